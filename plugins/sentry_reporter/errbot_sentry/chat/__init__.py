@@ -1,0 +1,1 @@
+"""The border to Errbot: rooms, people, templates and the webhook route."""

@@ -1,0 +1,36 @@
+"""Spans of time as people write them (`90s`, `2h`, `1h30m`, `7d`), read and written in one place."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PART = re.compile(r"(\d{1,9})([smhdw])")
+_LONGEST = timedelta(days=3650)
+
+
+def read_duration(text: str) -> timedelta:
+    """`"1h30m"` as a timedelta; "0s" is zero.
+
+    Raises:
+        ValueError: with a sentence that says what is wanted.
+    """
+    words = text.strip().lower()
+    parts = _PART.findall(words)
+    if not parts or "".join(number + unit for number, unit in parts) != words:
+        raise ValueError(f"{text!r} is not a duration such as 90s, 30m, 2h, 7d or 1h30m")
+    total = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
+    if total > _LONGEST:
+        raise ValueError(f"{text!r} is longer than ten years")
+    return total
+
+
+def write_duration(span: timedelta) -> str:
+    """The shortest such text for a span, whole seconds: `1h30m`, `7d`, `0s`."""
+    left = int(span.total_seconds())
+    words = ""
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, _UNITS[unit])
+        words += f"{count}{unit}" if count else ""
+    return words or "0s"

@@ -1,0 +1,177 @@
+"""The one tree of this product's own exceptions.
+
+    SentryReporterError
+    ├── SettingsError          a setting in config.py cannot be used
+    ├── AskError               what a person asked for cannot be done as asked
+    │   ├── UsageError         the words do not fit the command
+    │   ├── NotAllowed         this person or this room may not
+    │   ├── BadReference       a REF that is unknown, stale or ambiguous
+    │   └── Unsupported        this kind of server cannot do it
+    ├── ServerError            the Sentry-compatible server
+    │   ├── Unreachable        no connection, broken connection, TLS
+    │   ├── TimedOut           no answer in time
+    │   ├── RateLimited        429; `wait` says how long
+    │   ├── ServerFailed       5xx
+    │   ├── BadToken           401
+    │   ├── MissingScope       403
+    │   ├── NotFound           404, 410
+    │   ├── BadQuery           400 or 422: the server refuses the question
+    │   ├── RedirectRefused    it points to another host: the token stays here
+    │   ├── TooLarge           the answer is over the size limit
+    │   └── BadAnswer          not JSON, or JSON of another shape
+    ├── IntakeError            a webhook that is not taken; `status` is the HTTP answer
+    │   ├── NotAuthentic       401
+    │   ├── BadBody            400
+    │   ├── BodyTooLarge       413
+    │   └── IntakeClosed       503
+    ├── StoreError             the state could not be read or written
+    └── SendError              the chat network did not take a message
+        ├── NotConnected       the bot is offline: keep the message and try again
+        └── RoomUnknown        there is no such room, or the bot may not speak there
+
+`str(error)` is one sentence that is safe to show in chat: it carries no secret, no traceback and no foreign text.
+The foreign exception, where there is one, is chained as `__cause__` for the log.
+"""
+
+from __future__ import annotations
+
+
+class SentryReporterError(Exception):
+    """Root of the tree; `str()` of any of them may be shown to people."""
+
+
+class SettingsError(SentryReporterError):
+    """A setting in config.py cannot be used."""
+
+
+class AskError(SentryReporterError):
+    """What a person asked for cannot be done as asked; the sentence says what to do instead."""
+
+
+class UsageError(AskError):
+    """The words typed do not fit the command; `usage` is the one line that matters."""
+
+    def __init__(self, sentence: str, usage: str = "") -> None:
+        super().__init__(f"{sentence} Usage: {usage}" if usage else sentence)
+        self.usage = usage
+
+
+class NotAllowed(AskError):
+    """This person or this room has no right to it."""
+
+
+class BadReference(AskError):
+    """A REF that names no issue here, names it no longer, or could name several."""
+
+
+class Unsupported(AskError):
+    """This kind of server cannot do it."""
+
+
+class ServerError(SentryReporterError):
+    """The Sentry-compatible server did not do what was asked.
+
+    `retry` says whether the same call may succeed later; `wait` is the number of seconds the server asked for, if any.
+    """
+
+    retry = False
+
+    def __init__(self, sentence: str, wait: float | None = None) -> None:
+        super().__init__(sentence)
+        self.wait = wait
+
+
+class Unreachable(ServerError):
+    """No connection, a broken one, or TLS that cannot be verified."""
+
+    retry = True
+
+
+class TimedOut(ServerError):
+    """No whole answer within the time limit."""
+
+    retry = True
+
+
+class RateLimited(ServerError):
+    """429: too many requests; `wait` says how long where the server says so."""
+
+    retry = True
+
+
+class ServerFailed(ServerError):
+    """The server failed on its side (5xx)."""
+
+    retry = True
+
+
+class BadToken(ServerError):
+    """401: the token is missing, wrong or expired."""
+
+
+class MissingScope(ServerError):
+    """403: the token is known but may not do this."""
+
+
+class NotFound(ServerError):
+    """404 or 410: no such organization, project, issue or endpoint."""
+
+
+class BadQuery(ServerError):
+    """400 or 422: the server refuses the question as put."""
+
+
+class RedirectRefused(ServerError):
+    """The server points to another host; the token is never sent there."""
+
+
+class TooLarge(ServerError):
+    """The answer is larger than the client is willing to read."""
+
+
+class BadAnswer(ServerError):
+    """The answer is no JSON, or JSON of a shape that the API does not have."""
+
+
+class IntakeError(SentryReporterError):
+    """A webhook that is not taken; `status` is the HTTP status of the answer."""
+
+    status = 400
+
+
+class NotAuthentic(IntakeError):
+    """Bad or missing signature, or an unknown token: always the same answer."""
+
+    status = 401
+
+
+class BadBody(IntakeError):
+    """The body is no JSON object, or lacks what it must have."""
+
+
+class BodyTooLarge(IntakeError):
+    """The body is over the limit."""
+
+    status = 413
+
+
+class IntakeClosed(IntakeError):
+    """Alerts are off, the plugin is not active, or the store cannot be written."""
+
+    status = 503
+
+
+class StoreError(SentryReporterError):
+    """The state could not be read or written."""
+
+
+class SendError(SentryReporterError):
+    """The chat network did not take a message."""
+
+
+class NotConnected(SendError):
+    """The bot is offline; the message is kept and tried again."""
+
+
+class RoomUnknown(SendError):
+    """There is no such room on this chat network, or the bot may not speak there."""

@@ -1,0 +1,105 @@
+"""Alertmanager's matchers over an alert: `project=web-*`, `level>=error`, `tag.customer!=acme`, `title=~"Time.*"`.
+
+Used by routes, subscriptions and silences. `=` and `!=` compare with globs, any case; `=~` and `!~` take a regular
+expression that must match the whole value; `>=` is for levels. A name that the alert lacks counts as the empty text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from .model import LEVELS, Alert, level_rank
+
+FIELDS = (
+    "project",
+    "level",
+    "environment",
+    "reason",
+    "release",
+    "title",
+    "culprit",
+    "issue",
+    "rule",
+    "assignee",
+    "source",
+)
+_FORM = re.compile(r"\s*([A-Za-z][\w.:-]*?)\s*(!=|=~|!~|>=|=)\s*(.*?)\s*", re.DOTALL)
+_LONGEST_VALUE = 400
+_LONGEST_TESTED = 1000
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One condition. `name` is one of FIELDS or `tag.KEY`; `operator` is one of = != =~ !~ >=."""
+
+    name: str
+    operator: str
+    value: str
+
+    def __str__(self) -> str:
+        quoted = f'"{self.value}"' if re.search(r"\s", self.value) or not self.value else self.value
+        return f"{self.name}{self.operator}{quoted}"
+
+    def matches(self, alert: Alert) -> bool:
+        """Whether this one condition holds for the alert."""
+        found = value_of(alert, self.name)
+        if self.operator == ">=":
+            return level_rank(found) >= level_rank(self.value)
+        if self.operator in ("=~", "!~"):
+            hit = re.fullmatch(self.value, found[:_LONGEST_TESTED]) is not None
+            return hit is (self.operator == "=~")
+        hit = fnmatchcase(found.casefold(), self.value.casefold())
+        return hit is (self.operator == "=")
+
+
+def value_of(alert: Alert, name: str) -> str:
+    """The alert's value under a matcher's name, "" where it has none."""
+    if name.startswith("tag."):
+        return dict(alert.tags).get(name[len("tag.") :], "")
+    if name == "issue":
+        return alert.short_id or alert.issue_id
+    found = getattr(alert, name)
+    return "" if found is None else str(found)
+
+
+def read_matcher(text: str) -> Matcher:
+    """One matcher from its text; the value may stand in double quotes.
+
+    Raises:
+        ValueError: with a sentence that says what is wrong.
+    """
+    form = _FORM.fullmatch(text)
+    if form is None:
+        raise ValueError(f"{text!r} is not a matcher such as project=web-*, level>=error or tag.customer=acme")
+    name, operator, value = form.groups()
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    _check_name(name, text)
+    _check_value(name, operator, value, text)
+    return Matcher(name, operator, value)
+
+
+def _check_name(name: str, text: str) -> None:
+    if name in FIELDS or (name.startswith("tag.") and len(name) > len("tag.")):
+        return
+    raise ValueError(f"{text!r} asks for {name!r}; known are {', '.join(FIELDS)} and tag.KEY")
+
+
+def _check_value(name: str, operator: str, value: str, text: str) -> None:
+    if len(value) > _LONGEST_VALUE:
+        raise ValueError(f"the matcher on {name} is longer than {_LONGEST_VALUE} characters")
+    if operator == ">=" and (name != "level" or value not in LEVELS):
+        raise ValueError(f"{text!r}: >= is for levels: level>= and one of {', '.join(LEVELS)}")
+    if operator in ("=~", "!~"):
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{text!r} is no regular expression: {error}") from error
+
+
+def all_match(matchers: Iterable[Matcher], alert: Alert) -> bool:
+    """Whether every matcher holds; no matcher at all matches everything."""
+    return all(matcher.matches(alert) for matcher in matchers)

@@ -1,0 +1,1 @@
+"""Flow 1, bot to server: every error of the bot reaches Sentry once, with its context, scrubbed."""

@@ -1,0 +1,93 @@
+"""What the flows may ask of a Sentry-compatible server, in one vocabulary; a dialect per kind of server answers it.
+
+All calls block for at most the transport's timeouts and raise errors of the ServerError branch, or Unsupported where
+this kind of server cannot do what is asked. A change is reported only after the server's answer showed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..model import Event, Issue, IssueQuery, Page, Project
+
+SENTRY, GLITCHTIP, BUGSINK = "sentry", "glitchtip", "bugsink"
+
+
+@dataclass(frozen=True)
+class IssueAddress:
+    """An issue as its web address names it: `issue` is an id or a short id, `org` the slug or "" where there is none."""
+
+    issue: str
+    org: str = ""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What `!sentry status` shows of the server: its kind, and the rate-limit budget where the server tells one."""
+
+    kind: str
+    url: str
+    calls: int = 0
+    failures: int = 0
+    last_error: str = ""
+    limit: int | None = None
+    remaining: int | None = None
+
+
+class Server(Protocol):
+    """One server, one organization, one token."""
+
+    @property
+    def kind(self) -> str:
+        """SENTRY, GLITCHTIP or BUGSINK."""
+        ...
+
+    def projects(self) -> tuple[Project, ...]:
+        """All projects that the token sees; kept for a short while, so that it may be asked often."""
+        ...
+
+    def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
+        """One page of issues; one request for one project or organization."""
+        ...
+
+    def issue(self, issue_id: str) -> Issue:
+        """One issue by the server's own id (numeric or UUID)."""
+        ...
+
+    def issue_by_short_id(self, short_id: str) -> Issue:
+        """One issue by its short id, any case."""
+        ...
+
+    def issue_of_event(self, event_id: str) -> Issue | None:
+        """The issue that an event (32 hex digits) belongs to, or None while the server does not know it yet."""
+        ...
+
+    def latest_event(self, issue: Issue) -> Event | None:
+        """The newest event of an issue with its stack trace, or None where none is kept."""
+        ...
+
+    def resolve(self, issue: Issue) -> Issue:
+        """Resolve now; the issue as the server has it afterwards."""
+        ...
+
+    def reopen(self, issue: Issue) -> Issue:
+        """Unresolved again, from resolved or archived."""
+        ...
+
+    def note(self, issue: Issue, text: str) -> None:
+        """Leave a note (comment) on the issue."""
+        ...
+
+    def address_of(self, url: str) -> IssueAddress | None:
+        """What an issue URL of this server names; None for any other URL. Asks nobody."""
+        ...
+
+    def health(self) -> Health:
+        """Counters so far; asks nobody."""
+        ...
+
+
+FindServer = Callable[[], Server]
+"""How flows get the server: the first call may have to find out its kind, and raises ServerError if it can't."""
