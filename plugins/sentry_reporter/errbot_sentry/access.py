@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from .model import Person, Place
+from errbot_sentry.model import Person, Place
 
 DIRECT = "direct"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from .model import LEVELS, Alert, level_rank
+from errbot_sentry.model import LEVELS, Alert, level_rank
 
 FIELDS = (
     "project",

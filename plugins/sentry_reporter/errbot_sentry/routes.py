@@ -8,9 +8,9 @@ from datetime import time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .durations import read_duration
-from .matchers import Matcher, read_matcher
-from .model import ALERT_REASONS, ESCALATING, METRIC, NEW, REGRESSED, RULE, TEST, UNMUTED
+from errbot_sentry.durations import read_duration
+from errbot_sentry.matchers import Matcher, read_matcher
+from errbot_sentry.model import ALERT_REASONS, ESCALATING, METRIC, NEW, REGRESSED, RULE, TEST, UNMUTED
 
 THREAD_MODES = ("thread", "channel", "both")
 DEFAULT_REASONS = (NEW, REGRESSED, ESCALATING, UNMUTED, RULE, METRIC, TEST)

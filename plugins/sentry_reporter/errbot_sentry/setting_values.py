@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from .access import DIRECT
-from .routes import Route, read_route
-from .secret import Secret, mask, mask_url
+from errbot_sentry.access import DIRECT
+from errbot_sentry.routes import Route, read_route
+from errbot_sentry.secret import Secret, mask, mask_url
 
 Reader = Callable[[Any], Any]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from . import setting_values as values
-from .access import Access
-from .routes import Route
-from .secret import Secret
+from errbot_sentry import setting_values as values
+from errbot_sentry.access import Access
+from errbot_sentry.routes import Route
+from errbot_sentry.secret import Secret
 
 REPORT, QUERY, ALERTS = "report", "query", "alerts"
 FLOWS = (REPORT, QUERY, ALERTS)

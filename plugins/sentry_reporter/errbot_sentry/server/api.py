@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..model import Event, Issue, IssueQuery, Page, Project
+from errbot_sentry.model import Event, Issue, IssueQuery, Page, Project
 
 SENTRY, GLITCHTIP, BUGSINK = "sentry", "glitchtip", "bugsink"
 
 
 @dataclass(frozen=True)
 class IssueAddress:
-    """An issue as its web address names it: `issue` is an id or a short id, `org` the slug or "" where there is none."""
+    """An issue as its web address names it: `issue` is an id or a short id, `org` the slug or "" without one."""
 
     issue: str
     org: str = ""
