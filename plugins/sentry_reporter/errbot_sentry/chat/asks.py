@@ -1,0 +1,47 @@
+"""From Errbot's message to the Ask that the query flow understands: who typed, where, and which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from errbot.backends.base import Identifier, Message, RoomOccupant
+
+from errbot_sentry.model import Ask, Person, Place
+
+
+def ask_of(msg: Message, words: str) -> Ask:
+    """The Ask of a command's message; `words` are what follows the command's name."""
+    return Ask(person_of(msg.frm), place_of(msg), words)
+
+
+def person_of(frm: Identifier) -> Person:
+    """Who typed. `aclattr` is what Errbot's own rules match, and so what SENTRY_WRITERS matches.
+
+    In an XMPP room `aclattr` is the room's address, the same for everybody in it (errbot-facts, section 4): there the
+    occupant's own address stands for the person, so that no rule can let in a whole room by accident.
+    """
+    acl = str(getattr(frm, "aclattr", "") or frm)
+    if isinstance(frm, RoomOccupant) and acl == str(getattr(frm, "room", "")):
+        acl = str(frm)
+    name = getattr(frm, "nick", None) or getattr(frm, "person", None) or acl
+    return Person(acl=acl, name=str(name))
+
+
+def place_of(msg: Message) -> Place:
+    """Where the message was typed."""
+    if msg.is_direct:
+        return Place(room="", thread="")
+    return Place(room=str(msg.to), thread=thread_of(msg))
+
+
+def thread_of(msg: Message) -> str:
+    """The backend's id of the thread that a message belongs to, "" outside of threads.
+
+    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras (errbot-facts, section 5).
+    """
+    extras: Mapping[str, Any] = msg.extras or {}
+    event = extras.get("slack_event")
+    if isinstance(event, Mapping) and event.get("thread_ts"):
+        return str(event["thread_ts"])
+    return str(extras.get("thread_ts") or extras.get("root_id") or "")

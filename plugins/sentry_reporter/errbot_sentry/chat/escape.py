@@ -1,0 +1,80 @@
+"""Untrusted text made harmless in every backend: one line, no markup, no mention, no link, no control code.
+
+Errbot renders Markdown for most backends, and un-escapes HTML entities on the way; Discord and Mattermost get the
+Markdown as it is. What a backend does afterwards (Slack's `<!channel>`, IRC's line per newline) is dealt with here
+too, so that a template can print any text. Measured facts: errbot-facts, sections 3, 4 and 10.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+RAW_MARKDOWN_MODES = frozenset({"discord", "mattermost"})
+
+LONGEST = 600
+_ZERO_WIDTH_SPACE = "\u200b"
+
+# C0 and C1 controls, zero-width and direction-changing characters, tags: all that acts without being seen.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_BREAKS = re.compile("[\\s\x85\u2028\u2029]+")
+_LINE_ENDS = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
+_ADDRESS = re.compile(r"(?<![\w.])@(?=\w)")  # @here, @nick; not the @ of a mail address
+_SLACK_COMMAND = re.compile(r"<(?=[!@#])")
+_AUTO_LINK = re.compile(r"(?<=\w)://")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
+_RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
+
+
+def plain(text: object, longest: int = LONGEST) -> str:
+    """One line of visible characters, at most `longest`, with an ellipsis where it was cut; still unescaped."""
+    seen = _UNSEEN.sub("", str(text)[: longest * 4])
+    line = _BREAKS.sub(" ", seen).strip()
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def defuse(text: str) -> str:
+    """Visible text in which nothing pages anybody, commands Slack, or turns into a link by itself."""
+    text = _ADDRESS.sub("@" + _ZERO_WIDTH_SPACE, text)
+    text = _SLACK_COMMAND.sub("<" + _ZERO_WIDTH_SPACE, text)
+    return _AUTO_LINK.sub(":" + _ZERO_WIDTH_SPACE + "//", text)
+
+
+class Escape:
+    """Escaping for one backend; `mode` is Errbot's name of it ("irc", "slackv3", "discord", …)."""
+
+    def __init__(self, mode: str) -> None:
+        self._raw_markdown = mode.lower() in RAW_MARKDOWN_MODES
+
+    def text(self, value: object) -> str:
+        """A value for running text: it reads as it is, whatever is in it."""
+        line = defuse(plain(value))
+        if self._raw_markdown:
+            return _RAW_MARKDOWN.sub(r"\\\1", line)
+        # Entities come back as characters after Errbot's rendering; a raw "<" would start an HTML block.
+        line = line.replace("&", "&amp;").replace("<", "&lt;")
+        return _MARKDOWN.sub(r"\\\1", line)
+
+    def code(self, value: object) -> str:
+        """A value for between backticks, on one line; backticks become apostrophes."""
+        return defuse(plain(value)).replace("`", "'")
+
+    def block(self, value: object) -> str:
+        """Lines for between fences: layout is kept, tabs become spaces, no line can close the fence."""
+        lines = _LINE_ENDS.split(str(value))
+        kept = (defuse(_UNSEEN.sub("", line.expandtabs(4))).rstrip()[:LONGEST] for line in lines)
+        return "\n".join(line.replace("```", "'''").replace("~~~", "---") for line in kept)
+
+    def href(self, value: object) -> str:
+        """A link target: an http(s) address of visible ASCII characters, or nothing."""
+        address = _UNSEEN.sub("", str(value)).strip()
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            return ""
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            return ""
+        return quote(address, safe=":/?#@!$&*+,;=%~._-")

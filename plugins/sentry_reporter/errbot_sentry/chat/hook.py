@@ -1,0 +1,30 @@
+"""The webhook route on Errbot's own web server.
+
+Errbot's `@webhook` cannot be used: Flask refuses `add_url_rule` after its first request, and a request in the gap
+between the web server's start and our activation would leave the plugin dead until a restart; on reload only one
+route of a plugin is bound anew (errbot-facts, section 6). Adding to the URL map itself works at any time.
+"""
+
+from __future__ import annotations
+
+import errbot.core_plugins
+from flask import Response, request
+from werkzeug.routing import Rule
+
+from errbot_sentry.chat.web import PREFIX, Web
+
+ENDPOINT = "sentryreporter_hook"
+
+
+def mount(web: Web) -> None:
+    """Make Errbot's web server ask `web` for everything below /sentry/; a second time replaces the first."""
+    app = errbot.core_plugins.flask_app
+    if ENDPOINT not in app.view_functions:
+        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        app.url_map.add(Rule(f"{PREFIX}<path:tail>", endpoint=ENDPOINT, methods=methods, strict_slashes=False))
+
+    def view(tail: str) -> Response:
+        reply = web.answer(request.method, tail, dict(request.headers), request.stream, request.content_length)
+        return Response(reply.text, status=reply.status, content_type=reply.content_type)
+
+    app.view_functions[ENDPOINT] = view

@@ -1,0 +1,87 @@
+"""The plugin's own web listener (SENTRY_WEBHOOK_LISTEN): waitress, with bounded threads, connections and bodies."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from waitress import wasyncore
+from waitress.server import create_server
+
+from errbot_sentry.chat.web import LARGEST_BODY, PREFIX, Reply, Web
+from errbot_sentry.errors import SettingsError
+
+_THREADS = 4
+_CONNECTIONS = 200
+_REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"} | {
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    503: "Service Unavailable",
+}
+
+
+class Listener:
+    """Serves `web` on (host, port) in a thread of its own from construction to `close`; port 0 picks a free one.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+    """
+
+    def __init__(self, address: tuple[str, int], web: Web) -> None:
+        self._server: Any = create_server(
+            _application(web),
+            sockets=[_listen(address)],
+            threads=_THREADS,
+            connection_limit=_CONNECTIONS,
+            max_request_body_size=LARGEST_BODY,
+            channel_timeout=30,
+            ident=None,
+            clear_untrusted_proxy_headers=True,
+        )
+        self.port = int(self._server.effective_port)
+        self._thread = threading.Thread(target=self._server.run, name="sentry-listener", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout: float) -> None:
+        """Stop listening; requests being answered get half of the timeout (seconds) to finish."""
+        # What is done to waitress's sockets must be done in its own thread: the trigger runs it there.
+        self._server.trigger.pull_trigger(lambda: wasyncore.dispatcher.close(self._server))
+        self._server.task_dispatcher.shutdown(timeout=timeout / 2)
+        self._server.trigger.pull_trigger(lambda: wasyncore.close_all(self._server._map))  # noqa: SLF001 - no other way
+        self._thread.join(timeout / 2)
+
+
+def _listen(address: tuple[str, int]) -> socket.socket:
+    host, port = address
+    try:
+        return socket.create_server(address, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise SettingsError(f"SENTRY_WEBHOOK_LISTEN: cannot listen on {host}:{port}.") from error
+
+
+def _application(web: Web) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        reply = _reply(web, environ)
+        content = reply.text.encode()
+        headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(content)))]
+        start_response(f"{reply.status} {_REASONS.get(reply.status, 'Answer')}", headers)
+        return [content]
+
+    return application
+
+
+def _reply(web: Web, environ: dict[str, Any]) -> Reply:
+    path = str(environ.get("PATH_INFO", ""))
+    if not path.startswith(PREFIX):
+        return Reply(404, "There is nothing here.")
+    headers = {
+        name[len("HTTP_") :].replace("_", "-").title(): str(value)
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    headers["Content-Type"] = str(environ.get("CONTENT_TYPE", ""))
+    length = str(environ.get("CONTENT_LENGTH") or "")
+    known = int(length) if length.isdigit() else None
+    return web.answer(environ["REQUEST_METHOD"], path[len(PREFIX) :], headers, environ["wsgi.input"], known)

@@ -1,0 +1,92 @@
+"""Speaking in rooms: the one place that hands our own messages to Errbot's backend.
+
+What a backend can tell about a message differs (errbot-facts, sections 3 to 5): Slack gives a timestamp or swallows
+the failure, IRC and XMPP lose silently, Telegram raises. The differences are kept here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from errbot_sentry.chat.layout import Layout
+from errbot_sentry.errors import NotConnected, RoomUnknown, SendError
+
+log = logging.getLogger(__name__)
+
+
+class Rooms:
+    """Sends text to rooms of one bot.
+
+    Args:
+        bot: Errbot's backend object.
+        is_active: whether the plugin is active; Errbot deactivates all plugins when the chat network drops.
+    """
+
+    def __init__(self, bot: Any, is_active: Callable[[], bool]) -> None:
+        self._bot = bot
+        self._is_active = is_active
+        self.mode = str(bot.mode)
+        self._layout = Layout(self.mode, int(bot.message_size_limit))
+
+    def connected(self) -> bool:
+        """Whether the chat network takes messages, as far as the backend knows."""
+        if not self._is_active():
+            return False
+        connection = getattr(getattr(self._bot, "conn", None), "connection", None)
+        is_connected = getattr(connection, "is_connected", None)  # IRC
+        return bool(is_connected()) if callable(is_connected) else True
+
+    def send(self, room: str, text: str, thread: str = "") -> str:
+        """Send rendered lines to a room, in a thread where one is given and the backend has threads.
+
+        Returns:
+            The backend's id of the (first) message, "" where it tells none.
+
+        Raises:
+            NotConnected: nothing was sent; try again later.
+            RoomUnknown: the backend knows no such room.
+            SendError: the backend refused, perhaps after a part.
+        """
+        if not self.connected():
+            raise NotConnected("The bot is not connected to the chat network.")
+        target = self._find(room)
+        first = ""
+        for body in self._layout.messages(text):
+            sent = self._send_one(target, body, thread or first)
+            first = first or sent
+        self._wake_xmpp()
+        return first
+
+    def _find(self, room: str) -> Any:
+        """Rooms by query_room; Telegram and others know them only as identifiers."""
+        try:
+            return self._bot.query_room(room)
+        except Exception as first:  # noqa: BLE001 - each backend raises what it likes
+            try:
+                return self._bot.build_identifier(room)
+            except Exception as second:
+                log.warning("no room %r: %s; %s", room, first, second)
+                raise RoomUnknown(f"The chat network knows no room {room!r}.") from second
+
+    def _send_one(self, target: Any, body: str, thread: str) -> str:
+        message = self._bot.build_message(body)
+        message.to = target
+        message.frm = self._bot.bot_identifier
+        if thread:
+            message.extras["thread_ts"] = thread
+        try:
+            self._bot.send_message(message)
+        except Exception as error:
+            raise SendError("The chat network did not take the message.") from error
+        timestamp = message.extras.get("ts")
+        if self.mode == "slackv3" and not timestamp:
+            raise SendError("Slack did not take the message.")
+        return str(timestamp[0] if isinstance(timestamp, list) and timestamp else timestamp or "")
+
+    def _wake_xmpp(self) -> None:
+        """Stanzas from other threads wait until the asyncio loop wakes for another reason; wake it."""
+        loop = getattr(getattr(getattr(self._bot, "conn", None), "client", None), "loop", None)
+        if loop is not None and hasattr(loop, "call_soon_threadsafe"):
+            loop.call_soon_threadsafe(lambda: None)

@@ -1,0 +1,57 @@
+"""The templates beside the plugin, rendered so that every value is escaped unless a filter made it markup.
+
+A template holds markup only. One line of it is one line in chat; `Layout` makes messages of the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from errbot_sentry.chat.escape import Escape
+
+FOLDER = Path(__file__).resolve().parents[2] / "templates"
+
+
+class Templates:
+    """Renders `sentry_*` templates for one backend.
+
+    Filters: none for running text, `code` between backticks, `block` between fences, `href` for a link's target.
+    """
+
+    def __init__(self, mode: str, folder: Path = FOLDER) -> None:
+        escape = Escape(mode)
+
+        def finalize(value: object) -> Markup:
+            if isinstance(value, Markup):
+                return value
+            return Markup("" if value is None else escape.text(value))  # noqa: S704 - escaped the line before
+
+        self._environment = Environment(
+            loader=FileSystemLoader(folder),
+            autoescape=True,  # so that macros return Markup; finalize has escaped everything before
+            finalize=finalize,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        for name in ("code", "block", "href"):
+            self._environment.filters[name] = _as_markup(getattr(escape, name))
+
+    def render(self, template: str, values: Mapping[str, object]) -> str:
+        """The lines of a template (named without folder and ending) with these values.
+
+        Raises:
+            jinja2.TemplateError: a mistake in the template itself, never in the values.
+        """
+        return self._environment.get_template(f"{template}.md").render(values).strip("\n")
+
+
+def _as_markup(escape_one: Callable[[object], str]) -> Callable[[object], Markup]:
+    def as_markup(value: object) -> Markup:
+        return Markup("" if value is None else escape_one(value))  # noqa: S704 - this is the escaping
+
+    return as_markup

@@ -1,0 +1,103 @@
+"""What the webhook URL answers, whichever web server asks: design section 3, without a framework.
+
+Two servers stand in front of it: Errbot's own (`hook.py`) and ours (`listener.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/sentry/"
+LARGEST_BODY = 5 * 1024 * 1024
+
+_PLAIN = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP answer."""
+
+    status: int
+    text: str
+    content_type: str = _PLAIN
+
+
+class Body(Protocol):
+    """A request's body, read once."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class IntakeAnswer(Protocol):
+    """What the intake says of a delivery."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def text(self) -> str: ...
+
+
+class Intake(Protocol):
+    """What the alert flow offers to the web."""
+
+    def take(self, headers: Mapping[str, str], body: bytes, token: str | None = None) -> IntakeAnswer:
+        """Store one delivery; never raises, sends nothing, looks nothing up."""
+        ...
+
+
+HealthReport = Callable[[], tuple[bool, Mapping[str, object]]]
+
+
+class Web:
+    """Answers requests below /sentry/. It outlives activations: closed, it answers 503 until it is opened again."""
+
+    def __init__(self) -> None:
+        self._intake: Intake | None = None
+        self._health: HealthReport | None = None
+
+    def open(self, intake: Intake | None, health: HealthReport) -> None:
+        """From now on deliveries go to this intake; None while alerts are switched off."""
+        self._intake, self._health = intake, health
+
+    def close(self) -> None:
+        """From now on everything is answered with 503."""
+        self._intake, self._health = None, None
+
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: Body, length: int | None) -> Reply:
+        """Answer one request; `path` is what follows /sentry/, `length` the Content-Length where it is known."""
+        parts = path.strip("/").split("/")
+        if parts == ["health"]:
+            return self._answer_health() if method in ("GET", "HEAD") else Reply(405, "Use GET.")
+        if parts[0] != "webhook" or len(parts) > 2:
+            return Reply(404, "There is nothing here.")
+        if method != "POST":
+            return Reply(405, "Use POST.")
+        return self._answer_webhook(headers, body, length, parts[1] if len(parts) == 2 else None)
+
+    def _answer_webhook(self, headers: Mapping[str, str], body: Body, length: int | None, token: str | None) -> Reply:
+        intake = self._intake
+        if intake is None:
+            return Reply(503, "Alerts are switched off.")
+        if length is not None and length > LARGEST_BODY:
+            return Reply(413, "The body is larger than 5 MB.")
+        content = body.read(LARGEST_BODY + 1 if length is None else length)
+        if len(content) > LARGEST_BODY:
+            return Reply(413, "The body is larger than 5 MB.")
+        if length is not None and len(content) < length:
+            return Reply(400, "The body is shorter than its Content-Length.")
+        answer = intake.take(headers, content, token)
+        return Reply(answer.status, answer.text)
+
+    def _answer_health(self) -> Reply:
+        health = self._health
+        if health is None:
+            return Reply(503, json.dumps({"status": "inactive"}), "application/json")
+        well, facts = health()
+        return Reply(200 if well else 503, json.dumps(facts), "application/json")

@@ -1,0 +1,100 @@
+"""Whatever an error's text holds, a room sees that text: on one line, and nothing in it acts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from errbot.rendering import imtext, text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from errbot_sentry.chat.escape import RAW_MARKDOWN_MODES, Escape, plain
+
+NASTY = [
+    "**bold** _it_ `code` [x](http://evil.example/a_b) ![i](y)",
+    "# heading",
+    "1. item",
+    "- item",
+    "> quote",
+    "    indented",
+    "<!channel> <@U123> <script>alert(1)</script> </div>",
+    "&lt;!channel&gt; &amp; &#42;",
+    "@here @everyone @channel bob@example.com (@bob)",
+    "a\nb\r\nc\u2028d\x0be",
+    "\x00\x01\x02\x03bell\x07 \x1b[31mred\x1b[0m",
+    "\u202eright to left\u202c \u200bzero",
+    "[ref]: http://evil.example",
+    "[^z]: footnote",
+    "a | b\n--|--\n1 | 2",
+    "```\nfence\n```",
+    "\\` \\\\ \\* trailing \\",
+    "*[HTML]: Hyper",
+    "{: .class color='red'}",
+    "__init__ __all__",
+    "Term\n: definition",
+]
+
+
+def _seen(rendered: str) -> str:
+    return rendered.replace("\u200b", "")
+
+
+@pytest.mark.parametrize("value", NASTY)
+@pytest.mark.parametrize("renderer", [text, imtext])
+def test_nasty_text_is_shown_as_it_is_on_one_line(value, renderer):
+    """Errbot's renderers give back exactly the visible text."""
+    assert _seen(renderer().convert("x " + Escape("text").text(value))) == f"x {plain(value)}".rstrip()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet=st.sampled_from("ab*_`#<>[]()!&;:\\|~-+.1 @/\n\t{}^=\"'"), max_size=40))
+def test_any_mix_of_markup_characters_is_shown_as_it_is(value):
+    """The same for generated text, after a word, as templates use it."""
+    assert _seen(text().convert("x " + Escape("text").text(value))).strip() == f"x {plain(value)}".strip()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=200))
+def test_no_control_code_or_line_end_survives(value):
+    """In no mode and by no filter of one line."""
+    for mode in ("irc", "slackv3", "discord"):
+        escape = Escape(mode)
+        for shown in (escape.text(value), escape.code(value), escape.href(value)):
+            assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]", shown)
+
+
+@pytest.mark.parametrize("word", ["@here", "@everyone", "@channel", "<!here>", "<!channel>", "<@U1>", "@bob"])
+@pytest.mark.parametrize("mode", ["slackv3", "irc", "discord", "mattermost", "telegram", "xmpp"])
+def test_no_mention_survives(word, mode):
+    """Neither in running text nor in code, nor by way of entities."""
+    escape = Escape(mode)
+    for shown in (escape.text(word), escape.code(word), escape.block(word)):
+        assert word not in shown
+        assert word not in text().convert(shown)
+    entities = word.replace("<", "&lt;").replace(">", "&gt;")
+    if entities != word and mode not in RAW_MARKDOWN_MODES:  # those are not un-escaped by Errbot
+        assert word not in text().convert(escape.text(entities))
+
+
+def test_a_fence_cannot_be_closed_from_within():
+    """Also where the value has several lines."""
+    assert "```" not in Escape("text").block("a\n```\n# out\n```")
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "http:///x", "ftp://a/b", "//x", "", "http://[bad", None])
+def test_only_web_addresses_become_links(address):
+    """Anything else has no target."""
+    assert Escape("text").href(address) == ""
+
+
+def test_a_link_target_cannot_break_out_of_its_brackets():
+    """Brackets, spaces and quotes are percent-encoded."""
+    shown = Escape("text").href('http://x.example/a b)(c" <d>?q=[1]')
+    assert not re.search(r'[()\[\]<>" ]', shown)
+    assert shown.startswith("http://x.example/a%20b")
+
+
+def test_long_text_is_bounded():
+    """Rendering time grows with length: 6 000 characters of markup took half a second."""
+    assert len(plain("*_[" * 5000)) <= 600
