@@ -20,10 +20,10 @@ def read_duration(text: str) -> timedelta:
     parts = _PART.findall(words)
     if not parts or "".join(number + unit for number, unit in parts) != words:
         raise ValueError(f"{text!r} is not a duration such as 90s, 30m, 2h, 7d or 1h30m")
-    total = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
-    if total > _LONGEST:
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > _LONGEST.total_seconds():
         raise ValueError(f"{text!r} is longer than ten years")
-    return total
+    return timedelta(seconds=seconds)
 
 
 def write_duration(span: timedelta) -> str:

@@ -1,0 +1,198 @@
+"""Settings: parsed once, every mistake in one plain sentence, no secret anywhere."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import os
+import runpy
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from errbot_sentry.settings import ALERTS, NAMES, QUERY, REPORT, read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DSN = "https://0123456789abcdef0123456789abcdef@sentry.example.com/42"
+
+
+def _read(environ=None, **values):
+    return read_settings(SimpleNamespace(BOT_ADMINS=("@admin",), BOT_DATA_DIR="/data", **values), environ or {})
+
+
+def test_nothing_set_means_the_defaults_of_the_design():
+    """An operator who sets nothing gets a bot that does nothing, without a complaint."""
+    found = _read()
+    assert not found.mistakes
+    assert not found.report.enabled
+    assert (found.report.breadcrumb_level, found.report.event_level) == (logging.INFO, logging.ERROR)
+    assert (found.report.chat_text, found.report.spool_mb, found.report.repeat_seconds) == ("scrub", 50, 60)
+    assert (found.server.url, found.server.kind, found.server.org) == ("https://sentry.io", "auto", "")
+    assert found.access.writers == ("@admin",)
+    assert found.alerts.routes == ()
+    assert found.alerts.poll_seconds == 60
+    assert found.query.unfurl
+    assert found.query.author_notes
+    assert found.state_url.reveal() == "sqlite:////data/sentry_reporter.sqlite3"
+
+
+def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
+    """Old configurations keep their meaning."""
+    assert _read(SENTRY_LOGLEVEL=logging.WARNING).report.event_level == logging.WARNING
+    both = _read(SENTRY_LOGLEVEL=logging.DEBUG, SENTRY_EVENTLEVEL=logging.CRITICAL).report
+    assert (both.breadcrumb_level, both.event_level) == (logging.DEBUG, logging.CRITICAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "part", "flows"),
+    [
+        ("BOT_LOG_SENTRY", "False", "True or False", {REPORT}),
+        ("SENTRY_DSN", "sentry.example.com/1", "wanted is a DSN", {REPORT}),
+        ("SENTRY_DSN", "https://0123456789abcdef@host", "names no project", {REPORT}),
+        ("SENTRY_DSN", 7, "found a int", {REPORT}),
+        ("SENTRY_LOGLEVEL", "LOUD", "logging level", {REPORT}),
+        ("SENTRY_EVENTLEVEL", True, "logging level", {REPORT}),
+        ("SENTRY_OPTIONS", [], "wanted is a dict", {REPORT}),
+        ("SENTRY_OPTIONS", {"dsn": "x"}, "SENTRY_DSN instead", {REPORT}),
+        ("SENTRY_CHAT_TEXT", "all", "'send', 'scrub', 'drop'", {REPORT}),
+        ("SENTRY_SPOOL_MB", -1, "0 or more", {REPORT}),
+        ("SENTRY_REPEAT_SECONDS", "60", "0 or more", {REPORT}),
+        ("SENTRY_URL", "sentry.io", "the server's address", {QUERY, ALERTS}),
+        ("SENTRY_URL", "https://user:hunter2hunter2@host", "leave the URL plain", {QUERY, ALERTS}),
+        ("SENTRY_URL", "https://host/api/0/", "without the path of the API", {QUERY, ALERTS}),
+        ("SENTRY_URL", "http://[bad", "the server's address", {QUERY, ALERTS}),
+        ("SENTRY_SERVER", "sentinel", "'bugsink'", {QUERY, ALERTS}),
+        ("SENTRY_AUTH_TOKEN", "Bearer abc", "the token alone", {QUERY, ALERTS}),
+        ("SENTRY_AUTH_TOKEN", "abc def", "a space", {QUERY, ALERTS}),
+        ("SENTRY_ORG", "My Org", "slug", {QUERY, ALERTS}),
+        ("SENTRY_PROJECTS", "web", "wanted is a tuple such as ('web',)", {QUERY, ALERTS}),
+        ("SENTRY_PROJECTS", [1], "tuple of texts", {QUERY, ALERTS}),
+        ("SENTRY_ROOM_PROJECTS", {"#web": "web"}, "for '#web'", {QUERY, ALERTS}),
+        ("SENTRY_ROOM_PROJECTS", [], "wanted is a dict", {QUERY, ALERTS}),
+        ("SENTRY_WRITERS", "@bob", "wanted is a tuple", {QUERY, ALERTS}),
+        ("SENTRY_AUTHOR_NOTES", 1, "True or False", {QUERY}),
+        ("SENTRY_UNFURL", None, "True or False", {QUERY}),
+        ("SENTRY_ALERTS", {"rooms": []}, "list of routes", {ALERTS}),
+        ("SENTRY_ALERTS", [{"match": []}], 'route 1: "rooms" is missing', {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"]}, {"rooms": ["#a"], "matches": []}], "route 2: unknown key", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "match": ["levle=error"]}], "known are project", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "window": "soon"}], "\"window\": 'soon' is not a duration", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22-7 Mars"}], "not a span such as", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "reasons": ["fresh"]}], "'fresh' is none of", {ALERTS}),
+        ("SENTRY_WEBHOOK_SECRET", 5, "a text", {ALERTS}),
+        ("SENTRY_WEBHOOK_TOKENS", "abc", "wanted is a tuple", {ALERTS}),
+        ("SENTRY_WEBHOOK_TOKENS", ("a/b",), "number 1 has other characters", {ALERTS}),
+        ("SENTRY_WEBHOOK_LISTEN", ("127.0.0.1", "80"), "(host, port)", {ALERTS}),
+        ("SENTRY_POLL_SECONDS", -5, "0 or more", {ALERTS}),
+        ("SENTRY_STATE_URL", "mysql://u:hunter2hunter2@h/d", "postgresql", {ALERTS}),
+    ],
+)
+def test_a_wrong_value_is_named_and_switches_off_its_flows_only(name, value, part, flows):
+    """Setting, what was found, what is wanted; the other flows run."""
+    found = _read(**{name: value})
+    assert [mistake.setting for mistake in found.mistakes] == [name]
+    assert part in str(found.mistakes[0])
+    assert {flow for flow in (REPORT, QUERY, ALERTS) if found.mistakes_of(flow)} == flows
+    assert "hunter2" not in repr(found)
+
+
+def test_all_mistakes_are_reported_together():
+    """Nobody likes to restart the bot once per typo."""
+    found = _read(SENTRY_DSN="x", SENTRY_URL=1, SENTRY_POLL_SECONDS="fast")
+    assert {mistake.setting for mistake in found.mistakes} == {"SENTRY_DSN", "SENTRY_URL", "SENTRY_POLL_SECONDS"}
+
+
+def test_reporting_without_a_dsn_is_a_mistake():
+    """Otherwise the operator believes that errors are reported."""
+    assert "is empty" in str(_read(BOT_LOG_SENTRY=True).mistakes[0])
+
+
+def test_the_environment_wins_over_an_empty_secret_only():
+    """What config.py says stays."""
+    environ = {
+        "SENTRY_DSN": DSN,
+        "SENTRY_AUTH_TOKEN": "from-env",
+        "SENTRY_WEBHOOK_TOKENS": "a1, b2",
+        "SENTRY_ORG": "no",
+    }
+    found = _read(environ, SENTRY_AUTH_TOKEN="from-config")
+    assert found.report.dsn.reveal() == DSN
+    assert found.server.token.reveal() == "from-config"
+    assert [token.reveal() for token in found.alerts.webhook_tokens] == ["a1", "b2"]
+    assert found.server.org == ""
+
+
+def test_a_typo_in_a_settings_name_is_pointed_out():
+    """It would otherwise have no effect, silently."""
+    assert _read(SENTRY_TOKEN="x", SENTRY_ALERT=[]).hints[0].endswith("did you mean SENTRY_ALERTS?")
+
+
+def test_no_secret_is_shown_by_any_way_of_printing():
+    """repr, str, format and the mistakes show four characters at most."""
+    secrets = {
+        "SENTRY_DSN": DSN,
+        "SENTRY_AUTH_TOKEN": "sntryu_0123456789abcdefWXYZ",
+        "SENTRY_WEBHOOK_SECRET": ("oldsecret0123456789", "newsecret0123456789"),
+        "SENTRY_WEBHOOK_TOKENS": ("pathsecret0123456789",),
+        "SENTRY_STATE_URL": "postgresql://bot:dbpassword@db/bot",
+    }
+    found = _read(**secrets)
+    assert not found.mistakes
+    shown = repr(found) + str(found) + f"{found.report.dsn} {found.server.token!r} {found.state_url}"
+    for part in ("0123456789abcdef0", "sntryu_", "oldsecret", "newsecret", "pathsecret", "dbpassword"):
+        assert part not in shown
+    assert "WXYZ" in shown
+
+
+def test_a_route_is_read_whole():
+    """The example of the design."""
+    raw = {
+        "rooms": ["#ops"],
+        "match": ["project=web-*", "level>=error", "environment=production", "tag.customer=acme"],
+        "reasons": ["new", "regressed", "escalating", "rule", "metric"],
+        "mention": "@oncall",
+        "threads": "thread",
+        "wait": "0s",
+        "window": "5m",
+        "repeat": "4h",
+        "quiet": "22:00-07:00 Europe/Paris",
+        "continue": False,
+    }
+    route = _read(SENTRY_ALERTS=[raw]).alerts.routes[0]
+    assert [str(matcher) for matcher in route.matchers] == raw["match"]
+    assert (route.wait, route.window, route.repeat) == (timedelta(0), timedelta(minutes=5), timedelta(hours=4))
+    assert route.quiet is not None
+    assert str(route.quiet.zone) == "Europe/Paris"
+
+
+def test_the_template_is_a_whole_configuration_and_shows_every_setting(tmp_path):
+    """config_template.py loads, has every setting with its default, and no mistake."""
+    path = tmp_path / "config.py"
+    path.write_text((ROOT / "config_template.py").read_text())
+    loaded = runpy.run_path(str(path))
+    assert not [name for name in NAMES if name not in loaded]
+    found = read_settings(SimpleNamespace(**loaded), {})
+    assert not found.mistakes
+    assert not found.hints
+    bare = read_settings(SimpleNamespace(BOT_ADMINS=loaded["BOT_ADMINS"], BOT_DATA_DIR=loaded["BOT_DATA_DIR"]), {})
+    assert found == bare, "the template's values are the defaults"
+
+
+def test_every_setting_of_the_template_has_a_comment_above_it():
+    """A setting that is not explained is not set."""
+    source = (ROOT / "config_template.py").read_text()
+    lines = source.splitlines()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in NAMES:
+            assert lines[node.lineno - 2].startswith("#"), lines[node.lineno - 1]
+
+
+def test_secrets_of_this_process_are_not_needed():
+    """The tests pass their own environment; nothing reads os.environ behind our back."""
+    os.environ["SENTRY_AUTH_TOKEN"] = "leaked"
+    try:
+        assert not _read().server.token
+    finally:
+        del os.environ["SENTRY_AUTH_TOKEN"]
