@@ -1,0 +1,42 @@
+# `make demo` and `make test` need nothing but python3 (3.10 to 3.13) and, for the IRC tests, ngircd.
+
+PYTHON ?= python3
+ENVIRONMENT := .cache/environment
+RUN := $(ENVIRONMENT)/bin/python
+ARGS ?=
+
+.PHONY: help demo test lint check bench clean
+
+help:
+	@echo "make demo         a crash becomes an issue, an alert and '!sentry resolve #1', with a real Bugsink"
+	@echo "make demo TOUR=1  the same without a keyboard, each step checked"
+	@echo "make test         every test (ARGS='-k name' for some)"
+	@echo "make check        lint, types and every test"
+	@echo "make bench        the benchmarks, against their floors and peers"
+	@echo "make clean        remove what the above have built"
+
+$(ENVIRONMENT)/ready: requirements.txt requirements-dev.txt
+	@echo "Building the environment for tests in $(ENVIRONMENT) (once, about a minute) …"
+	@rm -rf $(ENVIRONMENT)
+	@$(PYTHON) -m venv $(ENVIRONMENT)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+demo:
+	@TOUR=$(TOUR) $(PYTHON) -m demo
+
+test: $(ENVIRONMENT)/ready
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(ENVIRONMENT)/ready
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+check: lint test
+
+bench: $(ENVIRONMENT)/ready
+	$(RUN) -m benchmarks
+
+clean:
+	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
