@@ -1,0 +1,135 @@
+"""Server processes that start, say when they are ready, and never outlive the one who started them.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_TAIL_LINES = 20
+
+
+class CannotStart(Exception):
+    """A server ended, or was not ready in time; the text holds the end of its log."""
+
+
+def listening_socket(port: int = 0) -> socket.socket:
+    """A bound, listening socket on loopback: port 0 takes a free one, and nobody can take it before the server does."""
+    listener = socket.create_server(("127.0.0.1", port), backlog=128)
+    listener.set_inheritable(True)
+    return listener
+
+
+def free_port() -> int:
+    """A port on loopback that is free now, for servers that cannot be given an open socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def accepts(port: int) -> bool:
+    """Whether something on loopback takes connections on this port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Process:
+    """One child process in a session of its own, with everything that it prints in a log file.
+
+    A guard, a tiny shell that waits for the end of a pipe from us, kills the child's whole process group should we be
+    killed ourselves; so even `kill -9` of a demo or of a test run leaves nothing behind.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | os.PathLike[str]],
+        log: Path,
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self.popen = subprocess.Popen(
+                [os.fspath(word) for word in command],
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                stdin=stdin,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=tuple(pass_fds),
+                start_new_session=True,
+            )
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", f"read _ || kill -s KILL -- -{self.popen.pid}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    @property
+    def running(self) -> bool:
+        return self.popen.poll() is None
+
+    def wait_until(self, condition: Callable[[], T], timeout: float, what: str) -> T:
+        """Wait until the condition is true of the running process, and return what it gave.
+
+        Raises CannotStart when the process ends first or time is up: somebody else's server on our port is not ours.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            result = condition()
+            if result and self.running:
+                return result
+            if not self.running:
+                raise CannotStart(f"The process ended with code {self.popen.returncode} before {what}.\n{self.tail()}")
+            if time.monotonic() > deadline:
+                raise CannotStart(f"Waited {timeout:g} s in vain for this: {what}.\n{self.tail()}")
+            time.sleep(0.02)
+
+    def tail(self) -> str:
+        """The last lines of the log, for an error message."""
+        lines = self.log.read_text(errors="replace").rstrip().split("\n")[-_TAIL_LINES:]
+        return f"The end of {self.log}:\n" + "\n".join(f"    {line}" for line in lines)
+
+    def stop(self, signal_first: int = signal.SIGTERM, timeout: float = 10.0) -> int:
+        """Ask the process to end, kill its group where it does not in time, and return its exit code."""
+        if self.running:
+            self.popen.send_signal(signal_first)
+            with suppress(subprocess.TimeoutExpired):
+                self.popen.wait(timeout)
+        return self.kill()
+
+    def kill(self) -> int:
+        """`kill -9` for the whole group, at once; returns the exit code."""
+        if self._guard.poll() is None:  # else this was done before, and the number may be somebody else's by now
+            self._release_guard()
+            with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+                os.killpg(self.popen.pid, signal.SIGKILL)
+        code = self.popen.wait()
+        if self.popen.stdin:
+            with suppress(BrokenPipeError):
+                self.popen.stdin.close()
+        return code
+
+    def _release_guard(self) -> None:
+        with suppress(BrokenPipeError):
+            self._guard.communicate(b"\n")
