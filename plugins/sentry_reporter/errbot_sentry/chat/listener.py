@@ -35,7 +35,7 @@ class Listener:
             sockets=[_listen(address)],
             threads=_THREADS,
             connection_limit=_CONNECTIONS,
-            max_request_body_size=LARGEST_BODY,
+            max_request_body_size=LARGEST_BODY + 1,  # waitress refuses the bound itself
             channel_timeout=30,
             ident=None,
             clear_untrusted_proxy_headers=True,

@@ -1,0 +1,37 @@
+"""From a command's views to what the person reads; from its errors to one clear sentence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+
+from errbot_sentry.chat.escape import Escape
+from errbot_sentry.chat.layout import Layout
+from errbot_sentry.chat.templates import Templates
+from errbot_sentry.errors import SentryReporterError
+from errbot_sentry.model import View
+
+log = logging.getLogger("errbot.plugins.SentryReporter")  # unlike errbot_sentry's own loggers, this one is reported
+
+FAILED = "Something in SentryReporter itself failed; the bot's log has the cause."
+
+
+class Replies:
+    """Renders replies for one backend."""
+
+    def __init__(self, mode: str, templates: Templates, layout: Layout) -> None:
+        self._escape = Escape(mode)
+        self._templates = templates
+        self._layout = layout
+
+    def of(self, command: str, views: Iterable[View]) -> Iterator[str]:
+        """The messages of a command, as its views come; an error ends them with its sentence and is never raised."""
+        try:
+            for view in views:
+                yield from self._layout.messages(self._templates.render(view.template, view.values))
+        except SentryReporterError as error:
+            log.info("!sentry %s: %s", command, error, exc_info=error.__cause__)
+            yield from self._layout.messages(self._escape.text(error))
+        except Exception:
+            log.exception("!sentry %s failed", command)
+            yield FAILED
