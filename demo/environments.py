@@ -70,32 +70,32 @@ def build(recipe: Recipe, cache: Path | None = None, say: Say = announce) -> Pat
 
     Several processes may ask at the same time: one builds, the others wait for it. Raises CannotBuild.
     """
-    folder = (cache or cache_folder()) / "environments" / recipe.name
+    folder = folder_of(recipe, cache or cache_folder())
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if is_ready(recipe, folder):
+    if is_ready(folder):
         return python_of(folder)
     with locked(
         folder.with_name(f"{folder.name}.lock"),
         on_wait=lambda: say(f"Waiting for another process that is building '{recipe.name}' ..."),
     ):
-        if not is_ready(recipe, folder):
+        if not is_ready(folder):
             _build(recipe, folder, say)
     return python_of(folder)
 
 
-def is_ready(recipe: Recipe, folder: Path) -> bool:
-    """Whether `folder` holds this recipe, whole: the stamp is written last and names what was asked for."""
+def is_ready(folder: Path) -> bool:
+    """Whether `folder` holds a whole environment: the stamp is written last, and names the folder."""
     try:
         stamp = (folder / "ready").read_text()
     except OSError:
         return False
-    return stamp == fingerprint(recipe, folder) and python_of(folder).exists()
+    return stamp == str(folder) and python_of(folder).exists()
 
 
-def fingerprint(recipe: Recipe, folder: Path) -> str:
-    """A hash of all that makes an environment unfit when it changes: requirements, Python, and its place on disk."""
-    parts = [recipe.requirements, sys.version, os.path.realpath(sys.executable), str(folder)]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def folder_of(recipe: Recipe, cache: Path) -> Path:
+    """Each set of requirements and each Python has a folder of its own, so none is rebuilt under one who uses it."""
+    parts = [recipe.requirements, sys.version, os.path.realpath(sys.executable)]
+    return cache / "environments" / f"{recipe.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
 
 def python_of(folder: Path) -> Path:
@@ -137,7 +137,7 @@ def _build(recipe: Recipe, folder: Path, say: Say) -> None:
     ]
     _run([*pip, "install", "--progress-bar", "off", *recipe.requirements], log, say)
     unfinished = folder / "ready.unfinished"
-    unfinished.write_text(fingerprint(recipe, folder))
+    unfinished.write_text(str(folder))
     unfinished.replace(folder / "ready")
     say(f"'{recipe.name}' is ready; from now on it starts without the network.")
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -44,11 +45,45 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+class Guard:
+    """Kills a process (or, for a negative number, a process group) should we ourselves be killed.
+
+    A tiny shell waits for the end of a pipe that only we hold; so even `kill -9` of a demo or of a test run leaves
+    nothing behind. `release` when the process has ended in order, before its number can be somebody else's.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._shell = subprocess.Popen(
+            ["/bin/sh", "-c", f"read _ || kill -s KILL -- {number}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    @property
+    def holds(self) -> bool:
+        return self._shell.poll() is None
+
+    def release(self) -> None:
+        """Let the process be. May be called twice."""
+        if self.holds:
+            with suppress(BrokenPipeError):
+                self._shell.communicate(b"\n")
+
+
 class Process:
     """One child process in a session of its own, with everything that it prints in a log file.
 
-    A guard, a tiny shell that waits for the end of a pipe from us, kills the child's whole process group should we be
-    killed ourselves; so even `kill -9` of a demo or of a test run leaves nothing behind.
+    A guard ends the child's whole process group should we be killed ourselves.
     """
 
     def __init__(
@@ -73,13 +108,7 @@ class Process:
                 pass_fds=tuple(pass_fds),
                 start_new_session=True,
             )
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", f"read _ || kill -s KILL -- -{self.popen.pid}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._guard = Guard(-self.popen.pid)
 
     @property
     def pid(self) -> int:
@@ -105,6 +134,13 @@ class Process:
                 raise CannotStart(f"Waited {timeout:g} s in vain for this: {what}.\n{self.tail()}")
             time.sleep(0.02)
 
+    def type(self, line: str) -> None:
+        """Write a line to the process, which was started with a pipe for stdin."""
+        if self.popen.stdin is None:
+            raise ValueError("this process has no pipe for its stdin")
+        self.popen.stdin.write(line.encode() + b"\n")
+        self.popen.stdin.flush()
+
     def tail(self) -> str:
         """The last lines of the log, for an error message."""
         lines = self.log.read_text(errors="replace").rstrip().split("\n")[-_TAIL_LINES:]
@@ -120,8 +156,8 @@ class Process:
 
     def kill(self) -> int:
         """`kill -9` for the whole group, at once; returns the exit code."""
-        if self._guard.poll() is None:  # else this was done before, and the number may be somebody else's by now
-            self._release_guard()
+        if self._guard.holds:  # else this was done before, and the number may be somebody else's by now
+            self._guard.release()
             with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
                 os.killpg(self.popen.pid, signal.SIGKILL)
         code = self.popen.wait()
@@ -129,7 +165,3 @@ class Process:
             with suppress(BrokenPipeError):
                 self.popen.stdin.close()
         return code
-
-    def _release_guard(self) -> None:
-        with suppress(BrokenPipeError):
-            self._guard.communicate(b"\n")

@@ -121,11 +121,8 @@ class ErrbotProcess:
 
     def say(self, text: str) -> None:
         """Type a line, as the admin, into the Text backend; it takes half a second over each line."""
-        stdin = self._started().popen.stdin
-        assert stdin is not None
         with self._typing:
-            stdin.write(text.encode() + b"\n")
-            stdin.flush()
+            self._started().type(text)
 
     def ask(self, text: str, pattern: str, timeout: float = REPLY_SECONDS) -> re.Match[str]:
         """Type a line and wait until what the terminal shows after it matches."""

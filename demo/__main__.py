@@ -1,0 +1,118 @@
+"""`make demo`: a crash in chat becomes an issue, an alert, and `!sentry resolve #1`, with real Bugsink and Errbot.
+
+With TOUR=1 in the environment it plays itself, checks each step, and ends with 0 or 1. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from demo import bot, environments, tour
+from demo.bugsink import LOGIN, PASSWORD, Bugsink
+from demo.environments import CannotBuild, announce
+from demo.processes import CannotStart
+
+_WELCOME = """\
+SentryReporter: a demonstration on your machine, with nothing faked.
+
+A server of errors (Bugsink, from PyPI) and a chat bot (Errbot, in this terminal) start on loopback, on free ports. The
+bot has a plugin with a bug in it, and SentryReporter, which is wired to the server both ways. Nothing is installed
+outside {cache}.
+"""
+_READY = """
+Ready. Your terminal is now a chat with the bot, and what it sends to the room #ops appears here as well. Type:
+
+{guide}
+
+More: `!sentry` lists the commands, `!sentry status` says how each part fares, `!shop order tea` is another bug.
+In the browser: {url}  (login {login}, password {password})
+The bot's config and log: {folder}
+Leave with Ctrl-C or Ctrl-D; all of this stops with you.
+"""
+
+
+def main() -> int:
+    """Run the demo; the exit code."""
+    arguments = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    arguments.add_argument("--tour", action="store_true", default=os.environ.get("TOUR", "") not in ("", "0"))
+    arguments.add_argument(
+        "--state", type=Path, default=environments.cache_folder() / "demo", help="folder of this run"
+    )
+    options = arguments.parse_args()
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        with _only_one(options.state):
+            return _run(options.state.resolve(), options.tour)
+    except (CannotBuild, CannotStart, tour.Failed) as problem:
+        print(f"\n{problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        announce("\nStopped; everything that was started has ended.")
+        return 130
+
+
+def _run(state: Path, play: bool) -> int:
+    announce(_WELCOME.format(cache=environments.cache_folder()))
+    server_python = environments.build(environments.BUGSINK)
+    bot_python = environments.build(bot.recipe())
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir(parents=True)
+    announce("Starting Bugsink ...")
+    with Bugsink(state / "bugsink", server_python) as server:
+        announce(f"  it serves on {server.url}. Making a project, a token, and an alert that is posted to the bot ...")
+        project = server.make_project("Shop")
+        made = bot.make(state / "bot", bot_python, server, project)
+        server.add_alert(project, made.webhook)
+        world = tour.World(server, project)
+        if play:
+            return _play(made, world, state)
+        ready = _READY.format(guide=tour.guide(), url=server.url, login=LOGIN, password=PASSWORD, folder=made.folder)
+        announce(ready)
+        code = made.run_in_terminal()
+        announce("\nThe bot has left; stopping Bugsink. `make demo` starts afresh.")
+        return code
+
+
+def _play(made: bot.Bot, world: tour.World, state: Path) -> int:
+    announce("Starting Errbot; the tour types what you would type.")
+    process = made.start_with_pipe()
+    try:
+        played = tour.Player(process, world, announce).play(tour.STEPS)
+    except (tour.Failed, CannotStart) as problem:
+        raise tour.Failed(f"The tour FAILED. {problem}\n\nThe bot's log: {made.folder / 'errbot.log'}") from problem
+    finally:
+        process.stop(signal.SIGINT)
+    tour.save(played, state / "tour.json")
+    announce(f"\nThe tour went as it should: {len(played)} steps, each checked.")
+    return 0
+
+
+@contextmanager
+def _only_one(state: Path) -> Iterator[None]:
+    """Two demos in one folder would take each other's database away."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    with (state.parent / f"{state.name}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(f"Another demo is running in {state}; end it first, or give --state FOLDER.") from None
+        yield
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the shape of a signal handler
+    """SIGTERM: go out through every `finally`."""
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

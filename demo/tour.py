@@ -1,0 +1,215 @@
+"""The tour: what is typed, what must then be on the screen, and what must then be true on the server.
+
+A person reads the same steps as a guide. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.bugsink import Bugsink, Project
+from demo.processes import Process
+
+START_SECONDS = 90.0
+STEP_SECONDS = 60.0
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_PROMPT = re.compile(r"(?:{0})*\[[^\s\[]+ ➡ \S+\] (?:{0})*>>> (?:{0})*".format(_COLOUR.pattern))
+
+
+class Failed(Exception):
+    """A step did not show, or did not do, what it promises."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What a check may look at."""
+
+    server: Bugsink
+    project: Project
+
+    def issues(self) -> list[dict[str, Any]]:
+        """The issues of the demo's crash."""
+        found = self.server.api("GET", f"issues/?project={self.project.id}")["results"]
+        return [issue for issue in found if issue["calculated_type"] == "ZeroDivisionError"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to type. `expect` are regular expressions that the screen must match after it, each named in words.
+
+    `check` looks at the server and returns what it found, in words; it raises Failed.
+    """
+
+    why: str
+    typed: str
+    expect: tuple[tuple[str, str], ...]
+    check: Callable[[World], str] | None = None
+
+
+@dataclass(frozen=True)
+class Played:
+    """A step as it went: `shown` is what the bot wrote, colour codes included."""
+
+    why: str
+    typed: str
+    shown: str
+
+
+def crash_is_one_issue(world: World) -> str:
+    """One crash, one issue, one event, with the command that failed."""
+    issues = world.issues()
+    if [issue["digested_event_count"] for issue in issues] != [1]:
+        raise Failed(f"The server should have one issue with one event, and has {issues}")
+    (row,) = world.server.api("GET", f"events/?issue={issues[0]['id']}")["results"]
+    event = world.server.api("GET", f"events/{row['id']}/")["data"]
+    tags = dict(event.get("tags") or {})
+    if tags.get("bot.command") != "shop_checkout":
+        raise Failed(f"The event should name the command that failed, and has the tags {tags}")
+    return f"the server has it as {issues[0]['friendly_id']}, one event, command shop_checkout"
+
+
+def alert_was_taken(world: World) -> str:
+    """The server's own record of the webhook shows no failure."""
+    said = world.server.shell(
+        "from alerts.models import MessagingServiceConfig as M\n"
+        "print([m.last_failure_error_message for m in M.objects.all() if m.has_recent_failure()])"
+    )
+    if said.strip() != "[]":
+        raise Failed(f"The server could not post its alert to the bot: {said.strip()}")
+    return "the server's alert was posted to the bot, and taken"
+
+
+def issue_is_resolved(world: World) -> str:
+    """The server says so itself."""
+    (issue,) = world.issues()
+    if not issue["is_resolved"]:
+        raise Failed(f"{issue['friendly_id']} should be resolved on the server, and is not.")
+    return f"the server says that {issue['friendly_id']} is resolved"
+
+
+def crash_was_posted(world: World) -> str:
+    """Both ways work: from the bot to the server, and from the server to the room."""
+    return f"{crash_is_one_issue(world)}; {alert_was_taken(world)}"
+
+
+STEPS = (
+    Step(
+        "A command crashes. The bot reports it, and the server's alert comes back into the room.",
+        "!shop checkout",
+        (
+            (r"reported as|\bevent [0-9a-f]{4}", "the reference for the person whose command failed"),
+            (r"(?s)ZeroDivisionError.*SHOP-1|SHOP-1.*ZeroDivisionError", "the alert"),
+        ),
+        crash_was_posted,
+    ),
+    Step(
+        "What is broken at the moment?",
+        "!sentry issues",
+        ((r"#1\b.*SHOP-1", "the crash as row #1"),),
+    ),
+    Step(
+        "One issue whole, with the line that failed.",
+        "!sentry issue #1",
+        ((r"share_of", "the failing frame"), (r"SHOP-1", "the issue's short id")),
+    ),
+    Step(
+        "The way there, with the values of the variables.",
+        "!sentry trace #1",
+        ((r"return total / people", "the source line"), (r"people\W+0", "the variable that was zero")),
+    ),
+    Step(
+        "Done with it.",
+        "!sentry resolve #1",
+        ((r"(?i)resolved", "the bot says that it is resolved"),),
+        issue_is_resolved,
+    ),
+)
+
+
+def guide() -> str:
+    """The steps, for a person at the keyboard."""
+    width = max(len(step.typed) for step in STEPS)
+    return "\n".join(f"    {step.typed:<{width}}   {step.why}" for step in STEPS)
+
+
+def plain(screen: str) -> str:
+    """The screen as it reads: without colours and prompts."""
+    return _COLOUR.sub("", without_prompt(screen))
+
+
+def without_prompt(text: str) -> str:
+    """A text without the Text backend's prompts."""
+    return _PROMPT.sub("", text)
+
+
+class Player:
+    """Types the steps into a bot on the Text backend, and reads its screen."""
+
+    def __init__(
+        self, bot: Process, world: World, say: Callable[[str], None], step_seconds: float = STEP_SECONDS
+    ) -> None:
+        self._bot = bot
+        self._world = world
+        self._say = say
+        self._step_seconds = step_seconds
+        self._read = 0
+
+    def play(self, steps: tuple[Step, ...]) -> list[Played]:
+        """Play all steps. Raises Failed at the first that is not as it should be, CannotStart if the bot ends."""
+        self._bot.wait_until(
+            lambda: _PROMPT.search(self._new()), START_SECONDS, "the bot asks for input"
+        )
+        return [self._play(number, step) for number, step in enumerate(steps, 1)]
+
+    def _play(self, number: int, step: Step) -> Played:
+        self._say(f"\n{number}. {step.why}\n   > {step.typed}\n")
+        self._read += len(self._new())
+        self._bot.type(step.typed)
+        shown = self._wait(step)
+        for line in plain(shown).strip().split("\n"):
+            self._say(f"     {line}")
+        for _, words in step.expect:
+            self._say(f"   ✓ {words}")
+        if step.check:
+            self._say(f"   ✓ {step.check(self._world)}")
+        return Played(step.why, step.typed, shown)
+
+    def _wait(self, step: Step) -> str:
+        """Wait until the screen shows all that is expected and the prompt is back, and return the new part of it."""
+        deadline = time.monotonic() + self._step_seconds
+        while True:
+            shown = self._new()
+            missing = [words for pattern, words in step.expect if not re.search(pattern, plain(shown))]
+            if not missing and _PROMPT.search(shown) and shown == self._after_a_moment():
+                return shown
+            if time.monotonic() > deadline or not self._bot.running:
+                state = f"{self._step_seconds:g} s after" if self._bot.running else "when the bot ended, after"
+                raise Failed(
+                    f"Not on the screen {state} `{step.typed}`: {'; '.join(missing)}.\nThe screen:\n{plain(shown)}"
+                )
+            time.sleep(0.05)
+
+    def _after_a_moment(self) -> str:
+        """The screen once more, a moment later: a message that is just being printed should be shown whole."""
+        time.sleep(0.3)
+        return self._new()
+
+    def _new(self) -> str:
+        return self._bot.log.read_bytes().decode(errors="replace")[self._read :]
+
+
+def save(played: list[Played], path: Path) -> None:
+    """Keep a run for `demo/picture.py`."""
+    path.write_text(json.dumps([asdict(step) for step in played], indent=1, ensure_ascii=False))
+
+
+def load(path: Path) -> list[Played]:
+    """A run kept by `save`."""
+    return [Played(**step) for step in json.loads(path.read_text())]
