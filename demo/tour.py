@@ -20,7 +20,7 @@ START_SECONDS = 90.0
 STEP_SECONDS = 60.0
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_PROMPT = re.compile(r"(?:{0})*\[[^\s\[]+ ➡ \S+\] (?:{0})*>>> (?:{0})*".format(_COLOUR.pattern))
+_PROMPT = re.compile(rf"(?:{_COLOUR.pattern})*\[[^\s\[]+ ➡ \S+\] (?:{_COLOUR.pattern})*>>> (?:{_COLOUR.pattern})*")
 
 
 class Failed(Exception):
@@ -163,9 +163,7 @@ class Player:
 
     def play(self, steps: tuple[Step, ...]) -> list[Played]:
         """Play all steps. Raises Failed at the first that is not as it should be, CannotStart if the bot ends."""
-        self._bot.wait_until(
-            lambda: _PROMPT.search(self._new()), START_SECONDS, "the bot asks for input"
-        )
+        self._bot.wait_until(lambda: _PROMPT.search(self._new()), START_SECONDS, "the bot asks for input")
         return [self._play(number, step) for number, step in enumerate(steps, 1)]
 
     def _play(self, number: int, step: Step) -> Played:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -55,7 +56,7 @@ def processes_in(folder: Path) -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            place = os.readlink(process / "cwd")
+            place = str((process / "cwd").readlink())
         except OSError:
             continue
         if process.name != str(os.getpid()) and (str(folder) in words or place.startswith(str(folder))):
@@ -104,7 +105,7 @@ while read -r line; do printf 'you said %s\\n[@you ➡ @errbot] >>> ' "$line"; d
 @pytest.fixture
 def player(tmp_path: Path) -> Iterator[tuple[tour.Player, list[str]]]:
     said: list[str] = []
-    world = tour.World(server=None, project=None)  # type: ignore[arg-type] - these steps ask no server
+    world = tour.World(server=None, project=None)  # type: ignore[arg-type]  # asked nothing
     process = Process(["sh", "-c", BOT], tmp_path / "screen", stdin=subprocess.PIPE)
     yield tour.Player(process, world, said.append, step_seconds=1), said
     process.kill()
@@ -140,14 +141,19 @@ def terminal() -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for left-over processes in /proc")
-def test_ctrl_c_ends_everything(tmp_path: Path, terminal: tuple[int, int]) -> None:
-    """The key is pressed on a real terminal, in the middle of the chat."""
+@pytest.mark.parametrize(("how", "code"), [("Ctrl-C", 0), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_however_it_ends_nothing_is_left(
+    tmp_path: Path, terminal: tuple[int, int], how: str | signal.Signals, code: int
+) -> None:
+    """In the middle of a chat on a real terminal, a key is pressed, or the demo is killed."""
     ours, theirs = terminal
     state = tmp_path / "demo"
     command = [sys.executable, "-m", "demo", "--state", str(state)]
     environment = {name: value for name, value in os.environ.items() if name != "TOUR"}
     # A session of its own, with the terminal as its controlling one: so the key reaches all of it, as at a desk.
-    starter = "import os, sys; os.setsid(); os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.argv[1], sys.argv[1:])"
+    starter = (
+        "import os, sys; os.setsid(); os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", starter, *command], cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     ) as demo:
@@ -166,7 +172,9 @@ def test_ctrl_c_ends_everything(tmp_path: Path, terminal: tuple[int, int]) -> No
 
 
 def test_a_picture_keeps_colours_wraps_and_escapes() -> None:
-    shown = "\x1b[31m[@you ➡ @errbot] \x1b[36m>>> \x1b[0m\n\n\x1b[1m<b>&\x1b[0m \x1b[32mgreen\x1b[39m\n\n\n" + "x" * (picture.COLUMNS + 1)
+    shown = "\x1b[31m[@you ➡ @errbot] \x1b[36m>>> \x1b[0m\n\n\x1b[1m<b>&\x1b[0m \x1b[32mgreen\x1b[39m\n\n\n" + "x" * (
+        picture.COLUMNS + 1
+    )
     lines = picture.lines_of([tour.Played("Why.", "!type", shown)])
     assert [[run.text for run in line] for line in lines] == [
         ["# 1. Why."],
