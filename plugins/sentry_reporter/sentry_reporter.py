@@ -1,4 +1,4 @@
-"""SentryReporter, the Errbot plugin: commands and lifecycle. What they do is in the package `errbot_sentry` beside it."""
+"""SentryReporter, the Errbot plugin: commands and lifecycle; what they do is in `errbot_sentry` beside this file."""
 
 import importlib
 import sys
@@ -50,14 +50,12 @@ class SentryReporter(BotPlugin):
     def __init__(self, bot, name=None):
         super().__init__(bot, name)
         # At load time, so that errors of plugins that load or activate after us are seen too.
-        self._runtime = runtime.Runtime(self, bot)
-        self._runtime.start_reporting()
+        self._runtime = self._prepared()
 
     def activate(self):
         super().activate()
-        if self._runtime is None:  # activated again, perhaps with new code: errbot keeps the instance
-            self._runtime = runtime.Runtime(self, self._bot)
-            self._runtime.start_reporting()
+        if self._runtime is None:  # activated again, perhaps with new code: Errbot keeps the instance
+            self._runtime = self._prepared()
         self._runtime.start()
 
     def deactivate(self):
@@ -66,57 +64,29 @@ class SentryReporter(BotPlugin):
             self._runtime = None
         super().deactivate()
 
+    def _prepared(self):
+        prepared = runtime.Runtime(self._bot, lambda: self.is_activated, self.warn_admins)
+        prepared.prepare()
+        return prepared
+
     def _run(self, command, msg, words):
         current = self._runtime
         if current is not None:
             yield from current.replies(command, asks.ask_of(msg, words))
 
-    @botcmd
-    def sentry(self, msg, args):
-        """What is connected, and what you may do here."""
-        yield from self._run("sentry", msg, args)
 
-    @botcmd
-    def sentry_issues(self, msg, args):
-        """Unresolved issues: !sentry issues [QUERY] [-p PROJECT] [-e ENV] [-s date|new|freq|user] [-t 24h] [-n 10]"""
-        yield from self._run("issues", msg, args)
+def _method(command, help_text):
+    """A command of Errbot's for one of ours; `!help sentry issues` shows the docstring."""
 
-    @botcmd
-    def sentry_next(self, msg, args):
-        """The following page of the last list here."""
-        yield from self._run("next", msg, args)
+    def run(self, msg, args):
+        yield from self._run(command, msg, args)
 
-    @botcmd
-    def sentry_prev(self, msg, args):
-        """The previous page of the last list here."""
-        yield from self._run("prev", msg, args)
+    run.__name__ = "sentry" if command == "sentry" else f"sentry_{command}"
+    run.__doc__ = help_text
+    return botcmd(run)
 
-    @botcmd
-    def sentry_issue(self, msg, args):
-        """One issue whole: !sentry issue WEB-1A, or #3 of the last list, an id, a URL, @latest"""
-        yield from self._run("issue", msg, args)
 
-    @botcmd
-    def sentry_resolve(self, msg, args):
-        """Resolve issues: !sentry resolve #1 #2"""
-        yield from self._run("resolve", msg, args)
-
-    @botcmd
-    def sentry_reopen(self, msg, args):
-        """Open issues again: !sentry reopen WEB-1A"""
-        yield from self._run("reopen", msg, args)
-
-    @botcmd
-    def sentry_unresolve(self, msg, args):
-        """The same as !sentry reopen."""
-        yield from self._run("reopen", msg, args)
-
-    @botcmd
-    def sentry_status(self, msg, args):
-        """How each flow is: reporting, the server, webhooks, polling, delivery, the database."""
-        yield from self._run("status", msg, args)
-
-    @botcmd
-    def sentry_test(self, msg, args):
-        """Send a test event through the whole way and follow it to the server."""
-        yield from self._run("test", msg, args)
+for _entry in runtime.COMMANDS:
+    for _name in (_entry.name, *_entry.aliases):
+        _made = _method(_name, runtime.help_text(_entry))
+        setattr(SentryReporter, _made.__name__, _made)

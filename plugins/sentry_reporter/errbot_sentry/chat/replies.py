@@ -35,3 +35,7 @@ class Replies:
         except Exception:
             log.exception("!sentry %s failed", command)
             yield FAILED
+
+    def notice(self, heading: str, sentences: Iterable[str]) -> list[str]:
+        """The messages of a heading with one line per sentence, all of them escaped."""
+        return self._layout.messages("\n".join(self._escape.text(line) for line in (f"{heading}:", *sentences)))

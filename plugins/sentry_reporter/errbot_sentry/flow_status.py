@@ -1,0 +1,132 @@
+"""The health of the flows, in words (`!sentry status`) and in JSON (`/sentry/health`): pure, from what each tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import humanize
+
+from errbot_sentry.alerts.flow import AlertsStatus
+from errbot_sentry.query.desk import OFF, OK, TROUBLE, FlowStatus
+from errbot_sentry.report.status import ReportStatus
+from errbot_sentry.settings import ALERTS, QUERY, REPORT, Settings
+
+_POLLS_MISSED = 3  # a poll may be late; three in a row are trouble
+
+
+@dataclass(frozen=True)
+class FlowFacts:
+    """All that the flows tell of themselves at one moment."""
+
+    settings: Settings
+    report: ReportStatus
+    alerts: AlertsStatus | None
+    listening: int | None
+    listener_trouble: str
+    now: datetime
+
+
+def status_of(facts: FlowFacts) -> tuple[FlowStatus, ...]:
+    """One line per part, in the order of the flows."""
+    return (_report(facts), *_alerts(facts), *_settings(facts))
+
+
+def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
+    """Whether all that is switched on works, and the facts as JSON values; nothing secret, no texts from outside."""
+    lines = status_of(facts)
+    well = all(line.state != TROUBLE for line in lines)
+    report, alerts = facts.report, facts.alerts
+    body: dict[str, object] = {"status": "ok" if well else "trouble"}
+    body["report"] = {"enabled": report.enabled, "captured": report.captured, "sent": report.sent}
+    if alerts is not None:
+        body["alerts"] = {
+            "database": "ok" if alerts.database_ok else "trouble",
+            "queue": alerts.queue,
+            "waiting": alerts.waiting,
+            "failed": alerts.failed,
+            "poll_lag_seconds": alerts.poll_lag,
+        }
+    body["flows"] = {line.flow: line.state for line in lines}
+    return well, body
+
+
+def _report(facts: FlowFacts) -> FlowStatus:
+    mistakes = facts.settings.mistakes_of(REPORT)
+    report = facts.report
+    if mistakes:
+        return FlowStatus("report", TROUBLE, ("switched off by a wrong setting", *map(str, mistakes)))
+    if not report.enabled:
+        return FlowStatus("report", OFF, ("BOT_LOG_SENTRY is False",))
+    words = [f"to {report.dsn}", f"{report.captured} captured, {report.sent} sent"]
+    if report.last_sent is not None:
+        words.append(f"last sent {_ago(report.last_sent, facts.now)}")
+    if report.repeated:
+        words.append(f"{report.repeated} repeats counted")
+    if report.spooled:
+        words.append(f"{report.spooled} waiting on disk")
+    words += [f"{count} dropped: {reason}" for reason, count in report.dropped.items()]
+    words += report.notes
+    if report.last_failure:
+        words.append(report.last_failure)
+    return FlowStatus("report", TROUBLE if report.last_failure or not report.running else OK, tuple(words))
+
+
+def _alerts(facts: FlowFacts) -> tuple[FlowStatus, ...]:
+    mistakes = facts.settings.mistakes_of(ALERTS)
+    if mistakes or facts.alerts is None:
+        return (FlowStatus("alerts", TROUBLE, ("switched off by a wrong setting", *map(str, mistakes))),)
+    if not facts.alerts.database_ok:
+        return (FlowStatus("database", TROUBLE, (facts.alerts.database_error,)),)
+    return (_webhook(facts, facts.alerts), _poll(facts, facts.alerts), _queue(facts, facts.alerts))
+
+
+def _webhook(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
+    settings = facts.settings.alerts
+    if facts.listener_trouble:
+        return FlowStatus("webhook", TROUBLE, (facts.listener_trouble,))
+    if not settings.webhook_secrets and not settings.webhook_tokens:
+        return FlowStatus("webhook", OFF, ("neither SENTRY_WEBHOOK_SECRET nor SENTRY_WEBHOOK_TOKENS is set",))
+    place = f"own listener on port {facts.listening}" if facts.listening else "on Errbot's web server"
+    seen = "none since the start" if alerts.webhook_last is None else f"last {_ago(alerts.webhook_last, facts.now)}"
+    return FlowStatus("webhook", OK, (place, seen))
+
+
+def _poll(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
+    settings = facts.settings.alerts
+    if not settings.poll_seconds:
+        return FlowStatus("polling", OFF, ("SENTRY_POLL_SECONDS is 0",))
+    if not settings.routes:
+        return FlowStatus("polling", OFF, ("no room wants alerts: SENTRY_ALERTS is empty",))
+    if alerts.poll_error:
+        return FlowStatus("polling", TROUBLE, (alerts.poll_error,))
+    if alerts.poll_lag is None:
+        return FlowStatus("polling", OK, ("not yet asked",))
+    late = alerts.poll_lag > max(30.0, _POLLS_MISSED * settings.poll_seconds)
+    ago = humanize.precisedelta(alerts.poll_lag, minimum_unit="seconds", format="%0.0f")
+    return FlowStatus("polling", TROUBLE if late else OK, (f"every {settings.poll_seconds:g} s, last {ago} ago",))
+
+
+def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
+    waiting = alerts.queue + alerts.waiting
+    words = [f"{waiting} waiting"]
+    if alerts.oldest is not None:
+        words.append(f"oldest from {_ago(alerts.oldest, facts.now)}")
+    if alerts.failed:
+        words.append(f"{alerts.failed} could not be delivered")
+    return FlowStatus("delivery", TROUBLE if alerts.failed else OK, tuple(words))
+
+
+def _settings(facts: FlowFacts) -> tuple[FlowStatus, ...]:
+    """Mistakes that no line above has shown, and oddities."""
+    shown = {*facts.settings.mistakes_of(REPORT), *facts.settings.mistakes_of(ALERTS)}
+    left = [str(mistake) for mistake in facts.settings.mistakes_of(QUERY) if mistake not in shown]
+    if not left and not facts.settings.hints:
+        return ()
+    return (FlowStatus("settings", TROUBLE if left else OK, (*left, *facts.settings.hints)),)
+
+
+def _ago(then: datetime, now: datetime) -> str:
+    return humanize.naturaltime(now - then)
+
+

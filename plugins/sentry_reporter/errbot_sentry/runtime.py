@@ -1,0 +1,194 @@
+"""The composition root: out of the bot's settings, all objects; then their start and their end, in one place."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from errbot_sentry.alerts.flow import AlertsFlow
+from errbot_sentry.chat.hook import mount
+from errbot_sentry.chat.layout import Layout
+from errbot_sentry.chat.listener import Listener
+from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.rooms import Rooms
+from errbot_sentry.chat.templates import Templates
+from errbot_sentry.chat.web import Web
+from errbot_sentry.clock import Clock, SystemClock
+from errbot_sentry.errors import ServerError, SettingsError
+from errbot_sentry.flow_status import FlowFacts, health_of, status_of
+from errbot_sentry.model import Ask
+from errbot_sentry.query.catalog import COMMANDS, help_text
+from errbot_sentry.query.commands import Commands
+from errbot_sentry.query.desk import FlowStatus
+from errbot_sentry.report.about import About
+from errbot_sentry.report.reporter import Reporter
+from errbot_sentry.server.api import Server
+from errbot_sentry.server.connection import Connection
+from errbot_sentry.settings import ALERTS, QUERY, REPORT, read_settings
+from errbot_sentry.store.store import Store
+
+log = logging.getLogger(__name__)
+
+__all__ = ["COMMANDS", "Runtime", "help_text"]  # the plugin module makes its commands of the catalogue
+
+CLOSE_SECONDS = 5.0
+
+
+class Runtime:
+    """All of the product for one life of the plugin, from its loading or activation to its deactivation.
+
+    Args:
+        bot: Errbot's backend object.
+        is_active: whether the plugin is active.
+        warn_admins: tells the bot's admins something, in Markdown.
+    """
+
+    def __init__(
+        self,
+        bot: Any,
+        is_active: Callable[[], bool],
+        warn_admins: Callable[[str], None],
+        clock: Clock | None = None,
+    ) -> None:
+        self._bot = bot
+        self._warn_admins = warn_admins
+        self._clock = clock or SystemClock()
+        self._is_active = is_active
+        self._settings = read_settings(bot.bot_config, os.environ)
+        self._web = Web()
+        self._reporter = Reporter(
+            self._settings.report,
+            about=_about(bot),
+            data_dir=self._settings.data_dir,
+            clock=self._clock,
+        )
+        self._connection = Connection(self._settings.server, self._clock)
+        self._store: Store | None = None
+        self._alerts: AlertsFlow | None = None
+        self._listener: Listener | None = None
+        self._listener_trouble = ""
+        self._commands: Commands | None = None
+        self._replies: Replies | None = None
+
+    def prepare(self) -> None:
+        """What must not wait for the activation: errors of other plugins' loading, and the webhook's route."""
+        mount(self._web)
+        if not self._settings.mistakes_of(REPORT):
+            self._reporter.start()
+
+    def start(self) -> None:
+        """Answer commands, take webhooks, poll and deliver."""
+        mode = str(self._bot.mode)
+        layout = Layout(mode, int(self._bot.message_size_limit))
+        templates = Templates(mode)
+        self._replies = Replies(mode, templates, layout)
+        self._start_alerts(templates)
+        self._commands = Commands(
+            self._find_server,
+            self._settings.access,
+            self._settings.query,
+            self._clock,
+            status=self,
+            reporter=self._reporter if self._reporting() else None,
+            org=self._settings.server.org,
+            prefix=str(self._bot.prefix),
+        )
+        self._web.open(self._alerts.intake if self._alerts else None, self._health)
+        self._tell_mistakes()
+
+    def replies(self, command: str, ask: Ask) -> Iterator[str]:
+        """The messages that answer a command, in Markdown for this bot's backend."""
+        if self._commands is not None and self._replies is not None:
+            yield from self._replies.of(command, self._commands.run(command, ask))
+
+    def flows(self) -> Sequence[FlowStatus]:
+        """The health of each flow but the server's, for `!sentry status`."""
+        return status_of(self._facts())
+
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """End every thread within the timeout (seconds); what is on disk stays for the next start."""
+        deadline = time.monotonic() + timeout
+
+        def left() -> float:
+            return max(0.1, deadline - time.monotonic())
+
+        self._web.close()
+        for part in (
+            lambda: self._listener and self._listener.close(min(1.0, left())),
+            lambda: self._alerts and self._alerts.close(left()),
+            self._connection.close,
+            lambda: self._store and self._store.close(),
+            lambda: self._reporter.close(left()),
+        ):
+            try:
+                part()
+            except Exception:
+                log.exception("a part did not close")
+
+    def _start_alerts(self, templates: Templates) -> None:
+        settings = self._settings
+        if settings.mistakes_of(ALERTS):
+            return
+        self._store = Store(settings.state_url.reveal())
+        rooms = Rooms(self._bot, self._is_active)
+        self._alerts = AlertsFlow(
+            settings.alerts, settings.access, self._store, self._find_server, rooms, templates, self._clock
+        )
+        self._alerts.start()
+        if settings.alerts.listen is not None:
+            try:
+                self._listener = Listener(settings.alerts.listen, self._web)
+            except SettingsError as error:
+                self._listener_trouble = str(error)
+                log.warning("%s", error, exc_info=error.__cause__)
+
+    def _find_server(self) -> Server:
+        mistakes = self._settings.mistakes_of(QUERY)
+        if mistakes:
+            raise ServerError(f"This is switched off by a wrong setting in config.py. {mistakes[0]}.")
+        return self._connection.server()
+
+    def _reporting(self) -> bool:
+        return self._settings.report.enabled and not self._settings.mistakes_of(REPORT)
+
+    def _facts(self) -> FlowFacts:
+        return FlowFacts(
+            settings=self._settings,
+            report=self._reporter.status(),
+            alerts=self._alerts.status() if self._alerts else None,
+            listening=self._listener.port if self._listener else None,
+            listener_trouble=self._listener_trouble,
+            now=self._clock.now(),
+        )
+
+    def _health(self) -> tuple[bool, dict[str, object]]:
+        return health_of(self._facts())
+
+    def _tell_mistakes(self) -> None:
+        """All at once, to the log and to the admins; some backends cannot send to admins at this point."""
+        trouble = [*map(str, self._settings.mistakes), *([self._listener_trouble] if self._listener_trouble else [])]
+        for hint in self._settings.hints:
+            log.warning("config.py: %s", hint)
+        if not trouble:
+            return
+        for sentence in trouble:
+            log.warning("config.py: %s", sentence)
+        if self._replies is None:
+            return
+        try:
+            for message in self._replies.notice("SentryReporter: settings in config.py that cannot be used", trouble):
+                self._warn_admins(message)
+        except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all (errbot-facts, section 4)
+            log.warning("the admins could not be told: %s", error)
+
+
+def _about(bot: Any) -> About:
+    def plugin_of(command: str) -> str:
+        method = bot.all_commands.get(command)
+        return str(getattr(getattr(method, "__self__", None), "name", "") or "")
+
+    return About(backend=str(bot.mode), errbot_version=version("errbot"), plugin_of=plugin_of)
