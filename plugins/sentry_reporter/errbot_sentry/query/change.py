@@ -1,0 +1,189 @@
+"""Carrying out a change on issues, one by one: announced before, checked after, and every outcome told exactly.
+
+The issues come from IssueFinder, all of them found and allowed before the first is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from errbot_sentry.errors import BadAnswer, BadToken, RateLimited, ServerError, Unsupported, UsageError
+from errbot_sentry.model import Ask, Issue, View
+from errbot_sentry.query.desk import Desk
+from errbot_sentry.query.figures import cut, in_lines
+from errbot_sentry.query.views import status_words
+from errbot_sentry.server.api import Server
+
+log = logging.getLogger(__name__)
+
+WITHOUT_YES = 10
+MOST_ISSUES = 100
+_PROGRESS_SECONDS = 10
+
+DONE, ALREADY, FAILED, UNSURE, UNTRIED = "done", "already", "failed", "unsure", "untried"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be done to each issue.
+
+    Args:
+        doing: "Resolving", to announce several.
+        done: "resolved", for the outcome and the note.
+        apply: does it; the issue as the server has it afterwards.
+        holds: whether an issue shows the change.
+        skip: whether an issue needs no change, so that the server is not asked.
+    """
+
+    doing: str
+    done: str
+    apply: Callable[[Server, Issue], Issue]
+    holds: Callable[[Issue], bool]
+    skip: Callable[[Issue], bool]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one issue; `words` follow its id in a sentence."""
+
+    kind: str
+    issue: Issue
+    words: str
+
+
+@dataclass(frozen=True)
+class OutcomeLine:
+    """An outcome as a template shows it."""
+
+    kind: str
+    id: str
+    link: str
+    title: str
+    words: str
+
+
+def confirm_count(count: int, doing: str, yes: bool) -> None:
+    """Refuses what is too much, and what is much without `--yes`, with UsageError."""
+    if count > MOST_ISSUES:
+        raise UsageError(f"{count} issues at once are too many: {MOST_ISSUES} is the most.")
+    if count > WITHOUT_YES and not yes:
+        raise UsageError(f"{doing} {count} issues: add --yes if that is what you mean.")
+
+
+def carry_out(desk: Desk, change: Change, issues: Sequence[Issue], ask: Ask) -> Iterator[View]:
+    """Do it to each issue; yields how many, progress now and then where it takes long, and the outcomes.
+
+    Raises:
+        Unsupported: this kind of server cannot do it; nothing was changed.
+    """
+    server = desk.find_server()
+    who = cut(ask.person.name, 60)
+    if len(issues) > 1:
+        yield View("sentry_changing", {"doing": change.doing, "count": len(issues), "who": who, "at": 0})
+    outcomes: list[Outcome] = []
+    said = desk.clock.monotonic()
+    stopped = ""
+    for issue in issues:
+        if stopped:
+            outcomes.append(Outcome(UNTRIED, issue, "not tried"))
+            continue
+        outcome, stopped = _change_one(desk, server, change, issue, ask, first=not outcomes)
+        outcomes.append(outcome)
+        if desk.clock.monotonic() - said >= _PROGRESS_SECONDS and len(outcomes) < len(issues):
+            said = desk.clock.monotonic()
+            values = {"doing": change.doing, "count": len(issues), "who": who, "at": len(outcomes)}
+            yield View("sentry_changing", values)
+    yield _result(change, outcomes, who)
+
+
+def _change_one(
+    desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask, *, first: bool
+) -> tuple[Outcome, str]:
+    """One issue's outcome, and why the rest should not be tried, if so."""
+    if change.skip(issue):
+        return Outcome(ALREADY, issue, f"was {change.done} already"), ""
+    try:
+        after = change.apply(server, issue)
+    except Unsupported:
+        if first:
+            raise
+        return Outcome(FAILED, issue, "not changed: this server cannot do that to it"), ""
+    except ServerError as error:
+        log.warning("Changing issue %s failed", issue.id, exc_info=True)
+        return _after_failure(desk, server, change, issue, ask, error)
+    if not change.holds(after):
+        return Outcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), ""
+    return Outcome(DONE, after, change.done + _leave_note(desk, server, change, after, ask)), ""
+
+
+def _after_failure(
+    desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask, error: ServerError
+) -> tuple[Outcome, str]:
+    """A refusal is plain; where the answer was lost on the way, only a look at the issue tells what happened."""
+    if isinstance(error, RateLimited) or not (error.retry or isinstance(error, BadAnswer)):
+        stop = str(error) if isinstance(error, (RateLimited, BadToken)) else ""
+        return Outcome(FAILED, issue, f"not changed: {error}"), stop
+    try:
+        found = server.issue(issue.id)
+    except ServerError:
+        return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {error}"), str(error)
+    if change.holds(found):
+        return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask)), ""
+    return Outcome(FAILED, found, f"not changed: {error}"), ""
+
+
+def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask) -> str:
+    """The note that says who asked; what to add to the outcome where it could not be left."""
+    if not desk.settings.author_notes:
+        return ""
+    try:
+        server.note(issue, author_note(desk, change.done, ask))
+    except Unsupported:
+        return ""
+    except ServerError as error:
+        log.warning("No note could be left on issue %s", issue.id, exc_info=True)
+        return f" (the note about who asked could not be left: {error})"
+    return ""
+
+
+def author_note(desk: Desk, done: str, ask: Ask) -> str:
+    """Who asked for a change, and where; with the minute, because Sentry refuses the same note twice in an hour."""
+    where = f"in {cut(ask.place.room, 80)}" if ask.place.room else "in a direct message"
+    at = desk.clock.now().strftime("%Y-%m-%d %H:%M UTC")
+    return f"{done[:1].upper()}{done[1:]} from chat, asked by {cut(ask.person.name, 80)} {where}, {at}."
+
+
+def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
+    """Each outcome on a line; of many, those that went well share lines."""
+    alone = [outcome for outcome in outcomes if len(outcomes) <= WITHOUT_YES or outcome.kind in (FAILED, UNSURE)]
+    together = {
+        kind: [_shown_id(outcome.issue) for outcome in outcomes if outcome.kind == kind and outcome not in alone]
+        for kind in (DONE, ALREADY, UNTRIED)
+    }
+    noteless = sum(1 for outcome in outcomes if outcome.kind == DONE and outcome.words != change.done)
+    return View(
+        "sentry_changed",
+        {
+            "who": who,
+            "lines": [_line(outcome) for outcome in alone],
+            "done": change.done,
+            "done_ids": in_lines(together[DONE]),
+            "done_count": len(together[DONE]),
+            "already_ids": in_lines(together[ALREADY]),
+            "already_count": len(together[ALREADY]),
+            "untried_ids": in_lines(together[UNTRIED]),
+            "untried_count": len(together[UNTRIED]),
+            "noteless": noteless if len(outcomes) > WITHOUT_YES else 0,
+        },
+    )
+
+
+def _line(outcome: Outcome) -> OutcomeLine:
+    issue = outcome.issue
+    return OutcomeLine(outcome.kind, _shown_id(issue), issue.link, cut(issue.title, 120), outcome.words)
+
+
+def _shown_id(issue: Issue) -> str:
+    return cut(issue.short_id or issue.id, 60)

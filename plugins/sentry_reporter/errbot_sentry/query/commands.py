@@ -1,0 +1,89 @@
+"""The query flow's front: a command's name and what was typed in, views to render out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from errbot_sentry.access import Access
+from errbot_sentry.clock import Clock
+from errbot_sentry.errors import UsageError
+from errbot_sentry.model import Ask, View
+from errbot_sentry.query.about import About
+from errbot_sentry.query.args import echo
+from errbot_sentry.query.catalog import COMMANDS, Command, command
+from errbot_sentry.query.changing import Changing
+from errbot_sentry.query.desk import Desk, Reporter, StatusSource
+from errbot_sentry.query.finding import IssueFinder, NoThreads, ThreadIssues
+from errbot_sentry.query.listing import Listing
+from errbot_sentry.query.lists import LastLists
+from errbot_sentry.query.reading import Reading
+from errbot_sentry.server.api import FindServer
+from errbot_sentry.settings import QuerySettings
+
+Handler = Callable[[Ask], Iterator[View]]
+
+
+class Commands:
+    """All commands of the query flow; safe to use from several threads at once.
+
+    Args:
+        find_server: the server; asked at each command, so that a server that comes back is used at once.
+        clock: `now` for ages and expiry, `monotonic` for waits.
+        status: the health of the other flows, for `status`; None: only the server's is shown.
+        reporter: sends the event of `test`; None: reporting is off.
+        threads: which issue a thread is about; None: threads are not known here.
+        org: the organization of the server's issues; an address of another one names nothing here.
+        prefix: what commands begin with in this chat.
+        more: the commands of other flows, for the overview and for suggestions.
+        sleep: waits some seconds; replaced in tests.
+    """
+
+    def __init__(
+        self,
+        find_server: FindServer,
+        access: Access,
+        settings: QuerySettings,
+        clock: Clock,
+        *,
+        status: StatusSource | None = None,
+        reporter: Reporter | None = None,
+        threads: ThreadIssues | None = None,
+        org: str = "",
+        prefix: str = "!",
+        more: Sequence[Command] = (),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        lists = LastLists(clock)
+        finder = IssueFinder(find_server, access, lists, threads or NoThreads(), org)
+        table = (*COMMANDS, *more)
+        desk = Desk(
+            find_server, access, settings, clock, finder, lists, status, reporter, sleep, table=table, prefix=prefix
+        )
+        listing, reading, changing, about = Listing(desk), Reading(desk), Changing(desk), About(desk)
+        self._handlers: dict[str, Handler] = {
+            "sentry": about.sentry,
+            "issues": listing.issues,
+            "next": listing.next,
+            "prev": listing.prev,
+            "issue": reading.issue,
+            "resolve": changing.resolve,
+            "reopen": changing.reopen,
+            "status": about.status,
+            "test": about.test,
+        }
+
+    def names(self) -> tuple[str, ...]:
+        """The commands that `run` knows, without aliases."""
+        return tuple(self._handlers)
+
+    def run(self, name: str, ask: Ask) -> Iterator[View]:
+        """One command, by name or alias; nothing happens before the first view is asked for.
+
+        Raises:
+            SentryReporterError: while iterating; its text is the answer to show.
+        """
+        entry = command(name)
+        if entry is None or entry.name not in self._handlers:
+            raise UsageError(f"There is no command {echo(name)}.")
+        yield from self._handlers[entry.name](ask)

@@ -1,0 +1,93 @@
+"""Numbers, times and long texts as people read them in a narrow chat window. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import accumulate, pairwise, takewhile
+
+import humanize
+
+LINE_BYTES = 400  # IRC cuts longer lines, and counts bytes
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_MARKUP = re.compile(r"[\\`*_{}\[\]()>#+\-.!|~:]")  # what becomes two characters in some backend
+_LONG_ESCAPES = re.compile(r"[&<@]")
+_STEPS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
+
+
+def short_count(number: int) -> str:
+    """`950`, `1.2k`, `34k`, `5.6M`."""
+    for step, letter in _STEPS:
+        # What would round up to 1000 of a smaller step is shown in this one: 999 950 is 1M.
+        if number >= step * 0.99995 and number >= 1000:
+            scaled = number / step
+            return f"{scaled:.1f}".removesuffix(".0") + letter if scaled < 9.95 else f"{scaled:.0f}{letter}"
+    return str(number)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 event`, `1.2k events`."""
+    return f"{short_count(number)} {noun}" + ("" if number == 1 else "s")
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """`3 minutes ago`; a clock that runs ahead of ours counts as now."""
+    passed = max(now - at, timedelta())
+    return "now" if passed < timedelta(seconds=2) else humanize.naturaltime(passed)
+
+
+def span_words(span: timedelta) -> str:
+    """`3 minutes`, `2 days`."""
+    return humanize.naturaldelta(span)
+
+
+def sparkline(counts: Sequence[int], width: int = 12) -> str:
+    """The counts as block characters, oldest first, at most `width` of them; "" where nothing happened at all."""
+    slices = _resample([max(count, 0) for count in counts], width)
+    top = max(slices, default=0)
+    if not top:
+        return ""
+    # Anything at all is visible: only nothing is the lowest block.
+    return "".join(_BLOCKS[0 if not count else max(1, round(count / top * (len(_BLOCKS) - 1)))] for count in slices)
+
+
+def _resample(counts: list[int], width: int) -> list[int]:
+    if len(counts) <= width:
+        return counts
+    edges = [index * len(counts) // width for index in range(width + 1)]
+    return [sum(counts[start:end]) for start, end in pairwise(edges)]
+
+
+def one_line(text: str) -> str:
+    """The text on one line; what is invisible in it is the renderer's to remove."""
+    return " ".join(text.split())
+
+
+def weight(text: str) -> int:
+    """The bytes that a text takes on its way to the chat network, in UTF-8 and with its markup escaped."""
+    return len(text.encode(errors="replace")) + len(_MARKUP.findall(text)) + 4 * len(_LONG_ESCAPES.findall(text))
+
+
+def cut(text: str, limit: int = LINE_BYTES) -> str:
+    """The text on one line of at most `limit` by weight; a longer one ends at the end of a word, with `…`."""
+    flat = one_line(text[: limit * 4])
+    if weight(flat) <= limit and len(text) <= limit * 4:
+        return flat
+    room = limit - weight("…")
+    sizes = accumulate(map(weight, flat))
+    head = flat[: sum(1 for _ in takewhile(lambda size: size <= room, sizes))]
+    words, space, _ = head.rpartition(" ")
+    # Half a word is better than a title that is nearly empty.
+    return (words if space and len(words) > len(head) // 2 else head).rstrip() + "…"
+
+
+def in_lines(words: Iterable[str], limit: int = LINE_BYTES) -> list[str]:
+    """All the words, joined by commas, in as many lines as they need."""
+    lines: list[str] = []
+    for word in words:
+        if lines and weight(lines[-1]) + weight(word) + 3 <= limit:
+            lines[-1] += f", {word}"
+        else:
+            lines.append(word)
+    return lines

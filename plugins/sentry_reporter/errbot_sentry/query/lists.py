@@ -1,0 +1,155 @@
+"""The last list of issues shown to each person in each conversation: what `#3`, `next` and `prev` stand on.
+
+Rows are kept by issue id and never guessed: a row that could mean two issues, or that is an hour old, is refused.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
+
+from errbot_sentry.clock import Clock
+from errbot_sentry.errors import BadReference
+from errbot_sentry.model import IssueQuery, Person, Place
+
+KEPT_FOR = timedelta(hours=1)
+_MOST_LISTS = 1000
+_MOST_ROWS = 1000
+_LIST_AGAIN = "list again with issues"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One page of a list as it was shown: the cursor that it was asked with, and the rows before its first."""
+
+    cursor: str | None
+    before: int
+
+
+@dataclass(frozen=True)
+class ShownList:
+    """A list as it stands on people's screens. `rows` are issue ids, row 1 first, over all pages shown so far.
+
+    `leaves` are the pages walked through, the present one last; `next` is the cursor of the following one.
+    """
+
+    query: IssueQuery
+    shown_at: datetime
+    rows: tuple[str, ...] = ()
+    leaves: tuple[Leaf, ...] = (Leaf(None, 0),)
+    next: str | None = None
+
+    @property
+    def here(self) -> Leaf:
+        return self.leaves[-1]
+
+    def following(self) -> Leaf:
+        """The next page's place.
+
+        Raises:
+            BadReference: there is none, or rows would get numbers beyond reason.
+        """
+        if self.next is None:
+            raise BadReference("That was the last page.")
+        if self.next in (leaf.cursor for leaf in self.leaves):
+            raise BadReference("The server goes round in circles here: there is nothing further to show.")
+        if len(self.rows) >= _MOST_ROWS:
+            raise BadReference(f"{_MOST_ROWS} rows are enough: narrow the list with words or -p instead.")
+        return Leaf(self.next, len(self.rows))
+
+    def preceding(self) -> Leaf:
+        """The previous page's place.
+
+        Raises:
+            BadReference: this is the first one.
+        """
+        if len(self.leaves) < 2:
+            raise BadReference("This is the first page.")
+        return self.leaves[-2]
+
+    def turned(self, leaf: Leaf, ids: Iterable[str], following: str | None, now: datetime) -> ShownList:
+        """The list after this page of it was shown."""
+        kept = self.leaves[: self.leaves.index(leaf)] if leaf in self.leaves else self.leaves
+        shown = tuple(ids)
+        rows = self.rows[: leaf.before] + shown + self.rows[leaf.before + len(shown) :]
+        return replace(self, shown_at=now, rows=rows, leaves=(*kept, leaf), next=following)
+
+
+class LastLists:
+    """Bounded, forgetting, and safe to use from several threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._lists: OrderedDict[tuple[Place, Person], ShownList] = OrderedDict()
+
+    def keep(self, place: Place, person: Person, shown: ShownList) -> None:
+        """Remember what was just shown; the oldest list goes when there are too many."""
+        with self._lock:
+            self._lists[place, person] = shown
+            self._lists.move_to_end((place, person))
+            while len(self._lists) > _MOST_LISTS:
+                self._lists.popitem(last=False)
+
+    def own(self, place: Place, person: Person) -> ShownList | None:
+        """The last list that this person asked for here, unless it has expired."""
+        with self._lock:
+            return self._live(self._lists.get((place, person)))
+
+    def to_turn(self, place: Place, person: Person) -> ShownList:
+        """The list that `next` and `prev` mean: one's own, else the only one that is shown here.
+
+        Raises:
+            BadReference: there is none, or there are several and none is this person's.
+        """
+        own = self.own(place, person)
+        if own is not None:
+            return own
+        others = self._others(place, person)
+        if len(others) > 1:
+            raise BadReference(f"Several lists were shown here, and none is yours: {_LIST_AGAIN}.")
+        if not others:
+            raise BadReference(f"No list was shown to you here in the last hour: {_LIST_AGAIN}.")
+        return others[0]
+
+    def row(self, place: Place, person: Person, number: int) -> str:
+        """The issue id of a row.
+
+        One's own list counts, and any that was shown here to somebody else since: whoever reads along may mean
+        that one. Where they disagree, the row is refused.
+
+        Raises:
+            BadReference: no list, no such row, or a row that could mean two issues.
+        """
+        own = self.own(place, person)
+        others = self._others(place, person)
+        candidates = others if own is None else [own, *(other for other in others if other.shown_at > own.shown_at)]
+        if not candidates:
+            raise BadReference(
+                f"#{number} stands for a row of the last list, and none was shown here in the last hour: {_LIST_AGAIN}."
+            )
+        meant = {shown.rows[number - 1] for shown in candidates if 0 < number <= len(shown.rows)}
+        if not meant:
+            longest = max(len(shown.rows) for shown in candidates)
+            raise BadReference(f"The last list has no row #{number}: it has {longest}.")
+        if len(meant) > 1:
+            raise BadReference(
+                f"#{number} could mean two issues, because another list was shown here: "
+                f"name the issue by its short id, or {_LIST_AGAIN}."
+            )
+        return meant.pop()
+
+    def _others(self, place: Place, person: Person) -> list[ShownList]:
+        if place.is_direct:  # a direct message has one reader, and its Place does not say who
+            return []
+        with self._lock:
+            here = [shown for (where, who), shown in self._lists.items() if where == place and who != person]
+            return [shown for shown in map(self._live, here) if shown is not None]
+
+    def _live(self, shown: ShownList | None) -> ShownList | None:
+        if shown is None or self._clock.now() - shown.shown_at > KEPT_FOR:
+            return None
+        return shown

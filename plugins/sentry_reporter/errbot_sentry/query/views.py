@@ -1,0 +1,163 @@
+"""From the model to what the templates show: plain values, in words, bounded. Pure; escaping is the renderer's work.
+
+What a server does not tell is left out: a Bugsink issue has no level and no users, and its line does not say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Assignee, Event, ExceptionInfo, Frame, Issue
+from errbot_sentry.query.figures import LINE_BYTES, ago, counted, cut, one_line, span_words, sparkline, weight
+
+# Shapes, not colours, tell levels apart; the word stands beside them.
+_LEVEL_MARKS = {"fatal": "‼", "error": "✗", "warning": "▲", "info": "○", "debug": "·"}
+_SEPARATOR = " · "
+_LEAST_TITLE = 40
+_MOST_TAGS = 12
+
+
+@dataclass(frozen=True)
+class IssueRow:
+    """One line of a list: `#1 WEB-1A title · fact · fact`, within LINE_BYTES unless its facts alone are longer."""
+
+    number: int
+    id: str
+    link: str
+    title: str
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FrameView:
+    """Where it failed: `function`, the place in the file, and the source line where known."""
+
+    function: str
+    place: str
+    source: str
+
+
+def issue_row(issue: Issue, number: int, now: datetime) -> IssueRow:
+    """An issue as one line; the title is cut so that everything else keeps its room."""
+    shown_id = cut(issue.short_id or issue.id, 60)
+    link = issue.link if len(issue.link) <= LINE_BYTES // 2 else ""
+    facts = _row_facts(issue, now)
+    taken = f"#{number} {shown_id} ****{_SEPARATOR}{_SEPARATOR.join(facts)}{_SEPARATOR}[open]()"
+    room = LINE_BYTES - weight(taken) - len(link.encode())
+    return IssueRow(number, shown_id, link, cut(issue.title, max(room, _LEAST_TITLE)), facts)
+
+
+def _row_facts(issue: Issue, now: datetime) -> tuple[str, ...]:
+    found = (
+        level_word(issue.level),
+        cut(issue.culprit, 60),
+        _state_word(issue),
+        ago(issue.last_seen, now) if issue.last_seen else "",
+        f"{span_words(now - issue.first_seen)} old" if issue.first_seen else "",
+        *_counts(issue),
+        sparkline(issue.trend),
+        f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else "",
+    )
+    return tuple(fact for fact in found if fact)
+
+
+def level_word(level: str | None) -> str:
+    """`✗ error`: told apart by shape and word."""
+    if not level:
+        return ""
+    word = cut(level, 20)
+    return f"{_LEVEL_MARKS[word]} {word}" if word in _LEVEL_MARKS else word
+
+
+def assignee_name(assignee: Assignee) -> str:
+    """`team payments`, or the person's name."""
+    name = assignee.name or assignee.email or assignee.id
+    return f"team {name}" if assignee.kind == "team" else name
+
+
+def status_words(issue: Issue) -> str:
+    """`unresolved (regressed)`: the status, and the server's own finer word where it adds something."""
+    finer = one_line((issue.substatus or "").replace("_", " "))
+    if not finer or finer in (issue.status, "ongoing"):
+        return issue.status
+    return f"{issue.status} ({cut(finer, 60)})"
+
+
+def _state_word(issue: Issue) -> str:
+    """In a list of open issues only the unusual is worth a word."""
+    if issue.status in (RESOLVED, ARCHIVED):
+        return issue.status
+    finer = one_line((issue.substatus or "").replace("_", " "))
+    return cut(finer, 30) if issue.status == UNRESOLVED and finer not in ("ongoing", "new") else ""
+
+
+def _counts(issue: Issue) -> tuple[str, ...]:
+    found = (
+        counted(issue.events, "event") if issue.events is not None else "",
+        counted(issue.users, "user") if issue.users is not None else "",
+    )
+    return tuple(fact for fact in found if fact)
+
+
+def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, object]:
+    """The values of sentry_issue: one issue whole, with what its newest event adds."""
+    return {
+        "id": cut(issue.short_id or issue.id, 60),
+        "link": issue.link,
+        "title": cut(issue.title, 300),
+        "state": _joined(
+            status_words(issue),
+            level_word(issue.level),
+            f"priority {cut(issue.priority, 20)}" if issue.priority else "",
+            f"project {cut(issue.project.slug, 60)}",
+            f"assigned to {cut(assignee_name(issue.assignee), 60)}" if issue.assignee else "",
+        ),
+        "counts": _joined(*_counts(issue), sparkline(issue.trend, 24)),
+        "seen": _joined(
+            _seen("first seen", issue.first_seen, issue.first_release, now),
+            _seen("last seen", issue.last_seen, issue.last_release or (event.release if event else None), now),
+        ),
+        "culprit": cut(issue.culprit, 200),
+        "tags": tag_words(event.tags) if event else "",
+        "error": exception_line(event.exceptions[-1]) if event and event.exceptions else "",
+        "frame": frame_view(failing_frame(event.exceptions[-1])) if event and event.exceptions else None,
+    }
+
+
+def _seen(words: str, at: datetime | None, release: str | None, now: datetime) -> str:
+    if at is None:
+        return f"{words} in {cut(release, 80)}" if release else ""
+    in_release = f" in {cut(release, 80)}" if release else ""
+    return f"{words} {ago(at, now)}{in_release}"
+
+
+def _joined(*facts: str) -> str:
+    return _SEPARATOR.join(fact for fact in facts if fact)
+
+
+def tag_words(tags: Iterable[tuple[str, str]]) -> str:
+    """`environment=production · release=1.2`, at most a line."""
+    some = [f"{cut(key, 40)}={cut(value, 60)}" for key, value in tags][:_MOST_TAGS]
+    return cut(_SEPARATOR.join(some), LINE_BYTES - 20)
+
+
+def exception_line(error: ExceptionInfo) -> str:
+    """`ZeroDivisionError: division by zero`, on one line."""
+    return cut(f"{error.type}: {error.value}" if error.value else error.type, LINE_BYTES - 20)
+
+
+def failing_frame(error: ExceptionInfo) -> Frame | None:
+    """The newest frame of the program itself, or the newest of all where none is."""
+    own = [frame for frame in error.frames if frame.in_app]
+    return next(reversed(own or error.frames), None)
+
+
+def frame_view(frame: Frame | None) -> FrameView | None:
+    """A frame as one line, with its source line."""
+    if frame is None:
+        return None
+    place = cut(frame.filename or frame.module, 200) + (f":{frame.line}" if frame.line is not None else "")
+    line = next((text for number, text in frame.source if number == frame.line), "")
+    return FrameView(cut(frame.function, 100), place, cut(line, 200))

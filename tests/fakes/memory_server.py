@@ -1,0 +1,161 @@
+"""A Sentry-compatible server in memory, obeying the Server protocol; for tests of flows, not of dialects.
+
+It answers from plain lists, counts what it is asked, and fails on demand:
+
+    server = MemoryServer(issues=[...])
+    server.fail("resolve", TimedOut("no answer"), times=1)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from errbot_sentry.errors import NotFound, Unsupported
+from errbot_sentry.model import RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
+from errbot_sentry.server.api import SENTRY, Health, IssueAddress
+
+URL = "https://sentry.example.com"
+_EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
+
+
+class MemoryServer:
+    """State is public: tests set it up and look at it.
+
+    Args:
+        now: the present, for `seen_within`.
+        changes_hold: False makes every change answer 200 and do nothing, as GlitchTip does with what it does not know.
+        unsupported: names of calls that this kind of server cannot do.
+    """
+
+    def __init__(
+        self,
+        issues: Iterable[Issue] = (),
+        *,
+        projects: Iterable[Project] = (),
+        events: dict[str, Event] | None = None,
+        kind: str = SENTRY,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        unsupported: Iterable[str] = (),
+    ) -> None:
+        self._kind = kind
+        self._now = now
+        self.stored = {issue.id: issue for issue in issues}
+        known = [*projects, *(issue.project for issue in self.stored.values())]
+        self.known_projects = tuple({project.id: project for project in known}.values())
+        self.events_by_issue = dict(events or {})
+        self.issue_of_events: dict[str, str] = {}
+        self.notes: list[tuple[str, str]] = []
+        self.calls: list[tuple[str, object]] = []
+        self.changes_hold = True
+        self.unsupported = set(unsupported)
+        self._failures: dict[str, list[Exception]] = defaultdict(list)
+
+    @property
+    def kind(self) -> str:
+        return self._kind
+
+    def fail(self, call: str, error: Exception, times: int = 1) -> None:
+        """The next `times` calls of this name raise this error."""
+        self._failures[call] += [error] * times
+
+    def asked(self, call: str) -> list[object]:
+        """What was asked of one call, in order."""
+        return [what for name, what in self.calls if name == call]
+
+    def projects(self) -> tuple[Project, ...]:
+        self._note_call("projects", None)
+        return self.known_projects
+
+    def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
+        self._note_call("issues", query)
+        found = [issue for issue in self.stored.values() if self._fits(issue, query)]
+        found.sort(key=lambda issue: _order(issue, query.sort), reverse=True)
+        start = int(cursor) if cursor else 0
+        end = start + query.limit
+        return Page(
+            tuple(found[start:end]),
+            next=str(end) if end < len(found) else None,
+            previous=str(max(start - query.limit, 0)) if start else None,
+        )
+
+    def issue(self, issue_id: str) -> Issue:
+        self._note_call("issue", issue_id)
+        return self._stored(issue_id)
+
+    def issue_by_short_id(self, short_id: str) -> Issue:
+        self._note_call("issue_by_short_id", short_id)
+        for issue in self.stored.values():
+            if issue.short_id.upper() == short_id.upper():
+                return issue
+        raise NotFound("The server knows no such issue.")
+
+    def issue_of_event(self, event_id: str) -> Issue | None:
+        self._note_call("issue_of_event", event_id)
+        issue_id = self.issue_of_events.get(event_id)
+        return None if issue_id is None else self._stored(issue_id)
+
+    def latest_event(self, issue: Issue) -> Event | None:
+        self._note_call("latest_event", issue.id)
+        return self.events_by_issue.get(issue.id)
+
+    def resolve(self, issue: Issue) -> Issue:
+        self._note_call("resolve", issue.id)
+        return self._change(issue, status=RESOLVED)
+
+    def reopen(self, issue: Issue) -> Issue:
+        self._note_call("reopen", issue.id)
+        return self._change(issue, status=UNRESOLVED)
+
+    def note(self, issue: Issue, text: str) -> None:
+        self._note_call("note", issue.id)
+        self._stored(issue.id)
+        self.notes.append((issue.id, text))
+
+    def address_of(self, url: str) -> IssueAddress | None:
+        parts = url.removeprefix(URL + "/").strip("/").split("/")
+        if not url.startswith(URL + "/") or len(parts) != 4 or parts[::2] != ["organizations", "issues"]:
+            return None
+        return IssueAddress(parts[3], parts[1])
+
+    def health(self) -> Health:
+        return Health(self._kind, URL, calls=len(self.calls))
+
+    def _fits(self, issue: Issue, query: IssueQuery) -> bool:
+        if query.projects and issue.project.id not in {project.id for project in query.projects}:
+            return False
+        if query.status is not None and issue.status != query.status:
+            return False
+        if query.seen_within and (issue.last_seen or _EPOCH) < self._now() - query.seen_within:
+            return False
+        return query.text.strip('"').casefold() in issue.title.casefold()
+
+    def _change(self, issue: Issue, **changes: object) -> Issue:
+        current = self._stored(issue.id)
+        if self.changes_hold:
+            self.stored[issue.id] = replace(current, **changes)  # type: ignore[arg-type]
+        return self.stored[issue.id]
+
+    def _stored(self, issue_id: str) -> Issue:
+        if issue_id not in self.stored:
+            raise NotFound("The server knows no such issue.")
+        return self.stored[issue_id]
+
+    def _note_call(self, name: str, what: object) -> None:
+        self.calls.append((name, what))
+        if name in self.unsupported:
+            raise Unsupported(f"This server has no {name}.")
+        if self._failures[name]:
+            raise self._failures[name].pop(0)
+
+
+def _order(issue: Issue, sort: str) -> tuple[object, ...]:
+    keys: dict[str, object] = {
+        "date": issue.last_seen or _EPOCH,
+        "new": issue.first_seen or _EPOCH,
+        "freq": issue.events or 0,
+        "user": issue.users or 0,
+    }
+    return (keys[sort], issue.id)
