@@ -1,4 +1,4 @@
-"""One whole world for scenarios: a real Bugsink, a real IRC server, a real bot between them, and a person in the room."""
+"""A whole world for scenarios: a real Bugsink, a real IRC server, a real bot between them, a person in the room."""
 
 from __future__ import annotations
 

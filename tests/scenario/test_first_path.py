@@ -35,7 +35,7 @@ def test_a_crash_becomes_an_issue_an_alert_and_is_resolved_from_chat(tmp_path, n
         seen = alice.count()
         alice.say(ROOM, "!sentry resolve #1")
         alice.wait_for(
-            rf"(?i){issue['friendly_id']}.*resolved|resolved.*{issue['friendly_id']}", sender=BOT, after=seen
+            rf"(?i){issue['friendly_id']}.*resolved|resolved.*{issue['friendly_id']}", after=seen
         )
         assert bugsink_project.issue(issue["id"])["is_resolved"]
 
