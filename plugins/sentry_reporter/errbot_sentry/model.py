@@ -213,19 +213,6 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What a chat network tells of a message that it took.
-
-    `id` is the network's own name for it, "" where it gives none. `settle` is the number of seconds for which the
-    connection has to stay up before the message counts as arrived: 0 where `id` is a proof, a few on networks that
-    lose silently what was written into a dying connection (IRC, XMPP).
-    """
-
-    id: str = ""
-    settle: float = 0.0
-
-
-@dataclass(frozen=True)
 class Ask:
     """One command as typed: by whom, where, and the words after the command's name."""
 

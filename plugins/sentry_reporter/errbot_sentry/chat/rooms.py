@@ -7,22 +7,20 @@ the failure, IRC and XMPP lose silently, Telegram raises. The differences are ke
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 from errbot_sentry.chat.layout import Layout
 from errbot_sentry.errors import NotConnected, RoomUnknown, SendError
-from errbot_sentry.model import Sent
 
 log = logging.getLogger(__name__)
 
-
-_SETTLE = {"irc": 4.0, "xmpp": 4.0}  # seconds; these networks never say that a message was lost
+_UNCONFIRMED = frozenset({"irc", "xmpp"})
+_SETTLE = 5.0
 
 
 class Rooms:
-    """Sends text to rooms of one bot, over one connection: a new one is made at each activation of the plugin.
+    """Sends text to rooms of one bot.
 
     Args:
         bot: Errbot's backend object.
@@ -32,27 +30,42 @@ class Rooms:
     def __init__(self, bot: Any, is_active: Callable[[], bool]) -> None:
         self._bot = bot
         self._is_active = is_active
-        self._mode = str(bot.mode)
-        self._layout = Layout(self._mode, int(bot.message_size_limit))
-        self._name = uuid.uuid4().hex
+        self.mode = str(bot.mode)
+        self._layout = Layout(self.mode, int(bot.message_size_limit))
 
-    def connection(self) -> str:
-        """A name for the present connection, another one after each reconnect; "" while there is none."""
+    def connected(self) -> bool:
+        """Whether the chat network takes messages, as far as the backend knows."""
         if not self._is_active():
-            return ""
+            return False
         connection = getattr(getattr(self._bot, "conn", None), "connection", None)
         is_connected = getattr(connection, "is_connected", None)  # IRC
-        return self._name if not callable(is_connected) or is_connected() else ""
+        return bool(is_connected()) if callable(is_connected) else True
 
-    def send(self, room: str, text: str, thread: str = "") -> Sent:
+    @property
+    def settle(self) -> float:
+        """Seconds for which the connection must outlive a message before it counts as arrived: IRC and XMPP write
+        into a dying connection without an error (errbot-facts, sections 3 and 4)."""
+        return _SETTLE if self.mode in _UNCONFIRMED else 0.0
+
+    def connection(self) -> str:
+        """A name for the present connection, "" while there is none; a new one after each reconnect."""
+        if not self.connected():
+            return ""
+        connection = getattr(getattr(self._bot, "conn", None), "connection", None)
+        return f"{id(self)}-{id(getattr(connection, 'socket', None))}"
+
+    def send(self, room: str, text: str, thread: str = "") -> str:
         """Send rendered lines to a room, in a thread where one is given and the backend has threads.
+
+        Returns:
+            The backend's id of the (first) message, "" where it tells none.
 
         Raises:
             NotConnected: nothing was sent; try again later.
             RoomUnknown: the backend knows no such room.
             SendError: the backend refused, perhaps after a part.
         """
-        if not self.connection():
+        if not self.connected():
             raise NotConnected("The bot is not connected to the chat network.")
         target = self._find(room)
         first = ""
@@ -60,7 +73,7 @@ class Rooms:
             sent = self._send_one(target, body, thread or first)
             first = first or sent
         self._wake_xmpp()
-        return Sent(first, _SETTLE.get(self._mode, 0.0))
+        return first
 
     def _find(self, room: str) -> Any:
         """Rooms by query_room; Telegram and others know them only as identifiers."""
@@ -84,7 +97,7 @@ class Rooms:
         except Exception as error:
             raise SendError("The chat network did not take the message.") from error
         timestamp = message.extras.get("ts")
-        if self._mode == "slackv3" and not timestamp:
+        if self.mode == "slackv3" and not timestamp:
             raise SendError("Slack did not take the message.")
         return str(timestamp[0] if isinstance(timestamp, list) and timestamp else timestamp or "")
 
