@@ -18,9 +18,9 @@ from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.templates import Templates
 from errbot_sentry.chat.web import Web
 from errbot_sentry.clock import Clock, SystemClock
-from errbot_sentry.errors import ServerError, SettingsError
+from errbot_sentry.errors import AskError, ServerError, SettingsError
 from errbot_sentry.flow_status import FlowFacts, health_of, status_of
-from errbot_sentry.model import Ask
+from errbot_sentry.model import Ask, Person, Place
 from errbot_sentry.query.catalog import COMMANDS, help_text
 from errbot_sentry.query.commands import Commands
 from errbot_sentry.query.desk import FlowStatus
@@ -93,7 +93,7 @@ class Runtime:
             self._settings.query,
             self._clock,
             status=self,
-            reporter=self._reporter if self._reporting() else None,
+            reporter=self if self._reporting() else None,
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
         )
@@ -109,6 +109,17 @@ class Runtime:
         """The health of each flow but the server's, for `!sentry status`."""
         return status_of(self._facts())
 
+    def capture_test(self, person: Person, place: Place) -> str:
+        """Send a test event through the whole way; its id.
+
+        Raises:
+            AskError: it could not be kept.
+        """
+        event_id = self._reporter.capture_test(person, place)
+        if event_id is None:
+            raise AskError("The test event was not taken: !sentry status has the reason.")
+        return event_id
+
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """End every thread within the timeout (seconds); what is on disk stays for the next start."""
         deadline = time.monotonic() + timeout
@@ -117,17 +128,14 @@ class Runtime:
             return max(0.1, deadline - time.monotonic())
 
         self._web.close()
-        for part in (
-            lambda: self._listener and self._listener.close(min(1.0, left())),
-            lambda: self._alerts and self._alerts.close(left()),
-            self._connection.close,
-            lambda: self._store and self._store.close(),
-            lambda: self._reporter.close(left()),
-        ):
-            try:
-                part()
-            except Exception:
-                log.exception("a part did not close")
+        if self._listener is not None:
+            self._listener.close(min(1.0, left()))
+        if self._alerts is not None:
+            self._alerts.close(left())
+        if self._store is not None:
+            self._store.close()
+        self._connection.close()
+        self._reporter.close(left())  # last, so that errors of the others' ends are still reported
 
     def _start_alerts(self, templates: Templates) -> None:
         settings = self._settings

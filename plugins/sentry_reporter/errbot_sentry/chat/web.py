@@ -47,7 +47,7 @@ class IntakeAnswer(Protocol):
 class Intake(Protocol):
     """What the alert flow offers to the web."""
 
-    def take(self, headers: Mapping[str, str], body: bytes, token: str | None = None) -> IntakeAnswer:
+    def take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> IntakeAnswer:
         """Store one delivery; never raises, sends nothing, looks nothing up."""
         ...
 
