@@ -98,3 +98,12 @@ def test_a_link_target_cannot_break_out_of_its_brackets():
 def test_long_text_is_bounded():
     """Rendering time grows with length: 6 000 characters of markup took half a second."""
     assert len(plain("*_[" * 5000)) <= 600
+
+
+@pytest.mark.parametrize(
+    "value", ["http://a.example/b_c_d/*e*/?x=1&y=%20#f", "https://127.0.0.1:8000/issues/issue/1-2/"]
+)
+def test_an_address_stands_as_it_is_after_rendering(value):
+    """So that it can be clicked, also with underscores in it."""
+    assert text().convert("x " + Escape("text").address(value)) == f"x {value}"
+    assert Escape("text").address("javascript:alert(1)") == ""

@@ -34,9 +34,7 @@ def test_a_crash_becomes_an_issue_an_alert_and_is_resolved_from_chat(tmp_path, n
 
         seen = alice.count()
         alice.say(ROOM, "!sentry resolve #1")
-        alice.wait_for(
-            rf"(?i){issue['friendly_id']}.*resolved|resolved.*{issue['friendly_id']}", after=seen
-        )
+        alice.wait_for(rf"(?i){issue['friendly_id']}.*resolved|resolved.*{issue['friendly_id']}", after=seen)
         assert bugsink_project.issue(issue["id"])["is_resolved"]
 
         (event,) = bugsink_project.events(issue["id"])

@@ -26,6 +26,7 @@ _ADDRESS = re.compile(r"(?<![\w.])@(?=\w)")  # @here, @nick; not the @ of a mail
 _SLACK_COMMAND = re.compile(r"<(?=[!@#])")
 _AUTO_LINK = re.compile(r"(?<=\w)://")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
+_MARKDOWN_IN_ADDRESS = re.compile(r"([*_])")
 _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
 
 
@@ -67,6 +68,11 @@ class Escape:
         lines = _LINE_ENDS.split(str(value))
         kept = (defuse(_UNSEEN.sub("", line.expandtabs(4))).rstrip()[:LONGEST] for line in lines)
         return "\n".join(line.replace("```", "'''").replace("~~~", "---") for line in kept)
+
+    def address(self, value: object) -> str:
+        """A web address to stand by itself, which clients make a link of: an http(s) one, or nothing."""
+        address = self.href(value)
+        return address if self._raw_markdown else _MARKDOWN_IN_ADDRESS.sub(r"\\\1", address)
 
     def href(self, value: object) -> str:
         """A link target: an http(s) address of visible ASCII characters, or nothing."""

@@ -19,7 +19,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "templates"
 class Templates:
     """Renders `sentry_*` templates for one backend.
 
-    Filters: none for running text, `code` between backticks, `block` between fences, `href` for a link's target.
+    Filters: none for running text, `code` between backticks, `block` between fences, `href` for a link's target,
+    `address` for a web address that stands by itself.
     """
 
     def __init__(self, mode: str, folder: Path = FOLDER) -> None:
@@ -38,7 +39,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        for name in ("code", "block", "href"):
+        for name in ("code", "block", "href", "address"):
             self._environment.filters[name] = _as_markup(getattr(escape, name))
 
     def render(self, template: str, values: Mapping[str, object]) -> str:
