@@ -128,5 +128,3 @@ def _settings(facts: FlowFacts) -> tuple[FlowStatus, ...]:
 
 def _ago(then: datetime, now: datetime) -> str:
     return humanize.naturaltime(now - then)
-
-

@@ -39,7 +39,7 @@ class Connection:
         observe: Observer | None = None,
     ) -> None:
         self._settings = settings
-        self._clock = clock or SystemClock()
+        self._clock = SystemClock() if clock is None else clock
         self._transport = Transport(
             settings.url, settings.token, self._clock, limits=limits, sleep=sleep, observe=observe
         )

@@ -70,10 +70,10 @@ class Transport:
         self.host = urlsplit(base_url).netloc
         self._base_url = base_url
         self._token = token
-        self._clock = clock or SystemClock()
+        self._clock = SystemClock() if clock is None else clock
         self._limits = limits or Limits()
         self._stopping = threading.Event()
-        self._sleep = sleep or self._stopping.wait
+        self._sleep = self._stopping.wait if sleep is None else sleep
         self._observe = observe
         self._lock = threading.Lock()
         self._counts = Counts()
@@ -202,13 +202,18 @@ class Transport:
 
     def _redirected(self, method: str, url: str, location: str) -> str:
         """Where to ask instead: followed only for reading, and only on the same scheme, host and port."""
-        target = urlsplit(urljoin(url, location))
-        if method != "GET" or not location or _origin(target) != _origin(urlsplit(self._base_url)):
+        base = urlsplit(self._base_url)
+        try:
+            target = urlsplit(urljoin(url, location))
+            same = _origin(target) == _origin(base)
+        except ValueError:  # no address at all
+            same = False
+        if method != "GET" or not location or not same:
             raise RedirectRefused(
                 f"{self.host} sends us to another address; the token stays here. Set SENTRY_URL in config.py to the "
                 "address that the browser shows in the end."
             )
-        base = urlsplit(self._base_url)  # its own spelling of the host: a location may carry a user part
+        # Our own spelling of the host: a location may carry a user part.
         return target._replace(scheme=base.scheme, netloc=base.netloc, fragment="").geturl()
 
     def _failure_of(self, error: Exception, method: str) -> ServerError:
