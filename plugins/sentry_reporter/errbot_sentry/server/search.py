@@ -51,7 +51,7 @@ def terms_of(text: str) -> tuple[Term, ...]:
     found = []
     for match in _TERM.finditer(text):
         quoted = match["quoted"]
-        value = match["bracket"] or (match["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)) or ""
+        value = match["bracket"] or (match["plain"] if quoted is None else re.sub(r'\\(["\\])', r"\1", quoted)) or ""
         found.append(Term(value, match["key"] or "", bool(match["not"]), quoted is not None))
     return tuple(found)
 
