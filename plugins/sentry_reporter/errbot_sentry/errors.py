@@ -71,14 +71,20 @@ class Unsupported(AskError):
 class ServerError(SentryReporterError):
     """The Sentry-compatible server did not do what was asked.
 
-    `retry` says whether the same call may succeed later; `wait` is the number of seconds the server asked for, if any.
+    `retry` says whether the same call may succeed later; `wait` is the number of seconds the server asked for, if any;
+    `status` is the HTTP status where there was one. `detail` is the server's own words, short and on one line, without
+    our token but otherwise foreign text: escape it like any other.
     """
 
     retry = False
 
-    def __init__(self, sentence: str, wait: float | None = None) -> None:
+    def __init__(
+        self, sentence: str, wait: float | None = None, *, status: int | None = None, detail: str = ""
+    ) -> None:
         super().__init__(sentence)
         self.wait = wait
+        self.status = status
+        self.detail = detail
 
 
 class Unreachable(ServerError):

@@ -1,0 +1,45 @@
+"""The server's projects, kept for some minutes: they change rarely and are asked for with almost every command."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from errbot_sentry.clock import Clock
+from errbot_sentry.model import Project
+
+KEPT_SECONDS = 300.0
+_FRESH_SECONDS = 5.0
+
+
+class Catalog:
+    """A list that is fetched when it is too old; threads that ask meanwhile wait for the one that fetches."""
+
+    def __init__(self, fetch: Callable[[], tuple[Project, ...]], clock: Clock) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._projects: tuple[Project, ...] = ()
+        self._fetched: float | None = None
+
+    def all(self, oldest: float = KEPT_SECONDS) -> tuple[Project, ...]:
+        """All projects, as they were at most `oldest` seconds ago."""
+        with self._lock:
+            if self._fetched is None or self._clock.monotonic() - self._fetched > oldest:
+                self._projects = self._fetch()
+                self._fetched = self._clock.monotonic()
+            return self._projects
+
+    def by_id(self, project_id: str) -> Project | None:
+        """The project with this id, asking the server again for one that is not in the list yet."""
+        return self._find(lambda project: project.id == project_id)
+
+    def by_slug(self, slug: str) -> Project | None:
+        """The project with this slug, in any case; as `by_id`."""
+        return self._find(lambda project: project.slug.casefold() == slug.casefold())
+
+    def _find(self, fits: Callable[[Project], bool]) -> Project | None:
+        for oldest in (KEPT_SECONDS, _FRESH_SECONDS):
+            if found := next(filter(fits, self.all(oldest)), None):
+                return found
+        return None

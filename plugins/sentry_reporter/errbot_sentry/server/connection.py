@@ -1,0 +1,139 @@
+"""The one way to the server: made from the settings, its kind found out when it is first needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from errbot_sentry.clock import Clock, SystemClock
+from errbot_sentry.errors import BadAnswer, BadQuery, BadToken, MissingScope, NotFound, RedirectRefused, ServerError
+from errbot_sentry.server.addresses import is_saas
+from errbot_sentry.server.api import BUGSINK, GLITCHTIP, SENTRY, Health, Server
+from errbot_sentry.server.bugsink import Bugsink
+from errbot_sentry.server.calls import Limits, Observer
+from errbot_sentry.server.glitchtip import GlitchTip
+from errbot_sentry.server.health import health_of
+from errbot_sentry.server.reading import Fields
+from errbot_sentry.server.sentry import Sentry
+from errbot_sentry.server.transport import Transport
+from errbot_sentry.settings import ServerSettings
+
+AUTO = "auto"
+_ASK_AGAIN_SECONDS = 5.0
+
+
+class Connection:
+    """Gives the server to whoever asks, from any thread, and knows how it does.
+
+    Args:
+        limits, sleep, observe: see `Transport`.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        clock: Clock | None = None,
+        *,
+        limits: Limits | None = None,
+        sleep: Callable[[float], object] | None = None,
+        observe: Observer | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = SystemClock() if clock is None else clock
+        self._transport = Transport(
+            settings.url, settings.token, self._clock, limits=limits, sleep=sleep, observe=observe
+        )
+        self._lock = threading.Lock()
+        self._server: Server | None = None
+        self._failed: tuple[float, ServerError] | None = None
+
+    def server(self) -> Server:
+        """The server. The first call may ask it what it is; a failure to find out holds for some seconds.
+
+        Raises:
+            ServerError: a setting is missing, or the server could not be asked or is of no known kind.
+        """
+        with self._lock:
+            if self._server is None:
+                self._check_token()
+                self._server = self._make(self._kind())
+            return self._server
+
+    def health(self) -> Health:
+        """Counters so far; asks nobody. The kind is "auto" as long as it has not been found out."""
+        server = self._server
+        return health_of(server.kind if server else self._settings.kind, self._settings.url, self._transport)
+
+    def close(self) -> None:
+        """Let go of the connections; calls under way end within a second."""
+        self._transport.close()
+
+    def _check_token(self) -> None:
+        if not self._settings.token:
+            raise BadToken("SENTRY_AUTH_TOKEN is not set: give the bot an API token in config.py or its environment.")
+
+    def _kind(self) -> str:
+        if self._settings.kind != AUTO:
+            return self._settings.kind
+        if is_saas(self._settings.url):
+            return SENTRY
+        if self._failed is not None and self._clock.monotonic() - self._failed[0] < _ASK_AGAIN_SECONDS:
+            known = self._failed[1]
+            raise type(known)(str(known), known.wait, status=known.status) from known
+        try:
+            return find_kind(self._transport, prefer_bugsink=not self._settings.org)
+        except ServerError as error:
+            self._failed = (self._clock.monotonic(), error)
+            raise
+
+    def _make(self, kind: str) -> Server:
+        settings = self._settings
+        if kind == BUGSINK:
+            return Bugsink(self._transport, settings.url, self._clock)
+        if not settings.org:
+            name = "Sentry" if kind == SENTRY else "GlitchTip"
+            raise BadQuery(f"SENTRY_ORG is not set: {name} needs the organization's slug, as in its web address.")
+        dialect = Sentry if kind == SENTRY else GlitchTip
+        return dialect(self._transport, settings.url, settings.org, self._clock)
+
+
+def find_kind(transport: Transport, *, prefer_bugsink: bool = False) -> str:
+    """What answers here, in one or two requests.
+
+    `/api/0/` tells `{version, auth, user}` on all three. GlitchTip alone shows more of the token than its scopes, and
+    answers 200 with `auth: null` to a wrong one (Sentry: 401). Bugsink poses as Sentry there, for sentry-cli, but it
+    alone has `/api/canonical/0/`. Sources: GlitchTip `glitchtip/api/api.py` and measured; getsentry/sentry
+    `src/sentry/api/endpoints/index.py`; Bugsink `files/views.py`, `bugsink/urls.py`.
+
+    Args:
+        prefer_bugsink: ask for Bugsink's own path first, as where no organization is configured.
+
+    Raises:
+        ServerError
+    """
+    if prefer_bugsink and _is_bugsink(transport):
+        return BUGSINK
+    try:
+        root = Fields(transport.get("/api/0/", what="API").json)
+    except (NotFound, BadAnswer, MissingScope):
+        root = Fields(None)
+    auth = root.fields("auth")
+    if "auth" in root and not auth:
+        raise BadToken(f"{transport.host} does not know the token: check SENTRY_AUTH_TOKEN in config.py.")
+    if auth and any(name != "scopes" for name, _value in auth.pairs()):
+        return GLITCHTIP
+    if not prefer_bugsink and not root.fields("user") and _is_bugsink(transport):
+        return BUGSINK
+    if not auth:
+        raise BadAnswer(
+            f"{transport.host} is neither Sentry nor GlitchTip nor Bugsink: check SENTRY_URL, or set SENTRY_SERVER."
+        )
+    return SENTRY
+
+
+def _is_bugsink(transport: Transport) -> bool:
+    try:
+        index = Fields(transport.get("/api/canonical/0/", what="API").json)
+    except (NotFound, BadAnswer, MissingScope, RedirectRefused):
+        return False
+    return {"issues", "events", "projects"} <= {name for name, _value in index.pairs()}

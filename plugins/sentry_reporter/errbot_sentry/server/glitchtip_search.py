@@ -1,0 +1,56 @@
+"""Sentry's search language, as far as GlitchTip understands it; the rest is refused by name.
+
+GlitchTip answers an empty list to everything it does not know: a key it has not, `is:` with another word, negation.
+It takes `is:`, `has:`, `level:` and exact tags first, free text last, reads quotes as a shell does, and answers 500 to
+an odd apostrophe (measured; GlitchTip `apps/issue_events/services.py`).
+"""
+
+from __future__ import annotations
+
+from errbot_sentry.errors import Unsupported
+from errbot_sentry.model import ARCHIVED, LEVELS, RESOLVED, UNRESOLVED
+from errbot_sentry.server.search import Term, plain_search
+
+_STATUS_WORDS = {UNRESOLVED: "is:unresolved", RESOLVED: "is:resolved", ARCHIVED: "is:ignored"}
+_KNOWN = "it takes is:, has:, level:, tags such as release:1.0, and words"
+
+# Keys of Sentry that are no tags: GlitchTip would look for a tag of that name, and find nothing.
+_SENTRY_KEYS = """
+age app.in_foreground assigned assigned_or_suggested bookmarks date detector device.class dist.index error.handled
+error.main_thread error.mechanism error.type error.unhandled error.value event.type first_release firstrelease
+first_seen firstseen id issue issue.category issue.id issue.priority issue.type last_seen lastseen message owner
+platform.name priority project project.id project.name project_id stack.abs_path stack.colno stack.filename
+stack.function stack.lineno stack.module stack.package stack.resource stack.stack_level subscribed timesseen
+times_seen timestamp title trace user_count users_seen
+""".split()  # noqa: SIM905 - fifty quoted words would be harder to read
+
+
+def glitchtip_query(text: str, status: str | None) -> str:
+    """The `query` parameter: status and keys first, then the words.
+
+    Raises:
+        Unsupported: naming what GlitchTip cannot search for.
+    """
+    search = plain_search("GlitchTip", text, status)
+    parts = [_STATUS_WORDS[search.status]] if search.status is not None else []
+    parts += [_key(term) for term in search.keys]
+    parts += [words for word in search.words if (words := _words(word))]
+    return " ".join(parts)
+
+
+def _key(term: Term) -> str:
+    key, value = term.key, term.value
+    if key.lower() in _SENTRY_KEYS:
+        raise Unsupported(f"GlitchTip cannot search by {key[:50]}: {_KNOWN}.")
+    if key == "level" and value not in LEVELS:
+        raise Unsupported(f"GlitchTip knows the levels {', '.join(LEVELS)}.")
+    if not term.quoted and (value[:1] in "<>[" or "*" in value):
+        raise Unsupported(f"GlitchTip compares {key[:50]}: only with one exact value, without *, < or lists.")
+    plain = value.replace("\\", "\\\\").replace('"', '\\"')
+    needs_quotes = plain != value or not value.isprintable() or any(ch in value for ch in " '")
+    return f'{key}:"{plain}"' if needs_quotes else f"{key}:{value}"
+
+
+def _words(word: str) -> str:
+    """Free text without what a shell or the key syntax would take as its own: the index holds words anyway."""
+    return " ".join("".join(" " if ch in "'\"\\:" else ch for ch in word).split())
