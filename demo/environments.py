@@ -122,7 +122,7 @@ def _build(recipe: Recipe, folder: Path, say: Say) -> None:
     log.write_bytes(b"")
     say(f"Making the virtual environment '{recipe.name}' in {folder}")
     _run([sys.executable, "-I", "-m", "venv", str(folder)], log, say)
-    say(f"Installing {', '.join(recipe.requirements)} (a minute or two, this once; pip's words are in {log})")
+    say(f"Installing {', '.join(recipe.requirements)} (a minute or two, this once)")
     pip = [
         str(python_of(folder)),
         "-I",

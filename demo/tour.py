@@ -105,7 +105,7 @@ STEPS = (
         "!shop checkout",
         (
             (r"reported as|\bevent [0-9a-f]{4}", "the reference for the person whose command failed"),
-            (r"(?s)ZeroDivisionError.*SHOP-1|SHOP-1.*ZeroDivisionError", "the alert"),
+            (r"New\b.*SHOP-1.*ZeroDivisionError", "the alert"),
         ),
         crash_was_posted,
     ),
@@ -120,14 +120,9 @@ STEPS = (
         ((r"share_of", "the failing frame"), (r"SHOP-1", "the issue's short id")),
     ),
     Step(
-        "The way there, with the values of the variables.",
-        "!sentry trace #1",
-        ((r"return total / people", "the source line"), (r"people\W+0", "the variable that was zero")),
-    ),
-    Step(
         "Done with it.",
         "!sentry resolve #1",
-        ((r"(?i)resolved", "the bot says that it is resolved"),),
+        ((r"SHOP-1 resolved", "the bot says that it is resolved"),),
         issue_is_resolved,
     ),
 )
