@@ -30,7 +30,7 @@ ONLY_IN = {
     "waitress": ("chat/listener.py",),
     "sentry_sdk": ("report/sdk",),
     "requests": ("server/transport.py",),
-    "urllib3": ("server/transport.py",),
+    "urllib3": ("server/transport.py", "report/sdk"),
     "sqlalchemy": ("store/",),
     "sqlite3": ("store/",),
     "matplotlib": ("query/",),

@@ -1,0 +1,53 @@
+"""Objects that are never serialised, only named.
+
+Errbot's plugins, and the bot itself, are mappings over their store, and the SDK prints mappings whole: every stored
+token would leave with the first local variable called `self`. Messages, people and rooms are a person's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+# Errbot loads plugins as errbot.plugins.<module>: what they define themselves is ordinary data.
+_HOST = "errbot."
+_GUESTS = ("errbot.plugins", "errbot.flows")
+# A local string of a hundred megabytes is no help to anyone, and its repr alone would block the command.
+LONGEST_VALUE = 8192
+_MOST_TYPES = 5000
+
+
+def named_only(kind: type) -> bool:
+    """Whether objects of this class may only be named: the class, or one of its bases, is Errbot's own."""
+    for base in kind.__mro__:
+        module = getattr(base, "__module__", None)
+        if isinstance(module, str) and (module + ".").startswith(_HOST) and not module.startswith(_GUESTS):
+            return True
+    return False
+
+
+def name_of(value: object) -> str:
+    """`<Deploy>` for an instance of class Deploy."""
+    return f"<{type(value).__name__}>"
+
+
+def make_repr_processor() -> Callable[[object, dict[str, object]], object]:
+    """A repr processor for the SDK's serializer: it is asked about every value of locals, extra and breadcrumbs.
+
+    Returns a function of (value, hints) that gives the text to print, or NotImplemented for "print it as ever".
+    """
+    known: dict[type, bool] = {}
+
+    def process(value: object, _hints: dict[str, object]) -> object:
+        kind = type(value)
+        opaque = known.get(kind)
+        if opaque is None:
+            opaque = named_only(kind)
+            if len(known) < _MOST_TYPES:
+                known[kind] = opaque
+        if opaque:
+            return name_of(value)
+        if (kind is str or kind is bytes) and len(value) > LONGEST_VALUE:  # type: ignore[arg-type]
+            return repr(value[:LONGEST_VALUE]) + "…"  # type: ignore[index]
+        return NotImplemented
+
+    return process

@@ -1,0 +1,169 @@
+"""What must not leave the bot: secrets by their shape or their name, and mail addresses.
+
+Pure functions over strings and over JSON-like values. A rule is tried only where its hint, a piece of lower-case text
+that every match contains, is in the text: most strings of an event pass with a few substring look-ups.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+FILTERED = "[Filtered]"
+_LONGEST_CACHED = 200
+_DEEPEST = 40
+
+_SENSITIVE_WORDS = (
+    "passw|passphrase|secret|token|credential|cookie|signature|authoriz|bearer"
+    "|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|sentry[_-]?key|encryption[_-]?key"
+)
+# These are also parts of innocent words (author, passenger, sidebar), so they must stand alone between separators.
+_SENSITIVE_ALONE = "auth|pwd|pass|pw|session|sessionid|sid|dsn|jwt|csrf|xsrf|otp|pin"
+_SENSITIVE_KEY = re.compile(rf"(?i){_SENSITIVE_WORDS}|(?:^|[^a-z])(?:{_SENSITIVE_ALONE})(?:$|[^a-z])")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+_NAME = rf"(?:[\w.-]*(?:{_SENSITIVE_WORDS})[\w-]*|(?<![A-Za-z])(?:{_SENSITIVE_ALONE})(?![A-Za-z]))"
+_QUOTED = r"""\\?"(?:[^"\\]|\\.)*"|\\?'(?:[^'\\]|\\.)*'"""
+# key=value, key: value, "key": "value", 'key': b'value', in any text; the value ends where its quote or word ends.
+_PAIR = re.compile(rf"""(?i)({_NAME}\\?["']?\s*(?:=>|[=:])\s*)(?:[bru]?(?:{_QUOTED})|[^\s,;&"'()\[\]{{}}<>]+)""")
+# A header runs to the end of its line or of the quotes around it: cookies have many values.
+_HEADER = re.compile(
+    r"""(?i)((?:set-cookie|cookie|authorization|x-sentry-auth|sentry-hook-signature)\\?["']?\s*[=:]\s*\\?["']?)"""
+    r"""[^\r\n"'\\]+"""
+)
+_SOURCE_PAIR = re.compile(rf"""(?i)({_NAME}["']?\s*(?:=|:)\s*[bru]?)({_QUOTED})""")
+
+_PAIR_HINTS = ("pass", "secret", "token", "credential", "cookie", "signature", "auth", "bearer", "key", "pwd", "pw",
+    "session", "sid", "dsn", "jwt", "csrf", "xsrf", "otp", "pin")  # fmt: skip
+
+Rule = tuple[str, re.Pattern[str], str]
+
+
+def _rule(hint: str, pattern: str, replacement: str = FILTERED) -> Rule:
+    return hint, re.compile(pattern), replacement
+
+
+# The usual tokens, by the prefixes that their makers gave them for this very purpose.
+_SHAPES: tuple[Rule, ...] = (
+    _rule("://", r"""((?i:[a-z][a-z0-9+.-]*)://)[^\s/?#"'<>]+@""", rf"\1{FILTERED}@"),
+    _rule("bearer", r"""(?i)(\bbearer\s+)[^\s"',;]{6,}""", rf"\1{FILTERED}"),
+    _rule("basic", r"(?i)(\bbasic\s+)[a-z0-9+/=_-]{8,}", rf"\1{FILTERED}"),
+    _rule("sntry", r"sntry[a-z]{1,2}_[A-Za-z0-9_+/=.-]{8,}"),
+    _rule("eyj", r"eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"),
+    _rule("xox", r"xox[a-z](?:-[A-Za-z0-9]+)+"),
+    _rule("xapp-", r"xapp(?:-[A-Za-z0-9]+)+"),
+    _rule("hooks.slack.com", r"(hooks\.slack\.com/\w+/)[\w/]+", rf"\1{FILTERED}"),
+    _rule("gh", r"gh[pousr]_[A-Za-z0-9]{16,}"),
+    _rule("github_pat_", r"github_pat_\w{16,}"),
+    _rule("glpat-", r"glpat-[\w-]{12,}"),
+    _rule("akia", r"AKIA[A-Z0-9]{12,}"),
+    _rule("asia", r"ASIA[A-Z0-9]{12,}"),
+    _rule("aiza", r"AIza[\w-]{20,}"),
+    _rule("sk-", r"sk-[\w-]{16,}"),
+    _rule("k_live_", r"[spr]k_live_\w{8,}"),
+    _rule("k_test_", r"[spr]k_test_\w{8,}"),
+    _rule("npm_", r"npm_\w{16,}"),
+    _rule("pypi-", r"pypi-[\w-]{16,}"),
+    _rule("sg.", r"SG\.[\w-]{12,}\.[\w-]{12,}"),
+    _rule("private key-----", r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
+)  # fmt: skip
+_MAIL = re.compile(r"[\w.+%'-]+@(?:[\w-]+\.)+[A-Za-z]{2,}\b")
+_LONG_HEX = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{64,}(?![0-9a-f])")  # API tokens, HMAC signatures
+_BOT_TOKEN = re.compile(r"(?<![\w])\d{6,12}:[\w-]{30,}")  # Telegram
+_DISCORD_TOKEN = re.compile(r"(?<![\w-])[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")
+
+
+@lru_cache(maxsize=4096)
+def is_sensitive_name(name: str) -> bool:
+    """Whether a value under this key, or in this variable, is masked whatever it looks like."""
+    return _SENSITIVE_KEY.search(_CAMEL.sub("_", name)) is not None
+
+
+def _mask_shapes(text: str, low: str, mails: bool) -> str:
+    for hint, pattern, replacement in _SHAPES:
+        if hint in low:
+            text = pattern.sub(replacement, text)
+    if mails and "@" in text:
+        text = _MAIL.sub(FILTERED, text)
+    if len(text) >= 37:
+        if len(text) >= 64:
+            text = _LONG_HEX.sub(FILTERED, text)
+        if ":" in text:
+            text = _BOT_TOKEN.sub(FILTERED, text)
+        if "." in text:
+            text = _DISCORD_TOKEN.sub(FILTERED, text)
+    return text
+
+
+def _mask_text(text: str, mails: bool) -> str:
+    low = text.lower()
+    if ("=" in low or ":" in low) and any(hint in low for hint in _PAIR_HINTS):
+        text = _HEADER.sub(rf"\1{FILTERED}", text)
+        text = _PAIR.sub(_keep_name, text)
+        low = text.lower()
+    return _mask_shapes(text, low, mails)
+
+
+def _keep_name(match: re.Match[str]) -> str:
+    # "Cookie: [Filtered]" must not be taken for the pair Cookie=[Filtered once more.
+    return match.group(0) if FILTERED in match.group(0) else match.group(1) + FILTERED
+
+
+def _mask_source(line: str) -> str:
+    """A source line keeps its names and calls; only literals that stand for a secret go."""
+    low = line.lower()
+    if ("=" in low or ":" in low) and ('"' in low or "'" in low) and any(hint in low for hint in _PAIR_HINTS):
+        line = _SOURCE_PAIR.sub(lambda match: match.group(1) + f'"{FILTERED}"', line)
+    return _mask_shapes(line, low, mails=True)
+
+
+_short_text = lru_cache(maxsize=8192)(_mask_text)
+_short_source = lru_cache(maxsize=8192)(_mask_source)
+
+
+class Scrubber:
+    """The rules, and the secrets that the bot itself knows (its DSN, its token): those go wherever they stand."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._known = tuple(sorted({secret for secret in known if len(secret) >= 6}, key=len, reverse=True))
+
+    def text(self, text: str, mails: bool = True) -> str:
+        """The text with secrets masked; `mails` False where addresses are names (rooms and people on XMPP)."""
+        return self._cleaned(text, lambda: _short_text(text, mails), lambda: _mask_text(text, mails))
+
+    def source(self, line: str) -> str:
+        """A line of source code with its literal secrets masked."""
+        return self._cleaned(line, lambda: _short_source(line), lambda: _mask_source(line))
+
+    def _cleaned(self, text: str, short: Callable[[], str], long: Callable[[], str]) -> str:
+        for secret in self._known:
+            if secret in text:
+                return self.text(text.replace(secret, FILTERED))
+        return short() if len(text) <= _LONGEST_CACHED else long()
+
+    def value(self, value: Any, then: Callable[[str], str] | None = None, depth: int = 0) -> Any:
+        """A JSON-like value with sensitive keys and all texts masked; `then` is applied to each text afterwards."""
+        if isinstance(value, str):
+            clean = self.text(value)
+            return clean if then is None else then(clean)
+        if depth > _DEEPEST:
+            return FILTERED
+        if isinstance(value, dict):
+            return {
+                self._key(key): (
+                    FILTERED
+                    if isinstance(key, str) and held is not None and is_sensitive_name(key)
+                    else self.value(held, then, depth + 1)
+                )
+                for key, held in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            if len(value) == 2 and isinstance(value[0], str) and is_sensitive_name(value[0]):
+                return [value[0], FILTERED]  # a pair, as in lists of headers
+            return [self.value(held, then, depth + 1) for held in value]
+        return value
+
+    def _key(self, key: Any) -> Any:
+        return self.text(key) if isinstance(key, str) else key

@@ -1,0 +1,156 @@
+"""The SDK's way out, replaced: every envelope goes through the spool, whatever is in it.
+
+A subclass of the SDK's HttpTransport for what it knows about proxies, certificates and the DSN; its in-memory queue
+and its worker thread are not used. The capturing thread writes the compressed envelope, the Sender posts it.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import urllib3
+from sentry_sdk.consts import EndpointType
+from sentry_sdk.envelope import Envelope, Item
+from sentry_sdk.transport import HttpTransport
+
+from errbot_sentry.errors import TimedOut, Unreachable
+from errbot_sentry.report.sender import Answer, Sender
+from errbot_sentry.report.spool import Spool
+
+# Level 1 costs the capturing thread a third of the default level, and an event shrinks to a seventh either way.
+_LEVEL = 1
+_EVENT_ID = re.compile(r"[0-9a-f]{32}")
+_CONNECT_SECONDS, _READ_SECONDS = 3.0, 10.0
+
+
+def compress(data: bytes) -> bytes:
+    """One gzip member."""
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
+    return packer.compress(data) + packer.flush()
+
+
+class SpoolTransport(HttpTransport):
+    """Made by `bound`, because the SDK instantiates the class itself, with its options."""
+
+    spool: Spool
+    sender: Sender
+    on_lost: Callable[[str, str], None]
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        self._connections: list[Any] = []
+
+    def capture_envelope(self, envelope: Envelope) -> None:
+        """Spool an envelope; this is the capturing thread."""
+        category, event_id = _describe(envelope)
+        if not self.sender.wants(category):
+            for item in envelope.items:
+                self.record_lost_event("ratelimit_backoff", item=item)
+            self.on_lost(category, "rate_limited")
+            return
+        report = self._fetch_pending_client_report(interval=30)
+        if report is not None:
+            envelope.items.append(report)
+        # The server corrects an event's times by the age of `sent_at`; an envelope that waited an hour would be an
+        # hour off. The field is optional, and without it times are taken as they are.
+        envelope.headers.pop("sent_at", None)
+        self.spool.put(compress(envelope.serialize()), category, event_id)
+        self.sender.wake()
+
+    def post(self, data: bytes) -> Answer:
+        """Send a spooled envelope. Raises Unreachable or TimedOut when no answer came."""
+        headers = {"Content-Type": "application/x-sentry-envelope", "Content-Encoding": "gzip"}
+        self._update_headers(headers)
+        url = self._auth.get_api_url(EndpointType.ENVELOPE)
+        pool = self._pool.connection_from_url(url)
+        self._watch_connections(pool)
+        try:
+            response = self._pool.request(
+                "POST",
+                url,
+                body=data,
+                headers=headers,
+                redirect=False,
+                retries=False,
+                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+            )
+        except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
+            raise TimedOut("the server did not answer in time") from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unreachable(f"no connection to the server ({_reason(error)})") from error
+        try:
+            return Answer(response.status, {name.lower(): value for name, value in response.headers.items()})
+        finally:
+            response.close()
+
+    def hurry(self) -> None:
+        """Break the request that is under way, so that its thread can end."""
+        for connection in list(self._connections):
+            sock = getattr(connection, "sock", None)
+            if sock is not None:
+                with suppress(OSError):
+                    sock.shutdown(2)
+
+    def _watch_connections(self, pool: Any) -> None:
+        kind = pool.ConnectionCls
+        if getattr(kind, "watched_by", None) is self:
+            return
+        seen = self._connections
+
+        class Watched(kind):  # type: ignore[misc, valid-type]
+            watched_by = self
+
+            def connect(self) -> None:
+                super().connect()
+                seen[:] = [self]
+
+        pool.ConnectionCls = Watched
+
+    def flush(self, timeout: float, callback: Any | None = None) -> None:  # noqa: ARG002 - the SDK's signature
+        """Give what waits a chance to go out; without one it waits on disk."""
+        if timeout > 0:
+            self.sender.flush(timeout)
+
+    def kill(self) -> None:
+        """The Reporter stops the sender and closes the spool; the pool's sockets go here."""
+        self.hurry()
+        self._pool.clear()
+
+    def is_healthy(self) -> bool:
+        return self.sender.healthy
+
+    def record_lost_event(
+        self, reason: str, data_category: Any = None, item: Item | None = None, *, quantity: int = 1
+    ) -> None:
+        """Count what the SDK itself gives up (sampling, a processor that said no), also for the server.
+
+        What before_send drops is counted where it is decided: it is not always the operator's hook that says no.
+        """
+        super().record_lost_event(reason, data_category, item, quantity=quantity)
+        if item is None and data_category == "error" and reason not in ("before_send", "callback_error"):
+            self.on_lost("error", reason)
+
+
+def bound(spool: Spool, sender: Sender, on_lost: Callable[[str, str], None]) -> type[SpoolTransport]:
+    """A transport class for one client."""
+    held = {"spool": spool, "sender": sender, "on_lost": staticmethod(on_lost)}
+    return type("BoundTransport", (SpoolTransport,), held)
+
+
+def _describe(envelope: Envelope) -> tuple[str, str]:
+    """Category for rate limits, and event id, of what matters most in an envelope."""
+    categories = [str(item.data_category) for item in envelope.items] or ["default"]
+    category = "error" if "error" in categories else categories[0]
+    if any(item.type == "feedback" for item in envelope.items):
+        category = "feedback"
+    event_id = str(envelope.headers.get("event_id") or "").replace("-", "").lower()
+    return category, event_id if category == "error" and _EVENT_ID.fullmatch(event_id) else ""
+
+
+def _reason(error: BaseException) -> str:
+    cause = getattr(error, "reason", None) or error
+    return type(cause).__name__

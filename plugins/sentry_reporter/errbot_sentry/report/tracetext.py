@@ -1,0 +1,77 @@
+"""Exceptions out of printed tracebacks: Errbot logs the load errors of plugins only as text (bootstrap.py)."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from typing import Any
+
+_HEAD = "Traceback (most recent call last):"
+_FRAME = re.compile(r'^\s+File "(?P<path>.+?)", line (?P<line>\d+)(?:, in (?P<function>.+))?$')
+_END = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<value>.*))?$")
+_CHAINED = re.compile(r"(?:During handling of the above exception|The above exception was the direct cause)[^\n]*\s*\Z")
+_CONTEXT_LINES = 5
+
+
+def exceptions_in(text: str) -> list[list[dict[str, Any]]]:
+    """The failures in a text: each a chain of exceptions as Sentry wants them, the one raised last at the end."""
+    pieces = text.split(_HEAD)
+    chains: list[list[dict[str, Any]]] = []
+    before = pieces[0]
+    for piece in pieces[1:]:
+        found = _exception(piece)
+        if found is not None:
+            if chains and _CHAINED.search(before):
+                chains[-1].append(found)
+            else:
+                chains.append([found])
+        before = piece
+    return chains
+
+
+def _exception(piece: str) -> dict[str, Any] | None:
+    frames: list[dict[str, Any]] = []
+    lines = piece.splitlines()
+    for number, line in enumerate(lines):
+        match = _FRAME.match(line)
+        if match:
+            frames.append(_frame(match["path"], int(match["line"]), match["function"] or "<module>"))
+            continue
+        end = _END.match(line) if frames else None
+        if end:
+            value = [end["value"] or "", *_rest(lines[number + 1 :])]
+            module, _, name = end["type"].rpartition(".")
+            return {
+                "type": name,
+                "module": module or None,
+                "value": "\n".join(value).strip(),
+                "mechanism": {"type": "logging", "handled": True},
+                "stacktrace": {"frames": frames},
+            }
+    return None
+
+
+def _rest(lines: list[str]) -> list[str]:
+    """The further lines of an exception's text: up to the first empty one."""
+    kept = []
+    for line in lines:
+        if not line.strip():
+            break
+        kept.append(line)
+    return kept
+
+
+def _frame(path: str, line: int, function: str) -> dict[str, Any]:
+    frame = {"filename": path.rpartition("/")[2], "abs_path": path, "function": function, "lineno": line}
+    return add_source(frame)
+
+
+def add_source(frame: dict[str, Any]) -> dict[str, Any]:
+    """The frame with the lines around its own, where the file can be read."""
+    line = frame.get("lineno") or 0
+    lines = [text.rstrip("\r\n") for text in linecache.getlines(frame.get("abs_path") or "")]
+    if 0 < line <= len(lines):
+        frame["pre_context"] = lines[max(0, line - 1 - _CONTEXT_LINES) : line - 1]
+        frame["context_line"] = lines[line - 1]
+        frame["post_context"] = lines[line : line + _CONTEXT_LINES]
+    return frame

@@ -1,0 +1,254 @@
+"""Every entry point of a real Errbot: one error, one event, with its context, and nothing of what people typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.scenario import report_bot
+from tests.scenario.report_bot import CrashBot, crash_bot, title, titles
+from tests.waiting import until
+
+
+@pytest.fixture
+def server() -> Iterator[IngestServer]:
+    with ingest_server() as server:
+        yield server
+
+
+@pytest.fixture(params=[True, False], ids=["core-wired", "core-off"])
+def bot(request: pytest.FixtureRequest, tmp_path: Path, server: IngestServer) -> Iterator[CrashBot]:
+    with crash_bot(tmp_path, server, core_wiring=request.param) as bot:
+        yield bot
+
+
+def test_a_start_makes_no_event(bot: CrashBot) -> None:
+    bot.settle()
+    assert titles(bot.server) == []
+
+
+def test_a_command_that_crashes_is_one_event_with_its_context(bot: CrashBot) -> None:
+    bot.ask("!crash plain PRIVATE_WORD sesame_open")
+    event = bot.event()
+    last = event["exception"]["values"][-1]
+    assert (last["type"], last["value"]) == ("ZeroDivisionError", "division by zero")
+    assert "logentry" not in event
+    assert event["transaction"] == "crash_plain"
+    assert event["user"]["id"]
+    tags = event["tags"]
+    assert tags["bot.command"] == "crash_plain"
+    assert tags["bot.plugin"] == "Crash"
+    assert tags["bot.room"] == "direct"
+    assert tags["bot.backend"] == "test"
+    assert tags["errbot.version"] == "6.2.1"
+    assert event["contexts"]["errbot"]["backend"] == "test"
+    assert event["contexts"]["plugin"]["name"] == "Crash"
+    assert event["level"] == "error"
+    assert event["logger"] == "errbot.core"
+    assert event["server_name"]
+    assert event["environment"] == "production"
+    frame = last["stacktrace"]["frames"][-1]
+    assert frame["function"] == "crash_plain"
+    assert frame["context_line"].strip() == "return 1 / 0"
+    assert frame["in_app"] is True
+
+
+def test_neither_words_nor_objects_leave(bot: CrashBot) -> None:
+    bot.ask("!crash plain PRIVATE_WORD sesame_open")
+    event = bot.event()
+    sent = bot.server.bytes().decode()
+    assert "PRIVATE_WORD" not in sent
+    assert "sesame_open" not in sent
+    assert "STORED_TREASURE" not in sent
+    found = event["exception"]["values"][-1]["stacktrace"]["frames"][-1]["vars"]
+    assert found["self"] == "<Crash>"
+    assert found["msg"] == "<Message>"
+    assert found["room"] == "<TestPerson>"
+    outer = event["exception"]["values"][-1]["stacktrace"]["frames"][0]["vars"]
+    assert outer["self"].startswith("<")
+    crumbs = [crumb["message"] for crumb in event["breadcrumbs"]["values"]]
+    assert any(crumb.startswith('Processing command "crash_plain" with parameters "[chat]"') for crumb in crumbs)
+    assert "asked for [chat]" in crumbs[-1]
+
+
+def test_chat_text_may_be_sent_when_the_operator_says_so(tmp_path: Path, server: IngestServer) -> None:
+    with crash_bot(tmp_path, server, SENTRY_CHAT_TEXT="send") as bot:
+        bot.ask("!crash plain PRIVATE_WORD token=hunter2hunter2")
+        event = bot.event()
+    assert event["contexts"]["chat"]["message"].startswith("!crash plain PRIVATE_WORD")
+    assert b"hunter2hunter2" not in server.bytes()
+    assert b"STORED_TREASURE" not in server.bytes()
+
+
+def test_the_same_error_is_one_title_whatever_was_typed(tmp_path: Path, server: IngestServer) -> None:
+    with crash_bot(tmp_path, server, SENTRY_REPEAT_SECONDS=0) as bot:
+        for number in range(5):
+            bot.ask(f"!crash plain {number} times different words")
+        events = bot.events(5)
+    assert {title(event) for event in events} == {"ZeroDivisionError: division by zero"}
+    assert {event["transaction"] for event in events} == {"crash_plain"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "replies", "wanted", "command"),
+    [
+        ("!crash generator", 2, "ValueError: in a generator", "crash_generator"),
+        ("!crash arg bob", 1, "LookupError: in an arg_botcmd", "crash_arg"),
+        ("crash by pattern x", 1, "OSError: in a re_botcmd", "crash_pattern"),
+        ("!crash template", 1, "TemplateNotFound: nowhere_to_be_found.md", "crash_template"),
+        ("!crash logged x", 1, "KeyError: 'no key'", "crash_logged"),
+    ],
+)
+def test_every_kind_of_command(bot: CrashBot, typed: str, replies: int, wanted: str, command: str) -> None:
+    bot.ask(typed, replies)
+    event = bot.event()
+    assert title(event) == wanted
+    assert event["tags"]["bot.command"] == command
+    assert event["tags"]["bot.plugin"] == "Crash"
+    assert event["transaction"] == command
+
+
+def test_a_command_error_and_a_kept_exception_are_no_events(bot: CrashBot) -> None:
+    bot.ask("!crash politely")
+    bot.ask("!crash kept")
+    bot.ask("!crash plain")
+    assert title(bot.event()).startswith("ZeroDivisionError")
+
+
+def test_an_error_that_is_only_logged(bot: CrashBot) -> None:
+    bot.ask("!crash error log")
+    event = bot.event()
+    assert event["logentry"]["message"] == "no luck with %s"
+    assert event["logentry"]["formatted"] == "no luck with the thing"
+    assert event["logger"] == "errbot.plugins.Crash"
+    assert event["tags"]["bot.command"] == "crash_error_log"
+
+
+def test_a_poller(bot: CrashBot) -> None:
+    bot.ask("!crash poll")
+    event = bot.event()
+    assert title(event) == "ArithmeticError: in a poller"
+    assert event["tags"]["bot.plugin"] == "Crash"
+    assert event["tags"]["bot.entry"] == "_poll"
+    assert event["transaction"] == "poller Crash _poll"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_of_a_plugin(bot: CrashBot) -> None:
+    bot.ask("!crash thread")
+    event = bot.event()
+    assert title(event) == "RuntimeError: in a thread"
+    assert event["exception"]["values"][-1]["mechanism"]["handled"] is False
+
+
+def test_a_callback(bot: CrashBot) -> None:
+    bot.ask("callback please SECRETLY", replies=0)
+    event = bot.event()
+    assert title(event) == "EOFError: in a callback"
+    assert event["tags"]["bot.plugin"] == "Crash"
+    assert event["tags"]["bot.entry"] == "callback_message"
+    assert b"SECRETLY" not in bot.server.bytes()
+
+
+def test_a_botmessage_callback(bot: CrashBot) -> None:
+    bot.ask("!say it botmessage please")
+    event = bot.event()
+    assert title(event) == "StopAsyncIteration: in a botmessage callback"
+    assert event["tags"]["bot.entry"] == "callback_botmessage"
+
+
+def test_a_command_filter(bot: CrashBot) -> None:
+    bot.ask("!fine filter", replies=0)
+    event = bot.event()
+    assert title(event) == "NotADirectoryError: in a filter"
+    assert event["tags"]["bot.command"] == "fine"
+    assert event["transaction"] == "filter Crash crash_filter"
+
+
+def test_a_flow_step(bot: CrashBot) -> None:
+    bot.ask("!flow first", replies=2)
+    event = bot.event()
+    assert title(event) == "ChildProcessError: in a flow step"
+    assert event["tags"]["bot.command"] == "flow_second"
+
+
+def test_a_webhook(bot: CrashBot) -> None:
+    port = _start_web_server(bot)
+    answer = requests.post(f"http://127.0.0.1:{port}/crash", json={"text": "POSTED_WORDS"}, timeout=10)
+    assert answer.status_code == 500
+    event = bot.event()
+    assert title(event) == "BufferError: in a webhook"
+    assert event["tags"]["bot.plugin"] == "Crash"
+    assert event["tags"]["bot.entry"] == "crash_hook"
+    assert event["logger"].startswith("errbot.core_plugins")
+    assert "request" not in event
+
+
+def _start_web_server(bot: CrashBot) -> int:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    config = json.dumps({"HOST": "127.0.0.1", "PORT": port, "SSL": None}).replace("null", "None")
+    bot.ask(f"!plugin config Webserver {config}")
+    thread = bot.bot.plugin_manager.plugins["Webserver"]
+    until(lambda: thread.server is not None, what="the web server")
+    return port
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "wanted"),
+    [
+        ("BrokenLoad", report_bot.BROKEN_LOADING, "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
+        ("BrokenActivation", report_bot.BROKEN_ACTIVATION, "InterruptedError: in activate"),
+        ("BrokenConfiguration", report_bot.BROKEN_CONFIGURATION, "ProcessLookupError: in configure"),
+    ],
+)
+@pytest.mark.parametrize("core_wiring", [True, False])
+def test_plugins_that_break_at_the_start(
+    tmp_path: Path, server: IngestServer, name: str, source: str, wanted: str, core_wiring: bool
+) -> None:
+    with crash_bot(tmp_path, server, ((name, source),), core_wiring=core_wiring) as bot:
+        event = bot.event()
+    assert title(event) == wanted
+    frames = event["exception"]["values"][-1]["stacktrace"]["frames"]
+    assert frames[-1]["context_line"].strip()
+
+
+def test_a_room_and_its_person(bot: CrashBot) -> None:
+    bot.say_in_room("!crash plain in the room")
+    event = bot.event()
+    assert event["tags"]["bot.room"] == "ops"
+    assert event["user"]["id"] == "bob"
+
+
+def test_a_storm_is_one_event_and_its_count(tmp_path: Path, server: IngestServer) -> None:
+    with crash_bot(tmp_path, server, SENTRY_REPEAT_SECONDS=3600) as bot:
+        for _ in range(20):
+            bot.ask("!crash plain")
+        bot.event()
+        status = bot.reporter.status()
+        assert (status.captured, status.repeated) == (1, 19)
+        reporter = bot.reporter
+    events = server.events()
+    assert len(events) == 2, titles(server)
+    assert events[1]["tags"]["repeated"] == "19"
+    assert events[1]["contexts"]["repeats"]["count"] == 19
+    assert title(events[1]) == title(events[0])
+    assert reporter.status().captured == 2
+
+
+def test_the_person_is_told_once(bot: CrashBot) -> None:
+    bot.ask("!crash plain")
+    event = bot.event()
+    heard = until(lambda: bot.plugin.told.heard, what="word of the report")
+    assert [item.event_id for item in heard] == [event["event_id"]]
+    assert heard[0].command == "crash_plain"
+    assert heard[0].message.body == "!crash plain"
+    assert heard[0].sent is True

@@ -1,0 +1,266 @@
+"""The reporter's life beside a real sentry-sdk: start, stop, again; one client; the operator's own options."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sentry_sdk
+from sentry_sdk import serializer
+
+from errbot_sentry.model import Person, Place
+from errbot_sentry.report.about import About
+from errbot_sentry.report.reporter import Reporter
+from errbot_sentry.secret import Secret
+from errbot_sentry.settings import ReportSettings
+from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.waiting import until
+
+log = logging.getLogger("some.plugin")
+Make = Callable[..., Reporter]
+
+
+@pytest.fixture
+def server() -> Iterator[IngestServer]:
+    with ingest_server() as server:
+        yield server
+
+
+@pytest.fixture
+def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
+    made: list[Reporter] = []
+
+    def build(**settings: Any) -> Reporter:
+        given = {"enabled": True, "dsn": Secret(server.dsn), **settings}
+        reporter = Reporter(ReportSettings(**given), About("test", "6.2.1"), tmp_path)
+        made.append(reporter)
+        return reporter
+
+    yield build
+    for reporter in made:
+        reporter.close(5)
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def crash(text: str = "boom") -> None:
+    try:
+        fail(ValueError(text))
+    except ValueError:
+        log.exception("it went wrong")
+
+
+def traces() -> tuple[int, int, bool, list[str]]:
+    """What a reporter could leave behind: handlers, repr processors, a client, threads."""
+    threads = sorted(thread.name for thread in threading.enumerate() if "sentry" in thread.name.lower())
+    return (
+        len(logging.getLogger().handlers),
+        len(serializer.global_repr_processors),
+        sentry_sdk.get_client().is_active(),
+        threads,
+    )
+
+
+def test_ten_lives_leave_nothing(make: Make, server: IngestServer) -> None:
+    reporter = make(repeat_seconds=0)
+    before = traces()
+    for number in range(10):
+        assert reporter.start()
+        crash(f"life {number}")
+        reporter.close(5)
+    until(lambda: traces() == before, what=lambda: f"{before}, is {traces()}")
+    assert len(server.events()) == 10
+    assert reporter.status().captured == reporter.status().sent == 10
+
+
+def test_starting_twice_is_starting_once(make: Make, server: IngestServer) -> None:
+    reporter = make()
+    assert reporter.start()
+    assert reporter.start()
+    crash()
+    assert reporter.flush(5)
+    assert len(server.events()) == 1
+
+
+def test_switched_off_everything_is_a_no_op(make: Make, server: IngestServer) -> None:
+    before = traces()
+    reporter = make(enabled=False)
+    assert reporter.start() is False
+    crash()
+    reporter.set_tag("a", "b")
+    with reporter.transaction("op", "name"), reporter.span("op", "name"):
+        assert reporter.capture_exception(ValueError("x")) is None
+    assert reporter.capture_message("x") is None
+    assert reporter.capture_test(Person("bob", "Bob"), Place()) is None
+    assert reporter.feedback(Person("bob", "Bob"), "words") is None
+    assert reporter.flush(1)
+    reporter.close(1)
+    assert traces() == before
+    assert reporter.status().running is False
+    assert server.requests == 0
+
+
+def test_a_client_that_was_there_before_is_replaced(make: Make, server: IngestServer) -> None:
+    with ingest_server() as other:
+        sentry_sdk.init(dsn=other.dsn, environment="theirs")
+        old = sentry_sdk.get_client()
+        reporter = make()
+        assert reporter.start()
+        assert sentry_sdk.get_client() is not old
+        crash()
+        assert reporter.flush(5)
+        assert len(server.events()) == 1
+        assert other.events() == []
+
+
+def test_events_of_the_replaced_client_still_leave(make: Make) -> None:
+    with ingest_server() as other:
+        sentry_sdk.init(dsn=other.dsn)
+        sentry_sdk.capture_message("before us", level="error")
+        assert make().start()
+        until(lambda: len(other.events()) == 1, what="the event that was captured before")
+
+
+def test_another_init_after_ours_is_noticed(make: Make) -> None:
+    reporter = make()
+    assert reporter.start()
+    sentry_sdk.init()
+    assert any("sentry_sdk.init" in note for note in reporter.status().notes)
+    sentry_sdk.get_global_scope().set_client(None)
+
+
+def test_the_operators_options_are_honoured(make: Make, server: IngestServer) -> None:
+    def before_send(event: Any, hint: Any) -> Any:
+        if "unwanted" in event["exception"]["values"][-1]["value"]:
+            return None
+        event["tags"]["seen.by"] = "operator"
+        return event
+
+    reporter = make(options={"release": "bot@1", "environment": "lab", "before_send": before_send, "server_name": "n1"})
+    assert reporter.start()
+    crash("wanted")
+    try:
+        fail(LookupError("unwanted"))
+    except LookupError:
+        log.exception("again")
+    assert reporter.flush(5)
+    (event,) = server.events()
+    assert (event["release"], event["environment"], event["server_name"]) == ("bot@1", "lab", "n1")
+    assert event["tags"]["seen.by"] == "operator"
+    assert reporter.status().dropped == {"before_send": 1}
+
+
+def test_the_operators_hook_sees_only_scrubbed_events(make: Make) -> None:
+    seen: list[Any] = []
+
+    def before_send(event: Any, hint: Any) -> Any:
+        seen.append(event)
+        return event
+
+    assert make(options={"before_send": before_send}).start()
+    crash("the key is sntrys_0123456789abcdef")
+    assert "sntrys_" not in repr(seen[0])
+
+
+def test_a_failing_hook_of_the_operator_harms_nothing(make: Make, server: IngestServer) -> None:
+    def before_send(event: Any, hint: Any) -> Any:
+        raise RuntimeError("their bug")
+
+    reporter = make(options={"before_send": before_send})
+    assert reporter.start()
+    crash()
+    assert reporter.flush(5)
+    assert server.requests == 0
+    assert reporter.status().dropped == {"before_send": 1}
+
+
+def test_a_wrong_option_is_told_and_leaves_nothing(make: Make) -> None:
+    before = traces()
+    reporter = make(options={"no_such_option": 1})
+    assert reporter.start() is False
+    assert any("no_such_option" in note for note in reporter.status().notes)
+    assert traces() == before
+
+
+def test_the_operators_own_transport_is_used(make: Make, server: IngestServer) -> None:
+    taken: list[Any] = []
+
+    class Own(sentry_sdk.transport.Transport):
+        def capture_envelope(self, envelope: Any) -> None:
+            taken.append(envelope)
+
+    reporter = make(options={"transport": Own})
+    assert reporter.start()
+    crash()
+    assert len(taken) == 1
+    assert server.requests == 0
+    assert any("transport" in note for note in reporter.status().notes)
+    reporter.close(1)
+
+
+def test_our_own_loggers_are_never_reported(make: Make, server: IngestServer) -> None:
+    reporter = make()
+    assert reporter.start()
+    for name in ("errbot_sentry.report.sender", "sentry_sdk.errors", "urllib3.connectionpool"):
+        try:
+            fail(ValueError(name))
+        except ValueError:
+            logging.getLogger(name).exception("inside")
+    crash("outside")
+    assert reporter.flush(5)
+    (event,) = server.events()
+    assert "inside" not in repr(event["breadcrumbs"])
+
+
+def test_an_object_that_fails_to_print_harms_nothing(
+    make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hostile:
+        def __repr__(self) -> str:
+            log.error("logging while being printed")
+            raise RuntimeError("no repr")
+
+        __str__ = __repr__
+
+    reporter = make()
+    assert reporter.start()
+    root = logging.getLogger()  # pytest's own handlers let such errors through, and would print the object too
+    monkeypatch.setattr(root, "handlers", [one for one in root.handlers if type(one).__name__ == "ReportHandler"])
+    hostile = Hostile()
+    try:
+        fail(ValueError(hostile))
+    except ValueError:
+        log.exception("with %s", hostile)
+    log.error("and %s", hostile)
+    assert reporter.flush(5)
+    assert len(server.events()) == 2
+
+
+def test_the_test_event(make: Make, server: IngestServer) -> None:
+    reporter = make()
+    assert reporter.start()
+    event_id = reporter.capture_test(Person("bob!b@host", "bob"), Place("#ops"))
+    assert reporter.flush(5)
+    (event,) = server.events()
+    assert event["event_id"] == event_id
+    assert event["tags"]["bot.room"] == "#ops"
+    assert event["user"]["username"] == "bob"
+    assert not reporter.waits(event_id or "")
+
+
+def test_status_shows_no_key(make: Make, server: IngestServer) -> None:
+    reporter = make()
+    assert reporter.start()
+    crash()
+    assert reporter.flush(5)
+    status = reporter.status()
+    assert (status.captured, status.sent, status.spooled) == (1, 1, 0)
+    assert status.last_sent is not None
+    assert status.last_failure == ""
+    assert "0123456789abcdef" not in repr(status)
