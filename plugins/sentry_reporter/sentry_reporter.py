@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from errbot import BotPlugin, botcmd
@@ -63,6 +64,34 @@ class SentryReporter(BotPlugin):
             self._runtime.close()
             self._runtime = None
         super().deactivate()
+
+    # For other plugins: self.get_plugin("SentryReporter").capture_exception(…); see docs/report.md.
+
+    def capture_exception(self, exc=None, **tags):
+        """Report an exception, by default the one being handled; the event's id, or None when nothing new was sent."""
+        return self._runtime.reporter.capture_exception(exc, **tags) if self._runtime else None
+
+    def capture_message(self, text, level="info"):
+        """Report a sentence at one of the levels debug, info, warning, error, fatal; the event's id, or None."""
+        return self._runtime.reporter.capture_message(text, level) if self._runtime else None
+
+    def set_tag(self, key, value):
+        """A tag on what is reported from here on: inside a command until it ends, else for this thread."""
+        if self._runtime:
+            self._runtime.reporter.set_tag(key, value)
+
+    def set_tags(self, tags):
+        """Several tags at once."""
+        if self._runtime:
+            self._runtime.reporter.set_tags(tags)
+
+    def transaction(self, op, name):
+        """Measure the body of a `with` as a transaction, where tracing is on."""
+        return self._runtime.reporter.transaction(op, name) if self._runtime else nullcontext()
+
+    def span(self, op, name):
+        """Measure the body of a `with` as a part of the running transaction."""
+        return self._runtime.reporter.span(op, name) if self._runtime else nullcontext()
 
     def _prepared(self):
         prepared = runtime.Runtime(self._bot, lambda: self.is_activated, self.warn_admins)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from errbot_sentry.alerts.flow import AlertsFlow
+from errbot_sentry.chat.followup import FollowUp
 from errbot_sentry.chat.hook import mount
 from errbot_sentry.chat.layout import Layout
 from errbot_sentry.chat.listener import Listener
@@ -20,7 +21,7 @@ from errbot_sentry.chat.web import Web
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.errors import AskError, ServerError, SettingsError
 from errbot_sentry.flow_status import FlowFacts, health_of, status_of
-from errbot_sentry.model import Ask, Person, Place
+from errbot_sentry.model import Ask, Issue, Person, Place
 from errbot_sentry.query.catalog import COMMANDS, help_text
 from errbot_sentry.query.commands import Commands
 from errbot_sentry.query.desk import FlowStatus
@@ -28,7 +29,8 @@ from errbot_sentry.report.about import About
 from errbot_sentry.report.reporter import Reporter
 from errbot_sentry.server.api import Server
 from errbot_sentry.server.connection import Connection
-from errbot_sentry.settings import ALERTS, QUERY, REPORT, read_settings
+from errbot_sentry.secret import Secret
+from errbot_sentry.settings import ALERTS, QUERY, REPORT, Settings, read_settings
 from errbot_sentry.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -59,34 +61,37 @@ class Runtime:
         self._clock = clock or SystemClock()
         self._is_active = is_active
         self._settings = read_settings(bot.bot_config, os.environ)
+        mode, limit = str(bot.mode), int(bot.message_size_limit)
+        self._layout = Layout(mode, limit)
+        self._templates = Templates(mode)
+        self._replies = Replies(mode, self._templates, self._layout)
         self._web = Web()
-        self._reporter = Reporter(
+        self._connection = Connection(self._settings.server, self._clock)
+        self._follow_up = FollowUp(bot, self._templates, self._layout, self._issue_of_event, self._clock)
+        self.reporter = Reporter(
             self._settings.report,
             about=_about(bot),
             data_dir=self._settings.data_dir,
             clock=self._clock,
+            follower=self._follow_up,
+            secrets=[secret.reveal() for secret in _secrets(self._settings)],
         )
-        self._connection = Connection(self._settings.server, self._clock)
         self._store: Store | None = None
         self._alerts: AlertsFlow | None = None
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
-        self._replies: Replies | None = None
 
     def prepare(self) -> None:
         """What must not wait for the activation: errors of other plugins' loading, and the webhook's route."""
         mount(self._web)
-        if not self._settings.mistakes_of(REPORT):
-            self._reporter.start()
+        if self._reporting() and self.reporter.start():
+            self.reporter.watch_commands(self._bot)
 
     def start(self) -> None:
         """Answer commands, take webhooks, poll and deliver."""
-        mode = str(self._bot.mode)
-        layout = Layout(mode, int(self._bot.message_size_limit))
-        templates = Templates(mode)
-        self._replies = Replies(mode, templates, layout)
-        self._start_alerts(templates)
+        self._follow_up.start()
+        self._start_alerts()
         self._commands = Commands(
             self._find_server,
             self._settings.access,
@@ -102,7 +107,7 @@ class Runtime:
 
     def replies(self, command: str, ask: Ask) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        if self._commands is not None and self._replies is not None:
+        if self._commands is not None:
             yield from self._replies.of(command, self._commands.run(command, ask))
 
     def flows(self) -> Sequence[FlowStatus]:
@@ -115,7 +120,7 @@ class Runtime:
         Raises:
             AskError: it could not be kept.
         """
-        event_id = self._reporter.capture_test(person, place)
+        event_id = self.reporter.capture_test(person, place)
         if event_id is None:
             raise AskError("The test event was not taken: !sentry status has the reason.")
         return event_id
@@ -134,17 +139,18 @@ class Runtime:
             self._alerts.close(left())
         if self._store is not None:
             self._store.close()
+        self._follow_up.close(min(1.0, left()))
         self._connection.close()
-        self._reporter.close(left())  # last, so that errors of the others' ends are still reported
+        self.reporter.close(left())  # last, so that errors of the others' ends are still reported
 
-    def _start_alerts(self, templates: Templates) -> None:
+    def _start_alerts(self) -> None:
         settings = self._settings
         if settings.mistakes_of(ALERTS):
             return
         self._store = Store(settings.state_url.reveal())
         rooms = Rooms(self._bot, self._is_active)
         self._alerts = AlertsFlow(
-            settings.alerts, settings.access, self._store, self._find_server, rooms, templates, self._clock
+            settings.alerts, settings.access, self._store, self._find_server, rooms, self._templates, self._clock
         )
         self._alerts.start()
         if settings.alerts.listen is not None:
@@ -160,13 +166,18 @@ class Runtime:
             raise ServerError(f"This is switched off by a wrong setting in config.py. {mistakes[0]}.")
         return self._connection.server()
 
+    def _issue_of_event(self, event_id: str, place: Place) -> Issue | None:
+        """The issue of an event, if this place may see it."""
+        issue = self._find_server().issue_of_event(event_id)
+        return issue if issue is not None and self._settings.access.may_see(issue.project.slug, place) else None
+
     def _reporting(self) -> bool:
         return self._settings.report.enabled and not self._settings.mistakes_of(REPORT)
 
     def _facts(self) -> FlowFacts:
         return FlowFacts(
             settings=self._settings,
-            report=self._reporter.status(),
+            report=self.reporter.status(),
             alerts=self._alerts.status() if self._alerts else None,
             listening=self._listener.port if self._listener else None,
             listener_trouble=self._listener_trouble,
@@ -185,13 +196,17 @@ class Runtime:
             return
         for sentence in trouble:
             log.warning("config.py: %s", sentence)
-        if self._replies is None:
-            return
         try:
             for message in self._replies.notice("SentryReporter: settings in config.py that cannot be used", trouble):
                 self._warn_admins(message)
         except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all (errbot-facts, section 4)
             log.warning("the admins could not be told: %s", error)
+
+
+def _secrets(settings: Settings) -> Iterator[Secret]:
+    """All secrets of the settings, which no event may carry, wherever they turn up."""
+    yield from (settings.report.dsn, settings.server.token, settings.state_url)
+    yield from (*settings.alerts.webhook_secrets, *settings.alerts.webhook_tokens)
 
 
 def _about(bot: Any) -> About:
