@@ -140,6 +140,7 @@ class Page(Generic[T]):
 NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted"
 RULE, METRIC, TEST = "rule", "metric", "test"
 SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
+REOPENED, SEEN_EVENT = "reopened", "event"
 ALERT_REASONS = (
     NEW,
     REGRESSED,
@@ -152,6 +153,8 @@ ALERT_REASONS = (
     SEEN_ARCHIVED,
     ASSIGNED,
     COMMENTED,
+    REOPENED,
+    SEEN_EVENT,
 )
 
 

@@ -27,9 +27,9 @@ from errbot_sentry.query.commands import Commands
 from errbot_sentry.query.desk import FlowStatus
 from errbot_sentry.report.about import About
 from errbot_sentry.report.reporter import Reporter
+from errbot_sentry.secret import Secret
 from errbot_sentry.server.api import Server
 from errbot_sentry.server.connection import Connection
-from errbot_sentry.secret import Secret
 from errbot_sentry.settings import ALERTS, QUERY, REPORT, Settings, read_settings
 from errbot_sentry.store.store import Store
 

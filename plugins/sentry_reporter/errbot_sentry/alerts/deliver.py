@@ -1,0 +1,170 @@
+"""From the outbox to the rooms: one thread sends, in order per room, and marks what was taken.
+
+A crash between sending and marking repeats that one message and no other. Where a chat network confirms nothing, a
+message counts as arrived when the connection outlived it by the seconds that the sender names.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from errbot_sentry.alerts.outbox import Retry, after_refusal
+from errbot_sentry.alerts.ports import Renderer, Sender
+from errbot_sentry.clock import Clock
+from errbot_sentry.errors import NotConnected, SendError, SentryReporterError
+from errbot_sentry.store.rows import OutboxRow
+from errbot_sentry.store.store import Store
+
+log = logging.getLogger(__name__)
+
+LEASE = 20.0  # seconds after which another bot may take over a message that this one was sending
+OFFLINE_PAUSE = 1.0
+SHARED_PAUSE = 1.0
+_UNSETTLED_SLACK = 15.0
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A message that the network took over `connection` and that is not yet known to have arrived."""
+
+    row_id: int
+    connection: str
+    settles: float
+
+
+class Deliver:
+    """Empties the outbox."""
+
+    def __init__(self, store: Store, sender: Sender, renderer: Renderer, clock: Clock, owner: str) -> None:
+        """`owner` names this run of this bot among all that share the state."""
+        self._store = store
+        self._sender = sender
+        self._renderer = renderer
+        self._clock = clock
+        self._owner = owner
+        self._unsettled: list[_Taken] = []
+        self._unmarked: Callable[[], None] | None = None
+        self._sending = False
+        self.delivered = 0
+        self.refused = 0
+
+    def resume(self) -> None:
+        """Put back what an earlier run was sending when it ended."""
+        if not self._store.shared:
+            with self._store.write() as work:
+                work.outbox.free_all(self._now())
+
+    def step(self) -> float | None:
+        """Send one message, if one is due; the seconds until the next may be."""
+        if self._unmarked is not None:
+            self._unmarked()  # before anything else, or a message that was sent would be sent again
+            self._unmarked = None
+        connection = self._sender.connection()
+        self._settle(connection)
+        if not connection:
+            return OFFLINE_PAUSE
+        now = self._now()
+        with self._store.write() as work:
+            if self._store.shared:
+                work.outbox.free_abandoned(self._owner, now, now - _UNSETTLED_SLACK)
+            row = work.outbox.claim(self._owner, now, now + LEASE)
+            due = None if row else work.outbox.next_due()
+        if row is None:
+            return self._sleep(due, now)
+        self._send(row, connection)
+        return 0.0
+
+    def keep_alive(self) -> None:
+        """Called by another thread while a slow network takes its time: the message is still ours."""
+        if self._sending and self._store.shared:
+            with self._store.write() as work:
+                work.outbox.renew(self._owner, self._now() + LEASE)
+
+    def close(self) -> None:
+        """Decide about what is not settled: arrived if the connection still stands, else to be sent again."""
+        connection = self._sender.connection()
+        self._finish([taken for taken in self._unsettled if taken.connection == connection], arrived=True)
+        self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
+
+    def _send(self, row: OutboxRow, connection: str) -> None:
+        self._sending = True
+        try:
+            sent_id = self._sender.send(row.message.room, self._text(row), row.message.thread)
+        except NotConnected as error:
+            self._mark(partial(self._retry, row, self._now() + OFFLINE_PAUSE, str(error), counts=False))
+        except Exception as error:
+            if not isinstance(error, SendError):
+                log.exception("message %s could not be sent", row.id)
+            self._mark(partial(self._refuse, row, error))
+        else:
+            self.delivered += 1
+            self._mark(partial(self._sent, row, sent_id, connection))
+        finally:
+            self._sending = False
+
+    def _text(self, row: OutboxRow) -> str:
+        text = self._renderer.render(row.message.template, row.message.values).strip("\n")
+        return f"{row.message.mention} {text}" if row.message.mention else text
+
+    def _mark(self, mark: Callable[[], None]) -> None:
+        # If the store fails now, the worker comes back to this before it sends anything else.
+        self._unmarked = mark
+        mark()
+        self._unmarked = None
+
+    def _sent(self, row: OutboxRow, sent_id: str, connection: str) -> None:
+        now = self._now()
+        settle = 0.0 if sent_id else self._sender.settle
+        settles = now + settle if settle > 0 else None
+        with self._store.write() as work:
+            work.outbox.sent(row.id, now, sent_id, settles, self._owner)
+        if settles is not None:
+            self._unsettled.append(_Taken(row.id, connection, settles))
+
+    def _retry(self, row: OutboxRow, at: float, error: str, *, counts: bool) -> None:
+        with self._store.write() as work:
+            work.outbox.retry(row.id, at, error, counts=counts)
+
+    def _refuse(self, row: OutboxRow, error: Exception) -> None:
+        sentence = str(error) if isinstance(error, SentryReporterError) else "It failed; the log has the cause."
+        answer = after_refusal(row.tries + 1, self._now())
+        if isinstance(answer, Retry):
+            self._retry(row, answer.at, sentence, counts=True)
+            return
+        self.refused += 1
+        log.error(
+            "message %s for %s is set aside after %s tries: %s", row.id, row.message.room, row.tries + 1, sentence
+        )
+        with self._store.write() as work:
+            work.outbox.set_aside(row.id, sentence)
+
+    def _settle(self, connection: str) -> None:
+        now = self._now()
+        self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
+        self._finish([taken for taken in self._unsettled if taken.settles <= now], arrived=True)
+
+    def _finish(self, some: list[_Taken], *, arrived: bool) -> None:
+        if not some:
+            return
+        ids = [taken.row_id for taken in some]
+        with self._store.write() as work:
+            if arrived:
+                work.outbox.settle(ids)
+            else:
+                log.warning("the connection broke: %s messages are sent again", len(ids))
+                work.outbox.send_again(ids, self._now())
+        self._unsettled = [taken for taken in self._unsettled if taken not in some]
+
+    def _sleep(self, due: float | None, now: float) -> float | None:
+        times = [taken.settles for taken in self._unsettled] + ([] if due is None else [due])
+        if self._unsettled:
+            times.append(now + OFFLINE_PAUSE)  # to see the connection break
+        if self._store.shared:
+            times.append(now + SHARED_PAUSE)  # another bot may have put something there
+        return max(0.0, min(times) - now) if times else None
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()

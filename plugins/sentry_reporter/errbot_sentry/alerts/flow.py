@@ -1,0 +1,175 @@
+"""The alert flow as one object: intake, poller, pipeline and delivery, started and ended together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from errbot_sentry.access import Access
+from errbot_sentry.alerts.deliver import Deliver
+from errbot_sentry.alerts.identify import Identify
+from errbot_sentry.alerts.intake import Intake
+from errbot_sentry.alerts.pipeline import Pipeline
+from errbot_sentry.alerts.poll import Poller
+from errbot_sentry.alerts.ports import Renderer, Sender
+from errbot_sentry.alerts.worker import Worker
+from errbot_sentry.clock import Clock, SystemClock
+from errbot_sentry.errors import StoreError
+from errbot_sentry.routes import Route
+from errbot_sentry.server.api import FindServer
+from errbot_sentry.settings import AlertSettings
+from errbot_sentry.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
+
+
+@dataclass(frozen=True)
+class AlertsStatus:
+    """What `!sentry status` and `/sentry/health` show of this flow. Times are aware, spans are seconds.
+
+    `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
+    `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside.
+    """
+
+    running: bool
+    database_ok: bool
+    database_error: str = ""
+    webhook_last: datetime | None = None
+    poll_lag: float | None = None
+    poll_error: str = ""
+    waiting: int = 0
+    queue: int = 0
+    oldest: datetime | None = None
+    failed: int = 0
+
+
+class AlertsFlow:
+    """Flow 3. `intake` takes webhooks between `start` and `close`; a closed flow can be started again."""
+
+    def __init__(
+        self,
+        settings: AlertSettings,
+        access: Access,
+        store: Store,
+        find_server: FindServer,
+        sender: Sender,
+        renderer: Renderer,
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock or SystemClock()
+        owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self.intake = Intake(settings, store, self._clock, self._on_stored)
+        self._pipeline = Pipeline(
+            store, Identify(find_server, self._clock), self.routes, access, self._clock, self._on_message
+        )
+        self._poller = Poller(
+            settings.poll_seconds, store, find_server, self.routes, access, self._clock, self._on_found
+        )
+        self._deliver = Deliver(store, sender, renderer, self._clock, owner)
+        self._deciding = Worker("alert pipeline", self._decide)
+        self._polling = Worker("poller", self._poller.step)
+        self._sending = Worker("alert delivery", self._send)
+        self._workers = (self._polling, self._deciding, self._sending)
+        self._resumed = False
+        self._running = False
+        self._switch = threading.Lock()
+
+    def routes(self) -> Sequence[Route]:
+        """All routes in force."""
+        return self._settings.routes
+
+    def start(self) -> None:
+        """Take webhooks and go on with whatever is on disk. Returns at once; the state is opened by the threads."""
+        with self._switch:
+            if self._running:
+                return
+            self._running, self._resumed = True, False
+            for worker in self._workers:
+                worker.start()
+            self.intake.open()
+
+    def wake(self) -> None:
+        """Look at everything now: the chat network is back, or routes have changed."""
+        for worker in self._workers:
+            worker.wake()
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Stop taking, deciding, asking and sending; what is stored stays. Whether all threads ended in time."""
+        with self._switch:
+            if not self._running:
+                return True
+            self._running = False
+            self.intake.close()
+            deadline = time.monotonic() + timeout
+            for worker in self._workers:
+                worker.stop()
+            ended = [worker.join(deadline) for worker in self._workers]
+            try:
+                self._deliver.close()
+            except StoreError:
+                log.exception("what was sent last could not be marked and may be sent again")
+            return all(ended)
+
+    def status(self) -> AlertsStatus:
+        """How the flow is doing; asks the database, nobody else."""
+        try:
+            with self._store.read() as work:
+                waiting, oldest_alert = work.inbox.waiting_count()
+                queue = work.outbox.state()
+        except StoreError as error:
+            return AlertsStatus(self._running, False, str(error), poll_error=self._poller.error)
+        asked = self._poller.asked
+        times = [moment for moment in (oldest_alert, queue.oldest) if moment is not None]
+        return AlertsStatus(
+            running=self._running,
+            database_ok=True,
+            webhook_last=_moment(self.intake.last),
+            poll_lag=None if asked is None else max(0.0, self._now() - asked),
+            poll_error=self._poller.error,
+            waiting=waiting,
+            queue=queue.depth,
+            oldest=_moment(min(times, default=None)),
+            failed=queue.failed,
+        )
+
+    def _decide(self) -> float | None:
+        self._deliver.keep_alive()
+        wait = self._pipeline.step()
+        if not self._store.shared:
+            return wait
+        return _SHARED_PAUSE if wait is None else min(wait, _SHARED_PAUSE)
+
+    def _send(self) -> float | None:
+        if not self._resumed:
+            self._deliver.resume()
+            self._resumed = True
+        return self._deliver.step()
+
+    def _on_stored(self, more: int) -> None:
+        self._deciding.wake()
+        if more:
+            self._poller.hurry()
+            self._polling.wake()
+
+    def _on_message(self) -> None:
+        self._sending.wake()
+
+    def _on_found(self) -> None:
+        self._deciding.wake()
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+def _moment(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, timezone.utc)

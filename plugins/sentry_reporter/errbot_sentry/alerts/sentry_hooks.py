@@ -1,0 +1,225 @@
+"""Webhooks of Sentry's integration platform to alerts. Pure.
+
+Shapes: sentry-docs `docs/organization/integrations/integration-platform/webhooks/*.mdx`; code names of actions from
+getsentry/sentry `sentry_apps/tasks/sentry_apps.py`. What a resource does not tell stays empty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from errbot_sentry.alerts import fields
+from errbot_sentry.alerts.parsed import NOTHING, Parsed
+from errbot_sentry.errors import BadBody
+from errbot_sentry.model import (
+    ASSIGNED,
+    COMMENTED,
+    ESCALATING,
+    METRIC,
+    NEW,
+    REGRESSED,
+    REOPENED,
+    RULE,
+    SEEN_ARCHIVED,
+    SEEN_EVENT,
+    SEEN_RESOLVED,
+    Alert,
+)
+
+_ISSUE_ACTIONS = {
+    "created": NEW,
+    "resolved": SEEN_RESOLVED,
+    "assigned": ASSIGNED,
+    "archived": SEEN_ARCHIVED,
+    "ignored": SEEN_ARCHIVED,
+}
+_OPEN_AGAIN = {"regressed": REGRESSED, "escalating": ESCALATING}
+_ACTIVITIES = {
+    "first_seen": NEW,
+    "set_regression": REGRESSED,
+    "set_escalating": ESCALATING,
+    "set_resolved": SEEN_RESOLVED,
+    "set_resolved_in_release": SEEN_RESOLVED,
+    "set_resolved_in_commit": SEEN_RESOLVED,
+    "set_resolved_in_pull_request": SEEN_RESOLVED,
+    "set_resolved_by_age": SEEN_RESOLVED,
+    "set_ignored": SEEN_ARCHIVED,
+    "set_unresolved": REOPENED,
+    "assigned": ASSIGNED,
+    "note": COMMENTED,
+}
+_METRIC_LEVELS = {"critical": "fatal", "open": "error", "warning": "warning", "resolved": "info"}
+# https://sentry.io/api/0/projects/ORG/PROJECT/events/ID/
+_EVENT_URL = re.compile(r"/api/0/projects/[^/]+/([^/]+)/")
+
+
+def read_sentry_hook(resource: str, body: Mapping[str, Any], delivery: str, at: datetime) -> Parsed:
+    """The alert of one delivery, or none where the resource or action makes none.
+
+    Raises:
+        BadBody: what this resource must have is missing.
+    """
+    reader = _READERS.get(resource)
+    if reader is None:
+        return NOTHING
+    data = body.get("data")
+    if not isinstance(data, dict):
+        raise BadBody(f'A webhook of the resource "{resource}" has an object "data".')
+    alert = reader(data, fields.text(body.get("action")).lower(), body, Alert(delivery, "", "webhook", at))
+    return NOTHING if alert is None else Parsed((alert,))
+
+
+def _with(alert: Alert, **values: Any) -> Alert:
+    return Alert(**{**alert.__dict__, **values})
+
+
+def _need(data: Mapping[str, Any], name: str, *keys: str) -> Mapping[str, Any]:
+    found = fields.mapping(data.get(name))
+    if not fields.first_text(*(found.get(key) for key in keys)):
+        raise BadBody(f'The webhook lacks "data.{name}.{keys[0]}".')
+    return found
+
+
+def of_issue(issue: Mapping[str, Any], alert: Alert) -> Alert:
+    """What an issue in the API's own form tells."""
+    project = fields.mapping(issue.get("project"))
+    assignee = fields.mapping(issue.get("assignedTo"))
+    return _with(
+        alert,
+        issue_id=fields.text(issue.get("id")),
+        short_id=fields.text(issue.get("shortId")),
+        title=fields.text(issue.get("title"), fields.LONG),
+        culprit=fields.text(issue.get("culprit")),
+        level=fields.level(issue.get("level")),
+        project=fields.text(project.get("slug")),
+        project_id=fields.text(project.get("id")),
+        project_name=fields.text(project.get("name")),
+        link=fields.link(issue.get("web_url"), issue.get("permalink")),
+        events=fields.number(issue.get("count")),
+        users=fields.number(issue.get("userCount")),
+        assignee=fields.first_text(assignee.get("name"), assignee.get("email")),
+    )
+
+
+def of_event(event: Mapping[str, Any], alert: Alert) -> Alert:
+    """What an event in the form of the alert webhooks tells."""
+    tags = fields.tags(event.get("tags"))
+    known = dict(tags)
+    url = fields.text(event.get("url"), fields.LONG)
+    from_url = _EVENT_URL.search(url)
+    return _with(
+        alert,
+        issue_id=fields.first_text(event.get("issue_id"), event.get("group_id"), event.get("groupID")),
+        title=fields.first_text(event.get("title"), event.get("message"), limit=fields.LONG),
+        culprit=fields.text(event.get("culprit")),
+        level=fields.level(event.get("level")) or fields.level(known.get("level")),
+        project=from_url[1] if from_url else "",
+        project_id=fields.text(event.get("project")),
+        environment=fields.first_text(event.get("environment"), known.get("environment")) or None,
+        release=fields.first_text(event.get("release"), known.get("release")) or None,
+        tags=tags,
+        link=fields.link(event.get("web_url")),
+    )
+
+
+def _issue(data: Mapping[str, Any], action: str, body: Mapping[str, Any], alert: Alert) -> Alert | None:
+    issue = _need(data, "issue", "id")
+    reason = _ISSUE_ACTIONS.get(action)
+    if action == "unresolved":
+        reason = _OPEN_AGAIN.get(fields.text(issue.get("substatus")), REOPENED)
+    if reason is None:
+        return None
+    return _with(of_issue(issue, alert), reason=reason, actor=_actor(body))
+
+
+def _error(data: Mapping[str, Any], action: str, _body: Mapping[str, Any], alert: Alert) -> Alert | None:
+    if action != "created":
+        return None
+    return _with(of_event(_need(data, "error", "issue_id", "title"), alert), reason=SEEN_EVENT)
+
+
+def _comment(data: Mapping[str, Any], action: str, body: Mapping[str, Any], alert: Alert) -> Alert | None:
+    if not fields.text(data.get("issue_id")):
+        raise BadBody('The webhook lacks "data.issue_id".')
+    if action != "created":
+        return None
+    return _with(
+        alert,
+        reason=COMMENTED,
+        issue_id=fields.text(data.get("issue_id")),
+        project=fields.text(data.get("project_slug")),
+        text=fields.text(data.get("comment"), fields.LONG),
+        actor=_actor(body),
+    )
+
+
+def _event_alert(data: Mapping[str, Any], action: str, _body: Mapping[str, Any], alert: Alert) -> Alert | None:
+    event = _need(data, "event", "issue_id", "title")
+    if action != "triggered":
+        return None
+    rule = fields.first_text(data.get("triggered_rule"), fields.mapping(data.get("issue_alert")).get("title"))
+    return _with(of_event(event, alert), reason=RULE, rule=rule)
+
+
+def _activity_alert(data: Mapping[str, Any], action: str, body: Mapping[str, Any], alert: Alert) -> Alert | None:
+    issue = _need(data, "issue", "id")
+    activity = fields.mapping(data.get("activity"))
+    reason = _ACTIVITIES.get(fields.text(activity.get("type")).lower())
+    if action != "triggered" or reason is None:
+        return None
+    rule = fields.mapping(data.get("alert"))
+    said = fields.mapping(activity.get("data")).get("text") if reason == COMMENTED else ""
+    return _with(
+        of_issue(issue, alert),
+        reason=reason,
+        rule=fields.first_text(rule.get("title"), rule.get("name")),
+        actor=_actor(body),
+        text=fields.text(said, fields.LONG),
+    )
+
+
+def _metric_alert(data: Mapping[str, Any], action: str, _body: Mapping[str, Any], alert: Alert) -> Alert | None:
+    incident = _need(data, "metric_alert", "id", "identifier")
+    if action not in _METRIC_LEVELS:
+        return None
+    rule = fields.mapping(incident.get("alert_rule"))
+    projects = [fields.text(slug) for slug in items_of(incident, rule, "projects")]
+    return _with(
+        alert,
+        reason=METRIC,
+        # One problem is one rule: its next incident belongs to the same conversation.
+        issue_id="metric-" + fields.first_text(rule.get("id"), incident.get("id"), incident.get("identifier")),
+        title=fields.first_text(
+            data.get("description_title"), incident.get("title"), rule.get("name"), limit=fields.LONG
+        ),
+        rule=fields.text(rule.get("name")),
+        level=_METRIC_LEVELS[action],
+        project=projects[0] if projects else "",
+        tags=(("status", action), *(("projects", slug) for slug in projects[1:])),
+        text=fields.text(data.get("description_text"), fields.LONG),
+        link=fields.link(data.get("web_url")),
+    )
+
+
+def items_of(incident: Mapping[str, Any], rule: Mapping[str, Any], name: str) -> list[Any]:
+    """The list of that name, on the incident or on its rule."""
+    return fields.items(incident.get(name)) or fields.items(rule.get(name))
+
+
+def _actor(body: Mapping[str, Any]) -> str:
+    actor = fields.mapping(body.get("actor"))
+    return fields.text(actor.get("name")) if actor.get("type") == "user" else ""
+
+
+_Reader = Callable[[Mapping[str, Any], str, Mapping[str, Any], Alert], Alert | None]
+_READERS: dict[str, _Reader] = {
+    "issue": _issue,
+    "error": _error,
+    "comment": _comment,
+    "event_alert": _event_alert,
+    "activity_alert": _activity_alert,
+    "metric_alert": _metric_alert,
+}

@@ -1,0 +1,27 @@
+"""Small things that both databases have and the library offers in different shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Insert, Select, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def insert_for(connection: Connection, table: Table) -> Any:
+    """An INSERT of the connection's own dialect, with `on_conflict_do_update` and `excluded`."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def add_row(connection: Connection, statement: Insert) -> int:
+    """Insert one row; the number that the database gave it."""
+    key = connection.execute(statement).inserted_primary_key
+    return 0 if key is None else int(key[0])
+
+
+def moment(connection: Connection, question: Select[Any]) -> float | None:
+    """The one time that a question asks for, None where there is none."""
+    found = connection.scalar(question)
+    return None if found is None else float(found)

@@ -1,0 +1,45 @@
+"""What each room was told about each problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, tuple_
+
+from errbot_sentry.store.dialect import insert_for
+from errbot_sentry.store.rows import Group
+from errbot_sentry.store.tables import groups
+
+_NAMES = tuple(field.name for field in fields(Group))
+
+
+class Groups:
+    """Questions about groups, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of_issue(self, issue: str) -> dict[str, Group]:
+        """The groups of one issue, by room."""
+        found = self._connection.execute(select(groups).where(groups.c.issue == issue))
+        return {row.room: _group(row) for row in found}
+
+    def put(self, changed: Iterable[Group]) -> None:
+        """Add or replace groups."""
+        rows = sorted((asdict(group) for group in changed), key=lambda row: (row["room"], row["issue"]))
+        if not rows:
+            return
+        statement = insert_for(self._connection, groups)
+        replaced = {name: statement.excluded[name] for name in _NAMES if name not in ("room", "issue")}
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["room", "issue"], set_=replaced), rows)
+
+    def forget(self, before: float, limit: int) -> int:
+        """Drop at most `limit` groups without an alert since `before`; how many went."""
+        old = select(groups.c.room, groups.c.issue).where(groups.c.at < before).limit(limit)
+        return self._connection.execute(groups.delete().where(tuple_(groups.c.room, groups.c.issue).in_(old))).rowcount
+
+
+def _group(row: Row[Any]) -> Group:
+    return Group(*(getattr(row, name) for name in _NAMES))

@@ -1,0 +1,61 @@
+"""Issues as last known: what the poller compares with and what decisions are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from errbot_sentry.store.dialect import insert_for
+from errbot_sentry.store.rows import KnownIssue
+from errbot_sentry.store.tables import issues
+
+_NAMES = tuple(field.name for field in fields(KnownIssue))
+_AT_ONCE = 400  # parameters in one IN list
+
+
+class Issues:
+    """Questions about known issues, inside one transaction; every one by key."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, key: str) -> KnownIssue | None:
+        """One issue, None if it is not known."""
+        row = self._connection.execute(select(issues).where(issues.c.key == key)).first()
+        return None if row is None else _known(row)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, KnownIssue]:
+        """Those of these issues that are known."""
+        found: dict[str, KnownIssue] = {}
+        for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
+            for row in self._connection.execute(select(issues).where(issues.c.key.in_(part))):
+                found[row.key] = _known(row)
+        return found
+
+    def put(self, known: Iterable[KnownIssue]) -> None:
+        """Add or replace what is known of these issues."""
+        rows = [asdict(each) for each in known]
+        if not rows:
+            return
+        statement = insert_for(self._connection, issues)
+        replaced = {name: statement.excluded[name] for name in _NAMES if name != "key"}
+        self._connection.execute(
+            statement.on_conflict_do_update(index_elements=["key"], set_=replaced), sorted(rows, key=lambda r: r["key"])
+        )
+
+    def count(self) -> int:
+        """How many are known."""
+        return self._connection.scalar(select(func.count()).select_from(issues)) or 0
+
+    def forget(self, before: float, limit: int) -> int:
+        """Drop at most `limit` issues that nothing was heard of since `before`; how many went."""
+        old = select(issues.c.key).where(issues.c.touched < before).limit(limit)
+        return self._connection.execute(issues.delete().where(issues.c.key.in_(old))).rowcount
+
+
+def _known(row: Row[Any]) -> KnownIssue:
+    return KnownIssue(*(getattr(row, name) for name in _NAMES))

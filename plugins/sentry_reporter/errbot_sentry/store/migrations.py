@@ -1,0 +1,57 @@
+"""Named migrations, applied in order, each in one transaction with the record that it ran.
+
+Two bots that start together are safe: whoever comes second waits for the lock and finds the record. A migration that
+was released is never edited; a change is a new one at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Connection, Engine, inspect, select, text
+
+from errbot_sentry.store import tables
+
+# Any number that no other program on the same PostgreSQL database is likely to take.
+LOCK_MIGRATE = 73_011_901
+
+
+def _first_tables(connection: Connection) -> None:
+    chosen = [table for name, table in tables.metadata.tables.items() if name != tables.migrations.name]
+    tables.metadata.create_all(connection, tables=chosen, checkfirst=False)
+
+
+MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (("0001_first_tables", _first_tables),)
+
+
+def pending(engine: Engine) -> tuple[str, ...]:
+    """The names of the migrations still to be applied; changes nothing."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("migrations"):
+            return tuple(name for name, _ in MIGRATIONS)
+        done = set(connection.scalars(select(tables.migrations.c.name)))
+        return tuple(name for name, _ in MIGRATIONS if name not in done)
+
+
+def migrate(engine: Engine) -> tuple[str, ...]:
+    """Apply what is pending; the names of those that this call applied."""
+    applied = []
+    waiting = pending(engine)
+    for name, change in MIGRATIONS:
+        if name in waiting and _apply(engine, name, change):
+            applied.append(name)
+    return tuple(applied)
+
+
+def _apply(engine: Engine, name: str, change: Callable[[Connection], None]) -> bool:
+    # On SQLite the transaction itself is the lock: every one of ours begins by taking the right to write.
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_MIGRATE})
+        tables.migrations.create(connection, checkfirst=True)
+        if connection.scalar(select(tables.migrations.c.name).where(tables.migrations.c.name == name)):
+            return False
+        change(connection)
+        connection.execute(tables.migrations.insert().values(name=name, at=time.time()))
+        return True

@@ -1,0 +1,143 @@
+"""Messages on their way to rooms: in order per room, claimed by one bot at a time, kept until they are delivered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
+
+from errbot_sentry.store.dialect import add_row, moment
+from errbot_sentry.store.rows import FAILED, SENDING, SENT, UNSURE, WAITING, Message, OutboxRow, QueueState
+from errbot_sentry.store.tables import outbox
+
+_QUEUED = (WAITING, SENDING)
+# The first queued message of every room.
+_HEADS = select(func.min(outbox.c.id)).where(outbox.c.state.in_(_QUEUED)).group_by(outbox.c.room).scalar_subquery()
+
+
+class Outbox:
+    """Questions about messages, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, message: Message, now: float) -> int:
+        """Queue a message; its number."""
+        statement = outbox.insert().values(
+            state=WAITING,
+            room=message.room,
+            thread=message.thread,
+            issue=message.issue,
+            alert_id=message.alert_id,
+            mention=message.mention,
+            template=message.template,
+            body=json.dumps(message.values, ensure_ascii=False),
+            tries=0,
+            next_try=now,
+            made=now,
+            sent=None,
+            sent_id="",
+            owner="",
+            lease=0.0,
+            error="",
+        )
+        return add_row(self._connection, statement)
+
+    def claim(self, owner: str, now: float, until: float) -> OutboxRow | None:
+        """Take the message that is due longest for oneself until then; None where there is none.
+
+        Only the first message of a room can be taken, so that a room's order holds. One that another owner took is
+        free again when its claim has run out.
+        """
+        free = or_(outbox.c.state == WAITING, outbox.c.lease <= now)
+        found = self._connection.execute(
+            select(outbox)
+            .where(outbox.c.id.in_(_HEADS), outbox.c.next_try <= now, free)
+            .order_by(outbox.c.next_try, outbox.c.id)
+            .limit(1)
+        ).first()
+        if found is None:
+            return None
+        self._set([found.id], state=SENDING, owner=owner, lease=until)
+        return _row(found)
+
+    def next_due(self) -> float | None:
+        """When the next message can be taken; None where none is queued."""
+        ready = case((outbox.c.state == SENDING, outbox.c.lease), else_=outbox.c.next_try)
+        return moment(self._connection, select(func.min(ready)).where(outbox.c.id.in_(_HEADS)))
+
+    def renew(self, owner: str, until: float) -> None:
+        """The owner is alive and still sending what it took."""
+        mine = and_(outbox.c.state == SENDING, outbox.c.owner == owner)
+        self._connection.execute(outbox.update().where(mine).values(lease=until))
+
+    def sent(self, row_id: int, now: float, sent_id: str, settle_until: float | None, owner: str) -> None:
+        """The chat network took it. With `settle_until` that is no proof yet, and it stays unsure until then."""
+        state = SENT if settle_until is None else UNSURE
+        self._set([row_id], state=state, sent=now, sent_id=sent_id, owner=owner, lease=settle_until or 0.0, error="")
+
+    def retry(self, row_id: int, next_try: float, error: str, *, counts: bool) -> None:
+        """It was not taken: try again then. `counts` says whether this was one of its tries."""
+        tries = outbox.c.tries + (1 if counts else 0)
+        self._set([row_id], state=WAITING, next_try=next_try, tries=tries, owner="", lease=0.0, error=error)
+
+    def set_aside(self, row_id: int, error: str) -> None:
+        """It cannot be delivered: kept to be seen, no longer in anyone's way."""
+        self._set([row_id], state=FAILED, tries=outbox.c.tries + 1, owner="", lease=0.0, error=error)
+
+    def settle(self, row_ids: Sequence[int]) -> None:
+        """Unsure messages that arrived as far as anyone can know."""
+        self._set(row_ids, state=SENT, lease=0.0)
+
+    def send_again(self, row_ids: Sequence[int], now: float) -> None:
+        """Messages that may have been lost go back to their places in the queue."""
+        self._set(row_ids, state=WAITING, next_try=now, owner="", lease=0.0)
+
+    def free_all(self, now: float) -> int:
+        """Free what an earlier run of the only bot here was sending when it died; how many will be sent again."""
+        return self._free(outbox.c.state.in_((SENDING, UNSURE)), now)
+
+    def free_abandoned(self, owner: str, now: float, since: float) -> int:
+        """Free what another bot left unsure and did not settle by `since`; how many will be sent again.
+
+        What it was just sending needs no such help: `claim` takes it when the lease has run out.
+        """
+        return self._free(and_(outbox.c.state == UNSURE, outbox.c.owner != owner, outbox.c.lease <= since), now)
+
+    def _free(self, which: ColumnElement[bool], now: float) -> int:
+        freed = outbox.update().where(which).values(state=WAITING, next_try=now, owner="", lease=0.0)
+        return self._connection.execute(freed).rowcount
+
+    def state(self) -> QueueState:
+        """The queue at a glance."""
+        row = self._connection.execute(
+            select(func.count(), func.min(outbox.c.made)).where(outbox.c.state.in_(_QUEUED))
+        ).one()
+        failed = self._connection.scalar(select(func.count()).where(outbox.c.state == FAILED))
+        return QueueState(row[0], row[1], failed or 0)
+
+    def failed(self, limit: int) -> list[OutboxRow]:
+        """The messages last set aside, newest first."""
+        found = select(outbox).where(outbox.c.state == FAILED).order_by(outbox.c.id.desc()).limit(limit)
+        return [_row(row) for row in self._connection.execute(found)]
+
+    def rows(self, room: str, states: Iterable[str] = (WAITING, SENDING, UNSURE, SENT)) -> list[OutboxRow]:
+        """The messages of one room in these states, oldest first."""
+        found = select(outbox).where(outbox.c.room == room, outbox.c.state.in_(list(states))).order_by(outbox.c.id)
+        return [_row(row) for row in self._connection.execute(found)]
+
+    def forget(self, before: float, limit: int) -> int:
+        """Drop at most `limit` delivered or set-aside messages that were made before; how many went."""
+        old = select(outbox.c.id).where(outbox.c.made < before, outbox.c.state.in_((SENT, FAILED))).limit(limit)
+        return self._connection.execute(outbox.delete().where(outbox.c.id.in_(old))).rowcount
+
+    def _set(self, row_ids: Sequence[int], **values: Any) -> None:
+        if row_ids:
+            self._connection.execute(outbox.update().where(outbox.c.id.in_(row_ids)).values(**values))
+
+
+def _row(row: Row[Any]) -> OutboxRow:
+    message = Message(row.room, row.template, json.loads(row.body), row.mention, row.thread, row.issue, row.alert_id)
+    return OutboxRow(row.id, message, row.state, row.tries, row.next_try, row.made, row.error)

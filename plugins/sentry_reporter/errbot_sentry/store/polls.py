@@ -1,0 +1,57 @@
+"""How far the poller has read, scope by scope."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from errbot_sentry.store.dialect import insert_for, moment
+from errbot_sentry.store.rows import PollMark
+from errbot_sentry.store.tables import polls
+
+
+class Polls:
+    """Questions about the poller's marks, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, scope: str) -> PollMark | None:
+        """The mark of one scope, None if it was never read."""
+        row = self._connection.execute(select(polls).where(polls.c.scope == scope)).first()
+        return None if row is None else _mark(row)
+
+    def all(self) -> list[PollMark]:
+        """All marks."""
+        return [_mark(row) for row in self._connection.execute(select(polls).order_by(polls.c.scope))]
+
+    def put(self, mark: PollMark) -> None:
+        """Add or replace a mark."""
+        values = {**asdict(mark), "complete": int(mark.complete)}
+        statement = insert_for(self._connection, polls).values(values)
+        replaced = {name: value for name, value in values.items() if name != "scope"}
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["scope"], set_=replaced))
+
+    def claim(self, scope: str, now: float, until: float) -> bool:
+        """Take this scope for oneself until then, if it is due; False where another bot was first or it is too early.
+
+        A scope without a mark gets an empty one, so that its first reading is claimed too.
+        """
+        empty = PollMark(scope, baseline=0.0, complete=False, newest=0.0, next_at=until)
+        statement = insert_for(self._connection, polls).values({**asdict(empty), "complete": 0})
+        taken = statement.on_conflict_do_update(
+            index_elements=["scope"], set_={"next_at": until}, where=polls.c.next_at <= now
+        ).returning(polls.c.scope)
+        return self._connection.execute(taken).first() is not None
+
+    def next_due(self) -> float | None:
+        """When the next scope is due; None where there is no mark at all."""
+        return moment(self._connection, select(func.min(polls.c.next_at)))
+
+
+def _mark(row: Row[Any]) -> PollMark:
+    return PollMark(
+        row.scope, row.baseline, bool(row.complete), row.newest, row.next_at, row.fails, row.error, row.asked
+    )

@@ -1,0 +1,121 @@
+"""The tables. Only migrations create or change them; this is what the questions are written against.
+
+Times are seconds since 1970. Every look-up in the flow of an alert goes by one of the indexes named here.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+# SQLite numbers rows only in a column of exactly this type.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+migrations = Table("migrations", metadata, Column("name", Text, primary_key=True), Column("at", Float, nullable=False))
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Index("deliveries_at", "at"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("state", Text, nullable=False),
+    Column("next_try", Float, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("received", Float, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("alerts_due", "state", "next_try", "id"),
+    Index("alerts_received", "received"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("alert_id", BigInteger, nullable=False),
+    Column("room", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+    Column("at", Float, nullable=False),
+    Index("decisions_room", "room", "id"),
+    Index("decisions_at", "at"),
+)
+
+issues = Table(
+    "issues",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("substatus", Text, nullable=False),
+    Column("short_id", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("project", Text, nullable=False),
+    Column("events", BigInteger),
+    Column("last_seen", Float, nullable=False),
+    Column("assignee", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("link", Text, nullable=False),
+    Column("announced", Float),
+    Column("changed", Float, nullable=False),
+    Column("touched", Float, nullable=False),
+    Index("issues_touched", "touched"),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("room", Text, primary_key=True),
+    Column("issue", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("opened", Float, nullable=False),
+    Column("top", Float, nullable=False),
+    Column("status", Text, nullable=False),
+    Index("groups_issue", "issue"),
+    Index("groups_at", "at"),
+)
+
+polls = Table(
+    "polls",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("baseline", Float, nullable=False),
+    Column("complete", Integer, nullable=False),
+    Column("newest", Float, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("fails", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("asked", Float, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("state", Text, nullable=False),
+    Column("room", Text, nullable=False),
+    Column("thread", Text, nullable=False),
+    Column("issue", Text, nullable=False),
+    Column("alert_id", BigInteger, nullable=False),
+    Column("mention", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_try", Float, nullable=False),
+    Column("made", Float, nullable=False),
+    Column("sent", Float),
+    Column("sent_id", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("lease", Float, nullable=False),
+    Column("error", Text, nullable=False),
+    Index("outbox_queue", "state", "room", "id"),
+    Index("outbox_made", "made"),
+)

@@ -1,0 +1,50 @@
+"""One transaction, and through it the questions by subject."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from sqlalchemy import Connection, text
+
+from errbot_sentry.store.groups import Groups
+from errbot_sentry.store.inbox import Inbox
+from errbot_sentry.store.issues import Issues
+from errbot_sentry.store.outbox import Outbox
+from errbot_sentry.store.polls import Polls
+
+
+class Work:
+    """What can be asked and changed inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """Alerts that came in, and what became of them."""
+        return Inbox(self._connection)
+
+    @cached_property
+    def issues(self) -> Issues:
+        """Issues as last known."""
+        return Issues(self._connection)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """What each room was told."""
+        return Groups(self._connection)
+
+    @cached_property
+    def polls(self) -> Polls:
+        """How far the poller has read."""
+        return Polls(self._connection)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Messages on their way to rooms."""
+        return Outbox(self._connection)
+
+    def alone(self, number: int) -> None:
+        """Until the end of this transaction, no other bot on the same state is past this line with this number."""
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": number})

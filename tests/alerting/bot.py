@@ -1,0 +1,78 @@
+"""A process with the alert flow in it, to be killed: its chat is a file, its webhooks come by standard input.
+
+    python bot.py STATE_URL CHAT_FILE UP_FILE
+
+The chat is connected while UP_FILE exists. Each line on standard input is a JSON list [headers, body] and is answered
+with a status, or the word "status", answered with the flow's status as JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from errbot_sentry.access import Access
+from errbot_sentry.alerts.flow import AlertsFlow
+from errbot_sentry.clock import SystemClock
+from errbot_sentry.errors import Unreachable
+from errbot_sentry.routes import read_route
+from errbot_sentry.secret import Secret
+from errbot_sentry.server.api import Server
+from errbot_sentry.settings import AlertSettings
+from errbot_sentry.store.store import Store
+
+SECRET = "a-client-secret-of-32-characters"
+
+
+class FileChat:
+    """A room that is a file."""
+
+    settle = 0.0
+
+    def __init__(self, chat: Path, up: Path) -> None:
+        self._chat = chat
+        self._up = up
+
+    def connection(self) -> str:
+        return "up" if self._up.exists() else ""
+
+    def send(self, room: str, text: str, thread: str = "") -> str:
+        with self._chat.open("a") as file:
+            file.write(f"{room} {text} {thread}".strip() + "\n")
+        return "an id"
+
+
+class PlainRenderer:
+    """Values without markup."""
+
+    def render(self, template: str, values: Mapping[str, object]) -> str:
+        return f"{template} {values.get('short_id', '')}"
+
+
+def no_server() -> Server:
+    raise Unreachable("There is no server here.")
+
+
+def main() -> None:
+    url, chat, up = sys.argv[1:]
+    settings = AlertSettings(
+        routes=(read_route({"rooms": ["#ops"]}),), webhook_secrets=(Secret(SECRET),), poll_seconds=0
+    )
+    sender = FileChat(Path(chat), Path(up))
+    flow = AlertsFlow(settings, Access(), Store(url), no_server, sender, PlainRenderer(), SystemClock())
+    flow.start()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        if line.strip() == "status":
+            print(json.dumps(dataclasses.asdict(flow.status()), default=str), flush=True)
+            continue
+        headers, body = json.loads(line)
+        print(flow.intake.take(headers, body.encode(), None).status, flush=True)
+    flow.close()
+
+
+if __name__ == "__main__":
+    main()

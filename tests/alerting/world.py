@@ -1,0 +1,236 @@
+"""The alert flow under a virtual clock: real store, real templates, real flow; a server and a chat in memory.
+
+A test is a time line: things happen `at` a second, and `heard` says what the rooms got, when, and that they got
+nothing else.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from errbot import rendering
+
+from errbot_sentry.access import Access
+from errbot_sentry.alerts.flow import AlertsFlow
+from errbot_sentry.alerts.intake import Answer
+from errbot_sentry.chat.templates import Templates
+from errbot_sentry.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
+from errbot_sentry.model import UNRESOLVED, Issue, IssueQuery, Page, Project
+from errbot_sentry.routes import read_route
+from errbot_sentry.server.api import SENTRY, Health
+from errbot_sentry.settings import AlertSettings
+from errbot_sentry.store.store import Store
+from tests.alerting import bodies
+
+_RENDER = rendering.text()
+START = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
+SHOP = Project("7", "shop", "Shop")
+
+
+class VirtualClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self.at = start
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+    def advance(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+class IssueServer:
+    """A server of issues that obeys the Server protocol as far as alerts ask it."""
+
+    def __init__(self, clock: VirtualClock, kind: str = SENTRY, projects: tuple[Project, ...] = (SHOP,)) -> None:
+        self.clock = clock
+        self.kind = kind
+        self.known_projects = projects
+        self.by_id: dict[str, Issue] = {}
+        self.asked: list[tuple[IssueQuery, str | None]] = []
+        self.looked_up: list[str] = []
+        self.failure: ServerError | None = None
+
+    def event(self, issue_id: str, project: Project = SHOP, **fields: Any) -> Issue:
+        """An event happens: its issue is new, or seen again."""
+        now = self.clock.now()
+        issue = self.by_id.get(issue_id) or Issue(
+            issue_id, f"{project.slug.upper()}-{issue_id}", f"KeyError: {issue_id}", project, level="error",
+            first_seen=now, events=0, link=f"https://sentry.example.com/organizations/acme/issues/{issue_id}/",
+        )  # fmt: skip
+        self.by_id[issue_id] = replace(issue, last_seen=now, events=(issue.events or 0) + 1, **fields)
+        return self.by_id[issue_id]
+
+    def change(self, issue_id: str, **fields: Any) -> None:
+        """Someone changes an issue on the server."""
+        self.by_id[issue_id] = replace(self.by_id[issue_id], **fields)
+
+    def __call__(self) -> IssueServer:
+        return self
+
+    def projects(self) -> tuple[Project, ...]:
+        self._fail()
+        return self.known_projects
+
+    def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
+        self.asked.append((query, cursor))
+        self._fail()
+        rows = sorted(self.by_id.values(), key=lambda issue: (issue.last_seen, issue.id), reverse=True)
+        wanted = {project.slug for project in query.projects}
+        rows = [row for row in rows if not wanted or row.project.slug in wanted]
+        rows = [row for row in rows if query.status is None or row.status == query.status]
+        start = int(cursor or 0)
+        end = start + query.limit
+        return Page(tuple(rows[start:end]), next=str(end) if end < len(rows) else None)
+
+    def issue(self, issue_id: str) -> Issue:
+        self.looked_up.append(issue_id)
+        self._fail()
+        if issue_id not in self.by_id:
+            raise NotFound("There is no such issue.")
+        return self.by_id[issue_id]
+
+    def health(self) -> Health:
+        return Health(self.kind, "https://sentry.example.com")
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A message as a room got it; `at` is seconds since the start."""
+
+    at: float
+    room: str
+    text: str
+    thread: str = ""
+
+
+@dataclass
+class Chat:
+    """A chat network that records. `refuses` maps rooms to the error that they answer with."""
+
+    clock: VirtualClock
+    settle: float = 0.0
+    threads: bool = False
+    generation: int = 1
+    up: bool = True
+    refuses: dict[str, SendError] = field(default_factory=dict)
+    heard: list[Heard] = field(default_factory=list)
+
+    def connection(self) -> str:
+        return str(self.generation) if self.up else ""
+
+    def drop(self) -> None:
+        self.up = False
+        self.generation += 1
+
+    def send(self, room: str, text: str, thread: str = "") -> str:
+        if not self.up:
+            raise NotConnected("Offline.")
+        if room in self.refuses:
+            raise self.refuses[room]
+        at = (self.clock.now() - START).total_seconds()
+        self.heard.append(Heard(at, room, text, thread))
+        return f"m{len(self.heard)}" if self.threads else ""
+
+
+class World:
+    """Everything, driven step by step without a thread."""
+
+    def __init__(
+        self,
+        folder: Path,
+        routes: list[dict[str, Any]],
+        *,
+        kind: str = SENTRY,
+        projects: tuple[Project, ...] = (SHOP,),
+        poll: float = 60,
+        access: Access | None = None,
+        url: str = "",
+        clock: VirtualClock | None = None,
+        server: IssueServer | None = None,
+        chat: Chat | None = None,
+    ) -> None:
+        self.clock = clock or VirtualClock()
+        self.server = server or IssueServer(self.clock, kind, projects)
+        self.chat = chat or Chat(self.clock)
+        self.url = url or f"sqlite:///{folder / 'state.sqlite3'}"
+        self.settings = AlertSettings(
+            routes=tuple(read_route(route) for route in routes),
+            webhook_secrets=(bodies.SECRET,),
+            webhook_tokens=(bodies.TOKEN,),
+            poll_seconds=poll,
+        )
+        self.access = access or Access()
+        self._requests = 0
+        self.boot()
+
+    def boot(self) -> None:
+        """Start on whatever is on disk, as after a crash: nothing of the run before is closed properly."""
+        self.store = Store(self.url)
+        self.flow = AlertsFlow(
+            self.settings, self.access, self.store, lambda: self.server, self.chat, Templates("text"), self.clock
+        )
+        self.flow._poller._chance = random.Random(1)
+        self.flow.intake.open()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return (self.clock.now() - START).total_seconds()
+
+    def hook(self, body: dict[str, Any], resource: str = "issue", request_id: str = "") -> Answer:
+        """A signed webhook arrives."""
+        raw = bodies.encode(body)
+        self._requests += 1
+        return self.flow.intake.take(bodies.signed(raw, resource, request_id or f"r{self._requests}"), raw, None)
+
+    def plain_hook(self, body: dict[str, Any]) -> Answer:
+        """A webhook arrives on the secret path."""
+        return self.flow.intake.take({}, bodies.encode(body), bodies.TOKEN.reveal())
+
+    def at(self, seconds: float) -> World:
+        """Let everything happen until this second."""
+        end = START + timedelta(seconds=seconds)
+        while True:
+            wait = self._settle_now()
+            if wait is None or self.clock.now() + timedelta(seconds=wait) > end:
+                self.clock.at = max(end, self.clock.at)
+                self._settle_now()
+                return self
+            self.clock.advance(max(wait, 0.001))
+
+    def _settle_now(self) -> float | None:
+        """Run every step until nothing is left to do at this moment; the seconds until there is."""
+        for _ in range(100_000):
+            waits = [step() for step in (self.flow._poller.step, self.flow._decide, self.flow._send)]
+            if 0 not in waits:
+                return min((wait for wait in waits if wait is not None), default=None)
+        raise AssertionError("the flow never comes to rest")
+
+    def heard(self, room: str | None = None) -> list[str]:
+        """What a room, or all of them, heard, as Errbot prints it and without the links; and forget it."""
+        texts = [
+            _RENDER.convert(each.text).strip().split(" · ")[0] for each in self.chat.heard if room in (None, each.room)
+        ]
+        self.chat.heard.clear()
+        return texts
+
+    def reasons(self, room: str) -> list[str]:
+        """The named decisions for a room, oldest first."""
+        with self.store.read() as work:
+            return [each.name for each in work.inbox.decided(room, 100)][::-1]
+
+
+__all__ = ["SHOP", "START", "UNRESOLVED", "Chat", "IssueServer", "RoomUnknown", "VirtualClock", "World"]
