@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
 
@@ -133,15 +134,21 @@ class Runtime:
             return max(0.1, deadline - time.monotonic())
 
         self._web.close()
-        if self._listener is not None:
-            self._listener.close(min(1.0, left()))
-        if self._alerts is not None:
-            self._alerts.close(left())
-        if self._store is not None:
-            self._store.close()
-        self._follow_up.close(min(1.0, left()))
-        self._connection.close()
-        self.reporter.close(left())  # last, so that errors of the others' ends are still reported
+        try:
+            # From the last line to the first, and all of them even if one fails. Reporting ends last, so that errors
+            # of the others' ends are still reported.
+            with ExitStack() as ends:
+                ends.callback(lambda: self.reporter.close(left()))
+                ends.callback(self._connection.close)
+                ends.callback(lambda: self._follow_up.close(min(1.0, left())))
+                if self._store is not None:
+                    ends.callback(self._store.close)
+                if self._alerts is not None:
+                    ends.callback(self._alerts.close, left())
+                if self._listener is not None:
+                    ends.callback(self._listener.close, min(1.0, left()))
+        except Exception:
+            log.exception("a part of SentryReporter did not end as it should")
 
     def _start_alerts(self) -> None:
         settings = self._settings

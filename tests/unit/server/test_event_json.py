@@ -174,7 +174,8 @@ def test_nonsense_inside_the_stack(frame, entry):
 
 ISSUE = {
     "id": "12", "shortId": "WEB-C", "title": "t", "status": "ignored", "substatus": "archived_forever",
-    "level": "error", "culprit": None, "metadata": {"filename": "shop.py", "function": "checkout"}, "count": "150", "userCount": 3,
+    "level": "error", "culprit": None, "metadata": {"filename": "shop.py", "function": "checkout"},
+    "count": "150", "userCount": 3,
     "firstSeen": "2026-11-20T00:00:00Z", "lastSeen": "2026-11-21T00:00:00Z", "priority": "high",
     "project": {"id": "2", "slug": "web", "name": "Web"}, "assignedTo": {"type": "team", "id": "4", "name": "ops"},
     "stats": {"24h": [[1, 2], [3, 4]]}, "firstRelease": {"version": "1.0"}, "lastRelease": None,
