@@ -38,6 +38,14 @@ class KeepingIntake:
         return Answer(202, "stored")
 
 
+@pytest.fixture(autouse=True)
+def _fresh_flask_application() -> Iterator[None]:
+    """Errbot's application is one for the process; once asked, it takes no rules of other tests' bots."""
+    reset_app()
+    yield
+    reset_app()
+
+
 @pytest.fixture(params=["own listener", "errbot's web server"])
 def door(request) -> Iterator[tuple[int, Web]]:
     web = Web()
@@ -46,7 +54,6 @@ def door(request) -> Iterator[tuple[int, Web]]:
         yield listener.port, web
         listener.close(5)
         return
-    reset_app()
     mount(web)
     server = ThreadedWSGIServer("127.0.0.1", 0, errbot.core_plugins.flask_app)
     thread = threading.Thread(target=server.serve_forever)
@@ -151,7 +158,6 @@ def test_a_sender_that_stops_in_the_middle_does_no_harm(door):
 
 def test_mounting_twice_keeps_one_route_and_the_newest_web():
     """Every activation mounts; Flask's URL map cannot forget a rule."""
-    reset_app()
     app = errbot.core_plugins.flask_app
     mount(Web())
     assert app.test_client().post("/sentry/webhook", data=b"{}").status_code == 503
