@@ -13,10 +13,12 @@ from string import Template
 
 from demo.bugsink import Bugsink, Project
 from demo.environments import ROOT, Recipe
-from demo.processes import Guard, Process, free_port
+from demo.processes import Guard, Process, environment, free_port
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 PLUGIN = ROOT / "plugins"
+
+_OURS = ("SENTRY_", "BOT_", "PYTHON")  # settings of the person's own bot must not get into this one
 
 
 def recipe() -> Recipe:
@@ -40,7 +42,9 @@ class Bot:
 
     def start_with_pipe(self) -> Process:
         """Start with a pipe for a keyboard, and what the terminal would show in `screen.txt`."""
-        return Process(self.command, self.folder / "screen.txt", cwd=self.folder, stdin=subprocess.PIPE)
+        return Process(
+            self.command, self.folder / "screen.txt", cwd=self.folder, env=environment(*_OURS), stdin=subprocess.PIPE
+        )
 
     def run_in_terminal(self) -> int:
         """Start with the person's own terminal, and return the exit code when they have left.
@@ -49,7 +53,7 @@ class Bot:
         """
         ours = signal.signal(signal.SIGINT, lambda *_: None)  # a function, not SIG_IGN, which the bot would inherit
         try:
-            with subprocess.Popen(self.command, cwd=self.folder) as bot, Guard(bot.pid):
+            with subprocess.Popen(self.command, cwd=self.folder, env=environment(*_OURS)) as bot, Guard(bot.pid):
                 try:
                     return bot.wait()
                 except BaseException:

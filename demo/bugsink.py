@@ -8,7 +8,6 @@ migrate|create_auth_token|shell`, the API under `/api/canonical/0/`, and the cus
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -22,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from demo import environments
-from demo.processes import CannotStart, Process, accepts, listening_socket
+from demo.processes import CannotStart, Process, accepts, environment, listening_socket, open_url
 
 START_SECONDS = 90.0
 REQUEST_SECONDS = 30.0
@@ -162,7 +161,7 @@ class Bugsink:
             f"{self.url}/api/canonical/0/{path}", data=data, headers=headers, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
+            with open_url(request, timeout=REQUEST_SECONDS) as answer:
                 raw = answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -195,7 +194,7 @@ class Bugsink:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=5) as answer:
+            with open_url(f"{self.url}/health/ready", timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -216,7 +215,7 @@ class Bugsink:
         )
 
     def _environment(self, folder: Path) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "DJANGO", "SENTRY_"))}
+        kept = environment("PYTHON", "DJANGO", "SENTRY_")
         return {**kept, "PYTHONPATH": str(folder), "DJANGO_SETTINGS_MODULE": "bugsink_conf", "PYTHONUNBUFFERED": "1"}
 
     def _manage(self, folder: Path, *words: str, **variables: str) -> str:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,11 +19,23 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+LOOPBACK = "127.0.0.1,localhost"
+
 _TAIL_LINES = 20
 
 
 class CannotStart(Exception):
     """A server ended, or was not ready in time; the text holds the end of its log."""
+
+
+# Opens URLs on loopback: never by way of a proxy that the person's environment names.
+open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+
+def environment(*without: str) -> dict[str, str]:
+    """Our environment for a child on loopback: no proxy for that, and no names that begin with `without`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(without)}
+    return {**kept, "no_proxy": LOOPBACK, "NO_PROXY": LOOPBACK}
 
 
 def listening_socket(port: int = 0) -> socket.socket:

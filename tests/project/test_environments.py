@@ -46,7 +46,10 @@ def test_it_is_built_once_and_again_when_half_built_or_changed(recipe: Recipe, t
     said: list[str] = []
     python = build(recipe, tmp_path, said.append)
     assert answer(python) == "42"
-    assert [line.split()[0] for line in said] == ["Making", "Installing", "'little'"]
+    steps = [
+        line.split()[0] for line in said if not line.startswith("  ...")
+    ]  # on a slow machine there are signs of life
+    assert steps == ["Making", "Installing", "'little'"]
 
     said.clear()
     assert build(recipe, tmp_path, said.append) == python

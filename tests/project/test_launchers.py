@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from demo.bugsink import Bugsink, Refused
-from demo.processes import CannotStart, Process, accepts
+from demo.processes import CannotStart, Process, accepts, open_url
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.errbot_process import ErrbotProcess, irc_settings
 from tests.servers.irc_client import IrcClient, parse
@@ -157,9 +156,7 @@ def test_a_stopped_server_comes_back_on_its_port_with_its_data(bugsink_project: 
 def test_the_web_page_of_an_issue_is_where_we_say(bugsink_project: BugsinkProject) -> None:
     bugsink_project.send_event("ValueError", "look at me")
     (issue,) = bugsink_project.issues()
-    with urllib.request.urlopen(
-        bugsink_project.server.issue_page(issue["id"])
-    ) as page:  # a login page, whose "next" is the issue
+    with open_url(bugsink_project.server.issue_page(issue["id"])) as page:  # a login page, whose "next" is the issue
         assert f"/issues/issue/{issue['id']}/event/last/" in page.geturl() + page.read().decode()
 
 

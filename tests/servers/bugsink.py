@@ -14,6 +14,7 @@ import pytest
 
 from demo import environments
 from demo.bugsink import Bugsink, Project
+from demo.processes import open_url
 from tests.servers import missing
 
 INGEST_SECONDS = 60.0
@@ -98,7 +99,7 @@ class BugsinkProject:
                 "X-Sentry-Auth": f"Sentry sentry_version=7, sentry_client=tests/1, sentry_key={dsn.username}",
             },
         )
-        with urllib.request.urlopen(request, timeout=INGEST_SECONDS) as answer:
+        with open_url(request, timeout=INGEST_SECONDS) as answer:
             answer.read()
 
     def add_alert(self, url: str) -> None:

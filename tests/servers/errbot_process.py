@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import logging
-import os
 import re
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from demo.processes import Process
+from demo.processes import Process, environment
 from tests.waiting import until
 
 START_SECONDS = 90.0
@@ -101,14 +100,11 @@ class ErrbotProcess:
         """Start; where `wait`, return when the plugins are activated (and, on IRC, rooms are being joined)."""
         assert not self.running, "Errbot runs already"
         before = len(self.log)
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("SENTRY_", "BOT_", "PYTEST_"))
-        }
         self._process = Process(
             [sys.executable, "-u", _RUNNER, "-c", self.folder / "config.py"],
             self.folder / "output.txt",
             cwd=self.folder,
-            env={**inherited, **self._env},
+            env={**environment("SENTRY_", "BOT_", "PYTEST_"), **self._env},
             stdin=subprocess.PIPE,
         )
         if wait:
