@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
-from demo.bugsink import Bugsink, Refused
-from demo.processes import CannotStart, Process, accepts, open_url
+from demo.bugsink import LOGIN, PASSWORD, Bugsink, Refused
+from demo.processes import CannotStart, Process, accepts
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.errbot_process import ErrbotProcess, irc_settings
 from tests.servers.irc_client import IrcClient, parse
@@ -153,11 +156,17 @@ def test_a_stopped_server_comes_back_on_its_port_with_its_data(bugsink_project: 
     assert len(bugsink_project.issues()) == 1
 
 
-def test_the_web_page_of_an_issue_is_where_we_say(bugsink_project: BugsinkProject) -> None:
+def test_a_person_logs_in_and_sees_the_issue_where_we_say(bugsink_project: BugsinkProject) -> None:
     bugsink_project.send_event("ValueError", "look at me")
     (issue,) = bugsink_project.issues()
-    with open_url(bugsink_project.server.issue_page(issue["id"])) as page:  # a login page, whose "next" is the issue
-        assert f"/issues/issue/{issue['id']}/event/last/" in page.geturl() + page.read().decode()
+    browser = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
+    with browser.open(bugsink_project.server.issue_page(issue["id"])) as login:
+        address, form = login.geturl(), login.read().decode()
+    (csrf,) = set(re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', form))
+    filled = urlencode({"csrfmiddlewaretoken": csrf, "username": LOGIN, "password": PASSWORD}).encode()
+    with browser.open(urllib.request.Request(address, filled, {"Referer": address})) as page:
+        assert page.geturl() == bugsink_project.server.issue_page(issue["id"])
+        assert "look at me" in page.read().decode()
 
 
 def test_a_refusal_carries_its_status(bugsink_project: BugsinkProject) -> None:
