@@ -60,8 +60,7 @@ class SentryReporter(BotPlugin):
         self._runtime.start()
 
     def deactivate(self):
-        if self._runtime is not None:
-            self._runtime.close()
+        if self._runtime is not None and self._runtime.leave():
             self._runtime = None
         super().deactivate()
 

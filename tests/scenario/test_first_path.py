@@ -6,6 +6,7 @@ import json
 import re
 import urllib.request
 import uuid
+from contextlib import ExitStack
 
 from tests.scenario.irc_world import BOT, ROOM, IrcWorld, person_in_room
 from tests.waiting import until
@@ -95,3 +96,31 @@ def test_what_was_answered_202_is_delivered_once_after_kill_9(tmp_path, ngircd, 
             alice.wait_for("till 3", sender=BOT, target=ROOM, after=seen)
         delivered = [text for text in alice.texts(ROOM, BOT, after=seen) if "till 2" in text]
         assert len(delivered) == 1
+
+
+def test_webhooks_are_taken_while_the_chat_network_is_away(tmp_path, ngircd, bugsink_project):
+    """Errbot deactivates every plugin then; our own listener goes on, and the room gets it after the reconnect."""
+    world = IrcWorld(tmp_path, ngircd, bugsink_project, BOT_LOG_SENTRY=False)
+    body = {"project": bugsink_project.id, "project_name": bugsink_project.slug}
+    with ExitStack() as ends:
+        with person_in_room(ngircd) as alice:
+            ends.enter_context(world.bot)
+            alice.wait_for_join(BOT, ROOM)
+            assert _post(world.webhook, {**_alert(1), **body}) == 202
+            alice.wait_for("till 1", sender=BOT, target=ROOM)
+            before = len(world.bot.log)
+            ngircd.kill()
+            world.bot.wait_for_log("Disconnect callback", after=before)
+        world.bot.wait_for_log("webhooks are still taken", after=before)
+        assert _post(world.webhook, {**_alert(2), **body}) == 202
+        assert _post(world.webhook, {**_alert(3), **body}) == 202
+        ngircd.restart()
+        with person_in_room(ngircd) as alice:
+            alice.wait_for_join(BOT, ROOM, timeout=150)  # the irc library waits at least a minute
+            alice.wait_for("till 2", sender=BOT, target=ROOM)
+            alice.wait_for("till 3", sender=BOT, target=ROOM)
+            alice.say(ROOM, "!sentry status")
+            alice.wait_for("delivery", sender=BOT, target=ROOM)
+            texts = alice.texts(ROOM, BOT)
+        assert len([text for text in texts if "till 2" in text]) == 1
+    assert world.bot.log.count("Traceback") == 0

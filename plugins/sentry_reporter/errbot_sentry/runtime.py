@@ -15,6 +15,7 @@ from errbot_sentry.chat.followup import FollowUp
 from errbot_sentry.chat.hook import mount
 from errbot_sentry.chat.layout import Layout
 from errbot_sentry.chat.listener import Listener
+from errbot_sentry.chat.outage import at_shutdown, chat_dropped
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.templates import Templates
@@ -82,6 +83,7 @@ class Runtime:
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
+        self._come_back: Callable[[], None] = lambda: None
 
     def prepare(self) -> None:
         """What must not wait for the activation: errors of other plugins' loading, and the webhook's route."""
@@ -90,7 +92,12 @@ class Runtime:
             self.reporter.watch_commands(self._bot)
 
     def start(self) -> None:
-        """Answer commands, take webhooks, poll and deliver."""
+        """Answer commands, take webhooks, poll and deliver; after a chat outage, deliver again."""
+        self._come_back()
+        if self._commands is not None:
+            if self._alerts is not None:
+                self._alerts.wake()
+            return
         self._follow_up.start()
         self._start_alerts()
         self._commands = Commands(
@@ -125,6 +132,19 @@ class Runtime:
         if event_id is None:
             raise AskError("The test event was not taken: !sentry status has the reason.")
         return event_id
+
+    def leave(self) -> bool:
+        """The plugin is deactivated: close, and say so with True.
+
+        With a listener of our own, a drop of the chat network is no reason to: intake, polling and reporting go on, and
+        the messages wait in the outbox until `start` is called again (design section 4, point 5).
+        """
+        if self._listener is not None and chat_dropped():
+            log.info("the chat network dropped; webhooks are still taken")
+            self._come_back = at_shutdown(self._bot, self.close)
+            return False
+        self.close()
+        return True
 
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """End every thread within the timeout (seconds); what is on disk stays for the next start."""
