@@ -10,7 +10,7 @@ from typing import Any
 from waitress import wasyncore
 from waitress.server import create_server
 
-from errbot_sentry.chat.web import LARGEST_BODY, PREFIX, Reply, Web
+from errbot_sentry.chat.web import LARGEST_DRAINED, PREFIX, Reply, Web
 from errbot_sentry.errors import SettingsError
 
 _THREADS = 4
@@ -35,7 +35,7 @@ class Listener:
             sockets=[_listen(address)],
             threads=_THREADS,
             connection_limit=_CONNECTIONS,
-            max_request_body_size=LARGEST_BODY + 1,  # waitress refuses the bound itself
+            max_request_body_size=LARGEST_DRAINED,  # waitress keeps large bodies on disk; `web` refuses them
             channel_timeout=30,
             ident=None,
             clear_untrusted_proxy_headers=True,

@@ -30,7 +30,7 @@ class Replies:
             for view in views:
                 yield from self._layout.messages(self._templates.render(view.template, view.values))
         except SentryReporterError as error:
-            log.info("!sentry %s: %s", command, error, exc_info=error.__cause__)
+            log.info("!sentry %s: %s (cause: %r)", command, error, error.__cause__)
             yield from self._layout.messages(self._escape.text(error))
         except Exception:
             log.exception("!sentry %s failed", command)

@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/sentry/"
 LARGEST_BODY = 5 * 1024 * 1024
+# A sender that is cut off while it still writes sees a broken connection instead of the 413; so that much is read away.
+LARGEST_DRAINED = 32 * 1024 * 1024
+_PIECE = 64 * 1024
 
 _PLAIN = "text/plain; charset=utf-8"
 
@@ -86,10 +89,10 @@ class Web:
         if intake is None:
             return Reply(503, "Alerts are switched off.")
         if length is not None and length > LARGEST_BODY:
-            return Reply(413, "The body is larger than 5 MB.")
+            return _too_large(body, length)
         content = body.read(LARGEST_BODY + 1 if length is None else length)
         if len(content) > LARGEST_BODY:
-            return Reply(413, "The body is larger than 5 MB.")
+            return _too_large(body, None)
         if length is not None and len(content) < length:
             return Reply(400, "The body is shorter than its Content-Length.")
         answer = intake.take(headers, content, token)
@@ -101,3 +104,12 @@ class Web:
             return Reply(503, json.dumps({"status": "inactive"}), "application/json")
         well, facts = health()
         return Reply(200 if well else 503, json.dumps(facts), "application/json")
+
+
+def _too_large(body: Body, left: int | None) -> Reply:
+    """The refusal, after the rest of the body (`left` bytes, None for unknown) was read away, up to a bound."""
+    if left is None or left <= LARGEST_DRAINED:
+        drained = 0
+        while drained < LARGEST_DRAINED and (piece := body.read(_PIECE)):
+            drained += len(piece)
+    return Reply(413, "The body is larger than 5 MB.")
