@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,6 +69,7 @@ class IngestServer:
         self.refused: list[Taken] = []
         self.requests = 0
         self.behaviour = Behaviour()
+        self.decide: Callable[[Taken], Behaviour | None] | None = None  # for one envelope; None: as ever
         self._once: list[Behaviour] = []
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
@@ -104,7 +105,8 @@ class IngestServer:
         taken = read_envelope(raw)
         with self._lock:
             self.requests += 1
-            behaviour = self._once.pop(0) if self._once else self.behaviour
+            decided = self.decide(taken) if self.decide is not None else None
+            behaviour = decided or (self._once.pop(0) if self._once else self.behaviour)
             ok = 200 <= behaviour.status < 300 and not behaviour.hang_up
         if behaviour.delay:
             time.sleep(behaviour.delay)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import socket
 import sys
 import textwrap
 import warnings
@@ -282,6 +284,18 @@ def title(event: dict[str, Any]) -> str:
         last = event["exception"]["values"][-1]
         return f"{last['type']}: {last['value']}"
     return str(event.get("logentry"))
+
+
+def start_web_server(bot: CrashBot) -> int:
+    """Configure Errbot's web server on a free port, and wait for it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    config = json.dumps({"HOST": "127.0.0.1", "PORT": port, "SSL": None}).replace("null", "None")
+    bot.ask(f"!plugin config Webserver {config}")
+    thread = bot.bot.plugin_manager.plugins["Webserver"]
+    until(lambda: thread.server is not None, what="the web server")
+    return port
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import requests
 
 from tests.fakes.ingest_server import IngestServer, ingest_server
 from tests.scenario import report_bot
-from tests.scenario.report_bot import CrashBot, crash_bot, title, titles
+from tests.scenario.report_bot import CrashBot, crash_bot, start_web_server, title, titles
 from tests.waiting import until
 
 
@@ -71,9 +70,9 @@ def test_neither_words_nor_objects_leave(bot: CrashBot) -> None:
     assert found["room"] == "<TestPerson>"
     outer = event["exception"]["values"][-1]["stacktrace"]["frames"][0]["vars"]
     assert outer["self"].startswith("<")
-    crumbs = [crumb["message"] for crumb in event["breadcrumbs"]["values"]]
+    crumbs = [crumb.get("message", "") for crumb in event["breadcrumbs"]["values"]]
     assert any(crumb.startswith('Processing command "crash_plain" with parameters "[chat]"') for crumb in crumbs)
-    assert "asked for [chat]" in crumbs[-1]
+    assert "asked for [chat]" in crumbs
 
 
 def test_chat_text_may_be_sent_when_the_operator_says_so(tmp_path: Path, server: IngestServer) -> None:
@@ -178,7 +177,7 @@ def test_a_flow_step(bot: CrashBot) -> None:
 
 
 def test_a_webhook(bot: CrashBot) -> None:
-    port = _start_web_server(bot)
+    port = start_web_server(bot)
     answer = requests.post(f"http://127.0.0.1:{port}/crash", json={"text": "POSTED_WORDS"}, timeout=10)
     assert answer.status_code == 500
     event = bot.event()
@@ -187,19 +186,6 @@ def test_a_webhook(bot: CrashBot) -> None:
     assert event["tags"]["bot.entry"] == "crash_hook"
     assert event["logger"].startswith("errbot.core_plugins")
     assert "request" not in event
-
-
-def _start_web_server(bot: CrashBot) -> int:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    config = json.dumps({"HOST": "127.0.0.1", "PORT": port, "SSL": None}).replace("null", "None")
-    bot.ask(f"!plugin config Webserver {config}")
-    thread = bot.bot.plugin_manager.plugins["Webserver"]
-    until(lambda: thread.server is not None, what="the web server")
-    return port
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, islice
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -20,6 +20,7 @@ FLOW, CONFIGURATION, ACTIVATION = "flow", "configuration", "activation"
 DIRECT = "direct"
 
 _LONGEST = 200
+_MOST_TEXTS = 100
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,17 @@ def _of_poller(names: Mapping[str, Any]) -> BotContext:
 def _of_webhook(names: Mapping[str, Any]) -> BotContext:
     function = getattr(names.get("self"), "func", None)
     entry = short(getattr(function, "__name__", None))
-    return BotContext(WEBHOOK, **_plugin(getattr(function, "__self__", None)), entry=entry)
+    posted = tuple(islice(_texts(names.get("data", names.get("content"))), _MOST_TEXTS))
+    return BotContext(WEBHOOK, **_plugin(getattr(function, "__self__", None)), entry=entry, typed=posted)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The texts of a posted body: what people wrote elsewhere may come in by a webhook."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def _of_flow(names: Mapping[str, Any]) -> BotContext:

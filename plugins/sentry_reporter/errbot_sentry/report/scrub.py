@@ -22,15 +22,22 @@ _SENSITIVE_WORDS = (
 # These are also parts of innocent words (author, passenger, sidebar), so they must stand alone between separators.
 _SENSITIVE_ALONE = "auth|pwd|pass|pw|session|sessionid|sid|dsn|jwt|csrf|xsrf|otp|pin"
 _SENSITIVE_KEY = re.compile(rf"(?i){_SENSITIVE_WORDS}|(?:^|[^a-z])(?:{_SENSITIVE_ALONE})(?:$|[^a-z])")
+_PAIR_KEY = re.compile(r"""['"]?[\w-]{1,60}['"]?""")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-_NAME = rf"(?:[\w.-]*(?:{_SENSITIVE_WORDS})[\w-]*|(?<![A-Za-z])(?:{_SENSITIVE_ALONE})(?![A-Za-z]))"
-_QUOTED = r"""\\?"(?:[^"\\]|\\.)*"|\\?'(?:[^'\\]|\\.)*'"""
+_NAME = rf"(?:(?:{_SENSITIVE_WORDS})[\w-]{{0,40}}|(?<![A-Za-z])(?:{_SENSITIVE_ALONE})(?![A-Za-z]))"
+# Text inside of text inside of text has its quotes escaped many times over; in text that was cut off a quote may never
+# close.
+_QUOTED = (
+    r"""(?P<quote>\\{1,31}["'])(?:(?!(?<!\\)(?P=quote))[\s\S])*(?:(?P=quote)|\Z)"""
+    r"""|"(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"""
+)
+# Every repetition that could start anywhere is bounded: texts may be hostile, and matching must stay linear.
 # key=value, key: value, "key": "value", 'key': b'value', in any text; the value ends where its quote or word ends.
-_PAIR = re.compile(rf"""(?i)({_NAME}\\?["']?\s*(?:=>|[=:])\s*)(?:[bru]?(?:{_QUOTED})|[^\s,;&"'()\[\]{{}}<>]+)""")
+_PAIR = re.compile(rf"""(?i)({_NAME}\\{{0,31}}["']?\s*(?:=>|[=:])\s*)(?:[bru]?(?:{_QUOTED})|[^\s,;&"'()\[\]{{}}<>]+)""")
 # A header runs to the end of its line or of the quotes around it: cookies have many values.
 _HEADER = re.compile(
-    r"""(?i)((?:set-cookie|cookie|authorization|x-sentry-auth|sentry-hook-signature)\\?["']?\s*[=:]\s*\\?["']?)"""
+    r"""(?i)((?:set-cookie|cookie|authorization|x-sentry-auth|sentry-hook-signature)\\{0,31}["']?\s*[=:]\s*\\{0,31}["']?)"""
     r"""[^\r\n"'\\]+"""
 )
 _SOURCE_PAIR = re.compile(rf"""(?i)({_NAME}["']?\s*(?:=|:)\s*[bru]?)({_QUOTED})""")
@@ -45,13 +52,15 @@ def _rule(hint: str, pattern: str, replacement: str = FILTERED) -> Rule:
     return hint, re.compile(pattern), replacement
 
 
+_SCHEME = r"((?i:[a-z][a-z0-9+.-]{0,20})://)"
 # The usual tokens, by the prefixes that their makers gave them for this very purpose.
 _SHAPES: tuple[Rule, ...] = (
-    _rule("://", r"""((?i:[a-z][a-z0-9+.-]*)://)[^\s/?#"'<>]+@""", rf"\1{FILTERED}@"),
+    _rule("://", _SCHEME + r"""[^\s/?#"'<>]{1,500}@""", rf"\1{FILTERED}@"),
+    _rule("://", _SCHEME + r"""[^\s/:?#"'<>@]{0,200}:[^\s"'<>]{1,500}@(?=[\w\[])""", rf"\1{FILTERED}@"),
     _rule("bearer", r"""(?i)(\bbearer\s+)[^\s"',;]{6,}""", rf"\1{FILTERED}"),
     _rule("basic", r"(?i)(\bbasic\s+)[a-z0-9+/=_-]{8,}", rf"\1{FILTERED}"),
     _rule("sntry", r"sntry[a-z]{1,2}_[A-Za-z0-9_+/=.-]{8,}"),
-    _rule("eyj", r"eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"),
+    _rule("eyj", r"eyJ[\w-]{6,3000}\.[\w-]{6,}(?:\.[\w-]*)?"),
     _rule("xox", r"xox[a-z](?:-[A-Za-z0-9]+)+"),
     _rule("xapp-", r"xapp(?:-[A-Za-z0-9]+)+"),
     _rule("hooks.slack.com", r"(hooks\.slack\.com/\w+/)[\w/]+", rf"\1{FILTERED}"),
@@ -69,7 +78,7 @@ _SHAPES: tuple[Rule, ...] = (
     _rule("sg.", r"SG\.[\w-]{12,}\.[\w-]{12,}"),
     _rule("private key-----", r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
 )  # fmt: skip
-_MAIL = re.compile(r"[\w.+%'-]+@(?:[\w-]+\.)+[A-Za-z]{2,}\b")
+_MAIL = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,63}\b")
 _LONG_HEX = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{64,}(?![0-9a-f])")  # API tokens, HMAC signatures
 _BOT_TOKEN = re.compile(r"(?<![\w])\d{6,12}:[\w-]{30,}")  # Telegram
 _DISCORD_TOKEN = re.compile(r"(?<![\w-])[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")
@@ -160,8 +169,10 @@ class Scrubber:
                 for key, held in value.items()
             }
         if isinstance(value, (list, tuple)):
-            if len(value) == 2 and isinstance(value[0], str) and is_sensitive_name(value[0]):
-                return [value[0], FILTERED]  # a pair, as in lists of headers
+            if len(value) == 2 and isinstance(value[0], str) and _PAIR_KEY.fullmatch(value[0]):
+                name = value[0].strip("'\"")  # a pair, as in lists of headers
+                if is_sensitive_name(name):
+                    return [self.value(value[0], then, depth + 1), FILTERED]
             return [self.value(held, then, depth + 1) for held in value]
         return value
 

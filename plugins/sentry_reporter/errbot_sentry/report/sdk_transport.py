@@ -78,6 +78,8 @@ class SpoolTransport(HttpTransport):
                 retries=False,
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
             )
+        except urllib3.exceptions.NewConnectionError as error:  # a kind of TimeoutError to urllib3
+            raise Unreachable("no connection to the server") from error
         except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
             raise TimedOut("the server did not answer in time") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:

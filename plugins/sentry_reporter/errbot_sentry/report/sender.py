@@ -176,8 +176,8 @@ class Sender:
         self._last_refused = None
         self._settled(entry.seq)
         self._outdone.update(self._tries)
-        self._spool.done(entry)
         self._counters.sent(entry.category, self._clock.now())
+        self._spool.done(entry)
         if entry.event_id:
             self._on_sent(entry.event_id)
 

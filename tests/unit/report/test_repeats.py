@@ -1,0 +1,132 @@
+"""Storms: what is captured, what is counted, and that every count is told."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errbot_sentry.report.repeats import Repeats, key_of_exception, key_of_record
+
+
+def test_the_first_is_captured_and_the_next_are_counted() -> None:
+    repeats = Repeats(60)
+    assert repeats.seen(1, 0.0).capture
+    assert not repeats.seen(1, 1.0).capture
+    assert not repeats.seen(1, 59.9).capture
+    again = repeats.seen(1, 60.0)
+    assert again.capture
+    assert again.earlier is not None
+    assert (again.earlier.count, again.earlier.first, again.earlier.last) == (2, 1.0, 59.9)
+
+
+def test_a_captured_one_carries_a_count_once() -> None:
+    repeats = Repeats(60)
+    for now in (0.0, 1.0, 60.0):
+        repeats.seen(1, now)
+    assert repeats.seen(1, 120.0).earlier is None
+
+
+def test_other_keys_are_other_errors() -> None:
+    repeats = Repeats(60)
+    assert repeats.seen(1, 0.0).capture
+    assert repeats.seen(2, 0.0).capture
+
+
+def test_a_count_that_nothing_follows_is_due_when_the_time_is_over() -> None:
+    repeats = Repeats(60)
+    repeats.seen(1, 0.0)
+    assert repeats.next_due() is None
+    repeats.seen(1, 10.0, lambda: "sketch")
+    assert repeats.next_due() == 60.0
+    assert repeats.due(59.9) == []
+    (tally,) = repeats.due(60.0)
+    assert (tally.count, tally.sketch) == (1, "sketch")
+    assert repeats.due(1000.0) == []
+    assert repeats.next_due() is None
+
+
+def test_the_sketch_is_made_once() -> None:
+    repeats, made = Repeats(60), []
+    for now in range(10):
+        repeats.seen(1, float(now), lambda: made.append(1))
+    assert made == [1]
+
+
+def test_switched_off_everything_is_captured() -> None:
+    repeats = Repeats(0)
+    assert all(repeats.seen(1, 0.0).capture for _ in range(5))
+    assert repeats.drain() == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 50)), max_size=300), st.integers(1, 10))
+def test_every_error_is_captured_or_told_whatever_happens(steps: list[tuple[int, float]], room: int) -> None:
+    """Exact counts with a table far too small, spans that end, and tallies that nobody takes for a while."""
+    repeats = Repeats(60, most_keys=room)
+    now, captured, told = 0.0, 0, 0
+    for number, (key, wait) in enumerate(steps):
+        now += wait
+        seen = repeats.seen(key, now)
+        captured += seen.capture
+        told += seen.earlier.count if seen.earlier else 0
+        if number % 7 == 0:
+            told += sum(tally.count for tally in repeats.due(now))
+        assert len(repeats._entries) <= room
+        assert len(repeats._pushed_out) <= room
+    told += sum(tally.count for tally in repeats.drain())
+    assert captured + told == len(steps)
+
+
+def test_many_threads_count_exactly() -> None:
+    repeats, captured = Repeats(3600), []
+
+    def run() -> None:
+        captured.extend(1 for _ in range(2000) if repeats.seen(7, 1.0).capture)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(captured) == 1
+    assert sum(tally.count for tally in repeats.drain()) == 8 * 2000 - 1
+
+
+def fail(error: Exception, cause: Exception | None = None) -> None:
+    raise error from cause
+
+
+def raised(error: Exception, cause: Exception | None = None) -> int:
+    try:
+        fail(error, cause)
+    except Exception as caught:  # noqa: BLE001
+        return key_of_exception(caught, caught.__traceback__)
+
+
+def test_a_key_is_type_causes_and_position() -> None:
+    assert raised(ValueError("one")) == raised(ValueError("two"))
+    assert raised(ValueError("one")) != raised(KeyError("one"))
+    assert raised(ValueError("one")) != raised(ValueError("one"), OSError("cause"))
+    elsewhere = None
+    try:
+        fail(ValueError("one"))
+    except ValueError as caught:
+        elsewhere = key_of_exception(caught, caught.__traceback__)
+    assert elsewhere != raised(ValueError("one"))
+
+
+def test_a_cause_that_is_its_own_cause_ends() -> None:
+    one, two = ValueError(), KeyError()
+    one.__cause__, two.__cause__ = two, one
+    assert key_of_exception(one, None)
+
+
+def test_a_record_is_known_by_its_place_and_sentence() -> None:
+    def record(line: int, text: str, *args: object) -> logging.LogRecord:
+        return logging.LogRecord("a", logging.ERROR, "/a.py", line, text, args, None)
+
+    assert key_of_record(record(1, "x %s", 1)) == key_of_record(record(1, "x %s", 2))
+    assert key_of_record(record(1, "x %s", 1)) != key_of_record(record(2, "x %s", 1))
+    assert key_of_record(record(1, "x")) != key_of_record(record(1, "y"))

@@ -1,0 +1,141 @@
+"""What is masked, by shape and by name, and what is left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from errbot_sentry.report.scrub import FILTERED, Scrubber, is_sensitive_name
+
+SCRUBBER = Scrubber()
+
+SECRETS = [
+    "sntrys_eyJpYXQiOjE2ODc0_abcdefghij",
+    "sntryu_0123456789abcdef0123456789abcdef",
+    "xoxb-123456789012-abcdefABCDEF",
+    "xapp-1-A012345-6789-abcdef",
+    "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+    "github_pat_11ABCDEFG0abcdefghijklmn",
+    "glpat-abcdefghij0123456789",
+    "AKIAIOSFODNN7EXAMPLE",
+    "AIzaSyA-abcdefghijklmnopqrstuvwxyz01234",
+    "sk-proj-abcdefghijklmnopqrstuvwxyz",
+    "sk_live_abcdefghijklmnop",
+    "npm_abcdefghijklmnopqrstuvwxyz0123456789",
+    "pypi-AgEIcHlwaS5vcmcCJDAwMDA",
+    "SG.abcdefghijklmnop.qrstuvwxyz0123456789",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.s5a7b8c9d0e1f2",
+    "0123456789abcdef" * 4,
+    "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0",
+    "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs_q",
+    "bob.builder+x@mail.example.com",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("around", ["{}", "see {} here", "('{}',)", '{{"x": "{}"}}', "line\n{}\nline", "a={}&b=c"])
+def test_a_secret_goes_wherever_it_stands(secret: str, around: str) -> None:
+    clean = SCRUBBER.text(around.format(secret))
+    assert secret not in clean
+    assert FILTERED in clean
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("https://abcdef0123456789@sentry.example.com/4", "abcdef0123456789"),
+        ("postgresql+psycopg://bot:p4ss/word@db:5432/x", "p4ss"),
+        ("postgresql://bot:we@ird@db/x", "we@ird"),
+        ("Authorization: Bearer abcdef.ghi", "abcdef.ghi"),
+        ("Authorization: Basic Ym90OnBhc3M=", "Ym90OnBhc3M="),
+        ("curl -H 'Authorization: Token tok-123 extra'", "tok-123"),
+        ("password=hunter2", "hunter2"),
+        ("password: hunter2, user: bob", "hunter2"),
+        ("{'password': 'hunter two', 'user': 'bob'}", "hunter two"),
+        ('{"api_key": "hunter2"}', "hunter2"),
+        ('{\\"client_secret\\": \\"hunter2\\"}', "hunter2"),
+        ("MYSQL_PWD=hunter2 mysqldump", "hunter2"),
+        ("?token=hunter2&x=1", "hunter2"),
+        ("Cookie: sessionid=hunter2; csrftoken=hunter3", "hunter3"),
+        ("Set-Cookie: a=hunter2; Path=/", "hunter2"),
+        ("Sentry-Hook-Signature: hunter2", "hunter2"),
+        ("Config(token='hunter2', url='x')", "hunter2"),
+        ("secret => 'hunter2'", "hunter2"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----", "hunter2"),
+        ("-----BEGIN PRIVATE KEY-----\nhunter2 cut off", "hunter2"),
+        ("https://hooks.slack.com/services/T000/B000/hunter2", "hunter2"),
+    ],
+)
+def test_a_secret_is_known_by_what_stands_before_it(text: str, secret: str) -> None:
+    assert secret not in SCRUBBER.text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "division by zero",
+        "unexpected keyword argument 'token'",
+        "HTTPConnectionPool(host='sentry.example.com', port=443): Max retries exceeded",
+        "release bot@1.2.3 of 2026-11-20",
+        "commit 3f2a9d0c4b5e6f708192a3b4c5d6e7f8091a2b3c",
+        "event 1f2e3d4c5b6a79880123456789abcdef",
+        "/srv/bot/plugins/author/passenger.py",
+        "line 12, in authenticate",
+        "the author: Bob",
+        "room #ops: 3 people",
+    ],
+)
+def test_ordinary_text_stays(text: str) -> None:
+    assert SCRUBBER.text(text) == text
+
+
+def test_known_secrets_go_even_without_a_shape() -> None:
+    assert Scrubber(["plain-word"]).text("a plain-word b") == f"a {FILTERED} b"
+
+
+def test_names_that_are_no_mail_addresses_may_stay() -> None:
+    assert SCRUBBER.text("bob@jabber.example.com", mails=False) == "bob@jabber.example.com"
+    assert SCRUBBER.text("ghp_abcdefghijklmnopqrstuvwxyz0123456789", mails=False) == FILTERED
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["password", "PASSWORD", "db_passwd", "apiKey", "api-key", "authToken", "X-Auth", "auth", "session", "SENTRY_DSN",
+        "clientSecret", "Set-Cookie", "Sentry-Hook-Signature", "private_key", "user_pwd", "jwt", "Authorization"],
+)  # fmt: skip
+def test_sensitive_names(name: str) -> None:
+    assert is_sensitive_name(name)
+
+
+@pytest.mark.parametrize("name", ["author", "sessions_count_", "passenger", "keyboard", "monkey", "user", "spin", "x"])
+def test_innocent_names(name: str) -> None:
+    assert not is_sensitive_name(name) or name.startswith("session")
+
+
+def test_source_lines_lose_only_literals() -> None:
+    assert SCRUBBER.source("    token = self.get_token(name)") == "    token = self.get_token(name)"
+    assert "hunter2" not in SCRUBBER.source("    token = 'hunter2'  # for now")
+    assert "hunter2" not in SCRUBBER.source('    login(user, password="hunter2")')
+
+
+def test_values_are_cleaned_at_any_depth() -> None:
+    value = {
+        "list": [{"token": "hunter2", "deep": [{"deeper": ["password=hunter2"]}]}],
+        "headers": [["Authorization", "hunter2"], ["Accept", "text"]],
+        "auth": {"nested": "hunter2"},
+        "number": 3,
+        "none": None,
+        "ghp_abcdefghijklmnopqrstuvwxyz0123456789": "as a key",
+    }
+    clean = SCRUBBER.value(value)
+    assert "hunter2" not in repr(clean)
+    assert "ghp_" not in repr(clean)
+    assert clean["number"] == 3
+    assert clean["none"] is None
+    assert clean["headers"][1] == ["Accept", "text"]
+
+
+def test_a_bottomless_value_ends() -> None:
+    value: list[object] = []
+    value.append(value)
+    assert FILTERED in repr(SCRUBBER.value(value))
