@@ -12,7 +12,7 @@ help:
 	@echo "make demo TOUR=1  the same without a keyboard, each step checked"
 	@echo "make test         every test (ARGS='-k name' for some)"
 	@echo "make check        lint, types and every test"
-	@echo "make bench        the benchmarks, against their floors and peers"
+	@echo "make bench        the benchmarks, against their floors and peers (ARGS=name for one)"
 	@echo "make clean        remove what the above have built"
 
 $(ENVIRONMENT)/ready: requirements.txt requirements-dev.txt
@@ -36,7 +36,7 @@ lint: $(ENVIRONMENT)/ready
 check: lint test
 
 bench: $(ENVIRONMENT)/ready
-	$(RUN) -m benchmarks
+	$(RUN) -m benchmarks $(ARGS)
 
 clean:
 	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
