@@ -77,6 +77,19 @@ def test_no_mention_survives(word, mode):
         assert word not in text().convert(escape.text(entities))
 
 
+@pytest.mark.parametrize("mode", ["irc", "slackv3", "discord", "mattermost", "telegram"])
+@pytest.mark.parametrize("value", [".@here", "x@everyone", "_@here", "a.@channel", "é@here", "x@-here", "see:@here."])
+def test_no_mention_hides_behind_a_letter_or_a_dot(mode, value):
+    """Clients differ in what they take for the beginning of a mention."""
+    assert not re.search(r"@(here|everyone|channel)", Escape(mode).text(value))
+
+
+def test_a_mail_address_can_be_copied_where_it_pages_nobody():
+    """Only Discord hears @everyone in the middle of one."""
+    assert "bob@example" in Escape("slackv3").text("from bob@example.com")
+    assert "@everyone" not in Escape("discord").text("from bob@everyone.com")
+
+
 def test_a_fence_cannot_be_closed_from_within():
     """Also where the value has several lines."""
     assert "```" not in Escape("text").block("a\n```\n# out\n```")

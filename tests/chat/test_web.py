@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -163,6 +164,28 @@ def test_mounting_twice_keeps_one_route_and_the_newest_web():
     _open(second)
     assert app.test_client().post("/sentry/webhook", data=b"{}").status_code == 202
     assert len([rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/sentry")]) == 1
+
+
+def test_the_secret_part_of_an_address_stays_out_of_the_log(door, caplog):
+    """Errbot's web server logs every path, at a level that makes breadcrumbs too."""
+    port, web = door
+    _open(web)
+    caplog.set_level(logging.DEBUG)
+    for path in (
+        "/sentry/webhook/hunter2-Token~1.x",
+        "/sentry//webhook//hunter2-Token~1.x?a=b",
+        "/sentry/webhook/hunter2-Token~1.x/",
+    ):
+        _ask(port, "POST", path, b"{}")
+    assert "hunter2" not in caplog.text
+    assert "POST /sentry/webhook/… HTTP/1.1" in caplog.text or "werkzeug" not in caplog.text
+
+
+def test_mounting_again_masks_once():
+    """A reload makes the filter's class anew; the logger is the same."""
+    mount(Web())
+    mount(Web())
+    assert len([each for each in logging.getLogger("werkzeug").filters if type(each).__name__ == "TokenMask"]) == 1
 
 
 def test_an_address_in_use_is_said_in_words():

@@ -196,3 +196,26 @@ def test_secrets_of_this_process_are_not_needed():
         assert not _read().server.token
     finally:
         del os.environ["SENTRY_AUTH_TOKEN"]
+
+
+@pytest.mark.parametrize("password", ["a/b", "a#b", "a?b"])
+def test_a_password_that_breaks_its_url_is_told_with_the_way_to_write_it(password):
+    """Else it fails later, in the database library, which quotes a part of the password."""
+    found = _read(SENTRY_STATE_URL=f"postgresql://bot:{password}@db/state")
+    (mistake,) = found.mistakes
+    assert "%2F" in str(mistake)
+    assert password not in str(mistake)
+
+
+def test_credentials_under_the_wrong_name_are_masked():
+    """A DSN pasted where a word is wanted."""
+    found = _read(SENTRY_SERVER="https://0123456789abcdef@sentry.example.com/1")
+    assert "0123456789" not in str(found.mistakes)
+
+
+@pytest.mark.parametrize("host", ["no such host", "\0", "a" * 300, "é" * 70])
+def test_an_impossible_host_is_a_mistake_and_no_crash(host):
+    """The socket library raises a TypeError for some, which kept every flow from starting."""
+    assert [mistake.setting for mistake in _read(SENTRY_WEBHOOK_LISTEN=(host, 80)).mistakes] == [
+        "SENTRY_WEBHOOK_LISTEN"
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +11,7 @@ import humanize
 from errbot_sentry.alerts.flow import AlertsStatus
 from errbot_sentry.query.desk import OFF, OK, TROUBLE, FlowStatus
 from errbot_sentry.report.status import ReportStatus
-from errbot_sentry.settings import ALERTS, QUERY, REPORT, Settings
+from errbot_sentry.settings import ALERTS, REPORT, Mistake, Settings
 
 _POLLS_MISSED = 3  # a poll may be late; three in a row are trouble
 
@@ -47,7 +48,7 @@ def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
             "failed": alerts.failed,
             "poll_lag_seconds": alerts.poll_lag,
         }
-    body["flows"] = {line.flow: line.state for line in lines}
+    body["flows"] = {line.flow: line.state for line in reversed(lines)}  # of several lines with one name, the first
     return well, body
 
 
@@ -55,7 +56,7 @@ def _report(facts: FlowFacts) -> FlowStatus:
     mistakes = facts.settings.mistakes_of(REPORT)
     report = facts.report
     if mistakes:
-        return FlowStatus("report", TROUBLE, ("switched off by a wrong setting", *map(str, mistakes)))
+        return FlowStatus("report", TROUBLE, (_switched_off(mistakes),))
     if not report.enabled:
         return FlowStatus("report", OFF, ("BOT_LOG_SENTRY is False",))
     words = [f"to {report.dsn}", f"{report.captured} captured, {report.sent} sent"]
@@ -75,7 +76,7 @@ def _report(facts: FlowFacts) -> FlowStatus:
 def _alerts(facts: FlowFacts) -> tuple[FlowStatus, ...]:
     mistakes = facts.settings.mistakes_of(ALERTS)
     if mistakes or facts.alerts is None:
-        return (FlowStatus("alerts", TROUBLE, ("switched off by a wrong setting", *map(str, mistakes))),)
+        return (FlowStatus("alerts", TROUBLE, (_switched_off(mistakes),)),)
     if not facts.alerts.database_ok:
         return (FlowStatus("database", TROUBLE, (facts.alerts.database_error,)),)
     return (_webhook(facts, facts.alerts), _poll(facts, facts.alerts), _queue(facts, facts.alerts))
@@ -117,13 +118,17 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
     return FlowStatus("delivery", TROUBLE if alerts.failed else OK, tuple(words))
 
 
-def _settings(facts: FlowFacts) -> tuple[FlowStatus, ...]:
-    """Mistakes that no line above has shown, and oddities."""
-    shown = {*facts.settings.mistakes_of(REPORT), *facts.settings.mistakes_of(ALERTS)}
-    left = [str(mistake) for mistake in facts.settings.mistakes_of(QUERY) if mistake not in shown]
-    if not left and not facts.settings.hints:
-        return ()
-    return (FlowStatus("settings", TROUBLE if left else OK, (*left, *facts.settings.hints)),)
+def _switched_off(mistakes: Iterable[Mistake]) -> str:
+    """Which settings; what is wrong with each has a line of its own."""
+    return f"switched off by wrong settings: {', '.join(mistake.setting for mistake in mistakes)}"
+
+
+def _settings(facts: FlowFacts) -> Iterator[FlowStatus]:
+    """Each mistake and each oddity on a line of its own, so that none is lost where lines are cut."""
+    for mistake in facts.settings.mistakes:
+        yield FlowStatus("setting", TROUBLE, (str(mistake),))
+    for hint in facts.settings.hints:
+        yield FlowStatus("setting", OK, (hint,))
 
 
 def _ago(then: datetime, now: datetime) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from errbot_sentry.alerts.flow import AlertsFlow
 from errbot_sentry.chat.followup import FollowUp
@@ -233,7 +234,13 @@ class Runtime:
 def _secrets(settings: Settings) -> Iterator[Secret]:
     """All secrets of the settings, which no event may carry, wherever they turn up."""
     yield from (settings.report.dsn, settings.server.token, settings.state_url)
+    yield Secret(_password_of(settings.state_url))
     yield from (*settings.alerts.webhook_secrets, *settings.alerts.webhook_tokens)
+
+
+def _password_of(url: Secret) -> str:
+    """A database driver may name it alone, without the rest of the URL; "" where there is none."""
+    return unquote(urlsplit(url.reveal()).password or "")
 
 
 def _about(bot: Any) -> About:

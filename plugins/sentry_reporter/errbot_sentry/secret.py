@@ -21,9 +21,13 @@ def mask_url(url: str) -> str:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return mask(url)
+    if "@" in url.replace(parts.netloc, "", 1):
+        return mask(url)  # a password with "/", "?" or "#" in it has been taken apart at the wrong place
     if "@" not in parts.netloc:
-        return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
-    user = mask(parts.username or "") if parts.password is None else f"{parts.username}:…"
+        return url.partition("?")[0].partition("#")[0]  # as it is: urlunsplit would drop slashes of sqlite:////path
+    user = mask(parts.username or "")
+    if parts.password is not None and parts.scheme not in ("http", "https"):  # in a DSN the name is the key
+        user = f"{parts.username}:…"
     return urlunsplit((parts.scheme, f"{user}@{host}{port}", parts.path, "", ""))
 
 

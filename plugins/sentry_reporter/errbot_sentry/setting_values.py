@@ -20,6 +20,7 @@ Reader = Callable[[Any], Any]
 
 _LONGEST_SHOWN = 80
 _LEVEL_NAMES = {name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
+_HOST = re.compile(r"[A-Za-z0-9._:%-]{0,253}")
 _PATH_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -37,7 +38,7 @@ def from_environment(name: str, environ: Mapping[str, str]) -> Any:
 
 
 def _found(value: object) -> str:
-    shown = repr(value)
+    shown = repr(mask_url(value) if isinstance(value, str) and "://" in value else value)
     return shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "…"
 
 
@@ -211,6 +212,7 @@ def listen(value: Any) -> tuple[str, int] | None:
         not isinstance(value, (tuple, list))
         or len(value) != 2
         or not isinstance(value[0], str)
+        or not _HOST.fullmatch(value[0])
         or isinstance(value[1], bool)
         or not isinstance(value[1], int)
         or not 0 <= value[1] <= 65535
@@ -227,4 +229,8 @@ def state_url(value: Any) -> Secret:
     text = value.strip()
     if text and not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
         raise ValueError(f"found {mask_url(text)!r}; {wanted}")
+    try:
+        _split(text, wanted)
+    except ValueError as error:
+        raise ValueError(f'{error}; write "/", "?", "#" and "@" in a password as %2F, %3F, %23 and %40') from error
     return Secret(text)

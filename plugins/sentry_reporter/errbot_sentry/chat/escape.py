@@ -22,7 +22,9 @@ _UNSEEN = re.compile(
 )
 _BREAKS = re.compile("[\\s\x85\u2028\u2029]+")
 _LINE_ENDS = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
-_ADDRESS = re.compile(r"(?<![\w.])@(?=\w)")  # @here, @nick; not the @ of a mail address
+# @here, @nick, also in ".@here" and "x@everyone", which some clients take for mentions; not the @ of bob@example.org.
+_MENTION = re.compile(r"@(?=\w)(?!(?<=[\w+-]@)[\w-]+\.\w)")
+_ANY_MENTION = re.compile(r"@(?=\w)")
 _SLACK_COMMAND = re.compile(r"<(?=[!@#])")
 _AUTO_LINK = re.compile(r"(?<=\w)://")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
@@ -39,7 +41,7 @@ def plain(text: object, longest: int = LONGEST) -> str:
 
 def defuse(text: str) -> str:
     """Visible text in which nothing pages anybody, commands Slack, or turns into a link by itself."""
-    text = _ADDRESS.sub("@" + _ZERO_WIDTH_SPACE, text)
+    text = _MENTION.sub("@" + _ZERO_WIDTH_SPACE, text)
     text = _SLACK_COMMAND.sub("<" + _ZERO_WIDTH_SPACE, text)
     return _AUTO_LINK.sub(":" + _ZERO_WIDTH_SPACE + "//", text)
 
@@ -54,6 +56,8 @@ class Escape:
         """A value for running text: it reads as it is, whatever is in it."""
         line = defuse(plain(value))
         if self._raw_markdown:
+            # Discord hears @everyone in the middle of a mail address too, and through a backslash.
+            line = _ANY_MENTION.sub("@" + _ZERO_WIDTH_SPACE, line)
             return _RAW_MARKDOWN.sub(r"\\\1", line)
         # Entities come back as characters after Errbot's rendering; a raw "<" would start an HTML block.
         line = line.replace("&", "&amp;").replace("<", "&lt;")

@@ -7,6 +7,9 @@ route of a plugin is bound anew (errbot-facts, section 6). Adding to the URL map
 
 from __future__ import annotations
 
+import logging
+import re
+
 import errbot.core_plugins
 from flask import Response, request
 from werkzeug.routing import Rule
@@ -14,6 +17,22 @@ from werkzeug.routing import Rule
 from errbot_sentry.chat.web import PREFIX, Web
 
 ENDPOINT = "sentryreporter_hook"
+
+# The web server logs each request's path, at INFO: into the bot's log, and into the breadcrumbs of events.
+_ACCESS_LOG = logging.getLogger("werkzeug")
+_TOKEN = re.compile(r"(sentry/+webhook/+)[^\s\"]+", re.IGNORECASE)
+
+
+class TokenMask(logging.Filter):
+    """Takes the secret part of webhook addresses out of the web server's log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Always true; the record's message is changed where it names such an address."""
+        message = record.getMessage()
+        masked = _TOKEN.sub(r"\1…", message)
+        if masked != message:
+            record.msg, record.args = masked, ()
+        return True
 
 
 def mount(web: Web) -> None:
@@ -28,3 +47,6 @@ def mount(web: Web) -> None:
         return Response(reply.text, status=reply.status, content_type=reply.content_type)
 
     app.view_functions[ENDPOINT] = view
+    # By name, because a reload makes the class anew.
+    if not any(type(each).__name__ == TokenMask.__name__ for each in _ACCESS_LOG.filters):
+        _ACCESS_LOG.addFilter(TokenMask())
