@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from errbot_sentry import wire
 from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Event, Issue, Project
 from errbot_sentry.server.event_json import read_event
-from errbot_sentry.server.reading import LONG, SHORT, Fields, text
+from errbot_sentry.server.reading import LONG, SHORT, Fields
 
 
 def read_bugsink_issue(row: Fields, project: Project, base_url: str) -> Issue:
@@ -20,12 +21,12 @@ def read_bugsink_issue(row: Fields, project: Project, base_url: str) -> Issue:
     by_next = status == RESOLVED and row.yes("is_resolved_by_next_release")
     return Issue(
         id=issue_id,
-        short_id=row.text("friendly_id") or issue_id,
-        title=title_of(row.text("calculated_type"), row.text("calculated_value", longest=LONG)),
+        short_id=row.line("friendly_id") or issue_id,
+        title=title_of(row.line("calculated_type"), row.text("calculated_value", longest=LONG)),
         project=project,
         status=status,
         substatus="resolved by the next release" if by_next else None,
-        culprit=row.text("transaction"),
+        culprit=row.line("transaction"),
         first_seen=row.time("first_seen"),
         last_seen=row.time("last_seen"),
         events=row.whole("digested_event_count"),
@@ -36,7 +37,7 @@ def read_bugsink_issue(row: Fields, project: Project, base_url: str) -> Issue:
 def title_of(kind: str, value: str) -> str:
     """`ValueError: it broke`, the first line of the value only."""
     first = value.strip().partition("\n")[0].strip()
-    return text(f"{kind}: {first}" if kind and first else kind or first, SHORT)
+    return wire.line(f"{kind}: {first}" if kind and first else kind or first, SHORT)
 
 
 def read_bugsink_event(row: Fields, issue: Issue) -> Event:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from errbot_sentry import wire
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import BadQuery, NotFound
 from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
@@ -23,7 +24,7 @@ from errbot_sentry.server.event_json import read_event
 from errbot_sentry.server.health import health_of
 from errbot_sentry.server.issue_json import read_issue, read_project
 from errbot_sentry.server.pages import link_cursors
-from errbot_sentry.server.reading import Fields, an_object, objects, web_link
+from errbot_sentry.server.reading import Fields, an_object, objects
 from errbot_sentry.server.search import names_a_status
 from errbot_sentry.server.transport import Transport
 
@@ -139,7 +140,7 @@ class Sentry:
         return self._issue(an_object(self._get(path, issue).json, "an issue"))
 
     def _issue(self, row: Fields) -> Issue:
-        link = web_link(row.raw("permalink"))
+        link = wire.web_link(row.raw("permalink"))
         return read_issue(row, link or f"{self._url}/organizations/{self._org}/issues/{row.text('id')}/")
 
     def _set_status(self, issue: Issue, word: str, wanted: str) -> Issue:
