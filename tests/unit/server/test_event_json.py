@@ -7,10 +7,11 @@ from datetime import datetime, timezone
 import pytest
 from hypothesis import given, settings
 
+from errbot_sentry import wire
 from errbot_sentry.errors import BadAnswer
 from errbot_sentry.model import Issue, Project
 from errbot_sentry.server.bugsink_json import read_bugsink_event, read_bugsink_issue, title_of
-from errbot_sentry.server.event_json import printed, read_event, read_tags
+from errbot_sentry.server.event_json import printed, read_event
 from errbot_sentry.server.issue_json import read_issue
 from errbot_sentry.server.reading import Fields
 from tests.unit.server.test_reading import ANY_JSON
@@ -126,7 +127,7 @@ def test_a_message_without_an_exception(message):
 )
 def test_tags_in_three_shapes(tags):
     """Pairs in webhooks, objects in the API, a mapping from SDKs."""
-    assert read_tags(tags) == (("a", "1"), ("b", "2"))
+    assert wire.tags(tags) == (("a", "1"), ("b", "2"))
 
 
 def test_a_chain_and_a_stack_are_bounded_at_the_old_end():

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errbot_sentry.errors import BadAnswer
-from errbot_sentry.server.reading import Fields, an_object, moment, objects, text, web_link, whole
+from errbot_sentry.server.reading import Fields, an_object, objects
+from errbot_sentry.wire import level, line, moment, text, web_link, whole
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -27,6 +28,8 @@ def test_every_reader_takes_every_value(value):
     assert isinstance(fields.text("a"), str)
     assert fields.text("a").encode("utf-8") is not None
     assert "\0" not in fields.text("a")
+    assert not set(fields.line("a")) & {"\n", "\r", "\u2028", "\x1b"}
+    assert line(value) == fields.line("a")
     number = fields.whole("a")
     assert number is None or (type(number) is int and abs(number) < 2**63)
     at = fields.time("a")
@@ -121,3 +124,18 @@ def test_the_first_name_that_reads_wins():
 def test_only_web_addresses_are_links(value, link):
     """What stands behind a link is what a person clicks."""
     assert web_link(value) == link
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("error", "error"), ("Critical", "fatal"), ("warn", "warning"), ("unknown", None), (None, None), (3, None)],
+)
+def test_levels_have_one_name(written, read):
+    """SDKs of other languages have their own words."""
+    assert level(written) == read
+
+
+def test_a_line_is_one_line():
+    """A title with a line break would become an IRC line of its own."""
+    assert line("a\r\nPRIVMSG #ops :b\x1b[31m\u2028c") == "a PRIVMSG #ops :b [31m c"
+    assert len(line("a b" * 1000)) == 500

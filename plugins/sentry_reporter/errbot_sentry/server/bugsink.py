@@ -6,20 +6,40 @@ Measured on 2.6.1 (server facts, part 4) and read in its `issues/`, `events/`, `
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from errbot_sentry.clock import Clock
-from errbot_sentry.errors import BadQuery
-from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
+from errbot_sentry.errors import BadQuery, Unsupported
+from errbot_sentry.model import (
+    ARCHIVED,
+    RESOLVED,
+    UNRESOLVED,
+    ArchiveUntil,
+    Assignee,
+    Comment,
+    Counts,
+    Event,
+    Issue,
+    IssueQuery,
+    Page,
+    Project,
+    Release,
+    ResolveIn,
+    TagSpread,
+)
 from errbot_sentry.server import identifiers
 from errbot_sentry.server.addresses import bugsink_address
 from errbot_sentry.server.api import BUGSINK, Health, IssueAddress
-from errbot_sentry.server.bugsink_json import read_bugsink_event, read_bugsink_issue
+from errbot_sentry.server.bugsink_json import mute_action, read_bugsink_event, read_bugsink_issue, read_event_row
 from errbot_sentry.server.bugsink_listing import Listing
 from errbot_sentry.server.calls import Query
 from errbot_sentry.server.catalog import Catalog
-from errbot_sentry.server.changes import confirm
+from errbot_sentry.server.changes import confirm, not_shown
 from errbot_sentry.server.health import health_of
+from errbot_sentry.server.insight_json import newest_first
 from errbot_sentry.server.pages import body_cursor
 from errbot_sentry.server.reading import Fields, an_object, objects
+from errbot_sentry.server.series import Point, spread, step_of
 from errbot_sentry.server.transport import Transport
 
 _API = "/api/canonical/0"
@@ -30,9 +50,20 @@ _ACTION = f"{_API}/issues/{{issue}}/{{action}}/"
 _EVENTS = f"{_API}/events/"
 _EVENT = f"{_API}/events/{{event}}/"
 _COMMENTS = f"{_API}/issue-comments/"
+_RELEASES = f"{_API}/releases/"
 
 _MOST_PROJECT_PAGES = 8
 _ISSUES_SEARCHED_FOR_EVENT = 5
+_MOST_EVENT_PAGES = 8
+_MOST_RELEASE_PROJECTS = 20
+
+
+# Bugsink's words for a change that does not fit the issue's state (`issues/api_views.py`), and ours.
+_REFUSALS = {
+    "already resolved": "On Bugsink this issue is resolved already: reopen it first.",
+    "already muted": "On Bugsink this issue is archived already: reopen it first.",
+    "no releases": "This project has no releases on Bugsink.",
+}
 
 
 class Bugsink:
@@ -66,12 +97,13 @@ class Bugsink:
             return None
         newest = self.issues(IssueQuery(status=None, limit=_ISSUES_SEARCHED_FOR_EVENT))
         for issue in newest.items:
-            if any(identifiers.event_id(row.text("event_id")) == wanted for row in self._event_rows(issue)):
+            rows, _cursor = self._event_rows(issue)
+            if any(identifiers.event_id(row.text("event_id")) == wanted for row in rows):
                 return issue
         return None
 
     def latest_event(self, issue: Issue) -> Event | None:
-        rows = self._event_rows(issue)
+        rows, _cursor = self._event_rows(issue)
         if not rows:
             return None
         found = self._transport.get(_EVENT, what="such event", event=rows[0].need("id", "an event"))
@@ -89,12 +121,89 @@ class Bugsink:
             except BadQuery:
                 pass
         now = self.issue(issue.id)
-        return now if now.status == UNRESOLVED else self._act(now, actions[now.status], UNRESOLVED)
+        if now.status != UNRESOLVED:
+            now = self._act(now, actions[now.status], UNRESOLVED)
+        return confirm(self._transport.host, issue, now, UNRESOLVED)
 
     def note(self, issue: Issue, text: str) -> None:
         body = {"issue": identifiers.uuid(issue.id), "comment": text}
         answer = self._transport.send("POST", _COMMENTS, body, what=f"issue {issue.short_id}")
         an_object(answer.json, "a comment").need("id", "a comment")
+
+    def comments(self, issue: Issue) -> tuple[Comment, ...]:  # noqa: ARG002 - the protocol's arguments
+        raise Unsupported("Bugsink's API takes notes, but does not tell them.")
+
+    def events(self, issue: Issue, limit: int) -> Page[Event]:
+        """Rows without what the events say: their titles are the issue's."""
+        rows, _cursor = self._event_rows(issue)
+        return Page(tuple(read_event_row(row, issue) for row in rows[:limit]))
+
+    def tags(self, issue: Issue) -> tuple[TagSpread, ...]:  # noqa: ARG002 - the protocol's arguments
+        raise Unsupported("Bugsink's API does not count tags: the tags of the newest event are with the issue.")
+
+    def tag_values(self, issue: Issue, key: str) -> TagSpread:  # noqa: ARG002 - the protocol's arguments
+        raise Unsupported("Bugsink's API does not count tags: the tags of the newest event are with the issue.")
+
+    def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
+        """Counted from the list of events, where that is whole: Bugsink keeps only so many of each project."""
+        answer = self._transport.get(_ISSUE, what=f"issue {issue.short_id}", issue=identifiers.uuid(issue.id))
+        row = an_object(answer.json, "an issue")
+        now = self._clock.now()
+        points: list[Point] = []
+        cursor: str | None = None
+        for _ in range(_MOST_EVENT_PAGES):
+            rows, cursor = self._event_rows(issue, cursor)
+            points += [(at, 1) for event in rows if (at := event.time("ingested_at", "timestamp")) is not None]
+            if cursor is None or (points and points[-1][0] < now - span):
+                break
+        else:
+            raise Unsupported("This issue has too many events for Bugsink's API to count them: ask for a shorter time.")
+        if row.whole("stored_event_count") != row.whole("digested_event_count"):
+            raise Unsupported("Bugsink has thrown away some events of this issue, so that it cannot count over time.")
+        return spread(points, now, span, step_of(span))
+
+    def project_counts(self, project: Project, span: timedelta) -> Counts:  # noqa: ARG002 - the protocol's arguments
+        raise Unsupported("Bugsink's API does not count a project's events over time: ask for one issue.")
+
+    def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
+        wanted = projects or self.projects()
+        if len(wanted) > _MOST_RELEASE_PROJECTS:
+            raise Unsupported(f"Bugsink tells releases by project, and these are {len(wanted)}: name some with -p.")
+        found: list[Release] = []
+        for project in wanted:
+            known = self._with_id(project)
+            query = [("project", known.id)]
+            answer = self._transport.get(_RELEASES, query, what=f"project {known.slug}")
+            rows = objects(an_object(answer.json, "a list of releases").raw("results"), "releases")
+            found += [
+                Release(row.line("version"), row.time("date_released"), None, (known.slug,))
+                for row in rows
+                if row.line("version")
+            ]
+        return newest_first(found)[:limit]
+
+    def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:
+        if not (when.next_release or when.latest_release):
+            raise Unsupported("Bugsink can resolve in @next or @latest, but not in a named release or commit.")
+        row = self._post(issue, "resolve-next" if when.next_release else "resolve-latest")
+        changed = confirm(self._transport.host, issue, self._issue(row), RESOLVED)
+        by_next = row.yes("is_resolved_by_next_release")
+        if row.yes("is_resolved_unconditionally") or by_next != when.next_release:
+            raise not_shown(self._transport.host, issue, "resolved by just that")
+        return changed
+
+    def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:
+        action, body = mute_action(until)
+        return confirm(self._transport.host, issue, self._issue(self._post(issue, action, body)), ARCHIVED)
+
+    def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:  # noqa: ARG002 - the protocol's arguments
+        raise Unsupported("Bugsink has no assignee.")
+
+    def set_priority(self, issue: Issue, priority: str) -> Issue:  # noqa: ARG002 - the protocol's arguments
+        raise Unsupported("Bugsink has no priority.")
+
+    def merge(self, issues: tuple[Issue, ...]) -> Issue:  # noqa: ARG002 - the protocol's arguments
+        raise Unsupported("Bugsink cannot merge issues.")
 
     def address_of(self, url: str) -> IssueAddress | None:
         return bugsink_address(url, self._url)
@@ -123,11 +232,12 @@ class Bugsink:
         issues = [read_bugsink_issue(row, project, self._url) for row in objects(body.raw("results"), "issues")]
         return issues, body_cursor(body.raw("next"), self._url)
 
-    def _event_rows(self, issue: Issue) -> list[Fields]:
-        """The newest events of an issue, without their contents, newest first."""
-        query = [("issue", identifiers.uuid(issue.id))]
+    def _event_rows(self, issue: Issue, cursor: str | None = None) -> tuple[list[Fields], str | None]:
+        """A page of an issue's events without their contents, newest first, and the cursor of the next page."""
+        query = [("issue", identifiers.uuid(issue.id)), *([("cursor", cursor)] if cursor else [])]
         answer = self._transport.get(_EVENTS, query, what=f"issue {issue.short_id}")
-        return objects(an_object(answer.json, "a list of events").raw("results"), "events")
+        body = an_object(answer.json, "a list of events")
+        return objects(body.raw("results"), "events"), body_cursor(body.raw("next"), self._url)
 
     def _with_id(self, project: Project) -> Project:
         if identifiers.is_number(project.id):
@@ -148,15 +258,26 @@ class Bugsink:
 
     def _act(self, issue: Issue, action: str, wanted: str) -> Issue:
         """POST an action. A 400 is fine where the issue is already what was wanted: Bugsink does nothing twice."""
-        issue_id = identifiers.uuid(issue.id)
         try:
-            answer = self._transport.send(
-                "POST", _ACTION, what=f"issue {issue.short_id}", issue=issue_id, action=action
-            )
+            row = self._post(issue, action)
         except BadQuery:
-            now = self.issue(issue_id)
+            now = self.issue(issue.id)
             if now.status != wanted:
                 raise
             return now
-        changed = self._issue(an_object(answer.json, "an issue"))
-        return confirm(self._transport.host, issue, changed, wanted)
+        return confirm(self._transport.host, issue, self._issue(row), wanted)
+
+    def _post(self, issue: Issue, action: str, body: object = None) -> Fields:
+        try:
+            answer = self._transport.send(
+                "POST",
+                _ACTION,
+                body,
+                what=f"issue {issue.short_id}",
+                issue=identifiers.uuid(issue.id),
+                action=action,
+            )
+        except BadQuery as error:
+            sentence = next((said for words, said in _REFUSALS.items() if words in error.detail), str(error))
+            raise BadQuery(sentence, status=error.status, detail=error.detail) from error
+        return an_object(answer.json, "an issue")

@@ -21,7 +21,6 @@ from errbot_sentry.server.search import Search, plain_search
 FetchPage = Callable[[Project, Query], tuple[list[Issue], str | None]]
 
 _MORE_PAGES = 8  # beyond the first of each project
-_MOST_PROJECTS = 100
 _MOST_SECONDS = 10.0
 _SORTS = {"date": "last_seen", "new": "digest_order", "freq": "digested_event_count"}
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
@@ -47,8 +46,7 @@ class Listing:
         search = _search(query)
         oldest = self._clock.now() - query.seen_within if query.seen_within is not None else None
         start = _offset(cursor)
-        self._stopped = len(projects) > _MOST_PROJECTS
-        parts = [self._rows(project, query.sort) for project in projects[:_MOST_PROJECTS]]
+        parts = [self._rows(project, query.sort) for project in projects]
         rows: Iterator[Issue] = heapq.merge(*parts, key=_ORDER[query.sort], reverse=True)
         if oldest is not None and query.sort == "date":
             rows = takewhile(lambda issue: (issue.last_seen or _NEVER) >= oldest, rows)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from errbot_sentry.errors import BadAnswer
 from errbot_sentry.model import Issue
 
+_LOOK = "look at it there."
+
 
 def confirm(host: str, asked: Issue, answered: Issue, status: str) -> Issue:
     """The issue as answered, if it is the one that was to be changed and has the status that was asked for.
@@ -13,9 +15,14 @@ def confirm(host: str, asked: Issue, answered: Issue, status: str) -> Issue:
         BadAnswer: it is another one, or has another status.
     """
     if answered.id != asked.id:
-        raise BadAnswer(f"{host} was asked to change {asked.short_id}, but answered with another issue: look there.")
+        raise BadAnswer(f"{host} was asked to change {asked.short_id}, but answered with another issue: {_LOOK}")
     if answered.status != status:
         raise BadAnswer(
-            f"{host} took the request, but {asked.short_id} is {answered.status} there and not {status}: look there."
+            f"{host} took the request, but {asked.short_id} is {answered.status} there and not {status}: {_LOOK}"
         )
     return answered
+
+
+def not_shown(host: str, asked: Issue, what: str) -> BadAnswer:
+    """For an answer that does not show what was asked for; `what` are our words ("archived until it escalates")."""
+    return BadAnswer(f"{host} took the request, but does not say that {asked.short_id} is {what}: {_LOOK}")

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from errbot_sentry import wire
 from errbot_sentry.model import Event, ExceptionInfo, Frame
-from errbot_sentry.server.reading import LONG, Fields, rows, text, whole
+from errbot_sentry.server.reading import LONG, Fields
 
 _MOST_EXCEPTIONS = 20
 _MOST_FRAMES = 200
 _MOST_VARIABLES = 50
-_MOST_TAGS = 100
 _LONGEST_VALUE = 1000
 
 
@@ -26,38 +26,24 @@ def read_event(data: Fields) -> Event:
     Raises:
         BadAnswer: it has no id.
     """
-    tags = read_tags(data.raw("tags"))
+    tags = wire.tags(data.raw("tags"))
     tag = dict(tags)
     exceptions = tuple(_exception(Fields(value)) for value in _values(data)[-_MOST_EXCEPTIONS:])
     message = _message(data)
     return Event(
         id=data.text("eventID", "event_id") or data.need("id", "an event"),
-        title=data.text("title") or _title(exceptions, message),
+        title=data.line("title") or _title(exceptions, message),
         at=data.time("dateCreated", "date_created", "timestamp", "datetime", "dateReceived", "date_received"),
         message=message,
-        level=data.text("level") or tag.get("level") or None,
-        environment=data.text("environment") or tag.get("environment") or None,
-        release=data.text("release") or data.fields("release").text("version") or tag.get("release") or None,
+        level=wire.level(data.text("level") or tag.get("level")),
+        environment=data.line("environment") or tag.get("environment") or None,
+        release=data.line("release") or data.fields("release").line("version") or tag.get("release") or None,
         user=_user(data) or None,
-        transaction=data.text("transaction") or tag.get("transaction", "") or data.text("culprit"),
+        transaction=data.line("transaction") or tag.get("transaction", "") or data.line("culprit"),
         tags=tags,
         exceptions=exceptions,
-        platform=data.text("platform"),
+        platform=data.line("platform"),
     )
-
-
-def read_tags(value: Any) -> tuple[tuple[str, str], ...]:
-    """Tags from `[{key, value}]`, `[[key, value]]` or `{key: value}`, in their order; none without a key."""
-    found: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        found = list(value.items())
-    for row in rows(value):
-        if isinstance(row, dict):
-            found.append((row.get("key"), row.get("value")))
-        elif isinstance(row, list) and len(row) == 2:
-            found.append((row[0], row[1]))
-    tags = ((text(key, 200), text(said)) for key, said in found[:_MOST_TAGS])
-    return tuple((key, said) for key, said in tags if key)
 
 
 def _entry(data: Fields, kind: str) -> Fields:
@@ -68,7 +54,7 @@ def _entry(data: Fields, kind: str) -> Fields:
 def _values(data: Fields) -> list[Any]:
     """The exceptions, in the order in which they were raised."""
     chain = data.raw("exception")
-    return rows(chain) or Fields(chain).rows("values") or _entry(data, "exception").rows("values")
+    return wire.rows(chain) or Fields(chain).rows("values") or _entry(data, "exception").rows("values")
 
 
 def _exception(value: Fields) -> ExceptionInfo:
@@ -76,7 +62,7 @@ def _exception(value: Fields) -> ExceptionInfo:
     frames = stack.raw("frames")
     newest = frames[-_MOST_FRAMES:] if isinstance(frames, list) else []
     return ExceptionInfo(
-        type=value.text("type"),
+        type=value.line("type"),
         value=value.text("value", longest=LONG),
         frames=tuple(_frame(Fields(frame)) for frame in newest if isinstance(frame, dict)),
     )
@@ -85,14 +71,15 @@ def _exception(value: Fields) -> ExceptionInfo:
 def _frame(frame: Fields) -> Frame:
     line = frame.whole("lineNo", "lineno", "line_no")
     return Frame(
-        function=frame.text("function"),
-        filename=frame.text("filename", "absPath", "abs_path", "module"),
+        function=frame.line("function"),
+        filename=frame.line("filename", "absPath", "abs_path", "module"),
         line=line,
-        module=frame.text("module"),
+        module=frame.line("module"),
         in_app=frame.yes("inApp") or frame.yes("in_app"),
         source=_source(frame, line),
         variables=tuple(
-            (text(name, 200), printed(value)) for name, value in list(frame.fields("vars").pairs())[:_MOST_VARIABLES]
+            (wire.text(name, 200), printed(value))
+            for name, value in list(frame.fields("vars").pairs())[:_MOST_VARIABLES]
         ),
     )
 
@@ -100,21 +87,21 @@ def _frame(frame: Fields) -> Frame:
 def _source(frame: Fields, line: int | None) -> tuple[tuple[int, str], ...]:
     pairs = [pair for pair in frame.rows("context") if isinstance(pair, list) and len(pair) == 2]
     if pairs:
-        numbered = ((whole(number), text(said, _LONGEST_VALUE)) for number, said in pairs)
+        numbered = ((wire.whole(number), wire.text(said, _LONGEST_VALUE)) for number, said in pairs)
         return tuple((number, said) for number, said in numbered if number is not None)
     before, at = frame.rows("pre_context", "preContext"), frame.raw("context_line", "contextLine")
     if line is None or at is None:
         return ()
     lines = [*before, at, *frame.rows("post_context", "postContext")]
-    return tuple((line - len(before) + place, text(said, _LONGEST_VALUE)) for place, said in enumerate(lines))
+    return tuple((line - len(before) + place, wire.text(said, _LONGEST_VALUE)) for place, said in enumerate(lines))
 
 
 def printed(value: Any) -> str:
     """A local variable as text: SDKs send most of them already printed."""
     if isinstance(value, str):
-        return text(value, _LONGEST_VALUE)
+        return wire.text(value, _LONGEST_VALUE)
     try:
-        return text(json.dumps(value, ensure_ascii=False), _LONGEST_VALUE)
+        return wire.text(json.dumps(value, ensure_ascii=False), _LONGEST_VALUE)
     except (ValueError, RecursionError):
         return "…"
 
@@ -135,4 +122,4 @@ def _title(exceptions: tuple[ExceptionInfo, ...], message: str) -> str:
 
 def _user(data: Fields) -> str:
     user = data.fields("user")
-    return user.text("username", "name", "email", "id", "ip_address") or data.text("user")
+    return user.line("username", "name", "email", "id", "ip_address") or data.line("user")

@@ -6,8 +6,9 @@ in snake_case after a change, and always counts 0 users.
 
 from __future__ import annotations
 
+from errbot_sentry import wire
 from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Assignee, Issue, Project
-from errbot_sentry.server.reading import Fields, whole
+from errbot_sentry.server.reading import Fields
 
 _STATUS = {
     "unresolved": UNRESOLVED,
@@ -29,50 +30,50 @@ def read_issue(row: Fields, link: str, *, counts_users: bool = True) -> Issue:
         BadAnswer: it has no id.
     """
     issue_id = row.need("id", "an issue")
-    status = row.text("status")
+    status = row.line("status")
     return Issue(
         id=issue_id,
-        short_id=row.text("shortId", "short_id") or issue_id,
-        title=row.text("title"),
+        short_id=row.line("shortId", "short_id") or issue_id,
+        title=row.line("title"),
         project=read_project(row.fields("project")),
         status=_STATUS.get(status, UNRESOLVED),
-        substatus=row.text("substatus") or (status if status not in _STATUS else None) or None,
-        level=row.text("level") or None,
-        culprit=row.text("culprit") or _culprit(row.fields("metadata")),
+        substatus=row.line("substatus") or (status if status not in _STATUS else None) or None,
+        level=wire.level(row.raw("level")),
+        culprit=row.line("culprit") or _culprit(row.fields("metadata")),
         first_seen=row.time("firstSeen", "first_seen"),
         last_seen=row.time("lastSeen", "last_seen"),
         events=row.whole("count"),
         users=row.whole("userCount", "user_count") if counts_users else None,
         assignee=read_assignee(row.fields("assignedTo", "assigned_to")),
-        priority=row.text("priority") or None,
+        priority=row.line("priority") or None,
         trend=_trend(row.fields("stats")),
-        first_release=row.fields("firstRelease").text("version") or None,
-        last_release=row.fields("lastRelease").text("version") or None,
+        first_release=row.fields("firstRelease").line("version") or None,
+        last_release=row.fields("lastRelease").line("version") or None,
         link=link,
     )
 
 
 def read_project(row: Fields) -> Project:
     """A project; without a slug it is one that nobody may see."""
-    return Project(row.text("id"), row.text("slug"), row.text("name"))
+    return Project(row.line("id"), row.line("slug"), row.line("name"))
 
 
 def read_assignee(row: Fields) -> Assignee | None:
     """A person or a team; None for nobody."""
     if not row:
         return None
-    kind = "team" if row.text("type") == "team" else "user"
-    name = row.text("name", "slug", "username", "email", "id")
-    return Assignee(kind, name, row.text("email"), row.text("id"))
+    kind = "team" if row.line("type") == "team" else "user"
+    name = row.line("name", "slug", "username", "email", "id")
+    return Assignee(kind, name, row.line("email"), row.line("id"))
 
 
 def _culprit(metadata: Fields) -> str:
-    function, filename = metadata.text("function"), metadata.text("filename")
+    function, filename = metadata.line("function"), metadata.line("filename")
     return f"{filename} in {function}" if filename and function else filename or function
 
 
 def _trend(stats: Fields) -> tuple[int, ...]:
     """Counts of the finest series that is there: `{"24h": [[time, count], …]}`."""
     series = next((found for name in ("24h", "14d", "auto", "30d") if (found := stats.rows(name))), [])
-    counts = (whole(point[1]) for point in series if isinstance(point, list) and len(point) > 1)
+    counts = (wire.whole(point[1]) for point in series if isinstance(point, list) and len(point) > 1)
     return tuple(max(count or 0, 0) for count in counts)[-_TREND_POINTS:]

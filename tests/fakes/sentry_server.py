@@ -1,0 +1,469 @@
+"""A stand-in for Sentry, stateful, that answers as `sentry-openapi.json` describes.
+
+Every request and every answer is checked against the description where the file is there; deviations are collected, so
+that a test can show them instead of a client's error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.fakes import openapi
+from tests.fakes.http_server import HttpServer, Reply, Request, as_html, as_json
+from tests.fakes.tracker import TrackedEvent, TrackedIssue, Tracker, frames, iso
+
+_KEYS = {"date": "last_seen", "new": "first_seen"}
+
+
+class SentryServer(HttpServer):
+    """Serves one Tracker. `deviations` holds what the description does not allow; empty is well."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        super().__init__(self._answer)
+        self.tracker = tracker
+        self.deviations: list[str] = []
+        self.checked = 0
+        org = re.escape(tracker.org)
+        issue = rf"/api/0/organizations/{org}/issues/(?P<issue>[^/]+)"
+        self._routes: list[tuple[str, str, Callable[..., Reply]]] = [
+            ("GET", "/api/0/", self._index),
+            ("GET", rf"/api/0/organizations/{org}/projects/", self._projects),
+            ("GET", rf"/api/0/organizations/{org}/issues/", self._list),
+            ("PUT", rf"/api/0/organizations/{org}/issues/", self._bulk),
+            ("GET", rf"{issue}/", self._issue),
+            ("PUT", rf"{issue}/", self._update),
+            ("GET", rf"{issue}/events/", self._events),
+            ("GET", rf"{issue}/events/latest/", self._latest),
+            ("GET", rf"{issue}/tags/", self._tags),
+            ("GET", rf"{issue}/tags/(?P<key>[^/]+)/", self._tag),
+            ("GET", rf"{issue}/notes/", self._notes),
+            ("POST", rf"{issue}/notes/", self._add_note),
+            ("GET", rf"/api/0/organizations/{org}/shortids/(?P<short>[^/]+)/", self._short_id),
+            ("GET", rf"/api/0/organizations/{org}/eventids/(?P<event>[^/]+)/", self._event_id),
+            ("GET", rf"/api/0/organizations/{org}/releases/", self._releases),
+            ("GET", rf"/api/0/organizations/{org}/stats_v2/", self._stats),
+            ("GET", rf"/api/0/organizations/{org}/teams/", self._teams),
+        ]
+
+    def _answer(self, request: Request) -> Reply:
+        if not request.path.startswith("/api/0/"):  # the web pages: a login, for whoever has no session
+            if request.path == "/auth/login/":
+                return as_html()
+            return Reply(302, headers={"Location": "/auth/login/"})
+        if request.headers.get("authorization") != f"Bearer {self.tracker.token}":
+            return as_json({"detail": "Invalid token"}, 401)
+        for method, pattern, handler in self._routes:
+            match = re.fullmatch(pattern, request.path)
+            if match and method == request.method:
+                return self._checked(request, handler(request, **match.groupdict()))
+        return as_json({"detail": "The requested resource does not exist"}, 404)
+
+    def _checked(self, request: Request, reply: Reply) -> Reply:
+        if openapi.is_there():
+            self.checked += 1
+            try:
+                openapi.check_request(request.method, request.path, request.query, request.json)
+                if reply.status < 400:
+                    body = None if not reply.body else openapi.json.loads(reply.body)
+                    openapi.check_answer(request.method, request.path, reply.status, body)
+            except openapi.Deviation as deviation:
+                self.deviations.append(str(deviation))
+                return as_json({"detail": "not as described"}, 400)
+        return reply
+
+    def _index(self, request: Request) -> Reply:
+        return as_json({"version": "0", "auth": {"scopes": ["event:read"]}, "user": {"id": "1", "name": "bot"}})
+
+    # --- lists ------------------------------------------------------------------------------------------------------
+
+    def _paged(self, request: Request, rows: list[Any], size: int) -> Reply:
+        start = int(request.value("cursor", "0:0:0").split(":")[1])
+        page = rows[start : start + size]
+
+        def link(rel: str, offset: int, *, results: bool) -> str:
+            cursor = f"0:{max(offset, 0)}:{int(rel == 'previous')}"
+            word = "true" if results else "false"
+            return f'<{self.url}{request.path}?cursor={cursor}>; rel="{rel}"; results="{word}"; cursor="{cursor}"'
+
+        links = [
+            link("previous", start - size, results=start > 0),
+            link("next", start + size, results=start + size < len(rows)),
+        ]
+        return as_json(page, Link=", ".join(links), X_Sentry_Rate_Limit_Limit="40", X_Sentry_Rate_Limit_Remaining="39")
+
+    def _projects(self, request: Request) -> Reply:
+        rows = [_project_row(project.id, project.slug, project.name) for project in self.tracker.projects]
+        return self._paged(request, rows, min(int(request.value("per_page", "100")), 2))
+
+    def _list(self, request: Request) -> Reply:
+        if "query" not in dict(request.query):
+            return as_json({"detail": "this stand-in wants an explicit query: Sentry would add its own"}, 400)
+        found = [issue for issue in self.tracker.listed() if self._fits(issue, request)]
+        sort = request.value("sort", "date")
+        if sort in _KEYS:
+            found.sort(key=lambda issue: getattr(issue, _KEYS[sort]), reverse=True)
+        else:
+            found.sort(key=lambda issue: len(issue.events) if sort == "freq" else _users(issue), reverse=True)
+        rows = [self._row(issue, request.value("groupStatsPeriod", "24h")) for issue in found]
+        return self._paged(request, rows, int(request.value("limit", "100")))
+
+    def _fits(self, issue: TrackedIssue, request: Request) -> bool:
+        projects = request.values("project")
+        environments = request.values("environment")
+        period = request.value("statsPeriod")
+        if projects and issue.project.id not in projects and issue.project.slug not in projects:
+            return False
+        if environments and not any(event.tags.get("environment") in environments for event in issue.events):
+            return False
+        if period and issue.last_seen < self.tracker.now - _span(period):
+            return False
+        return all(_matches(issue, term) for term in request.value("query").split())
+
+    # --- one issue --------------------------------------------------------------------------------------------------
+
+    def _found(self, name: str) -> TrackedIssue | None:
+        return self.tracker.issue(name)
+
+    def _issue(self, request: Request, issue: str) -> Reply:
+        found = self._found(issue)
+        if found is None:
+            return as_json({"detail": "The requested resource does not exist"}, 404)
+        return as_json(self._detail(found))
+
+    def _short_id(self, request: Request, short: str) -> Reply:
+        found = self._found(short)
+        if found is None:
+            return as_json({"detail": "The requested resource does not exist"}, 404)
+        return as_json({"organizationSlug": self.tracker.org, "projectSlug": found.project.slug, "groupId": found.id,
+                        "group": self._base(found), "shortId": found.short_id})  # fmt: skip
+
+    def _event_id(self, request: Request, event: str) -> Reply:
+        found = self.tracker.issue_of_event(event)
+        if found is None:
+            return as_json({"detail": "No event found"}, 404)
+        tracked = next(each for each in found.events if each.id == event)
+        return as_json({"organizationSlug": self.tracker.org, "projectSlug": found.project.slug, "groupId": found.id,
+                        "eventId": event, "event": self._event(found, tracked)})  # fmt: skip
+
+    def _events(self, request: Request, issue: str) -> Reply:
+        found = self._found(issue)
+        if found is None:
+            return as_json({"detail": "The requested resource does not exist"}, 404)
+        newest = sorted(found.events, key=lambda event: event.at, reverse=True)
+        rows = [
+            {
+                "id": event.id, "event.type": "error", "groupID": found.id, "eventID": event.id,
+                "projectID": found.project.id, "message": "", "title": found.title, "location": "shop.py:12",
+                "culprit": "shop in checkout", "user": event.user, "tags": _pairs(event.tags), "platform": "python",
+                "dateCreated": iso(event.at), "crashFile": None, "metadata": {},
+            }
+            for event in newest
+        ]  # fmt: skip
+        return self._paged(request, rows, int(request.value("per_page", "100")))
+
+    def _latest(self, request: Request, issue: str) -> Reply:
+        found = self._found(issue)
+        if found is None or not found.events:
+            return as_json({"detail": "No events found for issue"}, 404)
+        event = max(found.events, key=lambda event: event.at)
+        return as_json(
+            {**self._event(found, event), "release": None, "resolvedWith": [], "sdkUpdates": [], "userReport": None,
+             "nextEventID": None, "previousEventID": None}
+        )  # fmt: skip
+
+    def _event(self, issue: TrackedIssue, event: TrackedEvent) -> dict[str, Any]:
+        values = [{"type": issue.kind, "value": issue.value, "module": None, "stacktrace": {"frames": frames()}}]
+        return {
+            "id": event.id, "groupID": issue.id, "eventID": event.id, "projectID": issue.project.id, "size": 7055,
+            "entries": [{"type": "exception", "data": {"values": values}}], "dist": None, "message": "",
+            "title": issue.title, "location": "shop.py:12", "user": event.user, "contexts": {}, "sdk": None,
+            "context": {}, "packages": {}, "type": "error", "metadata": {"type": issue.kind, "value": issue.value},
+            "tags": _pairs(event.tags), "platform": "python", "dateReceived": iso(event.at), "errors": [],
+            "occurrence": None, "_meta": {}, "crashFile": None, "culprit": "shop in checkout",
+            "dateCreated": iso(event.at), "fingerprints": [],
+        }  # fmt: skip
+
+    def _tags(self, request: Request, issue: str) -> Reply:
+        found = self._found(issue)
+        if found is None:
+            return as_json({"detail": "The requested resource does not exist"}, 404)
+        keys = sorted({key for event in found.events for key in event.tags})
+        return as_json([_tag_row(found, key) for key in keys])
+
+    def _tag(self, request: Request, issue: str, key: str) -> Reply:
+        found = self._found(issue)
+        if found is None or not any(key in event.tags for event in found.events):
+            return as_json({"detail": "The requested resource does not exist"}, 404)
+        return as_json(_tag_row(found, key))
+
+    def _notes(self, request: Request, issue: str) -> Reply:
+        found = self._found(issue)
+        assert found is not None
+        user = {"id": "1", "name": "The Bot", "email": "bot@example.com"}
+        rows = [
+            {"id": str(place), "type": "note", "data": {"text": text}, "dateCreated": iso(at), "user": user}
+            for place, (text, at) in enumerate(found.notes)
+        ]
+        return as_json([{"id": "99", "type": "set_resolved", "data": {}, "user": None}, *rows])
+
+    def _add_note(self, request: Request, issue: str) -> Reply:
+        found = self._found(issue)
+        if found is None:
+            return as_json({"detail": "The requested resource does not exist"}, 404)
+        text = request.json.get("text")
+        if not text:
+            return as_json({"text": ["This field is required."]}, 400)
+        if any(known == text for known, _at in found.notes):
+            return as_json({"detail": "You have already posted that comment."}, 400)
+        found.notes.append((text, self.tracker.now))
+        return as_json({"id": "5", "type": "note", "data": {"text": text}}, 201)
+
+    # --- changes ----------------------------------------------------------------------------------------------------
+
+    def _update(self, request: Request, issue: str) -> Reply:
+        found = self._found(issue)
+        if found is None:
+            return as_json({"detail": "The requested resource does not exist"}, 404)
+        refusal = self._change(found, request.json)
+        return as_json(self._updated(found)) if refusal is None else refusal
+
+    def _change(self, issue: TrackedIssue, body: dict[str, Any]) -> Reply | None:
+        details = body.get("statusDetails", {})
+        if "status" in body:
+            refusal = self._set_status(issue, body, details)
+            if refusal is not None:
+                return refusal
+        if "priority" in body:
+            issue.priority = body["priority"]
+        if "assignedTo" in body:
+            return self._assign(issue, body["assignedTo"])
+        return None
+
+    def _set_status(self, issue: TrackedIssue, body: dict[str, Any], details: dict[str, Any]) -> Reply | None:
+        if body["status"] == "resolved":
+            shown = self._resolution(details)
+            if shown is None:
+                return as_json(
+                    {"statusDetails": {"inRelease": ["Unable to find a release with the given version."]}}, 400
+                )
+            issue.substatus, issue.details = None, shown
+        elif body["status"] == "ignored":
+            shown = {name: value for name, value in details.items() if name != "ignoreDuration"}
+            if "ignoreDuration" in details:
+                shown["ignoreUntil"] = iso(self.tracker.now + timedelta(minutes=details["ignoreDuration"]))
+            if issue.status != "ignored":  # an archived issue keeps its substatus, as in Sentry
+                issue.substatus = body.get("substatus")
+            issue.details = shown
+        else:
+            issue.substatus, issue.details = "ongoing", {}
+        issue.status = body["status"]
+        return None
+
+    def _resolution(self, details: dict[str, Any]) -> dict[str, Any] | None:
+        known = {version for version, _at, _slug in self.tracker.releases}
+        if details.get("inNextRelease"):
+            return {"inNextRelease": True}
+        if "inCommit" in details:
+            commit = (details["inCommit"]["repository"], details["inCommit"]["commit"])
+            return {"inCommit": commit[1]} if commit in self.tracker.commits else None
+        if details.get("inRelease") == "latest":
+            return {"inRelease": self.tracker.releases[-1][0]} if self.tracker.releases else None
+        if "inRelease" in details:
+            return {"inRelease": details["inRelease"]} if details["inRelease"] in known else None
+        return {}
+
+    def _assign(self, issue: TrackedIssue, wanted: str) -> Reply | None:
+        teams = {number: slug for slug, number in self.tracker.teams.items()}
+        users = {number: mail for mail, number in self.tracker.members.items()}
+        if wanted == "":
+            issue.assigned = None
+        elif wanted.startswith("team:") and wanted[5:] in teams:
+            issue.assigned = {"type": "team", "id": wanted[5:], "name": teams[wanted[5:]]}
+        elif wanted in self.tracker.members:
+            issue.assigned = {"type": "user", "id": self.tracker.members[wanted], "name": wanted, "email": wanted}
+        elif wanted.startswith("user:") and wanted[5:] in users:
+            mail = users[wanted[5:]]
+            issue.assigned = {"type": "user", "id": wanted[5:], "name": mail, "email": mail}
+        else:
+            return as_json({"assignedTo": ["Could not parse actor. Format should be `type:id`"]}, 400)
+        return None
+
+    def _bulk(self, request: Request) -> Reply:
+        ids = request.values("id")
+        if not ids:
+            raise AssertionError("a bulk change without ids would change everything")
+        found = [issue for issue in self.tracker.listed() if issue.id in ids]
+        if not found:
+            return Reply(204)
+        if len({issue.project.id for issue in found}) > 1:
+            return as_json({"detail": "Merging across multiple projects is not supported"}, 400)
+        parent = max(found, key=lambda issue: len(issue.events))
+        self.tracker.merge(found, parent)
+        children = [issue.id for issue in found if issue is not parent]
+        return as_json({"merge": {"parent": parent.id, "children": children}})
+
+    # --- around -----------------------------------------------------------------------------------------------------
+
+    def _releases(self, request: Request) -> Reply:
+        projects = {project.id: project for project in self.tracker.projects}
+        wanted = {projects[number].slug for number in request.values("project")} or {
+            slug for _version, _at, slug in self.tracker.releases
+        }
+        rows = [
+            {
+                "id": place, "version": version, "shortVersion": version, "status": "open", "versionInfo": None,
+                "dateReleased": None, "dateCreated": iso(at), "data": {}, "newGroups": 3, "commitCount": 0,
+                "deployCount": 0, "authors": [], "ref": None, "url": None, "owner": None, "lastCommit": None,
+                "lastDeploy": None, "firstEvent": None, "lastEvent": None, "currentProjectMeta": {}, "userAgent": None,
+                "projects": [{"id": 1, "slug": slug, "name": slug, "newGroups": 3, "platform": None, "platforms": [],
+                              "hasHealthData": False}],
+            }
+            for place, (version, at, slug) in enumerate(self.tracker.releases)
+            if slug in wanted
+        ]  # fmt: skip
+        rows.sort(key=lambda row: str(row["dateCreated"]), reverse=True)
+        return self._paged(request, rows, int(request.value("per_page", "100")))
+
+    def _stats(self, request: Request) -> Reply:
+        step = {"1h": 3600, "1d": 86400}[request.value("interval")]
+        end = int(self.tracker.now.timestamp()) // step * step
+        start = end - int(_span(request.value("statsPeriod")).total_seconds()) // step * step
+        times = list(range(start, end + step, step))
+        events = [
+            event.at.timestamp()
+            for issue in self.tracker.issues
+            if issue.project.id in request.values("project")
+            for event in issue.events
+        ]
+        series = [sum(1 for at in events if time <= at < time + step) for time in times]
+        intervals = [datetime.fromtimestamp(time, self.tracker.now.tzinfo).isoformat() for time in times]
+        return as_json(
+            {
+                "start": intervals[0], "end": intervals[-1], "intervals": intervals,
+                "groups": [{"by": {"outcome": "accepted"}, "totals": {"sum(quantity)": sum(series)},
+                            "series": {"sum(quantity)": series}}],
+            }
+        )  # fmt: skip
+
+    def _teams(self, request: Request) -> Reply:
+        rows = [
+            {
+                "id": number, "slug": slug, "name": slug, "dateCreated": None, "isMember": False, "teamRole": None,
+                "flags": {}, "access": [], "hasAccess": True, "isPending": False, "memberCount": 2, "avatar": {},
+            }
+            for slug, number in self.tracker.teams.items()
+            if request.value("query") in slug
+        ]  # fmt: skip
+        return self._paged(request, rows, 100)
+
+    # --- JSON -------------------------------------------------------------------------------------------------------
+
+    def _base(self, issue: TrackedIssue) -> dict[str, Any]:
+        return {
+            "id": issue.id, "shareId": None, "shortId": issue.short_id, "title": issue.title,
+            "culprit": "shop in checkout",
+            "permalink": f"{self.url}/organizations/{self.tracker.org}/issues/{issue.id}/",
+            "logger": None,
+            "level": issue.level, "status": issue.status, "statusDetails": issue.details, "substatus": issue.substatus,
+            "isPublic": False, "platform": "python", "priority": issue.priority, "priorityLockedAt": None,
+            "seerFixabilityScore": None, "seerAutofixLastTriggered": None, "seerExplorerAutofixLastTriggered": None,
+            "project": {"id": issue.project.id, "name": issue.project.name, "slug": issue.project.slug,
+                        "platform": "python"},
+            "type": "error", "issueType": "error", "issueCategory": "error",
+            "metadata": {"type": issue.kind, "value": issue.value}, "numComments": len(issue.notes),
+            "assignedTo": issue.assigned, "isBookmarked": False, "isSubscribed": False, "subscriptionDetails": None,
+            "hasSeen": False, "annotations": [], "isUnhandled": False, "count": str(len(issue.events)),
+            "userCount": _users(issue), "firstSeen": iso(issue.first_seen), "lastSeen": iso(issue.last_seen),
+        }  # fmt: skip
+
+    def _row(self, issue: TrackedIssue, stats: str) -> dict[str, Any]:
+        lifetime = {"count": str(len(issue.events)), "userCount": 1, "firstSeen": None, "lastSeen": None}
+        step, slices = (3600, 24) if stats == "24h" else (86400, 14)
+        return {
+            **self._base(issue), "stats": {stats: self._series(issue, step, slices)}, "lifetime": lifetime,
+            "filtered": None, "sessionCount": 0,
+            "inbox": {"reason": 0, "reason_details": None, "date_added": iso(self.tracker.now)},
+            "owners": {"type": "user", "owner": "1", "date_added": iso(self.tracker.now)}, "integrationIssues": [],
+            "sentryAppIssues": [], "latestEventHasAttachments": False, "matchingEventId": None,
+            "matchingEventEnvironment": None,
+            "derivedData": {"blocker": "none", "progress": "", "status": "open", "viewCount": 1, "hasOpenFixPr": False,
+                            "isAssigned": False, "hasRootCause": False, "lastCompletedAutofixStep": "",
+                            "lastProgressedAt": None},
+        }  # fmt: skip
+
+    def _updated(self, issue: TrackedIssue) -> dict[str, Any]:
+        return self._base(issue)
+
+    def _detail(self, issue: TrackedIssue) -> dict[str, Any]:
+        releases = [
+            event.tags["release"] for event in sorted(issue.events, key=lambda e: e.at) if "release" in event.tags
+        ]
+        return {
+            **self._base(issue), "activity": [], "seenBy": [], "participants": [], "userReportCount": 0, "tags": [],
+            "firstRelease": {"version": releases[0]} if releases else None,
+            "lastRelease": {"version": releases[-1]} if releases else None,
+            "stats": {"24h": self._series(issue, 3600, 24), "30d": self._series(issue, 86400, 30)},
+        }  # fmt: skip
+
+    def _series(self, issue: TrackedIssue, step: int, slices: int) -> list[list[int]]:
+        end = int(self.tracker.now.timestamp()) // step * step + step
+        times = range(end - slices * step, end, step)
+        return [
+            [time, sum(1 for event in issue.events if time <= event.at.timestamp() < time + step)] for time in times
+        ]
+
+
+def _project_row(number: str, slug: str, name: str) -> dict[str, Any]:
+    flags = [
+        "firstTransactionEvent", "isBookmarked", "isMember", "hasAccess", "hasFeedbacks", "hasFlags",
+        "hasInsightsAgentMonitoring", "hasInsightsAppStart", "hasInsightsAssets", "hasInsightsCaches", "hasInsightsDb",
+        "hasInsightsHttp", "hasInsightsMCP", "hasInsightsQueues", "hasInsightsScreenLoad", "hasInsightsVitals",
+        "hasLogs", "hasMinifiedStackTrace", "hasMonitors", "hasNewFeedbacks", "hasProfiles", "hasReplays",
+        "hasSessions", "hasTraceMetrics", "hasUserReports",
+    ]  # fmt: skip
+    return {
+        **dict.fromkeys(flags, False), "id": number, "slug": slug, "name": name, "platform": None,
+        "dateCreated": "2026-01-01T00:00:00Z", "firstEvent": None, "access": [], "team": None, "teams": [],
+        "environments": [], "features": [], "platforms": [], "latestRelease": None,
+    }  # fmt: skip
+
+
+def _matches(issue: TrackedIssue, term: str) -> bool:
+    key, colon, value = term.partition(":")
+    if not colon:
+        return term.lower() in issue.title.lower()
+    if key == "is":
+        return issue.status == {"ignored": "ignored", "archived": "ignored"}.get(value, value)
+    return any(event.tags.get(key) == value for event in issue.events)
+
+
+def _span(period: str) -> timedelta:
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}[period[-1]]
+    return timedelta(**{unit: int(period[:-1])})
+
+
+def _users(issue: TrackedIssue) -> int:
+    return len({event.user["id"] for event in issue.events if event.user})
+
+
+def _pairs(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in tags.items()]
+
+
+def _tag_row(issue: TrackedIssue, key: str) -> dict[str, Any]:
+    counts = Counter(event.tags[key] for event in issue.events if key in event.tags)
+    tops = [
+        {"key": value, "name": value, "value": value, "count": count, "lastSeen": None, "firstSeen": None}
+        for value, count in counts.most_common()
+    ]
+    return {
+        "key": key,
+        "name": key.title(),
+        "uniqueValues": len(counts),
+        "totalValues": counts.total(),
+        "topValues": tops,
+    }
