@@ -250,6 +250,18 @@ def test_a_room_and_its_person(bot: CrashBot) -> None:
     assert event["user"]["id"] == "bob"
 
 
+def test_breadcrumbs_are_of_this_persons_commands(bot: CrashBot) -> None:
+    bot.ask("!fine")
+    bot.say_in_room("!fine for bob", who="bob")
+    bot.testbot.pop_message()
+    bot.ask("!crash plain")
+    crumbs = [crumb.get("message", "") for crumb in bot.event()["breadcrumbs"]["values"]]
+    commands = [crumb.partition(" with ")[0] for crumb in crumbs if crumb.startswith("Processing command")]
+    assert commands[-2:] == ['Processing command "fine"', 'Processing command "crash_plain"']
+    assert not any("bob" in crumb for crumb in crumbs)
+    assert any("Activate plugin" in crumb for crumb in crumbs)
+
+
 def test_a_storm_is_one_event_and_its_count(tmp_path: Path, server: IngestServer) -> None:
     with crash_bot(tmp_path, server, SENTRY_REPEAT_SECONDS=3600) as bot:
         for _ in range(20):
