@@ -214,6 +214,40 @@ BROKEN_CONFIGURATION = """
 """
 
 
+CONNECTING = """
+    from errbot import BotPlugin
+
+    class Connecting(BotPlugin):
+        broken = False
+        def callback_connect(self):
+            if self.broken:
+                raise ConnectionAbortedError("in callback_connect")
+"""
+
+BROKEN_FLOW = """
+    from errbot import BotFlow, botflow
+
+    class BrokenFlow(BotFlow):
+        @botflow
+        def broken_flow(self, flow):
+            raise TimeoutError("in a flow's set-up")
+"""
+
+ENORMOUS = """
+    from errbot import BotPlugin, botcmd
+
+    class Enormous(BotPlugin):
+        @botcmd
+        def enormous(self, msg, args):
+            return self.deeper(40)
+        def deeper(self, depth):
+            rows = [[f"{depth} {row} {column} " + "x" * 5000 for column in range(10)] for row in range(10)]
+            if not depth:
+                raise MemoryError("too much")
+            return self.deeper(depth - 1)
+"""
+
+
 def write_plugin(folder: Path, name: str, source: str, kind: str = "plug", home: str = "") -> None:
     """A plugin in a folder of its own; a flow beside a plugin, because Errbot looks for it nowhere else."""
     place = folder / (home or name.lower())

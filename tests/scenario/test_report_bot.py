@@ -207,11 +207,59 @@ def test_plugins_that_break_at_the_start(
     assert frames[-1]["context_line"].strip()
 
 
+def test_a_configuration_that_does_not_parse(bot: CrashBot) -> None:
+    bot.ask("!plugin config Webserver {'token': 'hunter2hunter2', ((")
+    event = bot.event()
+    assert title(event).startswith("SyntaxError")
+    assert event["tags"]["bot.command"] == "plugin_config"
+    assert b"hunter2hunter2" not in bot.server.bytes()
+
+
+def test_a_second_connection(tmp_path: Path, server: IngestServer) -> None:
+    with crash_bot(tmp_path, server, (("Connecting", report_bot.CONNECTING),)) as bot:
+        bot.bot.plugin_manager.plugins["Connecting"].broken = True
+        bot.bot.signal_connect_to_all_plugins()
+        event = bot.event()
+    assert title(event) == "ConnectionAbortedError: in callback_connect"
+    assert event["tags"]["bot.plugin"] == "Connecting"
+    assert event["transaction"] == "callback Connecting callback_connect"
+
+
+def test_a_flow_that_cannot_be_set_up(tmp_path: Path, server: IngestServer) -> None:
+    flow = (tmp_path, "BrokenFlow", report_bot.BROKEN_FLOW)
+    report_bot.write_plugin(flow[0] / "plugins", flow[1], flow[2], kind="flow", home="crash")
+    with crash_bot(tmp_path, server) as bot:
+        event = bot.event()
+    assert title(event) == "TimeoutError: in a flow's set-up"
+    assert event["transaction"] == "flow BrokenFlow broken_flow"
+
+
+def test_an_enormous_error_is_slimmed_not_lost(tmp_path: Path, server: IngestServer) -> None:
+    with crash_bot(tmp_path, server, (("Enormous", report_bot.ENORMOUS),)) as bot:
+        bot.ask("!enormous")
+        event = bot.event()
+    assert title(event) == "MemoryError: too much"
+    assert len(server.taken[0].raw) < 1_000_000
+    assert event["exception"]["values"][-1]["stacktrace"]["frames"][-1]["context_line"]
+
+
 def test_a_room_and_its_person(bot: CrashBot) -> None:
     bot.say_in_room("!crash plain in the room")
     event = bot.event()
     assert event["tags"]["bot.room"] == "ops"
     assert event["user"]["id"] == "bob"
+
+
+def test_breadcrumbs_are_of_this_persons_commands(bot: CrashBot) -> None:
+    bot.ask("!fine")
+    bot.say_in_room("!fine for bob", who="bob")
+    bot.testbot.pop_message()
+    bot.ask("!crash plain")
+    crumbs = [crumb.get("message", "") for crumb in bot.event()["breadcrumbs"]["values"]]
+    commands = [crumb.partition(" with ")[0] for crumb in crumbs if crumb.startswith("Processing command")]
+    assert commands[-2:] == ['Processing command "fine"', 'Processing command "crash_plain"']
+    assert not any("bob" in crumb for crumb in crumbs)
+    assert any("Activate plugin" in crumb for crumb in crumbs)
 
 
 def test_a_storm_is_one_event_and_its_count(tmp_path: Path, server: IngestServer) -> None:

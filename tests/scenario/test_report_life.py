@@ -204,6 +204,44 @@ def test_the_operators_own_transport_is_used(make: Make, server: IngestServer) -
     reporter.close(1)
 
 
+def test_a_transport_that_is_shared_with_the_replaced_client_lives_on(make: Make) -> None:
+    taken: list[Any] = []
+
+    class Own(sentry_sdk.transport.Transport):
+        killed = False
+
+        def capture_envelope(self, envelope: Any) -> None:
+            taken.append(envelope)
+
+        def kill(self) -> None:
+            self.killed = True
+
+    own = Own()
+    sentry_sdk.init(dsn="http://key@127.0.0.1:1/1", transport=own)
+    assert make(options={"transport": own}).start()
+    assert own.killed is False
+    crash()
+    assert len(taken) == 1
+
+
+def test_an_event_that_cannot_be_completed_leaves_with_its_type_only(
+    make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: Any) -> Any:
+        raise RuntimeError("a bug of ours")
+
+    reporter = make(repeat_seconds=0)
+    assert reporter.start()
+    monkeypatch.setattr("errbot_sentry.report.dress.Dresser.dress", broken)
+    crash("PRIVATE")
+    crash("PRIVATE")
+    assert reporter.flush(5)
+    first, _second = server.events()
+    assert first["exception"]["values"] == [{"type": "ValueError", "value": "[chat]"}]
+    assert b"PRIVATE" not in server.bytes()
+    assert caplog.text.count("could not be completed") == 1
+
+
 def test_our_own_loggers_are_never_reported(make: Make, server: IngestServer) -> None:
     reporter = make()
     assert reporter.start()

@@ -186,4 +186,3 @@ def test_deactivated_and_activated_again(tmp_path: Path, server: IngestServer) -
             bot.ask("!plugin activate AReporting")
         bot.ask("!crash plain")
         assert title(bot.event()).startswith("ZeroDivisionError")
-

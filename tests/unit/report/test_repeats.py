@@ -39,7 +39,8 @@ def test_a_count_that_nothing_follows_is_due_when_the_time_is_over() -> None:
     repeats = Repeats(60)
     repeats.seen(1, 0.0)
     assert repeats.next_due() is None
-    repeats.seen(1, 10.0, lambda: "sketch")
+    assert repeats.seen(1, 10.0).unsketched
+    repeats.remember(1, "sketch")
     assert repeats.next_due() == 60.0
     assert repeats.due(59.9) == []
     (tally,) = repeats.due(60.0)
@@ -48,11 +49,15 @@ def test_a_count_that_nothing_follows_is_due_when_the_time_is_over() -> None:
     assert repeats.next_due() is None
 
 
-def test_the_sketch_is_made_once() -> None:
-    repeats, made = Repeats(60), []
-    for now in range(10):
-        repeats.seen(1, float(now), lambda: made.append(1))
-    assert made == [1]
+def test_a_sketch_is_asked_for_once() -> None:
+    repeats = Repeats(60)
+    assert [repeats.seen(1, float(now)).unsketched for now in range(4)] == [False, True, False, False]
+
+
+def test_a_sketch_that_comes_too_late_is_forgotten() -> None:
+    repeats = Repeats(60)
+    repeats.remember(1, "sketch")
+    assert repeats.drain() == []
 
 
 def test_switched_off_everything_is_captured() -> None:

@@ -25,6 +25,7 @@ _OWN = frozenset({"event_id", "timestamp", "start_timestamp", "platform", "level
     "transaction_info", "measurements", "check_in_id", "duration", "status"})  # fmt: skip
 # Names, in which something@somewhere is no mail address.
 _NAMES = frozenset({"release", "environment", "server_name", "dist", "transaction", "logger"})
+_LONGEST_SLIM = 1000
 _PERSON_NAMES = frozenset({"id", "username"})
 
 
@@ -229,6 +230,20 @@ def _milliseconds(start: object, end: object) -> float | None:
     except ValueError:
         return None
     return round((ended - began).total_seconds() * 1000, 3)
+
+
+def slim(event: Event) -> Event:
+    """An event that would be too large for the server, without local variables, extra, and long texts."""
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, str):
+            return value if len(value) <= _LONGEST_SLIM else value[:_LONGEST_SLIM] + "…"
+        if isinstance(value, dict):
+            return {key: cut(held) for key, held in value.items() if key not in ("vars", "extra", "_meta")}
+        return [cut(held) for held in value] if isinstance(value, list) else value
+
+    slimmed: Event = cut(event)
+    return slimmed
 
 
 def bare(event: Event) -> Event:

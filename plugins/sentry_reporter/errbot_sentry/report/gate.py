@@ -113,7 +113,9 @@ class Gate:
         return self._key(key, None)
 
     def _key(self, key: int, sketch: Sketch | None) -> tuple[bool, Tally | None]:
-        seen = self._repeats.seen(key, self._clock.monotonic(), sketch)
+        seen = self._repeats.seen(key, self._clock.monotonic())
         if not seen.capture:
             self._counted()
+            if seen.unsketched and sketch is not None:
+                self._repeats.remember(key, sketch())
         return seen.capture, seen.earlier

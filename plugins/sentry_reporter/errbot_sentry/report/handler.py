@@ -30,6 +30,7 @@ class ReportHandler(logging.Handler):
         self._breadcrumb_level = breadcrumb_level
         self._event_level = event_level
         self._busy = threading.local()
+        self._failed = False
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Without logging's lock: ring and spool have their own, and one slow capture must not hold up all loggers."""
@@ -47,7 +48,9 @@ class ReportHandler(logging.Handler):
             if record.levelno >= self._breadcrumb_level:
                 self._trail.add(record)
         except Exception:
-            logging.getLogger(__name__).exception("A log record could not be reported")
+            if not self._failed:
+                logging.getLogger(__name__).exception("A log record could not be reported; further ones are not told")
+            self._failed = True
         finally:
             self._busy.now = False
 

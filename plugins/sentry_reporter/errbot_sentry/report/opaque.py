@@ -6,6 +6,7 @@ token would leave with the first local variable called `self`. Messages, people 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 # Errbot loads plugins as errbot.plugins.<module>: what they define themselves is ordinary data.
@@ -13,6 +14,9 @@ _HOST = "errbot."
 _GUESTS = ("errbot.plugins", "errbot.flows")
 # A local string of a hundred megabytes is no help to anyone, and its repr alone would block the command.
 LONGEST_VALUE = 8192
+# All texts of one frame's variables together; printing more would keep the person's command waiting for nothing.
+_MOST_TEXT = 32 * 1024
+_CUT = "…"
 _MOST_TYPES = 5000
 
 
@@ -30,14 +34,28 @@ def name_of(value: object) -> str:
     return f"<{type(value).__name__}>"
 
 
+class _Spent(threading.local):
+    """How much text the present run of the serializer has printed; a run is known by its memo."""
+
+    memo: object = None
+    length: int = 0
+
+    def add(self, memo: object, length: int) -> int:
+        if memo is not self.memo:
+            self.memo, self.length = memo, 0
+        self.length += min(length, LONGEST_VALUE)
+        return self.length
+
+
 def make_repr_processor() -> Callable[[object, dict[str, object]], object]:
     """A repr processor for the SDK's serializer: it is asked about every value of locals, extra and breadcrumbs.
 
     Returns a function of (value, hints) that gives the text to print, or NotImplemented for "print it as ever".
     """
     known: dict[type, bool] = {}
+    spent = _Spent()
 
-    def process(value: object, _hints: dict[str, object]) -> object:
+    def process(value: object, hints: dict[str, object]) -> object:
         kind = type(value)
         opaque = known.get(kind)
         if opaque is None:
@@ -46,8 +64,12 @@ def make_repr_processor() -> Callable[[object, dict[str, object]], object]:
                 known[kind] = opaque
         if opaque:
             return name_of(value)
-        if (kind is str or kind is bytes) and len(value) > LONGEST_VALUE:  # type: ignore[arg-type]
-            return repr(value[:LONGEST_VALUE]) + "…"  # type: ignore[index]
+        if kind is str or kind is bytes:
+            length = len(value)  # type: ignore[arg-type]
+            if spent.add(hints.get("memo"), length) > _MOST_TEXT:
+                return _CUT
+            if length > LONGEST_VALUE:
+                return repr(value[:LONGEST_VALUE]) + _CUT  # type: ignore[index]
         return NotImplemented
 
     return process

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -34,10 +33,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class Seen:
-    """The decision: capture it (and tell `earlier`, if errors were only counted before), or count it."""
+    """The decision: capture it (and tell `earlier`, if errors were only counted before), or count it.
+
+    `unsketched`: it is the first one to be counted, and `Repeats.remember` may be told what it looks like.
+    """
 
     capture: bool
     earlier: Tally | None = None
+    unsketched: bool = False
 
 
 class _Entry:
@@ -61,8 +64,8 @@ class Repeats:
         self._pushed_out: list[Tally] = []
         self._untold = 0
 
-    def seen(self, key: int, now: float, sketch: Callable[[], object] | None = None) -> Seen:
-        """Record an error; `sketch` is asked only at the first repetition in a span."""
+    def seen(self, key: int, now: float) -> Seen:
+        """Record an error."""
         if self._seconds <= 0:
             return Seen(capture=True)
         with self._lock:
@@ -78,10 +81,16 @@ class Repeats:
                 return Seen(capture=True, earlier=earlier)
             if not entry.count:
                 entry.first = now
-                entry.sketch = sketch() if sketch is not None else None
             entry.count += 1
             entry.last = now
-            return Seen(capture=False)
+            return Seen(capture=False, unsketched=entry.count == 1)
+
+    def remember(self, key: int, sketch: object) -> None:
+        """What the error of this key looks like. (A sketch is made by foreign code, so never under our lock.)"""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                entry.sketch = sketch
 
     def due(self, now: float) -> list[Tally]:
         """What is to be told by itself now: spans that ended with a count, and what was pushed out of the table."""

@@ -289,9 +289,11 @@ class _Flow:
         detach(self._handler)
         for tally in self._repeats.drain():
             self.collector.tell_tally(tally)
+        self.client.flush()
         # Half of the time for what may still go out, the rest for a request that does not want to end.
-        self.client.close(min(2.0, timeout / 2))
+        self.sender.flush(min(2.0, timeout / 2))
         self.sender.stop(timeout / 2)
+        self.client.close()
         self.spool.close()
 
     def notes(self) -> list[str]:

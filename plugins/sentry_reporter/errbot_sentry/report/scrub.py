@@ -79,7 +79,7 @@ _SHAPES: tuple[Rule, ...] = (
     _rule("private key-----", r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
 )  # fmt: skip
 _MAIL = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,63}\b")
-_LONG_HEX = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{64,}(?![0-9a-f])")  # API tokens, HMAC signatures
+_LONG_HEX = re.compile(r"[0-9a-fA-F]{64,}")  # API tokens, HMAC signatures
 _BOT_TOKEN = re.compile(r"(?<![\w])\d{6,12}:[\w-]{30,}")  # Telegram
 _DISCORD_TOKEN = re.compile(r"(?<![\w-])[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")
 

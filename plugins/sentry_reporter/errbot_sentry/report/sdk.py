@@ -94,12 +94,17 @@ class Client:
         if before.is_active() and before.transport is not self._client.transport:
             before.close(timeout=0)
 
-    def close(self, timeout: float) -> None:
-        """Send what can be sent in `timeout` seconds, and leave the SDK without a client."""
+    def flush(self) -> None:
+        """Hand what the SDK gathers before sending (sessions, logs) to the transport."""
+        if self._client is not None:
+            self._client.flush(timeout=0)
+
+    def close(self) -> None:
+        """Leave the SDK without a client."""
         client = self._client
         if client is None:
             return
-        client.close(timeout=timeout)
+        client.close(timeout=0)
         self._client = None
         scope = sentry_sdk.get_global_scope()
         if scope.client is client:

@@ -14,15 +14,18 @@ from typing import Any
 
 import urllib3
 from sentry_sdk.consts import EndpointType
-from sentry_sdk.envelope import Envelope, Item
+from sentry_sdk.envelope import Envelope, Item, PayloadRef
 from sentry_sdk.transport import HttpTransport
 
 from errbot_sentry.errors import TimedOut, Unreachable
+from errbot_sentry.report.dress import slim
 from errbot_sentry.report.sender import Answer, Sender
 from errbot_sentry.report.spool import Spool
 
 # Level 1 costs the capturing thread a third of the default level, and an event shrinks to a seventh either way.
 _LEVEL = 1
+# Bugsink takes events of a megabyte, and nobody takes much more.
+_LARGEST = 900_000
 _EVENT_ID = re.compile(r"[0-9a-f]{32}")
 _CONNECT_SECONDS, _READ_SECONDS = 3.0, 10.0
 
@@ -58,13 +61,24 @@ class SpoolTransport(HttpTransport):
         # The server corrects an event's times by the age of `sent_at`; an envelope that waited an hour would be an
         # hour off. The field is optional, and without it times are taken as they are.
         envelope.headers.pop("sent_at", None)
-        self.spool.put(compress(envelope.serialize()), category, event_id)
+        data = envelope.serialize()
+        if len(data) > _LARGEST:
+            for item in envelope.items:
+                event = item.get_event()
+                if event is not None:
+                    item.payload = PayloadRef(json=slim(event))  # type: ignore[arg-type]
+            data = envelope.serialize()
+        self.spool.put(compress(data), category, event_id)
         self.sender.wake()
 
     def post(self, data: bytes) -> Answer:
         """Send a spooled envelope. Raises Unreachable or TimedOut when no answer came."""
-        headers = {"Content-Type": "application/x-sentry-envelope", "Content-Encoding": "gzip"}
-        self._update_headers(headers)
+        headers = {
+            "Content-Type": "application/x-sentry-envelope",
+            "Content-Encoding": "gzip",
+            "User-Agent": str(self._auth.client),
+            "X-Sentry-Auth": str(self._auth.to_header()),
+        }
         url = self._auth.get_api_url(EndpointType.ENVELOPE)
         pool = self._pool.connection_from_url(url)
         self._watch_connections(pool)

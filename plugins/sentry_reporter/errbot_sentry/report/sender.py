@@ -67,6 +67,7 @@ class Sender:
         self._last_refused: int | None = None
         self._outdone: set[int] = set()  # refused envelopes after which others were taken
         self._wake = threading.Condition()
+        self._news = False
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -78,6 +79,7 @@ class Sender:
     def wake(self) -> None:
         """There is something new in the spool."""
         with self._wake:
+            self._news = True
             self._wake.notify_all()
 
     def wants(self, category: str) -> bool:
@@ -115,6 +117,7 @@ class Sender:
 
     def _run(self) -> None:
         while not self._stopping:
+            self._news = False  # before looking, so that what comes while we look is not slept over
             try:
                 nap = self._step()
             except Exception:
@@ -122,7 +125,7 @@ class Sender:
                 nap = 60.0
             if nap > 0:
                 with self._wake:
-                    if not self._stopping:
+                    if not (self._stopping or self._news):
                         self._wake.wait(nap)
 
     def _step(self) -> float:
