@@ -5,6 +5,7 @@ What a server does not tell is `None` (or empty), never a made-up value: Bugsink
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -108,6 +109,76 @@ class Event:
     tags: tuple[tuple[str, str], ...] = ()
     exceptions: tuple[ExceptionInfo, ...] = ()
     platform: str = ""
+
+
+@dataclass(frozen=True)
+class TagSpread:
+    """How an issue's events spread over the values of one tag, the most frequent first.
+
+    `values` are (value, events) pairs, perhaps only the top ones; `total` are all events that have the tag, `unique`
+    the number of values, where the server tells it.
+    """
+
+    key: str
+    values: tuple[tuple[str, int], ...]
+    total: int
+    unique: int | None = None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Events over time: `counts` per slice of `step`, oldest first, the first slice beginning at `start`."""
+
+    start: datetime
+    step: timedelta
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of the software that a project is about."""
+
+    version: str
+    at: datetime | None = None
+    new_issues: int | None = None
+    projects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comment:
+    """A note on an issue, and who on the server wrote it."""
+
+    text: str
+    author: str = ""
+    email: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ResolveIn:
+    """Resolved by what, exactly one of them; `commit` is (repository, sha)."""
+
+    release: str = ""
+    next_release: bool = False
+    latest_release: bool = False
+    commit: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class ArchiveUntil:
+    """Archived until when: nothing given means for ever.
+
+    `span` from now; or that many more `events` or `users`, inside each `window` where one is given.
+    """
+
+    escalating: bool = False
+    span: timedelta | None = None
+    events: int | None = None
+    users: int | None = None
+    window: timedelta | None = None
+
+
+PRIORITIES = ("high", "medium", "low")
 
 
 @dataclass(frozen=True)
@@ -225,8 +296,21 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """A file that goes along with a view. `make` is called only where the backend takes files; it may take a second."""
+
+    name: str
+    media_type: str
+    make: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
 class View:
-    """What to show: a template's name (without folder and ending) and its values, all of them untrusted text."""
+    """What to show: a template's name (without folder and ending) and its values, all of them untrusted text.
+
+    A view with an `upload` has `uploaded=False` among its values; who could send the file renders it with True.
+    """
 
     template: str
     values: dict[str, object] = field(default_factory=dict)
+    upload: Upload | None = None

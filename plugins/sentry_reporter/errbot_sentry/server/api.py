@@ -8,9 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
-from errbot_sentry.model import Event, Issue, IssueQuery, Page, Project
+from errbot_sentry.model import (
+    ArchiveUntil,
+    Assignee,
+    Comment,
+    Counts,
+    Event,
+    Issue,
+    IssueQuery,
+    Page,
+    Project,
+    Release,
+    ResolveIn,
+    TagSpread,
+)
 
 SENTRY, GLITCHTIP, BUGSINK = "sentry", "glitchtip", "bugsink"
 
@@ -78,6 +92,54 @@ class Server(Protocol):
 
     def note(self, issue: Issue, text: str) -> None:
         """Leave a note (comment) on the issue."""
+        ...
+
+    def comments(self, issue: Issue) -> tuple[Comment, ...]:
+        """The notes on an issue with their authors, newest first; a page of them is enough."""
+        ...
+
+    def events(self, issue: Issue, limit: int) -> Page[Event]:
+        """The newest events of an issue, perhaps without stack traces."""
+        ...
+
+    def tags(self, issue: Issue) -> tuple[TagSpread, ...]:
+        """How the issue's tags are spread, the top values of each."""
+        ...
+
+    def tag_values(self, issue: Issue, key: str) -> TagSpread:
+        """The same for one tag, with as many values as one page has; NotFound for a tag that no event has."""
+        ...
+
+    def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
+        """The issue's events over the last `span`, in the slices that the server has."""
+        ...
+
+    def project_counts(self, project: Project, span: timedelta) -> Counts:
+        """All accepted error events of a project over the last `span`."""
+        ...
+
+    def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
+        """The newest releases of these projects; `()` is the whole server."""
+        ...
+
+    def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:
+        """Resolve by a release or commit; Unsupported or BadAnswer where the answer does not show exactly that."""
+        ...
+
+    def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:
+        """Archive; Unsupported where this server cannot do it until just then (never a longer archive instead)."""
+        ...
+
+    def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
+        """Assign by `email` (kind "user") or by `name`, a slug (kind "team"); None: to nobody."""
+        ...
+
+    def set_priority(self, issue: Issue, priority: str) -> Issue:
+        """One of PRIORITIES."""
+        ...
+
+    def merge(self, issues: tuple[Issue, ...]) -> Issue:
+        """Merge two or more issues of one project; the one that is left."""
         ...
 
     def address_of(self, url: str) -> IssueAddress | None:
