@@ -28,9 +28,9 @@ def test_the_overview_shows_what_this_person_may_use_here() -> None:
     world = World([issue(1), issue(2, VAULT)], access=ROOMS)
     assert world.lines("sentry") == [
         "Connected to Sentry at https://sentry.example.com, projects: web",
-        "Look: issues, next, prev, issue",
-        "Change: resolve, reopen",
-        "About: status, test",
+        "Look: issues, next, prev, issue, trace, events, tags, graph, projects, releases",
+        "Change: resolve, reopen, archive, assign, note, priority, merge",
+        "About: link, unlink, whoami, status, test",
         "More about each: !help sentry issues",
     ]
     reader = world.lines("sentry", person=Person("carol", "carol"), place=Place("#vault"))

@@ -103,7 +103,7 @@ def test_next_after_two_lists_of_others_is_not_guessed() -> None:
 def test_a_cursor_that_repeats_ends_the_walk() -> None:
     """GlitchTip's order by priority can send the same page for ever (server-facts, section 3)."""
     leaf = lists.Leaf("abc", 10)
-    shown = lists.ShownList(query=None, shown_at=NOW, leaves=(lists.Leaf(None, 0), leaf), next="abc")  # type: ignore[arg-type]
+    shown = lists.ShownList(query=None, shown_at=NOW, leaves=(lists.Leaf(None, 0), leaf), next="abc")
     with pytest.raises(BadReference, match="circles"):
         shown.following()
 
@@ -112,7 +112,7 @@ def test_the_number_of_lists_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(lists, "_MOST_LISTS", 3)
     kept = lists.LastLists(TurnedClock())
     for number in range(5):
-        shown = lists.ShownList(query=None, shown_at=NOW)  # type: ignore[arg-type]
+        shown = lists.ShownList(query=None, shown_at=NOW)
         kept.keep(Place(f"#room{number}"), ALICE, shown)
     assert [kept.own(Place(f"#room{number}"), ALICE) is not None for number in range(5)] == [
         False,

@@ -35,13 +35,15 @@ class Change:
         apply: does it; the issue as the server has it afterwards.
         holds: whether an issue shows the change.
         skip: whether an issue needs no change, so that the server is not asked.
+        already: what to say then, where "was … already" does not fit.
     """
 
     doing: str
     done: str
     apply: Callable[[Server, Issue], Issue]
     holds: Callable[[Issue], bool]
-    skip: Callable[[Issue], bool]
+    skip: Callable[[Issue], bool] = lambda _: False
+    already: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _change_one(
 ) -> tuple[Outcome, str]:
     """One issue's outcome, and why the rest should not be tried, if so."""
     if change.skip(issue):
-        return Outcome(ALREADY, issue, f"was {change.done} already"), ""
+        return Outcome(ALREADY, issue, change.already or f"was {change.done} already"), ""
     try:
         after = change.apply(server, issue)
     except Unsupported:
@@ -152,7 +154,13 @@ def author_note(desk: Desk, done: str, ask: Ask) -> str:
     """Who asked for a change, and where; with the minute, because Sentry refuses the same note twice in an hour."""
     where = f"in {cut(ask.place.room, 80)}" if ask.place.room else "in a direct message"
     at = desk.clock.now().strftime("%Y-%m-%d %H:%M UTC")
-    return f"{done[:1].upper()}{done[1:]} from chat, asked by {cut(ask.person.name, 80)} {where}, {at}."
+    return f"{done[:1].upper()}{done[1:]} from chat, asked by {asked_by(desk, ask)} {where}, {at}."
+
+
+def asked_by(desk: Desk, ask: Ask) -> str:
+    """The person for the record: their name in chat, and their mail address on the server where it is proved."""
+    mail = desk.people.mail_of(ask.person.acl)
+    return cut(ask.person.name, 80) + (f" ({mail})" if mail else "")
 
 
 def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:

@@ -34,13 +34,15 @@ class ShownList:
     """A list as it stands on people's screens. `rows` are issue ids, row 1 first, over all pages shown so far.
 
     `leaves` are the pages walked through, the present one last; `next` is the cursor of the following one.
+    A list of something else has no `query`, and "" for each row.
     """
 
-    query: IssueQuery
+    query: IssueQuery | None
     shown_at: datetime
     rows: tuple[str, ...] = ()
     leaves: tuple[Leaf, ...] = (Leaf(None, 0),)
     next: str | None = None
+    what: str = "issues"
 
     @property
     def here(self) -> Leaf:
@@ -94,20 +96,27 @@ class LastLists:
             while len(self._lists) > _MOST_LISTS:
                 self._lists.popitem(last=False)
 
+    def keep_other(self, place: Place, person: Person, what: str, length: int) -> None:
+        """Remember that a list of something else was shown, so that `#3` is never taken for a row of an older one."""
+        self.keep(place, person, ShownList(None, self._clock.now(), ("",) * length, what=what))
+
     def own(self, place: Place, person: Person) -> ShownList | None:
         """The last list that this person asked for here, unless it has expired."""
         with self._lock:
             return self._live(self._lists.get((place, person)))
 
-    def to_turn(self, place: Place, person: Person) -> ShownList:
-        """The list that `next` and `prev` mean: one's own, else the only one that is shown here.
+    def to_turn(self, place: Place, person: Person) -> tuple[IssueQuery, ShownList]:
+        """The list that `next` and `prev` mean, with its query: one's own, else the only one that is shown here.
 
         Raises:
-            BadReference: there is none, or there are several and none is this person's.
+            BadReference: there is none, there are several and none is this person's, or it is of something else.
         """
-        own = self.own(place, person)
-        if own is not None:
-            return own
+        shown = self.own(place, person) or self._only_other(place, person)
+        if shown.query is None:
+            raise BadReference(f"The last list here was of {shown.what}, and that was all: {_LIST_AGAIN}.")
+        return shown.query, shown
+
+    def _only_other(self, place: Place, person: Person) -> ShownList:
         others = self._others(place, person)
         if len(others) > 1:
             raise BadReference(f"Several lists were shown here, and none is yours: {_LIST_AGAIN}.")
@@ -140,7 +149,13 @@ class LastLists:
                 f"#{number} could mean two issues, because another list was shown here: "
                 f"name the issue by its short id, or {_LIST_AGAIN}."
             )
-        return meant.pop()
+        issue_id = meant.pop()
+        if not issue_id:
+            raise BadReference(
+                f"#{number} of the last list is no issue, that list was of {candidates[0].what}: "
+                f"name the issue by its short id, or {_LIST_AGAIN}."
+            )
+        return issue_id
 
     def _others(self, place: Place, person: Person) -> list[ShownList]:
         if place.is_direct:  # a direct message has one reader, and its Place does not say who
