@@ -75,7 +75,7 @@ def test_one_issue_whole() -> None:
     world = World([issue(1, substatus="escalating", priority="high", first_release="shop@1.2")])
     world.server.events_by_issue["101"] = EVENT
     assert world.lines("issue WEB-1") == [
-        "WEB-1 Problem 1 · open (https://sentry.example.com/organizations/acme/issues/101/)",
+        "WEB-1 Problem 1 · https://sentry.example.com/organizations/acme/issues/101/",
         "unresolved (escalating) · ✗ error · priority high · project web",
         "1.2k events · 3 users · ▁▂▄█",
         "first seen 3 days ago in shop@1.2 · last seen a minute ago in shop@1.4",
@@ -154,7 +154,7 @@ def test_the_test_event_is_followed_until_the_server_shows_it() -> None:
     world = reporting_world(after=3)
     assert world.lines("test") == [
         f"Sent the test event {'e' * 32}; looking for it on the server…",
-        "The server shows it: WEB-1 (https://sentry.example.com/organizations/acme/issues/101/), after 3 s.",
+        "The server shows it: WEB-1, after 3 s · https://sentry.example.com/organizations/acme/issues/101/",
     ]
 
 

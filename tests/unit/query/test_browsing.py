@@ -30,7 +30,7 @@ def world() -> World:
 
 def test_the_trace_is_in_pythons_order_with_library_frames_folded(world: World) -> None:
     assert world.lines("trace WEB-1") == [
-        "WEB-1 Problem 1 · open (https://sentry.example.com/organizations/acme/issues/101/)",
+        "WEB-1 Problem 1 · https://sentry.example.com/organizations/acme/issues/101/",
         "```",
         "  … 1 library frame",
         "  shop/main.py:7 in main",

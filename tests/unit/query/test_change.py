@@ -22,7 +22,7 @@ from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Ask, Issue
 from errbot_sentry.settings import QuerySettings
 from tests.unit.query.world import ALICE, BOB, DIRECT, OPS, World, issue
 
-LINK = "open (https://sentry.example.com/organizations/acme/issues/101/)"
+LINK = "https://sentry.example.com/organizations/acme/issues/101/"
 
 
 def statuses(world: World) -> dict[str, str]:

@@ -217,7 +217,7 @@ def test_merge() -> None:
     world = World([issue(1), issue(2), issue(3)])
     assert world.lines("merge WEB-1 WEB-2 WEB-3") == [
         "Merging 3 issues, as alice asked.",
-        f"WEB-1, WEB-2, WEB-3 are WEB-1 Problem 1 now, as alice asked. open ({issue(1).link})",
+        f"WEB-1, WEB-2, WEB-3 are WEB-1 Problem 1 now, as alice asked. {issue(1).link}",
     ]
     assert world.server.asked("merge") == [("101", "102", "103")]
     assert world.server.notes[0][1].startswith("Merged WEB-1, WEB-2, WEB-3 from chat, asked by alice in #ops")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from errbot_sentry.access import Access
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import UsageError
-from errbot_sentry.model import Ask, View
+from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.about import About
 from errbot_sentry.query.args import echo
 from errbot_sentry.query.browsing import Browsing
@@ -64,6 +64,7 @@ class Commands:
     ) -> None:
         lists = LastLists(clock)
         finder = IssueFinder(find_server, access, lists, threads or NoThreads(), org)
+        self._finder = finder
         table = (*COMMANDS, *more)
         desk = Desk(
             find_server=find_server,
@@ -111,6 +112,15 @@ class Commands:
     def names(self) -> tuple[str, ...]:
         """The commands that `run` knows, without aliases."""
         return tuple(self._handlers)
+
+    def find_issue(self, ask: Ask, word: str) -> Issue:
+        """The issue that a REF names for this person in this place, for other flows that take one.
+
+        Raises:
+            BadReference: none that may be shown here.
+            ServerError: the server could not be asked.
+        """
+        return self._finder.find(word, ask)
 
     def run(self, name: str, ask: Ask) -> Iterator[View]:
         """One command, by name or alias; nothing happens before the first view is asked for.

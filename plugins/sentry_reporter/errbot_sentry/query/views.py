@@ -65,8 +65,8 @@ def issue_row(issue: Issue, number: int, now: datetime) -> IssueRow:
     shown_id = cut(issue.short_id or issue.id, 60)
     link = issue.link if len(issue.link) <= LINE_BYTES // 2 else ""
     facts = _row_facts(issue, now)
-    taken = f"#{number} {shown_id} ****{_SEPARATOR}{_SEPARATOR.join(facts)}{_SEPARATOR}[open]()"
-    room = LINE_BYTES - weight(taken) - len(link.encode())
+    taken = f"#{number} {shown_id} ****{_SEPARATOR}{_SEPARATOR.join(facts)}{_SEPARATOR}"
+    room = LINE_BYTES - weight(taken) - weight(link)
     return IssueRow(number, shown_id, link, cut(issue.title, max(room, _LEAST_TITLE)), facts)
 
 
