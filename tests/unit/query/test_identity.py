@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from errbot_sentry.errors import BadReference, Unsupported, UsageError
+from errbot_sentry.errors import BadReference, StoreError, Unsupported, UsageError
 from errbot_sentry.model import Comment
+from errbot_sentry.query.kept_people import KeptPeople
 from errbot_sentry.query.people import PeopleInMemory, read_mail
 from errbot_sentry.server.api import BUGSINK
-from tests.unit.query.world import ALICE, BOB, EVERYONE, World, issue
+from errbot_sentry.store.store import Store
+from tests.unit.query.world import ALICE, BOB, EVERYONE, TurnedClock, World, issue
 
 MAIL = "alice@example.org"
 
@@ -96,6 +99,34 @@ def test_addresses_as_chat_programs_send_them() -> None:
     assert read_mail("<mailto:Bob@Example.org|bob@example.org>") == "bob@example.org"
     assert read_mail("bob@localhost") is None
     assert read_mail("x" * 300 + "@example.org") is None
+
+
+def test_links_outlive_the_bot(tmp_path: Path) -> None:
+    clock = TurnedClock()
+    store = Store(f"sqlite:///{tmp_path / 'state.sqlite3'}")
+    kept = KeptPeople(store, clock)
+    assert kept.mail_of("alice") is None
+    kept.link("alice", "old@example.org")
+    kept.link("alice", MAIL)
+    kept.link("bob", "bob@example.org")
+    store.close()
+    again = Store(f"sqlite:///{tmp_path / 'state.sqlite3'}")
+    kept = KeptPeople(again, clock)
+    assert (kept.mail_of("alice"), kept.mail_of("bob")) == (MAIL, "bob@example.org")
+    assert (kept.unlink("alice"), kept.unlink("alice")) == (True, False)
+    assert kept.mail_of("alice") is None
+    again.close()
+
+
+def test_a_state_that_cannot_be_read_hides_no_change(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'state.sqlite3'}")
+    store.close()
+    world = World([issue(1)], people=KeptPeople(store, TurnedClock()))
+    assert world.lines("resolve WEB-1")[0].startswith("WEB-1 resolved, as alice asked")
+    assert "asked by alice in #ops" in world.server.notes[0][1]
+    for command in ("whoami", "assign WEB-1 me", "unlink"):
+        with pytest.raises(StoreError):
+            world.lines(command)
 
 
 def test_whoami_says_what_one_may(world: World) -> None:

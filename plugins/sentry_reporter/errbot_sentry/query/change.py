@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from errbot_sentry.errors import BadAnswer, BadToken, RateLimited, ServerError, Unsupported, UsageError
+from errbot_sentry.errors import BadAnswer, BadToken, RateLimited, ServerError, StoreError, Unsupported, UsageError
 from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut, in_lines
@@ -159,7 +159,12 @@ def author_note(desk: Desk, done: str, ask: Ask) -> str:
 
 def asked_by(desk: Desk, ask: Ask) -> str:
     """The person for the record: their name in chat, and their mail address on the server where it is proved."""
-    mail = desk.people.mail_of(ask.person.acl)
+    try:
+        mail = desk.people.mail_of(ask.person.acl)
+    except StoreError:
+        # A change that was made must be told, whatever else is broken.
+        log.warning("The mail address of a person could not be read", exc_info=True)
+        mail = None
     return cut(ask.person.name, 80) + (f" ({mail})" if mail else "")
 
 

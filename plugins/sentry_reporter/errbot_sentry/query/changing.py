@@ -25,6 +25,7 @@ from errbot_sentry.query.people import read_mail
 from errbot_sentry.query.rights import check_writer
 from errbot_sentry.query.until import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.query.words import unquote
+from errbot_sentry.server.api import BUGSINK
 
 RESOLVE = Change(
     doing="Resolving",
@@ -97,6 +98,8 @@ class Changing:
             return None
         if word.lower() == "me":
             mail = self._desk.people.mail_of(ask.person.acl)
+            if mail is None and self._desk.find_server().kind == BUGSINK:
+                return Assignee("user", "")  # it has no assignees at all, and says so
             if mail is None:
                 raise AskError(
                     f"I do not know yet who you are on the server: {self._desk.prefix}sentry link MAIL tells how to "
