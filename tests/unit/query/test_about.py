@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from errbot_sentry.command import Command
 from errbot_sentry.errors import AskError, BadToken, ServerFailed, TimedOut, Unreachable, UsageError
 from errbot_sentry.model import Ask, Person, Place
-from errbot_sentry.query.catalog import Command
 from errbot_sentry.query.desk import OFF, FlowStatus
 from errbot_sentry.server.api import Server
 from tests.unit.query.world import (

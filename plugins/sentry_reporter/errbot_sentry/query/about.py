@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from threading import Lock
 
+from errbot_sentry.command import ABOUT, ALERTS, CHANGE, READ, suggestion
 from errbot_sentry.errors import AskError, NotFound, ServerError, Unsupported, UsageError
 from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.args import echo
-from errbot_sentry.query.catalog import ABOUT, CHANGE, READ, suggestion
 from errbot_sentry.query.desk import OK, TROUBLE, Desk, FlowStatus
 from errbot_sentry.query.figures import cut
 from errbot_sentry.query.rights import NOTHING_HERE, visible_issues, visible_projects
@@ -16,7 +16,7 @@ from errbot_sentry.query.words import split_words
 from errbot_sentry.server.api import Health, Server
 
 _KINDS = {"sentry": "Sentry", "glitchtip": "GlitchTip", "bugsink": "Bugsink"}
-_GROUPS = ((READ, "Look"), (CHANGE, "Change"), ("alerts", "Alerts"), (ABOUT, "About"))
+_GROUPS = ((READ, "Look"), (CHANGE, "Change"), (ALERTS, "Alerts"), (ABOUT, "About"))
 _TEST_SECONDS = 20.0
 _TEST_PAUSE = 1.0
 
@@ -106,7 +106,9 @@ class About:
         return connected, "", _some([project.slug for project in seen])
 
     def _names(self, group: str, may_change: bool) -> str:
-        entries = (entry for entry in self._desk.table if entry.group == group and (may_change or not entry.changes))
+        entries = (
+            entry for entry in self._desk.table if entry.group == group and (may_change or not entry.writers_only)
+        )
         return ", ".join(entry.name for entry in entries if entry.name != "sentry")
 
     def _refuse(self, typed: str) -> None:

@@ -1,30 +1,8 @@
-"""The commands as people see them: the help in chat and the table in the docs are both made from here."""
+"""The commands of the query flow, as people see them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-
-READ, CHANGE, ABOUT = "read", "change", "about"
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command. `usage` and `examples` are without the bot's prefix; `group` is where `sentry` lists it."""
-
-    name: str
-    usage: str
-    help: str
-    examples: tuple[str, ...] = ()
-    group: str = READ
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def changes(self) -> bool:
-        """Whether only those in SENTRY_WRITERS may use it."""
-        return self.group == CHANGE
-
+from errbot_sentry.command import ABOUT, CHANGE, Command
 
 COMMANDS: tuple[Command, ...] = (
     Command("sentry", "sentry", "what is connected, and what you may use here", ("sentry",), ABOUT),
@@ -70,6 +48,7 @@ COMMANDS: tuple[Command, ...] = (
         "resolve, now or by a release or commit",
         ("sentry resolve #1", "sentry resolve #2-5", "sentry resolve WEB-1A WEB-2B --in @next"),
         CHANGE,
+        writers_only=True,
     ),
     Command(
         "reopen",
@@ -77,7 +56,8 @@ COMMANDS: tuple[Command, ...] = (
         "open again",
         ("sentry reopen WEB-1A",),
         CHANGE,
-        ("unresolve",),
+        aliases=("unresolve",),
+        writers_only=True,
     ),
     Command(
         "archive",
@@ -86,7 +66,8 @@ COMMANDS: tuple[Command, ...] = (
         "users (u), in a window where given",
         ("sentry archive #1", "sentry archive WEB-1A --until 2h", "sentry archive #2 --until 10x/5m"),
         CHANGE,
-        ("ignore",),
+        aliases=("ignore",),
+        writers_only=True,
     ),
     Command(
         "assign",
@@ -94,9 +75,15 @@ COMMANDS: tuple[Command, ...] = (
         "assign; WHO is me, a mail address, team:slug or nobody",
         ("sentry assign #1 me", "sentry assign WEB-1A WEB-2B team:payments"),
         CHANGE,
+        writers_only=True,
     ),
     Command(
-        "note", "sentry note REF TEXT", "leave a note on an issue", ("sentry note #1 caused by the proxy",), CHANGE
+        "note",
+        "sentry note REF TEXT",
+        "leave a note on an issue",
+        ("sentry note #1 caused by the proxy",),
+        CHANGE,
+        writers_only=True,
     ),
     Command(
         "priority",
@@ -104,6 +91,7 @@ COMMANDS: tuple[Command, ...] = (
         "set the priority",
         ("sentry priority #1 high",),
         CHANGE,
+        writers_only=True,
     ),
     Command(
         "merge",
@@ -111,6 +99,7 @@ COMMANDS: tuple[Command, ...] = (
         "make one issue of several of one project",
         ("sentry merge WEB-1A WEB-2B",),
         CHANGE,
+        writers_only=True,
     ),
     Command(
         "link",
@@ -124,33 +113,3 @@ COMMANDS: tuple[Command, ...] = (
     Command("status", "sentry status", "each flow's health", ("sentry status",), ABOUT),
     Command("test", "sentry test", "send a test event through the whole way", ("sentry test",), ABOUT),
 )
-
-
-def command(name: str, table: Iterable[Command] = COMMANDS) -> Command | None:
-    """The command of this name or alias."""
-    return next((entry for entry in table if name == entry.name or name in entry.aliases), None)
-
-
-def suggestion(typed: str, table: Sequence[Command]) -> str | None:
-    """The command that was probably meant by a mistyped one."""
-    words = {word: entry.name for entry in table for word in (entry.name, *entry.aliases)}
-    near = get_close_matches(typed.casefold(), words, n=1, cutoff=0.5)
-    return words[near[0]] if near else None
-
-
-def help_text(entry: Command, prefix: str = "!") -> str:
-    """The help of one command, as `!help sentry issues` shows it."""
-    lines = [f"{entry.help[:1].upper()}{entry.help[1:]}.", "", f"Usage: {prefix}{entry.usage}"]
-    if entry.examples:
-        lines += ["Examples: " + "   ".join(prefix + example for example in entry.examples)]
-    return "\n".join(lines)
-
-
-def docs_table(table: Iterable[Command] = COMMANDS) -> str:
-    """The command table of docs/query.md, in Markdown."""
-    rows = ["| command | does |", "|---|---|"]
-    for entry in table:
-        also = f" (also {', '.join(f'`!sentry {alias}`' for alias in entry.aliases)})" if entry.aliases else ""
-        usage = entry.usage.replace("|", "\\|")
-        rows.append(f"| `!{usage}`{also} | {entry.help} |")
-    return "\n".join(rows) + "\n"

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from errbot_sentry.access import Access
 from errbot_sentry.clock import Clock
+from errbot_sentry.command import Command, command
 from errbot_sentry.errors import UsageError
 from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.about import About
 from errbot_sentry.query.args import echo
 from errbot_sentry.query.browsing import Browsing
-from errbot_sentry.query.catalog import COMMANDS, Command, command
+from errbot_sentry.query.catalog import COMMANDS
 from errbot_sentry.query.changing import Changing
 from errbot_sentry.query.desk import Desk, Reporter, StatusSource
 from errbot_sentry.query.finding import IssueFinder, NoThreads, ThreadIssues
@@ -128,7 +129,7 @@ class Commands:
         Raises:
             SentryReporterError: while iterating; its text is the answer to show.
         """
-        entry = command(name)
+        entry = command(name, COMMANDS)
         if entry is None or entry.name not in self._handlers:
             raise UsageError(f"There is no command {echo(name)}.")
         yield from self._handlers[entry.name](ask)

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from errbot_sentry.access import Access
 from errbot_sentry.clock import Clock
+from errbot_sentry.command import Command, command
 from errbot_sentry.model import Person, Place
 from errbot_sentry.query.args import OptionParser
-from errbot_sentry.query.catalog import Command, command
 from errbot_sentry.query.finding import IssueFinder
 from errbot_sentry.query.lists import LastLists
 from errbot_sentry.query.people import People
