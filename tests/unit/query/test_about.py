@@ -172,8 +172,16 @@ def test_a_test_event_in_a_hidden_project_shows_nothing_of_it() -> None:
 
 def test_a_server_that_cannot_be_asked_is_said() -> None:
     world = reporting_world(after=0)
-    world.server.fail("issue_of_event", TimedOut("No answer in time."))
+    world.server.fail("issue_of_event", BadToken("The server refuses the token."))
+    assert world.lines("test")[1] == "It was sent, but I could not look for it: The server refuses the token."
+    world.server.fail("issue_of_event", TimedOut("No answer in time."), times=99)
     assert world.lines("test")[1] == "It was sent, but I could not look for it: No answer in time."
+
+
+def test_a_passing_failure_is_waited_out() -> None:
+    world = reporting_world(after=0)
+    world.server.fail("issue_of_event", TimedOut("No answer in time."), times=3)
+    assert "after 3 s" in world.lines("test")[1]
 
 
 def test_without_reporting_there_is_no_test() -> None:

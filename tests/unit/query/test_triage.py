@@ -133,6 +133,14 @@ def test_assign_me_needs_a_proved_address() -> None:
     assert "asked by alice (alice@example.org) in #ops" in world.server.notes[0][1]
 
 
+def test_in_a_thread_the_last_word_is_enough() -> None:
+    world = World([issue(3, VAULT)], threads=Threads())
+    thread = Place("#ops", "17.1")
+    assert "VAULT-3 assigned to team pay" in world.lines("assign team:pay", place=thread)[0]
+    assert "VAULT-3 given low priority" in world.lines("priority low", place=thread)[0]
+    assert "VAULT-3 archived for 2h" in world.lines("archive --until 2h", place=thread)[0]
+
+
 @pytest.mark.parametrize("words", ["WEB-1 bob", "WEB-1 team:", "", "WEB-1 @bob"])
 def test_assign_to_whom(words: str) -> None:
     with pytest.raises(UsageError, match=r"me, a mail address, team:slug or nobody.* Usage: !sentry assign"):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from errbot_sentry.clock import Clock
-from errbot_sentry.errors import AskError, SentryReporterError
+from errbot_sentry.errors import AskError, SentryReporterError, ServerError
 from errbot_sentry.model import Ask, View
 from errbot_sentry.query.finding import IssueFinder
 from errbot_sentry.query.views import unfurl_values
@@ -58,13 +58,22 @@ class Unfurl:
 
     def _view(self, url: str, ask: Ask) -> View | None:
         address = self._find_server().address_of(url)
-        if address is None or not self._first_time(address.issue.upper(), ask.place.room or ask.person.acl):
+        where = ask.place.room or ask.person.acl
+        if address is None or not self._first_time(address.issue.upper(), where):
             return None
-        issue = self._finder.find(url, ask)
+        try:
+            issue = self._finder.find(url, ask)
+        except ServerError:
+            self._forget(address.issue.upper(), where)  # whoever pastes it again may have more luck
+            raise
         # The same issue has several addresses: by number, by short id, of an event.
-        if address.issue != issue.id and not self._first_time(issue.id.upper(), ask.place.room or ask.person.acl):
+        if address.issue != issue.id and not self._first_time(issue.id.upper(), where):
             return None
         return View("sentry_unfurl", unfurl_values(issue, self._clock.now()))
+
+    def _forget(self, issue: str, where: str) -> None:
+        with self._lock:
+            self._told.pop((issue, where), None)
 
     def _first_time(self, issue: str, where: str) -> bool:
         now = self._clock.now()
