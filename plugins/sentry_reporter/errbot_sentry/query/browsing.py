@@ -11,7 +11,7 @@ from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
 from errbot_sentry.query.rights import scope, visible_projects
 from errbot_sentry.query.trace import FULL, FULL_LINES, SHORT, SHORT_LINES, shortened, trace_lines
-from errbot_sentry.query.views import OtherRow, event_row, release_row, spread_row, value_rows
+from errbot_sentry.query.views import OtherRow, event_row, release_row, spread_row, title_of, value_rows
 from errbot_sentry.query.words import unquote
 
 _MOST_KEYS = 20
@@ -127,7 +127,7 @@ class Browsing:
 
 
 def _heading(issue: Issue) -> dict[str, object]:
-    return {"id": cut(issue.short_id or issue.id, 60), "title": cut(issue.title, 200), "link": issue.link}
+    return {"id": cut(issue.short_id or issue.id, 60), "title": title_of(issue, 200), "link": issue.link}
 
 
 def _event_words(event: Event) -> str:

@@ -13,7 +13,7 @@ from errbot_sentry.errors import BadAnswer, BadToken, RateLimited, ServerError, 
 from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut, in_lines
-from errbot_sentry.query.views import status_words
+from errbot_sentry.query.views import status_words, title_of
 from errbot_sentry.server.api import Server
 
 log = logging.getLogger(__name__)
@@ -195,7 +195,7 @@ def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
 
 def _line(outcome: Outcome) -> OutcomeLine:
     issue = outcome.issue
-    return OutcomeLine(outcome.kind, _shown_id(issue), issue.link, cut(issue.title, 120), outcome.words)
+    return OutcomeLine(outcome.kind, _shown_id(issue), issue.link, title_of(issue, 120), outcome.words)
 
 
 def _shown_id(issue: Issue) -> str:

@@ -21,8 +21,8 @@ _STEPS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 def short_count(number: int) -> str:
     """`950`, `1.2k`, `34k`, `5.6M`."""
     for step, letter in _STEPS:
-        # What would round up to 1000 of a smaller step is shown in this one: 999 950 is 1M.
-        if number >= step * 0.99995 and number >= 1000:
+        # What would round up to 1000 of a smaller step is shown in this one: 999 500 is 1M.
+        if number >= step * 0.9995 and number >= 1000:
             scaled = number / step
             return f"{scaled:.1f}".removesuffix(".0") + letter if scaled < 9.95 else f"{scaled:.0f}{letter}"
     return str(number)
@@ -41,7 +41,7 @@ def ago(at: datetime, now: datetime) -> str:
 
 def span_words(span: timedelta) -> str:
     """`3 minutes`, `2 days`."""
-    return _words(_coarse(int(span.total_seconds())))
+    return _words(_coarse(max(int(span.total_seconds()), 0)))
 
 
 def _coarse(seconds: int) -> int:

@@ -13,6 +13,7 @@ from errbot_sentry.query.change import asked_by, author_note, confirm_count
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
 from errbot_sentry.query.rights import check_writer
+from errbot_sentry.query.views import title_of
 from errbot_sentry.query.words import first_word
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Noting:
             "sentry_noted",
             {
                 "id": cut(issue.short_id or issue.id, 60),
-                "title": cut(issue.title, 120),
+                "title": title_of(issue, 120),
                 "link": issue.link,
                 "who": cut(ask.person.name, 60),
             },
@@ -71,7 +72,7 @@ class Noting:
             except ServerError as error:
                 log.warning("No note could be left on issue %s", left.id, exc_info=True)
                 note = f"The note about who asked could not be left: {error}"
-        values = {"id": cut(left.short_id or left.id, 60), "title": cut(left.title, 120), "link": left.link}
+        values = {"id": cut(left.short_id or left.id, 60), "title": title_of(left, 120), "link": left.link}
         yield View("sentry_merged", {**values, "names": cut(names, 300), "who": who, "note": note})
 
     def _split(self, ask: Ask) -> tuple[str, str]:

@@ -67,7 +67,7 @@ def issue_row(issue: Issue, number: int, now: datetime) -> IssueRow:
     facts = _row_facts(issue, now)
     taken = f"#{number} {shown_id} ****{_SEPARATOR}{_SEPARATOR.join(facts)}{_SEPARATOR}"
     room = LINE_BYTES - weight(taken) - weight(link)
-    return IssueRow(number, shown_id, link, cut(issue.title, max(room, _LEAST_TITLE)), facts)
+    return IssueRow(number, shown_id, link, title_of(issue, max(room, _LEAST_TITLE)), facts)
 
 
 def _row_facts(issue: Issue, now: datetime) -> tuple[str, ...]:
@@ -82,6 +82,12 @@ def _row_facts(issue: Issue, now: datetime) -> tuple[str, ...]:
         f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else "",
     )
     return tuple(fact for fact in found if fact)
+
+
+def title_of(issue: Issue, limit: int) -> str:
+    """The title, cut to fit; never nothing, which would leave markup standing around it."""
+    title = cut(issue.title, limit)
+    return title if any(map(str.isprintable, title)) else "(no title)"
 
 
 def level_word(level: str | None) -> str:
@@ -127,7 +133,7 @@ def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, 
     return {
         "id": cut(issue.short_id or issue.id, 60),
         "link": issue.link,
-        "title": cut(issue.title, 300),
+        "title": title_of(issue, 300),
         "state": _joined(
             status_words(issue),
             level_word(issue.level),
@@ -250,7 +256,7 @@ def unfurl_values(issue: Issue, now: datetime) -> dict[str, object]:
     """The values of sentry_unfurl: an issue in two lines."""
     return {
         "id": cut(issue.short_id or issue.id, 60),
-        "title": cut(issue.title, 240),
+        "title": title_of(issue, 240),
         "facts": _joined(
             status_words(issue),
             level_word(issue.level),
