@@ -117,15 +117,28 @@ def test_events(world: World) -> None:
     ]
 
 
-def test_a_row_of_another_list_is_no_issue(world: World) -> None:
-    """After `events #1`, `resolve #1` could mean the issue or the event: it is refused, not guessed."""
+def test_looking_closer_keeps_the_list_of_issues(world: World) -> None:
+    """A row of an issue's own list is that issue: after `events #1`, `#1` is clear and `#2` is not."""
+    world.server.stored["102"] = issue(2)
     world.lines("issues")
-    world.lines("events #1")
-    with pytest.raises(BadReference, match="#1 of the last list is no issue, that list was of events"):
-        world.lines("resolve #1")
-    with pytest.raises(BadReference, match="was of events, and that was all"):
+    world.clock.turn(1)
+    for command in ("events #1", "tags #1", "trace #1", "graph #1", "projects", "releases"):
+        world.lines(command)
+    assert "WEB-1 resolved" in world.lines("resolve #1")[0]
+    with pytest.raises(BadReference, match="#2 could mean two issues"):
+        world.lines("resolve #2")
+    with pytest.raises(BadReference, match="last page"):
         world.lines("next")
-    assert "WEB-1" in world.lines("issue @latest")[0]
+    assert "WEB-2" in world.lines("issue @latest")[0]
+    world.lines("issues")
+    assert "WEB-2 resolved" in world.lines("resolve #1")[0]
+
+
+def test_a_row_of_events_alone_is_their_issue(world: World) -> None:
+    world.lines("events WEB-1")
+    assert "WEB-1" in world.lines("issue #2")[0]
+    with pytest.raises(BadReference, match="No list of issues was shown"):
+        world.lines("next")
 
 
 def test_tags(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from errbot_sentry.errors import BadReference
-from errbot_sentry.model import Person, Place
+from errbot_sentry.model import Person, Place, TagSpread
 from errbot_sentry.query import lists
 from tests.unit.query.world import ALICE, API, BOB, DIRECT, NOW, OPS, TurnedClock, World, issue
 
@@ -121,3 +121,28 @@ def test_the_number_of_lists_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         True,
         True,
     ]
+
+
+def test_what_others_look_at_since_is_a_meaning_too() -> None:
+    world = World([issue(1), issue(2)])
+    world.server.spreads = (TagSpread("a", (), 1), TagSpread("b", (), 1))
+    world.lines("issues", person=ALICE)
+    world.clock.turn(1)
+    world.lines("tags WEB-2", person=BOB)
+    with pytest.raises(BadReference, match="could mean two issues"):
+        world.lines("resolve #1", person=ALICE)
+    assert "WEB-2" in world.lines("issue #2", person=ALICE)[0]
+    world.clock.turn(1)
+    world.lines("issues", person=ALICE)
+    assert "WEB-1" in world.lines("issue #1", person=ALICE)[0]
+
+
+def test_who_reads_along_and_looks_closer_is_not_misunderstood() -> None:
+    world = World([issue(1), issue(2)])
+    world.server.spreads = (TagSpread("a", (), 1), TagSpread("b", (), 1))
+    world.lines("issues", person=ALICE)
+    world.clock.turn(1)
+    world.lines("tags #2", person=BOB)
+    with pytest.raises(BadReference, match="could mean two issues"):
+        world.lines("issue #1", person=BOB)
+    assert "WEB-2" in world.lines("issue #2", person=BOB)[0]

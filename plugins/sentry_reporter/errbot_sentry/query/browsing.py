@@ -52,7 +52,7 @@ class Browsing:
         page = self._desk.find_server().events(issue, options.limit)
         now = self._desk.clock.now()
         rows = [event_row(event, now) for event in page.items[: options.limit]]
-        yield self._other_list(ask, "events", _heading(issue), rows, "No events are kept.", page.note)
+        yield self._aside(ask, issue, "events", rows, "No events are kept.", page.note)
 
     def tags(self, ask: Ask) -> Iterator[View]:
         _, words = self._desk.parser("tags", lambda _: None).read(ask.words)
@@ -61,14 +61,13 @@ class Browsing:
         server = self._desk.find_server()
         if not key:
             rows = [spread_row(spread) for spread in server.tags(issue)[:_MOST_KEYS]]
-            yield self._other_list(ask, "tags", _heading(issue), rows, "Its events have no tags.")
+            yield self._aside(ask, issue, "tags", rows, "Its events have no tags.")
             return
         try:
             spread = server.tag_values(issue, key)
         except NotFound as error:
             raise BadReference(f"No event of it has the tag {args.echo(key)}.") from error
-        heading = {**_heading(issue), "about": f"tag {cut(key, 60)}"}
-        yield self._other_list(ask, "tag values", heading, value_rows(spread), "No event of it has that tag.")
+        yield self._aside(ask, issue, f"tag {cut(key, 60)}", value_rows(spread), "No event of it has that tag.")
 
     def projects(self, ask: Ask) -> Iterator[View]:
         if ask.words.strip():
@@ -78,7 +77,7 @@ class Browsing:
             OtherRow(cut(project.slug, 80), (cut(project.name, 80),) if project.name not in ("", project.slug) else ())
             for project in seen
         ]
-        yield self._other_list(ask, "projects", {}, rows, "No project may be shown here.")
+        yield _rows_view({}, rows, "No project may be shown here.")
 
     def releases(self, ask: Ask) -> Iterator[View]:
         options, words = self._desk.parser("releases", _describe_releases).read(ask.words)
@@ -94,21 +93,14 @@ class Browsing:
             # A release of hidden projects only is none here, whatever the server was asked.
             if not projects or not release.projects or visible.intersection(release.projects)
         ]
-        yield self._other_list(ask, "releases", {}, rows, "No releases are known.")
+        yield _rows_view({}, rows, "No releases are known.")
 
-    def _other_list(
-        self,
-        ask: Ask,
-        what: str,
-        heading: dict[str, object],
-        rows: Sequence[OtherRow],
-        nothing: str,
-        note: str = "",
+    def _aside(
+        self, ask: Ask, issue: Issue, about: str, rows: Sequence[OtherRow], nothing: str, note: str = ""
     ) -> View:
-        """A numbered list of something else than issues; from now on `#n` means a row of it."""
-        self._desk.lists.keep_other(ask.place, ask.person, what, len(rows))
-        values = {"id": "", "title": "", "about": what, **heading}
-        return View("sentry_rows", {**values, "rows": rows, "nothing": nothing, "note": cut(note, 300)})
+        """A numbered list of what belongs to one issue; from now on `#n` could mean that issue too."""
+        self._desk.lists.keep_aside(ask.place, ask.person, issue.id, len(rows))
+        return _rows_view({**_heading(issue), "about": about}, rows, nothing, note)
 
     def _reference_and_key(self, words: Sequence[str], ask: Ask) -> tuple[str, str]:
         """`REF`, `REF KEY`, or in the thread of an alert nothing or `KEY`."""
@@ -124,6 +116,11 @@ class Browsing:
         if len(words) > most:
             raise UsageError(f"{args.echo(words[most])} is one word too many.", self._desk.usage(name))
         return words[0] if words else ""
+
+
+def _rows_view(heading: dict[str, object], rows: Sequence[OtherRow], nothing: str, note: str = "") -> View:
+    values = {"id": "", "title": "", "about": "", **heading}
+    return View("sentry_rows", {**values, "rows": rows, "nothing": nothing, "note": cut(note, 300)})
 
 
 def _heading(issue: Issue) -> dict[str, object]:
