@@ -126,14 +126,14 @@ def _after_failure(
     """A refusal is plain; where the answer was lost on the way, only a look at the issue tells what happened."""
     if isinstance(error, RateLimited) or not (error.retry or isinstance(error, BadAnswer)):
         stop = str(error) if isinstance(error, (RateLimited, BadToken)) else ""
-        return Outcome(FAILED, issue, f"not changed: {error}"), stop
+        return Outcome(FAILED, issue, f"not changed: {_clause(error)}"), stop
     try:
         found = server.issue(issue.id)
     except ServerError:
-        return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {error}"), str(error)
+        return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}"), str(error)
     if change.holds(found):
         return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask)), ""
-    return Outcome(FAILED, found, f"not changed: {error}"), ""
+    return Outcome(FAILED, found, f"not changed: {_clause(error)}"), ""
 
 
 def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask) -> str:
@@ -146,7 +146,7 @@ def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: A
         return ""
     except ServerError as error:
         log.warning("No note could be left on issue %s", issue.id, exc_info=True)
-        return f" (the note about who asked could not be left: {error})"
+        return f" (the note about who asked could not be left: {_clause(error)})"
     return ""
 
 
@@ -166,6 +166,11 @@ def asked_by(desk: Desk, ask: Ask) -> str:
         log.warning("The mail address of a person could not be read", exc_info=True)
         mail = None
     return cut(ask.person.name, 80) + (f" ({mail})" if mail else "")
+
+
+def _clause(error: ServerError) -> str:
+    """The error's sentence where more follows it."""
+    return str(error).rstrip(".")
 
 
 def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
