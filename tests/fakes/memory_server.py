@@ -11,10 +11,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from errbot_sentry.errors import NotFound, Unsupported
-from errbot_sentry.model import RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
+from errbot_sentry.model import (
+    ARCHIVED,
+    RESOLVED,
+    UNRESOLVED,
+    ArchiveUntil,
+    Assignee,
+    Comment,
+    Counts,
+    Event,
+    Issue,
+    IssueQuery,
+    Page,
+    Project,
+    Release,
+    ResolveIn,
+    TagSpread,
+)
 from errbot_sentry.server.api import SENTRY, Health, IssueAddress
 
 URL = "https://sentry.example.com"
@@ -48,6 +64,10 @@ class MemoryServer:
         self.events_by_issue = dict(events or {})
         self.issue_of_events: dict[str, str] = {}
         self.notes: list[tuple[str, str]] = []
+        self.comments_by_issue: dict[str, list[Comment]] = {}
+        self.spreads: tuple[TagSpread, ...] = ()
+        self.counts = Counts(_EPOCH, timedelta(hours=1), ())
+        self.known_releases: tuple[Release, ...] = ()
         self.calls: list[tuple[str, object]] = []
         self.changes_hold = True
         self.unsupported = set(unsupported)
@@ -114,7 +134,64 @@ class MemoryServer:
         self._stored(issue.id)
         self.notes.append((issue.id, text))
 
+    def comments(self, issue: Issue) -> tuple[Comment, ...]:
+        self._note_call("comments", issue.id)
+        return tuple(self.comments_by_issue.get(issue.id, ()))
+
+    def events(self, issue: Issue, limit: int) -> Page[Event]:
+        self._note_call("events", issue.id)
+        newest = self.events_by_issue.get(issue.id)
+        return Page((newest,) * min(limit, 3) if newest else ())
+
+    def tags(self, issue: Issue) -> tuple[TagSpread, ...]:
+        self._note_call("tags", issue.id)
+        return self.spreads
+
+    def tag_values(self, issue: Issue, key: str) -> TagSpread:
+        self._note_call("tag_values", (issue.id, key))
+        for spread in self.spreads:
+            if spread.key == key:
+                return spread
+        raise NotFound("The server knows no such tag.")
+
+    def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
+        self._note_call("issue_counts", (issue.id, span))
+        return self.counts
+
+    def project_counts(self, project: Project, span: timedelta) -> Counts:
+        self._note_call("project_counts", (project.id, span))
+        return self.counts
+
+    def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
+        self._note_call("releases", projects)
+        return self.known_releases[:limit]
+
+    def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:
+        self._note_call("resolve_in", (issue.id, when))
+        return self._change(issue, status=RESOLVED)
+
+    def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:
+        self._note_call("archive", (issue.id, until))
+        substatus = "archived_forever" if until == ArchiveUntil() else "archived_until_condition_met"
+        return self._change(issue, status=ARCHIVED, substatus=substatus)
+
+    def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
+        self._note_call("assign", (issue.id, assignee))
+        return self._change(issue, assignee=assignee)
+
+    def set_priority(self, issue: Issue, priority: str) -> Issue:
+        self._note_call("set_priority", (issue.id, priority))
+        return self._change(issue, priority=priority)
+
+    def merge(self, issues: tuple[Issue, ...]) -> Issue:
+        self._note_call("merge", tuple(issue.id for issue in issues))
+        for gone in issues[1:]:
+            self._stored(gone.id)
+            del self.stored[gone.id]
+        return self._stored(issues[0].id)
+
     def address_of(self, url: str) -> IssueAddress | None:
+        url = url.partition("?")[0]
         parts = url.removeprefix(URL + "/").strip("/").split("/")
         if not url.startswith(URL + "/") or len(parts) != 4 or parts[::2] != ["organizations", "issues"]:
             return None

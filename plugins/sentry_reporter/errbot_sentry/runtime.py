@@ -22,10 +22,11 @@ from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.templates import Templates
 from errbot_sentry.chat.web import Web
 from errbot_sentry.clock import Clock, SystemClock
+from errbot_sentry.command import help_text
 from errbot_sentry.errors import AskError, ServerError, SettingsError
 from errbot_sentry.flow_status import FlowFacts, health_of, status_of
 from errbot_sentry.model import Ask, Issue, Person, Place
-from errbot_sentry.query.catalog import COMMANDS, help_text
+from errbot_sentry.query.catalog import COMMANDS
 from errbot_sentry.query.commands import Commands
 from errbot_sentry.query.desk import FlowStatus
 from errbot_sentry.report.about import About

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from errbot_sentry.command import Command
 from errbot_sentry.errors import AskError, BadToken, ServerFailed, TimedOut, Unreachable, UsageError
 from errbot_sentry.model import Ask, Person, Place
-from errbot_sentry.query.catalog import Command
 from errbot_sentry.query.desk import OFF, FlowStatus
 from errbot_sentry.server.api import Server
 from tests.unit.query.world import (
@@ -28,9 +28,9 @@ def test_the_overview_shows_what_this_person_may_use_here() -> None:
     world = World([issue(1), issue(2, VAULT)], access=ROOMS)
     assert world.lines("sentry") == [
         "Connected to Sentry at https://sentry.example.com, projects: web",
-        "Look: issues, next, prev, issue",
-        "Change: resolve, reopen",
-        "About: status, test",
+        "Look: issues, next, prev, issue, trace, events, tags, graph, projects, releases",
+        "Change: resolve, reopen, archive, assign, note, priority, merge",
+        "About: link, unlink, whoami, status, test",
         "More about each: !help sentry issues",
     ]
     reader = world.lines("sentry", person=Person("carol", "carol"), place=Place("#vault"))
@@ -75,7 +75,7 @@ def test_one_issue_whole() -> None:
     world = World([issue(1, substatus="escalating", priority="high", first_release="shop@1.2")])
     world.server.events_by_issue["101"] = EVENT
     assert world.lines("issue WEB-1") == [
-        "WEB-1 Problem 1 · open (https://sentry.example.com/organizations/acme/issues/101/)",
+        "WEB-1 Problem 1 · https://sentry.example.com/organizations/acme/issues/101/",
         "unresolved (escalating) · ✗ error · priority high · project web",
         "1.2k events · 3 users · ▁▂▄█",
         "first seen 3 days ago in shop@1.2 · last seen a minute ago in shop@1.4",
@@ -154,7 +154,7 @@ def test_the_test_event_is_followed_until_the_server_shows_it() -> None:
     world = reporting_world(after=3)
     assert world.lines("test") == [
         f"Sent the test event {'e' * 32}; looking for it on the server…",
-        "The server shows it: WEB-1 (https://sentry.example.com/organizations/acme/issues/101/), after 3 s.",
+        "The server shows it: WEB-1, after 3 s · https://sentry.example.com/organizations/acme/issues/101/",
     ]
 
 
@@ -172,8 +172,16 @@ def test_a_test_event_in_a_hidden_project_shows_nothing_of_it() -> None:
 
 def test_a_server_that_cannot_be_asked_is_said() -> None:
     world = reporting_world(after=0)
-    world.server.fail("issue_of_event", TimedOut("No answer in time."))
+    world.server.fail("issue_of_event", BadToken("The server refuses the token."))
+    assert world.lines("test")[1] == "It was sent, but I could not look for it: The server refuses the token."
+    world.server.fail("issue_of_event", TimedOut("No answer in time."), times=99)
     assert world.lines("test")[1] == "It was sent, but I could not look for it: No answer in time."
+
+
+def test_a_passing_failure_is_waited_out() -> None:
+    world = reporting_world(after=0)
+    world.server.fail("issue_of_event", TimedOut("No answer in time."), times=3)
+    assert "after 3 s" in world.lines("test")[1]
 
 
 def test_without_reporting_there_is_no_test() -> None:

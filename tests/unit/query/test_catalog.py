@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from errbot_sentry.query.catalog import COMMANDS, Command, command, docs_table, help_text
+from errbot_sentry.command import CHANGE, Command, command, docs_table, help_text
+from errbot_sentry.query.catalog import COMMANDS
 from tests.unit.query.world import World
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "query.md"
@@ -17,10 +18,10 @@ def test_every_command_can_be_run_and_every_command_is_described() -> None:
 
 
 def test_the_docs_have_the_same_table() -> None:
-    """To write it anew: `python -c "..."` with docs_table(), or copy it from the failure."""
+    """To write it anew, copy docs_table(COMMANDS) between the two marks."""
     text = DOCS.read_text(encoding="utf-8")
     inside = text.partition("<!-- commands:")[2].partition("-->\n")[2].partition("<!-- /commands -->")[0]
-    assert inside.strip() == docs_table().strip()
+    assert inside.strip() == docs_table(COMMANDS).strip()
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
@@ -35,7 +36,13 @@ def test_help_has_usage_and_an_example_of_that_command(entry: Command) -> None:
 
 
 def test_aliases_lead_to_their_command() -> None:
-    found = command("unresolve")
+    found = command("unresolve", COMMANDS)
     assert found is not None
     assert found.name == "reopen"
-    assert command("nothing") is None
+    assert command("nothing", COMMANDS) is None
+
+
+def test_what_changes_issues_is_for_writers_only() -> None:
+    assert {entry.name for entry in COMMANDS if entry.writers_only} == {
+        entry.name for entry in COMMANDS if entry.group == CHANGE
+    }

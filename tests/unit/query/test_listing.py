@@ -22,7 +22,7 @@ def test_the_row_tells_what_there_is() -> None:
     (line,) = world.lines("issues")
     assert line == (
         "#1 WEB-1 Problem 1 · ✗ error · shop.cart in pay · regressed · a minute ago · 3 days old · 1.2k events · "
-        "3 users · ▁▂▄█ · open (https://sentry.example.com/organizations/acme/issues/101/)"
+        "3 users · ▁▂▄█ · https://sentry.example.com/organizations/acme/issues/101/"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from errbot_sentry.errors import BadReference
-from errbot_sentry.model import Person, Place
+from errbot_sentry.model import Person, Place, TagSpread
 from errbot_sentry.query import lists
 from tests.unit.query.world import ALICE, API, BOB, DIRECT, NOW, OPS, TurnedClock, World, issue
 
@@ -103,7 +103,7 @@ def test_next_after_two_lists_of_others_is_not_guessed() -> None:
 def test_a_cursor_that_repeats_ends_the_walk() -> None:
     """GlitchTip's order by priority can send the same page for ever (server-facts, section 3)."""
     leaf = lists.Leaf("abc", 10)
-    shown = lists.ShownList(query=None, shown_at=NOW, leaves=(lists.Leaf(None, 0), leaf), next="abc")  # type: ignore[arg-type]
+    shown = lists.ShownList(query=None, shown_at=NOW, leaves=(lists.Leaf(None, 0), leaf), next="abc")
     with pytest.raises(BadReference, match="circles"):
         shown.following()
 
@@ -112,7 +112,7 @@ def test_the_number_of_lists_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(lists, "_MOST_LISTS", 3)
     kept = lists.LastLists(TurnedClock())
     for number in range(5):
-        shown = lists.ShownList(query=None, shown_at=NOW)  # type: ignore[arg-type]
+        shown = lists.ShownList(query=None, shown_at=NOW)
         kept.keep(Place(f"#room{number}"), ALICE, shown)
     assert [kept.own(Place(f"#room{number}"), ALICE) is not None for number in range(5)] == [
         False,
@@ -121,3 +121,28 @@ def test_the_number_of_lists_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         True,
         True,
     ]
+
+
+def test_what_others_look_at_since_is_a_meaning_too() -> None:
+    world = World([issue(1), issue(2)])
+    world.server.spreads = (TagSpread("a", (), 1), TagSpread("b", (), 1))
+    world.lines("issues", person=ALICE)
+    world.clock.turn(1)
+    world.lines("tags WEB-2", person=BOB)
+    with pytest.raises(BadReference, match="could mean two issues"):
+        world.lines("resolve #1", person=ALICE)
+    assert "WEB-2" in world.lines("issue #2", person=ALICE)[0]
+    world.clock.turn(1)
+    world.lines("issues", person=ALICE)
+    assert "WEB-1" in world.lines("issue #1", person=ALICE)[0]
+
+
+def test_who_reads_along_and_looks_closer_is_not_misunderstood() -> None:
+    world = World([issue(1), issue(2)])
+    world.server.spreads = (TagSpread("a", (), 1), TagSpread("b", (), 1))
+    world.lines("issues", person=ALICE)
+    world.clock.turn(1)
+    world.lines("tags #2", person=BOB)
+    with pytest.raises(BadReference, match="could mean two issues"):
+        world.lines("issue #1", person=BOB)
+    assert "WEB-2" in world.lines("issue #2", person=BOB)[0]

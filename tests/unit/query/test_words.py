@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -93,6 +94,15 @@ def test_reading_twice_shares_nothing(parser: args.OptionParser) -> None:
     parser.read("-p web -n 3")
     options, _ = parser.read("")
     assert (options.project, options.limit) == ([], 10)
+
+
+def test_one_parser_serves_many_threads(parser: args.OptionParser) -> None:
+    def read(number: int) -> bool:
+        options, words = parser.read(f"w{number} -n {number} -p p{number}")
+        return (options.limit, options.project, words) == (number, [f"p{number}"], [f"w{number}"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(read, [1 + n % 100 for n in range(800)]))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,15 @@ ROOMS = Access(
 
 FRAMES = (
     Frame("run", "threading.py", 10),
-    Frame("pay", "shop/cart.py", 42, in_app=True, source=((41, "def pay(cart):"), (42, "    return 1 / cart.left"))),
+    Frame("main", "shop/main.py", 7, in_app=True, source=((6, "try:"), (7, "    pay(cart)"))),
+    Frame(
+        "pay",
+        "shop/cart.py",
+        42,
+        in_app=True,
+        source=((41, "def pay(cart):"), (42, "    return 1 / cart.left")),
+        variables=(("cart", "<Cart\nleft=0>"), ("user", "'bob'")),
+    ),
     Frame("inner", "lib/decimal.py", 7),
 )
 EVENT = Event(

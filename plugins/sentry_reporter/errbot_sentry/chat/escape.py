@@ -34,16 +34,20 @@ _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
 
 def plain(text: object, longest: int = LONGEST) -> str:
     """One line of visible characters, at most `longest`, with an ellipsis where it was cut; still unescaped."""
-    seen = _UNSEEN.sub("", str(text)[: longest * 4])
-    line = _BREAKS.sub(" ", seen).strip()
+    line = str(text)[: longest * 4]
+    if not line.isprintable() or "  " in line:  # nearly every text is printable as it is
+        line = _BREAKS.sub(" ", _UNSEEN.sub("", line))
+    line = line.strip()
     return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
 
 
 def defuse(text: str) -> str:
     """Visible text in which nothing pages anybody, commands Slack, or turns into a link by itself."""
-    text = _MENTION.sub("@" + _ZERO_WIDTH_SPACE, text)
-    text = _SLACK_COMMAND.sub("<" + _ZERO_WIDTH_SPACE, text)
-    return _AUTO_LINK.sub(":" + _ZERO_WIDTH_SPACE + "//", text)
+    if "@" in text:
+        text = _MENTION.sub("@" + _ZERO_WIDTH_SPACE, text)
+    if "<" in text:
+        text = _SLACK_COMMAND.sub("<" + _ZERO_WIDTH_SPACE, text)
+    return _AUTO_LINK.sub(":" + _ZERO_WIDTH_SPACE + "//", text) if "://" in text else text
 
 
 class Escape:

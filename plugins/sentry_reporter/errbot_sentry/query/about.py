@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from threading import Lock
 
+from errbot_sentry.command import ABOUT, ALERTS, CHANGE, READ, suggestion
 from errbot_sentry.errors import AskError, NotFound, ServerError, Unsupported, UsageError
 from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.args import echo
-from errbot_sentry.query.catalog import ABOUT, CHANGE, READ, suggestion
 from errbot_sentry.query.desk import OK, TROUBLE, Desk, FlowStatus
 from errbot_sentry.query.figures import cut
 from errbot_sentry.query.rights import NOTHING_HERE, visible_issues, visible_projects
@@ -16,7 +16,7 @@ from errbot_sentry.query.words import split_words
 from errbot_sentry.server.api import Health, Server
 
 _KINDS = {"sentry": "Sentry", "glitchtip": "GlitchTip", "bugsink": "Bugsink"}
-_GROUPS = ((READ, "Look"), (CHANGE, "Change"), ("alerts", "Alerts"), (ABOUT, "About"))
+_GROUPS = ((READ, "Look"), (CHANGE, "Change"), (ALERTS, "Alerts"), (ABOUT, "About"))
 _TEST_SECONDS = 20.0
 _TEST_PAUSE = 1.0
 
@@ -76,11 +76,7 @@ class About:
         values: dict[str, object] = {"event": cut(event_id, 40), "seconds": int(_TEST_SECONDS)}
         start = self._desk.clock.monotonic()
         try:
-            server = self._desk.find_server()
-            issue = _issue_of(server, event_id)
-            while issue is None and self._desk.clock.monotonic() - start < _TEST_SECONDS:
-                self._desk.sleep(_TEST_PAUSE)
-                issue = _issue_of(server, event_id)
+            issue = self._wait_for(event_id, start + _TEST_SECONDS)
         except (ServerError, Unsupported) as error:
             return View("sentry_test", {**values, "step": "blind", "why": str(error)})
         if issue is None:
@@ -92,6 +88,20 @@ class About:
             "sentry_test",
             {**values, "step": "shown", "id": issue.short_id or issue.id, "link": issue.link, "took": f"{took:.0f}"},
         )
+
+    def _wait_for(self, event_id: str, deadline: float) -> Issue | None:
+        """The event's issue, or None when it is not there in time; a passing failure of the server is waited out."""
+        while True:
+            last_try = self._desk.clock.monotonic() >= deadline
+            try:
+                issue = _issue_of(self._desk.find_server(), event_id)
+            except ServerError as error:
+                if last_try or not error.retry:
+                    raise
+                issue = None
+            if issue is not None or last_try:
+                return issue
+            self._desk.sleep(_TEST_PAUSE)
 
     def _connection(self, ask: Ask) -> tuple[str, str, str]:
         """The server in words, what is wrong with it, and the projects that may be shown here."""
@@ -106,7 +116,9 @@ class About:
         return connected, "", _some([project.slug for project in seen])
 
     def _names(self, group: str, may_change: bool) -> str:
-        entries = (entry for entry in self._desk.table if entry.group == group and (may_change or not entry.changes))
+        entries = (
+            entry for entry in self._desk.table if entry.group == group and (may_change or not entry.writers_only)
+        )
         return ", ".join(entry.name for entry in entries if entry.name != "sentry")
 
     def _refuse(self, typed: str) -> None:

@@ -1,30 +1,8 @@
-"""The commands as people see them: the help in chat and the table in the docs are both made from here."""
+"""The commands of the query flow, as people see them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-
-READ, CHANGE, ABOUT = "read", "change", "about"
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command. `usage` and `examples` are without the bot's prefix; `group` is where `sentry` lists it."""
-
-    name: str
-    usage: str
-    help: str
-    examples: tuple[str, ...] = ()
-    group: str = READ
-    aliases: tuple[str, ...] = ()
-
-    @property
-    def changes(self) -> bool:
-        """Whether only those in SENTRY_WRITERS may use it."""
-        return self.group == CHANGE
-
+from errbot_sentry.command import ABOUT, CHANGE, Command
 
 COMMANDS: tuple[Command, ...] = (
     Command("sentry", "sentry", "what is connected, and what you may use here", ("sentry",), ABOUT),
@@ -43,11 +21,34 @@ COMMANDS: tuple[Command, ...] = (
         ("sentry issue WEB-1A", "sentry issue #3", "sentry issue @latest"),
     ),
     Command(
+        "trace",
+        "sentry trace REF [--full]",
+        "the latest stack trace with source and local variables, newest frame last; --full: all of it, as a file "
+        "where the chat takes files",
+        ("sentry trace #1", "sentry trace WEB-1A --full"),
+    ),
+    Command("events", "sentry events REF [-n 10]", "the latest events of an issue", ("sentry events #1",)),
+    Command(
+        "tags",
+        "sentry tags REF [KEY]",
+        "how the tags of an issue are spread, or one tag's values",
+        ("sentry tags #1", "sentry tags WEB-1A browser"),
+    ),
+    Command(
+        "graph",
+        "sentry graph REF|-p PROJECT [-t 14d]",
+        "events over time",
+        ("sentry graph #1", "sentry graph -p web -t 24h"),
+    ),
+    Command("projects", "sentry projects", "the projects that may be shown here", ("sentry projects",)),
+    Command("releases", "sentry releases [-p PROJECT]… [-n 10]", "the newest releases", ("sentry releases -p web",)),
+    Command(
         "resolve",
-        "sentry resolve REF… [--yes]",
-        "resolve",
-        ("sentry resolve #1", "sentry resolve WEB-1A WEB-2B"),
+        "sentry resolve REF… [--in VERSION|@next|@latest|@commit:REPO@SHA] [--yes]",
+        "resolve, now or by a release or commit",
+        ("sentry resolve #1", "sentry resolve #2-5", "sentry resolve WEB-1A WEB-2B --in @next"),
         CHANGE,
+        writers_only=True,
     ),
     Command(
         "reopen",
@@ -55,38 +56,60 @@ COMMANDS: tuple[Command, ...] = (
         "open again",
         ("sentry reopen WEB-1A",),
         CHANGE,
-        ("unresolve",),
+        aliases=("unresolve",),
+        writers_only=True,
     ),
+    Command(
+        "archive",
+        "sentry archive REF… [--until forever|escalating|2h|DATE|10x|10u|10x/5m] [--yes]",
+        "archive, for ever or until it escalates, for a time, to a date (UTC), or until so many more events (x) or "
+        "users (u), in a window where given",
+        ("sentry archive #1", "sentry archive WEB-1A --until 2h", "sentry archive #2 --until 10x/5m"),
+        CHANGE,
+        aliases=("ignore",),
+        writers_only=True,
+    ),
+    Command(
+        "assign",
+        "sentry assign REF… WHO [--yes]",
+        "assign; WHO is me, a mail address, team:slug or nobody",
+        ("sentry assign #1 me", "sentry assign WEB-1A WEB-2B team:payments"),
+        CHANGE,
+        writers_only=True,
+    ),
+    Command(
+        "note",
+        "sentry note REF TEXT",
+        "leave a note on an issue",
+        ("sentry note #1 caused by the proxy",),
+        CHANGE,
+        writers_only=True,
+    ),
+    Command(
+        "priority",
+        "sentry priority REF… high|medium|low [--yes]",
+        "set the priority",
+        ("sentry priority #1 high",),
+        CHANGE,
+        writers_only=True,
+    ),
+    Command(
+        "merge",
+        "sentry merge REF REF… [--yes]",
+        "make one issue of several of one project",
+        ("sentry merge WEB-1A WEB-2B",),
+        CHANGE,
+        writers_only=True,
+    ),
+    Command(
+        "link",
+        "sentry link MAIL [REF]",
+        "prove who you are on the server, for assign me and for notes: first without REF, to learn how",
+        ("sentry link alice@example.org", "sentry link alice@example.org WEB-1A"),
+        ABOUT,
+    ),
+    Command("unlink", "sentry unlink", "forget who you are on the server", ("sentry unlink",), ABOUT),
+    Command("whoami", "sentry whoami", "who you are here and on the server", ("sentry whoami",), ABOUT),
     Command("status", "sentry status", "each flow's health", ("sentry status",), ABOUT),
     Command("test", "sentry test", "send a test event through the whole way", ("sentry test",), ABOUT),
 )
-
-
-def command(name: str, table: Iterable[Command] = COMMANDS) -> Command | None:
-    """The command of this name or alias."""
-    return next((entry for entry in table if name == entry.name or name in entry.aliases), None)
-
-
-def suggestion(typed: str, table: Sequence[Command]) -> str | None:
-    """The command that was probably meant by a mistyped one."""
-    words = {word: entry.name for entry in table for word in (entry.name, *entry.aliases)}
-    near = get_close_matches(typed.casefold(), words, n=1, cutoff=0.5)
-    return words[near[0]] if near else None
-
-
-def help_text(entry: Command, prefix: str = "!") -> str:
-    """The help of one command, as `!help sentry issues` shows it."""
-    lines = [f"{entry.help[:1].upper()}{entry.help[1:]}.", "", f"Usage: {prefix}{entry.usage}"]
-    if entry.examples:
-        lines += ["Examples: " + "   ".join(prefix + example for example in entry.examples)]
-    return "\n".join(lines)
-
-
-def docs_table(table: Iterable[Command] = COMMANDS) -> str:
-    """The command table of docs/query.md, in Markdown."""
-    rows = ["| command | does |", "|---|---|"]
-    for entry in table:
-        also = f" (also {', '.join(f'`!sentry {alias}`' for alias in entry.aliases)})" if entry.aliases else ""
-        usage = entry.usage.replace("|", "\\|")
-        rows.append(f"| `!{usage}`{also} | {entry.help} |")
-    return "\n".join(rows) + "\n"

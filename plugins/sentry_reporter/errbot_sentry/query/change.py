@@ -9,11 +9,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from errbot_sentry.errors import BadAnswer, BadToken, RateLimited, ServerError, Unsupported, UsageError
+from errbot_sentry.errors import BadAnswer, BadToken, RateLimited, ServerError, StoreError, Unsupported, UsageError
 from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut, in_lines
-from errbot_sentry.query.views import status_words
+from errbot_sentry.query.views import status_words, title_of
 from errbot_sentry.server.api import Server
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,15 @@ class Change:
         apply: does it; the issue as the server has it afterwards.
         holds: whether an issue shows the change.
         skip: whether an issue needs no change, so that the server is not asked.
+        already: what to say then, where "was … already" does not fit.
     """
 
     doing: str
     done: str
     apply: Callable[[Server, Issue], Issue]
     holds: Callable[[Issue], bool]
-    skip: Callable[[Issue], bool]
+    skip: Callable[[Issue], bool] = lambda _: False
+    already: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _change_one(
 ) -> tuple[Outcome, str]:
     """One issue's outcome, and why the rest should not be tried, if so."""
     if change.skip(issue):
-        return Outcome(ALREADY, issue, f"was {change.done} already"), ""
+        return Outcome(ALREADY, issue, change.already or f"was {change.done} already"), ""
     try:
         after = change.apply(server, issue)
     except Unsupported:
@@ -124,14 +126,14 @@ def _after_failure(
     """A refusal is plain; where the answer was lost on the way, only a look at the issue tells what happened."""
     if isinstance(error, RateLimited) or not (error.retry or isinstance(error, BadAnswer)):
         stop = str(error) if isinstance(error, (RateLimited, BadToken)) else ""
-        return Outcome(FAILED, issue, f"not changed: {error}"), stop
+        return Outcome(FAILED, issue, f"not changed: {_clause(error)}"), stop
     try:
         found = server.issue(issue.id)
     except ServerError:
-        return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {error}"), str(error)
+        return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}"), str(error)
     if change.holds(found):
         return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask)), ""
-    return Outcome(FAILED, found, f"not changed: {error}"), ""
+    return Outcome(FAILED, found, f"not changed: {_clause(error)}"), ""
 
 
 def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask) -> str:
@@ -144,7 +146,7 @@ def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: A
         return ""
     except ServerError as error:
         log.warning("No note could be left on issue %s", issue.id, exc_info=True)
-        return f" (the note about who asked could not be left: {error})"
+        return f" (the note about who asked could not be left: {_clause(error)})"
     return ""
 
 
@@ -152,7 +154,23 @@ def author_note(desk: Desk, done: str, ask: Ask) -> str:
     """Who asked for a change, and where; with the minute, because Sentry refuses the same note twice in an hour."""
     where = f"in {cut(ask.place.room, 80)}" if ask.place.room else "in a direct message"
     at = desk.clock.now().strftime("%Y-%m-%d %H:%M UTC")
-    return f"{done[:1].upper()}{done[1:]} from chat, asked by {cut(ask.person.name, 80)} {where}, {at}."
+    return f"{done[:1].upper()}{done[1:]} from chat, asked by {asked_by(desk, ask)} {where}, {at}."
+
+
+def asked_by(desk: Desk, ask: Ask) -> str:
+    """The person for the record: their name in chat, and their mail address on the server where it is proved."""
+    try:
+        mail = desk.people.mail_of(ask.person.acl)
+    except StoreError:
+        # A change that was made must be told, whatever else is broken.
+        log.warning("The mail address of a person could not be read", exc_info=True)
+        mail = None
+    return cut(ask.person.name, 80) + (f" ({mail})" if mail else "")
+
+
+def _clause(error: ServerError) -> str:
+    """The error's sentence where more follows it."""
+    return str(error).rstrip(".")
 
 
 def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
@@ -182,7 +200,7 @@ def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
 
 def _line(outcome: Outcome) -> OutcomeLine:
     issue = outcome.issue
-    return OutcomeLine(outcome.kind, _shown_id(issue), issue.link, cut(issue.title, 120), outcome.words)
+    return OutcomeLine(outcome.kind, _shown_id(issue), issue.link, title_of(issue, 120), outcome.words)
 
 
 def _shown_id(issue: Issue) -> str:

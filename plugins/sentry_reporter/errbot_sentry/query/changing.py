@@ -1,14 +1,31 @@
-"""`resolve` and `reopen`: commands that change issues, for those in SENTRY_WRITERS."""
+"""`resolve`, `reopen`, `archive`, `assign`, `priority`: changes of one issue or of several, for SENTRY_WRITERS."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
-from errbot_sentry.model import RESOLVED, UNRESOLVED, Ask, View
-from errbot_sentry.query.args import OptionParser
+from errbot_sentry.errors import AskError, UsageError
+from errbot_sentry.model import (
+    ARCHIVED,
+    PRIORITIES,
+    RESOLVED,
+    UNRESOLVED,
+    ArchiveUntil,
+    Ask,
+    Assignee,
+    Issue,
+    View,
+)
+from errbot_sentry.query.args import OptionParser, echo
 from errbot_sentry.query.change import Change, carry_out, confirm_count
 from errbot_sentry.query.desk import Desk
+from errbot_sentry.query.figures import cut
+from errbot_sentry.query.people import read_mail
 from errbot_sentry.query.rights import check_writer
+from errbot_sentry.query.until import read_resolve_in, read_until, resolve_in_words, until_words
+from errbot_sentry.query.words import unquote
+from errbot_sentry.server.api import BUGSINK
 
 RESOLVE = Change(
     doing="Resolving",
@@ -23,7 +40,9 @@ REOPEN = Change(
     apply=lambda server, issue: server.reopen(issue),
     holds=lambda issue: issue.status == UNRESOLVED,
     skip=lambda issue: issue.status == UNRESOLVED,
+    already="was open already",
 )
+_NOBODY = ("nobody", "noone", "no-one", "none", "unassigned")
 
 
 class Changing:
@@ -33,18 +52,144 @@ class Changing:
         self._desk = desk
 
     def resolve(self, ask: Ask) -> Iterator[View]:
-        yield from self._plain("resolve", RESOLVE, ask)
+        check_writer(self._desk.access, ask.person)
+        options, words = self._desk.parser("resolve", _describe_resolve).read(ask.words)
+        yield from self._change(_resolving(options.resolve_in), words, ask, options.yes)
 
     def reopen(self, ask: Ask) -> Iterator[View]:
-        yield from self._plain("reopen", REOPEN, ask)
-
-    def _plain(self, name: str, change: Change, ask: Ask) -> Iterator[View]:
         check_writer(self._desk.access, ask.person)
-        options, words = self._desk.parser(name, _describe).read(ask.words)
+        options, words = self._desk.parser("reopen", _describe).read(ask.words)
+        yield from self._change(REOPEN, words, ask, options.yes)
+
+    def archive(self, ask: Ask) -> Iterator[View]:
+        check_writer(self._desk.access, ask.person)
+        options, words = self._desk.parser("archive", _describe_archive).read(ask.words)
+        until = read_until(unquote(options.until), self._desk.clock.now())
+        yield from self._change(_archiving(until), words, ask, options.yes)
+
+    def assign(self, ask: Ask) -> Iterator[View]:
+        check_writer(self._desk.access, ask.person)
+        options, words = self._desk.parser("assign", _describe).read(ask.words)
+        who = self._who(self._last("assign", words, "Who is it for? me, a mail address, team:slug or nobody."), ask)
+        yield from self._change(_assigning(who), words[:-1], ask, options.yes)
+
+    def priority(self, ask: Ask) -> Iterator[View]:
+        check_writer(self._desk.access, ask.person)
+        options, words = self._desk.parser("priority", _describe).read(ask.words)
+        wanted = self._last("priority", words, f"Which priority? {', '.join(PRIORITIES)}.").lower()
+        if wanted not in PRIORITIES:
+            near = get_close_matches(wanted, PRIORITIES, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"wanted is {', '.join(PRIORITIES)}."
+            raise UsageError(f"{echo(wanted)} is no priority: {hint}", self._desk.usage("priority"))
+        yield from self._change(_prioritising(wanted), words[:-1], ask, options.yes)
+
+    def _change(self, change: Change, words: Sequence[str], ask: Ask, yes: bool) -> Iterator[View]:
         issues = self._desk.finder.find_all(words, ask)
-        confirm_count(len(issues), change.doing, options.yes)
+        confirm_count(len(issues), change.doing, yes)
         yield from carry_out(self._desk, change, issues, ask)
+
+    def _last(self, name: str, words: Sequence[str], question: str) -> str:
+        if not words:
+            raise UsageError(question, self._desk.usage(name))
+        return unquote(words[-1])
+
+    def _who(self, word: str, ask: Ask) -> Assignee | None:
+        if word.lower() in _NOBODY:
+            return None
+        if word.lower() == "me":
+            mail = self._desk.people.mail_of(ask.person.acl)
+            if mail is None and self._desk.find_server().kind == BUGSINK:
+                return Assignee("user", "")  # it has no assignees at all, and says so
+            if mail is None:
+                raise AskError(
+                    f"I do not know yet who you are on the server: {self._desk.prefix}sentry link MAIL tells how to "
+                    "prove it."
+                )
+            return Assignee("user", mail, mail)
+        if word.lower().startswith("team:") and len(word) > len("team:"):
+            return Assignee("team", word[len("team:") :].removeprefix("#"))
+        mail = read_mail(word)
+        if mail is None:
+            raise UsageError(
+                f"{echo(word)} is nobody I can assign to: me, a mail address, team:slug or nobody.",
+                self._desk.usage("assign"),
+            )
+        return Assignee("user", mail, mail)
+
+
+def _resolving(word: str | None) -> Change:
+    if word is None:
+        return RESOLVE
+    when = read_resolve_in(unquote(word))
+    return Change(
+        doing="Resolving",
+        done=resolve_in_words(when),
+        apply=lambda server, issue: server.resolve_in(issue, when),
+        holds=lambda issue: issue.status == RESOLVED,
+    )
+
+
+def _archiving(until: ArchiveUntil) -> Change:
+    for_ever = until == ArchiveUntil()
+
+    def holds(issue: Issue) -> bool:
+        """An archive that is for ever although an end was asked for is not what was asked."""
+        return issue.status == ARCHIVED and (for_ever or issue.substatus != "archived_forever")
+
+    return Change(
+        doing="Archiving",
+        done=until_words(until),
+        apply=lambda server, issue: server.archive(issue, until),
+        holds=holds,
+        skip=lambda issue: for_ever and issue.status == ARCHIVED and issue.substatus in (None, "archived_forever"),
+    )
+
+
+def _assigning(who: Assignee | None) -> Change:
+    return Change(
+        doing="Assigning",
+        done="assigned to nobody" if who is None else f"assigned to {_who_words(who)}",
+        apply=lambda server, issue: server.assign(issue, who),
+        holds=lambda issue: _is_assigned(issue, who),
+    )
+
+
+def _who_words(who: Assignee) -> str:
+    return f"team {cut(who.name, 80)}" if who.kind == "team" else cut(who.email, 100)
+
+
+def _is_assigned(issue: Issue, who: Assignee | None) -> bool:
+    """Whether the issue shows this assignee; a server that does not tell the mail address is taken at its word."""
+    found = issue.assignee
+    if who is None or found is None:
+        return who is found
+    if found.kind != who.kind:
+        return False
+    if who.kind == "team":
+        return who.name.casefold() in (found.name.casefold(), found.id.casefold())
+    return not found.email or found.email.casefold() == who.email
+
+
+def _prioritising(wanted: str) -> Change:
+    return Change(
+        doing="Changing the priority of",
+        done=f"given {wanted} priority",
+        apply=lambda server, issue: server.set_priority(issue, wanted),
+        holds=lambda issue: issue.priority == wanted,
+        skip=lambda issue: issue.priority == wanted,
+        already=f"is of {wanted} priority already",
+    )
 
 
 def _describe(parser: OptionParser) -> None:
     parser.add_argument("-y", "--yes", action="store_true")
+
+
+def _describe_resolve(parser: OptionParser) -> None:
+    _describe(parser)
+    parser.add_argument("-i", "--in", dest="resolve_in", default=None)
+
+
+def _describe_archive(parser: OptionParser) -> None:
+    _describe(parser)
+    parser.add_argument("-u", "--until", default="forever")

@@ -7,17 +7,24 @@ from collections.abc import Callable, Iterator, Sequence
 
 from errbot_sentry.access import Access
 from errbot_sentry.clock import Clock
+from errbot_sentry.command import Command, command
 from errbot_sentry.errors import UsageError
-from errbot_sentry.model import Ask, View
+from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.about import About
 from errbot_sentry.query.args import echo
-from errbot_sentry.query.catalog import COMMANDS, Command, command
+from errbot_sentry.query.browsing import Browsing
+from errbot_sentry.query.catalog import COMMANDS
 from errbot_sentry.query.changing import Changing
 from errbot_sentry.query.desk import Desk, Reporter, StatusSource
 from errbot_sentry.query.finding import IssueFinder, NoThreads, ThreadIssues
+from errbot_sentry.query.graphing import Graphing
+from errbot_sentry.query.identity import Identity
 from errbot_sentry.query.listing import Listing
 from errbot_sentry.query.lists import LastLists
+from errbot_sentry.query.noting import Noting
+from errbot_sentry.query.people import People, PeopleInMemory
 from errbot_sentry.query.reading import Reading
+from errbot_sentry.query.unfurl import Unfurl
 from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import QuerySettings
 
@@ -33,6 +40,7 @@ class Commands:
         status: the health of the other flows, for `status`; None: only the server's is shown.
         reporter: sends the event of `test`; None: reporting is off.
         threads: which issue a thread is about; None: threads are not known here.
+        people: who chat people are on the server, kept durably; None: until the bot ends.
         org: the organization of the server's issues; an address of another one names nothing here.
         prefix: what commands begin with in this chat.
         more: the commands of other flows, for the overview and for suggestions.
@@ -49,6 +57,7 @@ class Commands:
         status: StatusSource | None = None,
         reporter: Reporter | None = None,
         threads: ThreadIssues | None = None,
+        people: People | None = None,
         org: str = "",
         prefix: str = "!",
         more: Sequence[Command] = (),
@@ -56,19 +65,47 @@ class Commands:
     ) -> None:
         lists = LastLists(clock)
         finder = IssueFinder(find_server, access, lists, threads or NoThreads(), org)
+        self._finder = finder
         table = (*COMMANDS, *more)
         desk = Desk(
-            find_server, access, settings, clock, finder, lists, status, reporter, sleep, table=table, prefix=prefix
+            find_server=find_server,
+            access=access,
+            settings=settings,
+            clock=clock,
+            finder=finder,
+            lists=lists,
+            status=status,
+            reporter=reporter,
+            sleep=sleep,
+            people=people or PeopleInMemory(),
+            table=table,
+            prefix=prefix,
         )
-        listing, reading, changing, about = Listing(desk), Reading(desk), Changing(desk), About(desk)
+        self.unfurl = Unfurl(find_server, finder, settings, clock)
+        listing, reading, browsing, graphing = Listing(desk), Reading(desk), Browsing(desk), Graphing(desk)
+        changing, noting, identity, about = Changing(desk), Noting(desk), Identity(desk), About(desk)
         self._handlers: dict[str, Handler] = {
             "sentry": about.sentry,
             "issues": listing.issues,
             "next": listing.next,
             "prev": listing.prev,
             "issue": reading.issue,
+            "trace": browsing.trace,
+            "events": browsing.events,
+            "tags": browsing.tags,
+            "graph": graphing.graph,
+            "projects": browsing.projects,
+            "releases": browsing.releases,
             "resolve": changing.resolve,
             "reopen": changing.reopen,
+            "archive": changing.archive,
+            "assign": changing.assign,
+            "note": noting.note,
+            "priority": changing.priority,
+            "merge": noting.merge,
+            "link": identity.link,
+            "unlink": identity.unlink,
+            "whoami": identity.whoami,
             "status": about.status,
             "test": about.test,
         }
@@ -77,13 +114,22 @@ class Commands:
         """The commands that `run` knows, without aliases."""
         return tuple(self._handlers)
 
+    def find_issue(self, ask: Ask, word: str) -> Issue:
+        """The issue that a REF names for this person in this place, for other flows that take one.
+
+        Raises:
+            BadReference: none that may be shown here.
+            ServerError: the server could not be asked.
+        """
+        return self._finder.find(word, ask)
+
     def run(self, name: str, ask: Ask) -> Iterator[View]:
         """One command, by name or alias; nothing happens before the first view is asked for.
 
         Raises:
             SentryReporterError: while iterating; its text is the answer to show.
         """
-        entry = command(name)
+        entry = command(name, COMMANDS)
         if entry is None or entry.name not in self._handlers:
             raise UsageError(f"There is no command {echo(name)}.")
         yield from self._handlers[entry.name](ask)

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from errbot_sentry.access import Access
 from errbot_sentry.clock import Clock
+from errbot_sentry.command import Command, command
 from errbot_sentry.model import Person, Place
 from errbot_sentry.query.args import OptionParser
-from errbot_sentry.query.catalog import Command, command
 from errbot_sentry.query.finding import IssueFinder
 from errbot_sentry.query.lists import LastLists
+from errbot_sentry.query.people import People
 from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import QuerySettings
 
@@ -61,6 +62,7 @@ class Desk:
     status: StatusSource | None
     reporter: Reporter | None
     sleep: Callable[[float], None]
+    people: People
     table: Sequence[Command]
     prefix: str = "!"
     _parsers: dict[str, OptionParser] = field(default_factory=dict)

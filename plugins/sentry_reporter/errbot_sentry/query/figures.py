@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate, pairwise, takewhile
 
 import humanize
@@ -13,14 +14,15 @@ LINE_BYTES = 400  # IRC cuts longer lines, and counts bytes
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MARKUP = re.compile(r"[\\`*_{}\[\]()>#+\-.!|~:]")  # what becomes two characters in some backend
 _LONG_ESCAPES = re.compile(r"[&<@]")
+_HEAVIEST = 6  # what one character can weigh
 _STEPS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 
 
 def short_count(number: int) -> str:
     """`950`, `1.2k`, `34k`, `5.6M`."""
     for step, letter in _STEPS:
-        # What would round up to 1000 of a smaller step is shown in this one: 999 950 is 1M.
-        if number >= step * 0.99995 and number >= 1000:
+        # What would round up to 1000 of a smaller step is shown in this one: 999 500 is 1M.
+        if number >= step * 0.9995 and number >= 1000:
             scaled = number / step
             return f"{scaled:.1f}".removesuffix(".0") + letter if scaled < 9.95 else f"{scaled:.0f}{letter}"
     return str(number)
@@ -33,13 +35,26 @@ def counted(number: int, noun: str) -> str:
 
 def ago(at: datetime, now: datetime) -> str:
     """`3 minutes ago`; a clock that runs ahead of ours counts as now."""
-    passed = max(now - at, timedelta())
-    return "now" if passed < timedelta(seconds=2) else humanize.naturaltime(passed)
+    passed = max(int((now - at).total_seconds()), 0)
+    return "now" if passed < 2 else f"{_words(_coarse(passed))} ago"
 
 
 def span_words(span: timedelta) -> str:
     """`3 minutes`, `2 days`."""
-    return humanize.naturaldelta(span)
+    return _words(_coarse(max(int(span.total_seconds()), 0)))
+
+
+def _coarse(seconds: int) -> int:
+    """The seconds without what words leave out anyway, so that few different ones are ever put into words."""
+    for unit in (86400, 3600, 60):
+        if seconds >= unit:
+            return seconds - seconds % unit
+    return seconds
+
+
+@lru_cache(maxsize=1024)
+def _words(seconds: int) -> str:
+    return humanize.naturaldelta(timedelta(seconds=seconds))
 
 
 def sparkline(counts: Sequence[int], width: int = 12) -> str:
@@ -72,6 +87,8 @@ def weight(text: str) -> int:
 def cut(text: str, limit: int = LINE_BYTES) -> str:
     """The text on one line of at most `limit` by weight; a longer one ends at the end of a word, with `…`."""
     flat = one_line(text[: limit * 4])
+    if len(text) * _HEAVIEST <= limit:
+        return flat
     if weight(flat) <= limit and len(text) <= limit * 4:
         return flat
     room = limit - weight("…")

@@ -23,6 +23,7 @@ from errbot_sentry.query.references import (
     ShortId,
     Url,
     UuidId,
+    expand_rows,
     read_reference,
 )
 from errbot_sentry.query.rights import no_such_issue, scope, visible_issues
@@ -81,8 +82,20 @@ class IssueFinder:
 
     def find_all(self, words: Sequence[str], ask: Ask) -> tuple[Issue, ...]:
         """All issues named, each once, in the order typed; no words: the thread's. One bad REF refuses them all."""
-        found = (self.find(word, ask) for word in words or ("",))
+        found = (self.find(word, ask) for word in expand_rows(words) or ("",))
         return tuple({issue.id: issue for issue in found}.values())
+
+    def is_reference(self, word: str) -> bool:
+        """Whether a word has one of the forms of a REF; nobody is asked."""
+        try:
+            read_reference(word)
+        except BadReference:
+            return False
+        return True
+
+    def in_thread(self, ask: Ask) -> bool:
+        """Whether this is the thread of an alert, so that no REF is needed."""
+        return bool(ask.place.thread) and self._threads.issue_of(ask.place) is not None
 
     def _look_up(self, reference: Reference, ask: Ask) -> Issue | None:
         if isinstance(reference, Row):
@@ -121,7 +134,7 @@ class IssueFinder:
 
     def _latest(self, server: Server, ask: Ask) -> Issue | None:
         shown = self._lists.own(ask.place, ask.person)
-        query = shown.query if shown is not None else IssueQuery()
+        query = shown.query if shown is not None and shown.query is not None else IssueQuery()
         projects = query.projects or scope(self._access, ask.place, server, ())
         page = server.issues(replace(query, projects=projects, sort="date", limit=1))
         newest = visible_issues(self._access, ask.place, page.items)

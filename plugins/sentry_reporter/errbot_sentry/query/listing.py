@@ -45,21 +45,21 @@ class Listing:
             limit=options.limit,
         )
         shown = ShownList(query, self._desk.clock.now())
-        yield self._turn(ask, shown, shown.here)
+        yield self._turn(ask, query, shown, shown.here)
 
     def next(self, ask: Ask) -> Iterator[View]:
         self._no_words("next", ask)
-        shown = self._desk.lists.to_turn(ask.place, ask.person)
-        yield self._turn(ask, shown, shown.following())
+        query, shown = self._desk.lists.to_turn(ask.place, ask.person)
+        yield self._turn(ask, query, shown, shown.following())
 
     def prev(self, ask: Ask) -> Iterator[View]:
         self._no_words("prev", ask)
-        shown = self._desk.lists.to_turn(ask.place, ask.person)
-        yield self._turn(ask, shown, shown.preceding())
+        query, shown = self._desk.lists.to_turn(ask.place, ask.person)
+        yield self._turn(ask, query, shown, shown.preceding())
 
-    def _turn(self, ask: Ask, shown: ShownList, leaf: Leaf) -> View:
+    def _turn(self, ask: Ask, query: IssueQuery, shown: ShownList, leaf: Leaf) -> View:
         """Ask for one page, keep its rows for this conversation, and show it."""
-        page: Page[Issue] = self._desk.find_server().issues(shown.query, leaf.cursor)
+        page: Page[Issue] = self._desk.find_server().issues(query, leaf.cursor)
         found = visible_issues(self._desk.access, ask.place, page.items)
         now = self._desk.clock.now()
         turned = shown.turned(leaf, (issue.id for issue in found), page.next, now)
@@ -68,7 +68,7 @@ class Listing:
             "sentry_issues",
             {
                 "rows": [issue_row(issue, leaf.before + index, now) for index, issue in enumerate(found, 1)],
-                "nothing": nothing_words(shown.query),
+                "nothing": nothing_words(query),
                 "note": cut(page.note, 300),
                 "next": f"{self._desk.prefix}sentry next" if page.next is not None else "",
             },

@@ -1,6 +1,7 @@
 """The last list of issues shown to each person in each conversation: what `#3`, `next` and `prev` stand on.
 
 Rows are kept by issue id and never guessed: a row that could mean two issues, or that is an hour old, is refused.
+Lists of an issue's events or tags are numbered too; a row of theirs would mean that issue, and is one more meaning.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from errbot_sentry.model import IssueQuery, Person, Place
 KEPT_FOR = timedelta(hours=1)
 _MOST_LISTS = 1000
 _MOST_ROWS = 1000
+_MOST_ASIDES = 20
 _LIST_AGAIN = "list again with issues"
 
 
@@ -30,17 +32,28 @@ class Leaf:
 
 
 @dataclass(frozen=True)
+class Aside:
+    """A numbered list that was shown since, of what belongs to one issue."""
+
+    issue_id: str
+    length: int
+    shown_at: datetime
+
+
+@dataclass(frozen=True)
 class ShownList:
     """A list as it stands on people's screens. `rows` are issue ids, row 1 first, over all pages shown so far.
 
     `leaves` are the pages walked through, the present one last; `next` is the cursor of the following one.
+    `query` is None where no list of issues was shown yet, only `asides`.
     """
 
-    query: IssueQuery
+    query: IssueQuery | None
     shown_at: datetime
     rows: tuple[str, ...] = ()
     leaves: tuple[Leaf, ...] = (Leaf(None, 0),)
     next: str | None = None
+    asides: tuple[Aside, ...] = ()
 
     @property
     def here(self) -> Leaf:
@@ -75,7 +88,14 @@ class ShownList:
         kept = self.leaves[: self.leaves.index(leaf)] if leaf in self.leaves else self.leaves
         shown = tuple(ids)
         rows = self.rows[: leaf.before] + shown + self.rows[leaf.before + len(shown) :]
-        return replace(self, shown_at=now, rows=rows, leaves=(*kept, leaf), next=following)
+        return replace(self, shown_at=now, rows=rows, leaves=(*kept, leaf), next=following, asides=())
+
+    def meant_by(self, number: int, after: datetime | None = None) -> set[str]:
+        """The issue ids that a row's number could mean in what was shown here, or in what was shown after a time."""
+        meant = {aside.issue_id for aside in self.asides if number <= aside.length and _is_after(aside.shown_at, after)}
+        if number <= len(self.rows) and _is_after(self.shown_at, after):
+            meant.add(self.rows[number - 1])
+        return meant
 
 
 class LastLists:
@@ -94,20 +114,30 @@ class LastLists:
             while len(self._lists) > _MOST_LISTS:
                 self._lists.popitem(last=False)
 
+    def keep_aside(self, place: Place, person: Person, issue_id: str, length: int) -> None:
+        """Remember that a numbered list of what belongs to an issue was shown: `#3` could now mean that issue."""
+        now = self._clock.now()
+        shown = self.own(place, person) or ShownList(None, now)
+        asides = (*shown.asides, Aside(issue_id, length, now))[-_MOST_ASIDES:]
+        self.keep(place, person, replace(shown, asides=asides))
+
     def own(self, place: Place, person: Person) -> ShownList | None:
         """The last list that this person asked for here, unless it has expired."""
         with self._lock:
             return self._live(self._lists.get((place, person)))
 
-    def to_turn(self, place: Place, person: Person) -> ShownList:
-        """The list that `next` and `prev` mean: one's own, else the only one that is shown here.
+    def to_turn(self, place: Place, person: Person) -> tuple[IssueQuery, ShownList]:
+        """The list that `next` and `prev` mean, with its query: one's own, else the only one that is shown here.
 
         Raises:
-            BadReference: there is none, or there are several and none is this person's.
+            BadReference: there is none, there are several and none is this person's, or it is of something else.
         """
-        own = self.own(place, person)
-        if own is not None:
-            return own
+        shown = self.own(place, person) or self._only_other(place, person)
+        if shown.query is None:
+            raise BadReference(f"No list of issues was shown to you here in the last hour: {_LIST_AGAIN}.")
+        return shown.query, shown
+
+    def _only_other(self, place: Place, person: Person) -> ShownList:
         others = self._others(place, person)
         if len(others) > 1:
             raise BadReference(f"Several lists were shown here, and none is yours: {_LIST_AGAIN}.")
@@ -126,14 +156,17 @@ class LastLists:
         """
         own = self.own(place, person)
         others = self._others(place, person)
-        candidates = others if own is None else [own, *(other for other in others if other.shown_at > own.shown_at)]
-        if not candidates:
+        if own is None and not others:
             raise BadReference(
                 f"#{number} stands for a row of the last list, and none was shown here in the last hour: {_LIST_AGAIN}."
             )
-        meant = {shown.rows[number - 1] for shown in candidates if 0 < number <= len(shown.rows)}
+        meant = own.meant_by(number) if own is not None and number > 0 else set()
+        # Who has no list of issues of their own reads everybody else's.
+        since = own.shown_at if own is not None and own.query is not None else None
+        for other in others if number > 0 else ():
+            meant |= other.meant_by(number, after=since)
         if not meant:
-            longest = max(len(shown.rows) for shown in candidates)
+            longest = max(len(shown.rows) for shown in ([own] if own is not None else others))
             raise BadReference(f"The last list has no row #{number}: it has {longest}.")
         if len(meant) > 1:
             raise BadReference(
@@ -153,3 +186,7 @@ class LastLists:
         if shown is None or self._clock.now() - shown.shown_at > KEPT_FOR:
             return None
         return shown
+
+
+def _is_after(at: datetime, limit: datetime | None) -> bool:
+    return limit is None or at > limit

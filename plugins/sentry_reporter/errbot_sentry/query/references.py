@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -69,6 +70,8 @@ Reference = ShortId | IssueId | UuidId | Url | Row | Latest | InThread
 WANTED = "an issue is written as WEB-1A, its number, its address, #3 from the last list, or @latest"
 
 _ROW = re.compile(r"[#＃](\d{1,4})")
+_ROWS = re.compile(r"#(\d{1,4})(?:-|\.\.)#?(\d{1,4}),?")
+_MOST_ROWS = 200
 _NUMBER = re.compile(r"\d{1,19}")
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _SHORT_ID = re.compile(r"[A-Z0-9][A-Z0-9_.-]{0,120}-[A-Z0-9]{1,12}", re.IGNORECASE)
@@ -99,6 +102,25 @@ def read_reference(word: str) -> Reference:
     if _SHORT_ID.fullmatch(text):
         return ShortId(text.upper())
     raise BadReference(f"{echo(word)} names no issue: {WANTED}.")
+
+
+def expand_rows(words: Sequence[str]) -> tuple[str, ...]:
+    """The words, with `#2-5` written out as `#2 #3 #4 #5`.
+
+    Raises:
+        BadReference: a range that runs backwards, or of more rows than anybody means.
+    """
+    expanded: list[str] = []
+    for word in words:
+        form = _ROWS.fullmatch(plain_dashes(word))
+        if form is None:
+            expanded.append(word)
+            continue
+        first, last = int(form[1]), int(form[2])
+        if not first <= last < first + _MOST_ROWS:
+            raise BadReference(f"{echo(word)} is no range of rows such as #2-5.")
+        expanded += [f"#{number}" for number in range(first, last + 1)]
+    return tuple(expanded)
 
 
 def _bare(word: str) -> str:

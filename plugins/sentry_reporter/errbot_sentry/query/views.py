@@ -9,8 +9,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Assignee, Event, ExceptionInfo, Frame, Issue
-from errbot_sentry.query.figures import LINE_BYTES, ago, counted, cut, one_line, span_words, sparkline, weight
+from errbot_sentry.model import (
+    ARCHIVED,
+    RESOLVED,
+    UNRESOLVED,
+    Assignee,
+    Event,
+    ExceptionInfo,
+    Frame,
+    Issue,
+    Release,
+    TagSpread,
+)
+from errbot_sentry.query.figures import (
+    LINE_BYTES,
+    ago,
+    counted,
+    cut,
+    one_line,
+    short_count,
+    span_words,
+    sparkline,
+    weight,
+)
 
 # Shapes, not colours, tell levels apart; the word stands beside them.
 _LEVEL_MARKS = {"fatal": "‼", "error": "✗", "warning": "▲", "info": "○", "debug": "·"}
@@ -44,9 +65,9 @@ def issue_row(issue: Issue, number: int, now: datetime) -> IssueRow:
     shown_id = cut(issue.short_id or issue.id, 60)
     link = issue.link if len(issue.link) <= LINE_BYTES // 2 else ""
     facts = _row_facts(issue, now)
-    taken = f"#{number} {shown_id} ****{_SEPARATOR}{_SEPARATOR.join(facts)}{_SEPARATOR}[open]()"
-    room = LINE_BYTES - weight(taken) - len(link.encode())
-    return IssueRow(number, shown_id, link, cut(issue.title, max(room, _LEAST_TITLE)), facts)
+    taken = f"#{number} {shown_id} ****{_SEPARATOR}{_SEPARATOR.join(facts)}{_SEPARATOR}"
+    room = LINE_BYTES - weight(taken) - weight(link)
+    return IssueRow(number, shown_id, link, title_of(issue, max(room, _LEAST_TITLE)), facts)
 
 
 def _row_facts(issue: Issue, now: datetime) -> tuple[str, ...]:
@@ -61,6 +82,12 @@ def _row_facts(issue: Issue, now: datetime) -> tuple[str, ...]:
         f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else "",
     )
     return tuple(fact for fact in found if fact)
+
+
+def title_of(issue: Issue, limit: int) -> str:
+    """The title, cut to fit; never nothing, which would leave markup standing around it."""
+    title = cut(issue.title, limit)
+    return title if any(map(str.isprintable, title)) else "(no title)"
 
 
 def level_word(level: str | None) -> str:
@@ -106,7 +133,7 @@ def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, 
     return {
         "id": cut(issue.short_id or issue.id, 60),
         "link": issue.link,
-        "title": cut(issue.title, 300),
+        "title": title_of(issue, 300),
         "state": _joined(
             status_words(issue),
             level_word(issue.level),
@@ -161,3 +188,81 @@ def frame_view(frame: Frame | None) -> FrameView | None:
     place = cut(frame.filename or frame.module, 200) + (f":{frame.line}" if frame.line is not None else "")
     line = next((text for number, text in frame.source if number == frame.line), "")
     return FrameView(cut(frame.function, 100), place, cut(line, 200))
+
+
+@dataclass(frozen=True)
+class OtherRow:
+    """A row of a list of something else than issues: its name, and facts about it."""
+
+    name: str
+    facts: tuple[str, ...]
+
+
+def event_row(event: Event, now: datetime) -> OtherRow:
+    """An event of one issue; the title is left out, it is the issue's."""
+    found = (
+        ago(event.at, now) if event.at else "",
+        cut(event.environment or "", 40),
+        cut(event.release or "", 60),
+        cut(event.user or "", 60),
+        cut(event.message or event.title, 100),
+    )
+    return OtherRow(cut(event.id, 40), tuple(fact for fact in found if fact))
+
+
+def spread_row(spread: TagSpread) -> OtherRow:
+    """One tag with its top values: `browser · Firefox 60% · Chrome 30% · 12 values`."""
+    facts = [f"{cut(value, 60) or '(empty)'} {percent(count, spread.total)}" for value, count in spread.values[:3]]
+    if spread.unique is not None and spread.unique > len(facts):
+        facts.append(f"{short_count(spread.unique)} values")
+    return OtherRow(cut(spread.key, 60), tuple(facts))
+
+
+def value_rows(spread: TagSpread) -> list[OtherRow]:
+    """The values of one tag, with a bar each: bars compare faster than numbers."""
+    top = max((count for _, count in spread.values), default=0)
+    return [
+        OtherRow(
+            cut(value, 120) or "(empty)",
+            (
+                percent(count, spread.total),
+                counted(count, "event"),
+                "█" * max(1, round(count / top * 12)) if top else "",
+            ),
+        )
+        for value, count in spread.values
+    ]
+
+
+def percent(count: int, total: int) -> str:
+    """`60%`, `<1%`."""
+    if not total:
+        return "0%"
+    share = 100 * count / total
+    return "<1%" if 0 < share < 1 else f"{share:.0f}%"
+
+
+def release_row(release: Release, projects: Iterable[str], now: datetime) -> OtherRow:
+    """A release: when, how many new issues, of which projects."""
+    found = (
+        ago(release.at, now) if release.at else "",
+        counted(release.new_issues, "new issue") if release.new_issues is not None else "",
+        cut(", ".join(projects), 100),
+    )
+    return OtherRow(cut(release.version, 120), tuple(fact for fact in found if fact))
+
+
+def unfurl_values(issue: Issue, now: datetime) -> dict[str, object]:
+    """The values of sentry_unfurl: an issue in two lines."""
+    return {
+        "id": cut(issue.short_id or issue.id, 60),
+        "title": title_of(issue, 240),
+        "facts": _joined(
+            status_words(issue),
+            level_word(issue.level),
+            *_counts(issue),
+            f"last seen {ago(issue.last_seen, now)}" if issue.last_seen else "",
+            sparkline(issue.trend),
+            f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else "",
+        ),
+    }

@@ -22,7 +22,14 @@ def _first_tables(connection: Connection) -> None:
     tables.metadata.create_all(connection, tables=chosen, checkfirst=False)
 
 
-MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (("0001_first_tables", _first_tables),)
+def _people(connection: Connection) -> None:
+    tables.people.create(connection, checkfirst=True)
+
+
+MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
+    ("0001_first_tables", _first_tables),
+    ("0002_people", _people),
+)
 
 
 def pending(engine: Engine) -> tuple[str, ...]:

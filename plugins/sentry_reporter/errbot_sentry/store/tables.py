@@ -119,3 +119,11 @@ outbox = Table(
     Index("outbox_queue", "state", "room", "id"),
     Index("outbox_made", "made"),
 )
+
+people = Table(
+    "people",
+    metadata,
+    Column("acl", Text, primary_key=True),
+    Column("mail", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)

@@ -10,6 +10,7 @@ from errbot_sentry.store.groups import Groups
 from errbot_sentry.store.inbox import Inbox
 from errbot_sentry.store.issues import Issues
 from errbot_sentry.store.outbox import Outbox
+from errbot_sentry.store.people import People
 from errbot_sentry.store.polls import Polls
 
 
@@ -43,6 +44,11 @@ class Work:
     def outbox(self) -> Outbox:
         """Messages on their way to rooms."""
         return Outbox(self._connection)
+
+    @cached_property
+    def people(self) -> People:
+        """Who chat people are on the server."""
+        return People(self._connection)
 
     def alone(self, number: int) -> None:
         """Until the end of this transaction, no other bot on the same state is past this line with this number."""

@@ -1,0 +1,97 @@
+"""`note` and `merge`: what is done once, not issue by issue."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+
+from errbot_sentry.errors import AskError, ServerError, Unsupported, UsageError
+from errbot_sentry.model import Ask, View
+from errbot_sentry.query.args import OptionParser, echo
+from errbot_sentry.query.change import asked_by, author_note, confirm_count
+from errbot_sentry.query.desk import Desk
+from errbot_sentry.query.figures import cut
+from errbot_sentry.query.rights import check_writer
+from errbot_sentry.query.views import title_of
+from errbot_sentry.query.words import first_word
+
+log = logging.getLogger(__name__)
+
+_LONGEST_NOTE = 3500
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Noting:
+    """The commands that leave a note on an issue and make one of several."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def note(self, ask: Ask) -> Iterator[View]:
+        check_writer(self._desk.access, ask.person)
+        word, text = self._split(ask)
+        if not text:
+            raise UsageError("What should the note say?", self._desk.usage("note"))
+        if len(text) > _LONGEST_NOTE:
+            raise UsageError(f"A note has at most {_LONGEST_NOTE} characters.")
+        issue = self._desk.finder.find(word, ask)
+        # Always signed, also without SENTRY_AUTHOR_NOTES: on the server, the bot's account is the author.
+        signed = f"{_CONTROLS.sub(' ', text)}\n\n— {asked_by(self._desk, ask)}, from chat"
+        self._desk.find_server().note(issue, signed)
+        yield View(
+            "sentry_noted",
+            {
+                "id": cut(issue.short_id or issue.id, 60),
+                "title": title_of(issue, 120),
+                "link": issue.link,
+                "who": cut(ask.person.name, 60),
+            },
+        )
+
+    def merge(self, ask: Ask) -> Iterator[View]:
+        check_writer(self._desk.access, ask.person)
+        options, words = self._desk.parser("merge", _describe).read(ask.words)
+        issues = self._desk.finder.find_all(words, ask)
+        if len(issues) < 2:
+            raise UsageError("Wanted are two issues or more.", self._desk.usage("merge"))
+        if len({issue.project.id for issue in issues}) > 1:
+            raise AskError("Only issues of one project can be merged.")
+        confirm_count(len(issues), "Merging", options.yes)
+        server = self._desk.find_server()
+        who = cut(ask.person.name, 60)
+        yield View("sentry_changing", {"doing": "Merging", "count": len(issues), "who": who, "at": 0})
+        left = server.merge(issues)
+        names = ", ".join(issue.short_id or issue.id for issue in issues)
+        note = ""
+        if self._desk.settings.author_notes:
+            try:
+                server.note(left, author_note(self._desk, f"merged {names}", ask))
+            except Unsupported:
+                pass
+            except ServerError as error:
+                log.warning("No note could be left on issue %s", left.id, exc_info=True)
+                note = f"The note about who asked could not be left: {error}"
+        values = {"id": cut(left.short_id or left.id, 60), "title": title_of(left, 120), "link": left.link}
+        yield View("sentry_merged", {**values, "names": cut(names, 300), "who": who, "note": note})
+
+    def _split(self, ask: Ask) -> tuple[str, str]:
+        """The REF and the text; in the thread of an alert, the REF may be missing.
+
+        A number that begins a text there could be either: it is not guessed.
+        """
+        head, rest = first_word(ask.words)
+        if head == "--":
+            return "", rest
+        if not self._desk.finder.in_thread(ask):
+            return head, rest
+        if head.isdigit():
+            raise UsageError(
+                f"Is {echo(head)} an issue, or does your note begin with it? Begin with -- for a note on this thread's "
+                "issue, or give the short id.",
+            )
+        return (head, rest) if head and self._desk.finder.is_reference(head) else ("", ask.words.strip())
+
+
+def _describe(parser: OptionParser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true")

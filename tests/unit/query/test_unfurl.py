@@ -1,0 +1,72 @@
+"""Pasted addresses: a summary once, where it may be seen, and silence otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from errbot_sentry.errors import TimedOut
+from errbot_sentry.model import Ask, Place
+from errbot_sentry.settings import QuerySettings
+from tests.fakes.memory_server import URL
+from tests.unit.query.world import ALICE, BOB, DIRECT, OPS, ROOMS, VAULT, World, issue, rendered
+
+ADDRESS = f"{URL}/organizations/acme/issues/101/"
+HIDDEN = f"{URL}/organizations/acme/issues/103/"
+
+
+@pytest.fixture
+def world() -> World:
+    return World([issue(1), issue(2), issue(3, VAULT)], access=ROOMS)
+
+
+def unfurled(world: World, text: str, place: Place = OPS) -> list[list[str]]:
+    return [rendered(view) for view in world.commands.unfurl.views(text, Ask(BOB, place))]
+
+
+def test_two_lines(world: World) -> None:
+    assert unfurled(world, f"look at <{ADDRESS}|this>, please") == [
+        ["WEB-1 Problem 1", "unresolved · ✗ error · 1.2k events · 3 users · last seen a minute ago · ▁▂▄█"]
+    ]
+
+
+def test_once_per_issue_room_and_hour_by_whatever_address(world: World) -> None:
+    assert len(unfurled(world, ADDRESS)) == 1
+    assert unfurled(world, ADDRESS + "?query=x") == []
+    assert unfurled(world, f"{URL}/organizations/acme/issues/WEB-1/") == []
+    assert len(unfurled(world, ADDRESS, Place("#vault"))) == 1
+    world.clock.turn(3601)
+    assert len(unfurled(world, ADDRESS)) == 1
+
+
+def test_silence_about_what_may_not_be_seen_or_is_not_ours(world: World) -> None:
+    text = f"{HIDDEN} https://evil.example/organizations/acme/issues/101/ {URL}/organizations/acme/issues/999/"
+    assert unfurled(world, text) == []
+    assert len(unfurled(world, HIDDEN, Place("#vault"))) == 1
+    assert unfurled(world, HIDDEN, DIRECT) == []
+
+
+def test_a_failing_server_is_no_reason_to_talk(world: World) -> None:
+    world.server.fail("issue", TimedOut("No answer in time."))
+    assert unfurled(world, ADDRESS) == []
+    assert len(unfurled(world, ADDRESS)) == 1  # and the next one who pastes it gets it
+
+
+def test_a_message_full_of_addresses_asks_little(world: World) -> None:
+    unfurled(world, " ".join(f"{URL}/organizations/acme/issues/{n}/" for n in range(50)))
+    assert len(world.server.calls) == 3
+
+
+def test_it_can_be_switched_off() -> None:
+    world = World([issue(1)], settings=QuerySettings(unfurl=False))
+    assert unfurled(world, ADDRESS) == []
+    assert world.server.calls == []
+
+
+@pytest.mark.parametrize("text", ["", "issue WEB-1", "https://example.com/", "http://", "issues are bad"])
+def test_most_messages_cost_nothing(world: World, text: str) -> None:
+    assert not world.commands.unfurl.wanted(text)
+
+
+def test_people_may_be_anybody(world: World) -> None:
+    assert world.commands.unfurl.wanted(ADDRESS)
+    assert [view.template for view in world.commands.unfurl.views(ADDRESS, Ask(ALICE, OPS))] == ["sentry_unfurl"]
