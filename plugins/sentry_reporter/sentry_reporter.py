@@ -23,13 +23,13 @@ def _forget():
 
 
 def _load():
-    """The package's parts, read anew if files changed; if that fails, the old ones stay in force (docs/adr/0002)."""
+    """The package's root, read anew if files changed; if that fails, the old ones stay in force (docs/adr/0002)."""
     changed = getattr(sys.modules.get(_PACKAGE), "stamp", None) not in (None, _stamp())
     old = _forget() if changed else {}
     importlib.invalidate_caches()
     try:
         package = importlib.import_module(_PACKAGE)
-        parts = [importlib.import_module(f"{_PACKAGE}.{name}") for name in ("runtime", "chat.asks")]
+        root = importlib.import_module(f"{_PACKAGE}.runtime")
     except BaseException:
         _forget()
         sys.modules.update(old)
@@ -39,10 +39,10 @@ def _load():
     package.stamp = _stamp()
     # Errbot puts every folder of an installed plugin on the path; our inner ones would hide other plugins' modules.
     sys.path[:] = [place for place in sys.path if _HOME not in (Path(place), *Path(place).parents)]
-    return parts
+    return root
 
 
-runtime, asks = _load()
+runtime = _load()
 
 
 class SentryReporter(BotPlugin):
@@ -63,6 +63,10 @@ class SentryReporter(BotPlugin):
         if self._runtime is not None and self._runtime.leave():
             self._runtime = None
         super().deactivate()
+
+    def callback_message(self, message):
+        if self._runtime is not None:
+            self._runtime.overheard(message)
 
     # For other plugins: self.get_plugin("SentryReporter").capture_exception(…); see docs/report.md.
 
@@ -100,7 +104,7 @@ class SentryReporter(BotPlugin):
     def _run(self, command, msg, words):
         current = self._runtime
         if current is not None:
-            yield from current.replies(command, asks.ask_of(msg, words))
+            yield from current.replies(command, msg, words)
 
 
 def _method(command, help_text):

@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from errbot_sentry.alerts.flow import AlertsFlow
+from errbot_sentry.chat.asks import ask_of
+from errbot_sentry.chat.errands import Errands
 from errbot_sentry.chat.followup import FollowUp
 from errbot_sentry.chat.hook import mount
 from errbot_sentry.chat.layout import Layout
@@ -20,15 +22,17 @@ from errbot_sentry.chat.outage import at_shutdown, chat_dropped
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.templates import Templates
+from errbot_sentry.chat.uploads import send_file
 from errbot_sentry.chat.web import Web
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.command import help_text
 from errbot_sentry.errors import AskError, ServerError, SettingsError
 from errbot_sentry.flow_status import FlowFacts, health_of, status_of
-from errbot_sentry.model import Ask, Issue, Person, Place
+from errbot_sentry.model import Issue, Person, Place
 from errbot_sentry.query.catalog import COMMANDS
 from errbot_sentry.query.commands import Commands
 from errbot_sentry.query.desk import FlowStatus
+from errbot_sentry.query.kept_people import KeptPeople
 from errbot_sentry.report.about import About
 from errbot_sentry.report.reporter import Reporter
 from errbot_sentry.secret import Secret
@@ -65,22 +69,25 @@ class Runtime:
         self._clock = clock or SystemClock()
         self._is_active = is_active
         self._settings = read_settings(bot.bot_config, os.environ)
+        config = bot.bot_config
+        self._prefixes = (str(config.BOT_PREFIX), *map(str, config.BOT_ALT_PREFIXES))
         mode, limit = str(bot.mode), int(bot.message_size_limit)
         self._layout = Layout(mode, limit)
         self._templates = Templates(mode)
         self._replies = Replies(mode, self._templates, self._layout)
         self._web = Web()
         self._connection = Connection(self._settings.server, self._clock)
-        self._follow_up = FollowUp(bot, self._templates, self._layout, self._issue_of_event, self._clock)
+        self._errands = Errands()
+        follow_up = FollowUp(bot, self._replies, self._errands, self._issue_of_event, self._clock)
         self.reporter = Reporter(
             self._settings.report,
             about=_about(bot),
             data_dir=self._settings.data_dir,
             clock=self._clock,
-            follower=self._follow_up,
+            follower=follow_up,
             secrets=[secret.reveal() for secret in _secrets(self._settings)],
         )
-        self._store: Store | None = None
+        self._store = Store(self._settings.state_url.reveal())  # opened at its first use
         self._alerts: AlertsFlow | None = None
         self._listener: Listener | None = None
         self._listener_trouble = ""
@@ -100,7 +107,7 @@ class Runtime:
             if self._alerts is not None:
                 self._alerts.wake()
             return
-        self._follow_up.start()
+        self._errands.start()
         self._start_alerts()
         self._commands = Commands(
             self._find_server,
@@ -109,16 +116,31 @@ class Runtime:
             self._clock,
             status=self,
             reporter=self if self._reporting() else None,
+            people=KeptPeople(self._store, self._clock),
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
         )
         self._web.open(self._alerts.intake if self._alerts else None, self._health)
         self._tell_mistakes()
 
-    def replies(self, command: str, ask: Ask) -> Iterator[str]:
+    def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
         if self._commands is not None:
-            yield from self._replies.of(command, self._commands.run(command, ask))
+            views = self._commands.run(command, ask_of(msg, words))
+            yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
+
+    def overheard(self, msg: Any) -> None:
+        """A message that was said where the bot listens: summarise the issue addresses in it. Returns at once."""
+        text = str(msg.body or "")
+        if self._commands is None or text.startswith(self._prefixes) or not self._commands.unfurl.wanted(text):
+            return
+        unfurl, ask = self._commands.unfurl, ask_of(msg, "")
+
+        def summarise() -> None:
+            for message in self._replies.of("unfurl", unfurl.views(text, ask)):
+                self._bot.send_simple_reply(msg, message)
+
+        self._errands.do(summarise)
 
     def flows(self) -> Sequence[FlowStatus]:
         """The health of each flow but the server's, for `!sentry status`."""
@@ -162,9 +184,8 @@ class Runtime:
             with ExitStack() as ends:
                 ends.callback(lambda: self.reporter.close(left()))
                 ends.callback(self._connection.close)
-                ends.callback(lambda: self._follow_up.close(min(1.0, left())))
-                if self._store is not None:
-                    ends.callback(self._store.close)
+                ends.callback(lambda: self._errands.close(min(1.0, left())))
+                ends.callback(self._store.close)
                 if self._alerts is not None:
                     ends.callback(self._alerts.close, left())
                 if self._listener is not None:
@@ -176,7 +197,6 @@ class Runtime:
         settings = self._settings
         if settings.mistakes_of(ALERTS):
             return
-        self._store = Store(settings.state_url.reveal())
         rooms = Rooms(self._bot, self._is_active)
         self._alerts = AlertsFlow(
             settings.alerts, settings.access, self._store, self._find_server, rooms, self._templates, self._clock

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from errbot_sentry.chat.escape import Escape
 from errbot_sentry.chat.layout import Layout
 from errbot_sentry.chat.templates import Templates
 from errbot_sentry.errors import SentryReporterError
-from errbot_sentry.model import View
+from errbot_sentry.model import Upload, View
 
 log = logging.getLogger("errbot.plugins.SentryReporter")  # unlike errbot_sentry's own loggers, this one is reported
+
+SendFile = Callable[[Upload], bool]
+"""Sends a file to where the command was typed; False where it could not."""
 
 FAILED = "Something in SentryReporter itself failed; the bot's log has the cause."
 
@@ -24,11 +27,17 @@ class Replies:
         self._templates = templates
         self._layout = layout
 
-    def of(self, command: str, views: Iterable[View]) -> Iterator[str]:
-        """The messages of a command, as its views come; an error ends them with its sentence and is never raised."""
+    def of(self, command: str, views: Iterable[View], send_file: SendFile | None = None) -> Iterator[str]:
+        """The messages of a command, as its views come; an error ends them with its sentence and is never raised.
+
+        `send_file` sends the file that goes with a view, where one does.
+        """
         try:
             for view in views:
-                yield from self._layout.messages(self._templates.render(view.template, view.values))
+                values = view.values
+                if view.upload is not None and send_file is not None and send_file(view.upload):
+                    values = {**values, "uploaded": True}
+                yield from self._layout.messages(self._templates.render(view.template, values))
         except SentryReporterError as error:
             log.info("!sentry %s: %s (cause: %r)", command, error, error.__cause__)
             yield from self._layout.messages(self._escape.text(error))

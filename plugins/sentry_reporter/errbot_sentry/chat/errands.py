@@ -1,0 +1,65 @@
+"""Work that must not be done in Errbot's receiving thread: a thread of our own, a bounded queue, one at a time."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+_MOST_WAITING = 100
+
+
+class Errands:
+    """Does what it is given, in order, between `start` and `close`; a failure is logged and ends nothing."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(_MOST_WAITING)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.refused = 0
+
+    def start(self) -> None:
+        """From now on errands are run."""
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="sentry-errands", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout: float) -> None:
+        """Stop within the timeout (seconds); what waits is dropped."""
+        self._stopping.set()
+        if self._thread is not None:
+            try:
+                self._waiting.put_nowait(None)
+            except queue.Full:
+                log.debug("errands are dropped at the end")
+            self._thread.join(timeout)
+            self._thread = None
+
+    def do(self, errand: Callable[[], None]) -> bool:
+        """Have it done soon; returns at once, False where too much waits already (counted in `refused`)."""
+        if self._thread is None:
+            return False
+        try:
+            self._waiting.put_nowait(errand)
+        except queue.Full:
+            self.refused += 1
+            log.info("too much waits to be done; this is not done")
+            return False
+        return True
+
+    def pause(self, seconds: float) -> bool:
+        """For an errand that has to wait: True when it should give up because of the end."""
+        return self._stopping.wait(seconds)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            errand = self._waiting.get()
+            if errand is None:
+                continue
+            try:
+                errand()
+            except Exception as error:
+                log.warning("an errand failed: %s", error, exc_info=error)
