@@ -170,6 +170,10 @@ class Runtime:
         self.close()
         return True
 
+    def feedback(self, person: Person, text: str) -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id."""
+        return self.reporter.feedback(person, text)
+
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """End every thread within the timeout (seconds); what is on disk stays for the next start."""
         deadline = time.monotonic() + timeout

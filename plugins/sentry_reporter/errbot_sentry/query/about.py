@@ -71,6 +71,17 @@ class About:
         finally:
             self._testing.release()
 
+    def feedback(self, ask: Ask) -> Iterator[View]:
+        text = ask.words.strip()
+        if not text:
+            raise UsageError("What happened, in your words?", self._desk.usage("feedback"))
+        if self._desk.reporter is None:
+            raise AskError("Reporting is off, so there is no error to attach it to.")
+        event_id = self._desk.reporter.feedback(ask.person, text)
+        if event_id is None:
+            raise AskError("You have not run into an error of the bot since it started.")
+        yield View("sentry_feedback", {"event": event_id[:8]})
+
     def _follow(self, event_id: str, ask: Ask) -> View:
         """Ask the server for the event until it shows it, for a bounded time."""
         values: dict[str, object] = {"event": cut(event_id, 40), "seconds": int(_TEST_SECONDS)}

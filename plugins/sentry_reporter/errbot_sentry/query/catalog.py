@@ -110,6 +110,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("unlink", "sentry unlink", "forget who you are on the server", ("sentry unlink",), ABOUT),
     Command("whoami", "sentry whoami", "who you are here and on the server", ("sentry whoami",), ABOUT),
+    Command(
+        "feedback",
+        "sentry feedback TEXT",
+        "attach your words to the error of the bot that you last ran into",
+        ("sentry feedback I wanted to split the bill by zero",),
+        ABOUT,
+    ),
     Command("status", "sentry status", "each flow's health", ("sentry status",), ABOUT),
     Command("test", "sentry test", "send a test event through the whole way", ("sentry test",), ABOUT),
 )

@@ -106,6 +106,7 @@ class Commands:
             "link": identity.link,
             "unlink": identity.unlink,
             "whoami": identity.whoami,
+            "feedback": about.feedback,
             "status": about.status,
             "test": about.test,
         }

@@ -40,6 +40,10 @@ class StatusSource(Protocol):
 class Reporter(Protocol):
     """The way that the bot's own errors take."""
 
+    def feedback(self, person: Person, text: str) -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id, None where there is none."""
+        ...
+
     def capture_test(self, person: Person, place: Place) -> str:
         """Send a test event; its id, 32 hex digits.
 
