@@ -75,6 +75,25 @@ class Rooms:
         self._wake_xmpp()
         return first
 
+    def edit(self, room: str, sent_id: str, text: str) -> bool:
+        """Replace the text of a message that `send` posted; False where the backend cannot edit (all but Slack).
+
+        Raises:
+            NotConnected, RoomUnknown, SendError: it was not taken.
+        """
+        if self.mode != "slackv3" or not hasattr(self._bot, "update_message"):
+            return False
+        if not self.connected():
+            raise NotConnected("The bot is not connected to the chat network.")
+        message = self._bot.build_message(self._layout.messages(text)[0])
+        message.to = self._find(room)
+        message.extras["ts"] = [sent_id]
+        try:
+            self._bot.update_message(message)
+        except Exception as error:
+            raise SendError("The chat network did not take the changed message.") from error
+        return True
+
     def _find(self, room: str) -> Any:
         """Rooms by query_room; Telegram and others know them only as identifiers."""
         try:
