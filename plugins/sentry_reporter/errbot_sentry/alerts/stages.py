@@ -188,6 +188,8 @@ def remembered(alert: Alert, known: KnownIssue | None, now: float, *, told: bool
         title=alert.title or before.title,
         project=alert.project or before.project,
         events=before.events if alert.events is None else max(alert.events, before.events or 0),
+        # The poller tells a regression from a reopening by this.
+        last_seen=before.last_seen if alert.reason in DEEDS else max(before.last_seen, alert.at.timestamp()),
         assignee=alert.assignee or before.assignee,
         level=alert.level or before.level,
         link=alert.link or before.link,
