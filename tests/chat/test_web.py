@@ -154,6 +154,20 @@ def test_a_sender_that_stops_in_the_middle_does_no_harm(door):
     assert [body for _, body, _ in intake.taken if body] == [b"{}"]
 
 
+@pytest.mark.parametrize("chunks", [b"zz\r\n", b"-1\r\n", b"2\r\n{}X", b"\xff\r\n"])
+def test_broken_chunks_are_the_senders_fault(door, caplog, chunks):
+    """A stranger needs no secret to send them: an ERROR in the log would be an event on the server, each time."""
+    port, web = door
+    _open(web)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        head = b"POST /sentry/webhook/hunter2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head + chunks)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(100)
+    assert answer.split()[1:2] in ([b"400"], []), answer
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 def test_mounting_twice_keeps_one_route_and_the_newest_web():
     """Every activation mounts; Flask's URL map cannot forget a rule."""
     app = errbot.core_plugins.flask_app
