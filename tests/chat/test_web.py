@@ -144,6 +144,18 @@ def test_a_body_over_five_megabytes_is_refused(door):
     assert len(intake.taken) == 1
 
 
+def test_an_announced_large_body_is_refused_unread():
+    """Errbot's web server would read any size into memory."""
+
+    class Unreadable:
+        def read(self, size: int, /) -> bytes:
+            raise AssertionError(f"{size} bytes were asked for")
+
+    web = Web()
+    _open(web)
+    assert web.answer("POST", "webhook", {}, Unreadable(), LARGEST_BODY + 1).status == 413
+
+
 def test_a_sender_that_stops_in_the_middle_does_no_harm(door):
     """The next delivery is taken as ever."""
     port, web = door
