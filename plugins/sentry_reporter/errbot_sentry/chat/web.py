@@ -88,11 +88,13 @@ class Web:
         intake = self._intake
         if intake is None:
             return Reply(503, "Alerts are switched off.")
-        if length is not None and length > LARGEST_BODY:
-            return _too_large(body, length)
-        content = body.read(LARGEST_BODY + 1 if length is None else length)
-        if len(content) > LARGEST_BODY:
-            return _too_large(body, None)
+        try:
+            content = _read(body, length)
+        except (OSError, ValueError) as error:  # chunks that are none; raised further, it would be an error of the bot
+            log.info("the body of a webhook could not be read: %s", error)
+            return Reply(400, "The body could not be read.")
+        if content is None:
+            return Reply(413, "The body is larger than 5 MB.")
         if length is not None and len(content) < length:
             return Reply(400, "The body is shorter than its Content-Length.")
         answer = intake.take(headers, content, token)
@@ -106,10 +108,21 @@ class Web:
         return Reply(200 if well else 503, json.dumps(facts), "application/json")
 
 
-def _too_large(body: Body, left: int | None) -> Reply:
-    """The refusal, after the rest of the body (`left` bytes, None for unknown) was read away, up to a bound."""
+def _read(body: Body, length: int | None) -> bytes | None:
+    """The whole body; None where it is too large."""
+    if length is not None and length > LARGEST_BODY:
+        _drain(body, length)
+        return None
+    content = body.read(LARGEST_BODY + 1 if length is None else length)
+    if len(content) > LARGEST_BODY:
+        _drain(body, None)
+        return None
+    return content
+
+
+def _drain(body: Body, left: int | None) -> None:
+    """Read the rest of the body (`left` bytes, None for unknown) away, up to a bound."""
     if left is None or left <= LARGEST_DRAINED:
         drained = 0
         while drained < LARGEST_DRAINED and (piece := body.read(_PIECE)):
             drained += len(piece)
-    return Reply(413, "The body is larger than 5 MB.")
