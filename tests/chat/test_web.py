@@ -17,7 +17,7 @@ from werkzeug.serving import ThreadedWSGIServer
 
 from errbot_sentry.chat.hook import mount
 from errbot_sentry.chat.listener import Listener
-from errbot_sentry.chat.web import LARGEST_BODY, Web
+from errbot_sentry.chat.web import LARGEST_BODY, Reply, Web
 from errbot_sentry.errors import SettingsError
 from tests.waiting import until
 
@@ -77,7 +77,7 @@ def _ask(port, method, path, body=None, headers=None) -> tuple[int, bytes]:
 
 def _open(web: Web) -> KeepingIntake:
     intake = KeepingIntake()
-    web.open(intake, lambda: (True, {"status": "ok"}))
+    web.open(intake, {"health": lambda: Reply(200, "{}", "application/json")})
     return intake
 
 
@@ -108,7 +108,7 @@ def test_closed_it_answers_503_and_opened_again_it_takes(door):
 def test_health_is_json_and_its_status_tells_without_reading_it(door):
     """For load balancers."""
     port, web = door
-    web.open(None, lambda: (False, {"status": "trouble", "database": "locked"}))
+    web.open(None, {"health": lambda: Reply(503, '{"database": "locked"}', "application/json")})
     status, body = _ask(port, "GET", "/sentry/health")
     assert (status, json.loads(body)["database"]) == (503, "locked")
     assert _ask(port, "POST", "/sentry/webhook", b"{}")[0] == 503, "alerts are off"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -26,11 +27,12 @@ from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.templates import Templates
 from errbot_sentry.chat.uploads import send_file
-from errbot_sentry.chat.web import Web
+from errbot_sentry.chat.web import Reply, Web
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.command import help_text
 from errbot_sentry.errors import AskError, ServerError, SettingsError
 from errbot_sentry.flow_status import FlowFacts, health_of, status_of
+from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
 from errbot_sentry.model import Ask, Issue, Person, Place, View
 from errbot_sentry.query.catalog import COMMANDS as QUERY_COMMANDS
 from errbot_sentry.query.commands import Commands
@@ -80,7 +82,8 @@ class Runtime:
         self._templates = Templates(mode)
         self._replies = Replies(mode, self._templates, self._layout)
         self._web = Web()
-        self._connection = Connection(self._settings.server, self._clock)
+        self._api_times = ApiTimes()
+        self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
         self._rooms = Rooms(bot, is_active)
         self._errands = Errands()
         follow_up = FollowUp(bot, self._replies, self._errands, self._issue_of_event, self._clock)
@@ -131,7 +134,8 @@ class Runtime:
         )
         if self._alerts is not None:
             self._alert_commands = self._alerts.commands(self._commands.find_issue)
-        self._web.open(self._alerts.intake if self._alerts else None, self._health)
+        pages = {"health": self._health_page, "metrics": self._metrics_page}
+        self._web.open(self._alerts.intake if self._alerts else None, pages)
         self._tell_mistakes()
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
@@ -271,8 +275,12 @@ class Runtime:
             now=self._clock.now(),
         )
 
-    def _health(self) -> tuple[bool, dict[str, object]]:
-        return health_of(self._facts())
+    def _health_page(self) -> Reply:
+        well, facts = health_of(self._facts())
+        return Reply(200 if well else 503, json.dumps(facts), "application/json")
+
+    def _metrics_page(self) -> Reply:
+        return Reply(200, exposition(self._facts(), self._api_times), CONTENT_TYPE)
 
     def _tell_mistakes(self) -> None:
         """All at once, to the log and to the admins; some backends cannot send to admins at this point."""
