@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -13,6 +16,7 @@ from errbot_sentry.report.status import ReportStatus
 from errbot_sentry.server.calls import Exchange
 from errbot_sentry.settings import Settings
 
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "monitoring"
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 
 
@@ -56,6 +60,19 @@ def test_every_count_is_there():
     assert found["sentry_reporter_api_seconds_count", labels] == 2
     assert found["sentry_reporter_api_seconds_sum", labels] == 0.75
     assert found["sentry_reporter_api_seconds_count", (*labels[:2], ("result", "TimedOut"))] == 1
+
+
+def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
+    """A panel of a metric that was renamed would stay empty, an alert on it would never fire."""
+    times = ApiTimes()
+    times.observe(Exchange("GET", "/issues/{}/", 200, 0.25))
+    alerts = AlertsStatus(True, True, poll_lag=1.0, webhook_last=NOW, decided={"first": 1})
+    found = {name for name, _ in _read(exposition(_facts(ReportStatus(dropped={"x": 1}), alerts), times))}
+    pages = [(DOCS / name).read_text() for name in ("dashboard.json", "rules.yml")]
+    json.loads(pages[0])
+    named = {name for page in pages for name in re.findall(r"sentry_reporter_\w+", page)}
+    assert len(named) > 12
+    assert named <= found
 
 
 def test_with_alerts_off_their_metrics_are_absent():
