@@ -30,7 +30,7 @@ def test_the_overview_shows_what_this_person_may_use_here() -> None:
         "Connected to Sentry at https://sentry.example.com, projects: web",
         "Look: issues, next, prev, issue, trace, events, tags, graph, projects, releases",
         "Change: resolve, reopen, archive, assign, note, priority, merge",
-        "About: link, unlink, whoami, status, test",
+        "About: link, unlink, whoami, feedback, status, test",
         "More about each: !help sentry issues",
     ]
     reader = world.lines("sentry", person=Person("carol", "carol"), place=Place("#vault"))
