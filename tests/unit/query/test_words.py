@@ -116,7 +116,7 @@ def test_one_parser_serves_many_threads(parser: args.OptionParser) -> None:
         ("-n 101", "not a number from 1 to 100"),
         ("-n many", "not a number from 1 to 100"),
         ("-n ١", "not a number from 1 to 100"),
-        ("-s frequency", "not one of date, new, freq, user; did you mean freq?"),
+        ("-s frequency", "not one of date, new, freq, user; did you mean freq? Usage"),
         ("-t yesterday", "not a duration such as"),
         ("-t 0s", "longer than nothing"),
         ("--yes=no", "ignored explicit argument"),

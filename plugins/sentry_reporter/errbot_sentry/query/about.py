@@ -32,13 +32,14 @@ class About:
         words = split_words(ask.words)
         if words:
             self._refuse(words[0])
-        connected, trouble, projects = self._connection(ask)
+        connected, url, trouble, projects = self._connection(ask)
         may_change = self._desk.access.may_write(ask.person)
         groups = [(label, self._names(group, may_change)) for group, label in _GROUPS]
         yield View(
             "sentry_overview",
             {
                 "connected": connected,
+                "url": url,
                 "trouble": trouble,
                 "projects": projects,
                 "may_change": may_change,
@@ -114,17 +115,18 @@ class About:
                 return issue
             self._desk.sleep(_TEST_PAUSE)
 
-    def _connection(self, ask: Ask) -> tuple[str, str, str]:
-        """The server in words, what is wrong with it, and the projects that may be shown here."""
+    def _connection(self, ask: Ask) -> tuple[str, str, str, str]:
+        """The server's kind and address, what is wrong with it, and the projects that may be shown here."""
         try:
             server = self._desk.find_server()
-            connected = _server_words(server.health())
+            health = server.health()
+            connected, url = _KINDS.get(health.kind, health.kind), health.url
             seen = visible_projects(self._desk.access, ask.place, server)
         except ServerError as error:
-            return "", str(error), ""
+            return "", "", str(error), ""
         if not seen:
-            return connected, NOTHING_HERE, ""
-        return connected, "", _some([project.slug for project in seen])
+            return connected, url, NOTHING_HERE, ""
+        return connected, url, "", _some([project.slug for project in seen])
 
     def _names(self, group: str, may_change: bool) -> str:
         entries = (

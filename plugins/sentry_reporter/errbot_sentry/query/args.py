@@ -36,7 +36,8 @@ class OptionParser(argparse.ArgumentParser):
         self._usage_line = usage_line
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message[:1].upper() + message[1:] + ".", self._usage_line)
+        end = "" if message.endswith(("?", ".")) else "."
+        raise UsageError(message[:1].upper() + message[1:] + end, self._usage_line)
 
     def read(self, typed: str) -> tuple[argparse.Namespace, list[str]]:
         """The options, and the other words in order; after a lone `--` nothing is an option.
