@@ -26,7 +26,7 @@ demo:
 	@TOUR=$(TOUR) $(PYTHON) -m demo
 
 test: $(ENVIRONMENT)/ready
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(ENVIRONMENT)/ready
 	$(RUN) -m ruff check .

@@ -17,3 +17,17 @@ os.environ.update(no_proxy=LOOPBACK, NO_PROXY=LOOPBACK)
 # A busy machine must not fail a test: hypothesis looks at the clock in two ways.
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no clock")
+
+
+# With several workers, what takes longest has to begin first.
+_LONGEST_FIRST = ("scenario", "lifecycle", "project", "contract")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order by folder, the long ones first; within a folder as written."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        return _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    items.sort(key=place)

@@ -495,6 +495,7 @@ def test_a_bomb_is_stopped_at_the_limit(serve, times):
         ("br", b"{}"),
         ("gzip, gzip", gzip.compress(gzip.compress(b"{}"))),
     ],
+    ids=["no gzip", "half of it", "half a deflate", "unknown", "twice"],
 )
 def test_broken_packing_is_a_bad_answer(serve, coding, body):
     """Also what we did not ask for."""
