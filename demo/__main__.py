@@ -67,7 +67,7 @@ def _run(state: Path, play: bool) -> int:
     bot_python = environments.build(bot.recipe())
     shutil.rmtree(state, ignore_errors=True)
     state.mkdir(parents=True)
-    announce("Starting Bugsink (its first start makes a database, which takes a moment) ...")
+    announce("Starting Bugsink ...")
     with Bugsink(state / "bugsink", server_python) as server:
         announce(f"  it serves on {server.url}. Making a project, a token, and an alert that is posted to the bot ...")
         project = server.make_project("Shop")

@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -69,7 +69,7 @@ class Bugsink:
 
     `folder` must be empty or absent, or hold an earlier Bugsink of ours, which is then continued. `python` is the
     interpreter of an environment with Bugsink in it. `settings` go over Bugsink's own `BUGSINK` settings. The migrated
-    database is made once and kept as a template under the cache folder.
+    database is made once, which `say` is told of, and kept as a template under the cache folder.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Bugsink:
         cache: Path | None = None,
         settings: Mapping[str, Any] | None = None,
         threads: int = 8,
+        say: environments.Say = environments.announce,
     ) -> None:
         self.folder = folder.resolve()
         self.token = ""
@@ -88,6 +89,7 @@ class Bugsink:
         self._template = (cache or environments.cache_folder()) / "bugsink-template"
         self._settings = dict(settings or {})
         self._threads = threads
+        self._say = say
         self._process: Process | None = None
         self._team: str | None = None
 
@@ -261,17 +263,13 @@ class Bugsink:
             raise
 
     def _fill_template(self, folder: Path) -> None:
+        self._say("  making Bugsink's database, once (a quarter of a minute) ...")
         self._run(folder, ["bugsink-create-conf", "--template", "local", "--output-file", "bugsink_generated.py"])
         (folder / "bugsink_conf.py").write_text("from bugsink_generated import *\nBUGSINK['PHONEHOME'] = False\n")
         self._manage(folder, "migrate")
         self._manage(folder, "migrate", "--database=snappea")
+        self._say("  making its user and token ...")
         self._manage(folder, "prestart", CREATE_SUPERUSER=f"{LOGIN}:{PASSWORD}")
         token = self._manage(folder, "create_auth_token").split()[-1]
         (folder / "token").write_text(token + "\n")
         shutil.rmtree(folder / "__pycache__", ignore_errors=True)
-
-
-def start(folder: Path, say: Callable[[str], None] = environments.announce) -> Bugsink:
-    """Build the environment where needed, and start a server in `folder`. Raises CannotBuild or CannotStart."""
-    python = environments.build(environments.BUGSINK, say=say)
-    return Bugsink(folder, python).start()

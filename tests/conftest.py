@@ -2,11 +2,18 @@
 
 import os
 
+from hypothesis import HealthCheck, settings
+
 from demo.processes import LOOPBACK
 from tests.servers.bugsink import bugsink, bugsink_project
 from tests.servers.ngircd import ngircd
+from tests.servers.postgres import postgres
 
-__all__ = ["bugsink", "bugsink_project", "ngircd"]
+__all__ = ["bugsink", "bugsink_project", "ngircd", "postgres"]
 
 # A developer's proxy must not stand between a test and its servers.
 os.environ.update(no_proxy=LOOPBACK, NO_PROXY=LOOPBACK)
+
+# A busy machine must not fail a test: hypothesis looks at the clock in two ways.
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")

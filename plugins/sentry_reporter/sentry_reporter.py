@@ -68,6 +68,10 @@ class SentryReporter(BotPlugin):
         if self._runtime is not None:
             self._runtime.overheard(message)
 
+    def callback_reaction(self, reaction):
+        if self._runtime is not None:
+            self._runtime.reacted(reaction)
+
     # For other plugins: self.get_plugin("SentryReporter").capture_exception(…); see docs/report.md.
 
     def capture_exception(self, exc=None, **tags):

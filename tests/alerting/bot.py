@@ -44,6 +44,9 @@ class FileChat:
             file.write(f"{room} {text} {thread}".strip() + "\n")
         return "an id"
 
+    def edit(self, room: str, sent_id: str, text: str) -> bool:
+        return False
+
 
 class PlainRenderer:
     """Values without markup."""

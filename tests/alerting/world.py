@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from errbot import rendering
+from sqlalchemy import event
 
 from errbot_sentry.access import Access
 from errbot_sentry.alerts.flow import AlertsFlow
 from errbot_sentry.alerts.intake import Answer
+from errbot_sentry.alerts.worker import Worker
 from errbot_sentry.chat.templates import Templates
 from errbot_sentry.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.model import UNRESOLVED, Issue, IssueQuery, Page, Project
@@ -127,6 +129,7 @@ class Chat:
     up: bool = True
     refuses: dict[str, SendError] = field(default_factory=dict)
     heard: list[Heard] = field(default_factory=list)
+    edited: list[Heard] = field(default_factory=list)
 
     def connection(self) -> str:
         return str(self.generation) if self.up else ""
@@ -143,6 +146,11 @@ class Chat:
         at = (self.clock.now() - START).total_seconds()
         self.heard.append(Heard(at, room, text, thread))
         return f"m{len(self.heard)}" if self.threads else ""
+
+    def edit(self, room: str, sent_id: str, text: str) -> bool:
+        if self.threads:
+            self.edited.append(Heard((self.clock.now() - START).total_seconds(), room, text, sent_id))
+        return self.threads
 
 
 class World:
@@ -179,11 +187,22 @@ class World:
     def boot(self) -> None:
         """Start on whatever is on disk, as after a crash: nothing of the run before is closed properly."""
         self.store = Store(self.url)
+        self._hurry_disk()
         self.flow = AlertsFlow(
             self.settings, self.access, self.store, lambda: self.server, self.chat, Templates("text"), self.clock
         )
         self.flow._poller._chance = random.Random(1)
         self.flow.intake.open()
+        self._due: dict[Worker, float | None] = dict.fromkeys(self.flow._workers, 0.001)
+
+    def _hurry_disk(self) -> None:
+        """Virtual hours have thousands of commits; that each is on the disk is tested elsewhere."""
+        self.store.open()
+        engine = self.store._engine
+        assert engine is not None
+        if engine.dialect.name == "sqlite":
+            engine.dispose()
+            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
 
     @property
     def seconds(self) -> float:
@@ -201,22 +220,26 @@ class World:
         return self.flow.intake.take({}, bodies.encode(body), bodies.TOKEN.reveal())
 
     def at(self, seconds: float) -> World:
-        """Let everything happen until this second."""
-        end = START + timedelta(seconds=seconds)
+        """Let everything happen until this second: each worker steps when its time has come or when it is woken."""
+        end = START.timestamp() + seconds
         while True:
-            wait = self._settle_now()
-            if wait is None or self.clock.now() + timedelta(seconds=wait) > end:
-                self.clock.at = max(end, self.clock.at)
-                self._settle_now()
+            due = self._work()
+            if due is None or due > end:
+                self.clock.at = max(datetime.fromtimestamp(end, timezone.utc), self.clock.at)
                 return self
-            self.clock.advance(max(wait, 0.001))
+            self.clock.at = max(datetime.fromtimestamp(due, timezone.utc), self.clock.at + timedelta(milliseconds=1))
 
-    def _settle_now(self) -> float | None:
-        """Run every step until nothing is left to do at this moment; the seconds until there is."""
+    def _work(self) -> float | None:
+        """Let the workers work until all of them sleep; when the first one wants to be woken."""
         for _ in range(100_000):
-            waits = [step() for step in (self.flow._poller.step, self.flow._decide, self.flow._send)]
-            if 0 not in waits:
-                return min((wait for wait in waits if wait is not None), default=None)
+            now = self.clock.now().timestamp()
+            ready = [w for w in self.flow._workers if w._wake.is_set() or (self._due[w] or now + 1) <= now]
+            if not ready:
+                return min((due for due in self._due.values() if due is not None), default=None)
+            for worker in ready:
+                worker._wake.clear()
+                wait = worker._step()
+                self._due[worker] = None if wait is None else self.clock.now().timestamp() + wait
         raise AssertionError("the flow never comes to rest")
 
     def heard(self, room: str | None = None) -> list[str]:
@@ -226,6 +249,19 @@ class World:
         ]
         self.chat.heard.clear()
         return texts
+
+    def line(self, room: str | None = None) -> list[str]:
+        """The same as a time line: `SECOND ROOM[/THREAD] TEXT`."""
+        told = [
+            f"{round(each.at)} {each.room}{'/' + each.thread if each.thread else ''} {text}"
+            for each, text in zip(self.chat.heard, [self._text(each) for each in self.chat.heard], strict=True)
+            if room in (None, each.room)
+        ]
+        self.chat.heard.clear()
+        return told
+
+    def _text(self, heard: Heard) -> str:
+        return _RENDER.convert(heard.text).strip().split(" · ")[0]
 
     def reasons(self, room: str) -> list[str]:
         """The named decisions for a room, oldest first."""

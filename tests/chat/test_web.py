@@ -17,7 +17,7 @@ from werkzeug.serving import ThreadedWSGIServer
 
 from errbot_sentry.chat.hook import mount
 from errbot_sentry.chat.listener import Listener
-from errbot_sentry.chat.web import LARGEST_BODY, Web
+from errbot_sentry.chat.web import LARGEST_BODY, Reply, Web
 from errbot_sentry.errors import SettingsError
 from tests.waiting import until
 
@@ -77,7 +77,7 @@ def _ask(port, method, path, body=None, headers=None) -> tuple[int, bytes]:
 
 def _open(web: Web) -> KeepingIntake:
     intake = KeepingIntake()
-    web.open(intake, lambda: (True, {"status": "ok"}))
+    web.open(intake, {"health": lambda: Reply(200, "{}", "application/json")})
     return intake
 
 
@@ -108,7 +108,7 @@ def test_closed_it_answers_503_and_opened_again_it_takes(door):
 def test_health_is_json_and_its_status_tells_without_reading_it(door):
     """For load balancers."""
     port, web = door
-    web.open(None, lambda: (False, {"status": "trouble", "database": "locked"}))
+    web.open(None, {"health": lambda: Reply(503, '{"database": "locked"}', "application/json")})
     status, body = _ask(port, "GET", "/sentry/health")
     assert (status, json.loads(body)["database"]) == (503, "locked")
     assert _ask(port, "POST", "/sentry/webhook", b"{}")[0] == 503, "alerts are off"
@@ -144,6 +144,23 @@ def test_a_body_over_five_megabytes_is_refused(door):
     assert len(intake.taken) == 1
 
 
+def test_an_announced_large_body_is_refused_unread():
+    """Errbot's web server would read any size into memory; what is read away goes piece by piece."""
+    sizes: list[int] = []
+
+    class Watched:
+        def read(self, size: int, /) -> bytes:
+            sizes.append(size)
+            return b""
+
+    web = Web()
+    _open(web)
+    assert web.answer("POST", "webhook", {}, Watched(), 500 * LARGEST_BODY).status == 413
+    assert sizes == []
+    assert web.answer("POST", "webhook", {}, Watched(), LARGEST_BODY + 1).status == 413
+    assert max(sizes) <= 64 * 1024
+
+
 def test_a_sender_that_stops_in_the_middle_does_no_harm(door):
     """The next delivery is taken as ever."""
     port, web = door
@@ -152,6 +169,20 @@ def test_a_sender_that_stops_in_the_middle_does_no_harm(door):
         broken.sendall(b"POST /sentry/webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     assert _ask(port, "POST", "/sentry/webhook", b"{}")[0] == 202
     assert [body for _, body, _ in intake.taken if body] == [b"{}"]
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\n", b"-1\r\n", b"2\r\n{}X", b"\xff\r\n"])
+def test_broken_chunks_are_the_senders_fault(door, caplog, chunks):
+    """A stranger needs no secret to send them: an ERROR in the log would be an event on the server, each time."""
+    port, web = door
+    _open(web)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        head = b"POST /sentry/webhook/hunter2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head + chunks)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(100)
+    assert answer.split()[1:2] in ([b"400"], []), answer
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_mounting_twice_keeps_one_route_and_the_newest_web():

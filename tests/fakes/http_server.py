@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -65,65 +66,21 @@ Answering = Callable[[Request], Reply]
 class HttpServer:
     """Serves in threads from `with` to its end; `requests` is what was asked so far, `answer` may be replaced."""
 
-    def __init__(self, answer: Answering) -> None:
+    def __init__(self, answer: Answering, tls: ssl.SSLContext | None = None) -> None:
         self.answer = answer
+        self._scheme = "https" if tls else "http"
         self.requests: list[Request] = []
         self.stopping = threading.Event()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def handle_one_request(self) -> None:
-                try:
-                    super().handle_one_request()
-                except OSError:  # the client has gone: that is what some tests are about
-                    self.close_connection = True
-
-            def do_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                parts = urlsplit(self.path)
-                request = Request(
-                    self.command,
-                    parts.path,
-                    tuple(parse_qsl(parts.query, keep_blank_values=True)),
-                    {name.lower(): value for name, value in self.headers.items()},
-                    body,
-                )
-                outer.requests.append(request)
-                self.reply(outer.answer(request))
-
-            do_GET = do_POST = do_PUT = do_DELETE = do_any  # noqa: N815 - http.server wants these names
-
-            def reply(self, reply: Reply) -> None:
-                if reply.raw is not None:
-                    reply.raw(self.connection)
-                    self.close_connection = True
-                    return
-                self.send_response(reply.status)
-                for name, value in reply.headers.items():
-                    self.send_header(name, value)
-                if reply.pieces is None:
-                    self.send_header("Content-Length", str(len(reply.body)))
-                    self.end_headers()
-                    self.wfile.write(reply.body)
-                    return
-                self.send_header("Connection", "close")
-                self.end_headers()
-                for piece in reply.pieces:
-                    self.wfile.write(piece)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         self._server.daemon_threads = True
+        if tls is not None:
+            # The handshake is made in the request's own thread: one that fails must not stop the server.
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> HttpServer:
         self._thread.start()
@@ -134,3 +91,53 @@ class HttpServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
+
+
+def _handler_of(outer: HttpServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def handle_one_request(self) -> None:
+            try:
+                super().handle_one_request()
+            except OSError:  # the client has gone: that is what some tests are about
+                self.close_connection = True
+
+        def do_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            parts = urlsplit(self.path)
+            request = Request(
+                self.command,
+                parts.path,
+                tuple(parse_qsl(parts.query, keep_blank_values=True)),
+                {name.lower(): value for name, value in self.headers.items()},
+                body,
+            )
+            outer.requests.append(request)
+            self.reply(outer.answer(request))
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_any  # noqa: N815 - http.server wants these names
+
+        def reply(self, reply: Reply) -> None:
+            if reply.raw is not None:
+                reply.raw(self.connection)
+                self.close_connection = True
+                return
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            if reply.pieces is None:
+                self.send_header("Content-Length", str(len(reply.body)))
+                self.end_headers()
+                self.wfile.write(reply.body)
+                return
+            self.send_header("Connection", "close")
+            self.end_headers()
+            for piece in reply.pieces:
+                self.wfile.write(piece)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
+            pass
+
+    return Handler

@@ -79,7 +79,7 @@ def test_reload_takes_changed_submodules(tmp_path):
 
 OVERRIDE = """
 
-def _new(self, command, views):
+def _new(self, command, views, send_file=None):
     yield "NEW CODE RUNS"
 
 

@@ -85,7 +85,7 @@ def test_a_regression_is_told_once_by_either(tmp_path: Path) -> None:
     world.at(4000)
     world.heard()
     world.server.event("101", status=UNRESOLVED)
-    world.hook(bodies.sentry_issue("101", "unresolved", substatus="regressed"))
+    world.hook(bodies.sentry_issue("101", "unresolved", substatus="regressed", count="2"))
     assert words(world.at(4500).heard()) == ["Regressed SHOP-101"]
 
 

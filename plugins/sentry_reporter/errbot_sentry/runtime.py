@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -11,6 +12,8 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from errbot_sentry.alerts.catalog import COMMANDS as ALERT_COMMANDS
+from errbot_sentry.alerts.commands import AlertCommands
 from errbot_sentry.alerts.flow import AlertsFlow
 from errbot_sentry.chat.asks import ask_of
 from errbot_sentry.chat.errands import Errands
@@ -19,17 +22,19 @@ from errbot_sentry.chat.hook import mount
 from errbot_sentry.chat.layout import Layout
 from errbot_sentry.chat.listener import Listener
 from errbot_sentry.chat.outage import at_shutdown, chat_dropped
+from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.templates import Templates
 from errbot_sentry.chat.uploads import send_file
-from errbot_sentry.chat.web import Web
+from errbot_sentry.chat.web import Reply, Web
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.command import help_text
 from errbot_sentry.errors import AskError, ServerError, SettingsError
 from errbot_sentry.flow_status import FlowFacts, health_of, status_of
-from errbot_sentry.model import Issue, Person, Place
-from errbot_sentry.query.catalog import COMMANDS
+from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
+from errbot_sentry.model import Ask, Issue, Person, Place, View
+from errbot_sentry.query.catalog import COMMANDS as QUERY_COMMANDS
 from errbot_sentry.query.commands import Commands
 from errbot_sentry.query.desk import FlowStatus
 from errbot_sentry.query.kept_people import KeptPeople
@@ -44,6 +49,8 @@ from errbot_sentry.store.store import Store
 log = logging.getLogger(__name__)
 
 __all__ = ["COMMANDS", "Runtime", "help_text"]  # the plugin module makes its commands of the catalogue
+
+COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
 
 CLOSE_SECONDS = 5.0
 
@@ -67,7 +74,6 @@ class Runtime:
         self._bot = bot
         self._warn_admins = warn_admins
         self._clock = clock or SystemClock()
-        self._is_active = is_active
         self._settings = read_settings(bot.bot_config, os.environ)
         config = bot.bot_config
         self._prefixes = (str(config.BOT_PREFIX), *map(str, config.BOT_ALT_PREFIXES))
@@ -76,7 +82,9 @@ class Runtime:
         self._templates = Templates(mode)
         self._replies = Replies(mode, self._templates, self._layout)
         self._web = Web()
-        self._connection = Connection(self._settings.server, self._clock)
+        self._api_times = ApiTimes()
+        self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
+        self._rooms = Rooms(bot, is_active)
         self._errands = Errands()
         follow_up = FollowUp(bot, self._replies, self._errands, self._issue_of_event, self._clock)
         self.reporter = Reporter(
@@ -92,6 +100,7 @@ class Runtime:
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
+        self._alert_commands: AlertCommands | None = None
         self._come_back: Callable[[], None] = lambda: None
 
     def prepare(self) -> None:
@@ -103,6 +112,7 @@ class Runtime:
     def start(self) -> None:
         """Answer commands, take webhooks, poll and deliver; after a chat outage, deliver again."""
         self._come_back()
+        self._rooms.renew()
         if self._commands is not None:
             if self._alerts is not None:
                 self._alerts.wake()
@@ -116,18 +126,22 @@ class Runtime:
             self._clock,
             status=self,
             reporter=self if self._reporting() else None,
+            threads=self._alerts,
             people=KeptPeople(self._store, self._clock),
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
+            more=ALERT_COMMANDS,
         )
-        self._web.open(self._alerts.intake if self._alerts else None, self._health)
+        if self._alerts is not None:
+            self._alert_commands = self._alerts.commands(self._commands.find_issue)
+        pages = {"health": self._health_page, "metrics": self._metrics_page}
+        self._web.open(self._alerts.intake if self._alerts else None, pages)
         self._tell_mistakes()
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        if self._commands is not None:
-            views = self._commands.run(command, ask_of(msg, words))
-            yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
+        views = self._views(command, ask_of(msg, words))
+        yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
 
     def overheard(self, msg: Any) -> None:
         """A message that was said where the bot listens: summarise the issue addresses in it. Returns at once."""
@@ -141,6 +155,23 @@ class Runtime:
                 self._bot.send_simple_reply(msg, message)
 
         self._errands.do(summarise)
+
+    def reacted(self, reaction: Any) -> None:
+        """Somebody put a reaction under a message: on an alert some stand for a command. Returns at once."""
+
+        def act() -> None:
+            found = reaction_of(self._bot, reaction)
+            if found is None or self._alerts is None:
+                return
+            person, place, emoji = found
+            meant = self._alerts.command_of_reaction(place, emoji)
+            if meant is None:
+                return
+            command, words = meant
+            for message in self._replies.of(command, self._views(command, Ask(person, place, words))):
+                self._rooms.send(place.room, message, place.thread)
+
+        self._errands.do(act)
 
     def flows(self) -> Sequence[FlowStatus]:
         """The health of each flow but the server's, for `!sentry status`."""
@@ -197,13 +228,20 @@ class Runtime:
         except Exception:
             log.exception("a part of SentryReporter did not end as it should")
 
+    def _views(self, command: str, ask: Ask) -> Iterator[View]:
+        if command in {entry.name for entry in ALERT_COMMANDS}:
+            if self._alert_commands is None:
+                raise AskError("Alerts are switched off by a wrong setting in config.py: !sentry status names it.")
+            yield from self._alert_commands.run(command, ask)
+        elif self._commands is not None:
+            yield from self._commands.run(command, ask)
+
     def _start_alerts(self) -> None:
         settings = self._settings
         if settings.mistakes_of(ALERTS):
             return
-        rooms = Rooms(self._bot, self._is_active)
         self._alerts = AlertsFlow(
-            settings.alerts, settings.access, self._store, self._find_server, rooms, self._templates, self._clock
+            settings.alerts, settings.access, self._store, self._find_server, self._rooms, self._templates, self._clock
         )
         self._alerts.start()
         if settings.alerts.listen is not None:
@@ -237,8 +275,12 @@ class Runtime:
             now=self._clock.now(),
         )
 
-    def _health(self) -> tuple[bool, dict[str, object]]:
-        return health_of(self._facts())
+    def _health_page(self) -> Reply:
+        well, facts = health_of(self._facts())
+        return Reply(200 if well else 503, json.dumps(facts), "application/json")
+
+    def _metrics_page(self) -> Reply:
+        return Reply(200, exposition(self._facts(), self._api_times), CONTENT_TYPE)
 
     def _tell_mistakes(self) -> None:
         """All at once, to the log and to the admins; some backends cannot send to admins at this point."""

@@ -16,11 +16,12 @@ ROUTES = [{"rooms": ["#ops"]}]
 
 def post(world: World, room: str, title: str) -> None:
     """A message, straight into the outbox."""
-    values = dict.fromkeys(("project", "short_id", "culprit", "facts", "rule", "text", "actor", "link"), "")
+    values = dict.fromkeys(("project", "short_id", "culprit", "facts", "rule", "text", "link", "mark"), "")
     with world.store.write() as work:
         work.outbox.add(
             Message(room, "sentry_alert", {**values, "word": "New", "title": title}), world.clock.now().timestamp()
         )
+    world.flow._on_message()
 
 
 @pytest.fixture

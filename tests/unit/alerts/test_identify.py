@@ -57,9 +57,9 @@ def test_glitchtip_without_short_ids_waits_for_the_server(tmp_path: Path) -> Non
 def test_a_server_that_fails_is_left_alone_for_a_while(tmp_path: Path) -> None:
     world = World(tmp_path, ROUTES, poll=0)
     world.server.failure = Unreachable("The server does not answer.")
-    for number in range(50):
+    for number in range(15):
         world.hook(bodies.sentry_event_alert(str(number)), "event_alert")
-    assert len(world.at(1).heard()) == 50, "they are told without the short id"
+    assert len(world.at(1).heard()) == 15, "they are told without the short id"
     assert len(world.server.looked_up) == 1
 
 

@@ -76,7 +76,7 @@ def test_changes_elsewhere(tmp_path: Path) -> None:
     world.server.change("a", status=RESOLVED)
     world.at(3600)
     world.server.change("a", status=UNRESOLVED)
-    assert [line.split(" in ")[0] for line in world.at(7200).heard()] == ["Reopened"]
+    assert world.at(7200).heard() == ["SHOP-a resolved", "SHOP-a reopened"]
 
 
 def test_an_old_page_does_not_undo_what_a_webhook_said(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_an_old_page_does_not_undo_what_a_webhook_said(tmp_path: Path) -> None:
     world.server.issues = slow  # type: ignore[assignment, method-assign]
     world.at(170)
     world.server.change("101", status=RESOLVED)
-    assert [line.split(" in ")[0] for line in world.at(400).heard()] == ["Resolved"]
+    assert world.at(400).heard() == ["SHOP-101 resolved"]
 
 
 def test_an_hours_backlog_is_read_to_its_end(tmp_path: Path) -> None:

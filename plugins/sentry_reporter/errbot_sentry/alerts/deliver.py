@@ -92,7 +92,7 @@ class Deliver:
     def _send(self, row: OutboxRow, connection: str) -> None:
         self._sending = True
         try:
-            sent_id = self._sender.send(row.message.room, self._text(row), row.message.thread)
+            sent_id = self._speak(row)
         except NotConnected as error:
             self._mark(partial(self._retry, row, self._now() + OFFLINE_PAUSE, str(error), counts=False))
         except Exception as error:
@@ -104,6 +104,35 @@ class Deliver:
             self._mark(partial(self._sent, row, sent_id, connection))
         finally:
             self._sending = False
+
+    def _speak(self, row: OutboxRow) -> str:
+        """Post one message where it belongs; the id of what went to the room or thread."""
+        message, head = row.message, self._head(row)
+        text = self._text(row)
+        if message.top or head is None or not head.sent_id or message.mode == "channel":
+            return self._sender.send(message.room, text)
+        if message.mark:
+            self._mark_head(head, message.mark)
+        sent_id = self._sender.send(message.room, text, head.sent_id)
+        if message.mode == "both":
+            self._sender.send(message.room, text)
+        return sent_id
+
+    def _head(self, row: OutboxRow) -> OutboxRow | None:
+        if row.message.top or not row.message.head:
+            return None
+        with self._store.read() as work:
+            return work.outbox.get(row.message.head)
+
+    def _mark_head(self, head: OutboxRow, mark: str) -> None:
+        """Write onto the first message what became of it; only an ornament, so a failure is no more than noted."""
+        if "mark" not in head.message.values:
+            return  # a list of many problems is not marked by one of them
+        text = self._renderer.render(head.message.template, {**head.message.values, "mark": mark}).strip("\n")
+        try:
+            self._sender.edit(head.message.room, head.sent_id, f"{head.message.mention} {text}".strip())
+        except SendError as error:
+            log.info("message %s could not be edited: %s", head.id, error)
 
     def _text(self, row: OutboxRow) -> str:
         text = self._renderer.render(row.message.template, row.message.values).strip("\n")

@@ -7,21 +7,26 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from errbot_sentry.access import Access
+from errbot_sentry.alerts.commands import AlertCommands, FindIssue
 from errbot_sentry.alerts.deliver import Deliver
+from errbot_sentry.alerts.digest import Digests
 from errbot_sentry.alerts.identify import Identify
 from errbot_sentry.alerts.intake import Intake
 from errbot_sentry.alerts.pipeline import Pipeline
 from errbot_sentry.alerts.poll import Poller
 from errbot_sentry.alerts.ports import Renderer, Sender
+from errbot_sentry.alerts.routebook import RouteBook
+from errbot_sentry.alerts.stages import Stages
+from errbot_sentry.alerts.timers import Timers
 from errbot_sentry.alerts.worker import Worker
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.errors import StoreError
-from errbot_sentry.routes import Route
+from errbot_sentry.model import Place
 from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import AlertSettings
 from errbot_sentry.store.store import Store
@@ -31,12 +36,21 @@ log = logging.getLogger(__name__)
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
 
 
+# Slack's names: resolve, silence for an hour, assign to me.
+REACTIONS = {
+    "white_check_mark": ("resolve", "{}"),
+    "mute": ("silence", "{} -d 1h"),
+    "eyes": ("assign", "{} me"),
+}
+
+
 @dataclass(frozen=True)
 class AlertsStatus:
     """What `!sentry status` and `/sentry/health` show of this flow. Times are aware, spans are seconds.
 
     `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
-    `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside.
+    `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside, `held` first
+    words that are put off; `decided` counts the kept decisions by name.
     """
 
     running: bool
@@ -49,6 +63,8 @@ class AlertsStatus:
     queue: int = 0
     oldest: datetime | None = None
     failed: int = 0
+    held: int = 0
+    decided: Mapping[str, int] = field(default_factory=dict)
 
 
 class AlertsFlow:
@@ -64,16 +80,17 @@ class AlertsFlow:
         renderer: Renderer,
         clock: Clock | None = None,
     ) -> None:
-        self._settings = settings
+        self._access = access
         self._store = store
         self._clock = clock or SystemClock()
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.intake = Intake(settings, store, self._clock, self._on_stored)
-        self._pipeline = Pipeline(
-            store, Identify(find_server, self._clock), self.routes, access, self._clock, self._on_message
-        )
+        self.book = RouteBook(settings.routes, store, self._clock)
+        identify, stages = Identify(find_server, self._clock), Stages(self.book, access)
+        self._pipeline = Pipeline(store, identify, stages, self._clock, self._on_message)
+        self._timers = Timers(store, self.book, Digests(), self._clock, self._on_message)
         self._poller = Poller(
-            settings.poll_seconds, store, find_server, self.routes, access, self._clock, self._on_found
+            settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
         )
         self._deliver = Deliver(store, sender, renderer, self._clock, owner)
         self._deciding = Worker("alert pipeline", self._decide)
@@ -83,10 +100,6 @@ class AlertsFlow:
         self._resumed = False
         self._running = False
         self._switch = threading.Lock()
-
-    def routes(self) -> Sequence[Route]:
-        """All routes in force."""
-        return self._settings.routes
 
     def start(self) -> None:
         """Take webhooks and go on with whatever is on disk. Returns at once; the state is opened by the threads."""
@@ -102,6 +115,34 @@ class AlertsFlow:
         """Look at everything now: the chat network is back, or routes have changed."""
         for worker in self._workers:
             worker.wake()
+
+    def commands(self, find_issue: FindIssue) -> AlertCommands:
+        """The commands of this flow; `find_issue` is what a REF names, as the query flow knows it."""
+        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, self.wake)
+
+    def issue_of(self, place: Place) -> str | None:
+        """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
+        if place.is_direct or not place.thread:
+            return None
+        try:
+            with self._store.read() as work:
+                return work.outbox.issue_of_thread(place.room, place.thread) or None
+        except StoreError as error:
+            log.warning("what a thread is about could not be read: %s", error)
+            return None
+
+    def command_of_reaction(self, place: Place, emoji: str) -> tuple[str, str] | None:
+        """The command (name, words) that a reaction on an alert stands for; None for any other message or reaction.
+
+        `place.thread` is the id of the message that was reacted to. The command is run as the person who reacted, with
+        that person's rights.
+        """
+        command = REACTIONS.get(emoji.strip(":").partition("::")[0])
+        issue = self.issue_of(place) if command is not None else None
+        if command is None or issue is None:
+            return None
+        name, words = command
+        return name, words.format(issue)
 
     def close(self, timeout: float = 5.0) -> bool:
         """Stop taking, deciding, asking and sending; what is stored stays. Whether all threads ended in time."""
@@ -126,6 +167,8 @@ class AlertsFlow:
             with self._store.read() as work:
                 waiting, oldest_alert = work.inbox.waiting_count()
                 queue = work.outbox.state()
+                held = sum(work.held.counts().values())
+                decided = work.inbox.counts()
         except StoreError as error:
             return AlertsStatus(self._running, False, str(error), poll_error=self._poller.error)
         asked = self._poller.asked
@@ -140,14 +183,16 @@ class AlertsFlow:
             queue=queue.depth,
             oldest=_moment(min(times, default=None)),
             failed=queue.failed,
+            held=held,
+            decided=decided,
         )
 
     def _decide(self) -> float | None:
         self._deliver.keep_alive()
-        wait = self._pipeline.step()
-        if not self._store.shared:
-            return wait
-        return _SHARED_PAUSE if wait is None else min(wait, _SHARED_PAUSE)
+        waits = [self._pipeline.step(), self._timers.step()]
+        if self._store.shared:
+            waits.append(_SHARED_PAUSE)
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def _send(self) -> float | None:
         if not self._resumed:

@@ -34,6 +34,14 @@ class Sender(Protocol):
         """
         ...
 
+    def edit(self, room: str, sent_id: str, text: str) -> bool:
+        """Replace the text of a message that was posted before; False where the network has no such thing.
+
+        Raises:
+            SendError: it was not taken.
+        """
+        ...
+
 
 class Renderer(Protocol):
     """Templates to Markdown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from errbot_sentry.access import Access
@@ -10,16 +10,19 @@ from errbot_sentry.matchers import all_match
 from errbot_sentry.model import Alert, Place
 from errbot_sentry.routes import Route
 
-FIRST, UNROUTED, NOT_VISIBLE = "first", "unrouted", "not_visible"
+UNROUTED, NOT_VISIBLE = "unrouted", "not_visible"
 
 
 @dataclass(frozen=True)
 class Target:
-    """A room that gets the alert, by this route; `number` counts routes from 1."""
+    """A room that gets the alert, by this route; None where it only follows a problem that it was told of.
+
+    `label` says in words which route it is.
+    """
 
     room: str
-    route: Route
-    number: int
+    route: Route | None
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,21 +33,34 @@ class Routed:
     hidden: tuple[str, ...]
 
 
-def route_alert(alert: Alert, routes: Sequence[Route], access: Access) -> Routed:
-    """The first matching route wins unless it goes on; a room that several routes name gets the alert once."""
+def route_alert(alert: Alert, routes: Sequence[Route], access: Access, subscriptions: Sequence[Route] = ()) -> Routed:
+    """The first matching route wins unless it goes on; every subscription counts besides.
+
+    A room that several routes name gets the alert once.
+    """
+    matching = [*_matching(alert, routes)]
+    matching += [(route, "subscription") for route in subscriptions if _wants(route, alert)]
     targets: dict[str, Target] = {}
     hidden: dict[str, None] = {}
-    for number, route in enumerate(routes, start=1):
-        if alert.reason not in route.reasons or not all_match(route.matchers, alert):
-            continue
+    for route, label in matching:
         for room in route.rooms:
             if not may_hear(alert, room, access):
                 hidden[room] = None
             elif room not in targets:
-                targets[room] = Target(room, route, number)
-        if not route.goes_on:
-            break
+                targets[room] = Target(room, route, label)
     return Routed(tuple(targets.values()), tuple(hidden))
+
+
+def _matching(alert: Alert, routes: Sequence[Route]) -> Iterator[tuple[Route, str]]:
+    for number, route in enumerate(routes, start=1):
+        if _wants(route, alert):
+            yield route, f"route {number}"
+            if not route.goes_on:
+                return
+
+
+def _wants(route: Route, alert: Alert) -> bool:
+    return alert.reason in route.reasons and all_match(route.matchers, alert)
 
 
 def may_hear(alert: Alert, room: str, access: Access) -> bool:

@@ -7,6 +7,7 @@ the failure, IRC and XMPP lose silently, Telegram raises. The differences are ke
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,8 @@ class Rooms:
     def __init__(self, bot: Any, is_active: Callable[[], bool]) -> None:
         self._bot = bot
         self._is_active = is_active
+        self._name = uuid.uuid4().hex
+        self._connections = 0
         self.mode = str(bot.mode)
         self._layout = Layout(self.mode, int(bot.message_size_limit))
 
@@ -51,8 +54,11 @@ class Rooms:
         """A name for the present connection, "" while there is none; a new one after each reconnect."""
         if not self.connected():
             return ""
-        connection = getattr(getattr(self._bot, "conn", None), "connection", None)
-        return f"{id(self)}-{id(getattr(connection, 'socket', None))}"
+        return f"{self._name}-{self._connections}"
+
+    def renew(self) -> None:
+        """Errbot has connected, perhaps again: what was written before may have been lost on the way."""
+        self._connections += 1
 
     def send(self, room: str, text: str, thread: str = "") -> str:
         """Send rendered lines to a room, in a thread where one is given and the backend has threads.
@@ -74,6 +80,25 @@ class Rooms:
             first = first or sent
         self._wake_xmpp()
         return first
+
+    def edit(self, room: str, sent_id: str, text: str) -> bool:
+        """Replace the text of a message that `send` posted; False where the backend cannot edit (all but Slack).
+
+        Raises:
+            NotConnected, RoomUnknown, SendError: it was not taken.
+        """
+        if self.mode != "slackv3" or not hasattr(self._bot, "update_message"):
+            return False
+        if not self.connected():
+            raise NotConnected("The bot is not connected to the chat network.")
+        message = self._bot.build_message(self._layout.messages(text)[0])
+        message.to = self._find(room)
+        message.extras["ts"] = [sent_id]
+        try:
+            self._bot.update_message(message)
+        except Exception as error:
+            raise SendError("The chat network did not take the changed message.") from error
+        return True
 
     def _find(self, room: str) -> Any:
         """Rooms by query_room; Telegram and others know them only as identifiers."""

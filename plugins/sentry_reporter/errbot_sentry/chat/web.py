@@ -55,7 +55,10 @@ class Intake(Protocol):
         ...
 
 
-HealthReport = Callable[[], tuple[bool, Mapping[str, object]]]
+Page = Callable[[], Reply]
+"""What answers a GET; it must be quick and hold no secrets."""
+
+PAGES = ("health", "metrics")
 
 
 class Web:
@@ -63,21 +66,21 @@ class Web:
 
     def __init__(self) -> None:
         self._intake: Intake | None = None
-        self._health: HealthReport | None = None
+        self._pages: Mapping[str, Page] = {}
 
-    def open(self, intake: Intake | None, health: HealthReport) -> None:
-        """From now on deliveries go to this intake; None while alerts are switched off."""
-        self._intake, self._health = intake, health
+    def open(self, intake: Intake | None, pages: Mapping[str, Page]) -> None:
+        """From now on deliveries go to this intake (None while alerts are switched off), and PAGES are answered."""
+        self._intake, self._pages = intake, pages
 
     def close(self) -> None:
         """From now on everything is answered with 503."""
-        self._intake, self._health = None, None
+        self._intake, self._pages = None, {}
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: Body, length: int | None) -> Reply:
         """Answer one request; `path` is what follows /sentry/, `length` the Content-Length where it is known."""
         parts = path.strip("/").split("/")
-        if parts == ["health"]:
-            return self._answer_health() if method in ("GET", "HEAD") else Reply(405, "Use GET.")
+        if len(parts) == 1 and parts[0] in PAGES:
+            return self._answer_page(parts[0]) if method in ("GET", "HEAD") else Reply(405, "Use GET.")
         if parts[0] != "webhook" or len(parts) > 2:
             return Reply(404, "There is nothing here.")
         if method != "POST":
@@ -88,28 +91,44 @@ class Web:
         intake = self._intake
         if intake is None:
             return Reply(503, "Alerts are switched off.")
-        if length is not None and length > LARGEST_BODY:
-            return _too_large(body, length)
-        content = body.read(LARGEST_BODY + 1 if length is None else length)
-        if len(content) > LARGEST_BODY:
-            return _too_large(body, None)
+        try:
+            content = _read(body, length)
+        except (OSError, ValueError) as error:  # chunks that are none; raised further, it would be an error of the bot
+            log.info("the body of a webhook could not be read: %s", error)
+            return Reply(400, "The body could not be read.")
+        if content is None:
+            return Reply(413, "The body is larger than 5 MB.")
         if length is not None and len(content) < length:
             return Reply(400, "The body is shorter than its Content-Length.")
         answer = intake.take(headers, content, token)
         return Reply(answer.status, answer.text)
 
-    def _answer_health(self) -> Reply:
-        health = self._health
-        if health is None:
+    def _answer_page(self, name: str) -> Reply:
+        page = self._pages.get(name)
+        if page is None:
             return Reply(503, json.dumps({"status": "inactive"}), "application/json")
-        well, facts = health()
-        return Reply(200 if well else 503, json.dumps(facts), "application/json")
+        try:
+            return page()
+        except Exception:
+            log.exception("/sentry/%s could not be made", name)
+            return Reply(500, "This could not be made; the bot's log has the cause.")
 
 
-def _too_large(body: Body, left: int | None) -> Reply:
-    """The refusal, after the rest of the body (`left` bytes, None for unknown) was read away, up to a bound."""
+def _read(body: Body, length: int | None) -> bytes | None:
+    """The whole body; None where it is too large."""
+    if length is not None and length > LARGEST_BODY:
+        _drain(body, length)
+        return None
+    content = body.read(LARGEST_BODY + 1 if length is None else length)
+    if len(content) > LARGEST_BODY:
+        _drain(body, None)
+        return None
+    return content
+
+
+def _drain(body: Body, left: int | None) -> None:
+    """Read the rest of the body (`left` bytes, None for unknown) away, up to a bound."""
     if left is None or left <= LARGEST_DRAINED:
         drained = 0
         while drained < LARGEST_DRAINED and (piece := body.read(_PIECE)):
             drained += len(piece)
-    return Reply(413, "The body is larger than 5 MB.")

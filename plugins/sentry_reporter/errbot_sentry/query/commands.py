@@ -115,7 +115,7 @@ class Commands:
         """The commands that `run` knows, without aliases."""
         return tuple(self._handlers)
 
-    def find_issue(self, ask: Ask, word: str) -> Issue:
+    def find_issue(self, word: str, ask: Ask) -> Issue:
         """The issue that a REF names for this person in this place, for other flows that take one.
 
         Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 from errbot_sentry.clock import Clock
@@ -161,11 +160,6 @@ class Collector:
 def _nameless(where: BotContext) -> BotContext:
     """The place of an error without the people: many may stand behind a count, and no message is held on to."""
     return BotContext(where.kind, where.command, where.plugin, where.module, where.entry, typed=where.typed)
-
-
-def exc_info_of(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
-    """What the logging module calls exc_info."""
-    return type(error), error, error.__traceback__
 
 
 def _sentence(record: logging.LogRecord | None) -> str:

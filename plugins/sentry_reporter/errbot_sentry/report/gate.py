@@ -36,6 +36,11 @@ class Intake:
     sentence: str = ""
 
 
+def exc_info_of(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    """What the logging module calls exc_info."""
+    return type(error), error, error.__traceback__
+
+
 def stays_in(error: BaseException) -> bool:
     """Whether the exception, or its class, says `skip_sentry = True`."""
     try:

@@ -8,35 +8,27 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from errbot_sentry.clock import Clock, SystemClock
-from errbot_sentry.errors import Unreachable
 from errbot_sentry.model import LEVELS, Person, Place
 from errbot_sentry.report import commands
 from errbot_sentry.report.about import About
-from errbot_sentry.report.collector import Collector, exc_info_of
 from errbot_sentry.report.context import DIRECT, BotContext
-from errbot_sentry.report.dress import Dresser
 from errbot_sentry.report.followup import Follower, FollowUps
-from errbot_sentry.report.gate import Gate
-from errbot_sentry.report.handler import ReportHandler, attach, detach
-from errbot_sentry.report.repeats import Repeats
+from errbot_sentry.report.gate import exc_info_of
 from errbot_sentry.report.scrub import Scrubber
-from errbot_sentry.report.sdk import Client
-from errbot_sentry.report.sdk_transport import bound
-from errbot_sentry.report.sender import Answer, Sender
-from errbot_sentry.report.spool import Spool
 from errbot_sentry.report.status import Counters, ReportStatus
 from errbot_sentry.report.tags import fault_of
-from errbot_sentry.report.trail import Trail
 from errbot_sentry.secret import mask_url
 from errbot_sentry.settings import ReportSettings
 
+if TYPE_CHECKING:
+    from errbot_sentry.report.flow import Flow
+
 log = logging.getLogger(__name__)
 
-_MEGABYTE = 1024 * 1024
 _LONGEST_FEEDBACK = 4000
 
 
@@ -69,7 +61,7 @@ class Reporter:
         self._follow_ups = FollowUps(follower)
         self._scrubber = Scrubber((*_keys_of(settings.dsn.reveal()), *secrets))
         self._lock = threading.RLock()
-        self._flow: _Flow | None = None
+        self._flow: Flow | None = None
         self._unwatch: Callable[[], None] | None = None
         self._trouble = ""
 
@@ -85,7 +77,9 @@ class Reporter:
         with self._lock:
             if self._flow is None:
                 try:
-                    flow = _Flow(self._settings, self._about, self._data_dir, self._clock, self._counters,
+                    from errbot_sentry.report.flow import Flow  # sentry-sdk takes long to import: only if it is wanted
+
+                    flow = Flow(self._settings, self._about, self._data_dir, self._clock, self._counters,
                         self._follow_ups, self._scrubber)  # fmt: skip
                     flow.start()
                 except Exception as error:
@@ -245,89 +239,6 @@ class Reporter:
                 yield
 
 
-class _Flow:
-    """Everything that lives from one start to the next close."""
-
-    def __init__(
-        self,
-        settings: ReportSettings,
-        about: About,
-        data_dir: Path,
-        clock: Clock,
-        counters: Counters,
-        follow_ups: FollowUps,
-        scrubber: Scrubber,
-    ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._counters = counters
-        self._follow_ups = follow_ups
-        self._own_transport = "transport" not in settings.options
-        folder = data_dir / "sentry_spool" / _project_of(settings.dsn.reveal()) if settings.spool_mb else None
-        self.spool = Spool(folder, int(settings.spool_mb * _MEGABYTE), counters.drop)
-        self.sender = Sender(self.spool, self._post, counters, clock, follow_ups.sent, self._tick, self._hurry)
-        self._repeats = Repeats(settings.repeat_seconds)
-        trail = Trail(scrubber, settings.chat_text, int(settings.options.get("max_breadcrumbs", 100)))
-        dresser = Dresser(about, scrubber, settings.chat_text, trail)
-        gate = Gate(self._repeats, clock, lambda: counters.add("repeated"))
-        self.collector = Collector(gate, dresser, follow_ups, counters, clock)
-        self.client = Client(settings, self.collector.finish, scrubber.value, counters.drop)
-        self.collector.client = self.client
-        self._handler = ReportHandler(self.collector, trail, settings.breadcrumb_level, settings.event_level)
-
-    def start(self) -> None:
-        self.spool.open()
-        try:
-            self.client.start(bound(self.spool, self.sender, self._counters.drop))
-        except BaseException:
-            self.spool.close()
-            raise
-        self.sender.start()
-        attach(self._handler)
-
-    def close(self, timeout: float) -> None:
-        detach(self._handler)
-        for tally in self._repeats.drain():
-            self.collector.tell_tally(tally)
-        self.client.flush()
-        # Half of the time for what may still go out, the rest for a request that does not want to end.
-        self.sender.flush(min(2.0, timeout / 2))
-        self.sender.stop(timeout / 2)
-        self.client.close()
-        self.spool.close()
-
-    def notes(self) -> list[str]:
-        notes = []
-        if not self.client.active:
-            notes.append("another part of the bot has called sentry_sdk.init: errors go to its client, not to ours")
-        if not self._own_transport:
-            notes.append("SENTRY_OPTIONS has a transport of its own: no spool, and what it sends is not known here")
-        if self.spool.trouble:
-            notes.append(f"the spool cannot be written ({self.spool.trouble}): events wait in memory")
-        return notes
-
-    def _post(self, data: bytes) -> Answer:
-        transport = self.client.transport
-        if transport is None:
-            raise Unreachable("reporting is being stopped")
-        answer: Answer = transport.post(data)
-        return answer
-
-    def _hurry(self) -> None:
-        transport = self.client.transport
-        if transport is not None and hasattr(transport, "hurry"):
-            transport.hurry()
-
-    def _tick(self) -> float | None:
-        now = self._clock.monotonic()
-        for tally in self._repeats.due(now):
-            self.collector.tell_tally(tally)
-        waits = [self._follow_ups.overdue(now)]
-        due = self._repeats.next_due()
-        waits.append(None if due is None else due - now)
-        return min((wait for wait in waits if wait is not None), default=None)
-
-
 def _keys_of(dsn: str) -> tuple[str, ...]:
     """The secret parts of a DSN."""
     try:
@@ -335,10 +246,3 @@ def _keys_of(dsn: str) -> tuple[str, ...]:
     except ValueError:
         return (dsn,)
     return tuple(part for part in (parts.username, parts.password) if part)
-
-
-def _project_of(dsn: str) -> str:
-    """A folder name for the server and project of a DSN: what was spooled for one project never goes to another."""
-    parts = urlsplit(dsn)
-    text = f"{parts.hostname or ''}{f'-{parts.port}' if parts.port else ''}{parts.path}"
-    return "".join(ch if ch.isalnum() or ch in ".-" else "_" for ch in text).strip("._") or "project"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Connection, Row, func, select, tuple_
 
-from errbot_sentry.store.dialect import insert_for
+from errbot_sentry.model import UNRESOLVED
+from errbot_sentry.store.dialect import insert_for, moment
 from errbot_sentry.store.rows import Group
 from errbot_sentry.store.tables import groups
 
@@ -25,6 +26,35 @@ class Groups:
         """The groups of one issue, by room."""
         found = self._connection.execute(select(groups).where(groups.c.issue == issue))
         return {row.room: _group(row) for row in found}
+
+    def due(self, now: float, limit: int) -> list[Group]:
+        """Groups to look at again, those due longest first."""
+        found = select(groups).where(groups.c.due <= now).order_by(groups.c.due).limit(limit)
+        return [_group(row) for row in self._connection.execute(found)]
+
+    def next_due(self) -> float | None:
+        """When the next group is to be looked at."""
+        return moment(self._connection, select(func.min(groups.c.due)))
+
+    def told_in_list(self, room: str, issues: Sequence[str], head: int) -> None:
+        """These problems were told by one list: what follows on each is told no sooner than a reminder would be."""
+        found = groups.update().where(groups.c.room == room, groups.c.issue.in_(issues))
+        self._connection.execute(found.values(head=head, due=None, span=groups.c.repeat))
+
+    def told_alone(self, room: str, issue: str, head: int) -> None:
+        """This problem, held back for a while, was told by a message of its own."""
+        found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
+        self._connection.execute(found.values(head=head))
+
+    def noisiest(self, room: str, since: float, limit: int) -> list[Group]:
+        """Open problems of a room with an alert since then, those with the most events first."""
+        found = (
+            select(groups)
+            .where(groups.c.room == room, groups.c.at >= since, groups.c.status == UNRESOLVED)
+            .order_by(func.coalesce(groups.c.events, 0).desc())
+            .limit(limit)
+        )
+        return [_group(row) for row in self._connection.execute(found)]
 
     def put(self, changed: Iterable[Group]) -> None:
         """Add or replace groups."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from sqlalchemy import Connection, and_, func, select
 
@@ -74,10 +75,7 @@ class Inbox:
             alerts.update().where(alerts.c.id == alert_id).values(state=_DECIDED, body=alert_to_text(alert))
         )
         if made:
-            rows = [
-                {"alert_id": each.alert_id, "room": each.room, "name": each.name, "detail": each.detail, "at": now}
-                for each in made
-            ]
+            rows = [{**asdict(each), "at": now} for each in made]
             self._connection.execute(decisions.insert(), rows)
 
     def decided(
@@ -101,12 +99,24 @@ class Inbox:
             for row in found
         ]
 
+    def get(self, alert_ids: Sequence[int]) -> dict[int, Alert]:
+        """Those of these alerts that are still kept."""
+        found = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(alert_ids)))
+        return {row.id: alert_from_text(row.body) for row in found}
+
+    def tally(self, room: str, since: float, until: float) -> list[tuple[float, str, str, str]]:
+        """What became of a room's alerts in a span of time, oldest first: (time, name, reason, issue)."""
+        found = self._connection.execute(
+            select(decisions.c.at, decisions.c.name, decisions.c.reason, decisions.c.issue)
+            .where(decisions.c.room == room, decisions.c.at >= since, decisions.c.at < until)
+            .order_by(decisions.c.at)
+        )
+        return [(row.at, row.name, row.reason, row.issue) for row in found]
+
     def counts(self) -> dict[str, int]:
-        """How many decisions of each name are kept, and under "waiting" the alerts without one."""
+        """How many decisions of each name are kept."""
         found = self._connection.execute(select(decisions.c.name, func.count()).group_by(decisions.c.name))
-        counts = {row[0]: row[1] for row in found}
-        waiting = self._connection.scalar(select(func.count()).where(alerts.c.state == _WAITING))
-        return {**counts, _WAITING: waiting or 0}
+        return {row[0]: row[1] for row in found}
 
     def waiting_count(self) -> tuple[int, float | None]:
         """How many alerts are undecided, and since when the oldest is."""

@@ -28,9 +28,12 @@ class Outbox:
         statement = outbox.insert().values(
             state=WAITING,
             room=message.room,
-            thread=message.thread,
             issue=message.issue,
             alert_id=message.alert_id,
+            top=int(message.top),
+            head=message.head,
+            mode=message.mode,
+            mark=message.mark,
             mention=message.mention,
             template=message.template,
             body=json.dumps(message.values, ensure_ascii=False),
@@ -95,6 +98,31 @@ class Outbox:
         """Messages that may have been lost go back to their places in the queue."""
         self._set(row_ids, state=WAITING, next_try=now, owner="", lease=0.0)
 
+    def get(self, row_id: int) -> OutboxRow | None:
+        """One message, None if it is not kept any more."""
+        row = self._connection.execute(select(outbox).where(outbox.c.id == row_id)).first()
+        return None if row is None else _row(row)
+
+    def issue_of_thread(self, room: str, thread: str) -> str:
+        """The issue that the message with this id of the chat network is about, "" if it is none of ours."""
+        found = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)
+        return self._connection.scalar(found) or ""
+
+    def recent(self, room: str, since: float) -> list[tuple[str, dict[str, Any]]]:
+        """Template and values of the room's top-level messages made since then, newest first."""
+        found = (
+            select(outbox.c.template, outbox.c.body)
+            .where(outbox.c.room == room, outbox.c.top == 1, outbox.c.made > since)
+            .order_by(outbox.c.made.desc())
+            .limit(100)
+        )
+        return [(row.template, json.loads(row.body)) for row in self._connection.execute(found)]
+
+    def count_recent(self, room: str, since: float) -> int:
+        """How many messages of any kind were made for a room since then."""
+        found = select(func.count()).where(outbox.c.room == room, outbox.c.top.in_((0, 1)), outbox.c.made > since)
+        return self._connection.scalar(found) or 0
+
     def free_all(self, now: float) -> int:
         """Free what an earlier run of the only bot here was sending when it died; how many will be sent again."""
         return self._free(outbox.c.state.in_((SENDING, UNSURE)), now)
@@ -139,5 +167,16 @@ class Outbox:
 
 
 def _row(row: Row[Any]) -> OutboxRow:
-    message = Message(row.room, row.template, json.loads(row.body), row.mention, row.thread, row.issue, row.alert_id)
-    return OutboxRow(row.id, message, row.state, row.tries, row.next_try, row.made, row.error)
+    message = Message(
+        row.room,
+        row.template,
+        json.loads(row.body),
+        mention=row.mention,
+        issue=row.issue,
+        alert_id=row.alert_id,
+        top=bool(row.top),
+        head=row.head,
+        mode=row.mode,
+        mark=row.mark,
+    )
+    return OutboxRow(row.id, message, row.state, row.tries, row.next_try, row.made, row.error, row.sent_id)

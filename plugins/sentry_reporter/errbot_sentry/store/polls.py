@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, or_, select
 
 from errbot_sentry.store.dialect import insert_for, moment
 from errbot_sentry.store.rows import PollMark
 from errbot_sentry.store.tables import polls
+
+LONGEST_WAIT = 7200.0  # seconds beyond the interval: no failure and no rate limit makes a longer pause
 
 
 class Polls:
@@ -37,12 +39,15 @@ class Polls:
     def claim(self, scope: str, now: float, until: float) -> bool:
         """Take this scope for oneself until then, if it is due; False where another bot was first or it is too early.
 
-        A scope without a mark gets an empty one, so that its first reading is claimed too.
+        A scope without a mark gets an empty one, so that its first reading is claimed too. One that is due further
+        ahead than anybody waits was written while the clock was wrong, and is due.
         """
         empty = PollMark(scope, baseline=0.0, complete=False, newest=0.0, next_at=until)
         statement = insert_for(self._connection, polls).values({**asdict(empty), "complete": 0})
         taken = statement.on_conflict_do_update(
-            index_elements=["scope"], set_={"next_at": until}, where=polls.c.next_at <= now
+            index_elements=["scope"],
+            set_={"next_at": until},
+            where=or_(polls.c.next_at <= now, polls.c.next_at > until + LONGEST_WAIT),
         ).returning(polls.c.scope)
         return self._connection.execute(taken).first() is not None
 

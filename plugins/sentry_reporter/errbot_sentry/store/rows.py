@@ -39,6 +39,8 @@ class Decision:
     room: str
     name: str
     detail: str = ""
+    reason: str = ""
+    issue: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,12 @@ class KnownIssue:
 class Group:
     """One problem in one room: what the room was told about it, and when.
 
-    `reason`, `source` and `at` are those of the last alert; `top` is when the last top-level message was decided;
-    `status` is the issue's status as the room knows it.
+    `reason`, `source`, `level` and `at` are those of the last alert, `status` is the issue's status as the room knows
+    it. `top` is when the last top-level message was decided and `head` its number in the outbox (0 while it is held
+    back); `word` is when the room last heard anything. `counted` alerts were folded away since, `events` is the
+    issue's count at the last word. `due` is when to look again, None for never; `span` the length of the present
+    window, `window` and `repeat` what the route says of it, `mode` where later words go. `alert_id` is the last alert
+    with a description of the problem.
     """
 
     room: str
@@ -93,6 +99,76 @@ class Group:
     opened: float
     top: float
     status: str
+    level: str = ""
+    word: float = 0.0
+    counted: int = 0
+    events: int | None = None
+    due: float | None = None
+    span: float = 0.0
+    window: float = 0.0
+    repeat: float = 0.0
+    mode: str = "thread"
+    mention: str = ""
+    head: int = 0
+    alert_id: int = 0
+
+
+@dataclass(frozen=True)
+class Held:
+    """A first word that is held back in a room. `why` is WAIT, STORM, QUIET or SILENCE; `due` is when it is told."""
+
+    room: str
+    why: str
+    alert_id: int
+    issue: str
+    due: float
+    at: float
+    mention: str = ""
+    silence: int = 0
+    id: int = 0
+
+
+HOLD_WAIT, HOLD_STORM, HOLD_QUIET, HOLD_SILENCE = "wait", "storm", "quiet", "silence"
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A silence. `room` is where it holds, "" for everywhere; it is about one issue, or about what matchers match.
+
+    `matchers` are texts; `label` is how it reads. `stage` counts what was told of it: 0 made, 1 end announced, 2 over.
+    """
+
+    room: str
+    matchers: tuple[str, ...]
+    issue: str
+    label: str
+    author: str
+    comment: str
+    made: float
+    ends: float
+    stage: int = 0
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A route that was made in chat, for the room where it was typed."""
+
+    room: str
+    matchers: tuple[str, ...]
+    author: str
+    made: float
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class DigestPlan:
+    """When a room gets its report: `schedule` as typed, `next_at` the next time, `since` the end of the last one."""
+
+    room: str
+    schedule: str
+    next_at: float
+    since: float
 
 
 @dataclass(frozen=True)
@@ -123,16 +199,21 @@ class Message:
     """A message to be posted: a template and its values, so that it is rendered by whoever sends it.
 
     `mention` is trusted text in front of it (an operator's `@oncall`), where every value is hostile. `issue` is the
-    known issue that it is about ("" for none), `alert_id` what it goes back to (0 for none).
+    known issue that it is about ("" for none), `alert_id` what it goes back to (0 for none). A message that is not
+    `top` belongs under the message `head`: in its thread where there are threads, by `mode`. `mark` is written onto
+    the head where the network can edit.
     """
 
     room: str
     template: str
     values: dict[str, Any]
     mention: str = ""
-    thread: str = ""
     issue: str = ""
     alert_id: int = 0
+    top: bool = True
+    head: int = 0
+    mode: str = "thread"
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,6 +227,7 @@ class OutboxRow:
     next_try: float
     made: float
     error: str = ""
+    sent_id: str = ""
 
 
 @dataclass(frozen=True)

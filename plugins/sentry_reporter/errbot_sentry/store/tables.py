@@ -43,8 +43,11 @@ decisions = Table(
     Column("room", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("detail", Text, nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("issue", Text, nullable=False, default=""),
     Column("at", Float, nullable=False),
     Index("decisions_room", "room", "id"),
+    Index("decisions_room_at", "room", "at"),
     Index("decisions_at", "at"),
 )
 
@@ -79,8 +82,73 @@ groups = Table(
     Column("opened", Float, nullable=False),
     Column("top", Float, nullable=False),
     Column("status", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("word", Float, nullable=False),
+    Column("counted", Integer, nullable=False),
+    Column("events", BigInteger),
+    Column("due", Float),
+    Column("span", Float, nullable=False),
+    Column("window", Float, nullable=False),
+    Column("repeat", Float, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("mention", Text, nullable=False),
+    Column("head", BigInteger, nullable=False),
+    Column("alert_id", BigInteger, nullable=False),
     Index("groups_issue", "issue"),
+    Index("groups_due", "due"),
     Index("groups_at", "at"),
+)
+
+held = Table(
+    "held",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("room", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("silence", BigInteger, nullable=False),
+    Column("alert_id", BigInteger, nullable=False),
+    Column("issue", Text, nullable=False),
+    Column("mention", Text, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("held_due", "due"),
+    Index("held_room", "room", "why"),
+    Index("held_silence", "silence"),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("room", Text, nullable=False),
+    Column("matchers", Text, nullable=False),
+    Column("issue", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("made", Float, nullable=False),
+    Column("ends", Float, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Index("silences_stage", "stage", "ends"),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("room", Text, nullable=False),
+    Column("matchers", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("made", Float, nullable=False),
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("room", Text, primary_key=True),
+    Column("schedule", Text, nullable=False),
+    Column("next_at", Float, nullable=False),
+    Column("since", Float, nullable=False),
 )
 
 polls = Table(
@@ -102,9 +170,12 @@ outbox = Table(
     Column("id", _Id, primary_key=True, autoincrement=True),
     Column("state", Text, nullable=False),
     Column("room", Text, nullable=False),
-    Column("thread", Text, nullable=False),
     Column("issue", Text, nullable=False),
     Column("alert_id", BigInteger, nullable=False),
+    Column("top", Integer, nullable=False),
+    Column("head", BigInteger, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("mark", Text, nullable=False),
     Column("mention", Text, nullable=False),
     Column("template", Text, nullable=False),
     Column("body", Text, nullable=False),
@@ -118,6 +189,8 @@ outbox = Table(
     Column("error", Text, nullable=False),
     Index("outbox_queue", "state", "room", "id"),
     Index("outbox_made", "made"),
+    Index("outbox_recent", "room", "top", "made"),
+    Index("outbox_thread", "room", "sent_id"),
 )
 
 people = Table(

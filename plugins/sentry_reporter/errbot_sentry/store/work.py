@@ -7,11 +7,13 @@ from functools import cached_property
 from sqlalchemy import Connection, text
 
 from errbot_sentry.store.groups import Groups
+from errbot_sentry.store.held import HeldBack
 from errbot_sentry.store.inbox import Inbox
 from errbot_sentry.store.issues import Issues
 from errbot_sentry.store.outbox import Outbox
 from errbot_sentry.store.people import People
 from errbot_sentry.store.polls import Polls
+from errbot_sentry.store.wishes import Wishes
 
 
 class Work:
@@ -34,6 +36,16 @@ class Work:
     def groups(self) -> Groups:
         """What each room was told."""
         return Groups(self._connection)
+
+    @cached_property
+    def held(self) -> HeldBack:
+        """First words that are held back."""
+        return HeldBack(self._connection)
+
+    @cached_property
+    def wishes(self) -> Wishes:
+        """What people asked for in chat: silences, subscriptions, digests."""
+        return Wishes(self._connection)
 
     @cached_property
     def polls(self) -> Polls:

@@ -1,0 +1,294 @@
+"""The commands of the alert flow: subscriptions, silences, digests, and what became of alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any, Protocol
+
+from errbot_sentry.access import Access
+from errbot_sentry.alerts import words
+from errbot_sentry.alerts.catalog import COMMANDS
+from errbot_sentry.alerts.digest import Digests, next_time
+from errbot_sentry.alerts.message import list_row, shorten
+from errbot_sentry.alerts.route import route_alert
+from errbot_sentry.alerts.routebook import RouteBook
+from errbot_sentry.clock import Clock
+from errbot_sentry.durations import read_duration, write_duration
+from errbot_sentry.errors import AskError, BadReference, NotAllowed, UsageError
+from errbot_sentry.matchers import FIELDS
+from errbot_sentry.model import ALERT_REASONS, NEW, Alert, Ask, Issue, View
+from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
+from errbot_sentry.store.store import Store
+
+HELD_BACK = ("silenced", "quiet", "storm", "gathered", "held", "blip", "counted")
+LONGEST_SILENCE = timedelta(days=365)
+MOST_ROWS = 50
+_DAY = 86_400.0
+
+
+class FindIssue(Protocol):
+    """What a REF names, as the query flow knows it."""
+
+    def __call__(self, word: str, ask: Ask) -> Issue:
+        """The issue.
+
+        Raises:
+            AskError, ServerError: none, none to be shown here, or the server could not be asked.
+        """
+        ...
+
+
+class AlertCommands:
+    """All commands of the alert flow; safe to use from several threads at once.
+
+    Args:
+        wake: called after something changed that the flow should look at.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        book: RouteBook,
+        access: Access,
+        clock: Clock,
+        find_issue: FindIssue,
+        wake: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._access = access
+        self._clock = clock
+        self._find_issue = find_issue
+        self._wake = wake
+        self._usage = {command.name: command.usage for command in COMMANDS}
+        self._changing = {command.name for command in COMMANDS if command.writers_only}
+
+    def names(self) -> tuple[str, ...]:
+        """The commands that `run` knows."""
+        return tuple(command.name for command in COMMANDS)
+
+    def run(self, name: str, ask: Ask) -> Iterator[View]:
+        """The views that answer a command.
+
+        Raises:
+            AskError, ServerError, StoreError: with a sentence for the person.
+        """
+        if name in self._changing and not self._access.may_write(ask.person) and (name, ask.words) != ("digest", "now"):
+            raise NotAllowed("You may not change alerts: ask an operator to add you to SENTRY_WRITERS.")
+        handler: Callable[[Ask], View] = getattr(self, f"_{name}")
+        yield handler(ask)
+
+    def _subscribe(self, ask: Ask) -> View:
+        usage = self._usage["subscribe"]
+        room = _room(ask, "A subscription is for a room: type it there.")
+        chosen = words.matchers(words.split(ask.words, usage), usage)
+        made = Subscription(room, tuple(str(each) for each in chosen), ask.person.name, self._now())
+        with self._store.write() as work:
+            number = work.wishes.add_subscription(made)
+        self._book.changed()
+        self._wake()
+        return View("sentry_alert_done", {"what": "Subscription", "number": number, "words": _label(made), "until": ""})
+
+    def _subscriptions(self, ask: Ask) -> View:
+        with self._store.read() as work:
+            found = [each for each in work.wishes.subscriptions() if ask.place.is_direct or each.room == ask.place.room]
+        rows = [{"number": each.id, "label": _label(each), "room": each.room, "author": each.author} for each in found]
+        return View("sentry_subscriptions", {"rows": rows, "direct": ask.place.is_direct})
+
+    def _unsubscribe(self, ask: Ask) -> View:
+        usage = self._usage["unsubscribe"]
+        number = words.number(words.split(ask.words, usage), usage)
+        with self._store.write() as work:
+            found = next((each for each in work.wishes.subscriptions() if each.id == number), None)
+            if found is None or not (ask.place.is_direct or found.room == ask.place.room):
+                raise BadReference(f"There is no subscription {number} here.")
+            work.wishes.end_subscription(number)
+        self._book.changed()
+        return View("sentry_alert_done", {"what": "Subscription", "number": number, "words": "over", "until": ""})
+
+    def _silence(self, ask: Ask) -> View:
+        usage = self._usage["silence"]
+        asked, comment = words.comment_of(ask.words)
+        typed = words.split(asked, usage)
+        length = self._length(words.take_option(typed, ("-d", "--duration"), usage), usage)
+        if not typed:
+            if not ask.place.thread:
+                raise UsageError("Say what to silence: matchers or an issue.", usage)
+            typed = [""]
+        if words.is_matcher(typed[0]):
+            chosen = tuple(str(each) for each in words.matchers(typed, usage))
+            key, label = "", " ".join(chosen)
+        else:
+            issue = self._issue_named(typed, ask, usage)
+            chosen, key, label = (), issue.id, issue.short_id
+        now = self._now()
+        made = Silence(
+            ask.place.room,
+            chosen,
+            key,
+            label,
+            ask.person.name,
+            shorten(comment, 200),
+            now,
+            now + length.total_seconds(),
+        )
+        with self._store.write() as work:
+            number = work.wishes.add_silence(made)
+        self._wake()
+        until = f"for {write_duration(length)}, until {_clock_time(made.ends)}"
+        return View("sentry_alert_done", {"what": "Silence", "number": number, "words": label, "until": until})
+
+    def _issue_named(self, typed: list[str], ask: Ask, usage: str) -> Issue:
+        if len(typed) > 1:
+            raise UsageError("Silence one issue at a time, or give matchers.", usage)
+        return self._find_issue(typed[0], ask)
+
+    def _length(self, text: str | None, usage: str) -> timedelta:
+        if text is None:
+            raise UsageError("Say for how long, such as -d 2h.", usage)
+        try:
+            length = read_duration(text)
+        except ValueError as error:
+            raise UsageError(f"{error}.", usage) from error
+        if not timedelta(0) < length <= LONGEST_SILENCE:
+            raise UsageError("A silence lasts at least a second and at most a year.", usage)
+        return length
+
+    def _silences(self, ask: Ask) -> View:
+        now = self._now()
+        with self._store.read() as work:
+            found = [each for each in work.wishes.silences() if each.ends > now and _holds_here(each, ask)]
+        rows = [
+            {
+                "number": each.id,
+                "label": each.label,
+                "left": write_duration(timedelta(seconds=int(each.ends - now))),
+                "where": each.room or "every room",
+                "author": each.author,
+                "comment": each.comment,
+            }
+            for each in found
+        ]
+        return View("sentry_silences", {"rows": rows, "direct": ask.place.is_direct})
+
+    def _unsilence(self, ask: Ask) -> View:
+        usage = self._usage["unsilence"]
+        number = words.number(words.split(ask.words, usage), usage)
+        now = self._now()
+        with self._store.write() as work:
+            found = work.wishes.silence(number)
+            if found is None or found.ends <= now or not _holds_here(found, ask):
+                raise BadReference(f"There is no silence {number} here.")
+            if not found.room and not ask.place.is_direct:
+                raise NotAllowed("This silence holds in every room: end it in a direct message.")
+            work.wishes.end_silence(number, now)
+        self._wake()
+        return View("sentry_alert_done", {"what": "Silence", "number": number, "words": "over", "until": ""})
+
+    def _alerts(self, ask: Ask) -> View:
+        usage = self._usage["alerts"]
+        room = _room(ask, "Alerts go to rooms: ask there.")
+        typed = words.split(ask.words, usage)
+        count = words.take_option(typed, ("-n",), usage) or "10"
+        silenced = "--silenced" in typed
+        if not count.isdigit() or not 1 <= int(count) <= MOST_ROWS or [word for word in typed if word != "--silenced"]:
+            raise UsageError(f"Up to {MOST_ROWS} alerts can be listed.", usage)
+        with self._store.read() as work:
+            found = work.inbox.decided(room, int(count), HELD_BACK if silenced else ())
+        now = self._now()
+        rows = [
+            {
+                **list_row(each.alert),
+                "name": each.name.replace("_", " "),
+                "detail": each.detail,
+                "age": write_duration(timedelta(seconds=int(max(0.0, now - each.at)))),
+            }
+            for each in found
+            if self._access.may_see(each.alert.project, ask.place)
+        ]
+        return View("sentry_alerts", {"rows": rows, "silenced": silenced})
+
+    def _digest(self, ask: Ask) -> View:
+        usage = self._usage["digest"]
+        room = _room(ask, "A report is for a room: ask there.")
+        now = self._now()
+        typed = ask.words.strip()
+        with self._store.write() as work:
+            plan = work.wishes.digest(room)
+            if typed == "now":
+                recent = plan or DigestPlan(room, "the last day", now, now - _DAY)
+                message = Digests().message(work, replace(recent, schedule=recent.schedule), now)
+                return View(message.template, message.values)
+            if typed == "off":
+                work.wishes.end_digest(room)
+                return View("sentry_digest_plan", {"schedule": "", "next": ""})
+            if typed:
+                try:
+                    plan = DigestPlan(room, typed, next_time(typed, now), now)
+                except ValueError as error:
+                    raise UsageError(f"{error}.", usage) from error
+                work.wishes.put_digest(plan)
+        self._wake()
+        schedule, following = (plan.schedule, _clock_time(plan.next_at)) if plan else ("", "")
+        return View("sentry_digest_plan", {"schedule": schedule, "next": following})
+
+    def _route(self, ask: Ask) -> View:
+        alert = self._imagined(ask)
+        routed = route_alert(alert, self._book.settled, self._access, self._book.subscribed())
+        rows = [
+            {"room": target.room, "why": target.label, "matchers": _matchers_of(target.route)}
+            for target in routed.targets
+        ]
+        hidden = list(routed.hidden) if self._access.may_write(ask.person) else []
+        return View("sentry_routes", {"rows": rows, "hidden": hidden, "project": alert.project, "reason": alert.reason})
+
+    def _imagined(self, ask: Ask) -> Alert:
+        usage = self._usage["route"]
+        typed = words.split(ask.words, usage)
+        if not typed or words.is_matcher(typed[0]):
+            raise UsageError("Say for which project.", usage)
+        project, *conditions = typed
+        if not self._access.may_see(project, ask.place):
+            raise AskError(f"There is no project {shorten(project, 60)} that can be shown here.")
+        values: dict[str, Any] = {}
+        tags = []
+        for matcher in words.matchers(conditions, usage):
+            if matcher.operator != "=":
+                raise UsageError("Here every value is given with =.", usage)
+            if matcher.name.startswith("tag."):
+                tags.append((matcher.name[4:], matcher.value))
+            else:
+                values[matcher.name] = matcher.value
+        known = {name: value for name, value in values.items() if name in FIELDS and name not in ("issue", "project")}
+        reason = known.pop("reason", NEW)
+        if reason not in ALERT_REASONS:
+            raise UsageError(f"A reason is one of {', '.join(ALERT_REASONS)}.", usage)
+        source = known.pop("source", "webhook")
+        return Alert("dry-run", reason, source, self._clock.now(), project=project, tags=tuple(tags), **known)
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+def _room(ask: Ask, sentence: str) -> str:
+    if ask.place.is_direct:
+        raise AskError(sentence)
+    return ask.place.room
+
+
+def _holds_here(silence: Silence, ask: Ask) -> bool:
+    return ask.place.is_direct or silence.room in ("", ask.place.room)
+
+
+def _label(subscription: Subscription) -> str:
+    return " ".join(subscription.matchers) or "everything that this room may see"
+
+
+def _matchers_of(route: Any) -> str:
+    return " ".join(str(matcher) for matcher in route.matchers) if route is not None else ""
+
+
+def _clock_time(at: float) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

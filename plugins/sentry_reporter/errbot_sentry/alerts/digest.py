@@ -1,0 +1,112 @@
+"""A room's regular report: what was new, came back, went on and was resolved, against the time before. Mostly pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from errbot_sentry.alerts.message import counted, shorten
+from errbot_sentry.model import NEW, REGRESSED, SEEN_RESOLVED
+from errbot_sentry.store.rows import DigestPlan, Message
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.work import Work
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2})(?:\s+(\S+))?", re.IGNORECASE)
+_BARS = "▁▂▃▄▅▆▇█"
+_SLICES = 24
+_NOISIEST = 5
+Tally = Sequence[tuple[float, str, str, str]]
+
+
+def next_time(schedule: str, now: float) -> float:
+    """The first time of a schedule after `now`: `daily 09:00`, `weekly mon 09:00 Europe/Paris` (without a zone: UTC).
+
+    Raises:
+        ValueError: with a sentence that says what is wanted.
+    """
+    form = _SCHEDULE.fullmatch(schedule.strip())
+    wanted = f"{schedule!r} is no schedule such as daily 09:00 or weekly mon 09:00 Europe/Paris"
+    if form is None or (form[2] and form[2].lower() not in DAYS):
+        raise ValueError(wanted)
+    try:
+        zone, at = ZoneInfo(form[5] or "UTC"), time(int(form[3]), int(form[4]))
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(wanted) from error
+    today = datetime.fromtimestamp(now, zone).date()
+    days = (today + timedelta(days=ahead) for ahead in range(9))
+    fitting = (day for day in days if not form[2] or day.weekday() == DAYS.index(form[2].lower()))
+    times = (datetime.combine(day, at, zone).timestamp() for day in fitting)
+    return next(moment for moment in times if moment > now)
+
+
+def summary(tally: Tally, before: Tally, since: float, until: float) -> dict[str, Any]:
+    """The numbers of a report: problems by what happened to them, with the difference to the time before."""
+    now, then = _problems(tally), _problems(before)
+    slices = [0] * _SLICES
+    for at, name, _, _ in tally:
+        if name != "merged":
+            slices[min(_SLICES - 1, int((at - since) / max(1.0, until - since) * _SLICES))] += 1
+    return {
+        "facts": [_against(label, len(now[key]), len(then[key])) for key, label in _LABELS],
+        "trend": sparkline(slices),
+        "alerts": counted(len(tally), "alert"),
+    }
+
+
+_LABELS = ((NEW, "new"), (REGRESSED, "regressed"), (SEEN_RESOLVED, "resolved"))
+
+
+def _problems(tally: Tally) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {key: set() for key, _ in _LABELS}
+    for _, _, reason, issue in tally:
+        if reason in found:
+            found[reason].add(issue)
+    return found
+
+
+def _against(label: str, now: int, then: int) -> str:
+    difference = now - then
+    return f"{now} {label}" + (f" ({difference:+d})" if difference else "")
+
+
+def sparkline(values: Sequence[int]) -> str:
+    """A chart in one line, "" where there is nothing."""
+    top = max(values, default=0)
+    return "".join(_BARS[round(value / top * (len(_BARS) - 1))] for value in values) if top else ""
+
+
+class Digests:
+    """Makes the reports that are due."""
+
+    def tell(self, work: Work, now: float) -> bool:
+        """Put the reports that are due into the outbox; whether there were any."""
+        due = work.wishes.digests_due(now)
+        for plan in due:
+            work.outbox.add(self.message(work, plan, now), now)
+            work.wishes.put_digest(replace(plan, since=now, next_at=next_time(plan.schedule, now)))
+        return bool(due)
+
+    def message(self, work: Work, plan: DigestPlan, now: float) -> Message:
+        """The report of a room since its last one."""
+        length = max(60.0, now - plan.since)
+        tally = work.inbox.tally(plan.room, plan.since, now)
+        before = work.inbox.tally(plan.room, plan.since - length, plan.since)
+        noisiest = work.groups.noisiest(plan.room, plan.since, _NOISIEST)
+        known = work.issues.get_many([group.issue for group in noisiest])
+        rows = [
+            {
+                "short_id": known[group.issue].short_id,
+                "title": shorten(known[group.issue].title, 100),
+                "events": counted(known[group.issue].events, "event"),
+            }
+            for group in noisiest
+            if group.issue in known
+        ]
+        values = {**summary(tally, before, plan.since, now), "schedule": plan.schedule, "rows": rows}
+        return Message(plan.room, "sentry_digest", values, top=False, mode="channel")

@@ -1,0 +1,69 @@
+"""When a room is left in peace: silences, quiet hours, storms. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from errbot_sentry.alerts.group import issue_key
+from errbot_sentry.matchers import all_match, read_matcher
+from errbot_sentry.model import Alert
+from errbot_sentry.routes import QuietHours
+from errbot_sentry.store.rows import Silence
+
+# More than this many first words in this many seconds are a storm; it lasts until a list has fewer than STORM_ENDS.
+STORM_WORDS = 20
+STORM_SPAN = 60.0
+STORM_ENDS = 5
+STORM_TEMPLATE = "sentry_held"
+
+_LONGEST_NOTICE = 900.0
+_SHORTEST_NOTICED = 1800.0
+
+
+def silence_of(alert: Alert, room: str, silences: Iterable[Silence], now: float) -> Silence | None:
+    """The silence that holds this alert back in this room; the one that ends last, if several do."""
+    found = [silence for silence in silences if holds(silence, alert, room, now)]
+    return max(found, key=lambda silence: silence.ends, default=None)
+
+
+def holds(silence: Silence, alert: Alert, room: str, now: float) -> bool:
+    """Whether a silence is in force and about this alert in this room."""
+    if now >= silence.ends or silence.room not in ("", room):
+        return False
+    if silence.issue:
+        return silence.issue == issue_key(alert)
+    return all_match([read_matcher(text) for text in silence.matchers], alert)
+
+
+def notice_at(silence: Silence) -> float | None:
+    """When to say that a silence is about to end; None for one that is too short for a notice."""
+    length = silence.ends - silence.made
+    if length < _SHORTEST_NOTICED:
+        return None
+    return silence.ends - min(length / 10, _LONGEST_NOTICE)
+
+
+def quiet_until(quiet: QuietHours | None, now: float) -> float | None:
+    """When the quiet hours end that `now` lies in; None outside of them. Right over midnight and clock changes."""
+    if quiet is None:
+        return None
+    today = datetime.fromtimestamp(now, quiet.zone).date()
+    for day in (today - timedelta(days=1), today):
+        start = datetime.combine(day, quiet.start, quiet.zone).timestamp()
+        last_day = day if quiet.end > quiet.start else day + timedelta(days=1)
+        end = datetime.combine(last_day, quiet.end, quiet.zone).timestamp()
+        if start <= now < end:
+            return end
+    return None
+
+
+def is_storm(recent: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+    """Whether one more first word would be too much, after these top-level messages of the last STORM_SPAN."""
+    if len(recent) >= STORM_WORDS:
+        return True
+    return any(
+        template == STORM_TEMPLATE and values.get("why") == "storm" and values.get("count", 0) >= STORM_ENDS
+        for template, values in recent
+    )

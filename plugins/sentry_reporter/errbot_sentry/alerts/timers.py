@@ -1,0 +1,181 @@
+"""What the passing of time brings: windows that close, words held back, silences that end, old rows that go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from errbot_sentry.alerts.digest import Digests
+from errbot_sentry.alerts.group import SILENT, WINDOW, issue_key, tick
+from errbot_sentry.alerts.hush import STORM_SPAN, STORM_WORDS, notice_at, quiet_until, silence_of
+from errbot_sentry.alerts.message import count_word, first_word, held_word, silence_word
+from errbot_sentry.alerts.pipeline import LOCK_DECIDE
+from errbot_sentry.alerts.retention import forget_some
+from errbot_sentry.alerts.routebook import RouteBook
+from errbot_sentry.clock import Clock
+from errbot_sentry.model import UNRESOLVED, Alert
+from errbot_sentry.store.rows import HOLD_WAIT, Decision, Group, Held, Message, Silence
+from errbot_sentry.store.store import Store
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.work import Work
+
+_GROUPS_AT_ONCE = 50
+_CLEANING = 60.0
+BLIP = "blip"
+
+
+class Timers:
+    """Looks at everything that is due."""
+
+    def __init__(
+        self, store: Store, book: RouteBook, digests: Digests, clock: Clock, on_message: Callable[[], None]
+    ) -> None:
+        """`on_message` is called after messages were put into the outbox."""
+        self._store = store
+        self._book = book
+        self._digests = digests
+        self._clock = clock
+        self._on_message = on_message
+        self._cleaned = 0.0
+
+    def step(self) -> float | None:
+        """Do what is due; the seconds until something is due again, None where nothing ever is."""
+        now = self._clock.now().timestamp()
+        self._clean(now)
+        due = self._next_due()
+        if due is None or due > now:
+            return None if due is None else due - now
+        with self._store.write() as work:
+            work.alone(LOCK_DECIDE)
+            spoke = [
+                self._close_windows(work, now),
+                self._tell_held(work, now),
+                self._tell_silences(work, now),
+                self._digests.tell(work, now),
+            ]
+        if any(spoke):
+            self._on_message()
+        return 0.0
+
+    def _next_due(self) -> float | None:
+        with self._store.read() as work:
+            times = [work.groups.next_due(), work.held.next_due(), work.wishes.next_digest()]
+            times += [_next_of(silence) for silence in work.wishes.silences()]
+        known = [time for time in times if time is not None]
+        return min(known, default=None)
+
+    def _close_windows(self, work: Work, now: float) -> bool:
+        groups = work.groups.due(now, _GROUPS_AT_ONCE)
+        known = work.issues.get_many([group.issue for group in groups])
+        silences = work.wishes.silences() if groups else []
+        spoke = False
+        for group in groups:
+            later = self._later(work, group, silences, now)
+            if later is not None:
+                work.groups.put([replace(group, due=later)])
+                continue
+            ticked = tick(group, known.get(group.issue), now)
+            if ticked.voice != SILENT:
+                template, values = count_word(group, known.get(group.issue), now, reminds=ticked.name != WINDOW)
+                message = Message(
+                    group.room, template, values, issue=group.issue, top=False, head=group.head, mode=group.mode
+                )
+                work.outbox.add(message, now)
+                spoke = True
+            work.groups.put([ticked.group])
+        return spoke
+
+    def _later(self, work: Work, group: Group, silences: Sequence[Silence], now: float) -> float | None:
+        """When to look at a group again whose room must not be bothered now."""
+        if group.head == 0:  # its first word is held back still
+            return now + max(group.span, STORM_SPAN)
+        quiet = [quiet_until(route.quiet, now) for route in self._book.of_room(group.room)]
+        ends = max((end for end in quiet if end is not None), default=None)
+        if ends is not None:
+            return ends + group.window
+        last = work.inbox.get([group.alert_id]).get(group.alert_id) if silences else None
+        silence = silence_of(last, group.room, silences, now) if last is not None else None
+        if silence is not None:
+            return silence.ends + group.window
+        if work.outbox.count_recent(group.room, now - STORM_SPAN) >= STORM_WORDS:
+            return now + STORM_SPAN
+        return None
+
+    def _tell_held(self, work: Work, now: float) -> bool:
+        spoke = False
+        for room, why in work.held.due(now):
+            words = work.held.of_room(room, why)
+            alerts = work.inbox.get([word.alert_id for word in words])
+            known = work.issues.get_many([word.issue for word in words])
+            told = []
+            for word in words:
+                alert = alerts.get(word.alert_id)
+                status = known[word.issue].status if word.issue in known else UNRESOLVED
+                if alert is None:
+                    continue
+                if why == HOLD_WAIT and status != UNRESOLVED:
+                    self._note_blip(work, word, alert, now)
+                else:
+                    told.append((word, alert, status))
+            self._tell(work, room, why, told, now)
+            work.held.drop([word.id for word in words])
+            spoke = spoke or bool(told)
+        return spoke
+
+    def _note_blip(self, work: Work, word: Held, alert: Alert, now: float) -> None:
+        blip = Decision(word.alert_id, word.room, BLIP, "resolved within the wait", alert.reason, word.issue)
+        work.inbox.decide(word.alert_id, alert, [blip], now)
+
+    def _tell(self, work: Work, room: str, why: str, told: list[tuple[Held, Alert, str]], now: float) -> None:
+        if not told:
+            return
+        mention = " ".join(dict.fromkeys(word.mention for word, _, _ in told if word.mention))
+        if len(told) == 1 and why != "quiet":
+            word, alert, _ = told[0]
+            template, values = first_word(alert)
+            head = work.outbox.add(
+                Message(room, template, values, mention=mention, issue=word.issue, alert_id=word.alert_id), now
+            )
+            work.groups.told_alone(room, word.issue, head)
+            return
+        template, values = held_word(why, [(alert, status) for _, alert, status in told])
+        head = work.outbox.add(Message(room, template, values, mention=mention), now)
+        work.groups.told_in_list(room, [word.issue for word, _, _ in told], head)
+
+    def _tell_silences(self, work: Work, now: float) -> bool:
+        spoke = False
+        for silence in work.wishes.silences():
+            time = _next_of(silence)
+            if time is None or time > now:
+                continue
+            over = now >= silence.ends
+            held = work.held.of_silence(silence.id)
+            alerts = work.inbox.get([word.alert_id for word in held][:400])
+            names = [_name_of(alerts.get(word.alert_id), word) for word in held]
+            for room in {silence.room} if silence.room else {word.room for word in held}:
+                template, values = silence_word(silence, "over" if over else "ends", now, names)
+                work.outbox.add(Message(room, template, values, top=False, mode="channel"), now)
+                spoke = True
+            work.wishes.set_stage(silence.id, 2 if over else 1)
+            if over:
+                work.held.drop([word.id for word in held])
+        return spoke
+
+    def _clean(self, now: float) -> None:
+        if now - self._cleaned < _CLEANING:
+            return
+        with self._store.write() as work:
+            went = forget_some(work, now)
+        if not went:
+            self._cleaned = now
+
+
+def _next_of(silence: Silence) -> float | None:
+    notice = notice_at(silence) if silence.stage == 0 else None
+    return silence.ends if notice is None else min(notice, silence.ends)
+
+
+def _name_of(alert: Alert | None, word: Held) -> str:
+    return word.issue if alert is None else alert.short_id or alert.title or issue_key(alert)

@@ -1,0 +1,116 @@
+"""All parts of the report flow, put together for one life: from a start to the next close."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from errbot_sentry.clock import Clock
+from errbot_sentry.errors import Unreachable
+from errbot_sentry.report.about import About
+from errbot_sentry.report.collector import Collector
+from errbot_sentry.report.dress import Dresser
+from errbot_sentry.report.followup import FollowUps
+from errbot_sentry.report.gate import Gate
+from errbot_sentry.report.handler import ReportHandler, attach, detach
+from errbot_sentry.report.repeats import Repeats
+from errbot_sentry.report.scrub import Scrubber
+from errbot_sentry.report.sdk import Client
+from errbot_sentry.report.sdk_transport import bound
+from errbot_sentry.report.sender import Answer, Sender
+from errbot_sentry.report.spool import Spool
+from errbot_sentry.report.status import Counters
+from errbot_sentry.report.trail import Trail
+from errbot_sentry.settings import ReportSettings
+
+_MEGABYTE = 1024 * 1024
+
+
+class Flow:
+    """What the Reporter starts and closes. `start` raises what the SDK raises for options that it does not take."""
+
+    def __init__(
+        self,
+        settings: ReportSettings,
+        about: About,
+        data_dir: Path,
+        clock: Clock,
+        counters: Counters,
+        follow_ups: FollowUps,
+        scrubber: Scrubber,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._counters = counters
+        self._follow_ups = follow_ups
+        self._own_transport = "transport" not in settings.options
+        folder = data_dir / "sentry_spool" / _project_of(settings.dsn.reveal()) if settings.spool_mb else None
+        self.spool = Spool(folder, int(settings.spool_mb * _MEGABYTE), counters.drop)
+        self.sender = Sender(self.spool, self._post, counters, clock, follow_ups.sent, self._tick, self._hurry)
+        self._repeats = Repeats(settings.repeat_seconds)
+        trail = Trail(scrubber, settings.chat_text, int(settings.options.get("max_breadcrumbs", 100)))
+        dresser = Dresser(about, scrubber, settings.chat_text, trail)
+        gate = Gate(self._repeats, clock, lambda: counters.add("repeated"))
+        self.collector = Collector(gate, dresser, follow_ups, counters, clock)
+        self.client = Client(settings, self.collector.finish, scrubber.value, counters.drop)
+        self.collector.client = self.client
+        self._handler = ReportHandler(self.collector, trail, settings.breadcrumb_level, settings.event_level)
+
+    def start(self) -> None:
+        self.spool.open()
+        try:
+            self.client.start(bound(self.spool, self.sender, self._counters.drop))
+        except BaseException:
+            self.spool.close()
+            raise
+        self.sender.start()
+        attach(self._handler)
+
+    def close(self, timeout: float) -> None:
+        detach(self._handler)
+        for tally in self._repeats.drain():
+            self.collector.tell_tally(tally)
+        self.client.flush()
+        # Half of the time for what may still go out, the rest for a request that does not want to end.
+        self.sender.flush(min(2.0, timeout / 2))
+        self.sender.stop(timeout / 2)
+        self.client.close()
+        self.spool.close()
+
+    def notes(self) -> list[str]:
+        notes = []
+        if not self.client.active:
+            notes.append("another part of the bot has called sentry_sdk.init: errors go to its client, not to ours")
+        if not self._own_transport:
+            notes.append("SENTRY_OPTIONS has a transport of its own: no spool, and what it sends is not known here")
+        if self.spool.trouble:
+            notes.append(f"the spool cannot be written ({self.spool.trouble}): events wait in memory")
+        return notes
+
+    def _post(self, data: bytes) -> Answer:
+        transport = self.client.transport
+        if transport is None:
+            raise Unreachable("reporting is being stopped")
+        answer: Answer = transport.post(data)
+        return answer
+
+    def _hurry(self) -> None:
+        transport = self.client.transport
+        if transport is not None and hasattr(transport, "hurry"):
+            transport.hurry()
+
+    def _tick(self) -> float | None:
+        now = self._clock.monotonic()
+        for tally in self._repeats.due(now):
+            self.collector.tell_tally(tally)
+        waits = [self._follow_ups.overdue(now)]
+        due = self._repeats.next_due()
+        waits.append(None if due is None else due - now)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+
+def _project_of(dsn: str) -> str:
+    """A folder name for the server and project of a DSN: what was spooled for one project never goes to another."""
+    parts = urlsplit(dsn)
+    text = f"{parts.hostname or ''}{f'-{parts.port}' if parts.port else ''}{parts.path}"
+    return "".join(ch if ch.isalnum() or ch in ".-" else "_" for ch in text).strip("._") or "project"

@@ -1,0 +1,67 @@
+"""First words that are held back: for a burst to gather, by a storm, in quiet hours, under a silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from errbot_sentry.store.dialect import moment
+from errbot_sentry.store.rows import HOLD_SILENCE, Held
+from errbot_sentry.store.tables import held
+
+_NAMES = tuple(field.name for field in fields(Held))
+
+
+class HeldBack:
+    """Questions about held words, inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, words: Iterable[Held]) -> None:
+        """Hold these back."""
+        rows = [{key: value for key, value in asdict(word).items() if key != "id"} for word in words]
+        if rows:
+            self._connection.execute(held.insert(), rows)
+
+    def of_room(self, room: str, why: str) -> list[Held]:
+        """What is held back in a room for this reason, oldest first."""
+        found = select(held).where(held.c.room == room, held.c.why == why).order_by(held.c.id)
+        return [_held(row) for row in self._connection.execute(found)]
+
+    def due_of_room(self, room: str, why: str) -> float | None:
+        """When the words held back in a room for this reason are told, None where there are none."""
+        return moment(self._connection, select(func.min(held.c.due)).where(held.c.room == room, held.c.why == why))
+
+    def due(self, now: float) -> list[tuple[str, str]]:
+        """Rooms and reasons whose time has come; what a silence holds waits for its end."""
+        found = (
+            select(held.c.room, held.c.why).where(held.c.due <= now, held.c.why != HOLD_SILENCE).distinct().limit(100)
+        )
+        return [(row.room, row.why) for row in self._connection.execute(found)]
+
+    def next_due(self) -> float | None:
+        """When the next held word is to be told."""
+        return moment(self._connection, select(func.min(held.c.due)).where(held.c.why != HOLD_SILENCE))
+
+    def of_silence(self, silence: int) -> list[Held]:
+        """What a silence has held back, oldest first."""
+        found = select(held).where(held.c.silence == silence, held.c.why == HOLD_SILENCE).order_by(held.c.id)
+        return [_held(row) for row in self._connection.execute(found)]
+
+    def drop(self, ids: Sequence[int]) -> None:
+        """These are told, or not worth telling any more."""
+        for start in range(0, len(ids), 400):
+            self._connection.execute(held.delete().where(held.c.id.in_(ids[start : start + 400])))
+
+    def counts(self) -> dict[str, int]:
+        """How many are held back, by reason."""
+        found = self._connection.execute(select(held.c.why, func.count()).group_by(held.c.why))
+        return {row[0]: row[1] for row in found}
+
+
+def _held(row: Row[Any]) -> Held:
+    return Held(**{name: getattr(row, name) for name in _NAMES})

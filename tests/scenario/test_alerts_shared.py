@@ -1,0 +1,108 @@
+"""Two bots, one PostgreSQL: each alert is posted once, by either; a killed bot's message is posted by the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from errbot_sentry.model import RESOLVED
+from errbot_sentry.store.rows import Message
+from errbot_sentry.store.store import Store
+from tests.alerting import bodies
+from tests.alerting.killable import Bot
+from tests.alerting.world import World
+from tests.servers.postgres import Postgres
+from tests.waiting import until
+
+Start = Callable[[], Bot]
+OPS = {"rooms": ["#ops"]}
+
+
+@pytest.fixture
+def start(postgres: Postgres, tmp_path: Path) -> Iterator[Start]:
+    """Starts bots on one database, with one room between them."""
+    url = postgres.url()
+    bots: list[Bot] = []
+
+    def start_one() -> Bot:
+        bots.append(Bot(url, tmp_path))
+        return bots[-1]
+
+    yield start_one
+    for bot in bots:
+        bot.kill()
+
+
+def test_the_time_line_is_the_same_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS], url=postgres.url())
+    world.at(10)
+    world.server.event("101")
+    world.hook(bodies.sentry_issue("101"))
+    assert len(world.at(11).heard()) == 1
+    world.server.change("101", status=RESOLVED)
+    world.hook(bodies.sentry_issue("101", "resolved"))
+    assert world.at(150).heard() == ["SHOP-101 resolved"]
+    world.store.close()
+
+
+def test_migrations_run_once_with_many_starting_together(postgres: Postgres) -> None:
+    url = postgres.url()
+    stores = [Store(url) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(Store.open, stores))
+    with stores[0].read() as work:
+        assert work.inbox.waiting_count() == (0, None)
+    for store in stores:
+        store.close()
+
+
+def test_one_webhook_load_balanced_over_two_bots_is_told_once(start: Start) -> None:
+    one, two = start(), start()
+    one.up.touch()
+    for number in range(10):
+        answers = {bot.hook(bodies.sentry_issue(str(number)), f"r{number}") for bot in (one, two)}
+        assert answers == {202, 200}
+    until(lambda: len(one.said()) >= 10 and one.status()["queue"] == 0 and one.status()["waiting"] == 0, 30, "all ten")
+    assert sorted(one.said()) == sorted(f"#ops sentry_alert SHOP-{number}" for number in range(10))
+
+
+def test_what_both_take_in_at_once_is_decided_once(start: Start) -> None:
+    """The same issue by different deliveries: whoever decides first tells it, the other sees that it was told."""
+    one, two = start(), start()
+    one.up.touch()
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(8):
+            hooks = [(one, bodies.sentry_issue(str(number))), (two, bodies.sentry_issue(str(number), count="2"))]
+            assert list(pool.map(lambda hook: hook[0].hook(hook[1]), hooks)) == [202, 202]
+    until(lambda: one.status()["waiting"] == 0 and one.status()["queue"] == 0 and len(one.said()) >= 8, 30, "all")
+    assert len(one.said()) == 8
+
+
+def test_a_killed_bots_messages_are_posted_by_the_other(start: Start) -> None:
+    one = start()
+    assert one.hook(bodies.sentry_issue("1")) == 202
+    until(lambda: one.status()["queue"] == 1, 20, "the decision")
+    one.kill()
+    two = start()
+    two.up.touch()
+    until(lambda: two.said() == ["#ops sentry_alert SHOP-1"], 30, "the other bot")
+
+
+def test_a_message_that_was_being_sent_is_taken_over_within_thirty_seconds(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.url()
+    store = Store(url)
+    with store.write() as work:
+        work.outbox.add(Message("#ops", "sentry_alert", {"short_id": "SHOP-9"}), time.time())
+        assert work.outbox.claim("a bot that is dead now", time.time(), time.time() + 20.0) is not None
+    begun = time.monotonic()
+    bot = Bot(url, tmp_path)
+    bot.up.touch()
+    until(bot.said, 40, "the message")
+    bot.kill()
+    store.close()
+    assert bot.said() == ["#ops sentry_alert SHOP-9"]
+    assert time.monotonic() - begun < 60
