@@ -252,7 +252,7 @@ def test_a_room_and_its_person(bot: CrashBot) -> None:
 
 def test_breadcrumbs_are_of_this_persons_commands(bot: CrashBot) -> None:
     bot.ask("!fine")
-    bot.say_in_room("!fine for bob", who="bob")
+    bot.say_in_room("!fine today", who="bob")
     bot.testbot.pop_message()
     bot.ask("!crash plain")
     crumbs = [crumb.get("message", "") for crumb in bot.event()["breadcrumbs"]["values"]]
@@ -276,6 +276,15 @@ def test_a_storm_is_one_event_and_its_count(tmp_path: Path, server: IngestServer
     assert events[1]["contexts"]["repeats"]["count"] == 19
     assert title(events[1]) == title(events[0])
     assert reporter.status().captured == 2
+
+
+def test_an_error_that_is_logged_twice_is_counted_once(tmp_path: Path, server: IngestServer) -> None:
+    with crash_bot(tmp_path, server, SENTRY_REPEAT_SECONDS=3600) as bot:
+        for _ in range(3):
+            bot.ask("!crash logged x")
+        bot.settle()
+        status = bot.reporter.status()
+    assert (status.captured, status.repeated) == (1, 2)
 
 
 def test_the_person_is_told_once(bot: CrashBot) -> None:

@@ -64,7 +64,6 @@ class Sender:
         self._failures = 0
         self._not_before = 0.0
         self._tries: dict[int, int] = {}
-        self._last_refused: int | None = None
         self._outdone: set[int] = set()  # refused envelopes after which others were taken
         self._wake = threading.Condition()
         self._news = False
@@ -176,9 +175,11 @@ class Sender:
     def _confirmed(self, entry: Entry) -> None:
         self._failures = 0
         self._not_before = 0.0
-        self._last_refused = None
         self._settled(entry.seq)
-        self._outdone.update(self._tries)
+        for seq in self._tries.keys() - self._outdone:
+            # What it was refused before may have been an outage; from now on it counts.
+            self._tries[seq] = _FIRST_TRIES
+            self._outdone.add(seq)
         self._counters.sent(entry.category, self._clock.now())
         self._spool.done(entry)
         if entry.event_id:
@@ -200,9 +201,6 @@ class Sender:
 
     def _hopeless(self, seq: int) -> bool:
         """Count a 5xx; true once the server has choked on this envelope again and again while it took others."""
-        if self._last_refused not in (None, seq):
-            self._tries.clear()  # it fails at one like at the other: it is the server, not the envelope
-        self._last_refused = seq
         self._tries[seq] = self._tries.get(seq, 0) + 1
         return self._tries[seq] >= _MOST_TRIES and seq in self._outdone
 
