@@ -16,7 +16,7 @@ from errbot_sentry.alerts.intake import Intake
 from errbot_sentry.errors import StoreError
 from errbot_sentry.model import NEW, Alert
 from errbot_sentry.settings import AlertSettings
-from errbot_sentry.store.rows import DeliveryKey, KnownIssue, Message, alert_from_text, alert_to_text
+from errbot_sentry.store.rows import Delivery, DeliveryKey, KnownIssue, Message, alert_from_text, alert_to_text
 from errbot_sentry.store.store import Store
 from tests.alerting import bodies
 from tests.alerting.world import VirtualClock
@@ -178,12 +178,21 @@ def test_a_closed_store_says_so(url: str) -> None:
 def test_replays_are_known_by_key_within_their_span(url: str) -> None:
     store = Store(url)
     ever, once = DeliveryKey("ever"), DeliveryKey("while", 600.0)
+
+    def first(*keys: DeliveryKey, now: float) -> bool:
+        with store.write() as work:
+            return work.inbox.take_in([Delivery(keys, (ALERT,), now)])[0]
+
+    assert first(ever, once, now=1000.0)
+    assert not first(ever, now=1e9)
+    assert not first(once, now=1599.0)
+    assert first(once, now=1600.0)
+    assert not first(once, now=1601.0)
     with store.write() as work:
-        assert work.inbox.is_first_delivery([ever, once], 1000.0)
-        assert not work.inbox.is_first_delivery([ever], 1e9)
-        assert not work.inbox.is_first_delivery([once], 1599.0)
-        assert work.inbox.is_first_delivery([once], 1600.0)
-        assert not work.inbox.is_first_delivery([once], 1601.0)
+        twice = [Delivery((DeliveryKey("new"),), (ALERT,), 2000.0)] * 2
+        assert work.inbox.take_in(twice) == [True, False], "also within one commit"
+    with store.read() as work:
+        assert work.inbox.waiting_count()[0] == 3
 
 
 def test_every_look_up_of_an_alerts_way_goes_by_an_index(url: str) -> None:
@@ -205,6 +214,7 @@ def test_every_look_up_of_an_alerts_way_goes_by_an_index(url: str) -> None:
 
     with store.write() as work:
         number = work.inbox.add(ALERT, 1.0)
+        work.inbox.take_in([Delivery((DeliveryKey("k"),), (ALERT,), 1.0)])
         work.outbox.add(Message("#a", "t", {}), 1.0)
         work.inbox.waiting(2.0, 10)
         work.inbox.still_waiting([number])

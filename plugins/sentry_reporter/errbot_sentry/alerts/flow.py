@@ -34,7 +34,8 @@ from errbot_sentry.store.store import Store
 log = logging.getLogger(__name__)
 
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
-
+_GIVEN_WAY = 0.02
+_LONGEST_WAY = 0.5
 
 # Slack's names: resolve, silence for an hour, assign to me.
 REACTIONS = {
@@ -97,6 +98,7 @@ class AlertsFlow:
         self._polling = Worker("poller", self._poller.step)
         self._sending = Worker("alert delivery", self._send)
         self._workers = (self._polling, self._deciding, self._sending)
+        self._decided_at = 0.0
         self._resumed = False
         self._running = False
         self._switch = threading.Lock()
@@ -188,11 +190,21 @@ class AlertsFlow:
         )
 
     def _decide(self) -> float | None:
+        if self._gives_way():
+            return _GIVEN_WAY
         self._deliver.keep_alive()
         waits = [self._pipeline.step(), self._timers.step()]
         if self._store.shared:
             waits.append(_SHARED_PAUSE)
         return min((wait for wait in waits if wait is not None), default=None)
+
+    def _gives_way(self) -> bool:
+        """Whether to let webhooks through first: their senders wait for an answer, rooms can wait half a second."""
+        now = time.monotonic()
+        if self.intake.in_hand and now - self._decided_at < _LONGEST_WAY:
+            return True
+        self._decided_at = now
+        return False
 
     def _send(self) -> float | None:
         if not self._resumed:

@@ -7,12 +7,10 @@ meanwhile; the others find theirs done. There is no thread of its own and no del
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from errbot_sentry.errors import StoreError
-from errbot_sentry.model import Alert
-from errbot_sentry.store.rows import DeliveryKey
+from errbot_sentry.store.rows import LOCK_TAKE_IN, Delivery
 from errbot_sentry.store.store import Store
 
 _MOST_AT_ONCE = 64
@@ -20,9 +18,7 @@ _MOST_AT_ONCE = 64
 
 @dataclass
 class _Entry:
-    keys: Sequence[DeliveryKey]
-    alerts: Sequence[Alert]
-    now: float
+    delivery: Delivery
     done: bool = False
     first: bool = False
     error: StoreError | None = field(default=None)
@@ -37,13 +33,13 @@ class Gather:
         self._guard = threading.Lock()
         self._turn = threading.Lock()
 
-    def store(self, keys: Sequence[DeliveryKey], alerts: Sequence[Alert], now: float) -> bool:
+    def store(self, delivery: Delivery) -> bool:
         """Store one delivery; it is on disk on return. False: one of its keys was known, and nothing was stored.
 
         Raises:
             StoreError: it is not stored.
         """
-        entry = _Entry(keys, alerts, now)
+        entry = _Entry(delivery)
         with self._guard:
             self._entries.append(entry)
         while not entry.done:
@@ -62,12 +58,11 @@ class Gather:
     def _commit(self, batch: list[_Entry]) -> None:
         error: StoreError | None = StoreError("The alert state could not be written.")
         try:
-            with self._store.write() as work:
-                for entry in batch:
-                    entry.first = work.inbox.is_first_delivery(entry.keys, entry.now)
-                    if entry.first:
-                        for alert in entry.alerts:
-                            work.inbox.add(alert, entry.now)
+            with self._store.write(urgent=True) as work:
+                work.alone(LOCK_TAKE_IN)
+                firsts = work.inbox.take_in([entry.delivery for entry in batch])
+            for entry, first in zip(batch, firsts, strict=True):
+                entry.first = first
             error = None
         except StoreError as failure:
             error = failure

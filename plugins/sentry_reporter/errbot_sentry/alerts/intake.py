@@ -22,7 +22,7 @@ from errbot_sentry.alerts.signature import is_signed, is_token
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import BadBody, BodyTooLarge, IntakeClosed, IntakeError, NotAuthentic, StoreError
 from errbot_sentry.settings import AlertSettings
-from errbot_sentry.store.rows import DeliveryKey
+from errbot_sentry.store.rows import Delivery, DeliveryKey
 from errbot_sentry.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Intake:
         self._gather = Gather(store)
         self._open = False
         self.last: float | None = None
+        self.in_hand = 0
         self.answers: dict[int, int] = {}
         self._counting = threading.Lock()
 
@@ -65,6 +66,8 @@ class Intake:
 
     def take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> Answer:
         """The answer to one POST; `token` is the secret part of its URL, None on the signed route. Never raises."""
+        with self._counting:
+            self.in_hand += 1
         try:
             answer = self._take({name.lower(): value for name, value in headers.items()}, body, token)
         except IntakeError as error:
@@ -76,6 +79,7 @@ class Intake:
             log.exception("a webhook could not be read")
             answer = Answer(400, "The webhook could not be read.")
         with self._counting:
+            self.in_hand -= 1
             self.answers[answer.status] = self.answers.get(answer.status, 0) + 1
         return answer
 
@@ -91,7 +95,7 @@ class Intake:
         parsed = self._read(headers, body, keys[0].text)
         if not parsed.alerts and not parsed.more:
             return Answer(200, "No alert in this.")
-        if not self._gather.store(keys, parsed.alerts, self.last):
+        if not self._gather.store(Delivery(keys, parsed.alerts, self.last)):
             return Answer(200, "Known already.")
         self._on_stored(parsed.more)
         return Answer(202, "Stored.")

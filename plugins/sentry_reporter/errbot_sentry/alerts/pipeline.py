@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH = 10
+BATCH = 20
 LOCK_DECIDE = 73_011_902
 BROKEN = "broken"
 

@@ -14,10 +14,10 @@ from errbot_sentry.access import Access
 from errbot_sentry.alerts.findings import alert_of, compare, seconds
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import ServerError
-from errbot_sentry.model import Issue, IssueQuery, Place, Project
+from errbot_sentry.model import Alert, Issue, IssueQuery, Place, Project
 from errbot_sentry.routes import Route
 from errbot_sentry.server.api import BUGSINK, FindServer, Server
-from errbot_sentry.store.rows import DeliveryKey, PollMark
+from errbot_sentry.store.rows import LOCK_TAKE_IN, Delivery, DeliveryKey, PollMark
 from errbot_sentry.store.store import Store
 
 PAGE_SIZE = 100
@@ -132,13 +132,12 @@ class Poller:
         before = PollMark(scope.name, newest, complete, newest, 0.0) if mark is None or first else mark
         news = 0
         with self._store.write() as work:
+            work.alone(LOCK_TAKE_IN)
             known = work.issues.get_many([issue.id for issue in issues])
             findings = [(issue, compare(issue, known.get(issue.id), before, asked)) for issue in issues]
-            for issue, finding in findings:
-                alert = alert_of(issue, finding, self._clock.now())
-                if finding.reason and not first and work.inbox.is_first_delivery([DeliveryKey(alert.delivery)], asked):
-                    work.inbox.add(alert, asked)
-                    news += 1
+            if not first:
+                alerts = [alert_of(*pair, self._clock.now()) for pair in findings if pair[1].reason]
+                news = sum(work.inbox.take_in([_delivery(alert, asked) for alert in alerts]))
             work.issues.put(finding.known for issue, finding in findings if finding.known != known.get(issue.id))
             work.polls.put(
                 replace(
@@ -172,6 +171,10 @@ class Poller:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _delivery(alert: Alert, now: float) -> Delivery:
+    return Delivery((DeliveryKey(alert.delivery),), (alert,), now)
 
 
 def _reaches(issues: Sequence[Issue], mark: PollMark | None) -> bool:

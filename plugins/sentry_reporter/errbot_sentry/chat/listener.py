@@ -13,7 +13,7 @@ from waitress.server import create_server
 from errbot_sentry.chat.web import LARGEST_DRAINED, PREFIX, Reply, Web
 from errbot_sentry.errors import SettingsError
 
-_THREADS = 4
+_THREADS = 16  # they mostly wait for the disk, and those that wait together share one commit
 _CONNECTIONS = 200
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"} | {
     405: "Method Not Allowed",

@@ -10,9 +10,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 def insert_for(connection: Connection, table: Table) -> Any:
     """An INSERT of the connection's own dialect, with `on_conflict_do_update` and `excluded`."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
+    return insert_named(connection.dialect.name, table)
+
+
+def insert_named(dialect: str, table: Table) -> Any:
+    """The same for a dialect's name."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def add_row(connection: Connection, statement: Insert) -> int:

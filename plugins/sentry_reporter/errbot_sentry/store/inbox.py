@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
 
 from errbot_sentry.model import Alert
-from errbot_sentry.store.dialect import add_row, insert_for, moment
-from errbot_sentry.store.rows import DecidedAlert, Decision, DeliveryKey, WaitingAlert, alert_from_text, alert_to_text
+from errbot_sentry.store.dialect import add_row, insert_named, moment
+from errbot_sentry.store.rows import (
+    DecidedAlert,
+    Decision,
+    Delivery,
+    DeliveryKey,
+    WaitingAlert,
+    alert_from_text,
+    alert_to_text,
+)
 from errbot_sentry.store.tables import alerts, decisions, deliveries
 
 _WAITING, _DECIDED = "waiting", "decided"
+# Made once: a sender waits for these.
+_ADD = alerts.insert()
+
+
+_AT_ONCE = 400  # parameters in one IN list
+
+
+@lru_cache
+def _claim_statement(dialect: str) -> Any:
+    base = insert_named(dialect, deliveries)
+    return base.on_conflict_do_update(index_elements=["key"], set_={"at": base.excluded.at})
+
+
+def _is_known(key: DeliveryKey, known: Mapping[str, float], now: float) -> bool:
+    return key.text in known and (key.span is None or known[key.text] > now - key.span)
+
+
+def _row(alert: Alert, now: float) -> dict[str, object]:
+    return {"state": _WAITING, "next_try": now, "tries": 0, "received": now, "body": alert_to_text(alert)}
 
 
 class Inbox:
@@ -21,27 +50,41 @@ class Inbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def is_first_delivery(self, keys: Iterable[DeliveryKey], now: float) -> bool:
-        """Record these keys; False as soon as one was known already: the delivery is a replay."""
-        return all(self._claim(key, now) for key in keys)
+    def take_in(self, deliveries_: Sequence[Delivery]) -> list[bool]:
+        """Keep the alerts of these deliveries and what they are recognised by; for each whether it was the first.
 
-    def _claim(self, key: DeliveryKey, now: float) -> bool:
-        # One statement, so that two bots that get the same delivery at once cannot both be first.
-        base = insert_for(self._connection, deliveries).values(key=key.text, at=now)
-        if key.span is None:
-            statement = base.on_conflict_do_nothing(index_elements=["key"])
-        else:
-            statement = base.on_conflict_do_update(
-                index_elements=["key"], set_={"at": now}, where=deliveries.c.at <= now - key.span
-            )
-        return self._connection.execute(statement.returning(deliveries.c.key)).first() is not None
+        A delivery of which any key was known is a replay and leaves nothing. Few statements however many come, since
+        their senders wait. The caller has to be alone with this (`Work.alone`) where other bots share the state.
+        """
+        known = self._seen({key.text for each in deliveries_ for key in each.keys})
+        firsts: list[bool] = []
+        keys: dict[str, float] = {}
+        rows: list[dict[str, object]] = []
+        for each in deliveries_:
+            first = not any(_is_known(key, known, each.now) for key in each.keys)
+            firsts.append(first)
+            if first:
+                keys.update((key.text, each.now) for key in each.keys)
+                known.update(keys)
+                rows += [_row(alert, each.now) for alert in each.alerts]
+        if keys:
+            statement = _claim_statement(self._connection.dialect.name)
+            self._connection.execute(statement, [{"key": key, "at": at} for key, at in keys.items()])
+        if rows:
+            self._connection.execute(_ADD, rows)
+        return firsts
+
+    def _seen(self, keys: Iterable[str]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        wanted = sorted(keys)
+        for start in range(0, len(wanted), _AT_ONCE):
+            part = deliveries.c.key.in_(wanted[start : start + _AT_ONCE])
+            found.update((row.key, row.at) for row in self._connection.execute(select(deliveries).where(part)))
+        return found
 
     def add(self, alert: Alert, now: float) -> int:
         """Keep an alert to be decided; its number."""
-        statement = alerts.insert().values(
-            state=_WAITING, next_try=now, tries=0, received=now, body=alert_to_text(alert)
-        )
-        return add_row(self._connection, statement)
+        return add_row(self._connection, _ADD.values(_row(alert, now)))
 
     def waiting(self, now: float, limit: int) -> list[WaitingAlert]:
         """Alerts to be decided now, those due longest first."""

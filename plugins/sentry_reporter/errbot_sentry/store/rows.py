@@ -6,7 +6,7 @@ This module imports nothing heavy: the flows use it without paying for the datab
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from typing import Any
 
@@ -19,6 +19,19 @@ class DeliveryKey:
 
     text: str
     span: float | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Alerts that came together, what their delivery is recognised by, and when they came."""
+
+    keys: tuple[DeliveryKey, ...]
+    alerts: tuple[Alert, ...]
+    now: float
+
+
+# The number with which whoever takes deliveries in is alone (`Work.alone`).
+LOCK_TAKE_IN = 73_011_903
 
 
 @dataclass(frozen=True)
@@ -241,7 +254,7 @@ class QueueState:
 
 def alert_to_text(alert: Alert) -> str:
     """An alert as JSON; what has no value is left out."""
-    kept = {name: value for name, value in asdict(alert).items() if value not in (None, "", ())}
+    kept = {name: value for name, value in alert.__dict__.items() if value not in (None, "", ())}
     kept["at"] = alert.at.isoformat()
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 

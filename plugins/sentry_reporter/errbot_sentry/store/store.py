@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from errbot_sentry.errors import StoreError
+from errbot_sentry.store.turns import Turns
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -30,8 +31,8 @@ class Store:
         self._engine: Engine | None = None
         self._closed = False
         self._opening = threading.Lock()
-        # SQLite takes one writer at a time; queueing here is fair and quick, its own lock is waited for by sleeping.
-        self._writing = threading.Lock()
+        # SQLite takes one writer at a time; queueing here is quick, its own lock is waited for by sleeping.
+        self._turns = Turns()
 
     @property
     def shared(self) -> bool:
@@ -58,13 +59,16 @@ class Store:
                 self._engine = engine
 
     @contextmanager
-    def write(self) -> Iterator[Work]:
-        """One transaction that may change things; it is on disk when this returns, or did not happen at all."""
+    def write(self, *, urgent: bool = False) -> Iterator[Work]:
+        """One transaction that may change things; it is on disk when this returns, or did not happen at all.
+
+        An urgent one (somebody waits for its answer) goes before those that are not.
+        """
         from errbot_sentry.store.engine import mapped
         from errbot_sentry.store.work import Work
 
         engine = self._ready()
-        with mapped(self._url), self._turn(), engine.begin() as connection:
+        with mapped(self._url), self._turn(urgent=urgent), engine.begin() as connection:
             yield Work(connection)
 
     @contextmanager
@@ -79,7 +83,7 @@ class Store:
 
     def close(self) -> None:
         """Give the connections back; later use raises StoreError."""
-        with self._opening, self._turn():
+        with self._opening, self._turn(urgent=True):
             self._closed = True
             if self._engine is not None:
                 self._engine.dispose()
@@ -95,9 +99,9 @@ class Store:
         return engine
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, *, urgent: bool) -> Iterator[None]:
         if self.shared:
             yield
             return
-        with self._writing:
+        with self._turns.take(urgent=urgent):
             yield

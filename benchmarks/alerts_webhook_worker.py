@@ -1,0 +1,98 @@
+"""A web server with webhooks, for `alerts_webhook`: one of "full", "trivial", "errbot". Prints its port when ready.
+
+full: our listener with the whole alert flow on SQLite behind it. trivial: our listener, an intake that only says 202.
+errbot: a handler that only says 202 on werkzeug with a thread per request, as Errbot's web server runs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from errbot_sentry.access import Access
+from errbot_sentry.alerts.flow import AlertsFlow
+from errbot_sentry.alerts.intake import Answer
+from errbot_sentry.chat.listener import Listener
+from errbot_sentry.chat.templates import Templates
+from errbot_sentry.chat.web import Web
+from errbot_sentry.clock import SystemClock
+from errbot_sentry.routes import read_route
+from errbot_sentry.settings import AlertSettings
+from errbot_sentry.store.store import Store
+from tests.alerting import bodies
+from tests.alerting.bot import no_server
+
+
+class Trivial:
+    """An intake that does nothing."""
+
+    def take(self, headers: Mapping[str, str], body: bytes, token: str | None = None) -> Answer:
+        return Answer(202, "Stored.")
+
+
+class Silence:
+    """A chat that takes everything at once."""
+
+    settle = 0.0
+
+    def connection(self) -> str:
+        return "up"
+
+    def send(self, room: str, text: str, thread: str = "") -> str:
+        return "id"
+
+    def edit(self, room: str, sent_id: str, text: str) -> bool:
+        return True
+
+
+def full(folder: Path) -> None:
+    settings = AlertSettings(
+        routes=(read_route({"rooms": ["#ops"]}),), webhook_secrets=(bodies.SECRET,), poll_seconds=0
+    )
+    store = Store(f"sqlite:///{folder / 'state.sqlite3'}")
+    flow = AlertsFlow(settings, Access(), store, no_server, Silence(), Templates("text"), SystemClock())
+    flow.start()
+    serve(flow.intake)
+    with store.read() as work:
+        print(work.inbox.waiting_count()[0] + sum(work.inbox.counts().values()), flush=True)
+    flow.close()
+
+
+def serve(intake: object) -> None:
+    web = Web()
+    web.open(intake, lambda: (True, {}))  # type: ignore[arg-type]
+    listener = Listener(("127.0.0.1", 0), web)
+    print(listener.port, flush=True)
+    sys.stdin.readline()
+    listener.close(5)
+
+
+def errbot() -> None:
+    from flask import Flask, request
+    from werkzeug.serving import ThreadedWSGIServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    app = Flask("errbot")
+
+    @app.route("/sentry/webhook", methods=["POST"])
+    def hook() -> tuple[str, int]:
+        request.get_data()
+        return "Stored.", 202
+
+    server = ThreadedWSGIServer("127.0.0.1", 0, app)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_port, flush=True)
+    sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    kind, where = sys.argv[1:]
+    if kind == "full":
+        full(Path(where))
+    elif kind == "trivial":
+        serve(Trivial())
+    else:
+        errbot()
