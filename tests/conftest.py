@@ -1,7 +1,9 @@
 """Fixtures that every test may ask for."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from demo.processes import LOOPBACK

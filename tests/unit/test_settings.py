@@ -86,6 +86,7 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_WEBHOOK_TOKENS", ("a/b",), "number 1 has other characters", {ALERTS}),
         ("SENTRY_WEBHOOK_LISTEN", ("127.0.0.1", "80"), "(host, port)", {ALERTS}),
         ("SENTRY_POLL_SECONDS", -5, "0 or more", {ALERTS}),
+        ("SENTRY_POLL_SECONDS", 0.001, "1 or more seconds", {ALERTS}),
         ("SENTRY_STATE_URL", "mysql://u:hunter2hunter2@h/d", "postgresql", {ALERTS}),
     ],
 )

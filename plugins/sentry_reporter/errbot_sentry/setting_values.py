@@ -56,6 +56,14 @@ def amount(value: Any) -> float:
     return value
 
 
+def interval(value: Any) -> float:
+    """Seconds between two questions to the server: 0 for never, else one or more, so that no typo floods it."""
+    seconds = amount(value)
+    if 0 < seconds < 1:
+        raise ValueError(f"found {_found(value)}; wanted is 0 for never, or 1 or more seconds")
+    return seconds
+
+
 def level(value: Any) -> int:
     """A level of the logging module, as number or name."""
     if isinstance(value, str) and value.upper() in _LEVEL_NAMES:

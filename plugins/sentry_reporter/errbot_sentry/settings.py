@@ -121,7 +121,7 @@ _TABLE: tuple[tuple[str, values.Reader, Any, tuple[str, ...]], ...] = (
     ("SENTRY_WEBHOOK_SECRET", values.secrets, (), (ALERTS,)),
     ("SENTRY_WEBHOOK_TOKENS", values.path_tokens, (), (ALERTS,)),
     ("SENTRY_WEBHOOK_LISTEN", values.listen, None, (ALERTS,)),
-    ("SENTRY_POLL_SECONDS", values.amount, 60, (ALERTS,)),
+    ("SENTRY_POLL_SECONDS", values.interval, 60, (ALERTS,)),
     ("SENTRY_STATE_URL", values.state_url, "", (ALERTS,)),
 )
 NAMES = tuple(row[0] for row in _TABLE)

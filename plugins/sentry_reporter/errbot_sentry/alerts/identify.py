@@ -71,6 +71,10 @@ class Identify:
             log.info("the server could not complete an alert: %s", error)
             if getattr(error, "retry", True):
                 self._rests_until = self._clock.monotonic() + REST
+        except Exception:
+            # An answer that we stumble over must not hold up all alerts for ever.
+            log.exception("an alert could not be completed")
+            self._rests_until = self._clock.monotonic() + REST
         return alert
 
 

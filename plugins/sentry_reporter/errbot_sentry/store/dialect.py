@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Select, Table
+from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, or_
 from sqlalchemy.dialects import postgresql, sqlite
+
+FURTHEST = 900.0  # seconds: alerts and messages are put off by five minutes at most
 
 
 def insert_for(connection: Connection, table: Table) -> Any:
@@ -28,3 +30,9 @@ def moment(connection: Connection, question: Select[Any]) -> float | None:
     """The one time that a question asks for, None where there is none."""
     found = connection.scalar(question)
     return None if found is None else float(found)
+
+
+def is_due(column: ColumnElement[float], now: float, furthest: float = FURTHEST) -> ColumnElement[bool]:
+    """Whether the time in this column has come; one further ahead than anything is put off was written while the
+    clock was wrong, and has come too."""
+    return or_(column <= now, column > now + furthest)

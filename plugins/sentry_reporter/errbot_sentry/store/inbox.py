@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, select
 
 from errbot_sentry.model import Alert
-from errbot_sentry.store.dialect import add_row, insert_named, moment
+from errbot_sentry.store.dialect import add_row, insert_named, is_due, moment
 from errbot_sentry.store.rows import (
     DecidedAlert,
     Decision,
@@ -90,7 +90,7 @@ class Inbox:
         """Alerts to be decided now, those due longest first."""
         found = self._connection.execute(
             select(alerts.c.id, alerts.c.body, alerts.c.received, alerts.c.tries)
-            .where(alerts.c.state == _WAITING, alerts.c.next_try <= now)
+            .where(alerts.c.state == _WAITING, is_due(alerts.c.next_try, now))
             .order_by(alerts.c.next_try, alerts.c.id)
             .limit(limit)
         )

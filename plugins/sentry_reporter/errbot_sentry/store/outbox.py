@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
 
-from errbot_sentry.store.dialect import add_row, moment
+from errbot_sentry.store.dialect import add_row, is_due, moment
 from errbot_sentry.store.rows import FAILED, SENDING, SENT, UNSURE, WAITING, Message, OutboxRow, QueueState
 from errbot_sentry.store.tables import outbox
 
@@ -57,7 +57,7 @@ class Outbox:
         free = or_(outbox.c.state == WAITING, outbox.c.lease <= now)
         found = self._connection.execute(
             select(outbox)
-            .where(outbox.c.id.in_(_HEADS), outbox.c.next_try <= now, free)
+            .where(outbox.c.id.in_(_HEADS), is_due(outbox.c.next_try, now), free)
             .order_by(outbox.c.next_try, outbox.c.id)
             .limit(1)
         ).first()

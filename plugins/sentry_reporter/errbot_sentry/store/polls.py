@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, func, select
 
-from errbot_sentry.store.dialect import insert_for, moment
+from errbot_sentry.store.dialect import insert_for, is_due, moment
 from errbot_sentry.store.rows import PollMark
 from errbot_sentry.store.tables import polls
 
@@ -47,7 +47,7 @@ class Polls:
         taken = statement.on_conflict_do_update(
             index_elements=["scope"],
             set_={"next_at": until},
-            where=or_(polls.c.next_at <= now, polls.c.next_at > until + LONGEST_WAIT),
+            where=is_due(polls.c.next_at, now, until - now + LONGEST_WAIT),
         ).returning(polls.c.scope)
         return self._connection.execute(taken).first() is not None
 
