@@ -120,6 +120,11 @@ STEPS = (
         ((r"share_of", "the failing frame"), (r"SHOP-1", "the issue's short id")),
     ),
     Step(
+        "The way there, with the values of the variables.",
+        "!sentry trace #1",
+        ((r"return total / people", "the source line"), (r"people\W+0", "the variable that was zero")),
+    ),
+    Step(
         "Done with it.",
         "!sentry resolve #1",
         ((r"SHOP-1 resolved", "the bot says that it is resolved"),),

@@ -120,3 +120,14 @@ def test_an_address_stands_as_it_is_after_rendering(value):
     """So that it can be clicked, also with underscores in it."""
     assert text().convert("x " + Escape("text").address(value)) == f"x {value}"
     assert Escape("text").address("javascript:alert(1)") == ""
+
+
+def test_no_bare_nick_in_foreign_text_pages_anybody():
+    """On IRC a client calls its person for the nick anywhere in a line; the text still reads the same."""
+    escape = Escape("irc", lambda: frozenset({"alice", "bob-1"}))
+    for value in ("alice: look", "hi Alice", "(bob-1)", "to alice,bob-1 and carol"):
+        for shown in (escape.text(value), escape.code(value), escape.block(value)):
+            words = re.findall(r"[\w-]+", shown.replace("\\", ""))
+            assert not {word.casefold() for word in words} & {"alice", "bob-1"}
+            assert _seen(shown.replace("\\", "")) == value
+    assert "malice" in escape.text("malice aforethought")

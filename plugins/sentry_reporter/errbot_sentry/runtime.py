@@ -21,6 +21,7 @@ from errbot_sentry.chat.followup import FollowUp
 from errbot_sentry.chat.hook import mount
 from errbot_sentry.chat.layout import Layout
 from errbot_sentry.chat.listener import Listener
+from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.outage import at_shutdown, chat_dropped
 from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.replies import Replies
@@ -79,8 +80,8 @@ class Runtime:
         self._prefixes = (str(config.BOT_PREFIX), *map(str, config.BOT_ALT_PREFIXES))
         mode, limit = str(bot.mode), int(bot.message_size_limit)
         self._layout = Layout(mode, limit)
-        self._templates = Templates(mode)
-        self._replies = Replies(mode, self._templates, self._layout)
+        self._templates = Templates(mode, lambda: nicks_of(bot))
+        self._replies = Replies(self._templates, self._layout)
         self._web = Web()
         self._api_times = ApiTimes()
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)

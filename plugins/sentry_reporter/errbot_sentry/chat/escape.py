@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, urlsplit
 
+from errbot_sentry.chat.nicks import ZERO_WIDTH_SPACE as _ZERO_WIDTH_SPACE
+from errbot_sentry.chat.nicks import Nicks, without_nicks
+
 RAW_MARKDOWN_MODES = frozenset({"discord", "mattermost"})
 
 LONGEST = 600
-_ZERO_WIDTH_SPACE = "\u200b"
 
 # C0 and C1 controls, zero-width and direction-changing characters, tags: all that acts without being seen.
 _UNSEEN = re.compile(
@@ -51,14 +53,18 @@ def defuse(text: str) -> str:
 
 
 class Escape:
-    """Escaping for one backend; `mode` is Errbot's name of it ("irc", "slackv3", "discord", …)."""
+    """Escaping for one backend; `mode` is Errbot's name of it ("irc", "slackv3", "discord", …).
 
-    def __init__(self, mode: str) -> None:
+    `nicks` tells whom a bare word would page at the moment (IRC).
+    """
+
+    def __init__(self, mode: str, nicks: Nicks = frozenset) -> None:
         self._raw_markdown = mode.lower() in RAW_MARKDOWN_MODES
+        self._nicks = nicks
 
     def text(self, value: object) -> str:
         """A value for running text: it reads as it is, whatever is in it."""
-        line = defuse(plain(value))
+        line = without_nicks(defuse(plain(value)), self._nicks)
         if self._raw_markdown:
             # Discord hears @everyone in the middle of a mail address too, and through a backslash.
             line = _ANY_MENTION.sub("@" + _ZERO_WIDTH_SPACE, line)
@@ -69,13 +75,14 @@ class Escape:
 
     def code(self, value: object) -> str:
         """A value for between backticks, on one line; backticks become apostrophes."""
-        return defuse(plain(value)).replace("`", "'")
+        return without_nicks(defuse(plain(value)), self._nicks).replace("`", "'")
 
     def block(self, value: object) -> str:
         """Lines for between fences: layout is kept, tabs become spaces, no line can close the fence."""
         lines = _LINE_ENDS.split(str(value))
         kept = (defuse(_UNSEEN.sub("", line.expandtabs(4))).rstrip()[:LONGEST] for line in lines)
-        return "\n".join(line.replace("```", "'''").replace("~~~", "---") for line in kept)
+        text = "\n".join(line.replace("```", "'''").replace("~~~", "---") for line in kept)
+        return without_nicks(text, self._nicks)
 
     def address(self, value: object) -> str:
         """A web address to stand by itself, which clients make a link of: an http(s) one, or nothing."""

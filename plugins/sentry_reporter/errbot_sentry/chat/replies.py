@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
-from errbot_sentry.chat.escape import Escape
 from errbot_sentry.chat.layout import Layout
 from errbot_sentry.chat.templates import Templates
 from errbot_sentry.errors import SentryReporterError
@@ -22,8 +21,8 @@ FAILED = "Something in SentryReporter itself failed; the bot's log has the cause
 class Replies:
     """Renders replies for one backend."""
 
-    def __init__(self, mode: str, templates: Templates, layout: Layout) -> None:
-        self._escape = Escape(mode)
+    def __init__(self, templates: Templates, layout: Layout) -> None:
+        self._escape = templates.escape
         self._templates = templates
         self._layout = layout
 

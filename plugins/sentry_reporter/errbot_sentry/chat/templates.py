@@ -12,19 +12,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from errbot_sentry.chat.escape import Escape
+from errbot_sentry.chat.nicks import Nicks
 
 FOLDER = Path(__file__).resolve().parents[2] / "templates"
 
 
 class Templates:
-    """Renders `sentry_*` templates for one backend.
+    """Renders `sentry_*` templates for one backend, each value by way of `escape`.
 
     Filters: none for running text, `code` between backticks, `block` between fences, `href` for a link's target,
     `address` for a web address that stands by itself.
     """
 
-    def __init__(self, mode: str, folder: Path = FOLDER) -> None:
-        escape = Escape(mode)
+    def __init__(self, mode: str, nicks: Nicks = frozenset, folder: Path = FOLDER) -> None:
+        escape = self.escape = Escape(mode, nicks)
 
         def finalize(value: object) -> Markup:
             if isinstance(value, Markup):

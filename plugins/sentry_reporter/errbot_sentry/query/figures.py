@@ -16,6 +16,7 @@ _MARKUP = re.compile(r"[\\`*_{}\[\]()>#+\-.!|~:]")  # what becomes two character
 _LONG_ESCAPES = re.compile(r"[&<@]")
 _HEAVIEST = 6  # what one character can weigh
 _STEPS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
+_WHOLE_PATH = 4  # parts
 
 
 def short_count(number: int) -> str:
@@ -108,3 +109,9 @@ def in_lines(words: Iterable[str], limit: int = LINE_BYTES) -> list[str]:
         else:
             lines.append(word)
     return lines
+
+
+def short_path(path: str) -> str:
+    """A file's path for a narrow window: whole up to four parts, else its folder and name."""
+    parts = path.replace("\\", "/").split("/")
+    return path if len(parts) <= _WHOLE_PATH else "…/" + "/".join(parts[-2:])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from errbot_sentry.model import Event, ExceptionInfo, Frame
-from errbot_sentry.query.figures import one_line
+from errbot_sentry.query.figures import one_line, short_path
 from errbot_sentry.query.views import failing_frame
 
 SHORT_LINES = 30
@@ -77,7 +77,9 @@ def _is_shown(frame: Frame, error: ExceptionInfo, detail: Detail) -> bool:
 def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variables: bool) -> Iterator[str]:
     line = "" if frame.line is None else f":{frame.line}"
     mark = "" if frame.in_app or detail.fold else " (library)"
-    yield _bounded(f"  {one_line(frame.filename or frame.module)}{line} in {one_line(frame.function)}{mark}")
+    yield _bounded(
+        f"  {one_line(short_path(frame.filename) or frame.module)}{line} in {one_line(frame.function)}{mark}"
+    )
     around = detail.around_failing if is_failing else detail.around_others
     for number, text in frame.source:
         if frame.line is None or abs(number - frame.line) <= around:

@@ -28,6 +28,7 @@ from errbot_sentry.query.figures import (
     cut,
     one_line,
     short_count,
+    short_path,
     span_words,
     sparkline,
     weight,
@@ -185,7 +186,7 @@ def frame_view(frame: Frame | None) -> FrameView | None:
     """A frame as one line, with its source line."""
     if frame is None:
         return None
-    place = cut(frame.filename or frame.module, 200) + (f":{frame.line}" if frame.line is not None else "")
+    place = cut(short_path(frame.filename) or frame.module, 200) + (f":{frame.line}" if frame.line is not None else "")
     line = next((text for number, text in frame.source if number == frame.line), "")
     return FrameView(cut(frame.function, 100), place, cut(line, 200))
 
