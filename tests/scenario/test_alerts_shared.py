@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -106,3 +107,26 @@ def test_a_message_that_was_being_sent_is_taken_over_within_thirty_seconds(postg
     store.close()
     assert bot.said() == ["#ops sentry_alert SHOP-9"]
     assert time.monotonic() - begun < 60
+
+
+def test_two_that_look_at_the_same_moment_do_not_take_the_same_message(postgres: Postgres) -> None:
+    store = Store(postgres.url())
+    with store.write() as work:
+        for room in range(40):
+            work.outbox.add(Message(f"#room{room}", "sentry_alert", {}), 1.0)
+    gate = threading.Barrier(4)
+
+    def take(owner: int) -> list[int]:
+        taken = []
+        for _ in range(40):
+            gate.wait(20)
+            with store.write() as work:
+                row = work.outbox.claim(str(owner), 2.0, 100.0)
+            taken += [row.id] if row is not None else []
+        return taken
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [number for each in pool.map(take, range(4)) for number in each]
+    store.close()
+    assert sorted(taken) == sorted(set(taken))
+    assert len(taken) == 40

@@ -18,7 +18,7 @@ from errbot_sentry.alerts.identify import UNIDENTIFIED, Identified, Identify
 from errbot_sentry.alerts.stages import Stages
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import StoreError
-from errbot_sentry.store.rows import WaitingAlert
+from errbot_sentry.store.rows import LOCK_DECIDE, WaitingAlert
 from errbot_sentry.store.store import Store
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH = 20
-LOCK_DECIDE = 73_011_902
 BROKEN = "broken"
 
 

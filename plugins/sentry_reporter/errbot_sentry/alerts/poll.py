@@ -17,7 +17,7 @@ from errbot_sentry.errors import ServerError
 from errbot_sentry.model import Alert, Issue, IssueQuery, Place, Project
 from errbot_sentry.routes import Route
 from errbot_sentry.server.api import BUGSINK, FindServer, Server
-from errbot_sentry.store.rows import LOCK_TAKE_IN, Delivery, DeliveryKey, PollMark
+from errbot_sentry.store.rows import LOCK_DECIDE, LOCK_TAKE_IN, Delivery, DeliveryKey, PollMark
 from errbot_sentry.store.store import Store
 
 PAGE_SIZE = 100
@@ -132,6 +132,7 @@ class Poller:
         before = PollMark(scope.name, newest, complete, newest, 0.0) if mark is None or first else mark
         news = 0
         with self._store.write() as work:
+            work.alone(LOCK_DECIDE)  # known issues are written by decisions too
             work.alone(LOCK_TAKE_IN)
             known = work.issues.get_many([issue.id for issue in issues])
             findings = [(issue, compare(issue, known.get(issue.id), before, asked)) for issue in issues]

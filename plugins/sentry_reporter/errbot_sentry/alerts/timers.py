@@ -10,12 +10,11 @@ from errbot_sentry.alerts.digest import Digests
 from errbot_sentry.alerts.group import SILENT, WINDOW, issue_key, tick
 from errbot_sentry.alerts.hush import STORM_SPAN, STORM_WORDS, notice_at, quiet_until, silence_of
 from errbot_sentry.alerts.message import count_word, first_word, held_word, silence_word
-from errbot_sentry.alerts.pipeline import LOCK_DECIDE
 from errbot_sentry.alerts.retention import forget_some
 from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
 from errbot_sentry.model import UNRESOLVED, Alert
-from errbot_sentry.store.rows import HOLD_WAIT, Decision, Group, Held, Message, Silence
+from errbot_sentry.store.rows import HOLD_WAIT, LOCK_DECIDE, Decision, Group, Held, Message, Silence
 from errbot_sentry.store.store import Store
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, or_
@@ -18,6 +19,18 @@ def insert_for(connection: Connection, table: Table) -> Any:
 def insert_named(dialect: str, table: Table) -> Any:
     """The same for a dialect's name."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def upsert(connection: Connection, table: Table) -> Any:
+    """An INSERT that replaces a row with the same primary key; to be executed with whole rows."""
+    return _upsert(connection.dialect.name, table)
+
+
+@lru_cache  # making the statement costs more than executing it
+def _upsert(dialect: str, table: Table) -> Any:
+    statement = insert_named(dialect, table)
+    replaced = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
 
 
 def add_row(connection: Connection, statement: Insert) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, tuple_
 
 from errbot_sentry.model import UNRESOLVED
-from errbot_sentry.store.dialect import insert_for, moment
+from errbot_sentry.store.dialect import moment, upsert
 from errbot_sentry.store.rows import Group
 from errbot_sentry.store.tables import groups
 
@@ -58,12 +58,10 @@ class Groups:
 
     def put(self, changed: Iterable[Group]) -> None:
         """Add or replace groups."""
-        rows = sorted((asdict(group) for group in changed), key=lambda row: (row["room"], row["issue"]))
+        rows = sorted((dict(group.__dict__) for group in changed), key=lambda row: (row["room"], row["issue"]))
         if not rows:
             return
-        statement = insert_for(self._connection, groups)
-        replaced = {name: statement.excluded[name] for name in _NAMES if name not in ("room", "issue")}
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["room", "issue"], set_=replaced), rows)
+        self._connection.execute(upsert(self._connection, groups), rows)
 
     def forget(self, before: float, limit: int) -> int:
         """Drop at most `limit` groups without an alert since `before`; how many went."""

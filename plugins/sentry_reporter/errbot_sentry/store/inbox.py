@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
 
 from errbot_sentry.model import Alert
-from errbot_sentry.store.dialect import add_row, insert_named, is_due, moment
+from errbot_sentry.store.dialect import add_row, is_due, moment, upsert
 from errbot_sentry.store.rows import (
     DecidedAlert,
     Decision,
@@ -28,12 +26,6 @@ _ADD = alerts.insert()
 
 
 _AT_ONCE = 400  # parameters in one IN list
-
-
-@lru_cache
-def _claim_statement(dialect: str) -> Any:
-    base = insert_named(dialect, deliveries)
-    return base.on_conflict_do_update(index_elements=["key"], set_={"at": base.excluded.at})
 
 
 def _is_known(key: DeliveryKey, known: Mapping[str, float], now: float) -> bool:
@@ -68,8 +60,9 @@ class Inbox:
                 known.update(keys)
                 rows += [_row(alert, each.now) for alert in each.alerts]
         if keys:
-            statement = _claim_statement(self._connection.dialect.name)
-            self._connection.execute(statement, [{"key": key, "at": at} for key, at in keys.items()])
+            self._connection.execute(
+                upsert(self._connection, deliveries), [{"key": key, "at": at} for key, at in keys.items()]
+            )
         if rows:
             self._connection.execute(_ADD, rows)
         return firsts

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from errbot_sentry.store.dialect import insert_for
+from errbot_sentry.store.dialect import upsert
 from errbot_sentry.store.rows import KnownIssue
 from errbot_sentry.store.tables import issues
 
@@ -38,14 +38,9 @@ class Issues:
 
     def put(self, known: Iterable[KnownIssue]) -> None:
         """Add or replace what is known of these issues."""
-        rows = [asdict(each) for each in known]
-        if not rows:
-            return
-        statement = insert_for(self._connection, issues)
-        replaced = {name: statement.excluded[name] for name in _NAMES if name != "key"}
-        self._connection.execute(
-            statement.on_conflict_do_update(index_elements=["key"], set_=replaced), sorted(rows, key=lambda r: r["key"])
-        )
+        rows = sorted((dict(each.__dict__) for each in known), key=lambda row: str(row["key"]))
+        if rows:
+            self._connection.execute(upsert(self._connection, issues), rows)
 
     def count(self) -> int:
         """How many are known."""

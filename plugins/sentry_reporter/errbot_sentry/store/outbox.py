@@ -60,6 +60,7 @@ class Outbox:
             .where(outbox.c.id.in_(_HEADS), is_due(outbox.c.next_try, now), free)
             .order_by(outbox.c.next_try, outbox.c.id)
             .limit(1)
+            .with_for_update(skip_locked=True)  # else two bots that look at the same moment both take it
         ).first()
         if found is None:
             return None

@@ -30,7 +30,8 @@ class Delivery:
     now: float
 
 
-# The number with which whoever takes deliveries in is alone (`Work.alone`).
+# With these numbers a bot is alone (`Work.alone`): who decides, and who takes deliveries in. Both: in this order.
+LOCK_DECIDE = 73_011_902
 LOCK_TAKE_IN = 73_011_903
 
 

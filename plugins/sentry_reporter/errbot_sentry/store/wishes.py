@@ -20,15 +20,19 @@ class Wishes:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._silences: list[Silence] | None = None
 
     def add_silence(self, silence: Silence) -> int:
         """Keep a silence; its number."""
+        self._silences = None
         return add_row(self._connection, _insert(silences, silence))
 
     def silences(self) -> list[Silence]:
         """All silences that are not over, oldest first."""
-        found = select(silences).where(silences.c.stage < _OVER).order_by(silences.c.id)
-        return [_silence(row) for row in self._connection.execute(found)]
+        if self._silences is None:  # asked once per alert, the same in all of a transaction
+            found = select(silences).where(silences.c.stage < _OVER).order_by(silences.c.id)
+            self._silences = [_silence(row) for row in self._connection.execute(found)]
+        return list(self._silences)
 
     def silence(self, number: int) -> Silence | None:
         """One silence, also one that is over."""
@@ -37,10 +41,12 @@ class Wishes:
 
     def end_silence(self, number: int, now: float) -> None:
         """Let a silence end now; what it held back is told by the timers."""
+        self._silences = None
         self._connection.execute(silences.update().where(silences.c.id == number).values(ends=now))
 
     def set_stage(self, number: int, stage: int) -> None:
         """What was told of a silence."""
+        self._silences = None
         self._connection.execute(silences.update().where(silences.c.id == number).values(stage=stage))
 
     def add_subscription(self, subscription: Subscription) -> int:
