@@ -1,4 +1,4 @@
-"""Who a chat person is on the server: proved by a comment that only that account can have written (docs/adr/0010)."""
+"""Who a chat person is on the server: proved by a comment that only that account can have written (docs/adr/0006)."""
 
 from __future__ import annotations
 
