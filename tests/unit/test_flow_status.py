@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
+from errbot_sentry.alerts.flow import AlertsStatus
 from errbot_sentry.flow_status import FlowFacts, health_of, status_of
-from errbot_sentry.query.desk import OFF, TROUBLE
+from errbot_sentry.query.desk import OFF, OK, TROUBLE
 from errbot_sentry.report.status import ReportStatus
 from errbot_sentry.settings import read_settings
 
@@ -43,3 +44,25 @@ def test_an_oddity_does_not_hide_trouble_from_the_health():
     assert not well
     assert body["flows"]["setting"] == TROUBLE
     assert body["flows"]["report"] == OFF
+
+
+def _delivery(**values: object) -> str:
+    facts = _facts()
+    alerts = AlertsStatus(True, True, **values)  # type: ignore[arg-type]
+    lines = status_of(FlowFacts(facts.settings, facts.report, alerts, None, "", facts.now))
+    return next(line.state for line in lines if line.flow == "delivery")
+
+
+def test_one_message_set_aside_is_no_lasting_trouble():
+    """A mistyped room would keep the health at 503 for as long as the message is kept; what is stuck is trouble."""
+    now = _facts().now
+    assert _delivery(failed=3) == OK
+    assert _delivery(queue=1, oldest=now - timedelta(minutes=9)) == OK
+    assert _delivery(queue=1, oldest=now - timedelta(minutes=11)) == TROUBLE
+
+
+def test_a_wrong_dsn_of_a_flow_that_is_off_is_no_trouble():
+    """It is still named among the settings."""
+    lines = status_of(_facts(SENTRY_DSN="nonsense"))
+    assert next(line.state for line in lines if line.flow == "report") == OFF
+    assert next(line.state for line in status_of(_facts(BOT_LOG_SENTRY="no")) if line.flow == "report") == TROUBLE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import humanize
 
@@ -13,6 +13,7 @@ from errbot_sentry.query.desk import OFF, OK, TROUBLE, FlowStatus
 from errbot_sentry.report.status import ReportStatus
 from errbot_sentry.settings import ALERTS, REPORT, Mistake, Settings
 
+_STUCK = timedelta(minutes=10)  # the outbox gives up on a message after less
 _POLLS_MISSED = 3  # a poll may be late; three in a row are trouble
 
 
@@ -55,7 +56,8 @@ def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
 def _report(facts: FlowFacts) -> FlowStatus:
     mistakes = facts.settings.mistakes_of(REPORT)
     report = facts.report
-    if mistakes:
+    # A wrong DSN of a flow that is off harms nobody; a wrong switch may have been meant as on.
+    if mistakes and (report.enabled or any(mistake.setting == "BOT_LOG_SENTRY" for mistake in mistakes)):
         return FlowStatus("report", TROUBLE, (_switched_off(mistakes),))
     if not report.enabled:
         return FlowStatus("report", OFF, ("BOT_LOG_SENTRY is False",))
@@ -115,7 +117,9 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         words.append(f"oldest from {_ago(alerts.oldest, facts.now)}")
     if alerts.failed:
         words.append(f"{alerts.failed} could not be delivered")
-    return FlowStatus("delivery", TROUBLE if alerts.failed else OK, tuple(words))
+    # Not for what was set aside: one message to a mistyped room would be trouble for as long as it is kept.
+    stuck = alerts.oldest is not None and facts.now - alerts.oldest > _STUCK
+    return FlowStatus("delivery", TROUBLE if stuck else OK, tuple(words))
 
 
 def _switched_off(mistakes: Iterable[Mistake]) -> str:
