@@ -32,7 +32,7 @@ UUID = "0190d1a5-7b3c-7c4e-9d1f-2a3b4c5d6e7f"
         (SAAS, "https://other.sentry.io/issues/123/", None),
         (SAAS, "https://sentry.io/organizations/other/issues/123/", None),
         (SAAS, "https://sentry.io.evil.test/issues/123/", None),
-        (SAAS, "https://evilsentry.io/issues/123/", None),
+        (SAAS, "https://evilsentry.io/organizations/acme/issues/123/", None),
         (SAAS, "https://acme.sentry.io@evil.test/issues/123/", None),
         (OWN, "https://acme.sentry.io/issues/123/", None),
         (OWN, "https://sentry.acme.test:8443/organizations/acme/issues/123/", None),

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from errbot_sentry.errors import BadQuery, BadReference, Unsupported
-from errbot_sentry.model import IssueQuery, Project
+from errbot_sentry.errors import BadAnswer, BadQuery, BadReference, Unsupported
+from errbot_sentry.model import Issue, IssueQuery, Project
 from errbot_sentry.secret import Secret
 from errbot_sentry.server.api import BUGSINK, GLITCHTIP, SENTRY
 from errbot_sentry.server.connection import Connection
@@ -97,6 +97,28 @@ def test_a_link_of_sentry_is_built_where_it_gives_none(server):
     server.answer = lambda request: as_json({"id": "12", "permalink": "javascript:alert(1)"})
     issue = connect(server, SENTRY).issue("12")
     assert issue.link == f"{server.url}/organizations/acme/issues/12/"
+
+
+def issues_to_merge(*numbers: str) -> tuple[Issue, ...]:
+    return tuple(Issue(number, f"WEB-{number}", "t", WEB) for number in numbers)
+
+
+def test_a_merge_that_sentry_does_not_show_whole_is_no_success(server):
+    """One of the issues is not among the merged."""
+    server.answer = lambda request: as_json({"merge": {"parent": "9", "children": ["10"]}})
+    with pytest.raises(BadAnswer, match="WEB-9 is merged with the others"):
+        connect(server, SENTRY).merge(issues_to_merge("9", "10", "11"))
+
+
+def test_a_merge_that_glitchtip_only_echoes_is_no_success(server):
+    """It answers 200 always; what the list still has decides. The highest number is left, as a number."""
+    rows = [{"id": "9", "project": {}}, {"id": "10", "project": {}}]
+    server.answer = lambda request: as_json({"merge": 1}) if request.method == "PUT" else as_json(rows)
+    with pytest.raises(BadAnswer, match="WEB-9 is merged with the others"):
+        connect(server, GLITCHTIP).merge(issues_to_merge("9", "10"))
+    del rows[0]
+    assert connect(server, GLITCHTIP).merge(issues_to_merge("9", "10")).id == "10"
+    assert [request.values("id") for request in server.requests if request.method == "PUT"] == [["9", "10"]] * 2
 
 
 # --- GlitchTip --------------------------------------------------------------------------------------------------------

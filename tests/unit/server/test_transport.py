@@ -589,6 +589,18 @@ def test_no_server_holds_a_call_longer_than_its_time(serve, way, kind):
         drip.stopping.set()
 
 
+def test_silence_ends_a_call_before_its_whole_time(serve):
+    """The read timeout counts silence; the whole time is for those who keep sending."""
+    drip = Drip()
+    server = serve(lambda request: drip.silence())
+    try:
+        with pytest.raises(TimedOut):
+            client(server.url, limits=Limits(read=0.6, total=600)).get("/api/0/")
+        assert not drip.finished
+    finally:
+        drip.stopping.set()
+
+
 def test_closing_ends_calls_under_way(serve):
     """The plugin stops within five seconds, whatever a server does."""
     drip = Drip()
