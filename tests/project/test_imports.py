@@ -28,6 +28,7 @@ ONLY_IN = {
     "errbot": ("chat/", "sentry_reporter.py"),
     "flask": ("chat/",),
     "werkzeug": ("chat/",),
+    "markdown": ("chat/converters.py",),
     "waitress": ("chat/listener.py",),
     "sentry_sdk": ("report/sdk",),
     "requests": ("server/transport.py",),
