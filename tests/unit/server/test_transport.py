@@ -37,7 +37,7 @@ from tests.fakes.http_server import Answering, HttpServer, Reply, Request, as_ht
 from tests.waiting import until
 
 TOKEN = "sntryu_0123456789abcdef"
-FAST = Limits(connect=2.0, read=0.6, total=1.2, bytes=200_000)
+FAST = Limits(connect=10.0, read=1.5, total=3.0, bytes=200_000)
 
 
 @pytest.fixture
