@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -40,6 +41,8 @@ class Listener:
             ident=None,
             clear_untrusted_proxy_headers=True,
         )
+        # A burst would otherwise write a line into the bot's log for every webhook that waits its turn.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self.port = int(self._server.effective_port)
         self._thread = threading.Thread(target=self._server.run, name="sentry-listener", daemon=True)
         self._thread.start()
