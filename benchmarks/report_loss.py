@@ -20,8 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "plugins" / "sentry_reporter")]
 
-from benchmarks.report_worker import crumbs, start, written_module  # noqa: E402
-from tests.fakes.ingest_server import Behaviour, IngestServer  # noqa: E402
+from benchmarks.report_worker import crumbs, start, written_module  # noqa: E402 - the path is set above
+from tests.fakes.ingest_server import Behaviour, IngestServer  # noqa: E402 - as above
 
 ARMS = ("sdk", "ours")
 QUIET_SECONDS, LONGEST_SECONDS = 6.0, 240.0

@@ -21,8 +21,8 @@ NASTY = st.one_of(
     ),
 )
 TIMES = st.none() | st.datetimes(
-    min_value=datetime(1971, 1, 1),  # noqa: DTZ001 - hypothesis wants it naive and adds the zone
-    max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+    min_value=datetime(1971, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone - hypothesis wants it naive and adds the zone
+    max_value=datetime(2100, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
     timezones=st.just(timezone.utc),
 )
 COUNTS = st.none() | st.integers(min_value=0, max_value=10**12)

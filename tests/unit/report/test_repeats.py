@@ -106,7 +106,7 @@ def fail(error: Exception, cause: Exception | None = None) -> None:
 def raised(error: Exception, cause: Exception | None = None) -> int:
     try:
         fail(error, cause)
-    except Exception as caught:  # noqa: BLE001
+    except Exception as caught:  # noqa: BLE001 - its traceback is the subject
         return key_of_exception(caught, caught.__traceback__)
 
 

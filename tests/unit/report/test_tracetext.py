@@ -10,7 +10,7 @@ from errbot_sentry.report.tracetext import exceptions_in
 def printed(make: object) -> str:
     try:
         make()  # type: ignore[operator]
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - whatever is raised is the subject
         return traceback.format_exc()
     raise AssertionError
 

@@ -65,11 +65,11 @@ def make_repr_processor() -> Callable[[object, dict[str, object]], object]:
         if opaque:
             return name_of(value)
         if kind is str or kind is bytes:
-            length = len(value)  # type: ignore[arg-type]
+            length = len(value)  # type: ignore[arg-type]  # mypy does not narrow by `kind`
             if spent.add(hints.get("memo"), length) > _MOST_TEXT:
                 return _CUT
             if length > LONGEST_VALUE:
-                return repr(value[:LONGEST_VALUE]) + _CUT  # type: ignore[index]
+                return repr(value[:LONGEST_VALUE]) + _CUT  # type: ignore[index]  # as above
         return NotImplemented
 
     return process

@@ -213,4 +213,4 @@ class Sender:
             log.warning("Events cannot be sent now, they wait: %s", sentence)
         self._failures += 1
         self._counters.last_failure = sentence
-        self._not_before = self._clock.monotonic() + pause_after(self._failures, random.random())  # noqa: S311
+        self._not_before = self._clock.monotonic() + pause_after(self._failures, random.random())  # noqa: S311 - jitter

@@ -23,7 +23,7 @@ from pathlib import Path
 try:
     import fcntl
 except ImportError:  # not a POSIX system: there, two bots on one directory are not told apart
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # no locks on Windows
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +210,7 @@ class Spool:
             os.rename(temporary, final)  # noqa: PTH104 - on the path of every capture: Path costs more than the write
         except OSError as error:
             with suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108
+                os.unlink(temporary)  # noqa: PTH108 - as above
             self._note_trouble(error)
             return False
         self.trouble = ""

@@ -130,7 +130,7 @@ class Bugsink:
         answer = self._transport.send("POST", _COMMENTS, body, what=f"issue {issue.short_id}")
         an_object(answer.json, "a comment").need("id", "a comment")
 
-    def comments(self, issue: Issue) -> tuple[Comment, ...]:  # noqa: ARG002 - the protocol's arguments
+    def comments(self, issue: Issue) -> tuple[Comment, ...]:
         raise Unsupported("Bugsink's API takes notes, but does not tell them.")
 
     def events(self, issue: Issue, limit: int) -> Page[Event]:
@@ -138,10 +138,10 @@ class Bugsink:
         rows, _cursor = self._event_rows(issue)
         return Page(tuple(read_event_row(row, issue) for row in rows[:limit]))
 
-    def tags(self, issue: Issue) -> tuple[TagSpread, ...]:  # noqa: ARG002 - the protocol's arguments
+    def tags(self, issue: Issue) -> tuple[TagSpread, ...]:
         raise Unsupported("Bugsink's API does not count tags: the tags of the newest event are with the issue.")
 
-    def tag_values(self, issue: Issue, key: str) -> TagSpread:  # noqa: ARG002 - the protocol's arguments
+    def tag_values(self, issue: Issue, key: str) -> TagSpread:
         raise Unsupported("Bugsink's API does not count tags: the tags of the newest event are with the issue.")
 
     def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
@@ -162,7 +162,7 @@ class Bugsink:
             raise Unsupported("Bugsink has thrown away some events of this issue, so that it cannot count over time.")
         return spread(points, now, span, step_of(span))
 
-    def project_counts(self, project: Project, span: timedelta) -> Counts:  # noqa: ARG002 - the protocol's arguments
+    def project_counts(self, project: Project, span: timedelta) -> Counts:
         raise Unsupported("Bugsink's API does not count a project's events over time: ask for one issue.")
 
     def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
@@ -196,13 +196,13 @@ class Bugsink:
         action, body = mute_action(until)
         return confirm(self._transport.host, issue, self._issue(self._post(issue, action, body)), ARCHIVED)
 
-    def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:  # noqa: ARG002 - the protocol's arguments
+    def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
         raise Unsupported("Bugsink has no assignee.")
 
-    def set_priority(self, issue: Issue, priority: str) -> Issue:  # noqa: ARG002 - the protocol's arguments
+    def set_priority(self, issue: Issue, priority: str) -> Issue:
         raise Unsupported("Bugsink has no priority.")
 
-    def merge(self, issues: tuple[Issue, ...]) -> Issue:  # noqa: ARG002 - the protocol's arguments
+    def merge(self, issues: tuple[Issue, ...]) -> Issue:
         raise Unsupported("Bugsink cannot merge issues.")
 
     def address_of(self, url: str) -> IssueAddress | None:

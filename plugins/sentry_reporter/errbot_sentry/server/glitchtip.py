@@ -39,7 +39,7 @@ class GlitchTip(GlitchTipReads):
         )
         an_object(answer.json, "a comment").need("id", "a comment")
 
-    def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:  # noqa: ARG002 - the protocol's arguments
+    def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:
         raise Unsupported("GlitchTip cannot resolve by release or commit, it would resolve at once: leave out --in.")
 
     def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:
@@ -58,7 +58,7 @@ class GlitchTip(GlitchTipReads):
 
         return self._change(issue, body, now.status, shows, "assigned like that")
 
-    def set_priority(self, issue: Issue, priority: str) -> Issue:  # noqa: ARG002 - the protocol's arguments
+    def set_priority(self, issue: Issue, priority: str) -> Issue:
         raise Unsupported("GlitchTip has no priority.")
 
     def merge(self, issues: tuple[Issue, ...]) -> Issue:

@@ -366,7 +366,7 @@ class _Session(requests.Session):
     next request.
     """
 
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the base class names it
+    def get_redirect_target(self, resp: requests.Response) -> None:
         return None
 
 
