@@ -198,7 +198,7 @@ def test_a_storm_is_one_list_and_nothing_is_lost(tmp_path: Path) -> None:
     assert len(lines) == 20, "twenty words a minute, then a list"
     (told,) = world.at(3600).line()
     assert told.startswith("60 #ops 480 more problems in a minute in shop\n")
-    assert "and 460 more: sentry alerts" in told
+    assert "and 460 more, all of them in: sentry alerts" in told
     assert sorted(set(world.reasons("#ops"))) == ["storm"], "the last hundred"
     assert world.flow.status().decided == {"first": 20, "storm": 480}
     world.hook(bodies.sentry_issue("after"))

@@ -119,9 +119,9 @@ class AlertsFlow:
         for worker in self._workers:
             worker.wake()
 
-    def commands(self, find_issue: FindIssue) -> AlertCommands:
+    def commands(self, find_issue: FindIssue, prefix: str = "!") -> AlertCommands:
         """The commands of this flow; `find_issue` is what a REF names, as the query flow knows it."""
-        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, self.wake)
+        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, self.wake, prefix)
 
     def issue_of(self, place: Place) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
