@@ -56,7 +56,7 @@ class Dice:
         self._back: dict[str, float] = {}
         self._next = time.monotonic() + chance.uniform(*BETWEEN)
 
-    def __call__(self, _left: float) -> None:
+    def __call__(self, _passed: float) -> None:
         now = time.monotonic()
         for part in [part for part, at in self._back.items() if at <= now]:
             del self._back[part]

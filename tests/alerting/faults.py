@@ -1,8 +1,7 @@
 """Everything that can die, dying under load: a real Errbot, ngircd and Bugsink, and the books afterwards.
 
 The load: Bugsink gets events, a part of them new problems, and posts its alerts to the bot; besides, signed rule alerts
-about known problems reach the bot all the time. `FaultRun.books` compares what was promised (202), what the server
-knows, what the state says and what the room saw.
+about known problems reach the bot all the time.
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from http.client import HTTPException
-from itertools import pairwise
 from pathlib import Path
 
 from errbot import rendering
@@ -28,9 +25,10 @@ from errbot import rendering
 from demo.bugsink import Bugsink, Refused
 from demo.processes import open_url
 from errbot_sentry.chat.templates import Templates
-from errbot_sentry.store.rows import SENT, UNSURE, DecidedAlert, OutboxRow
+from errbot_sentry.store.rows import SENT, UNSURE, OutboxRow
 from errbot_sentry.store.store import Store
 from tests.alerting import bodies
+from tests.alerting.books import PROBLEM, Books
 from tests.fakes.http_server import HttpServer, Reply, Request
 from tests.scenario.irc_world import BOT, ROOM, IrcWorld
 from tests.servers.bugsink import BugsinkProject
@@ -38,91 +36,14 @@ from tests.servers.irc_client import IrcClient, Line
 from tests.servers.ngircd import Ngircd
 from tests.waiting import until
 
-# A message that was sent less than this many seconds before the bot or the connection died may be said again: five to
-# count as arrived (chat/rooms.py), and what the bot needs to look at the clock and write it down on a busy machine.
-TWICE_WITHIN = 5.0 + 3.0
-
 # A server may die before, while and after it answers.
 _NO_ANSWER = (OSError, HTTPException)
 
-_WORD = re.compile(r"problem (\d+) of this run")
 _TEXT = rendering.text()
 
 
-@dataclass
-class Books:
-    """What the run came to; `check` says whether it adds up."""
-
-    answers: Counter[str]
-    kills: Counter[str]
-    issues: dict[int, str]
-    alerts: list[DecidedAlert]
-    waiting: int
-    unknown_promises: int
-    outbox: Counter[str]
-    beyond: int
-    heard: list[tuple[float, str]]
-    faults: list[float]
-    unseen: int
-    tracebacks: int
-    decided: Counter[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.decided = Counter(alert.name for alert in self.alerts)
-
-    @property
-    def first_told(self) -> dict[int, list[float]]:
-        """Problem to the moments at which its first word was in the room, alone or in a list."""
-        told: dict[int, list[float]] = {}
-        for at, text in self.heard:
-            for number in _WORD.findall(text):
-                told.setdefault(int(number), []).append(at)
-        return told
-
-    @property
-    def found_by_poller(self) -> int:
-        """Problems of which the room's first word came from the poller."""
-        return sum(1 for alert in self.alerts if alert.alert.source == "poll" and alert.name in ("first", "storm"))
-
-    @property
-    def twice(self) -> Counter[str]:
-        """Lines that were in the room more often than the outbox has them."""
-        return Counter(text for _, text in self.heard) - self.outbox
-
-    def check(self) -> None:
-        """Fail with the first thing that does not add up."""
-        assert self.unseen == 0, "the bot was in the room before the one who writes down: try another seed"
-        assert self.waiting == 0, "every alert is decided"
-        assert self.unknown_promises == 0, "what was answered 202 is in the state"
-        assert sum(self.decided.values()) == len({alert.alert.delivery for alert in self.alerts}), "decided once"
-        untold = set(self.issues) - set(self.first_told)
-        stormed = {each.alert.issue_id for each in self.alerts if each.name == "storm"}
-        assert {self.issues[number] for number in untold} <= stormed, f"told alone or in a list, but not: {untold}"
-        assert len(untold) == self.beyond, f"{len(untold)} are in no list, the lists say that {self.beyond} are"
-        missing = self.outbox - Counter(text for _, text in self.heard)
-        assert not missing, f"all that counts as delivered was in the room; missing: {missing.most_common(3)}"
-        for text in self.twice:
-            times = [at for at, heard in self.heard if heard == text]
-            for earlier, later in pairwise(times):
-                dead = [fault for fault in self.faults if earlier - 1 <= fault <= min(later, earlier + TWICE_WITHIN)]
-                ours = self.outbox[text] > 1  # the same words, meant twice: "SHOP-1 3 more alerts in 1m"
-                assert dead or ours, f"said twice without a reason: {text} at {earlier:.1f} and {later:.1f}"
-
-    def told(self) -> Iterator[str]:
-        """The outcome in lines."""
-        names = ", ".join(f"{count} {name}" for name, count in sorted(self.decided.items()))
-        answers = ", ".join(f"{count:,} {name}" for name, count in self.answers.most_common())
-        yield f"killed: {', '.join(f'{what} {count} times' for what, count in sorted(self.kills.items()))}"
-        yield f"{sum(self.answers.values()):,} webhooks: {answers}"
-        yield f"{len(self.alerts):,} alerts, webhook's and poller's, each decided once: {names}"
-        named = f"{len(self.first_told)} told by name, {self.beyond} in the 'and … more' of a list"
-        yield f"{len(self.issues)} problems on the server: {named}; {self.found_by_poller} found by the poller first"
-        yield f"{len(self.heard):,} lines in the room, {sum(self.twice.values())} of them again, each around a kill"
-        yield f"tracebacks in the bot's log: {self.tracebacks}"
-
-
 class FaultRun:
-    """One run. `faults` is an iterator's worth of moments; all randomness comes from `chance`."""
+    """One run: `running`, `load` with somebody who kills, everything started again, `come_to_rest`, `books`."""
 
     def __init__(self, folder: Path, server: Bugsink, ircd: Ngircd, chance: random.Random) -> None:
         self.server, self.ircd = server, ircd
@@ -170,17 +91,20 @@ class FaultRun:
                 self.world.bot.kill9()
                 self._unwatch()
 
-    def load(self, seconds: float, faults: Callable[[float], None]) -> None:
-        """Load for so long; `faults` is called with the seconds left, again and again, and may take its time."""
+    def load(self, seconds: float, faults: Callable[[float], None], burst: int = 25) -> None:
+        """Load for so long; `faults` is called with the seconds that have passed, again and again.
+
+        `burst` is the number of problems that come at once, somewhere in the second half.
+        """
         with ThreadPoolExecutor(2) as pool:
-            parts = [pool.submit(self._events, seconds), pool.submit(self._rules)]
-            deadline = time.monotonic() + seconds
+            parts = [pool.submit(self._events, seconds, burst), pool.submit(self._rules)]
+            start = time.monotonic()
             try:
-                while (left := deadline - time.monotonic()) > 0 and not any(part.done() for part in parts):
+                while (passed := time.monotonic() - start) < seconds and not any(part.done() for part in parts):
                     self._listen()
-                    faults(left)
-                    if not self.world.bot.running and not self._bot_is_down:
-                        self.world.bot.start(wait=False)  # it found no chat server at its start and gave up
+                    faults(passed)
+                    if not self._bot_is_down:
+                        self._revive_bot()
                     time.sleep(0.05)
             finally:
                 self._end.set()
@@ -203,6 +127,12 @@ class FaultRun:
             until(lambda: self._person is None or BOT not in self._person.names(ROOM), 30, "the old bot has left")
         self.world.bot.start(wait=False)
         self._bot_is_down = False
+
+    def _revive_bot(self) -> None:
+        """Where it found no chat server at its start, it gave up, as Errbot does."""
+        if not self.world.bot.running:
+            self.world.bot.kill9()
+            self.world.bot.start(wait=False)
 
     def kill_chat(self) -> None:
         """`kill -9` for the IRC server."""
@@ -231,13 +161,13 @@ class FaultRun:
 
     # The load.
 
-    def _events(self, seconds: float) -> None:
+    def _events(self, seconds: float, burst: int) -> None:
         """New problems, old ones, and one burst."""
         start, burst_at = time.monotonic(), seconds * self._chance.uniform(0.5, 0.8)
         while not self._end.wait(self._chance.uniform(0.1, 1.1)):
             new = 1 if self._chance.random() < 0.12 or not self._problems else 0
             if time.monotonic() - start > burst_at:
-                new, burst_at = 25, float("inf")
+                new, burst_at = burst, float("inf")
             for _ in range(new):
                 self._problems += 1
                 self._send(self._problems)
@@ -326,8 +256,7 @@ class FaultRun:
         issues = self._issues()
 
         def at_rest() -> bool:
-            if not self.world.bot.running:
-                self.world.bot.start(wait=False)
+            self._revive_bot()
             store = Store(self.state)
             try:
                 with store.read() as work:
@@ -351,7 +280,6 @@ class FaultRun:
         store = Store(self.state)
         try:
             with store.read() as work:
-                known = work.inbox._seen(self._promised)
                 alerts = [each for room in (ROOM, "") for each in work.inbox.decided(room, 1_000_000)]
                 waiting, _ = work.inbox.waiting_count()
                 rows = work.outbox.rows(ROOM, (SENT, UNSURE))
@@ -363,7 +291,7 @@ class FaultRun:
             issues=self._issues(),
             alerts=alerts,
             waiting=waiting,
-            unknown_promises=len(self._promised - set(known)),
+            broken_promises=len(self._promised - {each.alert.delivery for each in alerts}),
             beyond=sum(row.message.values.get("left", 0) for row in rows if row.message.template == "sentry_held"),
             outbox=Counter(line for row in rows for line in lines_of(row)),
             heard=sorted(self._heard),
@@ -374,7 +302,7 @@ class FaultRun:
 
     def _issues(self) -> dict[int, str]:
         """Problem to issue, as the server knows them."""
-        return {int(_WORD.findall(issue["calculated_value"])[0]): issue["id"] for issue in self.project.issues()}
+        return {int(PROBLEM.findall(issue["calculated_value"])[0]): issue["id"] for issue in self.project.issues()}
 
 
 def lines_of(row: OutboxRow) -> list[str]:

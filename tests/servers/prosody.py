@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import pytest
 
-from demo.processes import Process, accepts, free_port
+from demo.processes import Process, Server, accepts, free_port
 from tests.servers import missing
 
 START_SECONDS = 30.0
@@ -42,7 +41,7 @@ def program() -> str | None:
     return shutil.which("prosody")
 
 
-class Prosody:
+class Prosody(Server):
     """A server in a folder of its own; the port stays the same over `kill` and `restart`.
 
     `people` can log in with PASSWORD. Where `public`, everybody in a room sees everybody's real address.
@@ -55,15 +54,6 @@ class Prosody:
         self.port = free_port()
         self._people = people
         self._public = public
-        self._process: Process | None = None
-
-    def __enter__(self) -> Prosody:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> Prosody:
         """Serve, and return once connections are taken."""
@@ -73,27 +63,11 @@ class Prosody:
         conf = self.folder / "prosody.cfg.lua"
         public = "true" if self._public else "false"
         conf.write_text(_CONF.format(folder=self.folder, port=self.port, domain=DOMAIN, rooms=ROOMS, public=public))
-        self._process = Process([path, "--config", conf, "-F"], self.folder / "prosody.log", cwd=self.folder)
-        try:
-            self._process.wait_until(
-                lambda: accepts(self.port), START_SECONDS, f"prosody takes connections on port {self.port}"
-            )
-        except BaseException:
-            self.stop()
-            raise
+        process = Process([path, "--config", conf, "-F"], self.folder / "prosody.log", cwd=self.folder)
+        self._serve(
+            process, lambda: accepts(self.port), START_SECONDS, f"prosody takes connections on port {self.port}"
+        )
         return self
-
-    def stop(self) -> None:
-        """End in order: clients are told."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def kill(self) -> None:
-        """`kill -9`: connections just end."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
 
     def _register(self) -> None:
         """An account is a small file; its folder is named as prosody encodes the domain."""
