@@ -186,6 +186,8 @@ def defaults(folder: Path, backend: str = "Text") -> dict[str, object]:
         "BOT_PREFIX": "!",
         "CHATROOM_PRESENCE": (),
         "AUTOINSTALL_DEPS": False,
+        # Errbot's own Shelf fails in every thread but one from 3.13 on (docs/operations.md).
+        "STORAGE": "Memory" if sys.version_info >= (3, 13) else "Shelf",
         "TEXT_DEMO_MODE": True,
         "BOT_PLUGIN_INDEXES": str(folder / "no-index.json"),
     }
