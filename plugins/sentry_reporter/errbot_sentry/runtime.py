@@ -131,13 +131,14 @@ class Runtime:
             status=self,
             reporter=self if self._reporting() else None,
             threads=self._alerts,
+            changed=self._note_change,
             people=KeptPeople(self._store, self._clock),
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
             more=ALERT_COMMANDS,
         )
         if self._alerts is not None:
-            self._alert_commands = self._alerts.commands(self._commands.find_issue)
+            self._alert_commands = self._alerts.commands(self._commands.find_issue, str(self._bot.prefix))
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.intake if self._alerts else None, pages)
         self._tell_mistakes()
@@ -266,6 +267,11 @@ class Runtime:
         """The issue of an event, if this place may see it."""
         issue = self._find_server().issue_of_event(event_id)
         return issue if issue is not None and self._settings.access.may_see(issue.project.slug, place) else None
+
+    def _note_change(self, issue: Issue, place: Place) -> None:
+        """A person changed an issue from here: the alert that says the same need not come here too."""
+        if self._alerts is not None:
+            self._alerts.note_change(issue, place)
 
     def _reporting(self) -> bool:
         return self._settings.report.enabled and not self._settings.mistakes_of(REPORT)

@@ -45,6 +45,7 @@ class AlertCommands:
 
     Args:
         wake: called after something changed that the flow should look at.
+        prefix: what commands begin with in chat.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class AlertCommands:
         clock: Clock,
         find_issue: FindIssue,
         wake: Callable[[], None],
+        prefix: str = "!",
     ) -> None:
         self._store = store
         self._book = book
@@ -62,7 +64,7 @@ class AlertCommands:
         self._clock = clock
         self._find_issue = find_issue
         self._wake = wake
-        self._usage = {command.name: command.usage for command in COMMANDS}
+        self._usage = {command.name: prefix + command.usage for command in COMMANDS}
         self._changing = {command.name for command in COMMANDS if command.writers_only}
 
     def names(self) -> tuple[str, ...]:

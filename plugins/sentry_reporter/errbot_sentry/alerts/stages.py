@@ -77,7 +77,7 @@ class Stages:
             wanted = {target.room for target in case.targets}
             for room in case.groups:
                 if room not in wanted and may_hear(case.alert, room, self._access):
-                    case.targets.append(Target(room, None, "follows"))
+                    case.targets.append(Target(room, None))
         if not case.targets and not case.decisions:
             case.decide("", UNFOLLOWED if case.alert.reason in DEEDS else UNROUTED)
 

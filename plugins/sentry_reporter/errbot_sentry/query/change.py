@@ -93,6 +93,8 @@ def carry_out(desk: Desk, change: Change, issues: Sequence[Issue], ask: Ask) -> 
             continue
         outcome, stopped = _change_one(desk, server, change, issue, ask, first=not outcomes)
         outcomes.append(outcome)
+        if outcome.kind == DONE:
+            desk.changed(outcome.issue, ask.place)
         if desk.clock.monotonic() - said >= _PROGRESS_SECONDS and len(outcomes) < len(issues):
             said = desk.clock.monotonic()
             values = {"doing": change.doing, "count": len(issues), "who": who, "at": len(outcomes)}
