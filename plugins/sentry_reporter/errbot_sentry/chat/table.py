@@ -19,6 +19,7 @@ _LINE_MODES = frozenset({"irc", "telegram"})
 _NAMED_LINKS = frozenset({"slackv3", "discord", "mattermost"})
 _LINKS_BELOW = frozenset({"xmpp"})
 
+LINE_BYTES = 400  # of a row on one line: IRC refuses lines beyond about 490 bytes
 WIDEST = 80  # display columns of a line; longer ones wrap in most windows
 _WIDEST_CELL = 32
 _LEAST_LAST = 24  # what may be cut keeps at least this much, even if the line gets longer
@@ -52,12 +53,28 @@ class Table:
         return "\n".join([*shown, "```", *([] if inside else self._below(rows, links))])
 
     def _line(self, row: Row) -> str:
+        """The row on one line, its title cut so that everything else keeps its room."""
         text = self._escape.text
-        title = f" **{text(row.title)}**" if row.title else ""
         facts = [text(fact) for fact in (row.mark, row.about, *row.cells, *row.more) if fact]
         if row.link and (address := self._escape.address(row.link)):
             facts.append(address)
-        return _SEPARATOR.join([f"\\#{row.number} {text(row.name)}{title}", *facts])
+        name = f"\\#{row.number} {text(row.name)}"
+        end = "".join(_SEPARATOR + fact for fact in facts)
+        if not row.title:
+            return name + end
+        return f"{name} **{self._fitting(row.title, LINE_BYTES - len((name + end).encode()) - len(' ****'))}**{end}"
+
+    def _fitting(self, title: str, room: int) -> str:
+        """As much of the title, escaped, as that many bytes hold, and never less than a few words."""
+        whole = self._escape.text(title)
+        if len(whole.encode()) <= room:
+            return whole
+        least, most = _LEAST_LAST, len(title)
+        while least < most:
+            middle = (least + most + 1) // 2
+            fits = len(self._escape.text(cut(title, middle)).encode()) <= room
+            least, most = (middle, most) if fits else (least, middle - 1)
+        return self._escape.text(cut(title, least))
 
     def _below(self, rows: Sequence[Row], links: Sequence[str]) -> Iterator[str]:
         """The addresses: behind the row's number on one line, or one line each."""

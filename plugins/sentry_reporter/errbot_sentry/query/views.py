@@ -33,13 +33,12 @@ from errbot_sentry.query.figures import (
     short_path,
     span_words,
     sparkline,
-    weight,
 )
 
 # Shapes, not colours, tell levels apart; the word stands beside them.
 _LEVEL_MARKS = {"fatal": "‼", "error": "✗", "warning": "▲", "info": "○", "debug": "·"}
 _SEPARATOR = " · "
-_LEAST_TITLE = 40
+_LONGEST_TITLE = 400
 _MOST_TAGS = 12
 
 
@@ -53,10 +52,7 @@ class FrameView:
 
 
 def issue_row(issue: Issue, number: int, now: datetime) -> Row:
-    """An issue as one entry; on one line its title is cut so that everything else keeps its room in LINE_BYTES."""
-    shown_id = cut(issue.short_id or issue.id, 60)
-    link = issue.link if len(issue.link) <= LINE_BYTES // 2 else ""
-    mark, culprit = level_word(issue.level), cut(issue.culprit, 60)
+    """An issue as one entry of a list."""
     cells = (
         ago(issue.last_seen, now) if issue.last_seen else "",
         f"{span_words(now - issue.first_seen)} old" if issue.first_seen else "",
@@ -64,11 +60,16 @@ def issue_row(issue: Issue, number: int, now: datetime) -> Row:
         counted(issue.users, "user") if issue.users is not None else "",
         sparkline(issue.trend),
     )
-    more = (_state_word(issue), f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else "")
-    facts = _SEPARATOR.join(fact for fact in (mark, culprit, *cells, *more) if fact)
-    taken = f"#{number} {shown_id} ****{_SEPARATOR}{facts}{_SEPARATOR}"
-    title = title_of(issue, max(LINE_BYTES - weight(taken) - weight(link), _LEAST_TITLE))
-    return Row(number, shown_id, title, mark, culprit, cells, more, link)
+    return Row(
+        number,
+        cut(issue.short_id or issue.id, 60),
+        title=title_of(issue, _LONGEST_TITLE),
+        mark=level_word(issue.level),
+        about=cut(issue.culprit, 60),
+        cells=cells,
+        more=(_state_word(issue), f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else ""),
+        link=issue.link if len(issue.link) <= LINE_BYTES // 2 else "",
+    )
 
 
 def title_of(issue: Issue, limit: int) -> str:
