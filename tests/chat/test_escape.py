@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from errbot.rendering import imtext, text
+from errbot.rendering import imtext, md, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -131,3 +131,35 @@ def test_no_bare_nick_in_foreign_text_pages_anybody():
             assert not {word.casefold() for word in words} & {"alice", "bob-1"}
             assert _seen(shown.replace("\\", "")) == value
     assert "malice" in escape.text("malice aforethought")
+
+
+PIECES = """<div> </div> <p> <pre> <script> <!-- --> <?php <![CDATA[ &lt; & < ``` ~~~ ` [x](http://e.x/y) * _ a
+\\ # &#42; | [^1]: *[H]: {: .c}"""
+BLOCKS = st.lists(st.sampled_from([*PIECES.split(), " ", "\n", "\t"]), max_size=10).map("".join)
+
+
+@pytest.mark.parametrize("fence", ["```", "````"])
+@pytest.mark.parametrize("renderer", [text, imtext])
+@settings(max_examples=150, deadline=None)
+@given(value=BLOCKS)
+def test_a_block_is_shown_as_it_is_and_ends_at_its_fence(fence, renderer, value):
+    """An HTML tag at the beginning of a line would swallow the closing fence and what follows."""
+    block = Escape("text").block(value)
+    assert _seen(renderer().convert(f"before\n\n{fence}\nx\n{block}\n{fence}\n\nafter")).split() == [
+        "before",
+        *_seen(f"x\n{block}").split(),
+        "after",
+    ]
+
+
+@pytest.mark.parametrize("value", ['"{:.2f}".format(x)', "{: .class }"])
+def test_code_keeps_its_braces_where_errbot_drops_attributes(value):
+    """Errbot takes `{: … }` out of all that Discord and Mattermost get, also out of code."""
+    escape = Escape("mattermost")
+    assert _seen(md().convert(escape.code(value))) == _seen(md().convert(escape.block(value))) == value
+
+
+def test_no_words_hide_an_address_in_slack():
+    """`<mailto:…|words>` is a link there."""
+    for shown in (Escape("slackv3").text("<mailto:x@y.z|words>"), Escape("slackv3").block("<tel:1|words>")):
+        assert not re.search(r"<\w", text().convert(shown))

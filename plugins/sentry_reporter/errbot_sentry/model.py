@@ -305,6 +305,24 @@ class Upload:
 
 
 @dataclass(frozen=True)
+class Row:
+    """One entry of a numbered list; the renderer puts it in columns, or on one line where columns are no use.
+
+    `cells` mean the same at the same place in every row of a list, "" where nothing is known. `mark` is the level,
+    `about` and `more` are facts that no other row need have; `link` is the page on the server, or "".
+    """
+
+    number: int
+    name: str
+    title: str = ""
+    mark: str = ""
+    about: str = ""
+    cells: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+    link: str = ""
+
+
+@dataclass(frozen=True)
 class View:
     """What to show: a template's name (without folder and ending) and its values, all of them untrusted text.
 
