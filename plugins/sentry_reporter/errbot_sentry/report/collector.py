@@ -14,6 +14,7 @@ from errbot_sentry.report.dress import Dresser, Event, bare
 from errbot_sentry.report.followup import FollowUps
 from errbot_sentry.report.gate import Gate, Intake, event_of, is_echo, is_load_errors, mark_seen
 from errbot_sentry.report.repeats import Tally
+from errbot_sentry.report.scrub import cut
 from errbot_sentry.report.sdk import Client, ExcInfo
 from errbot_sentry.report.status import Counters
 from errbot_sentry.report.trail import level_name
@@ -96,7 +97,7 @@ class Collector:
         self, text: str, level: str, tags: Mapping[str, str] | None = None, where: BotContext | None = None
     ) -> str | None:
         """An event of a sentence, by default from where it is said."""
-        event: Event = {"level": level, "logentry": {"message": text[:_LONGEST]}, "tags": dict(tags or {})}
+        event: Event = {"level": level, "logentry": {"message": cut(text, _LONGEST)}, "tags": dict(tags or {})}
         return self.client.capture(event, Intake(context.of_stack() if where is None else where))
 
     def tell_tally(self, tally: Tally) -> None:
@@ -171,15 +172,15 @@ def _sentence(record: logging.LogRecord | None) -> str:
 
 def _message(record: logging.LogRecord) -> str:
     try:
-        return record.getMessage()[:_LONGEST]
+        return cut(record.getMessage(), _LONGEST)
     except Exception:  # noqa: BLE001 - arguments that do not fit, or a __str__ that fails
-        return str(record.msg)[:_LONGEST]
+        return cut(str(record.msg), _LONGEST)
 
 
 def _sentence_event(record: logging.LogRecord) -> Event:
-    entry: dict[str, Any] = {"message": str(record.msg)[:_LONGEST], "formatted": _message(record)}
+    entry: dict[str, Any] = {"message": cut(str(record.msg), _LONGEST), "formatted": _message(record)}
     if isinstance(record.args, tuple) and record.args:
-        entry["params"] = [context.short(arg) for arg in record.args[:_MOST_PARAMS]]
+        entry["params"] = [context.one_line(arg) for arg in record.args[:_MOST_PARAMS]]
     return {
         "level": level_name(record.levelno),
         "logger": record.name,

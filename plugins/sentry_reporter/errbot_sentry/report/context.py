@@ -15,6 +15,8 @@ from itertools import chain, islice
 from types import FrameType, TracebackType
 from typing import Any
 
+from errbot_sentry.report.scrub import cut
+
 COMMAND, FILTER, CALLBACK, POLLER, WEBHOOK = "command", "filter", "callback", "poller", "webhook"
 FLOW, CONFIGURATION, ACTIVATION = "flow", "configuration", "activation"
 DIRECT = "direct"
@@ -119,11 +121,18 @@ def _read(frame: FrameType) -> BotContext | None:
 
 
 def short(value: object) -> str:
-    """A text of an object, on one line and bounded; "" for None or for an object that has none."""
-    if value is None:
-        return ""
+    """A name out of an object, on one line and bounded; "" for None or for an object that has none."""
+    return "" if value is None else _line(value)[:_LONGEST]
+
+
+def one_line(value: object) -> str:
+    """Any text of an object, on one line and bounded; what is cut off leaves no half of a word."""
+    return cut(_line(value), _LONGEST)
+
+
+def _line(value: object) -> str:
     try:
-        return " ".join(str(value).split())[:_LONGEST]
+        return " ".join(str(value).split())
     except Exception:  # noqa: BLE001 - __str__ is foreign code
         return ""
 

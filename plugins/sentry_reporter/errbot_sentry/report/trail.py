@@ -16,7 +16,7 @@ from typing import Any
 
 from errbot_sentry.report.chatmask import CHAT, mask_of
 from errbot_sentry.report.context import BotContext, of_stack
-from errbot_sentry.report.scrub import Scrubber
+from errbot_sentry.report.scrub import Scrubber, cut
 
 SEND, SCRUB, DROP = "send", "scrub", "drop"
 _LONGEST = 2000
@@ -106,7 +106,7 @@ def _sentence(record: logging.LogRecord, where: BotContext, chat_text: str) -> s
         text = str(record.msg)
     if record.name == "errbot.core":
         text = core_sentence(text, record, where, chat_text)
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return cut(text, _LONGEST)
 
 
 def core_sentence(text: str, record: logging.LogRecord, where: BotContext, chat_text: str) -> str:
