@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from errbot_sentry.clock import Clock
@@ -67,7 +68,7 @@ class Collector:
             if crashed:  # the plugin has logged it by itself before it let it go
                 self._captured(event_of(error), context.of_exception(exc_info[2]), crashed)
             return None
-        where = context.of_exception(exc_info[2])
+        where = self._with_words(context.of_exception(exc_info[2]))
         if tags:
             extra["tags"] = dict(tags)
         event_id = self.client.capture_exception(exc_info, extra, Intake(where, earlier, _sentence(record)))
@@ -75,7 +76,7 @@ class Collector:
         return self._captured(event_id, where, crashed)
 
     def _take_sentence(self, record: logging.LogRecord) -> None:
-        where = context.of_stack()
+        where = self._with_words(context.of_stack())
         taken, earlier = self._gate.record(record, lambda: _sentence_event(record))
         if taken:
             self.client.capture(_sentence_event(record), Intake(where, earlier))
@@ -98,7 +99,7 @@ class Collector:
     ) -> str | None:
         """An event of a sentence, by default from where it is said."""
         event: Event = {"level": level, "logentry": {"message": cut(text, _LONGEST)}, "tags": dict(tags or {})}
-        return self.client.capture(event, Intake(context.of_stack() if where is None else where))
+        return self.client.capture(event, Intake(self._with_words(context.of_stack() if where is None else where)))
 
     def tell_tally(self, tally: Tally) -> None:
         """One event for errors that were only counted, when no captured one came to carry the count."""
@@ -126,9 +127,9 @@ class Collector:
     def _finished(self, event: Event, intake: Intake | None, exc_info: ExcInfo | None) -> Event | None:
         kind = event.get("type")
         if kind == "transaction":
-            return self._dresser.dress_transaction(event, current())
+            return self._dresser.dress_transaction(event, self._with_words(current()))
         if kind == "check_in":
-            return self._dresser.dress(event, current())
+            return self._dresser.dress(event, self._with_words(current()))
         if intake is None:
             where, earlier = current(), None
             if exc_info is not None:
@@ -138,9 +139,16 @@ class Collector:
                 where = context.of_exception(exc_info[2])
             else:
                 where = context.of_stack()
-            intake = Intake(where if where.kind else current(), earlier)
+            intake = Intake(self._with_words(where if where.kind else current()), earlier)
         self._counters.add("captured")
         return self._dresser.dress(event, intake.where, intake.earlier, intake.sentence)
+
+    def clean(self, item: Any) -> Any:
+        """A text, or a JSON-like value, without secrets and without the words of the command that runs here."""
+        return self._dresser.clean(item, self._with_words(context.of_stack()))
+
+    def _with_words(self, where: BotContext) -> BotContext:
+        return where if where.typed else where.with_words_of(self.client.inherited())
 
     def _captured(self, event_id: str | None, where: BotContext, crashed: bool) -> str | None:
         if event_id is not None and where.kind == context.COMMAND:
@@ -152,7 +160,11 @@ class Collector:
     def _sketch(self, exc_info: ExcInfo, extra: Event) -> object:
         try:
             kept: Event = {key: extra[key] for key in ("level", "logger") if key in extra}
-            return {**self.client.sketch(exc_info), **kept, "where": _nameless(context.of_exception(exc_info[2]))}
+            return {
+                **self.client.sketch(exc_info),
+                **kept,
+                "where": _nameless(self._with_words(context.of_exception(exc_info[2]))),
+            }
         except Exception:
             log.exception("An error that repeats could not be sketched")
             return None
@@ -160,7 +172,7 @@ class Collector:
 
 def _nameless(where: BotContext) -> BotContext:
     """The place of an error without the people: many may stand behind a count, and no message is held on to."""
-    return BotContext(where.kind, where.command, where.plugin, where.module, where.entry, typed=where.typed)
+    return replace(where, room="", person="", nick="", message=None)
 
 
 def _sentence(record: logging.LogRecord | None) -> str:

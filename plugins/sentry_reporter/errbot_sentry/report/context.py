@@ -37,6 +37,8 @@ class BotContext:
         room: "direct" for a direct message, "" when no message is involved.
         person: id and nick of the chat person, "" when there is none.
         typed: the person's words, for masking only.
+        asked: the command that the words were said to, where it is not `command`: a thread has its words from whoever
+            started it, and nothing else.
         message: the message object itself, to be handed back to the chat side and never looked into.
     """
 
@@ -49,6 +51,7 @@ class BotContext:
     person: str = ""
     nick: str = ""
     typed: tuple[str, ...] = ()
+    asked: str = ""
     message: object | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -57,6 +60,12 @@ class BotContext:
         if self.command and self.kind in (COMMAND, FLOW):
             return self.command
         return " ".join(part for part in (self.kind, self.plugin, self.entry) if part) if self.kind else ""
+
+    def with_words_of(self, other: BotContext) -> BotContext:
+        """This context, with the other's words to mask where it has none of its own."""
+        if self.typed or not other.typed:
+            return self
+        return replace(self, typed=other.typed, asked=other.command)
 
 
 NOWHERE = BotContext()

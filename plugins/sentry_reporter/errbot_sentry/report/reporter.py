@@ -231,7 +231,7 @@ class Reporter:
         if flow is None:
             yield
             return
-        with flow.client.own_scope():
+        with flow.client.own_scope(where):
             if not flow.client.tracing:
                 yield
                 return

@@ -61,6 +61,8 @@ _SOURCE_PAIR = re.compile(
     rf"""[bruf]{{0,2}}(?:{_QUOTED})"""
 )
 
+_LITERAL = re.compile(r""""(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)""")
+
 _PAIR_HINTS = ("pass", "secret", "token", "credential", "cookie", "signature", "auth", "bearer", "key", "pwd", "pw",
     "session", "sid", "sig", "dsn", "jwt", "csrf", "xsrf", "otp", "pin", "webhook", "connection")  # fmt: skip
 
@@ -158,6 +160,7 @@ def _mask_source(line: str) -> str:
     low = line.lower()
     if ('"' in low or "'" in low) and any(hint in low for hint in _PAIR_HINTS):
         line = _SOURCE_PAIR.sub(lambda match: match.group(1) + f'"{FILTERED}"', line)
+        line = _LITERAL.sub(lambda match: _PAIR.sub(_keep_name, match.group(0)), line)  # "host=x password=y"
         if "--" in low:
             line = _OPTION.sub(rf"\1{FILTERED}", line)
     return _mask_shapes(line, low, mails=True)

@@ -26,6 +26,8 @@ from errbot_sentry.report.spool import Spool
 _LEVEL = 1
 # Bugsink takes events of a megabyte, and nobody takes much more.
 _LARGEST = 900_000
+# Scrubbing more would keep the capturing thread waiting; what a plugin attaches beyond it leaves as it is.
+_LONGEST_ATTACHED = 1_000_000
 _EVENT_ID = re.compile(r"[0-9a-f]{32}")
 _CONNECT_SECONDS, _READ_SECONDS = 3.0, 10.0
 
@@ -42,6 +44,7 @@ class SpoolTransport(HttpTransport):
     spool: Spool
     sender: Sender
     on_lost: Callable[[str, str], None]
+    clean: Callable[[str], str]
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
@@ -61,6 +64,7 @@ class SpoolTransport(HttpTransport):
         # The server corrects an event's times by the age of `sent_at`; an envelope that waited an hour would be an
         # hour off. The field is optional, and without it times are taken as they are.
         envelope.headers.pop("sent_at", None)
+        self._clean_rest(envelope)
         data = envelope.serialize()
         if len(data) > _LARGEST:
             for item in envelope.items:
@@ -70,6 +74,24 @@ class SpoolTransport(HttpTransport):
             data = envelope.serialize()
         self.spool.put(compress(data), category, event_id)
         self.sender.wake()
+
+    def _clean_rest(self, envelope: Envelope) -> None:
+        """What the hooks of events do not see: the transaction's name in the envelope's header, and attached texts."""
+        trace = envelope.headers.get("trace")
+        named = {(item.get_event() or item.get_transaction_event() or {}).get("transaction") for item in envelope.items}
+        if isinstance(trace, dict) and trace.get("transaction") not in named:
+            envelope.headers["trace"] = {key: held for key, held in trace.items() if key != "transaction"}
+        for item in envelope.items:
+            if item.type == "attachment":
+                item.payload = PayloadRef(bytes=self._cleaned_text(item.get_bytes()))
+
+    def _cleaned_text(self, data: bytes) -> bytes:
+        if len(data) > _LONGEST_ATTACHED:
+            return data
+        try:
+            return self.clean(data.decode()).encode()
+        except UnicodeDecodeError:  # a picture, say
+            return data
 
     def post(self, data: bytes) -> Answer:
         """Send a spooled envelope. Raises Unreachable or TimedOut when no answer came."""
@@ -151,9 +173,11 @@ class SpoolTransport(HttpTransport):
             self.on_lost("error", reason)
 
 
-def bound(spool: Spool, sender: Sender, on_lost: Callable[[str, str], None]) -> type[SpoolTransport]:
+def bound(
+    spool: Spool, sender: Sender, on_lost: Callable[[str, str], None], clean: Callable[[str], str]
+) -> type[SpoolTransport]:
     """A transport class for one client."""
-    held = {"spool": spool, "sender": sender, "on_lost": staticmethod(on_lost)}
+    held = {"spool": spool, "sender": sender, "on_lost": staticmethod(on_lost), "clean": staticmethod(clean)}
     return type("BoundTransport", (SpoolTransport,), held)
 
 
