@@ -44,7 +44,8 @@ class Flow:
         self._counters = counters
         self._follow_ups = follow_ups
         self._own_transport = "transport" not in settings.options
-        folder = data_dir / "sentry_spool" / _project_of(settings.dsn.reveal()) if settings.spool_mb else None
+        spooling = settings.spool_mb and self._own_transport  # a foreign transport could not send what is in there
+        folder = data_dir / "sentry_spool" / _project_of(settings.dsn.reveal()) if spooling else None
         self.spool = Spool(folder, int(settings.spool_mb * _MEGABYTE), counters.drop)
         self.sender = Sender(self.spool, self._post, counters, clock, follow_ups.sent, self._tick, self._hurry)
         self._repeats = Repeats(settings.repeat_seconds)
