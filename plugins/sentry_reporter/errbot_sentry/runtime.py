@@ -42,6 +42,7 @@ from errbot_sentry.query.desk import FlowStatus
 from errbot_sentry.query.kept_people import KeptPeople
 from errbot_sentry.report.about import About
 from errbot_sentry.report.reporter import Reporter
+from errbot_sentry.report.scrub import is_sensitive_name
 from errbot_sentry.secret import Secret
 from errbot_sentry.server.api import Server
 from errbot_sentry.server.connection import Connection
@@ -55,6 +56,7 @@ __all__ = ["COMMANDS", "Runtime", "help_text"]  # the plugin module makes its co
 COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
 
 CLOSE_SECONDS = 5.0
+_SHORTEST_SECRET = 8  # a shorter one could be a word, and would be masked wherever that stands
 
 
 class Runtime:
@@ -95,7 +97,7 @@ class Runtime:
             data_dir=self._settings.data_dir,
             clock=self._clock,
             follower=follow_up,
-            secrets=[secret.reveal() for secret in _secrets(self._settings)],
+            secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
         )
         self._store = Store(self._settings.state_url.reveal())  # opened at its first use
         self._alerts: AlertsFlow | None = None
@@ -314,6 +316,14 @@ def _secrets(settings: Settings) -> Iterator[Secret]:
     yield from (settings.report.dsn, settings.server.token, settings.state_url)
     yield Secret(_password_of(settings.state_url))
     yield from (*settings.alerts.webhook_secrets, *settings.alerts.webhook_tokens)
+
+
+def _secrets_of_chat(config: Any) -> Iterator[str]:
+    """What the bot itself logs in with to the chat network: some libraries log it, or raise it in a URL."""
+    identity = getattr(config, "BOT_IDENTITY", None)
+    for name, held in identity.items() if isinstance(identity, dict) else ():
+        if isinstance(held, str) and len(held) >= _SHORTEST_SECRET and is_sensitive_name(str(name)):
+            yield held
 
 
 def _password_of(url: Secret) -> str:
