@@ -7,15 +7,16 @@ from typing import Any
 
 from errbot.backends.base import Identifier, Message, RoomOccupant
 
+from errbot_sentry.chat.mentions import mention_of
 from errbot_sentry.model import Ask, Person, Place
 
 
-def ask_of(msg: Message, words: str) -> Ask:
-    """The Ask of a command's message; `words` are what follows the command's name."""
-    return Ask(person_of(msg.frm), place_of(msg), words)
+def ask_of(msg: Message, words: str, mode: str = "") -> Ask:
+    """The Ask of a command's message; `words` are what follows the command's name, `mode` the backend's."""
+    return Ask(person_of(msg.frm, mode), place_of(msg), words)
 
 
-def person_of(frm: Identifier) -> Person:
+def person_of(frm: Identifier, mode: str = "") -> Person:
     """Who typed. `aclattr` is what Errbot's own rules match, and so what SENTRY_WRITERS matches.
 
     In an XMPP room `aclattr` is the room's address, the same for everybody in it (errbot-facts, section 4): there the
@@ -25,7 +26,7 @@ def person_of(frm: Identifier) -> Person:
     if isinstance(frm, RoomOccupant) and acl == str(getattr(frm, "room", "")):
         acl = str(frm)
     name = getattr(frm, "nick", None) or getattr(frm, "person", None) or acl
-    return Person(acl=acl, name=str(name))
+    return Person(acl=acl, name=str(name), mention=mention_of(mode, frm))
 
 
 def place_of(msg: Message) -> Place:

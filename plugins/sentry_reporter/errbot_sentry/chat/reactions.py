@@ -27,4 +27,4 @@ def reaction_of(bot: Any, reaction: Any) -> tuple[Person, Place, str] | None:
     except Exception as error:  # noqa: BLE001 - each backend raises what it likes
         log.info("a reaction in an unknown place: %s", error)
         return None
-    return person_of(reaction.reactor), Place(room, str(target["ts"])), str(reaction.reaction_name or "")
+    return person_of(reaction.reactor, str(bot.mode)), Place(room, str(target["ts"])), str(reaction.reaction_name or "")
