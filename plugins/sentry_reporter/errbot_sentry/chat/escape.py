@@ -28,7 +28,11 @@ _LINE_ENDS = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
 _MENTION = re.compile(r"@(?=\w)(?!(?<=[\w+-]@)[\w-]+\.\w)")
 _ANY_MENTION = re.compile(r"@(?=\w)")
 _SLACK_COMMAND = re.compile(r"<(?=[!@#])")
-_AUTO_LINK = re.compile(r"(?<=\w)://")
+_AUTO_LINK = re.compile(r"(?<=\w):(//[^\s/?#]*)")
+# Addresses without a scheme that clients make links of: www.x, and a name with a path or query behind it. A name alone
+# stays: os.path.join and evil.io look the same. What follows a slash is a part of a path, what follows an @ of a mail.
+_WWW = re.compile(r"(?<![\w@-])(www\d{0,3})\.(?=\w)", re.IGNORECASE)
+_BARE_ADDRESS = re.compile(r"(?<![\w.@/-])(?:[\w-]+\.)+(?=(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})(?::\d{1,5})?[/?][^\s/?])")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 _MARKDOWN_IN_ADDRESS = re.compile(r"([*_])")
 _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
@@ -49,7 +53,16 @@ def defuse(text: str) -> str:
         text = _MENTION.sub("@" + _ZERO_WIDTH_SPACE, text)
     if "<" in text:
         text = _SLACK_COMMAND.sub("<" + _ZERO_WIDTH_SPACE, text)
-    return _AUTO_LINK.sub(":" + _ZERO_WIDTH_SPACE + "//", text) if "://" in text else text
+    if "://" in text:
+        text = _AUTO_LINK.sub(lambda found: ":" + _ZERO_WIDTH_SPACE + _without_dots(found[1]), text)
+    if "." in text:
+        text = _WWW.sub(r"\1" + _ZERO_WIDTH_SPACE + ".", text)
+        text = _BARE_ADDRESS.sub(lambda found: _without_dots(found[0]), text)
+    return text
+
+
+def _without_dots(host: str) -> str:
+    return host.replace(".", _ZERO_WIDTH_SPACE + ".")
 
 
 class Escape:
