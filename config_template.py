@@ -93,6 +93,9 @@ SENTRY_UNFURL = True
 
 # Routes: the first that matches wins, unless it says "continue": True. Example:
 # SENTRY_ALERTS = [{"rooms": ["#ops"], "match": ["level>=error", "environment=production"]}]
+# "mention" says whom a first word calls: a fixed text such as "@oncall", "assignee" for the chat person who has linked
+# the assignee's mail address (!sentry link), or both and teams besides:
+# "mention": {"assignee": True, "teams": {"backend": "@backend-oncall"}, "else": "@oncall"}
 SENTRY_ALERTS = []
 
 # The client secret of the Sentry integration whose webhook points to /sentry/webhook; a tuple of two while you

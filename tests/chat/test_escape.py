@@ -163,3 +163,47 @@ def test_no_words_hide_an_address_in_slack():
     """`<mailto:…|words>` is a link there."""
     for shown in (Escape("slackv3").text("<mailto:x@y.z|words>"), Escape("slackv3").block("<tel:1|words>")):
         assert not re.search(r"<\w", text().convert(shown))
+
+
+@pytest.mark.parametrize(
+    "value", ["alice's", "alice_", "x-alice", "_alice_", "/alice/", "ALICE|away", "a-b-c", "b-c", "[x]"]
+)
+def test_a_nick_calls_nobody_whatever_stands_beside_it(value):
+    """irssi and HexChat take anything but letters and digits for the end of a nick."""
+    nicks = ("alice", "a-b", "b-c", "[x]")
+    escape = Escape("irc", lambda: frozenset(nicks))
+    for shown in (escape.text(value), escape.code(value), escape.block(value)):
+        read = shown.replace("\\", "")
+        assert _seen(read) == value
+        for nick in nicks:
+            assert not re.search(rf"(?<![A-Za-z0-9]){re.escape(nick)}(?![A-Za-z0-9])", read, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["www.evil.example", "see WWW2.evil.example.", "evil.example/x", "(evil.example/x)", "a.b.evil.co:8080/x",
+     "evil.рф/x", "evil.xn--p1ai/x", "evil.example?q=1", "http://evil.example/x", "x,evil.example/y"],
+)  # fmt: skip
+def test_an_address_in_foreign_text_is_no_link(value):
+    """Also one without a scheme, of which many clients make a link; it still reads the same."""
+    for mode in ("irc", "slackv3", "telegram", "discord"):
+        escape = Escape(mode)
+        for shown in (escape.text(value), escape.code(value), escape.block(value)):
+            read = shown.replace("\\", "")
+            assert _seen(read) == value
+            assert not re.search(r"://|www\d?\.|(?<=\w)\.\w+(:\d+)?[/?]\w", read, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["os.path.join", "app.views.checkout", "shop.py:12 in pay", "lib/python3.11/site-packages/foo.egg/x.py", "a.b",
+     "1.5/2", "./x.y/z", "bob@example.com", "www", "awww.nice", "e.g. this/that", "django.db.Error: x/y", "src/a.b/c"],
+)  # fmt: skip
+def test_ordinary_dotted_names_can_be_copied_as_they_are(value):
+    assert Escape("slackv3").code(value) == value
+
+
+@pytest.mark.parametrize("value", ["a." * 4000, "www." * 2000, "a-" * 4000, "evil.example/" * 700, "a.b/c?" * 900])
+def test_odd_long_texts_take_no_time(value):
+    """A pattern that goes back and forth would take minutes here: the test would never end."""
+    assert Escape("irc", lambda: frozenset({"alice"})).block(value)

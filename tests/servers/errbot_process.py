@@ -41,8 +41,11 @@ class ErrbotProcess:
         *,
         backend: str = "Text",
         env: Mapping[str, str] | None = None,
+        python: Path | str = sys.executable,
+        runner: Path = _RUNNER,
     ) -> None:
         self.folder = folder
+        self._command = [python, "-u", runner]
         self._env = dict(env or {})
         self._process: Process | None = None
         self._typing = threading.Lock()
@@ -101,7 +104,7 @@ class ErrbotProcess:
         assert not self.running, "Errbot runs already"
         before = len(self.log)
         self._process = Process(
-            [sys.executable, "-u", _RUNNER, "-c", self.folder / "config.py"],
+            [*self._command, "-c", self.folder / "config.py"],
             self.folder / "output.txt",
             cwd=self.folder,
             env={**environment("SENTRY_", "BOT_", "PYTEST_"), **self._env},

@@ -147,7 +147,7 @@ class Runtime:
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        views = self._views(command, ask_of(msg, words))
+        views = self._views(command, ask_of(msg, words, str(self._bot.mode)))
         yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
 
     def overheard(self, msg: Any) -> None:

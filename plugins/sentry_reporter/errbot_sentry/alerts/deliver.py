@@ -115,7 +115,7 @@ class Deliver:
             self._mark_head(head, message.mark)
         sent_id = self._sender.send(message.room, text, head.sent_id)
         if message.mode == "both":
-            self._sender.send(message.room, text)
+            self._sender.send(message.room, self._text(row, calls=False))  # whom it calls is called once
         return sent_id
 
     def _head(self, row: OutboxRow) -> OutboxRow | None:
@@ -134,9 +134,9 @@ class Deliver:
         except SendError as error:
             log.info("message %s could not be edited: %s", head.id, error)
 
-    def _text(self, row: OutboxRow) -> str:
+    def _text(self, row: OutboxRow, *, calls: bool = True) -> str:
         text = self._renderer.render(row.message.template, row.message.values).strip("\n")
-        return f"{row.message.mention} {text}" if row.message.mention else text
+        return f"{row.message.mention} {text}" if row.message.mention and calls else text
 
     def _mark(self, mark: Callable[[], None]) -> None:
         # If the store fails now, the worker comes back to this before it sends anything else.

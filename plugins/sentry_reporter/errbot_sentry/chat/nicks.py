@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 ZERO_WIDTH_SPACE = "\u200b"
-_WORD = re.compile(r"[\w\[\]\\^{}|`-]+")
-
 
 Nicks = Callable[[], frozenset[str]]
 """Whom a bare word would page at this moment, folded."""
@@ -26,13 +24,17 @@ def nicks_of(bot: Any) -> frozenset[str]:
 
 
 def without_nicks(text: str, nicks: Nicks) -> str:
-    """The text with an unseen character in each word that is somebody's nick; it reads the same and calls nobody."""
-    present = nicks()
-    if not present:
-        return text
+    """The text with an unseen character in each nick; it reads the same and calls nobody.
 
-    def broken(found: re.Match[str]) -> str:
-        word = found.group()
-        return word[0] + ZERO_WIDTH_SPACE + word[1:] if word.casefold() in present else word
+    Clients differ in what may stand beside a nick: irssi and HexChat call for `alice's`, `alice_` and `x-alice`, so
+    everything but a letter or digit beside it makes a nick of it. A nick of one letter cannot be broken.
+    """
+    folded = text.casefold()
+    for nick in sorted((nick for nick in nicks() if nick in folded), key=len, reverse=True):
+        # One nick after the other: in `a-b-c` both `a-b` and `b-c` may be somebody.
+        text = re.sub(rf"(?<![^\W_]){re.escape(nick)}(?![^\W_])", _broken, text, flags=re.IGNORECASE)
+    return text
 
-    return _WORD.sub(broken, text)
+
+def _broken(found: re.Match[str]) -> str:
+    return found[0][:1] + ZERO_WIDTH_SPACE + found[0][1:]

@@ -33,6 +33,7 @@ class Rooms:
         self._is_active = is_active
         self._name = uuid.uuid4().hex
         self._connections = 0
+        self._slack_rooms: dict[str, Any] = {}
         self.mode = str(bot.mode)
         self._layout = Layout(self.mode, int(bot.message_size_limit))
 
@@ -59,6 +60,7 @@ class Rooms:
     def renew(self) -> None:
         """Errbot has connected, perhaps again: what was written before may have been lost on the way."""
         self._connections += 1
+        self._slack_rooms.clear()
 
     def send(self, room: str, text: str, thread: str = "") -> str:
         """Send rendered lines to a room, in a thread where one is given and the backend has threads.
@@ -102,6 +104,8 @@ class Rooms:
 
     def _find(self, room: str) -> Any:
         """Rooms by query_room; Telegram and others know them only as identifiers."""
+        if self.mode == "slackv3":
+            return self._find_on_slack(room)
         try:
             return self._bot.query_room(room)
         except Exception as first:  # noqa: BLE001 - each backend raises what it likes
@@ -110,6 +114,20 @@ class Rooms:
             except Exception as second:
                 log.warning("no room %r: %s; %s", room, first, second)
                 raise RoomUnknown(f"The chat network knows no room {room!r}.") from second
+
+    def _find_on_slack(self, room: str) -> Any:
+        """Only build_identifier finds `#ops`: query_room looks for a channel with the # in its name, and gives an empty
+        room without an error (slackv3 0.3.2). Each look-up asks Slack, so a room is kept until the reconnect."""
+        if room not in self._slack_rooms:
+            find = self._bot.build_identifier if room[:1] in ("#", "<") else self._bot.query_room
+            try:
+                found = find(room)
+                _ = found.id  # an empty room has none
+            except Exception as error:
+                log.warning("no room %r: %s", room, error)
+                raise RoomUnknown(f"The chat network knows no room {room!r}.") from error
+            self._slack_rooms[room] = found
+        return self._slack_rooms[room]
 
     def _send_one(self, target: Any, body: str, thread: str) -> str:
         message = self._bot.build_message(body)
