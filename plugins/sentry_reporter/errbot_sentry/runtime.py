@@ -88,8 +88,8 @@ class Runtime:
         self._web = Web()
         self._api_times = ApiTimes()
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
-        self._rooms = Rooms(bot, is_active)
         self._errands = Errands()
+        self._rooms = Rooms(bot, is_active, self._errands)
         follow_up = FollowUp(bot, self._replies, self._errands, self._issue_of_event, self._clock)
         self.reporter = Reporter(
             self._settings.report,
