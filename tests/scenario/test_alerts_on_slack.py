@@ -198,6 +198,9 @@ def test_commands_are_for_the_room_by_its_name_and_pictures_go_there(world: Worl
     file = until(lambda: next(iter(world.slack.files), None), 60, "a picture on Slack")
     assert (file["channel"], file["thread"]) == (OPS, first.ts)
     assert b"\x89PNG" in file["content"]
+    address = f"{world.sentry.url}/organizations/acme/issues/{issue.id}/"
+    world.bot.say(BOB, f"have you seen <{address}> ?", OPS, "1760000003.000100")
+    world.told(re.escape(issue.short_id), "1760000003.000100")
     world.bot.say(ANN, "!sentry digest now", OPS)
     world.told("Report.*the last day")
     assert [(each["title"], each["channel"]) for each in world.slack.files][1:] == [("report.png", OPS)]

@@ -155,7 +155,7 @@ class Runtime:
         text = str(msg.body or "")
         if self._commands is None or text.startswith(self._prefixes) or not self._commands.unfurl.wanted(text):
             return
-        unfurl, ask = self._commands.unfurl, ask_of(msg, "")
+        unfurl, ask = self._commands.unfurl, ask_of(msg, "", str(self._bot.mode))
 
         def summarise() -> None:
             for message in self._replies.of("unfurl", unfurl.views(text, ask)):
