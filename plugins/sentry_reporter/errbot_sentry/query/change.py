@@ -9,12 +9,22 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from errbot_sentry.errors import BadAnswer, BadToken, RateLimited, ServerError, StoreError, Unsupported, UsageError
+from errbot_sentry.errors import (
+    BadAnswer,
+    BadToken,
+    NotAsAsked,
+    RateLimited,
+    ServerError,
+    StoreError,
+    Unsupported,
+    UsageError,
+)
 from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut, in_lines
 from errbot_sentry.query.views import status_words, title_of
 from errbot_sentry.server.api import Server
+from errbot_sentry.server.failures import OUTCOME_UNKNOWN
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +44,8 @@ class Change:
         done: "resolved", for the outcome and the note.
         apply: does it; the issue as the server has it afterwards.
         holds: whether an issue shows the change.
+        proves: whether a look at the issue before and one at it after are enough to say that it was done just as asked.
+            An end of an archive, or the release of a resolution, cannot be seen at the issue.
         skip: whether an issue needs no change, so that the server is not asked.
         already: what to say then, where "was … already" does not fit.
     """
@@ -42,6 +54,7 @@ class Change:
     done: str
     apply: Callable[[Server, Issue], Issue]
     holds: Callable[[Issue], bool]
+    proves: Callable[[Issue, Issue], bool] = lambda _before, _after: True
     skip: Callable[[Issue], bool] = lambda _: False
     already: str = ""
 
@@ -124,6 +137,8 @@ def _after_failure(
     desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask, error: ServerError
 ) -> tuple[Outcome, str]:
     """A refusal is plain; where the answer was lost on the way, only a look at the issue tells what happened."""
+    if isinstance(error, NotAsAsked):
+        return Outcome(FAILED, issue, f"not changed as asked: {_clause(error)}"), ""
     if isinstance(error, RateLimited) or not (error.retry or isinstance(error, BadAnswer)):
         stop = str(error) if isinstance(error, (RateLimited, BadToken)) else ""
         return Outcome(FAILED, issue, f"not changed: {_clause(error)}"), stop
@@ -131,9 +146,12 @@ def _after_failure(
         found = server.issue(issue.id)
     except ServerError:
         return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}"), str(error)
-    if change.holds(found):
-        return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask)), ""
-    return Outcome(FAILED, found, f"not changed: {_clause(error)}"), ""
+    if not change.holds(found):
+        return Outcome(FAILED, found, f"not changed: {_clause(error)}"), ""
+    if not change.proves(issue, found):
+        seen = f"it is {status_words(found)} now"
+        return Outcome(UNSURE, found, f"perhaps {change.done}, perhaps not: {_clause(error)}, and {seen}"), ""
+    return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask)), ""
 
 
 def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask) -> str:
@@ -169,8 +187,8 @@ def asked_by(desk: Desk, ask: Ask) -> str:
 
 
 def _clause(error: ServerError) -> str:
-    """The error's sentence where more follows it."""
-    return str(error).rstrip(".")
+    """The error's sentence where more follows it; what nobody knew about the change is known by a look since."""
+    return str(error).removesuffix(OUTCOME_UNKNOWN).rstrip(".")
 
 
 def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
