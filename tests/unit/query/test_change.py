@@ -121,6 +121,15 @@ def test_more_than_a_hundred_are_too_many() -> None:
     world = World([issue(n) for n in range(1, 102)])
     with pytest.raises(UsageError, match="100 is the most"):
         world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 102)))
+    assert world.server.calls == []
+
+
+def test_an_issue_named_often_is_looked_up_once() -> None:
+    world = World([issue(n) for n in range(1, 4)])
+    world.lines("issues")
+    lines = world.lines("resolve " + " ".join(["#1-3"] * 300))
+    assert len(world.server.asked("issue")) == len(world.server.asked("resolve")) == 3
+    assert lines[0] == "Resolving 3 issues, as alice asked."
 
 
 def test_of_a_hundred_all_are_named_in_lines_that_fit() -> None:

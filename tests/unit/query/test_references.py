@@ -100,6 +100,14 @@ def test_a_hidden_issue_is_answered_like_one_that_does_not_exist(
     assert world.server.asked("resolve") == world.server.asked("latest_event") == []
 
 
+@pytest.mark.parametrize("word", ["VAULT-3", "vault-9", "nothing-1", f"{URL}/organizations/acme/issues/VAULT-3/"])
+def test_nobody_is_asked_for_a_short_id_of_a_project_that_is_not_shown(world: World, word: str) -> None:
+    """The server's words, or the time it takes for what there is, would tell."""
+    with pytest.raises(BadReference, match="that can be shown here"):
+        world.lines(f"issue {word}")
+    assert world.server.calls == []
+
+
 def test_a_list_of_one_place_is_no_key_to_another(world: World) -> None:
     world.lines("issues", place=Place("#vault"))
     with pytest.raises(BadReference, match="none was shown here"):

@@ -29,7 +29,6 @@ from errbot_sentry.server.failures import OUTCOME_UNKNOWN
 log = logging.getLogger(__name__)
 
 WITHOUT_YES = 10
-MOST_ISSUES = 100
 _PROGRESS_SECONDS = 10
 
 DONE, ALREADY, FAILED, UNSURE, UNTRIED = "done", "already", "failed", "unsure", "untried"
@@ -80,9 +79,7 @@ class OutcomeLine:
 
 
 def confirm_count(count: int, doing: str, yes: bool) -> None:
-    """Refuses what is too much, and what is much without `--yes`, with UsageError."""
-    if count > MOST_ISSUES:
-        raise UsageError(f"{count} issues at once are too many: {MOST_ISSUES} is the most.")
+    """Refuses what is much without `--yes`, with UsageError."""
     if count > WITHOUT_YES and not yes:
         raise UsageError(f"{doing} {count} issues: add --yes if that is what you mean.")
 

@@ -175,6 +175,22 @@ class LastLists:
             )
         return meant.pop()
 
+    def check_number(self, place: Place, person: Person, issue_id: str) -> None:
+        """Refuses `3` where a list shown here has a row #3 that is another issue: with the # forgotten, it would be a
+        change of an issue that nobody named.
+
+        Raises:
+            BadReference
+        """
+        number = int(issue_id)
+        own = self.own(place, person)
+        shown = [*self._others(place, person), *([own] if own is not None else [])]
+        if number > 0 and any(meant != issue_id for one in shown for meant in one.meant_by(number)):
+            raise BadReference(
+                f"{issue_id} is the number of an issue, and #{issue_id} a row of the last list: write #{issue_id}, or "
+                "the issue's short id or address."
+            )
+
     def _others(self, place: Place, person: Person) -> list[ShownList]:
         if place.is_direct:  # a direct message has one reader, and its Place does not say who
             return []
