@@ -87,6 +87,10 @@ class ServerError(SentryReporterError):
         self.status = status
         self.detail = detail
 
+    def again(self) -> ServerError:
+        """The same for another caller, with a traceback of its own."""
+        return type(self)(str(self), self.wait, status=self.status, detail=self.detail)
+
 
 class Unreachable(ServerError):
     """No connection, a broken one, or TLS that cannot be verified."""
