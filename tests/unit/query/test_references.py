@@ -43,6 +43,8 @@ UUID = "12345678-90ab-cdef-1234-567890abcdef"
         (f"<{URL}/x|text>", Url(f"{URL}/x")),
         (f"<{URL}/x>,", Url(f"{URL}/x")),
         ('"WEB-1A"', ShortId("WEB-1A")),
+        ("`WEB-1A`,", ShortId("WEB-1A")),
+        ("**WEB-1A**", ShortId("WEB-1A")),
     ],
 )
 def test_reading(word: str, reference: Reference) -> None:

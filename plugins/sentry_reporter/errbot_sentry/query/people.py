@@ -14,10 +14,12 @@ from typing import Protocol
 from errbot_sentry.clock import Clock
 from errbot_sentry.model import Comment, Person
 from errbot_sentry.query.figures import cut, one_line
+from errbot_sentry.query.words import tidy
 
 CODE_KEPT_FOR = timedelta(hours=1)
 _MOST_CLAIMS = 200
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that looks like something else
+_NOT_IN_NAMES = str.maketrans(":`", "  ")  # one ends the name in the phrase, the other would be shown as something else
 _MAIL = re.compile(r"[^\s@<>\"'|,;]{1,64}@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -83,7 +85,7 @@ class Claims:
             if waiting is not None and waiting.mail == mail and not self._old(waiting):
                 return waiting
             code = "".join(secrets.choice(_LETTERS) for _ in range(10))
-            name = one_line(person.name).replace(":", " ")
+            name = one_line(tidy(person.name).translate(_NOT_IN_NAMES))
             self._claims[person.acl] = Claim(mail, code, cut(name, 60), self._clock.now())
             self._claims.move_to_end(person.acl)
             while len(self._claims) > _MOST_CLAIMS:
@@ -105,8 +107,9 @@ def proves(claim: Claim, comments: Sequence[Comment]) -> bool:
     Nothing else: a note that the bot leaves for somebody always ends with who asked for it, so the bot, whose token
     belongs to some account too, can never be made to prove that it is that account's owner.
     """
+    # What was copied from the chat may have unseen characters in it: the bot breaks nicks so that they page nobody.
     return any(
-        one_line(comment.text) == claim.phrase and comment.email.casefold() == claim.mail.casefold()
+        one_line(tidy(comment.text)) == claim.phrase and comment.email.casefold() == claim.mail.casefold()
         for comment in comments
     )
 
