@@ -18,8 +18,8 @@ def ask_of(msg: Message, words: str) -> Ask:
 def as_typed(msg: Message, words: str) -> str:
     """The words with what Slack makes of `&`, `<` and `>` undone; its backend for Errbot (0.3.2) hands it on as it is.
 
-    Without this, `level>=error` and `times_seen:>100` would mean nothing there. Source: Slack's page "Formatting text for
-    app surfaces": these three characters and no others are escaped.
+    Without this, `level>=error` and `times_seen:>100` would mean nothing there. Source: Slack's page "Formatting text
+    for app surfaces": these three characters and no others are escaped.
     """
     if "slack_event" not in (msg.extras or {}):
         return words
