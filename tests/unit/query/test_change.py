@@ -296,3 +296,17 @@ def test_where_the_issue_shows_all_of_it_a_lost_answer_is_no_doubt(monkeypatch: 
     monkeypatch.setattr(world.server, "archive", lost)
     assert world.lines("archive WEB-1 --until 2h")[0].startswith("WEB-1 archived for 2h, as alice asked")
     assert "perhaps archived for 3h" in world.lines("archive WEB-1 --until 3h")[0]  # it may have kept its old end
+
+
+def test_many_that_fail_alike_share_a_line() -> None:
+    """A token without the right to change: a hundred lines of it would fill the room, a second each on IRC."""
+    world = World([issue(n) for n in range(1, 21)])
+    world.server.fail("resolve", MissingScope("The token may not do this."), times=18)
+    lines = world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 21)))
+    assert lines == [
+        "Resolving 20 issues, as alice asked.",
+        "2 resolved, as alice asked:",
+        "WEB-19, WEB-20",
+        "18 not changed: The token may not do this:",
+        ", ".join(f"WEB-{n}" for n in range(1, 19)),
+    ]

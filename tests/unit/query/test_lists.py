@@ -160,3 +160,10 @@ def test_a_row_without_its_sign_is_no_issue_number() -> None:
     assert "API-9" in world.lines("issue 2", place=DIRECT)[0]  # no list there
     world.clock.turn(3601)
     assert "API-9" in world.lines("issue 2")[0]
+
+
+def test_the_next_page_after_the_previous_one_has_its_numbers_again() -> None:
+    world = World([issue(n) for n in range(1, 6)])
+    for command, first in (("issues -n 2", 1), ("next", 3), ("next", 5), ("prev", 3), ("prev", 1), ("next", 3)):
+        assert world.lines(command)[0].startswith(f"#{first} WEB-{first} ")
+    assert "WEB-5" in world.lines("issue #5")[0]

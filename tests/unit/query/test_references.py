@@ -201,7 +201,7 @@ def test_in_a_thread_no_word_is_needed() -> None:
     with pytest.raises(BadReference, match="that can be shown here"):
         world.lines("issue", place=Place("#ops", "17.1"))
     for place in (OPS, Place("#vault", "99.9")):
-        with pytest.raises(BadReference, match=r"Which issue\? An issue is written as"):
+        with pytest.raises(BadReference, match=r"Which issue\? An issue is written as WEB-1A"):
             world.lines("resolve", place=place)
 
 

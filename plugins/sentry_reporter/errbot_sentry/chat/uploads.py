@@ -17,7 +17,12 @@ def send_file(bot: Any, message: Any, upload: Upload) -> bool:
     """Send a file to where a message was typed; False where the backend takes none, or did not take this one."""
     if str(bot.mode) not in MODES:
         return False
-    content = upload.make()
+    try:
+        content = upload.make()
+    except Exception:
+        # matplotlib is installed and yet cannot be imported, say: the words are shown instead.
+        log.exception("%s could not be made", upload.name)
+        return False
     target = message.frm if message.is_direct else message.to
     try:
         bot.send_stream_request(

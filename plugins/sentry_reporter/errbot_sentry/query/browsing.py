@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from errbot_sentry.errors import BadReference, NotFound, UsageError
-from errbot_sentry.model import Ask, Event, Issue, Upload, View
+from errbot_sentry.model import Ask, Event, Issue, Release, Upload, View
 from errbot_sentry.query import args
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
@@ -87,12 +88,14 @@ class Browsing:
         visible = {project.slug for project in projects}
         now = self._desk.clock.now()
         found = server.releases(projects, options.limit)[: options.limit]
-        rows = [
-            release_row(release, [slug for slug in release.projects if not projects or slug in visible], now)
+        # Of a release of hidden projects too, only the others' names are told, and no number that counts them all.
+        shown = [
+            _seen_part(release, visible) if projects else release
             for release in found
             # A release of hidden projects only is none here, whatever the server was asked.
             if not projects or not release.projects or visible.intersection(release.projects)
         ]
+        rows = [release_row(release, release.projects, now) for release in shown]
         yield _rows_view({}, rows, "No releases are known.")
 
     def _aside(
@@ -116,6 +119,11 @@ class Browsing:
         if len(words) > most:
             raise UsageError(f"{args.echo(words[most])} is one word too many.", self._desk.usage(name))
         return words[0] if words else ""
+
+
+def _seen_part(release: Release, visible: Collection[str]) -> Release:
+    seen = tuple(slug for slug in release.projects if slug in visible)
+    return replace(release, projects=seen, new_issues=release.new_issues if seen == release.projects else None)
 
 
 def _rows_view(heading: dict[str, object], rows: Sequence[OtherRow], nothing: str, note: str = "") -> View:

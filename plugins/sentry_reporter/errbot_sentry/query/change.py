@@ -6,6 +6,7 @@ The issues come from IssueFinder, all of them found and allowed before the first
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 WITHOUT_YES = 10
 _PROGRESS_SECONDS = 10
+_MOST_ALIKE = 3
 
 DONE, ALREADY, FAILED, UNSURE, UNTRIED = "done", "already", "failed", "unsure", "untried"
 
@@ -190,7 +192,13 @@ def _clause(error: ServerError) -> str:
 
 def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
     """Each outcome on a line; of many, those that went well share lines."""
-    alone = [outcome for outcome in outcomes if len(outcomes) <= WITHOUT_YES or outcome.kind in (FAILED, UNSURE)]
+    alike = Counter(outcome.words for outcome in outcomes if outcome.kind in (FAILED, UNSURE))
+    often = {words for words, count in alike.items() if count > _MOST_ALIKE and len(outcomes) > WITHOUT_YES}
+    alone = [
+        outcome
+        for outcome in outcomes
+        if len(outcomes) <= WITHOUT_YES or (outcome.kind in (FAILED, UNSURE) and outcome.words not in often)
+    ]
     together = {
         kind: [_shown_id(outcome.issue) for outcome in outcomes if outcome.kind == kind and outcome not in alone]
         for kind in (DONE, ALREADY, UNTRIED)
@@ -208,6 +216,15 @@ def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
             "already_count": len(together[ALREADY]),
             "untried_ids": in_lines(together[UNTRIED]),
             "untried_count": len(together[UNTRIED]),
+            "failed": [
+                (
+                    alike[words],
+                    words,
+                    in_lines(_shown_id(outcome.issue) for outcome in outcomes if outcome.words == words),
+                )
+                for words in alike
+                if words in often
+            ],
             "noteless": noteless if len(outcomes) > WITHOUT_YES else 0,
         },
     )

@@ -128,7 +128,7 @@ class IssueFinder:
     def _of_thread(self, ask: Ask) -> str:
         issue_id = self._threads.issue_of(ask.place) if ask.place.thread else None
         if issue_id is None:
-            raise BadReference(f"Which issue? {WANTED.capitalize()}.")
+            raise BadReference(f"Which issue? {WANTED[:1].upper()}{WANTED[1:]}.")
         return issue_id
 
     def _by_short_id(self, server: Server, short_id: str, ask: Ask) -> Issue | None:
