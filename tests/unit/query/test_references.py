@@ -170,6 +170,19 @@ def test_latest_is_of_the_last_list_or_of_what_may_be_seen(world: World) -> None
     assert "WEB-1" in world.lines("issue @latest", person=BOB)[0]
 
 
+def test_no_latest_says_of_what(world: World) -> None:
+    for listed, sentence in (
+        ("issues nothing-like-it", "There is no unresolved issue like those of your last list to show here."),
+        ("issues is:archived", "There is no issue like those of your last list to show here."),
+    ):
+        world.lines(listed)
+        with pytest.raises(BadReference) as refusal:
+            world.lines("issue @latest")
+        assert str(refusal.value) == sentence
+    with pytest.raises(BadReference, match=r"There is no unresolved issue to show here\."):
+        World([]).lines("issue @latest")
+
+
 def test_an_address_of_another_server_or_organization_is_not_ours() -> None:
     world = World([issue(1)], org="acme")
     with pytest.raises(BadReference, match="not an issue of the server"):

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from errbot_sentry.access import Access
 from errbot_sentry.errors import BadReference, NotFound, Unsupported, UsageError
-from errbot_sentry.model import Ask, Issue, IssueQuery, Place
+from errbot_sentry.model import UNRESOLVED, Ask, Issue, IssueQuery, Place
 from errbot_sentry.query.args import echo
 from errbot_sentry.query.lists import LastLists
 from errbot_sentry.query.references import (
@@ -161,7 +161,12 @@ class IssueFinder:
         page = server.issues(replace(query, projects=projects, sort="date", limit=1))
         newest = visible_issues(self._access, ask.place, page.items)
         if not newest:
-            raise BadReference("There is no unresolved issue to show here.")
+            like = " like those of your last list" if query != IssueQuery() else ""
+            raise BadReference(
+                f"There is no unresolved issue{like} to show here."
+                if query.status == UNRESOLVED
+                else f"There is no issue{like} to show here."
+            )
         return newest[0]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errbot_sentry.errors import NotAsAsked
+from errbot_sentry.errors import BadQuery, NotAsAsked, ServerError
 from errbot_sentry.model import Issue
 
 _LOOK = "look at it there."
@@ -21,6 +21,15 @@ def confirm(host: str, asked: Issue, answered: Issue, status: str) -> Issue:
             f"{host} took the request, but {asked.short_id} is {answered.status} there and not {status}: {_LOOK}"
         )
     return answered
+
+
+def nobody_there(host: str, error: ServerError) -> BadQuery:
+    """For a refusal to assign an issue that is there: so it is the person or the team that is not."""
+    return BadQuery(
+        f"{host} has no such person or team for this project: give the mail address used there, or team:slug.",
+        status=error.status,
+        detail=error.detail,
+    )
 
 
 def not_shown(host: str, asked: Issue, what: str) -> NotAsAsked:
