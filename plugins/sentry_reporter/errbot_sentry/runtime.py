@@ -28,6 +28,7 @@ from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.templates import Templates
+from errbot_sentry.chat.turns import Turns
 from errbot_sentry.chat.uploads import send_file
 from errbot_sentry.chat.web import Reply, Web
 from errbot_sentry.clock import Clock, SystemClock
@@ -90,6 +91,7 @@ class Runtime:
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
         self._errands = Errands()
         self._rooms = Rooms(bot, is_active, self._errands)
+        self._turns = Turns(int(getattr(config, "BOT_ASYNC_POOLSIZE", 10)))
         follow_up = FollowUp(bot, self._replies, self._errands, self._issue_of_event, self._clock)
         self.reporter = Reporter(
             self._settings.report,
@@ -147,8 +149,10 @@ class Runtime:
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        views = self._views(command, ask_of(msg, words, str(self._bot.mode)))
-        yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
+        ask = ask_of(msg, words, str(self._bot.mode))
+        with self._turns.taken(ask.person.acl) as free:
+            views = self._views(command, ask) if free else _busy()
+            yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
 
     def overheard(self, msg: Any) -> None:
         """A message that was said where the bot listens: summarise the issue addresses in it. Returns at once."""
@@ -309,6 +313,11 @@ class Runtime:
                 self._warn_admins(message)
         except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all (errbot-facts, section 4)
             log.warning("the admins could not be told: %s", error)
+
+
+def _busy() -> Iterator[View]:
+    raise AskError("Too many commands of mine are still running: try again when some have been answered.")
+    yield  # an iterator, like those of all commands
 
 
 def _secrets(settings: Settings) -> Iterator[Secret]:

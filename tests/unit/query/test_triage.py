@@ -219,6 +219,14 @@ def test_a_note_is_kept_as_typed_and_signed() -> None:
     assert world.server.notes == [("101", "it's “fixed”, --really -n 3\n\n— alice, from chat")]
 
 
+@pytest.mark.parametrize("between", ["\n", "\u00a0", "\t", "  \n "])
+def test_a_note_may_begin_on_the_next_line(between: str) -> None:
+    """Slack's people write so; a short id copied from the bot may have an unseen character in it."""
+    world = World([issue(1)])
+    world.lines(f"note W\u200bEB-1{between}first line\n  second line")
+    assert world.server.notes == [("101", "first line\n  second line\n\n— alice, from chat")]
+
+
 def test_a_note_in_the_thread_of_an_alert() -> None:
     world = World([issue(1), issue(3, VAULT)], threads=Threads())
     thread = Place("#ops", "17.1")

@@ -13,7 +13,18 @@ from errbot_sentry.model import Ask, Person, Place
 
 def ask_of(msg: Message, words: str, mode: str) -> Ask:
     """The Ask of a command's message; `words` are what follows the command's name, `mode` the backend's."""
-    return Ask(person_of(msg.frm, mode), place_of(msg, mode), words)
+    return Ask(person_of(msg.frm, mode), place_of(msg, mode), as_typed(msg, words))
+
+
+def as_typed(msg: Message, words: str) -> str:
+    """The words with what Slack makes of `&`, `<` and `>` undone; its backend for Errbot (0.3.2) hands it on as it is.
+
+    Without this, `level>=error` and `times_seen:>100` would mean nothing there. Source: Slack's page "Formatting text
+    for app surfaces": these three characters and no others are escaped.
+    """
+    if "slack_event" not in (msg.extras or {}):
+        return words
+    return words.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
 def person_of(frm: Identifier, mode: str) -> Person:

@@ -25,6 +25,11 @@ def send_file_to(bot: Any, target: Any, upload: Upload, thread: str = "") -> boo
         return False
     try:
         content = upload.make()
+    except Exception:
+        # matplotlib is installed and yet cannot be imported, say: the words are shown instead.
+        log.exception("%s could not be made", upload.name)
+        return False
+    try:
         if str(bot.mode) == "slackv3":
             _send_to_slack(bot, target, upload.name, content, thread)
         else:

@@ -136,21 +136,28 @@ def _resolving(word: str | None) -> Change:
         done=resolve_in_words(when),
         apply=lambda server, issue: server.resolve_in(issue, when),
         holds=lambda issue: issue.status == RESOLVED,
+        proves=lambda _before, _after: False,
     )
 
 
 def _archiving(until: ArchiveUntil) -> Change:
     for_ever = until == ArchiveUntil()
+    kind = "archived_until_escalating" if until.escalating else "archived_until_condition_met"
 
     def holds(issue: Issue) -> bool:
         """An archive that is for ever although an end was asked for is not what was asked."""
         return issue.status == ARCHIVED and (for_ever or issue.substatus != "archived_forever")
+
+    def proves(before: Issue, after: Issue) -> bool:
+        """An issue that was archived before may have kept its old end."""
+        return for_ever or (before.status != ARCHIVED and after.substatus == kind)
 
     return Change(
         doing="Archiving",
         done=until_words(until),
         apply=lambda server, issue: server.archive(issue, until),
         holds=holds,
+        proves=proves,
         skip=lambda issue: for_ever and issue.status == ARCHIVED and issue.substatus in (None, "archived_forever"),
     )
 
@@ -161,6 +168,9 @@ def _assigning(who: Assignee | None) -> Change:
         done="assigned to nobody" if who is None else f"assigned to {_who_words(who)}",
         apply=lambda server, issue: server.assign(issue, who),
         holds=lambda issue: _is_assigned(issue, who),
+        proves=lambda _before, after: (
+            who is None or who.kind == "team" or bool(after.assignee and after.assignee.email)
+        ),
     )
 
 

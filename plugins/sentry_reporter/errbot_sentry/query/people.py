@@ -14,10 +14,12 @@ from typing import Protocol
 from errbot_sentry.clock import Clock
 from errbot_sentry.model import Comment, Person
 from errbot_sentry.query.figures import cut, one_line
+from errbot_sentry.query.words import tidy
 
 CODE_KEPT_FOR = timedelta(hours=1)
 _MOST_CLAIMS = 200
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that looks like something else
+_NOT_IN_NAMES = str.maketrans(":`", "  ")  # one ends the name in the phrase, the other would be shown as something else
 _MAIL = re.compile(r"[^\s@<>\"'|,;]{1,64}@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -90,7 +92,7 @@ class Claims:
             if waiting is not None and waiting.mail == mail and not self._old(waiting):
                 return waiting
             code = "".join(secrets.choice(_LETTERS) for _ in range(10))
-            name = one_line(person.name).replace(":", " ")
+            name = one_line(tidy(person.name).translate(_NOT_IN_NAMES))
             self._claims[person.acl] = Claim(mail, code, cut(name, 60), self._clock.now())
             self._claims.move_to_end(person.acl)
             while len(self._claims) > _MOST_CLAIMS:
@@ -120,7 +122,7 @@ def proves(claim: Claim, comments: Sequence[Comment]) -> bool:
 
 def _as_read(text: str) -> str:
     """Without the unseen character that keeps a nick in the phrase from calling its owner: it is copied along."""
-    return one_line(text.replace("\u200b", ""))
+    return one_line(tidy(text))
 
 
 def read_mail(word: str) -> str | None:
