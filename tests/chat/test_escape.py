@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from errbot.rendering import imtext, md, text
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from errbot_sentry.chat.escape import RAW_MARKDOWN_MODES, Escape, plain
+from errbot_sentry.chat.nicks import nicks_of
 
 NASTY = [
     "**bold** _it_ `code` [x](http://evil.example/a_b) ![i](y)",
@@ -207,3 +209,20 @@ def test_ordinary_dotted_names_can_be_copied_as_they_are(value):
 def test_odd_long_texts_take_no_time(value):
     """A pattern that goes back and forth would take minutes here: the test would never end."""
     assert Escape("irc", lambda: frozenset({"alice"})).block(value)
+
+
+def test_the_nicks_of_a_room_are_known_on_irc_and_xmpp_and_asked_of_nobody_else():
+    """As irc.bot and slixmpp's XEP-0045 keep them (tried with slixmpp 1.8.6, which Errbot's own pin excludes)."""
+    channel = SimpleNamespace(users=lambda: ["Alice", "bob"])
+    irc = SimpleNamespace(channels={"#ops": channel})
+    muc = SimpleNamespace(rooms={"ops@conf.example": {"Alice": {}, "bob": {}}})
+    xmpp = SimpleNamespace(client=SimpleNamespace(plugin={"xep_0045": muc}))
+    for mode, connection, known in (
+        ("irc", irc, {"alice", "bob"}),
+        ("xmpp", xmpp, {"alice", "bob"}),
+        ("xmpp", SimpleNamespace(client=SimpleNamespace(plugin={})), set()),
+        ("xmpp", None, set()),
+        ("irc", SimpleNamespace(channels=None), set()),
+        ("slackv3", irc, set()),
+    ):
+        assert nicks_of(SimpleNamespace(mode=mode, conn=connection)) == known

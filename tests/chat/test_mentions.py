@@ -66,7 +66,7 @@ def test_what_is_no_name_of_the_network_calls_nobody(mode, person):
 
 def test_the_mention_comes_along_with_who_typed():
     assert person_of(IRCPerson("alice!ann@host"), "irc").mention == "alice"
-    assert person_of(IRCPerson("alice!ann@host")).mention == ""
+    assert person_of(IRCPerson("alice!ann@host"), "null").mention == ""
 
 
 @pytest.mark.parametrize("nick", ["_bob_", "a[b]c", "x^2", "`tick`", "a{b}|c", "b\\c"])

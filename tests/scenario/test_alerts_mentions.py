@@ -99,6 +99,17 @@ def test_what_comes_back_calls_who_has_it_by_then_though_the_alert_does_not_say(
     assert world.server.looked_up == []
 
 
+def test_who_has_it_no_more_is_not_called_when_it_comes_back(tmp_path: Path) -> None:
+    """Taking an issue from somebody sends no webhook; a later one says that nobody has it."""
+    world = make_world(tmp_path)
+    world.hook(bodies.sentry_issue("1", assignedTo=ANN))
+    world.at(10)
+    world.hook(bodies.sentry_issue("1", "resolved", assignedTo=None))
+    world.at(20_000)
+    world.hook(bodies.sentry_event_alert("1", event_id="x"), "event_alert")
+    assert [line.split(" SHOP")[0] for line in world.at(20_010).heard()][2:] == ["@oncall Alert in shop:"]
+
+
 def test_the_poller_knows_the_assignee_too(tmp_path: Path) -> None:
     world = make_world(tmp_path, poll=60)
     world.at(1)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.alerting import bodies
 from tests.fakes.sentry_server import SentryServer
-from tests.fakes.slack_server import BOT_ID, Said, SlackServer
+from tests.fakes.slack_server import Said, SlackServer
 from tests.fakes.tracker import TrackedIssue, Tracker
 from tests.servers.slack_bot import SlackBot
 from tests.waiting import until
@@ -198,4 +198,9 @@ def test_commands_are_for_the_room_by_its_name_and_pictures_go_there(world: Worl
     file = until(lambda: next(iter(world.slack.files), None), 60, "a picture on Slack")
     assert (file["channel"], file["thread"]) == (OPS, first.ts)
     assert b"\x89PNG" in file["content"]
-    assert BOT_ID not in {call.get("user") for call in world.slack.called("chat.postEphemeral")}
+    address = f"{world.sentry.url}/organizations/acme/issues/{issue.id}/"
+    world.bot.say(BOB, f"have you seen <{address}> ?", OPS, "1760000003.000100")
+    world.told(re.escape(issue.short_id), "1760000003.000100")
+    world.bot.say(ANN, "!sentry digest now", OPS)
+    world.told("Report.*the last day")
+    assert [(each["title"], each["channel"]) for each in world.slack.files][1:] == [("report.png", OPS)]

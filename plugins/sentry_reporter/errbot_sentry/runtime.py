@@ -89,8 +89,8 @@ class Runtime:
         self._web = Web()
         self._api_times = ApiTimes()
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
-        self._rooms = Rooms(bot, is_active)
         self._errands = Errands()
+        self._rooms = Rooms(bot, is_active, self._errands)
         self._turns = Turns(int(getattr(config, "BOT_ASYNC_POOLSIZE", 10)))
         follow_up = FollowUp(bot, self._replies, self._errands, self._issue_of_event, self._clock)
         self.reporter = Reporter(
@@ -159,7 +159,7 @@ class Runtime:
         text = str(msg.body or "")
         if self._commands is None or text.startswith(self._prefixes) or not self._commands.unfurl.wanted(text):
             return
-        unfurl, ask = self._commands.unfurl, ask_of(msg, "")
+        unfurl, ask = self._commands.unfurl, ask_of(msg, "", str(self._bot.mode))
 
         def summarise() -> None:
             for message in self._replies.of("unfurl", unfurl.views(text, ask)):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from errbot_sentry.access import Access
 from errbot_sentry.alerts import words
 from errbot_sentry.alerts.catalog import COMMANDS
-from errbot_sentry.alerts.digest import Digests, next_time
+from errbot_sentry.alerts.digest import Digests, next_time, picture_of
 from errbot_sentry.alerts.message import list_row, shorten
 from errbot_sentry.alerts.route import route_alert
 from errbot_sentry.alerts.routebook import RouteBook
@@ -233,7 +233,7 @@ class AlertCommands:
             if typed == "now":
                 recent = plan or DigestPlan(room, "the last day", now, now - _DAY)
                 message = Digests().message(work, replace(recent, schedule=recent.schedule), now)
-                return View(message.template, message.values)
+                return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
             if typed == "off":
                 work.wishes.end_digest(room)
                 return View("sentry_digest_plan", {"schedule": "", "next": ""})

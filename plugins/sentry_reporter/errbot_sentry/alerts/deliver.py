@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from errbot_sentry.alerts.digest import picture_of
 from errbot_sentry.alerts.outbox import Retry, after_refusal
 from errbot_sentry.alerts.ports import Renderer, Sender
 from errbot_sentry.clock import Clock
@@ -102,8 +103,17 @@ class Deliver:
         else:
             self.delivered += 1
             self._mark(partial(self._sent, row, sent_id, connection))
+            self._send_picture(row)  # after the mark, so that no failure of it sends the text again
         finally:
             self._sending = False
+
+    def _send_picture(self, row: OutboxRow) -> None:
+        try:
+            upload = picture_of(row.message)
+            if upload is not None:
+                self._sender.send_file(row.message.room, upload)
+        except Exception:
+            log.exception("the picture of message %s could not be sent", row.id)
 
     def _speak(self, row: OutboxRow) -> str:
         """Post one message where it belongs; the id of what went to the room or thread."""

@@ -11,7 +11,7 @@ from errbot_sentry.chat.mentions import mention_of
 from errbot_sentry.model import Ask, Person, Place
 
 
-def ask_of(msg: Message, words: str, mode: str = "") -> Ask:
+def ask_of(msg: Message, words: str, mode: str) -> Ask:
     """The Ask of a command's message; `words` are what follows the command's name, `mode` the backend's."""
     return Ask(person_of(msg.frm, mode), place_of(msg, mode), as_typed(msg, words))
 
@@ -27,7 +27,7 @@ def as_typed(msg: Message, words: str) -> str:
     return words.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def person_of(frm: Identifier, mode: str = "") -> Person:
+def person_of(frm: Identifier, mode: str) -> Person:
     """Who typed. `aclattr` is what Errbot's own rules match, and so what SENTRY_WRITERS matches.
 
     In an XMPP room `aclattr` is the room's address, the same for everybody in it (errbot-facts, section 4): there the
@@ -40,7 +40,7 @@ def person_of(frm: Identifier, mode: str = "") -> Person:
     return Person(acl=acl, name=str(name), mention=mention_of(mode, frm))
 
 
-def place_of(msg: Message, mode: str = "") -> Place:
+def place_of(msg: Message, mode: str) -> Place:
     """Where the message was typed."""
     if msg.is_direct:
         return Place(room="", thread="")

@@ -1,9 +1,9 @@
-"""The nicknames that a careless word could page: on IRC, a client calls its person for the bare nick in any line."""
+"""The nicknames that a careless word could page: on IRC and XMPP a client calls its person for the bare nick."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 ZERO_WIDTH_SPACE = "\u200b"
@@ -13,14 +13,30 @@ Nicks = Callable[[], frozenset[str]]
 
 
 def nicks_of(bot: Any) -> frozenset[str]:
-    """The nicks in the bot's channels, folded; empty on other networks, where only an `@` in front pages.
-
-    Errbot's IRC backend keeps the channels with their users at `conn.channels` (irc.bot.SingleServerIRCBot).
-    """
-    channels = getattr(getattr(bot, "conn", None), "channels", None)
-    if not channels or str(bot.mode) != "irc":
+    """The nicks in the bot's rooms, folded; empty on other networks, where only an `@` in front pages."""
+    reader = _READERS.get(str(bot.mode))
+    connection = getattr(bot, "conn", None)
+    if reader is None or connection is None:
         return frozenset()
-    return frozenset(str(nick).casefold() for channel in list(channels.values()) for nick in list(channel.users()))
+    return frozenset(str(nick).casefold() for nick in reader(connection))
+
+
+def _in_channels(connection: Any) -> Iterator[str]:
+    """IRC: the connection keeps its channels with their users (irc.bot.SingleServerIRCBot)."""
+    for channel in list((getattr(connection, "channels", None) or {}).values()):
+        yield from list(channel.users())
+
+
+def _in_groupchats(connection: Any) -> Iterator[str]:
+    """XMPP: slixmpp's XEP-0045 keeps who is in which room, by nick, as Errbot's own `XMPPRoom.occupants` reads it."""
+    plugins = getattr(getattr(connection, "client", None), "plugin", None)
+    if plugins is None or "xep_0045" not in plugins:
+        return
+    for occupants in list(plugins["xep_0045"].rooms.values()):
+        yield from list(occupants)
+
+
+_READERS = {"irc": _in_channels, "xmpp": _in_groupchats}
 
 
 def without_nicks(text: str, nicks: Nicks) -> str:

@@ -11,8 +11,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from errbot_sentry.chat.errands import Errands
 from errbot_sentry.chat.layout import Layout
+from errbot_sentry.chat.uploads import MODES, send_file_to
 from errbot_sentry.errors import NotConnected, RoomUnknown, SendError
+from errbot_sentry.model import Upload
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +29,12 @@ class Rooms:
     Args:
         bot: Errbot's backend object.
         is_active: whether the plugin is active; Errbot deactivates all plugins when the chat network drops.
+        errands: does what takes its time and must not hold up the messages.
     """
 
-    def __init__(self, bot: Any, is_active: Callable[[], bool]) -> None:
+    def __init__(self, bot: Any, is_active: Callable[[], bool], errands: Errands) -> None:
         self._bot = bot
+        self._errands = errands
         self._is_active = is_active
         self._name = uuid.uuid4().hex
         self._connections = 0
@@ -101,6 +106,14 @@ class Rooms:
         except Exception as error:
             raise SendError("The chat network did not take the changed message.") from error
         return True
+
+    def send_file(self, room: str, upload: Upload) -> None:
+        """Have a file made and sent to a room, where the backend takes files; returns at once. A failure is logged."""
+        if self.mode in MODES:
+            self._errands.do(lambda: self._send_file(room, upload))
+
+    def _send_file(self, room: str, upload: Upload) -> None:
+        send_file_to(self._bot, self._find(room), upload)
 
     def _find(self, room: str) -> Any:
         """Rooms by query_room; Telegram and others know them only as identifiers."""
