@@ -17,6 +17,7 @@ from errbot_sentry.alerts.deliver import Deliver
 from errbot_sentry.alerts.digest import Digests
 from errbot_sentry.alerts.identify import Identify
 from errbot_sentry.alerts.intake import Intake
+from errbot_sentry.alerts.manners import Manners
 from errbot_sentry.alerts.pipeline import Pipeline
 from errbot_sentry.alerts.poll import Poller
 from errbot_sentry.alerts.ports import Renderer, Sender
@@ -35,8 +36,6 @@ from errbot_sentry.store.store import Store
 log = logging.getLogger(__name__)
 
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
-_GIVEN_WAY = 0.02
-_LONGEST_WAY = 0.5
 
 # Slack's names: resolve, silence for an hour, assign to me.
 REACTIONS = {
@@ -89,7 +88,8 @@ class AlertsFlow:
         self.intake = Intake(settings, store, self._clock, self._on_stored)
         self.book = RouteBook(settings.routes, store, self._clock)
         identify, stages = Identify(find_server, self._clock), Stages(self.book, access)
-        self._pipeline = Pipeline(store, identify, stages, self._clock, self._on_message)
+        self._manners = Manners(lambda: self.intake.in_hand, time.monotonic)
+        self._pipeline = Pipeline(store, identify, stages, self._clock, self._on_message, self._manners.enough)
         self._timers = Timers(store, self.book, Digests(), self._clock, self._on_message)
         self._poller = Poller(
             settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
@@ -99,7 +99,6 @@ class AlertsFlow:
         self._polling = Worker("poller", self._poller.step)
         self._sending = Worker("alert delivery", self._send)
         self._workers = (self._polling, self._deciding, self._sending)
-        self._decided_at = 0.0
         self._resumed = False
         self._running = False
         self._switch = threading.Lock()
@@ -208,21 +207,16 @@ class AlertsFlow:
         )
 
     def _decide(self) -> float | None:
-        if self._gives_way():
-            return _GIVEN_WAY
+        rest = self._manners.rest()
+        if rest:
+            return rest
+        self._manners.begin()
         self._deliver.keep_alive()
         waits = [self._pipeline.step(), self._timers.step()]
+        self._manners.end()
         if self._store.shared:
             waits.append(_SHARED_PAUSE)
         return min((wait for wait in waits if wait is not None), default=None)
-
-    def _gives_way(self) -> bool:
-        """Whether to let webhooks through first: their senders wait for an answer, rooms can wait half a second."""
-        now = time.monotonic()
-        if self.intake.in_hand and now - self._decided_at < _LONGEST_WAY:
-            return True
-        self._decided_at = now
-        return False
 
     def _send(self) -> float | None:
         if not self._resumed:
@@ -231,7 +225,8 @@ class AlertsFlow:
         return self._deliver.step()
 
     def _on_stored(self, more: int) -> None:
-        self._deciding.wake()
+        if not self._manners.resting:  # it looks again by itself then; waking it would cost the next answer
+            self._deciding.wake()
         if more:
             self._poller.hurry()
             self._polling.wake()

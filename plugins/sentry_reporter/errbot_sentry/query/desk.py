@@ -8,7 +8,7 @@ from typing import Protocol
 
 from errbot_sentry.access import Access
 from errbot_sentry.clock import Clock
-from errbot_sentry.command import Command, command
+from errbot_sentry.command import Command, command, sentence
 from errbot_sentry.model import Issue, Person, Place
 from errbot_sentry.query.args import OptionParser
 from errbot_sentry.query.finding import IssueFinder
@@ -84,7 +84,8 @@ class Desk:
     def parser(self, name: str, describe: Callable[[OptionParser], None]) -> OptionParser:
         """The command's parser, made at its first use; reading with it changes nothing in it."""
         if name not in self._parsers:
-            made = OptionParser(self.usage(name))
+            entry = command(name, self.table)
+            made = OptionParser(self.usage(name), sentence(entry) if entry else "")
             describe(made)
             self._parsers[name] = made
         return self._parsers[name]
