@@ -17,6 +17,7 @@ from tests.servers.prosody import DOMAIN, PASSWORD, Prosody
 
 # Without TLS on loopback: slixmpp wants to be told.
 _IN_THE_CLEAR = {"feature_mechanisms": {"unencrypted_plain": True, "unencrypted_scram": True}}
+_UNSEEN = "\u200b"
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,18 @@ class XmppClient:
     def wait_for(
         self, pattern: str, timeout: float = 60.0, *, room: str | None = None, sender: str | None = None, after: int = 0
     ) -> Stanza:
-        """The first message that matches the regular expression, waiting for it; failure lists what came instead."""
+        """The first message that matches the regular expression, waiting for it; failure lists what came instead.
+
+        The invisible mark that keeps nicks from being paged is no part of what is matched.
+        """
 
         def found() -> Stanza | None:
             for each in self._heard[after:]:
-                if room in (None, each.room) and sender in (None, each.sender) and re.search(pattern, each.text):
+                if (
+                    room in (None, each.room)
+                    and sender in (None, each.sender)
+                    and re.search(pattern, each.text.replace(_UNSEEN, ""))
+                ):
                     return each
             return None
 
