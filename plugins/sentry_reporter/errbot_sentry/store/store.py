@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from errbot_sentry.errors import StoreError
+from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.turns import Turns
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Store:
         self._engine: Engine | None = None
         self._closed = False
         self._opening = threading.Lock()
+        self.damage = Damage()
         # SQLite takes one writer at a time; queueing here is quick, its own lock is waited for by sleeping.
         self._turns = Turns()
 
@@ -69,7 +71,7 @@ class Store:
 
         engine = self._ready()
         with mapped(self._url), self._turn(urgent=urgent), engine.begin() as connection:
-            yield Work(connection)
+            yield Work(connection, self.damage)
 
     @contextmanager
     def read(self) -> Iterator[Work]:
@@ -79,7 +81,7 @@ class Store:
 
         engine = self._ready()
         with mapped(self._url), engine.connect() as connection:
-            yield Work(for_reading(connection))
+            yield Work(for_reading(connection), self.damage)
 
     def close(self) -> None:
         """Give the connections back; later use raises StoreError."""
