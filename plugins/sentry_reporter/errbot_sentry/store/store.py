@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from errbot_sentry.errors import StoreError
 from errbot_sentry.store.damage import Damage
+from errbot_sentry.store.single import Single
 from errbot_sentry.store.turns import Turns
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Store:
         self._closed = False
         self._opening = threading.Lock()
         self.damage = Damage()
+        self._single = Single("")
         # SQLite takes one writer at a time; queueing here is quick, its own lock is waited for by sleeping.
         self._turns = Turns()
 
@@ -55,6 +57,9 @@ class Store:
                 engine = make_engine(self._url)
                 try:
                     migrate(engine)
+                    if engine.dialect.name == "sqlite":
+                        self._single = Single(engine.url.database or "")
+                        self._single.take()
                 except BaseException:
                     engine.dispose()
                     raise
@@ -90,6 +95,7 @@ class Store:
             if self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
+            self._single.release()
 
     def _ready(self) -> Engine:
         engine = self._engine
