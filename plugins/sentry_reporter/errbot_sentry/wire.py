@@ -90,8 +90,10 @@ def web_link(value: Any) -> str:
 
 def line(value: Any, longest: int = SHORT) -> str:
     """The same on one line: control characters and line breaks become one space."""
-    if isinstance(value, str) and value.isascii() and value.isprintable() and "  " not in value:
-        return text(value.strip(), longest)
+    if value is None:
+        return ""
+    if isinstance(value, str) and len(value) <= longest and value.isascii() and value.isprintable():
+        return value.strip() if "  " not in value else " ".join(value.split())  # nearly all of them
     return text(_BREAKS.sub(" ", text(value, longest * 2 + 100)).strip(), longest)
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from errbot_sentry.access import Access
@@ -27,9 +27,10 @@ from errbot_sentry.alerts.timers import Timers
 from errbot_sentry.alerts.worker import Worker
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.errors import StoreError
-from errbot_sentry.model import Place
+from errbot_sentry.model import UNRESOLVED, Issue, Place
 from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import AlertSettings
+from errbot_sentry.store.rows import LOCK_DECIDE
 from errbot_sentry.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -121,9 +122,9 @@ class AlertsFlow:
         for worker in self._workers:
             worker.wake()
 
-    def commands(self, find_issue: FindIssue) -> AlertCommands:
+    def commands(self, find_issue: FindIssue, prefix: str = "!") -> AlertCommands:
         """The commands of this flow; `find_issue` is what a REF names, as the query flow knows it."""
-        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, self.wake)
+        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, self.wake, prefix)
 
     def issue_of(self, place: Place) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
@@ -135,6 +136,23 @@ class AlertsFlow:
         except StoreError as error:
             log.warning("what a thread is about could not be read: %s", error)
             return None
+
+    def note_change(self, issue: Issue, place: Place) -> None:
+        """A person closed an issue from this room, and was answered there: that answer is the room's word about it.
+
+        Where messages have ids our own word goes all the same: it stands under the first one, and marks it.
+        """
+        if place.is_direct or issue.status == UNRESOLVED:
+            return
+        try:
+            with self._store.write() as work:
+                work.alone(LOCK_DECIDE)
+                group = work.groups.of_issue(issue.id).get(place.room)
+                head = work.outbox.get(group.head) if group is not None else None
+                if group is not None and head is not None and not head.sent_id:
+                    work.groups.put([replace(group, status=issue.status)])
+        except StoreError as error:
+            log.warning("a change could not be noted, its room hears of it twice: %s", error)
 
     def command_of_reaction(self, place: Place, emoji: str) -> tuple[str, str] | None:
         """The command (name, words) that a reaction on an alert stands for; None for any other message or reaction.

@@ -101,7 +101,15 @@ def of_issue(issue: Mapping[str, Any], alert: Alert) -> Alert:
         events=wire.whole(issue.get("count")),
         users=wire.whole(issue.get("userCount")),
         assignee=wire.first_line(assignee.get("name"), assignee.get("email")),
+        assignee_kind=_kind_of(issue, assignee),
+        assignee_mail=wire.line(assignee.get("email")),
     )
+
+
+def _kind_of(issue: Mapping[str, Any], assignee: Mapping[str, Any]) -> str:
+    if not assignee:
+        return "nobody" if "assignedTo" in issue else ""
+    return "team" if assignee.get("type") == "team" else "user"
 
 
 def of_event(event: Mapping[str, Any], alert: Alert) -> Alert:
