@@ -54,9 +54,10 @@ def _delivery(**values: object) -> str:
 
 
 def test_one_message_set_aside_is_no_lasting_trouble():
-    """A mistyped room would keep the health at 503 for as long as the message is kept; what is stuck is trouble."""
+    """A mistyped room is trouble for an hour, not for as long as the message is kept; what is stuck is trouble."""
     now = _facts().now
     assert _delivery(failed=3) == OK
+    assert _delivery(failed=3, failed_lately=1) == TROUBLE
     assert _delivery(queue=1, oldest=now - timedelta(minutes=9)) == OK
     assert _delivery(queue=1, oldest=now - timedelta(minutes=11)) == TROUBLE
 

@@ -116,10 +116,16 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
     if alerts.oldest is not None:
         words.append(f"oldest from {_ago(alerts.oldest, facts.now)}")
     if alerts.failed:
-        words.append(f"{alerts.failed} could not be delivered")
-    # Not for what was set aside: one message to a mistyped room would be trouble for as long as it is kept.
+        words.append(f"{alerts.failed} could not be delivered, {alerts.failed_lately} of them in the last hour")
+    broken = alerts.decided.get("broken", 0)
+    if broken:
+        words.append(f"{broken} could not be decided: the log has the causes")
+    if alerts.damaged:
+        tables = ", ".join(f"{count} in {table}" for table, count in alerts.damaged.items())
+        words.append(f"rows of the state that cannot be read and are passed over: {tables}")
     stuck = alerts.oldest is not None and facts.now - alerts.oldest > _STUCK
-    return FlowStatus("delivery", TROUBLE if stuck else OK, tuple(words))
+    # Of what was set aside the last hour counts: else one message to a mistyped room would be trouble for a month.
+    return FlowStatus("delivery", TROUBLE if stuck or alerts.failed_lately else OK, tuple(words))
 
 
 def _switched_off(mistakes: Iterable[Mistake]) -> str:

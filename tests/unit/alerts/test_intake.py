@@ -41,12 +41,12 @@ class Desk:
 
     def forget(self) -> None:
         with self.store.write() as work:
-            for row in work.inbox.waiting(1e12, 1000):
+            for row in work.inbox.waiting(1e12, 1000)[0]:
                 work.inbox.decide(row.id, row.alert, [], 0.0)
 
     def stored(self) -> list[Alert]:
         with self.store.read() as work:
-            return [row.alert for row in work.inbox.waiting(1e12, 1000)]
+            return [row.alert for row in work.inbox.waiting(1e12, 1000)[0]]
 
 
 @pytest.fixture

@@ -290,7 +290,7 @@ def test_old_rows_are_forgotten_in_small_steps(url: str) -> None:
             work.issues.forget(25.0, 10)
     with store.read() as work:
         assert work.issues.count() == 25
-        assert [row.id for row in work.inbox.waiting(1e9, 10)] == [waiting], "what is undecided is never dropped"
+        assert [row.id for row in work.inbox.waiting(1e9, 10)[0]] == [waiting], "what is undecided is never dropped"
 
 
 def test_many_threads_write_and_everything_is_there(url: str) -> None:
@@ -309,3 +309,19 @@ def test_many_threads_write_and_everything_is_there(url: str) -> None:
         thread.join()
     with store.read() as work:
         assert work.issues.count() == 200, f"after {time.monotonic() - begun:.1f} s"
+
+
+def test_a_second_bot_on_the_same_file_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It may send again what the first has in flight; a bot that was stopped or killed leaves nothing behind."""
+    url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
+    first, second, third = Store(url), Store(url), Store(url)
+    first.open()
+    assert not caplog.records
+    second.open()
+    assert "another bot has" in caplog.text
+    first.close()
+    second.close()
+    caplog.clear()
+    third.open()
+    assert not caplog.records
+    third.close()
