@@ -72,7 +72,7 @@ class Collector:
         if tags:
             extra["tags"] = dict(tags)
         event_id = self.client.capture_exception(exc_info, extra, Intake(where, earlier, _sentence(record)))
-        mark_seen(error, event_id)
+        mark_seen(error, self._clock.monotonic(), event_id)
         return self._captured(event_id, where, crashed)
 
     def _take_sentence(self, record: logging.LogRecord) -> None:
