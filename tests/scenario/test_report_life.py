@@ -37,8 +37,9 @@ def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
     made: list[Reporter] = []
 
     def build(**settings: Any) -> Reporter:
+        clock = settings.pop("clock", None)
         given = {"enabled": True, "dsn": Secret(server.dsn), **settings}
-        reporter = Reporter(ReportSettings(**given), About("test", "6.2.1"), tmp_path)
+        reporter = Reporter(ReportSettings(**given), About("test", "6.2.1"), tmp_path, clock)
         made.append(reporter)
         return reporter
 
@@ -315,11 +316,10 @@ class HandClock(SystemClock):
         return super().monotonic() + self.ahead
 
 
-def test_an_exception_that_is_kept_and_raised_again_is_a_new_error(server: IngestServer, tmp_path: Path) -> None:
+def test_an_exception_that_is_kept_and_raised_again_is_a_new_error(make: Make, server: IngestServer) -> None:
     """Some programs make the object once and raise it for every request; its first report must not be its last."""
     clock = HandClock()
-    settings = ReportSettings(enabled=True, dsn=Secret(server.dsn), repeat_seconds=0)
-    reporter = Reporter(settings, About("test", "6.2.1"), tmp_path, clock)
+    reporter = make(clock=clock, repeat_seconds=0)
     assert reporter.start()
     kept = ValueError("kept")
     for _ in range(2):  # logged by the plugin and again by Errbot: one
@@ -336,7 +336,6 @@ def test_an_exception_that_is_kept_and_raised_again_is_a_new_error(server: Inges
         log.exception("it went wrong")
     assert reporter.flush(20)
     assert len(server.events()) == 2
-    reporter.close(5)
 
 
 def _crash_at(position: int) -> None:
