@@ -172,7 +172,7 @@ class Collector:
 
 def _nameless(where: BotContext) -> BotContext:
     """The place of an error without the people: many may stand behind a count, and no message is held on to."""
-    return replace(where, room="", person="", nick="", message=None)
+    return replace(where, room="", person="", nick="", acl="", message=None)
 
 
 def _sentence(record: logging.LogRecord | None) -> str:

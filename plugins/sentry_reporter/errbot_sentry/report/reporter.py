@@ -214,7 +214,7 @@ class Reporter:
     def feedback(self, person: Person, text: str) -> str | None:
         """Attach a person's words to the error that they last ran into; its event id, None when there is none."""
         flow = self._flow
-        event_id = self._follow_ups.last_of(person.acl) or self._follow_ups.last_of(person.name)
+        event_id = self._follow_ups.last_of(person.acl)
         if flow is None or event_id is None:
             return None
         flow.client.send_feedback(event_id, person.name, self._scrubber.text(cut(text, _LONGEST_FEEDBACK)))
