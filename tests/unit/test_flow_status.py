@@ -63,7 +63,20 @@ def test_one_message_set_aside_is_no_lasting_trouble():
 
 
 def test_a_wrong_dsn_of_a_flow_that_is_off_is_no_trouble():
-    """It is still named among the settings."""
-    lines = status_of(_facts(SENTRY_DSN="nonsense"))
+    """It is still named among the settings, and the health page says that all is well."""
+    facts = _facts(SENTRY_DSN="nonsense", SENTRY_SPOOL_MB=-1)
+    lines = status_of(facts)
     assert next(line.state for line in lines if line.flow == "report") == OFF
+    settings = [line for line in lines if line.flow == "setting"]
+    assert [line.facts[0].partition(":")[0] for line in settings] == ["SENTRY_DSN", "SENTRY_SPOOL_MB"]
+    assert {line.state for line in settings} == {OK}
+    well, body = health_of(FlowFacts(facts.settings, facts.report, AlertsStatus(True, True), None, "", facts.now))
+    assert (well, body["status"]) == (True, "ok")
     assert next(line.state for line in status_of(_facts(BOT_LOG_SENTRY="no")) if line.flow == "report") == TROUBLE
+
+
+def test_trouble_stands_before_what_harms_nobody():
+    facts = _facts(SENTRY_DSN="nonsense", SENTRY_URL="ftp://x")
+    first, *_ = [line for line in status_of(facts) if line.flow == "setting"]
+    assert (first.facts[0].partition(":")[0], first.state) == ("SENTRY_URL", TROUBLE)
+    assert health_of(facts)[1]["flows"]["setting"] == TROUBLE

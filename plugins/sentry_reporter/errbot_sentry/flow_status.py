@@ -56,8 +56,7 @@ def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
 def _report(facts: FlowFacts) -> FlowStatus:
     mistakes = facts.settings.mistakes_of(REPORT)
     report = facts.report
-    # A wrong DSN of a flow that is off harms nobody; a wrong switch may have been meant as on.
-    if mistakes and (report.enabled or any(mistake.setting == "BOT_LOG_SENTRY" for mistake in mistakes)):
+    if any(_harms(facts, mistake) for mistake in mistakes):
         return FlowStatus("report", TROUBLE, (_switched_off(mistakes),))
     if not report.enabled:
         return FlowStatus("report", OFF, ("BOT_LOG_SENTRY is False",))
@@ -133,10 +132,15 @@ def _switched_off(mistakes: Iterable[Mistake]) -> str:
     return f"switched off by wrong settings: {', '.join(mistake.setting for mistake in mistakes)}"
 
 
+def _harms(facts: FlowFacts, mistake: Mistake) -> bool:
+    """A wrong DSN of reporting that is off harms nobody; a wrong switch may have been meant as on."""
+    return mistake.flows != (REPORT,) or facts.report.enabled or mistake.setting == "BOT_LOG_SENTRY"
+
+
 def _settings(facts: FlowFacts) -> Iterator[FlowStatus]:
     """Each mistake and each oddity on a line of its own, so that none is lost where lines are cut."""
-    for mistake in facts.settings.mistakes:
-        yield FlowStatus("setting", TROUBLE, (str(mistake),))
+    for mistake in sorted(facts.settings.mistakes, key=lambda mistake: not _harms(facts, mistake)):
+        yield FlowStatus("setting", TROUBLE if _harms(facts, mistake) else OK, (str(mistake),))
     for hint in facts.settings.hints:
         yield FlowStatus("setting", OK, (hint,))
 
