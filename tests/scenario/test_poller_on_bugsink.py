@@ -18,9 +18,9 @@ from errbot_sentry.routes import read_route
 from errbot_sentry.secret import Secret
 from errbot_sentry.server.connection import Connection
 from errbot_sentry.settings import AlertSettings, ServerSettings
-from errbot_sentry.store.store import Store
 from tests.alerting import bodies
 from tests.servers.bugsink import BugsinkProject
+from tests.stores import store_at
 from tests.waiting import until
 
 _RENDER = rendering.text()
@@ -56,7 +56,7 @@ class Watch:
             routes=(read_route({"rooms": ["#ops"]}),), webhook_tokens=(bodies.TOKEN,), poll_seconds=3600
         )
         access = Access(projects=(project.slug,))
-        self.store = Store(f"sqlite:///{folder / 'state.sqlite3'}")
+        self.store = store_at(f"sqlite:///{folder / 'state.sqlite3'}")
         self.flow = AlertsFlow(
             settings, access, self.store, self.connection.server, self.room, Templates("text"), clock
         )
