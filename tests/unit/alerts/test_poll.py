@@ -167,3 +167,20 @@ def test_the_rest_of_glitchtips_five_issues_is_fetched_at_once(tmp_path: Path) -
     heard = world.at(11).heard()
     assert sorted(line.split(": ")[1].split(" ")[0] for line in heard) == [f"LAB-APP-{n}" for n in range(16, 21)]
     assert {line.split(" in ")[0] for line in heard} == {"New"}
+
+
+def test_an_hours_outage_is_caught_up_without_flooding_the_room(tmp_path: Path) -> None:
+    """Sixty new problems while the server was away: twenty words, and one list with the other forty."""
+    world = World(tmp_path, ROUTES)
+    world.server.event("old")
+    world.at(1)
+    world.server.failure = ServerFailed("The server failed.")
+    for number in range(60):
+        world.clock.advance(60)
+        world.server.event(f"n{number}")
+    world.server.failure = None
+    told = world.at(3700 + 1200).heard()
+    assert len(told) == 21
+    assert told[-1].startswith("40 more problems")
+    with world.store.read() as work:
+        assert work.inbox.counts() == {"first": 20, "storm": 40}

@@ -178,7 +178,7 @@ class Deliver:
             "message %s for %s is set aside after %s tries: %s", row.id, row.message.room, row.tries + 1, sentence
         )
         with self._store.write() as work:
-            work.outbox.set_aside(row.id, sentence)
+            work.outbox.set_aside(row.id, sentence, self._now())
 
     def _settle(self, connection: str) -> None:
         now = self._now()

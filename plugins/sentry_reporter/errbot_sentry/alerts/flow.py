@@ -35,6 +35,7 @@ from errbot_sentry.store.store import Store
 
 log = logging.getLogger(__name__)
 
+LATELY = 3600.0
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
 
 # Slack's names: resolve, silence for an hour, assign to me.
@@ -50,8 +51,9 @@ class AlertsStatus:
     """What `!sentry status` and `/sentry/health` show of this flow. Times are aware, spans are seconds.
 
     `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
-    `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside, `held` first
-    words that are put off; `decided` counts the kept decisions by name.
+    `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside,
+    `failed_lately` those of the last hour, `held` first words that are put off; `decided` counts the kept decisions by
+    name, `damaged` the rows that could not be read since the start by table.
     """
 
     running: bool
@@ -64,8 +66,10 @@ class AlertsStatus:
     queue: int = 0
     oldest: datetime | None = None
     failed: int = 0
+    failed_lately: int = 0
     held: int = 0
     decided: Mapping[str, int] = field(default_factory=dict)
+    damaged: Mapping[str, int] = field(default_factory=dict)
 
 
 class AlertsFlow:
@@ -185,7 +189,7 @@ class AlertsFlow:
         try:
             with self._store.read() as work:
                 waiting, oldest_alert = work.inbox.waiting_count()
-                queue = work.outbox.state()
+                queue = work.outbox.state(self._now() - LATELY)
                 held = sum(work.held.counts().values())
                 decided = work.inbox.counts()
         except StoreError as error:
@@ -202,8 +206,10 @@ class AlertsFlow:
             queue=queue.depth,
             oldest=_moment(min(times, default=None)),
             failed=queue.failed,
+            failed_lately=queue.failed_lately,
             held=held,
             decided=decided,
+            damaged=self._store.damage.tables(),
         )
 
     def _decide(self) -> float | None:
