@@ -264,7 +264,7 @@ class FaultRun:
                     waiting, _ = work.inbox.waiting_count()
                     known = work.issues.get_many(list(issues.values()))
                     told = all(issue in known and known[issue].announced for issue in issues.values())
-                    busy = work.outbox.state().depth or work.outbox.rows(ROOM, (UNSURE,)) or work.held.counts()
+                    busy = work.outbox.state(since).depth or work.outbox.rows(ROOM, (UNSURE,)) or work.held.counts()
                     return bool(polled and told and not waiting and not busy)
             finally:
                 store.close()
