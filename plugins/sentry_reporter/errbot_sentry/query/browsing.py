@@ -10,7 +10,7 @@ from errbot_sentry.model import Ask, Event, Issue, Release, Upload, View
 from errbot_sentry.query import args
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
-from errbot_sentry.query.rights import scope, visible_projects
+from errbot_sentry.query.rights import nothing_words, scope, visible_projects
 from errbot_sentry.query.trace import FULL, FULL_LINES, SHORT, SHORT_LINES, shortened, trace_lines
 from errbot_sentry.query.views import OtherRow, event_row, release_row, spread_row, title_of, value_rows
 from errbot_sentry.query.words import unquote
@@ -78,7 +78,7 @@ class Browsing:
             OtherRow(cut(project.slug, 80), (cut(project.name, 80),) if project.name not in ("", project.slug) else ())
             for project in seen
         ]
-        yield _rows_view({}, rows, "No project may be shown here.")
+        yield _rows_view({}, rows, "" if rows else nothing_words(self._desk.find_server()))
 
     def releases(self, ask: Ask) -> Iterator[View]:
         options, words = self._desk.parser("releases", _describe_releases).read(ask.words)
