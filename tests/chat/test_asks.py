@@ -48,6 +48,9 @@ def test_places() -> None:
     assert ask_of(message(), "").place == Place("#ops", "")
     direct = Message("!sentry", frm=TestPerson("bob"), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
     assert ask_of(direct, "").place.is_direct
+    nameless = message()
+    nameless.to = Room("")
+    assert not ask_of(nameless, "").place.is_direct
 
 
 def test_an_xmpp_occupant_is_not_the_whole_room() -> None:

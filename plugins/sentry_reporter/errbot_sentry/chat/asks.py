@@ -43,7 +43,7 @@ def place_of(msg: Message) -> Place:
     """Where the message was typed."""
     if msg.is_direct:
         return Place(room="", thread="")
-    return Place(room=str(msg.to), thread=thread_of(msg))
+    return Place(room=str(msg.to) or "?", thread=thread_of(msg))  # a nameless room is no direct message
 
 
 def thread_of(msg: Message) -> str:
