@@ -139,7 +139,7 @@ class Runtime:
             more=ALERT_COMMANDS,
         )
         if self._alerts is not None:
-            self._alert_commands = self._alerts.commands(self._commands.find_issue)
+            self._alert_commands = self._alerts.commands(self._commands.find_issue, self._commands.numbered)
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.intake if self._alerts else None, pages)
         self._tell_mistakes()
