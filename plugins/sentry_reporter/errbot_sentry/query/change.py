@@ -122,10 +122,10 @@ def _change_one(
         return Outcome(ALREADY, issue, change.already or f"was {change.done} already"), ""
     try:
         after = change.apply(server, issue)
-    except Unsupported:
+    except Unsupported as error:
         if first:
             raise
-        return Outcome(FAILED, issue, "not changed: this server cannot do that to it"), ""
+        return Outcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), ""
     except ServerError as error:
         log.warning("Changing issue %s failed", issue.id, exc_info=True)
         return _after_failure(desk, server, change, issue, ask, error)
