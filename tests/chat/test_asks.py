@@ -39,19 +39,19 @@ def message(extras: dict[str, Any] | None = None, frm: Any = None) -> Message:
     ],
 )
 def test_slack_escapes_three_characters(sent: str, typed: str) -> None:
-    assert ask_of(message({"slack_event": {"ts": "1.2"}}), sent).words == typed
-    assert ask_of(message(), sent).words == sent  # elsewhere people mean what they type
+    assert ask_of(message({"slack_event": {"ts": "1.2"}}), sent, "slackv3").words == typed
+    assert ask_of(message(), sent, "irc").words == sent  # elsewhere people mean what they type
 
 
 def test_places() -> None:
-    assert ask_of(message({"slack_event": {"thread_ts": "1.2"}}), "").place == Place("#ops", "1.2")
-    assert ask_of(message({"root_id": "abc"}), "").place == Place("#ops", "abc")
-    assert ask_of(message(), "").place == Place("#ops", "")
+    assert ask_of(message({"slack_event": {"thread_ts": "1.2"}}), "", "slackv3").place == Place("#ops", "1.2")
+    assert ask_of(message({"root_id": "abc"}), "", "mattermost").place == Place("#ops", "abc")
+    assert ask_of(message(), "", "irc").place == Place("#ops", "")
     direct = Message("!sentry", frm=TestPerson("bob"), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
-    assert ask_of(direct, "").place.is_direct
+    assert ask_of(direct, "", "irc").place.is_direct
     nameless = message()
     nameless.to = Room("")
-    assert not ask_of(nameless, "").place.is_direct
+    assert not ask_of(nameless, "", "irc").place.is_direct
 
 
 @pytest.mark.parametrize(
@@ -84,5 +84,5 @@ def test_an_xmpp_occupant_is_not_the_whole_room() -> None:
     room = Room("ops@conf.example.org")
     occupant = TestOccupant("bob", room)
     occupant.__class__ = type("Occupant", (TestOccupant,), {"aclattr": str(room), "__str__": lambda _: f"{room}/bob"})
-    asked = ask_of(message(frm=occupant), "")
+    asked = ask_of(message(frm=occupant), "", "xmpp")
     assert asked.person.acl == "ops@conf.example.org/bob"

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from errbot_sentry import picture
 from errbot_sentry.errors import BadReference, Unsupported, UsageError
 from errbot_sentry.model import Counts, ExceptionInfo, Frame, Place, Release, TagSpread
-from errbot_sentry.query import picture
 from errbot_sentry.query.chart import chart_of
 from errbot_sentry.query.trace import FULL, SHORT, shortened, trace_lines
 from tests.unit.query.test_references import Threads

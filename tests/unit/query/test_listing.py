@@ -21,8 +21,8 @@ def test_the_row_tells_what_there_is() -> None:
     world = World([issue(1, substatus="regressed")])
     (line,) = world.lines("issues")
     assert line == (
-        "#1 WEB-1 Problem 1 · ✗ error · shop.cart in pay · regressed · a minute ago · 3 days old · 1.2k events · "
-        "3 users · ▁▂▄█ · https://sentry.example.com/organizations/acme/issues/101/"
+        "#1 WEB-1 Problem 1 · ✗ error · shop.cart in pay · a minute ago · 3 days old · 1.2k events · 3 users · "
+        "▁▂▄█ · regressed · https://sentry.example.com/organizations/acme/issues/101/"
     )
 
 

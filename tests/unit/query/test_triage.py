@@ -133,6 +133,39 @@ def test_assign_me_needs_a_proved_address() -> None:
     assert "asked by alice (alice@example.org) in #ops" in world.server.notes[0][1]
 
 
+class Noting(PeopleInMemory):
+    """Remembers who was said to take what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[tuple[str, str]] = []
+
+    def takes(self, issue_id: str, mail: str) -> None:
+        self.taken.append((issue_id, mail))
+
+
+def test_who_takes_an_issue_needs_no_call_about_it_and_others_do() -> None:
+    """So that no alert calls them for what they typed themselves; noted first, for the webhook may be quick."""
+    people = Noting()
+    people.link(ALICE.acl, "alice@example.org")
+    world = World([issue(1), issue(2)], people=people)
+    world.lines("assign WEB-1 me")
+    world.lines("assign WEB-2 alice@example.org")
+    world.lines("assign WEB-1 bob@example.org")
+    world.lines("assign WEB-1 team:pay")
+    world.lines("assign WEB-1 nobody")
+    assert people.taken == [("101", "alice@example.org"), ("102", "alice@example.org")]
+
+
+def test_an_assignment_that_failed_is_not_kept_as_taken() -> None:
+    people = Noting()
+    people.link(ALICE.acl, "alice@example.org")
+    world = World([issue(1)], people=people, unsupported=("assign",))
+    with pytest.raises(Unsupported):
+        world.lines("assign WEB-1 me")
+    assert people.taken == [("101", "alice@example.org"), ("101", "")]
+
+
 def test_in_a_thread_the_last_word_is_enough() -> None:
     world = World([issue(3, VAULT)], threads=Threads())
     thread = Place("#ops", "17.1")

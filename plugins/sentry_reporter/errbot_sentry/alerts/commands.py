@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from errbot_sentry.access import Access
 from errbot_sentry.alerts import words
 from errbot_sentry.alerts.catalog import COMMANDS
-from errbot_sentry.alerts.digest import Digests, next_time
+from errbot_sentry.alerts.digest import Digests, next_time, picture_of
 from errbot_sentry.alerts.message import list_row, shorten
 from errbot_sentry.alerts.route import route_alert
 from errbot_sentry.alerts.routebook import RouteBook
@@ -47,6 +47,7 @@ class AlertCommands:
         find_issue: what a REF names, as the query flow knows it.
         numbered: is told of each list shown, with its highest number: `#3` may be meant as a row of it.
         wake: called after something changed that the flow should look at.
+        prefix: what commands begin with in chat.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class AlertCommands:
         find_issue: FindIssue,
         numbered: Callable[[Ask, int], None],
         wake: Callable[[], None],
+        prefix: str = "!",
     ) -> None:
         self._store = store
         self._book = book
@@ -66,7 +68,7 @@ class AlertCommands:
         self._find_issue = find_issue
         self._numbered = numbered
         self._wake = wake
-        self._usage = {command.name: command.usage for command in COMMANDS}
+        self._usage = {command.name: prefix + command.usage for command in COMMANDS}
         self._changing = {command.name for command in COMMANDS if command.writers_only}
 
     def names(self) -> tuple[str, ...]:
@@ -237,7 +239,7 @@ class AlertCommands:
             if typed == "now":
                 recent = plan or DigestPlan(room, "the last day", now, now - _DAY)
                 message = Digests().message(work, replace(recent, schedule=recent.schedule), now)
-                return View(message.template, message.values)
+                return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
             if typed == "off":
                 work.wishes.end_digest(room)
                 return View("sentry_digest_plan", {"schedule": "", "next": ""})

@@ -7,12 +7,13 @@ from typing import Any
 
 from errbot.backends.base import Identifier, Message, RoomOccupant
 
+from errbot_sentry.chat.mentions import mention_of
 from errbot_sentry.model import Ask, Person, Place
 
 
-def ask_of(msg: Message, words: str) -> Ask:
-    """The Ask of a command's message; `words` are what follows the command's name."""
-    return Ask(person_of(msg.frm), place_of(msg), as_typed(msg, words))
+def ask_of(msg: Message, words: str, mode: str) -> Ask:
+    """The Ask of a command's message; `words` are what follows the command's name, `mode` the backend's."""
+    return Ask(person_of(msg.frm, mode), place_of(msg, mode), as_typed(msg, words))
 
 
 def is_command(msg: Message, config: Any) -> bool:
@@ -37,7 +38,7 @@ def as_typed(msg: Message, words: str) -> str:
     return words.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def person_of(frm: Identifier) -> Person:
+def person_of(frm: Identifier, mode: str) -> Person:
     """Who typed. `aclattr` is what Errbot's own rules match, and so what SENTRY_WRITERS matches.
 
     In an XMPP room `aclattr` is the room's address, the same for everybody in it (errbot-facts, section 4): there the
@@ -47,14 +48,21 @@ def person_of(frm: Identifier) -> Person:
     if isinstance(frm, RoomOccupant) and acl == str(getattr(frm, "room", "")):
         acl = str(frm)
     name = getattr(frm, "nick", None) or getattr(frm, "person", None) or acl
-    return Person(acl=acl, name=str(name))
+    return Person(acl=acl, name=str(name), mention=mention_of(mode, frm))
 
 
-def place_of(msg: Message) -> Place:
+def place_of(msg: Message, mode: str) -> Place:
     """Where the message was typed."""
     if msg.is_direct:
         return Place(room="", thread="")
-    return Place(room=str(msg.to) or "?", thread=thread_of(msg))  # a nameless room is no direct message
+    # A room without a name is no direct message.
+    return Place(room=room_name(msg.to, mode) or "?", thread=thread_of(msg))
+
+
+def room_name(room: Any, mode: str) -> str:
+    """A room as people write it in config.py: as the backend prints it, but on Slack `#ops`, not `<#C123|ops>`."""
+    name = getattr(room, "name", None) if mode == "slackv3" else None
+    return f"#{name}" if name else str(room)
 
 
 def thread_of(msg: Message) -> str:

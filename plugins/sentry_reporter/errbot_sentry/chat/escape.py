@@ -27,8 +27,15 @@ _LINE_ENDS = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
 # @here, @nick, also in ".@here" and "x@everyone", which some clients take for mentions; not the @ of bob@example.org.
 _MENTION = re.compile(r"@(?=\w)(?!(?<=[\w+-]@)[\w-]+\.\w)")
 _ANY_MENTION = re.compile(r"@(?=\w)")
-_SLACK_COMMAND = re.compile(r"<(?=[!@#])")
-_AUTO_LINK = re.compile(r"(?<=\w)://")
+# <!here>, <@U1>, <#C1>, and <mailto:…|words>, in which the address is hidden behind the words.
+_SLACK_COMMAND = re.compile(r"<(?=[!@#]|[A-Za-z]+:)")
+# At the beginning of a line an HTML tag takes all up to its end with it, closing fences included.
+_TAG_FIRST = re.compile(r"^( {0,3})<", re.MULTILINE)
+_AUTO_LINK = re.compile(r"(?<=\w):(//[^\s/?#]*)")
+# Addresses without a scheme that clients make links of: www.x, and a name with a path or query behind it. A name alone
+# stays: os.path.join and evil.io look the same. What follows a slash is a part of a path, what follows an @ of a mail.
+_WWW = re.compile(r"(?<![\w@-])(www\d{0,3})\.(?=\w)", re.IGNORECASE)
+_BARE_ADDRESS = re.compile(r"(?<![\w.@/-])(?:[\w-]+\.)+(?=(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})(?::\d{1,5})?[/?][^\s/?])")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 _MARKDOWN_IN_ADDRESS = re.compile(r"([*_])")
 _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
@@ -49,7 +56,22 @@ def defuse(text: str) -> str:
         text = _MENTION.sub("@" + _ZERO_WIDTH_SPACE, text)
     if "<" in text:
         text = _SLACK_COMMAND.sub("<" + _ZERO_WIDTH_SPACE, text)
-    return _AUTO_LINK.sub(":" + _ZERO_WIDTH_SPACE + "//", text) if "://" in text else text
+    if "://" in text:
+        text = _AUTO_LINK.sub(lambda found: ":" + _ZERO_WIDTH_SPACE + _without_dots(found[1]), text)
+    if "." in text:
+        text = _WWW.sub(r"\1" + _ZERO_WIDTH_SPACE + ".", text)
+        text = _BARE_ADDRESS.sub(lambda found: _without_dots(found[0]), text)
+    return text
+
+
+def _without_dots(host: str) -> str:
+    return host.replace(".", _ZERO_WIDTH_SPACE + ".")
+
+
+def _visible_line(line: str) -> str:
+    if not line.isprintable():
+        line = _UNSEEN.sub("", line.expandtabs(4))
+    return line.rstrip()[:LONGEST]
 
 
 class Escape:
@@ -60,6 +82,7 @@ class Escape:
 
     def __init__(self, mode: str, nicks: Nicks = frozenset) -> None:
         self._raw_markdown = mode.lower() in RAW_MARKDOWN_MODES
+        self._slack = mode.lower() == "slackv3"
         self._nicks = nicks
 
     def text(self, value: object) -> str:
@@ -75,14 +98,23 @@ class Escape:
 
     def code(self, value: object) -> str:
         """A value for between backticks, on one line; backticks become apostrophes."""
-        return without_nicks(defuse(plain(value)), self._nicks).replace("`", "'")
+        line = without_nicks(defuse(plain(value)), self._nicks).replace("`", "'")
+        return self._without_rewriting(line)
 
     def block(self, value: object) -> str:
         """Lines for between fences: layout is kept, tabs become spaces, no line can close the fence."""
-        lines = _LINE_ENDS.split(str(value))
-        kept = (defuse(_UNSEEN.sub("", line.expandtabs(4))).rstrip()[:LONGEST] for line in lines)
-        text = "\n".join(line.replace("```", "'''").replace("~~~", "---") for line in kept)
-        return without_nicks(text, self._nicks)
+        text = "\n".join(_visible_line(line) for line in _LINE_ENDS.split(str(value)))
+        text = defuse(text).replace("```", "'''").replace("~~~", "---")
+        if "<" in text and not self._raw_markdown:
+            text = _TAG_FIRST.sub(r"\1" + _ZERO_WIDTH_SPACE + "<", text)
+        return without_nicks(self._without_rewriting(text), self._nicks)
+
+    def _without_rewriting(self, text: str) -> str:
+        """Code as it is in spite of the backend: Errbot drops "{: … }" before Discord and Mattermost see it, also out
+        of code, and the Slack backend makes links of "[…](…)" there."""
+        if self._raw_markdown:
+            return text.replace("{:", "{" + _ZERO_WIDTH_SPACE + ":")
+        return text.replace("](", "]" + _ZERO_WIDTH_SPACE + "(") if self._slack else text
 
     def address(self, value: object) -> str:
         """A web address to stand by itself, which clients make a link of: an http(s) one, or nothing."""

@@ -12,6 +12,9 @@ from errbot_sentry.chat.escape import RAW_MARKDOWN_MODES
 
 _IRC_LINE_BYTES = 400
 _FENCE = "```"
+# Errbot's Markdown takes the fences away. Here the chat shows a fenced block in fixed width (Slack; XMPP by XEP-0393),
+# so it gets fences within fences, of which the inner ones come through.
+_FENCES_COME_THROUGH = frozenset({"slackv3", "xmpp"})
 
 
 class Layout:
@@ -26,6 +29,7 @@ class Layout:
         self._between = "\n" if mode.lower() in RAW_MARKDOWN_MODES else "\n\n"
         self._widest = _IRC_LINE_BYTES if mode.lower() == "irc" else limit
         self._limit = limit
+        self._open, self._close = _fences(mode.lower())
 
     def messages(self, rendered: str) -> list[str]:
         """The Markdown of each message to send, none longer than the limit, lines whole."""
@@ -57,15 +61,37 @@ class Layout:
             yield from self._fenced_blocks(fenced)
 
     def _fenced_blocks(self, lines: list[str]) -> Iterator[str]:
-        room = self._limit - 2 * len(_FENCE) - 2
+        room = self._limit - len(self._open) - len(self._close)
         current: list[str] = []
         for line in (piece for long in lines for piece in _chop(long, min(self._widest, room))):
             if current and len("\n".join([*current, line])) > room:
-                yield "\n".join([_FENCE, *current, _FENCE])
-                current = []
+                whole = _whole_entries(current) if line.startswith(" ") else len(current)
+                yield self._fenced(current[:whole])
+                current = current[whole:]
             current.append(line)
         if current:
-            yield "\n".join([_FENCE, *current, _FENCE])
+            yield self._fenced(current)
+
+    def _fenced(self, lines: list[str]) -> str:
+        return self._open + "\n".join(lines) + self._close
+
+
+def _fences(mode: str) -> tuple[str, str]:
+    """What goes before and after the lines of a fenced block.
+
+    Errbot puts a space before a paragraph: the empty line takes it, and all others begin in the same column.
+    """
+    if mode in _FENCES_COME_THROUGH:
+        return f"`{_FENCE}\n\n{_FENCE}\n", f"\n{_FENCE}\n`{_FENCE}"
+    if mode == "irc" or mode in RAW_MARKDOWN_MODES:  # on IRC an empty line would be a message
+        return f"{_FENCE}\n", f"\n{_FENCE}"
+    return f"{_FENCE}\n\n", f"\n{_FENCE}"
+
+
+def _whole_entries(lines: list[str]) -> int:
+    """How many of the lines make whole entries, when one more line, an indented one, belongs to the last entry."""
+    begin = next((place for place in range(len(lines) - 1, 0, -1) if not lines[place].startswith(" ")), 0)
+    return begin or len(lines)
 
 
 def wrap(line: str, widest: int) -> Iterator[str]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from errbot_sentry.chat.escape import Escape
 from errbot_sentry.chat.nicks import Nicks
+from errbot_sentry.chat.table import Table
 
 FOLDER = Path(__file__).resolve().parents[2] / "templates"
 
@@ -21,7 +23,7 @@ class Templates:
     """Renders `sentry_*` templates for one backend, each value by way of `escape`.
 
     Filters: none for running text, `code` between backticks, `block` between fences, `href` for a link's target,
-    `address` for a web address that stands by itself.
+    `address` for a web address that stands by itself, `table` for the rows of a list, with all of their markup.
     """
 
     def __init__(self, mode: str, nicks: Nicks = frozenset, folder: Path = FOLDER) -> None:
@@ -42,6 +44,7 @@ class Templates:
         )
         for name in ("code", "block", "href", "address"):
             self._environment.filters[name] = _as_markup(getattr(escape, name))
+        self._environment.filters["table"] = _as_markup(Table(mode, escape).render)
 
     def render(self, template: str, values: Mapping[str, object]) -> str:
         """The lines of a template (named without folder and ending) with these values.
@@ -52,7 +55,7 @@ class Templates:
         return self._environment.get_template(f"{template}.md").render(values).strip("\n")
 
 
-def _as_markup(escape_one: Callable[[object], str]) -> Callable[[object], Markup]:
+def _as_markup(escape_one: Callable[[Any], str]) -> Callable[[object], Markup]:
     def as_markup(value: object) -> Markup:
         return Markup("" if value is None else escape_one(value))  # noqa: S704 - this is the escaping
 

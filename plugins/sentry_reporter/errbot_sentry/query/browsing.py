@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from errbot_sentry.errors import BadReference, NotFound, UsageError
-from errbot_sentry.model import Ask, Event, Issue, Release, Upload, View
+from errbot_sentry.model import Ask, Event, Issue, Release, Row, Upload, View
 from errbot_sentry.query import args
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
 from errbot_sentry.query.rights import nothing_words, scope, visible_projects
 from errbot_sentry.query.trace import FULL, FULL_LINES, SHORT, SHORT_LINES, shortened, trace_lines
-from errbot_sentry.query.views import OtherRow, event_row, release_row, spread_row, title_of, value_rows
+from errbot_sentry.query.views import event_row, project_row, release_row, spread_row, title_of, value_rows
 from errbot_sentry.query.words import unquote
 
 _MOST_KEYS = 20
@@ -52,7 +52,7 @@ class Browsing:
         issue = self._desk.finder.find(self._at_most(words, 1, "events"), ask)
         page = self._desk.find_server().events(issue, options.limit)
         now = self._desk.clock.now()
-        rows = [event_row(event, now) for event in page.items[: options.limit]]
+        rows = [event_row(event, number, now) for number, event in enumerate(page.items[: options.limit], 1)]
         yield self._aside(ask, issue, "events", rows, "No events are kept.", page.note)
 
     def tags(self, ask: Ask) -> Iterator[View]:
@@ -61,7 +61,7 @@ class Browsing:
         issue = self._desk.finder.find(word, ask)
         server = self._desk.find_server()
         if not key:
-            rows = [spread_row(spread) for spread in server.tags(issue)[:_MOST_KEYS]]
+            rows = [spread_row(spread, number) for number, spread in enumerate(server.tags(issue)[:_MOST_KEYS], 1)]
             yield self._aside(ask, issue, "tags", rows, "Its events have no tags.")
             return
         try:
@@ -74,10 +74,7 @@ class Browsing:
         if ask.words.strip():
             raise UsageError("projects takes no further words.", self._desk.usage("projects"))
         seen = visible_projects(self._desk.access, ask.place, self._desk.find_server())
-        rows = [
-            OtherRow(cut(project.slug, 80), (cut(project.name, 80),) if project.name not in ("", project.slug) else ())
-            for project in seen
-        ]
+        rows = [project_row(project, number) for number, project in enumerate(seen, 1)]
         yield _rows_view({}, rows, "" if rows else nothing_words(self._desk.find_server()))
 
     def releases(self, ask: Ask) -> Iterator[View]:
@@ -95,12 +92,10 @@ class Browsing:
             # A release of hidden projects only is none here, whatever the server was asked.
             if not projects or not release.projects or visible.intersection(release.projects)
         ]
-        rows = [release_row(release, release.projects, now) for release in shown]
+        rows = [release_row(release, number, release.projects, now) for number, release in enumerate(shown, 1)]
         yield _rows_view({}, rows, "No releases are known.")
 
-    def _aside(
-        self, ask: Ask, issue: Issue, about: str, rows: Sequence[OtherRow], nothing: str, note: str = ""
-    ) -> View:
+    def _aside(self, ask: Ask, issue: Issue, about: str, rows: Sequence[Row], nothing: str, note: str = "") -> View:
         """A numbered list of what belongs to one issue; from now on `#n` could mean that issue too."""
         self._desk.lists.keep_aside(ask.place, ask.person, issue.id, len(rows))
         return _rows_view({**_heading(issue), "about": about}, rows, nothing, note)
@@ -126,7 +121,7 @@ def _seen_part(release: Release, visible: Collection[str]) -> Release:
     return replace(release, projects=seen, new_issues=release.new_issues if seen == release.projects else None)
 
 
-def _rows_view(heading: dict[str, object], rows: Sequence[OtherRow], nothing: str, note: str = "") -> View:
+def _rows_view(heading: dict[str, object], rows: Sequence[Row], nothing: str, note: str = "") -> View:
     values = {"id": "", "title": "", "about": "", **heading}
     return View("sentry_rows", {**values, "rows": rows, "nothing": nothing, "note": cut(note, 300)})
 

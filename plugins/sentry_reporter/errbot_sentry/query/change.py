@@ -107,6 +107,8 @@ def carry_out(desk: Desk, change: Change, issues: Sequence[Issue], ask: Ask) -> 
             continue
         outcome, stopped = _change_one(desk, server, change, issue, ask, first=not outcomes)
         outcomes.append(outcome)
+        if outcome.kind == DONE:
+            desk.changed(outcome.issue, ask.place)
         if desk.clock.monotonic() - said >= quiet and len(outcomes) < len(issues):
             said, quiet = desk.clock.monotonic(), quiet * 2
             values = {"doing": change.doing, "count": len(issues), "who": who, "at": len(outcomes)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from difflib import get_close_matches
 
-from errbot_sentry.errors import AskError, UsageError
+from errbot_sentry.errors import AskError, SentryReporterError, StoreError, UsageError
 from errbot_sentry.model import (
     ARCHIVED,
     PRIORITIES,
@@ -21,11 +23,11 @@ from errbot_sentry.query.args import OptionParser, echo
 from errbot_sentry.query.change import Change, carry_out, confirm_count
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
-from errbot_sentry.query.people import read_mail
+from errbot_sentry.query.people import People, read_mail
 from errbot_sentry.query.rights import check_writer
 from errbot_sentry.query.until import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.query.words import unquote
-from errbot_sentry.server.api import BUGSINK
+from errbot_sentry.server.api import BUGSINK, Server
 
 RESOLVE = Change(
     doing="Resolving",
@@ -71,7 +73,10 @@ class Changing:
         check_writer(self._desk.access, ask.person)
         options, words = self._desk.parser("assign", _describe).read(ask.words)
         who = self._who(self._last("assign", words, "Who is it for? me, a mail address, team:slug or nobody."), ask)
-        yield from self._change(_assigning(who), words[:-1], ask, options.yes)
+        change = _assigning(who)
+        if who is not None and who.email and self._is_own(who.email, ask):
+            change = _taking(change, who.email, self._desk.people)
+        yield from self._change(change, words[:-1], ask, options.yes)
 
     def priority(self, ask: Ask) -> Iterator[View]:
         check_writer(self._desk.access, ask.person)
@@ -92,6 +97,11 @@ class Changing:
         if not words:
             raise UsageError(question, self._desk.usage(name))
         return unquote(words[-1])
+
+    def _is_own(self, mail: str, ask: Ask) -> bool:
+        with suppress(StoreError):  # then they are called for their own deed, and nothing worse
+            return mail == self._desk.people.mail_of(ask.person.acl)
+        return False
 
     def _who(self, word: str, ask: Ask) -> Assignee | None:
         if word.lower() in _NOBODY:
@@ -162,6 +172,25 @@ def _assigning(who: Assignee | None) -> Change:
             who is None or who.kind == "team" or bool(after.assignee and after.assignee.email)
         ),
     )
+
+
+def _taking(change: Change, mail: str, people: People) -> Change:
+    """The assignment to the person who asks for it. The server's webhook may come before its answer does, so it is
+    noted first that they need not be called."""
+
+    def note(issue: Issue, owner: str) -> None:
+        with suppress(StoreError):
+            people.takes(issue.id, owner)
+
+    def apply(server: Server, issue: Issue) -> Issue:
+        note(issue, mail)
+        try:
+            return change.apply(server, issue)
+        except SentryReporterError:
+            note(issue, "")
+            raise
+
+    return replace(change, apply=apply)
 
 
 def _who_words(who: Assignee) -> str:

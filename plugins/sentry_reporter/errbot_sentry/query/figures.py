@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import accumulate, pairwise, takewhile
+from itertools import accumulate, takewhile
 
 import humanize
 
@@ -60,19 +60,21 @@ def _words(seconds: int) -> str:
 
 def sparkline(counts: Sequence[int], width: int = 12) -> str:
     """The counts as block characters, oldest first, at most `width` of them; "" where nothing happened at all."""
-    slices = _resample([max(count, 0) for count in counts], width)
+    found = list(counts) if min(counts, default=0) >= 0 else [max(count, 0) for count in counts]
+    slices = _resample(found, width)
     top = max(slices, default=0)
     if not top:
         return ""
+    highest = len(_BLOCKS) - 1
     # Anything at all is visible: only nothing is the lowest block.
-    return "".join(_BLOCKS[0 if not count else max(1, round(count / top * (len(_BLOCKS) - 1)))] for count in slices)
+    return "".join([_BLOCKS[round(count / top * highest) or 1 if count else 0] for count in slices])
 
 
 def _resample(counts: list[int], width: int) -> list[int]:
-    if len(counts) <= width:
+    many = len(counts)
+    if many <= width:
         return counts
-    edges = [index * len(counts) // width for index in range(width + 1)]
-    return [sum(counts[start:end]) for start, end in pairwise(edges)]
+    return [sum(counts[at * many // width : (at + 1) * many // width]) for at in range(width)]
 
 
 def one_line(text: str) -> str:

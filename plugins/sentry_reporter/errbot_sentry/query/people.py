@@ -30,12 +30,16 @@ class People(Protocol):
         """The proved mail address, or None."""
         ...
 
-    def link(self, acl: str, mail: str) -> None:
-        """Remember a proved address, in place of an earlier one."""
+    def link(self, acl: str, mail: str, mention: str = "") -> None:
+        """Remember a proved address, in place of an earlier one, and how its owner is called in chat."""
         ...
 
     def unlink(self, acl: str) -> bool:
         """Forget it; whether there was one."""
+        ...
+
+    def takes(self, issue_id: str, mail: str) -> None:
+        """The owner of this address takes an issue, and need not be called about that; "": nobody does after all."""
         ...
 
 
@@ -48,11 +52,14 @@ class PeopleInMemory:
     def mail_of(self, acl: str) -> str | None:
         return self._mails.get(acl)
 
-    def link(self, acl: str, mail: str) -> None:
+    def link(self, acl: str, mail: str, mention: str = "") -> None:  # noqa: ARG002 - there is nobody to call
         self._mails[acl] = mail
 
     def unlink(self, acl: str) -> bool:
         return self._mails.pop(acl, None) is not None
+
+    def takes(self, issue_id: str, mail: str) -> None:
+        """Without a store there are no alerts that could call anybody."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +114,15 @@ def proves(claim: Claim, comments: Sequence[Comment]) -> bool:
     Nothing else: a note that the bot leaves for somebody always ends with who asked for it, so the bot, whose token
     belongs to some account too, can never be made to prove that it is that account's owner.
     """
-    # What was copied from the chat may have unseen characters in it: the bot breaks nicks so that they page nobody.
     return any(
-        one_line(tidy(comment.text)) == claim.phrase and comment.email.casefold() == claim.mail.casefold()
+        _as_read(comment.text) == _as_read(claim.phrase) and comment.email.casefold() == claim.mail.casefold()
         for comment in comments
     )
+
+
+def _as_read(text: str) -> str:
+    """Without the unseen character that keeps a nick in the phrase from calling its owner: it is copied along."""
+    return one_line(tidy(text))
 
 
 def read_mail(word: str) -> str | None:

@@ -18,7 +18,9 @@ from errbot_sentry.model import (
     ExceptionInfo,
     Frame,
     Issue,
+    Project,
     Release,
+    Row,
     TagSpread,
 )
 from errbot_sentry.query.figures import (
@@ -31,25 +33,13 @@ from errbot_sentry.query.figures import (
     short_path,
     span_words,
     sparkline,
-    weight,
 )
 
 # Shapes, not colours, tell levels apart; the word stands beside them.
 _LEVEL_MARKS = {"fatal": "‼", "error": "✗", "warning": "▲", "info": "○", "debug": "·"}
 _SEPARATOR = " · "
-_LEAST_TITLE = 40
+_LONGEST_TITLE = 400
 _MOST_TAGS = 12
-
-
-@dataclass(frozen=True)
-class IssueRow:
-    """One line of a list: `#1 WEB-1A title · fact · fact`, within LINE_BYTES unless its facts alone are longer."""
-
-    number: int
-    id: str
-    link: str
-    title: str
-    facts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,28 +51,25 @@ class FrameView:
     source: str
 
 
-def issue_row(issue: Issue, number: int, now: datetime) -> IssueRow:
-    """An issue as one line; the title is cut so that everything else keeps its room."""
-    shown_id = cut(issue.short_id or issue.id, 60)
-    link = issue.link if len(issue.link) <= LINE_BYTES // 2 else ""
-    facts = _row_facts(issue, now)
-    taken = f"#{number} {shown_id} ****{_SEPARATOR}{_SEPARATOR.join(facts)}{_SEPARATOR}"
-    room = LINE_BYTES - weight(taken) - weight(link)
-    return IssueRow(number, shown_id, link, title_of(issue, max(room, _LEAST_TITLE)), facts)
-
-
-def _row_facts(issue: Issue, now: datetime) -> tuple[str, ...]:
-    found = (
-        level_word(issue.level),
-        cut(issue.culprit, 60),
-        _state_word(issue),
+def issue_row(issue: Issue, number: int, now: datetime) -> Row:
+    """An issue as one entry of a list."""
+    cells = (
         ago(issue.last_seen, now) if issue.last_seen else "",
         f"{span_words(now - issue.first_seen)} old" if issue.first_seen else "",
-        *_counts(issue),
+        counted(issue.events, "event") if issue.events is not None else "",
+        counted(issue.users, "user") if issue.users is not None else "",
         sparkline(issue.trend),
-        f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else "",
     )
-    return tuple(fact for fact in found if fact)
+    return Row(
+        number,
+        cut(issue.short_id or issue.id, 60),
+        title=title_of(issue, _LONGEST_TITLE),
+        mark=level_word(issue.level),
+        about=cut(issue.culprit, 60),
+        cells=cells,
+        more=(_state_word(issue), f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else ""),
+        link=issue.link if len(issue.link) <= LINE_BYTES // 2 else "",
+    )
 
 
 def title_of(issue: Issue, limit: int) -> str:
@@ -191,48 +178,46 @@ def frame_view(frame: Frame | None) -> FrameView | None:
     return FrameView(cut(frame.function, 100), place, cut(line, 200))
 
 
-@dataclass(frozen=True)
-class OtherRow:
-    """A row of a list of something else than issues: its name, and facts about it."""
-
-    name: str
-    facts: tuple[str, ...]
-
-
-def event_row(event: Event, now: datetime) -> OtherRow:
+def event_row(event: Event, number: int, now: datetime) -> Row:
     """An event of one issue; the title is left out, it is the issue's."""
-    found = (
+    cells = (
         ago(event.at, now) if event.at else "",
         cut(event.environment or "", 40),
         cut(event.release or "", 60),
         cut(event.user or "", 60),
-        cut(event.message or event.title, 100),
     )
-    return OtherRow(cut(event.id, 40), tuple(fact for fact in found if fact))
+    return Row(number, cut(event.id, 40), cells=cells, more=(cut(event.message or event.title, 100),))
 
 
-def spread_row(spread: TagSpread) -> OtherRow:
+def spread_row(spread: TagSpread, number: int) -> Row:
     """One tag with its top values: `browser · Firefox 60% · Chrome 30% · 12 values`."""
     facts = [f"{cut(value, 60) or '(empty)'} {percent(count, spread.total)}" for value, count in spread.values[:3]]
     if spread.unique is not None and spread.unique > len(facts):
         facts.append(f"{short_count(spread.unique)} values")
-    return OtherRow(cut(spread.key, 60), tuple(facts))
+    return Row(number, cut(spread.key, 60), cells=tuple(facts))
 
 
-def value_rows(spread: TagSpread) -> list[OtherRow]:
+def value_rows(spread: TagSpread) -> list[Row]:
     """The values of one tag, with a bar each: bars compare faster than numbers."""
     top = max((count for _, count in spread.values), default=0)
     return [
-        OtherRow(
+        Row(
+            number,
             cut(value, 120) or "(empty)",
-            (
+            cells=(
                 percent(count, spread.total),
                 counted(count, "event"),
                 "█" * max(1, round(count / top * 12)) if top else "",
             ),
         )
-        for value, count in spread.values
+        for number, (value, count) in enumerate(spread.values, 1)
     ]
+
+
+def project_row(project: Project, number: int) -> Row:
+    """A project: its slug, and its name where that says more."""
+    name = cut(project.name, 80) if project.name != project.slug else ""
+    return Row(number, cut(project.slug, 80), cells=(name,))
 
 
 def percent(count: int, total: int) -> str:
@@ -243,14 +228,14 @@ def percent(count: int, total: int) -> str:
     return "<1%" if 0 < share < 1 else f"{share:.0f}%"
 
 
-def release_row(release: Release, projects: Iterable[str], now: datetime) -> OtherRow:
+def release_row(release: Release, number: int, projects: Iterable[str], now: datetime) -> Row:
     """A release: when, how many new issues, of which projects."""
-    found = (
+    cells = (
         ago(release.at, now) if release.at else "",
         counted(release.new_issues, "new issue") if release.new_issues is not None else "",
         cut(", ".join(projects), 100),
     )
-    return OtherRow(cut(release.version, 120), tuple(fact for fact in found if fact))
+    return Row(number, cut(release.version, 120), cells=cells)
 
 
 def unfurl_values(issue: Issue, now: datetime) -> dict[str, object]:

@@ -75,5 +75,11 @@ def _culprit(metadata: Fields) -> str:
 def _trend(stats: Fields) -> tuple[int, ...]:
     """Counts of the finest series that is there: `{"24h": [[time, count], …]}`."""
     series = next((found for name in ("24h", "14d", "auto", "30d") if (found := stats.rows(name))), [])
-    counts = (wire.whole(point[1]) for point in series if isinstance(point, list) and len(point) > 1)
-    return tuple(max(count or 0, 0) for count in counts)[-_TREND_POINTS:]
+    counts: list[int] = []
+    for point in series:
+        if isinstance(point, list) and len(point) > 1:
+            count = point[1]
+            if type(count) is not int or count >= 2**63:
+                count = wire.whole(count) or 0
+            counts.append(max(count, 0))
+    return tuple(counts[-_TREND_POINTS:])

@@ -35,23 +35,43 @@ class Fields:
 
     def raw(self, *names: str) -> Any:
         """The first of these that is there and not null."""
-        return next((self._data[name] for name in names if self._data.get(name) is not None), None)
+        for name in names:
+            found = self._data.get(name)
+            if found is not None:
+                return found
+        return None
 
     def text(self, *names: str, longest: int = SHORT) -> str:
         """A text; numbers are written out, anything else is ""."""
-        return next((found for name in names if (found := wire.text(self._data.get(name), longest))), "")
+        for name in names:
+            found = wire.text(self._data.get(name), longest)
+            if found:
+                return found
+        return ""
 
     def line(self, *names: str, longest: int = SHORT) -> str:
         """A text on one line, without control characters."""
-        return next((found for name in names if (found := wire.line(self._data.get(name), longest))), "")
+        for name in names:
+            found = wire.line(self._data.get(name), longest)
+            if found:
+                return found
+        return ""
 
     def whole(self, *names: str) -> int | None:
         """A whole number, also from a text such as "150"."""
-        return next((found for name in names if (found := wire.whole(self._data.get(name))) is not None), None)
+        for name in names:
+            found = wire.whole(self._data.get(name))
+            if found is not None:
+                return found
+        return None
 
     def time(self, *names: str) -> datetime | None:
         """An aware time in UTC, from ISO 8601 or Unix seconds."""
-        return next((found for name in names if (found := wire.moment(self._data.get(name))) is not None), None)
+        for name in names:
+            found = wire.moment(self._data.get(name))
+            if found is not None:
+                return found
+        return None
 
     def yes(self, name: str) -> bool:
         """True only for true."""
@@ -59,7 +79,11 @@ class Fields:
 
     def fields(self, *names: str) -> Fields:
         """An object inside; an empty one where there is none."""
-        return Fields(next((self._data[name] for name in names if isinstance(self._data.get(name), dict)), None))
+        for name in names:
+            found = self._data.get(name)
+            if isinstance(found, dict):
+                return Fields(found)
+        return Fields(None)
 
     def rows(self, *names: str) -> list[Any]:
         """A list inside, at most MOST_ROWS of it."""

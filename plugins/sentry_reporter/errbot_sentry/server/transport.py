@@ -78,7 +78,7 @@ class Transport:
         self._observe = observe
         self._lock = threading.Lock()
         self._counts = Counts()
-        self._session = _session(token)
+        self._session = _session(token, base_url)
 
     def get(self, path: str, query: Query = (), *, what: str = "such thing", **parts: str) -> Answer:
         """Read. Tried again after a broken connection, a 502, 503 or 504, and a 429 that asks for a short wait.
@@ -322,8 +322,8 @@ def classify(error: Exception) -> tuple[type[ServerError], str]:
 class _Bearer(AuthBase):
     """The token as a header.
 
-    As the session's `auth`, not as a plain header: with proxies from the environment switched on (`trust_env`),
-    requests replaces the Authorization header by what ~/.netrc has for the host, unless an `auth` is set.
+    As the session's `auth`, not as a plain header: requests may replace the Authorization header, by what ~/.netrc has
+    for the host say, but not an `auth`.
     """
 
     def __init__(self, token: Secret) -> None:
@@ -374,9 +374,9 @@ class _Session(requests.Session):
         return None
 
 
-def _session(token: Secret) -> requests.Session:
+def _session(token: Secret, base_url: str) -> requests.Session:
     # Shared by all threads: nothing of it changes after this (the cookie jar takes none), and urllib3's pool is made
-    # for threads. `trust_env` stays on for proxies and REQUESTS_CA_BUNDLE.
+    # for threads.
     session = _Session()
     session.auth = _Bearer(token)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -390,4 +390,9 @@ def _session(token: Secret) -> requests.Session:
     adapter = _Adapter(pool_connections=2, pool_maxsize=16)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
+    # Proxies and REQUESTS_CA_BUNDLE once, because all calls go to this one address: requests would walk through the
+    # whole environment at each call, which takes as long as reading ten issues.
+    found = session.merge_environment_settings(base_url, {}, stream=True, verify=None, cert=None)
+    session.proxies, session.verify = found["proxies"], found["verify"]
+    session.trust_env = False
     return session
