@@ -39,7 +39,10 @@ _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
 
 def plain(text: object, longest: int = LONGEST) -> str:
     """One line of visible characters, at most `longest`, with an ellipsis where it was cut; still unescaped."""
-    line = str(text)[: longest * 4]
+    line = str(text)
+    if len(line) <= longest and line.isprintable() and "  " not in line:
+        return line.strip()
+    line = line[: longest * 4]
     if not line.isprintable() or "  " in line:  # nearly every text is printable as it is
         line = _BREAKS.sub(" ", _UNSEEN.sub("", line))
     line = line.strip()
