@@ -5,6 +5,7 @@
 # "SentryReporter"; into an existing config.py you copy only these.
 
 import logging
+import sys
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
@@ -18,6 +19,8 @@ CHATROOM_PRESENCE = ("#ops",)  # rooms that the bot joins
 BOT_PREFIX = "!"
 
 BOT_DATA_DIR = str(_HERE / "data")
+# From Python 3.13 on Errbot's "Shelf" fails in every thread but one; see docs/operations.md for what "Memory" forgets.
+STORAGE = "Memory" if sys.version_info >= (3, 13) else "Shelf"
 BOT_EXTRA_PLUGIN_DIR = str(_HERE / "plugins")  # the folder that holds sentry_reporter/
 BOT_LOG_FILE = str(_HERE / "errbot.log")
 BOT_LOG_LEVEL = logging.INFO
@@ -90,6 +93,9 @@ SENTRY_UNFURL = True
 
 # Routes: the first that matches wins, unless it says "continue": True. Example:
 # SENTRY_ALERTS = [{"rooms": ["#ops"], "match": ["level>=error", "environment=production"]}]
+# "mention" says whom a first word calls: a fixed text such as "@oncall", "assignee" for the chat person who has linked
+# the assignee's mail address (!sentry link), or both and teams besides:
+# "mention": {"assignee": True, "teams": {"backend": "@backend-oncall"}, "else": "@oncall"}
 SENTRY_ALERTS = []
 
 # The client secret of the Sentry integration whose webhook points to /sentry/webhook; a tuple of two while you

@@ -1,97 +1,122 @@
-"""Webhooks under load: requests per second and the time of the answer at 1, 8 and 64 connections.
+"""Webhooks under load: requests per second and the time of the answer.
 
-    python -m benchmarks.alerts_webhook [SECONDS]
+    python -m benchmarks.alerts_webhook [SECONDS] [ROUNDS] [KIND …]
 
-Signed bodies of 15 KB, each about another issue. "full" is the plugin: verified, understood and on the disk (SQLite,
-synchronous=FULL) before the answer, with decisions and delivery going on behind it. Afterwards the stored alerts are
-counted against the answers.
+Signed bodies of 15 KB, each about another issue: in a closed loop at 1, 8 and 64 connections, and at fixed rates over
+64 connections. "full" is the plugin: verified, understood and on the disk (SQLite, synchronous=FULL) before the answer,
+with decisions and delivery going on behind it; afterwards the stored alerts are counted against the answers. "trivial"
+is its floor on the same listener, "errbot" the one on Errbot's web server. The kinds take turns, ROUNDS times, each in
+a process of its own; the load comes from another process on the same machine.
 """
 
 from __future__ import annotations
 
-import asyncio
+import json
+import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
 
 from tests.alerting import bodies
 
 SIZE = 15_000
-CONNECTIONS = (1, 8, 64)
+KINDS = ("trivial", "errbot", "full")
+# Connections, and requests a second (0: each connection sends its next request when it has its answer).
+LOADS = ((1, 0), (8, 0), (64, 0), (64, 100), (64, 300))
+_MOST_PER_SECOND = 4000
+
+
+@dataclass(frozen=True)
+class Result:
+    """One load on one server: times in ms."""
+
+    rate: float
+    p50: float
+    p99: float
+    worst: float
+    answers: dict[str, int]
 
 
 def request(number: int) -> bytes:
-    """One delivery, whole."""
-    body = bodies.encode(bodies.sentry_issue(str(number), padding="x" * SIZE))
-    headers = {**bodies.signed(body, request_id=f"r{number}"), "Host": "bot", "Content-Length": str(len(body))}
+    """One delivery, whole; all are of one length."""
+    body = bodies.encode(bodies.sentry_issue(f"{number:09}", padding="x" * SIZE))
+    headers = {**bodies.signed(body, request_id=f"r{number:09}"), "Host": "bot", "Content-Length": str(len(body))}
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"POST /sentry/webhook HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
-async def client(port: int, requests: list[bytes], until: float, times: list[float], answers: Counter[int]) -> None:
-    """One connection, kept where the server keeps it; takes from the shared requests until the time is over."""
-    reader = writer = None
-    while requests and time.perf_counter() < until:
-        raw = requests.pop()
-        begun = time.perf_counter()
-        if writer is None or reader is None:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(raw)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(
-            (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
-        )
-        await reader.readexactly(length)
-        times.append(time.perf_counter() - begun)
-        answers[int(head.split(b" ", 2)[1])] += 1
-        if b"HTTP/1.0" in head or b"connection: close" in head.lower():
-            writer.close()
-            writer = None
-    if writer is not None:
-        writer.close()
+def load(port: int, connections: int, rate: int, seconds: float, first: int, folder: Path) -> Result:
+    """One load, from a process of its own."""
+    path = folder / "requests"
+    count = int(seconds * (rate or _MOST_PER_SECOND)) + 1
+    with path.open("wb") as file:
+        for number in range(first, first + count):
+            file.write(request(number))
+    words = [port, connections, seconds, rate, path]
+    command = [sys.executable, "-m", "benchmarks.alerts_load_worker", *map(str, words)]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    path.unlink()
+    times = found["times"]
+    at = [times[int(len(times) * part)] for part in (0.5, 0.99)]
+    return Result(len(times) / found["seconds"], at[0], at[1], times[-1], found["answers"])
 
 
-async def load(port: int, connections: int, seconds: float, first: int) -> tuple[list[float], Counter[int]]:
-    """All connections for some seconds."""
-    requests = [request(number) for number in range(first, first + int(seconds * 1500))]
-    times: list[float] = []
-    answers: Counter[int] = Counter()
-    until = time.perf_counter() + seconds
-    await asyncio.gather(*(client(port, requests, until, times, answers) for _ in range(connections)))
-    return sorted(times), answers
-
-
-def measure(kind: str, seconds: float) -> None:
-    """One kind of server at each number of connections."""
+def measure(kind: str, seconds: float) -> list[Result]:
+    """One kind of server under each load."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.alerts_webhook_worker", kind, folder]
         server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert server.stdin is not None
         assert server.stdout is not None
         port = int(server.stdout.readline())
-        stored = 0
-        for place, connections in enumerate(CONNECTIONS):
-            times, answers = asyncio.run(load(port, connections, seconds, place * 1_000_000))
-            stored += answers[202]
-            p50, p99 = (times[int(len(times) * part)] * 1000 for part in (0.5, 0.99))
-            rate = len(times) / seconds
-            print(f"{kind:8} {connections:3} connections: {rate:6.0f} /s, p50 {p50:6.1f} ms, p99 {p99:6.1f} ms", end="")
-            print(f", {dict(answers)}", flush=True)
+        results = []
+        for place, (connections, rate) in enumerate(LOADS):
+            found = load(port, connections, rate, seconds, place * 1_000_000, Path(folder))
+            results.append(found)
+            print(f"{kind:8} {_name(connections, rate)}: {_words([found])}, {found.answers}", flush=True)
         server.stdin.write("\n")
         server.stdin.flush()
         if kind == "full":
-            print(f"answered 202: {stored:,}; in the store: {int(server.stdout.readline()):,}")
+            _compare_books(sum(found.answers.get("202", 0) for found in results), server.stdout.readline())
         server.stdin.close()
         server.stdout.close()
         server.wait(20)
+    return results
+
+
+def _compare_books(answered: int, stored: str) -> None:
+    print(f"answered 202: {answered:,}; in the store: {int(stored):,}", flush=True)
+    if answered != int(stored):
+        sys.exit("The books do not agree.")
+
+
+def _name(connections: int, rate: int) -> str:
+    return f"{connections:2} connections, " + (f"{rate} /s sent" if rate else "closed loop")
+
+
+def _words(results: list[Result]) -> str:
+    rate, p50, p99, worst = (
+        median(getattr(each, name) for each in results) for name in ("rate", "p50", "p99", "worst")
+    )
+    return f"{rate:6.0f} /s, p50 {p50:6.1f} ms, p99 {p99:6.1f} ms, worst {worst:6.1f} ms"
 
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
-    for kind in ("trivial", "errbot", "full"):
-        measure(kind, seconds)
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    kinds = sys.argv[3:] or list(KINDS)
+    print(f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f}")
+    found: dict[str, list[list[Result]]] = {kind: [] for kind in kinds}
+    for _ in range(rounds):
+        for kind in kinds:
+            found[kind].append(measure(kind, seconds))
+    print(f"\nMedians of {rounds} rounds; load average at the end {os.getloadavg()[0]:.1f}")
+    for place, (connections, rate) in enumerate(LOADS):
+        for kind in kinds:
+            print(f"{_name(connections, rate):36} {kind:8} {_words([each[place] for each in found[kind]])}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from errbot_sentry.access import Access
 from errbot_sentry.alerts.flow import AlertsFlow
 from errbot_sentry.clock import SystemClock
 from errbot_sentry.errors import Unreachable
+from errbot_sentry.model import Upload
 from errbot_sentry.routes import read_route
 from errbot_sentry.secret import Secret
 from errbot_sentry.server.api import Server
@@ -46,6 +47,9 @@ class FileChat:
 
     def edit(self, room: str, sent_id: str, text: str) -> bool:
         return False
+
+    def send_file(self, room: str, upload: Upload) -> None:
+        """A file takes no pictures."""
 
 
 class PlainRenderer:

@@ -1,80 +1,270 @@
-"""One noisy hour in a room, as the room hears it: `python -m tests.alerting.noisy_hour` makes docs/alerts-hour.md.
+"""One noisy hour in a room, for real: a real Bugsink, a real ngircd, a real Errbot, somebody who types.
 
-The hour is made up and runs on a virtual clock; pipeline, store, templates and Errbot's rendering are the real ones.
+    python -m tests.alerting.noisy_hour [MINUTES] [FILE]
+
+Plays the hour of `story` (60 minutes, the routes' own windows; with fewer MINUTES everything is shorter in proportion)
+and writes what the room saw to FILE, docs/alerts-hour.md where none is named. Nothing is picked out: every line of the
+room is there, in order, with the second at which it came.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import sys
 import tempfile
-from datetime import timedelta
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "plugins" / "sentry_reporter"))
+from demo import environments
+from demo.bugsink import Bugsink
+from tests.scenario.irc_world import BOT, ROOM, IrcWorld
+from tests.servers.bugsink import BugsinkProject
+from tests.servers.irc_client import IrcClient, Line
+from tests.servers.ngircd import Ngircd
 
-from errbot_sentry.model import RESOLVED, UNRESOLVED
-from errbot_sentry.store.rows import Silence
-from tests.alerting import bodies
-from tests.alerting.world import START, World
+ROOT = Path(__file__).resolve().parents[2]
+HOUR = 60.0
 
-MINUTE = 60
+CHECKOUT = ("ZeroDivisionError", "division by zero", "checkout")
+BASKET = ("KeyError", "'basket'", "show_basket")
+SUPPLIER = ("ConnectionError", "the supplier's stock service does not answer", "refresh_stock")
+COUPON = ("ValueError", "invalid coupon: @here **urgent** <!channel> `x` http://evil.example/", "apply_coupon")
+PAYMENT = ("TimeoutError", "no answer from the bank within 10 s", "pay")
+RECEIPT = ("UnicodeEncodeError", "'ascii' codec can't encode character 'é'", "print_receipt")
+DEPLOYED = [("AttributeError", f"'Order' object has no attribute 'rate_{n}'", f"order_{n}") for n in range(1, 31)]
+
+_HEAD = """\
+# A noisy hour
+
+{events} events of {problems} problems, as `{room}` heard them, with Ann (`alice`) at work there. A real run of
+{minutes:g} minutes by `python -m tests.alerting.noisy_hour`: Bugsink 2.6.1, ngircd and Errbot, {windows}.
+Every line of the room is here, {lines} of the bot. Times are UTC, `--` marks what happened outside of the room;
+addresses are shortened, bold is left out.
+"""
+
+Deed = Callable[["Hour"], None]
+
+
+def story() -> list[tuple[float, Deed]]:
+    """What happens at which minute. Short ids count up in the order in which problems first happen."""
+    chance = random.Random(1)
+    events: list[tuple[float, Deed]] = [
+        *often(chance, CHECKOUT, 400, 1.1, 60),
+        *often(chance, BASKET, 25, 4.1, 16),
+        *often(chance, BASKET, 30, 40.1, 60),
+        *often(chance, SUPPLIER, 250, 7.1, 60),
+        *often(chance, PAYMENT, 20, 35, 39),
+        *often(chance, DEPLOYED[0], 40, 21.5, 33),
+    ]
+    return sorted(
+        [
+            (1, error(CHECKOUT)),
+            (2, say("!sentry issues")),
+            (4, error(BASKET)),
+            (7, error(SUPPLIER)),
+            (9, silence("SHOP-3", 35, "the supplier is down, they know")),
+            (10, say("!sentry silences")),
+            (16.2, say("!sentry issue SHOP-2")),
+            (17, say("!sentry resolve SHOP-2")),
+            (18, error(COUPON)),
+            (20, tell("the shop is deployed: 30 new problems within 40 seconds")),
+            *[(20 + chance.uniform(0.05, 0.7), error(problem)) for problem in DEPLOYED],
+            (23.5, say("!sentry alerts -n 5")),
+            (24.5, say("!sentry issues AttributeError -n 3")),
+            (34, say("!sentry resolve SHOP-5")),
+            (35.5, network(up=False)),
+            (35.6, error(PAYMENT)),
+            (36, error(RECEIPT)),
+            (37.5, network(up=True)),
+            (40, error(BASKET)),
+            (46, say("!sentry alerts --silenced -n 3")),
+            (52, say("!sentry assign SHOP-1 me")),
+            (53, say("!sentry silence project=shop")),
+            (55, say("!sentry digest now")),
+            (57, say("!sentry status")),
+            *events,
+        ],
+        key=lambda each: each[0],
+    )
+
+
+def often(
+    chance: random.Random, problem: tuple[str, str, str], times: int, start: float, end: float
+) -> list[tuple[float, Deed]]:
+    """A problem that goes on between two minutes."""
+    return [(chance.uniform(start, end), error(problem)) for _ in range(times)]
+
+
+def error(problem: tuple[str, str, str]) -> Deed:
+    """The shop reports an error to Bugsink."""
+    kind, value, place = problem
+
+    def act(hour: Hour) -> None:
+        hour.events += 1
+        hour.problems.add(problem)
+        hour.project.send_event(kind, value, transaction=place, environment="production", release="shop@1.4")
+
+    return act
+
+
+def say(text: str) -> Deed:
+    """Ann types a line in the room."""
+    return lambda hour: hour.type(text)
+
+
+def silence(ref: str, minutes: float, why: str) -> Deed:
+    """Ann silences something for so many minutes of the story."""
+    return lambda hour: hour.type(f"!sentry silence {ref} -d {hour.span(minutes)} -c {why}")
+
+
+def tell(text: str) -> Deed:
+    """A word for the reader."""
+    return lambda hour: hour.note(text)
+
+
+def network(*, up: bool) -> Deed:
+    """The IRC server dies, or is back."""
+    return lambda hour: hour.network_back() if up else hour.network_gone()
+
+
+class Hour:
+    """Everything that takes part, and the record."""
+
+    def __init__(self, folder: Path, project: BugsinkProject, ircd: Ngircd, minutes: float) -> None:
+        self.project = project
+        self.ircd = ircd
+        self.pace = minutes / HOUR
+        self.events = 0
+        self.problems: set[tuple[str, str, str]] = set()
+        self._record: list[tuple[float, str]] = []
+        self._writing = threading.Lock()
+        self._ann: IrcClient | None = None
+        self._taken = 0
+        settings: dict[str, object] = {"SENTRY_ALERTS": [{"rooms": [ROOM], **self._windows()}], "BOT_LOG_SENTRY": False}
+        if self.pace != 1:
+            settings["SENTRY_POLL_SECONDS"] = max(1, round(60 * self.pace))
+        self.world = IrcWorld(folder, ircd, project, **settings)
+
+    def _windows(self) -> dict[str, str]:
+        return {} if self.pace == 1 else {"window": self.span(5), "repeat": self.span(240)}
+
+    def span(self, minutes: float) -> str:
+        """A time of the story as the bot takes it: `35m`, in a shorter run `105s`."""
+        return f"{minutes:g}m" if self.pace == 1 else f"{max(1, round(minutes * 60 * self.pace))}s"
+
+    def play(self) -> None:
+        """From the first minute to the last."""
+        self.project.add_alert(self.world.webhook)
+        self._join()
+        with self.world.bot:
+            assert self._ann is not None
+            self._ann.wait_for_join(BOT, ROOM)
+            start = time.monotonic()
+            for minute, deed in [*story(), (HOUR, tell("the hour is over"))]:
+                self._listen_until(start + minute * 60 * self.pace)
+                deed(self)
+            self._leave()
+
+    def type(self, text: str) -> None:
+        """Ann says it, and the record has it: a server does not echo one's own words."""
+        assert self._ann is not None
+        self._ann.say(ROOM, text)
+        self._write(time.time(), f"<{self._ann.nick}> {text}")
+
+    def note(self, text: str) -> None:
+        """A word for the reader."""
+        self._write(time.time(), f"-- {text}")
+
+    def network_gone(self) -> None:
+        """`kill -9` for the IRC server."""
+        self._leave()
+        self.ircd.kill()
+        self.note("the IRC server is killed")
+
+    def network_back(self) -> None:
+        """The server starts again and Ann is back first."""
+        self.ircd.start()
+        self.note("the IRC server is started again")
+        self._join()
+
+    def _join(self) -> None:
+        self._ann = IrcClient(self.ircd.host, self.ircd.port, "alice")
+        self._taken = 0
+        self._ann.join(ROOM)
+
+    def _leave(self) -> None:
+        self._listen_until(time.monotonic())
+        if self._ann is not None:
+            self._ann.close()
+        self._ann = None
+
+    def _listen_until(self, end: float) -> None:
+        while True:
+            if self._ann is not None:
+                lines = self._ann.all_lines()
+                for line in lines[self._taken :]:
+                    self._hear(line)
+                self._taken = len(lines)
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, 0.2))
+
+    def _hear(self, line: Line) -> None:
+        at = time.time() - (time.monotonic() - line.at)
+        if line.command in ("PRIVMSG", "NOTICE") and line.target.lower() == ROOM:
+            self._write(at, f"<{line.sender}> {plain(line.text)}")
+        elif line.command in ("JOIN", "PART", "QUIT") and line.sender == BOT:
+            self._write(at, f"-- {BOT} {'joins' if line.command == 'JOIN' else 'is gone'}")
+
+    def _write(self, at: float, text: str) -> None:
+        with self._writing:
+            self._record.append((at, text))
+        print(f"{datetime.fromtimestamp(at, timezone.utc):%H:%M:%S} {text}", flush=True)
+
+    def page(self, minutes: float) -> Iterator[str]:
+        """The document."""
+        spoken = [text for _, text in self._record if text.startswith(f"<{BOT}>")]
+        yield _HEAD.format(
+            events=self.events,
+            problems=len(self.problems),
+            room=ROOM,
+            minutes=minutes,
+            windows="the default windows" if self.pace == 1 else "windows shortened in proportion",
+            lines=len(spoken),
+        )
+        yield "```"
+        for at, text in self._record:
+            yield f"{datetime.fromtimestamp(at, timezone.utc):%H:%M:%S} {text}"
+        yield "```"
+
+
+def plain(text: str) -> str:
+    """A line as a client shows it, addresses shortened."""
+    seen = re.sub("[\x02\x03\x0f\x1d\x1f\u200b]", "", text).rstrip()
+    seen = seen[1:] if re.match(r" \S", seen) else seen
+    return re.sub(r"http://127\.0\.0\.1:\d+/\S*", "http://…", seen)
 
 
 def main() -> None:
-    """Play the hour and print it."""
-    chance = random.Random(1)
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), [{"rooms": ["#ops"]}])
-        play(world, chance)
-        print("# A noisy hour\n")
-        print("About 950 events of 33 problems, one of them silenced, as `#ops` heard them. Made up, on a virtual")
-        print(
-            "clock, by `python -m tests.alerting.noisy_hour`; everything between webhook and line is the real thing.\n"
-        )
-        print("```")
-        for heard in world.chat.heard:
-            at = (START + timedelta(seconds=heard.at)).strftime("%H:%M:%S")
-            for line in world._text(heard).split("\n"):
-                print(f"{at} <sentry> {line}")
-        print("```")
-
-
-def play(world: World, chance: random.Random) -> None:
-    """Webhooks of new problems, a deploy, a silence, somebody at work."""
-    world.at(1)
-    happenings = [(chance.uniform(60, 3600), "1") for _ in range(600)] + [
-        (chance.uniform(600, 3600), "2") for _ in range(300)
-    ]
-    happenings += [(1200 + chance.uniform(0, 40), str(number)) for number in range(10, 40)]
-    happenings += [(chance.uniform(900, 3000), "3") for _ in range(70)]
-    seen: set[str] = set()
-    silenced = resolved = back = False
-    for at, issue in sorted(happenings):
-        world.at(at)
-        if at > 1000 and not silenced:
-            silenced = True
-            now = world.clock.now().timestamp()
-            with world.store.write() as work:
-                work.wishes.add_silence(Silence("#ops", (), "3", "SHOP-3", "Ann", "", now, now + 40 * MINUTE))
-        if at > 2000 and not resolved:
-            resolved = True
-            world.server.change("2", status=RESOLVED)
-            ann = {"type": "user", "id": 1, "name": "Ann"}
-            world.hook({**bodies.sentry_issue("2", "resolved"), "actor": ann})
-        if resolved and issue == "2" and not back:
-            if at < 3000:
-                continue
-            back = True
-            count = str(world.server.by_id["2"].events)
-            world.server.event("2", status=UNRESOLVED)
-            world.hook(bodies.sentry_issue("2", "unresolved", substatus="regressed", count=count))
-            continue
-        world.server.event(issue)
-        if issue not in seen:
-            seen.add(issue)
-            world.hook(bodies.sentry_issue(issue))
-    world.at(3700)
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else HOUR
+    file = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "docs" / "alerts-hour.md"
+    python = environments.build(environments.BUGSINK)
+    with tempfile.TemporaryDirectory() as where:
+        folder = Path(where)
+        (folder / "irc").mkdir()
+        with Bugsink(folder / "bugsink", python) as server, Ngircd(folder / "irc") as ircd:
+            project = BugsinkProject(server, server.make_project("shop"))
+            hour = Hour(folder, project, ircd, minutes)
+            try:
+                hour.play()
+            finally:
+                file.write_text("\n".join(hour.page(minutes)) + "\n", encoding="utf-8")
+            print(f"tracebacks in the bot's log: {hour.world.bot.log.count('Traceback')}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from errbot_sentry.alerts.intake import Answer
 from errbot_sentry.alerts.worker import Worker
 from errbot_sentry.chat.templates import Templates
 from errbot_sentry.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
-from errbot_sentry.model import UNRESOLVED, Issue, IssueQuery, Page, Project
+from errbot_sentry.model import UNRESOLVED, Issue, IssueQuery, Page, Project, Upload
 from errbot_sentry.routes import read_route
 from errbot_sentry.server.api import SENTRY, Health
 from errbot_sentry.settings import AlertSettings
@@ -130,6 +130,8 @@ class Chat:
     refuses: dict[str, SendError] = field(default_factory=dict)
     heard: list[Heard] = field(default_factory=list)
     edited: list[Heard] = field(default_factory=list)
+    files: list[tuple[str, Upload]] = field(default_factory=list)
+    file_failure: Exception | None = None
 
     def connection(self) -> str:
         return str(self.generation) if self.up else ""
@@ -151,6 +153,11 @@ class Chat:
         if self.threads:
             self.edited.append(Heard((self.clock.now() - START).total_seconds(), room, text, sent_id))
         return self.threads
+
+    def send_file(self, room: str, upload: Upload) -> None:
+        self.files.append((room, upload))
+        if self.file_failure is not None:
+            raise self.file_failure
 
 
 class World:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from errbot.rendering import imtext, md, text
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from errbot_sentry.chat.escape import RAW_MARKDOWN_MODES, Escape, plain
+from errbot_sentry.chat.nicks import nicks_of
 
 NASTY = [
     "**bold** _it_ `code` [x](http://evil.example/a_b) ![i](y)",
@@ -163,3 +165,64 @@ def test_no_words_hide_an_address_in_slack():
     """`<mailto:…|words>` is a link there."""
     for shown in (Escape("slackv3").text("<mailto:x@y.z|words>"), Escape("slackv3").block("<tel:1|words>")):
         assert not re.search(r"<\w", text().convert(shown))
+
+
+@pytest.mark.parametrize(
+    "value", ["alice's", "alice_", "x-alice", "_alice_", "/alice/", "ALICE|away", "a-b-c", "b-c", "[x]"]
+)
+def test_a_nick_calls_nobody_whatever_stands_beside_it(value):
+    """irssi and HexChat take anything but letters and digits for the end of a nick."""
+    nicks = ("alice", "a-b", "b-c", "[x]")
+    escape = Escape("irc", lambda: frozenset(nicks))
+    for shown in (escape.text(value), escape.code(value), escape.block(value)):
+        read = shown.replace("\\", "")
+        assert _seen(read) == value
+        for nick in nicks:
+            assert not re.search(rf"(?<![A-Za-z0-9]){re.escape(nick)}(?![A-Za-z0-9])", read, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["www.evil.example", "see WWW2.evil.example.", "evil.example/x", "(evil.example/x)", "a.b.evil.co:8080/x",
+     "evil.рф/x", "evil.xn--p1ai/x", "evil.example?q=1", "http://evil.example/x", "x,evil.example/y"],
+)  # fmt: skip
+def test_an_address_in_foreign_text_is_no_link(value):
+    """Also one without a scheme, of which many clients make a link; it still reads the same."""
+    for mode in ("irc", "slackv3", "telegram", "discord"):
+        escape = Escape(mode)
+        for shown in (escape.text(value), escape.code(value), escape.block(value)):
+            read = shown.replace("\\", "")
+            assert _seen(read) == value
+            assert not re.search(r"://|www\d?\.|(?<=\w)\.\w+(:\d+)?[/?]\w", read, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["os.path.join", "app.views.checkout", "shop.py:12 in pay", "lib/python3.11/site-packages/foo.egg/x.py", "a.b",
+     "1.5/2", "./x.y/z", "bob@example.com", "www", "awww.nice", "e.g. this/that", "django.db.Error: x/y", "src/a.b/c"],
+)  # fmt: skip
+def test_ordinary_dotted_names_can_be_copied_as_they_are(value):
+    assert Escape("slackv3").code(value) == value
+
+
+@pytest.mark.parametrize("value", ["a." * 4000, "www." * 2000, "a-" * 4000, "evil.example/" * 700, "a.b/c?" * 900])
+def test_odd_long_texts_take_no_time(value):
+    """A pattern that goes back and forth would take minutes here: the test would never end."""
+    assert Escape("irc", lambda: frozenset({"alice"})).block(value)
+
+
+def test_the_nicks_of_a_room_are_known_on_irc_and_xmpp_and_asked_of_nobody_else():
+    """As irc.bot and slixmpp's XEP-0045 keep them (tried with slixmpp 1.8.6, which Errbot's own pin excludes)."""
+    channel = SimpleNamespace(users=lambda: ["Alice", "bob"])
+    irc = SimpleNamespace(channels={"#ops": channel})
+    muc = SimpleNamespace(rooms={"ops@conf.example": {"Alice": {}, "bob": {}}})
+    xmpp = SimpleNamespace(client=SimpleNamespace(plugin={"xep_0045": muc}))
+    for mode, connection, known in (
+        ("irc", irc, {"alice", "bob"}),
+        ("xmpp", xmpp, {"alice", "bob"}),
+        ("xmpp", SimpleNamespace(client=SimpleNamespace(plugin={})), set()),
+        ("xmpp", None, set()),
+        ("irc", SimpleNamespace(channels=None), set()),
+        ("slackv3", irc, set()),
+    ):
+        assert nicks_of(SimpleNamespace(mode=mode, conn=connection)) == known

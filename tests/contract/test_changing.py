@@ -199,7 +199,7 @@ def test_assigning_to_somebody_unknown(sentry):
     """A mail address, a team."""
     on, _ = sentry
     _, issue = made(on)
-    with pytest.raises(BadQuery):
+    with pytest.raises(BadQuery, match="no such person or team"):
         on.server.assign(issue, Assignee("user", "", "nobody@example.com"))
     with pytest.raises(NotFound, match="no such team"):
         on.server.assign(issue, Assignee("team", "op"))
@@ -214,7 +214,7 @@ def test_a_newer_glitchtip_assigns(newer_glitchtip):
     assert world.status(known) == ARCHIVED
     assert on.server.assign(issue, Assignee("team", "ops")).assignee == Assignee("team", "ops", "", "41")
     assert on.server.assign(issue, None).assignee is None
-    with pytest.raises(NotFound):
+    with pytest.raises(BadQuery, match="no such person or team"):
         on.server.assign(issue, Assignee("team", "nope"))
 
 

@@ -174,3 +174,15 @@ def test_a_comment_proves_who_one_is(room: Room) -> None:
     world.issue(known).notes.append((phrase, datetime.now(timezone.utc)))
     assert room.lines(f"link {MAIL} {known.short_id}")[0].startswith(f"You are {MAIL} on the server.")
     assert f"On the server you are {MAIL}." in room.lines("whoami")
+
+
+def test_a_room_cannot_tell_a_hidden_project_from_none(room: Room) -> None:
+    """The same words for an issue of a hidden project, for none of that project, and for no such project."""
+    hidden = room.on.world.add(room.on.world.api, "SecretError", "top secret").short_id
+    prefix = hidden.rpartition("-")[0]
+    said = set()
+    for word in (hidden, f"{prefix}-ZZ9", "no-such-project-1"):
+        with pytest.raises(BadReference) as refusal:
+            room.lines(f"issue {word}", room="#web")
+        said.add(str(refusal.value).replace(word, "REF"))
+    assert said == {"There is no issue 'REF' that can be shown here."}

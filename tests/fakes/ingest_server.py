@@ -59,6 +59,7 @@ class Behaviour:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     hang_up: bool = False
+    endless: bool = False  # the body goes on until the client has had enough
 
 
 class IngestServer:
@@ -161,9 +162,13 @@ def _handler(owner: IngestServer) -> type[BaseHTTPRequestHandler]:
             self.send_response(behaviour.status)
             for name, value in behaviour.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer)))
+            if not behaviour.endless:
+                self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
+            self.close_connection = self.close_connection or behaviour.endless
+            while behaviour.endless:  # until the client hangs up, which raises
+                self.wfile.write(b"and so on " * 100)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class says so
             """Quiet."""

@@ -35,7 +35,7 @@ ONLY_IN = {
     "urllib3": ("server/transport.py", "report/sdk"),
     "sqlalchemy": ("store/",),
     "sqlite3": ("store/",),
-    "matplotlib": ("query/",),
+    "matplotlib": ("picture.py",),
     "prometheus_client": ("metrics.py",),
 }
 FILES = sorted(HOME.rglob("*.py"))

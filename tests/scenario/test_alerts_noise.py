@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from errbot_sentry.alerts.hush import quiet_until
-from errbot_sentry.model import RESOLVED, UNRESOLVED
+from errbot_sentry.model import RESOLVED, UNRESOLVED, Place
 from errbot_sentry.routes import read_quiet_hours
 from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
 from tests.alerting import bodies
@@ -108,6 +108,31 @@ def test_deeds_are_told_under_the_first_word_and_mark_it(tmp_path: Path) -> None
     assert world.chat.edited[-1].text.endswith("· resolved")
 
 
+def test_who_resolves_in_a_room_is_not_told_so_again(tmp_path: Path) -> None:
+    """The answer to the command was the word; other rooms hear of it, and so does a room whose first word is marked."""
+    world = World(tmp_path, [{**OPS, "rooms": ["#ops", "#web"]}])
+    world.server.event("1")
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10)
+    world.line()
+    world.server.change("1", status=RESOLVED)
+    world.flow.note_change(world.server.by_id["1"], Place("#ops"))
+    assert [line.split(" ", 1)[1] for line in world.at(200).line()] == ["#web SHOP-1 resolved"]
+    assert world.reasons("#ops") == ["first", "merged"]
+
+
+def test_where_messages_have_ids_the_first_word_is_marked_all_the_same(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    world = World(tmp_path, [OPS], clock=clock, chat=Chat(clock, threads=True))
+    world.server.event("1")
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10)
+    world.line()
+    world.server.change("1", status=RESOLVED)
+    world.flow.note_change(world.server.by_id["1"], Place("#ops"))
+    assert [line.split(" ", 1)[1] for line in world.at(200).line()] == ["#ops/m1 SHOP-1 resolved"]
+
+
 @pytest.mark.parametrize(("mode", "lines"), [("thread", ["/m1"]), ("channel", [""]), ("both", ["/m1", ""])])
 def test_each_room_chooses_where_later_words_go(tmp_path: Path, mode: str, lines: list[str]) -> None:
     clock = VirtualClock()
@@ -173,7 +198,7 @@ def test_a_storm_is_one_list_and_nothing_is_lost(tmp_path: Path) -> None:
     assert len(lines) == 20, "twenty words a minute, then a list"
     (told,) = world.at(3600).line()
     assert told.startswith("60 #ops 480 more problems in a minute in shop\n")
-    assert "and 460 more: sentry alerts" in told
+    assert "and 460 more, all of them in: sentry alerts" in told
     assert sorted(set(world.reasons("#ops"))) == ["storm"], "the last hundred"
     assert world.flow.status().decided == {"first": 20, "storm": 480}
     world.hook(bodies.sentry_issue("after"))

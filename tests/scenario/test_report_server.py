@@ -292,3 +292,97 @@ def test_a_killed_process_loses_nothing(
     ids = {event["event_id"] for event in server.events()}
     assert len(ids) == count
     assert sorted(set(values(server))) == sorted(numbers(count))
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_without_an_end_is_left(make: Make, server: IngestServer, status: int) -> None:
+    server.next_answers(Behaviour(status, endless=True))
+    reporter = make()
+    crash(0)
+    crash(1)
+    until(lambda: all_sent(reporter), 60, what="both events")
+    assert sorted(set(values(server))) == numbers(2)
+    assert len(server.events()) == 2
+
+
+def test_a_hook_that_puts_anything_into_an_event(
+    make: Make, server: IngestServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It runs after the serializer; such an event is counted as given up, and the next one leaves."""
+
+    def before_send(event: Any, hint: Any) -> Any:
+        if "number 0" in event["exception"]["values"][-1]["value"]:
+            event["extra"] = {"odd": object()}
+        return event
+
+    reporter = make(options={"before_send": before_send})
+    crash(0)
+    crash(1)
+    assert reporter.flush(20)
+    assert values(server) == numbers(1, first=1)
+    assert reporter.status().dropped == {"not_json": 1}
+    assert "cannot be written as JSON" in caplog.text
+
+
+def test_what_was_spooled_waits_out_a_transport_of_the_operator(
+    make: Make, server: IngestServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.stop()
+    first = make()
+    crash(0)
+    first.close(5)
+    taken: list[Any] = []
+
+    class Own(sentry_sdk.transport.Transport):
+        def capture_envelope(self, envelope: Any) -> None:
+            taken.append(envelope)
+
+    second = make(options={"transport": Own})
+    crash(1)
+    assert len(taken) == 1
+    second.flush(1)
+    second.close(5)
+    assert "unforeseen" not in caplog.text
+    server.resume()
+    third = make()
+    until(lambda: all_sent(third), 60, what="the event of the first life")
+    assert values(server) == numbers(1)
+
+
+def test_a_disk_that_hangs_holds_up_neither_the_bot_nor_the_events(
+    make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = threading.Event()
+    real = os.write
+
+    def write(handle: int, data: bytes) -> int:
+        gone.wait(60)
+        return real(handle, data)
+
+    reporter = make()
+    monkeypatch.setattr(os, "write", write)
+    for number in range(20):
+        crash(number)
+    assert any("does not answer" in note for note in reporter.status().notes)
+    until(lambda: len(server.events()) == 20, 60, what="the events, out of memory")
+    gone.set()
+    until(lambda: all_sent(reporter), 60, what="an empty spool")
+    assert values(server) == numbers(20)
+
+
+def test_what_waits_for_the_server_is_made_sure_of(
+    make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the server is away the sender has time for fsync; with the server there, nothing needs it."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    server.stop()
+    reporter = make()
+    crash(0)
+    until(lambda: len(synced) >= 2, 60, what="the file and its folder")
+    server.resume()
+    until(lambda: all_sent(reporter), 60, what="an empty spool")
+    before = len(synced)
+    crash(1)
+    assert reporter.flush(20)
+    assert len(synced) == before

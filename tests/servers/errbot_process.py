@@ -41,8 +41,11 @@ class ErrbotProcess:
         *,
         backend: str = "Text",
         env: Mapping[str, str] | None = None,
+        python: Path | str = sys.executable,
+        runner: Path = _RUNNER,
     ) -> None:
         self.folder = folder
+        self._command = [python, "-u", runner]
         self._env = dict(env or {})
         self._process: Process | None = None
         self._typing = threading.Lock()
@@ -101,7 +104,7 @@ class ErrbotProcess:
         assert not self.running, "Errbot runs already"
         before = len(self.log)
         self._process = Process(
-            [sys.executable, "-u", _RUNNER, "-c", self.folder / "config.py"],
+            [*self._command, "-c", self.folder / "config.py"],
             self.folder / "output.txt",
             cwd=self.folder,
             env={**environment("SENTRY_", "BOT_", "PYTEST_"), **self._env},
@@ -186,6 +189,8 @@ def defaults(folder: Path, backend: str = "Text") -> dict[str, object]:
         "BOT_PREFIX": "!",
         "CHATROOM_PRESENCE": (),
         "AUTOINSTALL_DEPS": False,
+        # Errbot's own Shelf fails in every thread but one from 3.13 on (docs/operations.md).
+        "STORAGE": "Memory" if sys.version_info >= (3, 13) else "Shelf",
         "TEXT_DEMO_MODE": True,
         "BOT_PLUGIN_INDEXES": str(folder / "no-index.json"),
     }

@@ -168,6 +168,14 @@ def test_a_route_is_read_whole():
     assert str(route.quiet.zone) == "Europe/Paris"
 
 
+def test_a_wrong_mention_names_the_route_the_key_and_what_is_wanted():
+    found = _read(SENTRY_ALERTS=[{"rooms": ["#a"], "mention": {"teams": {"backend": None}}}])
+    (mistake,) = found.mistakes
+    assert str(mistake) == (
+        'SENTRY_ALERTS: route 1: "mention": "teams": for \'backend\': None is not a text of one line'
+    )
+
+
 def test_the_template_is_a_whole_configuration_and_shows_every_setting(tmp_path):
     """config_template.py loads, has every setting with its default, and no mistake."""
     path = tmp_path / "config.py"

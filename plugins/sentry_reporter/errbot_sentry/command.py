@@ -37,9 +37,14 @@ def suggestion(typed: str, table: Sequence[Command]) -> str | None:
     return words[near[0]] if near else None
 
 
+def sentence(entry: Command) -> str:
+    """What a command does, as a sentence."""
+    return f"{entry.help[:1].upper()}{entry.help[1:]}."
+
+
 def help_text(entry: Command, prefix: str = "!") -> str:
     """The help of one command, as `!help sentry issues` shows it."""
-    lines = [f"{entry.help[:1].upper()}{entry.help[1:]}.", "", f"Usage: {prefix}{entry.usage}"]
+    lines = [sentence(entry), "", f"Usage: {prefix}{entry.usage}"]
     if entry.examples:
         lines += ["Examples: " + "   ".join(prefix + example for example in entry.examples)]
     return "\n".join(lines)

@@ -19,6 +19,7 @@
     │   ├── RedirectRefused    it points to another host: the token stays here
     │   ├── TooLarge           the answer is over the size limit
     │   └── BadAnswer          not JSON, or JSON of another shape
+    │       └── NotAsAsked     a change was taken, but the answer shows something else
     ├── IntakeError            a webhook that is not taken; `status` is the HTTP answer
     │   ├── NotAuthentic       401
     │   ├── BadBody            400
@@ -86,6 +87,10 @@ class ServerError(SentryReporterError):
         self.status = status
         self.detail = detail
 
+    def again(self) -> ServerError:
+        """The same for another caller, with a traceback of its own."""
+        return type(self)(str(self), self.wait, status=self.status, detail=self.detail)
+
 
 class Unreachable(ServerError):
     """No connection, a broken one, or TLS that cannot be verified."""
@@ -137,6 +142,10 @@ class TooLarge(ServerError):
 
 class BadAnswer(ServerError):
     """The answer is no JSON, or JSON of a shape that the API does not have."""
+
+
+class NotAsAsked(BadAnswer):
+    """The server took a change, but its own answer shows that the issue is not as it was asked to be."""
 
 
 class IntakeError(SentryReporterError):

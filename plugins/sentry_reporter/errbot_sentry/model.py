@@ -235,7 +235,8 @@ class Alert:
 
     `delivery` names this one delivery (Request-ID, body hash, or the poller's own key): the same one twice is a replay.
     `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are kept because
-    some servers do not send the slug; `link` is the issue's page on the server. All texts are as hostile as any error.
+    some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is "user", "team",
+    "nobody", or "" where the sender does not tell. All texts are as hostile as any error.
     """
 
     delivery: str
@@ -260,6 +261,8 @@ class Alert:
     assignee: str = ""
     rule: str = ""
     text: str = ""
+    assignee_kind: str = ""
+    assignee_mail: str = ""
 
 
 @dataclass(frozen=True)
@@ -280,10 +283,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Person:
-    """Who typed. `acl` is the text that Errbot's own access rules match; `name` is what people read."""
+    """Who typed. `acl` is the text that Errbot's own access rules match; `name` is what people read.
+
+    `mention` is the Markdown that calls this person in the chat network, "" where it has no such thing.
+    """
 
     acl: str
     name: str
+    mention: str = ""
 
 
 @dataclass(frozen=True)

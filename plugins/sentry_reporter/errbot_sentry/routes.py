@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from errbot_sentry.durations import read_duration
 from errbot_sentry.matchers import Matcher, read_matcher
+from errbot_sentry.mentions import Mention, read_mention
 from errbot_sentry.model import ALERT_REASONS, ESCALATING, METRIC, NEW, REGRESSED, RULE, TEST, UNMUTED
 
 THREAD_MODES = ("thread", "channel", "both")
@@ -32,7 +33,7 @@ class Route:
     rooms: tuple[str, ...]
     matchers: tuple[Matcher, ...] = ()
     reasons: tuple[str, ...] = DEFAULT_REASONS
-    mention: str = ""
+    mention: Mention = Mention()
     threads: str = "thread"
     wait: timedelta = timedelta(0)
     window: timedelta = timedelta(minutes=5)
@@ -117,7 +118,7 @@ _READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "rooms": ("rooms", _texts),
     "match": ("matchers", lambda value: tuple(read_matcher(text) for text in _texts(value))),
     "reasons": ("reasons", _reasons),
-    "mention": ("mention", _text),
+    "mention": ("mention", read_mention),
     "threads": ("threads", _threads),
     "wait": ("wait", lambda value: read_duration(_text(value))),
     "window": ("window", lambda value: read_duration(_text(value))),

@@ -28,6 +28,7 @@ from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.templates import Templates
+from errbot_sentry.chat.turns import Turns
 from errbot_sentry.chat.uploads import send_file
 from errbot_sentry.chat.web import Reply, Web
 from errbot_sentry.clock import Clock, SystemClock
@@ -42,6 +43,7 @@ from errbot_sentry.query.desk import FlowStatus
 from errbot_sentry.query.kept_people import KeptPeople
 from errbot_sentry.report.about import About
 from errbot_sentry.report.reporter import Reporter
+from errbot_sentry.report.scrub import is_sensitive_name
 from errbot_sentry.secret import Secret
 from errbot_sentry.server.api import Server
 from errbot_sentry.server.connection import Connection
@@ -55,6 +57,7 @@ __all__ = ["COMMANDS", "Runtime", "help_text"]  # the plugin module makes its co
 COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
 
 CLOSE_SECONDS = 5.0
+_SHORTEST_SECRET = 8  # a shorter one could be a word, and would be masked wherever that stands
 
 
 class Runtime:
@@ -86,8 +89,9 @@ class Runtime:
         self._web = Web()
         self._api_times = ApiTimes()
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
-        self._rooms = Rooms(bot, is_active)
         self._errands = Errands()
+        self._rooms = Rooms(bot, is_active, self._errands)
+        self._turns = Turns(int(getattr(config, "BOT_ASYNC_POOLSIZE", 10)))
         follow_up = FollowUp(bot, self._replies, self._errands, self._issue_of_event, self._clock)
         self.reporter = Reporter(
             self._settings.report,
@@ -95,7 +99,7 @@ class Runtime:
             data_dir=self._settings.data_dir,
             clock=self._clock,
             follower=follow_up,
-            secrets=[secret.reveal() for secret in _secrets(self._settings)],
+            secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
         )
         self._store = Store(self._settings.state_url.reveal())  # opened at its first use
         self._alerts: AlertsFlow | None = None
@@ -131,28 +135,31 @@ class Runtime:
             status=self,
             reporter=self if self._reporting() else None,
             threads=self._alerts,
+            changed=self._note_change,
             people=KeptPeople(self._store, self._clock),
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
             more=ALERT_COMMANDS,
         )
         if self._alerts is not None:
-            self._alert_commands = self._alerts.commands(self._commands.find_issue)
+            self._alert_commands = self._alerts.commands(self._commands.find_issue, str(self._bot.prefix))
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.intake if self._alerts else None, pages)
         self._tell_mistakes()
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        views = self._views(command, ask_of(msg, words))
-        yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
+        ask = ask_of(msg, words, str(self._bot.mode))
+        with self._turns.taken(ask.person.acl) as free:
+            views = self._views(command, ask) if free else _busy()
+            yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
 
     def overheard(self, msg: Any) -> None:
         """A message that was said where the bot listens: summarise the issue addresses in it. Returns at once."""
         text = str(msg.body or "")
         if self._commands is None or text.startswith(self._prefixes) or not self._commands.unfurl.wanted(text):
             return
-        unfurl, ask = self._commands.unfurl, ask_of(msg, "")
+        unfurl, ask = self._commands.unfurl, ask_of(msg, "", str(self._bot.mode))
 
         def summarise() -> None:
             for message in self._replies.of("unfurl", unfurl.views(text, ask)):
@@ -267,6 +274,11 @@ class Runtime:
         issue = self._find_server().issue_of_event(event_id)
         return issue if issue is not None and self._settings.access.may_see(issue.project.slug, place) else None
 
+    def _note_change(self, issue: Issue, place: Place) -> None:
+        """A person changed an issue from here: the alert that says the same need not come here too."""
+        if self._alerts is not None:
+            self._alerts.note_change(issue, place)
+
     def _reporting(self) -> bool:
         return self._settings.report.enabled and not self._settings.mistakes_of(REPORT)
 
@@ -303,11 +315,24 @@ class Runtime:
             log.warning("the admins could not be told: %s", error)
 
 
+def _busy() -> Iterator[View]:
+    raise AskError("Too many commands of mine are still running: try again when some have been answered.")
+    yield  # an iterator, like those of all commands
+
+
 def _secrets(settings: Settings) -> Iterator[Secret]:
     """All secrets of the settings, which no event may carry, wherever they turn up."""
     yield from (settings.report.dsn, settings.server.token, settings.state_url)
     yield Secret(_password_of(settings.state_url))
     yield from (*settings.alerts.webhook_secrets, *settings.alerts.webhook_tokens)
+
+
+def _secrets_of_chat(config: Any) -> Iterator[str]:
+    """What the bot itself logs in with to the chat network: some libraries log it, or raise it in a URL."""
+    identity = getattr(config, "BOT_IDENTITY", None)
+    for name, held in identity.items() if isinstance(identity, dict) else ():
+        if isinstance(held, str) and len(held) >= _SHORTEST_SECRET and is_sensitive_name(str(name)):
+            yield held
 
 
 def _password_of(url: Secret) -> str:

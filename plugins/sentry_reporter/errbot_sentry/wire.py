@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,6 +23,8 @@ _TIME = re.compile(
 )
 _UTC = (None, "Z", "z", "+00:00")
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
+# Printable ASCII without the five that end a link in one backend or the other: quote, angles, backslash, backtick.
+_LINK = re.compile(r"https?://[!#-;=?-\[\]-_a-~]+")
 _LEVEL_WORDS = {"critical": "fatal", "warn": "warning", "log": "info", "sample": "debug"}
 
 
@@ -83,7 +86,7 @@ def moment(value: Any) -> datetime | None:
 
 def web_link(value: Any) -> str:
     """An http(s) address that is safe to show as a link, or ""."""
-    if isinstance(value, str) and len(value) <= SHORT and re.fullmatch(r"https?://[!-~]+", value):
+    if isinstance(value, str) and len(value) <= SHORT and _LINK.fullmatch(value):
         return value
     return ""
 
@@ -95,6 +98,16 @@ def line(value: Any, longest: int = SHORT) -> str:
     if isinstance(value, str) and len(value) <= longest and value.isascii() and value.isprintable():
         return value.strip() if "  " not in value else " ".join(value.split())  # nearly all of them
     return text(_BREAKS.sub(" ", text(value, longest * 2 + 100)).strip(), longest)
+
+
+def first_line(*values: Any) -> str:
+    """The first of these that has any text, on one line."""
+    return next((found for found in map(line, values) if found), "")
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """An object, or an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 def level(value: Any) -> str | None:

@@ -100,6 +100,22 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
     assert len(room.world.at(3).heard()) == 1
 
 
+def test_a_silence_names_nothing_where_it_may_not_be_seen(tmp_path: Path) -> None:
+    """It holds in every room, but only those that may see the project read what it is about, and why."""
+    room = Room(tmp_path, room_projects={"#ops": ("*",), "#web": ("web",), "direct": ("*",)})
+    room.type("silence SHOP-1 -d 2h -c we know", "")
+    room.type("silence project=shop -d 2h", "")
+    room.type("silence project=* level>=error -d 2h", "")
+    assert [line[:10] for line in room.type("silences", "#ops").split("\n")] == [
+        "#1 SHOP-1 ",
+        "#2 project",
+        "#3 project",
+    ]
+    assert [line[:10] for line in room.type("silences", "#web").split("\n")] == ["#3 project"]
+    room.type("silence issue=12 -d 2h", "")
+    assert "#4 issue=12" in room.type("silences", "#ops")
+
+
 def test_a_silence_made_in_a_direct_message_holds_everywhere(room: Room) -> None:
     room.type("silence project=shop -d 1h", "")
     room.world.hook(bodies.sentry_issue("1"))

@@ -197,3 +197,22 @@ def test_one_test_at_a_time() -> None:
         world.lines("test", person=BOB)
     list(first)
     assert len(world.lines("test", person=BOB)) == 2
+
+
+@pytest.mark.parametrize("words", ["help", "HELP"])
+def test_help_is_the_overview(words: str) -> None:
+    world = World([issue(1)])
+    assert world.lines(f"sentry {words}") == world.lines("sentry")
+
+
+@pytest.mark.parametrize("typed", ["sentry help Issues", "issues --help", "issues -p web -h"])
+def test_help_for_one_command(typed: str) -> None:
+    with pytest.raises(UsageError) as shown:
+        World([issue(1)]).lines(typed)
+    assert str(shown.value).startswith("Unresolved issues, last seen first; ")
+    assert "Usage: !sentry issues [QUERY] [-p PROJECT]" in str(shown.value)
+
+
+def test_help_for_a_mistyped_command() -> None:
+    with pytest.raises(UsageError, match=r"did you mean !sentry resolve\?"):
+        World([issue(1)]).lines("sentry help resolv")

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from errbot_sentry import picture
 from errbot_sentry.errors import BadReference, Unsupported, UsageError
 from errbot_sentry.model import Counts, ExceptionInfo, Frame, Place, Release, TagSpread
-from errbot_sentry.query import picture
 from errbot_sentry.query.chart import chart_of
 from errbot_sentry.query.trace import FULL, SHORT, shortened, trace_lines
 from tests.unit.query.test_references import Threads
@@ -175,7 +175,7 @@ def test_releases_of_hidden_projects_are_not_shown(world: World) -> None:
         Release("shop@1.4", NOW - timedelta(days=2), 3, ("web", "vault")),
         Release("vault@9", NOW, 1, ("vault",)),
     )
-    assert world.lines("releases") == ["#1 shop@1.4 · 2 days ago · 3 new issues · web"]
+    assert world.lines("releases") == ["#1 shop@1.4 · 2 days ago · web"]
     assert [project.slug for project in world.server.asked("releases")[0]] == ["web"]  # type: ignore[attr-defined]
 
 
@@ -250,3 +250,12 @@ def test_without_matplotlib_there_is_no_picture(world: World, monkeypatch: pytes
     monkeypatch.setattr(picture, "can_draw", lambda: False)
     (view,) = world.views("graph WEB-1")
     assert view.upload is None
+
+
+def test_a_release_of_hidden_projects_too_tells_no_number_of_theirs(world: World) -> None:
+    world.server.known_releases = (
+        Release("shop@1.4", NOW, 3, ("web", "vault")),
+        Release("shop@1.5", NOW, 4, ("web",)),
+    )
+    assert world.lines("releases") == ["#1 shop@1.4 · now · web", "#2 shop@1.5 · now · 4 new issues · web"]
+    assert "3 new issues" in world.lines("releases", place=Place("#vault"))[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from errbot_sentry.errors import (
@@ -10,6 +13,7 @@ from errbot_sentry.errors import (
     BadToken,
     MissingScope,
     NotAllowed,
+    NotAsAsked,
     RateLimited,
     ServerError,
     ServerFailed,
@@ -18,7 +22,8 @@ from errbot_sentry.errors import (
     Unsupported,
     UsageError,
 )
-from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Ask, Issue
+from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Ask, Assignee, Issue
+from errbot_sentry.server.failures import OUTCOME_UNKNOWN
 from errbot_sentry.settings import QuerySettings
 from tests.unit.query.world import ALICE, BOB, DIRECT, OPS, World, issue
 
@@ -116,6 +121,15 @@ def test_more_than_a_hundred_are_too_many() -> None:
     world = World([issue(n) for n in range(1, 102)])
     with pytest.raises(UsageError, match="100 is the most"):
         world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 102)))
+    assert world.server.calls == []
+
+
+def test_an_issue_named_often_is_looked_up_once() -> None:
+    world = World([issue(n) for n in range(1, 4)])
+    world.lines("issues")
+    lines = world.lines("resolve " + " ".join(["#1-3"] * 300))
+    assert len(world.server.asked("issue")) == len(world.server.asked("resolve")) == 3
+    assert lines[0] == "Resolving 3 issues, as alice asked."
 
 
 def test_of_a_hundred_all_are_named_in_lines_that_fit() -> None:
@@ -165,6 +179,12 @@ def test_an_answer_lost_on_the_way_is_looked_up(error: ServerError, monkeypatch:
     lines = world.lines("resolve WEB-1 WEB-2")
     assert lines[1].startswith("WEB-1 resolved, as alice asked")
     assert lines[2].startswith(f"WEB-2 not changed: {error}"[:-1])
+
+
+def test_after_a_look_nothing_says_that_it_is_unknown() -> None:
+    world = World([issue(1)])
+    world.server.fail("resolve", ServerFailed("The server failed (502)." + OUTCOME_UNKNOWN))
+    assert world.lines("resolve WEB-1") == [f"WEB-1 not changed: The server failed (502): Problem 1 · {LINK}"]
 
 
 def test_what_nobody_can_know_is_said_and_the_rest_is_not_tried() -> None:
@@ -220,3 +240,73 @@ def test_text_from_the_server_stays_text() -> None:
     (line,) = world.lines("resolve WEB-1")
     assert line.startswith("WEB-1 resolved, as alice asked: *x* [a](http://evil) `b` @channel")
     assert "http://evil)" in line  # as text: the link of the line is the issue's own
+
+
+@pytest.mark.parametrize(
+    ("call", "command", "after"),
+    [
+        ("archive", "archive WEB-1 --until 2h", {"status": ARCHIVED, "substatus": None}),
+        ("archive", "archive WEB-1 --until 2h", {"status": ARCHIVED, "substatus": "archived_until_escalating"}),
+        ("resolve_in", "resolve WEB-1 --in shop@1.4", {"status": RESOLVED}),
+        ("assign", "assign WEB-1 bob@example.org", {"assignee": Assignee("user", "carol")}),
+    ],
+)
+def test_what_the_server_did_otherwise_is_never_called_done(call: str, command: str, after: dict[str, object]) -> None:
+    """An old Sentry archives for ever and resolves at once, and says so: status alone is not what was asked."""
+    world = World([issue(1)])
+    world.server.stored["101"] = replace(issue(1), **after)  # type: ignore[arg-type]
+    world.server.fail(call, NotAsAsked("It took the request, but does not say that WEB-1 is as asked."))
+    (line,) = world.lines(command)
+    assert line.startswith("WEB-1 not changed as asked: It took the request, but does not say that WEB-1 is as asked:")
+    assert world.server.notes == []
+
+
+@pytest.mark.parametrize(
+    ("call", "command", "seen"),
+    [
+        ("archive", "archive WEB-1 --until 2h", {"status": ARCHIVED, "substatus": None}),
+        ("archive", "archive WEB-1 --until 10x", {"status": ARCHIVED, "substatus": "archived_until_escalating"}),
+        ("resolve_in", "resolve WEB-1 --in shop@1.4", {"status": RESOLVED}),
+        ("assign", "assign WEB-1 bob@example.org", {"assignee": Assignee("user", "carol")}),
+    ],
+)
+def test_where_the_answer_is_lost_and_the_issue_does_not_show_all_of_it_nobody_knows(
+    call: str, command: str, seen: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World([issue(1)])
+
+    def lost(found: Issue, _how: object) -> Issue:
+        world.server.stored[found.id] = replace(found, **seen)  # type: ignore[arg-type]
+        raise TimedOut("No answer in time.")
+
+    monkeypatch.setattr(world.server, call, lost)
+    (line,) = world.lines(command)
+    assert re.match(r"WEB-1 perhaps .*, perhaps not: No answer in time, and it is \w+", line)
+    assert world.server.notes == []
+
+
+def test_where_the_issue_shows_all_of_it_a_lost_answer_is_no_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World([issue(1)])
+    archive = world.server.archive
+
+    def lost(found: Issue, until: ArchiveUntil) -> Issue:
+        archive(found, until)
+        raise TimedOut("No answer in time.")
+
+    monkeypatch.setattr(world.server, "archive", lost)
+    assert world.lines("archive WEB-1 --until 2h")[0].startswith("WEB-1 archived for 2h, as alice asked")
+    assert "perhaps archived for 3h" in world.lines("archive WEB-1 --until 3h")[0]  # it may have kept its old end
+
+
+def test_many_that_fail_alike_share_a_line() -> None:
+    """A token without the right to change: a hundred lines of it would fill the room, a second each on IRC."""
+    world = World([issue(n) for n in range(1, 21)])
+    world.server.fail("resolve", MissingScope("The token may not do this."), times=18)
+    lines = world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 21)))
+    assert lines == [
+        "Resolving 20 issues, as alice asked.",
+        "2 resolved, as alice asked:",
+        "WEB-19, WEB-20",
+        "18 not changed: The token may not do this:",
+        ", ".join(f"WEB-{n}" for n in range(1, 19)),
+    ]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from errbot_sentry.chat.templates import Templates
 from errbot_sentry.errors import BadReference, StoreError, Unsupported, UsageError
-from errbot_sentry.model import Comment
+from errbot_sentry.model import Comment, Person
 from errbot_sentry.query.kept_people import KeptPeople
 from errbot_sentry.query.people import PeopleInMemory, read_mail
 from errbot_sentry.server.api import BUGSINK
@@ -76,6 +77,17 @@ def test_the_bot_cannot_be_made_to_prove_that_somebody_is_its_own_account(world:
     world.server.comments_by_issue["101"] = [Comment(text, "bot", MAIL) for _, text in world.server.notes]
     with pytest.raises(BadReference):
         world.lines(f"link {MAIL} WEB-1")
+
+
+@pytest.mark.parametrize("name", ["alice", "al`ice", "[al|ce]^", "a:b", "<!here>", "@alice"])
+def test_the_sentence_links_as_it_is_shown_also_in_a_channel_where_the_nick_is_broken(world: World, name: str) -> None:
+    """On IRC the bot puts an unseen character into nicks, so that no word of it pages anybody; people copy that."""
+    person = Person("alice!a@host", name)
+    templates = Templates("irc", lambda: frozenset({name}))
+    (view,) = world.views(f"link {MAIL}", person=person)
+    shown = templates.render(view.template, view.values).split("\n")[1]
+    world.server.comments_by_issue["101"] = [Comment(shown.removeprefix("`").removesuffix("`"), "Alice", MAIL)]
+    assert world.lines(f"link {MAIL} WEB-1", person=person)[0].startswith(f"You are {MAIL}")
 
 
 def test_a_code_is_good_for_one_person_only(world: World) -> None:

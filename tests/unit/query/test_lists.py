@@ -146,3 +146,24 @@ def test_who_reads_along_and_looks_closer_is_not_misunderstood() -> None:
     with pytest.raises(BadReference, match="could mean two issues"):
         world.lines("issue #1", person=BOB)
     assert "WEB-2" in world.lines("issue #2", person=BOB)[0]
+
+
+def test_a_row_without_its_sign_is_no_issue_number() -> None:
+    """`resolve 2` after a list means #2 to nearly everybody; on a small GlitchTip there is an issue of that number."""
+    world = World([issue(1), issue(2), issue(3, id="2", short_id="API-9")])
+    world.lines("issues -n 2")
+    for person in (ALICE, BOB):
+        with pytest.raises(BadReference, match=r"2 is the number of an issue, and #2 a row .*: write #2, or"):
+            world.lines("issue 2", person=person)
+    with pytest.raises(BadReference, match="write #2"):
+        world.lines("resolve 2")
+    assert "API-9" in world.lines("issue 2", place=DIRECT)[0]  # no list there
+    world.clock.turn(3601)
+    assert "API-9" in world.lines("issue 2")[0]
+
+
+def test_the_next_page_after_the_previous_one_has_its_numbers_again() -> None:
+    world = World([issue(n) for n in range(1, 6)])
+    for command, first in (("issues -n 2", 1), ("next", 3), ("next", 5), ("prev", 3), ("prev", 1), ("next", 3)):
+        assert world.lines(command)[0].startswith(f"#{first} WEB-{first} ")
+    assert "WEB-5" in world.lines("issue #5")[0]

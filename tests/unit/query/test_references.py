@@ -43,6 +43,8 @@ UUID = "12345678-90ab-cdef-1234-567890abcdef"
         (f"<{URL}/x|text>", Url(f"{URL}/x")),
         (f"<{URL}/x>,", Url(f"{URL}/x")),
         ('"WEB-1A"', ShortId("WEB-1A")),
+        ("`WEB-1A`,", ShortId("WEB-1A")),
+        ("**WEB-1A**", ShortId("WEB-1A")),
     ],
 )
 def test_reading(word: str, reference: Reference) -> None:
@@ -98,6 +100,14 @@ def test_a_hidden_issue_is_answered_like_one_that_does_not_exist(
         answers.append(str(caught.value).replace(word[:40], "REF"))
     assert answers[0] == answers[1]
     assert world.server.asked("resolve") == world.server.asked("latest_event") == []
+
+
+@pytest.mark.parametrize("word", ["VAULT-3", "vault-9", "nothing-1", f"{URL}/organizations/acme/issues/VAULT-3/"])
+def test_nobody_is_asked_for_a_short_id_of_a_project_that_is_not_shown(world: World, word: str) -> None:
+    """The server's words, or the time it takes for what there is, would tell."""
+    with pytest.raises(BadReference, match="that can be shown here"):
+        world.lines(f"issue {word}")
+    assert world.server.calls == []
 
 
 def test_a_list_of_one_place_is_no_key_to_another(world: World) -> None:
@@ -160,6 +170,19 @@ def test_latest_is_of_the_last_list_or_of_what_may_be_seen(world: World) -> None
     assert "WEB-1" in world.lines("issue @latest", person=BOB)[0]
 
 
+def test_no_latest_says_of_what(world: World) -> None:
+    for listed, sentence in (
+        ("issues nothing-like-it", "There is no unresolved issue like those of your last list to show here."),
+        ("issues is:archived", "There is no issue like those of your last list to show here."),
+    ):
+        world.lines(listed)
+        with pytest.raises(BadReference) as refusal:
+            world.lines("issue @latest")
+        assert str(refusal.value) == sentence
+    with pytest.raises(BadReference, match=r"There is no unresolved issue to show here\."):
+        World([]).lines("issue @latest")
+
+
 def test_an_address_of_another_server_or_organization_is_not_ours() -> None:
     world = World([issue(1)], org="acme")
     with pytest.raises(BadReference, match="not an issue of the server"):
@@ -191,7 +214,7 @@ def test_in_a_thread_no_word_is_needed() -> None:
     with pytest.raises(BadReference, match="that can be shown here"):
         world.lines("issue", place=Place("#ops", "17.1"))
     for place in (OPS, Place("#vault", "99.9")):
-        with pytest.raises(BadReference, match=r"Which issue\? An issue is written as"):
+        with pytest.raises(BadReference, match=r"Which issue\? An issue is written as WEB-1A"):
             world.lines("resolve", place=place)
 
 

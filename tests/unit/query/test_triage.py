@@ -133,6 +133,39 @@ def test_assign_me_needs_a_proved_address() -> None:
     assert "asked by alice (alice@example.org) in #ops" in world.server.notes[0][1]
 
 
+class Noting(PeopleInMemory):
+    """Remembers who was said to take what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[tuple[str, str]] = []
+
+    def takes(self, issue_id: str, mail: str) -> None:
+        self.taken.append((issue_id, mail))
+
+
+def test_who_takes_an_issue_needs_no_call_about_it_and_others_do() -> None:
+    """So that no alert calls them for what they typed themselves; noted first, for the webhook may be quick."""
+    people = Noting()
+    people.link(ALICE.acl, "alice@example.org")
+    world = World([issue(1), issue(2)], people=people)
+    world.lines("assign WEB-1 me")
+    world.lines("assign WEB-2 alice@example.org")
+    world.lines("assign WEB-1 bob@example.org")
+    world.lines("assign WEB-1 team:pay")
+    world.lines("assign WEB-1 nobody")
+    assert people.taken == [("101", "alice@example.org"), ("102", "alice@example.org")]
+
+
+def test_an_assignment_that_failed_is_not_kept_as_taken() -> None:
+    people = Noting()
+    people.link(ALICE.acl, "alice@example.org")
+    world = World([issue(1)], people=people, unsupported=("assign",))
+    with pytest.raises(Unsupported):
+        world.lines("assign WEB-1 me")
+    assert people.taken == [("101", "alice@example.org"), ("101", "")]
+
+
 def test_in_a_thread_the_last_word_is_enough() -> None:
     world = World([issue(3, VAULT)], threads=Threads())
     thread = Place("#ops", "17.1")
@@ -184,6 +217,14 @@ def test_a_note_is_kept_as_typed_and_signed() -> None:
     world = World([issue(1)], settings=QuerySettings(author_notes=False))
     assert world.lines("note WEB-1 it's “fixed”, --really -n 3")[0].startswith("Note left on WEB-1 Problem 1")
     assert world.server.notes == [("101", "it's “fixed”, --really -n 3\n\n— alice, from chat")]
+
+
+@pytest.mark.parametrize("between", ["\n", "\u00a0", "\t", "  \n "])
+def test_a_note_may_begin_on_the_next_line(between: str) -> None:
+    """Slack's people write so; a short id copied from the bot may have an unseen character in it."""
+    world = World([issue(1)])
+    world.lines(f"note W\u200bEB-1{between}first line\n  second line")
+    assert world.server.notes == [("101", "first line\n  second line\n\n— alice, from chat")]
 
 
 def test_a_note_in_the_thread_of_an_alert() -> None:

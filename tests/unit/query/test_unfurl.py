@@ -48,12 +48,38 @@ def test_silence_about_what_may_not_be_seen_or_is_not_ours(world: World) -> None
 def test_a_failing_server_is_no_reason_to_talk(world: World) -> None:
     world.server.fail("issue", TimedOut("No answer in time."))
     assert unfurled(world, ADDRESS) == []
+    assert unfurled(world, ADDRESS) == []  # other errands wait meanwhile, so it is left alone for a while
+    assert len(world.server.asked("issue")) == 1
+    world.clock.turn(21)
     assert len(unfurled(world, ADDRESS)) == 1  # and the next one who pastes it gets it
 
 
 def test_a_message_full_of_addresses_asks_little(world: World) -> None:
     unfurled(world, " ".join(f"{URL}/organizations/acme/issues/{n}/" for n in range(50)))
     assert len(world.server.calls) == 3
+
+
+def test_nobody_makes_the_bot_ask_without_end(world: World) -> None:
+    for start in range(1000, 1300, 3):
+        text = " ".join(f"{URL}/organizations/acme/issues/{n}/" for n in range(start, start + 3))
+        assert unfurled(world, text) == []
+    assert len(world.server.calls) == 12
+    assert len(unfurled(world, ADDRESS, Place("#vault"))) == 1  # another room is not silenced by that
+    world.clock.turn(61)
+    assert len(unfurled(world, ADDRESS)) == 1
+
+
+def test_rooms_together_are_bounded_too(world: World) -> None:
+    for n in range(1000, 1200):
+        unfurled(world, f"{URL}/organizations/acme/issues/{n}/", Place(f"#room{n}"))
+    assert len(world.server.calls) == 60
+
+
+def test_a_long_message_does_not_keep_the_receiving_thread(world: World) -> None:
+    """Each `http://` of it once looked through all the rest for "issue": eight seconds for 40 000 characters, hours for
+    these. Now it is nothing."""
+    for _ in range(200):
+        assert not world.commands.unfurl.wanted("http://" * 1_000_000)
 
 
 def test_it_can_be_switched_off() -> None:

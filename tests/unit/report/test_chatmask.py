@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
 
 from errbot_sentry.report.chatmask import CHAT, ChatMask, mask_of
@@ -22,6 +26,10 @@ from errbot_sentry.report.chatmask import CHAT, ChatMask, mask_of
         ('!deploy "two words"', "two words", f"{CHAT} {CHAT}"),
         ("!deploy straße42", "STRASSE and Straße42", f"STRASSE and {CHAT}"),
         ("!deploy", "deploy", "deploy"),
+        ("!deploy ops/alice-smith", "'alice-smith' of ops", f"'{CHAT}-{CHAT}' of {CHAT}"),
+        ("!deploy host:PRIVATE_HOST", "to PRIVATE_HOST", f"to {CHAT}"),
+        ("!deploy https://x.example.com/bob", "https in use", "https in use"),
+        ("!deploy bob", r"'first\nbob'", rf"'first\n{CHAT}'"),
     ],
 )
 def test_words_are_masked(typed: str, text: str, wanted: str) -> None:
@@ -42,9 +50,34 @@ def test_the_parts_of_a_commands_name_stay() -> None:
     assert ChatMask(("!crash plain now",), ("crash_plain",))("crash_plain of crash") == "crash_plain of crash"
 
 
-def test_a_long_message_is_bounded() -> None:
-    mask = ChatMask((" ".join(f"word{number}" for number in range(5000)),), ())
-    assert mask("word7") == CHAT
+@pytest.mark.parametrize("word", ["Секретное", "José", "密码库"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: json.dumps({"said": text}),
+        lambda text: repr(json.dumps({"said": text})),
+        lambda text: json.dumps(json.dumps(text)),
+        lambda text: repr(text.encode()),
+        lambda text: repr([repr(text.encode())]),
+        quote,
+        lambda text: text.upper(),
+        lambda text: json.dumps(text.upper()),
+    ],
+    ids=["json", "printed json", "json in json", "bytes", "printed bytes", "address", "upper", "upper json"],
+)
+def test_a_word_beyond_ascii_is_known_in_every_spelling(word: str, form: Callable[[str], str]) -> None:
+    text = form(word)
+    plain = form("")
+    masked = ChatMask((f"!deploy {word} now",), ("deploy",))(f"about {text} here")
+    assert masked.replace(CHAT, "") == f"about {plain} here"
+
+
+def test_of_a_long_message_every_word_is_masked() -> None:
+    words = [f"w{number}" for number in range(500)] + [f"word{number}" for number in range(5000)]
+    mask = ChatMask((" ".join(words),), ())
+    assert [word for word in words if len(word) > 2 and mask(f"see {word} there") != f"see {CHAT} there"] == []
+    assert mask(r"'a\nw123'") == rf"'a\n{CHAT}'"
+    assert mask("other things") == "other things"
 
 
 def test_a_mask_is_shared() -> None:

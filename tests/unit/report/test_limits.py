@@ -24,6 +24,12 @@ from errbot_sentry.report.limits import RateLimits, pause_after
         (200, {"retry-after": "7"}, "error", 0),
         (503, {"retry-after": "7"}, "error", 0),
         (200, {"x-sentry-rate-limits": "-5:error:x"}, "error", 0),
+        (429, {"retry-after": "9" * 400}, "error", 24 * 3600),
+        (429, {"retry-after": "9" * 5000}, "error", 60),
+        (429, {"retry-after": "-1"}, "error", 60),
+        (429, {"retry-after": "in a while"}, "error", 60),
+        (429, {"retry-after": "Mon, 01 Jan 99999999999 00:00:00 GMT"}, "error", 60),
+        (200, {"x-sentry-rate-limits": "9" * 400 + ":error:x"}, "error", 24 * 3600),
     ],
 )
 def test_headers(status: int, headers: dict[str, str], category: str, wait: float) -> None:
@@ -53,3 +59,13 @@ def test_pauses_grow_to_a_minute() -> None:
     assert pauses[:4] == [1.0, 2.0, 4.0, 8.0]
     assert pauses[-1] == 60.0
     assert pause_after(10**6, 1.0) == 75.0
+
+
+def test_a_server_cannot_fill_the_memory_with_categories() -> None:
+    limits = RateLimits()
+    for number in range(50):
+        names = ";".join(f"c{number}x{count}" for count in range(100))
+        limits.read(200, {"x-sentry-rate-limits": f"60:{names}:x"}, now=0.0)
+    assert len(limits.closed(1.0)) <= 200
+    limits.read(200, {"x-sentry-rate-limits": "60:error:x"}, now=100.0)
+    assert limits.closed(101.0) == {"error"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from errbot_sentry.report.scrub import FILTERED, Scrubber, is_sensitive_name
+from errbot_sentry.report.scrub import FILTERED, Scrubber, cut, is_sensitive_name
 
 SCRUBBER = Scrubber()
 
@@ -63,6 +63,27 @@ def test_a_secret_goes_wherever_it_stands(secret: str, around: str) -> None:
         ("-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----", "hunter2"),
         ("-----BEGIN PRIVATE KEY-----\nhunter2 cut off", "hunter2"),
         ("https://hooks.slack.com/services/T000/B000/hunter2", "hunter2"),
+        (f"POST https://api.telegram.org/bot123456789:AAE{'x' * 32}/getMe", "AAExxx"),
+        ("https://discord.com/api/webhooks/1234567890/aB3_aB3_aB3_aB3_aB3_hunter2", "hunter2"),
+        ("https://chat.example.com/hooks/ab3ab3ab3ab3ab3ab3hunter2", "hunter2"),
+        ("https://x.webhook.office.com/webhookb2/a@b/IncomingWebhook/hunter2/c", "hunter2"),
+        ("https://x.example.com/blob?sv=1&sig=hunter2", "hunter2"),
+        ('password = """hunter2"""', "hunter2"),
+        ("password='''two\\nhunter2'''", "hunter2"),
+        ('password=f"hunter2"', "hunter2"),
+        ("password == hunter2", "hunter2"),
+        ("password -> hunter2", "hunter2"),
+        ("auth=('bob', 'hunter2')", "hunter2"),
+        ("tokens=['one', 'hunter2']", "hunter2"),
+        ('"password": {"value": "hunter2"}', "hunter2"),
+        ("auth=('Cookie: x', 'hunter2')", "hunter2"),
+        ('headers["Authorization"] = "hunter2"', "hunter2"),
+        ("mysql --password hunter2 db", "hunter2"),
+        ("mysql --db-password hunter2 db", "hunter2"),
+        ("Command '['mysql', '--password', 'hunter2']' returned non-zero exit status 1", "hunter2"),
+        ('["mysql", "--password", "hunter2"]', "hunter2"),
+        ("<password>hunter2</password>", "hunter2"),
+        ("<ns:Password type='x'>hunter2</ns:Password>", "hunter2"),
     ],
 )
 def test_a_secret_is_known_by_what_stands_before_it(text: str, secret: str) -> None:
@@ -83,6 +104,8 @@ def test_a_secret_is_known_by_what_stands_before_it(text: str, secret: str) -> N
         "line 12, in authenticate",
         "the author: Bob",
         "room #ops: 3 people",
+        "usage: --token-file, --password",
+        "https://sentry.example.com/settings/webhooks/",
     ],
 )
 def test_ordinary_text_stays(text: str) -> None:
@@ -113,9 +136,71 @@ def test_innocent_names(name: str) -> None:
 
 
 def test_source_lines_lose_only_literals() -> None:
-    assert SCRUBBER.source("    token = self.get_token(name)") == "    token = self.get_token(name)"
+    for line in ("    token = self.get_token(name)", 'login("bob", password=words[1], note="x")'):
+        assert SCRUBBER.source(line) == line
     assert "hunter2" not in SCRUBBER.source("    token = 'hunter2'  # for now")
     assert "hunter2" not in SCRUBBER.source('    login(user, password="hunter2")')
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'password = """hunter2"""',
+        'password: str = "hunter2"',
+        'PASSWORD: Final[str] = "hunter2"',
+        'password=f"hunter2"',
+        "login(password=rb'hunter2')",
+        'os.environ["DB_PASSWORD"] = "hunter2"',
+        'os.environ.get("DB_PASSWORD", "hunter2")',
+        'if password == "hunter2":',
+        'if (password := "hunter2"):',
+        'password = ("hunter2"',
+        'TOKENS = ["hunter2"]',
+        'set_password("hunter2")',
+        'run(["mysql", "--password", "hunter2"])',
+        'cmd = "mysql --password hunter2"',
+        'connect("host=db password=hunter2")',
+        'connect(f"host={host} password=hunter2")',
+    ],
+)
+def test_a_literal_in_source_goes_however_it_is_written(line: str) -> None:
+    assert "hunter2" not in SCRUBBER.source(line)
+
+
+def test_names_beside_a_value_count() -> None:
+    value = [["'mysql'", "'--password'", "'hunter2'", "'db'"], {"name": "'api_key'", "value": "'hunter2'"}]
+    clean = SCRUBBER.value(value)
+    assert "hunter2" not in repr(clean)
+    assert clean[0] == ["'mysql'", "'--password'", FILTERED, "'db'"]
+
+
+def test_keys_are_masked_like_texts() -> None:
+    assert SCRUBBER.value({"bob": {"bob": 1}}, then=str.upper) == {"BOB": {"BOB": 1}}
+
+
+URL = "postgresql://bot:hunter2hunter2@db/x"  # without its end it has no shape
+
+
+@pytest.mark.parametrize("left", range(1, len(URL)))
+def test_no_half_of_a_secret_is_left_by_a_limit(left: int) -> None:
+    text = "word " * 100 + URL
+    longest = len(text) - len(URL) + left
+    cut_by_the_sdk = text[:longest] + "..."
+    for clean in (cut(text, longest), SCRUBBER.text(cut_by_the_sdk), SCRUBBER.source(cut_by_the_sdk)):
+        assert "bot:h" not in clean
+
+
+def test_cutting_is_bounded_both_ways() -> None:
+    assert cut("short", 10) == "short"
+    assert len(cut("x" * 20_000, 8192)) == 8192 - 1000 + 1
+
+
+@pytest.mark.parametrize(
+    "text", ["-" * 8000 + "password", "password=(" * 800, "<password " * 800 + "</", "token," * 1400]
+)
+def test_hostile_texts_end(text: str) -> None:
+    assert SCRUBBER.text(text) is not None
+    assert SCRUBBER.source(text) is not None
 
 
 def test_values_are_cleaned_at_any_depth() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from errbot_sentry.report.spool import MEMORY_FULL, SPOOL_FULL, UNREADABLE, Spool
+from errbot_sentry.report.spool import MEMORY_FULL, SPOOL_FULL, TOO_LARGE, UNREADABLE, Spool
 
 ID = "0123456789abcdef0123456789abcde"
 
@@ -278,3 +278,75 @@ def test_kill_9_at_any_instant_loses_nothing_that_was_put(tmp_path: Path, after:
     assert found[:seen] == [b"%08d" % number * 4000 for number in range(1, seen + 1)]
     assert len(found) in (seen, seen + 1)  # one more may have been whole before it was told
     rig.close()
+
+
+def test_what_is_larger_than_the_bound_pushes_nothing_out(rig: Rig) -> None:
+    rig.limit = 1000
+    spool = rig.open()
+    spool.put(b"small", "error", "")
+    spool.put(b"x" * 1001, "attachment", "")
+    assert drained(spool) == [b"small"]
+    assert rig.dropped == {("attachment", TOO_LARGE): 1}
+
+
+def test_in_memory_too() -> None:
+    rig = Rig(None)
+    spool = rig.open()
+    spool.put(b"small", "error", "")
+    spool.put(b"x" * 9 * 1024 * 1024, "attachment", "")
+    assert drained(spool) == [b"small"]
+    assert rig.dropped == {("attachment", TOO_LARGE): 1}
+
+
+def test_what_comes_after_the_end_is_counted(rig: Rig) -> None:
+    spool = rig.open()
+    spool.close()
+    spool.put(b"x", "error", "")
+    assert rig.dropped == {("error", "closed"): 1}
+
+
+@pytest.mark.parametrize("slot", ["0", "1"])
+def test_only_plain_files_are_taken_for_envelopes(rig: Rig, slot: str, tmp_path: Path) -> None:
+    """A pipe would be read for ever, a link could lead to anything that the bot may read."""
+    place = (rig.folder or Path()) / slot
+    place.mkdir(parents=True)
+    (tmp_path / "private").write_text("not for Sentry")
+    (place / "0000000000000001.error..gz").symlink_to(tmp_path / "private")
+    (place / "0000000000000002.error..gz").mkdir()
+    os.mkfifo(place / "0000000000000003.error..gz")
+    (place / "0000000000000004.error..gz").write_bytes(b"ours")
+    spool = rig.open()
+    assert drained(spool) == [b"ours"]
+    assert rig.dropped == {}
+    assert (place / "0000000000000001.error..gz").is_symlink()
+
+
+def test_an_absurd_number_does_not_stop_the_counting(rig: Rig) -> None:
+    place = (rig.folder or Path()) / "0"
+    place.mkdir(parents=True)
+    (place / f"{10**16 - 1}.error..gz").write_bytes(b"not ours")
+    spool = rig.open()
+    spool.put(b"ours", "error", "")
+    spool.close()
+    assert drained(rig.open()) == [b"ours"]
+
+
+def test_what_waits_is_synced_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    spool = rig.open()
+    spool.sync()
+    assert synced == []
+    spool.put(b"one", "error", "")
+    spool.put(b"two", "error", "")
+    assert synced == []  # the capturing thread does not wait for it
+    spool.sync()
+    assert len(synced) == 3  # two files and their folder
+    spool.sync()
+    assert len(synced) == 3
+    spool.put(b"three", "error", "")
+    spool.sync()
+    assert len(synced) == 5
+    spool.close()
+    rig.open().sync()  # what an earlier life left is as safe as it will get
+    assert len(synced) == 5

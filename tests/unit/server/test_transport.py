@@ -716,7 +716,17 @@ def test_calls_are_counted_and_observed_by_template(serve):
     assert all(each.seconds >= 0 for each in seen)
     counts = transport.counts()
     assert (counts.calls, counts.failures) == (3, 2)
-    assert "(404)" in counts.last_error
+
+
+def test_what_was_not_found_is_no_trouble_to_be_told(serve):
+    """It is what somebody asked for, in another room perhaps: `status` must not repeat it."""
+    server = serve(in_turn(as_json({}, 404), as_json({}, 403), as_json({}, 404)))
+    transport = client(server.url)
+    for expected, last in ((NotFound, ""), (MissingScope, "(403)"), (NotFound, "(403)")):
+        with pytest.raises(expected):
+            transport.get("/api/0/issues/{issue}/", what="issue SECRET-1", issue="12")
+        assert last in transport.counts().last_error
+        assert "SECRET" not in transport.counts().last_error
 
 
 def test_a_path_prefix_of_the_server_is_kept(serve):

@@ -94,6 +94,26 @@ def test_it_can_be_opened_by_many_at_once_and_is_migrated_once(url: str) -> None
     assert len(names) == len(set(names)) >= 1
 
 
+def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> None:
+    """The columns of 0003 are added to tables that were made without them, rows and all."""
+    Store(url).open()
+    path = url.removeprefix("sqlite:///")
+    with sqlite3.connect(path) as raw:
+        for table, name in (("issues", "assignee_kind"), ("issues", "assignee_mail"), ("groups", "called")):
+            raw.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+        raw.execute("ALTER TABLE people DROP COLUMN mention")
+        raw.execute("DELETE FROM migrations WHERE name = '0003_callable_people'")
+        raw.execute("INSERT INTO people (acl, mail, at) VALUES ('ann', 'ann@example.org', 1.0)")
+    raw.close()
+    store = Store(url)
+    with store.write() as work:
+        assert work.people.mail_of("ann") == "ann@example.org"
+        assert work.people.mention_of("ann@example.org") == ""
+        work.people.put("ann", "ann@example.org", 2.0, "@ann")
+        assert work.people.mention_of("ann@example.org") == "@ann"
+    store.close()
+
+
 def test_the_disk_sees_every_commit(url: str) -> None:
     """WAL with synchronous=FULL: the promise of 202 holds over a power cut."""
     store = Store(url)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
@@ -10,14 +10,14 @@ from typing import Any, Protocol
 from errbot_sentry.access import Access
 from errbot_sentry.alerts import words
 from errbot_sentry.alerts.catalog import COMMANDS
-from errbot_sentry.alerts.digest import Digests, next_time
+from errbot_sentry.alerts.digest import Digests, next_time, picture_of
 from errbot_sentry.alerts.message import list_row, shorten
 from errbot_sentry.alerts.route import route_alert
 from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
 from errbot_sentry.durations import read_duration, write_duration
 from errbot_sentry.errors import AskError, BadReference, NotAllowed, UsageError
-from errbot_sentry.matchers import FIELDS
+from errbot_sentry.matchers import FIELDS, read_matcher
 from errbot_sentry.model import ALERT_REASONS, NEW, Alert, Ask, Issue, View
 from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
 from errbot_sentry.store.store import Store
@@ -45,6 +45,7 @@ class AlertCommands:
 
     Args:
         wake: called after something changed that the flow should look at.
+        prefix: what commands begin with in chat.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class AlertCommands:
         clock: Clock,
         find_issue: FindIssue,
         wake: Callable[[], None],
+        prefix: str = "!",
     ) -> None:
         self._store = store
         self._book = book
@@ -62,7 +64,7 @@ class AlertCommands:
         self._clock = clock
         self._find_issue = find_issue
         self._wake = wake
-        self._usage = {command.name: command.usage for command in COMMANDS}
+        self._usage = {command.name: prefix + command.usage for command in COMMANDS}
         self._changing = {command.name for command in COMMANDS if command.writers_only}
 
     def names(self) -> tuple[str, ...]:
@@ -93,7 +95,11 @@ class AlertCommands:
 
     def _subscriptions(self, ask: Ask) -> View:
         with self._store.read() as work:
-            found = [each for each in work.wishes.subscriptions() if ask.place.is_direct or each.room == ask.place.room]
+            found = [
+                each
+                for each in work.wishes.subscriptions()
+                if each.room == ask.place.room or (ask.place.is_direct and self._may_name(each.matchers, ask))
+            ]
         rows = [{"number": each.id, "label": _label(each), "room": each.room, "author": each.author} for each in found]
         return View("sentry_subscriptions", {"rows": rows, "direct": ask.place.is_direct})
 
@@ -159,7 +165,14 @@ class AlertCommands:
     def _silences(self, ask: Ask) -> View:
         now = self._now()
         with self._store.read() as work:
-            found = [each for each in work.wishes.silences() if each.ends > now and _holds_here(each, ask)]
+            found = [
+                each
+                for each in work.wishes.silences()
+                if each.ends > now
+                and _holds_here(each, ask)
+                # What was said in a direct message, or in another room, may be about what is not to be named here.
+                and ((each.room and each.room == ask.place.room) or self._may_name(_about(each), ask))
+            ]
         rows = [
             {
                 "number": each.id,
@@ -220,7 +233,7 @@ class AlertCommands:
             if typed == "now":
                 recent = plan or DigestPlan(room, "the last day", now, now - _DAY)
                 message = Digests().message(work, replace(recent, schedule=recent.schedule), now)
-                return View(message.template, message.values)
+                return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
             if typed == "off":
                 work.wishes.end_digest(room)
                 return View("sentry_digest_plan", {"schedule": "", "next": ""})
@@ -268,6 +281,15 @@ class AlertCommands:
         source = known.pop("source", "webhook")
         return Alert("dry-run", reason, source, self._clock.now(), project=project, tags=tuple(tags), **known)
 
+    def _may_name(self, matchers: Iterable[str], ask: Ask) -> bool:
+        """Whether these matchers name no project, and no issue of one, that may not be shown here.
+
+        Who may change them sees all of them in a direct message, to be able to.
+        """
+        if self._access.sees_everything(ask.place) or (ask.place.is_direct and self._access.may_write(ask.person)):
+            return True
+        return all(self._access.may_see(project, ask.place) for project in _projects_of(matchers))
+
     def _now(self) -> float:
         return self._clock.now().timestamp()
 
@@ -280,6 +302,19 @@ def _room(ask: Ask, sentence: str) -> str:
 
 def _holds_here(silence: Silence, ask: Ask) -> bool:
     return ask.place.is_direct or silence.room in ("", ask.place.room)
+
+
+def _about(silence: Silence) -> tuple[str, ...]:
+    return (f"issue={silence.label}",) if silence.issue else silence.matchers
+
+
+def _projects_of(matchers: Iterable[str]) -> Iterator[str]:
+    """The projects that matchers name; a short id begins with its project's slug."""
+    for matcher in map(read_matcher, matchers):
+        if matcher.name == "project" and matcher.value.strip(".*"):
+            yield matcher.value
+        elif matcher.name == "issue":
+            yield matcher.value.rpartition("-")[0]
 
 
 def _label(subscription: Subscription) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from errbot_sentry.alerts.digest import picture_of
 from errbot_sentry.alerts.outbox import Retry, after_refusal
 from errbot_sentry.alerts.ports import Renderer, Sender
 from errbot_sentry.clock import Clock
@@ -102,8 +103,17 @@ class Deliver:
         else:
             self.delivered += 1
             self._mark(partial(self._sent, row, sent_id, connection))
+            self._send_picture(row)  # after the mark, so that no failure of it sends the text again
         finally:
             self._sending = False
+
+    def _send_picture(self, row: OutboxRow) -> None:
+        try:
+            upload = picture_of(row.message)
+            if upload is not None:
+                self._sender.send_file(row.message.room, upload)
+        except Exception:
+            log.exception("the picture of message %s could not be sent", row.id)
 
     def _speak(self, row: OutboxRow) -> str:
         """Post one message where it belongs; the id of what went to the room or thread."""
@@ -115,7 +125,7 @@ class Deliver:
             self._mark_head(head, message.mark)
         sent_id = self._sender.send(message.room, text, head.sent_id)
         if message.mode == "both":
-            self._sender.send(message.room, text)
+            self._sender.send(message.room, self._text(row, calls=False))  # whom it calls is called once
         return sent_id
 
     def _head(self, row: OutboxRow) -> OutboxRow | None:
@@ -134,9 +144,9 @@ class Deliver:
         except SendError as error:
             log.info("message %s could not be edited: %s", head.id, error)
 
-    def _text(self, row: OutboxRow) -> str:
+    def _text(self, row: OutboxRow, *, calls: bool = True) -> str:
         text = self._renderer.render(row.message.template, row.message.values).strip("\n")
-        return f"{row.message.mention} {text}" if row.message.mention else text
+        return f"{row.message.mention} {text}" if row.message.mention and calls else text
 
     def _mark(self, mark: Callable[[], None]) -> None:
         # If the store fails now, the worker comes back to this before it sends anything else.

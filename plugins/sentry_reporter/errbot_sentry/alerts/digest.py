@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from errbot_sentry import picture
 from errbot_sentry.alerts.message import counted, shorten
-from errbot_sentry.model import NEW, REGRESSED, SEEN_RESOLVED
+from errbot_sentry.model import NEW, REGRESSED, SEEN_RESOLVED, Counts, Upload
 from errbot_sentry.store.rows import DigestPlan, Message
 
 if TYPE_CHECKING:
@@ -21,6 +24,9 @@ _SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2
 _BARS = "▁▂▃▄▅▆▇█"
 _SLICES = 24
 _NOISIEST = 5
+TEMPLATE = "sentry_digest"
+_MOST_SLICES = 48
+_STEPS = (300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86_400)  # seconds
 Tally = Sequence[tuple[float, str, str, str]]
 
 
@@ -81,6 +87,34 @@ def sparkline(values: Sequence[int]) -> str:
     return "".join(_BARS[round(value / top * (len(_BARS) - 1))] for value in values) if top else ""
 
 
+def series(tally: Tally, before: Tally, since: float, until: float) -> dict[str, Any]:
+    """Alerts per slice, oldest first, and those of as much time before; slices are as long as people count time."""
+    span = next((step for step in _STEPS if (until - since) / step <= _MOST_SLICES), _STEPS[-1])
+    count = max(1, math.ceil((until - since) / span))
+    start = until - count * span
+    told, earlier = [0] * count, [0] * count
+    for rows, into, begin in ((tally, told, start), (before, earlier, start - count * span)):
+        for at, name, _, _ in rows:
+            if name != "merged" and begin <= at <= begin + count * span:
+                into[min(count - 1, int((at - begin) / span))] += 1
+    return {"start": start, "step": span, "counts": told, "before": earlier}
+
+
+def picture_of(message: Message) -> Upload | None:
+    """The picture that goes with a report; None for other messages, for silence, and where nothing can draw."""
+    drawn = message.values.get("series") if message.template == TEMPLATE else None
+    if not isinstance(drawn, dict) or not any((*drawn["counts"], *drawn["before"])) or not picture.can_draw():
+        return None
+    schedule = str(message.values["schedule"])
+    form = _SCHEDULE.fullmatch(schedule)
+    zone = ZoneInfo(form[5]) if form is not None and form[5] else timezone.utc
+    start = datetime.fromtimestamp(drawn["start"], timezone.utc)
+    counts = Counts(start, timedelta(seconds=drawn["step"]), tuple(drawn["counts"]))
+    title = f"{message.room}, {schedule}: {', '.join(message.values['facts'])}"
+    make = partial(picture.draw, counts, title, noun="alerts", before=drawn["before"], zone=zone)
+    return Upload("report.png", "image/png", make)
+
+
 class Digests:
     """Makes the reports that are due."""
 
@@ -108,5 +142,10 @@ class Digests:
             for group in noisiest
             if group.issue in known
         ]
-        values = {**summary(tally, before, plan.since, now), "schedule": plan.schedule, "rows": rows}
-        return Message(plan.room, "sentry_digest", values, top=False, mode="channel")
+        values = {
+            **summary(tally, before, plan.since, now),
+            "schedule": plan.schedule,
+            "rows": rows,
+            "series": series(tally, before, plan.since, now),
+        }
+        return Message(plan.room, TEMPLATE, values, top=False, mode="channel")

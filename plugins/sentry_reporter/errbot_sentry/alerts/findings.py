@@ -38,7 +38,16 @@ def compare(issue: Issue, known: KnownIssue | None, mark: PollMark, asked: float
         return Finding(now_known, _reason_of_unknown(issue, mark))
     if known.changed > asked:
         # A webhook told us more recently than this page was made: the page may be the older truth.
-        return Finding(replace(now_known, status=known.status, substatus=known.substatus, assignee=known.assignee))
+        return Finding(
+            replace(
+                now_known,
+                status=known.status,
+                substatus=known.substatus,
+                assignee=known.assignee,
+                assignee_kind=known.assignee_kind,
+                assignee_mail=known.assignee_mail,
+            )
+        )
     return Finding(now_known, _reason_of_known(issue, known))
 
 
@@ -87,6 +96,8 @@ def _observed(issue: Issue, known: KnownIssue | None, asked: float) -> KnownIssu
         events=before.events if issue.events is None else issue.events,
         last_seen=max(seconds(issue.last_seen), before.last_seen),
         assignee=issue.assignee.name if issue.assignee else "",
+        assignee_kind=issue.assignee.kind if issue.assignee else "nobody",
+        assignee_mail=issue.assignee.email if issue.assignee else "",
         level=issue.level or before.level,
         link=issue.link or before.link,
     )
@@ -114,6 +125,8 @@ def alert_of(issue: Issue, finding: Finding, now: datetime) -> Alert:
         events=issue.events,
         users=issue.users,
         assignee=issue.assignee.name if issue.assignee else "",
+        assignee_kind=issue.assignee.kind if issue.assignee else "nobody",
+        assignee_mail=issue.assignee.email if issue.assignee else "",
     )
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from errbot_sentry.access import Access
@@ -17,6 +17,7 @@ from errbot_sentry.alerts.deliver import Deliver
 from errbot_sentry.alerts.digest import Digests
 from errbot_sentry.alerts.identify import Identify
 from errbot_sentry.alerts.intake import Intake
+from errbot_sentry.alerts.manners import Manners
 from errbot_sentry.alerts.pipeline import Pipeline
 from errbot_sentry.alerts.poll import Poller
 from errbot_sentry.alerts.ports import Renderer, Sender
@@ -26,16 +27,15 @@ from errbot_sentry.alerts.timers import Timers
 from errbot_sentry.alerts.worker import Worker
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.errors import StoreError
-from errbot_sentry.model import Place
+from errbot_sentry.model import UNRESOLVED, Issue, Place
 from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import AlertSettings
+from errbot_sentry.store.rows import LOCK_DECIDE
 from errbot_sentry.store.store import Store
 
 log = logging.getLogger(__name__)
 
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
-_GIVEN_WAY = 0.02
-_LONGEST_WAY = 0.5
 
 # Slack's names: resolve, silence for an hour, assign to me.
 REACTIONS = {
@@ -88,7 +88,8 @@ class AlertsFlow:
         self.intake = Intake(settings, store, self._clock, self._on_stored)
         self.book = RouteBook(settings.routes, store, self._clock)
         identify, stages = Identify(find_server, self._clock), Stages(self.book, access)
-        self._pipeline = Pipeline(store, identify, stages, self._clock, self._on_message)
+        self._manners = Manners(lambda: self.intake.in_hand, time.monotonic)
+        self._pipeline = Pipeline(store, identify, stages, self._clock, self._on_message, self._manners.enough)
         self._timers = Timers(store, self.book, Digests(), self._clock, self._on_message)
         self._poller = Poller(
             settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
@@ -98,7 +99,6 @@ class AlertsFlow:
         self._polling = Worker("poller", self._poller.step)
         self._sending = Worker("alert delivery", self._send)
         self._workers = (self._polling, self._deciding, self._sending)
-        self._decided_at = 0.0
         self._resumed = False
         self._running = False
         self._switch = threading.Lock()
@@ -118,9 +118,9 @@ class AlertsFlow:
         for worker in self._workers:
             worker.wake()
 
-    def commands(self, find_issue: FindIssue) -> AlertCommands:
+    def commands(self, find_issue: FindIssue, prefix: str = "!") -> AlertCommands:
         """The commands of this flow; `find_issue` is what a REF names, as the query flow knows it."""
-        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, self.wake)
+        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, self.wake, prefix)
 
     def issue_of(self, place: Place) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
@@ -132,6 +132,23 @@ class AlertsFlow:
         except StoreError as error:
             log.warning("what a thread is about could not be read: %s", error)
             return None
+
+    def note_change(self, issue: Issue, place: Place) -> None:
+        """A person closed an issue from this room, and was answered there: that answer is the room's word about it.
+
+        Where messages have ids our own word goes all the same: it stands under the first one, and marks it.
+        """
+        if place.is_direct or issue.status == UNRESOLVED:
+            return
+        try:
+            with self._store.write() as work:
+                work.alone(LOCK_DECIDE)
+                group = work.groups.of_issue(issue.id).get(place.room)
+                head = work.outbox.get(group.head) if group is not None else None
+                if group is not None and head is not None and not head.sent_id:
+                    work.groups.put([replace(group, status=issue.status)])
+        except StoreError as error:
+            log.warning("a change could not be noted, its room hears of it twice: %s", error)
 
     def command_of_reaction(self, place: Place, emoji: str) -> tuple[str, str] | None:
         """The command (name, words) that a reaction on an alert stands for; None for any other message or reaction.
@@ -190,21 +207,16 @@ class AlertsFlow:
         )
 
     def _decide(self) -> float | None:
-        if self._gives_way():
-            return _GIVEN_WAY
+        rest = self._manners.rest()
+        if rest:
+            return rest
+        self._manners.begin()
         self._deliver.keep_alive()
         waits = [self._pipeline.step(), self._timers.step()]
+        self._manners.end()
         if self._store.shared:
             waits.append(_SHARED_PAUSE)
         return min((wait for wait in waits if wait is not None), default=None)
-
-    def _gives_way(self) -> bool:
-        """Whether to let webhooks through first: their senders wait for an answer, rooms can wait half a second."""
-        now = time.monotonic()
-        if self.intake.in_hand and now - self._decided_at < _LONGEST_WAY:
-            return True
-        self._decided_at = now
-        return False
 
     def _send(self) -> float | None:
         if not self._resumed:
@@ -213,7 +225,8 @@ class AlertsFlow:
         return self._deliver.step()
 
     def _on_stored(self, more: int) -> None:
-        self._deciding.wake()
+        if not self._manners.resting:  # it looks again by itself then; waking it would cost the next answer
+            self._deciding.wake()
         if more:
             self._poller.hurry()
             self._polling.wake()

@@ -1,7 +1,8 @@
 """Many deliveries, one commit: under load the wait for the disk is shared by everyone who waits for it.
 
-A thread hands in its delivery and waits for its turn. Whoever gets the turn first commits all that were handed in
-meanwhile; the others find theirs done. There is no thread of its own and no delay when only one comes.
+The first thread that comes commits; those that come meanwhile wait, and when it is done one of them commits for all of
+them. There is no thread of its own and no delay when only one comes. Each waits on a lock of its own and is woken once,
+when its delivery is stored: threads that wake up to find nothing done take the interpreter from the one that works.
 """
 
 from __future__ import annotations
@@ -16,12 +17,19 @@ from errbot_sentry.store.store import Store
 _MOST_AT_ONCE = 64
 
 
+def _held() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass
 class _Entry:
     delivery: Delivery
     done: bool = False
     first: bool = False
-    error: StoreError | None = field(default=None)
+    error: StoreError | None = None
+    wake: threading.Lock = field(default_factory=_held)
 
 
 class Gather:
@@ -30,8 +38,8 @@ class Gather:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._entries: list[_Entry] = []
+        self._busy = False
         self._guard = threading.Lock()
-        self._turn = threading.Lock()
 
     def store(self, delivery: Delivery) -> bool:
         """Store one delivery; it is on disk on return. False: one of its keys was known, and nothing was stored.
@@ -42,18 +50,28 @@ class Gather:
         entry = _Entry(delivery)
         with self._guard:
             self._entries.append(entry)
-        while not entry.done:
-            with self._turn:
-                if not entry.done:
-                    self._commit(self._take())
+            waits, self._busy = self._busy, True
+        if waits:
+            entry.wake.acquire()  # released by whoever stored it, or to let it commit for the others
+        if not entry.done:
+            self._lead()
         if entry.error is not None:
             raise StoreError(str(entry.error)) from entry.error.__cause__
         return entry.first
 
-    def _take(self) -> list[_Entry]:
+    def _lead(self) -> None:
+        """Commit what waits, one's own first, and let one of those that came meanwhile do the same."""
         with self._guard:
             batch, self._entries = self._entries[:_MOST_AT_ONCE], self._entries[_MOST_AT_ONCE:]
-        return batch
+        try:
+            self._commit(batch)
+        finally:
+            with self._guard:
+                self._busy = bool(self._entries)
+                if self._entries:
+                    self._entries[0].wake.release()
+            for entry in batch[1:]:
+                entry.wake.release()
 
     def _commit(self, batch: list[_Entry]) -> None:
         error: StoreError | None = StoreError("The alert state could not be written.")

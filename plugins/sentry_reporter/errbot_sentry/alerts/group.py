@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from errbot_sentry.mentions import write_mention
 from errbot_sentry.model import (
     ARCHIVED,
     ASSIGNED,
@@ -132,7 +133,7 @@ def _told(group: Group, alert: Alert, route: Route | None, now: float, *, top: b
         repeat=route.repeat.total_seconds(),
         due=now + window if window else None,
         mode=route.threads,
-        mention=route.mention,
+        mention=write_mention(route.mention),
     )
 
 

@@ -118,6 +118,9 @@ def _with_project(alert: Alert, projects: tuple[Project, ...]) -> Alert:
 
 def _with_issue(alert: Alert, server: Server) -> Alert:
     issue = server.issue(alert.issue_id)
+    if issue.assignee is not None and not alert.assignee_kind:
+        owner = issue.assignee
+        alert = replace(alert, assignee=owner.name, assignee_kind=owner.kind, assignee_mail=owner.email)
     return replace(
         alert,
         project=alert.project or issue.project.slug,

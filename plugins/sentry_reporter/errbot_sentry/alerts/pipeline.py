@@ -34,14 +34,24 @@ class Pipeline:
     """Decides what waits in the inbox."""
 
     def __init__(
-        self, store: Store, identify: Identify, stages: Stages, clock: Clock, on_message: Callable[[], None]
+        self,
+        store: Store,
+        identify: Identify,
+        stages: Stages,
+        clock: Clock,
+        on_message: Callable[[], None],
+        enough: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`on_message` is called after messages were put into the outbox."""
+        """`on_message` is called after messages were put into the outbox; `enough` is asked after each decision.
+
+        When it is true, the transaction ends there and the rest is left to the next step.
+        """
         self._store = store
         self._identify = identify
         self._stages = stages
         self._clock = clock
         self._on_message = on_message
+        self._enough = enough
         self.decided: Counter[str] = Counter()
 
     def step(self) -> float | None:
@@ -71,6 +81,8 @@ class Pipeline:
                     work.inbox.put_off(row.id, now + identified.wait)
                 else:
                     cases.append(self._decide(row, identified, now, work))
+                if self._enough():
+                    break
         for case in cases:
             self.decided.update(decision.name for decision in case.decisions)
         return any(outcome.speaks for case in cases for outcome in case.outcomes)

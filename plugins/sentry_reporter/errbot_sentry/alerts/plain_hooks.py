@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from errbot_sentry.alerts import fields
+from errbot_sentry import wire
 from errbot_sentry.alerts.parsed import NOTHING, Parsed
 from errbot_sentry.alerts.sentry_hooks import of_event, of_issue
 from errbot_sentry.errors import BadBody
@@ -20,6 +20,7 @@ from errbot_sentry.model import NEW, REGRESSED, RULE, SEEN_EVENT, TEST, UNMUTED,
 
 _BUGSINK_REASONS = {"NEW": NEW, "REGRESSED": REGRESSED, "UNMUTED": UNMUTED, "TEST": TEST}
 _GLITCHTIP_COLOURS = {"#e52b50": "error", "#e9b949": "warning", "#4b60b4": "info"}
+_MOST_ISSUES = 100  # GlitchTip sends three at most
 _GLITCHTIP_ISSUE = re.compile(r"/issues/(\d+)/?$")
 _GLITCHTIP_COUNT = re.compile(r"\((\d{1,6}) issues\)\s*$")
 _GLITCHTIP_VIEW = re.compile(r"\[View Issue ([^\]\s]{1,200})\]\((\S+)\)")
@@ -42,38 +43,38 @@ def read_plain_hook(body: Mapping[str, Any], delivery: str, at: datetime) -> Par
 
 
 def _bugsink(body: Mapping[str, Any], blank: Alert) -> Parsed:
-    issue_id = fields.text(body.get("id"))
+    issue_id = wire.line(body.get("id"))
     if not issue_id:
         raise BadBody('The webhook lacks "id", the issue that it is about.')
-    reason = _BUGSINK_REASONS.get(fields.text(body.get("alert_reason")).upper())
+    reason = _BUGSINK_REASONS.get(wire.line(body.get("alert_reason")).upper())
     if reason is None:
         return NOTHING
-    kind, value = fields.text(body.get("calculated_type")), fields.text(body.get("calculated_value"), fields.LONG)
-    title = fields.text(body.get("title"), fields.LONG) or ": ".join(part for part in (kind, value) if part)
+    kind, value = wire.line(body.get("calculated_type")), wire.line(body.get("calculated_value"))
+    title = wire.line(body.get("title")) or ": ".join(part for part in (kind, value) if part)
     alert = replace(
         blank,
         reason=reason,
         issue_id=issue_id,
-        short_id=fields.text(body.get("friendly_id")),
+        short_id=wire.line(body.get("friendly_id")),
         title=title,
-        culprit=fields.text(body.get("transaction")),
-        project_id=fields.text(body.get("project")),
-        project_name=fields.text(body.get("project_name")),
-        link=fields.link(body.get("url")),
-        events=fields.number(body.get("digested_event_count")),
-        text=fields.text(body.get("unmute_reason")),
+        culprit=wire.line(body.get("transaction")),
+        project_id=wire.line(body.get("project")),
+        project_name=wire.line(body.get("project_name")),
+        link=wire.web_link(body.get("url")),
+        events=wire.whole(body.get("digested_event_count")),
+        text=wire.line(body.get("unmute_reason")),
     )
     return Parsed((alert,))
 
 
 def _glitchtip(body: Mapping[str, Any], blank: Alert) -> Parsed:
     short_ids = _glitchtip_short_ids(body)
-    attachments = [each for each in fields.items(body.get("attachments")) if isinstance(each, dict)]
+    attachments = [each for each in wire.rows(body.get("attachments"))[:_MOST_ISSUES] if isinstance(each, dict)]
     alerts = [_glitchtip_issue(each, short_ids, blank) for each in attachments]
     found = tuple(
         replace(alert, delivery=f"{blank.delivery}:{place}") for place, alert in enumerate(alerts) if alert is not None
     )
-    told = fields.text(body.get("text"))
+    told = wire.line(body.get("text"))
     count = _GLITCHTIP_COUNT.search(told)
     more = max(0, int(count[1]) - len(found)) if count else 0
     if not found and "Test Notification" in told:
@@ -85,19 +86,19 @@ def _glitchtip(body: Mapping[str, Any], blank: Alert) -> Parsed:
 
 def _glitchtip_short_ids(body: Mapping[str, Any]) -> dict[str, str]:
     """Link to short id; only there does GlitchTip tell the short id."""
-    subtitles = (fields.mapping(each).get("activitySubtitle") for each in fields.items(body.get("sections")))
+    subtitles = (wire.mapping(each).get("activitySubtitle") for each in wire.rows(body.get("sections")))
     views = (_GLITCHTIP_VIEW.search(each[:2000]) for each in subtitles if isinstance(each, str))
-    return {view[2]: fields.text(view[1]) for view in views if view}
+    return {view[2]: wire.line(view[1]) for view in views if view}
 
 
 def _glitchtip_issue(attachment: Mapping[str, Any], short_ids: Mapping[str, str], blank: Alert) -> Alert | None:
-    link = fields.link(attachment.get("title_link"))
+    link = wire.web_link(attachment.get("title_link"))
     number = _GLITCHTIP_ISSUE.search(link)
     if number is None:
         return None
     named = {
-        fields.text(fields.mapping(field).get("title")): fields.text(fields.mapping(field).get("value"))
-        for field in fields.items(attachment.get("fields"))
+        wire.line(wire.mapping(field).get("title")): wire.line(wire.mapping(field).get("value"))
+        for field in wire.rows(attachment.get("fields"))
     }
     own = ("Project", "Environment", "Release")
     return replace(
@@ -105,9 +106,9 @@ def _glitchtip_issue(attachment: Mapping[str, Any], short_ids: Mapping[str, str]
         reason=RULE,
         issue_id=number[1],
         short_id=short_ids.get(link, ""),
-        title=fields.text(attachment.get("title"), fields.LONG),
-        culprit=fields.text(attachment.get("text")),
-        level=_GLITCHTIP_COLOURS.get(fields.text(attachment.get("color")).lower()),
+        title=wire.line(attachment.get("title")),
+        culprit=wire.line(attachment.get("text")),
+        level=_GLITCHTIP_COLOURS.get(wire.line(attachment.get("color")).lower()),
         project_name=named.get("Project", ""),
         environment=named.get("Environment") or None,
         release=named.get("Release") or None,
@@ -117,11 +118,11 @@ def _glitchtip_issue(attachment: Mapping[str, Any], short_ids: Mapping[str, str]
 
 
 def _legacy(body: Mapping[str, Any], blank: Alert) -> Parsed:
-    event = fields.mapping(body.get("event"))
+    event = wire.mapping(body.get("event"))
     alert = of_event(event, blank)
-    issue_id = alert.issue_id or fields.text(body.get("id"))
-    title = fields.first_text(alert.title, body.get("message"), limit=fields.LONG)
-    project = fields.first_text(body.get("project_slug"), body.get("project"))
+    issue_id = alert.issue_id or wire.line(body.get("id"))
+    title = wire.first_line(alert.title, body.get("message"))
+    project = wire.first_line(body.get("project_slug"), body.get("project"))
     if not issue_id or not title or not project:
         raise BadBody('A legacy webhook has "id", "project_slug" and an "event" with a title.')
     return Parsed(
@@ -131,24 +132,24 @@ def _legacy(body: Mapping[str, Any], blank: Alert) -> Parsed:
                 reason=RULE,
                 issue_id=issue_id,
                 title=title,
-                culprit=fields.first_text(alert.culprit, body.get("culprit")),
-                level=alert.level or fields.level(body.get("level")),
+                culprit=wire.first_line(alert.culprit, body.get("culprit")),
+                level=alert.level or wire.level(body.get("level")),
                 project=project,
-                project_name=fields.text(body.get("project_name")),
-                link=fields.link(body.get("url")).partition("?")[0],
-                rule=", ".join(fields.text(rule) for rule in fields.items(body.get("triggering_rules"), 5)),
+                project_name=wire.line(body.get("project_name")),
+                link=wire.web_link(body.get("url")).partition("?")[0],
+                rule=", ".join(wire.line(rule) for rule in wire.rows(body.get("triggering_rules"))[:5]),
             ),
         )
     )
 
 
 def _service_hook(body: Mapping[str, Any], blank: Alert) -> Parsed:
-    project, group = fields.mapping(body.get("project")), fields.mapping(body.get("group"))
-    alert = of_event(fields.mapping(body.get("event")), blank)
+    project, group = wire.mapping(body.get("project")), wire.mapping(body.get("group"))
+    alert = of_event(wire.mapping(body.get("event")), blank)
     issue = of_issue(group, blank)
-    if not (issue.issue_id or alert.issue_id) or not fields.text(project.get("slug")):
+    if not (issue.issue_id or alert.issue_id) or not wire.line(project.get("slug")):
         raise BadBody('A service hook has "project.slug" and "group.id".')
-    fired = bool(fields.items(body.get("triggering_rules"))) or body.get("triggered_rule") is not None
+    fired = bool(wire.rows(body.get("triggering_rules"))) or body.get("triggered_rule") is not None
     return Parsed(
         (
             replace(
@@ -159,9 +160,9 @@ def _service_hook(body: Mapping[str, Any], blank: Alert) -> Parsed:
                 title=issue.title or alert.title,
                 culprit=issue.culprit or alert.culprit,
                 level=alert.level or issue.level,
-                project=fields.text(project.get("slug")),
-                project_name=fields.text(project.get("name")),
-                link=issue.link or alert.link or fields.link(group.get("url")),
+                project=wire.line(project.get("slug")),
+                project_name=wire.line(project.get("name")),
+                link=issue.link or alert.link or wire.web_link(group.get("url")),
                 events=issue.events,
                 users=issue.users,
             ),

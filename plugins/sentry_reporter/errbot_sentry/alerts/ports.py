@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from errbot_sentry.model import Upload
+
 
 class Sender(Protocol):
     """One chat network. Called by one thread at a time."""
@@ -39,6 +41,13 @@ class Sender(Protocol):
 
         Raises:
             SendError: it was not taken.
+        """
+        ...
+
+    def send_file(self, room: str, upload: Upload) -> None:
+        """Have a file sent to a room where the network takes files; returns at once, and raises nothing.
+
+        It may come later than what is sent after it, or never: only an ornament can be sent like this.
         """
         ...
 

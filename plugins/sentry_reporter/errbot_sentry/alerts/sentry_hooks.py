@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from errbot_sentry.alerts import fields
+from errbot_sentry import wire
 from errbot_sentry.alerts.parsed import NOTHING, Parsed
 from errbot_sentry.errors import BadBody
 from errbot_sentry.model import (
@@ -68,7 +68,7 @@ def read_sentry_hook(resource: str, body: Mapping[str, Any], delivery: str, at: 
     data = body.get("data")
     if not isinstance(data, dict):
         raise BadBody(f'A webhook of the resource "{resource}" has an object "data".')
-    alert = reader(data, fields.text(body.get("action")).lower(), body, Alert(delivery, "", "webhook", at))
+    alert = reader(data, wire.line(body.get("action")).lower(), body, Alert(delivery, "", "webhook", at))
     return NOTHING if alert is None else Parsed((alert,))
 
 
@@ -77,51 +77,59 @@ def _with(alert: Alert, **values: Any) -> Alert:
 
 
 def _need(data: Mapping[str, Any], name: str, *keys: str) -> Mapping[str, Any]:
-    found = fields.mapping(data.get(name))
-    if not fields.first_text(*(found.get(key) for key in keys)):
+    found = wire.mapping(data.get(name))
+    if not wire.first_line(*(found.get(key) for key in keys)):
         raise BadBody(f'The webhook lacks "data.{name}.{keys[0]}".')
     return found
 
 
 def of_issue(issue: Mapping[str, Any], alert: Alert) -> Alert:
     """What an issue in the API's own form tells."""
-    project = fields.mapping(issue.get("project"))
-    assignee = fields.mapping(issue.get("assignedTo"))
+    project = wire.mapping(issue.get("project"))
+    assignee = wire.mapping(issue.get("assignedTo"))
     return _with(
         alert,
-        issue_id=fields.text(issue.get("id")),
-        short_id=fields.text(issue.get("shortId")),
-        title=fields.text(issue.get("title"), fields.LONG),
-        culprit=fields.text(issue.get("culprit")),
-        level=fields.level(issue.get("level")),
-        project=fields.text(project.get("slug")),
-        project_id=fields.text(project.get("id")),
-        project_name=fields.text(project.get("name")),
-        link=fields.link(issue.get("web_url"), issue.get("permalink")),
-        events=fields.number(issue.get("count")),
-        users=fields.number(issue.get("userCount")),
-        assignee=fields.first_text(assignee.get("name"), assignee.get("email")),
+        issue_id=wire.line(issue.get("id")),
+        short_id=wire.line(issue.get("shortId")),
+        title=wire.line(issue.get("title")),
+        culprit=wire.line(issue.get("culprit")),
+        level=wire.level(issue.get("level")),
+        project=wire.line(project.get("slug")),
+        project_id=wire.line(project.get("id")),
+        project_name=wire.line(project.get("name")),
+        link=wire.web_link(issue.get("web_url")) or wire.web_link(issue.get("permalink")),
+        events=wire.whole(issue.get("count")),
+        users=wire.whole(issue.get("userCount")),
+        assignee=wire.first_line(assignee.get("name"), assignee.get("email")),
+        assignee_kind=_kind_of(issue, assignee),
+        assignee_mail=wire.line(assignee.get("email")),
     )
+
+
+def _kind_of(issue: Mapping[str, Any], assignee: Mapping[str, Any]) -> str:
+    if not assignee:
+        return "nobody" if "assignedTo" in issue else ""
+    return "team" if assignee.get("type") == "team" else "user"
 
 
 def of_event(event: Mapping[str, Any], alert: Alert) -> Alert:
     """What an event in the form of the alert webhooks tells."""
-    tags = fields.tags(event.get("tags"))
+    tags = wire.tags(event.get("tags"))
     known = dict(tags)
-    url = fields.text(event.get("url"), fields.LONG)
+    url = wire.line(event.get("url"))
     from_url = _EVENT_URL.search(url)
     return _with(
         alert,
-        issue_id=fields.first_text(event.get("issue_id"), event.get("group_id"), event.get("groupID")),
-        title=fields.first_text(event.get("title"), event.get("message"), limit=fields.LONG),
-        culprit=fields.text(event.get("culprit")),
-        level=fields.level(event.get("level")) or fields.level(known.get("level")),
+        issue_id=wire.first_line(event.get("issue_id"), event.get("group_id"), event.get("groupID")),
+        title=wire.first_line(event.get("title"), event.get("message")),
+        culprit=wire.line(event.get("culprit")),
+        level=wire.level(event.get("level")) or wire.level(known.get("level")),
         project=from_url[1] if from_url else "",
-        project_id=fields.text(event.get("project")),
-        environment=fields.first_text(event.get("environment"), known.get("environment")) or None,
-        release=fields.first_text(event.get("release"), known.get("release")) or None,
+        project_id=wire.line(event.get("project")),
+        environment=wire.first_line(event.get("environment"), known.get("environment")) or None,
+        release=wire.first_line(event.get("release"), known.get("release")) or None,
         tags=tags,
-        link=fields.link(event.get("web_url")),
+        link=wire.web_link(event.get("web_url")),
     )
 
 
@@ -129,7 +137,7 @@ def _issue(data: Mapping[str, Any], action: str, body: Mapping[str, Any], alert:
     issue = _need(data, "issue", "id")
     reason = _ISSUE_ACTIONS.get(action)
     if action == "unresolved":
-        reason = _OPEN_AGAIN.get(fields.text(issue.get("substatus")), REOPENED)
+        reason = _OPEN_AGAIN.get(wire.line(issue.get("substatus")), REOPENED)
     if reason is None:
         return None
     return _with(of_issue(issue, alert), reason=reason, actor=_actor(body))
@@ -142,16 +150,16 @@ def _error(data: Mapping[str, Any], action: str, _body: Mapping[str, Any], alert
 
 
 def _comment(data: Mapping[str, Any], action: str, body: Mapping[str, Any], alert: Alert) -> Alert | None:
-    if not fields.text(data.get("issue_id")):
+    if not wire.line(data.get("issue_id")):
         raise BadBody('The webhook lacks "data.issue_id".')
     if action != "created":
         return None
     return _with(
         alert,
         reason=COMMENTED,
-        issue_id=fields.text(data.get("issue_id")),
-        project=fields.text(data.get("project_slug")),
-        text=fields.text(data.get("comment"), fields.LONG),
+        issue_id=wire.line(data.get("issue_id")),
+        project=wire.line(data.get("project_slug")),
+        text=wire.line(data.get("comment")),
         actor=_actor(body),
     )
 
@@ -160,24 +168,24 @@ def _event_alert(data: Mapping[str, Any], action: str, _body: Mapping[str, Any],
     event = _need(data, "event", "issue_id", "title")
     if action != "triggered":
         return None
-    rule = fields.first_text(data.get("triggered_rule"), fields.mapping(data.get("issue_alert")).get("title"))
+    rule = wire.first_line(data.get("triggered_rule"), wire.mapping(data.get("issue_alert")).get("title"))
     return _with(of_event(event, alert), reason=RULE, rule=rule)
 
 
 def _activity_alert(data: Mapping[str, Any], action: str, body: Mapping[str, Any], alert: Alert) -> Alert | None:
     issue = _need(data, "issue", "id")
-    activity = fields.mapping(data.get("activity"))
-    reason = _ACTIVITIES.get(fields.text(activity.get("type")).lower())
+    activity = wire.mapping(data.get("activity"))
+    reason = _ACTIVITIES.get(wire.line(activity.get("type")).lower())
     if action != "triggered" or reason is None:
         return None
-    rule = fields.mapping(data.get("alert"))
-    said = fields.mapping(activity.get("data")).get("text") if reason == COMMENTED else ""
+    rule = wire.mapping(data.get("alert"))
+    said = wire.mapping(activity.get("data")).get("text") if reason == COMMENTED else ""
     return _with(
         of_issue(issue, alert),
         reason=reason,
-        rule=fields.first_text(rule.get("title"), rule.get("name")),
+        rule=wire.first_line(rule.get("title"), rule.get("name")),
         actor=_actor(body),
-        text=fields.text(said, fields.LONG),
+        text=wire.line(said),
     )
 
 
@@ -185,33 +193,31 @@ def _metric_alert(data: Mapping[str, Any], action: str, _body: Mapping[str, Any]
     incident = _need(data, "metric_alert", "id", "identifier")
     if action not in _METRIC_LEVELS:
         return None
-    rule = fields.mapping(incident.get("alert_rule"))
-    projects = [fields.text(slug) for slug in items_of(incident, rule, "projects")]
+    rule = wire.mapping(incident.get("alert_rule"))
+    projects = [wire.line(slug) for slug in items_of(incident, rule, "projects")]
     return _with(
         alert,
         reason=METRIC,
         # One problem is one rule: its next incident belongs to the same conversation.
-        issue_id="metric-" + fields.first_text(rule.get("id"), incident.get("id"), incident.get("identifier")),
-        title=fields.first_text(
-            data.get("description_title"), incident.get("title"), rule.get("name"), limit=fields.LONG
-        ),
-        rule=fields.text(rule.get("name")),
+        issue_id="metric-" + wire.first_line(rule.get("id"), incident.get("id"), incident.get("identifier")),
+        title=wire.first_line(data.get("description_title"), incident.get("title"), rule.get("name")),
+        rule=wire.line(rule.get("name")),
         level=_METRIC_LEVELS[action],
         project=projects[0] if projects else "",
         tags=(("status", action), *(("projects", slug) for slug in projects[1:])),
-        text=fields.text(data.get("description_text"), fields.LONG),
-        link=fields.link(data.get("web_url")),
+        text=wire.line(data.get("description_text")),
+        link=wire.web_link(data.get("web_url")),
     )
 
 
 def items_of(incident: Mapping[str, Any], rule: Mapping[str, Any], name: str) -> list[Any]:
     """The list of that name, on the incident or on its rule."""
-    return fields.items(incident.get(name)) or fields.items(rule.get(name))
+    return wire.rows(incident.get(name)) or wire.rows(rule.get(name))
 
 
 def _actor(body: Mapping[str, Any]) -> str:
-    actor = fields.mapping(body.get("actor"))
-    return fields.text(actor.get("name")) if actor.get("type") == "user" else ""
+    actor = wire.mapping(body.get("actor"))
+    return wire.line(actor.get("name")) if actor.get("type") == "user" else ""
 
 
 _Reader = Callable[[Mapping[str, Any], str, Mapping[str, Any], Alert], Alert | None]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from errbot_sentry.access import Access
+from errbot_sentry.alerts.calling import call_on_top, call_under
 from errbot_sentry.alerts.case import GATHERED, HELD, QUIET, SILENCED, STORM, Case, Outcome
 from errbot_sentry.alerts.group import (
     DEEDS,
@@ -77,7 +78,7 @@ class Stages:
             wanted = {target.room for target in case.targets}
             for room in case.groups:
                 if room not in wanted and may_hear(case.alert, room, self._access):
-                    case.targets.append(Target(room, None, "follows"))
+                    case.targets.append(Target(room, None))
         if not case.targets and not case.decisions:
             case.decide("", UNFOLLOWED if case.alert.reason in DEEDS else UNROUTED)
 
@@ -148,24 +149,29 @@ class Stages:
             case.decide(outcome.target.room, outcome.name, outcome.detail)
             if outcome.group is None or not outcome.speaks:
                 continue
-            head = work.outbox.add(self._message(case, outcome), case.now)
-            if outcome.voice == TOP:
-                outcome.group = replace(outcome.group, head=head)
+            top, group = outcome.voice == TOP, outcome.placed.group
+            call = (
+                call_on_top(work, group.mention, case.alert, case.known) if top else call_under(work, group, case.alert)
+            )
+            head = work.outbox.add(self._message(case, outcome, call.text), case.now)
+            outcome.group = replace(
+                outcome.group, head=head if top else outcome.group.head, called=call.owner or outcome.group.called
+            )
         work.held.add(outcome.hold for outcome in case.outcomes if outcome.hold is not None)
         told = {outcome.target.room for outcome in case.outcomes}
         others = (witness(group, case.alert) for room, group in case.groups.items() if room not in told)
         changed = [outcome.group for outcome in case.outcomes]
         work.groups.put(group for group in (*changed, *others) if group is not None)
 
-    def _message(self, case: Case, outcome: Outcome) -> Message:
+    def _message(self, case: Case, outcome: Outcome, mention: str) -> Message:
         group = outcome.placed.group
         if outcome.voice == TOP:
             template, values = first_word(case.alert)
-            return Message(group.room, template, values, mention=group.mention, issue=group.issue, alert_id=case.row.id)
+            return Message(group.room, template, values, mention=mention, issue=group.issue, alert_id=case.row.id)
         template, values = follow_word(case.alert, outcome.name)
         return Message(
-            group.room, template, values, issue=group.issue, alert_id=case.row.id, top=False, head=group.head,
-            mode=group.mode, mark=mark_of(case.alert),
+            group.room, template, values, mention=mention, issue=group.issue, alert_id=case.row.id, top=False,
+            head=group.head, mode=group.mode, mark=mark_of(case.alert),
         )  # fmt: skip
 
     def remember(self, case: Case, work: Work) -> None:
@@ -180,6 +186,10 @@ def remembered(alert: Alert, known: KnownIssue | None, now: float, *, told: bool
     before = known or KnownIssue(alert.issue_id, UNRESOLVED)
     status = status_after(alert, before.status)
     changes = status != before.status or known is None
+    if alert.assignee_kind:
+        owner = alert.assignee, alert.assignee_kind, alert.assignee_mail
+    else:
+        owner = alert.assignee or before.assignee, before.assignee_kind, before.assignee_mail
     return replace(
         before,
         status=status,
@@ -190,7 +200,9 @@ def remembered(alert: Alert, known: KnownIssue | None, now: float, *, told: bool
         events=before.events if alert.events is None else max(alert.events, before.events or 0),
         # The poller tells a regression from a reopening by this.
         last_seen=before.last_seen if alert.reason in DEEDS else max(before.last_seen, alert.at.timestamp()),
-        assignee=alert.assignee or before.assignee,
+        assignee=owner[0],
+        assignee_kind=owner[1],
+        assignee_mail=owner[2],
         level=alert.level or before.level,
         link=alert.link or before.link,
         announced=now if told and before.announced is None else before.announced,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from errbot_sentry.alerts.calling import call_on_top
 from errbot_sentry.alerts.digest import Digests
 from errbot_sentry.alerts.group import SILENT, WINDOW, issue_key, tick
 from errbot_sentry.alerts.hush import STORM_SPAN, STORM_WORDS, notice_at, quiet_until, silence_of
@@ -14,7 +15,7 @@ from errbot_sentry.alerts.retention import forget_some
 from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
 from errbot_sentry.model import UNRESOLVED, Alert
-from errbot_sentry.store.rows import HOLD_WAIT, LOCK_DECIDE, Decision, Group, Held, Message, Silence
+from errbot_sentry.store.rows import HOLD_WAIT, LOCK_DECIDE, Decision, Group, Held, KnownIssue, Message, Silence
 from errbot_sentry.store.store import Store
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _GROUPS_AT_ONCE = 50
 _CLEANING = 60.0
 BLIP = "blip"
+_Told = tuple[Held, Alert, str]  # a word that was held back, its alert, the status of its issue by now
 
 
 class Timers:
@@ -118,7 +120,7 @@ class Timers:
                     self._note_blip(work, word, alert, now)
                 else:
                     told.append((word, alert, status))
-            self._tell(work, room, why, told, now)
+            self._tell(work, room, why, told, self._mention(work, told, known), now)
             work.held.drop([word.id for word in words])
             spoke = spoke or bool(told)
         return spoke
@@ -127,10 +129,19 @@ class Timers:
         blip = Decision(word.alert_id, word.room, BLIP, "resolved within the wait", alert.reason, word.issue)
         work.inbox.decide(word.alert_id, alert, [blip], now)
 
-    def _tell(self, work: Work, room: str, why: str, told: list[tuple[Held, Alert, str]], now: float) -> None:
+    def _mention(self, work: Work, told: list[_Told], known: Mapping[str, KnownIssue]) -> str:
+        """Everybody whom the words that were held back call, each once."""
+        texts = []
+        for word, alert, _ in told:
+            call = call_on_top(work, word.mention, known.get(word.issue), alert)
+            texts.append(call.text)
+            if call.owner:
+                work.groups.called(word.room, word.issue, call.owner)
+        return " ".join(text for text in dict.fromkeys(texts) if text)
+
+    def _tell(self, work: Work, room: str, why: str, told: list[_Told], mention: str, now: float) -> None:
         if not told:
             return
-        mention = " ".join(dict.fromkeys(word.mention for word, _, _ in told if word.mention))
         if len(told) == 1 and why != "quiet":
             word, alert, _ = told[0]
             template, values = first_word(alert)

@@ -7,15 +7,27 @@ from typing import Any
 
 from errbot.backends.base import Identifier, Message, RoomOccupant
 
+from errbot_sentry.chat.mentions import mention_of
 from errbot_sentry.model import Ask, Person, Place
 
 
-def ask_of(msg: Message, words: str) -> Ask:
-    """The Ask of a command's message; `words` are what follows the command's name."""
-    return Ask(person_of(msg.frm), place_of(msg), words)
+def ask_of(msg: Message, words: str, mode: str) -> Ask:
+    """The Ask of a command's message; `words` are what follows the command's name, `mode` the backend's."""
+    return Ask(person_of(msg.frm, mode), place_of(msg, mode), as_typed(msg, words))
 
 
-def person_of(frm: Identifier) -> Person:
+def as_typed(msg: Message, words: str) -> str:
+    """The words with what Slack makes of `&`, `<` and `>` undone; its backend for Errbot (0.3.2) hands it on as it is.
+
+    Without this, `level>=error` and `times_seen:>100` would mean nothing there. Source: Slack's page "Formatting text
+    for app surfaces": these three characters and no others are escaped.
+    """
+    if "slack_event" not in (msg.extras or {}):
+        return words
+    return words.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def person_of(frm: Identifier, mode: str) -> Person:
     """Who typed. `aclattr` is what Errbot's own rules match, and so what SENTRY_WRITERS matches.
 
     In an XMPP room `aclattr` is the room's address, the same for everybody in it (errbot-facts, section 4): there the
@@ -25,14 +37,20 @@ def person_of(frm: Identifier) -> Person:
     if isinstance(frm, RoomOccupant) and acl == str(getattr(frm, "room", "")):
         acl = str(frm)
     name = getattr(frm, "nick", None) or getattr(frm, "person", None) or acl
-    return Person(acl=acl, name=str(name))
+    return Person(acl=acl, name=str(name), mention=mention_of(mode, frm))
 
 
-def place_of(msg: Message) -> Place:
+def place_of(msg: Message, mode: str) -> Place:
     """Where the message was typed."""
     if msg.is_direct:
         return Place(room="", thread="")
-    return Place(room=str(msg.to), thread=thread_of(msg))
+    return Place(room=room_name(msg.to, mode), thread=thread_of(msg))
+
+
+def room_name(room: Any, mode: str) -> str:
+    """A room as people write it in config.py: as the backend prints it, but on Slack `#ops`, not `<#C123|ops>`."""
+    name = getattr(room, "name", None) if mode == "slackv3" else None
+    return f"#{name}" if name else str(room)
 
 
 def thread_of(msg: Message) -> str:

@@ -31,7 +31,11 @@ _ANY_MENTION = re.compile(r"@(?=\w)")
 _SLACK_COMMAND = re.compile(r"<(?=[!@#]|[A-Za-z]+:)")
 # At the beginning of a line an HTML tag takes all up to its end with it, closing fences included.
 _TAG_FIRST = re.compile(r"^( {0,3})<", re.MULTILINE)
-_AUTO_LINK = re.compile(r"(?<=\w)://")
+_AUTO_LINK = re.compile(r"(?<=\w):(//[^\s/?#]*)")
+# Addresses without a scheme that clients make links of: www.x, and a name with a path or query behind it. A name alone
+# stays: os.path.join and evil.io look the same. What follows a slash is a part of a path, what follows an @ of a mail.
+_WWW = re.compile(r"(?<![\w@-])(www\d{0,3})\.(?=\w)", re.IGNORECASE)
+_BARE_ADDRESS = re.compile(r"(?<![\w.@/-])(?:[\w-]+\.)+(?=(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})(?::\d{1,5})?[/?][^\s/?])")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 _MARKDOWN_IN_ADDRESS = re.compile(r"([*_])")
 _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
@@ -55,7 +59,16 @@ def defuse(text: str) -> str:
         text = _MENTION.sub("@" + _ZERO_WIDTH_SPACE, text)
     if "<" in text:
         text = _SLACK_COMMAND.sub("<" + _ZERO_WIDTH_SPACE, text)
-    return _AUTO_LINK.sub(":" + _ZERO_WIDTH_SPACE + "//", text) if "://" in text else text
+    if "://" in text:
+        text = _AUTO_LINK.sub(lambda found: ":" + _ZERO_WIDTH_SPACE + _without_dots(found[1]), text)
+    if "." in text:
+        text = _WWW.sub(r"\1" + _ZERO_WIDTH_SPACE + ".", text)
+        text = _BARE_ADDRESS.sub(lambda found: _without_dots(found[0]), text)
+    return text
+
+
+def _without_dots(host: str) -> str:
+    return host.replace(".", _ZERO_WIDTH_SPACE + ".")
 
 
 def _visible_line(line: str) -> str:

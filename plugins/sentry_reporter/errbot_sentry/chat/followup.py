@@ -66,7 +66,7 @@ class FollowUp:
 
     def _look(self, reported: Reported) -> Issue | None:
         """The issue, as soon as the server shows it, for a few seconds."""
-        place = place_of(reported.message)
+        place = place_of(reported.message, str(self._bot.mode))
         end = self._clock.monotonic() + _LOOK_SECONDS
         try:
             issue = self._find_issue(reported.event_id, place)

@@ -16,6 +16,8 @@ from errbot_sentry.errors import SettingsError
 
 _THREADS = 16  # they mostly wait for the disk, and those that wait together share one commit
 _CONNECTIONS = 200
+# Each read and each write lets go of the interpreter and has to win it back from all threads that work.
+_IN_ONE_PIECE = 64 * 1024
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"} | {
     405: "Method Not Allowed",
     413: "Content Too Large",
@@ -37,10 +39,13 @@ class Listener:
             threads=_THREADS,
             connection_limit=_CONNECTIONS,
             max_request_body_size=LARGEST_DRAINED,  # waitress keeps large bodies on disk; `web` refuses them
+            recv_bytes=_IN_ONE_PIECE,
             channel_timeout=30,
             ident=None,
             clear_untrusted_proxy_headers=True,
         )
+        # Head and body of an answer in one piece; the option for it is deprecated, yet without it there are two.
+        self._server.adj.send_bytes = _IN_ONE_PIECE
         # A burst would otherwise write a line into the bot's log for every webhook that waits its turn.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self.port = int(self._server.effective_port)

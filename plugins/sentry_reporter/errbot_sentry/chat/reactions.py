@@ -8,7 +8,7 @@ from typing import Any
 
 from errbot.backends.base import REACTION_ADDED
 
-from errbot_sentry.chat.asks import person_of
+from errbot_sentry.chat.asks import person_of, room_name
 from errbot_sentry.model import Person, Place
 
 log = logging.getLogger(__name__)
@@ -23,8 +23,8 @@ def reaction_of(bot: Any, reaction: Any) -> tuple[Person, Place, str] | None:
     if reaction.action != REACTION_ADDED or not isinstance(target, Mapping) or not target.get("ts"):
         return None
     try:
-        room = str(bot.query_room(str(target.get("channel", ""))))
+        room = room_name(bot.query_room(str(target.get("channel", ""))), str(bot.mode))
     except Exception as error:  # noqa: BLE001 - each backend raises what it likes
         log.info("a reaction in an unknown place: %s", error)
         return None
-    return person_of(reaction.reactor), Place(room, str(target["ts"])), str(reaction.reaction_name or "")
+    return person_of(reaction.reactor, str(bot.mode)), Place(room, str(target["ts"])), str(reaction.reaction_name or "")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from errbot_sentry.chat.layout import Layout
 from errbot_sentry.chat.templates import Templates
-from errbot_sentry.errors import SentryReporterError
+from errbot_sentry.errors import BadQuery, SentryReporterError
 from errbot_sentry.model import Upload, View
 
 log = logging.getLogger("errbot.plugins.SentryReporter")  # unlike errbot_sentry's own loggers, this one is reported
@@ -16,6 +16,13 @@ SendFile = Callable[[Upload], bool]
 """Sends a file to where the command was typed; False where it could not."""
 
 FAILED = "Something in SentryReporter itself failed. Tell whoever runs the bot: its log has the cause."
+
+
+def _sentence(error: SentryReporterError) -> str:
+    """Where the server refuses a question as put, only its own words tell what is wrong; they are escaped too."""
+    if isinstance(error, BadQuery) and error.detail:
+        return f"{error} It says: {error.detail}"
+    return str(error)
 
 
 class Replies:
@@ -39,7 +46,7 @@ class Replies:
                 yield from self._layout.messages(self._templates.render(view.template, values))
         except SentryReporterError as error:
             log.info("!sentry %s: %s (cause: %r)", command, error, error.__cause__)
-            yield from self._layout.messages(self._escape.text(error))
+            yield from self._layout.messages(self._escape.text(_sentence(error)))
         except Exception:
             log.exception("!sentry %s failed", command)
             yield FAILED

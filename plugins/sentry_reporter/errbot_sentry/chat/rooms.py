@@ -11,8 +11,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from errbot_sentry.chat.errands import Errands
 from errbot_sentry.chat.layout import Layout
+from errbot_sentry.chat.uploads import MODES, send_file_to
 from errbot_sentry.errors import NotConnected, RoomUnknown, SendError
+from errbot_sentry.model import Upload
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +29,16 @@ class Rooms:
     Args:
         bot: Errbot's backend object.
         is_active: whether the plugin is active; Errbot deactivates all plugins when the chat network drops.
+        errands: does what takes its time and must not hold up the messages.
     """
 
-    def __init__(self, bot: Any, is_active: Callable[[], bool]) -> None:
+    def __init__(self, bot: Any, is_active: Callable[[], bool], errands: Errands) -> None:
         self._bot = bot
+        self._errands = errands
         self._is_active = is_active
         self._name = uuid.uuid4().hex
         self._connections = 0
+        self._slack_rooms: dict[str, Any] = {}
         self.mode = str(bot.mode)
         self._layout = Layout(self.mode, int(bot.message_size_limit))
 
@@ -59,6 +65,7 @@ class Rooms:
     def renew(self) -> None:
         """Errbot has connected, perhaps again: what was written before may have been lost on the way."""
         self._connections += 1
+        self._slack_rooms.clear()
 
     def send(self, room: str, text: str, thread: str = "") -> str:
         """Send rendered lines to a room, in a thread where one is given and the backend has threads.
@@ -100,8 +107,18 @@ class Rooms:
             raise SendError("The chat network did not take the changed message.") from error
         return True
 
+    def send_file(self, room: str, upload: Upload) -> None:
+        """Have a file made and sent to a room, where the backend takes files; returns at once. A failure is logged."""
+        if self.mode in MODES:
+            self._errands.do(lambda: self._send_file(room, upload))
+
+    def _send_file(self, room: str, upload: Upload) -> None:
+        send_file_to(self._bot, self._find(room), upload)
+
     def _find(self, room: str) -> Any:
         """Rooms by query_room; Telegram and others know them only as identifiers."""
+        if self.mode == "slackv3":
+            return self._find_on_slack(room)
         try:
             return self._bot.query_room(room)
         except Exception as first:  # noqa: BLE001 - each backend raises what it likes
@@ -110,6 +127,20 @@ class Rooms:
             except Exception as second:
                 log.warning("no room %r: %s; %s", room, first, second)
                 raise RoomUnknown(f"The chat network knows no room {room!r}.") from second
+
+    def _find_on_slack(self, room: str) -> Any:
+        """Only build_identifier finds `#ops`: query_room looks for a channel with the # in its name, and gives an empty
+        room without an error (slackv3 0.3.2). Each look-up asks Slack, so a room is kept until the reconnect."""
+        if room not in self._slack_rooms:
+            find = self._bot.build_identifier if room[:1] in ("#", "<") else self._bot.query_room
+            try:
+                found = find(room)
+                _ = found.id  # an empty room has none
+            except Exception as error:
+                log.warning("no room %r: %s", room, error)
+                raise RoomUnknown(f"The chat network knows no room {room!r}.") from error
+            self._slack_rooms[room] = found
+        return self._slack_rooms[room]
 
     def _send_one(self, target: Any, body: str, thread: str) -> str:
         message = self._bot.build_message(body)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from threading import Lock
+from typing import NoReturn
 
-from errbot_sentry.command import ABOUT, ALERTS, CHANGE, READ, suggestion
+from errbot_sentry.command import ABOUT, ALERTS, CHANGE, READ, command, sentence, suggestion
 from errbot_sentry.errors import AskError, NotFound, ServerError, Unsupported, UsageError
 from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.args import echo
@@ -30,8 +31,10 @@ class About:
 
     def sentry(self, ask: Ask) -> Iterator[View]:
         words = split_words(ask.words)
-        if words:
+        if words and words[0].casefold() != "help":
             self._refuse(words[0])
+        if len(words) > 1:
+            self._help(words[1])
         connected, url, trouble, projects = self._connection(ask)
         may_change = self._desk.access.may_write(ask.person)
         groups = [(label, self._names(group, may_change)) for group, label in _GROUPS]
@@ -134,7 +137,13 @@ class About:
         )
         return ", ".join(entry.name for entry in entries if entry.name != "sentry")
 
-    def _refuse(self, typed: str) -> None:
+    def _help(self, typed: str) -> NoReturn:
+        entry = command(typed.casefold(), self._desk.table)
+        if entry is None:
+            self._refuse(typed)
+        raise UsageError(sentence(entry), self._desk.usage(entry.name))
+
+    def _refuse(self, typed: str) -> NoReturn:
         near = suggestion(typed, self._desk.table)
         hint = f"did you mean {self._desk.prefix}sentry {near}?" if near else f"{self._desk.prefix}sentry lists them."
         raise UsageError(f"There is no command {echo(typed)}: {hint}")

@@ -31,9 +31,10 @@ class OptionParser(argparse.ArgumentParser):
     It reads options only: what is no option is handed back in order.
     """
 
-    def __init__(self, usage_line: str) -> None:
+    def __init__(self, usage_line: str, about: str = "") -> None:
         super().__init__(prog="", usage=usage_line, add_help=False, allow_abbrev=False)
         self._usage_line = usage_line
+        self._about = about
 
     def error(self, message: str) -> NoReturn:
         end = "" if message.endswith(("?", ".")) else "."
@@ -47,6 +48,8 @@ class OptionParser(argparse.ArgumentParser):
         """
         words = list(split_words(typed))
         cut = words.index("--") if "--" in words else len(words)
+        if not {"-h", "--help"}.isdisjoint(words[:cut]):
+            raise UsageError(self._about, self._usage_line)
         options, others = self.parse_known_args(words[:cut])
         for word in others:
             if word.startswith("-") and len(word) > 1:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from errbot_sentry.errors import BadReference, NotFound, UsageError
-from errbot_sentry.model import Ask, Event, Issue, Row, Upload, View
+from errbot_sentry.model import Ask, Event, Issue, Release, Row, Upload, View
 from errbot_sentry.query import args
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
@@ -83,16 +84,15 @@ class Browsing:
         projects = scope(self._desk.access, ask.place, server, args.names(options.projects))
         visible = {project.slug for project in projects}
         now = self._desk.clock.now()
-        found = [
-            release
-            for release in server.releases(projects, options.limit)[: options.limit]
+        found = server.releases(projects, options.limit)[: options.limit]
+        # Of a release of hidden projects too, only the others' names are told, and no number that counts them all.
+        shown = [
+            _seen_part(release, visible) if projects else release
+            for release in found
             # A release of hidden projects only is none here, whatever the server was asked.
             if not projects or not release.projects or visible.intersection(release.projects)
         ]
-        rows = [
-            release_row(release, number, [slug for slug in release.projects if not projects or slug in visible], now)
-            for number, release in enumerate(found, 1)
-        ]
+        rows = [release_row(release, number, release.projects, now) for number, release in enumerate(shown, 1)]
         yield _rows_view({}, rows, "No releases are known.")
 
     def _aside(self, ask: Ask, issue: Issue, about: str, rows: Sequence[Row], nothing: str, note: str = "") -> View:
@@ -114,6 +114,11 @@ class Browsing:
         if len(words) > most:
             raise UsageError(f"{args.echo(words[most])} is one word too many.", self._desk.usage(name))
         return words[0] if words else ""
+
+
+def _seen_part(release: Release, visible: Collection[str]) -> Release:
+    seen = tuple(slug for slug in release.projects if slug in visible)
+    return replace(release, projects=seen, new_issues=release.new_issues if seen == release.projects else None)
 
 
 def _rows_view(heading: dict[str, object], rows: Sequence[Row], nothing: str, note: str = "") -> View:

@@ -104,7 +104,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "link",
         "sentry link MAIL [REF]",
-        "prove who you are on the server, for assign me and for notes: first without REF, to learn how",
+        "prove who you are on the server, for assign me, notes and mentions: first without REF, to learn how",
         ("sentry link alice@example.org", "sentry link alice@example.org WEB-1A"),
         ABOUT,
     ),

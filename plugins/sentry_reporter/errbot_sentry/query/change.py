@@ -6,21 +6,32 @@ The issues come from IssueFinder, all of them found and allowed before the first
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from errbot_sentry.errors import BadAnswer, BadToken, RateLimited, ServerError, StoreError, Unsupported, UsageError
+from errbot_sentry.errors import (
+    BadAnswer,
+    BadToken,
+    NotAsAsked,
+    RateLimited,
+    ServerError,
+    StoreError,
+    Unsupported,
+    UsageError,
+)
 from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut, in_lines
 from errbot_sentry.query.views import status_words, title_of
 from errbot_sentry.server.api import Server
+from errbot_sentry.server.failures import OUTCOME_UNKNOWN
 
 log = logging.getLogger(__name__)
 
 WITHOUT_YES = 10
-MOST_ISSUES = 100
 _PROGRESS_SECONDS = 10
+_MOST_ALIKE = 3
 
 DONE, ALREADY, FAILED, UNSURE, UNTRIED = "done", "already", "failed", "unsure", "untried"
 
@@ -34,6 +45,8 @@ class Change:
         done: "resolved", for the outcome and the note.
         apply: does it; the issue as the server has it afterwards.
         holds: whether an issue shows the change.
+        proves: whether a look at the issue before and one at it after are enough to say that it was done just as asked.
+            An end of an archive, or the release of a resolution, cannot be seen at the issue.
         skip: whether an issue needs no change, so that the server is not asked.
         already: what to say then, where "was … already" does not fit.
     """
@@ -42,6 +55,7 @@ class Change:
     done: str
     apply: Callable[[Server, Issue], Issue]
     holds: Callable[[Issue], bool]
+    proves: Callable[[Issue, Issue], bool] = lambda _before, _after: True
     skip: Callable[[Issue], bool] = lambda _: False
     already: str = ""
 
@@ -67,9 +81,7 @@ class OutcomeLine:
 
 
 def confirm_count(count: int, doing: str, yes: bool) -> None:
-    """Refuses what is too much, and what is much without `--yes`, with UsageError."""
-    if count > MOST_ISSUES:
-        raise UsageError(f"{count} issues at once are too many: {MOST_ISSUES} is the most.")
+    """Refuses what is much without `--yes`, with UsageError."""
     if count > WITHOUT_YES and not yes:
         raise UsageError(f"{doing} {count} issues: add --yes if that is what you mean.")
 
@@ -93,6 +105,8 @@ def carry_out(desk: Desk, change: Change, issues: Sequence[Issue], ask: Ask) -> 
             continue
         outcome, stopped = _change_one(desk, server, change, issue, ask, first=not outcomes)
         outcomes.append(outcome)
+        if outcome.kind == DONE:
+            desk.changed(outcome.issue, ask.place)
         if desk.clock.monotonic() - said >= _PROGRESS_SECONDS and len(outcomes) < len(issues):
             said = desk.clock.monotonic()
             values = {"doing": change.doing, "count": len(issues), "who": who, "at": len(outcomes)}
@@ -124,6 +138,8 @@ def _after_failure(
     desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask, error: ServerError
 ) -> tuple[Outcome, str]:
     """A refusal is plain; where the answer was lost on the way, only a look at the issue tells what happened."""
+    if isinstance(error, NotAsAsked):
+        return Outcome(FAILED, issue, f"not changed as asked: {_clause(error)}"), ""
     if isinstance(error, RateLimited) or not (error.retry or isinstance(error, BadAnswer)):
         stop = str(error) if isinstance(error, (RateLimited, BadToken)) else ""
         return Outcome(FAILED, issue, f"not changed: {_clause(error)}"), stop
@@ -131,9 +147,12 @@ def _after_failure(
         found = server.issue(issue.id)
     except ServerError:
         return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}"), str(error)
-    if change.holds(found):
-        return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask)), ""
-    return Outcome(FAILED, found, f"not changed: {_clause(error)}"), ""
+    if not change.holds(found):
+        return Outcome(FAILED, found, f"not changed: {_clause(error)}"), ""
+    if not change.proves(issue, found):
+        seen = f"it is {status_words(found)} now"
+        return Outcome(UNSURE, found, f"perhaps {change.done}, perhaps not: {_clause(error)}, and {seen}"), ""
+    return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask)), ""
 
 
 def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask) -> str:
@@ -169,13 +188,19 @@ def asked_by(desk: Desk, ask: Ask) -> str:
 
 
 def _clause(error: ServerError) -> str:
-    """The error's sentence where more follows it."""
-    return str(error).rstrip(".")
+    """The error's sentence where more follows it; what nobody knew about the change is known by a look since."""
+    return str(error).removesuffix(OUTCOME_UNKNOWN).rstrip(".")
 
 
 def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
     """Each outcome on a line; of many, those that went well share lines."""
-    alone = [outcome for outcome in outcomes if len(outcomes) <= WITHOUT_YES or outcome.kind in (FAILED, UNSURE)]
+    alike = Counter(outcome.words for outcome in outcomes if outcome.kind in (FAILED, UNSURE))
+    often = {words for words, count in alike.items() if count > _MOST_ALIKE and len(outcomes) > WITHOUT_YES}
+    alone = [
+        outcome
+        for outcome in outcomes
+        if len(outcomes) <= WITHOUT_YES or (outcome.kind in (FAILED, UNSURE) and outcome.words not in often)
+    ]
     together = {
         kind: [_shown_id(outcome.issue) for outcome in outcomes if outcome.kind == kind and outcome not in alone]
         for kind in (DONE, ALREADY, UNTRIED)
@@ -193,6 +218,15 @@ def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
             "already_count": len(together[ALREADY]),
             "untried_ids": in_lines(together[UNTRIED]),
             "untried_count": len(together[UNTRIED]),
+            "failed": [
+                (
+                    alike[words],
+                    words,
+                    in_lines(_shown_id(outcome.issue) for outcome in outcomes if outcome.words == words),
+                )
+                for words in alike
+                if words in often
+            ],
             "noteless": noteless if len(outcomes) > WITHOUT_YES else 0,
         },
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from difflib import get_close_matches
 
-from errbot_sentry.errors import AskError, UsageError
+from errbot_sentry.errors import AskError, SentryReporterError, StoreError, UsageError
 from errbot_sentry.model import (
     ARCHIVED,
     PRIORITIES,
@@ -21,11 +23,11 @@ from errbot_sentry.query.args import OptionParser, echo
 from errbot_sentry.query.change import Change, carry_out, confirm_count
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
-from errbot_sentry.query.people import read_mail
+from errbot_sentry.query.people import People, read_mail
 from errbot_sentry.query.rights import check_writer
 from errbot_sentry.query.until import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.query.words import unquote
-from errbot_sentry.server.api import BUGSINK
+from errbot_sentry.server.api import BUGSINK, Server
 
 RESOLVE = Change(
     doing="Resolving",
@@ -71,7 +73,10 @@ class Changing:
         check_writer(self._desk.access, ask.person)
         options, words = self._desk.parser("assign", _describe).read(ask.words)
         who = self._who(self._last("assign", words, "Who is it for? me, a mail address, team:slug or nobody."), ask)
-        yield from self._change(_assigning(who), words[:-1], ask, options.yes)
+        change = _assigning(who)
+        if who is not None and who.email and self._is_own(who.email, ask):
+            change = _taking(change, who.email, self._desk.people)
+        yield from self._change(change, words[:-1], ask, options.yes)
 
     def priority(self, ask: Ask) -> Iterator[View]:
         check_writer(self._desk.access, ask.person)
@@ -92,6 +97,11 @@ class Changing:
         if not words:
             raise UsageError(question, self._desk.usage(name))
         return unquote(words[-1])
+
+    def _is_own(self, mail: str, ask: Ask) -> bool:
+        with suppress(StoreError):  # then they are called for their own deed, and nothing worse
+            return mail == self._desk.people.mail_of(ask.person.acl)
+        return False
 
     def _who(self, word: str, ask: Ask) -> Assignee | None:
         if word.lower() in _NOBODY:
@@ -126,21 +136,28 @@ def _resolving(word: str | None) -> Change:
         done=resolve_in_words(when),
         apply=lambda server, issue: server.resolve_in(issue, when),
         holds=lambda issue: issue.status == RESOLVED,
+        proves=lambda _before, _after: False,
     )
 
 
 def _archiving(until: ArchiveUntil) -> Change:
     for_ever = until == ArchiveUntil()
+    kind = "archived_until_escalating" if until.escalating else "archived_until_condition_met"
 
     def holds(issue: Issue) -> bool:
         """An archive that is for ever although an end was asked for is not what was asked."""
         return issue.status == ARCHIVED and (for_ever or issue.substatus != "archived_forever")
+
+    def proves(before: Issue, after: Issue) -> bool:
+        """An issue that was archived before may have kept its old end."""
+        return for_ever or (before.status != ARCHIVED and after.substatus == kind)
 
     return Change(
         doing="Archiving",
         done=until_words(until),
         apply=lambda server, issue: server.archive(issue, until),
         holds=holds,
+        proves=proves,
         skip=lambda issue: for_ever and issue.status == ARCHIVED and issue.substatus in (None, "archived_forever"),
     )
 
@@ -151,7 +168,29 @@ def _assigning(who: Assignee | None) -> Change:
         done="assigned to nobody" if who is None else f"assigned to {_who_words(who)}",
         apply=lambda server, issue: server.assign(issue, who),
         holds=lambda issue: _is_assigned(issue, who),
+        proves=lambda _before, after: (
+            who is None or who.kind == "team" or bool(after.assignee and after.assignee.email)
+        ),
     )
+
+
+def _taking(change: Change, mail: str, people: People) -> Change:
+    """The assignment to the person who asks for it. The server's webhook may come before its answer does, so it is
+    noted first that they need not be called."""
+
+    def note(issue: Issue, owner: str) -> None:
+        with suppress(StoreError):
+            people.takes(issue.id, owner)
+
+    def apply(server: Server, issue: Issue) -> Issue:
+        note(issue, mail)
+        try:
+            return change.apply(server, issue)
+        except SentryReporterError:
+            note(issue, "")
+            raise
+
+    return replace(change, apply=apply)
 
 
 def _who_words(who: Assignee) -> str:

@@ -9,7 +9,7 @@ from errbot_sentry.access import Access
 from errbot_sentry.clock import Clock
 from errbot_sentry.command import Command, command
 from errbot_sentry.errors import UsageError
-from errbot_sentry.model import Ask, Issue, View
+from errbot_sentry.model import Ask, Issue, Place, View
 from errbot_sentry.query.about import About
 from errbot_sentry.query.args import echo
 from errbot_sentry.query.browsing import Browsing
@@ -40,6 +40,7 @@ class Commands:
         status: the health of the other flows, for `status`; None: only the server's is shown.
         reporter: sends the event of `test`; None: reporting is off.
         threads: which issue a thread is about; None: threads are not known here.
+        changed: hears of each issue that was changed, and where that was asked.
         people: who chat people are on the server, kept durably; None: until the bot ends.
         org: the organization of the server's issues; an address of another one names nothing here.
         prefix: what commands begin with in this chat.
@@ -57,6 +58,7 @@ class Commands:
         status: StatusSource | None = None,
         reporter: Reporter | None = None,
         threads: ThreadIssues | None = None,
+        changed: Callable[[Issue, Place], None] = lambda _issue, _place: None,
         people: People | None = None,
         org: str = "",
         prefix: str = "!",
@@ -76,6 +78,7 @@ class Commands:
             lists=lists,
             status=status,
             reporter=reporter,
+            changed=changed,
             sleep=sleep,
             people=people or PeopleInMemory(),
             table=table,

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from errbot_sentry.access import Access
 from errbot_sentry.clock import Clock
-from errbot_sentry.command import Command, command
-from errbot_sentry.model import Person, Place
+from errbot_sentry.command import Command, command, sentence
+from errbot_sentry.model import Issue, Person, Place
 from errbot_sentry.query.args import OptionParser
 from errbot_sentry.query.finding import IssueFinder
 from errbot_sentry.query.lists import LastLists
@@ -55,7 +55,11 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Desk:
-    """The collaborators of all commands. `sleep` takes seconds; `prefix` is what commands begin with in chat."""
+    """The collaborators of all commands.
+
+    `changed` hears of each issue that was changed, as it is now, and where that was asked; `sleep` takes seconds;
+    `prefix` is what commands begin with in chat.
+    """
 
     find_server: FindServer
     access: Access
@@ -65,6 +69,7 @@ class Desk:
     lists: LastLists
     status: StatusSource | None
     reporter: Reporter | None
+    changed: Callable[[Issue, Place], None]
     sleep: Callable[[float], None]
     people: People
     table: Sequence[Command]
@@ -79,7 +84,8 @@ class Desk:
     def parser(self, name: str, describe: Callable[[OptionParser], None]) -> OptionParser:
         """The command's parser, made at its first use; reading with it changes nothing in it."""
         if name not in self._parsers:
-            made = OptionParser(self.usage(name))
+            entry = command(name, self.table)
+            made = OptionParser(self.usage(name), sentence(entry) if entry else "")
             describe(made)
             self._parsers[name] = made
         return self._parsers[name]

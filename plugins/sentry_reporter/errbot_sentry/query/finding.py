@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from errbot_sentry.access import Access
-from errbot_sentry.errors import BadReference, NotFound, Unsupported
-from errbot_sentry.model import Ask, Issue, IssueQuery, Place
+from errbot_sentry.errors import BadReference, NotFound, Unsupported, UsageError
+from errbot_sentry.model import UNRESOLVED, Ask, Issue, IssueQuery, Place
 from errbot_sentry.query.args import echo
 from errbot_sentry.query.lists import LastLists
 from errbot_sentry.query.references import (
@@ -28,6 +28,8 @@ from errbot_sentry.query.references import (
 )
 from errbot_sentry.query.rights import no_such_issue, scope, visible_issues
 from errbot_sentry.server.api import BUGSINK, FindServer, Server
+
+MOST_ISSUES = 100
 
 
 class ThreadIssues(Protocol):
@@ -81,8 +83,17 @@ class IssueFinder:
         return issue
 
     def find_all(self, words: Sequence[str], ask: Ask) -> tuple[Issue, ...]:
-        """All issues named, each once, in the order typed; no words: the thread's. One bad REF refuses them all."""
-        found = (self.find(word, ask) for word in expand_rows(words) or ("",))
+        """All issues named, each once, in the order typed; no words: the thread's. One bad REF refuses them all.
+
+        Raises:
+            UsageError: more than MOST_ISSUES are named; nobody was asked for them.
+        """
+        named: dict[str, str] = {}
+        for word in expand_rows(words) or ("",):
+            named.setdefault(word.casefold(), word)
+        if len(named) > MOST_ISSUES:
+            raise UsageError(f"{len(named)} issues at once are too many: {MOST_ISSUES} is the most.")
+        found = [self.find(word, ask) for word in named.values()]
         return tuple({issue.id: issue for issue in found}.values())
 
     def is_reference(self, word: str) -> bool:
@@ -104,22 +115,33 @@ class IssueFinder:
             return self._find_server().issue(self._of_thread(ask))
         server = self._find_server()
         if isinstance(reference, ShortId):
-            return server.issue_by_short_id(reference.text)
+            return self._by_short_id(server, reference.text, ask)
         if isinstance(reference, IssueId):
+            self._lists.check_number(ask.place, ask.person, reference.text)
             return server.issue(reference.text)
         if isinstance(reference, UuidId):
             return _by_uuid(server, reference)
         if isinstance(reference, Url):
-            return self._by_url(server, reference)
+            return self._by_url(server, reference, ask)
         return self._latest(server, ask)  # Latest, the one form left
 
     def _of_thread(self, ask: Ask) -> str:
         issue_id = self._threads.issue_of(ask.place) if ask.place.thread else None
         if issue_id is None:
-            raise BadReference(f"Which issue? {WANTED.capitalize()}.")
+            raise BadReference(f"Which issue? {WANTED[:1].upper()}{WANTED[1:]}.")
         return issue_id
 
-    def _by_url(self, server: Server, reference: Url) -> Issue | None:
+    def _by_short_id(self, server: Server, short_id: str, ask: Ask) -> Issue | None:
+        """A short id begins with its project's slug, on all three servers.
+
+        Where that project may not be shown, nobody is asked: neither the words of an answer nor the time that it takes
+        can then tell whether there is such an issue.
+        """
+        if not self._access.may_see(short_id.rpartition("-")[0], ask.place):
+            return None
+        return server.issue_by_short_id(short_id)
+
+    def _by_url(self, server: Server, reference: Url, ask: Ask) -> Issue | None:
         address = server.address_of(reference.text)
         if address is None:
             raise BadReference("That address is not an issue of the server that I am connected to.")
@@ -127,7 +149,7 @@ class IssueFinder:
             return None
         named = read_reference(address.issue)
         if isinstance(named, ShortId):
-            return server.issue_by_short_id(named.text)
+            return self._by_short_id(server, named.text, ask)
         if isinstance(named, UuidId):
             return server.issue(named.dashed)
         return server.issue(address.issue)
@@ -139,7 +161,12 @@ class IssueFinder:
         page = server.issues(replace(query, projects=projects, sort="date", limit=1))
         newest = visible_issues(self._access, ask.place, page.items)
         if not newest:
-            raise BadReference("There is no unresolved issue to show here.")
+            like = " like those of your last list" if query != IssueQuery() else ""
+            raise BadReference(
+                f"There is no unresolved issue{like} to show here."
+                if query.status == UNRESOLVED
+                else f"There is no issue{like} to show here."
+            )
         return newest[0]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from errbot_sentry import picture
 from errbot_sentry.durations import write_duration
 from errbot_sentry.errors import ServerError, Unsupported, UsageError
 from errbot_sentry.model import Ask, Counts, Project, Release, Upload, View
-from errbot_sentry.query import args, picture
+from errbot_sentry.query import args
 from errbot_sentry.query.chart import chart_of
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut

@@ -43,7 +43,7 @@ class Identity:
                 f"No comment on {shown_id} by {mail} says exactly what it should; "
                 f"{self._desk.prefix}sentry link {mail} shows it once more."
             )
-        self._desk.people.link(ask.person.acl, mail)
+        self._desk.people.link(ask.person.acl, mail, ask.person.mention)
         self._claims.close(ask.person)
         yield View("sentry_link", {**values, "step": "linked"})
 

@@ -17,10 +17,14 @@ class KeptPeople:
         with self._store.read() as work:
             return work.people.mail_of(acl)
 
-    def link(self, acl: str, mail: str) -> None:
+    def link(self, acl: str, mail: str, mention: str = "") -> None:
         with self._store.write() as work:
-            work.people.put(acl, mail, self._clock.now().timestamp())
+            work.people.put(acl, mail, self._clock.now().timestamp(), mention)
 
     def unlink(self, acl: str) -> bool:
         with self._store.write() as work:
             return work.people.drop(acl)
+
+    def takes(self, issue_id: str, mail: str) -> None:
+        with self._store.write() as work:
+            work.groups.taken(issue_id, mail)

@@ -25,10 +25,11 @@ _LIST_AGAIN = "list again with issues"
 
 @dataclass(frozen=True)
 class Leaf:
-    """One page of a list as it was shown: the cursor that it was asked with, and the rows before its first."""
+    """One page of a list as it was shown: the cursor that it was asked with, the rows before its first, and its own."""
 
     cursor: str | None
     before: int
+    count: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,10 @@ class ShownList:
             raise BadReference("That was the last page.")
         if self.next in (leaf.cursor for leaf in self.leaves):
             raise BadReference("The server goes round in circles here: there is nothing further to show.")
-        if len(self.rows) >= _MOST_ROWS:
+        before = self.here.before + self.here.count
+        if before >= _MOST_ROWS:
             raise BadReference(f"{_MOST_ROWS} rows are enough: narrow the list with words or -p instead.")
-        return Leaf(self.next, len(self.rows))
+        return Leaf(self.next, before)
 
     def preceding(self) -> Leaf:
         """The previous page's place.
@@ -88,7 +90,8 @@ class ShownList:
         kept = self.leaves[: self.leaves.index(leaf)] if leaf in self.leaves else self.leaves
         shown = tuple(ids)
         rows = self.rows[: leaf.before] + shown + self.rows[leaf.before + len(shown) :]
-        return replace(self, shown_at=now, rows=rows, leaves=(*kept, leaf), next=following, asides=())
+        leaves = (*kept, replace(leaf, count=len(shown)))
+        return replace(self, shown_at=now, rows=rows, leaves=leaves, next=following, asides=())
 
     def meant_by(self, number: int, after: datetime | None = None) -> set[str]:
         """The issue ids that a row's number could mean in what was shown here, or in what was shown after a time."""
@@ -174,6 +177,22 @@ class LastLists:
                 f"name the issue by its short id, or {_LIST_AGAIN}."
             )
         return meant.pop()
+
+    def check_number(self, place: Place, person: Person, issue_id: str) -> None:
+        """Refuses `3` where a list shown here has a row #3 that is another issue: with the # forgotten, it would be a
+        change of an issue that nobody named.
+
+        Raises:
+            BadReference
+        """
+        number = int(issue_id)
+        own = self.own(place, person)
+        shown = [*self._others(place, person), *([own] if own is not None else [])]
+        if number > 0 and any(meant != issue_id for one in shown for meant in one.meant_by(number)):
+            raise BadReference(
+                f"{issue_id} is the number of an issue, and #{issue_id} a row of the last list: write #{issue_id}, or "
+                "the issue's short id or address."
+            )
 
     def _others(self, place: Place, person: Person) -> list[ShownList]:
         if place.is_direct:  # a direct message has one reader, and its Place does not say who

@@ -14,10 +14,12 @@ from typing import Protocol
 from errbot_sentry.clock import Clock
 from errbot_sentry.model import Comment, Person
 from errbot_sentry.query.figures import cut, one_line
+from errbot_sentry.query.words import tidy
 
 CODE_KEPT_FOR = timedelta(hours=1)
 _MOST_CLAIMS = 200
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that looks like something else
+_NOT_IN_NAMES = str.maketrans(":`", "  ")  # one ends the name in the phrase, the other would be shown as something else
 _MAIL = re.compile(r"[^\s@<>\"'|,;]{1,64}@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -28,12 +30,16 @@ class People(Protocol):
         """The proved mail address, or None."""
         ...
 
-    def link(self, acl: str, mail: str) -> None:
-        """Remember a proved address, in place of an earlier one."""
+    def link(self, acl: str, mail: str, mention: str = "") -> None:
+        """Remember a proved address, in place of an earlier one, and how its owner is called in chat."""
         ...
 
     def unlink(self, acl: str) -> bool:
         """Forget it; whether there was one."""
+        ...
+
+    def takes(self, issue_id: str, mail: str) -> None:
+        """The owner of this address takes an issue, and need not be called about that; "": nobody does after all."""
         ...
 
 
@@ -46,11 +52,14 @@ class PeopleInMemory:
     def mail_of(self, acl: str) -> str | None:
         return self._mails.get(acl)
 
-    def link(self, acl: str, mail: str) -> None:
+    def link(self, acl: str, mail: str, mention: str = "") -> None:  # noqa: ARG002 - there is nobody to call
         self._mails[acl] = mail
 
     def unlink(self, acl: str) -> bool:
         return self._mails.pop(acl, None) is not None
+
+    def takes(self, issue_id: str, mail: str) -> None:
+        """Without a store there are no alerts that could call anybody."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,7 @@ class Claims:
             if waiting is not None and waiting.mail == mail and not self._old(waiting):
                 return waiting
             code = "".join(secrets.choice(_LETTERS) for _ in range(10))
-            name = one_line(person.name).replace(":", " ")
+            name = one_line(tidy(person.name).translate(_NOT_IN_NAMES))
             self._claims[person.acl] = Claim(mail, code, cut(name, 60), self._clock.now())
             self._claims.move_to_end(person.acl)
             while len(self._claims) > _MOST_CLAIMS:
@@ -106,9 +115,14 @@ def proves(claim: Claim, comments: Sequence[Comment]) -> bool:
     belongs to some account too, can never be made to prove that it is that account's owner.
     """
     return any(
-        one_line(comment.text) == claim.phrase and comment.email.casefold() == claim.mail.casefold()
+        _as_read(comment.text) == _as_read(claim.phrase) and comment.email.casefold() == claim.mail.casefold()
         for comment in comments
     )
+
+
+def _as_read(text: str) -> str:
+    """Without the unseen character that keeps a nick in the phrase from calling its owner: it is copied along."""
+    return one_line(tidy(text))
 
 
 def read_mail(word: str) -> str | None:

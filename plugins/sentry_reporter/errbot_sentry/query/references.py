@@ -124,8 +124,8 @@ def expand_rows(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def _bare(word: str) -> str:
-    """The word without what chat programs and sentences put around it: `<url|text>`, quotes, a comma after it."""
+    """The word without what chat programs and sentences put around it: `<url|text>`, quotes, code or bold, a comma."""
     text = unquote(word.strip())
     if text.startswith("<"):
         text = text[1:].rstrip(">,;").partition("|")[0]
-    return text.rstrip(",;:.)").strip()
+    return text.rstrip(",;:.)").strip("`* ")

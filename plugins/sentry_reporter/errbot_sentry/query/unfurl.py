@@ -22,7 +22,13 @@ log = logging.getLogger(__name__)
 AGAIN_AFTER = timedelta(hours=1)
 _MOST_REMEMBERED = 2000
 _MOST_PER_MESSAGE = 3
-_ISSUE_URL = re.compile(r"https?://[^\s<>|\"'`]*issue[^\s<>|\"'`]*", re.IGNORECASE)
+_MINUTE = timedelta(minutes=1)
+_MOST_PER_MINUTE = 12  # look-ups for one room: nobody reads more, and each is a call with the bot's token
+_MOST_PER_MINUTE_IN_ALL = 60
+_PAUSE = timedelta(seconds=20)  # after a failure: other errands wait behind a server that does not answer
+_LONGEST_TEXT = 20_000
+# No "issue" in the pattern: searched for by backtracking, a long run without it would take minutes.
+_URL = re.compile(r"https?://[^\s<>|\"'`]+", re.IGNORECASE)
 
 
 class Unfurl:
@@ -35,23 +41,26 @@ class Unfurl:
         self._clock = clock
         self._lock = Lock()
         self._told: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        self._pause_until: datetime | None = None
 
     def wanted(self, text: str) -> bool:
         """Whether a message may hold an issue's address: cheap, for every message; asks nobody."""
-        return self._settings.unfurl and "://" in text and _ISSUE_URL.search(text) is not None
+        return self._settings.unfurl and "://" in text and bool(_addresses(text))
 
     def views(self, text: str, ask: Ask) -> Iterator[View]:
         """The summaries of a message's addresses. It asks the server: not to be called in the receiving thread."""
         if not self.wanted(text):
             return
-        urls = list(dict.fromkeys(url.rstrip(".,;:)!?") for url in _ISSUE_URL.findall(text)))
-        for url in urls[:_MOST_PER_MESSAGE]:
+        for url in _addresses(text)[:_MOST_PER_MESSAGE]:
+            if self._pausing():
+                return
             try:
                 view = self._view(url, ask)
             except AskError:
                 continue  # not ours, not there, or not to be seen here: all the same to the room
             except SentryReporterError as error:
                 log.info("No summary for an address: %s", error)
+                self._pause_until = self._clock.now() + _PAUSE
                 return
             if view is not None:
                 yield view
@@ -75,14 +84,27 @@ class Unfurl:
         with self._lock:
             self._told.pop((issue, where), None)
 
+    def _pausing(self) -> bool:
+        return self._pause_until is not None and self._clock.now() < self._pause_until
+
     def _first_time(self, issue: str, where: str) -> bool:
+        """Whether to look it up for this room: not told there within the hour, and not too many others just now."""
         now = self._clock.now()
         with self._lock:
             last = self._told.get((issue, where))
             if last is not None and now - last < AGAIN_AFTER:
+                return False
+            lately = [place for (_, place), at in self._told.items() if now - at < _MINUTE]
+            if lately.count(where) >= _MOST_PER_MINUTE or len(lately) >= _MOST_PER_MINUTE_IN_ALL:
                 return False
             self._told[issue, where] = now
             self._told.move_to_end((issue, where))
             while len(self._told) > _MOST_REMEMBERED:
                 self._told.popitem(last=False)
             return True
+
+
+def _addresses(text: str) -> list[str]:
+    """What may be issues' addresses in a text, each once."""
+    found = (url.rstrip(".,;:)!?") for url in _URL.findall(text[:_LONGEST_TEXT]))
+    return list(dict.fromkeys(url for url in found if "issue" in url.lower()))

@@ -42,8 +42,8 @@ def split_words(text: str) -> tuple[str, ...]:
 
 def first_word(text: str) -> tuple[str, str]:
     """The first word, and the rest as it was typed: for words that are meant for people, not for a server."""
-    head, _, rest = text.strip().partition(" ")
-    return head, rest.strip()
+    head, *rest = text.strip().split(maxsplit=1) or [""]
+    return tidy(head), "".join(rest).strip()
 
 
 def unquote(word: str) -> str:

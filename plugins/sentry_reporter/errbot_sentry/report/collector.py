@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from errbot_sentry.clock import Clock
@@ -14,6 +15,7 @@ from errbot_sentry.report.dress import Dresser, Event, bare
 from errbot_sentry.report.followup import FollowUps
 from errbot_sentry.report.gate import Gate, Intake, event_of, is_echo, is_load_errors, mark_seen
 from errbot_sentry.report.repeats import Tally
+from errbot_sentry.report.scrub import cut
 from errbot_sentry.report.sdk import Client, ExcInfo
 from errbot_sentry.report.status import Counters
 from errbot_sentry.report.trail import level_name
@@ -66,7 +68,7 @@ class Collector:
             if crashed:  # the plugin has logged it by itself before it let it go
                 self._captured(event_of(error), context.of_exception(exc_info[2]), crashed)
             return None
-        where = context.of_exception(exc_info[2])
+        where = self._with_words(context.of_exception(exc_info[2]))
         if tags:
             extra["tags"] = dict(tags)
         event_id = self.client.capture_exception(exc_info, extra, Intake(where, earlier, _sentence(record)))
@@ -74,7 +76,7 @@ class Collector:
         return self._captured(event_id, where, crashed)
 
     def _take_sentence(self, record: logging.LogRecord) -> None:
-        where = context.of_stack()
+        where = self._with_words(context.of_stack())
         taken, earlier = self._gate.record(record, lambda: _sentence_event(record))
         if taken:
             self.client.capture(_sentence_event(record), Intake(where, earlier))
@@ -96,8 +98,8 @@ class Collector:
         self, text: str, level: str, tags: Mapping[str, str] | None = None, where: BotContext | None = None
     ) -> str | None:
         """An event of a sentence, by default from where it is said."""
-        event: Event = {"level": level, "logentry": {"message": text[:_LONGEST]}, "tags": dict(tags or {})}
-        return self.client.capture(event, Intake(context.of_stack() if where is None else where))
+        event: Event = {"level": level, "logentry": {"message": cut(text, _LONGEST)}, "tags": dict(tags or {})}
+        return self.client.capture(event, Intake(self._with_words(context.of_stack() if where is None else where)))
 
     def tell_tally(self, tally: Tally) -> None:
         """One event for errors that were only counted, when no captured one came to carry the count."""
@@ -125,9 +127,9 @@ class Collector:
     def _finished(self, event: Event, intake: Intake | None, exc_info: ExcInfo | None) -> Event | None:
         kind = event.get("type")
         if kind == "transaction":
-            return self._dresser.dress_transaction(event, current())
+            return self._dresser.dress_transaction(event, self._with_words(current()))
         if kind == "check_in":
-            return self._dresser.dress(event, current())
+            return self._dresser.dress(event, self._with_words(current()))
         if intake is None:
             where, earlier = current(), None
             if exc_info is not None:
@@ -137,9 +139,16 @@ class Collector:
                 where = context.of_exception(exc_info[2])
             else:
                 where = context.of_stack()
-            intake = Intake(where if where.kind else current(), earlier)
+            intake = Intake(self._with_words(where if where.kind else current()), earlier)
         self._counters.add("captured")
         return self._dresser.dress(event, intake.where, intake.earlier, intake.sentence)
+
+    def clean(self, item: Any) -> Any:
+        """A text, or a JSON-like value, without secrets and without the words of the command that runs here."""
+        return self._dresser.clean(item, self._with_words(context.of_stack()))
+
+    def _with_words(self, where: BotContext) -> BotContext:
+        return where if where.typed else where.with_words_of(self.client.inherited())
 
     def _captured(self, event_id: str | None, where: BotContext, crashed: bool) -> str | None:
         if event_id is not None and where.kind == context.COMMAND:
@@ -151,7 +160,11 @@ class Collector:
     def _sketch(self, exc_info: ExcInfo, extra: Event) -> object:
         try:
             kept: Event = {key: extra[key] for key in ("level", "logger") if key in extra}
-            return {**self.client.sketch(exc_info), **kept, "where": _nameless(context.of_exception(exc_info[2]))}
+            return {
+                **self.client.sketch(exc_info),
+                **kept,
+                "where": _nameless(self._with_words(context.of_exception(exc_info[2]))),
+            }
         except Exception:
             log.exception("An error that repeats could not be sketched")
             return None
@@ -159,7 +172,7 @@ class Collector:
 
 def _nameless(where: BotContext) -> BotContext:
     """The place of an error without the people: many may stand behind a count, and no message is held on to."""
-    return BotContext(where.kind, where.command, where.plugin, where.module, where.entry, typed=where.typed)
+    return replace(where, room="", person="", nick="", message=None)
 
 
 def _sentence(record: logging.LogRecord | None) -> str:
@@ -171,15 +184,15 @@ def _sentence(record: logging.LogRecord | None) -> str:
 
 def _message(record: logging.LogRecord) -> str:
     try:
-        return record.getMessage()[:_LONGEST]
+        return cut(record.getMessage(), _LONGEST)
     except Exception:  # noqa: BLE001 - arguments that do not fit, or a __str__ that fails
-        return str(record.msg)[:_LONGEST]
+        return cut(str(record.msg), _LONGEST)
 
 
 def _sentence_event(record: logging.LogRecord) -> Event:
-    entry: dict[str, Any] = {"message": str(record.msg)[:_LONGEST], "formatted": _message(record)}
+    entry: dict[str, Any] = {"message": cut(str(record.msg), _LONGEST), "formatted": _message(record)}
     if isinstance(record.args, tuple) and record.args:
-        entry["params"] = [context.short(arg) for arg in record.args[:_MOST_PARAMS]]
+        entry["params"] = [context.one_line(arg) for arg in record.args[:_MOST_PARAMS]]
     return {
         "level": level_name(record.levelno),
         "logger": record.name,

@@ -15,6 +15,8 @@ from itertools import chain, islice
 from types import FrameType, TracebackType
 from typing import Any
 
+from errbot_sentry.report.scrub import cut
+
 COMMAND, FILTER, CALLBACK, POLLER, WEBHOOK = "command", "filter", "callback", "poller", "webhook"
 FLOW, CONFIGURATION, ACTIVATION = "flow", "configuration", "activation"
 DIRECT = "direct"
@@ -35,6 +37,8 @@ class BotContext:
         room: "direct" for a direct message, "" when no message is involved.
         person: id and nick of the chat person, "" when there is none.
         typed: the person's words, for masking only.
+        asked: the command that the words were said to, where it is not `command`: a thread has its words from whoever
+            started it, and nothing else.
         message: the message object itself, to be handed back to the chat side and never looked into.
     """
 
@@ -47,6 +51,7 @@ class BotContext:
     person: str = ""
     nick: str = ""
     typed: tuple[str, ...] = ()
+    asked: str = ""
     message: object | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -55,6 +60,12 @@ class BotContext:
         if self.command and self.kind in (COMMAND, FLOW):
             return self.command
         return " ".join(part for part in (self.kind, self.plugin, self.entry) if part) if self.kind else ""
+
+    def with_words_of(self, other: BotContext) -> BotContext:
+        """This context, with the other's words to mask where it has none of its own."""
+        if self.typed or not other.typed:
+            return self
+        return replace(self, typed=other.typed, asked=other.command)
 
 
 NOWHERE = BotContext()
@@ -119,11 +130,18 @@ def _read(frame: FrameType) -> BotContext | None:
 
 
 def short(value: object) -> str:
-    """A text of an object, on one line and bounded; "" for None or for an object that has none."""
-    if value is None:
-        return ""
+    """A name out of an object, on one line and bounded; "" for None or for an object that has none."""
+    return "" if value is None else _line(value)[:_LONGEST]
+
+
+def one_line(value: object) -> str:
+    """Any text of an object, on one line and bounded; what is cut off leaves no half of a word."""
+    return cut(_line(value), _LONGEST)
+
+
+def _line(value: object) -> str:
     try:
-        return " ".join(str(value).split())[:_LONGEST]
+        return " ".join(str(value).split())
     except Exception:  # noqa: BLE001 - __str__ is foreign code
         return ""
 

@@ -25,6 +25,10 @@ _OWN = frozenset({"event_id", "timestamp", "start_timestamp", "platform", "level
     "transaction_info", "measurements", "check_in_id", "duration", "status"})  # fmt: skip
 # Names, in which something@somewhere is no mail address.
 _NAMES = frozenset({"release", "environment", "server_name", "dist", "transaction", "logger"})
+_NAMES_BY_CODE = frozenset({"transaction", "logger"})  # which may have made them of what somebody typed
+_ADDRESS_PARTS = ("http.query", "http.fragment")
+_KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
+_SOURCE = ("pre_context", "context_line", "post_context")
 _LONGEST_SLIM = 1000
 _PERSON_NAMES = frozenset({"id", "username"})
 
@@ -45,7 +49,7 @@ class Dresser:
         self._add_tally(event, earlier)
         if sentence:
             event.setdefault("contexts", {})["log"] = {"sentence": sentence}
-        clean = self._scrub(event, mask)
+        clean = self._scrub(event, mask, where.transaction)
         if event.get("type") not in ("transaction", "check_in"):
             self._add_trail(clean, where, mask)
         return clean
@@ -61,7 +65,11 @@ class Dresser:
     def _mask(self, where: BotContext) -> Mask | None:
         if self._chat_text == SEND or not where.typed:
             return None
-        return mask_of(where.typed, (where.command, where.plugin)) or None
+        return mask_of(where.typed, (where.asked or where.command, where.plugin)) or None
+
+    def clean(self, item: Any, where: BotContext) -> Any:
+        """What is no event (a log, a metric, an attached text): a text or JSON-like value, scrubbed."""
+        return self._scrubber.value(item, self._mask(where))
 
     def _add_place(self, event: Event, where: BotContext) -> None:
         plugin = where.plugin or (self._about.plugin_of(where.command) if where.command else "")
@@ -85,7 +93,7 @@ class Dresser:
         contexts["errbot"] = {"type": "errbot", "version": self._about.errbot_version, "backend": self._about.backend}
         if plugin:
             contexts["plugin"] = {"type": "plugin", "name": plugin, "module": where.module, "kind": where.kind}
-        if self._chat_text == SEND and where.typed:
+        if self._chat_text == SEND and where.typed and not where.asked:
             contexts["chat"] = {"type": "chat", "message": where.typed[0]}
 
     @staticmethod
@@ -107,7 +115,7 @@ class Dresser:
             ours = sorted([*ours, *theirs], key=lambda crumb: str(crumb.get("timestamp", "")))[-max(len(ours), 100) :]
         event["breadcrumbs"] = {"values": ours}
 
-    def _scrub(self, event: Event, mask: Mask | None) -> Event:
+    def _scrub(self, event: Event, mask: Mask | None, own_name: str) -> Event:
         clean: Event = {}
         for key, held in event.items():
             if key in _OWN:
@@ -123,10 +131,30 @@ class Dresser:
             elif key == "request":
                 clean[key] = self._request(held, mask)
             elif key in _NAMES:
-                clean[key] = self._scrubber.text(held, mails=False) if isinstance(held, str) else held
+                clean[key] = self._name(held, mask if key in _NAMES_BY_CODE and held != own_name else None)
+            elif key in ("breadcrumbs", "spans"):
+                clean[key] = self._scrubber.value(self._without_queries(held), mask)
             else:
                 clean[key] = self._scrubber.value(held, mask)
         return clean
+
+    def _name(self, held: Any, mask: Mask | None) -> Any:
+        if not isinstance(held, str):
+            return held
+        clean = self._scrubber.text(held, mails=False)
+        return clean if mask is None else mask(clean)
+
+    def _without_queries(self, held: Any) -> Any:
+        """Requests that plugins made, without what they asked: it may be anybody's words, as in `_request`."""
+        items = held.get("values") if isinstance(held, dict) else held
+        if self._chat_text == SEND or not isinstance(items, list):
+            return held
+        for item in items:
+            data = item.get("data") if isinstance(item, dict) else None
+            if isinstance(data, dict):
+                for part in _ADDRESS_PARTS:
+                    data.pop(part, None)
+        return held
 
     def _exceptions(self, held: Any, mask: Mask | None) -> Any:
         values = held.get("values") if isinstance(held, dict) else held
@@ -146,7 +174,7 @@ class Dresser:
             elif key == "value":
                 clean[key] = self._scrubber.value(part, value_mask)
             elif key in ("type", "module"):
-                clean[key] = part
+                clean[key] = self._name(part, value_mask)
             else:
                 clean[key] = self._scrubber.value(part, mask)
         return clean
@@ -156,7 +184,10 @@ class Dresser:
             return self._scrubber.value(held, mask)
         return {
             "values": [
-                {**value, "stacktrace": self._stacktrace(value.get("stacktrace"), mask)}
+                {
+                    **self._scrubber.value({key: part for key, part in value.items() if key != "stacktrace"}, mask),
+                    "stacktrace": self._stacktrace(value.get("stacktrace"), mask),
+                }
                 for value in held["values"]
                 if isinstance(value, dict)
             ]
@@ -174,12 +205,7 @@ class Dresser:
             held = frame.get(key)
             if isinstance(held, str):
                 clean[key] = scrubber.text(held, mails=False)
-        for key in ("pre_context", "post_context"):
-            lines = frame.get(key)
-            if isinstance(lines, list):
-                clean[key] = [scrubber.source(line) if isinstance(line, str) else line for line in lines]
-        if isinstance(frame.get("context_line"), str):
-            clean["context_line"] = scrubber.source(frame["context_line"])
+        clean.update(self._source(frame))
         found = frame.get("vars")
         if isinstance(found, dict):
             clean["vars"] = {
@@ -187,6 +213,21 @@ class Dresser:
                 for name, held in found.items()
             }
         return clean
+
+    def _source(self, frame: Event) -> Event:
+        """The lines around the error; a key that goes over several of them has its shape only in all of them."""
+        lines = {key: frame[key] for key in _SOURCE if frame.get(key)}
+        flat = [line for held in lines.values() for line in (held if isinstance(held, list) else [held])]
+        if any(_KEY_BEGINS in str(line) or _KEY_ENDS in str(line) for line in flat):
+            return dict.fromkeys(lines, FILTERED) | {key: [FILTERED] for key in lines if key != "context_line"}
+        scrub = self._scrubber.source
+        return {
+            key: scrub(held)
+            if isinstance(held, str)
+            else [scrub(line) if isinstance(line, str) else line for line in held]
+            for key, held in lines.items()
+            if isinstance(held, (str, list))
+        }
 
     def _tags(self, held: Any, mask: Mask | None) -> Any:
         if not isinstance(held, dict):

@@ -44,22 +44,29 @@ class Flow:
         self._counters = counters
         self._follow_ups = follow_ups
         self._own_transport = "transport" not in settings.options
-        folder = data_dir / "sentry_spool" / _project_of(settings.dsn.reveal()) if settings.spool_mb else None
+        spooling = settings.spool_mb and self._own_transport  # a foreign transport could not send what is in there
+        folder = data_dir / "sentry_spool" / _project_of(settings.dsn.reveal()) if spooling else None
         self.spool = Spool(folder, int(settings.spool_mb * _MEGABYTE), counters.drop)
         self.sender = Sender(self.spool, self._post, counters, clock, follow_ups.sent, self._tick, self._hurry)
         self._repeats = Repeats(settings.repeat_seconds)
-        trail = Trail(scrubber, settings.chat_text, int(settings.options.get("max_breadcrumbs", 100)))
+        trail = Trail(
+            scrubber,
+            settings.chat_text,
+            int(settings.options.get("max_breadcrumbs", 100)),
+            inherited=Client.inherited,
+            hook=settings.options.get("before_breadcrumb"),
+        )
         dresser = Dresser(about, scrubber, settings.chat_text, trail)
         gate = Gate(self._repeats, clock, lambda: counters.add("repeated"))
         self.collector = Collector(gate, dresser, follow_ups, counters, clock)
-        self.client = Client(settings, self.collector.finish, scrubber.value, counters.drop)
+        self.client = Client(settings, self.collector.finish, self.collector.clean, counters.drop)
         self.collector.client = self.client
         self._handler = ReportHandler(self.collector, trail, settings.breadcrumb_level, settings.event_level)
 
     def start(self) -> None:
         self.spool.open()
         try:
-            self.client.start(bound(self.spool, self.sender, self._counters.drop))
+            self.client.start(bound(self.spool, self.sender, self._counters.drop, self.collector.clean))
         except BaseException:
             self.spool.close()
             raise

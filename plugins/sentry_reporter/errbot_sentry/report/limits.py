@@ -14,6 +14,7 @@ _DEFAULT_WAIT = 60.0
 _LONGEST_WAIT = 24 * 3600.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _ALL = ""
+_MOST_CATEGORIES = 100
 # What a person waits for is kept until the limit is over. Of the rest the server wants none now, and it would push
 # errors out of the spool; the SDK drops it too.
 WORTH_WAITING = frozenset({"error", "default", "monitor", "feedback"})
@@ -27,6 +28,7 @@ class RateLimits:
 
     def read(self, status: int, headers: Mapping[str, str], now: float) -> None:
         """Learn from an answer. `headers` has lower-case names."""
+        self._until = {category: until for category, until in self._until.items() if until > now}
         told = headers.get("x-sentry-rate-limits", "")
         understood = False
         for limit in told.split(","):
@@ -36,7 +38,8 @@ class RateLimits:
                 continue
             understood = True
             for category in parts[1].split(";"):
-                self._until[category.strip().lower()] = now + wait
+                if len(self._until) < _MOST_CATEGORIES:
+                    self._until[category.strip().lower()] = now + wait
         if status == 429 and not understood:
             self._until[_ALL] = now + (_retry_after(headers.get("retry-after")) or _DEFAULT_WAIT)
 
@@ -56,7 +59,7 @@ class RateLimits:
 
 def _seconds(text: str) -> float | None:
     try:
-        return min(max(0.0, float(int(text))), _LONGEST_WAIT)
+        return float(min(max(0, int(text)), _LONGEST_WAIT))
     except ValueError:
         return None
 
@@ -70,7 +73,7 @@ def _retry_after(text: str | None) -> float | None:
         return wait
     try:
         at = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
     return min(max(0.0, (at - datetime.now(timezone.utc)).total_seconds()), _LONGEST_WAIT)

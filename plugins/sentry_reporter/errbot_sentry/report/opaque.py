@@ -69,7 +69,8 @@ def make_repr_processor() -> Callable[[object, dict[str, object]], object]:
             if spent.add(hints.get("memo"), length) > _MOST_TEXT:
                 return _CUT
             if length > LONGEST_VALUE:
-                return repr(value[:LONGEST_VALUE]) + _CUT  # type: ignore[index]  # as above
+                # Its last word goes when the event is scrubbed: half a secret could be left of it.
+                return repr(value[: LONGEST_VALUE - 8])[:-1] + "..."  # type: ignore[index]  # as above
         return NotImplemented
 
     return process

@@ -18,7 +18,7 @@ from errbot_sentry.report.about import About
 from errbot_sentry.report.context import DIRECT, BotContext
 from errbot_sentry.report.followup import Follower, FollowUps
 from errbot_sentry.report.gate import exc_info_of
-from errbot_sentry.report.scrub import Scrubber
+from errbot_sentry.report.scrub import Scrubber, cut
 from errbot_sentry.report.status import Counters, ReportStatus
 from errbot_sentry.report.tags import fault_of
 from errbot_sentry.secret import mask_url
@@ -212,7 +212,7 @@ class Reporter:
         event_id = self._follow_ups.last_of(person.acl) or self._follow_ups.last_of(person.name)
         if flow is None or event_id is None:
             return None
-        flow.client.send_feedback(event_id, person.name, self._scrubber.text(text[:_LONGEST_FEEDBACK]))
+        flow.client.send_feedback(event_id, person.name, self._scrubber.text(cut(text, _LONGEST_FEEDBACK)))
         return event_id
 
     def _good_tags(self, tags: Mapping[str, object]) -> dict[str, str]:
@@ -231,7 +231,7 @@ class Reporter:
         if flow is None:
             yield
             return
-        with flow.client.own_scope():
+        with flow.client.own_scope(where):
             if not flow.client.tracing:
                 yield
                 return

@@ -12,6 +12,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -26,9 +27,11 @@ from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.integrations.modules import ModulesIntegration
 from sentry_sdk.integrations.stdlib import StdlibIntegration
 from sentry_sdk.integrations.threading import ThreadingIntegration
+from sentry_sdk.scope import Scope, ScopeType, use_isolation_scope
 from sentry_sdk.transport import Transport
 from sentry_sdk.utils import event_from_exception
 
+from errbot_sentry.report.context import NOWHERE, BotContext
 from errbot_sentry.report.gate import Intake
 from errbot_sentry.report.opaque import LONGEST_VALUE, make_repr_processor
 from errbot_sentry.report.trail import SEND
@@ -43,6 +46,19 @@ Finish = Callable[[Event, Intake | None, ExcInfo | None], Event | None]
 
 _INTAKE = "sentry_reporter_intake"
 _CLEAN_HOOKS = ("before_send_log", "before_send_metric", "before_send_span")
+
+
+class _CommandScope(Scope):
+    """The scope of a command, and what was typed. The SDK hands a copy to each thread that the command starts, and to
+    its jobs in a ThreadPoolExecutor: so their words are known there too."""
+
+    __slots__ = ("where",)
+    where: BotContext
+
+    def __copy__(self) -> Scope:
+        made = super().__copy__()
+        made.where = self.where  # type: ignore[attr-defined]  # it is of this class
+        return made
 
 
 class Client:
@@ -121,6 +137,8 @@ class Client:
         options: dict[str, Any] = {
             "max_value_length": LONGEST_VALUE,
             "transport": transport,
+            # By default every host that a plugin asks anything would get the DSN's key, release and environment.
+            "trace_propagation_targets": [],
             # A web request's body may be chat (Slack sends it that way).
             "max_request_body_size": "medium" if self._settings.chat_text == SEND else "never",
             **users,
@@ -129,9 +147,16 @@ class Client:
             "before_send": self._before_send,
             "before_send_transaction": self._before_send_transaction,
         }
+        experiments = users.get("_experiments") or {}
         for name in _CLEAN_HOOKS:
-            if name in users or (name == "before_send_log" and users.get("enable_logs")):
-                options[name] = self._cleaning(users.get(name))
+            users_hook = users.get(name) or experiments.get(name)
+            # The SDK warns about a hook for spans where spans are not streamed.
+            if (
+                name != "before_send_span"
+                or users_hook
+                or "stream" in str({**experiments, **users}.get("trace_lifecycle"))
+            ):
+                options[name] = self._cleaning(users_hook)
         if not users.get("auto_enabling_integrations"):
             options["auto_enabling_integrations"] = False
         options["default_integrations"] = False
@@ -234,13 +259,22 @@ class Client:
         sentry_sdk.get_isolation_scope().set_tag(key, value)
 
     @contextmanager
-    def own_scope(self) -> Iterator[None]:
-        """What is set inside, tags say, ends with it."""
+    def own_scope(self, where: BotContext) -> Iterator[None]:
+        """The scope of a command: what is set inside, tags say, ends with it."""
         if not self.active:
             yield
             return
-        with sentry_sdk.isolation_scope():
+        scope = _CommandScope(ty=ScopeType.ISOLATION)
+        scope.update_from_scope(sentry_sdk.get_isolation_scope())
+        scope.where = replace(where, message=None)  # a thread may live for long
+        with use_isolation_scope(scope):
             yield
+
+    @staticmethod
+    def inherited() -> BotContext:
+        """The command in which this thread runs, or in which it was started."""
+        found: BotContext = getattr(sentry_sdk.get_isolation_scope(), "where", NOWHERE)
+        return found
 
     @contextmanager
     def transaction(self, op: str, name: str) -> Iterator[None]:

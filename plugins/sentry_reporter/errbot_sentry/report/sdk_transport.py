@@ -6,7 +6,9 @@ and its worker thread are not used. The capturing thread writes the compressed e
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,12 +24,17 @@ from errbot_sentry.report.dress import slim
 from errbot_sentry.report.sender import Answer, Sender
 from errbot_sentry.report.spool import Spool
 
+log = logging.getLogger(__name__)
+
 # Level 1 costs the capturing thread a third of the default level, and an event shrinks to a seventh either way.
 _LEVEL = 1
 # Bugsink takes events of a megabyte, and nobody takes much more.
 _LARGEST = 900_000
+# Scrubbing more would keep the capturing thread waiting; what a plugin attaches beyond it leaves as it is.
+_LONGEST_ATTACHED = 1_000_000
 _EVENT_ID = re.compile(r"[0-9a-f]{32}")
 _CONNECT_SECONDS, _READ_SECONDS = 3.0, 10.0
+_LONGEST_ANSWER, _ANSWER_SECONDS = 1000, 5.0
 
 
 def compress(data: bytes) -> bytes:
@@ -42,6 +49,7 @@ class SpoolTransport(HttpTransport):
     spool: Spool
     sender: Sender
     on_lost: Callable[[str, str], None]
+    clean: Callable[[str], str]
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
@@ -61,6 +69,19 @@ class SpoolTransport(HttpTransport):
         # The server corrects an event's times by the age of `sent_at`; an envelope that waited an hour would be an
         # hour off. The field is optional, and without it times are taken as they are.
         envelope.headers.pop("sent_at", None)
+        try:
+            self._clean_rest(envelope)
+            data = self._serialized(envelope)
+        except Exception:
+            # What an operator's hook put into the event, after all of ours, may be anything.
+            log.exception("An envelope is given up: it cannot be written as JSON")
+            self.on_lost(category, "not_json")
+            return
+        self.spool.put(compress(data), category, event_id)
+        self.sender.wake()
+
+    @staticmethod
+    def _serialized(envelope: Envelope) -> bytes:
         data = envelope.serialize()
         if len(data) > _LARGEST:
             for item in envelope.items:
@@ -68,8 +89,25 @@ class SpoolTransport(HttpTransport):
                 if event is not None:
                     item.payload = PayloadRef(json=slim(event))  # type: ignore[arg-type]
             data = envelope.serialize()
-        self.spool.put(compress(data), category, event_id)
-        self.sender.wake()
+        return data
+
+    def _clean_rest(self, envelope: Envelope) -> None:
+        """What the hooks of events do not see: the transaction's name in the envelope's header, and attached texts."""
+        trace = envelope.headers.get("trace")
+        named = {(item.get_event() or item.get_transaction_event() or {}).get("transaction") for item in envelope.items}
+        if isinstance(trace, dict) and trace.get("transaction") not in named:
+            envelope.headers["trace"] = {key: held for key, held in trace.items() if key != "transaction"}
+        for item in envelope.items:
+            if item.type == "attachment":
+                item.payload = PayloadRef(bytes=self._cleaned_text(item.get_bytes()))
+
+    def _cleaned_text(self, data: bytes) -> bytes:
+        if len(data) > _LONGEST_ATTACHED:
+            return data
+        try:
+            return self.clean(data.decode()).encode()
+        except UnicodeDecodeError:  # a picture, say
+            return data
 
     def post(self, data: bytes) -> Answer:
         """Send a spooled envelope. Raises Unreachable or TimedOut when no answer came."""
@@ -91,6 +129,7 @@ class SpoolTransport(HttpTransport):
                 redirect=False,
                 retries=False,
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+                preload_content=False,
             )
         except urllib3.exceptions.NewConnectionError as error:  # a kind of TimeoutError to urllib3
             raise Unreachable("no connection to the server") from error
@@ -98,10 +137,8 @@ class SpoolTransport(HttpTransport):
             raise TimedOut("the server did not answer in time") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unreachable(f"no connection to the server ({_reason(error)})") from error
-        try:
-            return Answer(response.status, {name.lower(): value for name, value in response.headers.items()})
-        finally:
-            response.close()
+        _leave(response)
+        return Answer(response.status, {name.lower(): value for name, value in response.headers.items()})
 
     def hurry(self) -> None:
         """Break the request that is under way, so that its thread can end."""
@@ -151,9 +188,29 @@ class SpoolTransport(HttpTransport):
             self.on_lost("error", reason)
 
 
-def bound(spool: Spool, sender: Sender, on_lost: Callable[[str, str], None]) -> type[SpoolTransport]:
+def _leave(response: Any) -> None:
+    """Read a short answer to its end, so that the connection serves again; leave one that does not end.
+
+    Byte by byte, because a larger piece is waited for however slowly it comes.
+    """
+    end = time.monotonic() + _ANSWER_SECONDS
+    try:
+        for _ in range(_LONGEST_ANSWER):
+            if not response.read(1, decode_content=False):
+                response.release_conn()
+                return
+            if time.monotonic() > end:
+                break
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        log.debug("the end of an answer did not come: %s", error)
+    response.close()
+
+
+def bound(
+    spool: Spool, sender: Sender, on_lost: Callable[[str, str], None], clean: Callable[[str], str]
+) -> type[SpoolTransport]:
     """A transport class for one client."""
-    held = {"spool": spool, "sender": sender, "on_lost": staticmethod(on_lost)}
+    held = {"spool": spool, "sender": sender, "on_lost": staticmethod(on_lost), "clean": staticmethod(clean)}
     return type("BoundTransport", (SpoolTransport,), held)
 
 

@@ -63,6 +63,7 @@ class Sender:
         self._limits = RateLimits()
         self._failures = 0
         self._not_before = 0.0
+        self._sync_after = 0.0
         self._tries: dict[int, int] = {}
         self._outdone: set[int] = set()  # refused envelopes after which others were taken
         self._wake = threading.Condition()
@@ -133,10 +134,12 @@ class Sender:
         now = self._clock.monotonic()
         nap = _LONGEST_NAP if due is None else min(max(due, 0.05), _LONGEST_NAP)
         if now < self._not_before:
+            self._make_sure(now)
             return min(nap, self._not_before - now)
         closed = self._limits.closed(now)
         entry = None if "" in closed else self._spool.oldest(closed, self._stubborn())
         if entry is None:
+            self._make_sure(now)
             change = self._limits.next_change(now)
             return nap if change is None else min(nap, change)
         data = self._spool.read(entry)
@@ -145,6 +148,12 @@ class Sender:
         with self._wake:
             self._wake.notify_all()
         return 0.0
+
+    def _make_sure(self, now: float) -> None:
+        """What has to wait should outlive a power cut too; once a second, so that a burst is not synced one by one."""
+        if now >= self._sync_after:
+            self._sync_after = now + 1.0
+            self._spool.sync()
 
     def _stubborn(self) -> set[int]:
         return {seq for seq, tries in self._tries.items() if tries >= _FIRST_TRIES}

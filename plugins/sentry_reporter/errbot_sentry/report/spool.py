@@ -3,22 +3,26 @@
 One file per envelope, written before the capture returns, under a temporary name and then renamed: a file with the
 right name is whole, whatever instant the process died at. The name carries a sequence number, the category that the
 server's rate limits speak of, and the event id: `0000000000000042.error.1f2e….gz`. Order is the sequence, never the
-clock. `fsync` is not called: the promise is against `kill -9`, not against a power cut.
+clock. The capture does not wait for `fsync`: what the server does not take at once is synced by the sender's thread.
 
-When the disk refuses (full, read-only) envelopes wait in memory instead, bounded, until it takes them again.
+When the disk refuses (full, read-only) or does not answer, envelopes wait in memory instead, bounded, until it takes
+them again.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from errbot_sentry.report.hand import Hand
 
 try:
     import fcntl
@@ -28,10 +32,13 @@ except ImportError:  # not a POSIX system: there, two bots on one directory are 
 log = logging.getLogger(__name__)
 
 SPOOL_FULL, MEMORY_FULL, UNREADABLE = "spool_full", "memory_full", "unreadable"
+TOO_LARGE, CLOSED = "too_large", "closed"
 
 _NAME = re.compile(r"(\d{16})\.([a-z_]{1,32})\.([0-9a-f]{0,32})\.gz")
 _MOST_SLOTS = 16
 _MEMORY_BYTES = 8 * 1024 * 1024
+_LAST_SEQUENCE = 10**15  # nobody counts so far: such a name is not ours, and the next one would not fit
+_MOST_SYNCED = 200
 
 Dropped = Callable[[str, str], None]
 
@@ -60,8 +67,9 @@ class Spool:
         dropped: told (category, reason) for each envelope that is given up here.
     """
 
-    def __init__(self, folder: Path | None, limit: int, dropped: Dropped) -> None:
+    def __init__(self, folder: Path | None, limit: int, dropped: Dropped, hand: Hand | None = None) -> None:
         self._root = folder
+        self._hand = hand or Hand()
         self._limit = limit
         self._dropped = dropped
         self._lock = threading.Lock()
@@ -69,6 +77,8 @@ class Spool:
         self._bytes = 0
         self._memory_bytes = 0
         self._next = 1
+        self._synced = 0
+        self._closed = False
         self._taken: int | None = None
         self._slot: Path | None = None
         self._slot_lock: int | None = None
@@ -87,11 +97,16 @@ class Spool:
         with self._lock:
             self._load()
             self._adopt(self._root)
-            self._keep_bound(0)
+            self._synced = self._next - 1
+            too_much = self._shed(0)
+        self._unlink(too_much)
+        self._hand.start()
 
     def close(self) -> None:
         """Let go of the slot; what waits in memory only is dropped and counted."""
+        self._hand.stop(1.0)
         with self._lock:
+            self._closed = True
             lost = [entry for entry in self._entries.values() if entry.data is not None]
             self._entries.clear()
             self._bytes = self._memory_bytes = 0
@@ -99,7 +114,7 @@ class Spool:
                 os.close(self._slot_lock)
             self._slot = self._slot_lock = None
         for entry in lost:
-            self._dropped(entry.category, "closed")
+            self._dropped(entry.category, CLOSED)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -110,19 +125,70 @@ class Spool:
         return self._bytes + self._memory_bytes
 
     def put(self, data: bytes, category: str, event_id: str) -> Entry:
-        """Keep an envelope: on disk when this returns, in memory where the disk refuses."""
+        """Keep an envelope: on disk when this returns, in memory where the disk refuses or does not answer."""
         with self._lock:
             entry = Entry(self._next, category, event_id, len(data))
             self._next += 1
-            if self._write(entry, data):
-                self._keep_bound(entry.size)
+            slot = self._slot
+            refused = CLOSED if self._closed else TOO_LARGE if entry.size > self._largest() else ""
+            too_much = [] if refused or slot is None else self._shed(entry.size)
+            if slot is not None and not refused:
                 self._bytes += entry.size
-            else:
-                entry = Entry(entry.seq, category, event_id, entry.size, data)
-                self._keep_memory_bound(entry.size)
-                self._memory_bytes += entry.size
-            self._entries[entry.seq] = entry
+        if refused:
+            self._dropped(category, refused)
             return entry
+        written: bool | None = False
+        if slot is not None:
+            written = self._hand.do(lambda: self._write(slot, entry, data, too_much), lambda ok: self._late(entry, ok))
+            if written is None:
+                self._note_trouble(TimeoutError(errno.ETIMEDOUT, "it does not answer"))
+        kept = entry if written else replace(entry, data=data)
+        with self._lock:
+            if not written:
+                if slot is not None:
+                    self._bytes -= entry.size
+                self._shed_memory(entry.size)
+                self._memory_bytes += entry.size
+            self._entries[entry.seq] = kept
+        return kept
+
+    def _largest(self) -> int:
+        """What is larger would push everything else out, and still not fit."""
+        return _MEMORY_BYTES if self._slot is None else self._limit
+
+    def _late(self, entry: Entry, written: bool) -> None:
+        """The disk has answered after all."""
+        with self._lock:
+            waits = self._entries.get(entry.seq)
+            if written and waits is not None and waits.data is not None:
+                self._entries[entry.seq] = entry
+                self._memory_bytes -= entry.size
+                self._bytes += entry.size
+                return
+            closed = self._closed
+        if written and not closed:  # sent meanwhile, or given up
+            self._unlink([entry])
+
+    def sync(self) -> None:
+        """Let the disk make sure of what waits, for the case of a power cut; not for the capturing thread."""
+        with self._lock:
+            slot, entries = self._slot, []
+            for entry in reversed(self._entries.values()):
+                if entry.seq <= self._synced:
+                    break
+                if entry.data is None:
+                    entries.append(entry)
+        if slot is None or not entries:
+            return
+        entries = entries[::-1][:_MOST_SYNCED]
+        for path in (*(f"{slot}/{entry.file_name}" for entry in entries), str(slot)):
+            with suppress(OSError):  # sent and gone meanwhile; or a system that does not sync folders
+                handle = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+        self._synced = entries[-1].seq
 
     def oldest(self, without: Collection[str] = (), passing_over: Collection[int] = ()) -> Entry | None:
         """The oldest envelope whose category is not in `without`; the bound spares it until `done` or `give_back`.
@@ -161,7 +227,8 @@ class Spool:
     def done(self, entry: Entry) -> None:
         """The server has it."""
         with self._lock:
-            self._forget(entry)
+            known = self._forget(entry.seq)
+        self._unlink([known] if known else [])
 
     def give_back(self) -> None:
         """The envelope that was taken waits on."""
@@ -171,9 +238,9 @@ class Spool:
     def drop(self, entry: Entry, reason: str) -> None:
         """Give an envelope up, and say why."""
         with self._lock:
-            known = entry.seq in self._entries
-            self._forget(entry)
-        if known:
+            known = self._forget(entry.seq)
+        if known is not None:
+            self._unlink([known])
             self._dropped(entry.category, reason)
 
     def holds(self, event_id: str) -> bool:
@@ -181,24 +248,27 @@ class Spool:
         with self._lock:
             return any(entry.event_id == event_id for entry in self._entries.values())
 
-    def _forget(self, entry: Entry) -> None:
-        if self._taken == entry.seq:
+    def _forget(self, seq: int) -> Entry | None:
+        """Take it out of the table; its file, which the disk may be slow with, goes outside of the lock."""
+        if self._taken == seq:
             self._taken = None
-        if self._entries.pop(entry.seq, None) is None:
-            return
-        if entry.data is not None:
-            self._memory_bytes -= entry.size
-            return
-        self._bytes -= entry.size
-        if self._slot is not None:
-            with suppress(OSError):
-                (self._slot / entry.file_name).unlink()
+        known = self._entries.pop(seq, None)
+        if known is not None and known.data is not None:
+            self._memory_bytes -= known.size
+        elif known is not None:
+            self._bytes -= known.size
+        return known
 
-    def _write(self, entry: Entry, data: bytes) -> bool:
-        if self._slot is None:
-            return False
-        final = f"{self._slot}/{entry.file_name}"
-        temporary = f"{self._slot}/{entry.seq:016d}.tmp"
+    def _unlink(self, entries: Iterable[Entry]) -> None:
+        slot = self._slot
+        for entry in entries:
+            if slot is not None and entry.data is None:
+                with suppress(OSError):
+                    (slot / entry.file_name).unlink()
+
+    def _write(self, slot: Path, entry: Entry, data: bytes, too_much: Iterable[Entry]) -> bool:
+        self._unlink(too_much)
+        temporary = f"{slot}/{entry.seq:016d}.tmp"
         try:
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             try:
@@ -207,7 +277,7 @@ class Spool:
                     written += os.write(handle, data[written:])
             finally:
                 os.close(handle)
-            os.rename(temporary, final)  # noqa: PTH104 - on the path of every capture: Path costs more than the write
+            os.rename(temporary, f"{slot}/{entry.file_name}")  # noqa: PTH104 - Path costs more than the write
         except OSError as error:
             with suppress(OSError):
                 os.unlink(temporary)  # noqa: PTH108 - as above
@@ -221,22 +291,26 @@ class Spool:
             log.warning("The spool in %s cannot be used, undelivered events wait in memory: %s", self._root, error)
         self.trouble = error.strerror or type(error).__name__
 
-    def _keep_bound(self, extra: int) -> None:
-        self._shed(extra, lambda: self._bytes, self._limit, SPOOL_FULL, in_memory=False)
+    def _shed(self, extra: int) -> list[Entry]:
+        """Drop the oldest until `extra` bytes more fit on the disk; the one that is being sent stays."""
+        dropped = []
+        for entry in list(self._entries.values()) if self._bytes + extra > self._limit else ():
+            if self._bytes + extra <= self._limit:
+                break
+            if entry.data is None and entry.seq != self._taken:
+                self._forget(entry.seq)
+                self._dropped(entry.category, SPOOL_FULL)
+                dropped.append(entry)
+        return dropped
 
-    def _keep_memory_bound(self, extra: int) -> None:
-        self._shed(extra, lambda: self._memory_bytes, _MEMORY_BYTES, MEMORY_FULL, in_memory=True)
-
-    def _shed(self, extra: int, used: Callable[[], int], limit: int, reason: str, in_memory: bool) -> None:
-        """Drop the oldest of one kind until `extra` bytes fit; the one that is being sent stays."""
-        if used() + extra <= limit:
-            return
-        for entry in list(self._entries.values()):
-            if used() + extra <= limit:
-                return
-            if (entry.data is not None) is in_memory and entry.seq != self._taken:
-                self._forget(entry)
-                self._dropped(entry.category, reason)
+    def _shed_memory(self, extra: int) -> None:
+        """The same for those in memory."""
+        for entry in list(self._entries.values()) if self._memory_bytes + extra > _MEMORY_BYTES else ():
+            if self._memory_bytes + extra <= _MEMORY_BYTES:
+                break
+            if entry.data is not None and entry.seq != self._taken:
+                self._forget(entry.seq)
+                self._dropped(entry.category, MEMORY_FULL)
 
     def _take_slot(self, root: Path) -> None:
         for number in range(_MOST_SLOTS):
@@ -255,7 +329,9 @@ class Spool:
         for item in os.scandir(self._slot):
             match = _NAME.fullmatch(item.name)
             if match:
-                found.append(Entry(int(match[1]), match[2], match[3], item.stat().st_size))
+                # Not a link, a folder or a pipe of that name: reading one could lead anywhere, or wait for ever.
+                if item.is_file(follow_symlinks=False) and int(match[1]) < _LAST_SEQUENCE:
+                    found.append(Entry(int(match[1]), match[2], match[3], item.stat().st_size))
             elif item.name.endswith(".tmp"):
                 with suppress(OSError):
                     os.unlink(item.path)  # noqa: PTH108 - a write that a kill cut short: its capture never returned
@@ -280,7 +356,7 @@ class Spool:
 
     def _move_here(self, old: Path) -> None:
         match = _NAME.fullmatch(old.name)
-        if match is None or self._slot is None:
+        if match is None or self._slot is None or old.is_symlink() or not old.is_file():
             return
         with suppress(OSError):
             entry = Entry(self._next, match[2], match[3], old.stat().st_size)

@@ -7,6 +7,7 @@ formatting and a walk up the stack; everything else (masking, dates) waits until
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections import deque
@@ -15,14 +16,18 @@ from datetime import datetime, timezone
 from typing import Any
 
 from errbot_sentry.report.chatmask import CHAT, mask_of
-from errbot_sentry.report.context import BotContext, of_stack
-from errbot_sentry.report.scrub import Scrubber
+from errbot_sentry.report.context import NOWHERE, BotContext, of_stack
+from errbot_sentry.report.scrub import Scrubber, cut
+
+log = logging.getLogger(__name__)
 
 SEND, SCRUB, DROP = "send", "scrub", "drop"
 _LONGEST = 2000
 # Errbot's core.py, _process_command: an f-string, so the words are in the message itself.
 _PROCESSING = re.compile(r'Processing command "(.*?)" with parameters ".*" from (.*)', re.DOTALL)
 _CRASHED = "An error happened while processing a message ("
+# Their DEBUG lines are what comes over the wire: everybody's messages, raw.
+_WIRE = ("errbot.backends", "irc", "slixmpp", "slack", "telegram", "discord", "mattermost", "websocket")
 LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "fatal"}
 
 
@@ -38,17 +43,41 @@ class Crumb:
         self.text = text
         self.owner = where.person
         self.typed = where.typed
-        self.command = where.command
+        self.command = where.asked or where.command
         self.clean: dict[str, Any] | None = None
 
 
-class Trail:
-    """The ring. `chat_text` is SENTRY_CHAT_TEXT; `most` is how many breadcrumbs travel with an event."""
+Hook = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any] | None]
 
-    def __init__(self, scrubber: Scrubber, chat_text: str, most: int = 100) -> None:
+
+def _nowhere() -> BotContext:
+    return NOWHERE
+
+
+class Trail:
+    """The ring.
+
+    Args:
+        chat_text: SENTRY_CHAT_TEXT.
+        most: how many breadcrumbs travel with an event.
+        inherited: the command that started the thread that asks.
+        hook: the operator's `before_breadcrumb`, asked about each scrubbed breadcrumb.
+    """
+
+    def __init__(
+        self,
+        scrubber: Scrubber,
+        chat_text: str,
+        most: int = 100,
+        inherited: Callable[[], BotContext] = _nowhere,
+        hook: Hook | None = None,
+    ) -> None:
         self._scrubber = scrubber
         self._chat_text = chat_text
         self._most = most
+        self._inherited = inherited
+        self._hook = hook
+        self._hook_failed = False
         # Records of other people's commands are passed over, so the ring is longer than what travels.
         self._ring: deque[Crumb] = deque(maxlen=most * 4 if most else 1)
 
@@ -56,8 +85,26 @@ class Trail:
         """Take a log record; it is formatted now, because its arguments may change."""
         if self._most <= 0:
             return
+        if record.levelno < logging.INFO and self._chat_text != SEND and record.name.startswith(_WIRE):
+            return
         where = of_stack()
-        self._ring.append(Crumb(record, _sentence(record, where, self._chat_text), where))
+        if not where.typed:
+            where = where.with_words_of(self._inherited())
+        crumb = Crumb(record, _sentence(record, where, self._chat_text), where)
+        if self._hook is None or self._approved(crumb, record, self._hook):
+            self._ring.append(crumb)
+
+    def _approved(self, crumb: Crumb, record: logging.LogRecord, hook: Hook) -> bool:
+        """What the operator's hook makes of it, as JSON can tell it. If it fails, it may have been about to say no."""
+        try:
+            answer = hook(self._cleaned(crumb), {"log_record": record})
+            crumb.clean = None if answer is None else json.loads(json.dumps(answer, default=str))
+        except Exception:
+            if not self._hook_failed:
+                log.exception("before_breadcrumb in SENTRY_OPTIONS failed, its breadcrumbs are dropped")
+            self._hook_failed = True
+            return False
+        return crumb.clean is not None
 
     def of(self, person: str, mask: Callable[[str], str] | None) -> list[dict[str, Any]]:
         """The breadcrumbs for an event of this person ("" for nobody): theirs and nobody's, oldest first.
@@ -78,8 +125,9 @@ class Trail:
             clean = crumb.clean = self._cleaned(crumb)
         if mask is None:
             return clean
-        masked = mask(clean["message"])
-        return clean if masked is clean["message"] else {**clean, "message": masked}
+        text = str(clean.get("message", ""))
+        masked = mask(text)
+        return clean if masked is text else {**clean, "message": masked}
 
     def _cleaned(self, crumb: Crumb) -> dict[str, Any]:
         text = self._scrubber.text(crumb.text)
@@ -106,7 +154,7 @@ def _sentence(record: logging.LogRecord, where: BotContext, chat_text: str) -> s
         text = str(record.msg)
     if record.name == "errbot.core":
         text = core_sentence(text, record, where, chat_text)
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return cut(text, _LONGEST)
 
 
 def core_sentence(text: str, record: logging.LogRecord, where: BotContext, chat_text: str) -> str:

@@ -79,7 +79,7 @@ class Connection:
             return SENTRY
         if self._failed is not None and self._clock.monotonic() - self._failed[0] < _ASK_AGAIN_SECONDS:
             known = self._failed[1]
-            raise type(known)(str(known), known.wait, status=known.status) from known
+            raise known.again() from known
         try:
             return find_kind(self._transport, prefer_bugsink=not self._settings.org)
         except ServerError as error:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from errbot_sentry.errors import BadQuery, Unsupported
+from errbot_sentry.errors import BadQuery, NotFound, Unsupported
 from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue, ResolveIn
 from errbot_sentry.server import identifiers, triage_json
-from errbot_sentry.server.changes import confirm, not_shown
+from errbot_sentry.server.changes import confirm, nobody_there, not_shown
 from errbot_sentry.server.glitchtip_reads import GlitchTipReads
 from errbot_sentry.server.reading import Fields, an_object
 
@@ -56,7 +56,10 @@ class GlitchTip(GlitchTipReads):
                 raise Unsupported("This GlitchTip is too old to have an assignee.")
             return triage_json.shows_assignee(row, assignee)
 
-        return self._change(issue, body, now.status, shows, "assigned like that")
+        try:
+            return self._change(issue, body, now.status, shows, "assigned like that")
+        except (BadQuery, NotFound) as error:
+            raise nobody_there(self.transport.host, error) from error
 
     def set_priority(self, issue: Issue, priority: str) -> Issue:
         raise Unsupported("GlitchTip has no priority.")

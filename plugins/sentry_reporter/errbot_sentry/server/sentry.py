@@ -12,7 +12,7 @@ from typing import Any
 from errbot_sentry.errors import BadQuery, NotFound
 from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue, ResolveIn
 from errbot_sentry.server import identifiers, triage_json
-from errbot_sentry.server.changes import confirm, not_shown
+from errbot_sentry.server.changes import confirm, nobody_there, not_shown
 from errbot_sentry.server.reading import Fields, an_object, objects
 from errbot_sentry.server.sentry_reads import SentryReads
 
@@ -68,13 +68,16 @@ class Sentry(SentryReads):
 
     def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
         wanted = self._with_team_id(assignee)
-        return self._change(
-            issue,
-            {"assignedTo": triage_json.assignee_value(wanted)},
-            None,
-            lambda row: triage_json.shows_assignee(row, wanted),
-            "assigned like that",
-        )
+        try:
+            return self._change(
+                issue,
+                {"assignedTo": triage_json.assignee_value(wanted)},
+                None,
+                lambda row: triage_json.shows_assignee(row, wanted),
+                "assigned like that",
+            )
+        except BadQuery as error:
+            raise nobody_there(self.transport.host, error) from error
 
     def set_priority(self, issue: Issue, priority: str) -> Issue:
         return self._change(

@@ -27,6 +27,7 @@ from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.errors import (
     BadAnswer,
     BadQuery,
+    NotFound,
     RedirectRefused,
     ServerError,
     TimedOut,
@@ -249,7 +250,10 @@ class Transport:
         with self._lock:
             self._counts = replace(self._counts, calls=self._counts.calls + 1)
             if failure is not None:
-                self._counts = replace(self._counts, failures=self._counts.failures + 1, last_error=str(failure))
+                self._counts = replace(self._counts, failures=self._counts.failures + 1)
+            if failure is not None and not isinstance(failure, NotFound):
+                # What was not found is what somebody asked for, perhaps where others may see it: no trouble, no news.
+                self._counts = replace(self._counts, last_error=str(failure))
 
 
 def _origin(parts: Any) -> tuple[str, str | None, int | None]:

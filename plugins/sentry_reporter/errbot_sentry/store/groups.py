@@ -46,6 +46,15 @@ class Groups:
         found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
         self._connection.execute(found.values(head=head))
 
+    def called(self, room: str, issue: str, who: str) -> None:
+        """This owner of the problem was called in the room."""
+        found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
+        self._connection.execute(found.values(called=who))
+
+    def taken(self, issue: str, who: str) -> None:
+        """This owner knows of the assignment, and need not be called for it in any room; "" for nobody."""
+        self._connection.execute(groups.update().where(groups.c.issue == issue).values(called=who))
+
     def noisiest(self, room: str, since: float, limit: int) -> list[Group]:
         """Open problems of a room with an alert since then, those with the most events first."""
         found = (

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from sqlalchemy import Connection, and_, func, select
 
 from errbot_sentry.model import Alert
-from errbot_sentry.store.dialect import add_row, is_due, moment, upsert
+from errbot_sentry.store.bulk import insert_rows, select_in
+from errbot_sentry.store.dialect import add_row, is_due, moment
 from errbot_sentry.store.rows import (
     DecidedAlert,
     Decision,
@@ -21,19 +22,15 @@ from errbot_sentry.store.rows import (
 from errbot_sentry.store.tables import alerts, decisions, deliveries
 
 _WAITING, _DECIDED = "waiting", "decided"
-# Made once: a sender waits for these.
-_ADD = alerts.insert()
-
-
-_AT_ONCE = 400  # parameters in one IN list
+_COLUMNS = ("state", "next_try", "tries", "received", "body")
 
 
 def _is_known(key: DeliveryKey, known: Mapping[str, float], now: float) -> bool:
     return key.text in known and (key.span is None or known[key.text] > now - key.span)
 
 
-def _row(alert: Alert, now: float) -> dict[str, object]:
-    return {"state": _WAITING, "next_try": now, "tries": 0, "received": now, "body": alert_to_text(alert)}
+def _row(alert: Alert, now: float) -> tuple[object, ...]:
+    return _WAITING, now, 0, now, alert_to_text(alert)
 
 
 class Inbox:
@@ -51,7 +48,7 @@ class Inbox:
         known = self._seen({key.text for each in deliveries_ for key in each.keys})
         firsts: list[bool] = []
         keys: dict[str, float] = {}
-        rows: list[dict[str, object]] = []
+        rows: list[tuple[object, ...]] = []
         for each in deliveries_:
             first = not any(_is_known(key, known, each.now) for key in each.keys)
             firsts.append(first)
@@ -59,25 +56,16 @@ class Inbox:
                 keys.update((key.text, each.now) for key in each.keys)
                 known.update(keys)
                 rows += [_row(alert, each.now) for alert in each.alerts]
-        if keys:
-            self._connection.execute(
-                upsert(self._connection, deliveries), [{"key": key, "at": at} for key, at in keys.items()]
-            )
-        if rows:
-            self._connection.execute(_ADD, rows)
+        insert_rows(self._connection, deliveries, list(keys.items()), ("key", "at"))
+        insert_rows(self._connection, alerts, rows, _COLUMNS)
         return firsts
 
     def _seen(self, keys: Iterable[str]) -> dict[str, float]:
-        found: dict[str, float] = {}
-        wanted = sorted(keys)
-        for start in range(0, len(wanted), _AT_ONCE):
-            part = deliveries.c.key.in_(wanted[start : start + _AT_ONCE])
-            found.update((row.key, row.at) for row in self._connection.execute(select(deliveries).where(part)))
-        return found
+        return dict(select_in(self._connection, deliveries, ("key", "at"), sorted(keys)))
 
     def add(self, alert: Alert, now: float) -> int:
         """Keep an alert to be decided; its number."""
-        return add_row(self._connection, _ADD.values(_row(alert, now)))
+        return add_row(self._connection, alerts.insert().values(dict(zip(_COLUMNS, _row(alert, now), strict=True))))
 
     def waiting(self, now: float, limit: int) -> list[WaitingAlert]:
         """Alerts to be decided now, those due longest first."""

@@ -26,9 +26,27 @@ def _people(connection: Connection) -> None:
     tables.people.create(connection, checkfirst=True)
 
 
+def _callable_people(connection: Connection) -> None:
+    """Whom to call: how a person is mentioned, who an issue belongs to, and who was called last in a room."""
+    for table, name in (
+        ("issues", "assignee_kind"),
+        ("issues", "assignee_mail"),
+        ("groups", "called"),
+        ("people", "mention"),
+    ):
+        _add_text(connection, table, name)
+
+
+def _add_text(connection: Connection, table: str, name: str) -> None:
+    """A column of text, empty in every row; not where the table was made with it. No row is rewritten."""
+    if name not in {column["name"] for column in inspect(connection).get_columns(table)}:
+        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"))
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
     ("0001_first_tables", _first_tables),
     ("0002_people", _people),
+    ("0003_callable_people", _callable_people),
 )
 
 

@@ -19,12 +19,17 @@ class People:
         found: str | None = self._connection.scalar(select(people.c.mail).where(people.c.acl == acl))
         return found
 
-    def put(self, acl: str, mail: str, now: float) -> None:
-        """Keep an address, in place of an earlier one."""
-        statement = insert_for(self._connection, people).values(acl=acl, mail=mail, at=now)
-        self._connection.execute(
-            statement.on_conflict_do_update(index_elements=["acl"], set_={"mail": mail, "at": now})
-        )
+    def mention_of(self, mail: str) -> str:
+        """How to call whoever proved this address last, "" for nobody: a person may have it under two names."""
+        mine = people.c.mail == mail.lower(), people.c.mention != ""
+        found = select(people.c.mention).where(*mine).order_by(people.c.at.desc(), people.c.acl).limit(1)
+        return self._connection.scalar(found) or ""
+
+    def put(self, acl: str, mail: str, now: float, mention: str = "") -> None:
+        """Keep an address, in place of an earlier one, and how to call its owner in chat."""
+        values = {"mail": mail, "at": now, "mention": mention}
+        statement = insert_for(self._connection, people).values(acl=acl, **values)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["acl"], set_=values))
 
     def drop(self, acl: str) -> bool:
         """Forget an address; whether there was one."""

@@ -91,6 +91,8 @@ class KnownIssue:
     announced: float | None = None
     changed: float = 0.0
     touched: float = 0.0
+    assignee_kind: str = ""
+    assignee_mail: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,9 @@ class Group:
     it. `top` is when the last top-level message was decided and `head` its number in the outbox (0 while it is held
     back); `word` is when the room last heard anything. `counted` alerts were folded away since, `events` is the
     issue's count at the last word. `due` is when to look again, None for never; `span` the length of the present
-    window, `window` and `repeat` what the route says of it, `mode` where later words go. `alert_id` is the last alert
-    with a description of the problem.
+    window, `window` and `repeat` what the route says of it, `mode` where later words go, `mention` whom the route
+    calls (as `mentions.write_mention` keeps it) and `called` the owner who was called last. `alert_id` is the last
+    alert with a description of the problem.
     """
 
     room: str
@@ -125,11 +128,15 @@ class Group:
     mention: str = ""
     head: int = 0
     alert_id: int = 0
+    called: str = ""
 
 
 @dataclass(frozen=True)
 class Held:
-    """A first word that is held back in a room. `why` is WAIT, STORM, QUIET or SILENCE; `due` is when it is told."""
+    """A first word that is held back in a room. `why` is WAIT, STORM, QUIET or SILENCE; `due` is when it is told.
+
+    `mention` is the route's rule (`mentions.write_mention`): whom it calls is found out when it is told.
+    """
 
     room: str
     why: str

@@ -68,6 +68,8 @@ issues = Table(
     Column("announced", Float),
     Column("changed", Float, nullable=False),
     Column("touched", Float, nullable=False),
+    Column("assignee_kind", Text, nullable=False, server_default=""),
+    Column("assignee_mail", Text, nullable=False, server_default=""),
     Index("issues_touched", "touched"),
 )
 
@@ -94,6 +96,7 @@ groups = Table(
     Column("mention", Text, nullable=False),
     Column("head", BigInteger, nullable=False),
     Column("alert_id", BigInteger, nullable=False),
+    Column("called", Text, nullable=False, server_default=""),
     Index("groups_issue", "issue"),
     Index("groups_due", "due"),
     Index("groups_at", "at"),
@@ -199,4 +202,5 @@ people = Table(
     Column("acl", Text, primary_key=True),
     Column("mail", Text, nullable=False),
     Column("at", Float, nullable=False),
+    Column("mention", Text, nullable=False, server_default=""),
 )

@@ -1,0 +1,83 @@
+"""How a person is called in each chat network, as Markdown for Errbot's backend of it.
+
+Taken from the person's own identifier, at the moment when they prove who they are. A name is believed only where it has
+the form that its network gives to names: whoever can choose a name freely must not be able to call a whole room.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_SLACK_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
+_DISCORD_ID = re.compile(r"\d{15,21}")
+_NAME_AFTER_AT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}")
+_IRC_NICK = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]{0,63}")
+_XMPP_NICK = re.compile(r"[^\W_][\w.-]{0,63}")
+# What calls everybody, on one network or another.
+_EVERYBODY = frozenset({"here", "channel", "all", "everyone", "group"})
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
+
+
+def mention_of(mode: str, person: Any) -> str:
+    """The Markdown that calls this person (Errbot's identifier) on the backend `mode`; "" where nothing would."""
+    reader = _READERS.get(mode)
+    return reader(person) if reader is not None else ""
+
+
+def _slack(person: Any) -> str:
+    found = _text(person, "userid")
+    return f"<@{found}>" if _SLACK_ID.fullmatch(found) else ""
+
+
+def _discord(person: Any) -> str:
+    found = _text(person, "id")
+    return f"<@{found}>" if _DISCORD_ID.fullmatch(found) else ""
+
+
+def _mattermost(person: Any) -> str:
+    return _after_at(_text(person, "username"))
+
+
+def _telegram(person: Any) -> str:
+    return _MARKDOWN.sub(r"\\\1", _after_at(_text(person, "username")))
+
+
+def _irc(person: Any) -> str:
+    """A client calls its person for the bare nick."""
+    return _plain_nick(_text(person, "nick"), _IRC_NICK)
+
+
+def _xmpp(person: Any) -> str:
+    """In a room the nick is the resource of the occupant, whose `nick` is the room's name; outside of rooms `nick` is
+    the first part of the address, which is the usual nick."""
+    return _plain_nick(_text(person, "resource" if hasattr(person, "room") else "nick"), _XMPP_NICK)
+
+
+def _own_word(person: Any) -> str:
+    """Errbot's backends for tries and tests, where a person is an @ and a word."""
+    return _MARKDOWN.sub(r"\\\1", _after_at(_text(person, "person").removeprefix("@")))
+
+
+def _plain_nick(nick: str, form: re.Pattern[str]) -> str:
+    return _MARKDOWN.sub(r"\\\1", nick) if form.fullmatch(nick) and nick.casefold() not in _EVERYBODY else ""
+
+
+def _after_at(name: str) -> str:
+    return f"@{name}" if _NAME_AFTER_AT.fullmatch(name) and name.casefold() not in _EVERYBODY else ""
+
+
+def _text(person: Any, name: str) -> str:
+    return str(getattr(person, name, None) or "")
+
+
+_READERS = {
+    "slackv3": _slack,
+    "discord": _discord,
+    "mattermost": _mattermost,
+    "telegram": _telegram,
+    "irc": _irc,
+    "xmpp": _xmpp,
+    "text": _own_word,
+    "test": _own_word,
+}

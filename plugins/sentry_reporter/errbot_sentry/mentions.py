@@ -1,0 +1,98 @@
+"""Whom a route calls with a first word: a fixed text, the issue's assignee, somebody for each team. Pure.
+
+The texts are an operator's and are trusted: they are the only ones that reach a room as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ASSIGNEE = "assignee"
+_KEYS = (ASSIGNEE, "teams", "else")
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A route's rule. `otherwise` is called where nobody better is known; with nothing else it is the fixed text.
+
+    `assignee` asks for the chat person who is linked to the issue's assignee, `teams` maps a team's slug to a text.
+    """
+
+    otherwise: str = ""
+    assignee: bool = False
+    teams: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it says the same whoever the issue belongs to."""
+        return not self.assignee and not self.teams
+
+    def of_team(self, name: str) -> str:
+        """The text for a team, "" for one without; case and a leading # make no difference."""
+        return next((text for team, text in self.teams if _folded(team) == _folded(name)), "")
+
+
+def read_mention(raw: object) -> Mention:
+    """The `"mention"` of a route: a text, `"assignee"`, or a dict with `assignee`, `teams` and `else`.
+
+    Raises:
+        ValueError: with a sentence that says what was found and what is wanted.
+    """
+    if isinstance(raw, str):
+        return Mention(assignee=True) if raw.strip() == ASSIGNEE else Mention(raw)
+    if not isinstance(raw, Mapping):
+        raise ValueError(f'{raw!r} is neither a text nor a dict such as {{"assignee": True, "else": "@oncall"}}')
+    unknown = [key for key in raw if key not in _KEYS]
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]!r}; a mention has {', '.join(_KEYS)}")
+    assignee = raw.get(ASSIGNEE, False)
+    if not isinstance(assignee, bool):
+        raise ValueError(f'"{ASSIGNEE}": {assignee!r} is neither True nor False')
+    teams = _teams(raw.get("teams", {}))
+    if not assignee and not teams:
+        raise ValueError(
+            'it names neither "assignee": True nor "teams"; a fixed text stands alone: "mention": "@oncall"'
+        )
+    otherwise = raw.get("else", "")
+    return Mention(_text('"else"', otherwise) if otherwise != "" else "", assignee, teams)
+
+
+def write_mention(rule: Mention) -> str:
+    """The rule as a text to keep; a fixed one is kept as itself."""
+    if rule.is_fixed and not rule.otherwise.startswith("{"):
+        return rule.otherwise
+    kept = {ASSIGNEE: rule.assignee, "teams": dict(rule.teams), "else": rule.otherwise}
+    return json.dumps(kept, ensure_ascii=False)
+
+
+def kept_mention(text: str) -> Mention:
+    """The rule back from `write_mention`."""
+    if not text.startswith("{"):
+        return Mention(text)
+    kept: dict[str, Any] = json.loads(text)
+    return Mention(kept["else"], kept[ASSIGNEE], tuple(kept["teams"].items()))
+
+
+def _teams(raw: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(raw, Mapping):
+        raise ValueError(f'"teams": {raw!r} is not a dict such as {{"backend": "@backend-oncall"}}')
+    read: dict[str, tuple[str, str]] = {}
+    for team, text in raw.items():
+        slug = _text('a team in "teams"', team)
+        if _folded(slug) in read:
+            raise ValueError(f'"teams": {slug!r} is there twice')
+        read[_folded(slug)] = (slug, _text(f'"teams": for {slug!r}', text))
+    return tuple(read.values())
+
+
+def _text(what: str, value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value.splitlines()) > 1:
+        raise ValueError(f"{what}: {value!r} is not a text of one line")
+    return value.strip()
+
+
+def _folded(team: str) -> str:
+    return team.strip().removeprefix("#").casefold()

@@ -1,0 +1,206 @@
+"""Alerts on Slack, with its real backend and client library: threads, edits, reactions, rights, mentions, restarts."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.alerting import bodies
+from tests.fakes.sentry_server import SentryServer
+from tests.fakes.slack_server import Said, SlackServer
+from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.servers.slack_bot import SlackBot
+from tests.waiting import until
+
+OPS, WEB = "C00OPS", "C00WEB"
+ANN, BOB = "U00ANN", "U00BOB"
+TOKEN = "sntryu_" + "a1" * 20
+MAIL = "bot@example.com"  # the account that writes every comment on the stand-in for Sentry
+OWNER = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
+
+
+class World:
+    """Slack, Sentry, and the bot between them."""
+
+    def __init__(self, folder: Path, ends: ExitStack) -> None:
+        self.slack = SlackServer()
+        ends.enter_context(self.slack)
+        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
+        self.tracker.add_project("shop")
+        self.tracker.members[MAIL] = "1"
+        self.sentry = SentryServer(self.tracker)
+        ends.enter_context(self.sentry)
+        self.bot = SlackBot(
+            folder,
+            self.slack,
+            SENTRY_URL=self.sentry.url,
+            SENTRY_SERVER="sentry",
+            SENTRY_ORG="acme",
+            SENTRY_AUTH_TOKEN=TOKEN,
+            SENTRY_ALERTS=[{"rooms": ["#ops"], "mention": {"assignee": True, "else": "<!subteam^S00ONCALL>"}}],
+            SENTRY_ROOM_PROJECTS={"#ops": ["shop"]},
+            SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
+        )
+        ends.enter_context(self.bot.process)
+
+    def issue(self, title: str = "division by zero") -> TrackedIssue:
+        return self.tracker.add_issue("shop", "KeyError", title)
+
+    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
+        """Sentry's webhook about an issue."""
+        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
+        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
+        request = urllib.request.Request(self.bot.webhook, data=raw, headers=bodies.signed(raw))
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 202
+
+    def told(self, pattern: str, thread: str | None = None, channel: str = OPS) -> Said:
+        """What the bot said in a channel (and in this thread of it, where one is given), waiting for it."""
+
+        def found() -> Said | None:
+            fitting = (
+                each
+                for each in self.slack.in_channel(channel)
+                if re.search(pattern, each.texts[0]) and thread in (None, each.thread)
+            )
+            return next(fitting, None)
+
+        return until(found, 60, lambda: f"{pattern!r} on Slack, where there is {self.slack.said}")
+
+    def first_word(self, issue: TrackedIssue, **fields: Any) -> Said:
+        """An issue is new, and the room is told."""
+        self.hook(issue, **fields)
+        said = self.told(rf"New.*{issue.short_id}")
+        assert said.thread == ""
+        return said
+
+    def link(self, person: str) -> None:
+        """This person proves to be the owner of MAIL."""
+        proof = self.issue("for the proof")
+        self.bot.say(person, f"!sentry link {MAIL}", OPS)
+        phrase = re.search(r"I am \w+ in chat: \w+", self.told("I am .* in chat").text)
+        assert phrase is not None
+        proof.notes.append((phrase[0], self.tracker.now))
+        self.bot.say(person, f"!sentry link {MAIL} {proof.short_id}", OPS)
+        self.told("You are .* on the server")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with ExitStack() as ends:
+        yield World(tmp_path, ends)
+
+
+def test_what_follows_is_in_the_thread_and_the_first_word_is_edited(world: World) -> None:
+    """The room is named `#ops` in config.py, which Slack knows by an id."""
+    issue = world.issue("@here <!channel> it broke")
+    first = world.first_word(issue)
+    assert first.text.startswith("<!subteam^S00ONCALL> *New* in shop")
+    assert not re.search(r"@here|<!channel>", first.text)
+
+    world.hook(issue, "assigned", assignedTo=OWNER)
+    world.told("assigned to The Bot by Carol", first.ts)
+    world.hook(issue, "resolved")
+    world.told("resolved by Carol", first.ts)
+    assert [text.rpartition(" · ")[2] for text in first.texts[1:]] == [
+        "assigned to The Bot by Carol",
+        "resolved by Carol",
+    ]
+    assert all(text.startswith("<!subteam^S00ONCALL> *New* in shop") for text in first.texts)
+    assert [(call["channel"], call["ts"]) for call in world.slack.called("chat.update")] == [(OPS, first.ts)] * 2
+    assert len([said for said in world.slack.said if not said.thread]) == 1
+
+
+def test_the_first_word_is_known_after_a_restart_and_a_failing_edit_loses_no_line(world: World) -> None:
+    issue, other = world.issue(), world.issue("another")
+    first, second = world.first_word(issue), world.first_word(other)
+    world.bot.process.stop()
+    world.bot.process.start()
+    world.hook(issue, "resolved")
+    world.told("resolved by Carol", first.ts)
+    assert first.text.endswith("resolved by Carol")
+    world.slack.fails["chat.update"] = "fatal_error"
+    world.hook(other, "archived")
+    world.told("archived by Carol", second.ts)
+    assert len(second.texts) == 1
+
+
+def test_a_message_that_slack_refuses_is_tried_again(world: World) -> None:
+    """The backend swallows the refusal; no timestamp means that it was not taken."""
+    world.slack.fails["chat.postMessage"] = "ratelimited"
+    issue = world.issue()
+    world.hook(issue)
+    until(lambda: world.slack.called("chat.postMessage"), 60, "it was tried")
+    world.slack.fails.clear()
+    world.told(rf"New.*{issue.short_id}")
+    assert len(world.slack.in_channel(OPS)) == 1
+
+
+def test_reactions_act_with_the_rights_of_who_reacted(world: World) -> None:
+    world.link(ANN)
+    issue = world.issue()
+    first = world.first_word(issue, assignedTo=OWNER)
+    assert first.text.startswith("<@U00ANN> *New* in shop"), "the linked assignee is called"
+
+    world.bot.react(BOB, "white_check_mark", OPS, first.ts)
+    world.told("SENTRY_WRITERS", first.ts)
+    assert issue.status == "unresolved", "bob may not change issues"
+
+    world.bot.react(ANN, "eyes", OPS, first.ts)
+    world.told(f"assigned to {MAIL}, as ann asked", first.ts)
+    assert issue.assigned is not None
+    assert issue.assigned["email"] == MAIL
+
+    world.bot.react(ANN, "mute", OPS, first.ts)
+    world.told(r"Silence \d+: .*for 1h", first.ts)
+    world.bot.react(ANN, "white_check_mark", OPS, first.ts)
+    world.told("resolved, as ann asked", first.ts)
+    assert issue.status == "resolved"
+
+
+def test_reactions_elsewhere_or_by_who_is_unknown_do_nothing(world: World) -> None:
+    issue = world.issue()
+    first = world.first_word(issue)
+    foreign = Said(OPS, "1760000009.000001", ["said by a person"])
+    world.slack.said.append(foreign)
+    for person, emoji, channel, ts in (
+        (ANN, "white_check_mark", OPS, foreign.ts),
+        (ANN, "white_check_mark", WEB, first.ts),
+        (ANN, "tada", OPS, first.ts),
+        (ANN, "white_check_mark", "D00ANN", first.ts),
+    ):
+        assert world.bot.react(person, emoji, channel, ts) == 200
+    world.bot.react(ANN, "eyes", OPS, first.ts)  # not linked: nobody to assign to
+    world.told("I do not know yet who you are", first.ts)
+    assert world.bot.react("U00WHO", "white_check_mark", OPS, first.ts) == 500, "the backend knows no such person"
+    world.bot.say(ANN, "!sentry alerts", OPS)
+    world.told(rf"ago: New .*{issue.short_id}.*first")
+    assert (issue.status, issue.assigned) == ("unresolved", None)
+    assert [each for each in world.slack.said if each.channel != OPS] == []
+
+
+def test_commands_are_for_the_room_by_its_name_and_pictures_go_there(world: World) -> None:
+    """`SENTRY_ROOM_PROJECTS` names `#ops`; another channel sees nothing. In the alert's thread no REF is needed."""
+    issue = world.issue()
+    first = world.first_word(issue)
+    world.bot.say(BOB, "!sentry issue", OPS, first.ts)
+    world.told(rf"{issue.short_id}", first.ts)
+    world.bot.say(BOB, f"!sentry issue {issue.short_id}", WEB)
+    world.told("no issue|nothing|No issue|cannot be shown|not here", channel=WEB)
+    world.bot.say(BOB, "!sentry graph", OPS, first.ts)
+    file = until(lambda: next(iter(world.slack.files), None), 60, "a picture on Slack")
+    assert (file["channel"], file["thread"]) == (OPS, first.ts)
+    assert b"\x89PNG" in file["content"]
+    address = f"{world.sentry.url}/organizations/acme/issues/{issue.id}/"
+    world.bot.say(BOB, f"have you seen <{address}> ?", OPS, "1760000003.000100")
+    world.told(re.escape(issue.short_id), "1760000003.000100")
+    world.bot.say(ANN, "!sentry digest now", OPS)
+    world.told("Report.*the last day")
+    assert [(each["title"], each["channel"]) for each in world.slack.files][1:] == [("report.png", OPS)]
