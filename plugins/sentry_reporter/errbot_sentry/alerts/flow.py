@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
@@ -27,7 +27,7 @@ from errbot_sentry.alerts.timers import Timers
 from errbot_sentry.alerts.worker import Worker
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.errors import StoreError
-from errbot_sentry.model import UNRESOLVED, Issue, Place
+from errbot_sentry.model import UNRESOLVED, Ask, Issue, Place
 from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import AlertSettings
 from errbot_sentry.store.rows import LOCK_DECIDE
@@ -122,9 +122,9 @@ class AlertsFlow:
         for worker in self._workers:
             worker.wake()
 
-    def commands(self, find_issue: FindIssue, prefix: str = "!") -> AlertCommands:
-        """The commands of this flow; `find_issue` is what a REF names, as the query flow knows it."""
-        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, self.wake, prefix)
+    def commands(self, find_issue: FindIssue, numbered: Callable[[Ask, int], None], prefix: str = "!") -> AlertCommands:
+        """The commands of this flow; see AlertCommands for what the query flow gives."""
+        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, numbered, self.wake, prefix)
 
     def issue_of(self, place: Place) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
