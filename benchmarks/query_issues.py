@@ -102,6 +102,7 @@ def _measure(folder: Path, url: str, rounds: int) -> int:
         "SENTRY_AUTH_TOKEN": "benchmark-token",
         "SENTRY_POLL_SECONDS": 0,
         "BOT_LOG_SENTRY": False,
+        "AUTOINSTALL_DEPS": False,
     }
     bot = TestBot(extra_plugin_dir=str(folder), loglevel=logging.WARNING, extra_config=settings)
     bot.start()

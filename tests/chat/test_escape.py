@@ -135,8 +135,8 @@ def test_no_bare_nick_in_foreign_text_pages_anybody():
     assert "malice" in escape.text("malice aforethought")
 
 
-PIECES = """<div> </div> <p> <pre> <script> <!-- --> <?php <![CDATA[ &lt; & < ``` ~~~ ` [x](http://e.x/y) * _ a
-\\ # &#42; | [^1]: *[H]: {: .c}"""
+PIECES = """<div> </div> <p> <pre> <script> <!-- --> <?php <![CDATA[ &lt; &#0: &#12 & < ``` ~~~ ` [x](http://e.x/y) * _
+a \\ # &#42; | [^1]: *[H]: {: .c}"""
 BLOCKS = st.lists(st.sampled_from([*PIECES.split(), " ", "\n", "\t"]), max_size=10).map("".join)
 
 

@@ -31,6 +31,8 @@ _ANY_MENTION = re.compile(r"@(?=\w)")
 _SLACK_COMMAND = re.compile(r"<(?=[!@#]|[A-Za-z]+:)")
 # At the beginning of a line an HTML tag takes all up to its end with it, closing fences included.
 _TAG_FIRST = re.compile(r"^( {0,3})<", re.MULTILINE)
+# Python-Markdown ends such a number with the semicolon that it lacks, also in code.
+_OPEN_NUMBER = re.compile(r"&(?=#\d+(?![\d;]))")
 _AUTO_LINK = re.compile(r"(?<=\w):(//[^\s/?#]*)")
 # Addresses without a scheme that clients make links of: www.x, and a name with a path or query behind it. A name alone
 # stays: os.path.join and evil.io look the same. What follows a slash is a part of a path, what follows an @ of a mail.
@@ -110,8 +112,11 @@ class Escape:
         """Lines for between fences: layout is kept, tabs become spaces, no line can close the fence."""
         text = "\n".join(_visible_line(line) for line in _LINE_ENDS.split(str(value)))
         text = defuse(text).replace("```", "'''").replace("~~~", "---")
-        if "<" in text and not self._raw_markdown:
-            text = _TAG_FIRST.sub(r"\1" + _ZERO_WIDTH_SPACE + "<", text)
+        if not self._raw_markdown:
+            if "<" in text:
+                text = _TAG_FIRST.sub(r"\1" + _ZERO_WIDTH_SPACE + "<", text)
+            if "&#" in text:
+                text = _OPEN_NUMBER.sub("&" + _ZERO_WIDTH_SPACE, text)
         return without_nicks(self._without_rewriting(text), self._nicks)
 
     def _without_rewriting(self, text: str) -> str:

@@ -167,11 +167,15 @@ def cut(text: str, room: int) -> str:
     room = max(room, _LEAST_LAST)
     if width(text) <= room:
         return text
-    taken, end = 0, 0
-    for end, char in enumerate(text):  # noqa: B007 - where it stopped is what is wanted
-        taken += _cells_of(char)
-        if taken > room - 1:
-            break
-    head = text[:end]
+    head = text[: room - 1] if text.isascii() else _head(text, room - 1)
     words, space, _ = head.rpartition(" ")
     return (words if space and len(words) > len(head) // 2 else head).rstrip() + "…"
+
+
+def _head(text: str, room: int) -> str:
+    taken = 0
+    for end, char in enumerate(text):
+        taken += _cells_of(char)
+        if taken > room:
+            return text[:end]
+    return text
