@@ -40,8 +40,10 @@ class Matcher:
     value: str
 
     def __str__(self) -> str:
-        quoted = f'"{self.value}"' if re.search(r"\s", self.value) or not self.value else self.value
-        return f"{self.name}{self.operator}{quoted}"
+        """The text that `read_matcher` makes the same condition of; it is what the state keeps."""
+        # A value that begins with ~ or = would be taken for the end of the operator.
+        plain = self.value and not re.search(r'^[~=]|^".*"$|\s', self.value, re.DOTALL)
+        return f"{self.name}{self.operator}{self.value}" if plain else f'{self.name}{self.operator}"{self.value}"'
 
     def matches(self, alert: Alert) -> bool:
         """Whether this one condition holds for the alert."""
