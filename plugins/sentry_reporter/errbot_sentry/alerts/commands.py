@@ -12,12 +12,13 @@ from errbot_sentry.alerts import words
 from errbot_sentry.alerts.catalog import COMMANDS
 from errbot_sentry.alerts.digest import Digests, next_time, picture_of
 from errbot_sentry.alerts.message import list_row, shorten
+from errbot_sentry.alerts.rights import about, may_name
 from errbot_sentry.alerts.route import route_alert
 from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
 from errbot_sentry.durations import read_duration, write_duration
 from errbot_sentry.errors import AskError, BadReference, NotAllowed, UsageError
-from errbot_sentry.matchers import FIELDS, read_matcher
+from errbot_sentry.matchers import FIELDS
 from errbot_sentry.model import ALERT_REASONS, NEW, Alert, Ask, Issue, View
 from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
 from errbot_sentry.store.store import Store
@@ -171,7 +172,7 @@ class AlertCommands:
                 if each.ends > now
                 and _holds_here(each, ask)
                 # What was said in a direct message, or in another room, may be about what is not to be named here.
-                and ((each.room and each.room == ask.place.room) or self._may_name(_about(each), ask))
+                and ((each.room and each.room == ask.place.room) or self._may_name(about(each), ask))
             ]
         rows = [
             {
@@ -232,7 +233,7 @@ class AlertCommands:
             plan = work.wishes.digest(room)
             if typed == "now":
                 recent = plan or DigestPlan(room, "the last day", now, now - _DAY)
-                message = Digests().message(work, replace(recent, schedule=recent.schedule), now)
+                message = Digests(self._access).message(work, replace(recent, schedule=recent.schedule), now)
                 return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
             if typed == "off":
                 work.wishes.end_digest(room)
@@ -286,9 +287,9 @@ class AlertCommands:
 
         Who may change them sees all of them in a direct message, to be able to.
         """
-        if self._access.sees_everything(ask.place) or (ask.place.is_direct and self._access.may_write(ask.person)):
+        if ask.place.is_direct and self._access.may_write(ask.person):
             return True
-        return all(self._access.may_see(project, ask.place) for project in _projects_of(matchers))
+        return may_name(matchers, ask.place, self._access)
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
@@ -302,19 +303,6 @@ def _room(ask: Ask, sentence: str) -> str:
 
 def _holds_here(silence: Silence, ask: Ask) -> bool:
     return ask.place.is_direct or silence.room in ("", ask.place.room)
-
-
-def _about(silence: Silence) -> tuple[str, ...]:
-    return (f"issue={silence.label}",) if silence.issue else silence.matchers
-
-
-def _projects_of(matchers: Iterable[str]) -> Iterator[str]:
-    """The projects that matchers name; a short id begins with its project's slug."""
-    for matcher in map(read_matcher, matchers):
-        if matcher.name == "project" and matcher.value.strip(".*"):
-            yield matcher.value
-        elif matcher.name == "issue":
-            yield matcher.value.rpartition("-")[0]
 
 
 def _label(subscription: Subscription) -> str:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from errbot_sentry import picture
+from errbot_sentry.access import Access
 from errbot_sentry.alerts.message import counted, shorten
+from errbot_sentry.alerts.rights import ABOUT, may_hear_now
 from errbot_sentry.model import NEW, REGRESSED, SEEN_RESOLVED, Counts, Upload
 from errbot_sentry.store.rows import DigestPlan, Message
 
@@ -118,6 +120,9 @@ def picture_of(message: Message) -> Upload | None:
 class Digests:
     """Makes the reports that are due."""
 
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
     def tell(self, work: Work, now: float) -> bool:
         """Put the reports that are due into the outbox; whether there were any."""
         due = work.wishes.digests_due(now)
@@ -133,6 +138,7 @@ class Digests:
         before = work.inbox.tally(plan.room, plan.since - length, plan.since)
         noisiest = work.groups.noisiest(plan.room, plan.since, _NOISIEST)
         known = work.issues.get_many([group.issue for group in noisiest])
+        known = {key: each for key, each in known.items() if may_hear_now(None, each, plan.room, self._access)}
         rows = [
             {
                 "short_id": known[group.issue].short_id,
@@ -146,6 +152,7 @@ class Digests:
             **summary(tally, before, plan.since, now),
             "schedule": plan.schedule,
             "rows": rows,
+            ABOUT: sorted({each.project for each in known.values()}),
             "series": series(tally, before, plan.since, now),
         }
         return Message(plan.room, TEMPLATE, values, top=False, mode="channel")

@@ -90,11 +90,11 @@ class AlertsFlow:
         identify, stages = Identify(find_server, self._clock), Stages(self.book, access)
         self._manners = Manners(lambda: self.intake.in_hand, time.monotonic)
         self._pipeline = Pipeline(store, identify, stages, self._clock, self._on_message, self._manners.enough)
-        self._timers = Timers(store, self.book, Digests(), self._clock, self._on_message)
+        self._timers = Timers(store, self.book, Digests(access), access, self._clock, self._on_message)
         self._poller = Poller(
             settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
         )
-        self._deliver = Deliver(store, sender, renderer, self._clock, owner)
+        self._deliver = Deliver(store, sender, renderer, access, self._clock, owner)
         self._deciding = Worker("alert pipeline", self._decide)
         self._polling = Worker("poller", self._poller.step)
         self._sending = Worker("alert delivery", self._send)

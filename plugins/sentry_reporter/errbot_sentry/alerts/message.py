@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from errbot_sentry.alerts.group import FLAPPING
+from errbot_sentry.alerts.rights import ABOUT
 from errbot_sentry.durations import write_duration
 from errbot_sentry.model import ASSIGNED, COMMENTED, METRIC, RESOLVED, UNRESOLVED, Alert
 from errbot_sentry.store.rows import Group, KnownIssue, Silence
@@ -92,6 +93,7 @@ def held_word(why: str, told: Sequence[tuple[Alert, str]]) -> tuple[str, dict[st
     """The template and values of one message about first words that were held back; `told` is (alert, status)."""
     projects = sorted({alert.project for alert, _ in told if alert.project})
     return "sentry_held", {
+        ABOUT: projects,
         "why": why,
         "count": len(told),
         "projects": ", ".join(projects[:5]) + (", …" if len(projects) > 5 else ""),

@@ -57,6 +57,10 @@ class HeldBack:
         for start in range(0, len(ids), 400):
             self._connection.execute(held.delete().where(held.c.id.in_(ids[start : start + 400])))
 
+    def drop_silence(self, silence: int) -> None:
+        """The silence is over, and what it held back was told."""
+        self._connection.execute(held.delete().where(held.c.silence == silence, held.c.why == HOLD_SILENCE))
+
     def counts(self) -> dict[str, int]:
         """How many are held back, by reason."""
         found = self._connection.execute(select(held.c.why, func.count()).group_by(held.c.why))

@@ -22,6 +22,7 @@ from errbot_sentry.store.rows import (
 from errbot_sentry.store.tables import alerts, decisions, deliveries
 
 _WAITING, _DECIDED = "waiting", "decided"
+_AT_ONCE = 400  # parameters in one IN list
 _COLUMNS = ("state", "next_try", "tries", "received", "body")
 
 
@@ -125,8 +126,12 @@ class Inbox:
 
     def get(self, alert_ids: Sequence[int]) -> dict[int, Alert]:
         """Those of these alerts that are still kept."""
-        found = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(alert_ids)))
-        return {row.id: alert_from_text(row.body) for row in found}
+        kept: dict[int, Alert] = {}
+        for start in range(0, len(alert_ids), _AT_ONCE):
+            part = alert_ids[start : start + _AT_ONCE]
+            found = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(part)))
+            kept.update((row.id, alert_from_text(row.body)) for row in found)
+        return kept
 
     def tally(self, room: str, since: float, until: float) -> list[tuple[float, str, str, str]]:
         """What became of a room's alerts in a span of time, oldest first: (time, name, reason, issue)."""
