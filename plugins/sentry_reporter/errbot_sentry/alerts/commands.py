@@ -23,7 +23,7 @@ from errbot_sentry.model import ALERT_REASONS, NEW, Alert, Ask, Issue, View
 from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
 from errbot_sentry.store.store import Store
 
-HELD_BACK = ("silenced", "quiet", "storm", "gathered", "held", "blip", "counted")
+HELD_BACK = ("silenced", "quiet", "storm", "gathered", "held", "bundled", "blip", "counted")
 LONGEST_SILENCE = timedelta(days=365)
 MOST_ROWS = 50
 _DAY = 86_400.0

@@ -54,6 +54,7 @@ _STATUS_OF = {
 }
 # What people do to an issue, where the other reasons are what it does by itself.
 DEEDS = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED)
+COMES_BACK = (REGRESSED, ESCALATING, UNMUTED)
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _name(group: Group, alert: Alert, now: float) -> tuple[str, str]:
     if alert.reason in DEEDS:
         return FOLLOWED, UNDER
     young = now - group.top < group.window
-    if alert.reason in (REGRESSED, ESCALATING, UNMUTED):
+    if alert.reason in COMES_BACK:
         # Up again within the window of its own first word: it flaps, and says so under that word.
         return (FLAPPING, UNDER) if young else (alert.reason, TOP)
     if group.repeat and now - group.word >= group.repeat and group.due is None:
@@ -161,7 +162,7 @@ def _says_nothing_new(group: Group, alert: Alert, now: float) -> bool:
     if alert.reason in _STATUS_OF and alert.reason in DEEDS and _STATUS_OF[alert.reason] == group.status:
         return True
     # Reported by the other way before, by the same name or only as a rule's firing.
-    same = alert.reason in (REGRESSED, ESCALATING, UNMUTED, RULE) and group.reason in (alert.reason, RULE)
+    same = alert.reason in (*COMES_BACK, RULE) and group.reason in (alert.reason, RULE)
     still_open = group.status == UNRESOLVED and group.source != alert.source
     return same and still_open and now - group.at <= SAME_CHANGE_SPAN
 

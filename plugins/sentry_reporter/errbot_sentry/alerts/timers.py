@@ -7,18 +7,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from errbot_sentry.access import Access
-from errbot_sentry.alerts.calling import call_on_top
+from errbot_sentry.alerts.calling import call_on_top, call_under
 from errbot_sentry.alerts.digest import Digests
 from errbot_sentry.alerts.group import SILENT, WINDOW, tick
 from errbot_sentry.alerts.hush import STORM_SPAN, STORM_WORDS, notice_at, quiet_until, silence_of
-from errbot_sentry.alerts.message import count_word, first_word, held_word, silence_word
+from errbot_sentry.alerts.message import count_word, deeds_word, first_word, held_word, silence_word
 from errbot_sentry.alerts.retention import forget_some
 from errbot_sentry.alerts.rights import ABOUT, label_for, may_hear_now
 from errbot_sentry.alerts.route import NOT_VISIBLE
 from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
 from errbot_sentry.model import UNRESOLVED, Alert
-from errbot_sentry.store.rows import HOLD_WAIT, LOCK_DECIDE, Decision, Group, Held, KnownIssue, Message, Silence
+from errbot_sentry.store.rows import (
+    HOLD_DEEDS,
+    HOLD_WAIT,
+    LOCK_DECIDE,
+    Decision,
+    Group,
+    Held,
+    KnownIssue,
+    Message,
+    Silence,
+)
 from errbot_sentry.store.store import Store
 
 if TYPE_CHECKING:
@@ -138,7 +148,10 @@ class Timers:
                     self._note(work, word, alert, BLIP, "resolved within the wait", now)
                 else:
                     told.append((word, alert, status))
-            self._tell(work, room, why, told, self._mention(work, told, known), now)
+            if why == HOLD_DEEDS:
+                self._tell_deeds(work, room, told, now)
+            else:
+                self._tell(work, room, why, told, self._mention(work, told, known), now)
             work.held.drop([word.id for word in words])
             spoke = spoke or bool(told)
         return spoke
@@ -172,6 +185,28 @@ class Timers:
         template, values = held_word(why, [(alert, status) for _, alert, status in told])
         head = work.outbox.add(Message(room, template, values, mention=mention), now)
         work.groups.told_in_list(room, [word.issue for word, _, _ in told], head)
+
+    def _tell_deeds(self, work: Work, room: str, told: list[_Told], now: float) -> None:
+        """What became of many issues, or of one again and again, in one message; each new assignee is called once."""
+        if not told:
+            return
+        issues = {word.issue for word, _, _ in told}
+        groups = {issue: work.groups.of_issue(issue).get(room) for issue in issues}
+        texts = []
+        for word, alert, _ in told:
+            group = groups[word.issue]
+            call = call_under(work, group, alert) if group is not None else None
+            if call is not None and call.owner and group is not None:
+                texts.append(call.text)
+                groups[word.issue] = replace(group, called=call.owner)
+                work.groups.called(room, word.issue, call.owner)
+        only = groups[issues.pop()] if len(issues) == 1 else None
+        template, values = deeds_word([alert for _, alert, _ in told])
+        mention = " ".join(text for text in dict.fromkeys(texts) if text)
+        message = Message(room, template, values, mention=mention, top=False, mode="channel")
+        if only is not None:
+            message = replace(message, issue=only.issue, head=only.head, mode=only.mode)
+        work.outbox.add(message, now)
 
     def _tell_silences(self, work: Work, now: float) -> bool:
         spoke = False

@@ -36,6 +36,11 @@ class HeldBack:
         """When the words held back in a room for this reason are told, None where there are none."""
         return moment(self._connection, select(func.min(held.c.due)).where(held.c.room == room, held.c.why == why))
 
+    def holds(self, room: str, why: str, issue: str) -> bool:
+        """Whether a word about this problem is held back in a room for this reason."""
+        found = select(held.c.id).where(held.c.room == room, held.c.why == why, held.c.issue == issue).limit(1)
+        return self._connection.scalar(found) is not None
+
     def due(self, now: float) -> list[tuple[str, str]]:
         """Rooms and reasons whose time has come; what a silence holds waits for its end."""
         found = (

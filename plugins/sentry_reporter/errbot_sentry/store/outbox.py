@@ -119,6 +119,16 @@ class Outbox:
         )
         return [(row.template, json.loads(row.body)) for row in self._connection.execute(found)]
 
+    def recent_under(self, room: str, since: float) -> list[tuple[str, str, dict[str, Any]]]:
+        """Issue, template and values of the room's other messages made since then, newest first."""
+        found = (
+            select(outbox.c.issue, outbox.c.template, outbox.c.body)
+            .where(outbox.c.room == room, outbox.c.top == 0, outbox.c.made > since)
+            .order_by(outbox.c.made.desc())
+            .limit(100)
+        )
+        return [(row.issue, row.template, json.loads(row.body)) for row in self._connection.execute(found)]
+
     def count_recent(self, room: str, since: float) -> int:
         """How many messages of any kind were made for a room since then."""
         found = select(func.count()).where(outbox.c.room == room, outbox.c.top.in_((0, 1)), outbox.c.made > since)
