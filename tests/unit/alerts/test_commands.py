@@ -188,6 +188,8 @@ def test_digest(room: Room) -> None:
         ("unsilence 9", BadReference),
         ("alerts -n 1000", UsageError),
         ("alerts -n", UsageError),
+        ("alerts -n ²", UsageError),
+        ("route shop level=banana", UsageError),
         ("digest hourly", UsageError),
         ("digest daily 25:00", UsageError),
         ("digest daily 09:00 Mars/Olympus", UsageError),

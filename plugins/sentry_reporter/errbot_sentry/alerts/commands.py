@@ -19,7 +19,7 @@ from errbot_sentry.clock import Clock
 from errbot_sentry.durations import read_duration, write_duration
 from errbot_sentry.errors import AskError, BadReference, NotAllowed, UsageError
 from errbot_sentry.matchers import FIELDS
-from errbot_sentry.model import ALERT_REASONS, NEW, Alert, Ask, Issue, View
+from errbot_sentry.model import ALERT_REASONS, LEVELS, NEW, Alert, Ask, Issue, View
 from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
 from errbot_sentry.store.store import Store
 
@@ -207,7 +207,11 @@ class AlertCommands:
         typed = words.split(ask.words, usage)
         count = words.take_option(typed, ("-n",), usage) or "10"
         silenced = "--silenced" in typed
-        if not count.isdigit() or not 1 <= int(count) <= MOST_ROWS or [word for word in typed if word != "--silenced"]:
+        if (
+            not count.isdecimal()
+            or not 1 <= int(count) <= MOST_ROWS
+            or [word for word in typed if word != "--silenced"]
+        ):
             raise UsageError(f"Up to {MOST_ROWS} alerts can be listed.", usage)
         with self._store.read() as work:
             found = work.inbox.decided(room, int(count), HELD_BACK if silenced else ())
@@ -276,6 +280,8 @@ class AlertCommands:
             else:
                 values[matcher.name] = matcher.value
         known = {name: value for name, value in values.items() if name in FIELDS and name not in ("issue", "project")}
+        if known.get("level", LEVELS[0]) not in LEVELS:
+            raise UsageError(f"A level is one of {', '.join(LEVELS)}.", usage)
         reason = known.pop("reason", NEW)
         if reason not in ALERT_REASONS:
             raise UsageError(f"A reason is one of {', '.join(ALERT_REASONS)}.", usage)

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from errbot_sentry.access import Access
 from errbot_sentry.alerts.commands import AlertCommands, FindIssue
@@ -32,6 +33,9 @@ from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import AlertSettings
 from errbot_sentry.store.rows import LOCK_DECIDE
 from errbot_sentry.store.store import Store
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -188,9 +192,9 @@ class AlertsFlow:
                 queue = work.outbox.state()
                 held = sum(work.held.counts().values())
                 decided = work.inbox.counts()
+                asked = self._asked(work)
         except StoreError as error:
             return AlertsStatus(self._running, False, str(error), poll_error=self._poller.error)
-        asked = self._poller.asked
         times = [moment for moment in (oldest_alert, queue.oldest) if moment is not None]
         return AlertsStatus(
             running=self._running,
@@ -205,6 +209,13 @@ class AlertsFlow:
             held=held,
             decided=decided,
         )
+
+    def _asked(self, work: Work) -> float | None:
+        """When the server last answered a poll; bots that share a state take turns at asking."""
+        own = self._poller.asked
+        if own is None or not self._store.shared:
+            return own
+        return max([own, *(mark.asked for mark in work.polls.all())])
 
     def _decide(self) -> float | None:
         rest = self._manners.rest()

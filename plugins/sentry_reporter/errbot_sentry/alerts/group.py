@@ -147,7 +147,7 @@ def _name(group: Group, alert: Alert, now: float) -> tuple[str, str]:
         return _name_of_metric(group, alert)
     if alert.reason in DEEDS:
         return FOLLOWED, UNDER
-    young = now - group.top < group.window
+    young = abs(now - group.top) < group.window  # before it: the clock was put back
     if alert.reason in COMES_BACK:
         # Up again within the window of its own first word: it flaps, and says so under that word.
         return (FLAPPING, UNDER) if young else (alert.reason, TOP)
@@ -157,14 +157,14 @@ def _name(group: Group, alert: Alert, now: float) -> tuple[str, str]:
 
 
 def _says_nothing_new(group: Group, alert: Alert, now: float) -> bool:
-    if alert.reason == NEW or (alert.reason == RULE and now - group.top < SAME_EVENT_SPAN):
+    if alert.reason == NEW or (alert.reason == RULE and abs(now - group.top) < SAME_EVENT_SPAN):
         return True
     if alert.reason in _STATUS_OF and alert.reason in DEEDS and _STATUS_OF[alert.reason] == group.status:
         return True
     # Reported by the other way before, by the same name or only as a rule's firing.
     same = alert.reason in (*COMES_BACK, RULE) and group.reason in (alert.reason, RULE)
     still_open = group.status == UNRESOLVED and group.source != alert.source
-    return same and still_open and now - group.at <= SAME_CHANGE_SPAN
+    return same and still_open and abs(now - group.at) <= SAME_CHANGE_SPAN
 
 
 def _name_of_metric(group: Group, alert: Alert) -> tuple[str, str]:

@@ -65,7 +65,7 @@ class Timers:
         """Do what is due; the seconds until something is due again, None where nothing ever is."""
         now = self._clock.now().timestamp()
         self._clean(now)
-        due = self._next_due()
+        due = self._next_due(now)
         if due is None or due > now:
             return None if due is None else due - now
         with self._store.write() as work:
@@ -80,9 +80,9 @@ class Timers:
             self._on_message()
         return 0.0
 
-    def _next_due(self) -> float | None:
+    def _next_due(self, now: float) -> float | None:
         with self._store.read() as work:
-            times = [work.groups.next_due(), work.held.next_due(), work.wishes.next_digest()]
+            times = [work.groups.next_due(), work.held.next_due(now), work.wishes.next_digest()]
             times += [_next_of(silence) for silence in work.wishes.silences()]
         known = [time for time in times if time is not None]
         return min(known, default=None)

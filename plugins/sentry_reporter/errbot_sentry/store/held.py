@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 
-from errbot_sentry.store.dialect import moment
+from errbot_sentry.store.dialect import SKEW, moment
 from errbot_sentry.store.rows import HOLD_SILENCE, Held
 from errbot_sentry.store.tables import held
 
@@ -44,13 +44,13 @@ class HeldBack:
     def due(self, now: float) -> list[tuple[str, str]]:
         """Rooms and reasons whose time has come; what a silence holds waits for its end."""
         found = (
-            select(held.c.room, held.c.why).where(held.c.due <= now, held.c.why != HOLD_SILENCE).distinct().limit(100)
+            select(held.c.room, held.c.why).where(_due(now) <= now, held.c.why != HOLD_SILENCE).distinct().limit(100)
         )
         return [(row.room, row.why) for row in self._connection.execute(found)]
 
-    def next_due(self) -> float | None:
+    def next_due(self, now: float) -> float | None:
         """When the next held word is to be told."""
-        return moment(self._connection, select(func.min(held.c.due)).where(held.c.why != HOLD_SILENCE))
+        return moment(self._connection, select(func.min(_due(now))).where(held.c.why != HOLD_SILENCE))
 
     def of_silence(self, silence: int) -> list[Held]:
         """What a silence has held back, oldest first."""
@@ -70,6 +70,11 @@ class HeldBack:
         """How many are held back, by reason."""
         found = self._connection.execute(select(held.c.why, func.count()).group_by(held.c.why))
         return {row[0]: row[1] for row in found}
+
+
+def _due(now: float) -> ColumnElement[float]:
+    """When a held word is to be told: one from the future was held back while the clock was wrong, and is told now."""
+    return case((held.c.at > now + SKEW, now), else_=held.c.due)
 
 
 def _held(row: Row[Any]) -> Held:

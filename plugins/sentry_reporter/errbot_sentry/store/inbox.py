@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from errbot_sentry.model import Alert
 from errbot_sentry.store.bulk import insert_rows, select_in
@@ -148,9 +148,11 @@ class Inbox:
         return {row[0]: row[1] for row in found}
 
     def waiting_count(self) -> tuple[int, float | None]:
-        """How many alerts are undecided, and since when the oldest is."""
+        """How many alerts are undecided, and since when the oldest is that was not put off for want of its project."""
         row = self._connection.execute(
-            select(func.count(), func.min(alerts.c.received)).where(alerts.c.state == _WAITING)
+            select(func.count(), func.min(case((alerts.c.tries == 0, alerts.c.received)))).where(
+                alerts.c.state == _WAITING
+            )
         ).one()
         return row[0], row[1]
 

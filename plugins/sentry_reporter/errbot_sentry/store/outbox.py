@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
 
-from errbot_sentry.store.dialect import add_row, is_due, moment
+from errbot_sentry.store.dialect import FURTHEST, add_row, is_due, moment
 from errbot_sentry.store.rows import FAILED, SENDING, SENT, UNSURE, WAITING, Message, OutboxRow, QueueState
 from errbot_sentry.store.tables import outbox
 
@@ -113,7 +113,7 @@ class Outbox:
         """Template and values of the room's top-level messages made since then, newest first."""
         found = (
             select(outbox.c.template, outbox.c.body)
-            .where(outbox.c.room == room, outbox.c.top == 1, outbox.c.made > since)
+            .where(outbox.c.room == room, outbox.c.top == 1, *_since(since))
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
@@ -123,7 +123,7 @@ class Outbox:
         """Issue, template and values of the room's other messages made since then, newest first."""
         found = (
             select(outbox.c.issue, outbox.c.template, outbox.c.body)
-            .where(outbox.c.room == room, outbox.c.top == 0, outbox.c.made > since)
+            .where(outbox.c.room == room, outbox.c.top == 0, *_since(since))
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
@@ -131,7 +131,7 @@ class Outbox:
 
     def count_recent(self, room: str, since: float) -> int:
         """How many messages of any kind were made for a room since then."""
-        found = select(func.count()).where(outbox.c.room == room, outbox.c.top.in_((0, 1)), outbox.c.made > since)
+        found = select(func.count()).where(outbox.c.room == room, outbox.c.top.in_((0, 1)), *_since(since))
         return self._connection.scalar(found) or 0
 
     def free_all(self, now: float) -> int:
@@ -175,6 +175,11 @@ class Outbox:
     def _set(self, row_ids: Sequence[int], **values: Any) -> None:
         if row_ids:
             self._connection.execute(outbox.update().where(outbox.c.id.in_(row_ids)).values(**values))
+
+
+def _since(since: float) -> tuple[ColumnElement[bool], ...]:
+    """Messages made since then; not those that a clock that was wrong made in what is the future by now."""
+    return outbox.c.made > since, outbox.c.made <= since + FURTHEST
 
 
 def _row(row: Row[Any]) -> OutboxRow:
