@@ -1,6 +1,7 @@
 """Fixtures that every test may ask for."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from demo.processes import LOOPBACK
 from tests.servers.bugsink import bugsink, bugsink_project
 from tests.servers.ngircd import ngircd
 from tests.servers.postgres import postgres
+from tests.stores import close_stores
 
 __all__ = ["bugsink", "bugsink_project", "ngircd", "postgres"]
 
@@ -19,6 +21,12 @@ os.environ.update(no_proxy=LOOPBACK, NO_PROXY=LOOPBACK)
 # A busy machine must not fail a test: hypothesis looks at the clock in two ways.
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no clock")
+
+
+@pytest.fixture(autouse=True)
+def _stores_are_closed() -> Iterator[None]:
+    yield
+    close_stores()
 
 
 # With several workers, what takes longest has to begin first.

@@ -25,8 +25,8 @@ from errbot_sentry.model import UNRESOLVED, Issue, IssueQuery, Page, Project, Up
 from errbot_sentry.routes import read_route
 from errbot_sentry.server.api import SENTRY, Health
 from errbot_sentry.settings import AlertSettings
-from errbot_sentry.store.store import Store
 from tests.alerting import bodies
+from tests.stores import store_at
 
 _RENDER = rendering.text()
 START = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
@@ -193,7 +193,7 @@ class World:
 
     def boot(self) -> None:
         """Start on whatever is on disk, as after a crash: nothing of the run before is closed properly."""
-        self.store = Store(self.url)
+        self.store = store_at(self.url)
         self._hurry_disk()
         self.flow = AlertsFlow(
             self.settings, self.access, self.store, lambda: self.server, self.chat, Templates("text"), self.clock

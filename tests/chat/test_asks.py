@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from errbot.backends.base import Message
 from errbot.backends.test import TestOccupant, TestPerson
 
-from errbot_sentry.chat.asks import ask_of
+from errbot_sentry.chat.asks import ask_of, is_command
 from errbot_sentry.model import Place
 
 
@@ -48,6 +49,34 @@ def test_places() -> None:
     assert ask_of(message(), "", "irc").place == Place("#ops", "")
     direct = Message("!sentry", frm=TestPerson("bob"), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
     assert ask_of(direct, "", "irc").place.is_direct
+    nameless = message()
+    nameless.to = Room("")
+    assert not ask_of(nameless, "", "irc").place.is_direct
+
+
+@pytest.mark.parametrize(
+    ("body", "direct", "expected"),
+    [
+        ("!sentry issue https://x/issues/1", False, True),
+        ("see https://x/issues/1", False, False),
+        ("Sentrybot: sentry issue https://x/issues/1", False, True),
+        ("sentry issue https://x/issues/1", True, True),
+        ("sentry issue https://x/issues/1", False, False),
+        ("see https://x/issues/1", True, False),
+    ],
+)
+def test_what_is_a_command_gets_no_summary_beside_its_answer(body: str, direct: bool, expected: bool) -> None:
+    config = SimpleNamespace(
+        BOT_PREFIX="!",
+        BOT_ALT_PREFIXES=("sentrybot",),
+        BOT_ALT_PREFIX_CASEINSENSITIVE=True,
+        BOT_PREFIX_OPTIONAL_ON_CHAT=True,
+    )
+    to = TestPerson("bot") if direct else Room("#ops")  # type: ignore[no-untyped-call]
+    typed = Message(body, frm=TestPerson("bob"), to=to)  # type: ignore[no-untyped-call]
+    assert is_command(typed, config) is expected
+    config.BOT_ALT_PREFIX_CASEINSENSITIVE = config.BOT_PREFIX_OPTIONAL_ON_CHAT = False
+    assert is_command(typed, config) is body.startswith("!")
 
 
 def test_an_xmpp_occupant_is_not_the_whole_room() -> None:

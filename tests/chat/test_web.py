@@ -171,6 +171,35 @@ def test_a_sender_that_stops_in_the_middle_does_no_harm(door):
     assert [body for _, body, _ in intake.taken if body] == [b"{}"]
 
 
+def test_a_sender_that_drips_is_cut_off_and_others_are_not():
+    """Two hundred of them would hold all connections; the time for a request counts from its first byte."""
+    web = Web()
+    intake = KeepingIntake()
+    web.open(intake, {})
+    listener = Listener(("127.0.0.1", 0), web, patience=2)
+    steady = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=30)
+    dripper = socket.create_connection(("127.0.0.1", listener.port), timeout=30)
+    dripper.setblocking(False)
+    dripper.sendall(b"POST /sentry/webhook HTTP/1.1\r\nHost: bot\r\nContent-Length: 100000\r\n\r\n")
+
+    def is_cut_off() -> bool:
+        steady.request("POST", "/sentry/webhook", b"{}")
+        assert steady.getresponse().read() == b"stored"
+        try:
+            dripper.send(b"x")
+            return dripper.recv(1) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    until(is_cut_off, timeout=30)
+    assert steady.sock is not None, "the other connection was kept"
+    steady.close()
+    dripper.close()
+    listener.close(5)
+
+
 @pytest.mark.parametrize("chunks", [b"zz\r\n", b"-1\r\n", b"2\r\n{}X", b"\xff\r\n"])
 def test_broken_chunks_are_the_senders_fault(door, caplog, chunks):
     """A stranger needs no secret to send them: an ERROR in the log would be an event on the server, each time."""

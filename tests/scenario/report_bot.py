@@ -13,12 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import sentry_sdk
 from errbot.backends.base import Message
 from errbot.backends.test import TestBot, TestOccupant
 
 from errbot_sentry.report.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer
 from tests.waiting import until
+
+STARTED: list[Reporter] = []
+"""The reporters of this bot, also of one that did not come up: whatever happens, they are closed."""
 
 REPORTING = '''
     """Stands for SentryReporter: the same calls at the same moments, and nothing else."""
@@ -29,6 +33,7 @@ REPORTING = '''
     from errbot_sentry.report.about import About
     from errbot_sentry.report.reporter import Reporter
     from errbot_sentry.settings import read_settings
+    from tests.scenario.report_bot import STARTED
 
     class Told:
         def __init__(self):
@@ -43,6 +48,7 @@ REPORTING = '''
             self.told = Told()
             about = About(str(bot.mode), VERSION, self.plugin_of)
             self.reporter = Reporter(settings.report, about, Path(bot.bot_config.BOT_DATA_DIR), follower=self.told)
+            STARTED.append(self.reporter)
             self.reporter.start()
             self.reporter.watch_commands(bot)
         def plugin_of(self, command):
@@ -350,24 +356,36 @@ def crash_bot(
     root = logging.getLogger()
     before = (root.level, list(root.handlers))
     path = list(sys.path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Errbot's and its dependencies' own
-        testbot = TestBot(extra_plugin_dir=[str(plugins)], loglevel=logging.DEBUG, extra_config=settings)
-        if not core_wiring:
-            _hide_switch_from_core(testbot.bot_config)
-        testbot.start()
-    crashing = CrashBot(testbot, server)
+    testbot = None
     try:
-        yield crashing
-    finally:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            testbot.stop()
+            warnings.simplefilter("ignore")  # Errbot's and its dependencies' own
+            testbot = TestBot(extra_plugin_dir=[str(plugins)], loglevel=logging.DEBUG, extra_config=settings)
+            if not core_wiring:
+                _hide_switch_from_core(testbot.bot_config)
+            testbot.start()
+        yield CrashBot(testbot, server)
+    finally:
+        _stop(testbot)
         for handler in [handler for handler in root.handlers if handler not in before[1]]:
             root.removeHandler(handler)
             handler.close()
         root.setLevel(before[0])
         sys.path[:] = path
+
+
+def _stop(testbot: TestBot | None) -> None:
+    """End the bot as far as it came up; what it has started must not report the next test's errors."""
+    try:
+        if testbot is not None and testbot.bot_thread is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                testbot.stop()
+    finally:
+        while STARTED:
+            STARTED.pop().close(5)
+        sentry_sdk.get_client().close(timeout=0)  # that of Errbot's core, where ours never came
+        sentry_sdk.get_global_scope().set_client(None)
 
 
 def _hide_switch_from_core(config: Any) -> None:

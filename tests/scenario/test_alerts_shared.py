@@ -17,6 +17,7 @@ from tests.alerting import bodies
 from tests.alerting.killable import Bot
 from tests.alerting.world import World
 from tests.servers.postgres import Postgres
+from tests.stores import store_at
 from tests.waiting import until
 
 Start = Callable[[], Bot]
@@ -66,7 +67,7 @@ def test_a_poll_by_either_bot_is_no_delay_for_the_other(postgres: Postgres, tmp_
 
 def test_migrations_run_once_with_many_starting_together(postgres: Postgres) -> None:
     url = postgres.url()
-    stores = [Store(url) for _ in range(6)]
+    stores = [store_at(url) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(Store.open, stores))
     with stores[0].read() as work:
@@ -109,7 +110,7 @@ def test_a_killed_bots_messages_are_posted_by_the_other(start: Start) -> None:
 
 def test_a_message_that_was_being_sent_is_taken_over_within_thirty_seconds(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.url()
-    store = Store(url)
+    store = store_at(url)
     with store.write() as work:
         work.outbox.add(Message("#ops", "sentry_alert", {"short_id": "SHOP-9"}), time.time())
         assert work.outbox.claim("a bot that is dead now", time.time(), time.time() + 20.0) is not None
@@ -124,7 +125,7 @@ def test_a_message_that_was_being_sent_is_taken_over_within_thirty_seconds(postg
 
 
 def test_two_that_look_at_the_same_moment_do_not_take_the_same_message(postgres: Postgres) -> None:
-    store = Store(postgres.url())
+    store = store_at(postgres.url())
     with store.write() as work:
         for room in range(40):
             work.outbox.add(Message(f"#room{room}", "sentry_alert", {}), 1.0)

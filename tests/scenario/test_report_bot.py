@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import pkgutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+import sentry_sdk
 
 from tests.fakes.ingest_server import IngestServer, ingest_server
 from tests.scenario import report_bot
@@ -295,3 +300,24 @@ def test_the_person_is_told_once(bot: CrashBot) -> None:
     assert heard[0].command == "crash_plain"
     assert heard[0].message.body == "!crash plain"
     assert heard[0].sent is True
+
+
+@pytest.mark.parametrize("stage", ["setup", "start"])
+def test_a_bot_that_does_not_come_up_leaves_nothing(
+    tmp_path: Path, server: IngestServer, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """About the fixture: else one failure makes those of all tests after it."""
+    name = "errbot.backends.test.setup_bot" if stage == "setup" else "errbot.backends.test.TestBot.start"
+    real = pkgutil.resolve_name(name)
+
+    def failing(*args: Any) -> None:
+        real(*args)
+        raise RuntimeError("it does not come up")
+
+    monkeypatch.setattr(name, failing)
+    handlers = list(logging.getLogger().handlers)
+    with pytest.raises(RuntimeError, match="does not come up"), crash_bot(tmp_path, server):
+        pytest.fail("it has come up")
+    assert logging.getLogger().handlers == handlers
+    assert not sentry_sdk.get_client().is_active()
+    until(lambda: not [one for one in threading.enumerate() if one.name.startswith("errbot-sentry")], what="no thread")

@@ -12,8 +12,10 @@ import pytest
 import sentry_sdk
 from sentry_sdk import serializer
 
+from errbot_sentry.clock import SystemClock
 from errbot_sentry.model import Person, Place
 from errbot_sentry.report.about import About
+from errbot_sentry.report.collector import Collector
 from errbot_sentry.report.reporter import Reporter
 from errbot_sentry.secret import Secret
 from errbot_sentry.settings import ReportSettings
@@ -35,8 +37,9 @@ def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
     made: list[Reporter] = []
 
     def build(**settings: Any) -> Reporter:
+        clock = settings.pop("clock", None)
         given = {"enabled": True, "dsn": Secret(server.dsn), **settings}
-        reporter = Reporter(ReportSettings(**given), About("test", "6.2.1"), tmp_path)
+        reporter = Reporter(ReportSettings(**given), About("test", "6.2.1"), tmp_path, clock)
         made.append(reporter)
         return reporter
 
@@ -302,3 +305,162 @@ def test_status_shows_no_key(make: Make, server: IngestServer) -> None:
     assert status.last_sent is not None
     assert status.last_failure == ""
     assert "0123456789abcdef" not in repr(status)
+
+
+class HandClock(SystemClock):
+    """Goes on when it is told to."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
+def test_an_exception_that_is_kept_and_raised_again_is_a_new_error(make: Make, server: IngestServer) -> None:
+    """Some programs make the object once and raise it for every request; its first report must not be its last."""
+    clock = HandClock()
+    reporter = make(clock=clock, repeat_seconds=0)
+    assert reporter.start()
+    kept = ValueError("kept")
+    for _ in range(2):  # logged by the plugin and again by Errbot: one
+        try:
+            fail(kept)
+        except ValueError:
+            log.exception("it went wrong")
+    assert reporter.flush(20)
+    assert len(server.events()) == 1
+    clock.ahead = 3600.0
+    try:
+        fail(kept)
+    except ValueError:
+        log.exception("it went wrong")
+    assert reporter.flush(20)
+    assert len(server.events()) == 2
+
+
+def _crash_at(position: int) -> None:
+    """An error with a code position of its own."""
+    code = compile("\n" * position + "raise ValueError('somewhere')", f"generated_{position}.py", "exec")
+    try:
+        exec(code, {})
+    except ValueError:
+        log.exception("it went wrong")
+
+
+def test_a_close_with_a_thousand_counts_is_bounded_and_tells_them_all(
+    make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow telling is: here each takes a hundredth of the time that there is."""
+    reporter = make(repeat_seconds=600)
+    assert reporter.start()
+    for number in range(300):
+        _crash_at(number)
+        _crash_at(number)
+        _crash_at(number)
+    repeated = reporter.status().repeated
+    assert repeated > 590  # Python 3.11 moves a position when it has seen a line often enough
+    real = Collector.tell_tally
+    told = []
+
+    def slow(self: Collector, tally: Any) -> None:
+        told.append(tally)
+        threading.Event().wait(0.05)
+        real(self, tally)
+
+    monkeypatch.setattr(Collector, "tell_tally", slow)
+    reporter.close(5)
+    assert len(told) < 100
+    assert sum(tally.count for tally in told) == repeated
+    again = make()
+    assert again.start()
+    until(lambda: again.status().spooled == 0, 60, what="the rest of the first life")
+    counts = [int(event["tags"]["repeated"]) for event in server.events() if "repeated" in event.get("tags", {})]
+    assert sum(counts) == repeated
+
+
+class Unreadable:
+    """A value whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_what_other_plugins_pass_raises_nothing(make: Make, server: IngestServer, caplog: Any) -> None:
+    reporter = make()
+    assert reporter.start()
+    reporter.set_tag("bad", Unreadable())
+    reporter.set_tags("no dict")  # type: ignore[arg-type]  # as plugins do
+    reporter.set_tags({"good": "yes", "bad": Unreadable()})
+    with reporter.transaction(Unreadable(), Unreadable()), reporter.span(Unreadable(), Unreadable()):  # type: ignore[arg-type]
+        assert reporter.capture_exception("no exception") is None  # type: ignore[arg-type]
+    assert reporter.capture_message(Unreadable()) is None  # type: ignore[arg-type]
+    assert reporter.capture_exception(ValueError("x"), bad=Unreadable(), fine="yes") is not None
+    assert reporter.flush(20)
+    (event,) = server.events()
+    assert (event["tags"]["good"], event["tags"]["fine"]) == ("yes", "yes")
+    assert "bad" not in event["tags"]
+    assert "cannot be read" in caplog.text
+
+
+def test_the_body_of_a_span_that_fails_is_the_callers(make: Make) -> None:
+    reporter = make(options={"traces_sample_rate": 1.0})
+    assert reporter.start()
+    with pytest.raises(ValueError, match="mine"), reporter.transaction("op", "name"), reporter.span("op", "name"):
+        raise ValueError("mine")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_odd_errors_are_events_like_others(make: Make, server: IngestServer) -> None:
+    """A recursion without end, a huge text, no memory, a repr that fails: one event each, bounded; the bot lives on."""
+
+    class Evil:
+        def __repr__(self) -> str:
+            raise RuntimeError("no repr")
+
+    class Huge(Exception):
+        def __str__(self) -> str:
+            return "x" * 50_000_000
+
+    def recurse(depth: int) -> int:
+        return recurse(depth + 1) + 1
+
+    def with_locals(error: Exception) -> None:
+        evil, rows, text = Evil(), [Evil()] * 1000, "y" * 10_000_000  # noqa: F841 - they are the point
+        raise error
+
+    reporter = make(repeat_seconds=0)
+    assert reporter.start()
+    for raising in (
+        lambda: recurse(0),
+        lambda: with_locals(Huge()),
+        lambda: with_locals(MemoryError()),
+        lambda: with_locals(ValueError(Evil())),
+    ):
+        try:
+            raising()
+        except Exception as error:  # noqa: BLE001 - all of them
+            reporter.capture_exception(error)
+    assert reporter.flush(60)
+    types = [event["exception"]["values"][-1]["type"] for event in server.events()]
+    types = [name.rpartition(".")[2] for name in types]
+    assert types == ["RecursionError", "Huge", "MemoryError", "ValueError"]
+    assert max(len(taken.raw) for taken in server.taken) < 1_000_000
+
+
+def test_logging_at_the_very_end_of_the_stack(make: Make, server: IngestServer) -> None:
+    """A plugin that catches its RecursionError where it is raised: our own calls have no room there either."""
+    reporter = make()
+    assert reporter.start()
+
+    def recurse() -> int:
+        try:
+            return recurse() + 1
+        except RecursionError as error:
+            reporter.capture_exception(error)
+            raise
+
+    with pytest.raises(RecursionError):
+        recurse()
+    crash("and after it")
+    assert reporter.flush(60)
+    assert "and after it" in [event["exception"]["values"][-1]["value"] for event in server.events()]

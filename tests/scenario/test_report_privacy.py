@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,11 +62,12 @@ SHAPED = st.one_of(
     shaped("pypi-", ALNUM, 20, 60),
     run(LOWER_HEX, 64, 64),
     st.tuples(run(ALNUM, 10, 30), run(ALNUM, 10, 60), run(ALNUM, 10, 40)).map(lambda p: f"eyJ{p[0]}.eyJ{p[1]}.{p[2]}"),
+    st.tuples(run("123456789", 8, 12), run(ALNUM + "-_", 35, 35)).map(":".join),  # Telegram
     st.tuples(run(ALNUM, 4, 12), run(ALNUM.lower(), 3, 10)).map(lambda p: f"{p[0]}@{p[1]}.example.org"),
 )
 # Prefixes keep the two apart: breadcrumbs of earlier examples travel too, and one's word may be another's secret.
 PLAIN = shaped("Pq", ALNUM, 10, 24)
-WORD = shaped("Wz", ALNUM, 6, 16)
+WORD = st.one_of(shaped("Wz", ALNUM, 6, 16), shaped("Щя", "абвгдежзийклмнопрстуфхцчшщыьэюя", 6, 16))
 
 
 @dataclass
@@ -102,6 +103,12 @@ def texts_of(secret: str, name: str, plain: str) -> list[str]:
         f"Cookie: a={plain}; b={plain}",
         f"{name}={plain}",
         f'run(x, {name}="{plain}")',
+        f"https://api.example.org/bot{secret}/getMe",
+        f"mysql --{name} {plain} db",
+        f"Command '['mysql', '--{name}', '{plain}']' failed",
+        f"<{name}>{plain}</{name}>",
+        f"{name}=('bob', '{plain}')",
+        f'{name} = """{plain}"""',
     ]
 
 
@@ -128,6 +135,12 @@ class Rig:
             folder / chat_text,
         )
 
+    def unwatch(self) -> None:
+        """The next example has a bot object of its own."""
+        undo, self.reporter._unwatch = self.reporter._unwatch, None
+        assert undo is not None
+        undo()
+
     def execute(self, command: Any, message: Message, args: str) -> str:
         """Run the command as Errbot does; everything that left because of it."""
         self.server.taken.clear()
@@ -141,7 +154,10 @@ class Rig:
             MSG_ERROR_OCCURRED="no",
         )
         logging.getLogger("errbot.core").info(f'Processing command "deploy" with parameters "{args}" from bob')
-        ErrBot._execute_and_send(bot, cmd="deploy", args=args, match=None, msg=message)
+        bot._execute_and_send = MethodType(ErrBot._execute_and_send, bot)
+        self.reporter.watch_commands(bot)
+        bot._execute_and_send(cmd="deploy", args=args, match=None, msg=message)
+        self.unwatch()
         assert self.reporter.flush(20)
         (event,) = self.server.events()
         assert event["exception"]["values"][-1]["type"] == "RuntimeError", event["exception"]
@@ -178,7 +194,8 @@ def test_no_secret_is_in_the_bytes_that_leave(rig: Rig, data: st.DataObject) -> 
     word, depth = draw(WORD), draw(st.integers(0, 6))
     text = draw(st.sampled_from(texts_of(secret, name, plain)))
     other = draw(st.sampled_from(texts_of(secret, name, plain)))
-    args = f"{word} now"
+    args = f"ops/{word}:8080 now"
+    limit = draw(st.sampled_from((2000, 8192))) - draw(st.integers(0, 120))
     message = Message(f"!deploy {args}", frm=TestPerson("bob", email=f"{plain}@mail.example.org"))
 
     def command(msg: Message, args: str) -> None:
@@ -187,19 +204,32 @@ def test_no_secret_is_in_the_bytes_that_leave(rig: Rig, data: st.DataObject) -> 
         thing = Thing([args, text])
         shouted = f"USER_{word.upper()}"
         raw = text.encode()
+        _owner, _, rest = args.partition("/")
+        by_word = {word: 1, rest.partition(":")[0]: {word: 2}}
+        spelled = json.dumps({"said": args}), args.encode(), by_word
+        long_text = "w " * (limit // 2) + text + f" {word} about"
         password = plain
         log.info("first %s then %r", text, {name: plain})
         log.info(f"they said {args}")
+        log.info(long_text)
+        in_thread = threading.Thread(target=log.info, args=("thread says %s of %s", word, text))
+        in_thread.start()
+        in_thread.join()
         log.warning("doing %s for %s", pieces, thing)
         sentry_sdk.set_context("mine", {"text": text, name: plain, "word": word})
         sentry_sdk.set_extra("extra", [text, {name: plain}])
         rig.reporter.set_tag("my.tag", text[:200].replace("\n", " "))
         sentry_sdk.add_breadcrumb(message=text, data={name: plain, "word": word})
         try:
-            fail(KeyError(other, held, raw))
+            fail(KeyError(other, held, raw, spelled if rig.chat_text == "drop" else None))
         except KeyError as cause:
             said = f"{text} about {word}" if rig.chat_text == "drop" else text
-            error = RuntimeError(said, shouted if rig.chat_text == "drop" else None, password and "x")
+            error = RuntimeError(
+                said,
+                long_text if rig.chat_text == "drop" else None,
+                shouted if rig.chat_text == "drop" else None,
+                password and "x",
+            )
             if hasattr(error, "add_note"):
                 error.add_note(other)
             raise error from cause
@@ -207,7 +237,7 @@ def test_no_secret_is_in_the_bytes_that_leave(rig: Rig, data: st.DataObject) -> 
     left = rig.execute(command, message, args)
     forbidden = [secret, plain]
     if rig.chat_text != "send":
-        forbidden += [word, word.upper()]
+        forbidden += [word, word.upper(), json.dumps(word)[1:-1], repr(word.encode())[2:-1]]
     # The source lines of this very test are part of the event; they hold none of the drawn texts.
     found = [item for item in forbidden if item in left]
     assert not found, _around(left, found[0])

@@ -54,17 +54,24 @@ def _delivery(**values: object) -> str:
 
 
 def test_one_message_set_aside_is_no_lasting_trouble():
-    """A mistyped room would keep the health at 503 for as long as the message is kept; what is stuck is trouble."""
+    """A mistyped room is trouble for an hour, not for as long as the message is kept; what is stuck is trouble."""
     now = _facts().now
     assert _delivery(failed=3) == OK
+    assert _delivery(failed=3, failed_lately=1) == TROUBLE
     assert _delivery(queue=1, oldest=now - timedelta(minutes=9)) == OK
     assert _delivery(queue=1, oldest=now - timedelta(minutes=11)) == TROUBLE
 
 
 def test_a_wrong_dsn_of_a_flow_that_is_off_is_no_trouble():
-    """It is still named among the settings."""
-    lines = status_of(_facts(SENTRY_DSN="nonsense"))
+    """It is still named among the settings, and the health page says that all is well."""
+    facts = _facts(SENTRY_DSN="nonsense", SENTRY_SPOOL_MB=-1)
+    lines = status_of(facts)
     assert next(line.state for line in lines if line.flow == "report") == OFF
+    settings = [line for line in lines if line.flow == "setting"]
+    assert [line.facts[0].partition(":")[0] for line in settings] == ["SENTRY_DSN", "SENTRY_SPOOL_MB"]
+    assert {line.state for line in settings} == {OK}
+    well, body = health_of(FlowFacts(facts.settings, facts.report, AlertsStatus(True, True), None, "", facts.now))
+    assert (well, body["status"]) == (True, "ok")
     assert next(line.state for line in status_of(_facts(BOT_LOG_SENTRY="no")) if line.flow == "report") == TROUBLE
 
 
@@ -80,3 +87,10 @@ def test_polling_for_subscriptions_alone_is_not_off():
     assert polling() == OFF
     assert polling(poll_lag=5.0) == OK
     assert polling(poll_error="The server does not answer.") == TROUBLE
+
+
+def test_trouble_stands_before_what_harms_nobody():
+    facts = _facts(SENTRY_DSN="nonsense", SENTRY_URL="ftp://x")
+    first, *_ = [line for line in status_of(facts) if line.flow == "setting"]
+    assert (first.facts[0].partition(":")[0], first.state) == ("SENTRY_URL", TROUBLE)
+    assert health_of(facts)[1]["flows"]["setting"] == TROUBLE

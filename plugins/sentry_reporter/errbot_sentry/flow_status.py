@@ -56,8 +56,7 @@ def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
 def _report(facts: FlowFacts) -> FlowStatus:
     mistakes = facts.settings.mistakes_of(REPORT)
     report = facts.report
-    # A wrong DSN of a flow that is off harms nobody; a wrong switch may have been meant as on.
-    if mistakes and (report.enabled or any(mistake.setting == "BOT_LOG_SENTRY" for mistake in mistakes)):
+    if any(_harms(facts, mistake) for mistake in mistakes):
         return FlowStatus("report", TROUBLE, (_switched_off(mistakes),))
     if not report.enabled:
         return FlowStatus("report", OFF, ("BOT_LOG_SENTRY is False",))
@@ -116,10 +115,16 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
     if alerts.oldest is not None:
         words.append(f"oldest from {_ago(alerts.oldest, facts.now)}")
     if alerts.failed:
-        words.append(f"{alerts.failed} could not be delivered")
-    # Not for what was set aside: one message to a mistyped room would be trouble for as long as it is kept.
+        words.append(f"{alerts.failed} could not be delivered, {alerts.failed_lately} of them in the last hour")
+    broken = alerts.decided.get("broken", 0)
+    if broken:
+        words.append(f"{broken} could not be decided: the log has the causes")
+    if alerts.damaged:
+        tables = ", ".join(f"{count} in {table}" for table, count in alerts.damaged.items())
+        words.append(f"rows of the state that cannot be read and are passed over: {tables}")
     stuck = alerts.oldest is not None and facts.now - alerts.oldest > _STUCK
-    return FlowStatus("delivery", TROUBLE if stuck else OK, tuple(words))
+    # Of what was set aside the last hour counts: else one message to a mistyped room would be trouble for a month.
+    return FlowStatus("delivery", TROUBLE if stuck or alerts.failed_lately else OK, tuple(words))
 
 
 def _switched_off(mistakes: Iterable[Mistake]) -> str:
@@ -127,10 +132,15 @@ def _switched_off(mistakes: Iterable[Mistake]) -> str:
     return f"switched off by wrong settings: {', '.join(mistake.setting for mistake in mistakes)}"
 
 
+def _harms(facts: FlowFacts, mistake: Mistake) -> bool:
+    """A wrong DSN of reporting that is off harms nobody; a wrong switch may have been meant as on."""
+    return mistake.flows != (REPORT,) or facts.report.enabled or mistake.setting == "BOT_LOG_SENTRY"
+
+
 def _settings(facts: FlowFacts) -> Iterator[FlowStatus]:
     """Each mistake and each oddity on a line of its own, so that none is lost where lines are cut."""
-    for mistake in facts.settings.mistakes:
-        yield FlowStatus("setting", TROUBLE, (str(mistake),))
+    for mistake in sorted(facts.settings.mistakes, key=lambda mistake: not _harms(facts, mistake)):
+        yield FlowStatus("setting", TROUBLE if _harms(facts, mistake) else OK, (str(mistake),))
     for hint in facts.settings.hints:
         yield FlowStatus("setting", OK, (hint,))
 

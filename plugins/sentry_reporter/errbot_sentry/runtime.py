@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from errbot_sentry.alerts.catalog import COMMANDS as ALERT_COMMANDS
 from errbot_sentry.alerts.commands import AlertCommands
 from errbot_sentry.alerts.flow import AlertsFlow
-from errbot_sentry.chat.asks import ask_of
+from errbot_sentry.chat.asks import ask_of, is_command
 from errbot_sentry.chat.converters import lock_converters
 from errbot_sentry.chat.errands import Errands
 from errbot_sentry.chat.followup import FollowUp
@@ -81,7 +81,6 @@ class Runtime:
         self._clock = clock or SystemClock()
         self._settings = read_settings(bot.bot_config, os.environ)
         config = bot.bot_config
-        self._prefixes = (str(config.BOT_PREFIX), *map(str, config.BOT_ALT_PREFIXES))
         mode, limit = str(bot.mode), int(bot.message_size_limit)
         self._layout = Layout(mode, limit)
         self._templates = Templates(mode, lambda: nicks_of(bot))
@@ -142,7 +141,8 @@ class Runtime:
             more=ALERT_COMMANDS,
         )
         if self._alerts is not None:
-            self._alert_commands = self._alerts.commands(self._commands.find_issue, str(self._bot.prefix))
+            query = self._commands
+            self._alert_commands = self._alerts.commands(query.find_issue, query.numbered, str(self._bot.prefix))
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.intake if self._alerts else None, pages)
         self._tell_mistakes()
@@ -157,7 +157,7 @@ class Runtime:
     def overheard(self, msg: Any) -> None:
         """A message that was said where the bot listens: summarise the issue addresses in it. Returns at once."""
         text = str(msg.body or "")
-        if self._commands is None or text.startswith(self._prefixes) or not self._commands.unfurl.wanted(text):
+        if self._commands is None or not self._commands.unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
             return
         unfurl, ask = self._commands.unfurl, ask_of(msg, "", str(self._bot.mode))
 

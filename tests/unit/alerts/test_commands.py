@@ -32,7 +32,8 @@ class Room:
             chat=Chat(clock, threads=True),
             access=Access(writers=("@ann",), **access),
         )
-        self.commands = self.world.flow.commands(self.find)
+        self.numbered: list[int] = []
+        self.commands = self.world.flow.commands(self.find, lambda _ask, highest: self.numbered.append(highest))
 
     def find(self, word: str, ask: Ask) -> Issue:
         number = word.rpartition("-")[2] or self.world.flow.issue_of(ask.place)
@@ -87,6 +88,7 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
         "#2 environment=staging level>=warning in #ops for another 30m, by Ann",
     ]
     assert room.type("silences", "#web") == "Nothing is silenced here."
+    assert room.numbered == [2, 0]  # so that #1 is not taken for a row of issues
     room.world.hook(bodies.sentry_issue("1"))
     assert room.world.at(1).heard() == []
     assert room.type(

@@ -13,9 +13,9 @@ from errbot_sentry.chat.templates import Templates
 from errbot_sentry.clock import SystemClock
 from errbot_sentry.routes import read_route
 from errbot_sentry.settings import AlertSettings
-from errbot_sentry.store.store import Store
 from tests.alerting import bodies
 from tests.alerting.world import Chat, IssueServer, VirtualClock
+from tests.stores import store_at
 from tests.waiting import until
 
 
@@ -23,7 +23,7 @@ def flow_on(folder: Path, chat: Chat, server: IssueServer, poll: float = 0.05) -
     settings = AlertSettings(
         routes=(read_route({"rooms": ["#ops"]}),), webhook_secrets=(bodies.SECRET,), poll_seconds=poll
     )
-    store = Store(f"sqlite:///{folder / 'state.sqlite3'}")
+    store = store_at(f"sqlite:///{folder / 'state.sqlite3'}")
     return AlertsFlow(settings, Access(), store, lambda: server, chat, Templates("text"), SystemClock())
 
 
@@ -88,7 +88,7 @@ def test_what_is_on_disk_goes_on_at_the_start(tmp_path: Path) -> None:
 def test_the_status_without_a_database(tmp_path: Path) -> None:
     clock = VirtualClock()
     flow = AlertsFlow(
-        AlertSettings(), Access(), Store(f"sqlite:///{tmp_path / 'none' / 's'}"), lambda: IssueServer(clock),
+        AlertSettings(), Access(), store_at(f"sqlite:///{tmp_path / 'none' / 's'}"), lambda: IssueServer(clock),
         Chat(clock), Templates("text"), SystemClock(),
     )  # fmt: skip
     status = flow.status()

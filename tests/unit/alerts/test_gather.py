@@ -14,6 +14,7 @@ from errbot_sentry.errors import StoreError
 from errbot_sentry.model import Alert
 from errbot_sentry.store.rows import Delivery, DeliveryKey
 from errbot_sentry.store.store import Store
+from tests.stores import store_at
 from tests.waiting import until
 
 AT = datetime(2026, 3, 2, tzinfo=timezone.utc)
@@ -40,7 +41,7 @@ class Commits:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path / 'state.sqlite3'}")
+    return store_at(f"sqlite:///{tmp_path / 'state.sqlite3'}")
 
 
 def all_at_once(store: Store, names: list[str], then: Commits | None = None) -> list[Future[bool]]:

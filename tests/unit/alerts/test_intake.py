@@ -14,9 +14,9 @@ from errbot_sentry.alerts.intake import LARGEST_BODY, SAME_BODY_SPAN, Intake
 from errbot_sentry.model import COMMENTED, METRIC, NEW, REGRESSED, RULE, SEEN_ARCHIVED, TEST, Alert
 from errbot_sentry.secret import Secret
 from errbot_sentry.settings import AlertSettings
-from errbot_sentry.store.store import Store
 from tests.alerting import bodies
 from tests.alerting.world import VirtualClock
+from tests.stores import store_at
 
 SETTINGS = AlertSettings(webhook_secrets=(bodies.SECRET, Secret("the-next-secret")), webhook_tokens=(bodies.TOKEN,))
 
@@ -26,7 +26,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.clock = VirtualClock()
-        self.store = Store(f"sqlite:///{folder / 's.sqlite3'}")
+        self.store = store_at(f"sqlite:///{folder / 's.sqlite3'}")
         self.more: list[int] = []
         self.intake = Intake(SETTINGS, self.store, self.clock, self.more.append)
         self.intake.open()
@@ -41,12 +41,12 @@ class Desk:
 
     def forget(self) -> None:
         with self.store.write() as work:
-            for row in work.inbox.waiting(1e12, 1000):
+            for row in work.inbox.waiting(1e12, 1000)[0]:
                 work.inbox.decide(row.id, row.alert, [], 0.0)
 
     def stored(self) -> list[Alert]:
         with self.store.read() as work:
-            return [row.alert for row in work.inbox.waiting(1e12, 1000)]
+            return [row.alert for row in work.inbox.waiting(1e12, 1000)[0]]
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_signed_issue_is_stored_before_the_answer(desk: Desk, tmp_path: Path) 
     assert desk.post(bodies.sentry_issue()) == 202
     (alert,) = desk.stored()
     assert (alert.reason, alert.short_id, alert.project, alert.level) == (NEW, "SHOP-101", "shop", "error")
-    with Store(f"sqlite:///{tmp_path / 's.sqlite3'}").read() as work:  # another connection sees it: it is on disk
+    with store_at(f"sqlite:///{tmp_path / 's.sqlite3'}").read() as work:  # another connection sees it: it is on disk
         assert work.inbox.waiting_count()[0] == 1
 
 
@@ -96,7 +96,7 @@ def test_header_names_in_any_case(desk: Desk) -> None:
 
 
 def test_without_secrets_nothing_is_authentic(tmp_path: Path) -> None:
-    intake = Intake(AlertSettings(), Store(f"sqlite:///{tmp_path / 's'}"), VirtualClock(), lambda more: None)
+    intake = Intake(AlertSettings(), store_at(f"sqlite:///{tmp_path / 's'}"), VirtualClock(), lambda more: None)
     intake.open()
     raw = bodies.encode(bodies.sentry_issue())
     assert intake.take(bodies.signed(raw, secret=Secret("")), raw, None).status == 401

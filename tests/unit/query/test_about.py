@@ -216,3 +216,14 @@ def test_help_for_one_command(typed: str) -> None:
 def test_help_for_a_mistyped_command() -> None:
     with pytest.raises(UsageError, match=r"did you mean !sentry resolve\?"):
         World([issue(1)]).lines("sentry help resolv")
+
+
+@pytest.mark.parametrize("typed", ["sentry", "projects", "issues -p web"])
+def test_a_server_without_any_project_is_no_matter_of_rights(typed: str) -> None:
+    """GlitchTip answers so where SENTRY_ORG is mistyped: no operator would find that in SENTRY_PROJECTS."""
+    said = ""
+    try:
+        said = "\n".join(World([]).lines(typed))
+    except AskError as refusal:
+        said = str(refusal)
+    assert "The server tells me of no project at all: check SENTRY_ORG" in said

@@ -143,7 +143,7 @@ def test_of_a_hundred_all_are_named_in_lines_that_fit() -> None:
 
 
 def test_progress_now_and_then_where_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World([issue(n) for n in range(1, 8)])
+    world = World([issue(n) for n in range(1, 31)])
     resolve = world.server.resolve
 
     def slowly(found: Issue) -> Issue:
@@ -151,8 +151,31 @@ def test_progress_now_and_then_where_it_takes_long(monkeypatch: pytest.MonkeyPat
         return resolve(found)
 
     monkeypatch.setattr(world.server, "resolve", slowly)
-    lines = world.lines("resolve " + " ".join(f"WEB-{n}" for n in range(1, 8)))
-    assert [line for line in lines if "of 7" in line] == ["Resolving: 3 of 7 done.", "Resolving: 6 of 7 done."]
+    lines = world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 31)))
+    assert [line for line in lines if "of 30" in line] == [
+        "Resolving: 3 of 30 done.",
+        "Resolving: 8 of 30 done.",
+        "Resolving: 18 of 30 done.",
+    ]
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_server_that_loses_answers_is_not_tried_for_ever(made: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred issues at 15 s each would keep one of Errbot's threads for half an hour."""
+    world = World([issue(n) for n in range(1, 101)])
+    resolve = world.server.resolve
+
+    def lost(found: Issue) -> Issue:
+        if made:
+            resolve(found)
+        raise TimedOut("No answer in time.")
+
+    tried: list[str] = []
+    monkeypatch.setattr(world.server, "resolve", lambda found: (tried.append(found.id), lost(found))[1])
+    lines = world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 101)))
+    assert tried == ["101", "102", "103"]
+    assert "97 not tried:" in lines
+    assert ("3 resolved, as alice asked:" in lines) is made
 
 
 def test_a_server_that_says_yes_and_does_nothing_is_found_out() -> None:

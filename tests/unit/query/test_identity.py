@@ -13,7 +13,7 @@ from errbot_sentry.model import Comment, Person
 from errbot_sentry.query.kept_people import KeptPeople
 from errbot_sentry.query.people import PeopleInMemory, read_mail
 from errbot_sentry.server.api import BUGSINK
-from errbot_sentry.store.store import Store
+from tests.stores import store_at
 from tests.unit.query.world import ALICE, BOB, EVERYONE, TurnedClock, World, issue
 
 MAIL = "alice@example.org"
@@ -115,14 +115,14 @@ def test_addresses_as_chat_programs_send_them() -> None:
 
 def test_links_outlive_the_bot(tmp_path: Path) -> None:
     clock = TurnedClock()
-    store = Store(f"sqlite:///{tmp_path / 'state.sqlite3'}")
+    store = store_at(f"sqlite:///{tmp_path / 'state.sqlite3'}")
     kept = KeptPeople(store, clock)
     assert kept.mail_of("alice") is None
     kept.link("alice", "old@example.org")
     kept.link("alice", MAIL)
     kept.link("bob", "bob@example.org")
     store.close()
-    again = Store(f"sqlite:///{tmp_path / 'state.sqlite3'}")
+    again = store_at(f"sqlite:///{tmp_path / 'state.sqlite3'}")
     kept = KeptPeople(again, clock)
     assert (kept.mail_of("alice"), kept.mail_of("bob")) == (MAIL, "bob@example.org")
     assert (kept.unlink("alice"), kept.unlink("alice")) == (True, False)
@@ -131,7 +131,7 @@ def test_links_outlive_the_bot(tmp_path: Path) -> None:
 
 
 def test_a_state_that_cannot_be_read_hides_no_change(tmp_path: Path) -> None:
-    store = Store(f"sqlite:///{tmp_path / 'state.sqlite3'}")
+    store = store_at(f"sqlite:///{tmp_path / 'state.sqlite3'}")
     store.close()
     world = World([issue(1)], people=KeptPeople(store, TurnedClock()))
     assert world.lines("resolve WEB-1")[0].startswith("WEB-1 resolved, as alice asked")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from errbot_sentry.errors import BadReference
-from errbot_sentry.model import Person, Place, TagSpread
+from errbot_sentry.model import Ask, Person, Place, TagSpread
 from errbot_sentry.query import lists
 from tests.unit.query.world import ALICE, API, BOB, DIRECT, NOW, OPS, TurnedClock, World, issue
 
@@ -167,3 +167,20 @@ def test_the_next_page_after_the_previous_one_has_its_numbers_again() -> None:
     for command, first in (("issues -n 2", 1), ("next", 3), ("next", 5), ("prev", 3), ("prev", 1), ("next", 3)):
         assert world.lines(command)[0].startswith(f"#{first} WEB-{first} ")
     assert "WEB-5" in world.lines("issue #5")[0]
+
+
+def test_a_list_of_something_else_makes_its_numbers_unclear() -> None:
+    """After `silences` shows `#1 API-9 …`, `resolve #1` must not resolve the first row of an older list of issues."""
+    world = World([issue(n) for n in range(1, 4)])
+    world.commands.numbered(Ask(ALICE, OPS), 2)
+    with pytest.raises(BadReference, match="The list with the row #1 is not one of issues"):
+        world.lines("resolve #1")
+    world.lines("issues")
+    world.clock.turn(1)
+    for person in (ALICE, BOB):
+        world.commands.numbered(Ask(person, OPS), 2)
+        with pytest.raises(BadReference, match="#1 could mean two things"):
+            world.lines("resolve #1")
+    assert "WEB-3" in world.lines("issue #3")[0]
+    world.lines("issues")
+    assert "WEB-1" in world.lines("issue #1")[0]

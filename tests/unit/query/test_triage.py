@@ -238,6 +238,8 @@ def test_a_note_in_the_thread_of_an_alert() -> None:
         ("101", "no, by us"),
         ("103", "500 errors again"),
     ]
+    with pytest.raises(BadReference, match=r"shown here\. If 'UTF-8' is the note's first word, put -- before it\."):
+        world.lines("note UTF-8 it should be", place=thread)
     with pytest.raises(UsageError, match="Is '500' an issue"):
         world.lines("note 500 errors again", place=thread)
 
@@ -307,3 +309,9 @@ def test_what_a_server_cannot_do_is_refused_with_its_reason(call: str, command: 
     with pytest.raises(Unsupported, match=f"This server has no {call}"):
         world.lines(command)
     assert world.server.stored == before
+
+
+def test_what_a_server_cannot_do_to_a_later_issue_keeps_its_reason() -> None:
+    world = World([issue(1, priority="high"), issue(2)], unsupported=["set_priority"])
+    lines = world.lines("priority WEB-1 WEB-2 high")
+    assert lines[2].startswith("WEB-2 not changed: This server has no set_priority: Problem 2")

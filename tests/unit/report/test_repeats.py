@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import logging
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errbot_sentry.report.repeats import Repeats, key_of_exception, key_of_record
+from errbot_sentry.report.repeats import Repeats, Tally, key_of_exception, key_of_record, summed
 
 
 def test_the_first_is_captured_and_the_next_are_counted() -> None:
@@ -135,3 +137,23 @@ def test_a_record_is_known_by_its_place_and_sentence() -> None:
     assert key_of_record(record(1, "x %s", 1)) == key_of_record(record(1, "x %s", 2))
     assert key_of_record(record(1, "x %s", 1)) != key_of_record(record(2, "x %s", 1))
     assert key_of_record(record(1, "x")) != key_of_record(record(1, "y"))
+
+
+@pytest.mark.skipif(not hasattr(builtins, "ExceptionGroup"), reason="Python 3.10 has no groups")
+def test_a_group_is_what_its_members_are() -> None:
+    group = builtins.ExceptionGroup  # type: ignore[attr-defined]  # as above
+
+    def key(*members: Exception) -> int:
+        return key_of_exception(group("several", members), None)
+
+    assert key(ValueError("a"), KeyError("b")) == key(ValueError("c"), KeyError("d"))
+    assert key(ValueError("a")) != key(KeyError("a"))
+    assert key(group("inner", [ValueError()])) != key(group("inner", [KeyError()]))
+    deep = ValueError()
+    for _ in range(100):
+        deep = group("deeper", [deep] * 30)
+    assert isinstance(key(deep), int)
+
+
+def test_several_counts_in_one() -> None:
+    assert summed([Tally(1, 3, 10.0, 20.0), Tally(2, 4, 5.0, 15.0)]) == Tally(0, 7, 5.0, 20.0)

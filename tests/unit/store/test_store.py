@@ -20,6 +20,7 @@ from errbot_sentry.store.rows import Delivery, DeliveryKey, KnownIssue, Message,
 from errbot_sentry.store.store import Store
 from tests.alerting import bodies
 from tests.alerting.world import VirtualClock
+from tests.stores import store_at
 
 ALERT = Alert(
     "d", NEW, "webhook", datetime(2026, 1, 1, 12, 30, tzinfo=timezone.utc), "1", "WEB-1", "Ünïcödé 'quoted' \"title\"",
@@ -59,7 +60,7 @@ def test_nothing_is_opened_and_the_database_library_is_not_imported_before_it_is
 
 
 def test_a_transaction_that_fails_leaves_nothing(url: str) -> None:
-    store = Store(url)
+    store = store_at(url)
 
     def half() -> None:
         with store.write() as work:
@@ -73,7 +74,7 @@ def test_a_transaction_that_fails_leaves_nothing(url: str) -> None:
 
 
 def test_it_can_be_opened_by_many_at_once_and_is_migrated_once(url: str) -> None:
-    stores = [Store(url) for _ in range(8)]
+    stores = [store_at(url) for _ in range(8)]
     errors: list[Exception] = []
 
     def open_it(store: Store) -> None:
@@ -96,7 +97,7 @@ def test_it_can_be_opened_by_many_at_once_and_is_migrated_once(url: str) -> None
 
 def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> None:
     """The columns of 0003 are added to tables that were made without them, rows and all."""
-    Store(url).open()
+    store_at(url).open()
     path = url.removeprefix("sqlite:///")
     with sqlite3.connect(path) as raw:
         for table, name in (("issues", "assignee_kind"), ("issues", "assignee_mail"), ("groups", "called")):
@@ -105,7 +106,7 @@ def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> N
         raw.execute("DELETE FROM migrations WHERE name = '0003_callable_people'")
         raw.execute("INSERT INTO people (acl, mail, at) VALUES ('ann', 'ann@example.org', 1.0)")
     raw.close()
-    store = Store(url)
+    store = store_at(url)
     with store.write() as work:
         assert work.people.mail_of("ann") == "ann@example.org"
         assert work.people.mention_of("ann@example.org") == ""
@@ -116,7 +117,7 @@ def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> N
 
 def test_the_disk_sees_every_commit(url: str) -> None:
     """WAL with synchronous=FULL: the promise of 202 holds over a power cut."""
-    store = Store(url)
+    store = store_at(url)
     store.open()
     assert store._engine is not None
     with store._engine.connect() as connection:
@@ -126,7 +127,7 @@ def test_the_disk_sees_every_commit(url: str) -> None:
 
 
 def test_a_full_disk_is_503_and_the_store_recovers(url: str) -> None:
-    store = Store(url)
+    store = store_at(url)
     store.open()
     assert store._engine is not None
     with store._engine.connect() as connection:
@@ -142,7 +143,7 @@ def test_a_full_disk_is_503_and_the_store_recovers(url: str) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_503(tmp_path: Path) -> None:
-    store = Store(f"sqlite:///{tmp_path / 'no-such-folder' / 'state.sqlite3'}")
+    store = store_at(f"sqlite:///{tmp_path / 'no-such-folder' / 'state.sqlite3'}")
     assert hook(store) == 503
     with pytest.raises(StoreError, match="cannot be opened"):
         store.open()
@@ -151,8 +152,8 @@ def test_a_folder_that_cannot_be_written_is_503(tmp_path: Path) -> None:
 
 
 def test_a_read_only_database_is_503(url: str) -> None:
-    Store(url).open()
-    store = Store(url)
+    store_at(url).open()
+    store = store_at(url)
     store.open()
     assert store._engine is not None
     with store._engine.connect() as connection:  # the one pooled connection: what a read-only mount does, also to root
@@ -163,14 +164,14 @@ def test_a_read_only_database_is_503(url: str) -> None:
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     path.write_bytes(b"this is not a database " * 100)
-    store = Store(f"sqlite:///{path}")
+    store = store_at(f"sqlite:///{path}")
     with pytest.raises(StoreError, match="no SQLite database"):
         store.open()
     assert hook(store) == 503
 
 
 def test_a_lock_by_another_program_is_503_within_a_second(url: str) -> None:
-    store = Store(url)
+    store = store_at(url)
     store.open()
     other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -181,14 +182,14 @@ def test_a_lock_by_another_program_is_503_within_a_second(url: str) -> None:
 
 
 def test_neither_password_nor_data_is_in_the_sentence(tmp_path: Path) -> None:
-    store = Store("postgresql+nosuchdriver://bot:hunter2@127.0.0.1:1/state")
+    store = store_at("postgresql+nosuchdriver://bot:hunter2@127.0.0.1:1/state")
     with pytest.raises(StoreError) as caught:
         store.open()
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_closed_store_says_so(url: str) -> None:
-    store = Store(url)
+    store = store_at(url)
     store.open()
     store.close()
     with pytest.raises(StoreError, match="closed"), store.write():
@@ -196,7 +197,7 @@ def test_a_closed_store_says_so(url: str) -> None:
 
 
 def test_replays_are_known_by_key_within_their_span(url: str) -> None:
-    store = Store(url)
+    store = store_at(url)
     ever, once = DeliveryKey("ever"), DeliveryKey("while", 600.0)
 
     def first(*keys: DeliveryKey, now: float) -> bool:
@@ -217,7 +218,7 @@ def test_replays_are_known_by_key_within_their_span(url: str) -> None:
 
 def test_every_look_up_of_an_alerts_way_goes_by_an_index(url: str) -> None:
     """A million known issues must not be read for one alert: the plan of each statement is asked for."""
-    store = Store(url)
+    store = store_at(url)
     plans: list[tuple[str, str]] = []
     store.open()
     from sqlalchemy import event
@@ -257,7 +258,7 @@ def test_every_look_up_of_an_alerts_way_goes_by_an_index(url: str) -> None:
 
 
 def test_one_owner_sends_a_message_and_another_takes_over_when_the_claim_ran_out(url: str) -> None:
-    store = Store(url)
+    store = store_at(url)
     with store.write() as work:
         first, second = (work.outbox.add(Message("#a", "t", {"n": n}), 1.0) for n in (1, 2))
         one = work.outbox.claim("one", 2.0, 22.0)
@@ -274,7 +275,7 @@ def test_one_owner_sends_a_message_and_another_takes_over_when_the_claim_ran_out
 
 
 def test_old_rows_are_forgotten_in_small_steps(url: str) -> None:
-    store = Store(url)
+    store = store_at(url)
     with store.write() as work:
         for number in range(50):
             alert_id = work.inbox.add(ALERT, float(number))
@@ -290,11 +291,11 @@ def test_old_rows_are_forgotten_in_small_steps(url: str) -> None:
             work.issues.forget(25.0, 10)
     with store.read() as work:
         assert work.issues.count() == 25
-        assert [row.id for row in work.inbox.waiting(1e9, 10)] == [waiting], "what is undecided is never dropped"
+        assert [row.id for row in work.inbox.waiting(1e9, 10)[0]] == [waiting], "what is undecided is never dropped"
 
 
 def test_many_threads_write_and_everything_is_there(url: str) -> None:
-    store = Store(url)
+    store = store_at(url)
 
     def write(start: int) -> None:
         for number in range(25):
@@ -309,3 +310,19 @@ def test_many_threads_write_and_everything_is_there(url: str) -> None:
         thread.join()
     with store.read() as work:
         assert work.issues.count() == 200, f"after {time.monotonic() - begun:.1f} s"
+
+
+def test_a_second_bot_on_the_same_file_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It may send again what the first has in flight; a bot that was stopped or killed leaves nothing behind."""
+    url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
+    first, second, third = store_at(url), store_at(url), store_at(url)
+    first.open()
+    assert not caplog.records
+    second.open()
+    assert "another bot has" in caplog.text
+    first.close()
+    second.close()
+    caplog.clear()
+    third.open()
+    assert not caplog.records
+    third.close()

@@ -45,6 +45,8 @@ class AlertCommands:
     """All commands of the alert flow; safe to use from several threads at once.
 
     Args:
+        find_issue: what a REF names, as the query flow knows it.
+        numbered: is told of each list shown, with its highest number: `#3` may be meant as a row of it.
         wake: called after something changed that the flow should look at.
         prefix: what commands begin with in chat.
     """
@@ -56,6 +58,7 @@ class AlertCommands:
         access: Access,
         clock: Clock,
         find_issue: FindIssue,
+        numbered: Callable[[Ask, int], None],
         wake: Callable[[], None],
         prefix: str = "!",
     ) -> None:
@@ -64,6 +67,7 @@ class AlertCommands:
         self._access = access
         self._clock = clock
         self._find_issue = find_issue
+        self._numbered = numbered
         self._wake = wake
         self._usage = {command.name: prefix + command.usage for command in COMMANDS}
         self._changing = {command.name for command in COMMANDS if command.writers_only}
@@ -102,6 +106,7 @@ class AlertCommands:
                 if each.room == ask.place.room or (ask.place.is_direct and self._may_name(each.matchers, ask))
             ]
         rows = [{"number": each.id, "label": _label(each), "room": each.room, "author": each.author} for each in found]
+        self._numbered(ask, max((each.id for each in found), default=0))
         return View("sentry_subscriptions", {"rows": rows, "direct": ask.place.is_direct})
 
     def _unsubscribe(self, ask: Ask) -> View:
@@ -185,6 +190,7 @@ class AlertCommands:
             }
             for each in found
         ]
+        self._numbered(ask, max((each.id for each in found), default=0))
         return View("sentry_silences", {"rows": rows, "direct": ask.place.is_direct})
 
     def _unsilence(self, ask: Ask) -> View:

@@ -201,7 +201,7 @@ class Deliver:
 
     def _set_aside(self, row: OutboxRow, sentence: str) -> None:
         with self._store.write() as work:
-            work.outbox.set_aside(row.id, sentence)
+            work.outbox.set_aside(row.id, sentence, self._now())
 
     def _settle(self, connection: str) -> None:
         now = self._now()

@@ -127,8 +127,13 @@ class Digests:
         """Put the reports that are due into the outbox; whether there were any."""
         due = work.wishes.digests_due(now)
         for plan in due:
+            try:
+                following = next_time(plan.schedule, now)
+            except ValueError:  # no schedule that this version knows, or a time zone that this machine does not
+                work.wishes.put_off_digest(plan.room, now)
+                continue
             work.outbox.add(self.message(work, plan, now), now)
-            work.wishes.put_digest(replace(plan, since=now, next_at=next_time(plan.schedule, now)))
+            work.wishes.put_digest(replace(plan, since=now, next_at=following))
         return bool(due)
 
     def message(self, work: Work, plan: DigestPlan, now: float) -> Message:

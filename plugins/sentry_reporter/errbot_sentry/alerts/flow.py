@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ from errbot_sentry.alerts.timers import Timers
 from errbot_sentry.alerts.worker import Worker
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.errors import StoreError
-from errbot_sentry.model import UNRESOLVED, Issue, Place
+from errbot_sentry.model import UNRESOLVED, Ask, Issue, Place
 from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import AlertSettings
 from errbot_sentry.store.rows import LOCK_DECIDE
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LATELY = 3600.0
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
 
 # Slack's names: resolve, silence for an hour, assign to me.
@@ -54,8 +55,9 @@ class AlertsStatus:
     """What `!sentry status` and `/sentry/health` show of this flow. Times are aware, spans are seconds.
 
     `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
-    `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside, `held` first
-    words that are put off; `decided` counts the kept decisions by name.
+    `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside,
+    `failed_lately` those of the last hour, `held` first words that are put off; `decided` counts the kept decisions by
+    name, `damaged` the rows that could not be read since the start by table.
     """
 
     running: bool
@@ -68,8 +70,10 @@ class AlertsStatus:
     queue: int = 0
     oldest: datetime | None = None
     failed: int = 0
+    failed_lately: int = 0
     held: int = 0
     decided: Mapping[str, int] = field(default_factory=dict)
+    damaged: Mapping[str, int] = field(default_factory=dict)
 
 
 class AlertsFlow:
@@ -122,9 +126,9 @@ class AlertsFlow:
         for worker in self._workers:
             worker.wake()
 
-    def commands(self, find_issue: FindIssue, prefix: str = "!") -> AlertCommands:
-        """The commands of this flow; `find_issue` is what a REF names, as the query flow knows it."""
-        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, self.wake, prefix)
+    def commands(self, find_issue: FindIssue, numbered: Callable[[Ask, int], None], prefix: str = "!") -> AlertCommands:
+        """The commands of this flow; see AlertCommands for what the query flow gives."""
+        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, numbered, self.wake, prefix)
 
     def issue_of(self, place: Place) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
@@ -189,7 +193,7 @@ class AlertsFlow:
         try:
             with self._store.read() as work:
                 waiting, oldest_alert = work.inbox.waiting_count()
-                queue = work.outbox.state()
+                queue = work.outbox.state(self._now() - LATELY)
                 held = sum(work.held.counts().values())
                 decided = work.inbox.counts()
                 asked = self._asked(work)
@@ -206,8 +210,10 @@ class AlertsFlow:
             queue=queue.depth,
             oldest=_moment(min(times, default=None)),
             failed=queue.failed,
+            failed_lately=queue.failed_lately,
             held=held,
             decided=decided,
+            damaged=self._store.damage.tables(),
         )
 
     def _asked(self, work: Work) -> float | None:

@@ -58,15 +58,25 @@ class Pipeline:
         """Decide a handful; the seconds until there is more to do, None where nothing waits."""
         now = self._now()
         with self._store.read() as work:
-            rows = work.inbox.waiting(now, BATCH)
+            rows, damaged = work.inbox.waiting(now, BATCH)
             known = work.issues.get_many(sorted({issue_key(row.alert) for row in rows}))
             due = work.inbox.next_due()
+        if damaged:
+            self._set_aside(damaged)
+            return 0.0
         if not rows:
             return None if due is None else max(0.0, due - now)
         understood = [(row, self._identify(row, known.get(issue_key(row.alert)), now)) for row in rows]
         if self._decide_all(understood):
             self._on_message()
         return 0.0
+
+    def _set_aside(self, damaged: Sequence[int]) -> None:
+        """What cannot be read is decided by nobody; the rest goes on."""
+        with self._store.write() as work:
+            work.alone(LOCK_DECIDE)
+            work.inbox.set_aside(damaged, BROKEN, self._now())
+        self.decided[BROKEN] += len(damaged)
 
     def _decide_all(self, understood: Sequence[tuple[WaitingAlert, Identified]]) -> bool:
         now = self._now()

@@ -16,6 +16,17 @@ def ask_of(msg: Message, words: str, mode: str) -> Ask:
     return Ask(person_of(msg.frm, mode), place_of(msg, mode), as_typed(msg, words))
 
 
+def is_command(msg: Message, config: Any) -> bool:
+    """Whether Errbot takes a message for a command of ours or of others, by its prefixes as `config` has them."""
+    text = str(msg.body or "")
+    others = tuple(map(str, config.BOT_ALT_PREFIXES))
+    if text.startswith((str(config.BOT_PREFIX), *others)):
+        return True
+    if config.BOT_ALT_PREFIX_CASEINSENSITIVE and text.lower().startswith(tuple(prefix.lower() for prefix in others)):
+        return True
+    return bool(msg.is_direct and config.BOT_PREFIX_OPTIONAL_ON_CHAT and text.split(maxsplit=1)[:1] == ["sentry"])
+
+
 def as_typed(msg: Message, words: str) -> str:
     """The words with what Slack makes of `&`, `<` and `>` undone; its backend for Errbot (0.3.2) hands it on as it is.
 
@@ -44,7 +55,8 @@ def place_of(msg: Message, mode: str) -> Place:
     """Where the message was typed."""
     if msg.is_direct:
         return Place(room="", thread="")
-    return Place(room=room_name(msg.to, mode), thread=thread_of(msg))
+    # A room without a name is no direct message.
+    return Place(room=room_name(msg.to, mode) or "?", thread=thread_of(msg))
 
 
 def room_name(room: Any, mode: str) -> str:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from waitress import wasyncore
 from waitress.server import create_server
@@ -16,6 +17,7 @@ from errbot_sentry.errors import SettingsError
 
 _THREADS = 16  # they mostly wait for the disk, and those that wait together share one commit
 _CONNECTIONS = 200
+PATIENCE = 20  # seconds for a request to arrive whole, and for a connection on which nothing comes
 # Each read and each write lets go of the interpreter and has to win it back from all threads that work.
 _IN_ONE_PIECE = 64 * 1024
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"} | {
@@ -28,11 +30,14 @@ _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized",
 class Listener:
     """Serves `web` on (host, port) in a thread of its own from construction to `close`; port 0 picks a free one.
 
+    A connection is closed when nothing came on it for `patience` seconds, or when a request has been arriving for
+    longer than that, so that senders who drip cannot hold all connections.
+
     Raises:
         SettingsError: the address cannot be listened on.
     """
 
-    def __init__(self, address: tuple[str, int], web: Web) -> None:
+    def __init__(self, address: tuple[str, int], web: Web, patience: int = PATIENCE) -> None:
         self._server: Any = create_server(
             _application(web),
             sockets=[_listen(address)],
@@ -40,10 +45,13 @@ class Listener:
             connection_limit=_CONNECTIONS,
             max_request_body_size=LARGEST_DRAINED,  # waitress keeps large bodies on disk; `web` refuses them
             recv_bytes=_IN_ONE_PIECE,
-            channel_timeout=30,
+            channel_timeout=patience,
+            cleanup_interval=patience // 4,
             ident=None,
             clear_untrusted_proxy_headers=True,
         )
+        # waitress itself only knows silence: a byte now and then would keep a connection for ever.
+        self._server.maintenance = _Maintenance(self._server, patience)
         # Head and body of an answer in one piece; the option for it is deprecated, yet without it there are two.
         self._server.adj.send_bytes = _IN_ONE_PIECE
         # A burst would otherwise write a line into the bot's log for every webhook that waits its turn.
@@ -72,6 +80,23 @@ class Listener:
 
         self._server.trigger.pull_trigger(acting)
         done.wait(timeout)
+
+
+class _Maintenance:
+    """Takes the place of waitress's own look at its connections, which it calls in its thread every now and then."""
+
+    def __init__(self, server: Any, patience: int) -> None:
+        self._look_at_silence = server.maintenance
+        self._channels: dict[int, Any] = server.active_channels
+        self._patience = patience
+        # Each request that is still arriving, and when it was first seen to be.
+        self._arriving: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    def __call__(self, now: float) -> None:
+        self._look_at_silence(now)
+        for channel in self._channels.values():
+            if channel.request is not None and now - self._arriving.setdefault(channel.request, now) > self._patience:
+                channel.will_close = True
 
 
 def _listen(address: tuple[str, int]) -> socket.socket:

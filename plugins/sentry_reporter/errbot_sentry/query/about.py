@@ -12,7 +12,7 @@ from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.args import echo
 from errbot_sentry.query.desk import OK, TROUBLE, Desk, FlowStatus
 from errbot_sentry.query.figures import cut
-from errbot_sentry.query.rights import NOTHING_HERE, visible_issues, visible_projects
+from errbot_sentry.query.rights import nothing_words, visible_issues, visible_projects
 from errbot_sentry.query.words import split_words
 from errbot_sentry.server.api import Health, Server
 
@@ -128,7 +128,7 @@ class About:
         except ServerError as error:
             return "", "", str(error), ""
         if not seen:
-            return connected, url, NOTHING_HERE, ""
+            return connected, url, nothing_words(server), ""
         return connected, url, "", _some([project.slug for project in seen])
 
     def _names(self, group: str, may_change: bool) -> str:

@@ -10,7 +10,7 @@ from errbot_sentry.model import Ask, Event, Issue, Release, Row, Upload, View
 from errbot_sentry.query import args
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
-from errbot_sentry.query.rights import scope, visible_projects
+from errbot_sentry.query.rights import nothing_words, scope, visible_projects
 from errbot_sentry.query.trace import FULL, FULL_LINES, SHORT, SHORT_LINES, shortened, trace_lines
 from errbot_sentry.query.views import event_row, project_row, release_row, spread_row, title_of, value_rows
 from errbot_sentry.query.words import unquote
@@ -75,7 +75,7 @@ class Browsing:
             raise UsageError("projects takes no further words.", self._desk.usage("projects"))
         seen = visible_projects(self._desk.access, ask.place, self._desk.find_server())
         rows = [project_row(project, number) for number, project in enumerate(seen, 1)]
-        yield _rows_view({}, rows, "No project may be shown here.")
+        yield _rows_view({}, rows, "" if rows else nothing_words(self._desk.find_server()))
 
     def releases(self, ask: Ask) -> Iterator[View]:
         options, words = self._desk.parser("releases", _describe_releases).read(ask.words)

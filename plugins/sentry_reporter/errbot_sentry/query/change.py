@@ -30,7 +30,8 @@ from errbot_sentry.server.failures import OUTCOME_UNKNOWN
 log = logging.getLogger(__name__)
 
 WITHOUT_YES = 10
-_PROGRESS_SECONDS = 10
+_PROGRESS_SECONDS = 10.0  # until the first word of progress; then twice as long each time
+_MOST_LOST = 3  # each may take the whole time of a call
 _MOST_ALIKE = 3
 
 DONE, ALREADY, FAILED, UNSURE, UNTRIED = "done", "already", "failed", "unsure", "untried"
@@ -62,11 +63,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one issue; `words` follow its id in a sentence."""
+    """What became of one issue; `words` follow its id in a sentence. `lost`: the server's answer did not come."""
 
     kind: str
     issue: Issue
     words: str
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,18 +99,18 @@ def carry_out(desk: Desk, change: Change, issues: Sequence[Issue], ask: Ask) -> 
     if len(issues) > 1:
         yield View("sentry_changing", {"doing": change.doing, "count": len(issues), "who": who, "at": 0})
     outcomes: list[Outcome] = []
-    said = desk.clock.monotonic()
+    said, quiet = desk.clock.monotonic(), _PROGRESS_SECONDS
     stopped = ""
     for issue in issues:
-        if stopped:
+        if stopped or sum(outcome.lost for outcome in outcomes) >= _MOST_LOST:
             outcomes.append(Outcome(UNTRIED, issue, "not tried"))
             continue
         outcome, stopped = _change_one(desk, server, change, issue, ask, first=not outcomes)
         outcomes.append(outcome)
         if outcome.kind == DONE:
             desk.changed(outcome.issue, ask.place)
-        if desk.clock.monotonic() - said >= _PROGRESS_SECONDS and len(outcomes) < len(issues):
-            said = desk.clock.monotonic()
+        if desk.clock.monotonic() - said >= quiet and len(outcomes) < len(issues):
+            said, quiet = desk.clock.monotonic(), quiet * 2
             values = {"doing": change.doing, "count": len(issues), "who": who, "at": len(outcomes)}
             yield View("sentry_changing", values)
     yield _result(change, outcomes, who)
@@ -122,10 +124,10 @@ def _change_one(
         return Outcome(ALREADY, issue, change.already or f"was {change.done} already"), ""
     try:
         after = change.apply(server, issue)
-    except Unsupported:
+    except Unsupported as error:
         if first:
             raise
-        return Outcome(FAILED, issue, "not changed: this server cannot do that to it"), ""
+        return Outcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), ""
     except ServerError as error:
         log.warning("Changing issue %s failed", issue.id, exc_info=True)
         return _after_failure(desk, server, change, issue, ask, error)
@@ -146,13 +148,15 @@ def _after_failure(
     try:
         found = server.issue(issue.id)
     except ServerError:
-        return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}"), str(error)
+        return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}", lost=True), str(error)
     if not change.holds(found):
-        return Outcome(FAILED, found, f"not changed: {_clause(error)}"), ""
+        return Outcome(FAILED, found, f"not changed: {_clause(error)}", lost=True), ""
     if not change.proves(issue, found):
         seen = f"it is {status_words(found)} now"
-        return Outcome(UNSURE, found, f"perhaps {change.done}, perhaps not: {_clause(error)}, and {seen}"), ""
-    return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask)), ""
+        return Outcome(
+            UNSURE, found, f"perhaps {change.done}, perhaps not: {_clause(error)}, and {seen}", lost=True
+        ), ""
+    return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask), lost=True), ""
 
 
 def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask) -> str:

@@ -67,7 +67,7 @@ class Commands:
     ) -> None:
         lists = LastLists(clock)
         finder = IssueFinder(find_server, access, lists, threads or NoThreads(), org)
-        self._finder = finder
+        self._finder, self._lists = finder, lists
         table = (*COMMANDS, *more)
         desk = Desk(
             find_server=find_server,
@@ -126,6 +126,11 @@ class Commands:
             ServerError: the server could not be asked.
         """
         return self._finder.find(word, ask)
+
+    def numbered(self, ask: Ask, highest: int) -> None:
+        """Another flow has shown this person a list with numbers up to this one: `#3` may be meant as one of them."""
+        if highest:
+            self._lists.keep_aside(ask.place, ask.person, "", highest)
 
     def run(self, name: str, ask: Ask) -> Iterator[View]:
         """One command, by name or alias; nothing happens before the first view is asked for.

@@ -34,7 +34,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Aside:
-    """A numbered list that was shown since, of what belongs to one issue."""
+    """A numbered list that was shown since, of what belongs to one issue; of something else, where `issue_id` is ""."""
 
     issue_id: str
     length: int
@@ -118,7 +118,10 @@ class LastLists:
                 self._lists.popitem(last=False)
 
     def keep_aside(self, place: Place, person: Person, issue_id: str, length: int) -> None:
-        """Remember that a numbered list of what belongs to an issue was shown: `#3` could now mean that issue."""
+        """Remember that a numbered list of what belongs to an issue was shown: `#3` could now mean that issue.
+
+        For a list of something else `issue_id` is "": `#3` could mean something that is no issue, and is refused.
+        """
         now = self._clock.now()
         shown = self.own(place, person) or ShownList(None, now)
         asides = (*shown.asides, Aside(issue_id, length, now))[-_MOST_ASIDES:]
@@ -171,9 +174,15 @@ class LastLists:
         if not meant:
             longest = max(len(shown.rows) for shown in ([own] if own is not None else others))
             raise BadReference(f"The last list has no row #{number}: it has {longest}.")
-        if len(meant) > 1:
+        if meant == {""}:
             raise BadReference(
-                f"#{number} could mean two issues, because another list was shown here: "
+                f"The list with the row #{number} is not one of issues: name the issue by its short id, or "
+                f"{_LIST_AGAIN}."
+            )
+        if len(meant) > 1:
+            things = "things" if "" in meant else "issues"
+            raise BadReference(
+                f"#{number} could mean two {things}, because another list was shown here: "
                 f"name the issue by its short id, or {_LIST_AGAIN}."
             )
         return meant.pop()

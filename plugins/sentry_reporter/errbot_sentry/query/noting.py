@@ -6,8 +6,8 @@ import logging
 import re
 from collections.abc import Iterator
 
-from errbot_sentry.errors import AskError, ServerError, Unsupported, UsageError
-from errbot_sentry.model import Ask, View
+from errbot_sentry.errors import AskError, BadReference, ServerError, Unsupported, UsageError
+from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.args import OptionParser, echo
 from errbot_sentry.query.change import asked_by, author_note, confirm_count
 from errbot_sentry.query.desk import Desk
@@ -35,7 +35,7 @@ class Noting:
             raise UsageError("What should the note say?", self._desk.usage("note"))
         if len(text) > _LONGEST_NOTE:
             raise UsageError(f"A note has at most {_LONGEST_NOTE} characters.")
-        issue = self._desk.finder.find(word, ask)
+        issue = self._find(word, ask)
         # Always signed, also without SENTRY_AUTHOR_NOTES: on the server, the bot's account is the author.
         signed = f"{_CONTROLS.sub(' ', text)}\n\n— {asked_by(self._desk, ask)}, from chat"
         self._desk.find_server().note(issue, signed)
@@ -74,6 +74,15 @@ class Noting:
                 note = f"The note about who asked could not be left: {error}"
         values = {"id": cut(left.short_id or left.id, 60), "title": title_of(left, 120), "link": left.link}
         yield View("sentry_merged", {**values, "names": cut(names, 300), "who": who, "note": note})
+
+    def _find(self, word: str, ask: Ask) -> Issue:
+        """In a thread, a note may begin with what only looks like an issue: `UTF-8`, `sha-1`."""
+        try:
+            return self._desk.finder.find(word, ask)
+        except BadReference as error:
+            if word and self._desk.finder.in_thread(ask):
+                raise BadReference(f"{error} If {echo(word)} is the note's first word, put -- before it.") from error
+            raise
 
     def _split(self, ask: Ask) -> tuple[str, str]:
         """The REF and the text; in the thread of an alert, the REF may be missing.

@@ -14,6 +14,12 @@ from errbot_sentry.server.api import Server
 
 MAY_NOT_CHANGE = "You may not change issues: ask an operator to add you to SENTRY_WRITERS."
 NOTHING_HERE = "No project may be shown here: an operator decides that with SENTRY_PROJECTS and SENTRY_ROOM_PROJECTS."
+NO_PROJECTS = "The server tells me of no project at all: check SENTRY_ORG, and what SENTRY_AUTH_TOKEN may see."
+
+
+def nothing_words(server: Server) -> str:
+    """Why there is nothing to show: GlitchTip answers with no projects, and no error, for a mistyped organization."""
+    return NOTHING_HERE if server.projects() else NO_PROJECTS
 
 
 def check_writer(access: Access, person: Person) -> None:
@@ -52,7 +58,7 @@ def scope(access: Access, place: Place, server: Server, wanted: Sequence[str]) -
         return ()
     seen = visible_projects(access, place, server)
     if not seen:
-        raise NotAllowed(NOTHING_HERE)
+        raise NotAllowed(nothing_words(server))
     if not wanted:
         return seen
     chosen: dict[str, Project] = {}

@@ -72,7 +72,7 @@ class Collector:
         if tags:
             extra["tags"] = dict(tags)
         event_id = self.client.capture_exception(exc_info, extra, Intake(where, earlier, _sentence(record)))
-        mark_seen(error, event_id)
+        mark_seen(error, self._clock.monotonic(), event_id)
         return self._captured(event_id, where, crashed)
 
     def _take_sentence(self, record: logging.LogRecord) -> None:
@@ -172,7 +172,7 @@ class Collector:
 
 def _nameless(where: BotContext) -> BotContext:
     """The place of an error without the people: many may stand behind a count, and no message is held on to."""
-    return replace(where, room="", person="", nick="", message=None)
+    return replace(where, room="", person="", nick="", acl="", message=None)
 
 
 def _sentence(record: logging.LogRecord | None) -> str:

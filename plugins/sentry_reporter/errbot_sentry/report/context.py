@@ -36,6 +36,7 @@ class BotContext:
         entry: the callback, poller or webhook method.
         room: "direct" for a direct message, "" when no message is involved.
         person: id and nick of the chat person, "" when there is none.
+        acl: the text that Errbot's own access rules match for the person; in an XMPP room that is the room.
         typed: the person's words, for masking only.
         asked: the command that the words were said to, where it is not `command`: a thread has its words from whoever
             started it, and nothing else.
@@ -50,6 +51,7 @@ class BotContext:
     room: str = ""
     person: str = ""
     nick: str = ""
+    acl: str = ""
     typed: tuple[str, ...] = ()
     asked: str = ""
     message: object | None = field(default=None, repr=False, compare=False)
@@ -166,6 +168,7 @@ def _message(message: object) -> dict[str, Any]:
         "room": short(room) or DIRECT,
         "person": short(getattr(sender, "person", None)) or short(sender),
         "nick": short(getattr(sender, "nick", None)),
+        "acl": short(getattr(sender, "aclattr", None)),
         "typed": (body,) if isinstance(body, str) else (),
     }
 

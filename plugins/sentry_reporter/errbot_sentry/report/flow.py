@@ -13,7 +13,7 @@ from errbot_sentry.report.dress import Dresser
 from errbot_sentry.report.followup import FollowUps
 from errbot_sentry.report.gate import Gate
 from errbot_sentry.report.handler import ReportHandler, attach, detach
-from errbot_sentry.report.repeats import Repeats
+from errbot_sentry.report.repeats import Repeats, Tally, summed
 from errbot_sentry.report.scrub import Scrubber
 from errbot_sentry.report.sdk import Client
 from errbot_sentry.report.sdk_transport import bound
@@ -75,14 +75,22 @@ class Flow:
 
     def close(self, timeout: float) -> None:
         detach(self._handler)
-        for tally in self._repeats.drain():
-            self.collector.tell_tally(tally)
+        self._tell_all(self._repeats.drain(), timeout / 4)
         self.client.flush()
-        # Half of the time for what may still go out, the rest for a request that does not want to end.
-        self.sender.flush(min(2.0, timeout / 2))
-        self.sender.stop(timeout / 2)
+        # What may still go out, then a request that does not want to end.
+        self.sender.flush(min(2.0, timeout / 4))
+        self.sender.stop(timeout / 4)
         self.client.close()
         self.spool.close()
+
+    def _tell_all(self, tallies: list[Tally], seconds: float) -> None:
+        """Tell each count by an event of its own, as many as the time allows, and the sum of the rest by one."""
+        end = self._clock.monotonic() + seconds
+        for number, tally in enumerate(tallies):
+            if self._clock.monotonic() > end:
+                self.collector.tell_tally(summed(tallies[number:]))
+                return
+            self.collector.tell_tally(tally)
 
     def notes(self) -> list[str]:
         notes = []

@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Protocol
 
-from errbot_sentry.report.context import COMMAND, BotContext
+from errbot_sentry.report.context import COMMAND, DIRECT, BotContext
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,7 @@ _MOST_WAITING = 200
 _MOST_PEOPLE = 500
 # A person who sets off a storm of different errors is told about the first ones.
 _MOST_TOLD, _TOLD_WITHIN = 3, 60.0
+_MOST_TOLD_IN_ROOM = 6  # nor does a room fill with them when everybody's commands fail
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,22 @@ class FollowUps:
         if where.kind != COMMAND or not where.person:
             return
         with self._lock:
-            self._last[where.person] = event_id
-            self._last.move_to_end(where.person)
-            if len(self._last) > _MOST_PEOPLE:
+            for person in {where.person, where.acl} - {where.room, ""}:
+                self._last[person] = event_id
+                self._last.move_to_end(person)
+            while len(self._last) > _MOST_PEOPLE:
                 self._last.popitem(last=False)
             if not tell or self._follower is None or where.message is None:
                 return
-            if not self._may_tell(where.person, now):
+            if not self._may_tell(where, now):
                 return
             self._waiting[event_id] = (now, Reported(event_id, where.message, where.command, sent=False))
             if len(self._waiting) > _MOST_WAITING:
                 self._waiting.popitem(last=False)
 
     def last_of(self, person: str) -> str | None:
-        """The id of the event that this person (as in BotContext.person) ran into last."""
+        """The id of the event that this person (BotContext.person or BotContext.acl, never a nick, which anybody may
+        take) ran into last."""
         return self._last.get(person)
 
     def sent(self, event_id: str) -> None:
@@ -92,14 +95,20 @@ class FollowUps:
             self._tell(reported)
         return left
 
-    def _may_tell(self, person: str, now: float) -> bool:
-        told = self._told.setdefault(person, deque(maxlen=_MOST_TOLD))
-        self._told.move_to_end(person)
-        if len(self._told) > _MOST_PEOPLE:
+    def _may_tell(self, where: BotContext, now: float) -> bool:
+        limits = {where.person: _MOST_TOLD}
+        if where.room not in ("", DIRECT):
+            limits[f"in {where.room}"] = _MOST_TOLD_IN_ROOM
+        told = {}
+        for key in limits:
+            told[key] = self._told.setdefault(key, deque(maxlen=_MOST_TOLD_IN_ROOM))
+            self._told.move_to_end(key)
+        while len(self._told) > _MOST_PEOPLE:
             self._told.popitem(last=False)
-        if len(told) == _MOST_TOLD and now - told[0] < _TOLD_WITHIN:
+        if any(len([at for at in told[key] if now - at < _TOLD_WITHIN]) >= most for key, most in limits.items()):
             return False
-        told.append(now)
+        for times in told.values():
+            times.append(now)
         return True
 
     def _tell(self, reported: Reported) -> None:

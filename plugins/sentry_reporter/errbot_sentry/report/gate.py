@@ -17,6 +17,9 @@ from errbot_sentry.report.context import BotContext
 from errbot_sentry.report.repeats import Repeats, Tally, key_of_exception, key_of_record
 
 _MARK = "_sentry_reporter_seen"
+# Errbot's echoes come at once. An object that is raised again later (some keep one and raise it for each request) is a
+# new error.
+_ECHO_SECONDS = 10.0
 _MANAGER = "errbot.plugin_manager"
 _BOOTSTRAP = "errbot.bootstrap"
 _WRAPPERS = ("PluginActivationException", "PluginConfigurationException")
@@ -49,21 +52,26 @@ def stays_in(error: BaseException) -> bool:
         return False
 
 
+def _mark_of(error: BaseException) -> tuple[str | None, float] | None:
+    found = getattr(error, "__dict__", {}).get(_MARK)
+    return found if isinstance(found, tuple) else None
+
+
 def was_seen(error: BaseException) -> bool:
     """Whether this very exception was dealt with before."""
-    return _MARK in getattr(error, "__dict__", {})
+    return _mark_of(error) is not None
 
 
-def mark_seen(error: BaseException, event_id: str | None = None) -> None:
-    """Remember that this exception was dealt with, and as which event."""
+def mark_seen(error: BaseException, now: float, event_id: str | None = None) -> None:
+    """Remember that this exception was dealt with, when (monotonic seconds), and as which event."""
     with suppress(Exception):
-        error.__dict__[_MARK] = event_id
+        error.__dict__[_MARK] = (event_id, now)
 
 
 def event_of(error: BaseException) -> str | None:
     """The event that this exception became, None when it became none."""
-    found = getattr(error, "__dict__", {}).get(_MARK)
-    return found if isinstance(found, str) else None
+    mark = _mark_of(error)
+    return None if mark is None else mark[0]
 
 
 def is_echo(record: logging.LogRecord) -> bool:
@@ -102,9 +110,11 @@ class Gate:
         self, error: BaseException, traceback: TracebackType | None, sketch: Sketch | None = None
     ) -> tuple[bool, Tally | None]:
         """Whether to capture this exception, and what was only counted of it before."""
-        if was_seen(error):
+        now = self._clock.monotonic()
+        mark = _mark_of(error)
+        if mark is not None and now - mark[1] < _ECHO_SECONDS:
             return False, None
-        mark_seen(error)
+        mark_seen(error, now)
         if stays_in(error):
             return False, None
         return self._key(key_of_exception(error, traceback), sketch)

@@ -51,7 +51,7 @@ class Hand:
         thread, self._thread = self._thread, None
         if thread is not None:
             self._jobs.put(None)
-            thread.join(timeout)
+            thread.join(0.0 if self.stuck else timeout)
 
     @property
     def stuck(self) -> bool:

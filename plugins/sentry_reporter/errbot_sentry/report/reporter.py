@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -183,6 +183,9 @@ class Reporter:
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Several tags at once; a bad one does not keep the others from being set."""
+        if not isinstance(tags, Mapping):
+            log.warning("set_tags: wanted is a dict of tags, not a %s", type(tags).__name__)
+            return
         for key, value in tags.items():
             self.set_tag(key, value)
 
@@ -193,7 +196,8 @@ class Reporter:
         if flow is None:
             yield
             return
-        with flow.client.transaction(op, name):
+        with ExitStack() as stack:
+            _enter(stack, flow.client.transaction(op, name))
             yield
 
     @contextmanager
@@ -203,13 +207,14 @@ class Reporter:
         if flow is None:
             yield
             return
-        with flow.client.span(op, name):
+        with ExitStack() as stack:
+            _enter(stack, flow.client.span(op, name))
             yield
 
     def feedback(self, person: Person, text: str) -> str | None:
         """Attach a person's words to the error that they last ran into; its event id, None when there is none."""
         flow = self._flow
-        event_id = self._follow_ups.last_of(person.acl) or self._follow_ups.last_of(person.name)
+        event_id = self._follow_ups.last_of(person.acl)
         if flow is None or event_id is None:
             return None
         flow.client.send_feedback(event_id, person.name, self._scrubber.text(cut(text, _LONGEST_FEEDBACK)))
@@ -218,11 +223,14 @@ class Reporter:
     def _good_tags(self, tags: Mapping[str, object]) -> dict[str, str]:
         good = {}
         for key, value in tags.items():
-            fault = fault_of(key, value)
+            try:
+                fault = fault_of(key, value)
+                if not fault:
+                    good[key] = str(value)
+            except Exception as error:  # noqa: BLE001 - its __str__ is foreign code
+                fault = f"its value cannot be read ({type(error).__name__})"
             if fault:
                 log.warning("The tag %.40r is not set: %s", key, fault)
-            else:
-                good[key] = str(value)
         return good
 
     @contextmanager
@@ -237,6 +245,14 @@ class Reporter:
                 return
             with flow.client.transaction("bot.command", where.command or "command"):
                 yield
+
+
+def _enter(stack: ExitStack, measured: AbstractContextManager[None]) -> None:
+    """Begin to measure; the body runs in any case."""
+    try:
+        stack.enter_context(measured)
+    except Exception:
+        log.exception("A transaction or span could not be begun")
 
 
 def _keys_of(dsn: str) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ _PAIR = re.compile(
 # A header runs to the end of its line or of the quotes around it: cookies have many values.
 _HEADER = re.compile(
     r"""(?i)((?:set-cookie|cookie|authorization|x-sentry-auth|sentry-hook-signature)\\{0,31}["']?\s*[=:]\s*\\{0,31}["']?)"""
-    r"""[^\r\n"'\\]+"""
+    r"""[^\s"'\\(\[{][^\r\n"'\\]*"""
 )
 # --password value, also as two items of a printed list; <password>value</password>
 _OPTION = re.compile(

@@ -129,8 +129,9 @@ class Spool:
         with self._lock:
             entry = Entry(self._next, category, event_id, len(data))
             self._next += 1
-            slot = self._slot
-            refused = CLOSED if self._closed else TOO_LARGE if entry.size > self._largest() else ""
+            # What is larger than a bound would push everything else out, and still not fit.
+            slot = self._slot if entry.size <= self._limit else None
+            refused = CLOSED if self._closed else TOO_LARGE if slot is None and entry.size > _MEMORY_BYTES else ""
             too_much = [] if refused or slot is None else self._shed(entry.size)
             if slot is not None and not refused:
                 self._bytes += entry.size
@@ -151,10 +152,6 @@ class Spool:
                 self._memory_bytes += entry.size
             self._entries[entry.seq] = kept
         return kept
-
-    def _largest(self) -> int:
-        """What is larger would push everything else out, and still not fit."""
-        return _MEMORY_BYTES if self._slot is None else self._limit
 
     def _late(self, entry: Entry, written: bool) -> None:
         """The disk has answered after all."""

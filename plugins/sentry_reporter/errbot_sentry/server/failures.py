@@ -27,6 +27,7 @@ from errbot_sentry.errors import (
 
 _LONGEST_DETAIL = 300
 _LONGEST_WAIT = 3600.0
+_LONGEST_IN_SECONDS = 120
 _SEAT_LIMIT = "member-disabled-over-limit"
 
 OUTCOME_UNKNOWN = " It is not known whether the change was made: look before you repeat it."
@@ -73,11 +74,16 @@ def of_status(
     kind, sentence = _BY_STATUS.get(status, _SERVER_SIDE if status >= 500 else _REFUSED)
     if status == 401 and _SEAT_LIMIT in detail:
         kind, sentence = _NO_SEAT
-    when = "in a minute" if wait is None else f"in {math.ceil(wait)} s"
-    text = sentence.format(host=host, status=status, what=what, when=when)
+    text = sentence.format(host=host, status=status, what=what, when=_when(wait))
     if method != "GET" and status >= 500:
         text += OUTCOME_UNKNOWN
     return kind(text, wait, status=status, detail=detail)
+
+
+def _when(wait: float | None) -> str:
+    if wait is None:
+        return "in a minute"
+    return f"in {math.ceil(wait)} s" if wait <= _LONGEST_IN_SECONDS else f"in {math.ceil(wait / 60)} minutes"
 
 
 def check_content_type(host: str, headers: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ _EVENT_ID = re.compile(r"[0-9a-f]{32}")
 
 def is_number(text: str) -> bool:
     """An id of Sentry or GlitchTip."""
-    return _NUMBER.fullmatch(text) is not None
+    return _NUMBER.fullmatch(text) is not None and int(text) < 2**63  # beyond, their databases fail
 
 
 def is_uuid(text: str) -> bool:

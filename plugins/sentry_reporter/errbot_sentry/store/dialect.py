@@ -44,7 +44,7 @@ def add_row(connection: Connection, statement: Insert) -> int:
 def moment(connection: Connection, question: Select[Any]) -> float | None:
     """The one time that a question asks for, None where there is none."""
     found = connection.scalar(question)
-    return None if found is None else float(found)
+    return float(found) if isinstance(found, (int, float)) else None  # SQLite keeps whatever it is given
 
 
 def is_due(column: ColumnElement[float], now: float, furthest: float = FURTHEST) -> ColumnElement[bool]:

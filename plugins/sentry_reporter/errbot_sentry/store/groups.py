@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, tuple_
 
 from errbot_sentry.model import UNRESOLVED
+from errbot_sentry.store.damage import Damage, fits
 from errbot_sentry.store.dialect import moment, upsert
 from errbot_sentry.store.rows import Group
 from errbot_sentry.store.tables import groups
@@ -20,18 +21,23 @@ _NAMES = tuple(field.name for field in fields(Group))
 class Groups:
     """Questions about groups, inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, damage: Damage) -> None:
         self._connection = connection
+        self._damage = damage
 
     def of_issue(self, issue: str) -> dict[str, Group]:
         """The groups of one issue, by room."""
         found = self._connection.execute(select(groups).where(groups.c.issue == issue))
-        return {row.room: _group(row) for row in found}
+        return {group.room: group for group in map(self._group, found) if group is not None}
 
     def due(self, now: float, limit: int) -> list[Group]:
         """Groups to look at again, those due longest first."""
         found = select(groups).where(groups.c.due <= now).order_by(groups.c.due).limit(limit)
-        return [_group(row) for row in self._connection.execute(found)]
+        read = [(row, self._group(row)) for row in self._connection.execute(found)]
+        for row in [row for row, group in read if group is None]:
+            mine = groups.update().where(groups.c.room == row.room, groups.c.issue == row.issue)
+            self._connection.execute(mine.values(due=None))  # else it would be the first to be due for ever
+        return [group for _, group in read if group is not None]
 
     def next_due(self) -> float | None:
         """When the next group is to be looked at."""
@@ -66,7 +72,7 @@ class Groups:
             .order_by(func.coalesce(groups.c.events, 0).desc())
             .limit(limit)
         )
-        return [_group(row) for row in self._connection.execute(found)]
+        return [group for group in map(self._group, self._connection.execute(found)) if group is not None]
 
     def put(self, changed: Iterable[Group]) -> None:
         """Add or replace groups."""
@@ -80,6 +86,9 @@ class Groups:
         old = select(groups.c.room, groups.c.issue).where(groups.c.at < before).limit(limit)
         return self._connection.execute(groups.delete().where(tuple_(groups.c.room, groups.c.issue).in_(old))).rowcount
 
-
-def _group(row: Row[Any]) -> Group:
-    return Group(*(getattr(row, name) for name in _NAMES))
+    def _group(self, row: Row[Any]) -> Group | None:
+        group = Group(*(getattr(row, name) for name in _NAMES))
+        if fits(group):
+            return group
+        self._damage.note("groups", (row.room, row.issue))  # as if the room knew nothing, until it is put anew
+        return None

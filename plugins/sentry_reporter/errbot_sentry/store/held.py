@@ -6,20 +6,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
+from errbot_sentry.store.damage import Damage, fits
 from errbot_sentry.store.dialect import SKEW, moment
 from errbot_sentry.store.rows import HOLD_SILENCE, Held
 from errbot_sentry.store.tables import held
 
+DAMAGED = "damaged"  # instead of the reason why it is held: nobody asks for these
+_NOT_TIMED = (HOLD_SILENCE, DAMAGED)
 _NAMES = tuple(field.name for field in fields(Held))
 
 
 class HeldBack:
     """Questions about held words, inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, damage: Damage) -> None:
         self._connection = connection
+        self._damage = damage
 
     def add(self, words: Iterable[Held]) -> None:
         """Hold these back."""
@@ -28,9 +32,14 @@ class HeldBack:
             self._connection.execute(held.insert(), rows)
 
     def of_room(self, room: str, why: str) -> list[Held]:
-        """What is held back in a room for this reason, oldest first."""
+        """What is held back in a room for this reason, oldest first; to be asked where things may be changed."""
         found = select(held).where(held.c.room == room, held.c.why == why).order_by(held.c.id)
-        return [_held(row) for row in self._connection.execute(found)]
+        words = self._read(found)
+        for word in words:
+            if not fits(word):
+                # Else it would be due for ever.
+                self._connection.execute(held.update().where(held.c.id == word.id).values(why=DAMAGED))
+        return [word for word in words if fits(word)]
 
     def due_of_room(self, room: str, why: str) -> float | None:
         """When the words held back in a room for this reason are told, None where there are none."""
@@ -44,18 +53,18 @@ class HeldBack:
     def due(self, now: float) -> list[tuple[str, str]]:
         """Rooms and reasons whose time has come; what a silence holds waits for its end."""
         found = (
-            select(held.c.room, held.c.why).where(_due(now) <= now, held.c.why != HOLD_SILENCE).distinct().limit(100)
+            select(held.c.room, held.c.why).where(_due(now) <= now, held.c.why.not_in(_NOT_TIMED)).distinct().limit(100)
         )
         return [(row.room, row.why) for row in self._connection.execute(found)]
 
     def next_due(self, now: float) -> float | None:
         """When the next held word is to be told."""
-        return moment(self._connection, select(func.min(_due(now))).where(held.c.why != HOLD_SILENCE))
+        return moment(self._connection, select(func.min(_due(now))).where(held.c.why.not_in(_NOT_TIMED)))
 
     def of_silence(self, silence: int) -> list[Held]:
         """What a silence has held back, oldest first."""
         found = select(held).where(held.c.silence == silence, held.c.why == HOLD_SILENCE).order_by(held.c.id)
-        return [_held(row) for row in self._connection.execute(found)]
+        return [word for word in self._read(found) if fits(word)]
 
     def drop(self, ids: Sequence[int]) -> None:
         """These are told, or not worth telling any more."""
@@ -71,11 +80,14 @@ class HeldBack:
         found = self._connection.execute(select(held.c.why, func.count()).group_by(held.c.why))
         return {row[0]: row[1] for row in found}
 
+    def _read(self, question: Select[Any]) -> list[Held]:
+        words = [Held(**{name: getattr(row, name) for name in _NAMES}) for row in self._connection.execute(question)]
+        for word in words:
+            if not fits(word):
+                self._damage.note("held", word.id)
+        return words
+
 
 def _due(now: float) -> ColumnElement[float]:
     """When a held word is to be told: one from the future was held back while the clock was wrong, and is told now."""
     return case((held.c.at > now + SKEW, now), else_=held.c.due)
-
-
-def _held(row: Row[Any]) -> Held:
-    return Held(**{name: getattr(row, name) for name in _NAMES})

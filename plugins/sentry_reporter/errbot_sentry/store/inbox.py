@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, case, func, select
 
 from errbot_sentry.model import Alert
 from errbot_sentry.store.bulk import insert_rows, select_in
+from errbot_sentry.store.damage import Damage, fits
 from errbot_sentry.store.dialect import add_row, is_due, moment
 from errbot_sentry.store.rows import (
     DecidedAlert,
@@ -37,8 +38,9 @@ def _row(alert: Alert, now: float) -> tuple[object, ...]:
 class Inbox:
     """Questions about alerts, inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, damage: Damage) -> None:
         self._connection = connection
+        self._damage = damage
 
     def take_in(self, deliveries_: Sequence[Delivery]) -> list[bool]:
         """Keep the alerts of these deliveries and what they are recognised by; for each whether it was the first.
@@ -68,15 +70,23 @@ class Inbox:
         """Keep an alert to be decided; its number."""
         return add_row(self._connection, alerts.insert().values(dict(zip(_COLUMNS, _row(alert, now), strict=True))))
 
-    def waiting(self, now: float, limit: int) -> list[WaitingAlert]:
-        """Alerts to be decided now, those due longest first."""
+    def waiting(self, now: float, limit: int) -> tuple[list[WaitingAlert], list[int]]:
+        """Alerts to be decided now, those due longest first; and the numbers of those that cannot be read."""
         found = self._connection.execute(
             select(alerts.c.id, alerts.c.body, alerts.c.received, alerts.c.tries)
             .where(alerts.c.state == _WAITING, is_due(alerts.c.next_try, now))
             .order_by(alerts.c.next_try, alerts.c.id)
             .limit(limit)
         )
-        return [WaitingAlert(row.id, alert_from_text(row.body), row.received, row.tries) for row in found]
+        rows, damaged = [], []
+        for row in found:
+            alert = self._alert(row.id, row.body)
+            waits = None if alert is None else WaitingAlert(row.id, alert, row.received, row.tries)
+            if waits is not None and fits(waits):
+                rows.append(waits)
+            else:
+                damaged.append(row.id)
+        return rows, damaged
 
     def still_waiting(self, ids: Sequence[int]) -> set[int]:
         """Which of these nobody has decided yet."""
@@ -87,6 +97,18 @@ class Inbox:
     def next_due(self) -> float | None:
         """When the next alert is to be looked at; None where none is waiting."""
         return moment(self._connection, select(func.min(alerts.c.next_try)).where(alerts.c.state == _WAITING))
+
+    def set_aside(self, ids: Sequence[int], name: str, now: float) -> None:
+        """These cannot be read: no longer in anyone's way, kept under the decision of this name."""
+        still = sorted(self.still_waiting(ids))
+        for alert_id in still:
+            self._damage.note("alerts", alert_id)
+        self._connection.execute(alerts.update().where(alerts.c.id.in_(still)).values(state=_DECIDED))
+        rows = [
+            {**asdict(Decision(alert_id, "", name, "the stored alert cannot be read")), "at": now} for alert_id in still
+        ]
+        if rows:
+            self._connection.execute(decisions.insert(), rows)
 
     def put_off(self, alert_id: int, next_try: float) -> None:
         """Look at this alert again later: something that it needs cannot be had now."""
@@ -119,9 +141,11 @@ class Inbox:
             .order_by(decisions.c.id.desc())
             .limit(limit)
         )
+        read = [(row, self._alert(row.alert_id, row.body)) for row in found]
         return [
-            DecidedAlert(alert_from_text(row.body), row.received, row.room, row.name, row.detail, row.at)
-            for row in found
+            DecidedAlert(alert, row.received, row.room, row.name, row.detail, row.at)
+            for row, alert in read
+            if alert is not None
         ]
 
     def get(self, alert_ids: Sequence[int]) -> dict[int, Alert]:
@@ -130,8 +154,15 @@ class Inbox:
         for start in range(0, len(alert_ids), _AT_ONCE):
             part = alert_ids[start : start + _AT_ONCE]
             found = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(part)))
-            kept.update((row.id, alert_from_text(row.body)) for row in found)
+            read = ((row.id, self._alert(row.id, row.body)) for row in found)
+            kept.update((alert_id, alert) for alert_id, alert in read if alert is not None)
         return kept
+
+    def _alert(self, alert_id: int, text: object) -> Alert | None:
+        alert = alert_from_text(text)
+        if alert is None:
+            self._damage.note("alerts", alert_id)
+        return alert
 
     def tally(self, room: str, since: float, until: float) -> list[tuple[float, str, str, str]]:
         """What became of a room's alerts in a span of time, oldest first: (time, name, reason, issue)."""

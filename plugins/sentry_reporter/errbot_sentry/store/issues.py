@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from errbot_sentry.store.damage import Damage, fits
 from errbot_sentry.store.dialect import upsert
 from errbot_sentry.store.rows import KnownIssue
 from errbot_sentry.store.tables import issues
@@ -19,21 +20,22 @@ _AT_ONCE = 400  # parameters in one IN list
 class Issues:
     """Questions about known issues, inside one transaction; every one by key."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, damage: Damage) -> None:
         self._connection = connection
+        self._damage = damage
 
     def get(self, key: str) -> KnownIssue | None:
         """One issue, None if it is not known."""
         row = self._connection.execute(select(issues).where(issues.c.key == key)).first()
-        return None if row is None else _known(row)
+        return None if row is None else self._known(row)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, KnownIssue]:
         """Those of these issues that are known."""
         found: dict[str, KnownIssue] = {}
         for start in range(0, len(keys), _AT_ONCE):
             part = keys[start : start + _AT_ONCE]
-            for row in self._connection.execute(select(issues).where(issues.c.key.in_(part))):
-                found[row.key] = _known(row)
+            rows = map(self._known, self._connection.execute(select(issues).where(issues.c.key.in_(part))))
+            found.update((known.key, known) for known in rows if known is not None)
         return found
 
     def put(self, known: Iterable[KnownIssue]) -> None:
@@ -51,6 +53,9 @@ class Issues:
         old = select(issues.c.key).where(issues.c.touched < before).limit(limit)
         return self._connection.execute(issues.delete().where(issues.c.key.in_(old))).rowcount
 
-
-def _known(row: Row[Any]) -> KnownIssue:
-    return KnownIssue(*(getattr(row, name) for name in _NAMES))
+    def _known(self, row: Row[Any]) -> KnownIssue | None:
+        known = KnownIssue(*(getattr(row, name) for name in _NAMES))
+        if fits(known):
+            return known
+        self._damage.note("issues", row.key)  # as if unknown, until it is put anew
+        return None

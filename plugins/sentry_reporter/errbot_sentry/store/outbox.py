@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
 
+from errbot_sentry.store.damage import Damage, fits
 from errbot_sentry.store.dialect import FURTHEST, add_row, is_due, moment
 from errbot_sentry.store.rows import FAILED, SENDING, SENT, UNSURE, WAITING, Message, OutboxRow, QueueState
 from errbot_sentry.store.tables import outbox
@@ -20,8 +21,9 @@ _HEADS = select(func.min(outbox.c.id)).where(outbox.c.state.in_(_QUEUED)).group_
 class Outbox:
     """Questions about messages, inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, damage: Damage) -> None:
         self._connection = connection
+        self._damage = damage
 
     def add(self, message: Message, now: float) -> int:
         """Queue a message; its number."""
@@ -54,18 +56,23 @@ class Outbox:
         Only the first message of a room can be taken, so that a room's order holds. One that another owner took is
         free again when its claim has run out.
         """
+        while (found := self._next_free(now)) is not None:
+            row = self._row(found)
+            if row is not None:
+                self._set([row.id], state=SENDING, owner=owner, lease=until)
+                return row
+            self.set_aside(found.id, "It cannot be read.", now)
+        return None
+
+    def _next_free(self, now: float) -> Row[Any] | None:
         free = or_(outbox.c.state == WAITING, outbox.c.lease <= now)
-        found = self._connection.execute(
+        return self._connection.execute(
             select(outbox)
             .where(outbox.c.id.in_(_HEADS), is_due(outbox.c.next_try, now), free)
             .order_by(outbox.c.next_try, outbox.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)  # else two bots that look at the same moment both take it
         ).first()
-        if found is None:
-            return None
-        self._set([found.id], state=SENDING, owner=owner, lease=until)
-        return _row(found)
 
     def next_due(self) -> float | None:
         """When the next message can be taken; None where none is queued."""
@@ -87,9 +94,10 @@ class Outbox:
         tries = outbox.c.tries + (1 if counts else 0)
         self._set([row_id], state=WAITING, next_try=next_try, tries=tries, owner="", lease=0.0, error=error)
 
-    def set_aside(self, row_id: int, error: str) -> None:
+    def set_aside(self, row_id: int, error: str, now: float) -> None:
         """It cannot be delivered: kept to be seen, no longer in anyone's way."""
-        self._set([row_id], state=FAILED, tries=outbox.c.tries + 1, owner="", lease=0.0, error=error)
+        tries = outbox.c.tries + 1
+        self._set([row_id], state=FAILED, next_try=now, tries=tries, owner="", lease=0.0, error=error)
 
     def settle(self, row_ids: Sequence[int]) -> None:
         """Unsure messages that arrived as far as anyone can know."""
@@ -102,7 +110,7 @@ class Outbox:
     def get(self, row_id: int) -> OutboxRow | None:
         """One message, None if it is not kept any more."""
         row = self._connection.execute(select(outbox).where(outbox.c.id == row_id)).first()
-        return None if row is None else _row(row)
+        return None if row is None else self._row(row)
 
     def issue_of_thread(self, room: str, thread: str) -> str:
         """The issue that the message with this id of the chat network is about, "" if it is none of ours."""
@@ -117,7 +125,7 @@ class Outbox:
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
-        return [(row.template, json.loads(row.body)) for row in self._connection.execute(found)]
+        return [(row.template, _values(row.body) or {}) for row in self._connection.execute(found)]
 
     def recent_under(self, room: str, since: float) -> list[tuple[str, str, dict[str, Any]]]:
         """Issue, template and values of the room's other messages made since then, newest first."""
@@ -127,7 +135,7 @@ class Outbox:
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
-        return [(row.issue, row.template, json.loads(row.body)) for row in self._connection.execute(found)]
+        return [(row.issue, row.template, _values(row.body) or {}) for row in self._connection.execute(found)]
 
     def count_recent(self, room: str, since: float) -> int:
         """How many messages of any kind were made for a room since then."""
@@ -149,23 +157,24 @@ class Outbox:
         freed = outbox.update().where(which).values(state=WAITING, next_try=now, owner="", lease=0.0)
         return self._connection.execute(freed).rowcount
 
-    def state(self) -> QueueState:
-        """The queue at a glance."""
+    def state(self, lately: float) -> QueueState:
+        """The queue at a glance; what was set aside since `lately` is counted apart."""
         row = self._connection.execute(
             select(func.count(), func.min(outbox.c.made)).where(outbox.c.state.in_(_QUEUED))
         ).one()
-        failed = self._connection.scalar(select(func.count()).where(outbox.c.state == FAILED))
-        return QueueState(row[0], row[1], failed or 0)
+        failed = select(func.count()).where(outbox.c.state == FAILED)
+        recent = failed.where(outbox.c.next_try >= lately)  # when its last try was
+        return QueueState(row[0], row[1], *(self._connection.scalar(count) or 0 for count in (failed, recent)))
 
     def failed(self, limit: int) -> list[OutboxRow]:
         """The messages last set aside, newest first."""
         found = select(outbox).where(outbox.c.state == FAILED).order_by(outbox.c.id.desc()).limit(limit)
-        return [_row(row) for row in self._connection.execute(found)]
+        return [row for row in map(self._row, self._connection.execute(found)) if row is not None]
 
     def rows(self, room: str, states: Iterable[str] = (WAITING, SENDING, UNSURE, SENT)) -> list[OutboxRow]:
         """The messages of one room in these states, oldest first."""
         found = select(outbox).where(outbox.c.room == room, outbox.c.state.in_(list(states))).order_by(outbox.c.id)
-        return [_row(row) for row in self._connection.execute(found)]
+        return [row for row in map(self._row, self._connection.execute(found)) if row is not None]
 
     def forget(self, before: float, limit: int) -> int:
         """Drop at most `limit` delivered or set-aside messages that were made before; how many went."""
@@ -176,23 +185,36 @@ class Outbox:
         if row_ids:
             self._connection.execute(outbox.update().where(outbox.c.id.in_(row_ids)).values(**values))
 
+    def _row(self, row: Row[Any]) -> OutboxRow | None:
+        values = _values(row.body)
+        message = Message(
+            row.room,
+            row.template,
+            values or {},
+            mention=row.mention,
+            issue=row.issue,
+            alert_id=row.alert_id,
+            top=bool(row.top),
+            head=row.head,
+            mode=row.mode,
+            mark=row.mark,
+        )
+        found = OutboxRow(row.id, message, row.state, row.tries, row.next_try, row.made, row.error, row.sent_id)
+        if values is not None and fits(message) and fits(found):
+            return found
+        self._damage.note("outbox", row.id)
+        return None
+
 
 def _since(since: float) -> tuple[ColumnElement[bool], ...]:
     """Messages made since then; not those that a clock that was wrong made in what is the future by now."""
     return outbox.c.made > since, outbox.c.made <= since + FURTHEST
 
 
-def _row(row: Row[Any]) -> OutboxRow:
-    message = Message(
-        row.room,
-        row.template,
-        json.loads(row.body),
-        mention=row.mention,
-        issue=row.issue,
-        alert_id=row.alert_id,
-        top=bool(row.top),
-        head=row.head,
-        mode=row.mode,
-        mark=row.mark,
-    )
-    return OutboxRow(row.id, message, row.state, row.tries, row.next_try, row.made, row.error, row.sent_id)
+def _values(text: object) -> dict[str, Any] | None:
+    """A template's values from their column, None where they are damaged."""
+    try:
+        values = json.loads(text)  # type: ignore[arg-type]
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from errbot_sentry.store.damage import Damage, fits
 from errbot_sentry.store.dialect import insert_for, is_due, moment
 from errbot_sentry.store.rows import PollMark
 from errbot_sentry.store.tables import polls
@@ -17,17 +18,19 @@ LONGEST_WAIT = 7200.0  # seconds beyond the interval: no failure and no rate lim
 class Polls:
     """Questions about the poller's marks, inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, damage: Damage) -> None:
         self._connection = connection
+        self._damage = damage
 
     def get(self, scope: str) -> PollMark | None:
         """The mark of one scope, None if it was never read."""
         row = self._connection.execute(select(polls).where(polls.c.scope == scope)).first()
-        return None if row is None else _mark(row)
+        return None if row is None else self._mark(row)
 
     def all(self) -> list[PollMark]:
         """All marks."""
-        return [_mark(row) for row in self._connection.execute(select(polls).order_by(polls.c.scope))]
+        found = self._connection.execute(select(polls).order_by(polls.c.scope))
+        return [mark for mark in map(self._mark, found) if mark is not None]
 
     def put(self, mark: PollMark) -> None:
         """Add or replace a mark."""
@@ -55,8 +58,10 @@ class Polls:
         """When the next scope is due; None where there is no mark at all."""
         return moment(self._connection, select(func.min(polls.c.next_at)))
 
-
-def _mark(row: Row[Any]) -> PollMark:
-    return PollMark(
-        row.scope, row.baseline, bool(row.complete), row.newest, row.next_at, row.fails, row.error, row.asked
-    )
+    def _mark(self, row: Row[Any]) -> PollMark | None:
+        complete = bool(row.complete)
+        mark = PollMark(row.scope, row.baseline, complete, row.newest, row.next_at, row.fails, row.error, row.asked)
+        if fits(mark):
+            return mark
+        self._damage.note("polls", row.scope)  # as if never read: the next reading learns anew what there is
+        return None

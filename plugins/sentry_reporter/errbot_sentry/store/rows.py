@@ -11,6 +11,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from errbot_sentry.model import Alert
+from errbot_sentry.store.damage import fits
+
+_ALERT_FIELDS = frozenset(field.name for field in fields(Alert))
 
 
 @dataclass(frozen=True)
@@ -254,11 +257,12 @@ class OutboxRow:
 
 @dataclass(frozen=True)
 class QueueState:
-    """The outbox at a glance: rows still to be sent, when the oldest was made, and how many were set aside."""
+    """The outbox at a glance: rows still to be sent, when the oldest was made, how many were set aside, and lately."""
 
     depth: int
     oldest: float | None
     failed: int
+    failed_lately: int
 
 
 def alert_to_text(alert: Alert) -> str:
@@ -268,11 +272,14 @@ def alert_to_text(alert: Alert) -> str:
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
-def alert_from_text(text: str) -> Alert:
-    """The alert back from `alert_to_text`, also from a version that knew other fields."""
-    raw = json.loads(text)
-    known = {field.name for field in fields(Alert)}
-    values = {name: value for name, value in raw.items() if name in known}
-    values["at"] = datetime.fromisoformat(values["at"]).astimezone(timezone.utc)
-    values["tags"] = tuple((str(key), str(value)) for key, value in values.get("tags", ()))
-    return Alert(**values)
+def alert_from_text(text: object) -> Alert | None:
+    """The alert back from `alert_to_text`, also from a version that knew other fields; None if it is damaged."""
+    try:
+        raw = json.loads(text)  # type: ignore[arg-type]
+        values = {name: value for name, value in raw.items() if name in _ALERT_FIELDS}
+        values["at"] = datetime.fromisoformat(values["at"]).astimezone(timezone.utc)
+        values["tags"] = tuple((str(key), str(value)) for key, value in values.get("tags", ()))
+        alert = Alert(**values)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+    return alert if fits(alert) else None

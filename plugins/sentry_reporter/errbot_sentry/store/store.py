@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from errbot_sentry.errors import StoreError
+from errbot_sentry.store.damage import Damage
+from errbot_sentry.store.single import Single
 from errbot_sentry.store.turns import Turns
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class Store:
         self._engine: Engine | None = None
         self._closed = False
         self._opening = threading.Lock()
+        self.damage = Damage()
+        self._single = Single("")
         # SQLite takes one writer at a time; queueing here is quick, its own lock is waited for by sleeping.
         self._turns = Turns()
 
@@ -53,6 +57,9 @@ class Store:
                 engine = make_engine(self._url)
                 try:
                     migrate(engine)
+                    if engine.dialect.name == "sqlite":
+                        self._single = Single(engine.url.database or "")
+                        self._single.take()
                 except BaseException:
                     engine.dispose()
                     raise
@@ -69,7 +76,7 @@ class Store:
 
         engine = self._ready()
         with mapped(self._url), self._turn(urgent=urgent), engine.begin() as connection:
-            yield Work(connection)
+            yield Work(connection, self.damage)
 
     @contextmanager
     def read(self) -> Iterator[Work]:
@@ -79,7 +86,7 @@ class Store:
 
         engine = self._ready()
         with mapped(self._url), engine.connect() as connection:
-            yield Work(for_reading(connection))
+            yield Work(for_reading(connection), self.damage)
 
     def close(self) -> None:
         """Give the connections back; later use raises StoreError."""
@@ -88,6 +95,7 @@ class Store:
             if self._engine is not None:
                 self._engine.dispose()
                 self._engine = None
+            self._single.release()
 
     def _ready(self) -> Engine:
         engine = self._engine

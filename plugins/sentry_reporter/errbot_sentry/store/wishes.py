@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Insert, Row, Table, func, select
 
+from errbot_sentry.matchers import read_matcher
+from errbot_sentry.store.damage import Damage, fits
 from errbot_sentry.store.dialect import add_row, insert_for, moment
 from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
 from errbot_sentry.store.tables import digests, silences, subscriptions
 
 _OVER = 2
+_DAY = 86_400.0
+_SILENCE = tuple(field.name for field in fields(Silence))
+T = TypeVar("T")
 
 
 class Wishes:
     """Questions about silences, subscriptions and digests, inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, damage: Damage) -> None:
         self._connection = connection
+        self._damage = damage
         self._silences: list[Silence] | None = None
 
     def add_silence(self, silence: Silence) -> int:
@@ -31,13 +37,14 @@ class Wishes:
         """All silences that are not over, oldest first."""
         if self._silences is None:  # asked once per alert, the same in all of a transaction
             found = select(silences).where(silences.c.stage < _OVER).order_by(silences.c.id)
-            self._silences = [_silence(row) for row in self._connection.execute(found)]
+            read = map(self._silence, self._connection.execute(found))
+            self._silences = [silence for silence in read if silence is not None]
         return list(self._silences)
 
     def silence(self, number: int) -> Silence | None:
         """One silence, also one that is over."""
         row = self._connection.execute(select(silences).where(silences.c.id == number)).first()
-        return None if row is None else _silence(row)
+        return None if row is None else self._silence(row)
 
     def end_silence(self, number: int, now: float) -> None:
         """Let a silence end now; what it held back is told by the timers."""
@@ -56,7 +63,7 @@ class Wishes:
     def subscriptions(self) -> list[Subscription]:
         """All subscriptions, oldest first."""
         found = self._connection.execute(select(subscriptions).order_by(subscriptions.c.id))
-        return [Subscription(row.room, tuple(json.loads(row.matchers)), row.author, row.made, row.id) for row in found]
+        return [each for each in map(self._subscription, found) if each is not None]
 
     def end_subscription(self, number: int) -> None:
         """Forget a subscription."""
@@ -71,16 +78,24 @@ class Wishes:
     def digest(self, room: str) -> DigestPlan | None:
         """A room's digest, None where it has none."""
         row = self._connection.execute(select(digests).where(digests.c.room == room)).first()
-        return None if row is None else _plan(row)
+        return None if row is None else self._plan(row)
 
     def end_digest(self, room: str) -> None:
         """No digest for this room any more."""
         self._connection.execute(digests.delete().where(digests.c.room == room))
 
     def digests_due(self, now: float) -> list[DigestPlan]:
-        """Digests whose time has come."""
+        """Digests whose time has come; to be asked where things may be changed."""
         found = select(digests).where(digests.c.next_at <= now).order_by(digests.c.room)
-        return [_plan(row) for row in self._connection.execute(found)]
+        read = [(row, self._plan(row)) for row in self._connection.execute(found)]
+        for row in [row for row, plan in read if plan is None]:
+            self.put_off_digest(row.room, now)  # else it would be due for ever
+        return [plan for _, plan in read if plan is not None]
+
+    def put_off_digest(self, room: str, now: float) -> None:
+        """A plan that makes no sense is looked at again in a day."""
+        self._damage.note("digests", room)
+        self._connection.execute(digests.update().where(digests.c.room == room).values(next_at=now + _DAY))
 
     def next_digest(self) -> float | None:
         """When the next digest is due."""
@@ -91,26 +106,36 @@ class Wishes:
         old = select(silences.c.id).where(silences.c.stage == _OVER, silences.c.ends < before).limit(limit)
         return self._connection.execute(silences.delete().where(silences.c.id.in_(old))).rowcount
 
+    def _silence(self, row: Row[Any]) -> Silence | None:
+        values = {name: getattr(row, name) for name in _SILENCE if name != "matchers"}
+        silence = Silence(matchers=_matchers(row.matchers) or (), **values)
+        return self._readable("silences", row.id, silence, row.matchers)
+
+    def _subscription(self, row: Row[Any]) -> Subscription | None:
+        read = Subscription(row.room, _matchers(row.matchers) or (), row.author, row.made, row.id)
+        return self._readable("subscriptions", row.id, read, row.matchers)
+
+    def _plan(self, row: Row[Any]) -> DigestPlan | None:
+        return self._readable("digests", row.room, DigestPlan(row.room, row.schedule, row.next_at, row.since))
+
+    def _readable(self, table: str, key: object, wish: T, matchers: object = "[]") -> T | None:
+        if fits(wish) and _matchers(matchers) is not None:
+            return wish
+        self._damage.note(table, key)
+        return None
+
 
 def _insert(table: Table, wish: Silence | Subscription) -> Insert:
     values: dict[str, Any] = {key: value for key, value in asdict(wish).items() if key != "id"}
     return table.insert().values({**values, "matchers": json.dumps(wish.matchers)})
 
 
-def _silence(row: Row[Any]) -> Silence:
-    return Silence(
-        room=row.room,
-        matchers=tuple(json.loads(row.matchers)),
-        issue=row.issue,
-        label=row.label,
-        author=row.author,
-        comment=row.comment,
-        made=row.made,
-        ends=row.ends,
-        stage=row.stage,
-        id=row.id,
-    )
-
-
-def _plan(row: Row[Any]) -> DigestPlan:
-    return DigestPlan(row.room, row.schedule, row.next_at, row.since)
+def _matchers(text: object) -> tuple[str, ...] | None:
+    """Matchers from their column; None where they are damaged, or none that this version knows."""
+    try:
+        found = json.loads(text)  # type: ignore[arg-type]
+        for each in found:
+            read_matcher(each)
+        return tuple(found) if isinstance(found, list) else None
+    except (ValueError, TypeError, RecursionError):
+        return None

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection, text
 
+from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.groups import Groups
 from errbot_sentry.store.held import HeldBack
 from errbot_sentry.store.inbox import Inbox
@@ -19,43 +20,45 @@ from errbot_sentry.store.wishes import Wishes
 class Work:
     """What can be asked and changed inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, damage: Damage) -> None:
+        """`damage` is told of rows that cannot be read."""
         self._connection = connection
+        self._damage = damage
 
     @cached_property
     def inbox(self) -> Inbox:
         """Alerts that came in, and what became of them."""
-        return Inbox(self._connection)
+        return Inbox(self._connection, self._damage)
 
     @cached_property
     def issues(self) -> Issues:
         """Issues as last known."""
-        return Issues(self._connection)
+        return Issues(self._connection, self._damage)
 
     @cached_property
     def groups(self) -> Groups:
         """What each room was told."""
-        return Groups(self._connection)
+        return Groups(self._connection, self._damage)
 
     @cached_property
     def held(self) -> HeldBack:
         """First words that are held back."""
-        return HeldBack(self._connection)
+        return HeldBack(self._connection, self._damage)
 
     @cached_property
     def wishes(self) -> Wishes:
         """What people asked for in chat: silences, subscriptions, digests."""
-        return Wishes(self._connection)
+        return Wishes(self._connection, self._damage)
 
     @cached_property
     def polls(self) -> Polls:
         """How far the poller has read."""
-        return Polls(self._connection)
+        return Polls(self._connection, self._damage)
 
     @cached_property
     def outbox(self) -> Outbox:
         """Messages on their way to rooms."""
-        return Outbox(self._connection)
+        return Outbox(self._connection, self._damage)
 
     @cached_property
     def people(self) -> People:
