@@ -120,7 +120,8 @@ def _told(group: Group, alert: Alert, route: Route | None, now: float, *, top: b
     if alert.events is not None:
         told = replace(told, events=max(alert.events, group.events or 0))
     if told.status != UNRESOLVED:
-        return replace(told, due=None, counted=0)
+        # Also this is a first word: what comes back right after it says so under it.
+        return replace(told, due=None, counted=0, top=now if top else told.top)
     if not top or route is None:
         return replace(told, due=now + told.span) if told.due is None and told.span else told
     window = route.window.total_seconds() or route.repeat.total_seconds()
