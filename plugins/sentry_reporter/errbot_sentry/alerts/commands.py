@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
@@ -239,12 +238,13 @@ class AlertCommands:
         room = _room(ask, "A report is for a room: ask there.")
         now = self._now()
         typed = ask.words.strip()
+        if typed == "now":
+            with self._store.read() as work:
+                recent = work.wishes.digest(room) or DigestPlan(room, "the last day", now, now - _DAY)
+                message = Digests(self._access).message(work, recent, now)
+            return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
         with self._store.write() as work:
             plan = work.wishes.digest(room)
-            if typed == "now":
-                recent = plan or DigestPlan(room, "the last day", now, now - _DAY)
-                message = Digests(self._access).message(work, replace(recent, schedule=recent.schedule), now)
-                return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
             if typed == "off":
                 work.wishes.end_digest(room)
                 return View("sentry_digest_plan", {"schedule": "", "next": ""})

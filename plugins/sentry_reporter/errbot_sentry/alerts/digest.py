@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, time, timedelta, timezone
 from functools import partial
@@ -123,16 +123,21 @@ class Digests:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def tell(self, work: Work, now: float) -> bool:
-        """Put the reports that are due into the outbox; whether there were any."""
-        due = work.wishes.digests_due(now)
+    def prepare(self, work: Work, now: float) -> dict[DigestPlan, Message]:
+        """The reports that are due. Weeks of decisions take seconds to read, so this is for a reading transaction:
+        whoever waits to write, such as the senders of webhooks, must not wait for it."""
+        return {plan: self.message(work, plan, now) for plan in work.wishes.digests_due(now)}
+
+    def tell(self, work: Work, reports: Mapping[DigestPlan, Message], now: float) -> bool:
+        """Put these reports into the outbox, as far as they are still due; whether there were any."""
+        due = [plan for plan in work.wishes.digests_due(now) if plan in reports]
         for plan in due:
             try:
                 following = next_time(plan.schedule, now)
             except ValueError:  # no schedule that this version knows, or a time zone that this machine does not
                 work.wishes.put_off_digest(plan.room, now)
                 continue
-            work.outbox.add(self.message(work, plan, now), now)
+            work.outbox.add(reports[plan], now)
             work.wishes.put_digest(replace(plan, since=now, next_at=following))
         return bool(due)
 

@@ -68,13 +68,15 @@ class Timers:
         due = self._next_due(now)
         if due is None or due > now:
             return None if due is None else due - now
+        with self._store.read() as work:
+            reports = self._digests.prepare(work, now)
         with self._store.write() as work:
             work.alone(LOCK_DECIDE)
             spoke = [
                 self._close_windows(work, now),
                 self._tell_held(work, now),
                 self._tell_silences(work, now),
-                self._digests.tell(work, now),
+                self._digests.tell(work, reports, now),
             ]
         if any(spoke):
             self._on_message()
