@@ -82,11 +82,12 @@ class Stages:
             case.decide("", NOT_VISIBLE, room)
 
     def follow(self, case: Case, _work: Work) -> None:
-        """Rooms that know the problem hear what people do to it, whatever reasons their routes name."""
+        """Rooms that know the problem hear what people do to it, whatever reasons their routes name, while they have
+        any: who unsubscribed wants peace."""
         if case.alert.reason in DEEDS:
             wanted = {target.room for target in case.targets}
             for room in case.groups:
-                if room not in wanted and may_hear(case.alert, room, self._access):
+                if room not in wanted and self._book.of_room(room) and may_hear(case.alert, room, self._access):
                     case.targets.append(Target(room, None))
         if not case.targets and not case.decisions:
             case.decide("", UNFOLLOWED if case.alert.reason in DEEDS else UNROUTED)

@@ -97,7 +97,8 @@ class Timers:
         spoke = False
         for group in groups:
             last = lasts.get(group.alert_id)
-            if not may_hear_now(last, known.get(group.issue), group.room, self._access):
+            allowed = may_hear_now(last, known.get(group.issue), group.room, self._access)
+            if not allowed or not self._book.of_room(group.room):  # nor a room that has unsubscribed
                 work.groups.put([replace(group, due=None)])
                 continue
             later = self._later(work, group, last, silences, now)
