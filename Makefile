@@ -1,4 +1,4 @@
-# `make demo` and `make test` need nothing but python3 (3.10 to 3.13) and, for the IRC tests, ngircd.
+# `make demo` and `make test` need nothing but python3 (3.10 to 3.13) and, for their tests, ngircd, prosody and PostgreSQL.
 
 PYTHON ?= python3
 ENVIRONMENT := .cache/environment

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 # Parts that a benchmark starts as processes of its own.
-_PARTS = ("_worker", "_ingest")
+_PARTS = ("_worker", "_ingest", "_peer")
 
 
 def names() -> list[str]:

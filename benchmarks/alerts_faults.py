@@ -1,96 +1,81 @@
-"""Kill the bot and drop the chat at random moments under load, then check the books.
+"""Kill the bot, the chat server and the error server at random moments under load, then check the books.
 
     python -m benchmarks.alerts_faults [SECONDS] [SEED]
 
-A real process with the alert flow on SQLite gets webhooks all the time, each about one of many issues. At random
-moments it is killed with SIGKILL and started again, or its chat is away for a while. Afterwards: every webhook answered
-202 has exactly one decision per room, every first word and every list is in the room, and what is there twice is no
-more than what the kills had in flight.
+Real Errbot, real ngircd, real Bugsink; see tests/alerting/faults.py for the load and for what must add up.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
-from errbot_sentry.store.store import Store
-from tests.alerting import bodies
-from tests.alerting.killable import Bot
-from tests.waiting import until
+from demo import environments
+from demo.bugsink import Bugsink
+from tests.alerting.faults import FaultRun
+from tests.servers.ngircd import Ngircd
+
+SECONDS, SEED = 300.0, 7
+# Seconds between two faults, and for how long each stays away, at random between these.
+BETWEEN = (5.0, 20.0)
+AWAY = {"bot": (0.0, 6.0), "server": (1.0, 12.0), "chat": (1.0, 20.0)}
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 300.0
-    chance = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 7)
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else SEED
+    logging.getLogger("errbot_sentry.store.single").setLevel(logging.ERROR)  # we look into the running bot's state
+    python = environments.build(environments.BUGSINK)
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)
-        url = f"sqlite:///{folder / 'state.sqlite3'}"
-        run(url, folder, seconds, chance)
-
-
-def run(url: str, folder: Path, seconds: float, chance: random.Random) -> None:
-    """The faults, and the check."""
-    bot = Bot(url, folder)
-    bot.up.touch()
-    answers: Counter[str] = Counter()
-    kills = drops = sent = 0
-    end = time.monotonic() + seconds
-    back_at = 0.0
-    while time.monotonic() < end:
-        number = sent if chance.random() < 0.3 else chance.randrange(max(1, sent))
-        sent += 1
-        try:
-            answers[str(bot.hook(bodies.sentry_issue(str(number), count=str(sent)), f"r{sent}"))] += 1
-        except (ValueError, BrokenPipeError):
-            answers["no answer"] += 1
-        if back_at and time.monotonic() >= back_at:
-            bot.up.touch()
-            back_at = 0.0
-        dice = chance.random()
-        if dice < 0.01:
-            bot.kill()
-            kills += 1
-            bot = Bot(url, folder)
-        elif dice < 0.02 and not back_at:
-            bot.up.unlink(missing_ok=True)
-            drops += 1
-            back_at = time.monotonic() + chance.uniform(0.2, 3)
-        time.sleep(chance.expovariate(100))
-    bot.up.touch()
-    until(lambda: at_rest(bot), 180, "everything told")
-    bot.close()
-    check(url, bot.said(), answers, kills, drops)
-
-
-def at_rest(bot: Bot) -> bool:
-    """Whether nothing waits any more."""
-    status = bot.status()
-    return not (status["waiting"] or status["queue"] or status["held"])
-
-
-def check(url: str, said: list[str], answers: Counter[str], kills: int, drops: int) -> None:
-    """The books, and the room."""
-    store = Store(url)
-    with store.read() as work:
-        decided = work.inbox.counts()
-        waiting, _ = work.inbox.waiting_count()
-        rows = work.outbox.rows("#ops")
-    store.close()
-    firsts = [line for line in said if line.startswith("#ops sentry_alert ")]
-    lists = [line for line in said if line.startswith("#ops sentry_held")]
-    twice = len(said) - len(rows)
-    print(f"{sum(answers.values()):,} webhooks, {kills} kills, {drops} times offline; answers {dict(answers)}")
-    print(f"decided {decided}; in the room: {len(set(firsts))} first words, {len(lists)} lists, {twice} said twice")
-    assert waiting == 0
-    assert sum(decided.values()) == answers["202"], "every promise has one decision"
-    assert len(said) >= len(rows), "every message is in the room"
-    assert len(set(firsts)) + decided.get("storm", 0) >= decided.get("first", 0)
-    assert 0 <= twice <= kills, "twice only what a kill had in flight"
+        (folder / "irc").mkdir()
+        with Bugsink(folder / "bugsink", python) as server, Ngircd(folder / "irc") as ircd:
+            run = FaultRun(folder, server, ircd, random.Random(seed))
+            dice = Dice(run, random.Random(seed))
+            with run.running():
+                run.load(seconds, dice)
+                dice.heal()
+                run.come_to_rest()
+                books = run.books()
+    print(f"{seconds:g} s, seed {seed}")
+    for line in books.told():
+        print(line)
+    books.check()
     print("the books agree")
+
+
+class Dice:
+    """Kills one part after another, and starts each again after a while."""
+
+    def __init__(self, run: FaultRun, chance: random.Random) -> None:
+        self._chance = chance
+        self._kill = {"bot": run.kill_bot, "server": run.kill_server, "chat": run.kill_chat}
+        self._start = {"bot": run.start_bot, "server": run.start_server, "chat": run.start_chat}
+        self._back: dict[str, float] = {}
+        self._next = time.monotonic() + chance.uniform(*BETWEEN)
+
+    def __call__(self, _passed: float) -> None:
+        now = time.monotonic()
+        for part in [part for part, at in self._back.items() if at <= now]:
+            del self._back[part]
+            self._start[part]()
+        if now < self._next:
+            return
+        self._next = now + self._chance.uniform(*BETWEEN)
+        part = self._chance.choices(("bot", "server", "chat"), (5, 3, 2))[0]
+        if part not in self._back:
+            self._kill[part]()
+            self._back[part] = now + self._chance.uniform(*AWAY[part])
+
+    def heal(self) -> None:
+        """Everything is started again."""
+        for part in sorted(self._back):
+            self._start[part]()
+        self._back.clear()
 
 
 if __name__ == "__main__":

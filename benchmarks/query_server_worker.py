@@ -37,6 +37,16 @@ def row(number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+EVENT = {
+    "id": "1", "eventID": "e" * 32, "dateCreated": NOW.isoformat(), "title": "ZeroDivisionError: division by zero",
+    "message": "", "platform": "python", "tags": [{"key": "environment", "value": "production"}],
+    "entries": [{"type": "exception", "data": {"values": [{
+        "type": "ZeroDivisionError", "value": "division by zero", "stacktrace": {"frames": [
+            {"filename": "shop/cart.py", "function": "checkout", "lineNo": 12, "inApp": True, "context": [
+                [11, "def checkout(basket):"], [12, "    return total(basket) / len(basket)"]]}]}}]}}],
+}  # fmt: skip
+
+
 class Handler(BaseHTTPRequestHandler):
     """HTTP/1.1 with connections that stay open; header and body leave in one packet."""
 
@@ -55,6 +65,10 @@ class Handler(BaseHTTPRequestHandler):
             Handler.asked += 1
         if parts.path.endswith("/projects/"):
             return self._send(b'[{"id": "1", "slug": "web", "name": "web"}]')
+        if parts.path.endswith("/events/latest/"):
+            return self._send(json.dumps(EVENT).encode())
+        if not parts.path.endswith("/issues/"):
+            return self._send(json.dumps(row(1)).encode())
         limit = parse_qs(parts.query).get("limit", ["25"])[0]
         if limit not in Handler.pages:
             Handler.pages[limit] = json.dumps([row(number) for number in range(1, int(limit) + 1)]).encode()

@@ -17,11 +17,10 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from demo import environments
-from demo.processes import CannotStart, Process, accepts, environment, listening_socket, open_url
+from demo.processes import CannotStart, Process, Server, accepts, environment, listening_socket, open_url
 
 START_SECONDS = 90.0
 REQUEST_SECONDS = 30.0
@@ -64,7 +63,7 @@ class Refused(Exception):
         self.status = status
 
 
-class Bugsink:
+class Bugsink(Server):
     """A server in a folder of its own. `start` and `stop` may follow each other; the port and the data stay the same.
 
     `folder` must be empty or absent, or hold an earlier Bugsink of ours, which is then continued. `python` is the
@@ -90,16 +89,7 @@ class Bugsink:
         self._settings = dict(settings or {})
         self._threads = threads
         self._say = say
-        self._process: Process | None = None
         self._team: str | None = None
-
-    def __enter__(self) -> Bugsink:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def url(self) -> str:
@@ -110,10 +100,6 @@ class Bugsink:
     def log(self) -> Path:
         return self.folder / "bugsink.log"
 
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.running
-
     def start(self) -> Bugsink:
         """Serve, and return once `/health/ready` answers. Raises CannotStart with the end of the log."""
         if not (self.folder / "token").exists():
@@ -122,7 +108,7 @@ class Bugsink:
         with listening_socket(self.port) as listener:
             self.port = int(listener.getsockname()[1])
             (self.folder / "bugsink_conf.py").write_text(self._conf())
-            self._process = Process(
+            process = Process(
                 [
                     self._python, self._python.parent / "gunicorn", "--bind", f"fd://{listener.fileno()}",
                     "--worker-class", "gthread", "--workers", "1", "--threads", str(self._threads),
@@ -133,27 +119,16 @@ class Bugsink:
                 env=self._environment(self.folder),
                 pass_fds=[listener.fileno()],
             )  # fmt: skip
-        try:
-            self._process.wait_until(self._is_ready, START_SECONDS, "Bugsink answers /health/ready")
-        except BaseException:
-            self.stop()
-            raise
+        self._serve(process, self._is_ready, START_SECONDS, "Bugsink answers /health/ready")
         return self
-
-    def stop(self) -> None:
-        """Stop serving; the data stays. Does nothing where nothing runs."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
 
     def kill(self) -> None:
         """`kill -9`; returns when nothing takes connections any more (the worker dies a moment after its master)."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
-            deadline = time.monotonic() + 5
-            while accepts(self.port) and time.monotonic() < deadline:
-                time.sleep(0.01)
+        served = self._process is not None
+        super().kill()
+        deadline = time.monotonic() + 5
+        while served and accepts(self.port) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def api(self, method: str, path: str, body: object = None) -> Any:
         """Call the API (`path` is what follows `/api/canonical/0/`) and return the decoded answer. Raises Refused."""

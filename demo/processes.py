@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TypeVar
 
 T = TypeVar("T")
+ServerT = TypeVar("ServerT", bound="Server")
 
 LOOPBACK = "127.0.0.1,localhost"
 
@@ -178,3 +179,52 @@ class Process:
             with suppress(BrokenPipeError):
                 self.popen.stdin.close()
         return code
+
+
+class Server:
+    """What runs as one process; `start` and `stop` (or `kill`) may follow each other, and `with` does both."""
+
+    _process: Process | None = None
+
+    def __enter__(self: ServerT) -> ServerT:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self: ServerT) -> ServerT:
+        """Serve, and return once it is ready. Raises CannotStart with the end of the log."""
+        raise NotImplementedError
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.running
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise ValueError("it is not running")
+        return self._process.pid
+
+    def stop(self) -> None:
+        """End in order; what it keeps stays. Does nothing where nothing runs."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def kill(self) -> None:
+        """`kill -9`: connections just end."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def _serve(self, process: Process, ready: Callable[[], object], seconds: float, what: str) -> None:
+        """This process is the server from now on: wait until it is ready, or end it."""
+        self._process = process
+        try:
+            process.wait_until(ready, seconds, what)
+        except BaseException:
+            self.stop()
+            raise

@@ -6,11 +6,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import pytest
 
-from demo.processes import Process, accepts, free_port
+from demo.processes import Process, Server, accepts, free_port
 from tests.servers import missing
 
 START_SECONDS = 20.0
@@ -47,7 +46,7 @@ def program() -> str | None:
     return shutil.which("ngircd", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
 
 
-class Ngircd:
+class Ngircd(Server):
     """A server in a folder of its own; the port stays the same over `kill` and `restart`.
 
     `ping_timeout` (seconds) is how long a silent client is believed before it is asked, and then how long it may take.
@@ -59,20 +58,6 @@ class Ngircd:
         self.folder = folder
         self.port = free_port()
         self._ping_timeout = ping_timeout
-        self._process: Process | None = None
-
-    def __enter__(self) -> Ngircd:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, "ngircd is not running"
-        return self._process.pid
 
     def start(self) -> Ngircd:
         """Serve, and return once connections are taken."""
@@ -80,27 +65,9 @@ class Ngircd:
         assert path is not None, "ngircd is not installed"
         conf = self.folder / "ngircd.conf"
         conf.write_text(_CONF.format(port=self.port, ping_timeout=self._ping_timeout))
-        self._process = Process([path, "-n", "-f", conf], self.folder / "ngircd.log", cwd=self.folder)
-        try:
-            self._process.wait_until(
-                lambda: accepts(self.port), START_SECONDS, f"ngircd takes connections on port {self.port}"
-            )
-        except BaseException:
-            self.stop()
-            raise
+        process = Process([path, "-n", "-f", conf], self.folder / "ngircd.log", cwd=self.folder)
+        self._serve(process, lambda: accepts(self.port), START_SECONDS, f"ngircd takes connections on port {self.port}")
         return self
-
-    def stop(self) -> None:
-        """End in order: clients are told."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
-
-    def kill(self) -> None:
-        """`kill -9`: connections just end."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
 
     def restart(self) -> None:
         """Start again on the same port, after ending what may still run."""

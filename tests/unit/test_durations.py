@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from errbot_sentry.durations import read_duration, write_duration
+from errbot_sentry.durations import read_duration, write_duration, write_roughly
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,19 @@ def test_writing_is_the_inverse():
     """What is shown can be typed."""
     for text in ("0s", "1m30s", "2h", "7d", "1d1h1m1s"):
         assert write_duration(read_duration(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("exact", "rough"),
+    [
+        ("59s", "59s"),
+        ("9m59s", "9m59s"),
+        ("10m20s", "10m"),
+        ("41m59s", "42m"),
+        ("23h59m59s", "1d"),
+        ("1d2h31m", "1d3h"),
+    ],
+)
+def test_writing_roughly(exact, rough):
+    """The longer the span, the less its end matters."""
+    assert write_roughly(read_duration(exact)) == rough

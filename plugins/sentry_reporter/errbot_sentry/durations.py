@@ -34,3 +34,10 @@ def write_duration(span: timedelta) -> str:
         count, left = divmod(left, _UNITS[unit])
         words += f"{count}{unit}" if count else ""
     return words or "0s"
+
+
+def write_roughly(span: timedelta) -> str:
+    """The same where the second does not matter: whole minutes from ten minutes on, whole hours from a day on."""
+    seconds = int(span.total_seconds())
+    step = 1 if seconds < 600 else 60 if seconds < 86400 else 3600
+    return write_duration(timedelta(seconds=round(seconds / step) * step))

@@ -18,6 +18,7 @@ from errbot_sentry.alerts.flow import AlertsFlow
 from errbot_sentry.chat.asks import ask_of, is_command
 from errbot_sentry.chat.converters import lock_converters
 from errbot_sentry.chat.errands import Errands
+from errbot_sentry.chat.flushing import flush_after_sends
 from errbot_sentry.chat.followup import FollowUp
 from errbot_sentry.chat.hook import mount
 from errbot_sentry.chat.layout import Layout
@@ -108,11 +109,13 @@ class Runtime:
         self._alert_commands: AlertCommands | None = None
         self._come_back: Callable[[], None] = lambda: None
         self._unlock: Callable[[], None] = lambda: None
+        self._unflush: Callable[[], None] = lambda: None
 
     def prepare(self) -> None:
         """What must not wait for the activation: errors of other plugins' loading, and the webhook's route."""
         mount(self._web)
         self._unlock = lock_converters(self._bot)
+        self._unflush = flush_after_sends(self._bot)
         if self._reporting() and self.reporter.start():
             self.reporter.watch_commands(self._bot)
 
@@ -229,6 +232,7 @@ class Runtime:
             # of the others' ends are still reported.
             with ExitStack() as ends:
                 ends.callback(self._unlock)
+                ends.callback(self._unflush)
                 ends.callback(lambda: self.reporter.close(left()))
                 ends.callback(self._connection.close)
                 ends.callback(lambda: self._errands.close(min(1.0, left())))

@@ -21,6 +21,7 @@ _MOST_TAGS = 100
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9})\d*)?\s*(Z|[+-]\d\d(?::?\d\d)?)?", re.IGNORECASE
 )
+_UTC = (None, "Z", "z", "+00:00")
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
 # Printable ASCII without the five that end a link in one backend or the other: quote, angles, backslash, backtick.
 _LINK = re.compile(r"https?://[!#-;=?-\[\]-_a-~]+")
@@ -74,8 +75,10 @@ def moment(value: Any) -> datetime | None:
             return None
         day, clock, fraction, zone = match.groups()
         clock += ":00" if clock.count(":") == 1 else ""
-        zone = "+00:00" if zone in (None, "Z", "z") else f"{zone[:3]}:{zone[3:].strip(':') or '00'}"
         micro = (fraction or "").ljust(6, "0")[:6]
+        if zone in _UTC:
+            return datetime.fromisoformat(f"{day}T{clock}.{micro}+00:00")
+        zone = f"{zone[:3]}:{zone[3:].strip(':') or '00'}"
         return datetime.fromisoformat(f"{day}T{clock}.{micro}{zone}").astimezone(timezone.utc)
     except (ValueError, OverflowError, OSError):
         return None

@@ -15,7 +15,7 @@ from errbot_sentry.alerts.rights import about, may_name
 from errbot_sentry.alerts.route import route_alert
 from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
-from errbot_sentry.durations import read_duration, write_duration
+from errbot_sentry.durations import read_duration, write_duration, write_roughly
 from errbot_sentry.errors import AskError, BadReference, NotAllowed, UsageError
 from errbot_sentry.matchers import FIELDS
 from errbot_sentry.model import ALERT_REASONS, LEVELS, NEW, Alert, Ask, Issue, View
@@ -226,7 +226,7 @@ class AlertCommands:
                 **list_row(each.alert),
                 "name": each.name.replace("_", " "),
                 "detail": each.detail,
-                "age": write_duration(timedelta(seconds=int(max(0.0, now - each.at)))),
+                "age": write_roughly(timedelta(seconds=int(max(0.0, now - each.at)))),
             }
             for each in found
             if self._access.may_see(each.alert.project, ask.place)

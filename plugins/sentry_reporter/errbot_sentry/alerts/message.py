@@ -10,7 +10,7 @@ from typing import Any
 from errbot_sentry.alerts.group import COMES_BACK, FLAPPING, issue_key
 from errbot_sentry.alerts.hush import DEEDS_TEMPLATE
 from errbot_sentry.alerts.rights import ABOUT
-from errbot_sentry.durations import write_duration
+from errbot_sentry.durations import write_duration, write_roughly
 from errbot_sentry.model import ASSIGNED, COMMENTED, METRIC, RESOLVED, UNRESOLVED, Alert
 from errbot_sentry.store.rows import Group, KnownIssue, Silence
 
@@ -85,7 +85,7 @@ def count_word(group: Group, known: KnownIssue | None, now: float, *, reminds: b
         "short_id": (known.short_id if known else "") or group.issue,
         "reminds": reminds,
         "more": counted(more, "more event") if more else counted(group.counted, "more alert"),
-        "span": write_duration(timedelta(seconds=max(60.0, now - group.word))),
+        "span": write_roughly(timedelta(seconds=max(60.0, now - group.word))),
         "total": f"{events:,}" if more else "",
         "level": group.level,
     }

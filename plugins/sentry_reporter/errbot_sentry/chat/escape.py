@@ -43,7 +43,10 @@ _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
 
 def plain(text: object, longest: int = LONGEST) -> str:
     """One line of visible characters, at most `longest`, with an ellipsis where it was cut; still unescaped."""
-    line = str(text)[: longest * 4]
+    line = str(text)
+    if len(line) <= longest and line.isprintable() and "  " not in line:
+        return line.strip()
+    line = line[: longest * 4]
     if not line.isprintable() or "  " in line:  # nearly every text is printable as it is
         line = _BREAKS.sub(" ", _UNSEEN.sub("", line))
     line = line.strip()
@@ -58,8 +61,10 @@ def defuse(text: str) -> str:
         text = _SLACK_COMMAND.sub("<" + _ZERO_WIDTH_SPACE, text)
     if "://" in text:
         text = _AUTO_LINK.sub(lambda found: ":" + _ZERO_WIDTH_SPACE + _without_dots(found[1]), text)
-    if "." in text:
+    # Whole lists come here: what cannot be there is not looked for at every letter.
+    if "." in text and "www" in text.lower():
         text = _WWW.sub(r"\1" + _ZERO_WIDTH_SPACE + ".", text)
+    if "." in text and ("/" in text or "?" in text):
         text = _BARE_ADDRESS.sub(lambda found: _without_dots(found[0]), text)
     return text
 

@@ -45,8 +45,11 @@ def without_nicks(text: str, nicks: Nicks) -> str:
     Clients differ in what may stand beside a nick: irssi and HexChat call for `alice's`, `alice_` and `x-alice`, so
     everything but a letter or digit beside it makes a nick of it. A nick of one letter cannot be broken.
     """
+    present = nicks()
+    if not present:  # folding a whole list takes as long as laying it out
+        return text
     folded = text.casefold()
-    for nick in sorted((nick for nick in nicks() if nick in folded), key=len, reverse=True):
+    for nick in sorted((nick for nick in present if nick in folded), key=len, reverse=True):
         # One nick after the other: in `a-b-c` both `a-b` and `b-c` may be somebody.
         text = re.sub(rf"(?<![^\W_]){re.escape(nick)}(?![^\W_])", _broken, text, flags=re.IGNORECASE)
     return text

@@ -87,7 +87,6 @@ class Rooms:
         for body in self._layout.messages(text):
             sent = self._send_one(target, body, thread or first)
             first = first or sent
-        self._wake_xmpp()
         return first
 
     def edit(self, room: str, sent_id: str, text: str) -> bool:
@@ -170,9 +169,3 @@ class Rooms:
         if self.mode == "slackv3" and not timestamp:
             raise SendError("Slack did not take the message.")
         return str(timestamp[0] if isinstance(timestamp, list) and timestamp else timestamp or "")
-
-    def _wake_xmpp(self) -> None:
-        """Stanzas from other threads wait until the asyncio loop wakes for another reason; wake it."""
-        loop = getattr(getattr(getattr(self._bot, "conn", None), "client", None), "loop", None)
-        if loop is not None and hasattr(loop, "call_soon_threadsafe"):
-            loop.call_soon_threadsafe(lambda: None)

@@ -34,23 +34,29 @@ class Table:
         self._mode = mode.lower()
         self._escape = escape
 
-    def render(self, rows: Sequence[Row]) -> str:
-        """The rows as Markdown lines; "" for none."""
-        if not rows:
-            return ""
-        if self._mode in _LINE_MODES:
-            return "\n".join(map(self._line, rows))
-        entries = _entries(rows)
+    def render(self, rows: Sequence[Row], *below: str) -> str:
+        """The rows as Markdown lines, and below them further lines of text, empty ones left out."""
+        below = tuple(line for line in below if line)
+        if self._mode in _LINE_MODES or not rows:
+            return "\n".join([*map(self._line, rows), *map(self._escape.text, below)])
         links = [self._escape.href(row.link) if row.link else "" for row in rows]
+        if self._mode in _NAMED_LINKS or self._mode in _LINKS_BELOW:
+            block, outside = self._block(rows, [""] * len(rows), ()), [*self._links(rows, links)]
+            return "\n".join([*block, *outside, *map(self._escape.text, below)])
+        return "\n".join(self._block(rows, links, below))
+
+    def _block(self, rows: Sequence[Row], links: Sequence[str], below: Sequence[str]) -> list[str]:
+        """A fenced block of the entries, each with its address where there is one."""
+        entries = _entries(rows)
         # No value has a line end left, so the escaped lines are as many.
-        lines = iter(self._escape.block("\n".join(chain.from_iterable(entries))).split("\n"))
-        inside = self._mode not in _NAMED_LINKS and self._mode not in _LINKS_BELOW
+        text = "\n".join([*chain.from_iterable(entries), *map(plain, below)])
+        lines = iter(self._escape.block(text).split("\n"))
         shown = ["```"]
         for entry, link in zip(entries, links, strict=True):
             shown += [next(lines) for _ in entry]
-            if link and inside:
+            if link:
                 shown.append(_indent(rows) + link)
-        return "\n".join([*shown, "```", *([] if inside else self._below(rows, links))])
+        return [*shown, *lines, "```"]
 
     def _line(self, row: Row) -> str:
         """The row on one line, its title cut so that everything else keeps its room."""
@@ -76,7 +82,7 @@ class Table:
             least, most = (middle, most) if fits else (least, middle - 1)
         return self._escape.text(cut(title, least))
 
-    def _below(self, rows: Sequence[Row], links: Sequence[str]) -> Iterator[str]:
+    def _links(self, rows: Sequence[Row], links: Sequence[str]) -> Iterator[str]:
         """The addresses: behind the row's number on one line, or one line each."""
         found = [(row.number, self._escape.address(link)) for row, link in zip(rows, links, strict=True) if link]
         if self._mode in _LINKS_BELOW:

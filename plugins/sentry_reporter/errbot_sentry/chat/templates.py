@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,7 +22,8 @@ class Templates:
     """Renders `sentry_*` templates for one backend, each value by way of `escape`.
 
     Filters: none for running text, `code` between backticks, `block` between fences, `href` for a link's target,
-    `address` for a web address that stands by itself, `table` for the rows of a list, with all of their markup.
+    `address` for a web address that stands by itself, `table` for the rows of a list, with all of their
+    markup, and for lines to stand below them.
     """
 
     def __init__(self, mode: str, nicks: Nicks = frozenset, folder: Path = FOLDER) -> None:
@@ -55,8 +55,8 @@ class Templates:
         return self._environment.get_template(f"{template}.md").render(values).strip("\n")
 
 
-def _as_markup(escape_one: Callable[[Any], str]) -> Callable[[object], Markup]:
-    def as_markup(value: object) -> Markup:
-        return Markup("" if value is None else escape_one(value))  # noqa: S704 - this is the escaping
+def _as_markup(escape_one: Callable[..., str]) -> Callable[..., Markup]:
+    def as_markup(value: object, *more: object) -> Markup:
+        return Markup("" if value is None else escape_one(value, *more))  # noqa: S704 - this is the escaping
 
     return as_markup

@@ -6,6 +6,8 @@ in snake_case after a change, and always counts 0 users.
 
 from __future__ import annotations
 
+from typing import Any
+
 from errbot_sentry import wire
 from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Assignee, Issue, Project
 from errbot_sentry.server.reading import Fields
@@ -19,6 +21,7 @@ _STATUS = {
     "muted": ARCHIVED,
 }
 _TREND_POINTS = 60
+_MANY = 10**15
 
 
 def read_issue(row: Fields, link: str, *, counts_users: bool = True) -> Issue:
@@ -75,11 +78,9 @@ def _culprit(metadata: Fields) -> str:
 def _trend(stats: Fields) -> tuple[int, ...]:
     """Counts of the finest series that is there: `{"24h": [[time, count], …]}`."""
     series = next((found for name in ("24h", "14d", "auto", "30d") if (found := stats.rows(name))), [])
-    counts: list[int] = []
-    for point in series:
-        if isinstance(point, list) and len(point) > 1:
-            count = point[1]
-            if type(count) is not int or count >= 2**63:
-                count = wire.whole(count) or 0
-            counts.append(max(count, 0))
-    return tuple(counts[-_TREND_POINTS:])
+    found = [point[1] for point in series if isinstance(point, list) and len(point) > 1][-_TREND_POINTS:]
+    return tuple([count if type(count) is int and 0 <= count < _MANY else _count(count) for count in found])
+
+
+def _count(value: Any) -> int:
+    return max(wire.whole(value) or 0, 0)

@@ -52,8 +52,8 @@ class Fields:
     def line(self, *names: str, longest: int = SHORT) -> str:
         """A text on one line, without control characters."""
         for name in names:
-            found = wire.line(self._data.get(name), longest)
-            if found:
+            value = self._data.get(name)
+            if value is not None and (found := wire.line(value, longest)):
                 return found
         return ""
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from http.client import HTTPException
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -45,6 +44,12 @@ _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _ERROR_BODY_BYTES = 65536
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_HEADERS = {
+    "User-Agent": f"errbot-sentry-reporter/{__version__}",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "keep-alive",
+}
 
 
 class Transport:
@@ -78,7 +83,13 @@ class Transport:
         self._observe = observe
         self._lock = threading.Lock()
         self._counts = Counts()
-        self._session = _session(token, base_url)
+        self._bearer = _Bearer(token)
+        self._adapter = _Adapter(pool_connections=2, pool_maxsize=16)
+        # Proxies and REQUESTS_CA_BUNDLE once, because all calls go to this one address: a session of requests would
+        # walk through the whole environment at each call, which takes as long as reading ten issues.
+        found = requests.Session().merge_environment_settings(base_url, {}, stream=True, verify=None, cert=None)
+        self._proxies = dict(found["proxies"])
+        self._verify = found["verify"] or True
 
     def get(self, path: str, query: Query = (), *, what: str = "such thing", **parts: str) -> Answer:
         """Read. Tried again after a broken connection, a 502, 503 or 504, and a 429 that asks for a short wait.
@@ -118,7 +129,7 @@ class Transport:
     def close(self) -> None:
         """Let go of all connections; calls under way end within a second, later ones fail at once."""
         self._stopping.set()
-        self._session.close()
+        self._adapter.close()
 
     def _exchange(
         self, method: str, path: str, parts: Mapping[str, str], query: Query, body: object, what: str, ends: float
@@ -155,14 +166,16 @@ class Transport:
         raise RedirectRefused(f"{self.host} redirects in circles: check SENTRY_URL in config.py.")
 
     def _request(self, method: str, url: str, query: Query, body: object) -> requests.Response:
-        return self._session.request(
-            method,
-            url,
-            params=list(query),
-            json=body,
-            timeout=(self._limits.connect, self._limits.read),
+        """One request over a kept connection; the adapter alone, without a session: no redirects, no cookies, no
+        ~/.netrc in place of the token."""
+        request = requests.PreparedRequest()
+        request.prepare(method, url, headers=_HEADERS, params=list(query), json=body, auth=self._bearer)
+        return self._adapter.send(
+            request,
             stream=True,
-            allow_redirects=False,
+            timeout=(self._limits.connect, self._limits.read),
+            verify=self._verify,
+            proxies=self._proxies,
         )
 
     def _read(self, response: requests.Response, method: str, what: str) -> Answer:
@@ -320,11 +333,7 @@ def classify(error: Exception) -> tuple[type[ServerError], str]:
 
 
 class _Bearer(AuthBase):
-    """The token as a header.
-
-    As the session's `auth`, not as a plain header: requests may replace the Authorization header, by what ~/.netrc has
-    for the host say, but not an `auth`.
-    """
+    """The token as a header. As `auth`: requests would put a user part of the address in a plain header's place."""
 
     def __init__(self, token: Secret) -> None:
         self._token = token
@@ -361,38 +370,3 @@ class _Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         return manager
-
-
-class _Session(requests.Session):
-    """A session that leaves redirects to us.
-
-    Even with `allow_redirects=False` requests would read the whole body of a redirect, however large, and prepare the
-    next request.
-    """
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
-def _session(token: Secret, base_url: str) -> requests.Session:
-    # Shared by all threads: nothing of it changes after this (the cookie jar takes none), and urllib3's pool is made
-    # for threads.
-    session = _Session()
-    session.auth = _Bearer(token)
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.update(
-        {
-            "User-Agent": f"errbot-sentry-reporter/{__version__}",
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-        }
-    )
-    adapter = _Adapter(pool_connections=2, pool_maxsize=16)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    # Proxies and REQUESTS_CA_BUNDLE once, because all calls go to this one address: requests would walk through the
-    # whole environment at each call, which takes as long as reading ten issues.
-    found = session.merge_environment_settings(base_url, {}, stream=True, verify=None, cert=None)
-    session.proxies, session.verify = found["proxies"], found["verify"]
-    session.trust_env = False
-    return session
