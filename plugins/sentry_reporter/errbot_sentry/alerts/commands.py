@@ -88,7 +88,7 @@ class AlertCommands:
 
     def _subscribe(self, ask: Ask) -> View:
         usage = self._usage["subscribe"]
-        room = _room(ask, "A subscription is for a room: type it there.")
+        room = self._room(ask, "A subscription is for a room: type it there.")
         chosen = words.matchers(words.split(ask.words, usage), usage)
         made = Subscription(room, tuple(str(each) for each in chosen), ask.person.name, self._now())
         with self._store.write() as work:
@@ -102,7 +102,7 @@ class AlertCommands:
             found = [
                 each
                 for each in work.wishes.subscriptions()
-                if each.room == ask.place.room or (ask.place.is_direct and self._may_name(each.matchers, ask))
+                if each.room == self._here(ask) or (ask.place.is_direct and self._may_name(each.matchers, ask))
             ]
         rows = [{"number": each.id, "label": _label(each), "room": each.room, "author": each.author} for each in found]
         self._numbered(ask, max((each.id for each in found), default=0))
@@ -113,7 +113,7 @@ class AlertCommands:
         number = words.number(words.split(ask.words, usage), usage)
         with self._store.write() as work:
             found = next((each for each in work.wishes.subscriptions() if each.id == number), None)
-            if found is None or not (ask.place.is_direct or found.room == ask.place.room):
+            if found is None or not (ask.place.is_direct or found.room == self._here(ask)):
                 raise BadReference(f"There is no subscription {number} here.")
             work.wishes.end_subscription(number)
         self._book.changed()
@@ -136,7 +136,7 @@ class AlertCommands:
             chosen, key, label = (), issue.id, issue.short_id
         now = self._now()
         made = Silence(
-            ask.place.room,
+            self._here(ask),
             chosen,
             key,
             label,
@@ -174,9 +174,9 @@ class AlertCommands:
                 each
                 for each in work.wishes.silences()
                 if each.ends > now
-                and _holds_here(each, ask)
+                and self._holds_here(each, ask)
                 # What was said in a direct message, or in another room, may be about what is not to be named here.
-                and ((each.room and each.room == ask.place.room) or self._may_name(about(each), ask))
+                and ((each.room and each.room == self._here(ask)) or self._may_name(about(each), ask))
             ]
         rows = [
             {
@@ -198,7 +198,7 @@ class AlertCommands:
         now = self._now()
         with self._store.write() as work:
             found = work.wishes.silence(number)
-            if found is None or found.ends <= now or not _holds_here(found, ask):
+            if found is None or found.ends <= now or not self._holds_here(found, ask):
                 raise BadReference(f"There is no silence {number} here.")
             if not found.room and not ask.place.is_direct:
                 raise NotAllowed("This silence holds in every room: end it in a direct message.")
@@ -208,7 +208,7 @@ class AlertCommands:
 
     def _alerts(self, ask: Ask) -> View:
         usage = self._usage["alerts"]
-        room = _room(ask, "Alerts go to rooms: ask there.")
+        room = self._room(ask, "Alerts go to rooms: ask there.")
         typed = words.split(ask.words, usage)
         count = words.take_option(typed, ("-n",), usage) or "10"
         silenced = "--silenced" in typed
@@ -235,7 +235,7 @@ class AlertCommands:
 
     def _digest(self, ask: Ask) -> View:
         usage = self._usage["digest"]
-        room = _room(ask, "A report is for a room: ask there.")
+        room = self._room(ask, "A report is for a room: ask there.")
         now = self._now()
         typed = ask.words.strip()
         if typed == "now":
@@ -303,18 +303,20 @@ class AlertCommands:
             return True
         return may_name(matchers, ask.place, self._access)
 
+    def _here(self, ask: Ask) -> str:
+        """The room as alerts know it, "" for a direct message."""
+        return self._book.spelled(ask.place.room)
+
+    def _room(self, ask: Ask, sentence: str) -> str:
+        if ask.place.is_direct:
+            raise AskError(sentence)
+        return self._here(ask)
+
+    def _holds_here(self, silence: Silence, ask: Ask) -> bool:
+        return ask.place.is_direct or silence.room in ("", self._here(ask))
+
     def _now(self) -> float:
         return self._clock.now().timestamp()
-
-
-def _room(ask: Ask, sentence: str) -> str:
-    if ask.place.is_direct:
-        raise AskError(sentence)
-    return ask.place.room
-
-
-def _holds_here(silence: Silence, ask: Ask) -> bool:
-    return ask.place.is_direct or silence.room in ("", ask.place.room)
 
 
 def _label(subscription: Subscription) -> str:

@@ -136,7 +136,7 @@ class AlertsFlow:
             return None
         try:
             with self._store.read() as work:
-                return work.outbox.issue_of_thread(place.room, place.thread) or None
+                return work.outbox.issue_of_thread(self.book.spelled(place.room), place.thread) or None
         except StoreError as error:
             log.warning("what a thread is about could not be read: %s", error)
             return None
@@ -151,7 +151,7 @@ class AlertsFlow:
         try:
             with self._store.write() as work:
                 work.alone(LOCK_DECIDE)
-                group = work.groups.of_issue(issue.id).get(place.room)
+                group = work.groups.of_issue(issue.id).get(self.book.spelled(place.room))
                 head = work.outbox.get(group.head) if group is not None else None
                 if group is not None and head is not None and not head.sent_id:
                     work.groups.put([replace(group, status=issue.status)])
