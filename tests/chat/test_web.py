@@ -134,6 +134,18 @@ def test_other_paths_and_verbs_are_refused(door, method, path, status):
     assert not intake.taken
 
 
+def test_an_answer_to_head_has_no_body(door):
+    """Load balancers ask so, and keep the connection: the next answer would begin with the rest of this one."""
+    port, web = door
+    web.open(KeepingIntake(), {"health": lambda: Reply(200, "{}", "application/json")})
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"HEAD /sentry/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 200 " in head.partition(b"\r\n")[0] + b" "
+    assert body == b""
+
+
 def test_a_body_over_five_megabytes_is_refused(door):
     """With 413, announced or not; the bound itself is taken."""
     port, web = door

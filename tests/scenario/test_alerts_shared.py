@@ -51,6 +51,20 @@ def test_the_time_line_is_the_same_on_postgresql(postgres: Postgres, tmp_path: P
     world.store.close()
 
 
+def test_a_poll_by_either_bot_is_no_delay_for_the_other(postgres: Postgres, tmp_path: Path) -> None:
+    """They take turns by chance; the one that was not in luck three times answered 503 to whoever asked its health."""
+    url = postgres.url()
+    one = World(tmp_path, [OPS], url=url)
+    other = World(tmp_path, [OPS], url=url, clock=one.clock, server=one.server)
+    one.at(1)
+    other.at(100)
+    one.at(1000)
+    lags = [world.flow.status().poll_lag for world in (one, other)]
+    assert all(lag is not None and lag < 100 for lag in lags)
+    one.store.close()
+    other.store.close()
+
+
 def test_migrations_run_once_with_many_starting_together(postgres: Postgres) -> None:
     url = postgres.url()
     stores = [store_at(url) for _ in range(6)]

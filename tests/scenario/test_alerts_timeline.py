@@ -137,3 +137,19 @@ def test_the_room_is_offline_for_ten_minutes(tmp_path: Path) -> None:
     assert world.at(600).heard() == []
     world.chat.up = True
     assert len(world.at(605).heard()) == 5
+
+
+def test_a_rule_on_a_resolved_issue_and_its_regression_are_one_first_word(tmp_path: Path) -> None:
+    """Sentry tells both in the same second, the rule first; the room heard of it twice at the top."""
+    world = World(tmp_path, ROUTES, poll=0)
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10)
+    world.hook(bodies.sentry_issue("1", "resolved"))
+    world.at(6 * 3600)
+    world.heard()
+    world.hook(bodies.sentry_event_alert("1"), "event_alert")
+    world.at(6 * 3600 + 1)
+    world.hook(bodies.sentry_issue("1", "unresolved", substatus="regressed"))
+    world.at(6 * 3600 + 2)
+    with world.store.read() as work:
+        assert [row.message.top for row in work.outbox.rows("#ops")] == [True, False, True, False]

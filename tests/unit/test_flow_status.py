@@ -75,6 +75,20 @@ def test_a_wrong_dsn_of_a_flow_that_is_off_is_no_trouble():
     assert next(line.state for line in status_of(_facts(BOT_LOG_SENTRY="no")) if line.flow == "report") == TROUBLE
 
 
+def test_polling_for_subscriptions_alone_is_not_off():
+    """Rooms that subscribed in chat are polled for too."""
+    facts = _facts()
+
+    def polling(**values: object) -> str:
+        alerts = AlertsStatus(True, True, **values)  # type: ignore[arg-type]
+        lines = status_of(FlowFacts(facts.settings, facts.report, alerts, None, "", facts.now))
+        return next(line.state for line in lines if line.flow == "polling")
+
+    assert polling() == OFF
+    assert polling(poll_lag=5.0) == OK
+    assert polling(poll_error="The server does not answer.") == TROUBLE
+
+
 def test_trouble_stands_before_what_harms_nobody():
     facts = _facts(SENTRY_DSN="nonsense", SENTRY_URL="ftp://x")
     first, *_ = [line for line in status_of(facts) if line.flow == "setting"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from errbot_sentry.matchers import all_match, read_matcher
+from errbot_sentry.matchers import Matcher, all_match, read_matcher
 from errbot_sentry.model import NEW, Alert
 
 ALERT = Alert(
@@ -82,6 +84,17 @@ def test_a_matcher_prints_as_it_can_be_typed_again():
     """Silences and subscriptions are shown that way."""
     for text in ("project=web-*", 'title=~"a b.*"', "tag.x!=", "level>=error"):
         assert read_matcher(str(read_matcher(text))) == read_matcher(text)
+
+
+@given(
+    st.sampled_from(["title", "tag.x"]),
+    st.sampled_from(["=", "!="]),
+    st.text(max_size=20) | st.text('~=!"( a', max_size=6),
+)
+def test_a_kept_matcher_is_read_as_the_same_again(name, operator, value):
+    """`"title= ~(("` was kept as a regular expression that is none, and from then on no alert could be decided."""
+    matcher = Matcher(name, operator, value)
+    assert read_matcher(str(matcher)) == matcher
 
 
 def test_no_matcher_matches_everything_and_all_must_hold():

@@ -80,6 +80,7 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "match": ["levle=error"]}], "known are project", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "window": "soon"}], "\"window\": 'soon' is not a duration", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22-7 Mars"}], "not a span such as", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22:00+01:00-07:00"}], "the zone stands at the end", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "reasons": ["fresh"]}], "'fresh' is none of", {ALERTS}),
         ("SENTRY_WEBHOOK_SECRET", 5, "a text", {ALERTS}),
         ("SENTRY_WEBHOOK_TOKENS", "abc", "wanted is a tuple", {ALERTS}),

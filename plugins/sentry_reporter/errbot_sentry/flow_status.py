@@ -98,7 +98,7 @@ def _poll(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
     settings = facts.settings.alerts
     if not settings.poll_seconds:
         return FlowStatus("polling", OFF, ("SENTRY_POLL_SECONDS is 0",))
-    if not settings.routes:
+    if not settings.routes and alerts.poll_lag is None and not alerts.poll_error:  # subscriptions make it poll too
         return FlowStatus("polling", OFF, ("no room wants alerts: SENTRY_ALERTS is empty",))
     if alerts.poll_error:
         return FlowStatus("polling", TROUBLE, (alerts.poll_error,))

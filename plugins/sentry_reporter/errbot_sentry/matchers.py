@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from errbot_sentry.model import LEVELS, Alert, level_rank
+from errbot_sentry.patterns import LONGEST_TESTED, compile_bounded
 
 FIELDS = (
     "project",
@@ -28,7 +29,6 @@ FIELDS = (
 )
 _FORM = re.compile(r"\s*([A-Za-z][\w.:-]*?)\s*(!=|=~|!~|>=|=)\s*(.*?)\s*", re.DOTALL)
 _LONGEST_VALUE = 400
-_LONGEST_TESTED = 1000
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,10 @@ class Matcher:
     value: str
 
     def __str__(self) -> str:
-        quoted = f'"{self.value}"' if re.search(r"\s", self.value) or not self.value else self.value
-        return f"{self.name}{self.operator}{quoted}"
+        """The text that `read_matcher` makes the same condition of; it is what the state keeps."""
+        # A value that begins with ~ or = would be taken for the end of the operator.
+        plain = self.value and not re.search(r'^[~=]|^".*"$|\s', self.value, re.DOTALL)
+        return f"{self.name}{self.operator}{self.value}" if plain else f'{self.name}{self.operator}"{self.value}"'
 
     def matches(self, alert: Alert) -> bool:
         """Whether this one condition holds for the alert."""
@@ -49,7 +51,7 @@ class Matcher:
         if self.operator == ">=":
             return level_rank(found) >= level_rank(self.value)
         if self.operator in ("=~", "!~"):
-            hit = re.fullmatch(self.value, found[:_LONGEST_TESTED]) is not None
+            hit = re.fullmatch(self.value, found[:LONGEST_TESTED]) is not None
             return hit is (self.operator == "=~")
         hit = fnmatchcase(found.casefold(), self.value.casefold())
         return hit is (self.operator == "=")
@@ -95,9 +97,9 @@ def _check_value(name: str, operator: str, value: str, text: str) -> None:
         raise ValueError(f"{text!r}: >= is for levels: level>= and one of {', '.join(LEVELS)}")
     if operator in ("=~", "!~"):
         try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"{text!r} is no regular expression: {error}") from error
+            compile_bounded(value)
+        except ValueError as error:
+            raise ValueError(f"{text!r} {error}") from error
 
 
 def all_match(matchers: Iterable[Matcher], alert: Alert) -> bool:

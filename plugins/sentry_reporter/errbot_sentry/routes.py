@@ -77,6 +77,8 @@ def read_quiet_hours(text: str) -> QuietHours:
         quiet = QuietHours(start, end, ZoneInfo(zone.strip() or "UTC"))
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(f'{text!r} is not a span such as "22:00-07:00 Europe/Paris"') from error
+    if start.tzinfo or end.tzinfo:
+        raise ValueError(f'{text!r}: the zone stands at the end, as in "22:00-07:00 Europe/Paris"')
     if start == end:
         raise ValueError(f"{text!r} begins and ends at the same minute")
     return quiet

@@ -190,6 +190,8 @@ def test_digest(room: Room) -> None:
         ("unsilence 9", BadReference),
         ("alerts -n 1000", UsageError),
         ("alerts -n", UsageError),
+        ("alerts -n ²", UsageError),
+        ("route shop level=banana", UsageError),
         ("digest hourly", UsageError),
         ("digest daily 25:00", UsageError),
         ("digest daily 09:00 Mars/Olympus", UsageError),
@@ -220,3 +222,14 @@ def test_every_command_of_the_catalogue_runs(room: Room) -> None:
     assert room.commands.names() == tuple(command.name for command in COMMANDS)
     for name in room.commands.names():
         assert hasattr(room.commands, f"_{name}")
+
+
+def test_a_room_is_the_same_however_its_name_is_written(tmp_path: Path) -> None:
+    """With #Ops in the settings and #ops in chat, a silence held nothing back and `alerts` showed nothing."""
+    room = Room(tmp_path)
+    assert room.type("silence level>=error -d 1h", "#OPS").startswith("Silence 1")
+    room.world.hook(bodies.sentry_issue("1"))
+    room.world.at(1)
+    assert room.world.chat.heard == []
+    assert "silenced" in room.type("alerts", "#Ops")
+    assert room.type("silences", "#oPs").startswith("#1 level>=error in #ops")

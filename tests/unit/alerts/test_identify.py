@@ -80,3 +80,11 @@ def test_an_event_alert_gets_the_short_id(tmp_path: Path) -> None:
     (line,) = world.at(1).heard()
     assert line.startswith("Alert in shop: SHOP-101 ZeroDivisionError")
     assert line.endswith("— error, 1 event, production, shop@1.2.0 (Many errors)")
+
+
+def test_an_alert_that_waits_for_its_project_is_no_backlog(tmp_path: Path) -> None:
+    """One from a project that the token does not see kept the health at 503 for a whole day."""
+    world = World(tmp_path, ROUTES, kind=GLITCHTIP, projects=(), poll=0)
+    world.plain_hook({**bodies.glitchtip(16), "sections": []})
+    status = world.at(3600).flow.status()
+    assert (status.waiting, status.oldest) == (1, None)

@@ -169,6 +169,22 @@ def test_the_rest_of_glitchtips_five_issues_is_fetched_at_once(tmp_path: Path) -
     assert {line.split(" in ")[0] for line in heard} == {"New"}
 
 
+def test_each_change_is_told_also_when_no_event_lies_between(tmp_path: Path) -> None:
+    """The second resolution was taken for the first, and the room believed the issue open for ever."""
+    world = World(tmp_path, ROUTES)
+    world.at(1)
+    world.clock.advance(30)
+    world.server.event("1")
+    world.at(120).heard()
+    told = []
+    for minutes in (4, 14, 24):
+        world.server.change("1", status="resolved")
+        told += world.at(minutes * 60).heard()
+        world.server.change("1", status="unresolved")
+        told += world.at((minutes + 5) * 60).heard()
+    assert told == ["SHOP-1 resolved", "SHOP-1 reopened"] * 3
+
+
 def test_an_hours_outage_is_caught_up_without_flooding_the_room(tmp_path: Path) -> None:
     """Sixty new problems while the server was away: twenty words, and one list with the other forty."""
     world = World(tmp_path, ROUTES)

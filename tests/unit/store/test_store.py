@@ -326,3 +326,13 @@ def test_a_second_bot_on_the_same_file_is_told_of(tmp_path: Path, caplog: pytest
     third.open()
     assert not caplog.records
     third.close()
+
+
+def test_more_held_words_than_a_statement_has_parameters(url: str) -> None:
+    """A public DSN lets anybody make that many issues in the quiet hours; nothing timed went on from then on."""
+    store = store_at(url)
+    many = range(1, 260_000)
+    with store.write() as work:
+        number = work.inbox.add(ALERT, 0.0)
+        assert list(work.inbox.get(many)) == [number]
+        work.groups.told_in_list("#ops", [str(each) for each in many], 1)

@@ -11,6 +11,7 @@ from errbot_sentry.store.rows import Decision, Group, Held, KnownIssue, Silence,
 
 # Names of decisions that the place in time gives, beside those of `group`.
 SILENCED, QUIET, STORM, GATHERED, HELD = "silenced", "quiet", "storm", "gathered", "held"
+BUNDLED = "bundled"
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
@@ -12,17 +11,18 @@ from errbot_sentry.alerts import words
 from errbot_sentry.alerts.catalog import COMMANDS
 from errbot_sentry.alerts.digest import Digests, next_time, picture_of
 from errbot_sentry.alerts.message import list_row, shorten
+from errbot_sentry.alerts.rights import about, may_name
 from errbot_sentry.alerts.route import route_alert
 from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
 from errbot_sentry.durations import read_duration, write_duration, write_roughly
 from errbot_sentry.errors import AskError, BadReference, NotAllowed, UsageError
-from errbot_sentry.matchers import FIELDS, read_matcher
-from errbot_sentry.model import ALERT_REASONS, NEW, Alert, Ask, Issue, View
+from errbot_sentry.matchers import FIELDS
+from errbot_sentry.model import ALERT_REASONS, LEVELS, NEW, Alert, Ask, Issue, View
 from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
 from errbot_sentry.store.store import Store
 
-HELD_BACK = ("silenced", "quiet", "storm", "gathered", "held", "blip", "counted")
+HELD_BACK = ("silenced", "quiet", "storm", "gathered", "held", "bundled", "blip", "counted")
 LONGEST_SILENCE = timedelta(days=365)
 MOST_ROWS = 50
 _DAY = 86_400.0
@@ -88,7 +88,7 @@ class AlertCommands:
 
     def _subscribe(self, ask: Ask) -> View:
         usage = self._usage["subscribe"]
-        room = _room(ask, "A subscription is for a room: type it there.")
+        room = self._room(ask, "A subscription is for a room: type it there.")
         chosen = words.matchers(words.split(ask.words, usage), usage)
         made = Subscription(room, tuple(str(each) for each in chosen), ask.person.name, self._now())
         with self._store.write() as work:
@@ -102,7 +102,7 @@ class AlertCommands:
             found = [
                 each
                 for each in work.wishes.subscriptions()
-                if each.room == ask.place.room or (ask.place.is_direct and self._may_name(each.matchers, ask))
+                if each.room == self._here(ask) or (ask.place.is_direct and self._may_name(each.matchers, ask))
             ]
         rows = [{"number": each.id, "label": _label(each), "room": each.room, "author": each.author} for each in found]
         self._numbered(ask, max((each.id for each in found), default=0))
@@ -113,7 +113,7 @@ class AlertCommands:
         number = words.number(words.split(ask.words, usage), usage)
         with self._store.write() as work:
             found = next((each for each in work.wishes.subscriptions() if each.id == number), None)
-            if found is None or not (ask.place.is_direct or found.room == ask.place.room):
+            if found is None or not (ask.place.is_direct or found.room == self._here(ask)):
                 raise BadReference(f"There is no subscription {number} here.")
             work.wishes.end_subscription(number)
         self._book.changed()
@@ -136,7 +136,7 @@ class AlertCommands:
             chosen, key, label = (), issue.id, issue.short_id
         now = self._now()
         made = Silence(
-            ask.place.room,
+            self._here(ask),
             chosen,
             key,
             label,
@@ -174,9 +174,9 @@ class AlertCommands:
                 each
                 for each in work.wishes.silences()
                 if each.ends > now
-                and _holds_here(each, ask)
+                and self._holds_here(each, ask)
                 # What was said in a direct message, or in another room, may be about what is not to be named here.
-                and ((each.room and each.room == ask.place.room) or self._may_name(_about(each), ask))
+                and ((each.room and each.room == self._here(ask)) or self._may_name(about(each), ask))
             ]
         rows = [
             {
@@ -198,7 +198,7 @@ class AlertCommands:
         now = self._now()
         with self._store.write() as work:
             found = work.wishes.silence(number)
-            if found is None or found.ends <= now or not _holds_here(found, ask):
+            if found is None or found.ends <= now or not self._holds_here(found, ask):
                 raise BadReference(f"There is no silence {number} here.")
             if not found.room and not ask.place.is_direct:
                 raise NotAllowed("This silence holds in every room: end it in a direct message.")
@@ -208,11 +208,15 @@ class AlertCommands:
 
     def _alerts(self, ask: Ask) -> View:
         usage = self._usage["alerts"]
-        room = _room(ask, "Alerts go to rooms: ask there.")
+        room = self._room(ask, "Alerts go to rooms: ask there.")
         typed = words.split(ask.words, usage)
         count = words.take_option(typed, ("-n",), usage) or "10"
         silenced = "--silenced" in typed
-        if not count.isdigit() or not 1 <= int(count) <= MOST_ROWS or [word for word in typed if word != "--silenced"]:
+        if (
+            not count.isdecimal()
+            or not 1 <= int(count) <= MOST_ROWS
+            or [word for word in typed if word != "--silenced"]
+        ):
             raise UsageError(f"Up to {MOST_ROWS} alerts can be listed.", usage)
         with self._store.read() as work:
             found = work.inbox.decided(room, int(count), HELD_BACK if silenced else ())
@@ -231,15 +235,16 @@ class AlertCommands:
 
     def _digest(self, ask: Ask) -> View:
         usage = self._usage["digest"]
-        room = _room(ask, "A report is for a room: ask there.")
+        room = self._room(ask, "A report is for a room: ask there.")
         now = self._now()
         typed = ask.words.strip()
+        if typed == "now":
+            with self._store.read() as work:
+                recent = work.wishes.digest(room) or DigestPlan(room, "the last day", now, now - _DAY)
+                message = Digests(self._access).message(work, recent, now)
+            return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
         with self._store.write() as work:
             plan = work.wishes.digest(room)
-            if typed == "now":
-                recent = plan or DigestPlan(room, "the last day", now, now - _DAY)
-                message = Digests().message(work, replace(recent, schedule=recent.schedule), now)
-                return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
             if typed == "off":
                 work.wishes.end_digest(room)
                 return View("sentry_digest_plan", {"schedule": "", "next": ""})
@@ -281,6 +286,8 @@ class AlertCommands:
             else:
                 values[matcher.name] = matcher.value
         known = {name: value for name, value in values.items() if name in FIELDS and name not in ("issue", "project")}
+        if known.get("level", LEVELS[0]) not in LEVELS:
+            raise UsageError(f"A level is one of {', '.join(LEVELS)}.", usage)
         reason = known.pop("reason", NEW)
         if reason not in ALERT_REASONS:
             raise UsageError(f"A reason is one of {', '.join(ALERT_REASONS)}.", usage)
@@ -292,35 +299,24 @@ class AlertCommands:
 
         Who may change them sees all of them in a direct message, to be able to.
         """
-        if self._access.sees_everything(ask.place) or (ask.place.is_direct and self._access.may_write(ask.person)):
+        if ask.place.is_direct and self._access.may_write(ask.person):
             return True
-        return all(self._access.may_see(project, ask.place) for project in _projects_of(matchers))
+        return may_name(matchers, ask.place, self._access)
+
+    def _here(self, ask: Ask) -> str:
+        """The room as alerts know it, "" for a direct message."""
+        return self._book.spelled(ask.place.room)
+
+    def _room(self, ask: Ask, sentence: str) -> str:
+        if ask.place.is_direct:
+            raise AskError(sentence)
+        return self._here(ask)
+
+    def _holds_here(self, silence: Silence, ask: Ask) -> bool:
+        return ask.place.is_direct or silence.room in ("", self._here(ask))
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
-
-
-def _room(ask: Ask, sentence: str) -> str:
-    if ask.place.is_direct:
-        raise AskError(sentence)
-    return ask.place.room
-
-
-def _holds_here(silence: Silence, ask: Ask) -> bool:
-    return ask.place.is_direct or silence.room in ("", ask.place.room)
-
-
-def _about(silence: Silence) -> tuple[str, ...]:
-    return (f"issue={silence.label}",) if silence.issue else silence.matchers
-
-
-def _projects_of(matchers: Iterable[str]) -> Iterator[str]:
-    """The projects that matchers name; a short id begins with its project's slug."""
-    for matcher in map(read_matcher, matchers):
-        if matcher.name == "project" and matcher.value.strip(".*"):
-            yield matcher.value
-        elif matcher.name == "issue":
-            yield matcher.value.rpartition("-")[0]
 
 
 def _label(subscription: Subscription) -> str:

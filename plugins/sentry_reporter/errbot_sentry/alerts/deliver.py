@@ -11,11 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from errbot_sentry.access import Access
 from errbot_sentry.alerts.digest import picture_of
 from errbot_sentry.alerts.outbox import Retry, after_refusal
 from errbot_sentry.alerts.ports import Renderer, Sender
+from errbot_sentry.alerts.rights import may_be_sent
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import NotConnected, SendError, SentryReporterError
+from errbot_sentry.model import Place
 from errbot_sentry.store.rows import OutboxRow
 from errbot_sentry.store.store import Store
 
@@ -39,11 +42,14 @@ class _Taken:
 class Deliver:
     """Empties the outbox."""
 
-    def __init__(self, store: Store, sender: Sender, renderer: Renderer, clock: Clock, owner: str) -> None:
+    def __init__(
+        self, store: Store, sender: Sender, renderer: Renderer, access: Access, clock: Clock, owner: str
+    ) -> None:
         """`owner` names this run of this bot among all that share the state."""
         self._store = store
         self._sender = sender
         self._renderer = renderer
+        self._access = access
         self._clock = clock
         self._owner = owner
         self._unsettled: list[_Taken] = []
@@ -75,7 +81,11 @@ class Deliver:
             due = None if row else work.outbox.next_due()
         if row is None:
             return self._sleep(due, now)
-        self._send(row, connection)
+        if self._is_allowed(row):
+            self._send(row, connection)
+        else:
+            log.warning("message %s is set aside: %s may not see its project", row.id, row.message.room)
+            self._set_aside(row, "The room may not see the project of this any more.")
         return 0.0
 
     def keep_alive(self) -> None:
@@ -89,6 +99,16 @@ class Deliver:
         connection = self._sender.connection()
         self._finish([taken for taken in self._unsettled if taken.connection == connection], arrived=True)
         self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
+
+    def _is_allowed(self, row: OutboxRow) -> bool:
+        """Whether the room may still hear of this: settings can have changed while it waited."""
+        message = row.message
+        if self._access.sees_everything(Place(message.room)):
+            return True
+        with self._store.read() as work:
+            last = work.inbox.get([message.alert_id]).get(message.alert_id)
+            known = work.issues.get(message.issue)
+        return may_be_sent(message, last, known, self._access)
 
     def _send(self, row: OutboxRow, connection: str) -> None:
         self._sending = True
@@ -177,6 +197,9 @@ class Deliver:
         log.error(
             "message %s for %s is set aside after %s tries: %s", row.id, row.message.room, row.tries + 1, sentence
         )
+        self._set_aside(row, sentence)
+
+    def _set_aside(self, row: OutboxRow, sentence: str) -> None:
         with self._store.write() as work:
             work.outbox.set_aside(row.id, sentence, self._now())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, time, timedelta, timezone
 from functools import partial
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from errbot_sentry import picture
+from errbot_sentry.access import Access
 from errbot_sentry.alerts.message import counted, shorten
+from errbot_sentry.alerts.rights import ABOUT, may_hear_now
 from errbot_sentry.model import NEW, REGRESSED, SEEN_RESOLVED, Counts, Upload
 from errbot_sentry.store.rows import DigestPlan, Message
 
@@ -118,16 +120,24 @@ def picture_of(message: Message) -> Upload | None:
 class Digests:
     """Makes the reports that are due."""
 
-    def tell(self, work: Work, now: float) -> bool:
-        """Put the reports that are due into the outbox; whether there were any."""
-        due = work.wishes.digests_due(now)
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def prepare(self, work: Work, now: float) -> dict[DigestPlan, Message]:
+        """The reports that are due. Weeks of decisions take seconds to read, so this is for a reading transaction:
+        whoever waits to write, such as the senders of webhooks, must not wait for it."""
+        return {plan: self.message(work, plan, now) for plan in work.wishes.digests_due(now)}
+
+    def tell(self, work: Work, reports: Mapping[DigestPlan, Message], now: float) -> bool:
+        """Put these reports into the outbox, as far as they are still due; whether there were any."""
+        due = [plan for plan in work.wishes.digests_due(now) if plan in reports]
         for plan in due:
             try:
                 following = next_time(plan.schedule, now)
             except ValueError:  # no schedule that this version knows, or a time zone that this machine does not
                 work.wishes.put_off_digest(plan.room, now)
                 continue
-            work.outbox.add(self.message(work, plan, now), now)
+            work.outbox.add(reports[plan], now)
             work.wishes.put_digest(replace(plan, since=now, next_at=following))
         return bool(due)
 
@@ -138,6 +148,7 @@ class Digests:
         before = work.inbox.tally(plan.room, plan.since - length, plan.since)
         noisiest = work.groups.noisiest(plan.room, plan.since, _NOISIEST)
         known = work.issues.get_many([group.issue for group in noisiest])
+        known = {key: each for key, each in known.items() if may_hear_now(None, each, plan.room, self._access)}
         rows = [
             {
                 "short_id": known[group.issue].short_id,
@@ -151,6 +162,7 @@ class Digests:
             **summary(tally, before, plan.since, now),
             "schedule": plan.schedule,
             "rows": rows,
+            ABOUT: sorted({each.project for each in known.values()}),
             "series": series(tally, before, plan.since, now),
         }
         return Message(plan.room, TEMPLATE, values, top=False, mode="channel")

@@ -105,8 +105,9 @@ def _observed(issue: Issue, known: KnownIssue | None, asked: float) -> KnownIssu
 
 
 def alert_of(issue: Issue, finding: Finding, now: datetime) -> Alert:
-    """The alert about a finding. Its delivery key names the change, so that it cannot be reported twice."""
-    changed = "" if finding.reason == NEW else f":{finding.known.last_seen}:{finding.known.assignee}"
+    """The alert about a finding. Its delivery key names the change: an issue is new once, and all else each time that a
+    poll finds it, since an issue can be resolved and opened again without an event."""
+    changed = "" if finding.reason == NEW else f":{now.timestamp()}"
     return Alert(
         delivery=f"poll:{finding.reason}:{issue.id}{changed}",
         reason=finding.reason,

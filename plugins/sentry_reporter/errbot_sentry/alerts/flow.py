@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from errbot_sentry.access import Access
 from errbot_sentry.alerts.commands import AlertCommands, FindIssue
@@ -32,6 +33,9 @@ from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import AlertSettings
 from errbot_sentry.store.rows import LOCK_DECIDE
 from errbot_sentry.store.store import Store
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +98,11 @@ class AlertsFlow:
         identify, stages = Identify(find_server, self._clock), Stages(self.book, access)
         self._manners = Manners(lambda: self.intake.in_hand, time.monotonic)
         self._pipeline = Pipeline(store, identify, stages, self._clock, self._on_message, self._manners.enough)
-        self._timers = Timers(store, self.book, Digests(), self._clock, self._on_message)
+        self._timers = Timers(store, self.book, Digests(access), access, self._clock, self._on_message)
         self._poller = Poller(
             settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
         )
-        self._deliver = Deliver(store, sender, renderer, self._clock, owner)
+        self._deliver = Deliver(store, sender, renderer, access, self._clock, owner)
         self._deciding = Worker("alert pipeline", self._decide)
         self._polling = Worker("poller", self._poller.step)
         self._sending = Worker("alert delivery", self._send)
@@ -132,7 +136,7 @@ class AlertsFlow:
             return None
         try:
             with self._store.read() as work:
-                return work.outbox.issue_of_thread(place.room, place.thread) or None
+                return work.outbox.issue_of_thread(self.book.spelled(place.room), place.thread) or None
         except StoreError as error:
             log.warning("what a thread is about could not be read: %s", error)
             return None
@@ -147,7 +151,7 @@ class AlertsFlow:
         try:
             with self._store.write() as work:
                 work.alone(LOCK_DECIDE)
-                group = work.groups.of_issue(issue.id).get(place.room)
+                group = work.groups.of_issue(issue.id).get(self.book.spelled(place.room))
                 head = work.outbox.get(group.head) if group is not None else None
                 if group is not None and head is not None and not head.sent_id:
                     work.groups.put([replace(group, status=issue.status)])
@@ -192,9 +196,9 @@ class AlertsFlow:
                 queue = work.outbox.state(self._now() - LATELY)
                 held = sum(work.held.counts().values())
                 decided = work.inbox.counts()
+                asked = self._asked(work)
         except StoreError as error:
             return AlertsStatus(self._running, False, str(error), poll_error=self._poller.error)
-        asked = self._poller.asked
         times = [moment for moment in (oldest_alert, queue.oldest) if moment is not None]
         return AlertsStatus(
             running=self._running,
@@ -211,6 +215,13 @@ class AlertsFlow:
             decided=decided,
             damaged=self._store.damage.tables(),
         )
+
+    def _asked(self, work: Work) -> float | None:
+        """When the server last answered a poll; bots that share a state take turns at asking."""
+        own = self._poller.asked
+        if own is None or not self._store.shared:
+            return own
+        return max([own, *(mark.asked for mark in work.polls.all())])
 
     def _decide(self) -> float | None:
         rest = self._manners.rest()

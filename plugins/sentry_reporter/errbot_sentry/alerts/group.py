@@ -54,6 +54,7 @@ _STATUS_OF = {
 }
 # What people do to an issue, where the other reasons are what it does by itself.
 DEEDS = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED)
+COMES_BACK = (REGRESSED, ESCALATING, UNMUTED)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def _told(group: Group, alert: Alert, route: Route | None, now: float, *, top: b
     if alert.events is not None:
         told = replace(told, events=max(alert.events, group.events or 0))
     if told.status != UNRESOLVED:
-        return replace(told, due=None, counted=0)
+        # Also this is a first word: what comes back right after it says so under it.
+        return replace(told, due=None, counted=0, top=now if top else told.top)
     if not top or route is None:
         return replace(told, due=now + told.span) if told.due is None and told.span else told
     window = route.window.total_seconds() or route.repeat.total_seconds()
@@ -146,8 +148,8 @@ def _name(group: Group, alert: Alert, now: float) -> tuple[str, str]:
         return _name_of_metric(group, alert)
     if alert.reason in DEEDS:
         return FOLLOWED, UNDER
-    young = now - group.top < group.window
-    if alert.reason in (REGRESSED, ESCALATING, UNMUTED):
+    young = abs(now - group.top) < group.window  # before it: the clock was put back
+    if alert.reason in COMES_BACK:
         # Up again within the window of its own first word: it flaps, and says so under that word.
         return (FLAPPING, UNDER) if young else (alert.reason, TOP)
     if group.repeat and now - group.word >= group.repeat and group.due is None:
@@ -156,14 +158,14 @@ def _name(group: Group, alert: Alert, now: float) -> tuple[str, str]:
 
 
 def _says_nothing_new(group: Group, alert: Alert, now: float) -> bool:
-    if alert.reason == NEW or (alert.reason == RULE and now - group.top < SAME_EVENT_SPAN):
+    if alert.reason == NEW or (alert.reason == RULE and abs(now - group.top) < SAME_EVENT_SPAN):
         return True
     if alert.reason in _STATUS_OF and alert.reason in DEEDS and _STATUS_OF[alert.reason] == group.status:
         return True
     # Reported by the other way before, by the same name or only as a rule's firing.
-    same = alert.reason in (REGRESSED, ESCALATING, UNMUTED, RULE) and group.reason in (alert.reason, RULE)
+    same = alert.reason in (*COMES_BACK, RULE) and group.reason in (alert.reason, RULE)
     still_open = group.status == UNRESOLVED and group.source != alert.source
-    return same and still_open and now - group.at <= SAME_CHANGE_SPAN
+    return same and still_open and abs(now - group.at) <= SAME_CHANGE_SPAN
 
 
 def _name_of_metric(group: Group, alert: Alert) -> tuple[str, str]:

@@ -18,6 +18,11 @@ STORM_SPAN = 60.0
 STORM_ENDS = 5
 STORM_TEMPLATE = "sentry_held"
 
+# More words under first ones than this in STORM_SPAN, in a room or about one problem, are told as one list a minute.
+CHATTER_WORDS = 20
+CHATTER_OF_ONE = 5
+DEED_TEMPLATE, DEEDS_TEMPLATE = "sentry_alert_follow", "sentry_deeds"
+
 _LONGEST_NOTICE = 900.0
 _SHORTEST_NOTICED = 1800.0
 
@@ -66,4 +71,18 @@ def is_storm(recent: Sequence[tuple[str, dict[str, Any]]]) -> bool:
     return any(
         template == STORM_TEMPLATE and values.get("why") == "storm" and values.get("count", 0) >= STORM_ENDS
         for template, values in recent
+    )
+
+
+def is_chatter(recent: Sequence[tuple[str, str, dict[str, Any]]], issue: str) -> bool:
+    """Whether one more word under a first one would be too much; `recent` are those of the last STORM_SPAN.
+
+    Each with its issue ("" for a list about several), template and values.
+    """
+    told = [about for about, template, _ in recent if template == DEED_TEMPLATE]
+    if len(told) >= CHATTER_WORDS or told.count(issue) >= CHATTER_OF_ONE:
+        return True
+    return any(
+        template == DEEDS_TEMPLATE and about in ("", issue) and values.get("count", 0) >= STORM_ENDS
+        for about, template, values in recent
     )

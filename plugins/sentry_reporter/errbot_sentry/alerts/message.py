@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from errbot_sentry.alerts.group import FLAPPING
+from errbot_sentry.alerts.group import COMES_BACK, FLAPPING, issue_key
+from errbot_sentry.alerts.hush import DEEDS_TEMPLATE
+from errbot_sentry.alerts.rights import ABOUT
 from errbot_sentry.durations import write_duration, write_roughly
 from errbot_sentry.model import ASSIGNED, COMMENTED, METRIC, RESOLVED, UNRESOLVED, Alert
 from errbot_sentry.store.rows import Group, KnownIssue, Silence
@@ -92,11 +95,31 @@ def held_word(why: str, told: Sequence[tuple[Alert, str]]) -> tuple[str, dict[st
     """The template and values of one message about first words that were held back; `told` is (alert, status)."""
     projects = sorted({alert.project for alert, _ in told if alert.project})
     return "sentry_held", {
+        ABOUT: projects,
         "why": why,
         "count": len(told),
         "projects": ", ".join(projects[:5]) + (", …" if len(projects) > 5 else ""),
         "rows": [list_row(alert, status) for alert, status in told[:LIST_LENGTH]],
         "left": max(0, len(told) - LIST_LENGTH),
+    }
+
+
+def deeds_word(told: Sequence[Alert]) -> tuple[str, dict[str, Any]]:
+    """The template and values of one message about many things that became of issues, the oldest first."""
+    last: dict[str, tuple[Alert, int]] = {}
+    for alert in told:
+        key = issue_key(alert)
+        last[key] = alert, last.get(key, (alert, 0))[1] + 1
+    words = [
+        (follow_word(alert, FLAPPING if alert.reason in COMES_BACK else "")[1], count) for alert, count in last.values()
+    ]
+    sums = Counter(WORDS.get(alert.reason, "Alert").lower() for alert, _ in last.values())
+    return DEEDS_TEMPLATE, {
+        "count": len(told),
+        "sums": [f"{count} {word}" for word, count in sums.most_common()],
+        "rows": [{**values, "times": count} for values, count in words[:LIST_LENGTH]],
+        "left": max(0, len(words) - LIST_LENGTH),
+        ABOUT: sorted({alert.project for alert, _ in last.values()}),
     }
 
 

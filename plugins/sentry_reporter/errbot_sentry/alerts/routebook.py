@@ -52,6 +52,12 @@ class RouteBook:
         """The routes that name a room."""
         return [route for route in self.all() if room in route.rooms]
 
+    def spelled(self, room: str) -> str:
+        """A room as the settings write it: chat networks take #Ops and #ops for one, and so do people."""
+        folded = room.casefold()
+        named = (each for route in self.settled for each in route.rooms)
+        return next((each for each in named if each.casefold() == folded), room)
+
 
 def route_of(subscription: Subscription) -> Route:
     """The route that a subscription is."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from errbot_sentry.access import Access
 from errbot_sentry.alerts.calling import call_on_top, call_under
-from errbot_sentry.alerts.case import GATHERED, HELD, QUIET, SILENCED, STORM, Case, Outcome
+from errbot_sentry.alerts.case import BUNDLED, GATHERED, HELD, QUIET, SILENCED, STORM, Case, Outcome
 from errbot_sentry.alerts.group import (
     DEEDS,
     FIRST,
@@ -25,13 +25,22 @@ from errbot_sentry.alerts.group import (
     status_after,
     witness,
 )
-from errbot_sentry.alerts.hush import STORM_SPAN, is_storm, quiet_until, silence_of
+from errbot_sentry.alerts.hush import STORM_SPAN, is_chatter, is_storm, quiet_until, silence_of
 from errbot_sentry.alerts.message import first_word, follow_word, mark_of
 from errbot_sentry.alerts.route import NOT_VISIBLE, UNROUTED, Target, may_hear, route_alert
 from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.model import NEW, SEEN_EVENT, UNRESOLVED, Alert
 from errbot_sentry.routes import QuietHours
-from errbot_sentry.store.rows import HOLD_QUIET, HOLD_SILENCE, HOLD_STORM, HOLD_WAIT, Held, KnownIssue, Message
+from errbot_sentry.store.rows import (
+    HOLD_DEEDS,
+    HOLD_QUIET,
+    HOLD_SILENCE,
+    HOLD_STORM,
+    HOLD_WAIT,
+    Held,
+    KnownIssue,
+    Message,
+)
 
 if TYPE_CHECKING:
     from errbot_sentry.store.work import Work
@@ -73,11 +82,12 @@ class Stages:
             case.decide("", NOT_VISIBLE, room)
 
     def follow(self, case: Case, _work: Work) -> None:
-        """Rooms that know the problem hear what people do to it, whatever reasons their routes name."""
+        """Rooms that know the problem hear what people do to it, whatever reasons their routes name, while they have
+        any: who unsubscribed wants peace."""
         if case.alert.reason in DEEDS:
             wanted = {target.room for target in case.targets}
             for room in case.groups:
-                if room not in wanted and may_hear(case.alert, room, self._access):
+                if room not in wanted and self._book.of_room(room) and may_hear(case.alert, room, self._access):
                     case.targets.append(Target(room, None))
         if not case.targets and not case.decisions:
             case.decide("", UNFOLLOWED if case.alert.reason in DEEDS else UNROUTED)
@@ -110,15 +120,22 @@ class Stages:
                 continue
             quiet = quiet_until(self._quiet_of(outcome.target), case.now)
             if outcome.voice == UNDER:
-                self._hold_under(outcome, quiet)
+                self._hold_under(case, outcome, quiet, work)
             else:
                 self._hold_top(case, outcome, quiet, work)
 
-    def _hold_under(self, outcome: Outcome, quiet: float | None) -> None:
+    def _hold_under(self, case: Case, outcome: Outcome, quiet: float | None, work: Work) -> None:
+        group = outcome.placed.group
         if quiet is not None:
             outcome.silence(QUIET)
-        elif outcome.placed.group.head == 0:
+        elif group.head == 0:
             outcome.silence(HELD)
+        elif work.held.holds(group.room, HOLD_DEEDS, group.issue) or is_chatter(
+            work.outbox.recent_under(group.room, case.now - STORM_SPAN), group.issue
+        ):
+            outcome.silence(BUNDLED)
+            due = work.held.due_of_room(group.room, HOLD_DEEDS) or case.now + STORM_SPAN
+            outcome.hold = Held(group.room, HOLD_DEEDS, case.row.id, group.issue, due, case.now)
 
     def _hold_top(self, case: Case, outcome: Outcome, quiet: float | None, work: Work) -> None:
         room, route = outcome.target.room, outcome.target.route

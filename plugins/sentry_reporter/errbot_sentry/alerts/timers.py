@@ -6,16 +6,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from errbot_sentry.alerts.calling import call_on_top
+from errbot_sentry.access import Access
+from errbot_sentry.alerts.calling import call_on_top, call_under
 from errbot_sentry.alerts.digest import Digests
-from errbot_sentry.alerts.group import SILENT, WINDOW, issue_key, tick
+from errbot_sentry.alerts.group import SILENT, WINDOW, tick
 from errbot_sentry.alerts.hush import STORM_SPAN, STORM_WORDS, notice_at, quiet_until, silence_of
-from errbot_sentry.alerts.message import count_word, first_word, held_word, silence_word
+from errbot_sentry.alerts.message import count_word, deeds_word, first_word, held_word, silence_word
 from errbot_sentry.alerts.retention import forget_some
+from errbot_sentry.alerts.rights import ABOUT, label_for, may_hear_now
+from errbot_sentry.alerts.route import NOT_VISIBLE
 from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
 from errbot_sentry.model import UNRESOLVED, Alert
-from errbot_sentry.store.rows import HOLD_WAIT, LOCK_DECIDE, Decision, Group, Held, KnownIssue, Message, Silence
+from errbot_sentry.store.rows import (
+    HOLD_DEEDS,
+    HOLD_WAIT,
+    LOCK_DECIDE,
+    Decision,
+    Group,
+    Held,
+    KnownIssue,
+    Message,
+    Silence,
+)
 from errbot_sentry.store.store import Store
 
 if TYPE_CHECKING:
@@ -31,12 +44,19 @@ class Timers:
     """Looks at everything that is due."""
 
     def __init__(
-        self, store: Store, book: RouteBook, digests: Digests, clock: Clock, on_message: Callable[[], None]
+        self,
+        store: Store,
+        book: RouteBook,
+        digests: Digests,
+        access: Access,
+        clock: Clock,
+        on_message: Callable[[], None],
     ) -> None:
         """`on_message` is called after messages were put into the outbox."""
         self._store = store
         self._book = book
         self._digests = digests
+        self._access = access
         self._clock = clock
         self._on_message = on_message
         self._cleaned = 0.0
@@ -45,24 +65,26 @@ class Timers:
         """Do what is due; the seconds until something is due again, None where nothing ever is."""
         now = self._clock.now().timestamp()
         self._clean(now)
-        due = self._next_due()
+        due = self._next_due(now)
         if due is None or due > now:
             return None if due is None else due - now
+        with self._store.read() as work:
+            reports = self._digests.prepare(work, now)
         with self._store.write() as work:
             work.alone(LOCK_DECIDE)
             spoke = [
                 self._close_windows(work, now),
                 self._tell_held(work, now),
                 self._tell_silences(work, now),
-                self._digests.tell(work, now),
+                self._digests.tell(work, reports, now),
             ]
         if any(spoke):
             self._on_message()
         return 0.0
 
-    def _next_due(self) -> float | None:
+    def _next_due(self, now: float) -> float | None:
         with self._store.read() as work:
-            times = [work.groups.next_due(), work.held.next_due(), work.wishes.next_digest()]
+            times = [work.groups.next_due(), work.held.next_due(now), work.wishes.next_digest()]
             times += [_next_of(silence) for silence in work.wishes.silences()]
         known = [time for time in times if time is not None]
         return min(known, default=None)
@@ -70,10 +92,16 @@ class Timers:
     def _close_windows(self, work: Work, now: float) -> bool:
         groups = work.groups.due(now, _GROUPS_AT_ONCE)
         known = work.issues.get_many([group.issue for group in groups])
+        lasts = work.inbox.get([group.alert_id for group in groups])
         silences = work.wishes.silences() if groups else []
         spoke = False
         for group in groups:
-            later = self._later(work, group, silences, now)
+            last = lasts.get(group.alert_id)
+            allowed = may_hear_now(last, known.get(group.issue), group.room, self._access)
+            if not allowed or not self._book.of_room(group.room):  # nor a room that has unsubscribed
+                work.groups.put([replace(group, due=None)])
+                continue
+            later = self._later(work, group, last, silences, now)
             if later is not None:
                 work.groups.put([replace(group, due=later)])
                 continue
@@ -88,7 +116,9 @@ class Timers:
             work.groups.put([ticked.group])
         return spoke
 
-    def _later(self, work: Work, group: Group, silences: Sequence[Silence], now: float) -> float | None:
+    def _later(
+        self, work: Work, group: Group, last: Alert | None, silences: Sequence[Silence], now: float
+    ) -> float | None:
         """When to look at a group again whose room must not be bothered now."""
         if group.head == 0:  # its first word is held back still
             return now + max(group.span, STORM_SPAN)
@@ -96,7 +126,6 @@ class Timers:
         ends = max((end for end in quiet if end is not None), default=None)
         if ends is not None:
             return ends + group.window
-        last = work.inbox.get([group.alert_id]).get(group.alert_id) if silences else None
         silence = silence_of(last, group.room, silences, now) if last is not None else None
         if silence is not None:
             return silence.ends + group.window
@@ -116,18 +145,24 @@ class Timers:
                 status = known[word.issue].status if word.issue in known else UNRESOLVED
                 if alert is None:
                     continue
-                if why == HOLD_WAIT and status != UNRESOLVED:
-                    self._note_blip(work, word, alert, now)
+                if not may_hear_now(alert, known.get(word.issue), room, self._access):
+                    self._note(work, word, alert, NOT_VISIBLE, "", now)
+                elif why == HOLD_WAIT and status != UNRESOLVED:
+                    self._note(work, word, alert, BLIP, "resolved within the wait", now)
                 else:
                     told.append((word, alert, status))
-            self._tell(work, room, why, told, self._mention(work, told, known), now)
+            if why == HOLD_DEEDS:
+                self._tell_deeds(work, room, told, now)
+            else:
+                self._tell(work, room, why, told, self._mention(work, told, known), now)
             work.held.drop([word.id for word in words])
             spoke = spoke or bool(told)
         return spoke
 
-    def _note_blip(self, work: Work, word: Held, alert: Alert, now: float) -> None:
-        blip = Decision(word.alert_id, word.room, BLIP, "resolved within the wait", alert.reason, word.issue)
-        work.inbox.decide(word.alert_id, alert, [blip], now)
+    def _note(self, work: Work, word: Held, alert: Alert, name: str, detail: str, now: float) -> None:
+        """What became of a word that was held back and is not told."""
+        noted = [Decision(word.alert_id, word.room, name, detail, alert.reason, word.issue)]
+        work.inbox.decide(word.alert_id, alert, noted, now)
 
     def _mention(self, work: Work, told: list[_Told], known: Mapping[str, KnownIssue]) -> str:
         """Everybody whom the words that were held back call, each once."""
@@ -154,6 +189,28 @@ class Timers:
         head = work.outbox.add(Message(room, template, values, mention=mention), now)
         work.groups.told_in_list(room, [word.issue for word, _, _ in told], head)
 
+    def _tell_deeds(self, work: Work, room: str, told: list[_Told], now: float) -> None:
+        """What became of many issues, or of one again and again, in one message; each new assignee is called once."""
+        if not told:
+            return
+        issues = {word.issue for word, _, _ in told}
+        groups = {issue: work.groups.of_issue(issue).get(room) for issue in issues}
+        texts = []
+        for word, alert, _ in told:
+            group = groups[word.issue]
+            call = call_under(work, group, alert) if group is not None else None
+            if call is not None and call.owner and group is not None:
+                texts.append(call.text)
+                groups[word.issue] = replace(group, called=call.owner)
+                work.groups.called(room, word.issue, call.owner)
+        only = groups[issues.pop()] if len(issues) == 1 else None
+        template, values = deeds_word([alert for _, alert, _ in told])
+        mention = " ".join(text for text in dict.fromkeys(texts) if text)
+        message = Message(room, template, values, mention=mention, top=False, mode="channel")
+        if only is not None:
+            message = replace(message, issue=only.issue, head=only.head, mode=only.mode)
+        work.outbox.add(message, now)
+
     def _tell_silences(self, work: Work, now: float) -> bool:
         spoke = False
         for silence in work.wishes.silences():
@@ -161,17 +218,30 @@ class Timers:
             if time is None or time > now:
                 continue
             over = now >= silence.ends
-            held = work.held.of_silence(silence.id)
-            alerts = work.inbox.get([word.alert_id for word in held][:400])
-            names = [_name_of(alerts.get(word.alert_id), word) for word in held]
-            for room in {silence.room} if silence.room else {word.room for word in held}:
-                template, values = silence_word(silence, "over" if over else "ends", now, names)
+            held = self._still_named(work, work.held.of_silence(silence.id))
+            for room in {silence.room} if silence.room else {word.room for word, _ in held}:
+                # A silence for every room has held back what not every room may hear of.
+                names = [_name_of(alert, word) for word, alert in held if word.room == room]
+                label = label_for(silence, room, self._access)
+                template, values = silence_word(replace(silence, label=label), "over" if over else "ends", now, names)
+                values[ABOUT] = sorted({alert.project for word, alert in held if word.room == room})
                 work.outbox.add(Message(room, template, values, top=False, mode="channel"), now)
                 spoke = True
             work.wishes.set_stage(silence.id, 2 if over else 1)
             if over:
-                work.held.drop([word.id for word in held])
+                work.held.drop_silence(silence.id)
         return spoke
+
+    def _still_named(self, work: Work, words: Sequence[Held]) -> list[tuple[Held, Alert]]:
+        """What a silence held back, with its alerts, as far as each room may hear of it."""
+        alerts = work.inbox.get([word.alert_id for word in words])
+        known = work.issues.get_many(sorted({word.issue for word in words}))
+        pairs = [(word, alerts[word.alert_id]) for word in words if word.alert_id in alerts]
+        return [
+            (word, alert)
+            for word, alert in pairs
+            if may_hear_now(alert, known.get(word.issue), word.room, self._access)
+        ]
 
     def _clean(self, now: float) -> None:
         if now - self._cleaned < _CLEANING:
@@ -187,5 +257,5 @@ def _next_of(silence: Silence) -> float | None:
     return silence.ends if notice is None else min(notice, silence.ends)
 
 
-def _name_of(alert: Alert | None, word: Held) -> str:
-    return word.issue if alert is None else alert.short_id or alert.title or issue_key(alert)
+def _name_of(alert: Alert, word: Held) -> str:
+    return alert.short_id or alert.title or word.issue

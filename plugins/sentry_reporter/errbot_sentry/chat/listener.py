@@ -113,7 +113,8 @@ def _application(web: Web) -> Callable[[dict[str, Any], Callable[..., Any]], Ite
         content = reply.text.encode()
         headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(content)))]
         start_response(f"{reply.status} {_REASONS.get(reply.status, 'Answer')}", headers)
-        return [content]
+        # A body after HEAD would be taken for the beginning of the next answer on the same connection.
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
 
     return application
 

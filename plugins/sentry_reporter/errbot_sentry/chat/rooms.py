@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _UNCONFIRMED = frozenset({"irc", "xmpp"})
 _SETTLE = 5.0
+_CHANNELS = ("#", "&", "+", "!")
 
 
 class Rooms:
@@ -81,6 +82,7 @@ class Rooms:
         if not self.connected():
             raise NotConnected("The bot is not connected to the chat network.")
         target = self._find(room)
+        self._be_in(target, room)
         first = ""
         for body in self._layout.messages(text):
             sent = self._send_one(target, body, thread or first)
@@ -126,6 +128,18 @@ class Rooms:
             except Exception as second:
                 log.warning("no room %r: %s; %s", room, first, second)
                 raise RoomUnknown(f"The chat network knows no room {room!r}.") from second
+
+    def _be_in(self, target: Any, room: str) -> None:
+        """IRC loses without an error what is said in a channel that the bot is not in: it was kicked, or the channel is
+        missing in CHATROOM_PRESENCE. It asks to be let in, and the message is tried again."""
+        if self.mode != "irc" or not room.startswith(_CHANNELS) or target.joined:
+            return
+        log.warning("the bot is not in %s, and asks to be let in", room)
+        try:
+            target.join()
+        except Exception as error:  # noqa: BLE001 - what a plugin's callback for joined rooms raises, too
+            log.warning("the room %r could not be joined: %s", room, error)
+        raise SendError(f"The bot is not in the room {room}, and has asked to be let in.")
 
     def _find_on_slack(self, room: str) -> Any:
         """Only build_identifier finds `#ops`: query_room looks for a channel with the # in its name, and gives an empty

@@ -10,6 +10,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 FURTHEST = 900.0  # seconds: alerts and messages are put off by five minutes at most
 
+SKEW = 60.0  # seconds: how far what is written by another bot may be ahead of one's own clock
+
 
 def insert_for(connection: Connection, table: Table) -> Any:
     """An INSERT of the connection's own dialect, with `on_conflict_do_update` and `excluded`."""

@@ -14,6 +14,7 @@ from errbot_sentry.store.dialect import moment, upsert
 from errbot_sentry.store.rows import Group
 from errbot_sentry.store.tables import groups
 
+_AT_ONCE = 400  # parameters in one IN list
 _NAMES = tuple(field.name for field in fields(Group))
 
 
@@ -44,8 +45,10 @@ class Groups:
 
     def told_in_list(self, room: str, issues: Sequence[str], head: int) -> None:
         """These problems were told by one list: what follows on each is told no sooner than a reminder would be."""
-        found = groups.update().where(groups.c.room == room, groups.c.issue.in_(issues))
-        self._connection.execute(found.values(head=head, due=None, span=groups.c.repeat))
+        for start in range(0, len(issues), _AT_ONCE):
+            part = issues[start : start + _AT_ONCE]
+            found = groups.update().where(groups.c.room == room, groups.c.issue.in_(part))
+            self._connection.execute(found.values(head=head, due=None, span=groups.c.repeat))
 
     def told_alone(self, room: str, issue: str, head: int) -> None:
         """This problem, held back for a while, was told by a message of its own."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from errbot_sentry.store.damage import Damage, fits
-from errbot_sentry.store.dialect import moment
+from errbot_sentry.store.dialect import SKEW, moment
 from errbot_sentry.store.rows import HOLD_SILENCE, Held
 from errbot_sentry.store.tables import held
 
@@ -45,19 +45,21 @@ class HeldBack:
         """When the words held back in a room for this reason are told, None where there are none."""
         return moment(self._connection, select(func.min(held.c.due)).where(held.c.room == room, held.c.why == why))
 
+    def holds(self, room: str, why: str, issue: str) -> bool:
+        """Whether a word about this problem is held back in a room for this reason."""
+        found = select(held.c.id).where(held.c.room == room, held.c.why == why, held.c.issue == issue).limit(1)
+        return self._connection.scalar(found) is not None
+
     def due(self, now: float) -> list[tuple[str, str]]:
         """Rooms and reasons whose time has come; what a silence holds waits for its end."""
         found = (
-            select(held.c.room, held.c.why)
-            .where(held.c.due <= now, held.c.why.not_in(_NOT_TIMED))
-            .distinct()
-            .limit(100)
+            select(held.c.room, held.c.why).where(_due(now) <= now, held.c.why.not_in(_NOT_TIMED)).distinct().limit(100)
         )
         return [(row.room, row.why) for row in self._connection.execute(found)]
 
-    def next_due(self) -> float | None:
+    def next_due(self, now: float) -> float | None:
         """When the next held word is to be told."""
-        return moment(self._connection, select(func.min(held.c.due)).where(held.c.why.not_in(_NOT_TIMED)))
+        return moment(self._connection, select(func.min(_due(now))).where(held.c.why.not_in(_NOT_TIMED)))
 
     def of_silence(self, silence: int) -> list[Held]:
         """What a silence has held back, oldest first."""
@@ -68,6 +70,10 @@ class HeldBack:
         """These are told, or not worth telling any more."""
         for start in range(0, len(ids), 400):
             self._connection.execute(held.delete().where(held.c.id.in_(ids[start : start + 400])))
+
+    def drop_silence(self, silence: int) -> None:
+        """The silence is over, and what it held back was told."""
+        self._connection.execute(held.delete().where(held.c.silence == silence, held.c.why == HOLD_SILENCE))
 
     def counts(self) -> dict[str, int]:
         """How many are held back, by reason."""
@@ -80,3 +86,8 @@ class HeldBack:
             if not fits(word):
                 self._damage.note("held", word.id)
         return words
+
+
+def _due(now: float) -> ColumnElement[float]:
+    """When a held word is to be told: one from the future was held back while the clock was wrong, and is told now."""
+    return case((held.c.at > now + SKEW, now), else_=held.c.due)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from errbot_sentry.model import Alert
 from errbot_sentry.store.bulk import insert_rows, select_in
@@ -23,6 +23,7 @@ from errbot_sentry.store.rows import (
 from errbot_sentry.store.tables import alerts, decisions, deliveries
 
 _WAITING, _DECIDED = "waiting", "decided"
+_AT_ONCE = 400  # parameters in one IN list
 _COLUMNS = ("state", "next_try", "tries", "received", "body")
 
 
@@ -149,9 +150,13 @@ class Inbox:
 
     def get(self, alert_ids: Sequence[int]) -> dict[int, Alert]:
         """Those of these alerts that are still kept."""
-        found = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(alert_ids)))
-        read = ((row.id, self._alert(row.id, row.body)) for row in found)
-        return {alert_id: alert for alert_id, alert in read if alert is not None}
+        kept: dict[int, Alert] = {}
+        for start in range(0, len(alert_ids), _AT_ONCE):
+            part = alert_ids[start : start + _AT_ONCE]
+            found = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(part)))
+            read = ((row.id, self._alert(row.id, row.body)) for row in found)
+            kept.update((alert_id, alert) for alert_id, alert in read if alert is not None)
+        return kept
 
     def _alert(self, alert_id: int, text: object) -> Alert | None:
         alert = alert_from_text(text)
@@ -174,9 +179,11 @@ class Inbox:
         return {row[0]: row[1] for row in found}
 
     def waiting_count(self) -> tuple[int, float | None]:
-        """How many alerts are undecided, and since when the oldest is."""
+        """How many alerts are undecided, and since when the oldest is that was not put off for want of its project."""
         row = self._connection.execute(
-            select(func.count(), func.min(alerts.c.received)).where(alerts.c.state == _WAITING)
+            select(func.count(), func.min(case((alerts.c.tries == 0, alerts.c.received)))).where(
+                alerts.c.state == _WAITING
+            )
         ).one()
         return row[0], row[1]
 

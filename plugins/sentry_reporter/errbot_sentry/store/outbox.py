@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
 
 from errbot_sentry.store.damage import Damage, fits
-from errbot_sentry.store.dialect import add_row, is_due, moment
+from errbot_sentry.store.dialect import FURTHEST, add_row, is_due, moment
 from errbot_sentry.store.rows import FAILED, SENDING, SENT, UNSURE, WAITING, Message, OutboxRow, QueueState
 from errbot_sentry.store.tables import outbox
 
@@ -121,15 +121,25 @@ class Outbox:
         """Template and values of the room's top-level messages made since then, newest first."""
         found = (
             select(outbox.c.template, outbox.c.body)
-            .where(outbox.c.room == room, outbox.c.top == 1, outbox.c.made > since)
+            .where(outbox.c.room == room, outbox.c.top == 1, *_since(since))
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
         return [(row.template, _values(row.body) or {}) for row in self._connection.execute(found)]
 
+    def recent_under(self, room: str, since: float) -> list[tuple[str, str, dict[str, Any]]]:
+        """Issue, template and values of the room's other messages made since then, newest first."""
+        found = (
+            select(outbox.c.issue, outbox.c.template, outbox.c.body)
+            .where(outbox.c.room == room, outbox.c.top == 0, *_since(since))
+            .order_by(outbox.c.made.desc())
+            .limit(100)
+        )
+        return [(row.issue, row.template, _values(row.body) or {}) for row in self._connection.execute(found)]
+
     def count_recent(self, room: str, since: float) -> int:
         """How many messages of any kind were made for a room since then."""
-        found = select(func.count()).where(outbox.c.room == room, outbox.c.top.in_((0, 1)), outbox.c.made > since)
+        found = select(func.count()).where(outbox.c.room == room, outbox.c.top.in_((0, 1)), *_since(since))
         return self._connection.scalar(found) or 0
 
     def free_all(self, now: float) -> int:
@@ -194,6 +204,11 @@ class Outbox:
             return found
         self._damage.note("outbox", row.id)
         return None
+
+
+def _since(since: float) -> tuple[ColumnElement[bool], ...]:
+    """Messages made since then; not those that a clock that was wrong made in what is the future by now."""
+    return outbox.c.made > since, outbox.c.made <= since + FURTHEST
 
 
 def _values(text: object) -> dict[str, Any] | None:

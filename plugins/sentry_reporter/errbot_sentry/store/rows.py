@@ -153,6 +153,7 @@ class Held:
 
 
 HOLD_WAIT, HOLD_STORM, HOLD_QUIET, HOLD_SILENCE = "wait", "storm", "quiet", "silence"
+HOLD_DEEDS = "deeds"  # words under first ones, of which there were too many
 
 
 @dataclass(frozen=True)
