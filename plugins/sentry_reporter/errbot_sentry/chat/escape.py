@@ -38,6 +38,7 @@ _AUTO_LINK = re.compile(r"(?<=\w):(//[^\s/?#]*)")
 # stays: os.path.join and evil.io look the same. What follows a slash is a part of a path, what follows an @ of a mail.
 _WWW = re.compile(r"(?<![\w@-])(www\d{0,3})\.(?=\w)", re.IGNORECASE)
 _BARE_ADDRESS = re.compile(r"(?<![\w.@/-])(?:[\w-]+\.)+(?=(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})(?::\d{1,5})?[/?][^\s/?])")
+_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:[/?#][A-Za-z0-9:/?#@!$&*+,;=%~._-]*)?")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 _MARKDOWN_IN_ADDRESS = re.compile(r"([*_])")
 _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
@@ -133,6 +134,8 @@ class Escape:
 
     def href(self, value: object) -> str:
         """A link target: an http(s) address of visible ASCII characters, or nothing."""
+        if isinstance(value, str) and _PLAIN_ADDRESS.fullmatch(value):  # nearly all of them
+            return value
         address = _UNSEEN.sub("", str(value)).strip()
         try:
             parts = urlsplit(address)

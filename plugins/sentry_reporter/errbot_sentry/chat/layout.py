@@ -63,12 +63,15 @@ class Layout:
     def _fenced_blocks(self, lines: list[str]) -> Iterator[str]:
         room = self._limit - len(self._open) - len(self._close)
         current: list[str] = []
+        taken = 0  # characters of these lines, each with its end
         for line in (piece for long in lines for piece in _chop(long, min(self._widest, room))):
-            if current and len("\n".join([*current, line])) > room:
+            if current and taken + len(line) > room:
                 whole = _whole_entries(current) if line.startswith(" ") else len(current)
                 yield self._fenced(current[:whole])
                 current = current[whole:]
+                taken = sum(len(kept) + 1 for kept in current)
             current.append(line)
+            taken += len(line) + 1
         if current:
             yield self._fenced(current)
 

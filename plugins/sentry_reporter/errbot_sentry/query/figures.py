@@ -67,13 +67,17 @@ def sparkline(counts: Sequence[int], width: int = 12) -> str:
         return ""
     highest = len(_BLOCKS) - 1
     # Anything at all is visible: only nothing is the lowest block.
-    return "".join([_BLOCKS[round(count / top * highest) or 1 if count else 0] for count in slices])
+    share = highest / top
+    return "".join([_BLOCKS[round(count * share) or 1 if count else 0] for count in slices])
 
 
 def _resample(counts: list[int], width: int) -> list[int]:
     many = len(counts)
     if many <= width:
         return counts
+    each, left = divmod(many, width)
+    if not left:
+        return list(map(sum, zip(*[iter(counts)] * each, strict=True)))
     return [sum(counts[at * many // width : (at + 1) * many // width]) for at in range(width)]
 
 
