@@ -25,6 +25,7 @@ from errbot_sentry.store.store import Store
 log = logging.getLogger(__name__)
 
 LEASE = 20.0  # seconds after which another bot may take over a message that this one was sending
+HEARTBEAT = 5.0
 OFFLINE_PAUSE = 1.0
 SHARED_PAUSE = 1.0
 _UNSETTLED_SLACK = 15.0
@@ -81,18 +82,28 @@ class Deliver:
             due = None if row else work.outbox.next_due()
         if row is None:
             return self._sleep(due, now)
-        if self._is_allowed(row):
-            self._send(row, connection)
-        else:
-            log.warning("message %s is set aside: %s may not see its project", row.id, row.message.room)
-            self._set_aside(row, "The room may not see the project of this any more.")
+        self._sending = True
+        try:
+            if self._is_allowed(row):
+                self._send(row, connection)
+            else:
+                log.warning("message %s is set aside: %s may not see its project", row.id, row.message.room)
+                self._set_aside(row, "The room may not see the project of this any more.")
+        finally:
+            self._sending = False
         return 0.0
 
-    def keep_alive(self) -> None:
-        """Called by another thread while a slow network takes its time: the message is still ours."""
-        if self._sending and self._store.shared:
+    def keep_alive(self) -> float:
+        """Tell other bots that what this one has in hand is still its own; the seconds until it is to be told again.
+
+        A step of a thread of its own: a slow network keeps the one that sends, and a hanging server the one that
+        decides.
+        """
+        if self._sending or self._unmarked is not None or self._unsettled:
+            now = self._now()
             with self._store.write() as work:
-                work.outbox.renew(self._owner, self._now() + LEASE)
+                work.outbox.renew(self._owner, now, now + LEASE)
+        return HEARTBEAT
 
     def close(self) -> None:
         """Decide about what is not settled: arrived if the connection still stands, else to be sent again."""
@@ -111,7 +122,6 @@ class Deliver:
         return may_be_sent(message, last, known, self._access)
 
     def _send(self, row: OutboxRow, connection: str) -> None:
-        self._sending = True
         try:
             sent_id = self._speak(row)
         except NotConnected as error:
@@ -124,8 +134,6 @@ class Deliver:
             self.delivered += 1
             self._mark(partial(self._sent, row, sent_id, connection))
             self._send_picture(row)  # after the mark, so that no failure of it sends the text again
-        finally:
-            self._sending = False
 
     def _send_picture(self, row: OutboxRow) -> None:
         try:

@@ -79,10 +79,11 @@ class Outbox:
         ready = case((outbox.c.state == SENDING, outbox.c.lease), else_=outbox.c.next_try)
         return moment(self._connection, select(func.min(ready)).where(outbox.c.id.in_(_HEADS)))
 
-    def renew(self, owner: str, until: float) -> None:
-        """The owner is alive and still sending what it took."""
-        mine = and_(outbox.c.state == SENDING, outbox.c.owner == owner)
-        self._connection.execute(outbox.update().where(mine).values(lease=until))
+    def renew(self, owner: str, now: float, until: float) -> None:
+        """The owner is alive: it is still sending what it took, and will settle what it left unsure."""
+        for state, lease in ((SENDING, until), (UNSURE, now)):
+            mine = and_(outbox.c.state == state, outbox.c.owner == owner, outbox.c.lease < lease)
+            self._connection.execute(outbox.update().where(mine).values(lease=lease))
 
     def sent(self, row_id: int, now: float, sent_id: str, settle_until: float | None, owner: str) -> None:
         """The chat network took it. With `settle_until` that is no proof yet, and it stays unsure until then."""
