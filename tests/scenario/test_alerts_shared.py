@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from errbot_sentry.model import RESOLVED
+from errbot_sentry.model import RESOLVED, Issue
 from errbot_sentry.store.rows import Message
 from errbot_sentry.store.store import Store
 from tests.alerting import bodies
 from tests.alerting.killable import Bot
-from tests.alerting.world import World
+from tests.alerting.world import Chat, IssueServer, VirtualClock, World
 from tests.servers.postgres import Postgres
 from tests.stores import store_at
 from tests.waiting import until
@@ -145,3 +145,73 @@ def test_two_that_look_at_the_same_moment_do_not_take_the_same_message(postgres:
     store.close()
     assert sorted(taken) == sorted(set(taken))
     assert len(taken) == 40
+
+
+class _Slow(Chat):
+    """A network that takes its time over one message and confirms none."""
+
+    def __init__(self, clock: VirtualClock, gate: threading.Event) -> None:
+        super().__init__(clock, settle=5.0)
+        self.gate, self.entered = gate, threading.Event()
+
+    def send(self, room: str, text: str, thread: str = "") -> str:
+        if "long" in text:
+            self.entered.set()
+            self.gate.wait(120)
+        return super().send(room, text, thread)
+
+
+class _Hanging(IssueServer):
+    """A server that does not answer."""
+
+    def __init__(self, clock: VirtualClock, gate: threading.Event) -> None:
+        super().__init__(clock)
+        self.gate, self.entered = gate, threading.Event()
+
+    def issue(self, issue_id: str) -> Issue:
+        self.entered.set()
+        self.gate.wait(120)
+        return super().issue(issue_id)
+
+
+def test_a_long_message_is_not_taken_over_while_it_is_sent_and_a_look_up_hangs(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """Nor is the one before it, which was sent and is not yet known to have arrived."""
+    url, clock, gate = postgres.url(), VirtualClock(), threading.Event()
+    server, chat = _Hanging(clock, gate), _Slow(clock, gate)
+    one = World(tmp_path, [OPS], poll=0, url=url, clock=clock, server=server, chat=chat)
+    other = World(tmp_path, [OPS], poll=0, url=url, clock=clock)
+    one.flow.start()
+    try:
+        assert one.hook(bodies.sentry_event_alert("1"), "event_alert").status == 202
+        assert server.entered.wait(60)
+        with one.store.write() as work:
+            for title in ("short", "long"):
+                values = dict.fromkeys(("project", "short_id", "culprit", "facts", "rule", "text", "link", "mark"), "")
+                message = Message("#ops", "sentry_alert", {**values, "word": "New", "title": title})
+                work.outbox.add(message, clock.now().timestamp())
+        one.flow.wake()
+        assert chat.entered.wait(60)
+        for _ in range(4):
+            clock.advance(15)
+            one.flow.wake()
+            until(lambda: _lease(other) >= clock.now().timestamp() + 15, 30, "a sign of life")
+            other.flow._send()
+            other.flow._send()
+            assert other.heard() == []
+    finally:
+        gate.set()
+    until(lambda: one.flow.status().queue == 0, 30, "the end of sending")
+    assert one.flow.close()
+    other.flow._send()
+    heard = [[text for text in world.heard() if text.startswith("New: ")] for world in (one, other)]
+    assert heard == [["New: short", "New: long"], []]
+    one.store.close()
+    other.store.close()
+
+
+def _lease(world: World) -> float:
+    """Until when the message that is being sent belongs to who sends it."""
+    with world.store.read() as work:
+        return work.outbox.next_due() or 0.0

@@ -13,7 +13,7 @@ from errbot_sentry.query.desk import OFF, OK, TROUBLE, FlowStatus
 from errbot_sentry.report.status import ReportStatus
 from errbot_sentry.settings import ALERTS, REPORT, Mistake, Settings
 
-_STUCK = timedelta(minutes=10)  # the outbox gives up on a message after less
+_STUCK = timedelta(minutes=10)  # the outbox gives up on a room's first message after less
 _POLLS_MISSED = 3  # a poll may be late; three in a row are trouble
 
 

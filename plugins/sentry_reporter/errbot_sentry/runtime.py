@@ -36,6 +36,7 @@ from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.command import help_text
 from errbot_sentry.errors import AskError, ServerError, SettingsError
 from errbot_sentry.flow_status import FlowFacts, health_of, status_of
+from errbot_sentry.kept import Kept
 from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
 from errbot_sentry.model import Ask, Issue, Person, Place, View
 from errbot_sentry.query.catalog import COMMANDS as QUERY_COMMANDS
@@ -58,6 +59,8 @@ __all__ = ["COMMANDS", "Runtime", "help_text"]  # the plugin module makes its co
 COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
 
 CLOSE_SECONDS = 5.0
+# The pages are open to whoever reaches the port, and what they tell is counted over every decision that is kept.
+_PAGES_SECONDS = 10.0
 _SHORTEST_SECRET = 8  # a shorter one could be a word, and would be masked wherever that stands
 
 
@@ -107,6 +110,7 @@ class Runtime:
         self._listener_trouble = ""
         self._commands: Commands | None = None
         self._alert_commands: AlertCommands | None = None
+        self._page_facts = Kept(self._facts, _PAGES_SECONDS, self._clock)
         self._come_back: Callable[[], None] = lambda: None
         self._unlock: Callable[[], None] = lambda: None
         self._unflush: Callable[[], None] = lambda: None
@@ -297,11 +301,11 @@ class Runtime:
         )
 
     def _health_page(self) -> Reply:
-        well, facts = health_of(self._facts())
+        well, facts = health_of(self._page_facts.get())
         return Reply(200 if well else 503, json.dumps(facts), "application/json")
 
     def _metrics_page(self) -> Reply:
-        return Reply(200, exposition(self._facts(), self._api_times), CONTENT_TYPE)
+        return Reply(200, exposition(self._page_facts.get(), self._api_times), CONTENT_TYPE)
 
     def _tell_mistakes(self) -> None:
         """All at once, to the log and to the admins; some backends cannot send to admins at this point."""

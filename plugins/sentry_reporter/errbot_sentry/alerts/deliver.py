@@ -13,7 +13,7 @@ from functools import partial
 
 from errbot_sentry.access import Access
 from errbot_sentry.alerts.digest import picture_of
-from errbot_sentry.alerts.outbox import Retry, after_refusal
+from errbot_sentry.alerts.outbox import MOST_TRIES, REFUSES_FOR, Retry, after_refusal
 from errbot_sentry.alerts.ports import Renderer, Sender
 from errbot_sentry.alerts.rights import may_be_sent
 from errbot_sentry.clock import Clock
@@ -25,6 +25,7 @@ from errbot_sentry.store.store import Store
 log = logging.getLogger(__name__)
 
 LEASE = 20.0  # seconds after which another bot may take over a message that this one was sending
+HEARTBEAT = 5.0
 OFFLINE_PAUSE = 1.0
 SHARED_PAUSE = 1.0
 _UNSETTLED_SLACK = 15.0
@@ -81,18 +82,28 @@ class Deliver:
             due = None if row else work.outbox.next_due()
         if row is None:
             return self._sleep(due, now)
-        if self._is_allowed(row):
-            self._send(row, connection)
-        else:
-            log.warning("message %s is set aside: %s may not see its project", row.id, row.message.room)
-            self._set_aside(row, "The room may not see the project of this any more.")
+        self._sending = True
+        try:
+            if self._is_allowed(row):
+                self._send(row, connection)
+            else:
+                log.warning("message %s is set aside: %s may not see its project", row.id, row.message.room)
+                self._set_aside(row, "The room may not see the project of this any more.")
+        finally:
+            self._sending = False
         return 0.0
 
-    def keep_alive(self) -> None:
-        """Called by another thread while a slow network takes its time: the message is still ours."""
-        if self._sending and self._store.shared:
+    def keep_alive(self) -> float:
+        """Tell other bots that what this one has in hand is still its own; the seconds until it is to be told again.
+
+        A step of a thread of its own: a slow network keeps the one that sends, and a hanging server the one that
+        decides.
+        """
+        if self._sending or self._unmarked is not None or self._unsettled:
+            now = self._now()
             with self._store.write() as work:
-                work.outbox.renew(self._owner, self._now() + LEASE)
+                work.outbox.renew(self._owner, now, now + LEASE)
+        return HEARTBEAT
 
     def close(self) -> None:
         """Decide about what is not settled: arrived if the connection still stands, else to be sent again."""
@@ -111,11 +122,10 @@ class Deliver:
         return may_be_sent(message, last, known, self._access)
 
     def _send(self, row: OutboxRow, connection: str) -> None:
-        self._sending = True
         try:
             sent_id = self._speak(row)
         except NotConnected as error:
-            self._mark(partial(self._retry, row, self._now() + OFFLINE_PAUSE, str(error), counts=False))
+            self._mark(partial(self._retry, row, Retry(self._now() + OFFLINE_PAUSE, row.tries), str(error)))
         except Exception as error:
             if not isinstance(error, SendError):
                 log.exception("message %s could not be sent", row.id)
@@ -124,8 +134,6 @@ class Deliver:
             self.delivered += 1
             self._mark(partial(self._sent, row, sent_id, connection))
             self._send_picture(row)  # after the mark, so that no failure of it sends the text again
-        finally:
-            self._sending = False
 
     def _send_picture(self, row: OutboxRow) -> None:
         try:
@@ -183,25 +191,35 @@ class Deliver:
         if settles is not None:
             self._unsettled.append(_Taken(row.id, connection, settles))
 
-    def _retry(self, row: OutboxRow, at: float, error: str, *, counts: bool) -> None:
+    def _retry(self, row: OutboxRow, retry: Retry, error: str) -> None:
         with self._store.write() as work:
-            work.outbox.retry(row.id, at, error, counts=counts)
+            work.outbox.retry(row.id, retry.at, error, retry.tries)
 
     def _refuse(self, row: OutboxRow, error: Exception) -> None:
         sentence = str(error) if isinstance(error, SentryReporterError) else "It failed; the log has the cause."
-        answer = after_refusal(row.tries + 1, self._now())
+        room, now = row.message.room, self._now()
+        # Only what the network says is about the room; a template that fails is about the message.
+        refuses_since = self._refuses_since(room, now) if isinstance(error, SendError) else None
+        answer = after_refusal(row.tries + 1, now, refuses_since)
         if isinstance(answer, Retry):
-            self._retry(row, answer.at, sentence, counts=True)
+            self._retry(row, answer, sentence)
             return
-        self.refused += 1
-        log.error(
-            "message %s for %s is set aside after %s tries: %s", row.id, row.message.room, row.tries + 1, sentence
-        )
-        self._set_aside(row, sentence)
+        more = self._set_aside(row, sentence, answer.before)
+        self.refused += 1 + more
+        log.error("message %s for %s is set aside, nobody takes it: %s", row.id, room, sentence)
+        if more:
+            log.error("%s more messages for %s, more than an hour old, are set aside with it", more, room)
 
-    def _set_aside(self, row: OutboxRow, sentence: str) -> None:
+    def _refuses_since(self, room: str, now: float) -> float | None:
+        with self._store.read() as work:
+            return work.outbox.refuses_since(room, now - REFUSES_FOR, MOST_TRIES)
+
+    def _set_aside(self, row: OutboxRow, sentence: str, before: float | None = None) -> int:
+        """No longer try to send it, nor what its room has waiting from before then; how many the latter were."""
+        now = self._now()
         with self._store.write() as work:
-            work.outbox.set_aside(row.id, sentence, self._now())
+            work.outbox.set_aside(row.id, sentence, now)
+            return 0 if before is None else work.outbox.set_aside_all(row.message.room, before, sentence, now)
 
     def _settle(self, connection: str) -> None:
         now = self._now()

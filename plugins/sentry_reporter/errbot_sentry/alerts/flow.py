@@ -106,7 +106,9 @@ class AlertsFlow:
         self._deciding = Worker("alert pipeline", self._decide)
         self._polling = Worker("poller", self._poller.step)
         self._sending = Worker("alert delivery", self._send)
-        self._workers = (self._polling, self._deciding, self._sending)
+        self._workers = [self._polling, self._deciding, self._sending]
+        if store.shared:
+            self._workers.append(Worker("alert heartbeat", self._deliver.keep_alive))
         self._resumed = False
         self._running = False
         self._switch = threading.Lock()
@@ -228,7 +230,6 @@ class AlertsFlow:
         if rest:
             return rest
         self._manners.begin()
-        self._deliver.keep_alive()
         waits = [self._pipeline.step(), self._timers.step()]
         self._manners.end()
         if self._store.shared:

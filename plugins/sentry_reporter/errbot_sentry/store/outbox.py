@@ -79,25 +79,48 @@ class Outbox:
         ready = case((outbox.c.state == SENDING, outbox.c.lease), else_=outbox.c.next_try)
         return moment(self._connection, select(func.min(ready)).where(outbox.c.id.in_(_HEADS)))
 
-    def renew(self, owner: str, until: float) -> None:
-        """The owner is alive and still sending what it took."""
-        mine = and_(outbox.c.state == SENDING, outbox.c.owner == owner)
-        self._connection.execute(outbox.update().where(mine).values(lease=until))
+    def renew(self, owner: str, now: float, until: float) -> None:
+        """The owner is alive: it is still sending what it took, and will settle what it left unsure."""
+        for state, lease in ((SENDING, until), (UNSURE, now)):
+            mine = and_(outbox.c.state == state, outbox.c.owner == owner, outbox.c.lease < lease)
+            self._connection.execute(outbox.update().where(mine).values(lease=lease))
 
     def sent(self, row_id: int, now: float, sent_id: str, settle_until: float | None, owner: str) -> None:
         """The chat network took it. With `settle_until` that is no proof yet, and it stays unsure until then."""
         state = SENT if settle_until is None else UNSURE
         self._set([row_id], state=state, sent=now, sent_id=sent_id, owner=owner, lease=settle_until or 0.0, error="")
 
-    def retry(self, row_id: int, next_try: float, error: str, *, counts: bool) -> None:
-        """It was not taken: try again then. `counts` says whether this was one of its tries."""
-        tries = outbox.c.tries + (1 if counts else 0)
+    def retry(self, row_id: int, next_try: float, error: str, tries: int) -> None:
+        """It was not taken: try again then. `tries` says how many of its tries are used up."""
         self._set([row_id], state=WAITING, next_try=next_try, tries=tries, owner="", lease=0.0, error=error)
 
     def set_aside(self, row_id: int, error: str, now: float) -> None:
         """It cannot be delivered: kept to be seen, no longer in anyone's way."""
         tries = outbox.c.tries + 1
         self._set([row_id], state=FAILED, next_try=now, tries=tries, owner="", lease=0.0, error=error)
+
+    def set_aside_all(self, room: str, before: float, error: str, now: float) -> int:
+        """What was made for a room before then and still waits cannot be delivered either; how many that were."""
+        waits = and_(outbox.c.state == WAITING, outbox.c.room == room, outbox.c.made < before)
+        gone = outbox.update().where(waits).values(state=FAILED, next_try=now, owner="", lease=0.0, error=error)
+        return self._connection.execute(gone).rowcount
+
+    def refuses_since(self, room: str, lately: float, tries: int) -> float | None:
+        """When the first message of this room was set aside after so many tries since the room last took one.
+
+        None where the last of them was set aside before `lately`, or none was.
+        """
+        newest = [
+            select(outbox.c.id).where(outbox.c.state == state, outbox.c.room == room).order_by(outbox.c.id.desc())
+            for state in (SENT, UNSURE)
+        ]
+        taken = max(self._connection.scalar(each.limit(1)) or 0 for each in newest)
+        in_a_row = and_(outbox.c.state == FAILED, outbox.c.room == room, outbox.c.id > taken, outbox.c.tries >= tries)
+        refused = select(outbox.c.next_try).where(in_a_row).limit(1)  # when the last try was
+        last = moment(self._connection, refused.order_by(outbox.c.id.desc()))
+        if last is None or not lately <= last <= lately + FURTHEST:
+            return None
+        return moment(self._connection, refused.order_by(outbox.c.id))
 
     def settle(self, row_ids: Sequence[int]) -> None:
         """Unsure messages that arrived as far as anyone can know."""
