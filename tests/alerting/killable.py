@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,17 @@ class Bot:
     def __init__(self, url: str, folder: Path) -> None:
         self.chat = folder / "chat.txt"
         self.up = folder / "up"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.alerting.bot", url, str(self.chat), str(self.up)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=_ROOT,
-            env={**os.environ, "PYTHONPATH": f"{_ROOT}:{_ROOT / 'plugins' / 'sentry_reporter'}"},
-        )
+        self._log = folder / f"log-{uuid.uuid4().hex[:8]}.txt"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.alerting.bot", url, str(self.chat), str(self.up)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=_ROOT,
+                env={**os.environ, "PYTHONPATH": f"{_ROOT}:{_ROOT / 'plugins' / 'sentry_reporter'}"},
+            )
         assert self._answer() == "ready"
 
     def hook(self, body: dict[str, Any], request_id: str = "") -> int:
@@ -43,6 +47,10 @@ class Bot:
     def said(self) -> list[str]:
         """What the room heard, from all bots so far."""
         return self.chat.read_text().splitlines() if self.chat.exists() else []
+
+    def warned(self) -> str:
+        """Its warnings and errors so far."""
+        return self._log.read_text()
 
     def kill(self) -> None:
         """SIGKILL: no goodbye of any kind."""

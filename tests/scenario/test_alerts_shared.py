@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -215,3 +216,32 @@ def _lease(world: World) -> float:
     """Until when the message that is being sent belongs to who sends it."""
     with world.store.read() as work:
         return work.outbox.next_due() or 0.0
+
+
+def test_a_restart_of_the_database_loses_nothing_and_tells_nothing_twice(postgres: Postgres, tmp_path: Path) -> None:
+    """A server of its own, ended at once while two bots run on it: both take webhooks again, and threads go on."""
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        server = Postgres(Path(folder))
+        server.start()
+        url = server.url()
+        bots = [Bot(url, tmp_path) for _ in range(2)]
+        try:
+            kept = [bot.hook(bodies.sentry_issue(str(number))) for number, bot in enumerate(bots)]  # nobody tells yet
+            assert kept == [202, 202]
+            server.stop()
+            assert bots[0].hook(bodies.sentry_issue("9")) == 503
+            for bot in bots:
+                until(lambda b=bot: "will try again" in b.warned(), 60, "a thread that met the outage")
+            server.start_again()
+            for number, bot in enumerate(bots, 2):
+                until(lambda b=bot, n=number: b.hook(bodies.sentry_issue(str(n))) == 202, 60, "a webhook taken")
+            bots[0].up.touch()
+            until(lambda: len(bots[0].said()) >= 4 and bots[0].status()["queue"] == 0, 90, "all four")
+            bots[1].kill()  # what follows is the work of the first one's threads alone
+            assert bots[0].hook(bodies.sentry_issue("4")) == 202
+            until(lambda: len(bots[0].said()) >= 5, 60, "one more")
+            assert sorted(bots[0].said()) == [f"#ops sentry_alert SHOP-{number}" for number in range(5)]
+        finally:
+            for bot in bots:
+                bot.kill()
+            server.stop()

@@ -40,6 +40,10 @@ class Postgres:
     def start(self) -> None:
         """Make the cluster and wait until it takes connections."""
         self._run("initdb", "-D", str(self.folder / "data"), "-U", "bot", "-A", "trust", "--no-sync")
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start it with the data that it has, on the same port."""
         options = f"-p {self.port} -h 127.0.0.1 -k '' -c fsync=off"
         log = str(self.folder / "log")
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-t", "60", "-l", log, "-o", options, "start")
