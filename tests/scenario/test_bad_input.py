@@ -7,6 +7,7 @@ import json
 import random
 import sqlite3
 from collections import Counter
+from contextlib import closing
 
 from demo.processes import free_port
 from tests.alerting.bodies import SECRET, TOKEN, sentry_event_alert, sentry_issue
@@ -78,7 +79,7 @@ def test_a_thousand_bad_bodies_are_refused_and_change_nothing(tmp_path):
         bot.ask("!sentry status", "delivery")
         assert "Traceback" not in bot.log
         assert _post(port, f"/sentry/webhook/{TOKEN.reveal()}", json.dumps(sentry_issue()).encode()) == 202
-    with sqlite3.connect(bot.data / "sentry_reporter.sqlite3") as state:
+    with closing(sqlite3.connect(bot.data / "sentry_reporter.sqlite3")) as state:
         assert state.execute("select count(*) from alerts").fetchone() == (1,), "only the last, good one"
 
 
