@@ -224,14 +224,14 @@ class Client:
         event, hint = event_from_exception(
             exc_info, client_options=self._client.options, mechanism={"type": "logging", "handled": handled}
         )
-        event.update(extra)  # type: ignore[typeddict-item]
-        return self.capture(event, intake, hint)  # type: ignore[arg-type]
+        event.update(extra)  # type: ignore[typeddict-item]  # the SDK types its events, not what they may carry besides
+        return self.capture(event, intake, hint)  # type: ignore[arg-type]  # as above
 
     def capture(self, event: Event, intake: Intake, hint: dict[str, Any] | None = None) -> str | None:
         """An event made by us; None when it was not taken (sampled out, dropped by a hook)."""
         if not self.active:
             return None
-        return sentry_sdk.capture_event(event, hint={**(hint or {}), _INTAKE: intake})  # type: ignore[arg-type]
+        return sentry_sdk.capture_event(event, hint={**(hint or {}), _INTAKE: intake})  # type: ignore[arg-type]  # as above
 
     def sketch(self, exc_info: ExcInfo) -> Event:
         """The exception without locals and source: enough to tell its count later."""

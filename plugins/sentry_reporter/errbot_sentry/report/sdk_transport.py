@@ -87,7 +87,7 @@ class SpoolTransport(HttpTransport):
             for item in envelope.items:
                 event = item.get_event()
                 if event is not None:
-                    item.payload = PayloadRef(json=slim(event))  # type: ignore[arg-type]
+                    item.payload = PayloadRef(json=slim(event))  # type: ignore[arg-type]  # an event is a plain dict here
             data = envelope.serialize()
         return data
 
@@ -154,7 +154,7 @@ class SpoolTransport(HttpTransport):
             return
         seen = self._connections
 
-        class Watched(kind):  # type: ignore[misc, valid-type]
+        class Watched(kind):  # type: ignore[misc, valid-type]  # the base is known only at run time
             watched_by = self
 
             def connect(self) -> None:

@@ -29,7 +29,7 @@ def select_in(connection: Connection, table: Table, columns: tuple[str, ...], ke
     """The rows whose first of these columns has one of these values."""
     for part in _parts(keys):
         marks = ", ".join([_mark(connection)] * len(part))
-        statement = f"SELECT {', '.join(columns)} FROM {table.name} WHERE {columns[0]} IN ({marks})"  # noqa: S608
+        statement = f"SELECT {', '.join(columns)} FROM {table.name} WHERE {columns[0]} IN ({marks})"  # noqa: S608 - our own names
         yield from map(tuple, connection.exec_driver_sql(statement, tuple(part)))
 
 
@@ -47,4 +47,4 @@ def _insert(table: Table, columns: tuple[str, ...], count: int, mark: str) -> st
     keys = [column.name for column in table.primary_key if column.name in columns]
     replaced = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
     conflict = f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {replaced}" if keys else ""
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([row] * count)}{conflict}"  # noqa: S608
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([row] * count)}{conflict}"  # noqa: S608 - as above

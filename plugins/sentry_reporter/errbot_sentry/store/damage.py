@@ -53,6 +53,7 @@ class Damage:
 
 def fits(row: Any) -> bool:
     """Whether the fields of a row's dataclass have the types that it says; SQLite keeps whatever it is given."""
+    # mypy does not see that a class can be hashed.
     return all(isinstance(getattr(row, name), types) for name, types in _types(type(row))) and all(  # type: ignore[arg-type]
         abs(value) < _LATEST for value in row.__dict__.values() if type(value) is float
     )
@@ -60,4 +61,5 @@ def fits(row: Any) -> bool:
 
 @lru_cache
 def _types(row: Hashable) -> tuple[tuple[str, tuple[type, ...]], ...]:
+    # Only dataclasses come here; their types are texts, by the import from __future__.
     return tuple((field.name, _TYPES[field.type]) for field in fields(row) if field.type in _TYPES)  # type: ignore[arg-type]

@@ -237,7 +237,7 @@ def _since(since: float) -> tuple[ColumnElement[bool], ...]:
 def _values(text: object) -> dict[str, Any] | None:
     """A template's values from their column, None where they are damaged."""
     try:
-        values = json.loads(text)  # type: ignore[arg-type]
+        values = json.loads(text)  # type: ignore[arg-type]  # any type: TypeError says so
     except (ValueError, TypeError, RecursionError):
         return None
     return values if isinstance(values, dict) else None

@@ -275,7 +275,7 @@ def alert_to_text(alert: Alert) -> str:
 def alert_from_text(text: object) -> Alert | None:
     """The alert back from `alert_to_text`, also from a version that knew other fields; None if it is damaged."""
     try:
-        raw = json.loads(text)  # type: ignore[arg-type]
+        raw = json.loads(text)  # type: ignore[arg-type]  # any type: TypeError says so
         values = {name: value for name, value in raw.items() if name in _ALERT_FIELDS}
         values["at"] = datetime.fromisoformat(values["at"]).astimezone(timezone.utc)
         values["tags"] = tuple((str(key), str(value)) for key, value in values.get("tags", ()))

@@ -133,7 +133,7 @@ def _insert(table: Table, wish: Silence | Subscription) -> Insert:
 def _matchers(text: object) -> tuple[str, ...] | None:
     """Matchers from their column; None where they are damaged, or none that this version knows."""
     try:
-        found = json.loads(text)  # type: ignore[arg-type]
+        found = json.loads(text)  # type: ignore[arg-type]  # any type: TypeError says so
         for each in found:
             read_matcher(each)
         return tuple(found) if isinstance(found, list) else None
