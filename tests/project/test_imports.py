@@ -29,6 +29,7 @@ ONLY_IN = {
     "flask": ("chat/",),
     "werkzeug": ("chat/",),
     "markdown": ("chat/converters.py",),
+    "re2": ("patterns.py",),
     "waitress": ("chat/listener.py",),
     "sentry_sdk": ("report/sdk",),
     "requests": ("server/transport.py",),

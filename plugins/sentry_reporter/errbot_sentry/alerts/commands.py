@@ -128,7 +128,7 @@ class AlertCommands:
             if not ask.place.thread:
                 raise UsageError("Say what to silence: matchers or an issue.", usage)
             typed = [""]
-        if words.is_matcher(typed[0]):
+        if words.names_matchers(typed):
             chosen = tuple(str(each) for each in words.matchers(typed, usage))
             key, label = "", " ".join(chosen)
         else:
@@ -271,7 +271,7 @@ class AlertCommands:
     def _imagined(self, ask: Ask) -> Alert:
         usage = self._usage["route"]
         typed = words.split(ask.words, usage)
-        if not typed or words.is_matcher(typed[0]):
+        if not typed or words.names_matchers(typed):
             raise UsageError("Say for which project.", usage)
         project, *conditions = typed
         if not self._access.may_see(project, ask.place):

@@ -7,11 +7,10 @@ import shlex
 from collections.abc import Sequence
 
 from errbot_sentry.errors import UsageError
-from errbot_sentry.matchers import Matcher, read_matcher
+from errbot_sentry.matchers import Matcher, is_matcher, read_matcher
 
 MOST_MATCHERS = 10
 _COMMENT = re.compile(r"(?:^|\s)(?:-c|--comment)\s+(.*)", re.DOTALL)
-_OPERATOR = re.compile(r"[A-Za-z][\w.:-]*\s*(!=|=~|!~|>=|=)")
 
 
 def split(words: str, usage: str) -> list[str]:
@@ -43,9 +42,9 @@ def take_option(words: list[str], names: Sequence[str], usage: str) -> str | Non
     return None
 
 
-def is_matcher(word: str) -> bool:
-    """Whether a word looks like a matcher rather than the name of an issue."""
-    return "://" not in word and _OPERATOR.match(word) is not None
+def names_matchers(words: Sequence[str]) -> bool:
+    """Whether the first word looks like a matcher rather than the name of an issue."""
+    return bool(words) and "://" not in words[0] and is_matcher(words[0])
 
 
 def matchers(words: Sequence[str], usage: str) -> tuple[Matcher, ...]:
