@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 
 from errbot_sentry.model import LEVELS, Alert, level_rank
 from errbot_sentry.patterns import compile_linear, matches_whole
+from errbot_sentry.typed import echo
 
 FIELDS = (
     "project",
@@ -30,7 +31,6 @@ FIELDS = (
 )
 _BEGINNING = re.compile(r"([A-Za-z][\w.:-]*)\s*(!=|=~|!~|>=|=)")  # the rest is the value: nothing to search for
 _LONGEST_VALUE = 400
-_LONGEST_ECHO = 80
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def read_matcher(text: str) -> Matcher:
     typed = text.strip()
     beginning = _BEGINNING.match(typed)
     if beginning is None:
-        raise ValueError(f"{_echo(text)} is not a matcher such as project=web-*, level>=error or tag.customer=acme")
+        raise ValueError(f"{echo(text)} is not a matcher such as project=web-*, level>=error or tag.customer=acme")
     name, operator = beginning.groups()
     value = typed[beginning.end() :].strip()
     if len(value) >= 2 and value[0] == value[-1] == '"':
@@ -92,27 +92,22 @@ def is_matcher(text: str) -> bool:
     return _BEGINNING.match(text) is not None
 
 
-def _echo(text: str) -> str:
-    """A text as a sentence may repeat it."""
-    return repr(text if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]}…")
-
-
 def _check_name(name: str, text: str) -> None:
     if name in FIELDS or (name.startswith("tag.") and len(name) > len("tag.")):
         return
-    raise ValueError(f"{_echo(text)} asks for {_echo(name)}; known are {', '.join(FIELDS)} and tag.KEY")
+    raise ValueError(f"{echo(text)} asks for {echo(name)}; known are {', '.join(FIELDS)} and tag.KEY")
 
 
 def _check_value(name: str, operator: str, value: str, text: str) -> None:
     if len(value) > _LONGEST_VALUE:
-        raise ValueError(f"the value of {_echo(name)} is longer than {_LONGEST_VALUE} characters")
+        raise ValueError(f"the value of {echo(name)} is longer than {_LONGEST_VALUE} characters")
     if operator == ">=" and (name != "level" or value not in LEVELS):
-        raise ValueError(f"{_echo(text)}: >= is for levels: level>= and one of {', '.join(LEVELS)}")
+        raise ValueError(f"{echo(text)}: >= is for levels: level>= and one of {', '.join(LEVELS)}")
     if operator in ("=~", "!~"):
         try:
             compile_linear(value)
         except ValueError as error:
-            raise ValueError(f"{_echo(text)} {error}") from error
+            raise ValueError(f"{echo(text)} {error}") from error
 
 
 def all_match(matchers: Iterable[Matcher], alert: Alert) -> bool:
