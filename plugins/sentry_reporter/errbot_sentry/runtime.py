@@ -25,6 +25,7 @@ from errbot_sentry.chat.layout import Layout
 from errbot_sentry.chat.listener import Listener
 from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.outage import at_shutdown, chat_dropped
+from errbot_sentry.chat.pools import free_old_pools
 from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
@@ -114,12 +115,14 @@ class Runtime:
         self._come_back: Callable[[], None] = lambda: None
         self._unlock: Callable[[], None] = lambda: None
         self._unflush: Callable[[], None] = lambda: None
+        self._unfree: Callable[[], None] = lambda: None
 
     def prepare(self) -> None:
         """What must not wait for the activation: errors of other plugins' loading, and the webhook's route."""
         mount(self._web)
         self._unlock = lock_converters(self._bot)
         self._unflush = flush_after_sends(self._bot)
+        self._unfree = free_old_pools(self._bot)
         if self._reporting() and self.reporter.start():
             self.reporter.watch_commands(self._bot)
 
@@ -237,6 +240,7 @@ class Runtime:
             with ExitStack() as ends:
                 ends.callback(self._unlock)
                 ends.callback(self._unflush)
+                ends.callback(self._unfree)
                 ends.callback(lambda: self.reporter.close(left()))
                 ends.callback(self._connection.close)
                 ends.callback(lambda: self._errands.close(min(1.0, left())))
