@@ -30,7 +30,7 @@ ONLY_IN = {
     "werkzeug": ("chat/",),
     "markdown": ("chat/converters.py",),
     "re2": ("patterns.py",),
-    "waitress": ("chat/listener.py",),
+    "waitress": ("chat/arriving.py", "chat/listener.py"),
     "sentry_sdk": ("report/sdk",),
     "requests": ("server/transport.py",),
     "urllib3": ("server/transport.py", "report/sdk"),
