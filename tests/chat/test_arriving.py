@@ -9,12 +9,17 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import errbot.core_plugins
 import pytest
+from errbot.core_plugins.wsview import reset_app
+from werkzeug.serving import ThreadedWSGIServer
 
 from errbot_sentry.chat.arriving import CONNECTIONS
+from errbot_sentry.chat.hook import MOST_BODIES, mount
 from errbot_sentry.chat.listener import Listener
 from errbot_sentry.chat.web import LARGEST_BODY, Web
 from tests.chat.test_web import KeepingIntake
@@ -32,24 +37,29 @@ def announced(size: int | str) -> bytes:
 
 
 class Door:
-    """A listener with an intake behind it, and the connections that a test makes to it."""
+    """A web server with an intake behind it, and the connections that a test makes to it; by default our listener."""
 
-    def __init__(self, stack: ExitStack, **bounds: int) -> None:
+    def __init__(self, stack: ExitStack, start: Callable[[Web], int] | None = None, **bounds: int) -> None:
         self._stack = stack
+        self._bounds = {"patience": 600, **bounds}  # however slow the machine is
         self.intake = KeepingIntake()
         web = Web()
         web.open(self.intake, {})
-        self.listener = Listener(("127.0.0.1", 0), web, **bounds)
-        stack.callback(self.listener.close, 5)
+        self.port = (start or self._listener)(web)
+
+    def _listener(self, web: Web) -> int:
+        listener = Listener(("127.0.0.1", 0), web, **self._bounds)
+        self._stack.callback(listener.close, 5)
+        return listener.port
 
     def connect(self, sent: bytes = b"") -> socket.socket:
-        connection = self._stack.enter_context(socket.create_connection(("127.0.0.1", self.listener.port), timeout=30))
+        connection = self._stack.enter_context(socket.create_connection(("127.0.0.1", self.port), timeout=30))
         connection.sendall(sent)
         return connection
 
     def deliver(self, body: bytes = b"{}") -> int:
         """A webhook of somebody who means well; the HTTP status."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.listener.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("POST", "/sentry/webhook", body)
             return connection.getresponse().status
@@ -64,13 +74,16 @@ def stack() -> Iterator[ExitStack]:
 
 
 def _is_closed(connection: socket.socket) -> bool:
+    """Whether the other side has closed it; what it answered before is read away."""
     connection.setblocking(False)
     try:
-        return connection.recv(1) == b""
+        while connection.recv(4096):
+            pass
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        pass
+    return True
 
 
 def _files() -> list[str]:
@@ -221,6 +234,54 @@ def test_who_is_refused_and_writes_on_is_cut_off_in_time(stack):
         return False
 
     until(is_cut_off, 30, "the connection is reset")
+
+
+@pytest.fixture
+def errbots(stack: ExitStack) -> Door:
+    """Errbot's own web server, with a time limit of two seconds."""
+
+    def start(web: Web) -> int:
+        reset_app()
+        stack.callback(reset_app)
+        mount(web, patience=2)
+        server = ThreadedWSGIServer("127.0.0.1", 0, errbot.core_plugins.flask_app)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(server.server_close)
+        stack.callback(server.shutdown)
+        return server.port
+
+    return Door(stack, start)
+
+
+def _unfinished(threads: set[threading.Thread]) -> int:
+    return sum("process_request_thread" in each.name for each in set(threading.enumerate()) - threads)
+
+
+@pytest.mark.parametrize("head", [announced(LARGEST_BODY), CHUNKED + b"500000\r\n"], ids=["announced", "chunked"])
+def test_errbots_web_server_reads_a_bounded_number_of_bodies_for_a_bounded_time(stack, errbots, head):
+    """It has a thread for each connection and waits in it for ever; a body that is only announced takes no memory."""
+    others = set(threading.enumerate())
+    tracemalloc.start()
+    stack.callback(tracemalloc.stop)
+    before = tracemalloc.get_traced_memory()[0]
+    held = [errbots.connect(head + b"{") for _ in range(60)]
+    assert errbots.deliver() == 202
+    until(lambda: sum(map(_is_closed, held)) >= 60 - MOST_BODIES, 30, "the oldest made room")
+    assert (tracemalloc.get_traced_memory()[1] - before) / MEGABYTE < 40
+    until(lambda: all(map(_is_closed, held)), 30, "the time is over for the others")
+    until(lambda: _unfinished(others) == 0, 30, "no thread waits")
+    assert errbots.deliver() == 202
+    assert [body for _, body, _ in errbots.intake.taken] == [b"{}", b"{}"]
+
+
+def test_a_burst_at_errbots_web_server_loses_none(errbots):
+    """More at once than may arrive: what has come whole is read."""
+    bodies = [b"%d" % number * 2000 for number in range(100, 180)]
+    with ThreadPoolExecutor(80) as pool:
+        assert set(pool.map(errbots.deliver, bodies)) == {202}
+    assert sorted(body for _, body, _ in errbots.intake.taken) == bodies
 
 
 def test_urgent_data_is_read_like_any_other(stack, caplog):

@@ -120,11 +120,16 @@ def _read(body: Body, length: int | None) -> bytes | None:
     if length is not None and length > LARGEST_BODY:
         _drain(body, length)
         return None
-    content = body.read(LARGEST_BODY + 1 if length is None else length)
+    # In pieces: some streams take the memory for all that they are asked for before anything has come.
+    content = bytearray()
+    left = LARGEST_BODY + 1 if length is None else length
+    while left and (piece := body.read(min(left, _PIECE))):
+        content += piece
+        left -= len(piece)
     if len(content) > LARGEST_BODY:
         _drain(body, None)
         return None
-    return content
+    return bytes(content)
 
 
 def _drain(body: Body, left: int | None) -> None:
