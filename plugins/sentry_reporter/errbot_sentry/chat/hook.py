@@ -22,7 +22,7 @@ from errbot_sentry.chat.web import PREFIX, Web
 
 ENDPOINT = "sentryreporter_hook"
 PATIENCE = 20.0  # seconds for a body to arrive
-MOST_BODIES = 20  # that arrive at once; each may take 5 MB
+MOST_BODIES = 30  # that arrive at once; each may take 5 MB
 
 # The web server logs each request's path, at INFO: into the bot's log, and into the breadcrumbs of events.
 _ACCESS_LOG = logging.getLogger("werkzeug")
