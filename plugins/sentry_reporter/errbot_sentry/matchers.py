@@ -29,7 +29,7 @@ FIELDS = (
     "assignee",
     "source",
 )
-_BEGINNING = re.compile(r"([A-Za-z][\w.:-]*)\s*(!=|=~|!~|>=|=)")  # the rest is the value: nothing to search for
+_BEGINNING = re.compile(r"\s*([A-Za-z][\w.:-]*)\s*(!=|=~|!~|>=|=)")  # the rest is the value: nothing to search for
 _LONGEST_VALUE = 400
 
 
@@ -74,12 +74,11 @@ def read_matcher(text: str) -> Matcher:
     Raises:
         ValueError: with a sentence that says what is wrong.
     """
-    typed = text.strip()
-    beginning = _BEGINNING.match(typed)
+    beginning = _BEGINNING.match(text)
     if beginning is None:
         raise ValueError(f"{echo(text)} is not a matcher such as project=web-*, level>=error or tag.customer=acme")
     name, operator = beginning.groups()
-    value = typed[beginning.end() :].strip()
+    value = text[beginning.end() :].strip()
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = value[1:-1]
     _check_name(name, text)
