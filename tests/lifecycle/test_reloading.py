@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from tests.lifecycle.plugin_copies import copy_folder
 from tests.servers.errbot_process import ErrbotProcess
+from tests.waiting import until
 
 CENSUS = '''
 import logging, sys, threading
@@ -64,6 +68,31 @@ def test_ten_times_off_and_on_leaves_nothing(tmp_path):
         bot.ask("!plugin deactivate SentryReporter", "deactivated")
         off = _census(bot)
         assert "sentry" not in off.split("]")[0].lower(), "threads remain after deactivation"
+
+
+def _pipes(bot: ErrbotProcess) -> int:
+    """The ends of pipes that the bot's process has open."""
+    found = 0
+    for descriptor in Path(f"/proc/{bot.pid}/fd").iterdir():
+        with suppress(OSError):  # closed since
+            found += str(descriptor.readlink()).startswith("pipe:")
+    return found
+
+
+@pytest.mark.parametrize("listen", [None, ("127.0.0.1", 0)], ids=["errbot's web server", "own listener"])
+def test_off_and_on_opens_no_more_pipes(tmp_path, listen):
+    """Errbot keeps the pipe of each pool that it had, one for every admin's command; a hundred days later it stops."""
+    bot, _ = _bot(tmp_path, SENTRY_ALERTS=[{"rooms": ["#ops"]}], SENTRY_WEBHOOK_LISTEN=listen)
+    with bot:
+        bot.ask("!sentry status", "delivery")
+        before = _pipes(bot)
+        for _ in range(5):
+            bot.ask("!plugin deactivate SentryReporter", "deactivated")
+            bot.ask("!plugin activate SentryReporter", "activated")
+        for _ in range(5):
+            bot.ask("!log tail 1", ".")
+        bot.ask("!sentry status", "delivery")
+        until(lambda: _pipes(bot) <= before, 10, lambda: f"{before} pipes again, and not {_pipes(bot)}")
 
 
 def test_reload_takes_changed_submodules(tmp_path):

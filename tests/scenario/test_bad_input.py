@@ -146,3 +146,17 @@ def test_a_server_that_answers_nonsense_gets_one_sentence_each_time(tmp_path):
                 assert "Traceback" not in bot.log
                 assert "sntryu_0123" not in bot.log + bot.output
     assert nonsense.asked > 20
+
+
+def test_words_and_numbers_beyond_reason_get_one_sentence(tmp_path):
+    """From anybody who may write to the bot: no parser works on them, and none fails on them."""
+    settings = {"SENTRY_ALERTS": [{"rooms": ["#ops"]}], "SENTRY_URL": "http://127.0.0.1:9", "SENTRY_SERVER": "bugsink"}
+    with ErrbotProcess(tmp_path, PLUGIN, settings) as bot:
+        bot.ask("!sentry status", "delivery")
+        bot.ask(f'!sentry route web title="a{" " * 60_000}b"', "longer than 4000 characters")
+        bot.ask(f"!sentry feedback {'x ' * 1500}", "more than 1000 words")
+        for number in ("0000000010000", "000000001" + "0" * 30, "9" * 3900):
+            bot.ask(f"!sentry issues -n {number}", r"is not a number from\s+1\s+to\s+100")
+        bot.ask(f"!sentry unsilence {'9' * 3900}", r"is not a number from\s+0\s+to\s+999999999")
+        bot.ask("!sentry status", "delivery")
+    assert "Traceback" not in bot.log

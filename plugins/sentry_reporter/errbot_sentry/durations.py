@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from errbot_sentry.typed import echo, read_number
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_PART = re.compile(r"(\d{1,9})([smhdw])")
+_PART = re.compile(r"([0-9]+)([smhdw])")
 _LONGEST = timedelta(days=3650)
+_MOST = 999_999_999  # of one unit; more is longer than the longest anyway
+_LONGEST_TEXT = 80
 
 
 def read_duration(text: str) -> timedelta:
@@ -17,12 +21,15 @@ def read_duration(text: str) -> timedelta:
         ValueError: with a sentence that says what is wanted.
     """
     words = text.strip().lower()
-    parts = _PART.findall(words)
+    parts = _PART.findall(words) if len(words) <= _LONGEST_TEXT else []
     if not parts or "".join(number + unit for number, unit in parts) != words:
-        raise ValueError(f"{text!r} is not a duration such as 90s, 30m, 2h, 7d or 1h30m")
-    seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
+        raise ValueError(f"{echo(text)} is not a duration such as 90s, 30m, 2h, 7d or 1h30m")
+    try:
+        seconds = sum(read_number(number, 0, _MOST) * _UNITS[unit] for number, unit in parts)
+    except ValueError as error:
+        raise ValueError(f"{echo(text)} is longer than ten years") from error
     if seconds > _LONGEST.total_seconds():
-        raise ValueError(f"{text!r} is longer than ten years")
+        raise ValueError(f"{echo(text)} is longer than ten years")
     return timedelta(seconds=seconds)
 
 

@@ -1,7 +1,8 @@
 """Alertmanager's matchers over an alert: `project=web-*`, `level>=error`, `tag.customer!=acme`, `title=~"Time.*"`.
 
 Used by routes, subscriptions and silences. `=` and `!=` compare with globs, any case; `=~` and `!~` take a regular
-expression that must match the whole value; `>=` is for levels. A name that the alert lacks counts as the empty text.
+expression in RE2's syntax that must match the whole value; `>=` is for levels. A name that the alert lacks counts as
+the empty text.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from errbot_sentry.model import LEVELS, Alert, level_rank
-from errbot_sentry.patterns import LONGEST_TESTED, compile_bounded
+from errbot_sentry.patterns import compile_linear, matches_whole
+from errbot_sentry.typed import echo
 
 FIELDS = (
     "project",
@@ -27,7 +29,7 @@ FIELDS = (
     "assignee",
     "source",
 )
-_FORM = re.compile(r"\s*([A-Za-z][\w.:-]*?)\s*(!=|=~|!~|>=|=)\s*(.*?)\s*", re.DOTALL)
+_BEGINNING = re.compile(r"\s*([A-Za-z][\w.:-]*)\s*(!=|=~|!~|>=|=)")  # the rest is the value: nothing to search for
 _LONGEST_VALUE = 400
 
 
@@ -51,8 +53,7 @@ class Matcher:
         if self.operator == ">=":
             return level_rank(found) >= level_rank(self.value)
         if self.operator in ("=~", "!~"):
-            hit = re.fullmatch(self.value, found[:LONGEST_TESTED]) is not None
-            return hit is (self.operator == "=~")
+            return matches_whole(self.value, found) is (self.operator == "=~")
         hit = fnmatchcase(found.casefold(), self.value.casefold())
         return hit is (self.operator == "=")
 
@@ -73,10 +74,11 @@ def read_matcher(text: str) -> Matcher:
     Raises:
         ValueError: with a sentence that says what is wrong.
     """
-    form = _FORM.fullmatch(text)
-    if form is None:
-        raise ValueError(f"{text!r} is not a matcher such as project=web-*, level>=error or tag.customer=acme")
-    name, operator, value = form.groups()
+    beginning = _BEGINNING.match(text)
+    if beginning is None:
+        raise ValueError(f"{echo(text)} is not a matcher such as project=web-*, level>=error or tag.customer=acme")
+    name, operator = beginning.groups()
+    value = text[beginning.end() :].strip()
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = value[1:-1]
     _check_name(name, text)
@@ -84,22 +86,27 @@ def read_matcher(text: str) -> Matcher:
     return Matcher(name, operator, value)
 
 
+def is_matcher(text: str) -> bool:
+    """Whether a text begins like a matcher, with a name and an operator; alerts may not have such a name."""
+    return _BEGINNING.match(text) is not None
+
+
 def _check_name(name: str, text: str) -> None:
     if name in FIELDS or (name.startswith("tag.") and len(name) > len("tag.")):
         return
-    raise ValueError(f"{text!r} asks for {name!r}; known are {', '.join(FIELDS)} and tag.KEY")
+    raise ValueError(f"{echo(text)} asks for {echo(name)}; known are {', '.join(FIELDS)} and tag.KEY")
 
 
 def _check_value(name: str, operator: str, value: str, text: str) -> None:
     if len(value) > _LONGEST_VALUE:
-        raise ValueError(f"the matcher on {name} is longer than {_LONGEST_VALUE} characters")
+        raise ValueError(f"the value of {echo(name)} is longer than {_LONGEST_VALUE} characters")
     if operator == ">=" and (name != "level" or value not in LEVELS):
-        raise ValueError(f"{text!r}: >= is for levels: level>= and one of {', '.join(LEVELS)}")
+        raise ValueError(f"{echo(text)}: >= is for levels: level>= and one of {', '.join(LEVELS)}")
     if operator in ("=~", "!~"):
         try:
-            compile_bounded(value)
+            compile_linear(value)
         except ValueError as error:
-            raise ValueError(f"{text!r} {error}") from error
+            raise ValueError(f"{echo(text)} {error}") from error
 
 
 def all_match(matchers: Iterable[Matcher], alert: Alert) -> bool:

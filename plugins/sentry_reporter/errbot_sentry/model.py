@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from errbot_sentry.typed import check_length
+
 LEVELS = ("debug", "info", "warning", "error", "fatal")
 
 UNRESOLVED, RESOLVED, ARCHIVED = "unresolved", "resolved", "archived"
@@ -295,11 +297,18 @@ class Person:
 
 @dataclass(frozen=True)
 class Ask:
-    """One command as typed: by whom, where, and the words after the command's name."""
+    """One command as typed: by whom, where, and the words after the command's name.
+
+    Raises:
+        UsageError: the words are more than anybody types.
+    """
 
     person: Person
     place: Place
     words: str = ""
+
+    def __post_init__(self) -> None:
+        check_length(self.words)
 
 
 @dataclass(frozen=True)

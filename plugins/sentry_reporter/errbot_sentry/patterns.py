@@ -1,79 +1,87 @@
-"""Regular expressions that people type, and that run over texts that strangers write: only those that end soon.
+"""Regular expressions that people type, and that run over texts that strangers write: RE2, whose time is linear.
 
-Python's `re` tries one way after the other, holding the interpreter; `(a+)+b` has more ways over forty letters than a
-day has microseconds, and a bot that meets one stands still, again after each restart. So the ways are counted before.
+Python's `re` tries one way after the other and holds the interpreter meanwhile; no look at a pattern tells how many
+steps that takes. RE2 walks over the text once. Its memory for a pattern is bounded too, and so is the time to compile.
+It is the engine of Alertmanager, so the syntax is the same: https://github.com/google/re2/wiki/Syntax.
+
+`re` stays for fixed patterns of our own, each of which is linear as well.
 """
 
 from __future__ import annotations
 
-import importlib
-import math
-import re
-import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Protocol, cast
+
+import re2
 
 LONGEST_TESTED = 500  # characters of a value that are looked at; those of alerts are no longer
-# Three `.*` after each other, and some alternatives: half a second at the very worst.
-MOST_WAYS = 5e7
+LONGEST_EXPRESSION = 400
+# Steps per byte of text, at the very worst: alternatives that are open at the same time. People write under a hundred.
+_LARGEST_PROGRAM = 3000
+_MEMORY = 256 * 1024  # bytes for one compiled expression and what it remembers while it matches
+_KEPT = 256  # compiled expressions
 
-_parser: Any = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
-_REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
+_BEYOND = ("invalid perl operator", "invalid escape sequence", "bad repetition operator", "invalid named capture group")
 
 
-def compile_bounded(pattern: str) -> re.Pattern[str]:
-    """The compiled pattern.
+class Expression(Protocol):
+    """A compiled regular expression."""
+
+    def fullmatch(self, text: bytes, /) -> object | None:
+        """Something true where the expression matches the whole text, in UTF-8."""
+        ...
+
+
+def matches_whole(pattern: str, text: str) -> bool:
+    """Whether an expression that `compile_linear` takes matches the whole text, of which LONGEST_TESTED letters count.
 
     Raises:
-        ValueError: it is none, or could take too long over some text.
+        ValueError: see `compile_linear`.
     """
+    # Half a surrogate pair, which JSON may carry, has no UTF-8; as `?` it is one letter like any other.
+    return compile_linear(pattern).fullmatch(text[:LONGEST_TESTED].encode("utf-8", "replace")) is not None
+
+
+@lru_cache(maxsize=_KEPT)
+def compile_linear(pattern: str) -> Expression:
+    """The compiled expression.
+
+    Raises:
+        ValueError: it is none, is too large, or asks for what a linear engine cannot do. The text continues a sentence
+            that begins with the expression, and says what to do.
+    """
+    if len(pattern) > LONGEST_EXPRESSION:
+        raise ValueError(f"is too long: use at most {LONGEST_EXPRESSION} characters")
     try:
-        compiled = re.compile(pattern)
-        ways = ways_of(_parser.parse(pattern))
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"is no regular expression: {error}") from error
-    if ways > MOST_WAYS:
-        raise ValueError("could take for ever over a long text: use fewer of * + {} in one another or in a row")
-    return compiled
+        compiled = re2.compile(pattern, _options())
+    except UnicodeEncodeError as error:
+        raise ValueError("contains half a character: type it again") from error
+    except re2.error as error:
+        raise ValueError(_sentence(_text(error))) from error
+    if compiled.programsize > _LARGEST_PROGRAM:
+        raise ValueError("is too large once its repetitions are written out: use smaller numbers in { }")
+    return cast(Expression, compiled)
 
 
-def ways_of(nodes: Iterable[Any]) -> float:
-    """In how many ways these nodes of a parsed pattern can divide a text between them, at most."""
-    ways, endless = 1.0, 0
-    for name, value in _flat(nodes):
-        if name in _REPEATS:
-            least, most, body = int(value[0]), min(int(value[1]), LONGEST_TESTED), value[2]
-            inner = ways_of(body)
-            if inner > 1 and most > 1:
-                ways *= _power(inner, most)
-            elif inner == 1 and most == LONGEST_TESTED:
-                endless += 1
-            else:
-                ways *= inner * (max(0, most - least) + 1)
-        else:
-            ways *= _ways_within(name, value)
-    # That many numbers of characters in a row that together are no more than the text has.
-    return ways * LONGEST_TESTED**endless / math.factorial(endless) if endless < 100 else math.inf
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.max_mem = _MEMORY
+    options.never_capture = True  # nobody asks for the groups, and remembering them costs most of the time
+    options.log_errors = False  # they would go to the bot's stderr
+    return options
 
 
-def _flat(nodes: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    """The nodes' names and values, with those of groups in the groups' places."""
-    for name, value in ((str(node[0]), node[1]) for node in nodes):
-        if name == "SUBPATTERN":
-            yield from _flat(value[-1])
-        else:
-            yield name, value
+def _sentence(cause: str) -> str:
+    if "too large" in cause or "repetition size" in cause or "nesting" in cause:
+        return f"is too large ({cause}): use smaller numbers in {{ }}"
+    if cause.startswith(_BEYOND):
+        return (
+            f"uses a syntax that RE2 doesn't have ({cause}): write it without look-ahead, look-behind, back references "
+            "and possessive repetition, or add a second matcher with !~"
+        )
+    return f"isn't a valid regular expression ({cause}): correct it, or put a \\ before each character meant literally"
 
 
-def _ways_within(name: str, value: Any) -> float:
-    if name == "BRANCH":
-        return sum(ways_of(each) for each in value[1])
-    if name in ("ASSERT", "ASSERT_NOT"):
-        return ways_of(value[-1])
-    if name == "GROUPREF_EXISTS":
-        return ways_of(value[1]) + (ways_of(value[2]) if value[2] else 1.0)
-    return ways_of(value) if name == "ATOMIC_GROUP" else 1.0
-
-
-def _power(base: float, exponent: int) -> float:
-    return math.inf if exponent * math.log10(base) > 300 else base**exponent
+def _text(error: Exception) -> str:
+    cause = error.args[0] if error.args else ""
+    return cause.decode("utf-8", "replace") if isinstance(cause, bytes) else str(cause)

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from errbot_sentry.alerts.catalog import COMMANDS as ALERT_COMMANDS
 from errbot_sentry.alerts.commands import AlertCommands
 from errbot_sentry.alerts.flow import AlertsFlow
-from errbot_sentry.chat.asks import ask_of, is_command
+from errbot_sentry.chat.asks import ask_of, is_command, person_of
 from errbot_sentry.chat.converters import lock_converters
 from errbot_sentry.chat.errands import Errands
 from errbot_sentry.chat.flushing import flush_after_sends
@@ -25,6 +25,7 @@ from errbot_sentry.chat.layout import Layout
 from errbot_sentry.chat.listener import Listener
 from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.outage import at_shutdown, chat_dropped
+from errbot_sentry.chat.pools import free_old_pools
 from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
@@ -114,12 +115,14 @@ class Runtime:
         self._come_back: Callable[[], None] = lambda: None
         self._unlock: Callable[[], None] = lambda: None
         self._unflush: Callable[[], None] = lambda: None
+        self._unfree: Callable[[], None] = lambda: None
 
     def prepare(self) -> None:
         """What must not wait for the activation: errors of other plugins' loading, and the webhook's route."""
         mount(self._web)
         self._unlock = lock_converters(self._bot)
         self._unflush = flush_after_sends(self._bot)
+        self._unfree = free_old_pools(self._bot)
         if self._reporting() and self.reporter.start():
             self.reporter.watch_commands(self._bot)
 
@@ -156,9 +159,9 @@ class Runtime:
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        ask = ask_of(msg, words, str(self._bot.mode))
-        with self._turns.taken(ask.person.acl) as free:
-            views = self._views(command, ask) if free else _busy()
+        mode = str(self._bot.mode)
+        with self._turns.taken(person_of(msg.frm, mode).acl) as free:
+            views = self._asked(command, msg, words, mode) if free else _busy()
             yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
 
     def overheard(self, msg: Any) -> None:
@@ -237,6 +240,7 @@ class Runtime:
             with ExitStack() as ends:
                 ends.callback(self._unlock)
                 ends.callback(self._unflush)
+                ends.callback(self._unfree)
                 ends.callback(lambda: self.reporter.close(left()))
                 ends.callback(self._connection.close)
                 ends.callback(lambda: self._errands.close(min(1.0, left())))
@@ -247,6 +251,10 @@ class Runtime:
                     ends.callback(self._listener.close, min(1.0, left()))
         except Exception:
             log.exception("a part of SentryReporter did not end as it should")
+
+    def _asked(self, command: str, msg: Any, words: str, mode: str) -> Iterator[View]:
+        """What answers a message; what is wrong with the message itself is an answer too."""
+        yield from self._views(command, ask_of(msg, words, mode))
 
     def _views(self, command: str, ask: Ask) -> Iterator[View]:
         if command in {entry.name for entry in ALERT_COMMANDS}:

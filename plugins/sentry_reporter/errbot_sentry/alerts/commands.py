@@ -128,7 +128,7 @@ class AlertCommands:
             if not ask.place.thread:
                 raise UsageError("Say what to silence: matchers or an issue.", usage)
             typed = [""]
-        if words.is_matcher(typed[0]):
+        if words.names_matchers(typed):
             chosen = tuple(str(each) for each in words.matchers(typed, usage))
             key, label = "", " ".join(chosen)
         else:
@@ -210,16 +210,12 @@ class AlertCommands:
         usage = self._usage["alerts"]
         room = self._room(ask, "Alerts go to rooms: ask there.")
         typed = words.split(ask.words, usage)
-        count = words.take_option(typed, ("-n",), usage) or "10"
+        count = words.amount(words.take_option(typed, ("-n",), usage) or "10", MOST_ROWS, usage)
         silenced = "--silenced" in typed
-        if (
-            not count.isdecimal()
-            or not 1 <= int(count) <= MOST_ROWS
-            or [word for word in typed if word != "--silenced"]
-        ):
+        if [word for word in typed if word != "--silenced"]:
             raise UsageError(f"Up to {MOST_ROWS} alerts can be listed.", usage)
         with self._store.read() as work:
-            found = work.inbox.decided(room, int(count), HELD_BACK if silenced else ())
+            found = work.inbox.decided(room, count, HELD_BACK if silenced else ())
         now = self._now()
         rows = [
             {
@@ -271,7 +267,7 @@ class AlertCommands:
     def _imagined(self, ask: Ask) -> Alert:
         usage = self._usage["route"]
         typed = words.split(ask.words, usage)
-        if not typed or words.is_matcher(typed[0]):
+        if not typed or words.names_matchers(typed):
             raise UsageError("Say for which project.", usage)
         project, *conditions = typed
         if not self._access.may_see(project, ask.place):

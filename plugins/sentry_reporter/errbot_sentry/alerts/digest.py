@@ -17,6 +17,7 @@ from errbot_sentry.alerts.message import counted, shorten
 from errbot_sentry.alerts.rights import ABOUT, may_hear_now
 from errbot_sentry.model import NEW, REGRESSED, SEEN_RESOLVED, Counts, Upload
 from errbot_sentry.store.rows import DigestPlan, Message
+from errbot_sentry.typed import echo
 
 if TYPE_CHECKING:
     from errbot_sentry.store.work import Work
@@ -28,6 +29,7 @@ _SLICES = 24
 _NOISIEST = 5
 TEMPLATE = "sentry_digest"
 _MOST_SLICES = 48
+_LONGEST_SCHEDULE = 100
 _STEPS = (300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86_400)  # seconds
 Tally = Sequence[tuple[float, str, str, str]]
 
@@ -38,8 +40,8 @@ def next_time(schedule: str, now: float) -> float:
     Raises:
         ValueError: with a sentence that says what is wanted.
     """
-    form = _SCHEDULE.fullmatch(schedule.strip())
-    wanted = f"{schedule!r} is no schedule such as daily 09:00 or weekly mon 09:00 Europe/Paris"
+    form = _SCHEDULE.fullmatch(schedule.strip()) if len(schedule) <= _LONGEST_SCHEDULE else None
+    wanted = f"{echo(schedule)} is no schedule such as daily 09:00 or weekly mon 09:00 Europe/Paris"
     if form is None or (form[2] and form[2].lower() not in DAYS):
         raise ValueError(wanted)
     try:

@@ -7,11 +7,12 @@ import shlex
 from collections.abc import Sequence
 
 from errbot_sentry.errors import UsageError
-from errbot_sentry.matchers import Matcher, read_matcher
+from errbot_sentry.matchers import Matcher, is_matcher, read_matcher
+from errbot_sentry.typed import read_number
 
 MOST_MATCHERS = 10
+_HIGHEST = 999_999_999
 _COMMENT = re.compile(r"(?:^|\s)(?:-c|--comment)\s+(.*)", re.DOTALL)
-_OPERATOR = re.compile(r"[A-Za-z][\w.:-]*\s*(!=|=~|!~|>=|=)")
 
 
 def split(words: str, usage: str) -> list[str]:
@@ -43,9 +44,9 @@ def take_option(words: list[str], names: Sequence[str], usage: str) -> str | Non
     return None
 
 
-def is_matcher(word: str) -> bool:
-    """Whether a word looks like a matcher rather than the name of an issue."""
-    return "://" not in word and _OPERATOR.match(word) is not None
+def names_matchers(words: Sequence[str]) -> bool:
+    """Whether the first word looks like a matcher rather than the name of an issue."""
+    return bool(words) and "://" not in words[0] and is_matcher(words[0])
 
 
 def matchers(words: Sequence[str], usage: str) -> tuple[Matcher, ...]:
@@ -60,6 +61,17 @@ def matchers(words: Sequence[str], usage: str) -> tuple[Matcher, ...]:
 
 def number(words: Sequence[str], usage: str) -> int:
     """The one number that was typed, with or without `#`."""
-    if len(words) != 1 or not re.fullmatch(r"#?\d{1,9}", words[0]):
+    if len(words) != 1:
         raise UsageError("Say which one, by its number.", usage)
-    return int(words[0].lstrip("#"))
+    try:
+        return read_number(words[0].removeprefix("#"), 0, _HIGHEST)
+    except ValueError as error:
+        raise UsageError(f"{error}. Say which one, by its number.", usage) from error
+
+
+def amount(word: str, most: int, usage: str) -> int:
+    """How many, from 1 to `most`."""
+    try:
+        return read_number(word, 1, most)
+    except ValueError as error:
+        raise UsageError(f"{error}.", usage) from error

@@ -7,19 +7,20 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from waitress import wasyncore
 from waitress.server import create_server
 
-from errbot_sentry.chat.web import LARGEST_DRAINED, PREFIX, Reply, Web
+from errbot_sentry.chat.arriving import CONNECTIONS, MEMORY, Bounds, Connection
+from errbot_sentry.chat.web import LARGEST_BODY, LARGEST_DRAINED, PREFIX, Reply, Web
 from errbot_sentry.errors import SettingsError
 
 _THREADS = 16  # they mostly wait for the disk, and those that wait together share one commit
-_CONNECTIONS = 200
 PATIENCE = 20  # seconds for a request to arrive whole, and for a connection on which nothing comes
 # Each read and each write lets go of the interpreter and has to win it back from all threads that work.
 _IN_ONE_PIECE = 64 * 1024
+_SPARE = 20  # descriptors that waitress counts too, and connections that are just being closed
+_LARGEST_HEAD = 32 * 1024
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"} | {
     405: "Method Not Allowed",
     413: "Content Too Large",
@@ -31,27 +32,42 @@ class Listener:
     """Serves `web` on (host, port) in a thread of its own from construction to `close`; port 0 picks a free one.
 
     A connection is closed when nothing came on it for `patience` seconds, or when a request has been arriving for
-    longer than that, so that senders who drip cannot hold all connections.
+    longer than that. `memory` is what all bodies together may take (bytes); see `arriving`.
 
     Raises:
         SettingsError: the address cannot be listened on.
     """
 
-    def __init__(self, address: tuple[str, int], web: Web, patience: int = PATIENCE) -> None:
+    def __init__(self, address: tuple[str, int], web: Web, patience: int = PATIENCE, memory: int = MEMORY) -> None:
         self._server: Any = create_server(
             _application(web),
             sockets=[_listen(address)],
             threads=_THREADS,
-            connection_limit=_CONNECTIONS,
-            max_request_body_size=LARGEST_DRAINED,  # waitress keeps large bodies on disk; `web` refuses them
+            connection_limit=CONNECTIONS + _THREADS + _SPARE,  # `arriving` closes some before
+            max_request_header_size=_LARGEST_HEAD,
+            # Chunks have something between them, so there is more to read than what may be in them.
+            max_request_body_size=LARGEST_DRAINED,
+            inbuf_overflow=LARGEST_BODY + _IN_ONE_PIECE + 1,  # nothing goes into a temporary file
+            asyncore_use_poll=True,  # select() fails for good once the bot has a thousand files open
             recv_bytes=_IN_ONE_PIECE,
             channel_timeout=patience,
             cleanup_interval=patience // 4,
             ident=None,
             clear_untrusted_proxy_headers=True,
         )
+        self._server.channel_class = Connection
+        self._server.bounds = bounds = Bounds(self._server.active_channels, patience, memory, CONNECTIONS)
+        look_at_silence = self._server.maintenance
+
+        def maintenance(now: float) -> None:
+            look_at_silence(now)
+            bounds.end_late()
+
         # waitress itself only knows silence: a byte now and then would keep a connection for ever.
-        self._server.maintenance = _Maintenance(self._server, patience)
+        self._server.maintenance = maintenance
+        # Urgent data, kept apart, would wake the listener again and again without ever being read.
+        in_line = (socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        self._server.adj.socket_options = [*self._server.adj.socket_options, in_line]
         # Head and body of an answer in one piece; the option for it is deprecated, yet without it there are two.
         self._server.adj.send_bytes = _IN_ONE_PIECE
         # A burst would otherwise write a line into the bot's log for every webhook that waits its turn.
@@ -80,23 +96,6 @@ class Listener:
 
         self._server.trigger.pull_trigger(acting)
         done.wait(timeout)
-
-
-class _Maintenance:
-    """Takes the place of waitress's own look at its connections, which it calls in its thread every now and then."""
-
-    def __init__(self, server: Any, patience: int) -> None:
-        self._look_at_silence = server.maintenance
-        self._channels: dict[int, Any] = server.active_channels
-        self._patience = patience
-        # Each request that is still arriving, and when it was first seen to be.
-        self._arriving: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
-
-    def __call__(self, now: float) -> None:
-        self._look_at_silence(now)
-        for channel in self._channels.values():
-            if channel.request is not None and now - self._arriving.setdefault(channel.request, now) > self._patience:
-                channel.will_close = True
 
 
 def _listen(address: tuple[str, int]) -> socket.socket:
@@ -130,5 +129,5 @@ def _reply(web: Web, environ: dict[str, Any]) -> Reply:
     }
     headers["Content-Type"] = str(environ.get("CONTENT_TYPE", ""))
     length = str(environ.get("CONTENT_LENGTH") or "")
-    known = int(length) if length.isdigit() else None
+    known = int(length) if length else None  # digits, and not too many: `arriving` has refused all else
     return web.answer(environ["REQUEST_METHOD"], path[len(PREFIX) :], headers, environ["wsgi.input"], known)

@@ -17,6 +17,7 @@ PREFIX = "/sentry/"
 LARGEST_BODY = 5 * 1024 * 1024
 # A sender that is cut off while it still writes sees a broken connection instead of the 413; so that much is read away.
 LARGEST_DRAINED = 32 * 1024 * 1024
+TOO_LARGE = "The body is larger than 5 MB."
 _PIECE = 64 * 1024
 
 _PLAIN = "text/plain; charset=utf-8"
@@ -97,7 +98,7 @@ class Web:
             log.info("the body of a webhook could not be read: %s", error)
             return Reply(400, "The body could not be read.")
         if content is None:
-            return Reply(413, "The body is larger than 5 MB.")
+            return Reply(413, TOO_LARGE)
         if length is not None and len(content) < length:
             return Reply(400, "The body is shorter than its Content-Length.")
         answer = intake.take(headers, content, token)
@@ -119,11 +120,16 @@ def _read(body: Body, length: int | None) -> bytes | None:
     if length is not None and length > LARGEST_BODY:
         _drain(body, length)
         return None
-    content = body.read(LARGEST_BODY + 1 if length is None else length)
+    # In pieces: some streams take the memory for all that they are asked for before anything has come.
+    content = bytearray()
+    left = LARGEST_BODY + 1 if length is None else length
+    while left and (piece := body.read(min(left, _PIECE))):
+        content += piece
+        left -= len(piece)
     if len(content) > LARGEST_BODY:
         _drain(body, None)
         return None
-    return content
+    return bytes(content)
 
 
 def _drain(body: Body, left: int | None) -> None:

@@ -9,12 +9,12 @@ from typing import NoReturn
 from errbot_sentry.command import ABOUT, ALERTS, CHANGE, READ, command, sentence, suggestion
 from errbot_sentry.errors import AskError, NotFound, ServerError, Unsupported, UsageError
 from errbot_sentry.model import Ask, Issue, View
-from errbot_sentry.query.args import echo
 from errbot_sentry.query.desk import OK, TROUBLE, Desk, FlowStatus
 from errbot_sentry.query.figures import cut
 from errbot_sentry.query.rights import nothing_words, visible_issues, visible_projects
 from errbot_sentry.query.words import split_words
 from errbot_sentry.server.api import Health, Server
+from errbot_sentry.typed import echo
 
 _KINDS = {"sentry": "Sentry", "glitchtip": "GlitchTip", "bugsink": "Bugsink"}
 _GROUPS = ((READ, "Look"), (CHANGE, "Change"), (ALERTS, "Alerts"), (ABOUT, "About"))

@@ -15,14 +15,9 @@ from errbot_sentry.durations import read_duration
 from errbot_sentry.errors import UsageError
 from errbot_sentry.model import SORTS
 from errbot_sentry.query.words import split_words, unquote
+from errbot_sentry.typed import echo, read_number
 
 MOST_ROWS = 100
-_LONGEST_ECHO = 40
-
-
-def echo(word: str) -> str:
-    """A typed word as a sentence may repeat it: short and in quotes."""
-    return f"'{word}'" if len(word) <= _LONGEST_ECHO else f"'{word[:_LONGEST_ECHO]}…'"
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -65,15 +60,16 @@ class OptionParser(argparse.ArgumentParser):
 
 def row_limit(word: str) -> int:
     """A number of rows, 1 to 100."""
-    if not word.isascii() or not word.isdigit() or not 1 <= int(word[:9]) <= MOST_ROWS:
-        raise argparse.ArgumentTypeError(f"{echo(word)} is not a number from 1 to {MOST_ROWS}")
-    return int(word)
+    try:
+        return read_number(word, 1, MOST_ROWS)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def span(word: str) -> timedelta:
     """A duration of more than nothing."""
     try:
-        found = read_duration(unquote(word)[: _LONGEST_ECHO * 2])
+        found = read_duration(unquote(word))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     if not found:

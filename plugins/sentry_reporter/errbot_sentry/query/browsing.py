@@ -14,6 +14,7 @@ from errbot_sentry.query.rights import nothing_words, scope, visible_projects
 from errbot_sentry.query.trace import FULL, FULL_LINES, SHORT, SHORT_LINES, shortened, trace_lines
 from errbot_sentry.query.views import event_row, project_row, release_row, spread_row, title_of, value_rows
 from errbot_sentry.query.words import unquote
+from errbot_sentry.typed import echo
 
 _MOST_KEYS = 20
 
@@ -67,7 +68,7 @@ class Browsing:
         try:
             spread = server.tag_values(issue, key)
         except NotFound as error:
-            raise BadReference(f"No event of it has the tag {args.echo(key)}.") from error
+            raise BadReference(f"No event of it has the tag {echo(key)}.") from error
         yield self._aside(ask, issue, f"tag {cut(key, 60)}", value_rows(spread), "No event of it has that tag.")
 
     def projects(self, ask: Ask) -> Iterator[View]:
@@ -112,7 +113,7 @@ class Browsing:
 
     def _at_most(self, words: Sequence[str], most: int, name: str) -> str:
         if len(words) > most:
-            raise UsageError(f"{args.echo(words[most])} is one word too many.", self._desk.usage(name))
+            raise UsageError(f"{echo(words[most])} is one word too many.", self._desk.usage(name))
         return words[0] if words else ""
 
 

@@ -19,7 +19,7 @@ from errbot_sentry.model import (
     Issue,
     View,
 )
-from errbot_sentry.query.args import OptionParser, echo
+from errbot_sentry.query.args import OptionParser
 from errbot_sentry.query.change import Change, carry_out, confirm_count
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
@@ -28,6 +28,7 @@ from errbot_sentry.query.rights import check_writer
 from errbot_sentry.query.until import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.query.words import unquote
 from errbot_sentry.server.api import BUGSINK, Server
+from errbot_sentry.typed import echo
 
 RESOLVE = Change(
     doing="Resolving",

@@ -11,7 +11,6 @@ from errbot_sentry.command import Command, command
 from errbot_sentry.errors import UsageError
 from errbot_sentry.model import Ask, Issue, Place, View
 from errbot_sentry.query.about import About
-from errbot_sentry.query.args import echo
 from errbot_sentry.query.browsing import Browsing
 from errbot_sentry.query.catalog import COMMANDS
 from errbot_sentry.query.changing import Changing
@@ -27,6 +26,7 @@ from errbot_sentry.query.reading import Reading
 from errbot_sentry.query.unfurl import Unfurl
 from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import QuerySettings
+from errbot_sentry.typed import echo
 
 Handler = Callable[[Ask], Iterator[View]]
 

@@ -12,7 +12,6 @@ from typing import Protocol
 from errbot_sentry.access import Access
 from errbot_sentry.errors import BadReference, NotFound, Unsupported, UsageError
 from errbot_sentry.model import UNRESOLVED, Ask, Issue, IssueQuery, Place
-from errbot_sentry.query.args import echo
 from errbot_sentry.query.lists import LastLists
 from errbot_sentry.query.references import (
     WANTED,
@@ -28,6 +27,7 @@ from errbot_sentry.query.references import (
 )
 from errbot_sentry.query.rights import no_such_issue, scope, visible_issues
 from errbot_sentry.server.api import BUGSINK, FindServer, Server
+from errbot_sentry.typed import echo
 
 MOST_ISSUES = 100
 

@@ -15,6 +15,7 @@ from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
 from errbot_sentry.query.rights import scope
 from errbot_sentry.server.api import Server
+from errbot_sentry.typed import echo
 
 _LONGEST = timedelta(days=90)
 _RELEASES = 20
@@ -47,7 +48,7 @@ class Graphing:
     def _one_project(self, ask: Ask, server: Server, names: Sequence[str]) -> Project:
         found = scope(self._desk.access, ask.place, server, names)
         if len(found) != 1:
-            raise UsageError(f"{args.echo(names[0])} fits {len(found)} projects: one at a time, please.")
+            raise UsageError(f"{echo(names[0])} fits {len(found)} projects: one at a time, please.")
         return found[0]
 
     def _view(self, server: Server, project: Project, counts: Counts, name: str, span: timedelta) -> View:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from errbot_sentry.errors import BadReference, Unsupported, UsageError
 from errbot_sentry.model import Ask, View
-from errbot_sentry.query.args import echo
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
 from errbot_sentry.query.people import Claims, proves, read_mail
 from errbot_sentry.query.words import split_words
 from errbot_sentry.server.api import BUGSINK
+from errbot_sentry.typed import echo
 
 
 class Identity:

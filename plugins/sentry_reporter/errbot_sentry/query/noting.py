@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 from errbot_sentry.errors import AskError, BadReference, ServerError, Unsupported, UsageError
 from errbot_sentry.model import Ask, Issue, View
-from errbot_sentry.query.args import OptionParser, echo
+from errbot_sentry.query.args import OptionParser
 from errbot_sentry.query.change import asked_by, author_note, confirm_count
 from errbot_sentry.query.desk import Desk
 from errbot_sentry.query.figures import cut
 from errbot_sentry.query.rights import check_writer
 from errbot_sentry.query.views import title_of
 from errbot_sentry.query.words import first_word
+from errbot_sentry.typed import echo
 
 log = logging.getLogger(__name__)
 

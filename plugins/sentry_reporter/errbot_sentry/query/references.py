@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from errbot_sentry.errors import BadReference
-from errbot_sentry.query.args import echo
 from errbot_sentry.query.words import plain_dashes, unquote
+from errbot_sentry.typed import echo, read_number
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,11 @@ Reference = ShortId | IssueId | UuidId | Url | Row | Latest | InThread
 
 WANTED = "an issue is written as WEB-1A, its number, its address, #3 from the last list, or @latest"
 
-_ROW = re.compile(r"[#＃](\d{1,4})")
-_ROWS = re.compile(r"#(\d{1,4})(?:-|\.\.)#?(\d{1,4}),?")
+_ROW = re.compile(r"[#＃]([0-9]+)")
+_ROWS = re.compile(r"#([0-9]+)(?:-|\.\.)#?([0-9]+),?")
 _MOST_ROWS = 200
-_NUMBER = re.compile(r"\d{1,19}")
+_HIGHEST_ROW = 9999
+_NUMBER = re.compile(r"[0-9]{1,19}")
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _SHORT_ID = re.compile(r"[A-Z0-9][A-Z0-9_.-]{0,120}-[A-Z0-9]{1,12}", re.IGNORECASE)
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
@@ -93,7 +94,7 @@ def read_reference(word: str) -> Reference:
     if text.lower() == "@latest":
         return Latest()
     if row := _ROW.fullmatch(text):
-        return Row(int(row[1]))
+        return Row(_row(row[1], word))
     text = plain_dashes(text)
     if _UUID.fullmatch(text):
         return UuidId(text.lower())
@@ -116,11 +117,18 @@ def expand_rows(words: Sequence[str]) -> tuple[str, ...]:
         if form is None:
             expanded.append(word)
             continue
-        first, last = int(form[1]), int(form[2])
+        first, last = _row(form[1], word), _row(form[2], word)
         if not first <= last < first + _MOST_ROWS:
             raise BadReference(f"{echo(word)} is no range of rows such as #2-5.")
         expanded += [f"#{number}" for number in range(first, last + 1)]
     return tuple(expanded)
+
+
+def _row(digits: str, word: str) -> int:
+    try:
+        return read_number(digits, 0, _HIGHEST_ROW)
+    except ValueError as error:
+        raise BadReference(f"{echo(word)} names no issue: {WANTED}.") from error
 
 
 def _bare(word: str) -> str:

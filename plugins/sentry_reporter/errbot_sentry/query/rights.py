@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from errbot_sentry.access import Access
 from errbot_sentry.errors import BadReference, NotAllowed
 from errbot_sentry.model import Issue, Person, Place, Project
-from errbot_sentry.query.args import echo
 from errbot_sentry.server.api import Server
+from errbot_sentry.typed import echo
 
 MAY_NOT_CHANGE = "You may not change issues: ask an operator to add you to SENTRY_WRITERS."
 NOTHING_HERE = "No project may be shown here: an operator decides that with SENTRY_PROJECTS and SENTRY_ROOM_PROJECTS."

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta, timezone
 from errbot_sentry.durations import read_duration, write_duration
 from errbot_sentry.errors import UsageError
 from errbot_sentry.model import ArchiveUntil, ResolveIn
-from errbot_sentry.query.args import echo
 from errbot_sentry.query.figures import cut
+from errbot_sentry.typed import echo, read_number
 
-_AMOUNT = re.compile(r"(\d{1,9})(x|u|events?|users?)(?:/(.+))?", re.IGNORECASE)
-_LONG_SPAN = re.compile(r"(\d{0,9})\s*(seconds?|minutes?|hours?|days?|weeks?)", re.IGNORECASE)
+_AMOUNT = re.compile(r"([0-9]+)(x|u|events?|users?)(?:/(.+))?", re.IGNORECASE)
+_LONG_SPAN = re.compile(r"([0-9]{0,20})\s*(seconds?|minutes?|hours?|days?|weeks?)", re.IGNORECASE)
 _DATE_FORMS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")
+_MOST = 999_999_999  # events or users
 _LONGEST_WINDOW = timedelta(weeks=1)  # 10080 minutes: server-facts, section 2, update payloads
 _WANTED_UNTIL = "wanted is forever, escalating, a time such as 2h or 2026-12-01, or 10x, 10u, 10x/5m"
 _WANTED_IN = "wanted is a version, @next, @latest or @commit:REPO@SHA"
@@ -63,7 +64,7 @@ def read_until(word: str, now: datetime) -> ArchiveUntil:
     if lower in ("escalating", "auto"):
         return ArchiveUntil(escalating=True)
     if amount := _AMOUNT.fullmatch(lower):
-        return _until_amount(word, int(amount[1]), amount[2], amount[3])
+        return _until_amount(word, amount[1], amount[2], amount[3])
     until = _read_date(word.strip())
     if until is not None:
         if until <= now:
@@ -89,9 +90,13 @@ def until_words(until: ArchiveUntil) -> str:
     return "archived"
 
 
-def _until_amount(word: str, number: int, unit: str, window_word: str | None) -> ArchiveUntil:
+def _until_amount(word: str, digits: str, unit: str, window_word: str | None) -> ArchiveUntil:
     window = _read_span(window_word) if window_word else None
-    if not number or (window_word and (window is None or window > _LONGEST_WINDOW)):
+    try:
+        number = read_number(digits, 1, _MOST)
+    except ValueError as error:
+        raise UsageError(f"{echo(word)} is no end of an archive: {_WANTED_UNTIL}.") from error
+    if window_word and (window is None or window > _LONGEST_WINDOW):
         raise UsageError(f"{echo(word)} is no end of an archive: {_WANTED_UNTIL}, with a window of at most a week.")
     if unit.startswith(("x", "event")):
         return ArchiveUntil(events=number, window=window)

@@ -12,11 +12,11 @@ import unicodedata
 from errbot_sentry.errors import UsageError
 
 _QUOTES = str.maketrans(dict.fromkeys("“”„‟«»＂", '"') | dict.fromkeys("‘’‚‛", "'"))
-# A word is a run of quoted parts and of other characters; inside quotes a backslash protects what follows.
-_WORD = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+', re.DOTALL)
+# A word is a run of quoted parts and of other characters; inside quotes a backslash protects what follows. A quote that
+# is not closed goes to the end, so that no part of the text is looked at twice.
+_PART = re.compile(r'(?P<quoted>"(?:\\.|[^"\\])*)(?P<close>"|\\?\Z)|[^\s"]+|(?P<gap>\s+)', re.DOTALL)
 _DASHES = "—–‒―−‐‑"
 _TYPED_OPTION = re.compile(f"[-{_DASHES}]+(?P<name>[A-Za-z]+)")
-_LONGEST = 4000
 
 
 def tidy(text: str) -> str:
@@ -29,15 +29,17 @@ def split_words(text: str) -> tuple[str, ...]:
     """The words of a command; what stands in double quotes stays together and keeps its quotes.
 
     Raises:
-        UsageError: a double quote is not closed, or the text is absurdly long.
+        UsageError: a double quote is not closed.
     """
-    if len(text) > _LONGEST:
-        raise UsageError(f"That is longer than {_LONGEST} characters.")
-    typed = tidy(text)
-    words = tuple(_WORD.findall(typed))
-    if '"' in _WORD.sub("", typed):
-        raise UsageError('A " is not closed.')
-    return tuple(map(_plain_option, words))
+    words = [""]
+    for part in _PART.finditer(tidy(text)):
+        if part["gap"]:
+            words.append("")
+        elif part["quoted"] and part["close"] != '"':
+            raise UsageError('A " is not closed.')
+        else:
+            words[-1] += part[0]
+    return tuple(_plain_option(word) for word in words if word)
 
 
 def first_word(text: str) -> tuple[str, str]:

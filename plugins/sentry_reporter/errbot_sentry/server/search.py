@@ -17,7 +17,7 @@ _TERM = re.compile(
     r"""
     (?P<bracket>[()]) |
     (?P<not>!|-(?=[A-Za-z][\w.]*:))? (?:(?P<key>[A-Za-z][\w.-]*):(?!//)(?=\S))?
-    (?: "(?P<quoted>(?:[^"\\]|\\.)*)" | (?P<plain>[^\s"()]+|"|(?<=\S)[()]) )
+    (?: "(?P<quoted>(?:[^"\\]|\\.)*)(?:"|\\?\Z) | (?P<plain>[^\s"()]+|"|(?<=\S)[()]) )
     """,
     re.VERBOSE,
 )
@@ -47,7 +47,7 @@ class Term:
 
 
 def terms_of(text: str) -> tuple[Term, ...]:
-    """All terms in order. Nothing is refused here: an odd quote is a word."""
+    """All terms in order. Nothing is refused here: what follows an odd quote is one term."""
     found = []
     for match in _TERM.finditer(text):
         quoted = match["quoted"]
