@@ -166,7 +166,10 @@ class Runtime:
         entry = command_named(command, COMMANDS)
         if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
             return
-        ask = ask_of(msg, words, str(self._bot.mode))
+        ask = ask_of(self._bot, msg, words)
+        if ask is None:
+            log.info("a command by nobody: %s is a room", msg.frm)
+            return
         with self._turns.taken(ask.person.acl) as free:
             views = self._views(command, ask) if free else _busy()
             yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
@@ -176,7 +179,9 @@ class Runtime:
         text = str(msg.body or "")
         if self._commands is None or not self._commands.unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
             return
-        unfurl, ask = self._commands.unfurl, ask_of(msg, "", str(self._bot.mode))
+        unfurl, ask = self._commands.unfurl, ask_of(self._bot, msg, "")
+        if ask is None:
+            return
 
         def may_look(address: str) -> bool:
             return may_run(self._bot, msg, UNFURLED, address)
