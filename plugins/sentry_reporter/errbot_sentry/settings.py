@@ -16,7 +16,7 @@ from typing import Any
 from errbot_sentry import setting_values as values
 from errbot_sentry.access import Access
 from errbot_sentry.routes import Route
-from errbot_sentry.secret import Secret
+from errbot_sentry.secret import Secret, without_secrets
 
 REPORT, QUERY, ALERTS = "report", "query", "alerts"
 FLOWS = (REPORT, QUERY, ALERTS)
@@ -143,7 +143,8 @@ def read_settings(config: object, environ: Mapping[str, str]) -> Settings:
         try:
             found[name] = reader(raw) if raw is not default else values.read_default(reader, default)
         except ValueError as error:
-            mistakes.append(Mistake(name, str(error), flows))
+            # Routes quote what they do not understand, piece by piece.
+            mistakes.append(Mistake(name, without_secrets(str(error)), flows))
             found[name] = values.read_default(reader, default)
     mistakes += _across(found)
     return _assemble(config, found, tuple(mistakes))
