@@ -37,7 +37,8 @@ def test_nothing_set_means_the_defaults_of_the_design():
     assert found.alerts.poll_seconds == 60
     assert found.query.unfurl
     assert found.query.author_notes
-    assert found.state_url.reveal() == "sqlite:////data/sentry_reporter.sqlite3"
+    assert not found.state_url
+    assert found.state_file == Path("/data/sentry_reporter.sqlite3")
 
 
 def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():

@@ -109,7 +109,7 @@ class Runtime:
             follower=follow_up,
             secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
         )
-        self._store = Store(self._settings.state_url.reveal())  # opened at its first use
+        self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use
         self._alerts: AlertsFlow | None = None
         self._listener: Listener | None = None
         self._listener_trouble = ""
