@@ -107,7 +107,7 @@ def test_the_same_delivery_again_is_known(desk: Desk) -> None:
     assert desk.post(bodies.sentry_issue(), request_id="one") == 202
     assert desk.post(bodies.sentry_issue(), request_id="one") == 200
     desk.clock.advance(SAME_BODY_SPAN * 100)
-    assert desk.post(bodies.sentry_issue(count="2"), request_id="one") == 200, "the id alone is enough, for ever"
+    assert desk.post(bodies.sentry_issue(count="2"), request_id="one") == 200, "the id alone is enough, for 30 days"
     assert desk.post(bodies.sentry_issue(count="3"), request_id="two") == 202
     assert desk.post(bodies.sentry_issue(count="3"), request_id="three") == 200, "a captured body with another id"
     assert len(desk.stored()) == 2
