@@ -173,6 +173,12 @@ def test_a_block_is_shown_as_it_is_and_ends_at_its_fence(fence, renderer, value)
     ]
 
 
+@pytest.mark.parametrize("value", ["a &# b </A\nc >", "&#x41 </pre\n>", "&#; </A\n>"])
+def test_an_unfinished_entity_in_a_block_changes_nothing_behind_it(value):
+    """Python-Markdown took the closing tag after it for one of its own, and the line behind it with it."""
+    assert _seen(text().convert(f"```\n{Escape('text').block(value)}\n```")) == value
+
+
 @pytest.mark.parametrize("value", ['"{:.2f}".format(x)', "{: .class }"])
 def test_code_keeps_its_braces_where_errbot_drops_attributes(value):
     """Errbot takes `{: … }` out of all that Discord and Mattermost get, also out of code."""

@@ -31,8 +31,9 @@ _ANY_MENTION = re.compile(r"@(?=\w)")
 _SLACK_COMMAND = re.compile(r"<(?=[!@#]|[A-Za-z]+:)")
 # At the beginning of a line an HTML tag takes all up to its end with it, closing fences included.
 _TAG_FIRST = re.compile(r"^( {0,3})<", re.MULTILINE)
-# Python-Markdown ends such a number with the semicolon that it lacks, also in code.
-_OPEN_NUMBER = re.compile(r"&(?=#\d+(?![\d;]))")
+# Python-Markdown ends such a number with the semicolon that it lacks, also in code; behind one without digits it takes
+# the next closing tag apart.
+_OPEN_NUMBER = re.compile(r"&(?=#(?!\d+;))")
 # What browsers take for the dot of a host name: IDNA's three, and what NFKC makes a full stop of.
 _DOT = "[.\u3002\uff0e\uff61\u2024\ufe52]"
 _DOTS = re.compile(_DOT)
