@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from errbot_sentry.store.store import Store
 
 _opened: list[Store] = []
 
 
-def store_at(url: str) -> Store:
+def store_at(url: str | Path) -> Store:
     """A store that `close_stores` closes."""
     store = Store(url)
     _opened.append(store)

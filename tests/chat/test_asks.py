@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from errbot.backends.base import Message
+from errbot.backends.base import Message, RoomOccupant
 from errbot.backends.test import TestOccupant, TestPerson
 
 from errbot_sentry.chat.asks import ask_of, is_command
@@ -21,6 +21,11 @@ class Room:
 
     def __str__(self) -> str:
         return self._name
+
+
+def bot(mode: str) -> Any:
+    """The little that is asked of Errbot's backend object."""
+    return SimpleNamespace(mode=mode)
 
 
 def message(extras: dict[str, Any] | None = None, frm: Any = None) -> Message:
@@ -39,19 +44,19 @@ def message(extras: dict[str, Any] | None = None, frm: Any = None) -> Message:
     ],
 )
 def test_slack_escapes_three_characters(sent: str, typed: str) -> None:
-    assert ask_of(message({"slack_event": {"ts": "1.2"}}), sent, "slackv3").words == typed
-    assert ask_of(message(), sent, "irc").words == sent  # elsewhere people mean what they type
+    assert ask_of(bot("slackv3"), message({"slack_event": {"ts": "1.2"}}), sent).words == typed
+    assert ask_of(bot("irc"), message(), sent).words == sent  # elsewhere people mean what they type
 
 
 def test_places() -> None:
-    assert ask_of(message({"slack_event": {"thread_ts": "1.2"}}), "", "slackv3").place == Place("#ops", "1.2")
-    assert ask_of(message({"root_id": "abc"}), "", "mattermost").place == Place("#ops", "abc")
-    assert ask_of(message(), "", "irc").place == Place("#ops", "")
+    assert ask_of(bot("slackv3"), message({"slack_event": {"thread_ts": "1.2"}}), "").place == Place("#ops", "1.2")
+    assert ask_of(bot("mattermost"), message({"root_id": "abc"}), "").place == Place("#ops", "abc")
+    assert ask_of(bot("irc"), message(), "").place == Place("#ops", "")
     direct = Message("!sentry", frm=TestPerson("bob"), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
-    assert ask_of(direct, "", "irc").place.is_direct
+    assert ask_of(bot("irc"), direct, "").place.is_direct
     nameless = message()
     nameless.to = Room("")
-    assert not ask_of(nameless, "", "irc").place.is_direct
+    assert not ask_of(bot("irc"), nameless, "").place.is_direct
 
 
 @pytest.mark.parametrize(
@@ -84,5 +89,55 @@ def test_an_xmpp_occupant_is_not_the_whole_room() -> None:
     room = Room("ops@conf.example.org")
     occupant = TestOccupant("bob", room)
     occupant.__class__ = type("Occupant", (TestOccupant,), {"aclattr": str(room), "__str__": lambda _: f"{room}/bob"})
-    asked = ask_of(message(frm=occupant), "", "xmpp")
+    asked = ask_of(bot("xmpp"), message(frm=occupant), "")
     assert asked.person.acl == "ops@conf.example.org/bob"
+
+
+class Jid(TestPerson):
+    """An address as Errbot's XMPP backend takes it apart."""
+
+    def __init__(self, node: str, domain: str, resource: str) -> None:
+        super().__init__(f"{node}@{domain}")  # type: ignore[no-untyped-call]
+        self.node, self.domain, self.resource = node, domain, resource
+
+
+class Occupant(Jid, RoomOccupant):
+    """Somebody in a room; `aclattr` is the room's, as Errbot has it."""
+
+    def __init__(self, node: str, domain: str, resource: str, room: Room) -> None:
+        super().__init__(node, domain, resource)
+        self._room = room
+
+    @property
+    def room(self) -> Room:
+        return self._room
+
+    def __str__(self) -> str:
+        return f"{self._room}/{self.resource}"
+
+
+@pytest.mark.parametrize(
+    ("sender", "acl"),
+    [
+        (("ops", "rooms.chat.test", "ann"), "ops@rooms.chat.test/ann"),
+        (("other", "rooms.chat.test", "ann"), "other@rooms.chat.test/ann"),
+        (("late", "talk.test", "ann"), "late@talk.test/ann"),
+        (("ops", "rooms.chat.test", ""), None),
+        (("ann", "chat.test", "phone"), "ann@chat.test"),
+    ],
+)
+def test_who_writes_through_a_room_on_xmpp_is_its_occupant_or_nobody(
+    sender: tuple[str, str, str], acl: str | None
+) -> None:
+    """The room itself writes too, of its settings; it is nobody, and may nothing."""
+    xmpp = SimpleNamespace(
+        mode="xmpp",
+        bot_config=SimpleNamespace(CHATROOM_PRESENCE=("ops@rooms.chat.test", ("late@Talk.test", "password"))),
+        rooms=lambda: [Room("ops@rooms.chat.test")],
+        query_room=Room,
+        roomoccupant_factory=Occupant,
+    )
+    direct = Message("!sentry", frm=Jid(*sender), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
+    ask = ask_of(xmpp, direct, "")
+    assert (ask and ask.person.acl) == acl
+    assert ask is None or ask.place.is_direct

@@ -10,8 +10,9 @@ from errbot.rendering import imtext, md, text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from errbot_sentry.chat.escape import RAW_MARKDOWN_MODES, Escape, plain
+from errbot_sentry.chat.escape import RAW_MARKDOWN_MODES, Escape, plain, plain_file
 from errbot_sentry.chat.nicks import nicks_of
+from errbot_sentry.wire import web_link
 
 NASTY = [
     "**bold** _it_ `code` [x](http://evil.example/a_b) ![i](y)",
@@ -103,6 +104,24 @@ def test_only_web_addresses_become_links(address):
     assert Escape("text").href(address) == ""
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://sentry.example.com@evil.example/",
+        "https://sentry.example.com:443@evil.example/",
+        "https://u:p@evil.example/x",
+        "https://@evil.example/",
+        "https://sentry.example.com\\@evil.example/",
+        "https://sentry.example.com%40evil.example/",
+        "https://sentry.example.com\u200b@evil.example/",
+    ],
+)
+def test_no_link_shows_one_host_and_leads_to_another(address):
+    """What stands before an @ is a user's name, not the host."""
+    assert Escape("text").href(address) == Escape("discord").address(address) == ""
+    assert web_link(address) == ""
+
+
 def test_a_link_target_cannot_break_out_of_its_brackets():
     """Brackets, spaces and quotes are percent-encoded."""
     shown = Escape("text").href('http://x.example/a b)(c" <d>?q=[1]')
@@ -154,6 +173,12 @@ def test_a_block_is_shown_as_it_is_and_ends_at_its_fence(fence, renderer, value)
     ]
 
 
+@pytest.mark.parametrize("value", ["a &# b </A\nc >", "&#x41 </pre\n>", "&#; </A\n>"])
+def test_an_unfinished_entity_in_a_block_changes_nothing_behind_it(value):
+    """Python-Markdown took the closing tag after it for one of its own, and the line behind it with it."""
+    assert _seen(text().convert(f"```\n{Escape('text').block(value)}\n```")) == value
+
+
 @pytest.mark.parametrize("value", ['"{:.2f}".format(x)', "{: .class }"])
 def test_code_keeps_its_braces_where_errbot_drops_attributes(value):
     """Errbot takes `{: … }` out of all that Discord and Mattermost get, also out of code."""
@@ -182,9 +207,64 @@ def test_a_nick_calls_nobody_whatever_stands_beside_it(value):
 
 
 @pytest.mark.parametrize(
+    ("nick", "value"),
+    [
+        ("Weiß", "Weiß is called"), ("Weiß", "to weiß, and WEISS"), ("Weiß", "Weiss"), ("Groß", "x-GROß:"),
+        ("İbrahim", "İbrahim: look"), ("İbrahim", "i̇brahim"), ("ibrahim", "IBRAHIM"), ("ﬁn", "FIN ﬁn"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"), ("a-a", "a-a-a"), ("foo[x]", "foo{x} FOO[X]"), ("ß-x", "ß-x ss-x"),
+        ("Straße", "ßtra Straße"),
+    ],
+)  # fmt: skip
+def test_a_nick_calls_nobody_in_whatever_case(nick, value):
+    """Folding changes the length of a text: `ß` is `ss`, `İ` is two letters."""
+    escape = Escape("irc", lambda: nicks_of(irc_with(nick)))
+    for shown in (escape.text(value), escape.code(value), escape.block(value)):
+        read = shown.replace("\\", "")
+        assert _seen(read) == value
+        assert not re.search(rf"(?<![^\W_]){re.escape(_folded(nick))}(?![^\W_])", _folded(read))
+
+
+def _folded(name):
+    """As clients on IRC compare names: RFC 1459 has {}|^ for []\\~ in small letters."""
+    return name.casefold().translate(str.maketrans("[]\\~", "{}|^"))
+
+
+def irc_with(*nicks):
+    channel = SimpleNamespace(users=lambda: list(nicks))
+    return SimpleNamespace(mode="irc", conn=SimpleNamespace(channels={"#ops": channel}))
+
+
+NAMES = st.text(alphabet="aßSİiI-ſΣς[{K", min_size=2, max_size=4)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(NAMES, min_size=1, max_size=3), st.lists(NAMES, max_size=4), st.sampled_from([" ", "-", "", ": "]))
+def test_no_nick_is_left_in_any_text(nicks, words, joint):
+    value = joint.join([*words, nicks[0].swapcase(), nicks[-1]])
+    shown = Escape("irc", lambda: nicks_of(irc_with(*nicks))).code(value)
+    assert _seen(shown) == plain(value)
+    for nick in nicks:
+        found = re.search(rf"(?<![^\W_]){re.escape(_folded(nick))}(?![^\W_])", _folded(shown))
+        # A nick that is one letter folded into two has no inside.
+        assert not found or found[0] in ("ss", "i̇"), shown
+
+
+def test_a_file_keeps_its_lines_and_nothing_that_acts():
+    """Escape codes recolour the terminal that shows the file; bidi marks change what a line says."""
+    raw = "a\x1b[31mred\x1b[0m\r\nif x:\u202e # x\u202c\n\tb\x07\x9b31m\u2028c\u200b\ufeff\x00"
+    assert plain_file(raw) == "a[31mred[0m\nif x: # x\n\tb31m\nc"
+
+
+@pytest.mark.parametrize(
     "value",
     ["www.evil.example", "see WWW2.evil.example.", "evil.example/x", "(evil.example/x)", "a.b.evil.co:8080/x",
-     "evil.рф/x", "evil.xn--p1ai/x", "evil.example?q=1", "http://evil.example/x", "x,evil.example/y"],
+     "evil.рф/x", "evil.xn--p1ai/x", "evil.example?q=1", "http://evil.example/x", "x,evil.example/y",
+     "//evil.example/x", "(//evil.example", "//user@evil.example/x", "evil.example:8080", "evil.example:8080.",
+     "a.evil.example:80,", "evil.rs:443/x", "evil.example#f", "evil。example/x", "evil．example:8080", "evil｡example?x",
+     "//evil。example", "http://evil。example/x", "www。evil。example", "evil․example/x", "10.1.2.3:8080", "10.1.2.3/x",
+     "xmpp:ops@conference.evil.example?join", "XMPP:x@evil?message", "mailto:x@evil.example", "Mailto:x@evil.example",
+     "tel:+33123", "sms:123", "javascript:alert(1)", "data:text/html,x", "magnet:?xt=urn:x", "ms-word:ofe|u|x",
+     "web+evil:x", "(mailto:x@evil.example)", "geo:1,2", "irc://evil.example/x", "user@evil.example/x"],
 )  # fmt: skip
 def test_an_address_in_foreign_text_is_no_link(value):
     """Also one without a scheme, of which many clients make a link; it still reads the same."""
@@ -193,19 +273,56 @@ def test_an_address_in_foreign_text_is_no_link(value):
         for shown in (escape.text(value), escape.code(value), escape.block(value)):
             read = shown.replace("\\", "")
             assert _seen(read) == value
-            assert not re.search(r"://|www\d?\.|(?<=\w)\.\w+(:\d+)?[/?]\w", read, re.IGNORECASE)
+            assert not LIVE.search(read)
+
+
+LIVE = re.compile(
+    r"://|(?<!:)//[\w@]+[.。．｡]|www\d?[.。．｡]|(?<=\w)[.。．｡․]\w+(:\d+)?[/?#]\w|(?<=\w)[.。．｡]\w+:\d"
+    r"|\b(xmpp|mailto|tel|sms|javascript|data|magnet|ms-word|web\+evil|geo):[^\s\u200b]",
+    re.IGNORECASE,
+)
+HOSTS = st.sampled_from(["evil.example", "evil。example", "a.b.evil.co", "evil.xn--p1ai", "évil．рф", "10.1.2.3"])
+BEFORE = st.sampled_from(
+    ["", "//", "http://", "HTTPS://", "ftp://", "www.", "mailto:x@", "xmpp:x@", "u@", "u:p@", "//u@"]
+)
+AFTER = st.sampled_from(["/x", ":8080", ":8080/x", "?join", "#x", "/", ":1"])
+AROUND = st.sampled_from(["", " ", "(", "'", "see ", "x,", "=", "|"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(AROUND, BEFORE, HOSTS, AFTER, AROUND)
+def test_no_way_of_writing_an_address_is_a_link(left, before, host, after, right):
+    value = left + before + host + after + right
+    for shown in (Escape("slackv3").code(value), Escape("xmpp").block(value)):
+        assert not LIVE.search(shown), shown
+        assert _seen(shown).strip() == value.strip()
 
 
 @pytest.mark.parametrize(
     "value",
     ["os.path.join", "app.views.checkout", "shop.py:12 in pay", "lib/python3.11/site-packages/foo.egg/x.py", "a.b",
-     "1.5/2", "./x.y/z", "bob@example.com", "www", "awww.nice", "e.g. this/that", "django.db.Error: x/y", "src/a.b/c"],
+     "1.5/2", "./x.y/z", "bob@example.com", "www", "awww.nice", "a // b", "//comment", "x[a:b]", "std::vector", "1.2.3",
+     "KeyError:x", "at 12:30:01.5", "shop.js:12:30", "pool.go:7", "C:/x.y/z", "f(data: x)",
+     "lambda tel: 1", "e.g. this/that", "django.db.Error: x/y", "src/a.b/c"],
 )  # fmt: skip
 def test_ordinary_dotted_names_can_be_copied_as_they_are(value):
     assert Escape("slackv3").code(value) == value
 
 
-@pytest.mark.parametrize("value", ["a." * 4000, "www." * 2000, "a-" * 4000, "evil.example/" * 700, "a.b/c?" * 900])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a." * 4000,
+        "www." * 2000,
+        "a-" * 4000,
+        "evil.example/" * 700,
+        "a.b/c?" * 900,
+        "a。" * 4000 + "?x",
+        "//a@" * 3000,
+        "a-mailto:" * 900,
+        "İ" * 4000 + "alice",
+    ],
+)
 def test_odd_long_texts_take_no_time(value):
     """A pattern that goes back and forth would take minutes here: the test would never end."""
     assert Escape("irc", lambda: frozenset({"alice"})).block(value)

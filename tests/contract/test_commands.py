@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -31,7 +32,12 @@ class Room:
         self.commands = Commands(
             lambda: on.server,
             Access(
-                room_projects={"#ops": (world.web, world.api), "#web": (world.web,), "#none": ("nothing",)},
+                room_projects={
+                    "#ops": (world.web, world.api),
+                    "#web": (world.web,),
+                    "#none": ("nothing",),
+                    "#all": ("*",),
+                },
                 writers=("alice!*",),
             ),
             QuerySettings(),
@@ -186,3 +192,18 @@ def test_a_room_cannot_tell_a_hidden_project_from_none(room: Room) -> None:
             room.lines(f"issue {word}", room="#web")
         said.add(str(refusal.value).replace(word, "REF"))
     assert said == {"There is no issue 'REF' that can be shown here."}
+
+
+def test_status_does_not_tell_a_hidden_issue_from_an_absent_one(room: Room) -> None:
+    """An absent one counts as a failed call, and by some forms of REF as two calls: whoever counts along knows."""
+    world = room.on.world
+    hidden = world.add(world.api, "KeyError", "hidden")
+    absent = str(uuid.uuid4()) if room.on.kind == BUGSINK else "987654321"
+    refs = [hidden.id, absent, hidden.event_id, uuid.uuid4().hex, hidden.short_id, f"{world.api.upper()}-Z9"]
+    before = room.lines("status", "#web")
+    for ref in refs:
+        with pytest.raises(BadReference):
+            room.lines(f"issue {ref}", "#web")
+        assert room.lines("status", "#web") == before, ref
+    assert world.settings.url in before[0]
+    assert "calls" in room.lines("status", "#all")[0], "where nothing is hidden, nothing can be found out"

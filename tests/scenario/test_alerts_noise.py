@@ -201,7 +201,7 @@ def test_a_storm_is_one_list_and_nothing_is_lost(tmp_path: Path) -> None:
     assert "and 460 more, all of them in: sentry alerts" in told
     assert sorted(set(world.reasons("#ops"))) == ["storm"], "the last hundred"
     assert world.flow.status().decided == {"first": 20, "storm": 480}
-    world.hook(bodies.sentry_issue("after"))
+    world.hook(bodies.sentry_issue("999"))
     assert len(world.at(3610).line()) == 1, "afterwards a first word goes out at once again"
 
 

@@ -29,7 +29,7 @@ OWNER = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
 class World:
     """Slack, Sentry, and the bot between them."""
 
-    def __init__(self, folder: Path, ends: ExitStack) -> None:
+    def __init__(self, folder: Path, ends: ExitStack, **settings: Any) -> None:
         self.slack = SlackServer()
         ends.enter_context(self.slack)
         self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
@@ -47,6 +47,7 @@ class World:
             SENTRY_ALERTS=[{"rooms": ["#ops"], "mention": {"assignee": True, "else": "<!subteam^S00ONCALL>"}}],
             SENTRY_ROOM_PROJECTS={"#ops": ["shop"]},
             SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
+            **settings,
         )
         ends.enter_context(self.bot.process)
 

@@ -70,6 +70,37 @@ def test_rights_in_a_room_are_the_occupants_own(tmp_path, prosody, bugsink_proje
         alice.wait_for("open again, as alice asked", room="")
 
 
+def test_a_private_message_through_a_room_is_its_occupants_own(tmp_path, prosody, bugsink_project):
+    """To Errbot everybody who writes through the room is the room: one person, with one memory and all its rights."""
+    bugsink_project.send_event("ZeroDivisionError", "division by zero")
+    (issue,) = bugsink_project.issues()
+    resolve = f"!sentry resolve {issue['friendly_id']}"
+    world = XmppWorld(tmp_path, prosody, bugsink_project, SENTRY_WRITERS=(ROOM, f"{ROOM}/ann"))
+    bot = f"{ROOM}/{BOT}"
+    with XmppClient(prosody, "alice") as alice, XmppClient(prosody, "mallory") as mallory, world.bot:
+        alice.join(ROOM, "ann")
+        mallory.join(ROOM)
+        mallory.wait_for_join(BOT, ROOM)
+
+        mallory.say(bot, resolve)
+        mallory.wait_for("add you to SENTRY_WRITERS", room="")
+        assert not bugsink_project.issue(issue["id"])["is_resolved"]
+        for person, nick in ((mallory, "mallory"), (alice, "ann")):
+            person.say(bot, "!sentry whoami")
+            person.wait_for(f"{ROOM}/{nick}", room="")
+
+        alice.say(bot, "!sentry issues")
+        alice.wait_for(r"#1 .*ZeroDivisionError", room="")
+        seen = mallory.count()
+        mallory.say(bot, "!sentry issue #1")
+        mallory.wait_for("list", room="", after=seen)
+        assert not [each for each in mallory.heard("", after=seen) if issue["friendly_id"] in each.text]
+
+        alice.say(bot, "!sentry resolve #1")
+        alice.wait_for(rf"{issue['friendly_id']} resolved, as ann asked", room="")
+        assert bugsink_project.issue(issue["id"])["is_resolved"]
+
+
 HOSTILE = (
     "</body></message><b>bold</b> <html xmlns='http://jabber.org/protocol/xhtml-im'><body><a href='http://evil.example'>"
     "x</a></body></html> \x07\x02\x00 **bold** [x](http://evil.example) ]]> &lt;b&gt; @everyone\nmallory: second line"

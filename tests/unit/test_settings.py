@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import logging
 import os
+import re
 import runpy
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +37,8 @@ def test_nothing_set_means_the_defaults_of_the_design():
     assert found.alerts.poll_seconds == 60
     assert found.query.unfurl
     assert found.query.author_notes
-    assert found.state_url.reveal() == "sqlite:////data/sentry_reporter.sqlite3"
+    assert not found.state_url
+    assert found.state_file == Path("/data/sentry_reporter.sqlite3")
 
 
 def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
@@ -64,10 +67,12 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_URL", "https://host/api/0/", "without the path of the API", {QUERY, ALERTS}),
         ("SENTRY_URL", "http://[bad", "the server's address", {QUERY, ALERTS}),
         ("SENTRY_SERVER", "sentinel", "'bugsink'", {QUERY, ALERTS}),
+        ("SENTRY_SERVER", "glichtip", "did you mean 'glitchtip'?", {QUERY, ALERTS}),
+        ("SENTRY_ORG", 0, "slug", {QUERY, ALERTS}),
         ("SENTRY_AUTH_TOKEN", "Bearer abc", "the token alone", {QUERY, ALERTS}),
         ("SENTRY_AUTH_TOKEN", "abc def", "a space", {QUERY, ALERTS}),
         ("SENTRY_ORG", "My Org", "slug", {QUERY, ALERTS}),
-        ("SENTRY_PROJECTS", "web", "wanted is a tuple such as ('web',)", {QUERY, ALERTS}),
+        ("SENTRY_PROJECTS", "web", "wanted is a tuple such as", {QUERY, ALERTS}),
         ("SENTRY_PROJECTS", [1], "tuple of texts", {QUERY, ALERTS}),
         ("SENTRY_ROOM_PROJECTS", {"#web": "web"}, "for '#web'", {QUERY, ALERTS}),
         ("SENTRY_ROOM_PROJECTS", [], "wanted is a dict", {QUERY, ALERTS}),
@@ -217,10 +222,80 @@ def test_a_password_that_breaks_its_url_is_told_with_the_way_to_write_it(passwor
     assert password not in str(mistake)
 
 
-def test_credentials_under_the_wrong_name_are_masked():
-    """A DSN pasted where a word is wanted."""
-    found = _read(SENTRY_SERVER="https://0123456789abcdef@sentry.example.com/1")
-    assert "0123456789" not in str(found.mistakes)
+PASTED = (
+    "sntryu_" + "0a1b2c3d" * 8,
+    "sntrys_eyJpYXQiOjE3NjAwMDAwMDAuMCwidXJsIjoiaHR0cHM6Ly9zZW50cnkuaW8ifQ==_Zm9vYmFyYmF6cXV4cXV1eGNvcmdl",
+    "9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c",  # Bugsink's
+    "c0ffee" * 10 + "beef",  # GlitchTip's
+    "Vw3kT9_xQ2-mZ8rL5nB7cY1pD4sF6hJ0",  # secrets.token_urlsafe
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+    "5e1d4c1e-0000-4000-8000-000000000001",
+    "https://0123456789abcdef0123456789abcdef@sentry.example.com/1",
+    "https://sentry.example.com/sntryu_" + "0a1b2c3d" * 8,
+    "https://9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c",
+    "Bearer 9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c",
+    "xoxb-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
+)
+WORDS = ("correct horse battery staple", "Tr0ub4dor&3 in one text")  # nothing tells these from other words
+_FORMS = {
+    "text": lambda value: value,
+    "list": lambda value: [value],
+    "number of them": lambda value: (value, 5),
+    "dict": lambda value: {value: value},
+    "listen": lambda value: (value, "3142"),
+    "listen there": lambda value: (value, 3142),
+    "route": lambda value: [value],
+    "room": lambda value: [{"rooms": [value], "window": value, value: 1}],
+    "window": lambda value: [{"rooms": ["#a"], "window": value}],
+    "match": lambda value: [{"rooms": ["#a"], "match": [value, f"{value}=x", f"project=~({value}"]}],
+    "matcher": lambda value: [{"rooms": ["#a"], "match": [f"level>={value}"]}],
+    "mention": lambda value: [{"rooms": ["#a"], "mention": {"teams": {value: [value]}}}],
+    "quiet": lambda value: [{"rooms": ["#a"], "quiet": value}],
+    "reasons": lambda value: [{"rooms": ["#a"], "reasons": [value]}],
+    "threads": lambda value: [{"rooms": ["#a"], "threads": {value}}],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_secret_in_any_setting_is_never_quoted(name):
+    """What is pasted into the wrong setting would be read by everybody who asks for the status."""
+    for pasted, form in itertools.product(PASTED, _FORMS if name == "SENTRY_ALERTS" else list(_FORMS)[:6]):
+        found = _read(**{name: _FORMS[form](pasted)})
+        shown = " ".join(map(str, found.mistakes)) + found.server.url + found.server.org
+        assert not _shows(pasted, shown + str(found.alerts.listen)), form
+
+
+@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize(
+    "name", ["SENTRY_URL", "SENTRY_ORG", "SENTRY_SERVER", "SENTRY_CHAT_TEXT", "SENTRY_PROJECTS", "SENTRY_STATE_URL",
+             "SENTRY_LOGLEVEL", "SENTRY_DSN", "SENTRY_WRITERS", "SENTRY_WEBHOOK_LISTEN", "SENTRY_ROOM_PROJECTS"],
+)  # fmt: skip
+def test_no_text_is_quoted_where_a_token_could_be_pasted(name, words):
+    (mistake,) = _read(**{name: words}).mistakes
+    assert not _shows(words, str(mistake))
+
+
+def _shows(secret, text):
+    """Whether more of it than its last four characters stands in the text."""
+    parts = [
+        part for part in re.split(r"https://|@sentry.example.com|sentry.example.com/|[ .]", secret) if len(part) > 7
+    ]
+    return any(part[start : start + 8] in text for part in parts for start in range(len(part) - 7))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SENTRY_URL", "https://internal-sentry-1234567890.us-east-1.elb.amazonaws.com"),
+        ("SENTRY_URL", "http://sentry_web:9000/errors-2026"),
+        ("SENTRY_URL", "https://o447951.sentry.io"),
+        ("SENTRY_ORG", "acme-2026-frontend-services"[:24]),
+        ("SENTRY_ORG", "a-very-long-organization-name"),
+        ("SENTRY_WEBHOOK_LISTEN", ("2001:db8:85a3::8a2e:370:7334", 3142)),
+    ],
+)
+def test_ordinary_names_are_not_taken_for_tokens(name, value):
+    assert not _read(**{name: value}).mistakes
 
 
 @pytest.mark.parametrize("host", ["no such host", "\0", "a" * 300, "é" * 70])

@@ -12,10 +12,11 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from errbot_sentry.actions import IssueAction
 from errbot_sentry.alerts.catalog import COMMANDS as ALERT_COMMANDS
 from errbot_sentry.alerts.commands import AlertCommands
 from errbot_sentry.alerts.flow import AlertsFlow
-from errbot_sentry.chat.asks import ask_of, is_command, person_of
+from errbot_sentry.chat.asks import ask_of, is_command, person_of, sender_of
 from errbot_sentry.chat.converters import lock_converters
 from errbot_sentry.chat.errands import Errands
 from errbot_sentry.chat.flushing import flush_after_sends
@@ -26,6 +27,7 @@ from errbot_sentry.chat.listener import Listener
 from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.outage import at_shutdown, chat_dropped
 from errbot_sentry.chat.pools import free_old_pools
+from errbot_sentry.chat.permission import may_run
 from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
@@ -34,6 +36,7 @@ from errbot_sentry.chat.turns import Turns
 from errbot_sentry.chat.uploads import send_file
 from errbot_sentry.chat.web import Reply, Web
 from errbot_sentry.clock import Clock, SystemClock
+from errbot_sentry.command import command as command_named
 from errbot_sentry.command import help_text
 from errbot_sentry.errors import AskError, ServerError, SettingsError
 from errbot_sentry.flow_status import FlowFacts, health_of, status_of
@@ -44,6 +47,7 @@ from errbot_sentry.query.catalog import COMMANDS as QUERY_COMMANDS
 from errbot_sentry.query.commands import Commands
 from errbot_sentry.query.desk import FlowStatus
 from errbot_sentry.query.kept_people import KeptPeople
+from errbot_sentry.query.unfurl import COMMAND as UNFURLED
 from errbot_sentry.report.about import About
 from errbot_sentry.report.reporter import Reporter
 from errbot_sentry.report.scrub import is_sensitive_name
@@ -58,6 +62,7 @@ log = logging.getLogger(__name__)
 __all__ = ["COMMANDS", "Runtime", "help_text"]  # the plugin module makes its commands of the catalogue
 
 COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
+_ALERT_NAMES = frozenset(entry.name for entry in ALERT_COMMANDS)
 
 CLOSE_SECONDS = 5.0
 # The pages are open to whoever reaches the port, and what they tell is counted over every decision that is kept.
@@ -105,7 +110,7 @@ class Runtime:
             follower=follow_up,
             secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
         )
-        self._store = Store(self._settings.state_url.reveal())  # opened at its first use
+        self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use
         self._alerts: AlertsFlow | None = None
         self._listener: Listener | None = None
         self._listener_trouble = ""
@@ -152,16 +157,24 @@ class Runtime:
         )
         if self._alerts is not None:
             query = self._commands
-            self._alert_commands = self._alerts.commands(query.find_issue, query.numbered, str(self._bot.prefix))
+            self._alert_commands = self._alerts.commands(
+                query.find_issue, query.issue_by_id, query.numbered, str(self._bot.prefix)
+            )
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.intake if self._alerts else None, pages)
         self._tell_mistakes()
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        mode = str(self._bot.mode)
-        with self._turns.taken(person_of(msg.frm, mode).acl) as free:
-            views = self._asked(command, msg, words, mode) if free else _busy()
+        entry = command_named(command, COMMANDS)
+        if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
+            return
+        sender = sender_of(self._bot, msg)
+        if sender is None:
+            log.info("a command by nobody: %s is a room", msg.frm)
+            return
+        with self._turns.taken(person_of(sender, str(self._bot.mode)).acl) as free:
+            views = self._asked(command, msg, words) if free else _busy()
             yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
 
     def overheard(self, msg: Any) -> None:
@@ -169,10 +182,15 @@ class Runtime:
         text = str(msg.body or "")
         if self._commands is None or not self._commands.unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
             return
-        unfurl, ask = self._commands.unfurl, ask_of(msg, "", str(self._bot.mode))
+        unfurl, ask = self._commands.unfurl, ask_of(self._bot, msg, "")
+        if ask is None:
+            return
+
+        def may_look(address: str) -> bool:
+            return may_run(self._bot, msg, UNFURLED, address)
 
         def summarise() -> None:
-            for message in self._replies.of("unfurl", unfurl.views(text, ask)):
+            for message in self._replies.of("unfurl", unfurl.views(text, ask, may_look)):
                 self._bot.send_simple_reply(msg, message)
 
         self._errands.do(summarise)
@@ -184,13 +202,14 @@ class Runtime:
             found = reaction_of(self._bot, reaction)
             if found is None or self._alerts is None:
                 return
-            person, place, emoji = found
-            meant = self._alerts.command_of_reaction(place, emoji)
-            if meant is None:
+            place = found.place
+            action = self._alerts.action_of_reaction(place, found.emoji)
+            if action is None:
                 return
-            command, words = meant
-            for message in self._replies.of(command, self._views(command, Ask(person, place, words))):
-                self._rooms.send(place.room, message, place.thread)
+            typed = found.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
+            if may_run(self._bot, typed, action.command, action.as_typed, aloud=True):
+                for message in self._replies.of(action.command, self._act(action, Ask(found.person, place))):
+                    self._rooms.send(place.room, message, place.thread)
 
         self._errands.do(act)
 
@@ -252,17 +271,24 @@ class Runtime:
         except Exception:
             log.exception("a part of SentryReporter did not end as it should")
 
-    def _asked(self, command: str, msg: Any, words: str, mode: str) -> Iterator[View]:
+    def _asked(self, command: str, msg: Any, words: str) -> Iterator[View]:
         """What answers a message; what is wrong with the message itself is an answer too."""
-        yield from self._views(command, ask_of(msg, words, mode))
+        ask = ask_of(self._bot, msg, words)
+        if ask is not None:
+            yield from self._views(command, ask)
 
     def _views(self, command: str, ask: Ask) -> Iterator[View]:
-        if command in {entry.name for entry in ALERT_COMMANDS}:
+        if command in _ALERT_NAMES:
             if self._alert_commands is None:
                 raise AskError("Alerts are switched off by a wrong setting in config.py: !sentry status names it.")
             yield from self._alert_commands.run(command, ask)
         elif self._commands is not None:
             yield from self._commands.run(command, ask)
+
+    def _act(self, action: IssueAction, ask: Ask) -> Iterator[View]:
+        flow = self._alert_commands if action.command in _ALERT_NAMES else self._commands
+        if flow is not None:
+            yield from flow.act(action, ask)
 
     def _start_alerts(self) -> None:
         settings = self._settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 _SHOWN = 4
@@ -11,6 +12,47 @@ _SHORTEST_SHOWN = 12
 def mask(text: str) -> str:
     """`…` and the last four characters; only `…` where four would be a good part of the secret."""
     return "…" + (text[-_SHOWN:] if len(text) >= _SHORTEST_SHOWN else "")
+
+
+# How tokens begin: Sentry's, Slack's, GitHub's, GitLab's, and the JSON of a JWT.
+_TOKEN = re.compile(r"sntry[a-z]_|xox[a-z]-|gh[a-z]_|github_pat_|glpat-|eyJ[\w-]{10}")
+_HEX = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12,}", re.IGNORECASE)
+_RUN = re.compile(r"[A-Za-z0-9_+%&*^$-]{16,}")
+_STRETCH = re.compile(r"[A-Za-z0-9_+%&*^$=-]{8,}(?:[.][A-Za-z0-9_+%&*^$=-]{8,})*")
+
+
+def looks_secret(text: str) -> bool:
+    """Whether there is something in the text that could be a token or key, rather than words, names and numbers."""
+    return is_known_token(text) or bool(_HEX.search(text)) or any(map(_is_random, _RUN.findall(text)))
+
+
+def is_known_token(text: str) -> bool:
+    """Whether something in the text begins as tokens of services that we know."""
+    return bool(_TOKEN.search(text))
+
+
+def _is_random(run: str) -> bool:
+    """Letters and digits in a mix that names do not have: `acme-2026-frontend` keeps them apart."""
+    mixed = "".join(
+        part for part in re.split("[-_]", run) if not part.isdigit() and any(letter.isdigit() for letter in part)
+    )
+    return len(mixed) >= 12 and sum(letter.isdigit() for letter in mixed) >= 3
+
+
+def without_secrets(sentence: str) -> str:
+    """The sentence without the stretches of it that could be a token or key, or the beginning of one."""
+    return _STRETCH.sub(lambda found: "…" if looks_secret(found[0]) else found[0], sentence)
+
+
+def shape(value: object) -> str:
+    """What kind of value it is, in words, without the value: for whatever a secret may have been pasted into."""
+    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 10**9):
+        return repr(value)
+    if isinstance(value, str):
+        scheme = next((start for start in ("http://", "https://") if value.startswith(start)), "")
+        begins = f" that begins with {scheme!r}" if scheme else ""
+        return f"a text of {len(value)} characters{begins}" if value else "an empty text"
+    return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, (list, tuple, set, dict)) else "")
 
 
 def mask_url(url: str) -> str:
@@ -23,6 +65,8 @@ def mask_url(url: str) -> str:
         return mask(url)
     if "@" in url.replace(parts.netloc, "", 1):
         return mask(url)  # a password with "/", "?" or "#" in it has been taken apart at the wrong place
+    if "://" not in url:
+        return mask(url)
     if "@" not in parts.netloc:
         return url.partition("?")[0].partition("#")[0]  # as it is: urlunsplit would drop slashes of sqlite:////path
     user = mask(parts.username or "")

@@ -1,6 +1,7 @@
 """Readers of single settings: each takes what config.py says and returns the value, or raises ValueError.
 
-The sentence of the error says what was found (secrets masked) and what is wanted.
+The sentence of the error says what kind of value was found and what is wanted. A text is never quoted: it may be a
+token in the wrong place, and everybody who asks for the status reads the sentence.
 """
 
 from __future__ import annotations
@@ -8,17 +9,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 from errbot_sentry.access import DIRECT
 from errbot_sentry.routes import Route, read_route
-from errbot_sentry.secret import Secret, mask, mask_url
+from errbot_sentry.secret import Secret, is_known_token, looks_secret, mask, mask_url, shape
 
 Reader = Callable[[Any], Any]
 
-_LONGEST_SHOWN = 80
 _LEVEL_NAMES = {name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{0,253}")
 _PATH_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
@@ -37,22 +38,17 @@ def from_environment(name: str, environ: Mapping[str, str]) -> Any:
     return text
 
 
-def _found(value: object) -> str:
-    shown = repr(mask_url(value) if isinstance(value, str) and "://" in value else value)
-    return shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + "…"
-
-
 def flag(value: Any) -> bool:
     """True or False, nothing else: the text "False" would be true."""
     if not isinstance(value, bool):
-        raise ValueError(f"found {_found(value)}; wanted is True or False")
+        raise ValueError(f"found {shape(value)}; wanted is True or False")
     return value
 
 
 def amount(value: Any) -> float:
     """A number of 0 or more."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise ValueError(f"found {_found(value)}; wanted is a number, 0 or more")
+        raise ValueError(f"found {shape(value)}; wanted is a number, 0 or more")
     return value
 
 
@@ -60,7 +56,7 @@ def interval(value: Any) -> float:
     """Seconds between two questions to the server: 0 for never, else one or more, so that no typo floods it."""
     seconds = amount(value)
     if 0 < seconds < 1:
-        raise ValueError(f"found {_found(value)}; wanted is 0 for never, or 1 or more seconds")
+        raise ValueError(f"found {shape(value)}; wanted is 0 for never, or 1 or more seconds")
     return seconds
 
 
@@ -69,7 +65,7 @@ def level(value: Any) -> int:
     if isinstance(value, str) and value.upper() in _LEVEL_NAMES:
         return int(_LEVEL_NAMES[value.upper()])
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"found {_found(value)}; wanted is a logging level such as logging.ERROR")
+        raise ValueError(f"found {shape(value)}; wanted is a logging level such as logging.ERROR")
     return value
 
 
@@ -87,7 +83,9 @@ def one_of(*words: str) -> Reader:
 
     def read(value: Any) -> str:
         if not isinstance(value, str) or value.strip().lower() not in words:
-            raise ValueError(f"found {_found(value)}; wanted is one of {', '.join(map(repr, words))}")
+            near = get_close_matches(value.strip().lower()[:40], words, n=1) if isinstance(value, str) else []
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"found {shape(value)}; {hint}wanted is one of {', '.join(map(repr, words))}")
         return value.strip().lower()
 
     return read
@@ -103,7 +101,7 @@ def dsn(value: Any) -> Secret:
         return Secret("")
     parts = _split(text, wanted)
     if parts.scheme not in ("http", "https") or not parts.username or not parts.hostname:
-        raise ValueError(f"found {mask(text)!r}; {wanted}")
+        raise ValueError(f"found {shape(text)}; {wanted}")
     if not parts.path.rstrip("/").rpartition("/")[2]:
         raise ValueError(f"found {mask_url(text)!r}, which names no project at its end; {wanted}")
     return Secret(text)
@@ -113,15 +111,19 @@ def base_url(value: Any) -> str:
     """The server's base URL, without a trailing slash."""
     wanted = "wanted is the server's address such as https://sentry.example.com"
     if not isinstance(value, str):
-        raise ValueError(f"found {_found(value)}; {wanted}")
+        raise ValueError(f"found {shape(value)}; {wanted}")
     text = value.strip().rstrip("/")
     parts = _split(text, wanted)
     if parts.username or parts.password:
         raise ValueError("has a user or password in it; put the token into SENTRY_AUTH_TOKEN and leave the URL plain")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"found {_found(value)}; {wanted}")
+        raise ValueError(f"found {shape(value)}; {wanted}")
+    # Hosts of clouds have long numbers in their names.
+    odd_host = is_known_token(parts.netloc) if "." in parts.netloc else looks_secret(parts.netloc)
+    if odd_host or looks_secret(parts.path):
+        raise ValueError(f"has something in it that could be a token, which belongs into SENTRY_AUTH_TOKEN; {wanted}")
     if "/api/" in parts.path + "/":
-        raise ValueError(f"found {_found(value)}; {wanted}, without the path of the API")
+        raise ValueError(f"found {shape(value)}; {wanted}, without the path of the API")
     return text
 
 
@@ -149,16 +151,18 @@ def token(value: Any) -> Secret:
 def slug(value: Any) -> str:
     """An organization slug; empty for none."""
     if not isinstance(value, str) or not re.fullmatch(r"[\w.-]*", value.strip()):
-        raise ValueError(f"found {_found(value)}; wanted is the organization's slug, as in its URL")
+        raise ValueError(f"found {shape(value)}; wanted is the organization's slug, as in its URL")
+    if looks_secret(value):
+        raise ValueError("could be a token, which belongs into SENTRY_AUTH_TOKEN; wanted is the organization's slug")
     return value.strip()
 
 
 def texts(value: Any) -> tuple[str, ...]:
     """A tuple or list of texts; a lone text is a mistake (its letters would be taken one by one)."""
     if isinstance(value, str):
-        raise ValueError(f"found the text {_found(value)}; wanted is a tuple such as ({value!r},)")
+        raise ValueError(f'found {shape(value)}; wanted is a tuple such as ("web-*",), with its comma')
     if not isinstance(value, (tuple, list, set, frozenset)) or not all(isinstance(x, str) and x.strip() for x in value):
-        raise ValueError(f"found {_found(value)}; wanted is a tuple of texts")
+        raise ValueError(f"found {shape(value)}; wanted is a tuple of texts")
     return tuple(value)
 
 
@@ -166,11 +170,11 @@ def room_projects(value: Any) -> Mapping[str, tuple[str, ...]]:
     """Room glob, or "direct", to project globs."""
     if not isinstance(value, Mapping):
         wanted = f'wanted is a dict such as {{"#web": ["web-*"], "{DIRECT}": ["*"]}}'
-        raise ValueError(f"found {_found(value)}; {wanted}")
+        raise ValueError(f"found {shape(value)}; {wanted}")
     read = {}
     for room, projects in value.items():
         if not isinstance(room, str) or not room.strip():
-            raise ValueError(f"found the room {_found(room)}; wanted is a text")
+            raise ValueError(f"found the room {shape(room)}; wanted is a text")
         try:
             read[room] = texts(projects)
         except ValueError as error:
@@ -181,7 +185,7 @@ def room_projects(value: Any) -> Mapping[str, tuple[str, ...]]:
 def routes(value: Any) -> tuple[Route, ...]:
     """All routes of `SENTRY_ALERTS`; every wrong one is named by its number."""
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f'found {_found(value)}; wanted is a list of routes such as [{{"rooms": ["#ops"]}}]')
+        raise ValueError(f'found {shape(value)}; wanted is a list of routes such as [{{"rooms": ["#ops"]}}]')
     read, wrong = [], []
     for number, raw in enumerate(value, start=1):
         try:
@@ -221,11 +225,12 @@ def listen(value: Any) -> tuple[str, int] | None:
         or len(value) != 2
         or not isinstance(value[0], str)
         or not _HOST.fullmatch(value[0])
+        or looks_secret(value[0])
         or isinstance(value[1], bool)
         or not isinstance(value[1], int)
         or not 0 <= value[1] <= 65535
     ):
-        raise ValueError(f'found {_found(value)}; wanted is (host, port) such as ("127.0.0.1", 3142), or None')
+        raise ValueError(f'found {shape(value)}; wanted is (host, port) such as ("127.0.0.1", 3142), or None')
     return value[0], value[1]
 
 
@@ -236,7 +241,7 @@ def state_url(value: Any) -> Secret:
         raise ValueError(f"found a {type(value).__name__}; {wanted}")
     text = value.strip()
     if text and not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
-        raise ValueError(f"found {mask_url(text)!r}; {wanted}")
+        raise ValueError(f"found {mask_url(text) if '://' in text else shape(text)}; {wanted}")
     try:
         _split(text, wanted)
     except ValueError as error:

@@ -16,7 +16,7 @@ from typing import Any
 from errbot_sentry import setting_values as values
 from errbot_sentry.access import Access
 from errbot_sentry.routes import Route
-from errbot_sentry.secret import Secret
+from errbot_sentry.secret import Secret, without_secrets
 
 REPORT, QUERY, ALERTS = "report", "query", "alerts"
 FLOWS = (REPORT, QUERY, ALERTS)
@@ -80,14 +80,18 @@ class AlertSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that the operator decided. `hints` are oddities that switch nothing off."""
+    """Everything that the operator decided. `hints` are oddities that switch nothing off.
+
+    The state is at `state_url`, or where that is empty, in the SQLite file `state_file`.
+    """
 
     report: ReportSettings = ReportSettings()
     server: ServerSettings = ServerSettings()
     access: Access = Access()
     query: QuerySettings = QuerySettings()
     alerts: AlertSettings = AlertSettings()
-    state_url: Secret = Secret("sqlite://")
+    state_url: Secret = Secret("")
+    state_file: Path = Path("sentry_reporter.sqlite3")
     data_dir: Path = Path()
     mistakes: tuple[Mistake, ...] = ()
     hints: tuple[str, ...] = ()
@@ -143,7 +147,8 @@ def read_settings(config: object, environ: Mapping[str, str]) -> Settings:
         try:
             found[name] = reader(raw) if raw is not default else values.read_default(reader, default)
         except ValueError as error:
-            mistakes.append(Mistake(name, str(error), flows))
+            # Routes quote what they do not understand, piece by piece.
+            mistakes.append(Mistake(name, without_secrets(str(error)), flows))
             found[name] = values.read_default(reader, default)
     mistakes += _across(found)
     return _assemble(config, found, tuple(mistakes))
@@ -182,7 +187,8 @@ def _assemble(config: object, found: dict[str, Any], mistakes: tuple[Mistake, ..
             listen=found["SENTRY_WEBHOOK_LISTEN"],
             poll_seconds=found["SENTRY_POLL_SECONDS"],
         ),
-        state_url=found["SENTRY_STATE_URL"] or Secret(f"sqlite:///{data_dir / 'sentry_reporter.sqlite3'}"),
+        state_url=found["SENTRY_STATE_URL"],
+        state_file=data_dir / "sentry_reporter.sqlite3",
         data_dir=data_dir,
         mistakes=mistakes,
         hints=_hints(config),

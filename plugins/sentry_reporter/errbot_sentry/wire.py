@@ -24,7 +24,8 @@ _TIME = re.compile(
 _UTC = (None, "Z", "z", "+00:00")
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
 # Printable ASCII without the five that end a link in one backend or the other: quote, angles, backslash, backtick.
-_LINK = re.compile(r"https?://[!#-;=?-\[\]-_a-~]+")
+# Nothing stands before the host: `https://sentry.example.com@evil.example/` would lead to another than it shows.
+_LINK = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#][!#-;=?-\[\]-_a-~]*)?")
 _LEVEL_WORDS = {"critical": "fatal", "warn": "warning", "log": "info", "sample": "debug"}
 
 

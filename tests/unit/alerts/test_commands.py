@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from errbot import rendering
 
 from errbot_sentry.access import Access
+from errbot_sentry.actions import IssueAction, ResolveNow, SilenceFor
 from errbot_sentry.alerts.catalog import COMMANDS
 from errbot_sentry.chat.templates import Templates
 from errbot_sentry.errors import AskError, BadReference, NotAllowed, UsageError
@@ -33,7 +35,11 @@ class Room:
             access=Access(writers=("@ann",), **access),
         )
         self.numbered: list[int] = []
-        self.commands = self.world.flow.commands(self.find, lambda _ask, highest: self.numbered.append(highest))
+        self.commands = self.world.flow.commands(
+            self.find,
+            lambda issue, ask: self.find(f"SHOP-{issue}", ask),
+            lambda _, highest: self.numbered.append(highest),
+        )
 
     def find(self, word: str, ask: Ask) -> Issue:
         number = word.rpartition("-")[2] or self.world.flow.issue_of(ask.place)
@@ -133,9 +139,15 @@ def test_in_a_thread_the_issue_needs_no_name_and_reactions_are_commands(room: Ro
     assert room.world.flow.issue_of(Place("#ops", "m1")) == "1"
     assert room.world.flow.issue_of(Place("#other", "m1")) is None
     assert room.type("silence -d 1h", thread="m1").startswith("Silence 1: SHOP-1 for 1h")
-    react = room.world.flow.command_of_reaction
-    assert react(Place("#ops", "m1"), ":white_check_mark:") == ("resolve", "1")
-    assert react(Place("#ops", "m1"), "mute") == ("silence", "1 -d 1h")
+    react = room.world.flow.action_of_reaction
+    assert react(Place("#ops", "m1"), ":white_check_mark:") == IssueAction("1", ResolveNow())
+    mute = react(Place("#ops", "m1"), "mute")
+    assert mute == IssueAction("1", SilenceFor(timedelta(hours=1)))
+    assert (mute.command, mute.as_typed) == ("silence", "1 -d 1h")
+    place = Place("#ops", "m1")
+    assert [view.values["number"] for view in room.commands.act(mute, Ask(ANN, place))] == [2]
+    with pytest.raises(NotAllowed, match="SENTRY_WRITERS"):
+        list(room.commands.act(mute, Ask(EVE, place)))
     assert react(Place("#ops", "m1"), "tada") is None
     assert react(Place("#ops", "m9"), "eyes") is None
 

@@ -38,7 +38,9 @@ def test_nobody_waits_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     if way == "due":
         assert "Report, daily" in world.at(1900).heard()[0]
     else:
-        commands = world.flow.commands(lambda _word, _ask: pytest.fail("no issue is asked for"), lambda *_: None)
+        commands = world.flow.commands(
+            lambda _word, _ask: pytest.fail("no issue is asked for"), lambda *_: pytest.fail("by id"), lambda *_: None
+        )
         list(commands.run("digest", Ask(Person("@eve", "Eve"), Place("#ops"), "now")))
     assert done[:1] == [True]
     assert stored[0] == 202

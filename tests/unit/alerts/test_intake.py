@@ -107,7 +107,7 @@ def test_the_same_delivery_again_is_known(desk: Desk) -> None:
     assert desk.post(bodies.sentry_issue(), request_id="one") == 202
     assert desk.post(bodies.sentry_issue(), request_id="one") == 200
     desk.clock.advance(SAME_BODY_SPAN * 100)
-    assert desk.post(bodies.sentry_issue(count="2"), request_id="one") == 200, "the id alone is enough, for ever"
+    assert desk.post(bodies.sentry_issue(count="2"), request_id="one") == 200, "the id alone is enough, for 30 days"
     assert desk.post(bodies.sentry_issue(count="3"), request_id="two") == 202
     assert desk.post(bodies.sentry_issue(count="3"), request_id="three") == 200, "a captured body with another id"
     assert len(desk.stored()) == 2
@@ -272,4 +272,61 @@ def test_a_thousand_and_more_generated_bodies(tmp_path: Path, caplog: pytest.Log
     check()
     assert count >= 1000
     assert [record for record in caplog.records if record.exc_info] == []
-    assert desk.post(bodies.sentry_issue("fresh")) == 202, "it still answers"
+    assert desk.post(bodies.sentry_issue("999")) == 202, "it still answers"
+
+
+NO_IDS = [
+    "1005 1006 1007 --in @next", "1005\n1006", "-1", "+5", "1e3", "5.0", "٣", "９", "0x10", "@latest", "#3", "WEB-1",
+    "9" * 20, str(2**63), "metric-9", "5e1d4c1e-0000-4000-8000-00000000000g", "{5e1d4c1e-0000-4000-8000-000000000001}",
+    5.5, -1, "1;2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", NO_IDS)
+def test_what_is_no_id_of_the_server_is_no_webhook_of_it(desk: Desk, wrong: object) -> None:
+    """A reaction under such an alert once became a command for several issues."""
+    legacy = {**bodies.legacy(), "id": wrong}
+    for body in (
+        bodies.bugsink(issue_id=wrong),
+        legacy,
+        {**bodies.legacy(), "event": {"title": "x", "issue_id": wrong}},
+        {"project": {"slug": "shop"}, "group": {"id": wrong}, "event": {"title": "x"}},
+    ):
+        assert desk.post_plain(body) == 400
+    comment = {"comment": "x", "issue_id": wrong, "project_slug": "shop"}
+    activity = {"issue": {"id": wrong}, "activity": {"type": "set_resolved"}}
+    metric = bodies.metric_alert()
+    metric["data"]["metric_alert"]["alert_rule"]["id"] = wrong
+    for resource, body in (
+        ("issue", bodies.sentry_issue(wrong)),
+        ("event_alert", bodies.sentry_event_alert(wrong)),
+        ("comment", {"action": "created", "data": comment}),
+        ("activity_alert", {"action": "triggered", "data": activity}),
+        ("error", {"action": "created", "data": {"error": {"issue_id": wrong, "title": "x"}}}),
+        ("metric_alert", metric),
+    ):
+        assert desk.post(body, resource) == 400
+    glitchtip = bodies.glitchtip(1)
+    glitchtip["attachments"][0]["title_link"] = f"https://glitchtip.example.com/lab-org/issues/{wrong}"
+    desk.post_plain(glitchtip)
+    assert [alert.issue_id for alert in desk.stored()] == []
+
+
+def test_ids_are_kept_as_the_server_writes_them(desk: Desk) -> None:
+    uuid = "5E1D4C1E000040008000000000000001"
+    assert desk.post_plain(bodies.bugsink(issue_id=uuid)) == 202
+    assert desk.post(bodies.sentry_issue("000101")) == 202
+    assert [alert.issue_id for alert in desk.stored()] == ["5e1d4c1e-0000-4000-8000-000000000001", "101"]
+
+
+@pytest.mark.parametrize("wrong", ["WEB-1 WEB-2", "web*-1", "~(", "A" * 400 + "-1", "-1", "WEB-", "#3", "x\u202e-1"])
+def test_what_is_no_short_id_or_slug_is_not_kept(desk: Desk, wrong: str) -> None:
+    """The server is asked for them then; whatever has come as one is matched, shown and taken apart later."""
+    body = bodies.sentry_issue("1", shortId=wrong)
+    body["data"]["issue"]["project"].update(id=wrong, slug=wrong)
+    assert desk.post(body) == 202
+    assert desk.post(bodies.sentry_event_alert("2", wrong), "event_alert") == 202
+    assert desk.post_plain(bodies.bugsink(friendly_id=wrong, project=wrong)) == 202
+    assert desk.post_plain({**bodies.legacy(), "project_slug": wrong, "project": wrong}) == 400
+    assert [(alert.short_id, alert.project) for alert in desk.stored()] == [("", "")] * 3
+    assert [alert.project_id for alert in desk.stored()] == ["", "7", ""]

@@ -20,7 +20,7 @@ def world() -> World:
 
 
 def unfurled(world: World, text: str, place: Place = OPS) -> list[list[str]]:
-    return [rendered(view) for view in world.commands.unfurl.views(text, Ask(BOB, place))]
+    return [rendered(view) for view in world.commands.unfurl.views(text, Ask(BOB, place), lambda _: True)]
 
 
 def test_two_lines(world: World) -> None:
@@ -95,4 +95,18 @@ def test_most_messages_cost_nothing(world: World, text: str) -> None:
 
 def test_people_may_be_anybody(world: World) -> None:
     assert world.commands.unfurl.wanted(ADDRESS)
-    assert [view.template for view in world.commands.unfurl.views(ADDRESS, Ask(ALICE, OPS))] == ["sentry_unfurl"]
+    assert len(unfurled(world, ADDRESS)) == 1
+
+
+def test_who_may_not_run_the_command_learns_nothing_by_a_link(world: World) -> None:
+    """Nobody is asked, and the same address by somebody who may is told as the first time."""
+    asked: list[str] = []
+
+    def may_look(address: str) -> bool:
+        asked.append(address)
+        return False
+
+    views = world.commands.unfurl.views(f"{ADDRESS} https://evil.example/issues/1", Ask(ALICE, OPS), may_look)
+    assert list(views) == []
+    assert (asked, world.server.calls) == ([ADDRESS], [])
+    assert len(unfurled(world, ADDRESS)) == 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -336,3 +339,40 @@ def test_more_held_words_than_a_statement_has_parameters(url: str) -> None:
         number = work.inbox.add(ALERT, 0.0)
         assert list(work.inbox.get(many)) == [number]
         work.groups.told_in_list("#ops", [str(each) for each in many], 1)
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%41b", "a#b", "a b", "a:b@c", "file:x", "é☃", "%", "a;b", "mode=memory&x"])
+def test_a_folder_of_any_name_holds_the_state(tmp_path: Path, name: str) -> None:
+    """In a URL such a name means something else: another file, options, or nothing at all."""
+    folder = tmp_path / name
+    folder.mkdir()
+    store = store_at(folder / "sentry_reporter.sqlite3")
+    with store.write() as work:
+        work.people.put("@ann", "ann@example.org", 1.0, "")
+    assert not store.shared
+    assert {path.name for path in folder.iterdir()} >= {"sentry_reporter.sqlite3"}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    store.close()
+    with store_at(folder / "sentry_reporter.sqlite3").read() as work:
+        assert work.people.mail_of("@ann") == "ann@example.org"
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_nobody_else_on_the_machine_reads_the_state(tmp_path: Path, old: bool) -> None:
+    """It holds mail addresses and errors' texts. A file from before this was so is closed at its next opening."""
+    path = tmp_path / "state.sqlite3"
+    before = os.umask(0)
+    try:
+        if old:
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("CREATE TABLE old (x)")
+            path.chmod(0o666)
+        store = store_at(f"sqlite:///{path}") if old else store_at(path)
+        with store.write() as work:
+            work.people.put("@ann", "ann@example.org", 1.0, "")
+    finally:
+        os.umask(before)
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+    assert {f"state.sqlite3{end}" for end in ("", "-wal", "-shm")} <= set(modes)
+    assert set(modes.values()) == {0o600}, modes

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from errbot_sentry.access import Access
+from errbot_sentry.actions import IssueAction, SilenceFor
 from errbot_sentry.alerts import words
 from errbot_sentry.alerts.catalog import COMMANDS
 from errbot_sentry.alerts.digest import Digests, next_time, picture_of
@@ -40,6 +41,13 @@ class FindIssue(Protocol):
         ...
 
 
+_NOT_ALLOWED = "You may not change alerts: ask an operator to add you to SENTRY_WRITERS."
+
+
+FindById = Callable[[str, Ask], Issue]
+"""The issue with this id of the server's, for this person in this place; it raises BadReference and ServerError."""
+
+
 class AlertCommands:
     """All commands of the alert flow; safe to use from several threads at once.
 
@@ -57,6 +65,7 @@ class AlertCommands:
         access: Access,
         clock: Clock,
         find_issue: FindIssue,
+        issue_by_id: FindById,
         numbered: Callable[[Ask, int], None],
         wake: Callable[[], None],
         prefix: str = "!",
@@ -66,6 +75,7 @@ class AlertCommands:
         self._access = access
         self._clock = clock
         self._find_issue = find_issue
+        self._issue_by_id = issue_by_id
         self._numbered = numbered
         self._wake = wake
         self._usage = {command.name: prefix + command.usage for command in COMMANDS}
@@ -82,9 +92,18 @@ class AlertCommands:
             AskError, ServerError, StoreError: with a sentence for the person.
         """
         if name in self._changing and not self._access.may_write(ask.person) and (name, ask.words) != ("digest", "now"):
-            raise NotAllowed("You may not change alerts: ask an operator to add you to SENTRY_WRITERS.")
+            raise NotAllowed(_NOT_ALLOWED)
         handler: Callable[[Ask], View] = getattr(self, f"_{name}")
         yield handler(ask)
+
+    def act(self, action: IssueAction, ask: Ask) -> Iterator[View]:
+        """Carry out an action on an alert's issue as this person; raises as `run` does."""
+        if not self._access.may_write(ask.person):
+            raise NotAllowed(_NOT_ALLOWED)
+        if not isinstance(action.options, SilenceFor):
+            raise UsageError("That is no change of alerts.")
+        issue = self._issue_by_id(action.issue_id, ask)
+        yield self._silenced(ask, (), issue, "", action.options.span)
 
     def _subscribe(self, ask: Ask) -> View:
         usage = self._usage["subscribe"]
@@ -130,10 +149,13 @@ class AlertCommands:
             typed = [""]
         if words.names_matchers(typed):
             chosen = tuple(str(each) for each in words.matchers(typed, usage))
-            key, label = "", " ".join(chosen)
-        else:
-            issue = self._issue_named(typed, ask, usage)
-            chosen, key, label = (), issue.id, issue.short_id
+            return self._silenced(ask, chosen, None, comment, length)
+        return self._silenced(ask, (), self._issue_named(typed, ask, usage), comment, length)
+
+    def _silenced(
+        self, ask: Ask, chosen: tuple[str, ...], issue: Issue | None, comment: str, length: timedelta
+    ) -> View:
+        key, label = ("", " ".join(chosen)) if issue is None else (issue.id, issue.short_id)
         now = self._now()
         made = Silence(
             self._here(ask),

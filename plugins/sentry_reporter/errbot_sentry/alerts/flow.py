@@ -9,11 +9,12 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from errbot_sentry.access import Access
-from errbot_sentry.alerts.commands import AlertCommands, FindIssue
+from errbot_sentry.actions import AssignToMe, IssueAction, Options, ResolveNow, SilenceFor
+from errbot_sentry.alerts.commands import AlertCommands, FindById, FindIssue
 from errbot_sentry.alerts.deliver import Deliver
 from errbot_sentry.alerts.digest import Digests
 from errbot_sentry.alerts.identify import Identify
@@ -27,7 +28,7 @@ from errbot_sentry.alerts.stages import Stages
 from errbot_sentry.alerts.timers import Timers
 from errbot_sentry.alerts.worker import Worker
 from errbot_sentry.clock import Clock, SystemClock
-from errbot_sentry.errors import StoreError
+from errbot_sentry.errors import BadReference, StoreError
 from errbot_sentry.model import UNRESOLVED, Ask, Issue, Place
 from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import AlertSettings
@@ -42,11 +43,11 @@ log = logging.getLogger(__name__)
 LATELY = 3600.0
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
 
-# Slack's names: resolve, silence for an hour, assign to me.
-REACTIONS = {
-    "white_check_mark": ("resolve", "{}"),
-    "mute": ("silence", "{} -d 1h"),
-    "eyes": ("assign", "{} me"),
+# By Slack's names.
+REACTIONS: dict[str, Options] = {
+    "white_check_mark": ResolveNow(),
+    "mute": SilenceFor(timedelta(hours=1)),
+    "eyes": AssignToMe(),
 }
 
 
@@ -128,9 +129,17 @@ class AlertsFlow:
         for worker in self._workers:
             worker.wake()
 
-    def commands(self, find_issue: FindIssue, numbered: Callable[[Ask, int], None], prefix: str = "!") -> AlertCommands:
+    def commands(
+        self,
+        find_issue: FindIssue,
+        issue_by_id: FindById,
+        numbered: Callable[[Ask, int], None],
+        prefix: str = "!",
+    ) -> AlertCommands:
         """The commands of this flow; see AlertCommands for what the query flow gives."""
-        return AlertCommands(self._store, self.book, self._access, self._clock, find_issue, numbered, self.wake, prefix)
+        return AlertCommands(
+            self._store, self.book, self._access, self._clock, find_issue, issue_by_id, numbered, self.wake, prefix
+        )
 
     def issue_of(self, place: Place) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
@@ -160,18 +169,21 @@ class AlertsFlow:
         except StoreError as error:
             log.warning("a change could not be noted, its room hears of it twice: %s", error)
 
-    def command_of_reaction(self, place: Place, emoji: str) -> tuple[str, str] | None:
-        """The command (name, words) that a reaction on an alert stands for; None for any other message or reaction.
+    def action_of_reaction(self, place: Place, emoji: str) -> IssueAction | None:
+        """The action that a reaction on an alert stands for; None for any other message or reaction.
 
-        `place.thread` is the id of the message that was reacted to. The command is run as the person who reacted, with
-        that person's rights.
+        `place.thread` is the id of the message that was reacted to. The action is the reacting person's own, with that
+        person's rights.
         """
-        command = REACTIONS.get(emoji.strip(":").partition("::")[0])
-        issue = self.issue_of(place) if command is not None else None
-        if command is None or issue is None:
+        options = REACTIONS.get(emoji.strip(":").partition("::")[0])
+        issue = self.issue_of(place) if options is not None else None
+        if options is None or issue is None:
             return None
-        name, words = command
-        return name, words.format(issue)
+        try:
+            return IssueAction(issue, options)
+        except BadReference:
+            log.info("a reaction under an alert that is about no issue of the server")
+            return None
 
     def close(self, timeout: float = 5.0) -> bool:
         """Stop taking, deciding, asking and sending; what is stored stays. Whether all threads ended in time."""

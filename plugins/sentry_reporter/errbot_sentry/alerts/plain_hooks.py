@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from errbot_sentry import wire
+from errbot_sentry.alerts import hook_ids
 from errbot_sentry.alerts.parsed import NOTHING, Parsed
 from errbot_sentry.alerts.sentry_hooks import of_event, of_issue
 from errbot_sentry.errors import BadBody
@@ -21,8 +22,8 @@ from errbot_sentry.model import NEW, REGRESSED, RULE, SEEN_EVENT, TEST, UNMUTED,
 _BUGSINK_REASONS = {"NEW": NEW, "REGRESSED": REGRESSED, "UNMUTED": UNMUTED, "TEST": TEST}
 _GLITCHTIP_COLOURS = {"#e52b50": "error", "#e9b949": "warning", "#4b60b4": "info"}
 _MOST_ISSUES = 100  # GlitchTip sends three at most
-_GLITCHTIP_ISSUE = re.compile(r"/issues/(\d+)/?$")
-_GLITCHTIP_COUNT = re.compile(r"\((\d{1,6}) issues\)\s*$")
+_GLITCHTIP_ISSUE = re.compile(r"/issues/([0-9]{1,19})/?$")
+_GLITCHTIP_COUNT = re.compile(r"\(([0-9]{1,6}) issues\)\s*$")
 _GLITCHTIP_VIEW = re.compile(r"\[View Issue ([^\]\s]{1,200})\]\((\S+)\)")
 
 
@@ -43,7 +44,7 @@ def read_plain_hook(body: Mapping[str, Any], delivery: str, at: datetime) -> Par
 
 
 def _bugsink(body: Mapping[str, Any], blank: Alert) -> Parsed:
-    issue_id = wire.line(body.get("id"))
+    issue_id = hook_ids.issue_uuid(body.get("id"))
     if not issue_id:
         raise BadBody('The webhook lacks "id", the issue that it is about.')
     reason = _BUGSINK_REASONS.get(wire.line(body.get("alert_reason")).upper())
@@ -55,10 +56,10 @@ def _bugsink(body: Mapping[str, Any], blank: Alert) -> Parsed:
         blank,
         reason=reason,
         issue_id=issue_id,
-        short_id=wire.line(body.get("friendly_id")),
+        short_id=hook_ids.short_id(body.get("friendly_id")),
         title=title,
         culprit=wire.line(body.get("transaction")),
-        project_id=wire.line(body.get("project")),
+        project_id=hook_ids.project_number(body.get("project")),
         project_name=wire.line(body.get("project_name")),
         link=wire.web_link(body.get("url")),
         events=wire.whole(body.get("digested_event_count")),
@@ -88,7 +89,7 @@ def _glitchtip_short_ids(body: Mapping[str, Any]) -> dict[str, str]:
     """Link to short id; only there does GlitchTip tell the short id."""
     subtitles = (wire.mapping(each).get("activitySubtitle") for each in wire.rows(body.get("sections")))
     views = (_GLITCHTIP_VIEW.search(each[:2000]) for each in subtitles if isinstance(each, str))
-    return {view[2]: wire.line(view[1]) for view in views if view}
+    return {view[2]: hook_ids.short_id(view[1]) for view in views if view}
 
 
 def _glitchtip_issue(attachment: Mapping[str, Any], short_ids: Mapping[str, str], blank: Alert) -> Alert | None:
@@ -104,7 +105,7 @@ def _glitchtip_issue(attachment: Mapping[str, Any], short_ids: Mapping[str, str]
     return replace(
         blank,
         reason=RULE,
-        issue_id=number[1],
+        issue_id=hook_ids.issue_number(number[1]),
         short_id=short_ids.get(link, ""),
         title=wire.line(attachment.get("title")),
         culprit=wire.line(attachment.get("text")),
@@ -120,9 +121,9 @@ def _glitchtip_issue(attachment: Mapping[str, Any], short_ids: Mapping[str, str]
 def _legacy(body: Mapping[str, Any], blank: Alert) -> Parsed:
     event = wire.mapping(body.get("event"))
     alert = of_event(event, blank)
-    issue_id = alert.issue_id or wire.line(body.get("id"))
+    issue_id = alert.issue_id or hook_ids.issue_number(body.get("id"))
     title = wire.first_line(alert.title, body.get("message"))
-    project = wire.first_line(body.get("project_slug"), body.get("project"))
+    project = hook_ids.slug(body.get("project_slug"), body.get("project"))
     if not issue_id or not title or not project:
         raise BadBody('A legacy webhook has "id", "project_slug" and an "event" with a title.')
     return Parsed(
@@ -147,7 +148,7 @@ def _service_hook(body: Mapping[str, Any], blank: Alert) -> Parsed:
     project, group = wire.mapping(body.get("project")), wire.mapping(body.get("group"))
     alert = of_event(wire.mapping(body.get("event")), blank)
     issue = of_issue(group, blank)
-    if not (issue.issue_id or alert.issue_id) or not wire.line(project.get("slug")):
+    if not (issue.issue_id or alert.issue_id) or not hook_ids.slug(project.get("slug")):
         raise BadBody('A service hook has "project.slug" and "group.id".')
     fired = bool(wire.rows(body.get("triggering_rules"))) or body.get("triggered_rule") is not None
     return Parsed(
@@ -160,7 +161,7 @@ def _service_hook(body: Mapping[str, Any], blank: Alert) -> Parsed:
                 title=issue.title or alert.title,
                 culprit=issue.culprit or alert.culprit,
                 level=alert.level or issue.level,
-                project=wire.line(project.get("slug")),
+                project=hook_ids.slug(project.get("slug")),
                 project_name=wire.line(project.get("name")),
                 link=issue.link or alert.link or wire.web_link(group.get("url")),
                 events=issue.events,

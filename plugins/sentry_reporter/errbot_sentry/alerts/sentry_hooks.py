@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from errbot_sentry import wire
+from errbot_sentry.alerts import hook_ids
 from errbot_sentry.alerts.parsed import NOTHING, Parsed
 from errbot_sentry.errors import BadBody
 from errbot_sentry.model import (
@@ -89,13 +90,13 @@ def of_issue(issue: Mapping[str, Any], alert: Alert) -> Alert:
     assignee = wire.mapping(issue.get("assignedTo"))
     return _with(
         alert,
-        issue_id=wire.line(issue.get("id")),
-        short_id=wire.line(issue.get("shortId")),
+        issue_id=hook_ids.issue_number(issue.get("id")),
+        short_id=hook_ids.short_id(issue.get("shortId")),
         title=wire.line(issue.get("title")),
         culprit=wire.line(issue.get("culprit")),
         level=wire.level(issue.get("level")),
-        project=wire.line(project.get("slug")),
-        project_id=wire.line(project.get("id")),
+        project=hook_ids.slug(project.get("slug")),
+        project_id=hook_ids.project_number(project.get("id")),
         project_name=wire.line(project.get("name")),
         link=wire.web_link(issue.get("web_url")) or wire.web_link(issue.get("permalink")),
         events=wire.whole(issue.get("count")),
@@ -120,12 +121,12 @@ def of_event(event: Mapping[str, Any], alert: Alert) -> Alert:
     from_url = _EVENT_URL.search(url)
     return _with(
         alert,
-        issue_id=wire.first_line(event.get("issue_id"), event.get("group_id"), event.get("groupID")),
+        issue_id=hook_ids.issue_number(event.get("issue_id"), event.get("group_id"), event.get("groupID")),
         title=wire.first_line(event.get("title"), event.get("message")),
         culprit=wire.line(event.get("culprit")),
         level=wire.level(event.get("level")) or wire.level(known.get("level")),
-        project=from_url[1] if from_url else "",
-        project_id=wire.line(event.get("project")),
+        project=hook_ids.slug(from_url[1]) if from_url else "",
+        project_id=hook_ids.project_number(event.get("project")),
         environment=wire.first_line(event.get("environment"), known.get("environment")) or None,
         release=wire.first_line(event.get("release"), known.get("release")) or None,
         tags=tags,
@@ -157,8 +158,8 @@ def _comment(data: Mapping[str, Any], action: str, body: Mapping[str, Any], aler
     return _with(
         alert,
         reason=COMMENTED,
-        issue_id=wire.line(data.get("issue_id")),
-        project=wire.line(data.get("project_slug")),
+        issue_id=hook_ids.issue_number(data.get("issue_id")),
+        project=hook_ids.slug(data.get("project_slug")),
         text=wire.line(data.get("comment")),
         actor=_actor(body),
     )
@@ -194,12 +195,12 @@ def _metric_alert(data: Mapping[str, Any], action: str, _body: Mapping[str, Any]
     if action not in _METRIC_LEVELS:
         return None
     rule = wire.mapping(incident.get("alert_rule"))
-    projects = [wire.line(slug) for slug in items_of(incident, rule, "projects")]
+    projects = [slug for slug in map(hook_ids.slug, items_of(incident, rule, "projects")) if slug]
     return _with(
         alert,
         reason=METRIC,
         # One problem is one rule: its next incident belongs to the same conversation.
-        issue_id="metric-" + wire.first_line(rule.get("id"), incident.get("id"), incident.get("identifier")),
+        issue_id="metric-" + hook_ids.issue_number(rule.get("id"), incident.get("id"), incident.get("identifier")),
         title=wire.first_line(data.get("description_title"), incident.get("title"), rule.get("name")),
         rule=wire.line(rule.get("name")),
         level=_METRIC_LEVELS[action],

@@ -11,9 +11,34 @@ from errbot_sentry.chat.mentions import mention_of
 from errbot_sentry.model import Ask, Person, Place
 
 
-def ask_of(msg: Message, words: str, mode: str) -> Ask:
-    """The Ask of a command's message; `words` are what follows the command's name, `mode` the backend's."""
-    return Ask(person_of(msg.frm, mode), place_of(msg, mode), as_typed(msg, words))
+def ask_of(bot: Any, msg: Message, words: str) -> Ask | None:
+    """The Ask of a command's message; `words` are what follows the command's name. None where nobody is its sender."""
+    sender, mode = sender_of(bot, msg), str(bot.mode)
+    return None if sender is None else Ask(person_of(sender, mode), place_of(msg, mode), as_typed(msg, words))
+
+
+def sender_of(bot: Any, msg: Message) -> Identifier | None:
+    """Who wrote a message; None where it is a room that wrote, and so nobody.
+
+    On XMPP a private message can go through a room. It comes from ROOM/NICK, and Errbot 6.2.1 takes that for a person
+    with the room's address, who is then everybody in it (errbot/backends/xmpp.py, `incoming_message`). It is the
+    occupant's. An address belongs to a room when its host is one of rooms: services for rooms have hosts of their own
+    (XEP-0045, section 3), and only a room that the bot is in can hand on what somebody says there.
+    """
+    sender = msg.frm
+    if str(bot.mode) != "xmpp" or isinstance(sender, RoomOccupant) or sender.domain not in _hosts_of_rooms(bot):
+        return sender
+    if not sender.resource:
+        return None
+    room = bot.query_room(sender.person)
+    return bot.roomoccupant_factory(sender.node, sender.domain, sender.resource, room)
+
+
+def _hosts_of_rooms(bot: Any) -> set[str]:
+    """Where the bot's rooms are, and those that it is to join; a room may be given with its password."""
+    wanted = (room if isinstance(room, str) else str(room[0]) for room in bot.bot_config.CHATROOM_PRESENCE if room)
+    joined = map(str, bot.rooms())
+    return {room.partition("@")[2].partition("/")[0].lower() for room in (*wanted, *joined)}
 
 
 def is_command(msg: Message, config: Any) -> bool:

@@ -31,13 +31,37 @@ _ANY_MENTION = re.compile(r"@(?=\w)")
 _SLACK_COMMAND = re.compile(r"<(?=[!@#]|[A-Za-z]+:)")
 # At the beginning of a line an HTML tag takes all up to its end with it, closing fences included.
 _TAG_FIRST = re.compile(r"^( {0,3})<", re.MULTILINE)
-# Python-Markdown ends such a number with the semicolon that it lacks, also in code.
-_OPEN_NUMBER = re.compile(r"&(?=#\d+(?![\d;]))")
+# Python-Markdown ends such a number with the semicolon that it lacks, also in code; behind one without digits it takes
+# the next closing tag apart.
+_OPEN_NUMBER = re.compile(r"&(?=#(?!\d+;))")
+# What browsers take for the dot of a host name: IDNA's three, and what NFKC makes a full stop of.
+_DOT = "[.\u3002\uff0e\uff61\u2024\ufe52]"
+_DOTS = re.compile(_DOT)
 _AUTO_LINK = re.compile(r"(?<=\w):(//[^\s/?#]*)")
-# Addresses without a scheme that clients make links of: www.x, and a name with a path or query behind it. A name alone
-# stays: os.path.join and evil.io look the same. What follows a slash is a part of a path, what follows an @ of a mail.
-_WWW = re.compile(r"(?<![\w@-])(www\d{0,3})\.(?=\w)", re.IGNORECASE)
-_BARE_ADDRESS = re.compile(r"(?<![\w.@/-])(?:[\w-]+\.)+(?=(?:xn--[\w-]{2,59}|[^\W\d_]{2,24})(?::\d{1,5})?[/?][^\s/?])")
+_WITHOUT_SCHEME = re.compile(r"(?<![\w:/.])//[^\s/?#]+")
+# Schemes without // that some client acts upon. Any other word before a colon is left as it is: `KeyError:x`.
+_SCHEME = re.compile(r"(?<![^\W_])([A-Za-z][A-Za-z0-9+.-]{1,20}):(?=[^\s\u200b])")
+_ACTING = re.compile(
+    r"about|aim|bitcoin|blob|callto|cid|ethereum|facetime|fax|feed|file|ftp|ftps|geo|gtalk|"
+    r"http|https|im|intent|irc|ircs|javascript|litecoin|magnet|mailto|maps|market|matrix|mid|"
+    r"mms|monero|news|nntp|openpgp4fpr|pres|sftp|sip|sips|skype|slack|sms|smsto|spotify|"
+    r"steam|tel|telnet|tg|vbscript|view-source|webcal|whatsapp|xmpp|ymsgr|zoommtg"
+)
+_DATA = re.compile(r"data:[\w.+-]+/", re.IGNORECASE)
+_FAMILIES = ("ms-", "web+", "itms-")
+# Addresses without a scheme that clients make links of: www.x, and a name or number with a path, query or port behind
+# it. A name alone stays: os.path.join and evil.io look the same. What follows a slash is a part of a path; a source
+# file with a number is a place in it.
+_WWW = re.compile(rf"(?<![\w@-])www\d{{0,3}}{_DOT}(?=\w)[^\s/?#:]*", re.IGNORECASE)
+_SOURCE = (
+    "(?:py|pyi|pyx|js|jsx|mjs|ts|tsx|vue|go|rs|rb|php|java|kt|scala|swift|c|cc|cpp|cxx|h|hpp|cs|fs|ex|erl|lua|pl|sh)"
+)
+_BARE_ADDRESS = re.compile(
+    rf"(?<![\w\-/])(?<!{_DOT})(?:(?:[\w-]+{_DOT})+(?!{_SOURCE}:\d+(?![\d/?#]))(?=(?:xn--[\w-]{{2,59}}|[^\W\d_]{{2,24}})TAIL)"
+    rf"|\d{{1,3}}(?:{_DOT}\d{{1,3}}){{3}}(?=TAIL))".replace("TAIL", r"(?::\d{1,5}|(?::\d{1,5})?(?:/|[?#][^\s/?]))")
+)
+# Nothing before the host: `https://sentry.example.com@evil.example/` shows one host and leads to another.
+_HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:[/?#][A-Za-z0-9:/?#@!$&*+,;=%~._-]*)?")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 _MARKDOWN_IN_ADDRESS = re.compile(r"([*_])")
@@ -62,18 +86,37 @@ def defuse(text: str) -> str:
         text = _MENTION.sub("@" + _ZERO_WIDTH_SPACE, text)
     if "<" in text:
         text = _SLACK_COMMAND.sub("<" + _ZERO_WIDTH_SPACE, text)
-    if "://" in text:
-        text = _AUTO_LINK.sub(lambda found: ":" + _ZERO_WIDTH_SPACE + _without_dots(found[1]), text)
     # Whole lists come here: what cannot be there is not looked for at every letter.
-    if "." in text and "www" in text.lower():
-        text = _WWW.sub(r"\1" + _ZERO_WIDTH_SPACE + ".", text)
-    if "." in text and ("/" in text or "?" in text):
-        text = _BARE_ADDRESS.sub(lambda found: _without_dots(found[0]), text)
+    if "//" in text:
+        text = _AUTO_LINK.sub(lambda found: ":" + _ZERO_WIDTH_SPACE + _without_dots(found[1]), text)
+        text = _WITHOUT_SCHEME.sub(lambda found: _without_dots(found[0]), text)
+    if ":" in text:
+        text = _SCHEME.sub(_without_scheme, text)
+    if _DOTS.search(text):
+        if any(mark in text for mark in "/?#:"):
+            text = _BARE_ADDRESS.sub(lambda found: _without_dots(found[0]), text)
+        if "www" in text.lower():
+            text = _WWW.sub(lambda found: _without_dots(found[0]), text)
     return text
 
 
 def _without_dots(host: str) -> str:
-    return host.replace(".", _ZERO_WIDTH_SPACE + ".")
+    return _DOTS.sub(lambda dot: _ZERO_WIDTH_SPACE + dot[0], host)
+
+
+def _without_scheme(found: re.Match[str]) -> str:
+    name = found[1].lower()
+    # Clients find a scheme behind any sign that is no letter.
+    acts = any(map(_ACTING.fullmatch, (name, re.split("[+.-]", name)[-1]))) or any(each in name for each in _FAMILIES)
+    return found[0] + _ZERO_WIDTH_SPACE if acts or _DATA.match(found.string, found.start()) else found[0]
+
+
+def plain_file(text: str) -> str:
+    """A file's text with its lines and tabs, and without control codes, unseen characters and marks of direction.
+
+    A terminal obeys escape codes in a file that it shows, and a mark of direction changes what a line seems to say.
+    """
+    return "\n".join(_UNSEEN.sub("", line) for line in _LINE_ENDS.split(text))
 
 
 def _visible_line(line: str) -> str:
@@ -141,6 +184,6 @@ class Escape:
             parts = urlsplit(address)
         except ValueError:
             return ""
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.netloc):
             return ""
         return quote(address, safe=":/?#@!$&*+,;=%~._-")

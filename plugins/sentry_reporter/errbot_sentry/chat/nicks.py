@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 ZERO_WIDTH_SPACE = "\u200b"
@@ -39,6 +38,14 @@ def _in_groupchats(connection: Any) -> Iterator[str]:
 _READERS = {"irc": _in_channels, "xmpp": _in_groupchats}
 
 
+# RFC 1459, section 2.2: on IRC the one are the small letters of the other.
+_IRC_SMALL = str.maketrans("[]\\~", "{}|^")
+
+
+def _folded(text: str) -> str:
+    return text.casefold().translate(_IRC_SMALL)
+
+
 def without_nicks(text: str, nicks: Nicks) -> str:
     """The text with an unseen character in each nick; it reads the same and calls nobody.
 
@@ -48,12 +55,41 @@ def without_nicks(text: str, nicks: Nicks) -> str:
     present = nicks()
     if not present:  # folding a whole list takes as long as laying it out
         return text
-    folded = text.casefold()
-    for nick in sorted((nick for nick in present if nick in folded), key=len, reverse=True):
-        # One nick after the other: in `a-b-c` both `a-b` and `b-c` may be somebody.
-        text = re.sub(rf"(?<![^\W_]){re.escape(nick)}(?![^\W_])", _broken, text, flags=re.IGNORECASE)
+    folded = _folded(text)
+    here = [nick for nick in map(_folded, present) if len(nick) > 1 and nick in folded]
+    # A break in one nick can be the end of another: with `ii` broken, `-i` stands by itself in `-ii`.
+    while here and (breaks := _breaks(text, here)):
+        pieces, last = [], 0
+        for place in sorted(breaks):
+            pieces.append(text[last:place])
+            last = place
+        text = ZERO_WIDTH_SPACE.join([*pieces, text[last:]])
     return text
 
 
-def _broken(found: re.Match[str]) -> str:
-    return found[0][:1] + ZERO_WIDTH_SPACE + found[0][1:]
+def _breaks(text: str, nicks: Iterable[str]) -> set[int]:
+    """The places in the text at which the nicks in it are to be broken, each inside of one."""
+    folded = _folded(text)
+    # Folding can make two letters of one (`ß`, `İ`): then each folded letter is told where it stood in the text.
+    places = range(len(text)) if len(folded) == len(text) else _places(text)
+    return {
+        places[start] + 1
+        for nick in nicks
+        for start in _starts(folded, nick)
+        if places[start] < places[start + len(nick) - 1]  # a letter that folds into a whole nick has no inside
+    }
+
+
+def _places(text: str) -> list[int]:
+    """For each letter of the folded text, the place in the text of the one that it was made of."""
+    return [place for place, letter in enumerate(text) for _ in letter.casefold()]
+
+
+def _starts(folded: str, nick: str) -> Iterator[int]:
+    """Where this nick stands by itself: also where two overlap, as `a-b` and `b-c` do in `a-b-c`."""
+    start = folded.find(nick)
+    while start >= 0:
+        end = start + len(nick)
+        if not (folded[start - 1 : start].isalnum() or folded[end : end + 1].isalnum()):
+            yield start
+        start = folded.find(nick, start + 1)

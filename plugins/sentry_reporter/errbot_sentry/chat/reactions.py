@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from errbot.backends.base import REACTION_ADDED
+from errbot.backends.base import REACTION_ADDED, Message, RoomOccupant
 
 from errbot_sentry.chat.asks import person_of, room_name
 from errbot_sentry.model import Person, Place
@@ -14,8 +15,44 @@ from errbot_sentry.model import Person, Place
 log = logging.getLogger(__name__)
 
 
-def reaction_of(bot: Any, reaction: Any) -> tuple[Person, Place, str] | None:
-    """Who reacted, where (`thread` is the id of the message reacted to), with what; None for what is no such thing.
+@dataclass(frozen=True)
+class Reacted:
+    """Who reacted, where (`place.thread` is the id of the message reacted to), with what."""
+
+    person: Person
+    place: Place
+    emoji: str
+    sender: Any
+    room: Any
+
+    def typing(self, text: str) -> Message:
+        """A message as if the person had typed this there, in the thread, for Errbot's command filters."""
+        event = {"ts": self.place.thread, "thread_ts": self.place.thread}
+        extras = {"slack_event": event, "thread_ts": self.place.thread}
+        message: Message = Message(text, frm=_Occupant(self.sender, self.room), to=self.room, extras=extras)
+        return message
+
+
+class _Occupant(RoomOccupant):  # type: ignore[misc]
+    """The person who reacted as somebody in the room; everything else about them is the backend's own."""
+
+    def __init__(self, person: Any, room: Any) -> None:
+        self._person = person
+        self._room = room
+
+    @property
+    def room(self) -> Any:
+        return self._room
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._person, name)
+
+    def __str__(self) -> str:
+        return str(self._person)
+
+
+def reaction_of(bot: Any, reaction: Any) -> Reacted | None:
+    """What was done with a reaction; None for what is no such thing.
 
     It may ask the chat network for the room's name: not to be called in the receiving thread.
     """
@@ -23,8 +60,10 @@ def reaction_of(bot: Any, reaction: Any) -> tuple[Person, Place, str] | None:
     if reaction.action != REACTION_ADDED or not isinstance(target, Mapping) or not target.get("ts"):
         return None
     try:
-        room = room_name(bot.query_room(str(target.get("channel", ""))), str(bot.mode))
+        room = bot.query_room(str(target.get("channel", "")))
+        place = Place(room_name(room, str(bot.mode)), str(target["ts"]))
     except Exception as error:  # noqa: BLE001 - each backend raises what it likes
         log.info("a reaction in an unknown place: %s", error)
         return None
-    return person_of(reaction.reactor, str(bot.mode)), Place(room, str(target["ts"])), str(reaction.reaction_name or "")
+    person = person_of(reaction.reactor, str(bot.mode))
+    return Reacted(person, place, str(reaction.reaction_name or ""), reaction.reactor, room)

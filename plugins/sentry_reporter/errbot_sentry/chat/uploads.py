@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from errbot_sentry.chat.asks import thread_of
+from errbot_sentry.chat.escape import plain_file
 from errbot_sentry.model import Upload
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ def send_file_to(bot: Any, target: Any, upload: Upload, thread: str = "") -> boo
         # matplotlib is installed and yet cannot be imported, say: the words are shown instead.
         log.exception("%s could not be made", upload.name)
         return False
+    if upload.media_type.startswith("text/"):
+        content = plain_file(content.decode("utf-8", "replace")).encode()
     try:
         if str(bot.mode) == "slackv3":
             _send_to_slack(bot, target, upload.name, content, thread)

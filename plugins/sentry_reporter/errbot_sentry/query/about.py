@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from errbot_sentry.command import ABOUT, ALERTS, CHANGE, READ, command, sentence, suggestion
 from errbot_sentry.errors import AskError, NotFound, ServerError, Unsupported, UsageError
-from errbot_sentry.model import Ask, Issue, View
+from errbot_sentry.model import Ask, Issue, Place, View
 from errbot_sentry.query.desk import OK, TROUBLE, Desk, FlowStatus
 from errbot_sentry.query.figures import cut
 from errbot_sentry.query.rights import nothing_words, visible_issues, visible_projects
@@ -55,7 +55,7 @@ class About:
         if ask.words.strip():
             raise UsageError("status takes no further words.", self._desk.usage("status"))
         others = self._desk.status.flows() if self._desk.status is not None else ()
-        lines = (self._server_status(), *others)
+        lines = (self._server_status(ask.place), *others)
         yield View(
             "sentry_status",
             {"lines": [(line.flow, line.state, cut(" · ".join(line.facts), 360)) for line in lines]},
@@ -148,13 +148,20 @@ class About:
         hint = f"did you mean {self._desk.prefix}sentry {near}?" if near else f"{self._desk.prefix}sentry lists them."
         raise UsageError(f"There is no command {echo(typed)}: {hint}")
 
-    def _server_status(self) -> FlowStatus:
+    def _server_status(self, place: Place) -> FlowStatus:
+        """Whether the server answers; how often it was asked only where no project is hidden.
+
+        What was asked for in vain counts otherwise than what may not be shown, so that whoever reads the numbers before
+        and after a question would learn which it was.
+        """
         try:
             server = self._desk.find_server()
             server.projects()
         except ServerError as error:
             return FlowStatus("server", TROUBLE, (str(error),))
         health = server.health()
+        if not self._desk.access.sees_everything(place):
+            return FlowStatus("server", OK, (_server_words(health),))
         return FlowStatus("server", OK, _health_words(health))
 
 

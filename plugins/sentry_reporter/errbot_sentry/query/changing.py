@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 
+from errbot_sentry.actions import AssignToMe, IssueAction, ResolveNow
 from errbot_sentry.errors import AskError, SentryReporterError, StoreError, UsageError
 from errbot_sentry.model import (
     ARCHIVED,
@@ -59,6 +60,17 @@ class Changing:
         options, words = self._desk.parser("resolve", _describe_resolve).read(ask.words)
         yield from self._change(_resolving(options.resolve_in), words, ask, options.yes)
 
+    def act(self, action: IssueAction, ask: Ask) -> Iterator[View]:
+        """Carry out an action on the one issue that it names."""
+        check_writer(self._desk.access, ask.person)
+        if isinstance(action.options, ResolveNow):
+            change = RESOLVE
+        elif isinstance(action.options, AssignToMe):
+            change = self._assignment(self._me(ask), ask)
+        else:
+            raise UsageError("That is no change of an issue.")
+        yield from carry_out(self._desk, change, (self._desk.finder.find_by_id(action.issue_id, ask),), ask)
+
     def reopen(self, ask: Ask) -> Iterator[View]:
         check_writer(self._desk.access, ask.person)
         options, words = self._desk.parser("reopen", _describe).read(ask.words)
@@ -74,10 +86,7 @@ class Changing:
         check_writer(self._desk.access, ask.person)
         options, words = self._desk.parser("assign", _describe).read(ask.words)
         who = self._who(self._last("assign", words, "Who is it for? me, a mail address, team:slug or nobody."), ask)
-        change = _assigning(who)
-        if who is not None and who.email and self._is_own(who.email, ask):
-            change = _taking(change, who.email, self._desk.people)
-        yield from self._change(change, words[:-1], ask, options.yes)
+        yield from self._change(self._assignment(who, ask), words[:-1], ask, options.yes)
 
     def priority(self, ask: Ask) -> Iterator[View]:
         check_writer(self._desk.access, ask.person)
@@ -99,6 +108,12 @@ class Changing:
             raise UsageError(question, self._desk.usage(name))
         return unquote(words[-1])
 
+    def _assignment(self, who: Assignee | None, ask: Ask) -> Change:
+        change = _assigning(who)
+        if who is not None and who.email and self._is_own(who.email, ask):
+            change = _taking(change, who.email, self._desk.people)
+        return change
+
     def _is_own(self, mail: str, ask: Ask) -> bool:
         with suppress(StoreError):  # then they are called for their own deed, and nothing worse
             return mail == self._desk.people.mail_of(ask.person.acl)
@@ -108,15 +123,7 @@ class Changing:
         if word.lower() in _NOBODY:
             return None
         if word.lower() == "me":
-            mail = self._desk.people.mail_of(ask.person.acl)
-            if mail is None and self._desk.find_server().kind == BUGSINK:
-                return Assignee("user", "")  # it has no assignees at all, and says so
-            if mail is None:
-                raise AskError(
-                    f"I do not know yet who you are on the server: {self._desk.prefix}sentry link MAIL tells how to "
-                    "prove it."
-                )
-            return Assignee("user", mail, mail)
+            return self._me(ask)
         if word.lower().startswith("team:") and len(word) > len("team:"):
             return Assignee("team", word[len("team:") :].removeprefix("#"))
         mail = read_mail(word)
@@ -124,6 +131,17 @@ class Changing:
             raise UsageError(
                 f"{echo(word)} is nobody I can assign to: me, a mail address, team:slug or nobody.",
                 self._desk.usage("assign"),
+            )
+        return Assignee("user", mail, mail)
+
+    def _me(self, ask: Ask) -> Assignee:
+        mail = self._desk.people.mail_of(ask.person.acl)
+        if mail is None and self._desk.find_server().kind == BUGSINK:
+            return Assignee("user", "")  # it has no assignees at all, and says so
+        if mail is None:
+            raise AskError(
+                f"I do not know yet who you are on the server: {self._desk.prefix}sentry link MAIL tells how to "
+                "prove it."
             )
         return Assignee("user", mail, mail)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from errbot_sentry.access import Access
+from errbot_sentry.actions import IssueAction
 from errbot_sentry.clock import Clock
 from errbot_sentry.command import Command, command
 from errbot_sentry.errors import UsageError
@@ -87,6 +88,7 @@ class Commands:
         self.unfurl = Unfurl(find_server, finder, settings, clock)
         listing, reading, browsing, graphing = Listing(desk), Reading(desk), Browsing(desk), Graphing(desk)
         changing, noting, identity, about = Changing(desk), Noting(desk), Identity(desk), About(desk)
+        self._changing = changing
         self._handlers: dict[str, Handler] = {
             "sentry": about.sentry,
             "issues": listing.issues,
@@ -126,6 +128,14 @@ class Commands:
             ServerError: the server could not be asked.
         """
         return self._finder.find(word, ask)
+
+    def issue_by_id(self, issue_id: str, ask: Ask) -> Issue:
+        """The issue with this id of the server's, for other flows; raises as `find_issue` does."""
+        return self._finder.find_by_id(issue_id, ask)
+
+    def act(self, action: IssueAction, ask: Ask) -> Iterator[View]:
+        """Carry out an action on an issue as this person; raises as `run` does."""
+        yield from self._changing.act(action, ask)
 
     def numbered(self, ask: Ask, highest: int) -> None:
         """Another flow has shown this person a list with numbers up to this one: `#3` may be meant as one of them."""

@@ -82,6 +82,16 @@ class IssueFinder:
             raise no_such_issue(named)
         return issue
 
+    def find_by_id(self, issue_id: str, ask: Ask) -> Issue:
+        """The issue with this id of the server's, where it may be shown here; raises as `find` does."""
+        try:
+            issue = self._find_server().issue(issue_id)
+        except NotFound as error:
+            raise no_such_issue("of this alert") from error
+        if not visible_issues(self._access, ask.place, (issue,)):
+            raise no_such_issue("of this alert")
+        return issue
+
     def find_all(self, words: Sequence[str], ask: Ask) -> tuple[Issue, ...]:
         """All issues named, each once, in the order typed; no words: the thread's. One bad REF refuses them all.
 

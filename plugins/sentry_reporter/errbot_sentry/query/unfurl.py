@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -31,6 +31,10 @@ _LONGEST_TEXT = 20_000
 _URL = re.compile(r"https?://[^\s<>|\"'`]+", re.IGNORECASE)
 
 
+COMMAND = "issue"
+"""The command that a pasted address stands for, with the address behind it."""
+
+
 class Unfurl:
     """Summaries for addresses in messages that are no commands. Silent about everything that it may not show."""
 
@@ -47,15 +51,18 @@ class Unfurl:
         """Whether a message may hold an issue's address: cheap, for every message; asks nobody."""
         return self._settings.unfurl and "://" in text and bool(_addresses(text))
 
-    def views(self, text: str, ask: Ask) -> Iterator[View]:
-        """The summaries of a message's addresses. It asks the server: not to be called in the receiving thread."""
+    def views(self, text: str, ask: Ask, may_look: Callable[[str], bool]) -> Iterator[View]:
+        """The summaries of a message's addresses. It asks the server: not to be called in the receiving thread.
+
+        `may_look` is asked with each address whether its sender may run COMMAND with it there.
+        """
         if not self.wanted(text):
             return
         for url in _addresses(text)[:_MOST_PER_MESSAGE]:
             if self._pausing():
                 return
             try:
-                view = self._view(url, ask)
+                view = self._view(url, ask, may_look)
             except AskError:
                 continue  # not ours, not there, or not to be seen here: all the same to the room
             except SentryReporterError as error:
@@ -65,10 +72,10 @@ class Unfurl:
             if view is not None:
                 yield view
 
-    def _view(self, url: str, ask: Ask) -> View | None:
+    def _view(self, url: str, ask: Ask, may_look: Callable[[str], bool]) -> View | None:
         address = self._find_server().address_of(url)
         where = ask.place.room or ask.person.acl
-        if address is None or not self._first_time(address.issue.upper(), where):
+        if address is None or not may_look(url) or not self._first_time(address.issue.upper(), where):
             return None
         try:
             issue = self._finder.find(url, ask)

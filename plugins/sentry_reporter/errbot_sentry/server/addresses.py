@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from errbot_sentry.server import identifiers
+from errbot_sentry import identifiers
 from errbot_sentry.server.api import IssueAddress
 
 _LONGEST_URL = 2000

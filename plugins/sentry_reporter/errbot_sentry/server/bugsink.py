@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from errbot_sentry import identifiers
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import BadQuery, Unsupported
 from errbot_sentry.model import (
@@ -27,7 +28,6 @@ from errbot_sentry.model import (
     ResolveIn,
     TagSpread,
 )
-from errbot_sentry.server import identifiers
 from errbot_sentry.server.addresses import bugsink_address
 from errbot_sentry.server.api import BUGSINK, Health, IssueAddress
 from errbot_sentry.server.bugsink_json import mute_action, read_bugsink_event, read_bugsink_issue, read_event_row

@@ -6,10 +6,9 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 
-from errbot_sentry import wire
+from errbot_sentry import identifiers, wire
 from errbot_sentry.errors import Unsupported
 from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Event, Issue, Project
-from errbot_sentry.server import identifiers
 from errbot_sentry.server.event_json import read_event
 from errbot_sentry.server.reading import LONG, SHORT, Fields
 

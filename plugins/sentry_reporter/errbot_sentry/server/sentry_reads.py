@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from errbot_sentry import wire
+from errbot_sentry import identifiers, wire
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import NotFound, Unsupported
 from errbot_sentry.model import (
@@ -27,7 +27,6 @@ from errbot_sentry.model import (
     Release,
     TagSpread,
 )
-from errbot_sentry.server import identifiers
 from errbot_sentry.server.addresses import sentry_address
 from errbot_sentry.server.api import SENTRY, Health, IssueAddress
 from errbot_sentry.server.calls import Answer, Query

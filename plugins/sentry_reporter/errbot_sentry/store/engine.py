@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sqlite3
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
-from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from errbot_sentry.errors import StoreError
 from errbot_sentry.secret import mask_url
+
+log = logging.getLogger(__name__)
 
 # A webhook's sender waits for one second, so waiting longer for a foreign lock on the file would be in vain.
 _BUSY_MILLISECONDS = 800
@@ -32,15 +38,19 @@ _CAUSES = (
 )
 
 
-def make_engine(url: str) -> Engine:
-    """An engine for an SQLAlchemy URL; SQLite in WAL mode, every commit on disk before it returns."""
-    address = make_url(url)
+def make_engine(url: str | Path) -> Engine:
+    """An engine for an SQLAlchemy URL or an SQLite file's path; SQLite in WAL mode, every commit on disk before it
+    returns, and the file readable by nobody else."""
+    # A path may hold whatever a folder's name may: "?", "%41" and "#" mean something in a URL.
+    address = URL.create("sqlite", database=str(url.absolute())) if isinstance(url, Path) else make_url(url)
     # Parameters are people's data and errors' texts: they stay out of the log.
     options: dict[str, Any] = {"hide_parameters": True}
     if address.get_backend_name() == "sqlite":
         options["connect_args"] = {"check_same_thread": False}
         if not address.database or address.database == ":memory:":
             options["poolclass"] = StaticPool  # each connection would be an empty database of its own
+        elif not address.database.startswith("file:"):
+            _make_private(address.database)
     else:
         options["pool_pre_ping"] = True
         if "connect_timeout" not in address.query:
@@ -51,6 +61,27 @@ def make_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "handle_error", _raise_ours)
     return engine
+
+
+def _make_private(path: str) -> None:
+    """Take the file from everybody but its owner; SQLite gives those beside it (-wal, -shm) the same mode.
+
+    A file that is there is never opened for this: closing it would drop the locks that this process has on it (POSIX).
+    """
+    with suppress(OSError):  # what cannot be opened SQLite complains about, in words that are known below
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    for file in map(Path, (path, f"{path}-wal", f"{path}-shm", f"{path}-journal")):
+        with suppress(FileNotFoundError):
+            mode = stat.S_IMODE(file.stat().st_mode)
+            if mode & 0o077:
+                _chmod(file, mode & ~0o077)
+
+
+def _chmod(file: Path, mode: int) -> None:
+    try:
+        file.chmod(mode)
+    except OSError as error:  # somebody else's file, or a file system without modes
+        log.warning("%s can be read by others on this machine: %s", file, error)
 
 
 def _raise_ours(context: ExceptionContext) -> None:
@@ -72,7 +103,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def mapped(url: str) -> Iterator[None]:
+def mapped(url: str | Path) -> Iterator[None]:
     """Run database work; what it raises becomes one StoreError with the cause in plain words."""
     try:
         yield
@@ -81,7 +112,8 @@ def mapped(url: str) -> Iterator[None]:
 
 
 def _ours(url: object, error: Exception) -> StoreError:
-    found = StoreError(f"The alert state ({mask_url(str(url))}) cannot be used: {_cause(error)}.")
+    shown = url if isinstance(url, Path) else mask_url(str(url))
+    found = StoreError(f"The alert state ({shown}) cannot be used: {_cause(error)}.")
     found.__cause__ = error
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errbot_sentry.errors import StoreError
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """The state behind one SQLAlchemy URL. Safe to use from any thread.
+    """The state behind one SQLAlchemy URL, or in the SQLite file of this path. Safe to use from any thread.
 
     Every public method raises StoreError, and only that, when the database cannot do it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | Path) -> None:
         self._url = url
         self._engine: Engine | None = None
         self._closed = False
@@ -41,7 +42,7 @@ class Store:
     @property
     def shared(self) -> bool:
         """Whether other bots may use the same state (PostgreSQL)."""
-        return not self._url.startswith("sqlite")
+        return isinstance(self._url, str) and not self._url.startswith("sqlite")
 
     def open(self) -> None:
         """Connect and bring the tables up to date; done by the first use anyway. May be tried again after an error."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from errbot_sentry import identifiers
 from errbot_sentry.errors import BadReference
-from errbot_sentry.server import identifiers
 
 UUID = "0190d1a5-7b3c-7c4e-9d1f-2a3b4c5d6e7f"
 
