@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -179,6 +180,15 @@ def test_a_lock_by_another_program_is_503_within_a_second(url: str) -> None:
     other.execute("ROLLBACK")
     other.close()
     assert hook(store) == 202
+
+
+def test_a_writer_of_our_own_that_does_not_end_is_503(url: str) -> None:
+    """SQLite takes one writer at a time; whoever waits for an answer does not wait for it without end."""
+    store = store_at(url)
+    with ThreadPoolExecutor(1) as pool:
+        with store.write():
+            assert pool.submit(hook, store).result(20) == 503
+        assert pool.submit(hook, store).result(20) == 202
 
 
 def test_neither_password_nor_data_is_in_the_sentence(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LATELY = 3600.0
+_LAST_SECONDS = 1.5  # for transactions, once the bot is ending
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
 
 # Slack's names: resolve, silence for an hour, assign to me.
@@ -119,6 +120,7 @@ class AlertsFlow:
             if self._running:
                 return
             self._running, self._resumed = True, False
+            self._store.end_within(None)
             for worker in self._workers:
                 worker.start()
             self.intake.open()
@@ -181,6 +183,7 @@ class AlertsFlow:
             self._running = False
             self.intake.close()
             deadline = time.monotonic() + timeout
+            self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not hold the bot
             for worker in self._workers:
                 worker.stop()
             ended = [worker.join(deadline) for worker in self._workers]
@@ -193,7 +196,7 @@ class AlertsFlow:
     def status(self) -> AlertsStatus:
         """How the flow is doing; asks the database, nobody else."""
         try:
-            with self._store.read() as work:
+            with self._store.read(urgent=True) as work:
                 waiting, oldest_alert = work.inbox.waiting_count()
                 queue = work.outbox.state(self._now() - LATELY)
                 held = sum(work.held.counts().values())

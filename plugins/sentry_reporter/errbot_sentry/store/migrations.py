@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine, inspect, select, text
 
 from errbot_sentry.store import tables
+from errbot_sentry.store.engine import without_limits
 
 # Any number that no other program on the same PostgreSQL database is likely to take.
 LOCK_MIGRATE = 73_011_901
@@ -72,6 +73,7 @@ def migrate(engine: Engine) -> tuple[str, ...]:
 def _apply(engine: Engine, name: str, change: Callable[[Connection], None]) -> bool:
     # On SQLite the transaction itself is the lock: every one of ours begins by taking the right to write.
     with engine.begin() as connection:
+        without_limits(connection)
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_MIGRATE})
         tables.migrations.create(connection, checkfirst=True)
