@@ -17,7 +17,7 @@ from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
 from errbot_sentry.durations import read_duration, write_duration, write_roughly
 from errbot_sentry.errors import AskError, BadReference, NotAllowed, UsageError
-from errbot_sentry.matchers import FIELDS
+from errbot_sentry.matchers import FIELDS, Matcher
 from errbot_sentry.model import ALERT_REASONS, LEVELS, NEW, Alert, Ask, Issue, View
 from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
 from errbot_sentry.store.store import Store
@@ -294,7 +294,7 @@ class AlertCommands:
         source = known.pop("source", "webhook")
         return Alert("dry-run", reason, source, self._clock.now(), project=project, tags=tuple(tags), **known)
 
-    def _may_name(self, matchers: Iterable[str], ask: Ask) -> bool:
+    def _may_name(self, matchers: Iterable[str | Matcher], ask: Ask) -> bool:
         """Whether these matchers name no project, and no issue of one, that may not be shown here.
 
         Who may change them sees all of them in a direct message, to be able to.

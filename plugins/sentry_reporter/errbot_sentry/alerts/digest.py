@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,11 +16,14 @@ from errbot_sentry import picture
 from errbot_sentry.access import Access
 from errbot_sentry.alerts.message import counted, shorten
 from errbot_sentry.alerts.rights import ABOUT, may_hear_now
+from errbot_sentry.errors import StoreError
 from errbot_sentry.model import NEW, REGRESSED, SEEN_RESOLVED, Counts, Upload
 from errbot_sentry.store.rows import DigestPlan, Message
 
 if TYPE_CHECKING:
     from errbot_sentry.store.work import Work
+
+log = logging.getLogger(__name__)
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2})(?:\s+(\S+))?", re.IGNORECASE)
@@ -123,21 +127,33 @@ class Digests:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def prepare(self, work: Work, now: float) -> dict[DigestPlan, Message]:
-        """The reports that are due. Weeks of decisions take seconds to read, so this is for a reading transaction:
+    def prepare(self, work: Work, now: float) -> dict[DigestPlan, Message | None]:
+        """The reports that are due, None for one that cannot be made. Weeks of decisions take seconds to read, so this is for a reading transaction:
         whoever waits to write, such as the senders of webhooks, must not wait for it."""
-        return {plan: self.message(work, plan, now) for plan in work.wishes.digests_due(now)}
+        return {plan: self._message_or_none(work, plan, now) for plan in work.wishes.digests_due(now)}
 
-    def tell(self, work: Work, reports: Mapping[DigestPlan, Message], now: float) -> bool:
+    def _message_or_none(self, work: Work, plan: DigestPlan, now: float) -> Message | None:
+        try:
+            return self.message(work, plan, now)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("the report for %s could not be made", plan.room)
+            return None
+
+    def tell(self, work: Work, reports: Mapping[DigestPlan, Message | None], now: float) -> bool:
         """Put these reports into the outbox, as far as they are still due; whether there were any."""
         due = [plan for plan in work.wishes.digests_due(now) if plan in reports]
         for plan in due:
+            report = reports[plan]
             try:
                 following = next_time(plan.schedule, now)
             except ValueError:  # no schedule that this version knows, or a time zone that this machine does not
+                report = None
+            if report is None:
                 work.wishes.put_off_digest(plan.room, now)
                 continue
-            work.outbox.add(reports[plan], now)
+            work.outbox.add(report, now)
             work.wishes.put_digest(replace(plan, since=now, next_at=following))
         return bool(due)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from errbot_sentry.alerts.group import issue_key
 from errbot_sentry.matchers import all_match, read_matcher
 from errbot_sentry.model import Alert
 from errbot_sentry.routes import QuietHours
-from errbot_sentry.store.rows import Silence
+from errbot_sentry.store.rows import RecentMessage, Silence
 
 # More than this many first words in this many seconds are a storm; it lasts until a list has fewer than STORM_ENDS.
 STORM_WORDS = 20
@@ -64,25 +63,21 @@ def quiet_until(quiet: QuietHours | None, now: float) -> float | None:
     return None
 
 
-def is_storm(recent: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+def is_storm(recent: Sequence[RecentMessage]) -> bool:
     """Whether one more first word would be too much, after these top-level messages of the last STORM_SPAN."""
     if len(recent) >= STORM_WORDS:
         return True
-    return any(
-        template == STORM_TEMPLATE and values.get("why") == "storm" and values.get("count", 0) >= STORM_ENDS
-        for template, values in recent
-    )
+    return any(each.template == STORM_TEMPLATE and each.why == "storm" and each.count >= STORM_ENDS for each in recent)
 
 
-def is_chatter(recent: Sequence[tuple[str, str, dict[str, Any]]], issue: str) -> bool:
+def is_chatter(recent: Sequence[RecentMessage], issue: str) -> bool:
     """Whether one more word under a first one would be too much; `recent` are those of the last STORM_SPAN.
 
-    Each with its issue ("" for a list about several), template and values.
+    The issue of one is "" for a list about several.
     """
-    told = [about for about, template, _ in recent if template == DEED_TEMPLATE]
+    told = [each.issue for each in recent if each.template == DEED_TEMPLATE]
     if len(told) >= CHATTER_WORDS or told.count(issue) >= CHATTER_OF_ONE:
         return True
     return any(
-        template == DEEDS_TEMPLATE and about in ("", issue) and values.get("count", 0) >= STORM_ENDS
-        for about, template, values in recent
+        each.template == DEEDS_TEMPLATE and each.issue in ("", issue) and each.count >= STORM_ENDS for each in recent
     )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, Row, and_, case, func, select
 
 from errbot_sentry.model import Alert
 from errbot_sentry.store.bulk import insert_rows, select_in
-from errbot_sentry.store.damage import Damage, fits
-from errbot_sentry.store.dialect import add_row, is_due, moment
+from errbot_sentry.store.damage import Damage
+from errbot_sentry.store.dialect import add_row, is_due, moment, time_of
 from errbot_sentry.store.rows import (
     DecidedAlert,
     Decision,
     Delivery,
     DeliveryKey,
+    SeenKey,
     WaitingAlert,
     alert_from_text,
     alert_to_text,
@@ -64,7 +67,10 @@ class Inbox:
         return firsts
 
     def _seen(self, keys: Iterable[str]) -> dict[str, float]:
-        return dict(select_in(self._connection, deliveries, ("key", "at"), sorted(keys)))
+        # One that cannot be read is taken for new, and replaced: rather twice than never.
+        rows = select_in(self._connection, deliveries, ("key", "at"), sorted(keys))
+        read = (self._damage.read("deliveries", row[0], partial(SeenKey, *row)) for row in rows)
+        return {each.key: each.at for each in read if each is not None}
 
     def add(self, alert: Alert, now: float) -> int:
         """Keep an alert to be decided; its number."""
@@ -80,9 +86,8 @@ class Inbox:
         )
         rows, damaged = [], []
         for row in found:
-            alert = self._alert(row.id, row.body)
-            waits = None if alert is None else WaitingAlert(row.id, alert, row.received, row.tries)
-            if waits is not None and fits(waits):
+            waits = self._damage.read("alerts", row.id, partial(_waiting, row))
+            if waits is not None:
                 rows.append(waits)
             else:
                 damaged.append(row.id)
@@ -101,8 +106,6 @@ class Inbox:
     def set_aside(self, ids: Sequence[int], name: str, now: float) -> None:
         """These cannot be read: no longer in anyone's way, kept under the decision of this name."""
         still = sorted(self.still_waiting(ids))
-        for alert_id in still:
-            self._damage.note("alerts", alert_id)
         self._connection.execute(alerts.update().where(alerts.c.id.in_(still)).values(state=_DECIDED))
         rows = [
             {**asdict(Decision(alert_id, "", name, "the stored alert cannot be read")), "at": now} for alert_id in still
@@ -141,12 +144,17 @@ class Inbox:
             .order_by(decisions.c.id.desc())
             .limit(limit)
         )
-        read = [(row, self._alert(row.alert_id, row.body)) for row in found]
-        return [
-            DecidedAlert(alert, row.received, row.room, row.name, row.detail, row.at)
-            for row, alert in read
-            if alert is not None
-        ]
+        read = (self._decided(row) for row in found)
+        return [each for each in read if each is not None]
+
+    def _decided(self, row: Row[Any]) -> DecidedAlert | None:
+        alert = self._alert(row.alert_id, row.body)
+        if alert is None:
+            return None
+        key = f"of alert {row.alert_id}"
+        return self._damage.read(
+            "decisions", key, lambda: DecidedAlert(alert, row.received, row.room, row.name, row.detail, row.at)
+        )
 
     def get(self, alert_ids: Sequence[int]) -> dict[int, Alert]:
         """Those of these alerts that are still kept."""
@@ -159,10 +167,7 @@ class Inbox:
         return kept
 
     def _alert(self, alert_id: int, text: object) -> Alert | None:
-        alert = alert_from_text(text)
-        if alert is None:
-            self._damage.note("alerts", alert_id)
-        return alert
+        return self._damage.read("alerts", alert_id, lambda: alert_from_text(text))
 
     def tally(self, room: str, since: float, until: float) -> list[tuple[float, str, str, str]]:
         """What became of a room's alerts in a span of time, oldest first: (time, name, reason, issue)."""
@@ -176,7 +181,7 @@ class Inbox:
     def counts(self) -> dict[str, int]:
         """How many decisions of each name are kept."""
         found = self._connection.execute(select(decisions.c.name, func.count()).group_by(decisions.c.name))
-        return {row[0]: row[1] for row in found}
+        return {str(row[0]): row[1] for row in found}
 
     def waiting_count(self) -> tuple[int, float | None]:
         """How many alerts are undecided, and since when the oldest is that was not put off for want of its project."""
@@ -185,7 +190,7 @@ class Inbox:
                 alerts.c.state == _WAITING
             )
         ).one()
-        return row[0], row[1]
+        return row[0], time_of(row[1])
 
     def forget(self, before: float, limit: int) -> int:
         """Drop deliveries, decisions and decided alerts older than this, at most `limit` of each; how many went."""
@@ -197,3 +202,8 @@ class Inbox:
         old_alerts = select(alerts.c.id).where(alerts.c.received < before, alerts.c.state == _DECIDED).limit(limit)
         gone += self._connection.execute(alerts.delete().where(alerts.c.id.in_(old_alerts))).rowcount
         return gone
+
+
+def _waiting(row: Any) -> WaitingAlert | None:
+    alert = alert_from_text(row.body)
+    return None if alert is None else WaitingAlert(row.id, alert, row.received, row.tries)

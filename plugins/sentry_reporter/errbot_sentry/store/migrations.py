@@ -20,7 +20,8 @@ LOCK_MIGRATE = 73_011_901
 
 def _first_tables(connection: Connection) -> None:
     chosen = [table for name, table in tables.metadata.tables.items() if name != tables.migrations.name]
-    tables.metadata.create_all(connection, tables=chosen, checkfirst=False)
+    # Also where they are there already: the record that this ran may be what cannot be read.
+    tables.metadata.create_all(connection, tables=chosen, checkfirst=True)
 
 
 def _people(connection: Connection) -> None:

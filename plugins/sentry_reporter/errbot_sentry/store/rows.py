@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from typing import Any
 
+from errbot_sentry.mentions import kept_mention
 from errbot_sentry.model import Alert
 from errbot_sentry.store.damage import fits
 
@@ -36,6 +37,33 @@ class Delivery:
 # With these numbers a bot is alone (`Work.alone`): who decides, and who takes deliveries in. Both: in this order.
 LOCK_DECIDE = 73_011_902
 LOCK_TAKE_IN = 73_011_903
+
+
+@dataclass(frozen=True)
+class SeenKey:
+    """What a delivery was recognised by, and when."""
+
+    key: str
+    at: float
+
+
+@dataclass(frozen=True)
+class LinkedPerson:
+    """A chat person, the mail address that they proved, and how chat calls them."""
+
+    acl: str
+    mail: str
+    mention: str = ""
+
+
+@dataclass(frozen=True)
+class RecentMessage:
+    """A message of the last minute, as far as it matters to the next: `why` and `count` are those of a list."""
+
+    issue: str
+    template: str
+    why: str = ""
+    count: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,6 +161,10 @@ class Group:
     alert_id: int = 0
     called: str = ""
 
+    def check(self) -> None:
+        """ValueError where the rule of whom to call is none."""
+        kept_mention(self.mention)
+
 
 @dataclass(frozen=True)
 class Held:
@@ -150,6 +182,10 @@ class Held:
     mention: str = ""
     silence: int = 0
     id: int = 0
+
+    def check(self) -> None:
+        """ValueError where the rule of whom to call is none."""
+        kept_mention(self.mention)
 
 
 HOLD_WAIT, HOLD_STORM, HOLD_QUIET, HOLD_SILENCE = "wait", "storm", "quiet", "silence"
@@ -217,6 +253,9 @@ class PollMark:
 
 # The states of an outbox row. UNSURE: handed to a chat network that confirms nothing, and not yet settled.
 WAITING, SENDING, UNSURE, SENT, FAILED = "waiting", "sending", "unsure", "sent", "failed"
+
+
+ABOUT = "about"  # among a message's values: the projects of all that it lists
 
 
 @dataclass(frozen=True)
