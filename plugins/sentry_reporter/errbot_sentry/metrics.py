@@ -86,6 +86,12 @@ class _Snapshot:
                 self._facts.alerts.decided.items(),
             )
             yield _labelled(
+                CounterMetricFamily(
+                    "sentry_reporter_alerts_not_looked_up", "Decided without the server's answer.", labels=["reason"]
+                ),
+                self._facts.alerts.without.items(),
+            )
+            yield _labelled(
                 GaugeMetricFamily(
                     "sentry_reporter_damaged_rows", "Rows of the state that cannot be read.", labels=["table"]
                 ),

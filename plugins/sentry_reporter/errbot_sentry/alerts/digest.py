@@ -128,8 +128,10 @@ class Digests:
         self._access = access
 
     def prepare(self, work: Work, now: float) -> dict[DigestPlan, Message | None]:
-        """The reports that are due, None for one that cannot be made. Weeks of decisions take seconds to read, so this is for a reading transaction:
-        whoever waits to write, such as the senders of webhooks, must not wait for it."""
+        """The reports that are due, None for one that cannot be made.
+
+        For a reading transaction: whoever waits to write, such as the senders of webhooks, must not wait for it.
+        """
         return {plan: self._message_or_none(work, plan, now) for plan in work.wishes.digests_due(now)}
 
     def _message_or_none(self, work: Work, plan: DigestPlan, now: float) -> Message | None:

@@ -16,8 +16,9 @@ from errbot_sentry.access import Access
 from errbot_sentry.alerts.commands import AlertCommands, FindIssue
 from errbot_sentry.alerts.deliver import Deliver
 from errbot_sentry.alerts.digest import Digests
-from errbot_sentry.alerts.identify import Identify
+from errbot_sentry.alerts.identify import Identify, look_up
 from errbot_sentry.alerts.intake import Intake
+from errbot_sentry.alerts.look_ups import LookUps
 from errbot_sentry.alerts.manners import Manners
 from errbot_sentry.alerts.pipeline import Pipeline
 from errbot_sentry.alerts.poll import Poller
@@ -58,7 +59,8 @@ class AlertsStatus:
     `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
     `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside,
     `failed_lately` those of the last hour, `held` first words that are put off; `decided` counts the kept decisions by
-    name, `damaged` the rows that could not be read since the start by table.
+    name, `damaged` the rows that could not be read since the start by table, `without` the alerts that were decided
+    without the server's answer since then, by reason.
     """
 
     running: bool
@@ -75,6 +77,7 @@ class AlertsStatus:
     held: int = 0
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
+    without: Mapping[str, int] = field(default_factory=dict)
 
 
 class AlertsFlow:
@@ -96,9 +99,12 @@ class AlertsFlow:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.intake = Intake(settings, store, self._clock, self._on_stored)
         self.book = RouteBook(settings.routes, store, self._clock)
-        identify, stages = Identify(find_server, self._clock), Stages(self.book, access)
+        self._look_ups = LookUps(find_server, look_up, self._clock, self._on_found, self._on_asked)
+        identify, stages = Identify(self._look_ups), Stages(self.book, access)
         self._manners = Manners(lambda: self.intake.in_hand, time.monotonic)
-        self._pipeline = Pipeline(store, identify, stages, self._clock, self._on_message, self._manners.enough)
+        self._pipeline = Pipeline(
+            store, identify, self._look_ups.answered, stages, self._clock, self._on_message, self._manners.enough
+        )
         self._timers = Timers(store, self.book, Digests(access), access, self._clock, self._on_message)
         self._poller = Poller(
             settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
@@ -107,7 +113,8 @@ class AlertsFlow:
         self._deciding = Worker("alert pipeline", self._decide)
         self._polling = Worker("poller", self._poller.step)
         self._sending = Worker("alert delivery", self._send)
-        self._workers = [self._polling, self._deciding, self._sending]
+        self._asking = Worker("alert look-ups", self._look_ups.step)
+        self._workers = [self._polling, self._deciding, self._asking, self._sending]
         if store.shared:
             self._workers.append(Worker("alert heartbeat", self._deliver.keep_alive))
         self._resumed = False
@@ -219,6 +226,7 @@ class AlertsFlow:
             held=held,
             decided=decided,
             damaged=self._store.damage.tables(),
+            without=dict(self._pipeline.without),
         )
 
     def _asked(self, work: Work) -> float | None:
@@ -254,6 +262,9 @@ class AlertsFlow:
 
     def _on_message(self) -> None:
         self._sending.wake()
+
+    def _on_asked(self) -> None:
+        self._asking.wake()
 
     def _on_found(self) -> None:
         self._deciding.wake()

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, select
+from sqlalchemy import Connection, Row, and_, case, func, or_, select
 
 from errbot_sentry.model import Alert
 from errbot_sentry.store.bulk import insert_rows, select_in
@@ -22,12 +22,13 @@ from errbot_sentry.store.rows import (
     WaitingAlert,
     alert_from_text,
     alert_to_text,
+    order_key,
 )
 from errbot_sentry.store.tables import alerts, decisions, deliveries
 
 _WAITING, _DECIDED = "waiting", "decided"
 _AT_ONCE = 400  # parameters in one IN list
-_COLUMNS = ("state", "next_try", "tries", "received", "body")
+_COLUMNS = ("state", "next_try", "tries", "received", "body", "issue")
 
 
 def _is_known(key: DeliveryKey, known: Mapping[str, float], now: float) -> bool:
@@ -35,7 +36,7 @@ def _is_known(key: DeliveryKey, known: Mapping[str, float], now: float) -> bool:
 
 
 def _row(alert: Alert, now: float) -> tuple[object, ...]:
-    return _WAITING, now, 0, now, alert_to_text(alert)
+    return _WAITING, now, 0, now, alert_to_text(alert), order_key(alert)
 
 
 class Inbox:
@@ -76,11 +77,15 @@ class Inbox:
         """Keep an alert to be decided; its number."""
         return add_row(self._connection, alerts.insert().values(dict(zip(_COLUMNS, _row(alert, now), strict=True))))
 
-    def waiting(self, now: float, limit: int) -> tuple[list[WaitingAlert], list[int]]:
-        """Alerts to be decided now, those due longest first; and the numbers of those that cannot be read."""
+    def waiting(self, now: float, limit: int, also: Sequence[int] = ()) -> tuple[list[WaitingAlert], list[int]]:
+        """Alerts to be decided now, those due longest first; and the numbers of those that cannot be read.
+
+        With those of the numbers `also` that still wait, due or not.
+        """
+        due = is_due(alerts.c.next_try, now)
         found = self._connection.execute(
             select(alerts.c.id, alerts.c.body, alerts.c.received, alerts.c.tries)
-            .where(alerts.c.state == _WAITING, is_due(alerts.c.next_try, now))
+            .where(alerts.c.state == _WAITING, or_(due, alerts.c.id.in_(also)) if also else due)
             .order_by(alerts.c.next_try, alerts.c.id)
             .limit(limit)
         )
@@ -92,6 +97,22 @@ class Inbox:
             else:
                 damaged.append(row.id)
         return rows, damaged
+
+    def parked(self, keys: Sequence[str], now: float) -> list[tuple[int, str, float]]:
+        """Which alerts about these problems (`order_key`) are parked: number, key, until when."""
+        held_up = alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.next_try > now
+        found = select(alerts.c.id, alerts.c.issue, alerts.c.next_try).where(alerts.c.issue.in_(keys), *held_up)
+        rows = self._connection.execute(found.order_by(alerts.c.id))
+        return [(row.id, row.issue, time_of(row.next_try) or now) for row in rows if row.issue]
+
+    def park(self, alert_id: int, until: float) -> None:
+        """Look at this alert again then: it waits for a look-up, or behind another about the same problem."""
+        self._connection.execute(alerts.update().where(alerts.c.id == alert_id).values(next_try=until))
+
+    def release(self, key: str, now: float) -> None:
+        """The one that others about this problem waited behind is decided."""
+        held_up = alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.next_try > now
+        self._connection.execute(alerts.update().where(alerts.c.issue == key, *held_up).values(next_try=now))
 
     def still_waiting(self, ids: Sequence[int]) -> set[int]:
         """Which of these nobody has decided yet."""

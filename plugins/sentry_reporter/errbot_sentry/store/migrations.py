@@ -45,10 +45,17 @@ def _add_text(connection: Connection, table: str, name: str) -> None:
         connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"))
 
 
+def _ordered_alerts(connection: Connection) -> None:
+    """Which problem an alert is about, so that none overtakes another about the same."""
+    _add_text(connection, "alerts", "issue")
+    tables.alerts_order.create(connection, checkfirst=True)
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
     ("0001_first_tables", _first_tables),
     ("0002_people", _people),
     ("0003_callable_people", _callable_people),
+    ("0004_ordered_alerts", _ordered_alerts),
 )
 
 

@@ -5,6 +5,7 @@ This module imports nothing heavy: the flows use it without paying for the datab
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, fields
 from datetime import datetime, timezone
@@ -14,6 +15,7 @@ from errbot_sentry.mentions import kept_mention
 from errbot_sentry.model import Alert
 from errbot_sentry.store.damage import fits
 
+_LONGEST_KEY = 200
 _ALERT_FIELDS = frozenset(field.name for field in fields(Alert))
 
 
@@ -32,6 +34,17 @@ class Delivery:
     keys: tuple[DeliveryKey, ...]
     alerts: tuple[Alert, ...]
     now: float
+
+
+def issue_key(alert: Alert) -> str:
+    """What all alerts about one problem have in common."""
+    return alert.issue_id or alert.short_id or f"{alert.reason}:{alert.title}"
+
+
+def order_key(alert: Alert) -> str:
+    """The same, short enough for every database's index."""
+    key = issue_key(alert)
+    return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 # With these numbers a bot is alone (`Work.alone`): who decides, and who takes deliveries in. Both: in this order.
