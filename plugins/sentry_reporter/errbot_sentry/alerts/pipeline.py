@@ -144,7 +144,9 @@ class Pipeline:
         if identified.without:
             self.without[identified.without] += 1
             why = SENTENCES[identified.without]
-            case.decisions = [replace(each, detail=each.detail or why) for each in case.decisions]
+            case.decisions = [
+                replace(each, detail=f"{each.detail}; {why}".removeprefix("; ")) for each in case.decisions
+            ]
         work.inbox.decide(row.id, case.alert, case.decisions, now)
         return case
 
