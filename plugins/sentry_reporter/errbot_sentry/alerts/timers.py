@@ -12,7 +12,7 @@ from errbot_sentry.access import Access
 from errbot_sentry.alerts.calling import call_on_top, call_under
 from errbot_sentry.alerts.digest import Digests
 from errbot_sentry.alerts.group import SILENT, WINDOW, tick
-from errbot_sentry.alerts.hush import STORM_SPAN, STORM_WORDS, notice_at, quiet_until, silence_of
+from errbot_sentry.alerts.hush import STORM_SPAN, STORM_WORDS, SilenceBook, SilenceIndex, notice_at, quiet_until
 from errbot_sentry.alerts.message import count_word, deeds_word, first_word, held_word, silence_word
 from errbot_sentry.alerts.retention import forget_some
 from errbot_sentry.alerts.rights import ABOUT, label_for, may_hear_now
@@ -65,6 +65,7 @@ class Timers:
         self._clock = clock
         self._on_message = on_message
         self._cleaned = 0.0
+        self._silences = SilenceBook()
 
     def step(self) -> float | None:
         """Do what is due; the seconds until something is due again, None where nothing ever is."""
@@ -98,7 +99,7 @@ class Timers:
         groups = work.groups.due(now, _GROUPS_AT_ONCE)
         known = work.issues.get_many([group.issue for group in groups])
         lasts = work.inbox.get([group.alert_id for group in groups])
-        silences = work.wishes.silences() if groups else []
+        silences = self._silences.index(work.wishes.silences() if groups else [])
         spoke = [
             _apart(
                 work,
@@ -117,7 +118,7 @@ class Timers:
         group: Group,
         known: KnownIssue | None,
         last: Alert | None,
-        silences: Sequence[Silence],
+        silences: SilenceIndex,
         now: float,
     ) -> bool:
         allowed = may_hear_now(last, known, group.room, self._access)
@@ -139,9 +140,7 @@ class Timers:
         work.groups.put([ticked.group])
         return speaks
 
-    def _later(
-        self, work: Work, group: Group, last: Alert | None, silences: Sequence[Silence], now: float
-    ) -> float | None:
+    def _later(self, work: Work, group: Group, last: Alert | None, silences: SilenceIndex, now: float) -> float | None:
         """When to look at a group again whose room must not be bothered now."""
         if group.head == 0:  # its first word is held back still
             return now + max(group.span, STORM_SPAN)
@@ -149,7 +148,7 @@ class Timers:
         ends = max((end for end in quiet if end is not None), default=None)
         if ends is not None:
             return ends + group.window
-        silence = silence_of(last, group.room, silences, now) if last is not None else None
+        silence = silences.of(last, group.room, now) if last is not None else None
         if silence is not None:
             return silence.ends + group.window
         if work.outbox.count_recent(group.room, now - STORM_SPAN) >= STORM_WORDS:

@@ -7,17 +7,19 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, or_, select
+from sqlalchemy import Connection, Integer, Row, and_, case, cast, func, or_, select
 
 from errbot_sentry.model import Alert
 from errbot_sentry.store.bulk import insert_rows, select_in
 from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.dialect import add_row, is_due, moment, time_of
 from errbot_sentry.store.rows import (
+    SLICE,
     DecidedAlert,
     Decision,
     Delivery,
     DeliveryKey,
+    RoomSums,
     SeenKey,
     WaitingAlert,
     alert_from_text,
@@ -27,6 +29,7 @@ from errbot_sentry.store.rows import (
 from errbot_sentry.store.tables import alerts, decisions, deliveries
 
 _WAITING, _DECIDED = "waiting", "decided"
+MOST_SUMMED = 50_000  # decisions of one room in one report
 _AT_ONCE = 400  # parameters in one IN list
 _COLUMNS = ("state", "next_try", "tries", "received", "body", "issue")
 
@@ -190,14 +193,28 @@ class Inbox:
     def _alert(self, alert_id: int, text: object) -> Alert | None:
         return self._damage.read("alerts", alert_id, lambda: alert_from_text(text))
 
-    def tally(self, room: str, since: float, until: float) -> list[tuple[float, str, str, str]]:
-        """What became of a room's alerts in a span of time, oldest first: (time, name, reason, issue)."""
-        found = self._connection.execute(
+    def sums(self, room: str, since: float, until: float) -> RoomSums:
+        """What became of a room's alerts in a span of time, summed by the database over its newest MOST_SUMMED."""
+        newest = (
             select(decisions.c.at, decisions.c.name, decisions.c.reason, decisions.c.issue)
             .where(decisions.c.room == room, decisions.c.at >= since, decisions.c.at < until)
-            .order_by(decisions.c.at)
+            .order_by(decisions.c.at.desc())
+            .limit(MOST_SUMMED)
+            .subquery()
         )
-        return [(row.at, row.name, row.reason, row.issue) for row in found]
+        part = (until - newest.c.at) / SLICE
+        # One rounds where a number becomes a whole one, the other cuts off, and not each has `floor`.
+        whole = cast(func.floor(part) if self._connection.dialect.name == "postgresql" else part, Integer)
+        counted = self._connection.scalar(select(func.count()).select_from(newest)) or 0
+        reasons = select(newest.c.reason, func.count(newest.c.issue.distinct())).group_by(newest.c.reason)
+        spans = select(whole, func.count()).where(newest.c.name != "merged").group_by(whole)
+        slices = [
+            (max(since, until - (number + 0.5) * SLICE), count)
+            for number, count in self._connection.execute(spans)
+            if isinstance(number, int)
+        ]
+        problems = {str(reason): count for reason, count in self._connection.execute(reasons)}
+        return RoomSums(counted, problems, tuple(sorted(slices)), counted >= MOST_SUMMED)
 
     def counts(self) -> dict[str, int]:
         """How many decisions of each name are kept."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,7 +17,7 @@ from errbot_sentry.model import Alert
 from errbot_sentry.store.damage import fits
 
 _LONGEST_KEY = 200
-_ALERT_FIELDS = frozenset(field.name for field in fields(Alert))
+_ALERT_FIELDS = frozenset(each.name for each in fields(Alert))
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,23 @@ class DecidedAlert:
     name: str
     detail: str
     at: float
+
+
+@dataclass(frozen=True)
+class RoomSums:
+    """What became of a room's alerts in a span of time: how many, how many problems by reason, and when.
+
+    `slices` are (middle, how many that were not merged) of spans of SLICE seconds, oldest first. `cut` says that there
+    were more than are counted: the oldest are left out.
+    """
+
+    alerts: int = 0
+    problems: Mapping[str, int] = field(default_factory=dict)
+    slices: tuple[tuple[float, int], ...] = ()
+    cut: bool = False
+
+
+SLICE = 300.0
 
 
 @dataclass(frozen=True)
