@@ -104,7 +104,9 @@ def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> N
         for table, name in (("issues", "assignee_kind"), ("issues", "assignee_mail"), ("groups", "called")):
             raw.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
         raw.execute("ALTER TABLE people DROP COLUMN mention")
-        raw.execute("DELETE FROM migrations WHERE name = '0003_callable_people'")
+        raw.execute("DROP INDEX alerts_order")
+        raw.execute("ALTER TABLE alerts DROP COLUMN issue")
+        raw.execute("DELETE FROM migrations WHERE name IN ('0003_callable_people', '0004_ordered_alerts')")
         raw.execute("INSERT INTO people (acl, mail, at) VALUES ('ann', 'ann@example.org', 1.0)")
     raw.close()
     store = store_at(url)
@@ -113,6 +115,7 @@ def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> N
         assert work.people.mention_of("ann@example.org") == ""
         work.people.put("ann", "ann@example.org", 2.0, "@ann")
         assert work.people.mention_of("ann@example.org") == "@ann"
+    assert hook(store) == 202
     store.close()
 
 
