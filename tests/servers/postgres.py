@@ -6,10 +6,13 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,29 @@ class Postgres:
     def stop(self) -> None:
         """End it at once."""
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """All its processes stand still in this block: the kernel goes on to take connections and packets."""
+        first = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(first, signal.SIGSTOP)  # it starts no other from now on
+        listed = Path(f"/proc/{first}/task/{first}/children").read_text()
+        stopped = [first, *map(int, listed.split())]
+
+        def go_on() -> None:
+            for pid in stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+        ends = threading.Timer(60, go_on)  # a test that waits for it fails, instead of waiting for ever
+        ends.start()
+        try:
+            for pid in stopped[1:]:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            ends.cancel()
+            go_on()
 
     def url(self) -> str:
         """The SQLAlchemy URL of a new, empty database."""

@@ -26,6 +26,7 @@
     │   ├── BodyTooLarge       413
     │   └── IntakeClosed       503
     ├── StoreError             the state could not be read or written
+    │   └── StoreAway          its server does not answer: others need not try for a moment
     └── SendError              the chat network did not take a message
         ├── NotConnected       the bot is offline: keep the message and try again
         └── RoomUnknown        there is no such room, or the bot may not speak there
@@ -178,6 +179,10 @@ class IntakeClosed(IntakeError):
 
 class StoreError(SentryReporterError):
     """The state could not be read or written."""
+
+
+class StoreAway(StoreError):
+    """The state's server does not answer, or not in time."""
 
 
 class SendError(SentryReporterError):

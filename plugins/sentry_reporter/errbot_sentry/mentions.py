@@ -69,11 +69,18 @@ def write_mention(rule: Mention) -> str:
 
 
 def kept_mention(text: str) -> Mention:
-    """The rule back from `write_mention`."""
+    """The rule back from `write_mention`.
+
+    Raises:
+        ValueError: it is none that `write_mention` has written.
+    """
     if not text.startswith("{"):
         return Mention(text)
-    kept: dict[str, Any] = json.loads(text)
-    return Mention(kept["else"], kept[ASSIGNEE], tuple(kept["teams"].items()))
+    kept: Any = json.loads(text)
+    teams = kept.get("teams") if isinstance(kept, dict) else None
+    if not isinstance(teams, dict) or not all(isinstance(each, str) for each in (*teams.values(), kept.get("else"))):
+        raise ValueError(f"{text!r} is no rule of whom to call")
+    return Mention(kept["else"], kept.get(ASSIGNEE) is True, tuple(teams.items()))
 
 
 def _teams(raw: object) -> tuple[tuple[str, str], ...]:

@@ -85,6 +85,18 @@ class _Snapshot:
                 GaugeMetricFamily("sentry_reporter_decisions", "Kept decisions about alerts.", labels=["decision"]),
                 self._facts.alerts.decided.items(),
             )
+            yield _labelled(
+                CounterMetricFamily(
+                    "sentry_reporter_alerts_not_looked_up", "Decided without the server's answer.", labels=["reason"]
+                ),
+                self._facts.alerts.without.items(),
+            )
+            yield _labelled(
+                GaugeMetricFamily(
+                    "sentry_reporter_damaged_rows", "Rows of the state that cannot be read.", labels=["table"]
+                ),
+                self._facts.alerts.damaged.items(),
+            )
         calls = SummaryMetricFamily(
             "sentry_reporter_api_seconds", "Calls to the server.", labels=["method", "path", "result"]
         )

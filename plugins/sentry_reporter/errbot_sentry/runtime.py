@@ -26,8 +26,8 @@ from errbot_sentry.chat.layout import Layout
 from errbot_sentry.chat.listener import Listener
 from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.outage import at_shutdown, chat_dropped
-from errbot_sentry.chat.pools import free_old_pools
 from errbot_sentry.chat.permission import may_run
+from errbot_sentry.chat.pools import free_old_pools
 from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms

@@ -14,7 +14,7 @@ from errbot_sentry.alerts.digest import TEMPLATE, picture_of, series
 from errbot_sentry.chat.errands import Errands
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.model import Upload
-from errbot_sentry.store.rows import DigestPlan, Message
+from errbot_sentry.store.rows import DigestPlan, Message, RoomSums
 from tests.alerting import bodies
 from tests.alerting.world import START, World
 from tests.waiting import until
@@ -23,8 +23,8 @@ DAY = 86_400.0
 NOW = 100 * DAY
 
 
-def told(at: float, name: str = "first") -> tuple[float, str, str, str]:
-    return (at, name, "new", "1")
+def told(*times: float) -> RoomSums:
+    return RoomSums(len(times), {}, tuple((at, 1) for at in times))
 
 
 def report(counts: list[int], before: list[int], schedule: str = "daily 09:00", room: str = "#ops") -> Message:
@@ -38,14 +38,14 @@ def report(counts: list[int], before: list[int], schedule: str = "daily 09:00", 
      (90 * DAY, 86_400, 90)],
 )  # fmt: skip
 def test_slices_are_as_long_as_people_count_time(length: float, step: int, count: int) -> None:
-    made = series([], [], NOW - length, NOW)
+    made = series(told(), told(), NOW - length, NOW)
     assert (made["step"], len(made["counts"]), len(made["before"])) == (step, count, count)
     assert made["start"] == NOW - step * count
 
 
 def test_every_alert_of_both_times_is_in_its_slice_and_none_twice() -> None:
-    now = [told(NOW - DAY), told(NOW - 1), told(NOW), told(NOW - 10, "merged")]
-    before = [told(NOW - DAY - 1), told(NOW - 2 * DAY)]
+    now = told(NOW - DAY, NOW - 1, NOW)
+    before = told(NOW - DAY - 1, NOW - 2 * DAY)
     made = series(now, before, NOW - DAY, NOW)
     assert (made["counts"][0], made["counts"][-1], sum(made["counts"])) == (1, 2, 3)
     assert (made["before"][0], made["before"][-1], sum(made["before"])) == (1, 1, 2)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
@@ -106,7 +107,9 @@ def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> N
         for table, name in (("issues", "assignee_kind"), ("issues", "assignee_mail"), ("groups", "called")):
             raw.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
         raw.execute("ALTER TABLE people DROP COLUMN mention")
-        raw.execute("DELETE FROM migrations WHERE name = '0003_callable_people'")
+        raw.execute("DROP INDEX alerts_order")
+        raw.execute("ALTER TABLE alerts DROP COLUMN issue")
+        raw.execute("DELETE FROM migrations WHERE name IN ('0003_callable_people', '0004_ordered_alerts')")
         raw.execute("INSERT INTO people (acl, mail, at) VALUES ('ann', 'ann@example.org', 1.0)")
     raw.close()
     store = store_at(url)
@@ -115,6 +118,7 @@ def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> N
         assert work.people.mention_of("ann@example.org") == ""
         work.people.put("ann", "ann@example.org", 2.0, "@ann")
         assert work.people.mention_of("ann@example.org") == "@ann"
+    assert hook(store) == 202
     store.close()
 
 
@@ -182,6 +186,15 @@ def test_a_lock_by_another_program_is_503_within_a_second(url: str) -> None:
     other.execute("ROLLBACK")
     other.close()
     assert hook(store) == 202
+
+
+def test_a_writer_of_our_own_that_does_not_end_is_503(url: str) -> None:
+    """SQLite takes one writer at a time; whoever waits for an answer does not wait for it without end."""
+    store = store_at(url)
+    with ThreadPoolExecutor(1) as pool:
+        with store.write():
+            assert pool.submit(hook, store).result(20) == 503
+        assert pool.submit(hook, store).result(20) == 202
 
 
 def test_neither_password_nor_data_is_in_the_sentence(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from errbot_sentry.access import Access
 from errbot_sentry.actions import IssueAction, SilenceFor
 from errbot_sentry.alerts import words
+from errbot_sentry.alerts.asked_digests import AskedDigests
 from errbot_sentry.alerts.catalog import COMMANDS
 from errbot_sentry.alerts.digest import Digests, next_time, picture_of
 from errbot_sentry.alerts.message import list_row, shorten
@@ -18,14 +19,15 @@ from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
 from errbot_sentry.durations import read_duration, write_duration, write_roughly
 from errbot_sentry.errors import AskError, BadReference, NotAllowed, UsageError
-from errbot_sentry.matchers import FIELDS
+from errbot_sentry.matchers import FIELDS, Matcher
 from errbot_sentry.model import ALERT_REASONS, LEVELS, NEW, Alert, Ask, Issue, View
-from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
+from errbot_sentry.store.rows import DigestPlan, Message, Silence, Subscription
 from errbot_sentry.store.store import Store
 
 HELD_BACK = ("silenced", "quiet", "storm", "gathered", "held", "bundled", "blip", "counted")
 LONGEST_SILENCE = timedelta(days=365)
 MOST_ROWS = 50
+MOST_SILENCES, MOST_SUBSCRIPTIONS = 50, 50  # of one room; those that hold everywhere count as a room
 _DAY = 86_400.0
 
 
@@ -76,6 +78,7 @@ class AlertCommands:
         self._clock = clock
         self._find_issue = find_issue
         self._issue_by_id = issue_by_id
+        self._digests = AskedDigests(clock)
         self._numbered = numbered
         self._wake = wake
         self._usage = {command.name: prefix + command.usage for command in COMMANDS}
@@ -111,6 +114,10 @@ class AlertCommands:
         chosen = words.matchers(words.split(ask.words, usage), usage)
         made = Subscription(room, tuple(str(each) for each in chosen), ask.person.name, self._now())
         with self._store.write() as work:
+            here = [each for each in work.wishes.subscriptions() if each.room == made.room]
+            if len(here) >= MOST_SUBSCRIPTIONS:
+                instead = self._usage["unsubscribe"]
+                raise AskError(f"There are {MOST_SUBSCRIPTIONS} subscriptions here. End one with {instead} first.")
             number = work.wishes.add_subscription(made)
         self._book.changed()
         self._wake()
@@ -168,6 +175,11 @@ class AlertCommands:
             now + length.total_seconds(),
         )
         with self._store.write() as work:
+            here = [each for each in work.wishes.silences() if each.room == made.room and each.ends > now]
+            if len(here) >= MOST_SILENCES:
+                raise AskError(
+                    f"There are {MOST_SILENCES} silences here. End one with {self._usage['unsilence']} first."
+                )
             number = work.wishes.add_silence(made)
         self._wake()
         until = f"for {write_duration(length)}, until {_clock_time(made.ends)}"
@@ -257,9 +269,7 @@ class AlertCommands:
         now = self._now()
         typed = ask.words.strip()
         if typed == "now":
-            with self._store.read() as work:
-                recent = work.wishes.digest(room) or DigestPlan(room, "the last day", now, now - _DAY)
-                message = Digests(self._access).message(work, recent, now)
+            message = self._digests.get(room, ask.person.acl, lambda: self._digest_of(room, now))
             return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
         with self._store.write() as work:
             plan = work.wishes.digest(room)
@@ -275,6 +285,11 @@ class AlertCommands:
         self._wake()
         schedule, following = (plan.schedule, _clock_time(plan.next_at)) if plan else ("", "")
         return View("sentry_digest_plan", {"schedule": schedule, "next": following})
+
+    def _digest_of(self, room: str, now: float) -> Message:
+        with self._store.read() as work:
+            recent = work.wishes.digest(room) or DigestPlan(room, "the last day", now, now - _DAY)
+            return Digests(self._access).message(work, recent, now)
 
     def _route(self, ask: Ask) -> View:
         alert = self._imagined(ask)
@@ -312,7 +327,7 @@ class AlertCommands:
         source = known.pop("source", "webhook")
         return Alert("dry-run", reason, source, self._clock.now(), project=project, tags=tuple(tags), **known)
 
-    def _may_name(self, matchers: Iterable[str], ask: Ask) -> bool:
+    def _may_name(self, matchers: Iterable[str | Matcher], ask: Ask) -> bool:
         """Whether these matchers name no project, and no issue of one, that may not be shown here.
 
         Who may change them sees all of them in a direct message, to be able to.

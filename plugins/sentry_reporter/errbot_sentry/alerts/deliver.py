@@ -171,6 +171,8 @@ class Deliver:
             self._sender.edit(head.message.room, head.sent_id, f"{head.message.mention} {text}".strip())
         except SendError as error:
             log.info("message %s could not be edited: %s", head.id, error)
+        except Exception:  # what is kept of the first message cannot be rendered any more
+            log.exception("message %s could not be edited", head.id)
 
     def _text(self, row: OutboxRow, *, calls: bool = True) -> str:
         text = self._renderer.render(row.message.template, row.message.values).strip("\n")

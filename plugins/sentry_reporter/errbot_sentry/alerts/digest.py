@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,15 @@ from errbot_sentry import picture
 from errbot_sentry.access import Access
 from errbot_sentry.alerts.message import counted, shorten
 from errbot_sentry.alerts.rights import ABOUT, may_hear_now
+from errbot_sentry.errors import StoreError
 from errbot_sentry.model import NEW, REGRESSED, SEEN_RESOLVED, Counts, Upload
-from errbot_sentry.store.rows import DigestPlan, Message
+from errbot_sentry.store.rows import DigestPlan, Message, RoomSums
 from errbot_sentry.typed import echo
 
 if TYPE_CHECKING:
     from errbot_sentry.store.work import Work
+
+log = logging.getLogger(__name__)
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2})(?:\s+(\S+))?", re.IGNORECASE)
@@ -31,7 +35,7 @@ TEMPLATE = "sentry_digest"
 _MOST_SLICES = 48
 _LONGEST_SCHEDULE = 100
 _STEPS = (300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86_400)  # seconds
-Tally = Sequence[tuple[float, str, str, str]]
+_LONGEST = 60 * 86_400.0
 
 
 def next_time(schedule: str, now: float) -> float:
@@ -55,29 +59,20 @@ def next_time(schedule: str, now: float) -> float:
     return next(moment for moment in times if moment > now)
 
 
-def summary(tally: Tally, before: Tally, since: float, until: float) -> dict[str, Any]:
+def summary(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict[str, Any]:
     """The numbers of a report: problems by what happened to them, with the difference to the time before."""
-    now, then = _problems(tally), _problems(before)
     slices = [0] * _SLICES
-    for at, name, _, _ in tally:
-        if name != "merged":
-            slices[min(_SLICES - 1, int((at - since) / max(1.0, until - since) * _SLICES))] += 1
+    for at, count in sums.slices:
+        slices[max(0, min(_SLICES - 1, int((at - since) / max(1.0, until - since) * _SLICES)))] += count
+    alerts = counted(sums.alerts, "alert")
     return {
-        "facts": [_against(label, len(now[key]), len(then[key])) for key, label in _LABELS],
+        "facts": [_against(label, sums.problems.get(key, 0), before.problems.get(key, 0)) for key, label in _LABELS],
         "trend": sparkline(slices),
-        "alerts": counted(len(tally), "alert"),
+        "alerts": f"the last {alerts} of more" if sums.cut else alerts,
     }
 
 
 _LABELS = ((NEW, "new"), (REGRESSED, "regressed"), (SEEN_RESOLVED, "resolved"))
-
-
-def _problems(tally: Tally) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {key: set() for key, _ in _LABELS}
-    for _, _, reason, issue in tally:
-        if reason in found:
-            found[reason].add(issue)
-    return found
 
 
 def _against(label: str, now: int, then: int) -> str:
@@ -91,16 +86,16 @@ def sparkline(values: Sequence[int]) -> str:
     return "".join(_BARS[round(value / top * (len(_BARS) - 1))] for value in values) if top else ""
 
 
-def series(tally: Tally, before: Tally, since: float, until: float) -> dict[str, Any]:
+def series(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict[str, Any]:
     """Alerts per slice, oldest first, and those of as much time before; slices are as long as people count time."""
     span = next((step for step in _STEPS if (until - since) / step <= _MOST_SLICES), _STEPS[-1])
     count = max(1, math.ceil((until - since) / span))
     start = until - count * span
     told, earlier = [0] * count, [0] * count
-    for rows, into, begin in ((tally, told, start), (before, earlier, start - count * span)):
-        for at, name, _, _ in rows:
-            if name != "merged" and begin <= at <= begin + count * span:
-                into[min(count - 1, int((at - begin) / span))] += 1
+    for slices, into, begin in ((sums.slices, told, start), (before.slices, earlier, start - count * span)):
+        for at, number in slices:
+            if begin <= at <= begin + count * span:
+                into[min(count - 1, int((at - begin) / span))] += number
     return {"start": start, "step": span, "counts": told, "before": earlier}
 
 
@@ -125,29 +120,44 @@ class Digests:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def prepare(self, work: Work, now: float) -> dict[DigestPlan, Message]:
-        """The reports that are due. Weeks of decisions take seconds to read, so this is for a reading transaction:
-        whoever waits to write, such as the senders of webhooks, must not wait for it."""
-        return {plan: self.message(work, plan, now) for plan in work.wishes.digests_due(now)}
+    def prepare(self, work: Work, now: float) -> dict[DigestPlan, Message | None]:
+        """The reports that are due, None for one that cannot be made.
 
-    def tell(self, work: Work, reports: Mapping[DigestPlan, Message], now: float) -> bool:
+        For a reading transaction: whoever waits to write, such as the senders of webhooks, must not wait for it.
+        """
+        return {plan: self._message_or_none(work, plan, now) for plan in work.wishes.digests_due(now)}
+
+    def _message_or_none(self, work: Work, plan: DigestPlan, now: float) -> Message | None:
+        try:
+            return self.message(work, plan, now)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("the report for %s could not be made", plan.room)
+            return None
+
+    def tell(self, work: Work, reports: Mapping[DigestPlan, Message | None], now: float) -> bool:
         """Put these reports into the outbox, as far as they are still due; whether there were any."""
         due = [plan for plan in work.wishes.digests_due(now) if plan in reports]
         for plan in due:
+            report = reports[plan]
             try:
                 following = next_time(plan.schedule, now)
             except ValueError:  # no schedule that this version knows, or a time zone that this machine does not
+                report = None
+            if report is None:
                 work.wishes.put_off_digest(plan.room, now)
                 continue
-            work.outbox.add(reports[plan], now)
+            work.outbox.add(report, now)
             work.wishes.put_digest(replace(plan, since=now, next_at=following))
         return bool(due)
 
     def message(self, work: Work, plan: DigestPlan, now: float) -> Message:
         """The report of a room since its last one."""
+        plan = replace(plan, since=max(plan.since, now - _LONGEST))  # nothing older is kept
         length = max(60.0, now - plan.since)
-        tally = work.inbox.tally(plan.room, plan.since, now)
-        before = work.inbox.tally(plan.room, plan.since - length, plan.since)
+        sums = work.inbox.sums(plan.room, plan.since, now)
+        before = work.inbox.sums(plan.room, plan.since - length, plan.since)
         noisiest = work.groups.noisiest(plan.room, plan.since, _NOISIEST)
         known = work.issues.get_many([group.issue for group in noisiest])
         known = {key: each for key, each in known.items() if may_hear_now(None, each, plan.room, self._access)}
@@ -161,10 +171,10 @@ class Digests:
             if group.issue in known
         ]
         values = {
-            **summary(tally, before, plan.since, now),
+            **summary(sums, before, plan.since, now),
             "schedule": plan.schedule,
             "rows": rows,
             ABOUT: sorted({each.project for each in known.values()}),
-            "series": series(tally, before, plan.since, now),
+            "series": series(sums, before, plan.since, now),
         }
         return Message(plan.room, TEMPLATE, values, top=False, mode="channel")

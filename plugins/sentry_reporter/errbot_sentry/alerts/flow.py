@@ -17,8 +17,9 @@ from errbot_sentry.actions import AssignToMe, IssueAction, Options, ResolveNow, 
 from errbot_sentry.alerts.commands import AlertCommands, FindById, FindIssue
 from errbot_sentry.alerts.deliver import Deliver
 from errbot_sentry.alerts.digest import Digests
-from errbot_sentry.alerts.identify import Identify
+from errbot_sentry.alerts.identify import Identify, look_up
 from errbot_sentry.alerts.intake import Intake
+from errbot_sentry.alerts.look_ups import LookUps
 from errbot_sentry.alerts.manners import Manners
 from errbot_sentry.alerts.pipeline import Pipeline
 from errbot_sentry.alerts.poll import Poller
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LATELY = 3600.0
+_LAST_SECONDS = 1.5  # for transactions, once the bot is ending
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
 
 # By Slack's names.
@@ -58,7 +60,8 @@ class AlertsStatus:
     `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
     `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside,
     `failed_lately` those of the last hour, `held` first words that are put off; `decided` counts the kept decisions by
-    name, `damaged` the rows that could not be read since the start by table.
+    name, `damaged` the rows that could not be read since the start by table, `without` the alerts that were decided
+    without the server's answer since then, by reason.
     """
 
     running: bool
@@ -75,6 +78,7 @@ class AlertsStatus:
     held: int = 0
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
+    without: Mapping[str, int] = field(default_factory=dict)
 
 
 class AlertsFlow:
@@ -96,9 +100,12 @@ class AlertsFlow:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.intake = Intake(settings, store, self._clock, self._on_stored)
         self.book = RouteBook(settings.routes, store, self._clock)
-        identify, stages = Identify(find_server, self._clock), Stages(self.book, access)
+        self._look_ups = LookUps(find_server, look_up, self._clock, self._on_found, self._on_asked)
+        identify, stages = Identify(self._look_ups), Stages(self.book, access)
         self._manners = Manners(lambda: self.intake.in_hand, time.monotonic)
-        self._pipeline = Pipeline(store, identify, stages, self._clock, self._on_message, self._manners.enough)
+        self._pipeline = Pipeline(
+            store, identify, self._look_ups.answered, stages, self._clock, self._on_message, self._manners.enough
+        )
         self._timers = Timers(store, self.book, Digests(access), access, self._clock, self._on_message)
         self._poller = Poller(
             settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
@@ -107,7 +114,8 @@ class AlertsFlow:
         self._deciding = Worker("alert pipeline", self._decide)
         self._polling = Worker("poller", self._poller.step)
         self._sending = Worker("alert delivery", self._send)
-        self._workers = [self._polling, self._deciding, self._sending]
+        self._asking = Worker("alert look-ups", self._look_ups.step)
+        self._workers = [self._polling, self._deciding, self._asking, self._sending]
         if store.shared:
             self._workers.append(Worker("alert heartbeat", self._deliver.keep_alive))
         self._resumed = False
@@ -120,6 +128,7 @@ class AlertsFlow:
             if self._running:
                 return
             self._running, self._resumed = True, False
+            self._store.end_within(None)
             for worker in self._workers:
                 worker.start()
             self.intake.open()
@@ -193,6 +202,7 @@ class AlertsFlow:
             self._running = False
             self.intake.close()
             deadline = time.monotonic() + timeout
+            self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not hold the bot
             for worker in self._workers:
                 worker.stop()
             ended = [worker.join(deadline) for worker in self._workers]
@@ -205,7 +215,7 @@ class AlertsFlow:
     def status(self) -> AlertsStatus:
         """How the flow is doing; asks the database, nobody else."""
         try:
-            with self._store.read() as work:
+            with self._store.read(urgent=True) as work:
                 waiting, oldest_alert = work.inbox.waiting_count()
                 queue = work.outbox.state(self._now() - LATELY)
                 held = sum(work.held.counts().values())
@@ -228,6 +238,7 @@ class AlertsFlow:
             held=held,
             decided=decided,
             damaged=self._store.damage.tables(),
+            without=dict(self._pipeline.without),
         )
 
     def _asked(self, work: Work) -> float | None:
@@ -263,6 +274,9 @@ class AlertsFlow:
 
     def _on_message(self) -> None:
         self._sending.wake()
+
+    def _on_asked(self) -> None:
+        self._asking.wake()
 
     def _on_found(self) -> None:
         self._deciding.wake()

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from errbot_sentry.errors import StoreError
 from errbot_sentry.store.rows import LOCK_TAKE_IN, Delivery
-from errbot_sentry.store.store import Store
+from errbot_sentry.store.store import ANSWER_SECONDS, Store
 
 _MOST_AT_ONCE = 64
+_PATIENCE = ANSWER_SECONDS + 0.5  # seconds to wait for those who commit before; the database has its own limits
 
 
 def _held() -> threading.Lock:
@@ -27,6 +28,8 @@ def _held() -> threading.Lock:
 class _Entry:
     delivery: Delivery
     done: bool = False
+    leads: bool = False
+    taken: bool = False
     first: bool = False
     error: StoreError | None = None
     wake: threading.Lock = field(default_factory=_held)
@@ -51,24 +54,35 @@ class Gather:
         with self._guard:
             self._entries.append(entry)
             waits, self._busy = self._busy, True
-        if waits:
-            entry.wake.acquire()  # released by whoever stored it, or to let it commit for the others
+        if waits and not entry.wake.acquire(timeout=_PATIENCE):  # by whoever stored it, or to commit for the others
+            self._give_up(entry)
         if not entry.done:
             self._lead()
         if entry.error is not None:
             raise StoreError(str(entry.error)) from entry.error.__cause__
         return entry.first
 
+    def _give_up(self, entry: _Entry) -> None:
+        """Those before it take too long: it is not stored, unless somebody has begun to."""
+        with self._guard:
+            if not entry.taken and not entry.leads:
+                self._entries.remove(entry)
+                raise StoreError("The alert state could not be written in time.")
+        entry.wake.acquire()  # the database's own limits end this
+
     def _lead(self) -> None:
         """Commit what waits, one's own first, and let one of those that came meanwhile do the same."""
         with self._guard:
             batch, self._entries = self._entries[:_MOST_AT_ONCE], self._entries[_MOST_AT_ONCE:]
+            for entry in batch:
+                entry.taken = True
         try:
             self._commit(batch)
         finally:
             with self._guard:
                 self._busy = bool(self._entries)
                 if self._entries:
+                    self._entries[0].leads = True
                     self._entries[0].wake.release()
             for entry in batch[1:]:
                 entry.wake.release()

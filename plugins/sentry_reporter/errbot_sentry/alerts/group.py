@@ -30,6 +30,7 @@ from errbot_sentry.model import (
 )
 from errbot_sentry.routes import Route
 from errbot_sentry.store.rows import Group, KnownIssue
+from errbot_sentry.store.rows import issue_key as issue_key
 
 # Names of decisions.
 FIRST, MERGED, COUNTED, REPEAT, FOLLOWED, FLAPPING = "first", "merged", "counted", "repeat", "followed", "flapping"
@@ -64,11 +65,6 @@ class Placed:
     name: str
     voice: str
     group: Group
-
-
-def issue_key(alert: Alert) -> str:
-    """What all alerts about one problem have in common."""
-    return alert.issue_id or alert.short_id or f"{alert.reason}:{alert.title}"
 
 
 def status_after(alert: Alert, status: str) -> str:

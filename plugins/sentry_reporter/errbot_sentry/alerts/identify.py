@@ -1,24 +1,19 @@
 """Which project and issue an alert is about, where its sender does not say so.
 
-Bugsink sends a project's number, GlitchTip its display name, event alerts no short id: the server knows the rest. This
-is the one stage that asks the network, and it runs before any transaction. A server that is away delays nothing that
-can be told without it.
+Bugsink sends a project's number, GlitchTip its display name, event alerts no short id: the server knows the rest. It
+is asked beside the decisions (`look_ups.py`), so that an alert which needs nothing waits for nobody. What the server
+has not told in time is decided with what is known.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 
-from errbot_sentry.clock import Clock
-from errbot_sentry.errors import SentryReporterError
+from errbot_sentry.alerts.look_ups import BUDGET, LookUps
 from errbot_sentry.model import NEW, REGRESSED, RESOLVED, RULE, TEST, Alert, Issue, Project
-from errbot_sentry.server.api import FindServer, Server
+from errbot_sentry.server.api import Server
 from errbot_sentry.store.rows import KnownIssue, WaitingAlert
 
-log = logging.getLogger(__name__)
-
-REST = 30.0  # seconds in which a server that failed is not asked again
 GIVE_UP = 86400.0  # seconds after which an alert without a project is given up
 _FRESH = 900.0  # an issue first seen this many seconds before its alert is new
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
@@ -28,57 +23,67 @@ UNIDENTIFIED = "unidentified"
 
 @dataclass(frozen=True)
 class Identified:
-    """The alert, completed as far as possible. `wait` is the number of seconds to try again in, where it must be."""
+    """The alert, completed as far as possible.
+
+    `park` is when to look at it again while the server is asked, `wait` the seconds to try again in, where it cannot be
+    decided without; `without` names why it is decided without the server's answer ("": with it, or none is needed).
+    """
 
     alert: Alert
     wait: float | None = None
     lost: bool = False
+    park: float | None = None
+    without: str = ""
 
 
 class Identify:
-    """Completes alerts; asks the server only for what is missing."""
+    """Completes alerts, from memory or with what the look-ups have brought; it asks nobody itself."""
 
-    def __init__(self, find_server: FindServer, clock: Clock) -> None:
-        self._find_server = find_server
-        self._clock = clock
-        self._rests_until = 0.0
+    def __init__(self, look_ups: LookUps) -> None:
+        self._look_ups = look_ups
 
     def __call__(self, row: WaitingAlert, known: KnownIssue | None, now: float) -> Identified:
         """The alert with its project and, where it can be had, its short id, title and link."""
         alert = _from_memory(row.alert, known)
         unheard = known is None or known.announced is None
-        if _is_complete(alert) and not (_is_vague(alert) and unheard):
+        if is_complete(alert) and not (is_vague(alert) and unheard):
             return Identified(alert)
-        alert = self._from_server(alert)
+        answer = self._look_ups.take(row.id)
+        if answer is not None:
+            alert, without = _from_memory(answer.alert, known), answer.failure
+        else:
+            until = self._look_ups.asked_until(row.id)
+            without = self._look_ups.ask(row.id, alert, now) if until is None else ""
+            if not without and (until is None or now < until):
+                return Identified(alert, park=now + BUDGET if until is None else until)
+            without = without or self._look_ups.late(row.id)
         if not alert.project:
             alert = replace(alert, project=_project_in(alert.short_id))
         if alert.project:
-            return Identified(alert)
+            return Identified(alert, without=without)
         if now - row.received >= GIVE_UP:
             return Identified(alert, lost=True)
         return Identified(alert, wait=min(_FIRST_PAUSE * 2 ** min(row.tries, 10), _LONGEST_PAUSE))
 
-    def _from_server(self, alert: Alert) -> Alert:
-        if self._clock.monotonic() < self._rests_until:
-            return alert
-        try:
-            server = self._find_server()
-            if not alert.project:
-                alert = _with_project(alert, server.projects())
-            if _has_issue(alert) and (not _is_complete(alert) or _is_vague(alert)):
-                alert = _with_issue(alert, server)
-        except SentryReporterError as error:
-            log.info("the server could not complete an alert: %s", error)
-            if getattr(error, "retry", True):
-                self._rests_until = self._clock.monotonic() + REST
-        except Exception:
-            # An answer that we stumble over must not hold up all alerts for ever.
-            log.exception("an alert could not be completed")
-            self._rests_until = self._clock.monotonic() + REST
-        return alert
+    def has_asked(self, alert_id: int) -> bool:
+        """Whether the server is being asked, or was, about this alert."""
+        return self._look_ups.asked_until(alert_id) is not None
+
+    def settled(self, alert_id: int) -> None:
+        """It is decided: what the server says of it now is of no use any more."""
+        self._look_ups.forget(alert_id)
 
 
-def _is_complete(alert: Alert) -> bool:
+def look_up(alert: Alert, server: Server) -> Alert:
+    """The alert with what the server knows of its project and issue; raises what the server raises."""
+    if not alert.project:
+        alert = _with_project(alert, server.projects())
+    if _has_issue(alert) and (not is_complete(alert) or is_vague(alert)):
+        alert = _with_issue(alert, server)
+    return alert
+
+
+def is_complete(alert: Alert) -> bool:
     return bool(alert.project) and (bool(alert.short_id) or not _has_issue(alert))
 
 
@@ -86,7 +91,7 @@ def _has_issue(alert: Alert) -> bool:
     return bool(alert.issue_id) and not alert.issue_id.startswith("metric-")
 
 
-def _is_vague(alert: Alert) -> bool:
+def is_vague(alert: Alert) -> bool:
     """GlitchTip's alerts name no rule and do not say whether the issue is new."""
     return alert.reason == RULE and not alert.rule
 
@@ -101,7 +106,7 @@ def _from_memory(alert: Alert, known: KnownIssue | None) -> Alert:
         title=alert.title or known.title,
         link=alert.link or known.link,
         level=alert.level or known.level or None,
-        reason=REGRESSED if _is_vague(alert) and known.status == RESOLVED else alert.reason,
+        reason=REGRESSED if is_vague(alert) and known.status == RESOLVED else alert.reason,
     )
 
 
@@ -136,7 +141,7 @@ def _with_issue(alert: Alert, server: Server) -> Alert:
 
 
 def _is_fresh(alert: Alert, issue: Issue) -> bool:
-    if not _is_vague(alert) or issue.first_seen is None:
+    if not is_vague(alert) or issue.first_seen is None:
         return False
     return (alert.at - issue.first_seen).total_seconds() <= _FRESH
 

@@ -1,6 +1,7 @@
 """From a stored alert to messages in the outbox.
 
-Identify runs first and outside of any transaction, since it may ask the server. Then one short transaction per handful
+What the server has to be asked for is asked beside (`look_ups.py`): an alert that needs an answer is parked, and those
+about the same problem behind it, while all others are decided. One short transaction per handful
 of alerts goes through the stages (`stages.py`): what became of the alert is written with everything else or not at
 all. Only one bot decides at a time, so that two can share a state.
 """
@@ -9,16 +10,18 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from errbot_sentry.alerts.case import Case
 from errbot_sentry.alerts.group import issue_key
 from errbot_sentry.alerts.identify import UNIDENTIFIED, Identified, Identify
+from errbot_sentry.alerts.look_ups import SENTENCES
 from errbot_sentry.alerts.stages import Stages
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import StoreError
-from errbot_sentry.store.rows import LOCK_DECIDE, WaitingAlert
+from errbot_sentry.store.rows import LOCK_DECIDE, KnownIssue, WaitingAlert, order_key
 from errbot_sentry.store.store import Store
 
 if TYPE_CHECKING:
@@ -37,28 +40,33 @@ class Pipeline:
         self,
         store: Store,
         identify: Identify,
+        answered: Callable[[int], list[int]],
         stages: Stages,
         clock: Clock,
         on_message: Callable[[], None],
         enough: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`on_message` is called after messages were put into the outbox; `enough` is asked after each decision.
+        """`answered` gives the numbers of parked alerts whose look-up is done.
 
-        When it is true, the transaction ends there and the rest is left to the next step.
+        `on_message` is called after messages were put into the outbox; `enough` is asked after each decision. When it
+        is true, the transaction ends there and the rest is left to the next step.
         """
         self._store = store
         self._identify = identify
+        self._answered = answered
         self._stages = stages
         self._clock = clock
         self._on_message = on_message
         self._enough = enough
         self.decided: Counter[str] = Counter()
+        self.without: Counter[str] = Counter()
 
     def step(self) -> float | None:
         """Decide a handful; the seconds until there is more to do, None where nothing waits."""
         now = self._now()
+        answered = self._answered(BATCH)
         with self._store.read() as work:
-            rows, damaged = work.inbox.waiting(now, BATCH)
+            rows, damaged = work.inbox.waiting(now, BATCH + len(answered), answered)
             known = work.issues.get_many(sorted({issue_key(row.alert) for row in rows}))
             due = work.inbox.next_due()
         if damaged:
@@ -66,8 +74,10 @@ class Pipeline:
             return 0.0
         if not rows:
             return None if due is None else max(0.0, due - now)
-        understood = [(row, self._identify(row, known.get(issue_key(row.alert)), now)) for row in rows]
-        if self._decide_all(understood):
+        for gone in {*answered} - {row.id for row in rows}:  # another bot has decided it
+            self._identify.settled(gone)
+        rows.sort(key=lambda row: row.id)
+        if self._decide_all(rows, known):
             self._on_message()
         return 0.0
 
@@ -78,24 +88,52 @@ class Pipeline:
             work.inbox.set_aside(damaged, BROKEN, self._now())
         self.decided[BROKEN] += len(damaged)
 
-    def _decide_all(self, understood: Sequence[tuple[WaitingAlert, Identified]]) -> bool:
+    def _decide_all(self, rows: Sequence[WaitingAlert], known: Mapping[str, KnownIssue]) -> bool:
         now = self._now()
         cases = []
         with self._store.write() as work:
             work.alone(LOCK_DECIDE)
-            still = work.inbox.still_waiting([row.id for row, _ in understood])
-            for row, identified in understood:
-                if row.id not in still:
-                    continue
-                if identified.wait is not None:
-                    work.inbox.put_off(row.id, now + identified.wait)
-                else:
-                    cases.append(self._decide(row, identified, now, work))
+            still = work.inbox.still_waiting([row.id for row in rows])
+            parked = work.inbox.parked(sorted({order_key(row.alert) for row in rows}), now)
+            for row in rows:
+                if row.id in still:
+                    case = self._step_one(row, known, parked, now, work)
+                    cases += [case] if case is not None else []
                 if self._enough():
                     break
         for case in cases:
+            self._identify.settled(case.row.id)
             self.decided.update(decision.name for decision in case.decisions)
         return any(outcome.speaks for case in cases for outcome in case.outcomes)
+
+    def _step_one(
+        self,
+        row: WaitingAlert,
+        known: Mapping[str, KnownIssue],
+        parked: list[tuple[int, str, float]],
+        now: float,
+        work: Work,
+    ) -> Case | None:
+        """Decide it, or put it where it waits; None for the latter. `parked` is kept up to date."""
+        key = order_key(row.alert)
+        before = [until for number, about, until in parked if about == key and number < row.id]
+        if before and not self._identify.has_asked(row.id):  # what came first is decided first
+            work.inbox.park(row.id, max(before))
+            parked.append((row.id, key, max(before)))
+            return None
+        identified = self._identify(row, known.get(issue_key(row.alert)), now)
+        if identified.park is not None:
+            work.inbox.park(row.id, identified.park)
+            parked.append((row.id, key, identified.park))
+            return None
+        if any(number == row.id for number, _, _ in parked) or identified.without:
+            work.inbox.release(key, now)
+        parked[:] = [each for each in parked if each[1] != key]
+        if identified.wait is not None:
+            self._identify.settled(row.id)
+            work.inbox.put_off(row.id, now + identified.wait)
+            return None
+        return self._decide(row, identified, now, work)
 
     def _decide(self, row: WaitingAlert, identified: Identified, now: float, work: Work) -> Case:
         case = Case(row, identified.alert, now)
@@ -103,6 +141,12 @@ class Pipeline:
             case.decide("", UNIDENTIFIED)
         else:
             self._run(case, work)
+        if identified.without:
+            self.without[identified.without] += 1
+            why = SENTENCES[identified.without]
+            case.decisions = [
+                replace(each, detail=f"{each.detail}; {why}".removeprefix("; ")) for each in case.decisions
+            ]
         work.inbox.decide(row.id, case.alert, case.decisions, now)
         return case
 

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from errbot_sentry.access import Access
 from errbot_sentry.alerts.route import may_hear
-from errbot_sentry.matchers import read_matcher
+from errbot_sentry.matchers import Matcher, read_matcher
 from errbot_sentry.model import Alert, Place
-from errbot_sentry.store.rows import KnownIssue, Message, Silence
+from errbot_sentry.store.rows import ABOUT, KnownIssue, Message, Silence
 
-ABOUT = "about"  # among a message's values: the projects of all that it lists
+__all__ = ["ABOUT", "about", "label_for", "may_be_sent", "may_hear_now", "may_name"]
 
 
 def may_hear_now(last: Alert | None, known: KnownIssue | None, room: str, access: Access) -> bool:
@@ -38,19 +38,20 @@ def label_for(silence: Silence, room: str, access: Access) -> str:
     return silence.label if silence.room == room or may_name(about(silence), Place(room), access) else ""
 
 
-def may_name(matchers: Iterable[str], place: Place, access: Access) -> bool:
+def may_name(matchers: Iterable[str | Matcher], place: Place, access: Access) -> bool:
     """Whether these matchers name no project, and no issue of one, that may not be shown in this place."""
     return access.sees_everything(place) or all(access.may_see(project, place) for project in projects_of(matchers))
 
 
-def about(silence: Silence) -> tuple[str, ...]:
-    """What a silence holds back, as matchers."""
-    return (f"issue={silence.label}",) if silence.issue else silence.matchers
+def about(silence: Silence) -> tuple[str | Matcher, ...]:
+    """What a silence holds back, as matchers; a short id is whatever the server calls one, and is never parsed."""
+    return (Matcher("issue", "=", silence.label),) if silence.issue else silence.matchers
 
 
-def projects_of(matchers: Iterable[str]) -> Iterator[str]:
+def projects_of(matchers: Iterable[str | Matcher]) -> Iterator[str]:
     """The projects that matchers name; a short id begins with its project's slug."""
-    for matcher in map(read_matcher, matchers):
+    for each in matchers:
+        matcher = read_matcher(each) if isinstance(each, str) else each
         if matcher.name == "project" and matcher.value.strip(".*"):
             yield matcher.value
         elif matcher.name == "issue":

@@ -25,7 +25,7 @@ from errbot_sentry.alerts.group import (
     status_after,
     witness,
 )
-from errbot_sentry.alerts.hush import STORM_SPAN, is_chatter, is_storm, quiet_until, silence_of
+from errbot_sentry.alerts.hush import STORM_SPAN, SilenceBook, is_chatter, is_storm, quiet_until
 from errbot_sentry.alerts.message import first_word, follow_word, mark_of
 from errbot_sentry.alerts.route import NOT_VISIBLE, UNROUTED, Target, may_hear, route_alert
 from errbot_sentry.alerts.routebook import RouteBook
@@ -54,6 +54,7 @@ class Stages:
     def __init__(self, book: RouteBook, access: Access) -> None:
         self._book = book
         self._access = access
+        self._silences = SilenceBook()
         self.in_order: tuple[Stage, ...] = (
             self.recall,
             self.route,
@@ -101,9 +102,10 @@ class Stages:
 
     def silence(self, case: Case, _work: Work) -> None:
         """A silence holds it back: the room's group stays as it was, so that it is told if it goes on afterwards."""
+        index = self._silences.index(case.silences)
         for outcome in case.outcomes:
             room = outcome.target.room
-            silence = silence_of(case.alert, room, case.silences, case.now)
+            silence = index.of(case.alert, room, case.now)
             if silence is None or outcome.name == MERGED:
                 continue
             outcome.silence(SILENCED, f"silence {silence.id}")

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from errbot_sentry.access import Access
 from errbot_sentry.alerts.calling import call_on_top, call_under
 from errbot_sentry.alerts.digest import Digests
 from errbot_sentry.alerts.group import SILENT, WINDOW, tick
-from errbot_sentry.alerts.hush import STORM_SPAN, STORM_WORDS, notice_at, quiet_until, silence_of
+from errbot_sentry.alerts.hush import STORM_SPAN, STORM_WORDS, SilenceBook, SilenceIndex, notice_at, quiet_until
 from errbot_sentry.alerts.message import count_word, deeds_word, first_word, held_word, silence_word
 from errbot_sentry.alerts.retention import forget_some
 from errbot_sentry.alerts.rights import ABOUT, label_for, may_hear_now
 from errbot_sentry.alerts.route import NOT_VISIBLE
 from errbot_sentry.alerts.routebook import RouteBook
 from errbot_sentry.clock import Clock
+from errbot_sentry.errors import StoreError
 from errbot_sentry.model import UNRESOLVED, Alert
 from errbot_sentry.store.rows import (
     HOLD_DEEDS,
@@ -33,6 +36,8 @@ from errbot_sentry.store.store import Store
 
 if TYPE_CHECKING:
     from errbot_sentry.store.work import Work
+
+log = logging.getLogger(__name__)
 
 _GROUPS_AT_ONCE = 50
 _CLEANING = 60.0
@@ -60,6 +65,7 @@ class Timers:
         self._clock = clock
         self._on_message = on_message
         self._cleaned = 0.0
+        self._silences = SilenceBook()
 
     def step(self) -> float | None:
         """Do what is due; the seconds until something is due again, None where nothing ever is."""
@@ -93,32 +99,48 @@ class Timers:
         groups = work.groups.due(now, _GROUPS_AT_ONCE)
         known = work.issues.get_many([group.issue for group in groups])
         lasts = work.inbox.get([group.alert_id for group in groups])
-        silences = work.wishes.silences() if groups else []
-        spoke = False
-        for group in groups:
-            last = lasts.get(group.alert_id)
-            allowed = may_hear_now(last, known.get(group.issue), group.room, self._access)
-            if not allowed or not self._book.of_room(group.room):  # nor a room that has unsubscribed
-                work.groups.put([replace(group, due=None)])
-                continue
-            later = self._later(work, group, last, silences, now)
-            if later is not None:
-                work.groups.put([replace(group, due=later)])
-                continue
-            ticked = tick(group, known.get(group.issue), now)
-            if ticked.voice != SILENT:
-                template, values = count_word(group, known.get(group.issue), now, reminds=ticked.name != WINDOW)
-                message = Message(
-                    group.room, template, values, issue=group.issue, top=False, head=group.head, mode=group.mode
-                )
-                work.outbox.add(message, now)
-                spoke = True
-            work.groups.put([ticked.group])
-        return spoke
+        silences = self._silences.index(work.wishes.silences() if groups else [])
+        spoke = [
+            _apart(
+                work,
+                partial(
+                    self._close_window, work, group, known.get(group.issue), lasts.get(group.alert_id), silences, now
+                ),
+                partial(work.groups.set_aside, group.room, group.issue),
+            )
+            for group in groups
+        ]
+        return any(spoke)
 
-    def _later(
-        self, work: Work, group: Group, last: Alert | None, silences: Sequence[Silence], now: float
-    ) -> float | None:
+    def _close_window(
+        self,
+        work: Work,
+        group: Group,
+        known: KnownIssue | None,
+        last: Alert | None,
+        silences: SilenceIndex,
+        now: float,
+    ) -> bool:
+        allowed = may_hear_now(last, known, group.room, self._access)
+        if not allowed or not self._book.of_room(group.room):  # nor a room that has unsubscribed
+            work.groups.put([replace(group, due=None)])
+            return False
+        later = self._later(work, group, last, silences, now)
+        if later is not None:
+            work.groups.put([replace(group, due=later)])
+            return False
+        ticked = tick(group, known, now)
+        speaks = ticked.voice != SILENT
+        if speaks:
+            template, values = count_word(group, known, now, reminds=ticked.name != WINDOW)
+            message = Message(
+                group.room, template, values, issue=group.issue, top=False, head=group.head, mode=group.mode
+            )
+            work.outbox.add(message, now)
+        work.groups.put([ticked.group])
+        return speaks
+
+    def _later(self, work: Work, group: Group, last: Alert | None, silences: SilenceIndex, now: float) -> float | None:
         """When to look at a group again whose room must not be bothered now."""
         if group.head == 0:  # its first word is held back still
             return now + max(group.span, STORM_SPAN)
@@ -126,7 +148,7 @@ class Timers:
         ends = max((end for end in quiet if end is not None), default=None)
         if ends is not None:
             return ends + group.window
-        silence = silence_of(last, group.room, silences, now) if last is not None else None
+        silence = silences.of(last, group.room, now) if last is not None else None
         if silence is not None:
             return silence.ends + group.window
         if work.outbox.count_recent(group.room, now - STORM_SPAN) >= STORM_WORDS:
@@ -134,30 +156,34 @@ class Timers:
         return None
 
     def _tell_held(self, work: Work, now: float) -> bool:
-        spoke = False
-        for room, why in work.held.due(now):
-            words = work.held.of_room(room, why)
-            alerts = work.inbox.get([word.alert_id for word in words])
-            known = work.issues.get_many([word.issue for word in words])
-            told = []
-            for word in words:
-                alert = alerts.get(word.alert_id)
-                status = known[word.issue].status if word.issue in known else UNRESOLVED
-                if alert is None:
-                    continue
-                if not may_hear_now(alert, known.get(word.issue), room, self._access):
-                    self._note(work, word, alert, NOT_VISIBLE, "", now)
-                elif why == HOLD_WAIT and status != UNRESOLVED:
-                    self._note(work, word, alert, BLIP, "resolved within the wait", now)
-                else:
-                    told.append((word, alert, status))
-            if why == HOLD_DEEDS:
-                self._tell_deeds(work, room, told, now)
+        spoke = [
+            _apart(work, partial(self._tell_room, work, room, why, now), partial(work.held.set_aside, room, why))
+            for room, why in work.held.due(now)
+        ]
+        return any(spoke)
+
+    def _tell_room(self, work: Work, room: str, why: str, now: float) -> bool:
+        words = work.held.of_room(room, why)
+        alerts = work.inbox.get([word.alert_id for word in words])
+        known = work.issues.get_many([word.issue for word in words])
+        told = []
+        for word in words:
+            alert = alerts.get(word.alert_id)
+            status = known[word.issue].status if word.issue in known else UNRESOLVED
+            if alert is None:
+                continue
+            if not may_hear_now(alert, known.get(word.issue), room, self._access):
+                self._note(work, word, alert, NOT_VISIBLE, "", now)
+            elif why == HOLD_WAIT and status != UNRESOLVED:
+                self._note(work, word, alert, BLIP, "resolved within the wait", now)
             else:
-                self._tell(work, room, why, told, self._mention(work, told, known), now)
-            work.held.drop([word.id for word in words])
-            spoke = spoke or bool(told)
-        return spoke
+                told.append((word, alert, status))
+        if why == HOLD_DEEDS:
+            self._tell_deeds(work, room, told, now)
+        else:
+            self._tell(work, room, why, told, self._mention(work, told, known), now)
+        work.held.drop([word.id for word in words])
+        return bool(told)
 
     def _note(self, work: Work, word: Held, alert: Alert, name: str, detail: str, now: float) -> None:
         """What became of a word that was held back and is not told."""
@@ -212,25 +238,32 @@ class Timers:
         work.outbox.add(message, now)
 
     def _tell_silences(self, work: Work, now: float) -> bool:
-        spoke = False
-        for silence in work.wishes.silences():
-            time = _next_of(silence)
-            if time is None or time > now:
-                continue
-            over = now >= silence.ends
-            held = self._still_named(work, work.held.of_silence(silence.id))
-            for room in {silence.room} if silence.room else {word.room for word, _ in held}:
-                # A silence for every room has held back what not every room may hear of.
-                names = [_name_of(alert, word) for word, alert in held if word.room == room]
-                label = label_for(silence, room, self._access)
-                template, values = silence_word(replace(silence, label=label), "over" if over else "ends", now, names)
-                values[ABOUT] = sorted({alert.project for word, alert in held if word.room == room})
-                work.outbox.add(Message(room, template, values, top=False, mode="channel"), now)
-                spoke = True
-            work.wishes.set_stage(silence.id, 2 if over else 1)
-            if over:
-                work.held.drop_silence(silence.id)
-        return spoke
+        spoke = [
+            _apart(
+                work,
+                partial(self._tell_silence, work, silence, now),
+                partial(work.wishes.set_aside_silence, silence.id),
+            )
+            for silence in work.wishes.silences()
+            if _next_of(silence) <= now
+        ]
+        return any(spoke)
+
+    def _tell_silence(self, work: Work, silence: Silence, now: float) -> bool:
+        over = now >= silence.ends
+        held = self._still_named(work, work.held.of_silence(silence.id))
+        rooms = {silence.room} if silence.room else {word.room for word, _ in held}
+        for room in sorted(rooms):
+            # A silence for every room has held back what not every room may hear of.
+            names = [_name_of(alert, word) for word, alert in held if word.room == room]
+            label = label_for(silence, room, self._access)
+            template, values = silence_word(replace(silence, label=label), "over" if over else "ends", now, names)
+            values[ABOUT] = sorted({alert.project for word, alert in held if word.room == room})
+            work.outbox.add(Message(room, template, values, top=False, mode="channel"), now)
+        work.wishes.set_stage(silence.id, 2 if over else 1)
+        if over:
+            work.held.drop_silence(silence.id)
+        return bool(rooms)
 
     def _still_named(self, work: Work, words: Sequence[Held]) -> list[tuple[Held, Alert]]:
         """What a silence held back, with its alerts, as far as each room may hear of it."""
@@ -252,7 +285,20 @@ class Timers:
             self._cleaned = now
 
 
-def _next_of(silence: Silence) -> float | None:
+def _apart(work: Work, act: Callable[[], bool], set_aside: Callable[[], None]) -> bool:
+    """Do one thing that is due; where that fails it is set aside, and nothing else waits for it."""
+    try:
+        with work.part():
+            return act()
+    except StoreError:
+        raise
+    except Exception:
+        log.exception("something that was due could not be told and is set aside")
+        set_aside()
+        return False
+
+
+def _next_of(silence: Silence) -> float:
     notice = notice_at(silence) if silence.stage == 0 else None
     return silence.ends if notice is None else min(notice, silence.ends)
 

@@ -12,6 +12,7 @@ from errbot_sentry.errors import SentryReporterError
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_LONGEST_WAIT = 86_400.0
 
 
 class Worker:
@@ -63,8 +64,9 @@ class Worker:
             if closing.is_set():  # asked after the clearing: `stop` sets this first and wakes then
                 return
             wait = self._guarded_step()
-            if wait is None or wait > 0:
-                self._wake.wait(wait)
+            if wait is None or not wait <= 0:
+                # A day at the most: a time from a row may be none that can be waited for.
+                self._wake.wait(None if wait is None else min(_LONGEST_WAIT, wait))
 
     def _guarded_step(self) -> float | None:
         try:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import fields
 from functools import lru_cache
 from types import NoneType
-from typing import Any
+from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -25,37 +25,59 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "float | None": (int, float, NoneType),
     "bool": (bool,),
 }
-_LATEST = 1e11  # seconds: the year 5138; what lies beyond is no time that can be shown or reckoned with
+# Seconds: the years 68 and 5138; what lies beyond is no time that can be shown or reckoned with.
+EARLIEST, LATEST = -6e10, 1e11
+_MOST_COUNTED, _MOST_LOGGED = 10_000, 100  # rows of one table
+T = TypeVar("T")
 
 
 class Damage:
-    """What was found so far in one state, by table and key. Safe to use from any thread."""
+    """Reads rows into nouns, and keeps count of those that cannot be read, by table. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._found: set[tuple[str, str]] = set()
+        self._found: dict[str, set[str]] = {}
         self._guard = threading.Lock()
 
+    def read(self, table: str, key: object, make: Callable[[], T | None]) -> T | None:
+        """What `make` makes of a row, None where it cannot be made or does not fit: the only way out of a table.
+
+        Nouns with rules of their own about their texts have a method `check` that raises ValueError.
+        """
+        try:
+            noun = make()
+            if noun is not None and fits(noun):
+                if hasattr(noun, "check"):
+                    noun.check()
+                return noun
+        except Exception as error:  # noqa: BLE001 - whatever a row holds, it is that row's trouble alone
+            log.debug("row %r of the table %s: %s", key, table, error)
+        self.note(table, key)
+        return None
+
     def note(self, table: str, key: object) -> None:
-        """This row cannot be read."""
-        found = (table, str(key))
+        """This row cannot be read, or what it says cannot be done."""
         with self._guard:
-            if found in self._found:
+            found = self._found.setdefault(table, set())
+            if str(key) in found or len(found) >= _MOST_COUNTED:
                 return
-            self._found.add(found)
-        log.error("row %r of the table %s in the alert state cannot be read and is passed over", key, table)
+            found.add(str(key))
+            count = len(found)
+        if count <= _MOST_LOGGED:
+            log.error("row %r of the table %s in the alert state cannot be read and is passed over", key, table)
+        if count == _MOST_LOGGED:
+            log.error("further rows of the table %s that cannot be read are counted only", table)
 
     def tables(self) -> dict[str, int]:
         """How many rows were passed over since the start, by table."""
         with self._guard:
-            tables = [table for table, _ in self._found]
-        return {table: tables.count(table) for table in sorted(set(tables))}
+            return {table: len(keys) for table, keys in sorted(self._found.items())}
 
 
 def fits(row: Any) -> bool:
     """Whether the fields of a row's dataclass have the types that it says; SQLite keeps whatever it is given."""
     # mypy does not see that a class can be hashed.
     return all(isinstance(getattr(row, name), types) for name, types in _types(type(row))) and all(  # type: ignore[arg-type]
-        abs(value) < _LATEST for value in row.__dict__.values() if type(value) is float
+        EARLIEST < value < LATEST for value in row.__dict__.values() if type(value) is float
     )
 
 

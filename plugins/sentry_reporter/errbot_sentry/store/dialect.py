@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
+from errbot_sentry.store.damage import LATEST
+
 FURTHEST = 900.0  # seconds: alerts and messages are put off by five minutes at most
 
 SKEW = 60.0  # seconds: how far what is written by another bot may be ahead of one's own clock
@@ -43,8 +45,14 @@ def add_row(connection: Connection, statement: Insert) -> int:
 
 def moment(connection: Connection, question: Select[Any]) -> float | None:
     """The one time that a question asks for, None where there is none."""
-    found = connection.scalar(question)
-    return float(found) if isinstance(found, (int, float)) else None  # SQLite keeps whatever it is given
+    return time_of(connection.scalar(question))
+
+
+def time_of(value: object) -> float | None:
+    """A time as it can be reckoned with, None where it is none: SQLite keeps whatever it is given."""
+    if not isinstance(value, (int, float)) or not value < LATEST:
+        return None
+    return max(0.0, float(value))
 
 
 def is_due(column: ColumnElement[float], now: float, furthest: float = FURTHEST) -> ColumnElement[bool]:

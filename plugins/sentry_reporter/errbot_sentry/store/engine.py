@@ -8,21 +8,37 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
-from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Connection, Dialect, Engine, StaticPool, create_engine, event
+from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 
-from errbot_sentry.errors import StoreError
+from errbot_sentry.errors import StoreAway, StoreError
 from errbot_sentry.secret import mask_url
+from errbot_sentry.store.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 # A webhook's sender waits for one second, so waiting longer for a foreign lock on the file would be in vain.
 _BUSY_MILLISECONDS = 800
+_POOL_SECONDS = 2.0  # for a connection while others have all of them
 _READS = "errbot_sentry_reads"
+
+# What libpq calls them. The shortest time that it takes for connecting is two seconds.
+_SOCKET_LIMITS = {
+    "connect_timeout": 2,
+    "tcp_user_timeout": 4000,  # milliseconds; what was sent and nobody acknowledged
+    "keepalives": 1,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+# Milliseconds, and shorter than our own limits for a transaction: a server that works gives its own reason. The last
+# one frees what a bot has locked that was itself stopped in the middle.
+_SERVER_LIMITS = {"statement_timeout": 4000, "lock_timeout": 1500, "idle_in_transaction_session_timeout": 15_000}
 _CAUSES = (
     ("disk is full", "the disk is full"),
     ("disk full", "the disk is full"),
@@ -34,13 +50,21 @@ _CAUSES = (
     ("malformed", "its file is damaged: move it away and restart the bot"),
     ("not a database", "its file is no SQLite database: move it away and restart the bot"),
     ("disk i/o", "the disk does not answer properly"),
+    ("lock timeout", "another program holds a lock on it"),
+    ("statement timeout", "the database server takes too long"),
+    ("queuepool limit", "too much is asked of it at once"),
     ("connection", "the database server does not answer"),
 )
+NO_ANSWER = "the database server does not answer"
 
 
-def make_engine(url: str | Path) -> Engine:
+def make_engine(url: str | Path, watchdog: Watchdog) -> Engine:
     """An engine for an SQLAlchemy URL or an SQLite file's path; SQLite in WAL mode, every commit on disk before it
-    returns, and the file readable by nobody else."""
+    returns, and the file readable by nobody else.
+
+    On a database server every wait has an end: those of the connection and of the server are set here, and `watchdog`
+    guards each connection while it is in use.
+    """
     # A path may hold whatever a folder's name may: "?", "%41" and "#" mean something in a URL.
     address = URL.create("sqlite", database=str(url.absolute())) if isinstance(url, Path) else make_url(url)
     # Parameters are people's data and errors' texts: they stay out of the log.
@@ -49,16 +73,21 @@ def make_engine(url: str | Path) -> Engine:
         options["connect_args"] = {"check_same_thread": False}
         if not address.database or address.database == ":memory:":
             options["poolclass"] = StaticPool  # each connection would be an empty database of its own
-        elif not address.database.startswith("file:"):
-            _make_private(address.database)
+        else:
+            options["pool_timeout"] = _POOL_SECONDS
+            if not address.database.startswith("file:"):
+                _make_private(address.database)
     else:
-        options["pool_pre_ping"] = True
-        if "connect_timeout" not in address.query:
-            options["connect_args"] = {"connect_timeout": 5}
+        options["pool_timeout"] = _POOL_SECONDS
+        if address.get_driver_name() in ("psycopg", "psycopg2"):
+            known = {name: value for name, value in _SOCKET_LIMITS.items() if name not in address.query}
+            options["connect_args"] = known
     engine = create_engine(address, **options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        _limit_server(engine, address, watchdog)
     event.listen(engine, "handle_error", _raise_ours)
     return engine
 
@@ -84,6 +113,52 @@ def _chmod(file: Path, mode: int) -> None:
         log.warning("%s can be read by others on this machine: %s", file, error)
 
 
+def _limit_server(engine: Engine, address: URL, watchdog: Watchdog) -> None:
+    """Guard each connection from the moment that it is made, try it before it is used, and set the server's limits."""
+    set_by_url = str(address.query.get("options", ""))
+    limits = {name: value for name, value in _SERVER_LIMITS.items() if name not in set_by_url}
+
+    def connect(dialect: Dialect, _record: object, positional: list[Any], named: dict[str, Any]) -> Any:
+        limit = watchdog.current
+        if limit is not None and limit.left <= 0:
+            raise _away(address)
+        made = dialect.connect(*positional, **named)
+        watchdog.guard(made)
+        return made
+
+    def set_up(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        for name, value in limits.items():
+            cursor.execute(f"SET {name} = {value}")
+        cursor.close()
+        connection.commit()
+        record.info["fresh"] = True
+
+    def take(connection: Any, record: Any, _proxy: object) -> None:
+        watchdog.guard(connection)
+        if record.info.pop("fresh", False):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            limit = watchdog.current
+            if limit is not None and limit.left <= 0:
+                raise _away(address) from error
+            # The server was started again, perhaps: a new connection will tell.
+            raise DisconnectionError(str(error)) from error
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "connect", set_up)
+    event.listen(engine, "checkout", take)
+
+
+def without_limits(connection: Connection) -> None:
+    """Let this transaction take as long as it needs on the server: for migrations."""
+    if connection.dialect.name == "postgresql":
+        for name in _SERVER_LIMITS:
+            connection.exec_driver_sql(f"SET LOCAL {name} = 0")
+
+
 def _raise_ours(context: ExceptionContext) -> None:
     # At the statement itself, so that whoever catches it inside a transaction knows what it is.
     if not context.is_pre_ping and isinstance(context.sqlalchemy_exception, SQLAlchemyError):
@@ -91,6 +166,8 @@ def _raise_ours(context: ExceptionContext) -> None:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # A text that is no UTF-8 must not make all of a question's rows unreadable.
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     connection.isolation_level = None  # Python's own BEGIN comes too late and takes no write lock
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
     connection.execute("PRAGMA journal_mode=WAL")
@@ -112,10 +189,30 @@ def mapped(url: str | Path) -> Iterator[None]:
 
 
 def _ours(url: object, error: Exception) -> StoreError:
-    shown = url if isinstance(url, Path) else mask_url(str(url))
-    found = StoreError(f"The alert state ({shown}) cannot be used: {_cause(error)}.")
+    if _is_away(error):
+        found: StoreError = _away(url)
+    else:
+        found = StoreError(f"The alert state ({_shown(url)}) cannot be used: {_cause(error)}.")
     found.__cause__ = error
     return found
+
+
+def _shown(url: object) -> str:
+    return str(url) if isinstance(url, Path) else mask_url(str(url))
+
+
+def _away(url: object) -> StoreAway:
+    return StoreAway(f"The alert state ({_shown(url)}) cannot be used: {NO_ANSWER}.")
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether it was the way to the server that failed, not what was asked of it."""
+    if isinstance(error, DisconnectionError) or "this connection is closed" in str(error).lower():
+        return True  # the latter is what the pool says after two that could not be used
+    if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
+        return False
+    words = str(error.orig).lower()
+    return error.connection_invalidated or "connection" in words or "connect to" in words
 
 
 def _cause(error: Exception) -> str:

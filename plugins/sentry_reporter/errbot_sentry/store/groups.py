@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, tuple_
 
 from errbot_sentry.model import UNRESOLVED
-from errbot_sentry.store.damage import Damage, fits
+from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.dialect import moment, upsert
 from errbot_sentry.store.rows import Group
 from errbot_sentry.store.tables import groups
@@ -87,8 +87,11 @@ class Groups:
         return self._connection.execute(groups.delete().where(tuple_(groups.c.room, groups.c.issue).in_(old))).rowcount
 
     def _group(self, row: Row[Any]) -> Group | None:
-        group = Group(*(getattr(row, name) for name in _NAMES))
-        if fits(group):
-            return group
-        self._damage.note("groups", (row.room, row.issue))  # as if the room knew nothing, until it is put anew
-        return None
+        # Where it cannot be read it is as if the room knew nothing, until it is put anew.
+        key = (row.room, row.issue)
+        return self._damage.read("groups", key, lambda: Group(*(getattr(row, name) for name in _NAMES)))
+
+    def set_aside(self, room: str, issue: str) -> None:
+        """What is due of this group cannot be done: it is looked at again when something happens."""
+        self._damage.note("groups", (room, issue))
+        self._connection.execute(groups.update().where(groups.c.room == room, groups.c.issue == issue).values(due=None))

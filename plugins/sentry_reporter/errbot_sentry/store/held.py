@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select
 
-from errbot_sentry.store.damage import Damage, fits
+from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.dialect import SKEW, moment
 from errbot_sentry.store.rows import HOLD_SILENCE, Held
 from errbot_sentry.store.tables import held
@@ -34,12 +35,14 @@ class HeldBack:
     def of_room(self, room: str, why: str) -> list[Held]:
         """What is held back in a room for this reason, oldest first; to be asked where things may be changed."""
         found = select(held).where(held.c.room == room, held.c.why == why).order_by(held.c.id)
-        words = self._read(found)
-        for word in words:
-            if not fits(word):
-                # Else it would be due for ever.
-                self._connection.execute(held.update().where(held.c.id == word.id).values(why=DAMAGED))
-        return [word for word in words if fits(word)]
+        words, damaged = self._read(found)
+        self._set_why(damaged, DAMAGED)  # else they would be due for ever
+        return words
+
+    def set_aside(self, room: str, why: str) -> None:
+        """What is held back in a room for this reason cannot be told."""
+        self._damage.note("held", (room, why))
+        self._connection.execute(held.update().where(held.c.room == room, held.c.why == why).values(why=DAMAGED))
 
     def due_of_room(self, room: str, why: str) -> float | None:
         """When the words held back in a room for this reason are told, None where there are none."""
@@ -64,7 +67,7 @@ class HeldBack:
     def of_silence(self, silence: int) -> list[Held]:
         """What a silence has held back, oldest first."""
         found = select(held).where(held.c.silence == silence, held.c.why == HOLD_SILENCE).order_by(held.c.id)
-        return [word for word in self._read(found) if fits(word)]
+        return self._read(found)[0]
 
     def drop(self, ids: Sequence[int]) -> None:
         """These are told, or not worth telling any more."""
@@ -78,14 +81,27 @@ class HeldBack:
     def counts(self) -> dict[str, int]:
         """How many are held back, by reason."""
         found = self._connection.execute(select(held.c.why, func.count()).group_by(held.c.why))
-        return {row[0]: row[1] for row in found}
+        return {str(row[0]): row[1] for row in found}
 
-    def _read(self, question: Select[Any]) -> list[Held]:
-        words = [Held(**{name: getattr(row, name) for name in _NAMES}) for row in self._connection.execute(question)]
-        for word in words:
-            if not fits(word):
-                self._damage.note("held", word.id)
-        return words
+    def _read(self, question: Select[Any]) -> tuple[list[Held], list[int]]:
+        """The words, and the numbers of the rows that cannot be read."""
+        words, damaged = [], []
+        for row in self._connection.execute(question):
+            word = self._damage.read("held", row.id, partial(_held, row))
+            if word is not None:
+                words.append(word)
+            else:
+                damaged.append(row.id)
+        return words, damaged
+
+    def _set_why(self, ids: Sequence[int], why: str) -> None:
+        for start in range(0, len(ids), 400):
+            part = ids[start : start + 400]
+            self._connection.execute(held.update().where(held.c.id.in_(part)).values(why=why))
+
+
+def _held(row: Row[Any]) -> Held:
+    return Held(**{name: getattr(row, name) for name in _NAMES})
 
 
 def _due(now: float) -> ColumnElement[float]:

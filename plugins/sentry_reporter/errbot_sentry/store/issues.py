@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from errbot_sentry.store.damage import Damage, fits
+from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.dialect import upsert
 from errbot_sentry.store.rows import KnownIssue
 from errbot_sentry.store.tables import issues
@@ -54,8 +54,5 @@ class Issues:
         return self._connection.execute(issues.delete().where(issues.c.key.in_(old))).rowcount
 
     def _known(self, row: Row[Any]) -> KnownIssue | None:
-        known = KnownIssue(*(getattr(row, name) for name in _NAMES))
-        if fits(known):
-            return known
-        self._damage.note("issues", row.key)  # as if unknown, until it is put anew
-        return None
+        # Where it cannot be read it is as if unknown, until it is put anew.
+        return self._damage.read("issues", row.key, lambda: KnownIssue(*(getattr(row, name) for name in _NAMES)))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine, inspect, select, text
 
 from errbot_sentry.store import tables
+from errbot_sentry.store.engine import without_limits
 
 # Any number that no other program on the same PostgreSQL database is likely to take.
 LOCK_MIGRATE = 73_011_901
@@ -19,7 +20,8 @@ LOCK_MIGRATE = 73_011_901
 
 def _first_tables(connection: Connection) -> None:
     chosen = [table for name, table in tables.metadata.tables.items() if name != tables.migrations.name]
-    tables.metadata.create_all(connection, tables=chosen, checkfirst=False)
+    # Also where they are there already: the record that this ran may be what cannot be read.
+    tables.metadata.create_all(connection, tables=chosen, checkfirst=True)
 
 
 def _people(connection: Connection) -> None:
@@ -43,10 +45,17 @@ def _add_text(connection: Connection, table: str, name: str) -> None:
         connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"))
 
 
+def _ordered_alerts(connection: Connection) -> None:
+    """Which problem an alert is about, so that none overtakes another about the same."""
+    _add_text(connection, "alerts", "issue")
+    tables.alerts_order.create(connection, checkfirst=True)
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
     ("0001_first_tables", _first_tables),
     ("0002_people", _people),
     ("0003_callable_people", _callable_people),
+    ("0004_ordered_alerts", _ordered_alerts),
 )
 
 
@@ -72,6 +81,7 @@ def migrate(engine: Engine) -> tuple[str, ...]:
 def _apply(engine: Engine, name: str, change: Callable[[Connection], None]) -> bool:
     # On SQLite the transaction itself is the lock: every one of ours begins by taking the right to write.
     with engine.begin() as connection:
+        without_limits(connection)
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_MIGRATE})
         tables.migrations.create(connection, checkfirst=True)

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
 
 from errbot_sentry.store.damage import Damage, fits
-from errbot_sentry.store.dialect import FURTHEST, add_row, is_due, moment
-from errbot_sentry.store.rows import FAILED, SENDING, SENT, UNSURE, WAITING, Message, OutboxRow, QueueState
+from errbot_sentry.store.dialect import FURTHEST, add_row, is_due, moment, time_of
+from errbot_sentry.store.rows import (
+    ABOUT,
+    FAILED,
+    SENDING,
+    SENT,
+    UNSURE,
+    WAITING,
+    Message,
+    OutboxRow,
+    QueueState,
+    RecentMessage,
+)
 from errbot_sentry.store.tables import outbox
 
 _QUEUED = (WAITING, SENDING)
@@ -140,25 +152,23 @@ class Outbox:
         found = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)
         return self._connection.scalar(found) or ""
 
-    def recent(self, room: str, since: float) -> list[tuple[str, dict[str, Any]]]:
-        """Template and values of the room's top-level messages made since then, newest first."""
-        found = (
-            select(outbox.c.template, outbox.c.body)
-            .where(outbox.c.room == room, outbox.c.top == 1, *_since(since))
-            .order_by(outbox.c.made.desc())
-            .limit(100)
-        )
-        return [(row.template, _values(row.body) or {}) for row in self._connection.execute(found)]
+    def recent(self, room: str, since: float) -> list[RecentMessage]:
+        """The room's top-level messages made since then, newest first."""
+        return self._recent(room, since, top=1)
 
-    def recent_under(self, room: str, since: float) -> list[tuple[str, str, dict[str, Any]]]:
-        """Issue, template and values of the room's other messages made since then, newest first."""
+    def recent_under(self, room: str, since: float) -> list[RecentMessage]:
+        """The room's other messages made since then, newest first."""
+        return self._recent(room, since, top=0)
+
+    def _recent(self, room: str, since: float, top: int) -> list[RecentMessage]:
         found = (
-            select(outbox.c.issue, outbox.c.template, outbox.c.body)
-            .where(outbox.c.room == room, outbox.c.top == 0, *_since(since))
+            select(outbox.c.id, outbox.c.issue, outbox.c.template, outbox.c.body)
+            .where(outbox.c.room == room, outbox.c.top == top, *_since(since))
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
-        return [(row.issue, row.template, _values(row.body) or {}) for row in self._connection.execute(found)]
+        read = [self._damage.read("outbox", row.id, partial(_recent, row)) for row in self._connection.execute(found)]
+        return [each for each in read if each is not None]
 
     def count_recent(self, room: str, since: float) -> int:
         """How many messages of any kind were made for a room since then."""
@@ -187,7 +197,7 @@ class Outbox:
         ).one()
         failed = select(func.count()).where(outbox.c.state == FAILED)
         recent = failed.where(outbox.c.next_try >= lately)  # when its last try was
-        return QueueState(row[0], row[1], *(self._connection.scalar(count) or 0 for count in (failed, recent)))
+        return QueueState(row[0], time_of(row[1]), *(self._connection.scalar(count) or 0 for count in (failed, recent)))
 
     def failed(self, limit: int) -> list[OutboxRow]:
         """The messages last set aside, newest first."""
@@ -209,11 +219,19 @@ class Outbox:
             self._connection.execute(outbox.update().where(outbox.c.id.in_(row_ids)).values(**values))
 
     def _row(self, row: Row[Any]) -> OutboxRow | None:
-        values = _values(row.body)
-        message = Message(
+        def make() -> OutboxRow | None:
+            message = self._message(row)
+            if not fits(message):
+                return None
+            return OutboxRow(row.id, message, row.state, row.tries, row.next_try, row.made, row.error, row.sent_id)
+
+        return self._damage.read("outbox", row.id, make)
+
+    def _message(self, row: Row[Any]) -> Message:
+        return Message(
             row.room,
             row.template,
-            values or {},
+            _values(row.body),
             mention=row.mention,
             issue=row.issue,
             alert_id=row.alert_id,
@@ -222,11 +240,6 @@ class Outbox:
             mode=row.mode,
             mark=row.mark,
         )
-        found = OutboxRow(row.id, message, row.state, row.tries, row.next_try, row.made, row.error, row.sent_id)
-        if values is not None and fits(message) and fits(found):
-            return found
-        self._damage.note("outbox", row.id)
-        return None
 
 
 def _since(since: float) -> tuple[ColumnElement[bool], ...]:
@@ -234,10 +247,14 @@ def _since(since: float) -> tuple[ColumnElement[bool], ...]:
     return outbox.c.made > since, outbox.c.made <= since + FURTHEST
 
 
-def _values(text: object) -> dict[str, Any] | None:
-    """A template's values from their column, None where they are damaged."""
-    try:
-        values = json.loads(text)  # type: ignore[arg-type]  # any type: TypeError says so
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return values if isinstance(values, dict) else None
+def _values(text: str) -> dict[str, Any]:
+    """A template's values from their column; any error where they are damaged."""
+    values = json.loads(text)
+    if not isinstance(values, dict) or not isinstance(values.get(ABOUT, []), list):
+        raise TypeError("the values of a message are no object, or name no list of projects")
+    return values
+
+
+def _recent(row: Any) -> RecentMessage:
+    values = _values(row.body)
+    return RecentMessage(row.issue, row.template, values.get("why") or "", values.get("count", 0))

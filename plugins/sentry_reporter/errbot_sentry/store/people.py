@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
+from typing import Any
 
+from sqlalchemy import Connection, Row, delete, select
+
+from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.dialect import insert_for
+from errbot_sentry.store.rows import LinkedPerson
 from errbot_sentry.store.tables import people
 
 
 class People:
     """Questions about proved mail addresses, inside one transaction. `acl` is what Errbot's access rules match."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, damage: Damage) -> None:
         self._connection = connection
+        self._damage = damage
 
     def mail_of(self, acl: str) -> str | None:
         """The address of a person, None if none was proved."""
-        found: str | None = self._connection.scalar(select(people.c.mail).where(people.c.acl == acl))
-        return found
+        row = self._connection.execute(select(people).where(people.c.acl == acl)).first()
+        found = None if row is None else self._person(row)
+        return None if found is None else found.mail
 
     def mention_of(self, mail: str) -> str:
         """How to call whoever proved this address last, "" for nobody: a person may have it under two names."""
         mine = people.c.mail == mail.lower(), people.c.mention != ""
-        found = select(people.c.mention).where(*mine).order_by(people.c.at.desc(), people.c.acl).limit(1)
-        return self._connection.scalar(found) or ""
+        rows = self._connection.execute(select(people).where(*mine).order_by(people.c.at.desc(), people.c.acl).limit(9))
+        found = (self._person(row) for row in rows)
+        return next((each.mention for each in found if each is not None), "")
+
+    def _person(self, row: Row[Any]) -> LinkedPerson | None:
+        return self._damage.read("people", row.acl, lambda: LinkedPerson(row.acl, row.mail, row.mention))
 
     def put(self, acl: str, mail: str, now: float, mention: str = "") -> None:
         """Keep an address, in place of an earlier one, and how to call its owner in chat."""

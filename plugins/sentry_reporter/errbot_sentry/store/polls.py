@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from errbot_sentry.store.damage import Damage, fits
+from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.dialect import insert_for, is_due, moment
 from errbot_sentry.store.rows import PollMark
 from errbot_sentry.store.tables import polls
@@ -59,9 +59,9 @@ class Polls:
         return moment(self._connection, select(func.min(polls.c.next_at)))
 
     def _mark(self, row: Row[Any]) -> PollMark | None:
-        complete = bool(row.complete)
-        mark = PollMark(row.scope, row.baseline, complete, row.newest, row.next_at, row.fails, row.error, row.asked)
-        if fits(mark):
-            return mark
-        self._damage.note("polls", row.scope)  # as if never read: the next reading learns anew what there is
-        return None
+        def make() -> PollMark:
+            complete = bool(row.complete)
+            return PollMark(row.scope, row.baseline, complete, row.newest, row.next_at, row.fails, row.error, row.asked)
+
+        # Where it cannot be read it is as if it never was: the next reading learns anew what there is.
+        return self._damage.read("polls", row.scope, make)

@@ -5,15 +5,19 @@ This module imports nothing heavy: the flows use it without paying for the datab
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any
 
+from errbot_sentry.mentions import kept_mention
 from errbot_sentry.model import Alert
 from errbot_sentry.store.damage import fits
 
-_ALERT_FIELDS = frozenset(field.name for field in fields(Alert))
+_LONGEST_KEY = 200
+_ALERT_FIELDS = frozenset(each.name for each in fields(Alert))
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,47 @@ class Delivery:
     now: float
 
 
+def issue_key(alert: Alert) -> str:
+    """What all alerts about one problem have in common."""
+    return alert.issue_id or alert.short_id or f"{alert.reason}:{alert.title}"
+
+
+def order_key(alert: Alert) -> str:
+    """The same, short enough for every database's index."""
+    key = issue_key(alert)
+    return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
 # With these numbers a bot is alone (`Work.alone`): who decides, and who takes deliveries in. Both: in this order.
 LOCK_DECIDE = 73_011_902
 LOCK_TAKE_IN = 73_011_903
+
+
+@dataclass(frozen=True)
+class SeenKey:
+    """What a delivery was recognised by, and when."""
+
+    key: str
+    at: float
+
+
+@dataclass(frozen=True)
+class LinkedPerson:
+    """A chat person, the mail address that they proved, and how chat calls them."""
+
+    acl: str
+    mail: str
+    mention: str = ""
+
+
+@dataclass(frozen=True)
+class RecentMessage:
+    """A message of the last minute, as far as it matters to the next: `why` and `count` are those of a list."""
+
+    issue: str
+    template: str
+    why: str = ""
+    count: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +112,23 @@ class DecidedAlert:
     name: str
     detail: str
     at: float
+
+
+@dataclass(frozen=True)
+class RoomSums:
+    """What became of a room's alerts in a span of time: how many, how many problems by reason, and when.
+
+    `slices` are (middle, how many that were not merged) of spans of SLICE seconds, oldest first. `cut` says that there
+    were more than are counted: the oldest are left out.
+    """
+
+    alerts: int = 0
+    problems: Mapping[str, int] = field(default_factory=dict)
+    slices: tuple[tuple[float, int], ...] = ()
+    cut: bool = False
+
+
+SLICE = 300.0
 
 
 @dataclass(frozen=True)
@@ -133,6 +192,10 @@ class Group:
     alert_id: int = 0
     called: str = ""
 
+    def check(self) -> None:
+        """ValueError where the rule of whom to call is none."""
+        kept_mention(self.mention)
+
 
 @dataclass(frozen=True)
 class Held:
@@ -150,6 +213,10 @@ class Held:
     mention: str = ""
     silence: int = 0
     id: int = 0
+
+    def check(self) -> None:
+        """ValueError where the rule of whom to call is none."""
+        kept_mention(self.mention)
 
 
 HOLD_WAIT, HOLD_STORM, HOLD_QUIET, HOLD_SILENCE = "wait", "storm", "quiet", "silence"
@@ -217,6 +284,9 @@ class PollMark:
 
 # The states of an outbox row. UNSURE: handed to a chat network that confirms nothing, and not yet settled.
 WAITING, SENDING, UNSURE, SENT, FAILED = "waiting", "sending", "unsure", "sent", "failed"
+
+
+ABOUT = "about"  # among a message's values: the projects of all that it lists
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,17 @@ alerts = Table(
     Column("tries", Integer, nullable=False, default=0),
     Column("received", Float, nullable=False),
     Column("body", Text, nullable=False),
+    Column("issue", Text, nullable=False, server_default=""),
     Index("alerts_due", "state", "next_try", "id"),
     Index("alerts_received", "received"),
+)
+# Only of those that wait, which are few: who was before whom.
+alerts_order = Index(
+    "alerts_order",
+    alerts.c.issue,
+    alerts.c.id,
+    sqlite_where=alerts.c.state == "waiting",
+    postgresql_where=alerts.c.state == "waiting",
 )
 
 decisions = Table(

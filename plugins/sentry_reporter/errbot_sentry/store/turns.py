@@ -16,16 +16,19 @@ class Turns:
         self._urgent = 0
 
     @contextmanager
-    def take(self, *, urgent: bool) -> Iterator[None]:
-        """Hold the lock for the length of the block."""
+    def take(self, *, urgent: bool, timeout: float | None = None) -> Iterator[bool]:
+        """Hold the lock for the length of the block; False where it was not to be had in so many seconds."""
         with self._condition:
             self._urgent += urgent
-            self._condition.wait_for(lambda: not self._taken and (urgent or not self._urgent))
+            taken = self._condition.wait_for(lambda: not self._taken and (urgent or not self._urgent), timeout)
             self._urgent -= urgent
-            self._taken = True
+            self._taken = self._taken or taken
+            if not taken:
+                self._condition.notify_all()  # others may have waited for the urgent one that gave up
         try:
-            yield
+            yield taken
         finally:
-            with self._condition:
-                self._taken = False
-                self._condition.notify_all()
+            if taken:
+                with self._condition:
+                    self._taken = False
+                    self._condition.notify_all()

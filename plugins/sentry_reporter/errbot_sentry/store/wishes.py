@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Connection, Insert, Row, Table, func, select
 
 from errbot_sentry.matchers import read_matcher
-from errbot_sentry.store.damage import Damage, fits
+from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.dialect import add_row, insert_for, moment
 from errbot_sentry.store.rows import DigestPlan, Silence, Subscription
 from errbot_sentry.store.tables import digests, silences, subscriptions
@@ -17,7 +18,6 @@ from errbot_sentry.store.tables import digests, silences, subscriptions
 _OVER = 2
 _DAY = 86_400.0
 _SILENCE = tuple(field.name for field in fields(Silence))
-T = TypeVar("T")
 
 
 class Wishes:
@@ -55,6 +55,11 @@ class Wishes:
         """What was told of a silence."""
         self._silences = None
         self._connection.execute(silences.update().where(silences.c.id == number).values(stage=stage))
+
+    def set_aside_silence(self, number: int) -> None:
+        """What is due of this silence cannot be told: it is over."""
+        self._damage.note("silences", number)
+        self.set_stage(number, _OVER)
 
     def add_subscription(self, subscription: Subscription) -> int:
         """Keep a subscription; its number."""
@@ -107,22 +112,23 @@ class Wishes:
         return self._connection.execute(silences.delete().where(silences.c.id.in_(old))).rowcount
 
     def _silence(self, row: Row[Any]) -> Silence | None:
-        values = {name: getattr(row, name) for name in _SILENCE if name != "matchers"}
-        silence = Silence(matchers=_matchers(row.matchers) or (), **values)
-        return self._readable("silences", row.id, silence, row.matchers)
+        def make() -> Silence:
+            values = {name: getattr(row, name) for name in _SILENCE if name != "matchers"}
+            return Silence(matchers=_matchers(row.matchers), **values)
+
+        return self._damage.read("silences", row.id, make)
 
     def _subscription(self, row: Row[Any]) -> Subscription | None:
-        read = Subscription(row.room, _matchers(row.matchers) or (), row.author, row.made, row.id)
-        return self._readable("subscriptions", row.id, read, row.matchers)
+        return self._damage.read(
+            "subscriptions",
+            row.id,
+            lambda: Subscription(row.room, _matchers(row.matchers), row.author, row.made, row.id),
+        )
 
     def _plan(self, row: Row[Any]) -> DigestPlan | None:
-        return self._readable("digests", row.room, DigestPlan(row.room, row.schedule, row.next_at, row.since))
-
-    def _readable(self, table: str, key: object, wish: T, matchers: object = "[]") -> T | None:
-        if fits(wish) and _matchers(matchers) is not None:
-            return wish
-        self._damage.note(table, key)
-        return None
+        return self._damage.read(
+            "digests", row.room, lambda: DigestPlan(row.room, row.schedule, row.next_at, row.since)
+        )
 
 
 def _insert(table: Table, wish: Silence | Subscription) -> Insert:
@@ -130,12 +136,12 @@ def _insert(table: Table, wish: Silence | Subscription) -> Insert:
     return table.insert().values({**values, "matchers": json.dumps(wish.matchers)})
 
 
-def _matchers(text: object) -> tuple[str, ...] | None:
-    """Matchers from their column; None where they are damaged, or none that this version knows."""
-    try:
-        found = json.loads(text)  # type: ignore[arg-type]  # any type: TypeError says so
-        for each in found:
-            read_matcher(each)
-        return tuple(found) if isinstance(found, list) else None
-    except (ValueError, TypeError, RecursionError):
-        return None
+@lru_cache(maxsize=1024)  # the same few in every transaction, and regular expressions are dear to read
+def _matchers(text: str) -> tuple[str, ...]:
+    """Matchers from their column; any error where they are damaged, or none that this version knows."""
+    found = json.loads(text)
+    if not isinstance(found, list):
+        raise TypeError("matchers are no list")
+    for each in found:
+        read_matcher(each)
+    return tuple(found)

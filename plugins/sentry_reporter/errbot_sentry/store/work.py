@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from sqlalchemy import Connection, text
@@ -63,7 +65,13 @@ class Work:
     @cached_property
     def people(self) -> People:
         """Who chat people are on the server."""
-        return People(self._connection)
+        return People(self._connection, self._damage)
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of this transaction that happens as a whole or, where it raises, not at all."""
+        with self._connection.begin_nested():
+            yield
 
     def alone(self, number: int) -> None:
         """Until the end of this transaction, no other bot on the same state is past this line with this number."""

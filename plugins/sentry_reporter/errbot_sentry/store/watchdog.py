@@ -1,0 +1,124 @@
+"""Time limits for a database server that has stopped answering.
+
+A server that hangs (a stopped process, a frozen disk) still acknowledges packets, so neither its own time limits nor
+those of TCP end the wait. Here a thread shuts the socket down when a transaction's time is up: whatever the driver is
+waiting for, it then finds the connection closed. It needs of a driver no more than `fileno()`, which psycopg and
+psycopg2 have.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+_LOOK = 0.05  # seconds between looks at the clock while a transaction is under way
+_IDLE = 30.0  # seconds without a transaction after which the thread ends
+_LAST = 1.0  # seconds for it to end
+
+
+class Limit:
+    """The time limit of one transaction, and the sockets that are shut down when it is over."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.fired = False
+        self.sockets: list[socket.socket] = []
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is over, below 0 afterwards."""
+        return self.deadline - time.monotonic()
+
+
+class Watchdog:
+    """Ends connections that have outlived their transaction's time limit. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Condition()
+        self._limits: set[Limit] = set()
+        self._thread: threading.Thread | None = None
+        self._latest: float | None = None
+        self._closed = False
+        self._mine = threading.local()
+
+    @contextmanager
+    def limit(self, seconds: float) -> Iterator[Limit]:
+        """What this thread asks of the database in this block ends in so many seconds; a limit around it holds too."""
+        outer: Limit | None = getattr(self._mine, "limit", None)
+        mine = Limit(time.monotonic() + seconds)
+        if outer is not None:
+            mine.deadline = min(mine.deadline, outer.deadline)
+        with self._guard:
+            if self._latest is not None:
+                mine.deadline = min(mine.deadline, self._latest)
+        self._mine.limit = mine
+        try:
+            yield mine
+        finally:
+            self._mine.limit = outer
+            with self._guard:
+                self._limits.discard(mine)
+            for each in mine.sockets:
+                each.close()
+
+    @property
+    def current(self) -> Limit | None:
+        """The limit that holds in this thread."""
+        found: Limit | None = getattr(self._mine, "limit", None)
+        return found
+
+    def guard(self, connection: Any) -> None:
+        """Shut this driver's connection down when the limit of the present block is over."""
+        limit, fileno = self.current, getattr(connection, "fileno", None)
+        if limit is None or fileno is None:
+            return
+        # A number of our own for the same socket: the driver's may belong to another file when we come to use it.
+        with suppress(Exception):  # closed already: whoever uses it finds out
+            limit.sockets.append(socket.socket(fileno=os.dup(fileno())))
+        with self._guard:
+            self._limits.add(limit)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="sentry-state-watchdog", daemon=True)
+                self._thread.start()
+            self._guard.notify()
+
+    def end_within(self, seconds: float | None) -> None:
+        """Everything under way, and all that begins from now on, ends in so many seconds; None: only its own limits."""
+        with self._guard:
+            self._latest = None if seconds is None else time.monotonic() + seconds
+            for limit in self._limits:
+                if self._latest is not None:
+                    limit.deadline = min(limit.deadline, self._latest)
+
+    def close(self) -> None:
+        """No connection is open any more: let the thread end."""
+        with self._guard:
+            self._closed = True
+            thread = self._thread
+            self._guard.notify()
+        if thread is not None:
+            thread.join(_LAST)
+
+    def _watch(self) -> None:
+        while True:
+            with self._guard:
+                self._guard.wait_for(lambda: self._limits or self._closed, _IDLE)
+                if not self._limits:
+                    self._thread = None
+                    return
+                now = time.monotonic()
+                for limit in [each for each in self._limits if each.deadline <= now]:
+                    limit.fired = True
+                    self._limits.discard(limit)
+                    for each in limit.sockets:
+                        with suppress(OSError):  # it is closed already
+                            each.shutdown(socket.SHUT_RDWR)
+            time.sleep(_LOOK)
