@@ -18,7 +18,7 @@ def mask(text: str) -> str:
 _TOKEN = re.compile(r"sntry[a-z]_|xox[a-z]-|gh[a-z]_|github_pat_|glpat-|eyJ[\w-]{10}")
 _HEX = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12,}", re.IGNORECASE)
 _RUN = re.compile(r"[A-Za-z0-9_+%&*^$-]{16,}")
-_STRETCH = re.compile(r"[A-Za-z0-9_+%&*^$=-]{8,}(?:[.][A-Za-z0-9_+%&*^$=-]{8,})*")
+_STRETCH = re.compile(r"[A-Za-z0-9_+%&*^$=-]{8,}(?:[.][A-Za-z0-9_+%&*^$=-]{8,})*…?")
 
 
 def looks_secret(text: str) -> bool:
@@ -41,7 +41,13 @@ def _is_random(run: str) -> bool:
 
 def without_secrets(sentence: str) -> str:
     """The sentence without the stretches of it that could be a token or key, or the beginning of one."""
-    return _STRETCH.sub(lambda found: "…" if looks_secret(found[0]) else found[0], sentence)
+    return _STRETCH.sub(lambda found: "…" if _may_be_secret(found[0]) else found[0], sentence)
+
+
+def _may_be_secret(stretch: str) -> bool:
+    # What was cut short can no longer be told from a token by its form.
+    cut_short = stretch.endswith("…") and any(map(str.isdigit, stretch))
+    return cut_short or looks_secret(stretch)
 
 
 def shape(value: object) -> str:
