@@ -10,6 +10,7 @@
     ├── ServerError            the Sentry-compatible server
     │   ├── Unreachable        no connection, broken connection, TLS
     │   ├── TimedOut           no answer in time
+    │   ├── NoAnswer           it had the request, or a part of it, and did not answer
     │   ├── RateLimited        429; `wait` says how long
     │   ├── ServerFailed       5xx
     │   ├── BadToken           401
@@ -26,6 +27,7 @@
     │   ├── BodyTooLarge       413
     │   └── IntakeClosed       503
     ├── StoreError             the state could not be read or written
+    ├── Reentered              a thread asks for a lock that it holds already
     └── SendError              the chat network did not take a message
         ├── NotConnected       the bot is offline: keep the message and try again
         └── RoomUnknown        there is no such room, or the bot may not speak there
@@ -104,6 +106,12 @@ class TimedOut(ServerError):
     retry = True
 
 
+class NoAnswer(ServerError):
+    """The server had the request, or a part of it, and hung up or fell silent: it may be the request's own fault."""
+
+    retry = True
+
+
 class RateLimited(ServerError):
     """429: too many requests; `wait` says how long where the server says so."""
 
@@ -178,6 +186,10 @@ class IntakeClosed(IntakeError):
 
 class StoreError(SentryReporterError):
     """The state could not be read or written."""
+
+
+class Reentered(SentryReporterError):
+    """A thread asks for a lock that it holds already: a finaliser or a signal handler came back into our own code."""
 
 
 class SendError(SentryReporterError):

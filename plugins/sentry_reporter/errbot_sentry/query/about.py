@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from threading import Lock
 from typing import NoReturn
 
 from errbot_sentry.command import ABOUT, ALERTS, CHANGE, READ, command, sentence, suggestion
 from errbot_sentry.errors import AskError, NotFound, ServerError, Unsupported, UsageError
+from errbot_sentry.locks import Lock
 from errbot_sentry.model import Ask, Issue, View
 from errbot_sentry.query.args import echo
 from errbot_sentry.query.desk import OK, TROUBLE, Desk, FlowStatus

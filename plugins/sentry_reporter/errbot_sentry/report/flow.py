@@ -92,6 +92,10 @@ class Flow:
                 return
             self.collector.tell_tally(tally)
 
+    def lost(self) -> dict[str, int]:
+        """Records that came while others were reported which had come like that: reason to count."""
+        return {"while_reporting": self._handler.lost} if self._handler.lost else {}
+
     def notes(self) -> list[str]:
         notes = []
         if not self.client.active:

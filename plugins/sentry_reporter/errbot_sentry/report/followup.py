@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Protocol
 
+from errbot_sentry.locks import Lock
 from errbot_sentry.report.context import COMMAND, DIRECT, BotContext
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class FollowUps:
 
     def __init__(self, follower: Follower | None) -> None:
         self._follower = follower
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._waiting: OrderedDict[str, tuple[float, Reported]] = OrderedDict()
         self._told: OrderedDict[str, deque[float]] = OrderedDict()
         self._last: OrderedDict[str, str] = OrderedDict()

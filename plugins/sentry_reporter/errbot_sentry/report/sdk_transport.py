@@ -20,6 +20,7 @@ from sentry_sdk.envelope import Envelope, Item, PayloadRef
 from sentry_sdk.transport import HttpTransport
 
 from errbot_sentry.errors import TimedOut, Unreachable
+from errbot_sentry.locks import afterwards
 from errbot_sentry.report.dress import slim
 from errbot_sentry.report.sender import Answer, Sender
 from errbot_sentry.report.spool import Spool
@@ -56,7 +57,10 @@ class SpoolTransport(HttpTransport):
         self._connections: list[Any] = []
 
     def capture_envelope(self, envelope: Envelope) -> None:
-        """Spool an envelope; this is the capturing thread."""
+        """Spool an envelope; this is the capturing thread. Code that interrupts us under a lock may call it too."""
+        afterwards(lambda: self._spool_envelope(envelope))
+
+    def _spool_envelope(self, envelope: Envelope) -> None:
         category, event_id = _describe(envelope)
         if not self.sender.wants(category):
             for item in envelope.items:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import ServerError
+from errbot_sentry.locks import condition
 from errbot_sentry.report.limits import WORTH_WAITING, RateLimits, pause_after
 from errbot_sentry.report.spool import Entry, Spool
 from errbot_sentry.report.status import Counters
@@ -66,7 +67,7 @@ class Sender:
         self._sync_after = 0.0
         self._tries: dict[int, int] = {}
         self._outdone: set[int] = set()  # refused envelopes after which others were taken
-        self._wake = threading.Condition()
+        self._wake = condition()
         self._news = False
         self._stopping = False
         self._thread: threading.Thread | None = None

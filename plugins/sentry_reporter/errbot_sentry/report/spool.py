@@ -15,13 +15,13 @@ import errno
 import logging
 import os
 import re
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from errbot_sentry.locks import Lock
 from errbot_sentry.report.hand import Hand
 
 try:
@@ -72,7 +72,7 @@ class Spool:
         self._hand = hand or Hand()
         self._limit = limit
         self._dropped = dropped
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._entries: OrderedDict[int, Entry] = OrderedDict()
         self._bytes = 0
         self._memory_bytes = 0

@@ -7,12 +7,13 @@ One such row must never stop what comes after it.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Hashable
 from dataclasses import fields
 from functools import lru_cache
 from types import NoneType
 from typing import Any
+
+from errbot_sentry.locks import Lock
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Damage:
 
     def __init__(self) -> None:
         self._found: set[tuple[str, str]] = set()
-        self._guard = threading.Lock()
+        self._guard = Lock()
 
     def note(self, table: str, key: object) -> None:
         """This row cannot be read."""

@@ -6,12 +6,12 @@ when the bot loads the plugin.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from errbot_sentry.errors import StoreError
+from errbot_sentry.locks import Lock
 from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.single import Single
 from errbot_sentry.store.turns import Turns
@@ -32,7 +32,7 @@ class Store:
         self._url = url
         self._engine: Engine | None = None
         self._closed = False
-        self._opening = threading.Lock()
+        self._opening = Lock()
         self.damage = Damage()
         self._single = Single("")
         # SQLite takes one writer at a time; queueing here is quick, its own lock is waited for by sleeping.
