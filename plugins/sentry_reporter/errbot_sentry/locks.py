@@ -79,9 +79,9 @@ class Lock:
         self._inner.release()
         _here.held -= 1
         if not _here.held:
-            try:
+            try:  # noqa: SIM105 - `suppress` is two calls more
                 _catch_up()
-            except Exception:  # noqa: BLE001, S110 - the end of the stack again: what waits is done after the next lock
+            except Exception:  # noqa: BLE001, S110 - the end of the stack again: what waits comes after the next lock
                 pass
 
     def locked(self) -> bool:

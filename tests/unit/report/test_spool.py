@@ -128,9 +128,9 @@ def test_categories_can_be_passed_over(rig: Rig) -> None:
     assert spool.read(entry) == b"e"
     stubborn = spool.oldest()
     assert stubborn is not None
-    assert spool.read(spool.oldest(passing_over={stubborn.seq}) or stubborn) == b"e"
+    assert spool.read(spool.oldest(tried={stubborn.seq: 3}) or stubborn) == b"e"
     spool.done(entry)
-    assert spool.oldest(passing_over={stubborn.seq}) == stubborn
+    assert spool.oldest(tried={stubborn.seq: 3}) == stubborn
 
 
 def test_two_bots_on_one_folder_do_not_meet(rig: Rig) -> None:

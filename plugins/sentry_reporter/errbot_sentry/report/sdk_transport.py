@@ -19,7 +19,7 @@ from sentry_sdk.consts import EndpointType
 from sentry_sdk.envelope import Envelope, Item, PayloadRef
 from sentry_sdk.transport import HttpTransport
 
-from errbot_sentry.errors import TimedOut, Unreachable
+from errbot_sentry.errors import NoAnswer, TimedOut, Unreachable
 from errbot_sentry.locks import afterwards
 from errbot_sentry.report.dress import slim
 from errbot_sentry.report.sender import Answer, Sender
@@ -55,6 +55,7 @@ class SpoolTransport(HttpTransport):
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
         self._connections: list[Any] = []
+        self._had_some = False  # whether the server had something of the present request
 
     def capture_envelope(self, envelope: Envelope) -> None:
         """Spool an envelope; this is the capturing thread. Code that interrupts us under a lock may call it too."""
@@ -114,7 +115,12 @@ class SpoolTransport(HttpTransport):
             return data
 
     def post(self, data: bytes) -> Answer:
-        """Send a spooled envelope. Raises Unreachable or TimedOut when no answer came."""
+        """Send a spooled envelope.
+
+        Raises:
+            NoAnswer: the connection stood, and a part of the envelope at least was sent, but no answer came.
+            Unreachable, TimedOut: the server had nothing of it.
+        """
         headers = {
             "Content-Type": "application/x-sentry-envelope",
             "Content-Encoding": "gzip",
@@ -124,6 +130,7 @@ class SpoolTransport(HttpTransport):
         url = self._auth.get_api_url(EndpointType.ENVELOPE)
         pool = self._pool.connection_from_url(url)
         self._watch_connections(pool)
+        self._had_some = False
         try:
             response = self._pool.request(
                 "POST",
@@ -138,8 +145,11 @@ class SpoolTransport(HttpTransport):
         except urllib3.exceptions.NewConnectionError as error:  # a kind of TimeoutError to urllib3
             raise Unreachable("no connection to the server") from error
         except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
-            raise TimedOut("the server did not answer in time") from error
+            kind = NoAnswer if self._had_some else TimedOut
+            raise kind("the server did not answer in time") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            if self._had_some:
+                raise NoAnswer(f"the server closed the connection without an answer ({_reason(error)})") from error
             raise Unreachable(f"no connection to the server ({_reason(error)})") from error
         _leave(response)
         return Answer(response.status, {name.lower(): value for name, value in response.headers.items()})
@@ -157,13 +167,21 @@ class SpoolTransport(HttpTransport):
         if getattr(kind, "watched_by", None) is self:
             return
         seen = self._connections
+        owner = self
 
         class Watched(kind):  # type: ignore[misc, valid-type]  # the base is known only at run time
             watched_by = self
 
             def connect(self) -> None:
-                super().connect()
+                try:
+                    super().connect()
+                finally:
+                    owner._had_some = False  # what a proxy was told is not yet the server's
                 seen[:] = [self]
+
+            def send(self, data: Any) -> None:
+                super().send(data)
+                owner._had_some = True
 
         pool.ConnectionCls = Watched
 

@@ -16,7 +16,7 @@ import logging
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +39,8 @@ _MOST_SLOTS = 16
 _MEMORY_BYTES = 8 * 1024 * 1024
 _LAST_SEQUENCE = 10**15  # nobody counts so far: such a name is not ours, and the next one would not fit
 _MOST_SYNCED = 200
+
+_NONE: Mapping[int, int] = {}
 
 Dropped = Callable[[str, str], None]
 
@@ -119,6 +121,9 @@ class Spool:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, seq: object) -> bool:
+        return seq in self._entries
+
     @property
     def size(self) -> int:
         """Bytes waiting, on disk and in memory."""
@@ -187,18 +192,19 @@ class Spool:
                     os.close(handle)
         self._synced = entries[-1].seq
 
-    def oldest(self, without: Collection[str] = (), passing_over: Collection[int] = ()) -> Entry | None:
+    def oldest(self, without: Collection[str] = (), tried: Mapping[int, int] = _NONE) -> Entry | None:
         """The oldest envelope whose category is not in `without`; the bound spares it until `done` or `give_back`.
 
-        Those in `passing_over` (sequence numbers) come only when nothing else waits.
+        Those in `tried` (sequence number to tries) come only when nothing else waits, the least tried first, so that
+        none of them holds up the others.
         """
         with self._lock:
             later: Entry | None = None
             for entry in self._entries.values():
                 if entry.category in without:
                     continue
-                if entry.seq in passing_over:
-                    later = later or entry
+                if entry.seq in tried:
+                    later = entry if later is None or tried[entry.seq] < tried[later.seq] else later
                     continue
                 self._taken = entry.seq
                 return entry
