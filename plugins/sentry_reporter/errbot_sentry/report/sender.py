@@ -12,7 +12,8 @@ from errbot_sentry.clock import Clock
 from errbot_sentry.errors import NoAnswer, ServerError
 from errbot_sentry.locks import condition
 from errbot_sentry.report.limits import WORTH_WAITING, RateLimits, pause_after
-from errbot_sentry.report.spool import Entry, Spool
+from errbot_sentry.report.quota import Entry
+from errbot_sentry.report.spool import Spool
 from errbot_sentry.report.status import Counters
 
 log = logging.getLogger(__name__)

@@ -18,11 +18,12 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from errbot_sentry.locks import Lock
 from errbot_sentry.report.hand import Hand
+from errbot_sentry.report.quota import ERROR, Entry, Quota
 
 try:
     import fcntl
@@ -37,7 +38,7 @@ TOO_LARGE, CLOSED = "too_large", "closed"
 _NAME = re.compile(r"(\d{16})\.([a-z_]{1,32})\.([0-9a-f]{0,32})\.gz")
 _MOST_SLOTS = 16
 _MEMORY_BYTES = 8 * 1024 * 1024
-_LAST_SEQUENCE = 10**15  # nobody counts so far: such a name is not ours, and the next one would not fit
+_LAST_SEQUENCE = 10**15  # nobody counts so far
 _MOST_SYNCED = 200
 
 _NONE: Mapping[int, int] = {}
@@ -45,39 +46,23 @@ _NONE: Mapping[int, int] = {}
 Dropped = Callable[[str, str], None]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One waiting envelope: `category` as rate limits name it, `event_id` "" where it has none, `size` in bytes."""
-
-    seq: int
-    category: str
-    event_id: str
-    size: int
-    data: bytes | None = None
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.seq:016d}.{self.category}.{self.event_id}.gz"
-
-
 class Spool:
     """The waiting envelopes of this process, oldest first. Safe to use from any thread; nothing here raises.
 
     Args:
         folder: where the files go; None keeps everything in memory.
-        limit: bytes on disk; when a new envelope does not fit, the oldest are dropped.
+        limit: bytes on disk; who gives way when a new envelope does not fit is decided by `Quota`.
         dropped: told (category, reason) for each envelope that is given up here.
     """
 
     def __init__(self, folder: Path | None, limit: int, dropped: Dropped, hand: Hand | None = None) -> None:
         self._root = folder
         self._hand = hand or Hand()
-        self._limit = limit
         self._dropped = dropped
         self._lock = Lock()
         self._entries: OrderedDict[int, Entry] = OrderedDict()
-        self._bytes = 0
-        self._memory_bytes = 0
+        self._disk = Quota(limit)
+        self._memory = Quota(_MEMORY_BYTES)
         self._next = 1
         self._synced = 0
         self._closed = False
@@ -97,10 +82,13 @@ class Spool:
             self._note_trouble(error)
             return
         with self._lock:
-            self._load()
-            self._adopt(self._root)
+            try:
+                self._load()
+                self._adopt(self._root)
+            except OSError as error:
+                self._note_trouble(error)
             self._synced = self._next - 1
-            too_much = self._shed(0)
+            too_much = self._shed_what_was_found()
         self._unlink(too_much)
         self._hand.start()
 
@@ -111,7 +99,8 @@ class Spool:
             self._closed = True
             lost = [entry for entry in self._entries.values() if entry.data is not None]
             self._entries.clear()
-            self._bytes = self._memory_bytes = 0
+            self._disk.clear()
+            self._memory.clear()
             if self._slot_lock is not None:
                 os.close(self._slot_lock)
             self._slot = self._slot_lock = None
@@ -127,19 +116,18 @@ class Spool:
     @property
     def size(self) -> int:
         """Bytes waiting, on disk and in memory."""
-        return self._bytes + self._memory_bytes
+        return self._disk.size + self._disk.reserved + self._memory.size
 
     def put(self, data: bytes, category: str, event_id: str) -> Entry:
         """Keep an envelope: on disk when this returns, in memory where the disk refuses or does not answer."""
         with self._lock:
             entry = Entry(self._next, category, event_id, len(data))
             self._next += 1
-            # What is larger than a bound would push everything else out, and still not fit.
-            slot = self._slot if entry.size <= self._limit else None
-            refused = CLOSED if self._closed else TOO_LARGE if slot is None and entry.size > _MEMORY_BYTES else ""
-            too_much = [] if refused or slot is None else self._shed(entry.size)
+            # What is larger than its share would push everything else out, and still not fit.
+            slot = self._slot if entry.size <= self._disk.share(category) else None
+            refused, too_much = self._admit(entry, slot is not None)
             if slot is not None and not refused:
-                self._bytes += entry.size
+                self._disk.reserved += entry.size
         if refused:
             self._dropped(category, refused)
             return entry
@@ -150,22 +138,53 @@ class Spool:
                 self._note_trouble(TimeoutError(errno.ETIMEDOUT, "it does not answer"))
         kept = entry if written else replace(entry, data=data)
         with self._lock:
+            if slot is not None:
+                self._disk.reserved -= entry.size
             if not written:
-                if slot is not None:
-                    self._bytes -= entry.size
-                self._shed_memory(entry.size)
-                self._memory_bytes += entry.size
-            self._entries[entry.seq] = kept
+                refused = self._refused_by_memory(entry)
+            if not refused:
+                self._entries[entry.seq] = kept
+                (self._disk if written else self._memory).add(kept)
+        if refused:
+            self._dropped(category, refused)
         return kept
+
+    def _admit(self, entry: Entry, to_disk: bool) -> tuple[str, list[Entry]]:
+        """Why it cannot be kept, "" if it can, and the files that have to go for it."""
+        if self._closed:
+            return CLOSED, []
+        if not to_disk:
+            return (TOO_LARGE if entry.size > self._memory.share(entry.category) else ""), []
+        too_much = self._disk.room_for(entry.category, entry.size, self._taken)
+        if too_much is None:
+            return SPOOL_FULL, []
+        self._give_up(too_much, SPOOL_FULL)
+        return "", too_much
+
+    def _refused_by_memory(self, entry: Entry) -> str:
+        """Why memory cannot hold it, "" once there is room."""
+        if self._closed:
+            return CLOSED
+        if entry.size > self._memory.share(entry.category):
+            return TOO_LARGE
+        too_much = self._memory.room_for(entry.category, entry.size, self._taken)
+        if too_much is None:
+            return MEMORY_FULL
+        self._give_up(too_much, MEMORY_FULL)
+        return ""
+
+    def _give_up(self, entries: list[Entry], reason: str) -> None:
+        for entry in entries:
+            self._forget(entry.seq)
+            self._dropped(entry.category, reason)
 
     def _late(self, entry: Entry, written: bool) -> None:
         """The disk has answered after all."""
         with self._lock:
             waits = self._entries.get(entry.seq)
             if written and waits is not None and waits.data is not None:
-                self._entries[entry.seq] = entry
-                self._memory_bytes -= entry.size
-                self._bytes += entry.size
+                self._memory.remove(waits)
+                self._keep(entry)
                 return
             closed = self._closed
         if written and not closed:  # sent meanwhile, or given up
@@ -256,10 +275,8 @@ class Spool:
         if self._taken == seq:
             self._taken = None
         known = self._entries.pop(seq, None)
-        if known is not None and known.data is not None:
-            self._memory_bytes -= known.size
-        elif known is not None:
-            self._bytes -= known.size
+        if known is not None:
+            (self._disk if known.data is None else self._memory).remove(known)
         return known
 
     def _unlink(self, entries: Iterable[Entry]) -> None:
@@ -294,26 +311,19 @@ class Spool:
             log.warning("The spool in %s cannot be used, undelivered events wait in memory: %s", self._root, error)
         self.trouble = error.strerror or type(error).__name__
 
-    def _shed(self, extra: int) -> list[Entry]:
-        """Drop the oldest until `extra` bytes more fit on the disk; the one that is being sent stays."""
-        dropped = []
-        for entry in list(self._entries.values()) if self._bytes + extra > self._limit else ():
-            if self._bytes + extra <= self._limit:
-                break
-            if entry.data is None and entry.seq != self._taken:
-                self._forget(entry.seq)
-                self._dropped(entry.category, SPOOL_FULL)
-                dropped.append(entry)
-        return dropped
+    def _shed_what_was_found(self) -> list[Entry]:
+        """Give up what is beyond the bounds, which may be smaller than in an earlier life."""
+        gone = [entry for entry in self._entries.values() if entry.size > self._disk.share(entry.category)]
+        self._give_up(gone, SPOOL_FULL)
+        for category in [ERROR, *self._disk.categories()]:
+            over = self._disk.room_for(category, 0, None) or []
+            self._give_up(over, SPOOL_FULL)
+            gone += over
+        return gone
 
-    def _shed_memory(self, extra: int) -> None:
-        """The same for those in memory."""
-        for entry in list(self._entries.values()) if self._memory_bytes + extra > _MEMORY_BYTES else ():
-            if self._memory_bytes + extra <= _MEMORY_BYTES:
-                break
-            if entry.data is not None and entry.seq != self._taken:
-                self._forget(entry.seq)
-                self._dropped(entry.category, MEMORY_FULL)
+    def _keep(self, entry: Entry) -> None:
+        self._entries[entry.seq] = entry
+        self._disk.add(entry)
 
     def _take_slot(self, root: Path) -> None:
         for number in range(_MOST_SLOTS):
@@ -333,15 +343,31 @@ class Spool:
             match = _NAME.fullmatch(item.name)
             if match:
                 # Not a link, a folder or a pipe of that name: reading one could lead anywhere, or wait for ever.
-                if item.is_file(follow_symlinks=False) and int(match[1]) < _LAST_SEQUENCE:
+                if item.is_file(follow_symlinks=False):
                     found.append(Entry(int(match[1]), match[2], match[3], item.stat().st_size))
             elif item.name.endswith(".tmp"):
                 with suppress(OSError):
                     os.unlink(item.path)  # noqa: PTH108 - a write that a kill cut short: its capture never returned
+        odd = []
         for entry in sorted(found, key=lambda entry: entry.seq):
-            self._entries[entry.seq] = entry
-            self._bytes += entry.size
-            self._next = entry.seq + 1
+            if self._next <= entry.seq < _LAST_SEQUENCE:
+                self._keep(entry)
+                self._next = entry.seq + 1
+            else:
+                odd.append(entry)
+        for entry in odd:
+            self._renumber(self._slot, entry)
+
+    def _renumber(self, slot: Path, entry: Entry) -> None:
+        """Put a file whose number is not ours (taken already, or higher than anybody counts) behind all others: no
+        number that somebody plants is counted on from, so none can make ours unusable."""
+        new = replace(entry, seq=self._next)
+        while new.seq != entry.seq and (slot / new.file_name).exists():
+            new = replace(new, seq=new.seq + 1)
+        with suppress(OSError):
+            (slot / entry.file_name).rename(slot / new.file_name)
+            self._next = new.seq + 1
+            self._keep(new)
 
     def _adopt(self, root: Path) -> None:
         """Take over what waits in slots that nobody holds any more."""
@@ -365,8 +391,7 @@ class Spool:
             entry = Entry(self._next, match[2], match[3], old.stat().st_size)
             old.rename(self._slot / entry.file_name)
             self._next += 1
-            self._entries[entry.seq] = entry
-            self._bytes += entry.size
+            self._keep(entry)
 
 
 def _lock(slot: Path) -> int | None:
