@@ -50,6 +50,11 @@ class FollowUps:
         self._told: OrderedDict[str, deque[float]] = OrderedDict()
         self._last: OrderedDict[str, str] = OrderedDict()
 
+    def leave_to_parent(self) -> None:
+        """In the child of a fork: the connection to the chat network is the parent's, so nobody is told anything."""
+        self._follower = None
+        self._waiting.clear()
+
     def captured(self, event_id: str, where: BotContext, now: float, tell: bool) -> None:
         """An error was captured in a person's command; `tell` says whether the command failed by it."""
         if where.kind != COMMAND or not where.person:

@@ -70,7 +70,7 @@ class Quota:
         """Nothing waits here any more."""
         self._entries.clear()
         self._bytes.clear()
-        self.size = 0
+        self.size = self.reserved = 0
 
     def room_for(self, category: str, size: int, spare: int | None) -> list[Entry] | None:
         """What has to go for so many bytes more of a category, in this order; None: it does not fit, and nothing goes.

@@ -154,6 +154,11 @@ class SpoolTransport(HttpTransport):
         _leave(response)
         return Answer(response.status, {name.lower(): value for name, value in response.headers.items()})
 
+    def leave_to_parent(self) -> None:
+        """In the child of a fork: the connections are the parent's, and two that write to one would garble it."""
+        self._pool = self._make_pool()
+        self._connections = []
+
     def hurry(self) -> None:
         """Break the request that is under way, so that its thread can end."""
         for connection in list(self._connections):

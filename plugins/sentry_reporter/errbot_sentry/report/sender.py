@@ -73,6 +73,7 @@ class Sender:
         self._wake = condition()
         self._news = False
         self._stopping = False
+        self._in_child = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -80,15 +81,31 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="errbot-sentry-sender", daemon=True)
         self._thread.start()
 
+    def leave_to_parent(self) -> None:
+        """In the child of a fork, which has no thread of ours: the next `wake` starts one."""
+        self._wake = condition()
+        self._tries, self._outdone, self._failures, self._not_before = {}, set(), 0, 0.0
+        self._in_child = self._thread is not None
+        self._thread = None
+
     def wake(self) -> None:
         """There is something new in the spool."""
         with self._wake:
+            if self._in_child:
+                self._in_child = False
+                self._start_in_child()
             self._news = True
             self._wake.notify_all()
 
     def wants(self, category: str) -> bool:
         """Whether an envelope of this category is worth spooling now."""
         return category in WORTH_WAITING or self._limits.wait(category, self._clock.monotonic()) <= 0
+
+    def _start_in_child(self) -> None:
+        try:
+            self.start()
+        except RuntimeError as error:  # the child is ending; what it has kept on disk is the parent's to send
+            log.warning("A child process does not send its events by itself: %s", error)
 
     @property
     def healthy(self) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -24,19 +23,13 @@ from pathlib import Path
 from errbot_sentry.locks import Lock
 from errbot_sentry.report.hand import Hand
 from errbot_sentry.report.quota import ERROR, Entry, Quota
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: there, two bots on one directory are not told apart
-    fcntl = None  # type: ignore[assignment]  # no locks on Windows
+from errbot_sentry.report.slots import Slot, envelopes_in, left_behind, take_slot
 
 log = logging.getLogger(__name__)
 
 SPOOL_FULL, MEMORY_FULL, UNREADABLE = "spool_full", "memory_full", "unreadable"
 TOO_LARGE, CLOSED = "too_large", "closed"
 
-_NAME = re.compile(r"(\d{16})\.([a-z_]{1,32})\.([0-9a-f]{0,32})\.gz")
-_MOST_SLOTS = 16
 _MEMORY_BYTES = 8 * 1024 * 1024
 _LAST_SEQUENCE = 10**15  # nobody counts so far
 _MOST_SYNCED = 200
@@ -67,30 +60,56 @@ class Spool:
         self._synced = 0
         self._closed = False
         self._taken: int | None = None
-        self._slot: Path | None = None
-        self._slot_lock: int | None = None
+        self._slot: Slot | None = None
+        self._in_child = False
         self.trouble = ""
 
     def open(self) -> None:
         """Take a slot of the folder for this process, and what earlier processes left behind."""
+        with self._lock:
+            self._open_slot()
+        if self._slot is not None:
+            self.take_over()
+            self._synced = self._next - 1
+            self._hand.start()
+
+    def _open_slot(self) -> None:
         if self._root is None:
             return
         try:
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._take_slot(self._root)
+            self._slot = take_slot(self._root)
+            self._load(self._slot.path)
         except OSError as error:
             self._note_trouble(error)
+
+    def leave_to_parent(self) -> None:
+        """In the child of a fork: what waits is the parent's, and so are its slot and its threads. The child takes a
+        slot of its own as soon as it has something to keep."""
+        self._entries.clear()
+        self._disk.clear()
+        self._memory.clear()
+        self._hand = Hand()  # without a thread: the child may end at any moment, so it writes by itself
+        self._taken = None
+        self._next = 1
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
+        self._in_child = not self._closed
+
+    def take_over(self) -> None:
+        """Take over what waits in slots that nobody holds any more; from any thread, but for one at a time."""
+        slot = self._slot
+        if self._root is None or slot is None or self.trouble:
             return
+        try:
+            for left in left_behind(self._root, slot.path):
+                for entry in envelopes_in(left):
+                    self._move_here(left / entry.file_name, entry, slot.path)
+        except OSError as error:
+            self._note_trouble(error)
         with self._lock:
-            try:
-                self._load()
-                self._adopt(self._root)
-            except OSError as error:
-                self._note_trouble(error)
-            self._synced = self._next - 1
             too_much = self._shed_what_was_found()
         self._unlink(too_much)
-        self._hand.start()
 
     def close(self) -> None:
         """Let go of the slot; what waits in memory only is dropped and counted."""
@@ -101,9 +120,9 @@ class Spool:
             self._entries.clear()
             self._disk.clear()
             self._memory.clear()
-            if self._slot_lock is not None:
-                os.close(self._slot_lock)
-            self._slot = self._slot_lock = None
+            if self._slot is not None:
+                self._slot.release()
+            self._slot = None
         for entry in lost:
             self._dropped(entry.category, CLOSED)
 
@@ -114,6 +133,11 @@ class Spool:
         return seq in self._entries
 
     @property
+    def _folder(self) -> Path | None:
+        slot = self._slot
+        return None if slot is None else slot.path
+
+    @property
     def size(self) -> int:
         """Bytes waiting, on disk and in memory."""
         return self._disk.size + self._disk.reserved + self._memory.size
@@ -121,10 +145,14 @@ class Spool:
     def put(self, data: bytes, category: str, event_id: str) -> Entry:
         """Keep an envelope: on disk when this returns, in memory where the disk refuses or does not answer."""
         with self._lock:
+            if self._in_child:
+                self._in_child = False
+                self._open_slot()
             entry = Entry(self._next, category, event_id, len(data))
             self._next += 1
             # What is larger than its share would push everything else out, and still not fit.
-            slot = self._slot if entry.size <= self._disk.share(category) else None
+            fits = entry.size <= self._disk.share(category)
+            slot = self._slot.path if self._slot is not None and fits else None
             refused, too_much = self._admit(entry, slot is not None)
             if slot is not None and not refused:
                 self._disk.reserved += entry.size
@@ -193,7 +221,7 @@ class Spool:
     def sync(self) -> None:
         """Let the disk make sure of what waits, for the case of a power cut; not for the capturing thread."""
         with self._lock:
-            slot, entries = self._slot, []
+            slot, entries = self._folder, []
             for entry in reversed(self._entries.values()):
                 if entry.seq <= self._synced:
                     break
@@ -234,7 +262,7 @@ class Spool:
         """The envelope; None when its file cannot be read any more (it is then dropped and counted)."""
         if entry.data is not None:
             return entry.data
-        slot = self._slot
+        slot = self._folder
         try:
             if slot is None:
                 return None
@@ -280,7 +308,7 @@ class Spool:
         return known
 
     def _unlink(self, entries: Iterable[Entry]) -> None:
-        slot = self._slot
+        slot = self._folder
         for entry in entries:
             if slot is not None and entry.data is None:
                 with suppress(OSError):
@@ -316,7 +344,7 @@ class Spool:
         gone = [entry for entry in self._entries.values() if entry.size > self._disk.share(entry.category)]
         self._give_up(gone, SPOOL_FULL)
         for category in [ERROR, *self._disk.categories()]:
-            over = self._disk.room_for(category, 0, None) or []
+            over = self._disk.room_for(category, 0, self._taken) or []
             self._give_up(over, SPOOL_FULL)
             gone += over
         return gone
@@ -325,38 +353,16 @@ class Spool:
         self._entries[entry.seq] = entry
         self._disk.add(entry)
 
-    def _take_slot(self, root: Path) -> None:
-        for number in range(_MOST_SLOTS):
-            slot = root / str(number)
-            slot.mkdir(mode=0o700, exist_ok=True)
-            handle = _lock(slot)
-            if handle is not None:
-                self._slot, self._slot_lock = slot, handle
-                return
-        raise OSError(f"all {_MOST_SLOTS} slots are in use")
-
-    def _load(self) -> None:
-        if self._slot is None:
-            return
-        found = []
-        for item in os.scandir(self._slot):
-            match = _NAME.fullmatch(item.name)
-            if match:
-                # Not a link, a folder or a pipe of that name: reading one could lead anywhere, or wait for ever.
-                if item.is_file(follow_symlinks=False):
-                    found.append(Entry(int(match[1]), match[2], match[3], item.stat().st_size))
-            elif item.name.endswith(".tmp"):
-                with suppress(OSError):
-                    os.unlink(item.path)  # noqa: PTH108 - a write that a kill cut short: its capture never returned
+    def _load(self, slot: Path) -> None:
         odd = []
-        for entry in sorted(found, key=lambda entry: entry.seq):
+        for entry in envelopes_in(slot):
             if self._next <= entry.seq < _LAST_SEQUENCE:
                 self._keep(entry)
                 self._next = entry.seq + 1
             else:
                 odd.append(entry)
         for entry in odd:
-            self._renumber(self._slot, entry)
+            self._renumber(slot, entry)
 
     def _renumber(self, slot: Path, entry: Entry) -> None:
         """Put a file whose number is not ours (taken already, or higher than anybody counts) behind all others: no
@@ -369,39 +375,12 @@ class Spool:
             self._next = new.seq + 1
             self._keep(new)
 
-    def _adopt(self, root: Path) -> None:
-        """Take over what waits in slots that nobody holds any more."""
-        for slot in sorted(root.iterdir()):
-            if slot == self._slot or not slot.is_dir():
-                continue
-            handle = _lock(slot)
-            if handle is None:
-                continue
-            try:
-                for old in sorted(slot.glob("*.gz")):
-                    self._move_here(old)
-            finally:
-                os.close(handle)
-
-    def _move_here(self, old: Path) -> None:
-        match = _NAME.fullmatch(old.name)
-        if match is None or self._slot is None or old.is_symlink() or not old.is_file():
-            return
-        with suppress(OSError):
-            entry = Entry(self._next, match[2], match[3], old.stat().st_size)
-            old.rename(self._slot / entry.file_name)
+    def _move_here(self, old: Path, entry: Entry, slot: Path) -> None:
+        with self._lock:
+            moved = replace(entry, seq=self._next)
             self._next += 1
-            self._keep(entry)
-
-
-def _lock(slot: Path) -> int | None:
-    """An exclusive lock on a slot, held until the descriptor is closed; None when another process has it."""
-    handle = os.open(slot / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    if fcntl is None:
-        return handle
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
+        with suppress(OSError):
+            old.rename(slot / moved.file_name)
+            with self._lock:
+                if not self._closed:
+                    self._keep(moved)
