@@ -117,9 +117,11 @@ def test_a_child_that_ends_at_once(make: Make, server: IngestServer, end: Callab
     until(lambda: values(server) == ["last words"], timeout=40, what="what the child has left")
 
 
-def test_children_while_threads_report(make: Make, server: IngestServer) -> None:
+def test_children_while_threads_report(make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork meets locks that other threads hold; they are free in the child."""
     reporter = make(repeat_seconds=0, spool_mb=50)
+    root = logging.getLogger()  # pytest's own handlers write to files, whose locks Python leaves as the fork met them
+    monkeypatch.setattr(root, "handlers", [one for one in root.handlers if type(one).__name__ == "ReportHandler"])
     over = threading.Event()
 
     def hammer() -> None:
