@@ -21,7 +21,7 @@ from sentry_sdk.transport import HttpTransport
 
 from errbot_sentry.errors import NoAnswer, TimedOut, Unreachable
 from errbot_sentry.locks import afterwards
-from errbot_sentry.report.dress import slim
+from errbot_sentry.report.fitting import fitted
 from errbot_sentry.report.sender import Answer, Sender
 from errbot_sentry.report.spool import Spool
 
@@ -87,14 +87,12 @@ class SpoolTransport(HttpTransport):
 
     @staticmethod
     def _serialized(envelope: Envelope) -> bytes:
-        data = envelope.serialize()
-        if len(data) > _LARGEST:
-            for item in envelope.items:
-                event = item.get_event()
-                if event is not None:
-                    item.payload = PayloadRef(json=slim(event))  # type: ignore[arg-type]  # an event is a plain dict here
-            data = envelope.serialize()
-        return data
+        for item in envelope.items:
+            event = item.get_event() or item.get_transaction_event()
+            if event is not None and len(item.get_bytes()) > _LARGEST:
+                small = fitted(event, _LARGEST, lambda event: len(PayloadRef(json=event).get_bytes()))  # type: ignore[arg-type]  # an event is a plain dict here
+                item.payload = PayloadRef(json=small)
+        return envelope.serialize()
 
     def _clean_rest(self, envelope: Envelope) -> None:
         """What the hooks of events do not see: the transaction's name in the envelope's header, and attached texts."""
