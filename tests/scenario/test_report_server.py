@@ -95,7 +95,7 @@ def test_an_outage_loses_nothing_and_keeps_the_order(make: Make, server: IngestS
         (Behaviour(status=502), "HTTP 502"),
         (Behaviour(status=403), "SENTRY_DSN"),
         (Behaviour(status=404), "SENTRY_DSN"),
-        (Behaviour(hang_up=True), "no connection"),
+        (Behaviour(hang_up=True), "the server closed the connection"),
         (Behaviour(status=302, headers={"Location": "http://127.0.0.1:1/elsewhere"}), "HTTP 302"),
     ],
 )
@@ -111,6 +111,20 @@ def test_an_answer_that_may_change_is_waited_out(
     first, second = server.refused[0].events[0], server.taken[0].events[0]
     assert first["event_id"] == second["event_id"]
     assert reporter.status().last_failure == ""
+
+
+def test_one_envelope_that_the_server_hangs_up_on_holds_nothing_up(make: Make, server: IngestServer) -> None:
+    def decide(taken: Taken) -> Behaviour | None:
+        poison = any("number 0" in str(event.get("exception")) for event in taken.events)
+        return Behaviour(hang_up=True) if poison else None
+
+    server.decide = decide
+    reporter = make()
+    for number in range(21):
+        crash(number)
+    until(lambda: reporter.status().spooled == 1, timeout=45, what="everything but the one")
+    assert values(server) == numbers(20, 1)
+    assert reporter.status().dropped == {}
 
 
 @pytest.mark.parametrize(("status", "reason"), [(400, "refused_400"), (413, "too_large")])

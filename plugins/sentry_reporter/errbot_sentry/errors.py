@@ -10,6 +10,7 @@
     ├── ServerError            the Sentry-compatible server
     │   ├── Unreachable        no connection, broken connection, TLS
     │   ├── TimedOut           no answer in time
+    │   ├── NoAnswer           it had the request, or a part of it, and did not answer
     │   ├── RateLimited        429; `wait` says how long
     │   ├── ServerFailed       5xx
     │   ├── BadToken           401
@@ -27,6 +28,7 @@
     │   └── IntakeClosed       503
     ├── StoreError             the state could not be read or written
     │   └── StoreAway          its server does not answer: others need not try for a moment
+    ├── Reentered              a thread asks for a lock that it holds already
     └── SendError              the chat network did not take a message
         ├── NotConnected       the bot is offline: keep the message and try again
         └── RoomUnknown        there is no such room, or the bot may not speak there
@@ -101,6 +103,12 @@ class Unreachable(ServerError):
 
 class TimedOut(ServerError):
     """No whole answer within the time limit."""
+
+    retry = True
+
+
+class NoAnswer(ServerError):
+    """The server had the request, or a part of it, and hung up or fell silent: it may be the request's own fault."""
 
     retry = True
 
@@ -183,6 +191,10 @@ class StoreError(SentryReporterError):
 
 class StoreAway(StoreError):
     """The state's server does not answer, or not in time."""
+
+
+class Reentered(SentryReporterError):
+    """A thread asks for a lock that it holds already: a finaliser or a signal handler came back into our own code."""
 
 
 class SendError(SentryReporterError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from errbot_sentry.clock import Clock
+from errbot_sentry.locks import Lock
 
 _Value = TypeVar("_Value")
 
@@ -23,7 +23,7 @@ class Kept(Generic[_Value]):
         self._seconds = seconds
         self._clock = clock
         self._found: tuple[float, _Value] | None = None  # when it was found, monotonic, and what
-        self._guard = threading.Lock()
+        self._guard = Lock()
 
     def get(self) -> _Value:
         """The value, at most `seconds` old."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from errbot_sentry.flow_status import FlowFacts
+from errbot_sentry.locks import Lock
 from errbot_sentry.server.calls import Exchange
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class ApiTimes:
     """Counts and seconds of the calls to the server, by method, path template and result."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._totals: dict[tuple[str, str, str], tuple[int, float]] = {}
 
     def observe(self, exchange: Exchange) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from datetime import timezone, tzinfo
 from importlib.util import find_spec
 from io import BytesIO
 
 from errbot_sentry.durations import write_duration
+from errbot_sentry.locks import Lock
 from errbot_sentry.model import Counts, Release
 
 # Its own light background: on a transparent one, no colour of letters reads well both in a light and in a dark chat.
 _PAPER, _INK, _BARS, _MARKS, _BEFORE = "#fbfbfd", "#2b2233", "#6c5fc7", "#c0392b", "#d98200"
 _MOST_RELEASES = 6
 _LONGEST_TITLE = 110  # characters, as many as the width takes
-_ONE_AT_A_TIME = threading.Lock()  # a picture keeps a core busy
+_ONE_AT_A_TIME = Lock()  # a picture keeps a core busy
 
 
 def can_draw() -> bool:

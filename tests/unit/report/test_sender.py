@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from errbot_sentry.errors import Unreachable
+from errbot_sentry.errors import NoAnswer, ServerError, Unreachable
 from errbot_sentry.report.sender import Answer, Sender
 from errbot_sentry.report.spool import Spool
 from errbot_sentry.report.status import Counters
@@ -37,7 +37,7 @@ class Rig:
         self.sent: list[bytes] = []
         self.tried: Counter[bytes] = Counter()
         self.told: list[str] = []
-        self.bad: dict[bytes, int] = {}
+        self.bad: dict[bytes, int | ServerError] = {}
         self.down = False
         self.sender = Sender(self.spool, self.post, self.counters, self.clock, on_sent=self.told.append)
 
@@ -46,6 +46,8 @@ class Rig:
         if self.down:
             raise Unreachable("no connection to the server")
         status = self.bad.get(data, 200)
+        if isinstance(status, ServerError):
+            raise status.again()
         if status == 200:
             self.sent.append(data)
         return Answer(status, {})
@@ -133,6 +135,53 @@ def test_a_poison_that_others_outlive_is_given_up_and_counted(rig: Rig) -> None:
     assert rig.counters.dropped() == {"server_failed": 1}
     assert 27 <= rig.tried[b"poison"] <= 30
     assert len(rig.spool) == 0
+
+
+HUNG_UP = NoAnswer("the server closed the connection")
+
+
+@pytest.mark.parametrize("choking", [302, 403, 500, HUNG_UP])
+@pytest.mark.parametrize("poisons", [1, 5])
+def test_what_the_server_chokes_on_comes_last_and_is_given_up(
+    rig: Rig, choking: int | ServerError, poisons: int
+) -> None:
+    for number in range(poisons):
+        rig.put(b"poison %d" % number)
+        rig.bad[b"poison %d" % number] = choking
+    for number in range(20):
+        rig.put(b"%d" % number)
+    rig.run(300)
+    assert rig.sent == [b"%d" % number for number in range(20)]
+    for number in range(100):
+        rig.put(b"later %d" % number)
+        rig.run(240 * poisons)
+    assert len(rig.sent) == 120
+    assert rig.counters.dropped() == {"server_failed": poisons}
+    assert all(rig.tried[b"poison %d" % number] <= 31 for number in range(poisons))
+
+
+@pytest.mark.parametrize("failing", [403, 503, HUNG_UP])
+def test_a_poison_that_an_outage_hid_does_not_stand_before_the_others(rig: Rig, failing: int | ServerError) -> None:
+    """Everything was refused, so everything waits in the back; still each gets its turn."""
+    for number in range(5):
+        rig.put(b"%d" % number)
+        rig.bad[b"%d" % number] = failing
+    rig.run(12 * 3600)
+    rig.bad = {b"0": failing}
+    rig.run(300)
+    assert sorted(rig.sent) == [b"1", b"2", b"3", b"4"]
+    assert rig.counters.dropped() == {}
+
+
+def test_hanging_up_on_everything_is_an_outage(rig: Rig) -> None:
+    for number in range(5):
+        rig.put(b"%d" % number)
+        rig.bad[b"%d" % number] = HUNG_UP
+    rig.run(12 * 3600)
+    assert rig.counters.dropped() == {}
+    rig.bad.clear()
+    rig.run(300)
+    assert sorted(rig.sent) == [b"0", b"1", b"2", b"3", b"4"]
 
 
 @pytest.mark.parametrize(("status", "reason"), [(400, "refused_400"), (413, "too_large"), (422, "refused_422")])

@@ -128,9 +128,9 @@ def test_categories_can_be_passed_over(rig: Rig) -> None:
     assert spool.read(entry) == b"e"
     stubborn = spool.oldest()
     assert stubborn is not None
-    assert spool.read(spool.oldest(passing_over={stubborn.seq}) or stubborn) == b"e"
+    assert spool.read(spool.oldest(tried={stubborn.seq: 3}) or stubborn) == b"e"
     spool.done(entry)
-    assert spool.oldest(passing_over={stubborn.seq}) == stubborn
+    assert spool.oldest(tried={stubborn.seq: 3}) == stubborn
 
 
 def test_two_bots_on_one_folder_do_not_meet(rig: Rig) -> None:
@@ -323,14 +323,85 @@ def test_only_plain_files_are_taken_for_envelopes(rig: Rig, slot: str, tmp_path:
     assert (place / "0000000000000001.error..gz").is_symlink()
 
 
-def test_an_absurd_number_does_not_stop_the_counting(rig: Rig) -> None:
+@pytest.mark.parametrize("number", [0, 5, 10**15 - 2, 10**15 - 1, 10**15, 10**16 - 1])
+def test_a_planted_number_strands_nothing(rig: Rig, number: int) -> None:
+    """Whatever numbers the files have, each is sent, and the one that is written next is found again."""
     place = (rig.folder or Path()) / "0"
     place.mkdir(parents=True)
-    (place / f"{10**16 - 1}.error..gz").write_bytes(b"not ours")
+    (place / f"{number:016d}.error..gz").write_bytes(b"planted")
+    for life in range(3):
+        spool = rig.open()
+        spool.put(b"ours %d" % life, "error", f"{ID}1")
+        spool.put(b"and %d" % life, "error", f"{ID}2")
+        spool.close()
+    assert drained(rig.open()) == [b"planted", b"ours 0", b"and 0", b"ours 1", b"and 1", b"ours 2", b"and 2"]
+    assert list((rig.folder or Path()).rglob("*.gz")) == []
+    assert rig.dropped == {}
+
+
+def test_one_number_twice_strands_nothing(rig: Rig) -> None:
+    place = (rig.folder or Path()) / "0"
+    place.mkdir(parents=True)
+    for name in ("1.error..gz", "1.default..gz", f"1.error.{ID}1.gz", "2.error..gz"):
+        (place / f"{'0' * 15}{name}").write_bytes(name.encode())
+    assert len(drained(rig.open())) == 4
+    assert list(place.glob("*.gz")) == []
+
+
+def test_a_planted_giant_pushes_nothing_out(rig: Rig) -> None:
     spool = rig.open()
     spool.put(b"ours", "error", "")
     spool.close()
+    with ((rig.folder or Path()) / "0" / "0000000000000009.error..gz").open("wb") as giant:
+        giant.truncate(10**12)
     assert drained(rig.open()) == [b"ours"]
+    assert rig.dropped == {("error", SPOOL_FULL): 1}
+
+
+@pytest.mark.parametrize("category", ["default", "feedback", "transaction", "monitor"])
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_nothing_pushes_errors_out_but_errors(tmp_path: Path, category: str, on_disk: bool) -> None:
+    limit = 10_000 if on_disk else 8 * 1024 * 1024
+    rig = Rig(tmp_path / "spool" if on_disk else None, limit)
+    spool = rig.open()
+    piece = limit // 100
+    for _ in range(50):
+        spool.put(b"e" * piece, "error", "")
+    for _ in range(200):
+        spool.put(b"o" * piece, category, "")
+    full = SPOOL_FULL if on_disk else MEMORY_FULL
+    assert rig.dropped == {(category, full): 175}  # a quarter of the bound is theirs
+    for _ in range(60):
+        spool.put(b"n" * piece, "error", "")
+    assert rig.dropped == {(category, full): 200, ("error", full): 10}
+    spool.put(b"o" * piece, category, "")
+    assert rig.dropped == {(category, full): 201, ("error", full): 10}
+    assert spool.size <= limit
+    assert drained(spool) == [b"e" * piece] * 40 + [b"n" * piece] * 60
+    rig.close()
+
+
+def test_the_category_that_takes_most_goes_first(rig: Rig) -> None:
+    rig.limit = 1000
+    spool = rig.open()
+    for category, count in (("feedback", 10), ("transaction", 20), ("error", 70)):
+        for number in range(count):
+            spool.put(b"%010d" % number, category, "")
+    for _ in range(15):
+        spool.put(b"a new error", "error", "")
+    assert {category for category, _reason in rig.dropped} == {"transaction", "feedback"}
+    assert rig.dropped["transaction", SPOOL_FULL] > rig.dropped["feedback", SPOOL_FULL] > 0
+
+
+def test_shares_hold_for_what_an_earlier_life_left(rig: Rig) -> None:
+    spool = rig.open()
+    for number in range(10):
+        spool.put(b"%0100d" % number, "transaction", "")
+        spool.put(b"%0100d" % number, "error", "")
+    spool.close()
+    rig.limit = 1000
+    assert sum(b"0" in (data or b"") for data in drained(rig.open())) == 10
+    assert rig.dropped == {("transaction", SPOOL_FULL): 10}
 
 
 def test_what_waits_is_synced_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import AskError
+from errbot_sentry.locks import Lock
 from errbot_sentry.store.rows import Message
 
 FRESH = 30.0  # seconds for which a room is shown the same digest
@@ -21,7 +21,7 @@ class AskedDigests:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._making = threading.Lock()
+        self._making = Lock()
         self._made: OrderedDict[str, tuple[float, Message]] = OrderedDict()  # by room
         self._asked: OrderedDict[str, float] = OrderedDict()  # by person
 
@@ -31,21 +31,23 @@ class AskedDigests:
         Raises:
             AskError: others are being made, or this person has just had one.
         """
-        if not self._making.acquire(timeout=_PATIENCE):
-            raise AskError("Other digests are being made. Try again in a minute.")
-        try:
-            now = self._clock.monotonic()
-            made = self._made.get(room)
-            if made is not None and now - made[0] < FRESH:
-                return made[1]
-            if now - self._asked.get(person, -PAUSE) < PAUSE:
-                raise AskError(f"You just asked for a digest. Try again in {PAUSE:g} seconds.")
-            self._asked[person] = now
-            message = make()
-            self._made[room] = (self._clock.monotonic(), message)
-            for kept in (self._made, self._asked):
-                while len(kept) > _MOST_KEPT:
-                    kept.popitem(last=False)
-            return message
-        finally:
-            self._making.release()
+        with self._making.within(_PATIENCE) as taken:
+            if not taken:
+                raise AskError("Other digests are being made. Try again in a minute.")
+            return self._fresh(room) or self._new(room, person, make)
+
+    def _fresh(self, room: str) -> Message | None:
+        at, message = self._made.get(room, (0.0, None))
+        return message if self._clock.monotonic() - at < FRESH else None
+
+    def _new(self, room: str, person: str, make: Callable[[], Message]) -> Message:
+        now = self._clock.monotonic()
+        if now - self._asked.get(person, -PAUSE) < PAUSE:
+            raise AskError(f"You just asked for a digest. Try again in {PAUSE:g} seconds.")
+        self._asked[person] = now
+        message = make()
+        self._made[room] = (self._clock.monotonic(), message)
+        for kept in (self._made, self._asked):
+            while len(kept) > _MOST_KEPT:
+                kept.popitem(last=False)
+        return message

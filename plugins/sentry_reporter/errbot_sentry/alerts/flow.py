@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -30,6 +29,7 @@ from errbot_sentry.alerts.timers import Timers
 from errbot_sentry.alerts.worker import Worker
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.errors import BadReference, StoreError
+from errbot_sentry.locks import Lock
 from errbot_sentry.model import UNRESOLVED, Ask, Issue, Place
 from errbot_sentry.server.api import FindServer
 from errbot_sentry.settings import AlertSettings
@@ -120,7 +120,7 @@ class AlertsFlow:
             self._workers.append(Worker("alert heartbeat", self._deliver.keep_alive))
         self._resumed = False
         self._running = False
-        self._switch = threading.Lock()
+        self._switch = Lock()
 
     def start(self) -> None:
         """Take webhooks and go on with whatever is on disk. Returns at once; the state is opened by the threads."""

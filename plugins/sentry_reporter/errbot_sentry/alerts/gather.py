@@ -1,27 +1,22 @@
 """Many deliveries, one commit: under load the wait for the disk is shared by everyone who waits for it.
 
 The first thread that comes commits; those that come meanwhile wait, and when it is done one of them commits for all of
-them. There is no thread of its own and no delay when only one comes. Each waits on a lock of its own and is woken once,
-when its delivery is stored: threads that wake up to find nothing done take the interpreter from the one that works.
+them. There is no thread of its own and no delay when only one comes. Each waits on a latch of its own and is woken
+once, when its delivery is stored: threads that wake up to find nothing done take the interpreter from the one that
+works.
 """
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 
 from errbot_sentry.errors import StoreError
+from errbot_sentry.locks import Latch, Lock
 from errbot_sentry.store.rows import LOCK_TAKE_IN, Delivery
 from errbot_sentry.store.store import ANSWER_SECONDS, Store
 
 _MOST_AT_ONCE = 64
 _PATIENCE = ANSWER_SECONDS + 0.5  # seconds to wait for those who commit before; the database has its own limits
-
-
-def _held() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
 
 
 @dataclass
@@ -32,7 +27,7 @@ class _Entry:
     taken: bool = False
     first: bool = False
     error: StoreError | None = None
-    wake: threading.Lock = field(default_factory=_held)
+    wake: Latch = field(default_factory=Latch)
 
 
 class Gather:
@@ -42,7 +37,7 @@ class Gather:
         self._store = store
         self._entries: list[_Entry] = []
         self._busy = False
-        self._guard = threading.Lock()
+        self._guard = Lock()
 
     def store(self, delivery: Delivery) -> bool:
         """Store one delivery; it is on disk on return. False: one of its keys was known, and nothing was stored.
@@ -54,7 +49,7 @@ class Gather:
         with self._guard:
             self._entries.append(entry)
             waits, self._busy = self._busy, True
-        if waits and not entry.wake.acquire(timeout=_PATIENCE):  # by whoever stored it, or to commit for the others
+        if waits and not entry.wake.wait(_PATIENCE):  # by whoever stored it, or to commit for the others
             self._give_up(entry)
         if not entry.done:
             self._lead()
@@ -68,7 +63,7 @@ class Gather:
             if not entry.taken and not entry.leads:
                 self._entries.remove(entry)
                 raise StoreError("The alert state could not be written in time.")
-        entry.wake.acquire()  # the database's own limits end this
+        entry.wake.wait()  # the database's own limits end this
 
     def _lead(self) -> None:
         """Commit what waits, one's own first, and let one of those that came meanwhile do the same."""
@@ -83,9 +78,9 @@ class Gather:
                 self._busy = bool(self._entries)
                 if self._entries:
                     self._entries[0].leads = True
-                    self._entries[0].wake.release()
+                    self._entries[0].wake.open()
             for entry in batch[1:]:
-                entry.wake.release()
+                entry.wake.open()
 
     def _commit(self, batch: list[_Entry]) -> None:
         error: StoreError | None = StoreError("The alert state could not be written.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from errbot_sentry.alerts.sentry_hooks import read_sentry_hook
 from errbot_sentry.alerts.signature import is_signed, is_token
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import BadBody, BodyTooLarge, IntakeClosed, IntakeError, NotAuthentic, StoreError
+from errbot_sentry.locks import Lock
 from errbot_sentry.settings import AlertSettings
 from errbot_sentry.store.rows import Delivery, DeliveryKey
 from errbot_sentry.store.store import Store
@@ -54,7 +54,7 @@ class Intake:
         self.last: float | None = None
         self.in_hand = 0
         self.answers: dict[int, int] = {}
-        self._counting = threading.Lock()
+        self._counting = Lock()
 
     def open(self) -> None:
         """Take webhooks from now on."""

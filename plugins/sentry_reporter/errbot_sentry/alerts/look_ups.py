@@ -7,13 +7,13 @@ server that fails, or takes longer than any budget, is left alone for a while.
 from __future__ import annotations
 
 import logging
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import SentryReporterError
+from errbot_sentry.locks import Lock
 from errbot_sentry.model import Alert
 from errbot_sentry.server.api import FindServer, Server
 
@@ -66,7 +66,7 @@ class LookUps:
         self._on_asked = on_asked
         self._questions: OrderedDict[int, _Question] = OrderedDict()
         self._rests_until = 0.0
-        self._guard = threading.Lock()
+        self._guard = Lock()
 
     def ask(self, alert_id: int, alert: Alert, now: float) -> str:
         """Ask about this alert; "" or why that is not done."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from errbot_sentry.clock import Clock
+from errbot_sentry.locks import Lock
 from errbot_sentry.matchers import read_matcher
 from errbot_sentry.routes import Route
 from errbot_sentry.store.rows import Subscription
@@ -23,7 +23,7 @@ class RouteBook:
         self._clock = clock
         self._subscribed: tuple[Route, ...] = ()
         self._read_at: float | None = None
-        self._guard = threading.Lock()
+        self._guard = Lock()
 
     def all(self) -> Sequence[Route]:
         """All routes.

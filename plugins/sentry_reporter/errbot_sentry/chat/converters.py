@@ -13,11 +13,12 @@ went in. Such a message does not have to go through them, which costs as much as
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from markdown import Markdown
+
+from errbot_sentry.locks import Lock
 
 _OPEN, _CLOSE = "```\n\n", "\n```"
 # Fences, HTML and entities; and spaces that Markdown takes away.
@@ -39,7 +40,7 @@ def lock_converters(bot: Any) -> Callable[[], None]:
 
 
 def _one_at_a_time(converter: Markdown) -> Callable[[str], str]:
-    lock = threading.Lock()
+    lock = Lock()
     convert: Callable[[str], str] = converter.convert
     probed = convert(_OPEN + _PROBE + _CLOSE)
     converter.reset()

@@ -16,7 +16,7 @@ class Errands:
     """Does what it is given, in order, between `start` and `close`; a failure is logged and ends nothing."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.refused = 0
@@ -31,10 +31,7 @@ class Errands:
         """Stop within the timeout (seconds); what waits is dropped."""
         self._stopping.set()
         if self._thread is not None:
-            try:
-                self._waiting.put_nowait(None)
-            except queue.Full:
-                log.debug("errands are dropped at the end")
+            self._waiting.put(None)
             self._thread.join(timeout)
             self._thread = None
 
@@ -42,12 +39,12 @@ class Errands:
         """Have it done soon; returns at once, False where too much waits already (counted in `refused`)."""
         if self._thread is None:
             return False
-        try:
-            self._waiting.put_nowait(errand)
-        except queue.Full:
+        # Several threads that ask at once may pass the bound by one each: no lock is worth that.
+        if self._waiting.qsize() >= _MOST_WAITING:
             self.refused += 1
             log.info("too much waits to be done; this is not done")
             return False
+        self._waiting.put(errand)
         return True
 
     def pause(self, seconds: float) -> bool:

@@ -19,6 +19,7 @@ from flask import Response, request
 from werkzeug.routing import Rule
 
 from errbot_sentry.chat.web import PREFIX, Web
+from errbot_sentry.locks import Lock
 
 ENDPOINT = "sentryreporter_hook"
 PATIENCE = 20.0  # seconds for a body to arrive
@@ -51,7 +52,7 @@ class Arriving:
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._sockets: list[socket.socket] = []  # the oldest first
 
     @contextmanager

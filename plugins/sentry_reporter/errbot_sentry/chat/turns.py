@@ -6,10 +6,11 @@ a bound, a server that does not answer would stop the whole bot as soon as ten c
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from errbot_sentry.locks import Lock
 
 _LEFT_FOR_OTHERS = 2
 _MOST_EACH = 4
@@ -24,7 +25,7 @@ class Turns:
 
     def __init__(self, threads: int) -> None:
         self._most = max(1, threads - _LEFT_FOR_OTHERS)
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._running: Counter[str] = Counter()
 
     @contextmanager

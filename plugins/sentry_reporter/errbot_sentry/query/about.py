@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from threading import Lock
 from typing import NoReturn
 
 from errbot_sentry.command import ABOUT, ALERTS, CHANGE, READ, command, sentence, suggestion
 from errbot_sentry.errors import AskError, NotFound, ServerError, Unsupported, UsageError
+from errbot_sentry.locks import Lock
 from errbot_sentry.model import Ask, Issue, Place, View
 from errbot_sentry.query.desk import OK, TROUBLE, Desk, FlowStatus
 from errbot_sentry.query.figures import cut
@@ -27,7 +27,8 @@ class About:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._testing = Lock()
+        self._guard = Lock()
+        self._testing = False
 
     def sentry(self, ask: Ask) -> Iterator[View]:
         words = split_words(ask.words)
@@ -66,14 +67,16 @@ class About:
             raise UsageError("test takes no further words.", self._desk.usage("test"))
         if self._desk.reporter is None:
             raise AskError("Reporting is off, so there is no way to test: BOT_LOG_SENTRY and SENTRY_DSN switch it on.")
-        if not self._testing.acquire(blocking=False):
+        with self._guard:  # not for the whole test: another thread may be the one that ends it
+            busy, self._testing = self._testing, True
+        if busy:
             raise AskError("A test is under way already: wait for its result.")
         try:
             event_id = self._desk.reporter.capture_test(ask.person, ask.place)
             yield View("sentry_test", {"step": "sent", "event": cut(event_id, 40)})
             yield self._follow(event_id, ask)
         finally:
-            self._testing.release()
+            self._testing = False
 
     def feedback(self, ask: Ask) -> Iterator[View]:
         text = ask.words.strip()

@@ -10,10 +10,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from threading import Lock
 
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import BadReference
+from errbot_sentry.locks import Lock
 from errbot_sentry.model import IssueQuery, Person, Place
 
 KEPT_FOR = timedelta(hours=1)

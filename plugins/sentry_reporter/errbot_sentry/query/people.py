@@ -8,10 +8,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Lock
 from typing import Protocol
 
 from errbot_sentry.clock import Clock
+from errbot_sentry.locks import Lock
 from errbot_sentry.model import Comment, Person
 from errbot_sentry.query.figures import cut, one_line
 from errbot_sentry.query.words import tidy

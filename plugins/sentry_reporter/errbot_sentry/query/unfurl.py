@@ -7,10 +7,10 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from threading import Lock
 
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import AskError, SentryReporterError, ServerError
+from errbot_sentry.locks import Lock
 from errbot_sentry.model import Ask, View
 from errbot_sentry.query.finding import IssueFinder
 from errbot_sentry.query.views import unfurl_values

@@ -29,7 +29,6 @@ _NAMES_BY_CODE = frozenset({"transaction", "logger"})  # which may have made the
 _ADDRESS_PARTS = ("http.query", "http.fragment")
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 _SOURCE = ("pre_context", "context_line", "post_context")
-_LONGEST_SLIM = 1000
 _PERSON_NAMES = frozenset({"id", "username"})
 
 
@@ -271,20 +270,6 @@ def _milliseconds(start: object, end: object) -> float | None:
     except ValueError:
         return None
     return round((ended - began).total_seconds() * 1000, 3)
-
-
-def slim(event: Event) -> Event:
-    """An event that would be too large for the server, without local variables, extra, and long texts."""
-
-    def cut(value: Any) -> Any:
-        if isinstance(value, str):
-            return value if len(value) <= _LONGEST_SLIM else value[:_LONGEST_SLIM] + "…"
-        if isinstance(value, dict):
-            return {key: cut(held) for key, held in value.items() if key not in ("vars", "extra", "_meta")}
-        return [cut(held) for held in value] if isinstance(value, list) else value
-
-    slimmed: Event = cut(event)
-    return slimmed
 
 
 def bare(event: Event) -> Event:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import weakref
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +27,11 @@ from errbot_sentry.report.trail import Trail
 from errbot_sentry.settings import ReportSettings
 
 _MEGABYTE = 1024 * 1024
+_LOOK_FOR_CHILDREN_SECONDS = 5.0
+_CHILDS_END_SECONDS = 2.0  # as long as the SDK waits when a process ends
+
+# The flows that run in this process. (A function that is registered for forks stays so for ever.)
+_running: weakref.WeakSet[Flow] = weakref.WeakSet()
 
 
 class Flow:
@@ -61,6 +69,8 @@ class Flow:
         self.collector = Collector(gate, dresser, follow_ups, counters, clock)
         self.client = Client(settings, self.collector.finish, self.collector.clean, counters.drop)
         self.collector.client = self.client
+        self._children = False  # whether this process has ever forked
+        self._looked_for_children = 0.0
         self._handler = ReportHandler(self.collector, trail, settings.breadcrumb_level, settings.event_level)
 
     def start(self) -> None:
@@ -72,9 +82,11 @@ class Flow:
             raise
         self.sender.start()
         attach(self._handler)
+        _running.add(self)
 
     def close(self, timeout: float) -> None:
         detach(self._handler)
+        _running.discard(self)
         self._tell_all(self._repeats.drain(), timeout / 4)
         self.client.flush()
         # What may still go out, then a request that does not want to end.
@@ -91,6 +103,10 @@ class Flow:
                 self.collector.tell_tally(summed(tallies[number:]))
                 return
             self.collector.tell_tally(tally)
+
+    def lost(self) -> dict[str, int]:
+        """Records that came while others were reported which had come like that: reason to count."""
+        return {"while_reporting": self._handler.lost} if self._handler.lost else {}
 
     def notes(self) -> list[str]:
         notes = []
@@ -114,8 +130,38 @@ class Flow:
         if transport is not None and hasattr(transport, "hurry"):
             transport.hurry()
 
+    def in_parent(self) -> None:
+        """This process has forked: what a child cannot send any more is taken over while the bot runs."""
+        self._children = True
+
+    def in_child(self) -> None:
+        """This process is a fork's child: it reports what fails here, with nothing that is the parent's."""
+        self._children = False
+        self._repeats.drain()
+        self._follow_ups.leave_to_parent()
+        self.spool.leave_to_parent()
+        self.sender.leave_to_parent()
+        if hasattr(self.client.transport, "leave_to_parent"):
+            self.client.transport.leave_to_parent()
+        self._flush_at_the_end()
+
+    def _flush_at_the_end(self) -> None:
+        """A child of multiprocessing ends without `atexit`; it has a list of its own, which it empties after the fork
+        and before its work begins."""
+        processes = sys.modules.get("multiprocessing.util")
+        if processes is not None:
+            processes.register_after_fork(self, Flow._flush_later)
+
+    def _flush_later(self) -> None:
+        sys.modules["multiprocessing.util"].Finalize(
+            None, self.sender.flush, args=(_CHILDS_END_SECONDS,), exitpriority=0
+        )
+
     def _tick(self) -> float | None:
         now = self._clock.monotonic()
+        if self._children and now - self._looked_for_children > _LOOK_FOR_CHILDREN_SECONDS:
+            self._looked_for_children = now
+            self.spool.take_over()
         for tally in self._repeats.due(now):
             self.collector.tell_tally(tally)
         waits = [self._follow_ups.overdue(now)]
@@ -129,3 +175,17 @@ def _project_of(dsn: str) -> str:
     parts = urlsplit(dsn)
     text = f"{parts.hostname or ''}{f'-{parts.port}' if parts.port else ''}{parts.path}"
     return "".join(ch if ch.isalnum() or ch in ".-" else "_" for ch in text).strip("._") or "project"
+
+
+def _in_parent() -> None:
+    for flow in list(_running):
+        flow.in_parent()
+
+
+def _in_child() -> None:
+    for flow in list(_running):
+        flow.in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_parent=_in_parent, after_in_child=_in_child)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Protocol
 
+from errbot_sentry.locks import Lock
 from errbot_sentry.report.context import COMMAND, DIRECT, BotContext
 
 log = logging.getLogger(__name__)
@@ -45,10 +45,15 @@ class FollowUps:
 
     def __init__(self, follower: Follower | None) -> None:
         self._follower = follower
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._waiting: OrderedDict[str, tuple[float, Reported]] = OrderedDict()
         self._told: OrderedDict[str, deque[float]] = OrderedDict()
         self._last: OrderedDict[str, str] = OrderedDict()
+
+    def leave_to_parent(self) -> None:
+        """In the child of a fork: the connection to the chat network is the parent's, so nobody is told anything."""
+        self._follower = None
+        self._waiting.clear()
 
     def captured(self, event_id: str, where: BotContext, now: float, tell: bool) -> None:
         """An error was captured in a person's command; `tell` says whether the command failed by it."""

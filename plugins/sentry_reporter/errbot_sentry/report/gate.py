@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from errbot_sentry.clock import Clock
+from errbot_sentry.locks import held
 from errbot_sentry.report.context import BotContext
 from errbot_sentry.report.repeats import Repeats, Tally, key_of_exception, key_of_record
 
@@ -128,6 +129,8 @@ class Gate:
         return self._key(key, None)
 
     def _key(self, key: int, sketch: Sketch | None) -> tuple[bool, Tally | None]:
+        if held():  # the SDK was called by code that interrupts us; our own ways in wait for the lock instead
+            return True, None
         seen = self._repeats.seen(key, self._clock.monotonic())
         if not seen.capture:
             self._counted()

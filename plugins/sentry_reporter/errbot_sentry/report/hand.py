@@ -7,6 +7,8 @@ import queue
 import threading
 from collections.abc import Callable
 
+from errbot_sentry.locks import Latch, Lock
+
 log = logging.getLogger(__name__)
 
 _PATIENCE = 2.0
@@ -22,8 +24,7 @@ class _Job:
         self.late = late
         self.result = False
         self.finished = self.abandoned = False
-        self.done = threading.Lock()
-        self.done.acquire()
+        self.done = Latch()
 
 
 class Hand:
@@ -32,7 +33,7 @@ class Hand:
     def __init__(self, patience: float = _PATIENCE) -> None:
         self._patience = patience
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._abandoned = 0
         self._thread: threading.Thread | None = None
 
@@ -67,7 +68,7 @@ class Hand:
             return None
         job = _Job(work, late)
         self._jobs.put(job)
-        if job.done.acquire(timeout=self._patience):
+        if job.done.wait(self._patience):
             return job.result
         with self._lock:
             if job.finished:
@@ -87,7 +88,7 @@ class Hand:
             if job.abandoned:
                 job.late(result)
             else:
-                job.done.release()
+                job.done.open()
 
 
 def _result(work: Work) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import builtins
 import logging
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
+
+from errbot_sentry.locks import Lock
 
 _MOST_KEYS = 1000
 _MOST_CAUSES = 5
@@ -63,7 +64,7 @@ class Repeats:
     def __init__(self, seconds: float, most_keys: int = _MOST_KEYS) -> None:
         self._seconds = seconds
         self._most = most_keys
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._pushed_out: list[Tally] = []
         self._untold = 0

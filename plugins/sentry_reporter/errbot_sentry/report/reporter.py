@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from errbot_sentry.clock import Clock, SystemClock
+from errbot_sentry.locks import Lock, afterwards, held
 from errbot_sentry.model import LEVELS, Person, Place
 from errbot_sentry.report import commands
 from errbot_sentry.report.about import About
@@ -60,7 +60,7 @@ class Reporter:
         self._counters = Counters()
         self._follow_ups = FollowUps(follower)
         self._scrubber = Scrubber((*_keys_of(settings.dsn.reveal()), *secrets))
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._flow: Flow | None = None
         self._unwatch: Callable[[], None] | None = None
         self._trouble = ""
@@ -127,7 +127,7 @@ class Reporter:
             spool_bytes=flow.spool.size if flow is not None else 0,
             repeated=counters.get("repeated"),
             others_sent=counters.get("others_sent"),
-            dropped=counters.dropped(),
+            dropped=counters.dropped() | (flow.lost() if flow is not None else {}),
             last_sent=counters.last_sent,
             last_failure=counters.last_failure,
             notes=tuple(notes),
@@ -148,16 +148,15 @@ class Reporter:
 
     def capture_exception(self, exc: BaseException | None = None, **tags: object) -> str | None:
         """Report an exception, by default the one being handled; the event's id, or None when there is no new event
-        (reporting is off, the exception was reported before, it is one of many identical ones, `skip_sentry`)."""
+        (reporting is off, the exception was reported before, it is one of many identical ones, `skip_sentry`), or none
+        yet (a finaliser or a signal handler that interrupts this package asks)."""
         flow = self._flow
         error = exc if exc is not None else sys.exc_info()[1]
         if flow is None or error is None:
             return None
-        try:
-            return flow.collector.take_exception(exc_info_of(error), tags=self._good_tags(tags))
-        except Exception:
-            log.exception("An exception could not be reported")
-            return None
+        return _unless_interrupting(
+            lambda: flow.collector.take_exception(exc_info_of(error), tags=self._good_tags(tags))
+        )
 
     def capture_message(self, text: str, level: str = "info", **tags: object) -> str | None:
         """Report a sentence; `level` is one of debug, info, warning, error, fatal."""
@@ -167,11 +166,7 @@ class Reporter:
         if level not in LEVELS:
             log.warning("capture_message: %r is no level, wanted is one of %s; taken as info", level, ", ".join(LEVELS))
             level = "info"
-        try:
-            return flow.collector.take_message(str(text), level, self._good_tags(tags))
-        except Exception:
-            log.exception("A message could not be reported")
-            return None
+        return _unless_interrupting(lambda: flow.collector.take_message(str(text), level, self._good_tags(tags)))
 
     def set_tag(self, key: str, value: object) -> None:
         """A tag on what is reported from here on: inside a command until it ends, else for this thread."""
@@ -245,6 +240,18 @@ class Reporter:
                 return
             with flow.client.transaction("bot.command", where.command or "command"):
                 yield
+
+
+def _unless_interrupting(capture: Callable[[], str | None]) -> str | None:
+    """What the capture returns; None where it fails, or has to wait because this thread holds a lock of ours."""
+    if held():
+        afterwards(capture)
+        return None
+    try:
+        return capture()
+    except Exception:
+        log.exception("Something could not be reported")
+        return None
 
 
 def _enter(stack: ExitStack, measured: AbstractContextManager[None]) -> None:

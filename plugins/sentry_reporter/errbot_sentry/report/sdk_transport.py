@@ -19,8 +19,9 @@ from sentry_sdk.consts import EndpointType
 from sentry_sdk.envelope import Envelope, Item, PayloadRef
 from sentry_sdk.transport import HttpTransport
 
-from errbot_sentry.errors import TimedOut, Unreachable
-from errbot_sentry.report.dress import slim
+from errbot_sentry.errors import NoAnswer, TimedOut, Unreachable
+from errbot_sentry.locks import afterwards
+from errbot_sentry.report.fitting import fitted
 from errbot_sentry.report.sender import Answer, Sender
 from errbot_sentry.report.spool import Spool
 
@@ -54,9 +55,13 @@ class SpoolTransport(HttpTransport):
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
         self._connections: list[Any] = []
+        self._had_some = False  # whether the server had something of the present request
 
     def capture_envelope(self, envelope: Envelope) -> None:
-        """Spool an envelope; this is the capturing thread."""
+        """Spool an envelope; this is the capturing thread. Code that interrupts us under a lock may call it too."""
+        afterwards(lambda: self._spool_envelope(envelope))
+
+    def _spool_envelope(self, envelope: Envelope) -> None:
         category, event_id = _describe(envelope)
         if not self.sender.wants(category):
             for item in envelope.items:
@@ -82,14 +87,12 @@ class SpoolTransport(HttpTransport):
 
     @staticmethod
     def _serialized(envelope: Envelope) -> bytes:
-        data = envelope.serialize()
-        if len(data) > _LARGEST:
-            for item in envelope.items:
-                event = item.get_event()
-                if event is not None:
-                    item.payload = PayloadRef(json=slim(event))  # type: ignore[arg-type]  # an event is a plain dict here
-            data = envelope.serialize()
-        return data
+        for item in envelope.items:
+            event = item.get_event() or item.get_transaction_event()
+            if event is not None and len(item.get_bytes()) > _LARGEST:
+                small = fitted(event, _LARGEST, lambda event: len(PayloadRef(json=event).get_bytes()))  # type: ignore[arg-type]  # an event is a plain dict here
+                item.payload = PayloadRef(json=small)
+        return envelope.serialize()
 
     def _clean_rest(self, envelope: Envelope) -> None:
         """What the hooks of events do not see: the transaction's name in the envelope's header, and attached texts."""
@@ -110,7 +113,12 @@ class SpoolTransport(HttpTransport):
             return data
 
     def post(self, data: bytes) -> Answer:
-        """Send a spooled envelope. Raises Unreachable or TimedOut when no answer came."""
+        """Send a spooled envelope.
+
+        Raises:
+            NoAnswer: the connection stood, and a part of the envelope at least was sent, but no answer came.
+            Unreachable, TimedOut: the server had nothing of it.
+        """
         headers = {
             "Content-Type": "application/x-sentry-envelope",
             "Content-Encoding": "gzip",
@@ -120,6 +128,7 @@ class SpoolTransport(HttpTransport):
         url = self._auth.get_api_url(EndpointType.ENVELOPE)
         pool = self._pool.connection_from_url(url)
         self._watch_connections(pool)
+        self._had_some = False
         try:
             response = self._pool.request(
                 "POST",
@@ -134,11 +143,19 @@ class SpoolTransport(HttpTransport):
         except urllib3.exceptions.NewConnectionError as error:  # a kind of TimeoutError to urllib3
             raise Unreachable("no connection to the server") from error
         except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
-            raise TimedOut("the server did not answer in time") from error
+            kind = NoAnswer if self._had_some else TimedOut
+            raise kind("the server did not answer in time") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            if self._had_some:
+                raise NoAnswer(f"the server closed the connection without an answer ({_reason(error)})") from error
             raise Unreachable(f"no connection to the server ({_reason(error)})") from error
         _leave(response)
         return Answer(response.status, {name.lower(): value for name, value in response.headers.items()})
+
+    def leave_to_parent(self) -> None:
+        """In the child of a fork: the connections are the parent's, and two that write to one would garble it."""
+        self._pool = self._make_pool()
+        self._connections = []
 
     def hurry(self) -> None:
         """Break the request that is under way, so that its thread can end."""
@@ -153,13 +170,21 @@ class SpoolTransport(HttpTransport):
         if getattr(kind, "watched_by", None) is self:
             return
         seen = self._connections
+        owner = self
 
         class Watched(kind):  # type: ignore[misc, valid-type]  # the base is known only at run time
             watched_by = self
 
             def connect(self) -> None:
-                super().connect()
+                try:
+                    super().connect()
+                finally:
+                    owner._had_some = False  # what a proxy was told is not yet the server's
                 seen[:] = [self]
+
+            def send(self, data: Any) -> None:
+                super().send(data)
+                owner._had_some = True
 
         pool.ConnectionCls = Watched
 

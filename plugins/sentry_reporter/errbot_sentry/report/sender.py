@@ -9,15 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from errbot_sentry.clock import Clock
-from errbot_sentry.errors import ServerError
+from errbot_sentry.errors import NoAnswer, ServerError
+from errbot_sentry.locks import condition
 from errbot_sentry.report.limits import WORTH_WAITING, RateLimits, pause_after
-from errbot_sentry.report.spool import Entry, Spool
+from errbot_sentry.report.quota import Entry
+from errbot_sentry.report.spool import Spool
 from errbot_sentry.report.status import Counters
 
 log = logging.getLogger(__name__)
 
 # The one envelope that a server always chokes on must not hold up all others.
 _FIRST_TRIES, _MOST_TRIES = 3, 30
+_MOST_REMEMBERED = 1000
 # These will never be taken, however often they are sent.
 _HOPELESS = {400: "refused_400", 413: "too_large", 415: "refused_415", 422: "refused_422"}
 _LONGEST_NAP = 5.0
@@ -31,6 +34,7 @@ class Answer:
     headers: Mapping[str, str]
 
 
+# Raises NoAnswer when the server had the envelope, or a part of it, and another ServerError when it had nothing of it.
 Post = Callable[[bytes], Answer]
 
 
@@ -66,9 +70,10 @@ class Sender:
         self._sync_after = 0.0
         self._tries: dict[int, int] = {}
         self._outdone: set[int] = set()  # refused envelopes after which others were taken
-        self._wake = threading.Condition()
+        self._wake = condition()
         self._news = False
         self._stopping = False
+        self._in_child = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -76,15 +81,31 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="errbot-sentry-sender", daemon=True)
         self._thread.start()
 
+    def leave_to_parent(self) -> None:
+        """In the child of a fork, which has no thread of ours: the next `wake` starts one."""
+        self._wake = condition()
+        self._tries, self._outdone, self._failures, self._not_before = {}, set(), 0, 0.0
+        self._in_child = self._thread is not None
+        self._thread = None
+
     def wake(self) -> None:
         """There is something new in the spool."""
         with self._wake:
+            if self._in_child:
+                self._in_child = False
+                self._start_in_child()
             self._news = True
             self._wake.notify_all()
 
     def wants(self, category: str) -> bool:
         """Whether an envelope of this category is worth spooling now."""
         return category in WORTH_WAITING or self._limits.wait(category, self._clock.monotonic()) <= 0
+
+    def _start_in_child(self) -> None:
+        try:
+            self.start()
+        except RuntimeError as error:  # the child is ending; what it has kept on disk is the parent's to send
+            log.warning("A child process does not send its events by itself: %s", error)
 
     @property
     def healthy(self) -> bool:
@@ -137,7 +158,7 @@ class Sender:
             self._make_sure(now)
             return min(nap, self._not_before - now)
         closed = self._limits.closed(now)
-        entry = None if "" in closed else self._spool.oldest(closed, self._stubborn())
+        entry = None if "" in closed else self._spool.oldest(closed, self._tried())
         if entry is None:
             self._make_sure(now)
             change = self._limits.next_change(now)
@@ -155,16 +176,25 @@ class Sender:
             self._sync_after = now + 1.0
             self._spool.sync()
 
-    def _stubborn(self) -> set[int]:
-        return {seq for seq, tries in self._tries.items() if tries >= _FIRST_TRIES}
+    def _tried(self) -> dict[int, int]:
+        """The envelopes that come after all others, and how often the server has choked on each.
+
+        The first one is tried several times before its successors may overtake it, for most outages are short. After
+        that it is asked which of them the server takes, so each of the next has one try.
+        """
+        worst = max(self._tries.values(), default=0)
+        enough = 1 if worst >= _FIRST_TRIES else _FIRST_TRIES
+        return {seq: tries for seq, tries in self._tries.items() if tries >= enough}
 
     def _send(self, entry: Entry, data: bytes) -> None:
         try:
             answer = self._post(data)
         except ServerError as error:
-            if not self._stopping:
-                self._failed(str(error))
-            self._spool.give_back()
+            if self._stopping:  # it was us who broke the request
+                self._spool.give_back()
+                return
+            self._failed(str(error))
+            self._choked(entry, counts=isinstance(error, NoAnswer))
             return
         self._limits.read(answer.status, answer.headers, self._clock.monotonic())
         if 200 <= answer.status < 300:
@@ -202,16 +232,23 @@ class Sender:
             self._failed("the server has no such project (HTTP 404): check SENTRY_DSN")
         else:
             self._failed(f"the server failed (HTTP {status})")
-        if status >= 500 and self._hopeless(entry.seq):
+        self._choked(entry, counts=True)  # a firewall may refuse a single one with any of these
+
+    def _choked(self, entry: Entry, *, counts: bool) -> None:
+        """It is not sent. Where that may be its own fault it counts, and is given up once the server has choked on it
+        again and again while it took others."""
+        if counts and self._hopeless(entry.seq):
             self._settled(entry.seq)
             self._spool.drop(entry, "server_failed")
         else:
             self._spool.give_back()
 
     def _hopeless(self, seq: int) -> bool:
-        """Count a 5xx; true once the server has choked on this envelope again and again while it took others."""
         self._tries[seq] = self._tries.get(seq, 0) + 1
-        return self._tries[seq] >= _MOST_TRIES and seq in self._outdone
+        if len(self._tries) > _MOST_REMEMBERED:  # the spool may have dropped some of them meanwhile
+            self._tries = {known: tries for known, tries in self._tries.items() if known in self._spool}
+            self._outdone &= self._tries.keys()
+        return self._tries.get(seq, 0) >= _MOST_TRIES and seq in self._outdone
 
     def _settled(self, seq: int) -> None:
         self._tries.pop(seq, None)

@@ -14,48 +14,29 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from errbot_sentry.locks import Lock
 from errbot_sentry.report.hand import Hand
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: there, two bots on one directory are not told apart
-    fcntl = None  # type: ignore[assignment]  # no locks on Windows
+from errbot_sentry.report.quota import ERROR, Entry, Quota
+from errbot_sentry.report.slots import Slot, envelopes_in, left_behind, take_slot
 
 log = logging.getLogger(__name__)
 
 SPOOL_FULL, MEMORY_FULL, UNREADABLE = "spool_full", "memory_full", "unreadable"
 TOO_LARGE, CLOSED = "too_large", "closed"
 
-_NAME = re.compile(r"(\d{16})\.([a-z_]{1,32})\.([0-9a-f]{0,32})\.gz")
-_MOST_SLOTS = 16
 _MEMORY_BYTES = 8 * 1024 * 1024
-_LAST_SEQUENCE = 10**15  # nobody counts so far: such a name is not ours, and the next one would not fit
+_LAST_SEQUENCE = 10**15  # nobody counts so far
 _MOST_SYNCED = 200
 
+_NONE: Mapping[int, int] = {}
+
 Dropped = Callable[[str, str], None]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One waiting envelope: `category` as rate limits name it, `event_id` "" where it has none, `size` in bytes."""
-
-    seq: int
-    category: str
-    event_id: str
-    size: int
-    data: bytes | None = None
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.seq:016d}.{self.category}.{self.event_id}.gz"
 
 
 class Spool:
@@ -63,44 +44,72 @@ class Spool:
 
     Args:
         folder: where the files go; None keeps everything in memory.
-        limit: bytes on disk; when a new envelope does not fit, the oldest are dropped.
+        limit: bytes on disk; who gives way when a new envelope does not fit is decided by `Quota`.
         dropped: told (category, reason) for each envelope that is given up here.
     """
 
     def __init__(self, folder: Path | None, limit: int, dropped: Dropped, hand: Hand | None = None) -> None:
         self._root = folder
         self._hand = hand or Hand()
-        self._limit = limit
         self._dropped = dropped
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._entries: OrderedDict[int, Entry] = OrderedDict()
-        self._bytes = 0
-        self._memory_bytes = 0
+        self._disk = Quota(limit)
+        self._memory = Quota(_MEMORY_BYTES)
         self._next = 1
         self._synced = 0
         self._closed = False
         self._taken: int | None = None
-        self._slot: Path | None = None
-        self._slot_lock: int | None = None
+        self._slot: Slot | None = None
+        self._in_child = False
         self.trouble = ""
 
     def open(self) -> None:
         """Take a slot of the folder for this process, and what earlier processes left behind."""
+        with self._lock:
+            self._open_slot()
+        if self._slot is not None:
+            self.take_over()
+            self._synced = self._next - 1
+            self._hand.start()
+
+    def _open_slot(self) -> None:
         if self._root is None:
             return
         try:
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._take_slot(self._root)
+            self._slot = take_slot(self._root)
+            self._load(self._slot.path)
         except OSError as error:
             self._note_trouble(error)
+
+    def leave_to_parent(self) -> None:
+        """In the child of a fork: what waits is the parent's, and so are its slot and its threads. The child takes a
+        slot of its own as soon as it has something to keep."""
+        self._entries.clear()
+        self._disk.clear()
+        self._memory.clear()
+        self._hand = Hand()  # without a thread: the child may end at any moment, so it writes by itself
+        self._taken = None
+        self._next = 1
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
+        self._in_child = not self._closed
+
+    def take_over(self) -> None:
+        """Take over what waits in slots that nobody holds any more; from any thread, but for one at a time."""
+        slot = self._slot
+        if self._root is None or slot is None or self.trouble:
             return
+        try:
+            for left in left_behind(self._root, slot.path):
+                for entry in envelopes_in(left):
+                    self._move_here(left / entry.file_name, entry, slot.path)
+        except OSError as error:
+            self._note_trouble(error)
         with self._lock:
-            self._load()
-            self._adopt(self._root)
-            self._synced = self._next - 1
-            too_much = self._shed(0)
+            too_much = self._shed_what_was_found()
         self._unlink(too_much)
-        self._hand.start()
 
     def close(self) -> None:
         """Let go of the slot; what waits in memory only is dropped and counted."""
@@ -109,32 +118,44 @@ class Spool:
             self._closed = True
             lost = [entry for entry in self._entries.values() if entry.data is not None]
             self._entries.clear()
-            self._bytes = self._memory_bytes = 0
-            if self._slot_lock is not None:
-                os.close(self._slot_lock)
-            self._slot = self._slot_lock = None
+            self._disk.clear()
+            self._memory.clear()
+            if self._slot is not None:
+                self._slot.release()
+            self._slot = None
         for entry in lost:
             self._dropped(entry.category, CLOSED)
 
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, seq: object) -> bool:
+        return seq in self._entries
+
+    @property
+    def _folder(self) -> Path | None:
+        slot = self._slot
+        return None if slot is None else slot.path
+
     @property
     def size(self) -> int:
         """Bytes waiting, on disk and in memory."""
-        return self._bytes + self._memory_bytes
+        return self._disk.size + self._disk.reserved + self._memory.size
 
     def put(self, data: bytes, category: str, event_id: str) -> Entry:
         """Keep an envelope: on disk when this returns, in memory where the disk refuses or does not answer."""
         with self._lock:
+            if self._in_child:
+                self._in_child = False
+                self._open_slot()
             entry = Entry(self._next, category, event_id, len(data))
             self._next += 1
-            # What is larger than a bound would push everything else out, and still not fit.
-            slot = self._slot if entry.size <= self._limit else None
-            refused = CLOSED if self._closed else TOO_LARGE if slot is None and entry.size > _MEMORY_BYTES else ""
-            too_much = [] if refused or slot is None else self._shed(entry.size)
+            # What is larger than its share would push everything else out, and still not fit.
+            fits = entry.size <= self._disk.share(category)
+            slot = self._slot.path if self._slot is not None and fits else None
+            refused, too_much = self._admit(entry, slot is not None)
             if slot is not None and not refused:
-                self._bytes += entry.size
+                self._disk.reserved += entry.size
         if refused:
             self._dropped(category, refused)
             return entry
@@ -145,22 +166,53 @@ class Spool:
                 self._note_trouble(TimeoutError(errno.ETIMEDOUT, "it does not answer"))
         kept = entry if written else replace(entry, data=data)
         with self._lock:
+            if slot is not None:
+                self._disk.reserved -= entry.size
             if not written:
-                if slot is not None:
-                    self._bytes -= entry.size
-                self._shed_memory(entry.size)
-                self._memory_bytes += entry.size
-            self._entries[entry.seq] = kept
+                refused = self._refused_by_memory(entry)
+            if not refused:
+                self._entries[entry.seq] = kept
+                (self._disk if written else self._memory).add(kept)
+        if refused:
+            self._dropped(category, refused)
         return kept
+
+    def _admit(self, entry: Entry, to_disk: bool) -> tuple[str, list[Entry]]:
+        """Why it cannot be kept, "" if it can, and the files that have to go for it."""
+        if self._closed:
+            return CLOSED, []
+        if not to_disk:
+            return (TOO_LARGE if entry.size > self._memory.share(entry.category) else ""), []
+        too_much = self._disk.room_for(entry.category, entry.size, self._taken)
+        if too_much is None:
+            return SPOOL_FULL, []
+        self._give_up(too_much, SPOOL_FULL)
+        return "", too_much
+
+    def _refused_by_memory(self, entry: Entry) -> str:
+        """Why memory cannot hold it, "" once there is room."""
+        if self._closed:
+            return CLOSED
+        if entry.size > self._memory.share(entry.category):
+            return TOO_LARGE
+        too_much = self._memory.room_for(entry.category, entry.size, self._taken)
+        if too_much is None:
+            return MEMORY_FULL
+        self._give_up(too_much, MEMORY_FULL)
+        return ""
+
+    def _give_up(self, entries: list[Entry], reason: str) -> None:
+        for entry in entries:
+            self._forget(entry.seq)
+            self._dropped(entry.category, reason)
 
     def _late(self, entry: Entry, written: bool) -> None:
         """The disk has answered after all."""
         with self._lock:
             waits = self._entries.get(entry.seq)
             if written and waits is not None and waits.data is not None:
-                self._entries[entry.seq] = entry
-                self._memory_bytes -= entry.size
-                self._bytes += entry.size
+                self._memory.remove(waits)
+                self._keep(entry)
                 return
             closed = self._closed
         if written and not closed:  # sent meanwhile, or given up
@@ -169,7 +221,7 @@ class Spool:
     def sync(self) -> None:
         """Let the disk make sure of what waits, for the case of a power cut; not for the capturing thread."""
         with self._lock:
-            slot, entries = self._slot, []
+            slot, entries = self._folder, []
             for entry in reversed(self._entries.values()):
                 if entry.seq <= self._synced:
                     break
@@ -187,18 +239,19 @@ class Spool:
                     os.close(handle)
         self._synced = entries[-1].seq
 
-    def oldest(self, without: Collection[str] = (), passing_over: Collection[int] = ()) -> Entry | None:
+    def oldest(self, without: Collection[str] = (), tried: Mapping[int, int] = _NONE) -> Entry | None:
         """The oldest envelope whose category is not in `without`; the bound spares it until `done` or `give_back`.
 
-        Those in `passing_over` (sequence numbers) come only when nothing else waits.
+        Those in `tried` (sequence number to tries) come only when nothing else waits, the least tried first, so that
+        none of them holds up the others.
         """
         with self._lock:
             later: Entry | None = None
             for entry in self._entries.values():
                 if entry.category in without:
                     continue
-                if entry.seq in passing_over:
-                    later = later or entry
+                if entry.seq in tried:
+                    later = entry if later is None or tried[entry.seq] < tried[later.seq] else later
                     continue
                 self._taken = entry.seq
                 return entry
@@ -209,7 +262,7 @@ class Spool:
         """The envelope; None when its file cannot be read any more (it is then dropped and counted)."""
         if entry.data is not None:
             return entry.data
-        slot = self._slot
+        slot = self._folder
         try:
             if slot is None:
                 return None
@@ -250,14 +303,12 @@ class Spool:
         if self._taken == seq:
             self._taken = None
         known = self._entries.pop(seq, None)
-        if known is not None and known.data is not None:
-            self._memory_bytes -= known.size
-        elif known is not None:
-            self._bytes -= known.size
+        if known is not None:
+            (self._disk if known.data is None else self._memory).remove(known)
         return known
 
     def _unlink(self, entries: Iterable[Entry]) -> None:
-        slot = self._slot
+        slot = self._folder
         for entry in entries:
             if slot is not None and entry.data is None:
                 with suppress(OSError):
@@ -288,89 +339,48 @@ class Spool:
             log.warning("The spool in %s cannot be used, undelivered events wait in memory: %s", self._root, error)
         self.trouble = error.strerror or type(error).__name__
 
-    def _shed(self, extra: int) -> list[Entry]:
-        """Drop the oldest until `extra` bytes more fit on the disk; the one that is being sent stays."""
-        dropped = []
-        for entry in list(self._entries.values()) if self._bytes + extra > self._limit else ():
-            if self._bytes + extra <= self._limit:
-                break
-            if entry.data is None and entry.seq != self._taken:
-                self._forget(entry.seq)
-                self._dropped(entry.category, SPOOL_FULL)
-                dropped.append(entry)
-        return dropped
+    def _shed_what_was_found(self) -> list[Entry]:
+        """Give up what is beyond the bounds, which may be smaller than in an earlier life."""
+        gone = [entry for entry in self._entries.values() if entry.size > self._disk.share(entry.category)]
+        self._give_up(gone, SPOOL_FULL)
+        for category in [ERROR, *self._disk.categories()]:
+            over = self._disk.room_for(category, 0, self._taken) or []
+            self._give_up(over, SPOOL_FULL)
+            gone += over
+        return gone
 
-    def _shed_memory(self, extra: int) -> None:
-        """The same for those in memory."""
-        for entry in list(self._entries.values()) if self._memory_bytes + extra > _MEMORY_BYTES else ():
-            if self._memory_bytes + extra <= _MEMORY_BYTES:
-                break
-            if entry.data is not None and entry.seq != self._taken:
-                self._forget(entry.seq)
-                self._dropped(entry.category, MEMORY_FULL)
+    def _keep(self, entry: Entry) -> None:
+        self._entries[entry.seq] = entry
+        self._disk.add(entry)
 
-    def _take_slot(self, root: Path) -> None:
-        for number in range(_MOST_SLOTS):
-            slot = root / str(number)
-            slot.mkdir(mode=0o700, exist_ok=True)
-            handle = _lock(slot)
-            if handle is not None:
-                self._slot, self._slot_lock = slot, handle
-                return
-        raise OSError(f"all {_MOST_SLOTS} slots are in use")
+    def _load(self, slot: Path) -> None:
+        odd = []
+        for entry in envelopes_in(slot):
+            if self._next <= entry.seq < _LAST_SEQUENCE:
+                self._keep(entry)
+                self._next = entry.seq + 1
+            else:
+                odd.append(entry)
+        for entry in odd:
+            self._renumber(slot, entry)
 
-    def _load(self) -> None:
-        if self._slot is None:
-            return
-        found = []
-        for item in os.scandir(self._slot):
-            match = _NAME.fullmatch(item.name)
-            if match:
-                # Not a link, a folder or a pipe of that name: reading one could lead anywhere, or wait for ever.
-                if item.is_file(follow_symlinks=False) and int(match[1]) < _LAST_SEQUENCE:
-                    found.append(Entry(int(match[1]), match[2], match[3], item.stat().st_size))
-            elif item.name.endswith(".tmp"):
-                with suppress(OSError):
-                    os.unlink(item.path)  # noqa: PTH108 - a write that a kill cut short: its capture never returned
-        for entry in sorted(found, key=lambda entry: entry.seq):
-            self._entries[entry.seq] = entry
-            self._bytes += entry.size
-            self._next = entry.seq + 1
-
-    def _adopt(self, root: Path) -> None:
-        """Take over what waits in slots that nobody holds any more."""
-        for slot in sorted(root.iterdir()):
-            if slot == self._slot or not slot.is_dir():
-                continue
-            handle = _lock(slot)
-            if handle is None:
-                continue
-            try:
-                for old in sorted(slot.glob("*.gz")):
-                    self._move_here(old)
-            finally:
-                os.close(handle)
-
-    def _move_here(self, old: Path) -> None:
-        match = _NAME.fullmatch(old.name)
-        if match is None or self._slot is None or old.is_symlink() or not old.is_file():
-            return
+    def _renumber(self, slot: Path, entry: Entry) -> None:
+        """Put a file whose number is not ours (taken already, or higher than anybody counts) behind all others: no
+        number that somebody plants is counted on from, so none can make ours unusable."""
+        new = replace(entry, seq=self._next)
+        while new.seq != entry.seq and (slot / new.file_name).exists():
+            new = replace(new, seq=new.seq + 1)
         with suppress(OSError):
-            entry = Entry(self._next, match[2], match[3], old.stat().st_size)
-            old.rename(self._slot / entry.file_name)
+            (slot / entry.file_name).rename(slot / new.file_name)
+            self._next = new.seq + 1
+            self._keep(new)
+
+    def _move_here(self, old: Path, entry: Entry, slot: Path) -> None:
+        with self._lock:
+            moved = replace(entry, seq=self._next)
             self._next += 1
-            self._entries[entry.seq] = entry
-            self._bytes += entry.size
-
-
-def _lock(slot: Path) -> int | None:
-    """An exclusive lock on a slot, held until the descriptor is closed; None when another process has it."""
-    handle = os.open(slot / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    if fcntl is None:
-        return handle
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
+        with suppress(OSError):
+            old.rename(slot / moved.file_name)
+            with self._lock:
+                if not self._closed:
+                    self._keep(moved)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from errbot_sentry.locks import Lock, afterwards
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ class ReportStatus:
 
 
 class Counters:
-    """The numbers while they grow; safe to use from any thread."""
+    """The numbers while they grow; safe to use from any thread, and by code that interrupts one that counts."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._counts: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self.last_sent: datetime | None = None
@@ -52,20 +53,18 @@ class Counters:
 
     def add(self, name: str, by: int = 1) -> None:
         """Count "captured", "repeated", "sent" or "others_sent"."""
-        with self._lock:
-            self._counts[name] += by
+        afterwards(lambda: self._add(self._counts, name, by))
 
     def drop(self, category: str, reason: str) -> None:
         """Count an envelope that was given up; those that carry no error are told apart."""
-        with self._lock:
-            self._dropped[reason if category == "error" else f"{reason} ({category})"] += 1
+        name = reason if category == "error" else f"{reason} ({category})"
+        afterwards(lambda: self._add(self._dropped, name, 1))
 
     def sent(self, category: str, at: datetime) -> None:
         """Count an envelope that the server has confirmed."""
-        with self._lock:
-            self._counts["sent" if category == "error" else "others_sent"] += 1
-            self.last_sent = at
-            self.last_failure = ""
+        self.add("sent" if category == "error" else "others_sent")
+        self.last_sent = at
+        self.last_failure = ""
 
     def get(self, name: str) -> int:
         """A count so far."""
@@ -73,5 +72,8 @@ class Counters:
 
     def dropped(self) -> dict[str, int]:
         """A copy of the counts by reason."""
+        return dict(self._dropped)
+
+    def _add(self, counts: Counter[str], name: str, by: int) -> None:
         with self._lock:
-            return dict(self._dropped)
+            counts[name] += by

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import ServerError
+from errbot_sentry.locks import Lock
 from errbot_sentry.model import Project
 
 KEPT_SECONDS = 300.0
@@ -23,7 +23,7 @@ class Catalog:
     def __init__(self, fetch: Callable[[], tuple[Project, ...]], clock: Clock) -> None:
         self._fetch = fetch
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._projects: tuple[Project, ...] = ()
         self._fetched: float | None = None
         self._tries = 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from errbot_sentry.clock import Clock, SystemClock
 from errbot_sentry.errors import BadAnswer, BadQuery, BadToken, MissingScope, NotFound, RedirectRefused, ServerError
+from errbot_sentry.locks import Lock
 from errbot_sentry.server.addresses import is_saas
 from errbot_sentry.server.api import BUGSINK, GLITCHTIP, SENTRY, Health, Server
 from errbot_sentry.server.bugsink import Bugsink
@@ -43,7 +43,7 @@ class Connection:
         self._transport = Transport(
             settings.url, settings.token, self._clock, limits=limits, sleep=sleep, observe=observe
         )
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._server: Server | None = None
         self._failed: tuple[float, ServerError] | None = None
 

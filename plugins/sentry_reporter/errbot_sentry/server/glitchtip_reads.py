@@ -11,11 +11,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from threading import Lock
 
 from errbot_sentry import identifiers
 from errbot_sentry.clock import Clock
 from errbot_sentry.errors import BadReference, NotFound, Unsupported
+from errbot_sentry.locks import Lock
 from errbot_sentry.model import Comment, Counts, Event, Issue, IssueQuery, Page, Project, Release, TagSpread
 from errbot_sentry.server.addresses import glitchtip_address
 from errbot_sentry.server.api import GLITCHTIP, Health, IssueAddress

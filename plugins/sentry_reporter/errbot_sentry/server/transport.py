@@ -34,6 +34,7 @@ from errbot_sentry.errors import (
     TooLarge,
     Unreachable,
 )
+from errbot_sentry.locks import Lock
 from errbot_sentry.secret import Secret
 from errbot_sentry.server import failures
 from errbot_sentry.server.body import TooManyBytes, Undecodable, decode, read_bounded
@@ -81,7 +82,7 @@ class Transport:
         self._stopping = threading.Event()
         self._sleep = self._stopping.wait if sleep is None else sleep
         self._observe = observe
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._counts = Counts()
         self._bearer = _Bearer(token)
         self._adapter = _Adapter(pool_connections=2, pool_maxsize=16)

@@ -7,12 +7,13 @@ One such row must never stop what comes after it.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Hashable
 from dataclasses import fields
 from functools import lru_cache
 from types import NoneType
 from typing import Any, TypeVar
+
+from errbot_sentry.locks import Lock
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class Damage:
 
     def __init__(self) -> None:
         self._found: dict[str, set[str]] = {}
-        self._guard = threading.Lock()
+        self._guard = Lock()
 
     def read(self, table: str, key: object, make: Callable[[], T | None]) -> T | None:
         """What `make` makes of a row, None where it cannot be made or does not fit: the only way out of a table.

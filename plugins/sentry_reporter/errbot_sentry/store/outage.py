@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from errbot_sentry.errors import StoreAway
+from errbot_sentry.locks import Lock
 
 _REST = 1.0  # seconds after a failure in which nobody tries
 _HANGS = 0.5  # seconds; a server that refuses sooner is no burden to whoever asks it
@@ -17,7 +17,7 @@ class Outage:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._guard = threading.Lock()
+        self._guard = Lock()
         self._sentence = ""  # why the last attempt failed; "" while the server answers
         self._rests_until = 0.0
         self._trying = False

@@ -6,7 +6,6 @@ when the bot loads the plugin.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errbot_sentry.errors import StoreAway, StoreError
+from errbot_sentry.locks import Lock
 from errbot_sentry.store.damage import Damage
 from errbot_sentry.store.outage import Outage
 from errbot_sentry.store.single import Single
@@ -43,7 +43,7 @@ class Store:
         self._url = url
         self._engine: Engine | None = None
         self._closed = False
-        self._opening = threading.Lock()
+        self._opening = Lock()
         self.damage = Damage()
         self._single = Single("")
         self._watchdog = Watchdog()
@@ -59,15 +59,13 @@ class Store:
     def open(self) -> None:
         """Connect and bring the tables up to date; done by the first use anyway. May be tried again after an error."""
         # Whoever opens it may have to migrate; nobody else waits for that.
-        if not self._opening.acquire(timeout=ANSWER_SECONDS):
-            raise StoreError("The alert state is being opened; try again in a moment.")
-        try:
+        with self._opening.within(ANSWER_SECONDS) as taken:
+            if not taken:
+                raise StoreError("The alert state is being opened; try again in a moment.")
             if self._closed:
                 raise StoreError("The alert state is closed.")
             if self._engine is None:
                 self._engine = self._opened()
-        finally:
-            self._opening.release()
 
     def _opened(self) -> Engine:
         from errbot_sentry.store.engine import make_engine, mapped
@@ -122,16 +120,12 @@ class Store:
     def close(self) -> None:
         """Give the connections back; later use raises StoreError."""
         self._closed = True
-        opened = self._opening.acquire(timeout=ANSWER_SECONDS)
-        try:
+        with self._opening.within(ANSWER_SECONDS):  # who opens it for longer finds it closed afterwards
             engine, self._engine = self._engine, None
             if engine is not None:
                 self._dispose(engine)
             self._watchdog.close()
             self._single.release()
-        finally:
-            if opened:
-                self._opening.release()
 
     def _dispose(self, engine: Engine) -> None:
         try:

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from errbot_sentry.locks import condition
+
 log = logging.getLogger(__name__)
 
 _LOOK = 0.05  # seconds between looks at the clock while a transaction is under way
@@ -42,7 +44,7 @@ class Watchdog:
     """Ends connections that have outlived their transaction's time limit. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._guard = threading.Condition()
+        self._guard = condition()
         self._limits: set[Limit] = set()
         self._thread: threading.Thread | None = None
         self._latest: float | None = None
