@@ -156,17 +156,12 @@ class Synapse(Server):
         )
 
 
-@pytest.fixture(scope="session")
-def synapse_python() -> Path:
-    """The Python that has Synapse; it is built once."""
+@pytest.fixture
+def synapse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synapse]:
+    """A running Matrix server of the test's own."""
     try:
-        return environments.build(SYNAPSE)
+        python = environments.build(SYNAPSE)
     except environments.CannotBuild as reason:
         missing(f"no Synapse to test with: {reason}")
-
-
-@pytest.fixture
-def synapse(synapse_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synapse]:
-    """A running Matrix server of the test's own."""
-    with Synapse(tmp_path_factory.mktemp("synapse"), synapse_python) as server:
+    with Synapse(tmp_path_factory.mktemp("synapse"), python) as server:
         yield server
