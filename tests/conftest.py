@@ -12,9 +12,10 @@ from tests.servers.bugsink import bugsink, bugsink_project
 from tests.servers.ngircd import ngircd
 from tests.servers.postgres import postgres
 from tests.servers.prosody import prosody
+from tests.servers.synapse import synapse
 from tests.stores import close_stores
 
-__all__ = ["bugsink", "bugsink_project", "ngircd", "postgres", "prosody"]
+__all__ = ["bugsink", "bugsink_project", "ngircd", "postgres", "prosody", "synapse"]
 
 # A developer's proxy must not stand between a test and its servers.
 os.environ.update(no_proxy=LOOPBACK, NO_PROXY=LOOPBACK)

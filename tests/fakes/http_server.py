@@ -117,7 +117,7 @@ def _handler_of(outer: HttpServer) -> type[BaseHTTPRequestHandler]:
             outer.requests.append(request)
             self.reply(outer.answer(request))
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_any  # noqa: N815 - http.server wants these names
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any  # noqa: N815 - http.server wants these names
 
         def reply(self, reply: Reply) -> None:
             if reply.raw is not None:

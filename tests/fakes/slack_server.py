@@ -1,43 +1,32 @@
-"""A stand-in for Slack's Web API, as far as errbot-backend-slackv3 0.3.2 and slack_sdk use it, and its signed events.
+"""A stand-in for Slack: its Web API as far as errbot-backend-slackv3 0.3.2 and slack_sdk use it, and socket mode.
 
-Methods and answers as docs.slack.dev/reference/methods describes them: `ok`, `error`, `ts` as "seconds.number".
+Methods, arguments, errors and answers as docs.slack.dev/reference/methods describes them (one page for each method):
+`ok`, `error`, `ts` as "seconds.number". A rate limit (docs.slack.dev/apis/web-api/rate-limits) is HTTP 429 with
+`Retry-After` in seconds and `{"ok": false, "error": "ratelimited"}`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import threading
-import time
-import urllib.request
-from dataclasses import dataclass
+import uuid
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import parse_qsl
 
 from tests.fakes.http_server import HttpServer, Reply, Request, as_json
+from tests.fakes.slack_messages import BOT_ID, BOT_NAME, Said, Whispered, parsed
+from tests.fakes.slack_signed import SIGNING_SECRET, send_event
+from tests.fakes.slack_socket import SocketMode
 
-BOT_ID, BOT_NAME = "U00BOT", "sentrybot"
-SIGNING_SECRET = "a-signing-secret"
-
-
-@dataclass
-class Said:
-    """A message in a channel as it stands now; `texts` is every version of it."""
-
-    channel: str
-    ts: str
-    texts: list[str]
-    thread: str = ""
-
-    @property
-    def text(self) -> str:
-        return self.texts[-1]
+__all__ = ["BOT_ID", "BOT_NAME", "SIGNING_SECRET", "Said", "SlackServer", "Whispered", "send_event"]
 
 
 class SlackServer(HttpServer):
-    """One workspace: `channels` (id to name), `users` (id to display name). `fails` makes methods answer an error."""
+    """One workspace: `channels` (id to name), `users` (id to display name), and what the bot did there.
+
+    `fails` makes methods answer an error until it is taken out; `limit` makes one answer 429. The bot is not in the
+    channels of `left` and nobody may write in those of `archived`. `socket` is socket mode.
+    """
 
     def __init__(self) -> None:
         super().__init__(self._answer)
@@ -45,15 +34,65 @@ class SlackServer(HttpServer):
         self.users = {BOT_ID: BOT_NAME, "U00ANN": "ann", "U00BOB": "bob"}
         self.said: list[Said] = []
         self.files: list[dict[str, Any]] = []
+        self.whispered: list[Whispered] = []
+        self.responses: list[tuple[str, dict[str, Any]]] = []
         self.fails: dict[str, str] = {}
+        self.archived: set[str] = set()
+        self.left: set[str] = set()
+        self.socket = SocketMode()
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._uploads: dict[str, bytes] = {}
+        self._limits: dict[str, list[int]] = {}
+        self._response_urls: dict[str, tuple[Said, str, list[int]]] = {}
         self._guard = threading.Lock()
 
     @property
     def api(self) -> str:
         """The base URL for slack_sdk."""
         return f"{self.url}/api/"
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.drop()
+        super().__exit__()
+
+    def limit(self, method: str, retry_after: int, times: int = 1) -> None:
+        """The next `times` calls of a method are answered 429 with `Retry-After` in seconds."""
+        self._limits[method] = [retry_after] * times
+
+    def click_payload(self, person: str, said: Said, action_id: str, option: str = "") -> dict[str, Any]:
+        """What Slack sends when somebody clicks: a button, or an `option` (its value) of a menu.
+
+        docs.slack.dev/reference/interaction-payloads/block_actions-payload. Its `response_url` takes five answers.
+        """
+        element = said.element(action_id)
+        action = {"action_id": action_id, "block_id": element["block_id"], "type": element["type"]}
+        action["action_ts"] = "1760000003.000100"
+        if option:
+            action["selected_option"] = next(each for each in element["options"] if each["value"] == option)
+        else:
+            action |= {"text": element["text"], "value": element.get("value", "")}
+        key = uuid.uuid4().hex
+        self._response_urls[key] = (said, person, [])
+        container = {"type": "message", "message_ts": said.ts, "channel_id": said.channel, "is_ephemeral": False}
+        message = {"type": "message", "user": BOT_ID, "ts": said.ts, "text": said.text, "blocks": said.blocks}
+        if said.thread:
+            container["thread_ts"] = message["thread_ts"] = said.thread
+        return {
+            "type": "block_actions",
+            "user": {"id": person, "username": self.users[person], "name": self.users[person], "team_id": "T00"},
+            "api_app_id": "A00",
+            "token": "legacy-verification-token",
+            "container": container,
+            "trigger_id": "1.2.abc",
+            "team": {"id": "T00", "domain": "acme"},
+            "enterprise": None,
+            "is_enterprise_install": False,
+            "channel": {"id": said.channel, "name": self.channels[said.channel]},
+            "message": message,
+            "state": {"values": {}},
+            "response_url": f"{self.url}/response/{key}",
+            "actions": [action],
+        }
 
     def called(self, method: str) -> list[dict[str, Any]]:
         """What a method was called with so far."""
@@ -67,9 +106,18 @@ class SlackServer(HttpServer):
         if request.path.startswith("/upload/"):
             self._uploads[request.segments[1]] = request.body
             return Reply(200, b"OK")
+        if request.path == "/link":
+            key = request.headers["sec-websocket-key"]
+            return Reply(raw=lambda connection: self.socket.serve(connection, key))
+        if request.path.startswith("/response/"):
+            with self._guard:
+                return self._respond(request.segments[1], request.json or {})
         method, values = request.path.removeprefix("/api/"), _values(request)
         with self._guard:
             self.calls.append((method, values))
+            if self._limits.get(method):
+                wait = str(self._limits[method].pop())
+                return as_json({"ok": False, "error": "ratelimited"}, 429, Retry_After=wait)
             if method in self.fails:
                 return as_json({"ok": False, "error": self.fails[method]})
             handler = getattr(self, "_" + method.replace(".", "_"), None)
@@ -109,23 +157,100 @@ class SlackServer(HttpServer):
 
     def _channel(self, key: str) -> dict[str, Any]:
         topic = {"value": ""}
-        return {"id": key, "name": self.channels[key], "is_member": True, "topic": topic, "purpose": topic}
+        state = {"is_member": key not in self.left, "is_archived": key in self.archived}
+        return {"id": key, "name": self.channels[key], "topic": topic, "purpose": topic, **state}
+
+    def _conversations_open(self, values: dict[str, Any]) -> dict[str, Any]:
+        """A direct conversation: its id begins with D."""
+        if values["users"] not in self.users:
+            return {"error": "user_not_found"}
+        key = "D" + values["users"][1:]
+        self.channels.setdefault(key, self.users[values["users"]])
+        return {"channel": {"id": key}}
+
+    def _refusal(self, channel: str) -> dict[str, Any] | None:
+        if channel not in self.channels:
+            return {"error": "channel_not_found"}
+        if channel in self.archived:
+            return {"error": "is_archived"}
+        return {"error": "not_in_channel"} if channel in self.left else None
 
     def _chat_postMessage(self, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - Slack's name
-        if values["channel"] not in self.channels:
-            return {"error": "channel_not_found"}
-        said = Said(
-            values["channel"], f"1760000000.{len(self.said) + 1:06}", [values["text"]], values.get("thread_ts", "")
-        )
-        self.said.append(said)
+        if refusal := self._refusal(values["channel"]):
+            return refusal
+        if not any(values.get(name) for name in ("text", "blocks", "attachments")):
+            return {"error": "no_text"}
+        said = self._add(values["channel"], values)
         return {"channel": said.channel, "ts": said.ts, "message": {"text": said.text}}
 
+    def _add(self, channel: str, values: dict[str, Any]) -> Said:
+        ts = f"1760000000.{len(self.said) + 1:06}"
+        said = Said(channel, ts, [values.get("text", "")], values.get("thread_ts", ""))
+        said.blocks, said.attachments = parsed(values.get("blocks")), parsed(values.get("attachments"))
+        self.said.append(said)
+        return said
+
+    def _find(self, channel: str, ts: str) -> Said | None:
+        return next((said for said in self.said if (said.channel, said.ts) == (channel, ts)), None)
+
     def _chat_update(self, values: dict[str, Any]) -> dict[str, Any]:
-        for said in self.said:
-            if (said.channel, said.ts) == (values["channel"], values["ts"]):
-                said.texts.append(values["text"])
-                return {"channel": said.channel, "ts": said.ts, "text": said.text}
-        return {"error": "message_not_found"}
+        if refusal := self._refusal(values["channel"]):
+            return refusal
+        said = self._find(values["channel"], values["ts"])
+        if said is None:
+            return {"error": "message_not_found"}
+        said.change(values)
+        return {"channel": said.channel, "ts": said.ts, "text": said.text}
+
+    def _chat_delete(self, values: dict[str, Any]) -> dict[str, Any]:
+        said = self._find(values["channel"], values["ts"])
+        if said is None:
+            return {"error": "message_not_found"}
+        self.said.remove(said)
+        return {"channel": said.channel, "ts": said.ts}
+
+    def _chat_postEphemeral(self, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - Slack's name
+        if refusal := self._refusal(values["channel"]):
+            return refusal
+        if values["user"] not in self.users:
+            return {"error": "user_not_in_channel"}
+        self._whisper(values["channel"], values["user"], values)
+        return {"message_ts": f"1760000009.{len(self.whispered):06}"}
+
+    def _whisper(self, channel: str, user: str, values: dict[str, Any]) -> None:
+        self.whispered.append(Whispered(channel, user, values.get("text", ""), parsed(values.get("blocks"))))
+
+    def _reactions_add(self, values: dict[str, Any]) -> dict[str, Any]:
+        said = self._find(values["channel"], values["timestamp"])
+        if said is None:
+            return {"error": "message_not_found"}
+        if values["name"] in said.reactions:
+            return {"error": "already_reacted"}
+        said.reactions.append(values["name"])
+        return {}
+
+    def _apps_connections_open(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"url": f"{self.url.replace('http', 'ws', 1)}/link?ticket={uuid.uuid4().hex}&app_id=A00"}
+
+    def _respond(self, key: str, values: dict[str, Any]) -> Reply:
+        """A `response_url`: docs.slack.dev/interactivity/handling-user-interaction, "Message responses".
+
+        The words of a refusal are not documented.
+        """
+        said, person, used = self._response_urls.get(key, (None, "", []))
+        if said is None or len(used) >= 5:
+            return as_json({"ok": False, "error": "used_url"}, 404)
+        used.append(1)
+        self.responses.append((key, values))
+        if values.get("delete_original"):
+            self.said.remove(said)
+        elif values.get("replace_original"):
+            said.change(values)
+        elif values.get("response_type") == "in_channel":
+            self._add(said.channel, values)
+        else:
+            self._whisper(said.channel, person, values)
+        return as_json({"ok": True})
 
     def _files_getUploadURLExternal(self, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - Slack's name
         key = f"F{len(self._uploads) + len(self.files):05}"
@@ -134,6 +259,8 @@ class SlackServer(HttpServer):
     def _files_completeUploadExternal(self, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - Slack's name
         if values["channel_id"] not in self.channels:
             return {"error": "invalid_channel"}
+        if refusal := self._refusal(values["channel_id"]):
+            return refusal
         files = values["files"] if isinstance(values["files"], list) else json.loads(values["files"])
         for file in files:
             content = self._uploads[file["id"]]
@@ -151,21 +278,3 @@ def _values(request: Request) -> dict[str, Any]:
     elif request.method == "POST":
         values.update(parse_qsl(request.body.decode(errors="replace"), keep_blank_values=True))
     return values
-
-
-def send_event(address: str, event: dict[str, Any]) -> int:
-    """Slack tells the bot of something: a signed POST to its address; the answer's status."""
-    body = json.dumps({"type": "event_callback", "team_id": "T00", "event": event}).encode()
-    stamp = str(int(time.time()))
-    signed = hmac.new(SIGNING_SECRET.encode(), b"v0:" + stamp.encode() + b":" + body, hashlib.sha256).hexdigest()
-    headers = {
-        "Content-Type": "application/json",
-        "X-Slack-Request-Timestamp": stamp,
-        "X-Slack-Signature": f"v0={signed}",
-    }
-    try:
-        with urllib.request.urlopen(urllib.request.Request(address, body, headers), timeout=30) as answer:
-            return int(answer.status)
-    except HTTPError as refusal:
-        refusal.close()
-        return refusal.code

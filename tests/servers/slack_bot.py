@@ -7,11 +7,13 @@ from typing import Any
 
 from demo import environments
 from demo.environments import ROOT, Recipe
-from demo.processes import free_port
-from tests.fakes.slack_server import SIGNING_SECRET, SlackServer, send_event
+from demo.processes import accepts, free_port
+from tests.fakes.slack_server import SIGNING_SECRET, Said, SlackServer, send_event
+from tests.fakes.slack_signed import event_body, send_click
 from tests.lifecycle.plugin_copies import PLUGIN
 from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
+from tests.waiting import until
 
 # Apart from the tests' own environment: the backend brings libraries that change what sentry-sdk does.
 _LINES = [line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
@@ -42,35 +44,57 @@ class SlackDoor(BotPlugin):
 '''
 
 
-class SlackBot:
-    """`process` is started and stopped by the test."""
+# Each variable that slack_sdk's socket mode reads a proxy from; it does not know no_proxy.
+_NO_PROXY = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), "")
 
-    def __init__(self, folder: Path, slack: SlackServer, **settings: Any) -> None:
+
+class SlackBot:
+    """`process` is started and stopped by the test.
+
+    Events and clicks come over HTTP, or (`socket_mode`) through the socket. `plugins` instead of ours, where given.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        slack: SlackServer,
+        *,
+        plugins: list[Path] | None = None,
+        socket_mode: bool = False,
+        **settings: Any,
+    ) -> None:
         try:
             python = environments.build(SLACK)
         except environments.CannotBuild as reason:
             missing(f"no Slack backend to test with: {reason}")
         self._slack = slack
+        self._socket_mode = socket_mode
         self._port, self._listen = free_port(), free_port()
         door = folder / "door"
         door.mkdir()
         (door / "door.py").write_text(_DOOR.format(port=self._port))
         (door / "door.plug").write_text("[Core]\nName = SlackDoor\nModule = door\n[Python]\nVersion = 3\n")
+        identity = {"token": "xoxb-1", "signing_secret": SIGNING_SECRET}
+        ours = {"SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self._listen), "SENTRY_POLL_SECONDS": 0}
         self.process = ErrbotProcess(
             folder / "bot",
-            [PLUGIN, door],
+            [*([PLUGIN] if plugins is None else plugins), door],
             {
-                "BOT_IDENTITY": {"token": "xoxb-1", "signing_secret": SIGNING_SECRET},
+                "BOT_IDENTITY": {**identity, "app_token": "xapp-1"} if socket_mode else identity,
                 "BOT_ADMINS": ("U00ANN",),
-                "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self._listen),
-                "SENTRY_POLL_SECONDS": 0,
+                **(ours if plugins is None else {}),
                 **settings,
             },
             backend="SlackV3",
-            env={"SLACK_API": slack.api},
+            env={"SLACK_API": slack.api, **_NO_PROXY},
             python=python,
             runner=Path(__file__).with_name("run_errbot_on_slack.py"),
         )
+
+    @property
+    def web(self) -> str:
+        """Errbot's own web server, where a plugin's webhooks are."""
+        return f"http://127.0.0.1:{self._port}"
 
     @property
     def webhook(self) -> str:
@@ -78,8 +102,31 @@ class SlackBot:
         return f"http://127.0.0.1:{self._listen}/sentry/webhook"
 
     def event(self, **event: Any) -> int:
-        """Slack tells the bot of an event; what it answered (the backend fails with 500 for people Slack denies)."""
-        return send_event(f"http://127.0.0.1:{self._port}/slack/events", event)
+        """Slack tells the bot of an event; what it answered (the backend fails with 500 for people Slack denies).
+
+        In socket mode this returns 200 when the bot has acknowledged it.
+        """
+        if self._socket_mode:
+            self._slack.socket.wait_for_acknowledgement(self._slack.socket.deliver("events_api", event_body(event)))
+            return 200
+        self._wait_for_web()
+        return send_event(f"{self.web}/slack/events", event)
+
+    def click(self, person: str, said: Said, action_id: str, option: str = "", *, address: str = "") -> int:
+        """Somebody clicks a button (or takes an `option`, by its value, of a menu) in a message as it stands now.
+
+        `address` is the URL for interactivity, where the bot is not in socket mode; returns as `event` does.
+        """
+        payload = self._slack.click_payload(person, said, action_id, option)
+        if self._socket_mode:
+            self._slack.socket.wait_for_acknowledgement(self._slack.socket.deliver("interactive", payload))
+            return 200
+        self._wait_for_web()
+        return send_click(address, payload)
+
+    def _wait_for_web(self) -> None:
+        """Errbot's web server may begin to listen after the plugins are activated."""
+        until(lambda: accepts(self._port) or not self.process.running, 60, "Errbot's web server listens")
 
     def react(self, person: str, emoji: str, channel: str, ts: str) -> int:
         """Somebody puts a reaction under a message."""

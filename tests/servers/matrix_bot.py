@@ -1,0 +1,90 @@
+"""A real Errbot with the real Matrix backend, in an environment of its own, for a Synapse of the test's own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from demo import environments
+from demo.environments import ROOT, Recipe
+from tests.servers import missing
+from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.matrix_client import MatrixPerson
+from tests.servers.synapse import PASSWORD, Synapse
+
+# With what the plugin wants, so that it runs in there too; apart from the tests' own environment, because matrix-nio
+# brings libraries that change what sentry-sdk does.
+_LINES = [line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+MATRIX = Recipe(
+    "matrix-bot",
+    (
+        *(line for line in _LINES if line and not line.startswith(("#", "errbot"))),
+        "errbot==6.2.1",
+        "errbot-backend-matrix==0.0.1",
+        "matrix-nio==0.26.0",
+        "matplotlib>=3.8",
+    ),
+)
+
+# The package's own .plug names a package, which Errbot 6.2.1 cannot load as a backend: a module in a folder of one's
+# own, under another name, can import the class.
+_BACKEND = "MatrixRoomBot"
+_PLUG = f"[Core]\nName = {_BACKEND}\nModule = matrix_backend\n[Python]\nVersion = 3\n"
+_MODULE = "from err_backend_matrix.matrix import MatrixBackend\n\n__all__ = ['MatrixBackend']\n"
+
+
+def matrix_bot_python() -> Path:
+    """The Python that has the backend, built once; skips the test where it cannot be had."""
+    if sys.version_info < (3, 11):
+        pytest.skip("errbot-backend-matrix 0.0.1 asks for Python 3.11 or newer")
+    try:
+        return environments.build(MATRIX)
+    except environments.CannotBuild as reason:
+        missing(f"no Matrix backend to test with: {reason}")
+
+
+class MatrixBot:
+    """`process` is started and stopped by the test; `id` is the bot's account, in no room yet.
+
+    It takes every invitation. CHATROOM_PRESENCE stays empty: with a room in it the backend waits for itself for ever.
+    """
+
+    def __init__(
+        self, folder: Path, synapse: Synapse, plugins: list[Path], *, admins: tuple[str, ...] = (), **settings: object
+    ) -> None:
+        python = matrix_bot_python()
+        self.account: MatrixPerson = synapse.register("sentrybot")
+        backend = folder / "matrix_backend"
+        backend.mkdir(parents=True)
+        (backend / "matrix_backend.plug").write_text(_PLUG)
+        (backend / "matrix_backend.py").write_text(_MODULE)
+        self.process = ErrbotProcess(
+            folder / "bot",
+            plugins,
+            {
+                "BOT_EXTRA_BACKEND_DIR": str(backend),
+                "BOT_IDENTITY": {
+                    "homeserver": synapse.url,
+                    "username": self.id,
+                    "password": PASSWORD,
+                    "device_id": "TESTBOT",
+                    "ssl": False,
+                },
+                "BOT_ADMINS": admins,
+                **settings,
+            },
+            backend=_BACKEND,
+            python=python,
+        )
+
+    @property
+    def id(self) -> str:
+        """`@sentrybot:chat.test`."""
+        return self.account.id
+
+    def enter(self, room: str, host: MatrixPerson) -> None:
+        """Have the running bot invited into a room by somebody who is in it, and wait until it is there."""
+        host.invite(room, self.id)
+        host.wait_for_member(room, self.id)
