@@ -12,10 +12,10 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import errbot.core_plugins
-from flask import Response, request
+from flask import Request, Response, request
 from werkzeug.routing import Rule
 
 from errbot_sentry.chat.web import PREFIX, Web
@@ -53,33 +53,50 @@ class Arriving:
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
         self._lock = Lock()
-        self._sockets: list[socket.socket] = []  # the oldest first
+        self._bodies: list[_Body] = []  # the oldest first
 
     @contextmanager
-    def body(self, connection: socket.socket | None) -> Iterator[None]:
-        """While a body is read from a connection; None where the web server does not say from which."""
-        if connection is None:
-            yield
-            return
-        late = threading.Timer(self._patience, _end, (connection,))
+    def body(self, asked: Request) -> Iterator[_Body]:
+        """A request's body, while it is read."""
+        body = _Body(asked)
+        late = threading.Timer(self._patience, body.end)
         late.daemon = True
         with self._lock:
-            self._sockets.append(connection)
-            if len(self._sockets) > MOST_BODIES:
-                _end(self._sockets.pop(0))
+            self._bodies.append(body)
+            if len(self._bodies) > MOST_BODIES:
+                self._bodies.pop(0).end()
         late.start()
         try:
-            yield
+            yield body
         finally:
             late.cancel()
             with self._lock, suppress(ValueError):  # it has made room
-                self._sockets.remove(connection)
+                self._bodies.remove(body)
 
 
-def _end(connection: socket.socket) -> None:
-    """Let whoever reads from it find the end."""
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RD)
+class _Body:
+    """A body that somebody else can end. What has come whole stays readable."""
+
+    def __init__(self, asked: Request) -> None:
+        self._connection: socket.socket | None = asked.environ.get("werkzeug.socket")
+        self._stream = asked.stream
+        self._in_chunks = asked.content_length is None
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        """Up to so many bytes; b"" at the end. Raises OSError where a body in chunks was ended."""
+        piece = self._stream.read(size)
+        # Where a chunk is cut off, werkzeug 3.1 makes up the rest of it out of zeros (serving.py, DechunkedInput).
+        if self._ended and self._in_chunks:
+            raise OSError("It took too long, or made room for another.")
+        return piece
+
+    def end(self) -> None:
+        """Let whoever reads it find the end."""
+        self._ended = True
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RD)
 
 
 def mount(web: Web, patience: float = PATIENCE) -> None:
@@ -91,8 +108,9 @@ def mount(web: Web, patience: float = PATIENCE) -> None:
         app.url_map.add(Rule(f"{PREFIX}<path:tail>", endpoint=ENDPOINT, methods=methods, strict_slashes=False))
 
     def view(tail: str) -> Response:
-        with arriving.body(request.environ.get("werkzeug.socket") if request.method == "POST" else None):
-            reply = web.answer(request.method, tail, dict(request.headers), request.stream, request.content_length)
+        with ExitStack() as reading:
+            body = reading.enter_context(arriving.body(request)) if request.method == "POST" else request.stream
+            reply = web.answer(request.method, tail, dict(request.headers), body, request.content_length)
         return Response(reply.text, status=reply.status, content_type=reply.content_type)
 
     app.view_functions[ENDPOINT] = view
