@@ -45,7 +45,7 @@ class ChatMask:
         self._hints = tuple(longest_first[:_MOST_WORDS])
         self._rest = frozenset(longest_first[_MOST_WORDS:])
         self._plain = all(text.isascii() and not has_escapes(text) for text in texts)  # and so has no other spelling
-        self.price = 1 + (len(self._hints) + 15) // 16
+        self.price = 1 + len(self._hints) // 64
         """What a letter of a text costs, in letters of a text in which nothing is looked for."""
 
     def __bool__(self) -> bool:

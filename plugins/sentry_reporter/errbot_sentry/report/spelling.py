@@ -96,9 +96,13 @@ def _read(text: str) -> View:
         at = match.end()
         kind = match.lastgroup
         if kind in ("bytes", "address"):
-            made.add_bytes([(found.start(), found.end(), int(found[1], 16)) for found in _BYTE.finditer(text, *match.span())])
+            made.add_bytes(
+                [(found.start(), found.end(), int(found[1], 16)) for found in _BYTE.finditer(text, *match.span())]
+            )
         elif kind == "units":
-            made.add_units([(found.start(), found.end(), int(found[1], 16)) for found in _UNIT.finditer(text, *match.span())])
+            made.add_units(
+                [(found.start(), found.end(), int(found[1], 16)) for found in _UNIT.finditer(text, *match.span())]
+            )
         elif kind == "space":
             made.add(" ", *match.span())
         else:
