@@ -26,7 +26,7 @@ KEYS = {
 @pytest.mark.parametrize("form", ["text", "lines", "printed lines", "json", "cut off", "first ten lines", "one by one"])
 def test_a_private_key_goes_whole_and_in_lines(kind: str, form: str) -> None:
     begins, ends = KEYS[kind]
-    text = "\n".join([begins, BODY, BODY, "hunter2==", ends])
+    text = f"{begins}\n{BODY}\n{BODY}\nhunter2==\n{ends}"
     lines = text.split("\n")
     given: object = {
         "text": f"before\n{text}\nafter",
@@ -201,12 +201,14 @@ def test_other_source_stays(source: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "password=(" * 1600, "password=[\"" * 800, "token=\\" * 1600, "token" * 3000 + "=", "'token'," * 2000, "'" * 9000,
+        "password=(" * 1600, "password=[\"" * 800, "token=\\" * 1600, "token" * 3000 + "=", "'token'," * 2000,
+        "'" * 9000,
         "\\" * 9000 + "password", "password" + "\\" * 9000, "password:" + " " * 9000, "<password " * 1600 + "</",
         "eyJ" * 5000, "a://" * 4000 + "@", "://:" * 4000, "://a:" * 3000 + "@", "@" * 9000, "a@" * 4000, "a%40" * 3000,
         "a." * 5000 + "@" + "b." * 5000, "@" + "\\u0040" * 2000, "\\\\u0041" * 1500 + "@", "-----BEGIN " * 1000,
         "-----BEGIN PRIVATE KEY-----" * 500, "PRIVATE KEY-----" * 900 + "---- END ", "password: |\n" * 1000,
-        "password: |\\n" * 1000, "bearer " * 2000, "--password " * 1200, "xox-" * 3000, "[" * 9000 + "password=" + "[" * 9000,
+        "password: |\\n" * 1000, "bearer " * 2000, "--password " * 1200, "xox-" * 3000,
+        "[" * 9000 + "password=" + "[" * 9000,
         "'password', " * 1000 + "'", '"""' * 4000, "password=\"\"\"" * 900, "# '\n" * 3000, "0" * 9000 + ":" + "a" * 29,
     ],
 )  # fmt: skip

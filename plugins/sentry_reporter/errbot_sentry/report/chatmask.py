@@ -58,9 +58,9 @@ class ChatMask:
         low = folded(text)
         if len(low) <= _SHORTEST + 2 and self._is_word(low):
             return CHAT
-        if not self._rest and not any(hint in low for hint in self._hints):
-            if self._plain or not has_escapes(text):
-                return CHAT if self._is_word(low) else text
+        unread = not self._plain and has_escapes(text)
+        if not (unread or self._rest or any(hint in low for hint in self._hints)):
+            return CHAT if self._is_word(low) else text
         return _without(text, [view.place(*span) for view in views_of(text) for span in self._found(view)])
 
     def _is_word(self, low: str) -> bool:

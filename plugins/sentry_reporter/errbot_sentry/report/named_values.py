@@ -18,7 +18,10 @@ _QUOTE = r"""\\{0,31}["']"""
 # key=value, key: value, "key": "value", 'key': b'value', key => value
 _KEY = rf"""{NAME}\\{{0,31}}["']?\]?\s*(?:[=-]>|:=|[=:]{{1,3}})\s*"""
 # ("key", "value"), [b"key", b"value"], {"name": "key", "value": "value"}, <add key="key" value="value">
-_LISTED = rf"""(?P<quote>{_QUOTE})(?P<listed>[\w .-]{{1,60}})(?P=quote)(?:\s*,?\s*(?:{_QUOTE})?value(?:{_QUOTE})?\s*[:=]|\s*,)\s*"""
+_LISTED = (
+    rf"""(?P<quote>{_QUOTE})(?P<listed>[\w .-]{{1,60}})(?P=quote)"""
+    rf"""(?:\s*,?\s*(?:{_QUOTE})?value(?:{_QUOTE})?\s*[:=]|\s*,)\s*"""
+)
 _NAMED = re.compile(rf"(?i){_LISTED}|{_KEY}")
 _TRIPLE = re.compile(r"""[bruf]{0,2}(\"{3}|'{3})""", re.IGNORECASE)
 _OPENS = re.compile(r"""[bruf]{0,2}(\\{0,31}["'])""", re.IGNORECASE)
@@ -70,8 +73,7 @@ def _without_pairs(text: str, keep_lines: bool) -> str:
         start = at = match.end()
         listed = match["listed"]
         if listed is not None and not is_sensitive_name(listed):
-            at = match.start() + 1  # what it begins with may still be the value of something
-            at = max(at, match.end("listed"))
+            at = match.end("listed")  # its second quote may open what follows
             continue
         end = end_of_value(text, match.start(), start)
         if end > start and text[start:end] != FILTERED:

@@ -1,15 +1,16 @@
 """The one way out for the texts of an event: whatever is in it is masked by the rules of the place where it stands.
 
-A `Redaction` is made for one event, with the words of the command that the event is about. A field that it does not know
-is masked like any other text. Works on the event as the SDK's serializer left it, plain dicts, lists and texts, in the
-shape of https://develop.sentry.dev/sdk/data-model/event-payloads/.
+A `Redaction` is made for one event, with the words of the command that the event is about. A field that it does not
+know is masked like any other text. It works on the event as the SDK's serializer left it, plain dicts, lists and texts,
+in the shape of https://develop.sentry.dev/sdk/data-model/event-payloads/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
+from errbot_sentry.report.length_marks import marks_for
 from errbot_sentry.report.scrub import FILTERED, Scrubber, cleaned, is_sensitive_name
 from errbot_sentry.report.trail import DROP, SEND
 
@@ -32,8 +33,8 @@ _SOURCE = ("pre_context", "context_line", "post_context")
 _FRAME_NAMES = ("filename", "abs_path", "function", "module")
 
 # The protocol's own keys, which stay whatever was typed: without them the server could not read the event.
-_SPAN = frozenset({"span_id", "trace_id", "parent_span_id", "op", "description", "start_timestamp", "timestamp", "status",
-    "tags", "data", "origin", "same_process_as_parent", "measurements", "exclusive_time"})  # fmt: skip
+_SPAN = frozenset({"span_id", "trace_id", "parent_span_id", "op", "description", "start_timestamp", "timestamp",
+    "status", "tags", "data", "origin", "same_process_as_parent", "measurements", "exclusive_time"})  # fmt: skip
 _CRUMB = frozenset({"type", "category", "message", "level", "timestamp", "data", "origin"})
 _CONTEXTS = frozenset({"trace", "runtime", "errbot", "plugin", "log", "repeats", "chat"})
 _CONTEXT = _SPAN | {"type", "name", "version", "build", "backend", "module", "kind", "sentence", "count", "seconds",
@@ -46,9 +47,6 @@ _FRAME = frozenset({"lineno", "colno", "in_app", "stack_start", "vars", *_SOURCE
 _REQUEST = frozenset({"url", "method", "headers", "data", "query_string", "cookies", "env"})
 _THREAD = frozenset({"id", "name", "crashed", "current", "main", "values"})
 _MEASURED = frozenset({"value", "unit"})
-
-_DEEPEST = 40
-_REMARKS = frozenset({"!limit", "!raw", "!config", "x", "s"})
 
 
 class Mask(Protocol):
@@ -86,9 +84,11 @@ class Redaction:
         """All of an event."""
         clean: Event = {}
         for key in sorted(event, key=lambda key: key not in _FIRST):
-            if key != "_meta":
+            if key in _EVENT:
                 clean[key] = self._field(key, event[key])
-        marks = _marks(event.get("_meta"), clean)
+            elif key != "_meta":
+                clean.update(self.value({key: event[key]}))
+        marks = marks_for(event.get("_meta"), clean)
         if marks:
             marks.pop("breadcrumbs", None)  # they are put into another order
             clean["_meta"] = marks
@@ -121,27 +121,28 @@ class Redaction:
             return held
         if key in _NAMES:
             return self._name(held, key in _NAMES_BY_CODE and held not in self._own)
-        if key == "exception":
-            return self._listed(held, self._exception)
-        if key == "threads":
-            return self._listed(held, self._thread)
-        if key == "tags":
-            return self._tags(held)
-        if key == "user":
-            return self._user(held)
-        if key == "request":
-            return self._request(held)
-        if key == "breadcrumbs":
-            return self._listed(self._without_queries(held), lambda item: self._fields(item, _CRUMB))
-        if key == "spans":
-            return self._listed(self._without_queries(held), lambda item: self._fields(item, _SPAN))
-        if key == "contexts" and isinstance(held, dict):
-            return self._contexts(held)
-        if key == "logentry":
-            return self._fields(held, _LOGENTRY)
-        if key == "measurements" and isinstance(held, dict):
-            return {self.text(str(name)): self._fields(part, _MEASURED) for name, part in held.items()}
-        return self.value(held)
+        method = _PLACES.get(key)
+        return self.value(held) if method is None else method(self, held)
+
+    def _exceptions(self, held: Any) -> Any:
+        return self._listed(held, self._exception)
+
+    def _threads(self, held: Any) -> Any:
+        return self._listed(held, self._thread)
+
+    def _breadcrumbs(self, held: Any) -> Any:
+        return self._listed(self._without_queries(held), lambda item: self._fields(item, _CRUMB))
+
+    def _spans(self, held: Any) -> Any:
+        return self._listed(self._without_queries(held), lambda item: self._fields(item, _SPAN))
+
+    def _logentry(self, held: Any) -> Any:
+        return self._fields(held, _LOGENTRY)
+
+    def _measurements(self, held: Any) -> Any:
+        if not isinstance(held, dict):
+            return self.value(held)
+        return {self.text(str(name)): self._fields(part, _MEASURED) for name, part in held.items()}
 
     def _fields(self, held: Any, fixed: Collection[str]) -> Any:
         """A value whose own keys, as far as they are of the protocol, stay."""
@@ -163,7 +164,9 @@ class Redaction:
             return self.value(held)
         return {"values": [item(part) for part in held["values"]]}
 
-    def _contexts(self, held: Mapping[str, Any]) -> Any:
+    def _contexts(self, held: Any) -> Any:
+        if not isinstance(held, dict):
+            return self.value(held)
         clean: dict[str, Any] = {}
         for key, part in held.items():
             if key in _CONTEXTS:
@@ -251,8 +254,8 @@ class Redaction:
         found = {key: frame[key] for key in _SOURCE if frame.get(key)}
         lines: list[str] = []
         for held in found.values():
-            for line in held if isinstance(held, list) else [held]:
-                lines.append(" ".join(line.splitlines()) if isinstance(line, str) else "")
+            flat = held if isinstance(held, list) else [held]
+            lines += [" ".join(line.splitlines()) if isinstance(line, str) else "" for line in flat]
         if not lines:
             return {}
         window = "\n".join(lines)
@@ -303,39 +306,18 @@ class Redaction:
         return clean
 
 
-def _marks(meta: Any, clean: Any, depth: int = 0) -> dict[str, Any]:
-    """What the SDK notes about lengths and limits (`_meta`), made anew from the cleaned event: it has no key that is not
-    a key of the event, and no text but the protocol's own."""
-    if not isinstance(meta, dict) or depth > _DEEPEST:
-        return {}
-    made: dict[str, Any] = {}
-    for key, held in meta.items():
-        if key == "":
-            mark = _mark(held)
-        elif isinstance(clean, dict) and key in clean:
-            mark = _marks(held, clean[key], depth + 1)
-        elif isinstance(clean, list) and key.isdecimal() and int(key[:9]) < len(clean):
-            mark = _marks(held, clean[int(key[:9])], depth + 1)
-        else:
-            continue
-        if mark:
-            made[key] = mark
-    return made
-
-
-def _mark(held: Any) -> dict[str, Any]:
-    if not isinstance(held, dict):
-        return {}
-    made: dict[str, Any] = {}
-    if type(held.get("len")) is int:
-        made["len"] = held["len"]
-    remarks = held.get("rem")
-    if isinstance(remarks, list) and all(
-        isinstance(remark, list) and all(map(_is_remark, remark)) for remark in remarks
-    ):
-        made["rem"] = remarks
-    return made
-
-
-def _is_remark(part: Any) -> bool:
-    return type(part) is int or (isinstance(part, str) and part in _REMARKS)
+_PLACES: dict[str, Callable[[Redaction, Any], Any]] = {
+    "exception": Redaction._exceptions,  # noqa: SLF001 - its own table
+    "threads": Redaction._threads,  # noqa: SLF001 - as above
+    "tags": Redaction._tags,  # noqa: SLF001 - as above
+    "user": Redaction._user,  # noqa: SLF001 - as above
+    "request": Redaction._request,  # noqa: SLF001 - as above
+    "breadcrumbs": Redaction._breadcrumbs,  # noqa: SLF001 - as above
+    "spans": Redaction._spans,  # noqa: SLF001 - as above
+    "contexts": Redaction._contexts,  # noqa: SLF001 - as above
+    "logentry": Redaction._logentry,  # noqa: SLF001 - as above
+    "measurements": Redaction._measurements,  # noqa: SLF001 - as above
+}
+_EVENT = (
+    _OWN | _NAMES | _PLACES.keys() | {"extra", "fingerprint", "message", "monitor_slug", "monitor_config", "debug_meta"}
+)

@@ -94,8 +94,8 @@ def cleaned(value: Any, clean: Callable[[str], str], depth: int = 0) -> Any:
 
 
 def _items(items: Sequence[Any], clean: Callable[[str], str], depth: int) -> list[Any]:
-    """A list. In pairs (lists of headers) and behind options (command lines) names count; of a private key that was split
-    into lines, every line goes."""
+    """A list. In pairs (lists of headers) and behind options (command lines) names count; of a private key that was
+    split into lines, every line goes."""
     pairs = len(items) % 2 == 0
     made: list[Any] = []
     named = behind_option = in_key = False

@@ -8,7 +8,7 @@ literals that stand alone on their lines go.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 from errbot_sentry.report.named_values import FILTERED, end_of_brackets, without_named_values, without_option_values
@@ -25,10 +25,12 @@ _LITERAL = re.compile(
 _GOES_ON = re.compile(r"(?:[ \t]*\\?\n?\s*[+%]?\s*|\s*[+%]?\s*\\?\n?\s*)(?=[bruf]{0,2}[\"'])", re.IGNORECASE)
 _TOKEN = re.compile(rf"#[^\n]*|\n|[()\[\]{{}}]|{_LITERAL.pattern}", re.IGNORECASE)
 _ALONE = re.compile(
-    r"""[ \t]*(?P<key>[bru]{0,2}(?:"[^"\n]*"|'[^'\n]*')[ \t]*:[ \t]*)?(?P<value>[bruf]{0,2}(?:"(?!"")(?:[^"\\\n]|\\.)*"|'(?!'')(?:[^'\\\n]|\\.)*'))"""
+    r"""[ \t]*(?P<key>[bru]{0,2}(?:"[^"\n]*"|'[^'\n]*')[ \t]*:[ \t]*)?"""
+    r"""(?P<value>[bruf]{0,2}(?:"(?!"")(?:[^"\\\n]|\\.)*"|'(?!'')(?:[^'\\\n]|\\.)*'))"""
     r"""[ \t]*,?[ \t]*(?:#[^\n]*)?(?=\n|\Z)""",
     re.IGNORECASE,
 )
+_SOMEWHERE_ALONE = re.compile(rf"^(?:{_ALONE.pattern})", re.IGNORECASE | re.MULTILINE)
 
 
 @lru_cache(maxsize=1024)
@@ -88,7 +90,7 @@ def _named(text: str) -> Iterator[tuple[int, int]]:
 
 def _alone(text: str) -> Iterator[tuple[int, int]]:
     """The literals that stand alone on their lines in no bracket that was opened within sight."""
-    if not _ALONE_SOMEWHERE(text):
+    if not _SOMEWHERE_ALONE.search(text):
         return
     opened = at = 0
     begins_line = True
@@ -111,6 +113,3 @@ def _alone(text: str) -> Iterator[tuple[int, int]]:
             opened += 1
         elif sign in (")", "]", "}"):
             opened = max(0, opened - 1)
-
-
-_ALONE_SOMEWHERE: Callable[[str], object] = re.compile(rf"(?m)^(?:{_ALONE.pattern})", re.IGNORECASE).search

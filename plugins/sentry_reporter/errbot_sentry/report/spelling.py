@@ -1,4 +1,4 @@
-"""One spelling for all that programs make of a word: case, accents, Unicode forms, escapes of JSON, bytes and addresses.
+"""One spelling for all that programs make of a word: case, accents, Unicode forms, escapes of JSON and addresses.
 
 Two texts say the same when their plain forms are equal. A plain form knows for each of its letters where it stood in
 the text, so what is found there can be cut out here. Everything takes time in proportion to the text.
