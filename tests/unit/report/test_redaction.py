@@ -98,12 +98,13 @@ def test_who_types_a_word_of_the_protocol_breaks_no_event(word: str) -> None:
 def test_past_the_budget_texts_are_dropped_and_the_error_stays() -> None:
     event = everywhere("a text")
     event["extra"] = {"long": ["PRIVATE_WORD " * 700] * 300}
-    event["unknown"] = "another text"
+    event["message"] = "another text"
     clean = redaction("!do PRIVATE_WORD").event(event)
     assert "PRIVATE_WORD" not in json.dumps(clean)
     assert CHAT in clean["extra"]["long"][0]
     assert clean["extra"]["long"][-1] == FILTERED
-    assert clean["unknown"] == FILTERED
+    assert clean["message"] == FILTERED
+    assert clean["fingerprint"] == ["a text"]
     assert clean["exception"]["values"][0]["value"] == "about a text"
     assert clean["exception"]["values"][0]["stacktrace"]["frames"][0]["filename"] == "a.py"
 

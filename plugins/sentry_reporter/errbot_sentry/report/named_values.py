@@ -33,11 +33,13 @@ _BLOCK = re.compile(r"[|>][+-]?\d?[+-]?[ \t]*(?:#[^\n\\]*)?(?:\r?(?P<line>\n)|(?
 _PRINTED_LINE = re.compile(r"(?<!\\)\\{1,31}n")
 _INDENT = re.compile(r"[ \t]*")
 
-# A header runs to the end of its line or of the quotes around it: cookies have many values.
+# A header runs to the end of its line or of the quotes around it: cookies have many values. Not a bracket, and no YAML.
 _HEADER = re.compile(
-    r"""(?i)((?:set-cookie|cookie|authorization|x-sentry-auth|sentry-hook-signature)\\{0,31}["']?\s*[=:]\s*\\{0,31}["']?)"""
-    r"""[^\s"'\\(\[{][^\r\n"'\\]*"""
+    r"""(?i)(?:set-cookie|cookie|authorization|x-sentry-auth|sentry-hook-signature)\\{0,31}["']?\s*[=:]\s*\\{0,31}["']?"""
+    r"""(?=[^\s"'\\(\[{])(?![|>][+-]?\d?[+-]?[ \t]*(?:#|\r|\n|\\))"""
 )
+_HEADER_PART = re.compile(r"""[^\r\n"'\\]*""")
+_PARAMETER = re.compile(r"""(?<=[=(])[bru]?(\\{0,31}["'])|(?<=[=(][bru])(\\{0,31}["'])""")
 # --password value, also as two items of a printed list; <password>value</password>
 _OPTION = re.compile(
     rf"""(?i)((?<![\w-])--[\w-]{{0,40}}?{NAME}\\{{0,31}}["']?,?\s+[bru]?\\{{0,31}}["']?)(?!-)[^\s"',;\\\[\]]+"""
@@ -52,7 +54,7 @@ def without_named_values(text: str, low: str, keep_lines: bool = False) -> str:
     """The text (`low` is its lower case) without such values; `keep_lines`: with as many lines as before."""
     if not (any(sign in low for sign in _SIGNS) and may_name_a_secret(low)):
         return text
-    text = _HEADER.sub(rf"\1{FILTERED}", text)
+    text = _without_headers(text)
     text = _without_pairs(text, keep_lines)
     if "--" in low:
         text = without_option_values(text)
@@ -64,6 +66,23 @@ def without_named_values(text: str, low: str, keep_lines: bool = False) -> str:
 def without_option_values(text: str) -> str:
     """The text without what stands behind options of a command line."""
     return _OPTION.sub(rf"\1{FILTERED}", text)
+
+
+def _without_headers(text: str) -> str:
+    pieces = []
+    done = 0
+    while match := _HEADER.search(text, done):
+        end = _end_of_part(text, match.end())
+        while parameter := _PARAMETER.match(text, end):  # Digest username="bob", or Secret('x')
+            end = _end_of_part(text, end_of_quoted(text, parameter.end(), parameter[1] or parameter[2]))
+        pieces += [text[done : match.end()], FILTERED]
+        done = end
+    return "".join([*pieces, text[done:]]) if pieces else text
+
+
+def _end_of_part(text: str, start: int) -> int:
+    found = _HEADER_PART.match(text, start)
+    return found.end() if found else start
 
 
 def _without_pairs(text: str, keep_lines: bool) -> str:

@@ -27,7 +27,7 @@ _NAMES = frozenset({"release", "environment", "server_name", "dist", "transactio
 _NAMES_BY_CODE = frozenset({"transaction", "logger"})  # which may have made them of what somebody typed
 _PERSON_NAMES = frozenset({"id", "username"})
 # What is masked first, should there be too much.
-_FIRST = ("exception", "logentry", "tags", "user", "transaction")
+_FIRST = ("exception", "fingerprint", "logentry", "tags", "user", "transaction")
 _ADDRESS_PARTS = ("http.query", "http.fragment")
 _SOURCE = ("pre_context", "context_line", "post_context")
 _FRAME_NAMES = ("filename", "abs_path", "function", "module")
