@@ -36,9 +36,10 @@ _SOMEWHERE_ALONE = re.compile(rf"^(?:{_ALONE.pattern})", re.IGNORECASE | re.MULT
 @lru_cache(maxsize=1024)
 def without_secrets(window: str) -> str:
     """The lines, joined by line breaks, without secrets in their literals."""
-    if KEY_BEGINS.search(window) or KEY_ENDS.search(window):
-        return "\n".join([FILTERED] * (window.count("\n") + 1))
     low = window.lower()
+    lines = window.count("\n")
+    if "private" in low and (KEY_BEGINS.search(window) or KEY_ENDS.search(window)):
+        return "\n".join([FILTERED] * (lines + 1))
     if '"' in low or "'" in low:
         window = _replaced(window, _alone(window))
         if may_name_a_secret(low):
@@ -46,7 +47,10 @@ def without_secrets(window: str) -> str:
             window = _LITERAL.sub(_inner, window)
             if "--" in low:
                 window = without_option_values(window)
-    return "\n".join(without_shapes(line, line.lower()) for line in window.split("\n"))
+    clean = without_shapes(window, low)
+    if clean.count("\n") != lines:  # a shape over the end of a line
+        clean = "\n".join(without_shapes(line, line.lower()) for line in window.split("\n"))
+    return clean
 
 
 def _replaced(text: str, places: Iterator[tuple[int, int]]) -> str:
