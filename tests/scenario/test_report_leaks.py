@@ -131,6 +131,7 @@ LEAKY = '''
             word = args.split()[0]
             scope = sentry_sdk.get_isolation_scope()
             scope.add_attachment(bytes=f"{word} password=PLAIN_TOKEN".encode(), filename="notes.txt")
+            scope.add_attachment(bytes=b"x", filename=f"notes of {word} and sntrys_0123456789abcdef.txt")
             return 1 / 0
 
         @botcmd
@@ -305,6 +306,7 @@ def test_a_text_that_is_attached(bot: CrashBot) -> None:
     left = sent(bot)
     assert "notes.txt" in left
     assert "PRIVATE_WORD" not in left
+    assert "sntrys_0123456789abcdef" not in left
     assert "PLAIN_TOKEN" not in left
 
 

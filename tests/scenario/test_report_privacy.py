@@ -103,7 +103,7 @@ def test_no_secret_is_in_the_bytes_that_leave(rig: Rig, data: st.DataObject) -> 
         except OSError:
             log.exception("source")
         log.warning("doing %s for %s and %s", in_pieces, decomposed, key_lines)
-        rig.reporter.set_tag("my.tag", text[:200].replace("\n", " "))
+        rig.reporter.set_tag("my.tag", text[:200].partition("\n")[0])
         sentry_sdk.add_breadcrumb(message=text, data={name: plain, "word": word})
         try:
             fail(KeyError(other, held, raw, spelled if rig.chat_text == "drop" else None))

@@ -189,7 +189,7 @@ def _message(record: logging.LogRecord) -> str:
 def _sentence_event(record: logging.LogRecord) -> Event:
     entry: dict[str, Any] = {"message": cut(str(record.msg), _LONGEST), "formatted": _message(record)}
     if isinstance(record.args, tuple) and record.args:
-        entry["params"] = [context.one_line(arg) for arg in record.args[:_MOST_PARAMS]]
+        entry["params"] = [context.printed(arg) for arg in record.args[:_MOST_PARAMS]]
     return {
         "level": level_name(record.levelno),
         "logger": record.name,

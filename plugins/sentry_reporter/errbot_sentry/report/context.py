@@ -134,17 +134,18 @@ def _read(frame: FrameType) -> BotContext | None:
 
 def short(value: object) -> str:
     """A name out of an object, on one line and bounded; "" for None or for an object that has none."""
-    return "" if value is None else _line(value)[:_LONGEST]
+    return "" if value is None else " ".join(_text(value).split())[:_LONGEST]
 
 
-def one_line(value: object) -> str:
-    """Any text of an object, on one line and bounded; what is cut off leaves no half of a word."""
-    return cut(_line(value), _LONGEST)
+def printed(value: object) -> str:
+    """Any text of an object, bounded; what is cut off leaves no half of a word. Its lines stay: by them the masking
+    knows where a secret ends."""
+    return cut(_text(value), _LONGEST)
 
 
-def _line(value: object) -> str:
+def _text(value: object) -> str:
     try:
-        return " ".join(str(value).split())
+        return str(value)
     except Exception:  # noqa: BLE001 - __str__ is foreign code
         return ""
 

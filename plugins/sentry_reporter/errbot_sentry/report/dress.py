@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from datetime import datetime
 from typing import Any
 
@@ -127,10 +128,15 @@ def slim(event: Event) -> Event:
 
 
 def bare(event: Event) -> Event:
-    """What may leave of an event that could not be dressed: that it happened, and the types of its exceptions."""
+    """What may leave of an event that could not be dressed: that it happened, and the types of its exceptions, as far
+    as they are Python's own (a plugin may have made the name of one from what somebody typed)."""
     values = (event.get("exception") or {}).get("values") or []
     kept: Event = {key: event[key] for key in ("event_id", "timestamp", "platform", "level", "sdk") if key in event}
     kept["exception"] = {
-        "values": [{"type": str(value.get("type")), "value": CHAT} for value in values if isinstance(value, dict)]
+        "values": [{"type": _own_type(value.get("type")), "value": CHAT} for value in values if isinstance(value, dict)]
     }
     return kept
+
+
+def _own_type(name: object) -> str:
+    return name if isinstance(name, str) and isinstance(getattr(builtins, name, None), type) else "Exception"

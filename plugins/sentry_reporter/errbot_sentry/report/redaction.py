@@ -120,7 +120,7 @@ class Redaction:
         if key in _OWN:
             return held
         if key in _NAMES:
-            return self._name(held, key in _NAMES_BY_CODE and held not in self._own)
+            return self._name(held, key in _NAMES_BY_CODE)
         method = _PLACES.get(key)
         return self.value(held) if method is None else method(self, held)
 
@@ -179,7 +179,7 @@ class Redaction:
         if not isinstance(held, str):
             return self.value(held)
         clean = self._scrubber.text(held, mails=False)
-        return self.without_words(clean) if by_code else clean
+        return self.without_words(clean) if by_code and held not in self._own else clean
 
     def _without_queries(self, held: Any) -> Any:
         """Requests that plugins made, without what they asked: it may be anybody's words, as in `_request`."""
@@ -229,7 +229,7 @@ class Redaction:
             if key not in _FRAME:
                 clean.update(self.value({key: held}))
             elif key in _FRAME_NAMES:
-                clean[key] = self._name(held, False)
+                clean[key] = self._name(held, by_code=False)
             elif key == "vars":
                 clean[key] = self._variables(held, frame)
             elif key not in _SOURCE:
@@ -283,7 +283,7 @@ class Redaction:
         clean: dict[str, Any] = {}
         for key, part in held.items():
             if key in _PERSON_NAMES and isinstance(part, str):
-                clean[key] = self._name(part, part not in self._own)
+                clean[key] = self._name(part, by_code=True)
             elif key in _USER:
                 clean[key] = self.value(part)
             else:
