@@ -12,11 +12,15 @@ from errbot_sentry.report.secret_names import NAME, is_sensitive_name, may_name_
 
 FILTERED = "[Filtered]"
 
-_SIGNS = ("=", ":", "->", "--", "</", "<!", ",")
+_SIGNS = ("=", ":", "->", "--", "</", "<!", ",", "%3", "%25")
 _QUOTE = r"""\\{0,31}["']"""
+_ENTITY = r"&(?:quot|apos|\#3[49]|\#x2[27]);"
 # Every repetition that could start anywhere is bounded, so that a hostile text cannot make matching slow.
 # key=value, key: value, "key": "value", 'key': b'value', key => value
-_KEY = rf"""{NAME}\\{{0,31}}["']?\]?\s*(?:[=-]>|:=|[=:]{{1,3}})\s*"""
+_KEY = (
+    rf"""{NAME}(?:\\{{0,31}}["']|{_ENTITY}|%(?:25)*2[27])?\]?"""
+    r"""(?:\s*(?:[=-]>|:=|[=:]{1,3})(?P<gap>\s*)|%(?:25)*3[ad](?:%(?:25)*20|\+)?)"""
+)
 # ("key", "value"), [b"key", b"value"], {"name": "key", "value": "value"}, <add key="key" value="value">
 _LISTED = (
     rf"""(?P<quote>{_QUOTE})(?P<listed>[\w .-]{{1,60}})(?P=quote)"""
@@ -24,7 +28,7 @@ _LISTED = (
 )
 _NAMED = re.compile(rf"(?i){_LISTED}|{_KEY}")
 _TRIPLE = re.compile(r"""[bruf]{0,2}(\"{3}|'{3})""", re.IGNORECASE)
-_OPENS = re.compile(r"""[bruf]{0,2}(\\{0,31}["'])""", re.IGNORECASE)
+_OPENS = re.compile(rf"""[bruf]{{0,2}}({_QUOTE})|({_ENTITY})""", re.IGNORECASE)
 _PLAIN = re.compile(r"""[^\s,;&"'()\[\]{}<>]+""")
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _INSIDE = re.compile(r"""\"{3}|'{3}|(?<!\\)\\{0,31}["']|[()\[\]{}]""")
@@ -95,6 +99,11 @@ def _without_pairs(text: str, keep_lines: bool) -> str:
             at = match.end("listed")  # its second quote may open what follows
             continue
         end = end_of_value(text, match.start(), start)
+        gap = match["gap"] or ""
+        if "\n" in gap and not text[text.rfind("\n", 0, match.start()) + 1 : match.start()].strip(" \t-\"'"):
+            # What is indented below the name, a list or names with values, is all of it secret.
+            below = start - len(gap) + gap.index("\n") + 1
+            end = max(end, _end_of_lines(text, match.start(), below, printed=False))
         if end > start and text[start:end] != FILTERED:
             pieces += [text[done:start], FILTERED, "\n" * text.count("\n", start, end) if keep_lines else ""]
             done = end
@@ -108,7 +117,7 @@ def end_of_value(text: str, name: int, start: int) -> int:
         return start + len(FILTERED)
     quoted = _TRIPLE.match(text, start) or _OPENS.match(text, start)
     if quoted:
-        return end_of_quoted(text, quoted.end(), quoted[1])
+        return end_of_quoted(text, quoted.end(), quoted[quoted.lastindex or 0])
     if text[start : start + 1] in _BRACKETS:
         return end_of_brackets(text, start)
     if text.startswith("<", start):
@@ -117,6 +126,9 @@ def end_of_value(text: str, name: int, start: int) -> int:
     block = _BLOCK.match(text, start)
     if block:
         return _end_of_block(text, name, block)
+    line = _PRINTED_LINE.match(text, start)
+    if line:
+        return _end_of_lines(text, name, line.end(), printed=True)
     plain = _PLAIN.match(text, start)
     if plain is None:
         return start
@@ -151,15 +163,19 @@ def end_of_brackets(text: str, start: int) -> int:
 
 
 def _end_of_block(text: str, name: int, block: re.Match[str]) -> int:
-    """The end of a YAML block: before the first line that is indented no deeper than its name's."""
+    """The end of a YAML block that begins with its sign."""
     printed = block["line"] is None
+    return max(block.end() - len(block["printed"] or "\n"), _end_of_lines(text, name, block.end(), printed=printed))
+
+
+def _end_of_lines(text: str, name: int, at: int, *, printed: bool) -> int:
+    """The end of the lines from `at` on: before the first that is neither deeper than the name's nor a list's item."""
     if printed:
         begins = text.rfind("\\n", 0, name) + 2 if "\\n" in text[:name] else 0
     else:
         begins = text.rfind("\n", 0, name) + 1
     depth = _indent(text, begins)
-    at = block.end()
-    end = block.end() - len(block["printed"] or "\n")
+    end = at
     while at < len(text):
         if printed:
             found = _PRINTED_LINE.search(text, at)
@@ -168,7 +184,9 @@ def _end_of_block(text: str, name: int, block: re.Match[str]) -> int:
             stops = text.find("\n", at)
             stops = len(text) if stops < 0 else stops
             goes_on = stops + 1
-        if text[at:stops].strip() and _indent(text, at) <= depth:
+        indent = _indent(text, at)
+        deeper = indent > depth or (indent == depth and text.startswith("- ", at + indent))
+        if text[at:stops].strip() and not deeper:
             break
         end, at = stops, goes_on
     return end
