@@ -71,6 +71,33 @@ LEAKY = '''
             return "done"
 
         @botcmd
+        def leak_again(self, msg, args):
+            self.log.error(f"cannot find {args}")
+            self.log.error("cannot find %s", args)
+            try:
+                raise LookupError(args)
+            except LookupError:
+                self.log.exception("no %s", args)
+            return "done"
+
+        @botcmd
+        def leak_keys(self, msg, args):
+            word = args.split()[0]
+            sentry_sdk.set_extra("plain", list(range(50)))
+            for secret in (word, "sntrys_0123456789abcdef", "carol@mail.example.org"):
+                long = {secret: list(range(50)), "deep": {secret: {"x": {"y": {"z": {"end": {secret: 1}}}}}}}
+                sentry_sdk.set_extra(secret, long)
+                sentry_sdk.set_context(secret, {secret: "x" * 9000})
+                sentry_sdk.set_tag(secret, "x")
+                sentry_sdk.add_breadcrumb(message="by key", data={secret: list(range(50))})
+                sentry_sdk.set_user({secret: secret})
+                try:
+                    exec("1 / 0", {}, {secret: 1, "ok": {secret: secret}})
+                except ZeroDivisionError:
+                    self.log.exception("executed")
+            return 1 / 0
+
+        @botcmd
         def leak_plain(self, msg, args):
             return [][1]
 
@@ -104,6 +131,7 @@ LEAKY = '''
             word = args.split()[0]
             scope = sentry_sdk.get_isolation_scope()
             scope.add_attachment(bytes=f"{word} password=PLAIN_TOKEN".encode(), filename="notes.txt")
+            scope.add_attachment(bytes=b"x", filename=f"notes of {word} and sntrys_0123456789abcdef.txt")
             return 1 / 0
 
         @botcmd
@@ -155,6 +183,31 @@ def leaky_bot(folder: Path, server: IngestServer, **config: Any) -> Any:
 def sent(bot: CrashBot) -> str:
     bot.settle()
     return bot.server.bytes().decode()
+
+
+@pytest.mark.parametrize("mode", ["drop", "scrub"])
+def test_words_do_not_leave_by_the_event_that_tells_a_count(tmp_path: Path, server: IngestServer, mode: str) -> None:
+    with leaky_bot(tmp_path, server, SENTRY_CHAT_TEXT=mode, SENTRY_REPEAT_SECONDS=3600) as bot:
+        for word in ("FIRST_WORD", "SECOND_WORD", "THIRD_WORD"):
+            bot.ask(f"!leak again {word}")
+        bot.settle()
+    told = [event for event in server.events() if "repeated" in event.get("tags", {})]
+    assert [event["tags"]["repeated"] for event in told] == ["2", "2"], told
+    for event in server.events():
+        for value in event.get("exception", {}).get("values", ()) if mode == "scrub" else ():
+            value["value"] = ""  # there the exception's own text stays
+        assert "_WORD" not in json.dumps(event)
+
+
+@pytest.mark.parametrize("mode", ["drop", "scrub"])
+def test_keys_do_not_leave_by_what_the_sdk_notes_about_them(tmp_path: Path, server: IngestServer, mode: str) -> None:
+    with leaky_bot(tmp_path, server, SENTRY_CHAT_TEXT=mode) as bot:
+        bot.ask("!leak keys PRIVATE_WORD")
+        left = sent(bot)
+        for event in server.events():
+            assert event["_meta"]["extra"]["plain"] == {"": {"len": 50}}
+        for secret in ("PRIVATE_WORD", "sntrys_0123456789abcdef", "carol@mail"):
+            assert secret not in left, left[left.index(secret) - 200 :][:300]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -253,6 +306,7 @@ def test_a_text_that_is_attached(bot: CrashBot) -> None:
     left = sent(bot)
     assert "notes.txt" in left
     assert "PRIVATE_WORD" not in left
+    assert "sntrys_0123456789abcdef" not in left
     assert "PLAIN_TOKEN" not in left
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from errbot_sentry.report import context
+from errbot_sentry.report import chatmask, context
 from errbot_sentry.report.context import CALLBACK, COMMAND, FLOW, NOWHERE, POLLER, BotContext
 
 
@@ -41,6 +41,40 @@ def test_a_command_of_a_backend_with_little() -> None:
     assert (found.kind, found.command, found.person, found.room) == (COMMAND, "deploy", "bob", "direct")
     assert found.typed == ("!deploy now", "now")
     assert found.message is message
+
+
+class Broken:
+    """A person of a backend whose rooms are gone."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
+def test_the_words_are_known_whatever_else_is_not() -> None:
+    found = context.of_arguments({"cmd": "deploy", "msg": SimpleNamespace(frm=Broken(), body="!deploy PRIVATE_WORD")})
+    assert found.typed == ("!deploy PRIVATE_WORD",)
+
+
+@pytest.mark.parametrize(
+    "posted",
+    [
+        [{"text": f"word{number}"} for number in range(5000)],
+        [["deep"] * 2, *([{}] * 3)],
+        "x" * 200_000,
+    ],
+)
+def test_every_text_of_a_posted_body_is_known_or_too_much(posted: object) -> None:
+    deep: object = ["PRIVATE_WORD"]
+    for _ in range(5000):
+        deep = [deep]
+
+    def dispatch_request(data: object) -> BotContext:
+        return context.of_stack()
+
+    names = {"__name__": "errbot.core_plugins.wsview"}
+    made = type(dispatch_request)(dispatch_request.__code__, {**globals(), **names})
+    found = made([posted, deep])
+    assert chatmask.mask_of(found.typed, ())("about PRIVATE_WORD") == chatmask.CHAT or "PRIVATE_WORD" in found.typed
 
 
 def test_texts_are_one_bounded_line() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import gc
 import logging
 import threading
 
@@ -128,6 +129,33 @@ def test_a_cause_that_is_its_own_cause_ends() -> None:
     one, two = ValueError(), KeyError()
     one.__cause__, two.__cause__ = two, one
     assert key_of_exception(one, None)
+
+
+def test_classes_made_at_run_time_are_told_apart_after_their_death() -> None:
+    """A dead class leaves its address to the next one."""
+    keys = set()
+    for number in range(100):
+        kind = type(f"Error{number}", (Exception,), {})
+        keys.add(raised(kind("x"), kind("cause")))
+        del kind
+        gc.collect()
+    assert len(keys) == 100
+
+
+def test_a_class_that_was_loaded_again_is_the_same_class() -> None:
+    first, second = (type("Reloaded", (Exception,), {"__module__": "errbot.plugins.deploy"}) for _ in range(2))
+    other = type("Reloaded", (Exception,), {"__module__": "errbot.plugins.other"})
+    assert raised(first("x")) == raised(second("x")) != raised(other("x"))
+
+
+def test_a_class_with_an_odd_name_has_a_key_all_the_same() -> None:
+    class Meta(type):
+        def __getattribute__(cls, name: str) -> object:
+            raise RuntimeError(name)
+
+    odd = type("Odd", (Exception,), {"__module__": ["not", "hashable"]})
+    assert isinstance(raised(odd("x")), int)
+    assert isinstance(key_of_exception(Meta("Hostile", (Exception,), {})("x"), None), int)
 
 
 def test_a_record_is_known_by_its_place_and_sentence() -> None:

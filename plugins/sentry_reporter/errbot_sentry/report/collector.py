@@ -11,9 +11,10 @@ from errbot_sentry.clock import Clock
 from errbot_sentry.report import context, tracetext
 from errbot_sentry.report.commands import current
 from errbot_sentry.report.context import NOWHERE, BotContext
-from errbot_sentry.report.dress import Dresser, Event, bare
+from errbot_sentry.report.dress import Dresser, bare
 from errbot_sentry.report.followup import FollowUps
-from errbot_sentry.report.gate import Gate, Intake, event_of, is_echo, is_load_errors, mark_seen
+from errbot_sentry.report.gate import Gate, Intake, Summary, event_of, is_echo, is_load_errors, mark_seen
+from errbot_sentry.report.redaction import Event
 from errbot_sentry.report.repeats import Tally
 from errbot_sentry.report.scrub import cut
 from errbot_sentry.report.sdk import Client, ExcInfo
@@ -77,7 +78,7 @@ class Collector:
 
     def _take_sentence(self, record: logging.LogRecord) -> None:
         where = self._with_words(context.of_stack())
-        taken, earlier = self._gate.record(record, lambda: _sentence_event(record))
+        taken, earlier = self._gate.record(record, lambda: Summary(_sentence_event(record), _nameless(where)))
         if taken:
             self.client.capture(_sentence_event(record), Intake(where, earlier))
 
@@ -103,12 +104,11 @@ class Collector:
 
     def tell_tally(self, tally: Tally) -> None:
         """One event for errors that were only counted, when no captured one came to carry the count."""
-        sketch = tally.sketch
-        if isinstance(sketch, dict):
-            event: Event = dict(sketch)
+        summary = tally.sketch
+        if isinstance(summary, Summary):
+            event, where = dict(summary.event), summary.where
         else:
-            event = {"level": "error", "logentry": {"message": "An error repeated"}}
-        where = event.pop("where", NOWHERE)
+            event, where = {"level": "error", "logentry": {"message": "An error repeated"}}, NOWHERE
         for value in (event.get("exception") or {}).get("values", ()):
             for frame in (value.get("stacktrace") or {}).get("frames", ()):
                 tracetext.add_source(frame)
@@ -157,14 +157,11 @@ class Collector:
             self.client.mark_failed()
         return event_id
 
-    def _sketch(self, exc_info: ExcInfo, extra: Event) -> object:
+    def _sketch(self, exc_info: ExcInfo, extra: Event) -> Summary | None:
         try:
             kept: Event = {key: extra[key] for key in ("level", "logger") if key in extra}
-            return {
-                **self.client.sketch(exc_info),
-                **kept,
-                "where": _nameless(self._with_words(context.of_exception(exc_info[2]))),
-            }
+            where = self._with_words(context.of_exception(exc_info[2]))
+            return Summary({**self.client.sketch(exc_info), **kept}, _nameless(where))
         except Exception:
             log.exception("An error that repeats could not be sketched")
             return None
@@ -192,7 +189,7 @@ def _message(record: logging.LogRecord) -> str:
 def _sentence_event(record: logging.LogRecord) -> Event:
     entry: dict[str, Any] = {"message": cut(str(record.msg), _LONGEST), "formatted": _message(record)}
     if isinstance(record.args, tuple) and record.args:
-        entry["params"] = [context.one_line(arg) for arg in record.args[:_MOST_PARAMS]]
+        entry["params"] = [context.printed(arg) for arg in record.args[:_MOST_PARAMS]]
     return {
         "level": level_name(record.levelno),
         "logger": record.name,

@@ -9,12 +9,14 @@ core_plugins/wsview.py); where another version differs the context is poorer, ne
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain
 from types import FrameType, TracebackType
 from typing import Any
 
+from errbot_sentry.report.chatmask import LONGEST_READ
 from errbot_sentry.report.scrub import cut
 
 COMMAND, FILTER, CALLBACK, POLLER, WEBHOOK = "command", "filter", "callback", "poller", "webhook"
@@ -22,7 +24,6 @@ FLOW, CONFIGURATION, ACTIVATION = "flow", "configuration", "activation"
 DIRECT = "direct"
 
 _LONGEST = 200
-_MOST_TEXTS = 100
 
 
 @dataclass(frozen=True)
@@ -133,19 +134,28 @@ def _read(frame: FrameType) -> BotContext | None:
 
 def short(value: object) -> str:
     """A name out of an object, on one line and bounded; "" for None or for an object that has none."""
-    return "" if value is None else _line(value)[:_LONGEST]
+    return "" if value is None else " ".join(_text(value).split())[:_LONGEST]
 
 
-def one_line(value: object) -> str:
-    """Any text of an object, on one line and bounded; what is cut off leaves no half of a word."""
-    return cut(_line(value), _LONGEST)
+def printed(value: object) -> str:
+    """Any text of an object, bounded; what is cut off leaves no half of a word. Its lines stay: by them the masking
+    knows where a secret ends."""
+    return cut(_text(value), _LONGEST)
 
 
-def _line(value: object) -> str:
+def _text(value: object) -> str:
     try:
-        return " ".join(str(value).split())
+        return str(value)
     except Exception:  # noqa: BLE001 - __str__ is foreign code
         return ""
+
+
+def _held(holder: object, name: str) -> Any:
+    """An attribute, None where it cannot be had: a backend's broken room must not hide the words that go with it."""
+    try:
+        return getattr(holder, name, None)
+    except Exception:  # noqa: BLE001 - a property of foreign code
+        return None
 
 
 def _plugin(plugin: object) -> dict[str, Any]:
@@ -159,16 +169,16 @@ def _message(message: object) -> dict[str, Any]:
     """Room, person and words of a message object."""
     if message is None:
         return {}
-    sender = getattr(message, "frm", None)
-    body = getattr(message, "body", None)
-    room = getattr(sender, "room", None)
-    if room is None and getattr(message, "is_group", False):
-        room = getattr(message, "to", None)
+    sender = _held(message, "frm")
+    body = _held(message, "body")
+    room = _held(sender, "room")
+    if room is None and _held(message, "is_group"):
+        room = _held(message, "to")
     return {
         "room": short(room) or DIRECT,
-        "person": short(getattr(sender, "person", None)) or short(sender),
-        "nick": short(getattr(sender, "nick", None)),
-        "acl": short(getattr(sender, "aclattr", None)),
+        "person": short(_held(sender, "person")) or short(sender),
+        "nick": short(_held(sender, "nick")),
+        "acl": short(_held(sender, "aclattr")),
         "typed": (body,) if isinstance(body, str) else (),
     }
 
@@ -224,17 +234,22 @@ def _of_poller(names: Mapping[str, Any]) -> BotContext:
 def _of_webhook(names: Mapping[str, Any]) -> BotContext:
     function = getattr(names.get("self"), "func", None)
     entry = short(getattr(function, "__name__", None))
-    posted = tuple(islice(_texts(names.get("data", names.get("content"))), _MOST_TEXTS))
+    posted = tuple(_texts(names.get("data", names.get("content"))))
     return BotContext(WEBHOOK, **_plugin(getattr(function, "__self__", None)), entry=entry, typed=posted)
 
 
 def _texts(value: object) -> Iterator[str]:
-    """The texts of a posted body: what people wrote elsewhere may come in by a webhook."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _texts(inner)
+    """The texts of a posted body, however deep: what people wrote elsewhere may come in by a webhook. Once they are
+    more than the mask reads, the rest does not matter: then it hides everything."""
+    letters = 0
+    waiting = deque([value])
+    while waiting and letters <= LONGEST_READ:
+        held = waiting.popleft()
+        if isinstance(held, str) and held:
+            letters += len(held)
+            yield held
+        elif isinstance(held, (dict, list)):
+            waiting.extend(held.values() if isinstance(held, dict) else held)
 
 
 def _of_flow(names: Mapping[str, Any]) -> BotContext:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from errbot_sentry.clock import Clock
 from errbot_sentry.locks import held
@@ -28,8 +29,6 @@ _WRAPPERS = ("PluginActivationException", "PluginConfigurationException")
 _ANNOUNCEMENT = "Plugin %s failed at activation stage, deactivating it..."
 LOAD_ERRORS = "Some plugins failed to load:\n%s"
 
-Sketch = Callable[[], object]
-
 
 @dataclass(frozen=True)
 class Intake:
@@ -38,6 +37,18 @@ class Intake:
     where: BotContext
     earlier: Tally | None = None
     sentence: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An error that was only counted, as the event that will tell its count. The event cannot be had without its place,
+    whose words are masked in it."""
+
+    event: dict[str, Any]
+    where: BotContext
+
+
+Sketch = Callable[[], Summary | None]
 
 
 def exc_info_of(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:

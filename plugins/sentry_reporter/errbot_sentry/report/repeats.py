@@ -151,11 +151,11 @@ def _tally(key: int, entry: _Entry) -> Tally:
 
 def key_of_exception(error: BaseException, traceback: TracebackType | None, depth: int = 0) -> int:
     """The identity of an error: its type, the types of its causes, every code position of its traceback, and of a group
-    the same for each of its members."""
-    parts: list[object] = [type(error)]
+    the same for each of its members. Types by their names: a class that died leaves its address to the next one."""
+    parts: list[object] = [_name_of(type(error))]
     cause = error.__cause__ or error.__context__
     while cause is not None and len(parts) <= _MOST_CAUSES:
-        parts.append(type(cause))
+        parts.append(_name_of(type(cause)))
         cause = cause.__cause__ or cause.__context__
     link = traceback
     while link is not None:
@@ -166,6 +166,13 @@ def key_of_exception(error: BaseException, traceback: TracebackType | None, dept
         members: tuple[BaseException, ...] = error.exceptions  # type: ignore[attr-defined]  # not in Python 3.10
         parts += (key_of_exception(member, member.__traceback__, depth + 1) for member in members[:_MOST_MEMBERS])
     return hash(tuple(parts))
+
+
+def _name_of(kind: type) -> tuple[str, str]:
+    """Module and qualified name of a class, past what its own attributes and its metaclass make of them."""
+    module = type.__getattribute__(kind, "__dict__").get("__module__")
+    name: str = type.__getattribute__(kind, "__qualname__")
+    return module if isinstance(module, str) else "", name
 
 
 def key_of_record(record: logging.LogRecord) -> int:

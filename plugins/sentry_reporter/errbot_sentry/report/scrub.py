@@ -1,231 +1,127 @@
 """What must not leave the bot: secrets by their shape or their name, and mail addresses.
 
-Pure functions over strings and over JSON-like values. A rule is tried only where its hint, a piece of lower-case text
-that every match contains, is in the text: most strings of an event pass with a few substring look-ups.
+Pure functions over strings and over JSON-like values.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
-FILTERED = "[Filtered]"
+from errbot_sentry.report import source_lines
+from errbot_sentry.report.named_values import FILTERED, without_named_values
+from errbot_sentry.report.secret_names import is_sensitive_name
+from errbot_sentry.report.secret_shapes import KEY_BEGINS, KEY_ENDS, without_shapes
+
+__all__ = ["CUT", "FILTERED", "Scrubber", "cleaned", "cut", "is_sensitive_name"]
+
 CUT = "…"
 _LONGEST_CACHED = 200
 _LONGEST_WORD = 1000
 _MOST_BESIDE = 8
 _DEEPEST = 40
-
-_SENSITIVE_WORDS = (
-    "passw|passphrase|secret|token|credential|cookie|signature|authoriz|bearer"
-    "|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|sentry[_-]?key|encryption[_-]?key"
-    "|webhook[_-]?url|connection[_-]?string"
-)
-# These are also parts of innocent words (author, passenger, sidebar), so they must stand alone between separators.
-_SENSITIVE_ALONE = "auth|pwd|pass|pw|session|sessionid|sid|sig|dsn|jwt|csrf|xsrf|otp|pin"
-_SENSITIVE_KEY = re.compile(rf"(?i){_SENSITIVE_WORDS}|(?:^|[^a-z])(?:{_SENSITIVE_ALONE})(?:$|[^a-z])")
-_PAIR_KEY = re.compile(r"""['"]?[\w-]{1,60}['"]?""")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
-_NAME = rf"(?:(?:{_SENSITIVE_WORDS})[\w-]{{0,40}}|(?<![A-Za-z])(?:{_SENSITIVE_ALONE})(?![A-Za-z]))"
-# Text inside of text inside of text has its quotes escaped many times over; in text that was cut off a quote may never
-# close.
-_QUOTED = (
-    r"""\"{3}[\s\S]*?(?:\"{3}|\Z)|'{3}[\s\S]*?(?:'{3}|\Z)"""
-    r"""|(?P<quote>\\{1,31}["'])(?:(?!(?<!\\)(?P=quote))[\s\S])*(?:(?P=quote)|\Z)"""
-    r"""|"(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)"""
-)
-# Every repetition that could start anywhere is bounded: texts may be hostile, and matching must stay linear.
-# key=value, key: value, "key": "value", 'key': b'value', key=[value, value], in any text; the value ends where its
-# quote, its bracket or its word ends.
-_LIST = r"""\[[^\[\]]{0,2000}(?:\]|\Z)|\([^()]{0,2000}(?:\)|\Z)|\{[^{}]{0,2000}(?:\}|\Z)"""
-_PAIR = re.compile(
-    rf"""(?i)({_NAME}\\{{0,31}}["']?\]?\s*(?:[=-]>|:=|[=:]{{1,3}})\s*)"""
-    rf"""(?:[bruf]{{0,2}}(?:{_QUOTED})|{_LIST}|[^\s,;&"'()\[\]{{}}<>]+)"""
-)
-# A header runs to the end of its line or of the quotes around it: cookies have many values.
-_HEADER = re.compile(
-    r"""(?i)((?:set-cookie|cookie|authorization|x-sentry-auth|sentry-hook-signature)\\{0,31}["']?\s*[=:]\s*\\{0,31}["']?)"""
-    r"""[^\s"'\\(\[{][^\r\n"'\\]*"""
-)
-# --password value, also as two items of a printed list; <password>value</password>
-_OPTION = re.compile(
-    rf"""(?i)((?<![\w-])--[\w-]{{0,40}}?{_NAME}\\{{0,31}}["']?,?\s+[bru]?\\{{0,31}}["']?)(?!-)[^\s"',;\\\[\]]+"""
-)
-_ELEMENT = re.compile(rf"(?i)(<(?:[\w.]{{1,40}}:)?[\w-]{{0,40}}?{_NAME}(?:\s[^<>]{{0,200}})?>)[^<]+")
-# The same in source, where a name may have an annotation, an index or a bracket before its literal.
-_SOURCE_PAIR = re.compile(
-    rf"""(?i)({_NAME}["']?[\])]?\s*(?::\s*[\w.\[\], |"']{{1,60}}=|:=|[=!]=|[=:,(])\s*[(\[]?\s*)"""
-    rf"""[bruf]{{0,2}}(?:{_QUOTED})"""
-)
-
-_LITERAL = re.compile(r""""(?:[^"\\]|\\.)*(?:"|\Z)|'(?:[^'\\]|\\.)*(?:'|\Z)""")
-
-_PAIR_HINTS = ("pass", "secret", "token", "credential", "cookie", "signature", "auth", "bearer", "key", "pwd", "pw",
-    "session", "sid", "sig", "dsn", "jwt", "csrf", "xsrf", "otp", "pin", "webhook", "connection")  # fmt: skip
-
-_SIGNS = ("=", ":", "->", "--", "</")
-
-Rule = tuple[str, re.Pattern[str], str]
-
-
-def _rule(hint: str, pattern: str, replacement: str = FILTERED) -> Rule:
-    return hint, re.compile(pattern), replacement
-
-
-_SCHEME = r"((?i:[a-z][a-z0-9+.-]{0,20})://)"
-# The usual tokens, by the prefixes that their makers gave them for this very purpose.
-_SHAPES: tuple[Rule, ...] = (
-    _rule("://", _SCHEME + r"""[^\s/?#"'<>]{1,500}@""", rf"\1{FILTERED}@"),
-    _rule("://", _SCHEME + r"""[^\s/:?#"'<>@]{0,200}:[^\s"'<>]{1,500}@(?=[\w\[])""", rf"\1{FILTERED}@"),
-    _rule("bearer", r"""(?i)(\bbearer\s+)[^\s"',;]{6,}""", rf"\1{FILTERED}"),
-    _rule("basic", r"(?i)(\bbasic\s+)[a-z0-9+/=_-]{8,}", rf"\1{FILTERED}"),
-    _rule("sntry", r"sntry[a-z]{1,2}_[A-Za-z0-9_+/=.-]{8,}"),
-    _rule("eyj", r"eyJ[\w-]{6,3000}\.[\w-]{6,}(?:\.[\w-]*)?"),
-    _rule("xox", r"xox[a-z](?:-[A-Za-z0-9]+)+"),
-    _rule("xapp-", r"xapp(?:-[A-Za-z0-9]+)+"),
-    _rule("hooks.slack.com", r"(hooks\.slack\.com/\w+/)[\w/]+", rf"\1{FILTERED}"),
-    _rule("/webhooks/", r"(/webhooks/\d{5,25}/)[\w-]{20,}", rf"\1{FILTERED}"),  # Discord
-    _rule("webhookb2/", r"(webhookb2/)[^\s\"'<>]+", rf"\1{FILTERED}"),  # Teams
-    _rule("/hooks/", r"(/hooks/)[a-z0-9]{20,}", rf"\1{FILTERED}"),  # Mattermost
-    _rule("gh", r"gh[pousr]_[A-Za-z0-9]{16,}"),
-    _rule("github_pat_", r"github_pat_\w{16,}"),
-    _rule("gl", r"gl[a-z]{2,6}-[\w-]{16,}"),
-    _rule("hf_", r"hf_\w{20,}"),
-    _rule("hvs.", r"hvs\.[\w-]{20,}"),
-    _rule("ya29.", r"ya29\.[\w-]{20,}"),
-    _rule("shpat_", r"shpat_\w{16,}"),
-    _rule("whsec_", r"whsec_[\w+/=]{16,}"),
-    _rule("akia", r"AKIA[A-Z0-9]{12,}"),
-    _rule("asia", r"ASIA[A-Z0-9]{12,}"),
-    _rule("aiza", r"AIza[\w-]{20,}"),
-    _rule("sk-", r"sk-[\w-]{16,}"),
-    _rule("k_live_", r"[spr]k_live_\w{8,}"),
-    _rule("k_test_", r"[spr]k_test_\w{8,}"),
-    _rule("npm_", r"npm_\w{16,}"),
-    _rule("pypi-", r"pypi-[\w-]{16,}"),
-    _rule("sg.", r"SG\.[\w-]{12,}\.[\w-]{12,}"),
-    _rule("private key-----", r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
-)  # fmt: skip
-_MAIL = re.compile(r"[\w.+%'-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,63}\b")
-_LONG_HEX = re.compile(r"[0-9a-fA-F]{64,}")  # API tokens, HMAC signatures
-_BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}:[\w-]{30,}")  # Telegram, whose URLs write it right behind "/bot"
-_DISCORD_TOKEN = re.compile(r"(?<![\w-])[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")
-
-
-@lru_cache(maxsize=4096)
-def is_sensitive_name(name: str) -> bool:
-    """Whether a value under this key, or in this variable, is masked whatever it looks like."""
-    return _SENSITIVE_KEY.search(_CAMEL.sub("_", name)) is not None
-
-
-def _mask_shapes(text: str, low: str, mails: bool) -> str:
-    for hint, pattern, replacement in _SHAPES:
-        if hint in low:
-            text = pattern.sub(replacement, text)
-    if mails and "@" in text:
-        text = _MAIL.sub(FILTERED, text)
-    if len(text) >= 37:
-        if len(text) >= 64:
-            text = _LONG_HEX.sub(FILTERED, text)
-        if ":" in text:
-            text = _BOT_TOKEN.sub(FILTERED, text)
-        if "." in text:
-            text = _DISCORD_TOKEN.sub(FILTERED, text)
-    return text
+_PAIR_KEY = re.compile(r"""[bru]{0,2}(['"]?)([\w .-]{1,60})\1""")
 
 
 def _mask_text(text: str, mails: bool) -> str:
-    low = text.lower()
-    if any(sign in low for sign in _SIGNS) and any(hint in low for hint in _PAIR_HINTS):
-        text = _HEADER.sub(rf"\1{FILTERED}", text)
-        text = _PAIR.sub(_keep_name, text)
-        if "--" in low:
-            text = _OPTION.sub(rf"\1{FILTERED}", text)
-        if "</" in low:
-            text = _ELEMENT.sub(rf"\1{FILTERED}", text)
-        low = text.lower()
-    return _mask_shapes(text, low, mails)
-
-
-def _keep_name(match: re.Match[str]) -> str:
-    # "Cookie: [Filtered]" must not be taken for the pair Cookie=[Filtered once more.
-    return match.group(0) if match.group(0).endswith(FILTERED) else match.group(1) + FILTERED
-
-
-def _mask_source(line: str) -> str:
-    """A source line keeps its names and calls; only literals that stand for a secret go."""
-    low = line.lower()
-    if ('"' in low or "'" in low) and any(hint in low for hint in _PAIR_HINTS):
-        line = _SOURCE_PAIR.sub(lambda match: match.group(1) + f'"{FILTERED}"', line)
-        line = _LITERAL.sub(lambda match: _PAIR.sub(_keep_name, match.group(0)), line)  # "host=x password=y"
-        if "--" in low:
-            line = _OPTION.sub(rf"\1{FILTERED}", line)
-    return _mask_shapes(line, low, mails=True)
+    clean = without_named_values(text, text.lower())
+    return without_shapes(clean, clean.lower(), mails)
 
 
 _short_text = lru_cache(maxsize=8192)(_mask_text)
-_short_source = lru_cache(maxsize=8192)(_mask_source)
 
 
 class Scrubber:
     """The rules, and the secrets that the bot itself knows (its DSN, its token): those go wherever they stand."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        self._known = tuple(sorted({secret for secret in known if len(secret) >= 6}, key=len, reverse=True))
+        forms = {form for secret in known if len(secret) >= 6 for form in _forms(secret)}
+        self._known = tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
     def text(self, text: str, mails: bool = True) -> str:
         """The text with secrets masked; `mails` False where addresses are names (rooms and people on XMPP)."""
-        return self._cleaned(text, lambda cut: _short_text(cut, mails), lambda cut: _mask_text(cut, mails))
+        text = self._without_known(_whole(text))
+        return _short_text(text, mails) if len(text) <= _LONGEST_CACHED else _mask_text(text, mails)
 
-    def source(self, line: str) -> str:
-        """A line of source code with its literal secrets masked."""
-        return self._cleaned(line, _short_source, _mask_source)
+    def source(self, window: str) -> str:
+        """Lines of source code, joined by line breaks, with their literal secrets masked; as many as before."""
+        lines = "\n".join(map(_whole, window.split("\n"))) if "..." in window else window
+        return source_lines.without_secrets(self._without_known(lines))
 
-    def _cleaned(self, text: str, short: Callable[[str], str], long: Callable[[str], str]) -> str:
-        if len(text) > _LONGEST_CACHED and text.endswith("..."):  # so the SDK ends what it has cut
-            text = _without_last_word(text[:-3]) + CUT
+    def value(self, value: Any, then: Callable[[str], str] | None = None) -> Any:
+        """A JSON-like value with sensitive keys and all texts masked; `then` is applied to each text afterwards."""
+        return cleaned(value, self.text if then is None else lambda text: then(self.text(text)))
+
+    def _without_known(self, text: str) -> str:
         for secret in self._known:
             if secret in text:
-                return self.text(text.replace(secret, FILTERED))
-        return short(text) if len(text) <= _LONGEST_CACHED else long(text)
+                text = text.replace(secret, FILTERED)
+        return text
 
-    def value(self, value: Any, then: Callable[[str], str] | None = None, depth: int = 0) -> Any:
-        """A JSON-like value with sensitive keys and all texts masked; `then` is applied to each text afterwards."""
-        if isinstance(value, str):
-            clean = self.text(value)
-            return clean if then is None else then(clean)
-        if depth > _DEEPEST:
-            return FILTERED
-        if isinstance(value, dict):
-            return {
-                self._key(key, then): FILTERED if _goes(key, held, value) else self.value(held, then, depth + 1)
-                for key, held in value.items()
-            }
-        if isinstance(value, (list, tuple)):
-            return self._items(value, then, depth + 1)
-        return value
 
-    def _items(self, items: Sequence[Any], then: Callable[[str], str] | None, depth: int) -> list[Any]:
-        """A list; as a pair (as in lists of headers), and behind an option (as in command lines), names count too."""
-        first = items[0] if len(items) == 2 else None
-        if isinstance(first, str) and _PAIR_KEY.fullmatch(first) and is_sensitive_name(first.strip("'\"")):
-            return [self.value(first, then, depth), FILTERED]
-        clean = []
-        behind_option = False
-        for held in items:
-            is_text = isinstance(held, str)
-            clean.append(FILTERED if behind_option and is_text else self.value(held, then, depth))
-            behind_option = is_text and "--" in held[:4] and "=" not in held and is_sensitive_name(held)
-        return clean
+def _forms(secret: str) -> Iterable[str]:
+    """What programs make of a secret on its way into a text."""
+    yield secret
+    yield quote(secret, safe="")
+    yield json.dumps(secret)[1:-1]
+    yield repr(secret)[1:-1]
+    for code in (base64.b64encode, base64.urlsafe_b64encode):
+        yield code(secret.encode(errors="replace")).decode().rstrip("=")
 
-    def _key(self, key: Any, then: Callable[[str], str] | None) -> Any:
-        if not isinstance(key, str):
-            return key
-        clean = self.text(key)
-        return clean if then is None else then(clean)
+
+def cleaned(value: Any, clean: Callable[[str], str], depth: int = 0) -> Any:
+    """A JSON-like value: what has the name of a secret goes, and every other text, keys too, is what `clean` makes of
+    it."""
+    if isinstance(value, str):
+        return clean(value)
+    if depth > _DEEPEST:
+        return FILTERED
+    if isinstance(value, dict):
+        return {
+            clean(key) if isinstance(key, str) else key: FILTERED
+            if _goes(key, held, value)
+            else cleaned(held, clean, depth + 1)
+            for key, held in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return _items(value, clean, depth + 1)
+    return value
+
+
+def _items(items: Sequence[Any], clean: Callable[[str], str], depth: int) -> list[Any]:
+    """A list. In pairs (lists of headers) and behind options (command lines) names count; of a private key that was
+    split into lines, every line goes."""
+    pairs = len(items) % 2 == 0
+    made: list[Any] = []
+    named = behind_option = in_key = False
+    for number, held in enumerate(items):
+        if not isinstance(held, str):
+            made.append(FILTERED if named and held is not None else cleaned(held, clean, depth))
+            named = behind_option = False
+            continue
+        ends = in_key and KEY_ENDS.search(held) is not None
+        made.append(FILTERED if named or behind_option or in_key else clean(held))
+        in_key = (in_key and not ends) or _begins_key(held)
+        behind_option = "--" in held[:4] and "=" not in held and is_sensitive_name(held)
+        named = pairs and number % 2 == 0 and _names_a_secret(held)
+    return made
+
+
+def _begins_key(text: str) -> bool:
+    if "rivate" not in text and "PRIVATE" not in text and "PuTTY" not in text:
+        return False
+    *_, begins = (-1, *(found.end() for found in KEY_BEGINS.finditer(text)))
+    return begins >= 0 and KEY_ENDS.search(text, begins) is None
+
+
+def _names_a_secret(text: str) -> bool:
+    found = _PAIR_KEY.fullmatch(text)
+    return found is not None and is_sensitive_name(found[2])
 
 
 def _goes(key: Any, held: Any, among: Mapping[Any, Any]) -> bool:
@@ -242,6 +138,13 @@ def _goes(key: Any, held: Any, among: Mapping[Any, Any]) -> bool:
 def cut(text: str, longest: int) -> str:
     """A text of at most `longest` characters: without its last word, of which half a secret could be left."""
     return text if len(text) <= longest else _without_last_word(text[:longest]) + CUT
+
+
+def _whole(text: str) -> str:
+    """A text without the half word that is left where the SDK has cut it."""
+    if len(text) > _LONGEST_CACHED and text.endswith("..."):
+        return _without_last_word(text[:-3]) + CUT
+    return text
 
 
 def _without_last_word(text: str) -> str:

@@ -103,6 +103,8 @@ class SpoolTransport(HttpTransport):
         for item in envelope.items:
             if item.type == "attachment":
                 item.payload = PayloadRef(bytes=self._cleaned_text(item.get_bytes()))
+                if isinstance(item.headers.get("filename"), str):
+                    item.headers["filename"] = self.clean(item.headers["filename"])
 
     def _cleaned_text(self, data: bytes) -> bytes:
         if len(data) > _LONGEST_ATTACHED:
