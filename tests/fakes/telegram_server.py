@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fakes.http_server import Reply, Request, as_json
-from tests.fakes.network_server import Call, NetworkServer, Upload
+from tests.fakes.network_server import WAIT_SECONDS, Call, NetworkServer, Upload
 from tests.fakes.telegram_text import CAPTION_LIMIT, REACTIONS, TEXT_LIMIT, Refused, check_text, keyboard_of
+from tests.waiting import until
 
 TOKEN = "123456:ABC-DEF"
 BOT, ANN, BOB = 123456, 1001, 1002
@@ -67,6 +68,7 @@ class TelegramServer(NetworkServer):
         self._last_update = 0
         self._queries: set[str] = set()
         self._cuts = 0
+        self._polls = 0  # long polls that are open
 
     @property
     def base_url(self) -> str:
@@ -108,6 +110,10 @@ class TelegramServer(NetworkServer):
             told |= {"date": 1760000000, "old_reaction": _emojis(old), "new_reaction": _emojis(emojis)}
             return self._tell("message_reaction", told)
 
+    def wait_for_poll(self, timeout: float = WAIT_SECONDS) -> None:
+        """Wait until the bot has a long poll open."""
+        until(lambda: self._polls, timeout, "a long poll")
+
     def cut(self) -> None:
         """Reset the long poll that is open."""
         super().cut()
@@ -132,16 +138,19 @@ class TelegramServer(NetworkServer):
     def waits(self, call: Call) -> bool:
         if call.name != "getUpdates":
             return True
-        cuts, until = self._cuts, time.monotonic() + float(call.values.get("timeout", 0))
+        cuts, end = self._cuts, time.monotonic() + float(call.values.get("timeout", 0))
         with self._guard:
             if wanted := call.values.get("allowed_updates"):
                 self.allowed = set(json.loads(wanted) if isinstance(wanted, str) else wanted)
             after = int(call.values.get("offset", 0))
             self._updates = [each for each in self._updates if each["update_id"] >= after]
-        while not self._updates and time.monotonic() < until:
-            if self._cuts != cuts or self.offline or self.stopping.wait(0.02):
-                return False
-        return self._cuts == cuts
+            self._polls += 1
+        gone = False
+        while not (gone or self._updates) and time.monotonic() < end:
+            gone = self._cuts != cuts or self.offline or self.stopping.wait(0.02)
+        with self._guard:
+            self._polls -= 1
+        return not gone and self._cuts == cuts
 
     def carry_out(self, call: Call, request: Request) -> Reply:
         if not request.path.startswith(f"/bot{TOKEN}/"):

@@ -68,7 +68,7 @@ def test_the_bot_hears_of_edits_clicks_and_topics_only_what_the_backend_can(worl
 
 def test_a_cut_long_poll_is_asked_again(world: World) -> None:
     server = world.telegram
-    server.wait_for_call("getMe")
+    server.wait_for_poll()
     server.cut()
     server.wait_for_call("getMe", 2, 60)
     server.say(ANN, "!ping", OPS)
