@@ -16,6 +16,7 @@ from demo.environments import ROOT, Recipe
 from demo.processes import free_port
 from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
+from tests.waiting import until
 
 _LINES = [line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
 # Apart from the tests' own environment: backends bring libraries that change what sentry-sdk does.
@@ -93,10 +94,10 @@ class NetworkBot:
         return f"{self.listener}/sentry/webhook"
 
 
-# Answers `!ping`, and says what a test puts into its folder; it speaks from a thread of its own, as the
-# outbox of alerts does.
+# Answers `!ping`, and does what a test puts into its folder, in a thread of its own, as the outbox of alerts does.
 _GREETER = '''
 import json
+import textwrap
 import threading
 from pathlib import Path
 
@@ -106,34 +107,42 @@ ORDERS = Path({orders!r})
 
 
 class Greeter(BotPlugin):
-    """Says what it is told to."""
+    """Does what it is told to."""
 
     def activate(self):
         super().activate()
         self._ends = threading.Event()
-        self._speaker = threading.Thread(target=self._speak, daemon=True)
-        self._speaker.start()
+        threading.Thread(target=self._obey, daemon=True).start()
 
     def deactivate(self):
         self._ends.set()
         super().deactivate()
 
-    def _speak(self):
+    def _obey(self):
         while not self._ends.wait(0.05):
-            for order in sorted(ORDERS.glob("*.json")):
-                room, text = json.loads(order.read_text())
+            for order in sorted(ORDERS.glob("*.py")):
+                code = order.read_text()
                 order.unlink()
+                space = {{"say": lambda room, text: self.send(self.build_identifier(room), text)}}
                 try:
-                    self.send(self.build_identifier(room), text)
-                    self.log.warning("Greeter: sent %s", text)
-                except Exception:
-                    self.log.exception("Greeter: not sent %s", text)
+                    exec("def run(bot):\\n" + textwrap.indent(textwrap.dedent(code), "    "), space)
+                    result = {{"value": space["run"](self._bot)}}
+                except Exception as error:
+                    self.log.exception("Greeter: it failed")
+                    result = {{"error": f"{{type(error).__name__}}: {{error}}"}}
+                unfinished = order.with_suffix(".unfinished")
+                unfinished.write_text(json.dumps(result))
+                unfinished.rename(order.with_suffix(".json"))
 
     @botcmd
     def ping(self, message, words):
         """Answer."""
         return "pong"
 '''
+
+
+class Failed(Exception):
+    """What the bot was told to do raised this there: "Type: words"."""
 
 
 class Greeter:
@@ -149,8 +158,21 @@ class Greeter:
         (self.folder / "greeter.plug").write_text("[Core]\nName = Greeter\nModule = greeter\n[Python]\nVersion = 3\n")
 
     def say(self, room: str, text: str) -> None:
-        """The bot sends a text to what `build_identifier(room)` names; its log then says sent or not sent."""
+        """The bot sends a text to what `build_identifier(room)` names. Raises Failed where the backend raises."""
+        self.run(f"say({room!r}, {text!r})")
+
+    def run(self, body: str, timeout: float = 30.0) -> Any:
+        """Run the body of a function of `bot`, the backend, inside of the bot; what it returns comes back as JSON.
+
+        Raises Failed.
+        """
         self._count += 1
-        whole = self._orders / f"{self._count:04}.unfinished"
-        whole.write_text(json.dumps([room, text]))
-        whole.rename(whole.with_suffix(".json"))
+        order = self._orders / f"{self._count:04}.order"
+        order.write_text(body)
+        order.rename(order.with_suffix(".py"))
+        answer = order.with_suffix(".json")
+        until(answer.exists, timeout, f"the bot has run: {body}")
+        result = json.loads(answer.read_text())
+        if "error" in result:
+            raise Failed(result["error"])
+        return result["value"]
