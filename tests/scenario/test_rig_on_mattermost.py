@@ -70,17 +70,37 @@ def plain(tmp_path: Path) -> Iterator[World]:
         yield World(tmp_path).start(ends)
 
 
-def test_an_abrupt_cut_leaves_the_bot_deaf_and_a_close_does_not(plain: World) -> None:
-    server = plain.mattermost
+def test_a_close_heals_by_itself_and_an_abrupt_cut_leaves_the_bot_deaf(plain: World) -> None:
+    server, greeter = plain.mattermost, plain.greeter
+    greeter.run("""
+        import asyncio
+        bot.register_handler("hello", lambda told: setattr(bot, "loop", asyncio.get_running_loop()))
+    """)
     server.close_sockets()
     server.wait_for_socket(60)
     server.say(ANN, "!ping")
     until(lambda: server.in_channel(), 30)
 
     server.cut()
-    plain.greeter.say("~ops", "I still speak")
-    until(lambda: server.in_channel()[-1].message == "I still speak", 30)
+    deaf = "import asyncio; return bot.loop.is_running() and not asyncio.all_tasks(bot.loop)"
+    until(lambda: greeter.run(deaf), 30)  # the main thread runs a loop with nothing in it
+    greeter.say("~ops", "I still speak")
+    assert server.in_channel()[-1].message == "I still speak"
     assert not server.sockets
+
+    greeter.run("bot.loop.call_soon_threadsafe(bot.loop.stop)")
+    server.wait_for_socket(60)
+    server.say(ANN, "!ping")
+    until(lambda: server.in_channel()[-1].message == "pong", 30)
+
+
+def test_a_network_that_is_away_and_comes_back(shared: World) -> None:
+    shared.mattermost.offline = True
+    with pytest.raises(Failed, match="ConnectionError"):
+        shared.greeter.say("~ops", "is anybody there?")
+    shared.mattermost.offline = False
+    shared.greeter.say("~ops", "there you are")
+    assert shared.mattermost.in_channel()[-1].message == "there you are"
 
 
 def test_an_answer_that_is_lost_was_delivered_all_the_same(plain: World) -> None:
