@@ -21,9 +21,9 @@ class World:
 
     def __init__(self, folder: Path, ends: ExitStack) -> None:
         self.discord = DiscordServer()
+        ends.enter_context(self.discord)
         self.greeter = Greeter(folder)
         self.bot = DiscordBot(folder, self.discord, [self.greeter.folder])
-        ends.enter_context(self.discord)
         ends.enter_context(self.bot.process)
         self.discord.wait_for_socket()
 

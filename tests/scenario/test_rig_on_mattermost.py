@@ -20,23 +20,20 @@ from tests.waiting import until
 class World:
     """Mattermost, and a bot that can only speak and answer."""
 
-    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
+    def __init__(self, folder: Path, ends: ExitStack, certificate: Path | None = None) -> None:
         self.mattermost = MattermostServer(certificate)
+        ends.enter_context(self.mattermost)
         self.greeter = Greeter(folder)
         self.bot = MattermostBot(folder, self.mattermost, [self.greeter.folder], trust=certificate)
-
-    def start(self, ends: ExitStack) -> World:
-        ends.enter_context(self.mattermost)
         ends.enter_context(self.bot.process)
         self.mattermost.wait_for_socket()
-        return self
 
 
 @pytest.fixture(params=["http", "https"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     certificate = self_made(tmp_path / "server.pem") if request.param == "https" else None
     with ExitStack() as ends:
-        yield World(tmp_path, certificate).start(ends)
+        yield World(tmp_path, ends, certificate)
 
 
 def test_the_bot_speaks_answers_and_is_refused(world: World) -> None:
@@ -61,13 +58,13 @@ def test_the_bot_speaks_answers_and_is_refused(world: World) -> None:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """For tests that only call."""
     with ExitStack() as ends:
-        yield World(tmp_path_factory.mktemp("shared")).start(ends)
+        yield World(tmp_path_factory.mktemp("shared"), ends)
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Iterator[World]:
     with ExitStack() as ends:
-        yield World(tmp_path).start(ends)
+        yield World(tmp_path, ends)
 
 
 def test_a_close_heals_by_itself_and_an_abrupt_cut_leaves_the_bot_deaf(plain: World) -> None:

@@ -19,9 +19,9 @@ class World:
 
     def __init__(self, folder: Path, ends: ExitStack) -> None:
         self.telegram = TelegramServer()
+        ends.enter_context(self.telegram)
         self.greeter = Greeter(folder)
         self.bot = TelegramBot(folder, self.telegram, [self.greeter.folder])
-        ends.enter_context(self.telegram)
         ends.enter_context(self.bot.process)
 
 
