@@ -105,6 +105,13 @@ def member_shown(key: int) -> dict[str, Any]:
     return {"user": person_shown(key), "nick": None, **rest}
 
 
+def application_shown() -> dict[str, Any]:
+    """The application object."""
+    said = {"id": str(APPLICATION), "name": "sentrybot", "description": "", "icon": None, "summary": "", "flags": 0}
+    keys = {"bot_public": True, "bot_require_code_grant": False, "verify_key": ""}
+    return {**said, **keys, "owner": person_shown(ANN), "team": None}
+
+
 class DiscordGuild:
     """One guild. State is public. `publish(event, data)` is told of what happens."""
 

@@ -22,6 +22,7 @@ from tests.fakes.discord_guild import (
     DiscordGuild,
     Refused,
     Sent,
+    application_shown,
     check_message,
     member_shown,
     person_shown,
@@ -222,7 +223,7 @@ class DiscordServer(NetworkServer):
         one = "/channels/{}/messages/{}"
         return [
             route("GET", "/users/@me", lambda _: person_shown(BOT)),
-            route("GET", "/oauth2/applications/@me", lambda _: _application()),
+            route("GET", "/oauth2/applications/@me", lambda _: application_shown()),
             route("POST", "/users/@me/channels", lambda call: self._direct(call).shown()),
             route("GET", "/channels/{}", lambda _, key: self.guild.channel(int(key)).shown()),
             route("PATCH", "/channels/{}", self._change_channel),
@@ -292,9 +293,3 @@ class DiscordServer(NetworkServer):
 
     def _change_clicked(self, call: Call, _: str, token: str) -> dict[str, Any]:
         return self.guild.shown(self.guild.change(self._clicked(token).message, call.values))
-
-
-def _application() -> dict[str, Any]:
-    said = {"id": str(APPLICATION), "name": "sentrybot", "description": "", "icon": None, "summary": "", "flags": 0}
-    keys = {"bot_public": True, "bot_require_code_grant": False, "verify_key": ""}
-    return {**said, **keys, "owner": person_shown(ANN), "team": None}
