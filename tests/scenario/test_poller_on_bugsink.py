@@ -71,7 +71,7 @@ class Watch:
 
     def settle(self) -> list[str]:
         """Let everything happen that is due."""
-        for worker in (self.flow._deciding, self.flow._sending):
+        for worker in (self.flow._deciding, self.flow._asking, self.flow._deciding, self.flow._sending):
             while worker._step() == 0:
                 pass
         heard, self.room.heard = self.room.heard, []
