@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from errbot_sentry.store.rows import Group, KnownIssue
+from errbot_sentry.store.records import Group, KnownIssue
 from tests.alerting import bodies
 from tests.alerting.world import START, World
 

@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from errbot_sentry.model import RESOLVED, UNRESOLVED, Project
+from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Project
 from tests.alerting import bodies
 from tests.alerting.world import World
 

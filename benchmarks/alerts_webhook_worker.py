@@ -12,16 +12,16 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from errbot_sentry.access import Access
-from errbot_sentry.alerts.flow import AlertsFlow
-from errbot_sentry.alerts.intake import Answer
-from errbot_sentry.chat.listener import Listener
-from errbot_sentry.chat.templates import Templates
-from errbot_sentry.chat.web import Web
-from errbot_sentry.clock import SystemClock
-from errbot_sentry.routes import read_route
-from errbot_sentry.settings import AlertSettings
-from errbot_sentry.store.store import Store
+from errbot_sentry.alerting.receive.receiver import Answer
+from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.config.routes import read_route
+from errbot_sentry.config.settings import AlertSettings
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.store.database import Store
+from errbot_sentry.web.application import Web
+from errbot_sentry.web.listener import Listener
 from tests.alerting import bodies
 from tests.alerting.bot import no_server
 

@@ -33,10 +33,10 @@ def start(arm: str, dsn: str, folder: Path) -> Callable[[], None]:
         sentry_sdk.init(dsn=dsn, integrations=[LoggingIntegration(level=logging.INFO, event_level=logging.ERROR)])
         return lambda: sentry_sdk.flush(10)
     if arm == "ours":
-        from errbot_sentry.report.about import About
-        from errbot_sentry.report.reporter import Reporter
-        from errbot_sentry.secret import Secret
-        from errbot_sentry.settings import ReportSettings
+        from errbot_sentry.config.secrets import Secret
+        from errbot_sentry.config.settings import ReportSettings
+        from errbot_sentry.reporting.bot_facts import About
+        from errbot_sentry.reporting.reporter import Reporter
 
         reporter = Reporter(ReportSettings(enabled=True, dsn=Secret(dsn)), About("bench", "6.2.1"), folder)
         assert reporter.start()

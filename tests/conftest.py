@@ -32,7 +32,7 @@ def _stores_are_closed() -> Iterator[None]:
 
 
 # With several workers, what takes longest has to begin first.
-_LONGEST_FIRST = ("scenario", "lifecycle", "project", "contract")
+_LONGEST_FIRST = ("system", "contract", "project", "timelines")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

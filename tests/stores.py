@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from errbot_sentry.store.store import Store
+from errbot_sentry.store.database import Store
 
 _opened: list[Store] = []
 

@@ -29,7 +29,7 @@ def _load():
     importlib.invalidate_caches()
     try:
         package = importlib.import_module(_PACKAGE)
-        root = importlib.import_module(f"{_PACKAGE}.runtime")
+        root = importlib.import_module(f"{_PACKAGE}.app")
     except BaseException:
         _forget()
         sys.modules.update(old)

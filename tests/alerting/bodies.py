@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from errbot_sentry.alerts.signature import signature
-from errbot_sentry.secret import Secret
+from errbot_sentry.alerting.receive.auth import signature
+from errbot_sentry.config.secrets import Secret
 
 SECRET = Secret("a-client-secret-of-32-characters")
 TOKEN = Secret("a-long-random-word")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from errbot_sentry.store.rows import DecidedAlert
+from errbot_sentry.store.records import DecidedAlert
 
 # A message that was sent less than this many seconds before the bot or the connection died may be said again: five to
 # count as arrived (chat/rooms.py), and what the bot needs to look at the clock and write it down on a busy machine.

@@ -14,16 +14,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from errbot_sentry.access import Access
-from errbot_sentry.alerts.flow import AlertsFlow
-from errbot_sentry.clock import SystemClock
-from errbot_sentry.errors import Unreachable
-from errbot_sentry.model import Upload
-from errbot_sentry.routes import read_route
-from errbot_sentry.secret import Secret
-from errbot_sentry.server.api import Server
-from errbot_sentry.settings import AlertSettings
-from errbot_sentry.store.store import Store
+from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.config.routes import read_route
+from errbot_sentry.config.secrets import Secret
+from errbot_sentry.config.settings import AlertSettings
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.errors import Unreachable
+from errbot_sentry.domain.issues import Upload
+from errbot_sentry.server.protocol import Server
+from errbot_sentry.store.database import Store
 
 SECRET = "a-client-secret-of-32-characters"
 

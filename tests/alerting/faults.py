@@ -24,16 +24,16 @@ from errbot import rendering
 
 from demo.bugsink import Bugsink, Refused
 from demo.processes import open_url
-from errbot_sentry.chat.templates import Templates
-from errbot_sentry.store.rows import SENT, UNSURE, OutboxRow
-from errbot_sentry.store.store import Store
+from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.store.database import Store
+from errbot_sentry.store.records import SENT, UNSURE, OutboxRow
 from tests.alerting import bodies
 from tests.alerting.books import PROBLEM, Books
 from tests.fakes.http_server import HttpServer, Reply, Request
-from tests.scenario.irc_world import BOT, ROOM, IrcWorld
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.irc_client import IrcClient, Line
 from tests.servers.ngircd import Ngircd
+from tests.system.irc_world import BOT, ROOM, IrcWorld
 from tests.waiting import until
 
 # A server may die before, while and after it answers.

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from demo import environments
 from demo.bugsink import Bugsink
-from tests.scenario.irc_world import BOT, ROOM, IrcWorld
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.irc_client import IrcClient, Line
 from tests.servers.ngircd import Ngircd
+from tests.system.irc_world import BOT, ROOM, IrcWorld
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 60.0

@@ -15,16 +15,16 @@ from typing import Any
 from errbot import rendering
 from sqlalchemy import event
 
-from errbot_sentry.access import Access
-from errbot_sentry.alerts.flow import AlertsFlow
-from errbot_sentry.alerts.intake import Answer
-from errbot_sentry.alerts.worker import Worker
-from errbot_sentry.chat.templates import Templates
-from errbot_sentry.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
-from errbot_sentry.model import UNRESOLVED, Issue, IssueQuery, Page, Project, Upload
-from errbot_sentry.routes import read_route
-from errbot_sentry.server.api import SENTRY, Health
-from errbot_sentry.settings import AlertSettings
+from errbot_sentry.alerting.receive.receiver import Answer
+from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.alerting.worker import Worker
+from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.config.routes import read_route
+from errbot_sentry.config.settings import AlertSettings
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
+from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery, Page, Project, Upload
+from errbot_sentry.server.protocol import SENTRY, Health
 from tests.alerting import bodies
 from tests.stores import store_at
 

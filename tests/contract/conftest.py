@@ -10,7 +10,7 @@ import pytest
 
 from demo import environments
 from demo.bugsink import Bugsink
-from errbot_sentry.server.api import BUGSINK, GLITCHTIP, SENTRY
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
 from tests.contract.worlds import BugsinkWorld, Session, TrackerWorld, glitchtip_world, sentry_world, session_of
 from tests.servers import missing
 from tests.servers.bugsink import BugsinkProject

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from errbot_sentry.errors import BadAnswer, BadQuery, BadReference, NotFound, ServerError, Unsupported
-from errbot_sentry.model import (
+from errbot_sentry.domain.errors import BadAnswer, BadQuery, BadReference, NotFound, ServerError, Unsupported
+from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
     UNRESOLVED,
@@ -19,7 +19,7 @@ from errbot_sentry.model import (
     Project,
     ResolveIn,
 )
-from errbot_sentry.server.api import BUGSINK, GLITCHTIP, SENTRY
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
 from tests.contract.test_failures import connect
 from tests.contract.worlds import Known, Session
 from tests.fakes.http_server import HttpServer, as_json

@@ -8,15 +8,15 @@ from datetime import datetime, timezone
 
 import pytest
 
-from errbot_sentry.access import Access
-from errbot_sentry.errors import AskError, BadReference, Unsupported
-from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Ask, Person, Place
-from errbot_sentry.query.commands import Commands
-from errbot_sentry.query.people import PeopleInMemory
-from errbot_sentry.server.api import BUGSINK, GLITCHTIP
-from errbot_sentry.settings import QuerySettings
+from errbot_sentry.commands.account_proof import PeopleInMemory
+from errbot_sentry.commands.dispatch import Commands
+from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.errors import AskError, BadReference, Unsupported
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Ask, Person, Place
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP
 from tests.contract.worlds import Session, TrackerWorld
-from tests.unit.query.world import rendered
+from tests.rules.commands.world import rendered
 
 ALICE = Person("alice!a@host", "alice")
 MAIL = "bot@example.com"

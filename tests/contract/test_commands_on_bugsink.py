@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from errbot_sentry.access import Access
-from errbot_sentry.clock import SystemClock
-from errbot_sentry.errors import AskError
-from errbot_sentry.model import Ask, Person, Place
-from errbot_sentry.query.commands import Commands
-from errbot_sentry.secret import Secret
+from errbot_sentry.commands.dispatch import Commands
+from errbot_sentry.config.secrets import Secret
+from errbot_sentry.config.settings import QuerySettings, ServerSettings
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.errors import AskError
+from errbot_sentry.domain.issues import Ask, Person, Place
 from errbot_sentry.server.connection import Connection
-from errbot_sentry.settings import QuerySettings, ServerSettings
+from tests.rules.commands.world import rendered
 from tests.servers.bugsink import BugsinkProject
-from tests.unit.query.world import rendered
 
 ALICE = Person("alice!a@host", "alice")
 OPS = Place("#ops")

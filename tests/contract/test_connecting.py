@@ -7,13 +7,21 @@ from datetime import timedelta
 
 import pytest
 
-from errbot_sentry.errors import BadAnswer, BadQuery, BadToken, NotFound, RedirectRefused, ServerError, Unreachable
-from errbot_sentry.model import IssueQuery
-from errbot_sentry.secret import Secret
+from errbot_sentry.config.secrets import Secret
+from errbot_sentry.config.settings import ServerSettings
+from errbot_sentry.domain.errors import (
+    BadAnswer,
+    BadQuery,
+    BadToken,
+    NotFound,
+    RedirectRefused,
+    ServerError,
+    Unreachable,
+)
+from errbot_sentry.domain.issues import IssueQuery
 from errbot_sentry.server import sentry, sentry_reads
-from errbot_sentry.server.api import BUGSINK, GLITCHTIP, SENTRY
 from errbot_sentry.server.connection import Connection
-from errbot_sentry.settings import ServerSettings
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
 from tests.contract.worlds import ShiftedClock
 from tests.fakes import openapi
 from tests.fakes.http_server import HttpServer, Reply, as_html, as_json

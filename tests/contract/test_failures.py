@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from errbot_sentry.errors import (
+from errbot_sentry.config.secrets import Secret
+from errbot_sentry.config.settings import ServerSettings
+from errbot_sentry.domain.errors import (
     AskError,
     BadAnswer,
     BadQuery,
@@ -27,12 +29,10 @@ from errbot_sentry.errors import (
     TooLarge,
     Unreachable,
 )
-from errbot_sentry.model import ArchiveUntil, Assignee, Issue, IssueQuery, Project, ResolveIn
-from errbot_sentry.secret import Secret
-from errbot_sentry.server.api import BUGSINK, GLITCHTIP, SENTRY, Server
-from errbot_sentry.server.calls import Limits
+from errbot_sentry.domain.issues import ArchiveUntil, Assignee, Issue, IssueQuery, Project, ResolveIn
 from errbot_sentry.server.connection import Connection
-from errbot_sentry.settings import ServerSettings
+from errbot_sentry.server.http.limits import Limits
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY, Server
 from tests.fakes.http_server import HttpServer, Reply, Request, as_html, as_json
 
 TOKEN = "deadbeef" * 5

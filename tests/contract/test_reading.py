@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from errbot_sentry.errors import BadReference, NotFound, Unsupported
-from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, IssueQuery, Project
-from errbot_sentry.server.api import BUGSINK, GLITCHTIP, SENTRY
+from errbot_sentry.domain.errors import BadReference, NotFound, Unsupported
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, IssueQuery, Project
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
 from tests.contract.worlds import Session
 
 LIST = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from errbot_sentry.errors import Unsupported, UsageError
+from errbot_sentry.domain.errors import Unsupported, UsageError
 from tests.contract.test_commands_on_bugsink import Room, room
 
 __all__ = ["room"]

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
-from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, Project
-from errbot_sentry.secret import Secret
-from errbot_sentry.server.api import BUGSINK, GLITCHTIP, SENTRY, Server
-from errbot_sentry.server.calls import Exchange, Limits
+from errbot_sentry.config.secrets import Secret
+from errbot_sentry.config.settings import ServerSettings
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Project
 from errbot_sentry.server.connection import Connection
-from errbot_sentry.settings import ServerSettings
+from errbot_sentry.server.http.limits import Exchange, Limits
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY, Server
 from tests.fakes.glitchtip_server import GlitchTipServer
 from tests.fakes.sentry_server import SentryServer
 from tests.fakes.tracker import TrackedIssue, Tracker

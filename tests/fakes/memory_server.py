@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
-from errbot_sentry.errors import NotFound, Unsupported
-from errbot_sentry.model import (
+from errbot_sentry.domain.errors import NotFound, Unsupported
+from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
     UNRESOLVED,
@@ -31,7 +31,7 @@ from errbot_sentry.model import (
     ResolveIn,
     TagSpread,
 )
-from errbot_sentry.server.api import SENTRY, Health, IssueAddress
+from errbot_sentry.server.protocol import SENTRY, Health, IssueAddress
 
 URL = "https://sentry.example.com"
 _EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)

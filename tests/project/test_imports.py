@@ -1,8 +1,9 @@
-"""The direction of imports is the structure: design section 6, enforced."""
+"""The direction of imports is the structure (docs/architecture.md), enforced."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,36 +11,38 @@ import pytest
 HOME = Path(__file__).resolve().parents[2] / "plugins" / "sentry_reporter"
 PACKAGE = HOME / "errbot_sentry"
 
-BASE = {path.stem for path in PACKAGE.glob("*.py")} - {"runtime", "flow_status", "metrics", "__init__"}
-FLOWS = {"report", "query", "alerts", "chat"}
-MAY_IMPORT = {
-    "runtime": FLOWS | {"server", "store", "flow_status", "metrics"} | BASE,
-    "metrics": {"server", "flow_status"} | BASE,
-    "flow_status": FLOWS - {"chat"} | BASE,  # the words for what each flow tells of itself; the root's other half
-    "report": BASE,
-    "query": BASE | {"server", "store"},
-    "alerts": BASE | {"server", "store"},
-    "chat": BASE,
-    "server": BASE,
-    "store": BASE,
-    **dict.fromkeys(BASE, BASE),
-}
+# The layers, from the top; a module imports only from its own part and from layers below its own.
+LAYERS = (
+    {"app"},
+    {"health", "metrics"},  # what the parts tell of themselves, in words, JSON and Prometheus' text
+    {"web", "chat"},
+    {"commands"},
+    {"alerting", "reporting"},
+    {"server", "store"},
+    {"config"},
+    {"domain"},
+)
+LAYER_OF = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+PLUGIN_MODULE_MAY_IMPORT = {"app", "chat"}
 ONLY_IN = {
-    "errbot": ("chat/", "sentry_reporter.py"),
-    "flask": ("chat/",),
-    "werkzeug": ("chat/",),
-    "markdown": ("chat/converters.py",),
-    "re2": ("patterns.py",),
-    "waitress": ("chat/arriving.py", "chat/listener.py"),
-    "sentry_sdk": ("report/sdk",),
-    "requests": ("server/transport.py",),
-    "urllib3": ("server/transport.py", "report/sdk"),
+    "errbot": ("chat/", "web/errbot_route.py", "sentry_reporter.py"),
+    "flask": ("web/errbot_route.py",),
+    "werkzeug": ("web/errbot_route.py",),
+    "markdown": ("chat/errbot_patches/",),
+    "waitress": ("web/",),
+    "sentry_sdk": ("reporting/",),
+    "requests": ("server/http/client.py",),
+    "urllib3": ("server/http/", "reporting/"),
     "sqlalchemy": ("store/",),
     "sqlite3": ("store/",),
-    "matplotlib": ("picture.py",),
+    "re2": ("config/safe_regex.py",),
+    "matplotlib": ("domain/charts.py",),
     "prometheus_client": ("metrics.py",),
 }
+# A module of this name could hold anything, so it would.
+SAYS_NOTHING = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "base", "core", "tools", "stuff"}
 FILES = sorted(HOME.rglob("*.py"))
+MODULES = [path for path in FILES if path.name != "__init__.py"]
 
 
 def _imported(path: Path) -> set[str]:
@@ -52,18 +55,30 @@ def _imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOME)))
-def test_parts_import_only_what_stands_below_them(path):
-    """runtime, then the flows, then server and store, then the nouns; flows never each other."""
-    name = str(path.relative_to(HOME))
-    if name == "sentry_reporter.py":
-        part, allowed = "sentry_reporter", {"runtime", "chat", "errors", "model", "settings"}
-    else:
-        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        allowed = MAY_IMPORT.get(part, set()) | {part}
-    own = {module.split(".")[1] for module in _imported(path) if module.startswith("errbot_sentry.")}
-    own &= BASE | FLOWS | {"server", "store", "runtime", "flow_status", "metrics"}
-    assert own <= allowed, f"{name} ({part}) must not import {own - allowed}"
+def _part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _own_parts(path: Path) -> set[str]:
+    modules = (module.split(".") for module in _imported(path) if module.startswith("errbot_sentry."))
+    return {module[1] for module in modules if module[1] in LAYER_OF}
+
+
+def test_every_part_has_its_layer():
+    """A new folder needs a decision where it stands."""
+    assert {_part(path) for path in PACKAGE.rglob("*.py")} - {"__init__"} == set(LAYER_OF)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(HOME)))
+def test_imports_go_down_the_layers(path):
+    """Never up, and never sideways between the parts of one layer."""
+    imported = _own_parts(path)
+    if path.parent == HOME:
+        assert imported <= PLUGIN_MODULE_MAY_IMPORT
+        return
+    part = _part(path)
+    wrong = {other for other in imported - {part} if LAYER_OF[other] <= LAYER_OF[part]}
+    assert not wrong, f"{part} must not import {wrong}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOME)))
@@ -81,6 +96,26 @@ def test_modules_stay_readable(path):
     assert len(path.read_text().splitlines()) <= 400
 
 
+def test_folders_stay_readable():
+    """Beyond sixteen modules a folder holds two subjects."""
+    assert [str(folder) for folder, count in Counter(path.parent for path in MODULES).items() if count > 16] == []
+
+
 def test_no_module_has_a_name_that_says_nothing():
     """A name says what a thing is."""
-    assert not {path.stem for path in FILES} & {"utils", "util", "helpers", "manager", "common", "misc"}
+    assert not {path.stem for path in MODULES} & SAYS_NOTHING
+
+
+def test_no_module_name_stands_twice():
+    """Who reads a name knows which module is meant."""
+    names = Counter(path.stem for path in MODULES)
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_class_name_means_two_things():
+    """Who reads a class's name knows which one is meant; private ones are their module's own."""
+    names: Counter[str] = Counter()
+    for path in MODULES:
+        tree = ast.parse(path.read_text())
+        names.update(node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_")
+    assert [name for name, count in names.items() if count > 1] == []

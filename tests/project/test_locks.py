@@ -1,4 +1,4 @@
-"""Every lock of the package is one that no thread can take twice to its own death: `errbot_sentry.locks`."""
+"""Every lock of the package is one that no thread can take twice to its own death: `errbot_sentry.domain.locks`."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_rule_sees_what_is_held_too_long(source: str) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_module_has_a_lock_of_its_own_kind(path: Path) -> None:
-    assert not bare_locks(path.read_text()), "use errbot_sentry.locks, or queue.SimpleQueue"
+    assert not bare_locks(path.read_text()), "use errbot_sentry.domain.locks, or queue.SimpleQueue"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.discord_server import TOKEN, DiscordServer
-from tests.lifecycle.plugin_copies import PLUGIN
 from tests.servers.network_bot import Backend, NetworkBot
+from tests.system.plugin_copies import PLUGIN
 
 DISCORD = Backend(
     "Discord",

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from tests.fakes.mattermost_server import TOKEN, MattermostServer
 from tests.fakes.mattermost_team import TEAM_NAME
-from tests.lifecycle.plugin_copies import PLUGIN
 from tests.servers.network_bot import Backend, NetworkBot
+from tests.system.plugin_copies import PLUGIN
 
 MATTERMOST = Backend(
     "Mattermost",

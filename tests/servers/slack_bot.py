@@ -10,9 +10,9 @@ from demo.environments import ROOT, Recipe
 from demo.processes import accepts, free_port
 from tests.fakes.slack_server import SIGNING_SECRET, Said, SlackServer, send_event
 from tests.fakes.slack_signed import event_body, send_click
-from tests.lifecycle.plugin_copies import PLUGIN
 from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
+from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
 # Apart from the tests' own environment: the backend brings libraries that change what sentry-sdk does.

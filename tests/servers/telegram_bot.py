@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.telegram_server import ANN, TOKEN, TelegramServer
-from tests.lifecycle.plugin_copies import PLUGIN
 from tests.servers.network_bot import Backend, NetworkBot
+from tests.system.plugin_copies import PLUGIN
 
 TELEGRAM = Backend(
     "Telegram",

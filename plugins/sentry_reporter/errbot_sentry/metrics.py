@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from errbot_sentry.flow_status import FlowFacts
-from errbot_sentry.locks import Lock
-from errbot_sentry.server.calls import Exchange
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.health import FlowFacts
+from errbot_sentry.server.http.limits import Exchange
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -9,8 +9,8 @@ from typing import Any
 
 from errbot.backends.base import REACTION_ADDED, Message, RoomOccupant
 
-from errbot_sentry.chat.asks import person_of, room_name
-from errbot_sentry.model import Person, Place
+from errbot_sentry.chat.incoming import person_of, room_name
+from errbot_sentry.domain.issues import Person, Place
 
 log = logging.getLogger(__name__)
 

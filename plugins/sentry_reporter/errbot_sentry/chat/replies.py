@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
-from errbot_sentry.chat.layout import Layout
-from errbot_sentry.chat.templates import Templates
-from errbot_sentry.errors import BadQuery, SentryReporterError
-from errbot_sentry.model import Upload, View
+from errbot_sentry.chat.render.layout import Layout
+from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.domain.errors import BadQuery, SentryReporterError
+from errbot_sentry.domain.issues import Upload, View
 
 log = logging.getLogger("errbot.plugins.SentryReporter")  # unlike errbot_sentry's own loggers, this one is reported
 

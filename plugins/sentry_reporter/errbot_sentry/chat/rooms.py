@@ -11,11 +11,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from errbot_sentry.chat.errands import Errands
-from errbot_sentry.chat.layout import Layout
+from errbot_sentry.chat.background_queue import Errands
+from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.uploads import MODES, send_file_to
-from errbot_sentry.errors import NotConnected, RoomUnknown, SendError
-from errbot_sentry.model import Upload
+from errbot_sentry.domain.errors import NotConnected, RoomUnknown, SendError
+from errbot_sentry.domain.issues import Upload
 
 log = logging.getLogger(__name__)
 

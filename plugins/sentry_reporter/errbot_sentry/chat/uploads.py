@@ -6,9 +6,9 @@ import io
 import logging
 from typing import Any
 
-from errbot_sentry.chat.asks import thread_of
-from errbot_sentry.chat.escape import plain_file
-from errbot_sentry.model import Upload
+from errbot_sentry.chat.incoming import thread_of
+from errbot_sentry.chat.render.escaping import plain_file
+from errbot_sentry.domain.issues import Upload
 
 log = logging.getLogger(__name__)
 

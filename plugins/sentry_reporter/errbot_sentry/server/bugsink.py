@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from errbot_sentry import identifiers
-from errbot_sentry.clock import Clock
-from errbot_sentry.errors import BadQuery, Unsupported
-from errbot_sentry.model import (
+from errbot_sentry.domain import identifiers
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import BadQuery, Unsupported
+from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
     UNRESOLVED,
@@ -28,19 +28,24 @@ from errbot_sentry.model import (
     ResolveIn,
     TagSpread,
 )
-from errbot_sentry.server.addresses import bugsink_address
-from errbot_sentry.server.api import BUGSINK, Health, IssueAddress
-from errbot_sentry.server.bugsink_json import mute_action, read_bugsink_event, read_bugsink_issue, read_event_row
 from errbot_sentry.server.bugsink_listing import Listing
-from errbot_sentry.server.calls import Query
-from errbot_sentry.server.catalog import Catalog
-from errbot_sentry.server.changes import confirm, not_shown
-from errbot_sentry.server.health import health_of
-from errbot_sentry.server.insight_json import newest_first
-from errbot_sentry.server.pages import body_cursor
-from errbot_sentry.server.reading import Fields, an_object, objects
-from errbot_sentry.server.series import Point, spread, step_of
-from errbot_sentry.server.transport import Transport
+from errbot_sentry.server.change_check import confirm, not_shown
+from errbot_sentry.server.http.client import Transport
+from errbot_sentry.server.http.limits import Query
+from errbot_sentry.server.http.paging import body_cursor
+from errbot_sentry.server.issue_urls import bugsink_address
+from errbot_sentry.server.payloads.bugsink_json import (
+    mute_action,
+    read_bugsink_event,
+    read_bugsink_issue,
+    read_event_row,
+)
+from errbot_sentry.server.payloads.insight_json import newest_first
+from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
+from errbot_sentry.server.project_cache import Catalog
+from errbot_sentry.server.protocol import BUGSINK, Health, IssueAddress
+from errbot_sentry.server.server_health import health_of
+from errbot_sentry.server.time_series import Point, spread, step_of
 
 _API = "/api/canonical/0"
 _PROJECTS = f"{_API}/projects/"

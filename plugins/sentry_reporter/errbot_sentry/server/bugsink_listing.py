@@ -12,10 +12,10 @@ from datetime import datetime, timezone
 from itertools import islice, takewhile
 from typing import Any
 
-from errbot_sentry.clock import Clock
-from errbot_sentry.errors import BadQuery, Unsupported
-from errbot_sentry.model import Issue, IssueQuery, Page, Project
-from errbot_sentry.server.calls import Query
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import BadQuery, Unsupported
+from errbot_sentry.domain.issues import Issue, IssueQuery, Page, Project
+from errbot_sentry.server.http.limits import Query
 from errbot_sentry.server.search import Search, plain_search
 
 FetchPage = Callable[[Project, Query], tuple[list[Issue], str | None]]

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from errbot_sentry.clock import Clock, SystemClock
-from errbot_sentry.errors import BadAnswer, BadQuery, BadToken, MissingScope, NotFound, RedirectRefused, ServerError
-from errbot_sentry.locks import Lock
-from errbot_sentry.server.addresses import is_saas
-from errbot_sentry.server.api import BUGSINK, GLITCHTIP, SENTRY, Health, Server
+from errbot_sentry.config.settings import ServerSettings
+from errbot_sentry.domain.clock import Clock, SystemClock
+from errbot_sentry.domain.errors import (
+    BadAnswer,
+    BadQuery,
+    BadToken,
+    MissingScope,
+    NotFound,
+    RedirectRefused,
+    ServerError,
+)
+from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.bugsink import Bugsink
-from errbot_sentry.server.calls import Limits, Observer
 from errbot_sentry.server.glitchtip import GlitchTip
-from errbot_sentry.server.health import health_of
-from errbot_sentry.server.reading import Fields
+from errbot_sentry.server.http.client import Transport
+from errbot_sentry.server.http.limits import Limits, Observer
+from errbot_sentry.server.issue_urls import is_saas
+from errbot_sentry.server.payloads.json_fields import Fields
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY, Health, Server
 from errbot_sentry.server.sentry import Sentry
-from errbot_sentry.server.transport import Transport
-from errbot_sentry.settings import ServerSettings
+from errbot_sentry.server.server_health import health_of
 
 AUTO = "auto"
 _ASK_AGAIN_SECONDS = 5.0

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from errbot_sentry import identifiers
-from errbot_sentry.errors import BadQuery, NotFound, Unsupported
-from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue, ResolveIn
-from errbot_sentry.server import triage_json
-from errbot_sentry.server.changes import confirm, nobody_there, not_shown
+from errbot_sentry.domain import identifiers
+from errbot_sentry.domain.errors import BadQuery, NotFound, Unsupported
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue, ResolveIn
+from errbot_sentry.server.change_check import confirm, nobody_there, not_shown
 from errbot_sentry.server.glitchtip_reads import GlitchTipReads
-from errbot_sentry.server.reading import Fields, an_object
+from errbot_sentry.server.payloads import triage_json
+from errbot_sentry.server.payloads.json_fields import Fields, an_object
 
 _ISSUES = "/api/0/organizations/{org}/issues/"
 _ISSUE = "/api/0/organizations/{org}/issues/{issue}/"

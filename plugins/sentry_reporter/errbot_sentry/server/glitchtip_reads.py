@@ -12,19 +12,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from errbot_sentry import identifiers
-from errbot_sentry.clock import Clock
-from errbot_sentry.errors import BadReference, NotFound, Unsupported
-from errbot_sentry.locks import Lock
-from errbot_sentry.model import Comment, Counts, Event, Issue, IssueQuery, Page, Project, Release, TagSpread
-from errbot_sentry.server.addresses import glitchtip_address
-from errbot_sentry.server.api import GLITCHTIP, Health, IssueAddress
-from errbot_sentry.server.calls import Answer, Query
-from errbot_sentry.server.catalog import Catalog
-from errbot_sentry.server.event_json import read_event
+from errbot_sentry.domain import identifiers
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import BadReference, NotFound, Unsupported
+from errbot_sentry.domain.issues import Comment, Counts, Event, Issue, IssueQuery, Page, Project, Release, TagSpread
+from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.glitchtip_search import glitchtip_query
-from errbot_sentry.server.health import health_of
-from errbot_sentry.server.insight_json import (
+from errbot_sentry.server.http.client import Transport
+from errbot_sentry.server.http.limits import Answer, Query
+from errbot_sentry.server.http.paging import link_cursors
+from errbot_sentry.server.issue_urls import glitchtip_address
+from errbot_sentry.server.payloads.event_json import read_event
+from errbot_sentry.server.payloads.insight_json import (
     newest_first,
     read_comments,
     read_events,
@@ -32,11 +31,12 @@ from errbot_sentry.server.insight_json import (
     read_stats,
     read_tags,
 )
-from errbot_sentry.server.issue_json import read_issue, read_project
-from errbot_sentry.server.pages import link_cursors
-from errbot_sentry.server.reading import Fields, an_object, objects
-from errbot_sentry.server.series import DAY, HOUR, pairs_of, spread, step_of
-from errbot_sentry.server.transport import Transport
+from errbot_sentry.server.payloads.issue_json import read_issue, read_project
+from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
+from errbot_sentry.server.project_cache import Catalog
+from errbot_sentry.server.protocol import GLITCHTIP, Health, IssueAddress
+from errbot_sentry.server.server_health import health_of
+from errbot_sentry.server.time_series import DAY, HOUR, pairs_of, spread, step_of
 
 _PROJECTS = "/api/0/organizations/{org}/projects/"
 _ISSUES = "/api/0/organizations/{org}/issues/"

@@ -7,8 +7,8 @@ an odd apostrophe (measured; GlitchTip `apps/issue_events/services.py`).
 
 from __future__ import annotations
 
-from errbot_sentry.errors import Unsupported
-from errbot_sentry.model import ARCHIVED, LEVELS, RESOLVED, UNRESOLVED
+from errbot_sentry.domain.errors import Unsupported
+from errbot_sentry.domain.issues import ARCHIVED, LEVELS, RESOLVED, UNRESOLVED
 from errbot_sentry.server.search import Term, plain_search
 
 _STATUS_WORDS = {UNRESOLVED: "is:unresolved", RESOLVED: "is:resolved", ARCHIVED: "is:ignored"}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from errbot_sentry.errors import Unsupported
-from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED
+from errbot_sentry.domain.errors import Unsupported
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED
 
 # A term: an optional "!" or "-", an optional key with a colon, then a quoted or a plain value; or a bracket.
 _TERM = re.compile(

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from errbot_sentry import identifiers
-from errbot_sentry.errors import BadQuery, NotFound
-from errbot_sentry.model import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue, ResolveIn
-from errbot_sentry.server import triage_json
-from errbot_sentry.server.changes import confirm, nobody_there, not_shown
-from errbot_sentry.server.reading import Fields, an_object, objects
+from errbot_sentry.domain import identifiers
+from errbot_sentry.domain.errors import BadQuery, NotFound
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue, ResolveIn
+from errbot_sentry.server.change_check import confirm, nobody_there, not_shown
+from errbot_sentry.server.payloads import triage_json
+from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
 from errbot_sentry.server.sentry_reads import SentryReads
 
 _ISSUES = "/api/0/organizations/{org}/issues/"

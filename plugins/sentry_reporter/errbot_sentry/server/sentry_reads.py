@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from errbot_sentry import identifiers, wire
-from errbot_sentry.clock import Clock
-from errbot_sentry.errors import NotFound, Unsupported
-from errbot_sentry.model import (
+from errbot_sentry.domain import identifiers, json_values
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import NotFound, Unsupported
+from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
     UNRESOLVED,
@@ -27,13 +27,12 @@ from errbot_sentry.model import (
     Release,
     TagSpread,
 )
-from errbot_sentry.server.addresses import sentry_address
-from errbot_sentry.server.api import SENTRY, Health, IssueAddress
-from errbot_sentry.server.calls import Answer, Query
-from errbot_sentry.server.catalog import Catalog
-from errbot_sentry.server.event_json import read_event
-from errbot_sentry.server.health import health_of
-from errbot_sentry.server.insight_json import (
+from errbot_sentry.server.http.client import Transport
+from errbot_sentry.server.http.limits import Answer, Query
+from errbot_sentry.server.http.paging import link_cursors
+from errbot_sentry.server.issue_urls import sentry_address
+from errbot_sentry.server.payloads.event_json import read_event
+from errbot_sentry.server.payloads.insight_json import (
     read_comments,
     read_events,
     read_releases,
@@ -41,12 +40,13 @@ from errbot_sentry.server.insight_json import (
     read_tag,
     read_tags,
 )
-from errbot_sentry.server.issue_json import read_issue, read_project
-from errbot_sentry.server.pages import link_cursors
-from errbot_sentry.server.reading import Fields, an_object, objects
+from errbot_sentry.server.payloads.issue_json import read_issue, read_project
+from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
+from errbot_sentry.server.project_cache import Catalog
+from errbot_sentry.server.protocol import SENTRY, Health, IssueAddress
 from errbot_sentry.server.search import names_a_status
-from errbot_sentry.server.series import DAY, HOUR, pairs_of, spread, step_of
-from errbot_sentry.server.transport import Transport
+from errbot_sentry.server.server_health import health_of
+from errbot_sentry.server.time_series import DAY, HOUR, pairs_of, spread, step_of
 
 _PROJECTS = "/api/0/organizations/{org}/projects/"
 _ISSUES = "/api/0/organizations/{org}/issues/"
@@ -199,7 +199,7 @@ class SentryReads:
         return self.read_row(an_object(self._get(path, issue).json, "an issue"))
 
     def read_row(self, row: Fields) -> Issue:
-        link = wire.web_link(row.raw("permalink"))
+        link = json_values.web_link(row.raw("permalink"))
         return read_issue(row, link or f"{self.url}/organizations/{self.org}/issues/{row.text('id')}/")
 
 

@@ -16,8 +16,8 @@ from sqlalchemy import URL, Connection, Dialect, Engine, StaticPool, create_engi
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 
-from errbot_sentry.errors import StoreAway, StoreError
-from errbot_sentry.secret import mask_url
+from errbot_sentry.config.secrets import mask_url
+from errbot_sentry.domain.errors import StoreAway, StoreError
 from errbot_sentry.store.watchdog import Watchdog
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, inspect, select, text
 
-from errbot_sentry.store import tables
+from errbot_sentry.store import schema
 from errbot_sentry.store.engine import without_limits
 
 # Any number that no other program on the same PostgreSQL database is likely to take.
@@ -19,13 +19,13 @@ LOCK_MIGRATE = 73_011_901
 
 
 def _first_tables(connection: Connection) -> None:
-    chosen = [table for name, table in tables.metadata.tables.items() if name != tables.migrations.name]
+    chosen = [table for name, table in schema.metadata.tables.items() if name != schema.migrations.name]
     # Also where they are there already: the record that this ran may be what cannot be read.
-    tables.metadata.create_all(connection, tables=chosen, checkfirst=True)
+    schema.metadata.create_all(connection, tables=chosen, checkfirst=True)
 
 
 def _people(connection: Connection) -> None:
-    tables.people.create(connection, checkfirst=True)
+    schema.people.create(connection, checkfirst=True)
 
 
 def _callable_people(connection: Connection) -> None:
@@ -48,7 +48,7 @@ def _add_text(connection: Connection, table: str, name: str) -> None:
 def _ordered_alerts(connection: Connection) -> None:
     """Which problem an alert is about, so that none overtakes another about the same."""
     _add_text(connection, "alerts", "issue")
-    tables.alerts_order.create(connection, checkfirst=True)
+    schema.alerts_order.create(connection, checkfirst=True)
 
 
 MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
@@ -64,7 +64,7 @@ def pending(engine: Engine) -> tuple[str, ...]:
     with engine.connect() as connection:
         if not inspect(connection).has_table("migrations"):
             return tuple(name for name, _ in MIGRATIONS)
-        done = set(connection.scalars(select(tables.migrations.c.name)))
+        done = set(connection.scalars(select(schema.migrations.c.name)))
         return tuple(name for name, _ in MIGRATIONS if name not in done)
 
 
@@ -84,9 +84,9 @@ def _apply(engine: Engine, name: str, change: Callable[[Connection], None]) -> b
         without_limits(connection)
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_MIGRATE})
-        tables.migrations.create(connection, checkfirst=True)
-        if connection.scalar(select(tables.migrations.c.name).where(tables.migrations.c.name == name)):
+        schema.migrations.create(connection, checkfirst=True)
+        if connection.scalar(select(schema.migrations.c.name).where(schema.migrations.c.name == name)):
             return False
         change(connection)
-        connection.execute(tables.migrations.insert().values(name=name, at=time.time()))
+        connection.execute(schema.migrations.insert().values(name=name, at=time.time()))
         return True

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from errbot_sentry.errors import StoreAway
-from errbot_sentry.locks import Lock
+from errbot_sentry.domain.errors import StoreAway
+from errbot_sentry.domain.locks import Lock
 
 _REST = 1.0  # seconds after a failure in which nobody tries
 _HANGS = 0.5  # seconds; a server that refuses sooner is no burden to whoever asks it

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from errbot_sentry.locks import condition
+from errbot_sentry.domain.locks import condition
 
 log = logging.getLogger(__name__)
 

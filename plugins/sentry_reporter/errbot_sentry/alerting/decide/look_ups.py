@@ -1,0 +1,140 @@
+"""Questions to the server about alerts, asked beside the decisions: bounded in number and in time.
+
+Each alert has a budget; who decides takes the answer when it is there, and goes without it when the budget is spent. A
+server that fails, or takes longer than any budget, is left alone for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import SentryReporterError
+from errbot_sentry.domain.issues import Alert
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.server.protocol import FindServer, Server
+
+log = logging.getLogger(__name__)
+
+BUDGET = 5.0  # seconds for one alert, from the first look at it
+REST = 30.0  # seconds in which a server that failed is not asked again
+MOST = 100  # alerts that wait for an answer
+
+# Why an alert was decided without the server's answer; shown by `!sentry alerts` and counted by name.
+SLOW, BUSY, FAILED = "slow", "busy", "failed"
+SENTENCES = {
+    SLOW: "not looked up: the server took too long",
+    BUSY: "not looked up: too many alerts waited for the server",
+    FAILED: "not looked up: the server could not tell",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The alert as the server completed it, or as it was with the name of the failure."""
+
+    alert: Alert
+    failure: str = ""
+
+
+@dataclass
+class _Question:
+    alert: Alert
+    until: float
+    answer: Answer | None = None
+
+
+class LookUps:
+    """What is asked and what was answered, by the number of the alert. Safe to use from any thread."""
+
+    def __init__(
+        self,
+        find_server: FindServer,
+        look_up: Callable[[Alert, Server], Alert],
+        clock: Clock,
+        on_answer: Callable[[], None],
+        on_asked: Callable[[], None],
+    ) -> None:
+        """`on_answer` is called when an answer can be taken, `on_asked` when `step` has something to do."""
+        self._find_server = find_server
+        self._look_up = look_up
+        self._clock = clock
+        self._on_answer = on_answer
+        self._on_asked = on_asked
+        self._questions: OrderedDict[int, _Question] = OrderedDict()
+        self._rests_until = 0.0
+        self._guard = Lock()
+
+    def ask(self, alert_id: int, alert: Alert, now: float) -> str:
+        """Ask about this alert; "" or why that is not done."""
+        with self._guard:
+            if self._clock.monotonic() < self._rests_until:
+                return FAILED
+            if len(self._questions) >= MOST:
+                return BUSY
+            self._questions[alert_id] = _Question(alert, now + BUDGET)
+        self._on_asked()
+        return ""
+
+    def asked_until(self, alert_id: int) -> float | None:
+        """When the budget of an alert that was asked about ends; None for one that was not."""
+        with self._guard:
+            question = self._questions.get(alert_id)
+            return None if question is None else question.until
+
+    def answered(self, limit: int) -> list[int]:
+        """The numbers of alerts whose answers can be taken, those asked first first."""
+        with self._guard:
+            return [number for number, question in self._questions.items() if question.answer is not None][:limit]
+
+    def take(self, alert_id: int) -> Answer | None:
+        """The answer about this alert; None while there is none."""
+        with self._guard:
+            question = self._questions.get(alert_id)
+            return None if question is None else question.answer
+
+    def late(self, alert_id: int) -> str:
+        """The budget of this alert is spent: nobody waits for the answer any more; why, by name."""
+        self.forget(alert_id)
+        return SLOW
+
+    def forget(self, alert_id: int) -> None:
+        """The answer is not needed, or was used."""
+        with self._guard:
+            self._questions.pop(alert_id, None)
+
+    def step(self) -> float | None:
+        """Ask the server about one alert; 0 where there may be more, None where there is none."""
+        with self._guard:
+            open_ = ((number, question) for number, question in self._questions.items() if question.answer is None)
+            number, question = next(open_, (0, None))
+        if question is None:
+            return None
+        begun = self._clock.monotonic()
+        answer = Answer(question.alert, FAILED) if begun < self._rests_until else self._answer(question.alert)
+        if self._clock.monotonic() - begun >= BUDGET:
+            self._rest()
+        with self._guard:
+            if self._questions.get(number) is question:
+                question.answer = answer
+        self._on_answer()
+        return 0.0
+
+    def _answer(self, alert: Alert) -> Answer:
+        try:
+            return Answer(self._look_up(alert, self._find_server()))
+        except SentryReporterError as error:
+            log.info("the server could not complete an alert: %s", error)
+            if getattr(error, "retry", True):
+                self._rest()
+        except Exception:
+            # An answer that we stumble over is this alert's trouble alone.
+            log.exception("an alert could not be completed")
+            self._rest()
+        return Answer(alert, FAILED)
+
+    def _rest(self) -> None:
+        self._rests_until = self._clock.monotonic() + REST

@@ -1,0 +1,118 @@
+"""When a room is left in peace: silences, quiet hours, storms. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from errbot_sentry.alerting.decide.grouping import issue_key
+from errbot_sentry.config.matchers import Matcher, all_match, read_matcher, value_of
+from errbot_sentry.config.routes import QuietHours
+from errbot_sentry.domain.issues import Alert
+from errbot_sentry.store.records import RecentMessage, Silence
+
+# More than this many first words in this many seconds are a storm; it lasts until a list has fewer than STORM_ENDS.
+STORM_WORDS = 20
+STORM_SPAN = 60.0
+STORM_ENDS = 5
+STORM_TEMPLATE = "sentry_held"
+
+# More words under first ones than this in STORM_SPAN, in a room or about one problem, are told as one list a minute.
+CHATTER_WORDS = 20
+CHATTER_OF_ONE = 5
+DEED_TEMPLATE, DEEDS_TEMPLATE = "sentry_alert_follow", "sentry_deeds"
+
+_GLOB = frozenset("*?[")
+_LONGEST_NOTICE = 900.0
+_SHORTEST_NOTICED = 1800.0
+
+
+class SilenceIndex:
+    """Silences by what they are about, read once: an alert is compared only with those that can be about it."""
+
+    def __init__(self, silences: Sequence[Silence]) -> None:
+        self.silences = list(silences)
+        self._by_issue: dict[str, list[Silence]] = {}
+        self._by_value: dict[tuple[str, str], list[Silence]] = {}
+        self._others: list[Silence] = []
+        self._matchers: dict[int, tuple[Matcher, ...]] = {}
+        for silence in silences:
+            if silence.issue:
+                self._by_issue.setdefault(silence.issue, []).append(silence)
+                continue
+            matchers = tuple(read_matcher(text) for text in silence.matchers)
+            self._matchers[silence.id] = tuple(sorted(matchers, key=lambda each: each.operator in ("=~", "!~")))
+            plain = next((each for each in matchers if each.operator == "=" and not _GLOB & set(each.value)), None)
+            if plain is None:
+                self._others.append(silence)
+            else:
+                self._by_value.setdefault((plain.name, plain.value.casefold()), []).append(silence)
+        self._names = {name for name, _ in self._by_value}
+
+    def of(self, alert: Alert, room: str, now: float) -> Silence | None:
+        """The silence that holds this alert back in this room; the one that ends last, if several do."""
+        about = [*self._by_issue.get(issue_key(alert), ()), *self._others]
+        for name in self._names:
+            about += self._by_value.get((name, value_of(alert, name).casefold()), ())
+        found = [each for each in about if self._holds(each, alert, room, now)]
+        return max(found, key=lambda silence: silence.ends, default=None)
+
+    def _holds(self, silence: Silence, alert: Alert, room: str, now: float) -> bool:
+        if now >= silence.ends or silence.room not in ("", room):
+            return False
+        return bool(silence.issue) or all_match(self._matchers[silence.id], alert)
+
+
+class SilenceBook:
+    """Keeps the index for as long as the silences are the same. For one thread."""
+
+    def __init__(self) -> None:
+        self._index = SilenceIndex(())
+
+    def index(self, silences: Sequence[Silence]) -> SilenceIndex:
+        """The index of these silences."""
+        if self._index.silences != silences:
+            self._index = SilenceIndex(silences)
+        return self._index
+
+
+def notice_at(silence: Silence) -> float | None:
+    """When to say that a silence is about to end; None for one that is too short for a notice."""
+    length = silence.ends - silence.made
+    if length < _SHORTEST_NOTICED:
+        return None
+    return silence.ends - min(length / 10, _LONGEST_NOTICE)
+
+
+def quiet_until(quiet: QuietHours | None, now: float) -> float | None:
+    """When the quiet hours end that `now` lies in; None outside of them. Right over midnight and clock changes."""
+    if quiet is None:
+        return None
+    today = datetime.fromtimestamp(now, quiet.zone).date()
+    for day in (today - timedelta(days=1), today):
+        start = datetime.combine(day, quiet.start, quiet.zone).timestamp()
+        last_day = day if quiet.end > quiet.start else day + timedelta(days=1)
+        end = datetime.combine(last_day, quiet.end, quiet.zone).timestamp()
+        if start <= now < end:
+            return end
+    return None
+
+
+def is_storm(recent: Sequence[RecentMessage]) -> bool:
+    """Whether one more first word would be too much, after these top-level messages of the last STORM_SPAN."""
+    if len(recent) >= STORM_WORDS:
+        return True
+    return any(each.template == STORM_TEMPLATE and each.why == "storm" and each.count >= STORM_ENDS for each in recent)
+
+
+def is_chatter(recent: Sequence[RecentMessage], issue: str) -> bool:
+    """Whether one more word under a first one would be too much; `recent` are those of the last STORM_SPAN.
+
+    The issue of one is "" for a list about several.
+    """
+    told = [each.issue for each in recent if each.template == DEED_TEMPLATE]
+    if len(told) >= CHATTER_WORDS or told.count(issue) >= CHATTER_OF_ONE:
+        return True
+    return any(
+        each.template == DEEDS_TEMPLATE and each.issue in ("", issue) and each.count >= STORM_ENDS for each in recent
+    )

@@ -1,0 +1,165 @@
+"""From a stored alert to messages in the outbox.
+
+What the server has to be asked for is asked beside (`look_ups.py`): an alert that needs an answer is parked, and those
+about the same problem behind it, while all others are decided. One short transaction per handful
+of alerts goes through the stages (`stages.py`): what became of the alert is written with everything else or not at
+all. Only one bot decides at a time, so that two can share a state.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from errbot_sentry.alerting.decide.alert_context import Case
+from errbot_sentry.alerting.decide.enrich import UNIDENTIFIED, Identified, Identify
+from errbot_sentry.alerting.decide.grouping import issue_key
+from errbot_sentry.alerting.decide.look_ups import SENTENCES
+from errbot_sentry.alerting.decide.stages import Stages
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import StoreError
+from errbot_sentry.store.database import Store
+from errbot_sentry.store.records import LOCK_DECIDE, KnownIssue, WaitingAlert, order_key
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.transaction import Work
+
+log = logging.getLogger(__name__)
+
+BATCH = 20
+BROKEN = "broken"
+
+
+class Pipeline:
+    """Decides what waits in the inbox."""
+
+    def __init__(
+        self,
+        store: Store,
+        identify: Identify,
+        answered: Callable[[int], list[int]],
+        stages: Stages,
+        clock: Clock,
+        on_message: Callable[[], None],
+        enough: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`answered` gives the numbers of parked alerts whose look-up is done.
+
+        `on_message` is called after messages were put into the outbox; `enough` is asked after each decision. When it
+        is true, the transaction ends there and the rest is left to the next step.
+        """
+        self._store = store
+        self._identify = identify
+        self._answered = answered
+        self._stages = stages
+        self._clock = clock
+        self._on_message = on_message
+        self._enough = enough
+        self.decided: Counter[str] = Counter()
+        self.without: Counter[str] = Counter()
+
+    def step(self) -> float | None:
+        """Decide a handful; the seconds until there is more to do, None where nothing waits."""
+        now = self._now()
+        answered = self._answered(BATCH)
+        with self._store.read() as work:
+            rows, damaged = work.inbox.waiting(now, BATCH + len(answered), answered)
+            known = work.issues.get_many(sorted({issue_key(row.alert) for row in rows}))
+            due = work.inbox.next_due()
+        if damaged:
+            self._set_aside(damaged)
+            return 0.0
+        if not rows:
+            return None if due is None else max(0.0, due - now)
+        for gone in {*answered} - {row.id for row in rows}:  # another bot has decided it
+            self._identify.settled(gone)
+        rows.sort(key=lambda row: row.id)
+        if self._decide_all(rows, known):
+            self._on_message()
+        return 0.0
+
+    def _set_aside(self, damaged: Sequence[int]) -> None:
+        """What cannot be read is decided by nobody; the rest goes on."""
+        with self._store.write() as work:
+            work.alone(LOCK_DECIDE)
+            work.inbox.set_aside(damaged, BROKEN, self._now())
+        self.decided[BROKEN] += len(damaged)
+
+    def _decide_all(self, rows: Sequence[WaitingAlert], known: Mapping[str, KnownIssue]) -> bool:
+        now = self._now()
+        cases = []
+        with self._store.write() as work:
+            work.alone(LOCK_DECIDE)
+            still = work.inbox.still_waiting([row.id for row in rows])
+            parked = work.inbox.parked(sorted({order_key(row.alert) for row in rows}), now)
+            for row in rows:
+                if row.id in still:
+                    case = self._step_one(row, known, parked, now, work)
+                    cases += [case] if case is not None else []
+                if self._enough():
+                    break
+        for case in cases:
+            self._identify.settled(case.row.id)
+            self.decided.update(decision.name for decision in case.decisions)
+        return any(outcome.speaks for case in cases for outcome in case.outcomes)
+
+    def _step_one(
+        self,
+        row: WaitingAlert,
+        known: Mapping[str, KnownIssue],
+        parked: list[tuple[int, str, float]],
+        now: float,
+        work: Work,
+    ) -> Case | None:
+        """Decide it, or put it where it waits; None for the latter. `parked` is kept up to date."""
+        key = order_key(row.alert)
+        before = [until for number, about, until in parked if about == key and number < row.id]
+        if before and not self._identify.has_asked(row.id):  # what came first is decided first
+            work.inbox.park(row.id, max(before))
+            parked.append((row.id, key, max(before)))
+            return None
+        identified = self._identify(row, known.get(issue_key(row.alert)), now)
+        if identified.park is not None:
+            work.inbox.park(row.id, identified.park)
+            parked.append((row.id, key, identified.park))
+            return None
+        if any(number == row.id for number, _, _ in parked) or identified.without:
+            work.inbox.release(key, now)
+        parked[:] = [each for each in parked if each[1] != key]
+        if identified.wait is not None:
+            self._identify.settled(row.id)
+            work.inbox.put_off(row.id, now + identified.wait)
+            return None
+        return self._decide(row, identified, now, work)
+
+    def _decide(self, row: WaitingAlert, identified: Identified, now: float, work: Work) -> Case:
+        case = Case(row, identified.alert, now)
+        if identified.lost:
+            case.decide("", UNIDENTIFIED)
+        else:
+            self._run(case, work)
+        if identified.without:
+            self.without[identified.without] += 1
+            why = SENTENCES[identified.without]
+            case.decisions = [
+                replace(each, detail=f"{each.detail}; {why}".removeprefix("; ")) for each in case.decisions
+            ]
+        work.inbox.decide(row.id, case.alert, case.decisions, now)
+        return case
+
+    def _run(self, case: Case, work: Work) -> None:
+        try:
+            for stage in self._stages.in_order:
+                stage(case, work)
+        except StoreError:
+            raise
+        except Exception:
+            # One alert that we cannot handle must not hold up the others for ever.
+            log.exception("alert %s could not be decided", case.row.id)
+            case.decide("", BROKEN)
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()

@@ -1,0 +1,58 @@
+"""What a room may still be told of, when something is told some time after its alert was decided. Pure.
+
+A project can have got another name meanwhile, and the settings another `SENTRY_ROOM_PROJECTS` over a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from errbot_sentry.alerting.decide.routing import may_hear
+from errbot_sentry.config.matchers import Matcher, read_matcher
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.issues import Alert, Place
+from errbot_sentry.store.records import ABOUT, KnownIssue, Message, Silence
+
+__all__ = ["ABOUT", "about", "label_for", "may_be_sent", "may_hear_now", "may_name"]
+
+
+def may_hear_now(last: Alert | None, known: KnownIssue | None, room: str, access: Access) -> bool:
+    """Whether a room may be told of a problem, by its last alert and what is known of it now; not if both are gone."""
+    project = known.project if known is not None else ""
+    if last is None:
+        return access.may_see(project, Place(room))
+    return may_hear(replace(last, project=project) if project else last, room, access)
+
+
+def may_be_sent(message: Message, last: Alert | None, known: KnownIssue | None, access: Access) -> bool:
+    """Whether a message that waited may go to its room still; it may, where it is about no project."""
+    place = Place(message.room)
+    if not all(access.may_see(str(project), place) for project in message.values.get(ABOUT, ())):
+        return False
+    return (last is None and known is None) or may_hear_now(last, known, message.room, access)
+
+
+def label_for(silence: Silence, room: str, access: Access) -> str:
+    """How a silence is called in a room: "" where it was made elsewhere and names what may not be seen here."""
+    return silence.label if silence.room == room or may_name(about(silence), Place(room), access) else ""
+
+
+def may_name(matchers: Iterable[str | Matcher], place: Place, access: Access) -> bool:
+    """Whether these matchers name no project, and no issue of one, that may not be shown in this place."""
+    return access.sees_everything(place) or all(access.may_see(project, place) for project in projects_of(matchers))
+
+
+def about(silence: Silence) -> tuple[str | Matcher, ...]:
+    """What a silence holds back, as matchers; a short id is whatever the server calls one, and is never parsed."""
+    return (Matcher("issue", "=", silence.label),) if silence.issue else silence.matchers
+
+
+def projects_of(matchers: Iterable[str | Matcher]) -> Iterator[str]:
+    """The projects that matchers name; a short id begins with its project's slug."""
+    for each in matchers:
+        matcher = read_matcher(each) if isinstance(each, str) else each
+        if matcher.name == "project" and matcher.value.strip(".*"):
+            yield matcher.value
+        elif matcher.name == "issue":
+            yield matcher.value.rpartition("-")[0]

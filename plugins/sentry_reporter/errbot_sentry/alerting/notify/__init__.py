@@ -1,0 +1,1 @@
+"""Messages go out: the outbox's sender, the scheduler, digests, and what is forgotten when."""

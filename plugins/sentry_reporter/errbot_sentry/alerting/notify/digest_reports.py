@@ -1,0 +1,180 @@
+"""A room's regular report: what was new, came back, went on and was resolved, against the time before. Mostly pure."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, time, timedelta, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from errbot_sentry.alerting.decide.messages import counted, shorten
+from errbot_sentry.alerting.decide.visibility import ABOUT, may_hear_now
+from errbot_sentry.domain import charts
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.errors import StoreError
+from errbot_sentry.domain.issues import NEW, REGRESSED, SEEN_RESOLVED, Counts, Upload
+from errbot_sentry.domain.typed_text import echo
+from errbot_sentry.store.records import DigestPlan, Message, RoomSums
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.transaction import Work
+
+log = logging.getLogger(__name__)
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2})(?:\s+(\S+))?", re.IGNORECASE)
+_BARS = "▁▂▃▄▅▆▇█"
+_SLICES = 24
+_NOISIEST = 5
+TEMPLATE = "sentry_digest"
+_MOST_SLICES = 48
+_LONGEST_SCHEDULE = 100
+_STEPS = (300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86_400)  # seconds
+_LONGEST = 60 * 86_400.0
+
+
+def next_time(schedule: str, now: float) -> float:
+    """The first time of a schedule after `now`: `daily 09:00`, `weekly mon 09:00 Europe/Paris` (without a zone: UTC).
+
+    Raises:
+        ValueError: with a sentence that says what is wanted.
+    """
+    form = _SCHEDULE.fullmatch(schedule.strip()) if len(schedule) <= _LONGEST_SCHEDULE else None
+    wanted = f"{echo(schedule)} is no schedule such as daily 09:00 or weekly mon 09:00 Europe/Paris"
+    if form is None or (form[2] and form[2].lower() not in DAYS):
+        raise ValueError(wanted)
+    try:
+        zone, at = ZoneInfo(form[5] or "UTC"), time(int(form[3]), int(form[4]))
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(wanted) from error
+    today = datetime.fromtimestamp(now, zone).date()
+    days = (today + timedelta(days=ahead) for ahead in range(9))
+    fitting = (day for day in days if not form[2] or day.weekday() == DAYS.index(form[2].lower()))
+    times = (datetime.combine(day, at, zone).timestamp() for day in fitting)
+    return next(moment for moment in times if moment > now)
+
+
+def summary(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict[str, Any]:
+    """The numbers of a report: problems by what happened to them, with the difference to the time before."""
+    slices = [0] * _SLICES
+    for at, count in sums.slices:
+        slices[max(0, min(_SLICES - 1, int((at - since) / max(1.0, until - since) * _SLICES)))] += count
+    alerts = counted(sums.alerts, "alert")
+    return {
+        "facts": [_against(label, sums.problems.get(key, 0), before.problems.get(key, 0)) for key, label in _LABELS],
+        "trend": sparkline(slices),
+        "alerts": f"the last {alerts} of more" if sums.cut else alerts,
+    }
+
+
+_LABELS = ((NEW, "new"), (REGRESSED, "regressed"), (SEEN_RESOLVED, "resolved"))
+
+
+def _against(label: str, now: int, then: int) -> str:
+    difference = now - then
+    return f"{now} {label}" + (f" ({difference:+d})" if difference else "")
+
+
+def sparkline(values: Sequence[int]) -> str:
+    """A chart in one line, "" where there is nothing."""
+    top = max(values, default=0)
+    return "".join(_BARS[round(value / top * (len(_BARS) - 1))] for value in values) if top else ""
+
+
+def series(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict[str, Any]:
+    """Alerts per slice, oldest first, and those of as much time before; slices are as long as people count time."""
+    span = next((step for step in _STEPS if (until - since) / step <= _MOST_SLICES), _STEPS[-1])
+    count = max(1, math.ceil((until - since) / span))
+    start = until - count * span
+    told, earlier = [0] * count, [0] * count
+    for slices, into, begin in ((sums.slices, told, start), (before.slices, earlier, start - count * span)):
+        for at, number in slices:
+            if begin <= at <= begin + count * span:
+                into[min(count - 1, int((at - begin) / span))] += number
+    return {"start": start, "step": span, "counts": told, "before": earlier}
+
+
+def picture_of(message: Message) -> Upload | None:
+    """The picture that goes with a report; None for other messages, for silence, and where nothing can draw."""
+    drawn = message.values.get("series") if message.template == TEMPLATE else None
+    if not isinstance(drawn, dict) or not any((*drawn["counts"], *drawn["before"])) or not charts.can_draw():
+        return None
+    schedule = str(message.values["schedule"])
+    form = _SCHEDULE.fullmatch(schedule)
+    zone = ZoneInfo(form[5]) if form is not None and form[5] else timezone.utc
+    start = datetime.fromtimestamp(drawn["start"], timezone.utc)
+    counts = Counts(start, timedelta(seconds=drawn["step"]), tuple(drawn["counts"]))
+    title = f"{message.room}, {schedule}: {', '.join(message.values['facts'])}"
+    make = partial(charts.draw, counts, title, noun="alerts", before=drawn["before"], zone=zone)
+    return Upload("report.png", "image/png", make)
+
+
+class Digests:
+    """Makes the reports that are due."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    def prepare(self, work: Work, now: float) -> dict[DigestPlan, Message | None]:
+        """The reports that are due, None for one that cannot be made.
+
+        For a reading transaction: whoever waits to write, such as the senders of webhooks, must not wait for it.
+        """
+        return {plan: self._message_or_none(work, plan, now) for plan in work.wishes.digests_due(now)}
+
+    def _message_or_none(self, work: Work, plan: DigestPlan, now: float) -> Message | None:
+        try:
+            return self.message(work, plan, now)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("the report for %s could not be made", plan.room)
+            return None
+
+    def tell(self, work: Work, reports: Mapping[DigestPlan, Message | None], now: float) -> bool:
+        """Put these reports into the outbox, as far as they are still due; whether there were any."""
+        due = [plan for plan in work.wishes.digests_due(now) if plan in reports]
+        for plan in due:
+            report = reports[plan]
+            try:
+                following = next_time(plan.schedule, now)
+            except ValueError:  # no schedule that this version knows, or a time zone that this machine does not
+                report = None
+            if report is None:
+                work.wishes.put_off_digest(plan.room, now)
+                continue
+            work.outbox.add(report, now)
+            work.wishes.put_digest(replace(plan, since=now, next_at=following))
+        return bool(due)
+
+    def message(self, work: Work, plan: DigestPlan, now: float) -> Message:
+        """The report of a room since its last one."""
+        plan = replace(plan, since=max(plan.since, now - _LONGEST))  # nothing older is kept
+        length = max(60.0, now - plan.since)
+        sums = work.inbox.sums(plan.room, plan.since, now)
+        before = work.inbox.sums(plan.room, plan.since - length, plan.since)
+        noisiest = work.groups.noisiest(plan.room, plan.since, _NOISIEST)
+        known = work.issues.get_many([group.issue for group in noisiest])
+        known = {key: each for key, each in known.items() if may_hear_now(None, each, plan.room, self._access)}
+        rows = [
+            {
+                "short_id": known[group.issue].short_id,
+                "title": shorten(known[group.issue].title, 100),
+                "events": counted(known[group.issue].events, "event"),
+            }
+            for group in noisiest
+            if group.issue in known
+        ]
+        values = {
+            **summary(sums, before, plan.since, now),
+            "schedule": plan.schedule,
+            "rows": rows,
+            ABOUT: sorted({each.project for each in known.values()}),
+            "series": series(sums, before, plan.since, now),
+        }
+        return Message(plan.room, TEMPLATE, values, top=False, mode="channel")

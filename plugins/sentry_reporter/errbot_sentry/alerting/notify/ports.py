@@ -1,0 +1,60 @@
+"""What the alert flow needs of the chat side. `chat/` meets these; the flow never sees Errbot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from errbot_sentry.domain.issues import Upload
+
+
+class Sender(Protocol):
+    """One chat network. Called by one thread at a time."""
+
+    @property
+    def settle(self) -> float:
+        """How many seconds a connection has to outlive a message without an id, until it counts as arrived.
+
+        0 where the network confirms or refuses; a few where it loses silently what was written into a dying
+        connection (IRC, XMPP).
+        """
+        ...
+
+    def connection(self) -> str:
+        """A name for the present connection, another one after each reconnect; "" while there is none."""
+        ...
+
+    def send(self, room: str, text: str, thread: str = "") -> str:
+        """Post Markdown into a room, or into a thread of it (an id that this returned); may take its time.
+
+        Returns:
+            The network's own id of the message, "" where it tells none.
+
+        Raises:
+            NotConnected: nothing was posted; the message is kept without counting a try.
+            RoomUnknown, SendError: it was not taken; tried again a bounded number of times.
+        """
+        ...
+
+    def edit(self, room: str, sent_id: str, text: str) -> bool:
+        """Replace the text of a message that was posted before; False where the network has no such thing.
+
+        Raises:
+            SendError: it was not taken.
+        """
+        ...
+
+    def send_file(self, room: str, upload: Upload) -> None:
+        """Have a file sent to a room where the network takes files; returns at once, and raises nothing.
+
+        It may come later than what is sent after it, or never: only an ornament can be sent like this.
+        """
+        ...
+
+
+class Renderer(Protocol):
+    """Templates to Markdown."""
+
+    def render(self, template: str, values: Mapping[str, object]) -> str:
+        """The text of a template (without folder and ending); each value is escaped, and cannot act or mention."""
+        ...

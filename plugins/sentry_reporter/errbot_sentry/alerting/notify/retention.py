@@ -1,0 +1,27 @@
+"""How long what is kept: old rows go in small steps, so that nobody waits for the cleaning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.transaction import Work
+
+_DAY = 86_400.0
+KEEP_ALERTS = 30 * _DAY  # alerts with their decisions, and the keys by which replays are known
+KEEP_MESSAGES = 30 * _DAY  # delivered and set-aside messages, and with them which thread is about which issue
+KEEP_GROUPS = 90 * _DAY  # what a room was told of a problem, since its last alert
+KEEP_ISSUES = 180 * _DAY  # known issues, since anything was last heard of them
+STEP = 500
+
+
+def forget_some(work: Work, now: float) -> bool:
+    """Drop some rows that are older than their time; whether there may be more to drop."""
+    went = (
+        work.inbox.forget(now - KEEP_ALERTS, STEP),
+        work.outbox.forget(now - KEEP_MESSAGES, STEP),
+        work.groups.forget(now - KEEP_GROUPS, STEP),
+        work.issues.forget(now - KEEP_ISSUES, STEP),
+        work.wishes.forget(now - KEEP_ALERTS, STEP),
+    )
+    return any(count >= STEP for count in went)

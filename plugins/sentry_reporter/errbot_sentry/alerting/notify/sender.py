@@ -1,0 +1,252 @@
+"""From the outbox to the rooms: one thread sends, in order per room, and marks what was taken.
+
+A crash between sending and marking repeats that one message and no other. Where a chat network confirms nothing, a
+message counts as arrived when the connection outlived it by the seconds that the sender names.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from errbot_sentry.alerting.decide.visibility import may_be_sent
+from errbot_sentry.alerting.notify.digest_reports import picture_of
+from errbot_sentry.alerting.notify.ports import Renderer, Sender
+from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, REFUSES_FOR, Retry, after_refusal
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import NotConnected, SendError, SentryReporterError
+from errbot_sentry.domain.issues import Place
+from errbot_sentry.store.database import Store
+from errbot_sentry.store.records import OutboxRow
+
+log = logging.getLogger(__name__)
+
+LEASE = 20.0  # seconds after which another bot may take over a message that this one was sending
+HEARTBEAT = 5.0
+OFFLINE_PAUSE = 1.0
+SHARED_PAUSE = 1.0
+_UNSETTLED_SLACK = 15.0
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A message that the network took over `connection` and that is not yet known to have arrived."""
+
+    row_id: int
+    connection: str
+    settles: float
+
+
+class Deliver:
+    """Empties the outbox."""
+
+    def __init__(
+        self, store: Store, sender: Sender, renderer: Renderer, access: Access, clock: Clock, owner: str
+    ) -> None:
+        """`owner` names this run of this bot among all that share the state."""
+        self._store = store
+        self._sender = sender
+        self._renderer = renderer
+        self._access = access
+        self._clock = clock
+        self._owner = owner
+        self._unsettled: list[_Taken] = []
+        self._unmarked: Callable[[], None] | None = None
+        self._sending = False
+        self.delivered = 0
+        self.refused = 0
+
+    def resume(self) -> None:
+        """Put back what an earlier run was sending when it ended."""
+        if not self._store.shared:
+            with self._store.write() as work:
+                work.outbox.free_all(self._now())
+
+    def step(self) -> float | None:
+        """Send one message, if one is due; the seconds until the next may be."""
+        if self._unmarked is not None:
+            self._unmarked()  # before anything else, or a message that was sent would be sent again
+            self._unmarked = None
+        connection = self._sender.connection()
+        self._settle(connection)
+        if not connection:
+            return OFFLINE_PAUSE
+        now = self._now()
+        with self._store.write() as work:
+            if self._store.shared:
+                work.outbox.free_abandoned(self._owner, now, now - _UNSETTLED_SLACK)
+            row = work.outbox.claim(self._owner, now, now + LEASE)
+            due = None if row else work.outbox.next_due()
+        if row is None:
+            return self._sleep(due, now)
+        self._sending = True
+        try:
+            if self._is_allowed(row):
+                self._send(row, connection)
+            else:
+                log.warning("message %s is set aside: %s may not see its project", row.id, row.message.room)
+                self._set_aside(row, "The room may not see the project of this any more.")
+        finally:
+            self._sending = False
+        return 0.0
+
+    def keep_alive(self) -> float:
+        """Tell other bots that what this one has in hand is still its own; the seconds until it is to be told again.
+
+        A step of a thread of its own: a slow network keeps the one that sends, and a hanging server the one that
+        decides.
+        """
+        if self._sending or self._unmarked is not None or self._unsettled:
+            now = self._now()
+            with self._store.write() as work:
+                work.outbox.renew(self._owner, now, now + LEASE)
+        return HEARTBEAT
+
+    def close(self) -> None:
+        """Decide about what is not settled: arrived if the connection still stands, else to be sent again."""
+        connection = self._sender.connection()
+        self._finish([taken for taken in self._unsettled if taken.connection == connection], arrived=True)
+        self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
+
+    def _is_allowed(self, row: OutboxRow) -> bool:
+        """Whether the room may still hear of this: settings can have changed while it waited."""
+        message = row.message
+        if self._access.sees_everything(Place(message.room)):
+            return True
+        with self._store.read() as work:
+            last = work.inbox.get([message.alert_id]).get(message.alert_id)
+            known = work.issues.get(message.issue)
+        return may_be_sent(message, last, known, self._access)
+
+    def _send(self, row: OutboxRow, connection: str) -> None:
+        try:
+            sent_id = self._speak(row)
+        except NotConnected as error:
+            self._mark(partial(self._retry, row, Retry(self._now() + OFFLINE_PAUSE, row.tries), str(error)))
+        except Exception as error:
+            if not isinstance(error, SendError):
+                log.exception("message %s could not be sent", row.id)
+            self._mark(partial(self._refuse, row, error))
+        else:
+            self.delivered += 1
+            self._mark(partial(self._sent, row, sent_id, connection))
+            self._send_picture(row)  # after the mark, so that no failure of it sends the text again
+
+    def _send_picture(self, row: OutboxRow) -> None:
+        try:
+            upload = picture_of(row.message)
+            if upload is not None:
+                self._sender.send_file(row.message.room, upload)
+        except Exception:
+            log.exception("the picture of message %s could not be sent", row.id)
+
+    def _speak(self, row: OutboxRow) -> str:
+        """Post one message where it belongs; the id of what went to the room or thread."""
+        message, head = row.message, self._head(row)
+        text = self._text(row)
+        if message.top or head is None or not head.sent_id or message.mode == "channel":
+            return self._sender.send(message.room, text)
+        if message.mark:
+            self._mark_head(head, message.mark)
+        sent_id = self._sender.send(message.room, text, head.sent_id)
+        if message.mode == "both":
+            self._sender.send(message.room, self._text(row, calls=False))  # whom it calls is called once
+        return sent_id
+
+    def _head(self, row: OutboxRow) -> OutboxRow | None:
+        if row.message.top or not row.message.head:
+            return None
+        with self._store.read() as work:
+            return work.outbox.get(row.message.head)
+
+    def _mark_head(self, head: OutboxRow, mark: str) -> None:
+        """Write onto the first message what became of it; only an ornament, so a failure is no more than noted."""
+        if "mark" not in head.message.values:
+            return  # a list of many problems is not marked by one of them
+        text = self._renderer.render(head.message.template, {**head.message.values, "mark": mark}).strip("\n")
+        try:
+            self._sender.edit(head.message.room, head.sent_id, f"{head.message.mention} {text}".strip())
+        except SendError as error:
+            log.info("message %s could not be edited: %s", head.id, error)
+        except Exception:  # what is kept of the first message cannot be rendered any more
+            log.exception("message %s could not be edited", head.id)
+
+    def _text(self, row: OutboxRow, *, calls: bool = True) -> str:
+        text = self._renderer.render(row.message.template, row.message.values).strip("\n")
+        return f"{row.message.mention} {text}" if row.message.mention and calls else text
+
+    def _mark(self, mark: Callable[[], None]) -> None:
+        # If the store fails now, the worker comes back to this before it sends anything else.
+        self._unmarked = mark
+        mark()
+        self._unmarked = None
+
+    def _sent(self, row: OutboxRow, sent_id: str, connection: str) -> None:
+        now = self._now()
+        settle = 0.0 if sent_id else self._sender.settle
+        settles = now + settle if settle > 0 else None
+        with self._store.write() as work:
+            work.outbox.sent(row.id, now, sent_id, settles, self._owner)
+        if settles is not None:
+            self._unsettled.append(_Taken(row.id, connection, settles))
+
+    def _retry(self, row: OutboxRow, retry: Retry, error: str) -> None:
+        with self._store.write() as work:
+            work.outbox.retry(row.id, retry.at, error, retry.tries)
+
+    def _refuse(self, row: OutboxRow, error: Exception) -> None:
+        sentence = str(error) if isinstance(error, SentryReporterError) else "It failed; the log has the cause."
+        room, now = row.message.room, self._now()
+        # Only what the network says is about the room; a template that fails is about the message.
+        refuses_since = self._refuses_since(room, now) if isinstance(error, SendError) else None
+        answer = after_refusal(row.tries + 1, now, refuses_since)
+        if isinstance(answer, Retry):
+            self._retry(row, answer, sentence)
+            return
+        more = self._set_aside(row, sentence, answer.before)
+        self.refused += 1 + more
+        log.error("message %s for %s is set aside, nobody takes it: %s", row.id, room, sentence)
+        if more:
+            log.error("%s more messages for %s, more than an hour old, are set aside with it", more, room)
+
+    def _refuses_since(self, room: str, now: float) -> float | None:
+        with self._store.read() as work:
+            return work.outbox.refuses_since(room, now - REFUSES_FOR, MOST_TRIES)
+
+    def _set_aside(self, row: OutboxRow, sentence: str, before: float | None = None) -> int:
+        """No longer try to send it, nor what its room has waiting from before then; how many the latter were."""
+        now = self._now()
+        with self._store.write() as work:
+            work.outbox.set_aside(row.id, sentence, now)
+            return 0 if before is None else work.outbox.set_aside_all(row.message.room, before, sentence, now)
+
+    def _settle(self, connection: str) -> None:
+        now = self._now()
+        self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
+        self._finish([taken for taken in self._unsettled if taken.settles <= now], arrived=True)
+
+    def _finish(self, some: list[_Taken], *, arrived: bool) -> None:
+        if not some:
+            return
+        ids = [taken.row_id for taken in some]
+        with self._store.write() as work:
+            if arrived:
+                work.outbox.settle(ids)
+            else:
+                log.warning("the connection broke: %s messages are sent again", len(ids))
+                work.outbox.send_again(ids, self._now())
+        self._unsettled = [taken for taken in self._unsettled if taken not in some]
+
+    def _sleep(self, due: float | None, now: float) -> float | None:
+        times = [taken.settles for taken in self._unsettled] + ([] if due is None else [due])
+        if self._unsettled:
+            times.append(now + OFFLINE_PAUSE)  # to see the connection break
+        if self._store.shared:
+            times.append(now + SHARED_PAUSE)  # another bot may have put something there
+        return max(0.0, min(times) - now) if times else None
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()

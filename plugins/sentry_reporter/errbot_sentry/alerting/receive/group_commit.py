@@ -1,0 +1,99 @@
+"""Many deliveries, one commit: under load the wait for the disk is shared by everyone who waits for it.
+
+The first thread that comes commits; those that come meanwhile wait, and when it is done one of them commits for all of
+them. There is no thread of its own and no delay when only one comes. Each waits on a latch of its own and is woken
+once, when its delivery is stored: threads that wake up to find nothing done take the interpreter from the one that
+works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from errbot_sentry.domain.errors import StoreError
+from errbot_sentry.domain.locks import Latch, Lock
+from errbot_sentry.store.database import ANSWER_SECONDS, Store
+from errbot_sentry.store.records import LOCK_TAKE_IN, Delivery
+
+_MOST_AT_ONCE = 64
+_PATIENCE = ANSWER_SECONDS + 0.5  # seconds to wait for those who commit before; the database has its own limits
+
+
+@dataclass
+class _Entry:
+    delivery: Delivery
+    done: bool = False
+    leads: bool = False
+    taken: bool = False
+    first: bool = False
+    error: StoreError | None = None
+    wake: Latch = field(default_factory=Latch)
+
+
+class Gather:
+    """Stores deliveries, several in one transaction when several come at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._entries: list[_Entry] = []
+        self._busy = False
+        self._guard = Lock()
+
+    def store(self, delivery: Delivery) -> bool:
+        """Store one delivery; it is on disk on return. False: one of its keys was known, and nothing was stored.
+
+        Raises:
+            StoreError: it is not stored.
+        """
+        entry = _Entry(delivery)
+        with self._guard:
+            self._entries.append(entry)
+            waits, self._busy = self._busy, True
+        if waits and not entry.wake.wait(_PATIENCE):  # by whoever stored it, or to commit for the others
+            self._give_up(entry)
+        if not entry.done:
+            self._lead()
+        if entry.error is not None:
+            raise StoreError(str(entry.error)) from entry.error.__cause__
+        return entry.first
+
+    def _give_up(self, entry: _Entry) -> None:
+        """Those before it take too long: it is not stored, unless somebody has begun to."""
+        with self._guard:
+            if not entry.taken and not entry.leads:
+                self._entries.remove(entry)
+                raise StoreError("The alert state could not be written in time.")
+        entry.wake.wait()  # the database's own limits end this
+
+    def _lead(self) -> None:
+        """Commit what waits, one's own first, and let one of those that came meanwhile do the same."""
+        with self._guard:
+            batch, self._entries = self._entries[:_MOST_AT_ONCE], self._entries[_MOST_AT_ONCE:]
+            for entry in batch:
+                entry.taken = True
+        try:
+            self._commit(batch)
+        finally:
+            with self._guard:
+                self._busy = bool(self._entries)
+                if self._entries:
+                    self._entries[0].leads = True
+                    self._entries[0].wake.open()
+            for entry in batch[1:]:
+                entry.wake.open()
+
+    def _commit(self, batch: list[_Entry]) -> None:
+        error: StoreError | None = StoreError("The alert state could not be written.")
+        try:
+            with self._store.write(urgent=True) as work:
+                work.alone(LOCK_TAKE_IN)
+                firsts = work.inbox.take_in([entry.delivery for entry in batch])
+            for entry, first in zip(batch, firsts, strict=True):
+                entry.first = first
+            error = None
+        except StoreError as failure:
+            error = failure
+        finally:  # whatever happened, nobody may wait for ever
+            for entry in batch:
+                entry.error = error
+                entry.done = True

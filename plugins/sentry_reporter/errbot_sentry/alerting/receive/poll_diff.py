@@ -1,0 +1,136 @@
+"""What a page of issues says that we did not know: the poller's comparison. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from errbot_sentry.domain.issues import (
+    ARCHIVED,
+    ASSIGNED,
+    ESCALATING,
+    NEW,
+    REGRESSED,
+    REOPENED,
+    RESOLVED,
+    SEEN_ARCHIVED,
+    SEEN_RESOLVED,
+    UNMUTED,
+    UNRESOLVED,
+    Alert,
+    Issue,
+)
+from errbot_sentry.store.records import KnownIssue, PollMark
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one issue of the page came to: its new state to remember, and a reason where rooms may want to know."""
+
+    known: KnownIssue
+    reason: str = ""
+
+
+def compare(issue: Issue, known: KnownIssue | None, mark: PollMark, asked: float) -> Finding:
+    """One issue of a page that was asked for at `asked`, against what is known. `known` changes only if it must."""
+    now_known = _observed(issue, known, asked)
+    if known is None:
+        return Finding(now_known, _reason_of_unknown(issue, mark))
+    if known.changed > asked:
+        # A webhook told us more recently than this page was made: the page may be the older truth.
+        return Finding(
+            replace(
+                now_known,
+                status=known.status,
+                substatus=known.substatus,
+                assignee=known.assignee,
+                assignee_kind=known.assignee_kind,
+                assignee_mail=known.assignee_mail,
+            )
+        )
+    return Finding(now_known, _reason_of_known(issue, known))
+
+
+def _reason_of_unknown(issue: Issue, mark: PollMark) -> str:
+    """Issues from before the first poll are not news, but an old one that comes back is, where the server says so."""
+    if issue.status != UNRESOLVED:
+        return ""
+    first_seen = seconds(issue.first_seen)
+    if mark.complete or first_seen > mark.baseline:
+        return NEW
+    return {"regressed": REGRESSED, "escalating": ESCALATING}.get(issue.substatus or "", "")
+
+
+def _reason_of_known(issue: Issue, known: KnownIssue) -> str:
+    if issue.status != known.status:
+        return _reason_of_change(issue, known)
+    if issue.status == UNRESOLVED and issue.substatus == "escalating" and known.substatus not in ("", "escalating"):
+        return ESCALATING
+    if issue.assignee and issue.assignee.name != known.assignee and known.announced is not None:
+        return ASSIGNED
+    return ""
+
+
+def _reason_of_change(issue: Issue, known: KnownIssue) -> str:
+    if issue.status == UNRESOLVED:
+        if issue.substatus == "escalating":
+            return ESCALATING
+        if known.status == ARCHIVED:
+            return UNMUTED
+        happened = seconds(issue.last_seen) > known.last_seen or issue.substatus == "regressed"
+        return REGRESSED if happened else REOPENED
+    if known.announced is None:
+        return ""  # nobody was told that it was open
+    return {RESOLVED: SEEN_RESOLVED, ARCHIVED: SEEN_ARCHIVED}.get(issue.status, "")
+
+
+def _observed(issue: Issue, known: KnownIssue | None, asked: float) -> KnownIssue:
+    before = known or KnownIssue(issue.id, issue.status)
+    seen = replace(
+        before,
+        status=issue.status,
+        substatus=issue.substatus or "",
+        short_id=issue.short_id or before.short_id,
+        title=issue.title[:500] or before.title,
+        project=issue.project.slug or before.project,
+        events=before.events if issue.events is None else issue.events,
+        last_seen=max(seconds(issue.last_seen), before.last_seen),
+        assignee=issue.assignee.name if issue.assignee else "",
+        assignee_kind=issue.assignee.kind if issue.assignee else "nobody",
+        assignee_mail=issue.assignee.email if issue.assignee else "",
+        level=issue.level or before.level,
+        link=issue.link or before.link,
+    )
+    return seen if seen == known else replace(seen, touched=asked)
+
+
+def alert_of(issue: Issue, finding: Finding, now: datetime) -> Alert:
+    """The alert about a finding. Its delivery key names the change: an issue is new once, and all else each time that a
+    poll finds it, since an issue can be resolved and opened again without an event."""
+    changed = "" if finding.reason == NEW else f":{now.timestamp()}"
+    return Alert(
+        delivery=f"poll:{finding.reason}:{issue.id}{changed}",
+        reason=finding.reason,
+        source="poll",
+        at=now,
+        issue_id=issue.id,
+        short_id=issue.short_id,
+        title=issue.title[:500],
+        culprit=issue.culprit[:200],
+        level=issue.level,
+        project=issue.project.slug,
+        project_id=issue.project.id,
+        project_name=issue.project.name,
+        release=issue.last_release,
+        link=issue.link,
+        events=issue.events,
+        users=issue.users,
+        assignee=issue.assignee.name if issue.assignee else "",
+        assignee_kind=issue.assignee.kind if issue.assignee else "nobody",
+        assignee_mail=issue.assignee.email if issue.assignee else "",
+    )
+
+
+def seconds(moment: datetime | None) -> float:
+    """Seconds since 1970, 0 for a time that the server did not tell."""
+    return 0.0 if moment is None else moment.timestamp()

@@ -1,0 +1,185 @@
+"""The poller, the net below the webhooks: one request per organization (Sentry, GlitchTip) or project (Bugsink).
+
+It reads issues by last seen until it meets what it has read before, compares them with what is known, and hands what
+is news to the inbox, exactly as a webhook would. How far it has read is in the store.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from errbot_sentry.alerting.receive.poll_diff import alert_of, compare, seconds
+from errbot_sentry.config.routes import Route
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import ServerError
+from errbot_sentry.domain.issues import Alert, Issue, IssueQuery, Place, Project
+from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
+from errbot_sentry.store.database import Store
+from errbot_sentry.store.records import LOCK_DECIDE, LOCK_TAKE_IN, Delivery, DeliveryKey, PollMark
+
+PAGE_SIZE = 100
+MOST_PAGES = 10  # of one scope at one poll: what an hour's outage leaves behind
+LONGEST_PAUSE = 900.0
+_JITTER = 0.1
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one request covers: a project, or the whole organization."""
+
+    name: str
+    project: Project | None = None
+
+
+class Poller:
+    """Asks the server every `interval` seconds and keeps what is news."""
+
+    def __init__(
+        self,
+        interval: float,
+        store: Store,
+        find_server: FindServer,
+        routes: Callable[[], Sequence[Route]],
+        access: Access,
+        clock: Clock,
+        on_found: Callable[[], None],
+        chance: random.Random | None = None,
+    ) -> None:
+        """`on_found` is called after alerts were put into the inbox; `chance` makes the jitter."""
+        self._interval = interval
+        self._store = store
+        self._find_server = find_server
+        self._routes = routes
+        self._access = access
+        self._clock = clock
+        self._on_found = on_found
+        self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
+        self._hurry = False
+        self._fails = 0
+        self.asked: float | None = None
+        self.error = ""
+
+    def hurry(self) -> None:
+        """Ask at the next step, due or not: a sender said that there is more than it sent."""
+        self._hurry = True
+
+    def step(self) -> float | None:
+        """Ask what is due; the seconds until the next is, None where nothing is ever polled."""
+        if self._interval <= 0 or not self._routes():
+            return None
+        hurry, self._hurry = self._hurry, False
+        try:
+            server = self._find_server()
+            scopes = self._scopes(server)
+        except ServerError as error:
+            self._fails += 1
+            self.error = str(error)
+            return self._pause(self._fails, error)
+        self._fails = 0
+        due = [self._poll(server, scope, hurry=hurry) for scope in scopes]
+        return max(0.0, min(due, default=self._now() + self._interval) - self._now())
+
+    def _scopes(self, server: Server) -> list[Scope]:
+        url = server.health().url
+        if server.kind != BUGSINK:
+            return [Scope(f"{url} *")]
+        rooms = {room for route in self._routes() for room in route.rooms}
+        return [
+            Scope(f"{url} {project.slug}", project)
+            for project in server.projects()
+            if any(self._access.may_see(project.slug, Place(room)) for room in rooms)
+        ]
+
+    def _poll(self, server: Server, scope: Scope, *, hurry: bool) -> float:
+        """Poll one scope if it is due; when it is due again."""
+        now = self._now()
+        with self._store.write() as work:
+            mark = work.polls.get(scope.name)
+            # Until the claim runs out no other bot on the same state asks the same question.
+            late = mark.next_at if hurry and mark is not None else now
+            if not work.polls.claim(scope.name, max(now, late), now + self._interval):
+                return now + self._interval if mark is None else mark.next_at
+        try:
+            issues, complete = self._read(server, scope, mark)
+        except ServerError as error:
+            return self._failed(scope, mark, error)
+        self._keep(scope, mark, issues, now, complete=complete)
+        self.asked, self.error = self._now(), ""
+        return self._next_at(now)
+
+    def _read(self, server: Server, scope: Scope, mark: PollMark | None) -> tuple[list[Issue], bool]:
+        """The issues since the mark, and whether they are all that the server has."""
+        projects = (scope.project,) if scope.project else ()
+        query = IssueQuery(projects=projects, sort="date", status=None, limit=PAGE_SIZE)
+        found: dict[str, Issue] = {}
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            page = server.issues(query, cursor)
+            found.update((issue.id, issue) for issue in page.items)
+            if page.next is None:
+                return list(found.values()), True
+            if page.next == cursor or _reaches(page.items, mark):
+                break
+            cursor = page.next
+        return list(found.values()), False
+
+    def _keep(self, scope: Scope, mark: PollMark | None, issues: list[Issue], asked: float, *, complete: bool) -> None:
+        newest = max((seconds(issue.last_seen) for issue in issues), default=0.0)
+        first = mark is None or not mark.asked
+        before = PollMark(scope.name, newest, complete, newest, 0.0) if mark is None or first else mark
+        news = 0
+        with self._store.write() as work:
+            work.alone(LOCK_DECIDE)  # known issues are written by decisions too
+            work.alone(LOCK_TAKE_IN)
+            known = work.issues.get_many([issue.id for issue in issues])
+            findings = [(issue, compare(issue, known.get(issue.id), before, asked)) for issue in issues]
+            if not first:
+                alerts = [alert_of(*pair, self._clock.now()) for pair in findings if pair[1].reason]
+                news = sum(work.inbox.take_in([_delivery(alert, asked) for alert in alerts]))
+            work.issues.put(finding.known for issue, finding in findings if finding.known != known.get(issue.id))
+            work.polls.put(
+                replace(
+                    before,
+                    newest=max(newest, before.newest),
+                    next_at=self._next_at(asked),
+                    fails=0,
+                    error="",
+                    asked=asked,
+                )
+            )
+        if news:
+            self._on_found()
+
+    def _failed(self, scope: Scope, mark: PollMark | None, error: ServerError) -> float:
+        self.error = str(error)
+        before = mark or PollMark(scope.name, 0.0, False, 0.0, 0.0)
+        pause = self._pause(before.fails + 1, error)
+        failed = replace(before, fails=before.fails + 1, error=str(error), next_at=self._now() + pause)
+        with self._store.write() as work:
+            work.polls.put(failed)
+        return failed.next_at
+
+    def _pause(self, fails: int, error: ServerError) -> float:
+        """Longer after each failure; at least what the server asked for; never the same for two bots."""
+        pause = min(self._interval * 2.0 ** min(fails - 1, 10), LONGEST_PAUSE)
+        return max(pause, error.wait or 0.0) * (1 + self._chance.uniform(0, 2 * _JITTER))
+
+    def _next_at(self, asked: float) -> float:
+        return asked + self._interval * (1 + self._chance.uniform(-_JITTER, _JITTER))
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+def _delivery(alert: Alert, now: float) -> Delivery:
+    return Delivery((DeliveryKey(alert.delivery),), (alert,), now)
+
+
+def _reaches(issues: Sequence[Issue], mark: PollMark | None) -> bool:
+    """Whether a page goes back to what was read before; at the first poll nothing was."""
+    if mark is None or not mark.asked:
+        return False
+    return min((seconds(issue.last_seen) for issue in issues), default=0.0) <= mark.newest

@@ -1,0 +1,138 @@
+"""Webhooks in: verified, understood and durably stored before the answer; nothing is looked up or sent here.
+
+Sentry waits for one second and never repeats a failed delivery of an internal integration, so the answer is quick and
+202 is a promise (design, section 3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from errbot_sentry.alerting.receive.auth import is_signed, is_token
+from errbot_sentry.alerting.receive.group_commit import Gather
+from errbot_sentry.alerting.receive.parsed_webhook import Parsed
+from errbot_sentry.alerting.receive.plain_webhooks import read_plain_hook
+from errbot_sentry.alerting.receive.sentry_webhooks import read_sentry_hook
+from errbot_sentry.config.settings import AlertSettings
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import BadBody, BodyTooLarge, IntakeClosed, IntakeError, NotAuthentic, StoreError
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.store.database import Store
+from errbot_sentry.store.records import Delivery, DeliveryKey
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 5 * 1024 * 1024
+# GlitchTip has no ids and no times in its body: the same issue alerting again next week is the same bytes.
+SAME_BODY_SPAN = 600.0
+_LONGEST_KEY = 128
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The HTTP answer: a status and one line of text."""
+
+    status: int
+    text: str
+
+
+class Intake:
+    """The receiving end of both webhook routes. Safe to call from any number of threads."""
+
+    def __init__(self, settings: AlertSettings, store: Store, clock: Clock, on_stored: Callable[[int], None]) -> None:
+        """`on_stored` is called after each stored delivery with the number of issues that the sender left out."""
+        self._settings = settings
+        self._clock = clock
+        self._on_stored = on_stored
+        self._gather = Gather(store)
+        self._open = False
+        self.last: float | None = None
+        self.in_hand = 0
+        self.answers: dict[int, int] = {}
+        self._counting = Lock()
+
+    def open(self) -> None:
+        """Take webhooks from now on."""
+        self._open = True
+
+    def close(self) -> None:
+        """Answer 503 from now on."""
+        self._open = False
+
+    def take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> Answer:
+        """The answer to one POST; `token` is the secret part of its URL, None on the signed route. Never raises."""
+        with self._counting:
+            self.in_hand += 1
+        try:
+            answer = self._take({name.lower(): value for name, value in headers.items()}, body, token)
+        except IntakeError as error:
+            answer = Answer(error.status, str(error))
+        except StoreError:
+            log.exception("a webhook could not be stored: lost, unless its sender repeats it or the poller finds it")
+            answer = Answer(503, "The alert could not be stored.")
+        except Exception:
+            log.exception("a webhook could not be read")
+            answer = Answer(400, "The webhook could not be read.")
+        with self._counting:
+            self.in_hand -= 1
+            self.answers[answer.status] = self.answers.get(answer.status, 0) + 1
+        return answer
+
+    def _take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> Answer:
+        if not self._open:
+            raise IntakeClosed("Alerts are switched off here.")
+        if len(body) > LARGEST_BODY:
+            raise BodyTooLarge("The body is over 5 MB.")
+        if not self._is_authentic(headers, body, token):
+            raise NotAuthentic("Not authentic.")
+        self.last = self._clock.now().timestamp()
+        keys = _keys(headers, body)
+        parsed = self._read(headers, body, keys[0].text)
+        if not parsed.alerts and not parsed.more:
+            return Answer(200, "No alert in this.")
+        if not self._gather.store(Delivery(keys, parsed.alerts, self.last)):
+            return Answer(200, "Known already.")
+        self._on_stored(parsed.more)
+        return Answer(202, "Stored.")
+
+    def _is_authentic(self, headers: Mapping[str, str], body: bytes, token: str | None) -> bool:
+        if token is None:
+            return is_signed(headers, body, self._settings.webhook_secrets)
+        return is_token(token, self._settings.webhook_tokens)
+
+    def _read(self, headers: Mapping[str, str], body: bytes, delivery: str) -> Parsed:
+        content = _json_object(body)
+        resource = headers.get("sentry-hook-resource", "").strip().lower()
+        if resource:
+            return read_sentry_hook(resource, content, delivery, self._clock.now())
+        return read_plain_hook(content, delivery, self._clock.now())
+
+
+def _keys(headers: Mapping[str, str], body: bytes) -> tuple[DeliveryKey, ...]:
+    """What this delivery is recognised by: its Request-ID where it has one, and its bytes."""
+    same_bytes = DeliveryKey("body:" + hashlib.sha256(body).hexdigest(), SAME_BODY_SPAN)
+    given = headers.get("request-id", "").strip()
+    if not given:
+        return (same_bytes,)
+    if len(given) > _LONGEST_KEY or not given.isascii() or not given.isprintable():
+        given = hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()
+    return DeliveryKey("request:" + given), same_bytes
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise BadBody("The body is not JSON.") from error
+    if not isinstance(content, dict):
+        raise BadBody("The body is not a JSON object.")
+    return content
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")

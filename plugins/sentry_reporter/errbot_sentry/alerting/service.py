@@ -1,0 +1,289 @@
+"""The alert flow as one object: intake, poller, pipeline and delivery, started and ended together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from errbot_sentry.alerting.decide.enrich import Identify, look_up
+from errbot_sentry.alerting.decide.look_ups import LookUps
+from errbot_sentry.alerting.decide.pipeline import Pipeline
+from errbot_sentry.alerting.decide.route_table import RouteBook
+from errbot_sentry.alerting.decide.stages import Stages
+from errbot_sentry.alerting.notify.digest_reports import Digests
+from errbot_sentry.alerting.notify.ports import Renderer, Sender
+from errbot_sentry.alerting.notify.scheduler import Timers
+from errbot_sentry.alerting.notify.sender import Deliver
+from errbot_sentry.alerting.receive.backpressure import Manners
+from errbot_sentry.alerting.receive.poller import Poller
+from errbot_sentry.alerting.receive.receiver import Intake
+from errbot_sentry.alerting.worker import Worker
+from errbot_sentry.commands.alert_commands import AlertCommands, FindById, FindIssue
+from errbot_sentry.config.settings import AlertSettings
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.clock import Clock, SystemClock
+from errbot_sentry.domain.errors import BadReference, StoreError
+from errbot_sentry.domain.issue_actions import AssignToMe, IssueAction, Options, ResolveNow, SilenceFor
+from errbot_sentry.domain.issues import UNRESOLVED, Ask, Issue, Place
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.server.protocol import FindServer
+from errbot_sentry.store.database import Store
+from errbot_sentry.store.records import LOCK_DECIDE
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.transaction import Work
+
+log = logging.getLogger(__name__)
+
+LATELY = 3600.0
+_LAST_SECONDS = 1.5  # for transactions, once the bot is ending
+_SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
+
+# By Slack's names.
+REACTIONS: dict[str, Options] = {
+    "white_check_mark": ResolveNow(),
+    "mute": SilenceFor(timedelta(hours=1)),
+    "eyes": AssignToMe(),
+}
+
+
+@dataclass(frozen=True)
+class AlertsStatus:
+    """What `!sentry status` and `/sentry/health` show of this flow. Times are aware, spans are seconds.
+
+    `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
+    `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside,
+    `failed_lately` those of the last hour, `held` first words that are put off; `decided` counts the kept decisions by
+    name, `damaged` the rows that could not be read since the start by table, `without` the alerts that were decided
+    without the server's answer since then, by reason.
+    """
+
+    running: bool
+    database_ok: bool
+    database_error: str = ""
+    webhook_last: datetime | None = None
+    poll_lag: float | None = None
+    poll_error: str = ""
+    waiting: int = 0
+    queue: int = 0
+    oldest: datetime | None = None
+    failed: int = 0
+    failed_lately: int = 0
+    held: int = 0
+    decided: Mapping[str, int] = field(default_factory=dict)
+    damaged: Mapping[str, int] = field(default_factory=dict)
+    without: Mapping[str, int] = field(default_factory=dict)
+
+
+class AlertsFlow:
+    """Flow 3. `intake` takes webhooks between `start` and `close`; a closed flow can be started again."""
+
+    def __init__(
+        self,
+        settings: AlertSettings,
+        access: Access,
+        store: Store,
+        find_server: FindServer,
+        sender: Sender,
+        renderer: Renderer,
+        clock: Clock | None = None,
+    ) -> None:
+        self._access = access
+        self._store = store
+        self._clock = clock or SystemClock()
+        owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self.intake = Intake(settings, store, self._clock, self._on_stored)
+        self.book = RouteBook(settings.routes, store, self._clock)
+        self._look_ups = LookUps(find_server, look_up, self._clock, self._on_found, self._on_asked)
+        identify, stages = Identify(self._look_ups), Stages(self.book, access)
+        self._manners = Manners(lambda: self.intake.in_hand, time.monotonic)
+        self._pipeline = Pipeline(
+            store, identify, self._look_ups.answered, stages, self._clock, self._on_message, self._manners.enough
+        )
+        self._timers = Timers(store, self.book, Digests(access), access, self._clock, self._on_message)
+        self._poller = Poller(
+            settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
+        )
+        self._deliver = Deliver(store, sender, renderer, access, self._clock, owner)
+        self._deciding = Worker("alert pipeline", self._decide)
+        self._polling = Worker("poller", self._poller.step)
+        self._sending = Worker("alert delivery", self._send)
+        self._asking = Worker("alert look-ups", self._look_ups.step)
+        self._workers = [self._polling, self._deciding, self._asking, self._sending]
+        if store.shared:
+            self._workers.append(Worker("alert heartbeat", self._deliver.keep_alive))
+        self._resumed = False
+        self._running = False
+        self._switch = Lock()
+
+    def start(self) -> None:
+        """Take webhooks and go on with whatever is on disk. Returns at once; the state is opened by the threads."""
+        with self._switch:
+            if self._running:
+                return
+            self._running, self._resumed = True, False
+            self._store.end_within(None)
+            for worker in self._workers:
+                worker.start()
+            self.intake.open()
+
+    def wake(self) -> None:
+        """Look at everything now: the chat network is back, or routes have changed."""
+        for worker in self._workers:
+            worker.wake()
+
+    def commands(
+        self,
+        find_issue: FindIssue,
+        issue_by_id: FindById,
+        numbered: Callable[[Ask, int], None],
+        prefix: str = "!",
+    ) -> AlertCommands:
+        """The commands of this flow; see AlertCommands for what the query flow gives."""
+        return AlertCommands(
+            self._store, self.book, self._access, self._clock, find_issue, issue_by_id, numbered, self.wake, prefix
+        )
+
+    def issue_of(self, place: Place) -> str | None:
+        """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
+        if place.is_direct or not place.thread:
+            return None
+        try:
+            with self._store.read() as work:
+                return work.outbox.issue_of_thread(self.book.spelled(place.room), place.thread) or None
+        except StoreError as error:
+            log.warning("what a thread is about could not be read: %s", error)
+            return None
+
+    def note_change(self, issue: Issue, place: Place) -> None:
+        """A person closed an issue from this room, and was answered there: that answer is the room's word about it.
+
+        Where messages have ids our own word goes all the same: it stands under the first one, and marks it.
+        """
+        if place.is_direct or issue.status == UNRESOLVED:
+            return
+        try:
+            with self._store.write() as work:
+                work.alone(LOCK_DECIDE)
+                group = work.groups.of_issue(issue.id).get(self.book.spelled(place.room))
+                head = work.outbox.get(group.head) if group is not None else None
+                if group is not None and head is not None and not head.sent_id:
+                    work.groups.put([replace(group, status=issue.status)])
+        except StoreError as error:
+            log.warning("a change could not be noted, its room hears of it twice: %s", error)
+
+    def action_of_reaction(self, place: Place, emoji: str) -> IssueAction | None:
+        """The action that a reaction on an alert stands for; None for any other message or reaction.
+
+        `place.thread` is the id of the message that was reacted to. The action is the reacting person's own, with that
+        person's rights.
+        """
+        options = REACTIONS.get(emoji.strip(":").partition("::")[0])
+        issue = self.issue_of(place) if options is not None else None
+        if options is None or issue is None:
+            return None
+        try:
+            return IssueAction(issue, options)
+        except BadReference:
+            log.info("a reaction under an alert that is about no issue of the server")
+            return None
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Stop taking, deciding, asking and sending; what is stored stays. Whether all threads ended in time."""
+        with self._switch:
+            if not self._running:
+                return True
+            self._running = False
+            self.intake.close()
+            deadline = time.monotonic() + timeout
+            self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not hold the bot
+            for worker in self._workers:
+                worker.stop()
+            ended = [worker.join(deadline) for worker in self._workers]
+            try:
+                self._deliver.close()
+            except StoreError:
+                log.exception("what was sent last could not be marked and may be sent again")
+            return all(ended)
+
+    def status(self) -> AlertsStatus:
+        """How the flow is doing; asks the database, nobody else."""
+        try:
+            with self._store.read(urgent=True) as work:
+                waiting, oldest_alert = work.inbox.waiting_count()
+                queue = work.outbox.state(self._now() - LATELY)
+                held = sum(work.held.counts().values())
+                decided = work.inbox.counts()
+                asked = self._asked(work)
+        except StoreError as error:
+            return AlertsStatus(self._running, False, str(error), poll_error=self._poller.error)
+        times = [moment for moment in (oldest_alert, queue.oldest) if moment is not None]
+        return AlertsStatus(
+            running=self._running,
+            database_ok=True,
+            webhook_last=_moment(self.intake.last),
+            poll_lag=None if asked is None else max(0.0, self._now() - asked),
+            poll_error=self._poller.error,
+            waiting=waiting,
+            queue=queue.depth,
+            oldest=_moment(min(times, default=None)),
+            failed=queue.failed,
+            failed_lately=queue.failed_lately,
+            held=held,
+            decided=decided,
+            damaged=self._store.damage.tables(),
+            without=dict(self._pipeline.without),
+        )
+
+    def _asked(self, work: Work) -> float | None:
+        """When the server last answered a poll; bots that share a state take turns at asking."""
+        own = self._poller.asked
+        if own is None or not self._store.shared:
+            return own
+        return max([own, *(mark.asked for mark in work.polls.all())])
+
+    def _decide(self) -> float | None:
+        rest = self._manners.rest()
+        if rest:
+            return rest
+        self._manners.begin()
+        waits = [self._pipeline.step(), self._timers.step()]
+        self._manners.end()
+        if self._store.shared:
+            waits.append(_SHARED_PAUSE)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _send(self) -> float | None:
+        if not self._resumed:
+            self._deliver.resume()
+            self._resumed = True
+        return self._deliver.step()
+
+    def _on_stored(self, more: int) -> None:
+        if not self._manners.resting:  # it looks again by itself then; waking it would cost the next answer
+            self._deciding.wake()
+        if more:
+            self._poller.hurry()
+            self._polling.wake()
+
+    def _on_message(self) -> None:
+        self._sending.wake()
+
+    def _on_asked(self) -> None:
+        self._asking.wake()
+
+    def _on_found(self) -> None:
+        self._deciding.wake()
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+def _moment(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, timezone.utc)

@@ -1,0 +1,390 @@
+"""The composition root: out of the bot's settings, all objects; then their start and their end, in one place."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.chat.background_queue import Errands
+from errbot_sentry.chat.concurrency_limit import Turns
+from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools
+from errbot_sentry.chat.errbot_patches.markdown_lock import lock_converters
+from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown, chat_dropped
+from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends
+from errbot_sentry.chat.error_replies import FollowUp
+from errbot_sentry.chat.incoming import ask_of, is_command, person_of, sender_of
+from errbot_sentry.chat.nicks import nicks_of
+from errbot_sentry.chat.permission import may_run
+from errbot_sentry.chat.reactions import reaction_of
+from errbot_sentry.chat.render.layout import Layout
+from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.rooms import Rooms
+from errbot_sentry.chat.uploads import send_file
+from errbot_sentry.commands.alert_catalog import COMMANDS as ALERT_COMMANDS
+from errbot_sentry.commands.alert_commands import AlertCommands
+from errbot_sentry.commands.command_context import FlowStatus
+from errbot_sentry.commands.dispatch import Commands
+from errbot_sentry.commands.linked_accounts import KeptPeople
+from errbot_sentry.commands.query_catalog import COMMANDS as QUERY_COMMANDS
+from errbot_sentry.commands.registry import command as command_named
+from errbot_sentry.commands.registry import help_text
+from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
+from errbot_sentry.config.secrets import Secret
+from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
+from errbot_sentry.domain.cached_value import Kept
+from errbot_sentry.domain.clock import Clock, SystemClock
+from errbot_sentry.domain.errors import AskError, ServerError, SettingsError
+from errbot_sentry.domain.issue_actions import IssueAction
+from errbot_sentry.domain.issues import Ask, Issue, Person, Place, View
+from errbot_sentry.health import FlowFacts, health_of, status_of
+from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
+from errbot_sentry.reporting.bot_facts import About
+from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
+from errbot_sentry.reporting.reporter import Reporter
+from errbot_sentry.server.connection import Connection
+from errbot_sentry.server.protocol import Server
+from errbot_sentry.store.database import Store
+from errbot_sentry.web.application import Reply, Web
+from errbot_sentry.web.errbot_route import mount
+from errbot_sentry.web.listener import Listener
+
+log = logging.getLogger(__name__)
+
+__all__ = ["COMMANDS", "Runtime", "help_text"]  # the plugin module makes its commands of the catalogue
+
+COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
+_ALERT_NAMES = frozenset(entry.name for entry in ALERT_COMMANDS)
+
+CLOSE_SECONDS = 5.0
+# The pages are open to whoever reaches the port, and what they tell is counted over every decision that is kept.
+_PAGES_SECONDS = 10.0
+_SHORTEST_SECRET = 8  # a shorter one could be a word, and would be masked wherever that stands
+
+
+class Runtime:
+    """All of the product for one life of the plugin, from its loading or activation to its deactivation.
+
+    Args:
+        bot: Errbot's backend object.
+        is_active: whether the plugin is active.
+        warn_admins: tells the bot's admins something, in Markdown.
+    """
+
+    def __init__(
+        self,
+        bot: Any,
+        is_active: Callable[[], bool],
+        warn_admins: Callable[[str], None],
+        clock: Clock | None = None,
+    ) -> None:
+        self._bot = bot
+        self._warn_admins = warn_admins
+        self._clock = clock or SystemClock()
+        self._settings = read_settings(bot.bot_config, os.environ)
+        config = bot.bot_config
+        mode, limit = str(bot.mode), int(bot.message_size_limit)
+        self._layout = Layout(mode, limit)
+        self._templates = Templates(mode, lambda: nicks_of(bot))
+        self._replies = Replies(self._templates, self._layout)
+        self._web = Web()
+        self._api_times = ApiTimes()
+        self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
+        self._errands = Errands()
+        self._rooms = Rooms(bot, is_active, self._errands)
+        self._turns = Turns(int(getattr(config, "BOT_ASYNC_POOLSIZE", 10)))
+        follow_up = FollowUp(bot, self._replies, self._errands, self._issue_of_event, self._clock)
+        self.reporter = Reporter(
+            self._settings.report,
+            about=_about(bot),
+            data_dir=self._settings.data_dir,
+            clock=self._clock,
+            follower=follow_up,
+            secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
+        )
+        self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use
+        self._alerts: AlertsFlow | None = None
+        self._listener: Listener | None = None
+        self._listener_trouble = ""
+        self._commands: Commands | None = None
+        self._alert_commands: AlertCommands | None = None
+        self._page_facts = Kept(self._facts, _PAGES_SECONDS, self._clock)
+        self._come_back: Callable[[], None] = lambda: None
+        self._unlock: Callable[[], None] = lambda: None
+        self._unflush: Callable[[], None] = lambda: None
+        self._unfree: Callable[[], None] = lambda: None
+
+    def prepare(self) -> None:
+        """What must not wait for the activation: errors of other plugins' loading, and the webhook's route."""
+        mount(self._web)
+        self._unlock = lock_converters(self._bot)
+        self._unflush = flush_after_sends(self._bot)
+        self._unfree = free_old_pools(self._bot)
+        if self._reporting() and self.reporter.start():
+            self.reporter.watch_commands(self._bot)
+
+    def start(self) -> None:
+        """Answer commands, take webhooks, poll and deliver; after a chat outage, deliver again."""
+        self._come_back()
+        self._rooms.renew()
+        if self._commands is not None:
+            if self._alerts is not None:
+                self._alerts.wake()
+            return
+        self._errands.start()
+        self._start_alerts()
+        self._commands = Commands(
+            self._find_server,
+            self._settings.access,
+            self._settings.query,
+            self._clock,
+            status=self,
+            reporter=self if self._reporting() else None,
+            threads=self._alerts,
+            changed=self._note_change,
+            people=KeptPeople(self._store, self._clock),
+            org=self._settings.server.org,
+            prefix=str(self._bot.prefix),
+            more=ALERT_COMMANDS,
+        )
+        if self._alerts is not None:
+            query = self._commands
+            self._alert_commands = self._alerts.commands(
+                query.find_issue, query.issue_by_id, query.numbered, str(self._bot.prefix)
+            )
+        pages = {"health": self._health_page, "metrics": self._metrics_page}
+        self._web.open(self._alerts.intake if self._alerts else None, pages)
+        self._tell_mistakes()
+
+    def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
+        """The messages that answer a command, in Markdown for this bot's backend."""
+        entry = command_named(command, COMMANDS)
+        if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
+            return
+        sender = sender_of(self._bot, msg)
+        if sender is None:
+            log.info("a command by nobody: %s is a room", msg.frm)
+            return
+        with self._turns.taken(person_of(sender, str(self._bot.mode)).acl) as free:
+            views = self._asked(command, msg, words) if free else _busy()
+            yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
+
+    def overheard(self, msg: Any) -> None:
+        """A message that was said where the bot listens: summarise the issue addresses in it. Returns at once."""
+        text = str(msg.body or "")
+        if self._commands is None or not self._commands.unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
+            return
+        unfurl, ask = self._commands.unfurl, ask_of(self._bot, msg, "")
+        if ask is None:
+            return
+
+        def may_look(address: str) -> bool:
+            return may_run(self._bot, msg, UNFURLED, address)
+
+        def summarise() -> None:
+            for message in self._replies.of("unfurl", unfurl.views(text, ask, may_look)):
+                self._bot.send_simple_reply(msg, message)
+
+        self._errands.do(summarise)
+
+    def reacted(self, reaction: Any) -> None:
+        """Somebody put a reaction under a message: on an alert some stand for a command. Returns at once."""
+
+        def act() -> None:
+            found = reaction_of(self._bot, reaction)
+            if found is None or self._alerts is None:
+                return
+            place = found.place
+            action = self._alerts.action_of_reaction(place, found.emoji)
+            if action is None:
+                return
+            typed = found.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
+            if may_run(self._bot, typed, action.command, action.as_typed, aloud=True):
+                for message in self._replies.of(action.command, self._act(action, Ask(found.person, place))):
+                    self._rooms.send(place.room, message, place.thread)
+
+        self._errands.do(act)
+
+    def flows(self) -> Sequence[FlowStatus]:
+        """The health of each flow but the server's, for `!sentry status`."""
+        return status_of(self._facts())
+
+    def capture_test(self, person: Person, place: Place) -> str:
+        """Send a test event through the whole way; its id.
+
+        Raises:
+            AskError: it could not be kept.
+        """
+        event_id = self.reporter.capture_test(person, place)
+        if event_id is None:
+            raise AskError("The test event was not taken: !sentry status has the reason.")
+        return event_id
+
+    def leave(self) -> bool:
+        """The plugin is deactivated: close, and say so with True.
+
+        With a listener of our own, a drop of the chat network is no reason to: intake, polling and reporting go on, and
+        the messages wait in the outbox until `start` is called again (design section 4, point 5).
+        """
+        if self._listener is not None and chat_dropped():
+            log.info("the chat network dropped; webhooks are still taken")
+            self._come_back = at_shutdown(self._bot, self.close)
+            return False
+        self.close()
+        return True
+
+    def feedback(self, person: Person, text: str) -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id."""
+        return self.reporter.feedback(person, text)
+
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """End every thread within the timeout (seconds); what is on disk stays for the next start."""
+        deadline = time.monotonic() + timeout
+
+        def left() -> float:
+            return max(0.1, deadline - time.monotonic())
+
+        self._web.close()
+        try:
+            # From the last line to the first, and all of them even if one fails. Reporting ends last, so that errors
+            # of the others' ends are still reported.
+            with ExitStack() as ends:
+                ends.callback(self._unlock)
+                ends.callback(self._unflush)
+                ends.callback(self._unfree)
+                ends.callback(lambda: self.reporter.close(left()))
+                ends.callback(self._connection.close)
+                ends.callback(lambda: self._errands.close(min(1.0, left())))
+                ends.callback(self._store.close)
+                if self._alerts is not None:
+                    ends.callback(self._alerts.close, left())
+                if self._listener is not None:
+                    ends.callback(self._listener.close, min(1.0, left()))
+        except Exception:
+            log.exception("a part of SentryReporter did not end as it should")
+
+    def _asked(self, command: str, msg: Any, words: str) -> Iterator[View]:
+        """What answers a message; what is wrong with the message itself is an answer too."""
+        ask = ask_of(self._bot, msg, words)
+        if ask is not None:
+            yield from self._views(command, ask)
+
+    def _views(self, command: str, ask: Ask) -> Iterator[View]:
+        if command in _ALERT_NAMES:
+            if self._alert_commands is None:
+                raise AskError("Alerts are switched off by a wrong setting in config.py: !sentry status names it.")
+            yield from self._alert_commands.run(command, ask)
+        elif self._commands is not None:
+            yield from self._commands.run(command, ask)
+
+    def _act(self, action: IssueAction, ask: Ask) -> Iterator[View]:
+        flow = self._alert_commands if action.command in _ALERT_NAMES else self._commands
+        if flow is not None:
+            yield from flow.act(action, ask)
+
+    def _start_alerts(self) -> None:
+        settings = self._settings
+        if settings.mistakes_of(ALERTS):
+            return
+        self._alerts = AlertsFlow(
+            settings.alerts, settings.access, self._store, self._find_server, self._rooms, self._templates, self._clock
+        )
+        self._alerts.start()
+        if settings.alerts.listen is not None:
+            try:
+                self._listener = Listener(settings.alerts.listen, self._web)
+            except SettingsError as error:
+                self._listener_trouble = str(error)
+                log.warning("%s", error, exc_info=error.__cause__)
+
+    def _find_server(self) -> Server:
+        mistakes = self._settings.mistakes_of(QUERY)
+        if mistakes:
+            raise ServerError(f"This is switched off by a wrong setting in config.py. {mistakes[0]}.")
+        return self._connection.server()
+
+    def _issue_of_event(self, event_id: str, place: Place) -> Issue | None:
+        """The issue of an event, if this place may see it."""
+        issue = self._find_server().issue_of_event(event_id)
+        return issue if issue is not None and self._settings.access.may_see(issue.project.slug, place) else None
+
+    def _note_change(self, issue: Issue, place: Place) -> None:
+        """A person changed an issue from here: the alert that says the same need not come here too."""
+        if self._alerts is not None:
+            self._alerts.note_change(issue, place)
+
+    def _reporting(self) -> bool:
+        return self._settings.report.enabled and not self._settings.mistakes_of(REPORT)
+
+    def _facts(self) -> FlowFacts:
+        return FlowFacts(
+            settings=self._settings,
+            report=self.reporter.status(),
+            alerts=self._alerts.status() if self._alerts else None,
+            listening=self._listener.port if self._listener else None,
+            listener_trouble=self._listener_trouble,
+            now=self._clock.now(),
+        )
+
+    def _health_page(self) -> Reply:
+        well, facts = health_of(self._page_facts.get())
+        return Reply(200 if well else 503, json.dumps(facts), "application/json")
+
+    def _metrics_page(self) -> Reply:
+        return Reply(200, exposition(self._page_facts.get(), self._api_times), CONTENT_TYPE)
+
+    def _tell_mistakes(self) -> None:
+        """All at once, to the log and to the admins; some backends cannot send to admins at this point."""
+        trouble = [*map(str, self._settings.mistakes), *([self._listener_trouble] if self._listener_trouble else [])]
+        for hint in self._settings.hints:
+            log.warning("config.py: %s", hint)
+        if not trouble:
+            return
+        for sentence in trouble:
+            log.warning("config.py: %s", sentence)
+        try:
+            for message in self._replies.notice("SentryReporter: settings in config.py that cannot be used", trouble):
+                self._warn_admins(message)
+        except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all (errbot-facts, section 4)
+            log.warning("the admins could not be told: %s", error)
+
+
+def _busy() -> Iterator[View]:
+    raise AskError("Too many commands of mine are still running: try again when some have been answered.")
+    yield  # an iterator, like those of all commands
+
+
+def _secrets(settings: Settings) -> Iterator[Secret]:
+    """All secrets of the settings, which no event may carry, wherever they turn up."""
+    yield from (settings.report.dsn, settings.server.token, settings.state_url)
+    yield Secret(_password_of(settings.state_url))
+    yield from (*settings.alerts.webhook_secrets, *settings.alerts.webhook_tokens)
+
+
+def _secrets_of_chat(config: Any) -> Iterator[str]:
+    """What the bot itself logs in with to the chat network: some libraries log it, or raise it in a URL."""
+    identity = getattr(config, "BOT_IDENTITY", None)
+    for name, held in identity.items() if isinstance(identity, dict) else ():
+        if isinstance(held, str) and len(held) >= _SHORTEST_SECRET and is_sensitive_name(str(name)):
+            yield held
+
+
+def _password_of(url: Secret) -> str:
+    """A database driver may name it alone, without the rest of the URL; "" where there is none."""
+    return unquote(urlsplit(url.reveal()).password or "")
+
+
+def _about(bot: Any) -> About:
+    def plugin_of(command: str) -> str:
+        method = bot.all_commands.get(command)
+        return str(getattr(getattr(method, "__self__", None), "name", "") or "")
+
+    return About(backend=str(bot.mode), errbot_version=version("errbot"), plugin_of=plugin_of)

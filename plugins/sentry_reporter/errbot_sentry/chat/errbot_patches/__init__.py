@@ -1,0 +1,1 @@
+"""Everything that we change in Errbot, one file each."""

@@ -1,0 +1,78 @@
+"""Telling the person whose command failed where the error went: "Reported as ERRBOT-3 (event 1f2e…)", once.
+
+The report flow says who is to be told; as an errand we ask the server for the short id, which takes a moment, and
+answer the person's own message, so that the words come where they typed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from errbot_sentry.chat.background_queue import Errands
+from errbot_sentry.chat.incoming import place_of
+from errbot_sentry.chat.replies import Replies
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import SentryReporterError
+from errbot_sentry.domain.issues import Issue, Place, View
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 6.0
+_PAUSE = 0.5
+
+FindIssue = Callable[[str, Place], Issue | None]
+"""The issue of an event (32 hex digits) as far as this place may see it; None while the server does not show it."""
+
+
+class Reported(Protocol):
+    """An error that a person's command ran into: `message` is theirs, `sent` False while the server has not got it."""
+
+    @property
+    def event_id(self) -> str: ...
+
+    @property
+    def message(self) -> Any: ...
+
+    @property
+    def sent(self) -> bool: ...
+
+
+class FollowUp:
+    """Answers people about their errors."""
+
+    def __init__(self, bot: Any, replies: Replies, errands: Errands, find_issue: FindIssue, clock: Clock) -> None:
+        self._bot = bot
+        self._replies = replies
+        self._errands = errands
+        self._find_issue = find_issue
+        self._clock = clock
+
+    def reported(self, reported: Reported) -> None:
+        """Tell this person; returns at once, and drops the word (not the error) when too much waits."""
+        self._errands.do(lambda: self._tell(reported))
+
+    def _tell(self, reported: Reported) -> None:
+        issue = self._look(reported) if reported.sent else None
+        values: dict[str, object] = {
+            "event": reported.event_id[:8],
+            "sent": reported.sent,
+            "id": issue.short_id or issue.id if issue else "",
+            "link": issue.link if issue else "",
+        }
+        for text in self._replies.of("follow-up", [View("sentry_reported", values)]):
+            self._bot.send_simple_reply(reported.message, text)
+
+    def _look(self, reported: Reported) -> Issue | None:
+        """The issue, as soon as the server shows it, for a few seconds."""
+        place = place_of(reported.message, str(self._bot.mode))
+        end = self._clock.monotonic() + _LOOK_SECONDS
+        try:
+            issue = self._find_issue(reported.event_id, place)
+            while issue is None and self._clock.monotonic() < end and not self._errands.pause(_PAUSE):
+                issue = self._find_issue(reported.event_id, place)
+        except SentryReporterError as error:
+            log.info("no issue for event %s: %s", reported.event_id, error)
+            return None
+        return issue

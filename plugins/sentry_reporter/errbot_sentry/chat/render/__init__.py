@@ -1,0 +1,1 @@
+"""From views to what a chat network shows: templates, escaping, layout, columns."""

@@ -1,0 +1,181 @@
+"""Numbered lists as a backend shows them best: in columns between fences, or one line of facts per row.
+
+Columns need a fixed width, and only a fenced block has it; there bold and links are plain characters, so the numbers
+become links below the block where a backend can hide an address behind a word (docs/adr/0008).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import chain, zip_longest
+
+from errbot_sentry.chat.render.escaping import Escape, plain
+from errbot_sentry.domain.issues import Row
+
+# IRC is line by line; Telegram's backend sends plain text, in a font without columns (errbot-facts, section 5).
+_LINE_MODES = frozenset({"irc", "telegram"})
+_NAMED_LINKS = frozenset({"slackv3", "discord", "mattermost"})
+_LINKS_BELOW = frozenset({"xmpp"})
+
+LINE_BYTES = 400  # of a row on one line: IRC refuses lines beyond about 490 bytes
+WIDEST = 80  # display columns of a line; longer ones wrap in most windows
+_WIDEST_CELL = 32
+_LEAST_LAST = 24  # what may be cut keeps at least this much, even if the line gets longer
+_GAP = "  "
+_SEPARATOR = " · "
+
+
+class Table:
+    """Lays rows out for one backend, as the lines of a rendered template; all values are escaped here."""
+
+    def __init__(self, mode: str, escape: Escape) -> None:
+        self._mode = mode.lower()
+        self._escape = escape
+
+    def render(self, rows: Sequence[Row], *below: str) -> str:
+        """The rows as Markdown lines, and below them further lines of text, empty ones left out."""
+        below = tuple(line for line in below if line)
+        if self._mode in _LINE_MODES or not rows:
+            return "\n".join([*map(self._line, rows), *map(self._escape.text, below)])
+        links = [self._escape.href(row.link) if row.link else "" for row in rows]
+        if self._mode in _NAMED_LINKS or self._mode in _LINKS_BELOW:
+            block, outside = self._block(rows, [""] * len(rows), ()), [*self._links(rows, links)]
+            return "\n".join([*block, *outside, *map(self._escape.text, below)])
+        return "\n".join(self._block(rows, links, below))
+
+    def _block(self, rows: Sequence[Row], links: Sequence[str], below: Sequence[str]) -> list[str]:
+        """A fenced block of the entries, each with its address where there is one."""
+        entries = _entries(rows)
+        # No value has a line end left, so the escaped lines are as many.
+        text = "\n".join([*chain.from_iterable(entries), *map(plain, below)])
+        lines = iter(self._escape.block(text).split("\n"))
+        shown = ["```"]
+        for entry, link in zip(entries, links, strict=True):
+            shown += [next(lines) for _ in entry]
+            if link:
+                shown.append(_indent(rows) + link)
+        return [*shown, *lines, "```"]
+
+    def _line(self, row: Row) -> str:
+        """The row on one line, its title cut so that everything else keeps its room."""
+        text = self._escape.text
+        facts = [text(fact) for fact in (row.mark, row.about, *row.cells, *row.more) if fact]
+        if row.link and (address := self._escape.address(row.link)):
+            facts.append(address)
+        name = f"\\#{row.number} {text(row.name)}"
+        end = "".join(_SEPARATOR + fact for fact in facts)
+        if not row.title:
+            return name + end
+        return f"{name} **{self._fitting(row.title, LINE_BYTES - len((name + end).encode()) - len(' ****'))}**{end}"
+
+    def _fitting(self, title: str, room: int) -> str:
+        """As much of the title, escaped, as that many bytes hold, and never less than a few words."""
+        whole = self._escape.text(title)
+        if len(whole.encode()) <= room:
+            return whole
+        least, most = _LEAST_LAST, len(title)
+        while least < most:
+            middle = (least + most + 1) // 2
+            fits = len(self._escape.text(cut(title, middle)).encode()) <= room
+            least, most = (middle, most) if fits else (least, middle - 1)
+        return self._escape.text(cut(title, least))
+
+    def _links(self, rows: Sequence[Row], links: Sequence[str]) -> Iterator[str]:
+        """The addresses: behind the row's number on one line, or one line each."""
+        found = [(row.number, self._escape.address(link)) for row, link in zip(rows, links, strict=True) if link]
+        if self._mode in _LINKS_BELOW:
+            yield from (f"\\#{number} {address}" for number, address in found)
+        elif found:
+            # In angle brackets Discord shows no preview, of which there would be one per row.
+            around = "<{}>" if self._mode == "discord" else "{}"
+            yield "open: " + _SEPARATOR.join(f"[\\#{number}]({around.format(address)})" for number, address in found)
+
+
+def _entries(rows: Sequence[Row]) -> list[list[str]]:
+    """One or two lines per row: number, name, level and title, then the facts in columns, with the title's rest cut."""
+    heads = in_columns([(f"#{row.number}", plain(row.name), plain(row.mark)) for row in rows])
+    facts = in_columns([[plain(cell) for cell in row.cells] for row in rows])
+    if not any(row.title for row in rows):
+        joined = [_beside(head, fact) for head, fact in zip(heads, facts, strict=True)]
+        ends = [_last(row) for row in rows]
+        if all(width(line) + len(_GAP) + width(end) <= WIDEST for line, end in zip(joined, ends, strict=True) if end):
+            return [[_beside(line, end).rstrip()] for line, end in zip(joined, ends, strict=True)]
+        heads, facts = joined, [""] * len(rows)
+    indent = _indent(rows)
+    found = []
+    for row, head, fact in zip(rows, heads, facts, strict=True):
+        first = _beside(head, cut(plain(row.title), WIDEST - width(head) - len(_GAP))).rstrip()
+        end = _last(row, WIDEST - len(indent) - width(fact) - len(_GAP) if fact else WIDEST - len(indent))
+        second = _beside(fact, end).rstrip()
+        found.append([first, indent + second] if second else [first])
+    return found
+
+
+def _last(row: Row, room: int | None = None) -> str:
+    """The facts outside of columns; of these `about` is cut, if at all."""
+    fixed = _GAP.join(plain(fact) for fact in row.more if fact)
+    about = plain(row.about)
+    if room is None:
+        return _beside(fixed, about)
+    if not about:
+        return cut(fixed, room)
+    return _beside(fixed, cut(about, room - width(fixed) - len(_GAP) if fixed else room))
+
+
+def _beside(left: str, right: str) -> str:
+    return left + _GAP + right if left and right else left or right
+
+
+def _indent(rows: Sequence[Row]) -> str:
+    return " " * (len(f"#{max(row.number for row in rows)}") + len(_GAP))
+
+
+def in_columns(table: Sequence[Sequence[str]]) -> list[str]:
+    """Each row's cells side by side, padded to their column's width; columns without any content are left out."""
+    columns = list(zip_longest(*table, fillvalue=""))
+    padded = []
+    for column in columns:
+        widths = [width(cell) for cell in column]
+        widest = min(max(widths), _WIDEST_CELL)
+        if widest:
+            padded.append([cell + " " * (widest - taken) for cell, taken in zip(column, widths, strict=True)])
+    return [_GAP.join(row) for row in zip(*padded, strict=True)] if padded else [""] * len(table)
+
+
+def width(text: str) -> int:
+    """The columns that a text takes in a font of fixed width."""
+    return len(text) if text.isascii() else _wide_width(text)
+
+
+@lru_cache(maxsize=1024)
+def _wide_width(text: str) -> int:
+    return sum(map(_cells_of, text))
+
+
+def _cells_of(char: str) -> int:
+    if char.isascii():
+        return 1
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):  # combining marks, and what only directs
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def cut(text: str, room: int) -> str:
+    """The text in that many columns, with an ellipsis where it was cut, at the end of a word if that is not far."""
+    room = max(room, _LEAST_LAST)
+    if width(text) <= room:
+        return text
+    head = text[: room - 1] if text.isascii() else _head(text, room - 1)
+    words, space, _ = head.rpartition(" ")
+    return (words if space and len(words) > len(head) // 2 else head).rstrip() + "…"
+
+
+def _head(text: str, room: int) -> str:
+    taken = 0
+    for end, char in enumerate(text):
+        taken += _cells_of(char)
+        if taken > room:
+            return text[:end]
+    return text

@@ -1,0 +1,62 @@
+"""The templates beside the plugin, rendered so that every value is escaped unless a filter made it markup.
+
+A template holds markup only. One line of it is one line in chat; `Layout` makes messages of the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from errbot_sentry.chat.nicks import Nicks
+from errbot_sentry.chat.render.columns import Table
+from errbot_sentry.chat.render.escaping import Escape
+
+FOLDER = Path(__file__).resolve().parents[3] / "templates"
+
+
+class Templates:
+    """Renders `sentry_*` templates for one backend, each value by way of `escape`.
+
+    Filters: none for running text, `code` between backticks, `block` between fences, `href` for a link's target,
+    `address` for a web address that stands by itself, `table` for the rows of a list, with all of their
+    markup, and for lines to stand below them.
+    """
+
+    def __init__(self, mode: str, nicks: Nicks = frozenset, folder: Path = FOLDER) -> None:
+        escape = self.escape = Escape(mode, nicks)
+
+        def finalize(value: object) -> Markup:
+            if isinstance(value, Markup):
+                return value
+            return Markup("" if value is None else escape.text(value))  # noqa: S704 - escaped the line before
+
+        self._environment = Environment(
+            loader=FileSystemLoader(folder),
+            autoescape=True,  # so that macros return Markup; finalize has escaped everything before
+            finalize=finalize,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        for name in ("code", "block", "href", "address"):
+            self._environment.filters[name] = _as_markup(getattr(escape, name))
+        self._environment.filters["table"] = _as_markup(Table(mode, escape).render)
+
+    def render(self, template: str, values: Mapping[str, object]) -> str:
+        """The lines of a template (named without folder and ending) with these values.
+
+        Raises:
+            jinja2.TemplateError: a mistake in the template itself, never in the values.
+        """
+        return self._environment.get_template(f"{template}.md").render(values).strip("\n")
+
+
+def _as_markup(escape_one: Callable[..., str]) -> Callable[..., Markup]:
+    def as_markup(value: object, *more: object) -> Markup:
+        return Markup("" if value is None else escape_one(value, *more))  # noqa: S704 - this is the escaping
+
+    return as_markup

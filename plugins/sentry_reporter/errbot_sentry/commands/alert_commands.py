@@ -1,0 +1,364 @@
+"""The commands of the alert flow: subscriptions, silences, digests, and what became of alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any, Protocol
+
+from errbot_sentry.alerting.decide.messages import list_row, shorten
+from errbot_sentry.alerting.decide.route_table import RouteBook
+from errbot_sentry.alerting.decide.routing import route_alert
+from errbot_sentry.alerting.decide.visibility import about, may_name
+from errbot_sentry.alerting.notify.digest_reports import Digests, next_time, picture_of
+from errbot_sentry.alerting.notify.requested_digests import AskedDigests
+from errbot_sentry.commands import alert_words
+from errbot_sentry.commands.alert_catalog import COMMANDS
+from errbot_sentry.config.matchers import FIELDS, Matcher
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.durations import read_duration, write_duration, write_roughly
+from errbot_sentry.domain.errors import AskError, BadReference, NotAllowed, UsageError
+from errbot_sentry.domain.issue_actions import IssueAction, SilenceFor
+from errbot_sentry.domain.issues import ALERT_REASONS, LEVELS, NEW, Alert, Ask, Issue, View
+from errbot_sentry.store.database import Store
+from errbot_sentry.store.records import DigestPlan, Message, Silence, Subscription
+
+HELD_BACK = ("silenced", "quiet", "storm", "gathered", "held", "bundled", "blip", "counted")
+LONGEST_SILENCE = timedelta(days=365)
+MOST_ROWS = 50
+MOST_SILENCES, MOST_SUBSCRIPTIONS = 50, 50  # of one room; those that hold everywhere count as a room
+_DAY = 86_400.0
+
+
+class FindIssue(Protocol):
+    """What a REF names, as the query flow knows it."""
+
+    def __call__(self, word: str, ask: Ask) -> Issue:
+        """The issue.
+
+        Raises:
+            AskError, ServerError: none, none to be shown here, or the server could not be asked.
+        """
+        ...
+
+
+_NOT_ALLOWED = "You may not change alerts: ask an operator to add you to SENTRY_WRITERS."
+
+
+FindById = Callable[[str, Ask], Issue]
+"""The issue with this id of the server's, for this person in this place; it raises BadReference and ServerError."""
+
+
+class AlertCommands:
+    """All commands of the alert flow; safe to use from several threads at once.
+
+    Args:
+        find_issue: what a REF names, as the query flow knows it.
+        numbered: is told of each list shown, with its highest number: `#3` may be meant as a row of it.
+        wake: called after something changed that the flow should look at.
+        prefix: what commands begin with in chat.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        book: RouteBook,
+        access: Access,
+        clock: Clock,
+        find_issue: FindIssue,
+        issue_by_id: FindById,
+        numbered: Callable[[Ask, int], None],
+        wake: Callable[[], None],
+        prefix: str = "!",
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._access = access
+        self._clock = clock
+        self._find_issue = find_issue
+        self._issue_by_id = issue_by_id
+        self._digests = AskedDigests(clock)
+        self._numbered = numbered
+        self._wake = wake
+        self._usage = {command.name: prefix + command.usage for command in COMMANDS}
+        self._changing = {command.name for command in COMMANDS if command.writers_only}
+
+    def names(self) -> tuple[str, ...]:
+        """The commands that `run` knows."""
+        return tuple(command.name for command in COMMANDS)
+
+    def run(self, name: str, ask: Ask) -> Iterator[View]:
+        """The views that answer a command.
+
+        Raises:
+            AskError, ServerError, StoreError: with a sentence for the person.
+        """
+        if name in self._changing and not self._access.may_write(ask.person) and (name, ask.words) != ("digest", "now"):
+            raise NotAllowed(_NOT_ALLOWED)
+        handler: Callable[[Ask], View] = getattr(self, f"_{name}")
+        yield handler(ask)
+
+    def act(self, action: IssueAction, ask: Ask) -> Iterator[View]:
+        """Carry out an action on an alert's issue as this person; raises as `run` does."""
+        if not self._access.may_write(ask.person):
+            raise NotAllowed(_NOT_ALLOWED)
+        if not isinstance(action.options, SilenceFor):
+            raise UsageError("That is no change of alerts.")
+        issue = self._issue_by_id(action.issue_id, ask)
+        yield self._silenced(ask, (), issue, "", action.options.span)
+
+    def _subscribe(self, ask: Ask) -> View:
+        usage = self._usage["subscribe"]
+        room = self._room(ask, "A subscription is for a room: type it there.")
+        chosen = alert_words.matchers(alert_words.split(ask.words, usage), usage)
+        made = Subscription(room, tuple(str(each) for each in chosen), ask.person.name, self._now())
+        with self._store.write() as work:
+            here = [each for each in work.wishes.subscriptions() if each.room == made.room]
+            if len(here) >= MOST_SUBSCRIPTIONS:
+                instead = self._usage["unsubscribe"]
+                raise AskError(f"There are {MOST_SUBSCRIPTIONS} subscriptions here. End one with {instead} first.")
+            number = work.wishes.add_subscription(made)
+        self._book.changed()
+        self._wake()
+        return View("sentry_alert_done", {"what": "Subscription", "number": number, "words": _label(made), "until": ""})
+
+    def _subscriptions(self, ask: Ask) -> View:
+        with self._store.read() as work:
+            found = [
+                each
+                for each in work.wishes.subscriptions()
+                if each.room == self._here(ask) or (ask.place.is_direct and self._may_name(each.matchers, ask))
+            ]
+        rows = [{"number": each.id, "label": _label(each), "room": each.room, "author": each.author} for each in found]
+        self._numbered(ask, max((each.id for each in found), default=0))
+        return View("sentry_subscriptions", {"rows": rows, "direct": ask.place.is_direct})
+
+    def _unsubscribe(self, ask: Ask) -> View:
+        usage = self._usage["unsubscribe"]
+        number = alert_words.number(alert_words.split(ask.words, usage), usage)
+        with self._store.write() as work:
+            found = next((each for each in work.wishes.subscriptions() if each.id == number), None)
+            if found is None or not (ask.place.is_direct or found.room == self._here(ask)):
+                raise BadReference(f"There is no subscription {number} here.")
+            work.wishes.end_subscription(number)
+        self._book.changed()
+        return View("sentry_alert_done", {"what": "Subscription", "number": number, "words": "over", "until": ""})
+
+    def _silence(self, ask: Ask) -> View:
+        usage = self._usage["silence"]
+        asked, comment = alert_words.comment_of(ask.words)
+        typed = alert_words.split(asked, usage)
+        length = self._length(alert_words.take_option(typed, ("-d", "--duration"), usage), usage)
+        if not typed:
+            if not ask.place.thread:
+                raise UsageError("Say what to silence: matchers or an issue.", usage)
+            typed = [""]
+        if alert_words.names_matchers(typed):
+            chosen = tuple(str(each) for each in alert_words.matchers(typed, usage))
+            return self._silenced(ask, chosen, None, comment, length)
+        return self._silenced(ask, (), self._issue_named(typed, ask, usage), comment, length)
+
+    def _silenced(
+        self, ask: Ask, chosen: tuple[str, ...], issue: Issue | None, comment: str, length: timedelta
+    ) -> View:
+        key, label = ("", " ".join(chosen)) if issue is None else (issue.id, issue.short_id)
+        now = self._now()
+        made = Silence(
+            self._here(ask),
+            chosen,
+            key,
+            label,
+            ask.person.name,
+            shorten(comment, 200),
+            now,
+            now + length.total_seconds(),
+        )
+        with self._store.write() as work:
+            here = [each for each in work.wishes.silences() if each.room == made.room and each.ends > now]
+            if len(here) >= MOST_SILENCES:
+                raise AskError(
+                    f"There are {MOST_SILENCES} silences here. End one with {self._usage['unsilence']} first."
+                )
+            number = work.wishes.add_silence(made)
+        self._wake()
+        until = f"for {write_duration(length)}, until {_clock_time(made.ends)}"
+        return View("sentry_alert_done", {"what": "Silence", "number": number, "words": label, "until": until})
+
+    def _issue_named(self, typed: list[str], ask: Ask, usage: str) -> Issue:
+        if len(typed) > 1:
+            raise UsageError("Silence one issue at a time, or give matchers.", usage)
+        return self._find_issue(typed[0], ask)
+
+    def _length(self, text: str | None, usage: str) -> timedelta:
+        if text is None:
+            raise UsageError("Say for how long, such as -d 2h.", usage)
+        try:
+            length = read_duration(text)
+        except ValueError as error:
+            raise UsageError(f"{error}.", usage) from error
+        if not timedelta(0) < length <= LONGEST_SILENCE:
+            raise UsageError("A silence lasts at least a second and at most a year.", usage)
+        return length
+
+    def _silences(self, ask: Ask) -> View:
+        now = self._now()
+        with self._store.read() as work:
+            found = [
+                each
+                for each in work.wishes.silences()
+                if each.ends > now
+                and self._holds_here(each, ask)
+                # What was said in a direct message, or in another room, may be about what is not to be named here.
+                and ((each.room and each.room == self._here(ask)) or self._may_name(about(each), ask))
+            ]
+        rows = [
+            {
+                "number": each.id,
+                "label": each.label,
+                "left": write_duration(timedelta(seconds=int(each.ends - now))),
+                "where": each.room or "every room",
+                "author": each.author,
+                "comment": each.comment,
+            }
+            for each in found
+        ]
+        self._numbered(ask, max((each.id for each in found), default=0))
+        return View("sentry_silences", {"rows": rows, "direct": ask.place.is_direct})
+
+    def _unsilence(self, ask: Ask) -> View:
+        usage = self._usage["unsilence"]
+        number = alert_words.number(alert_words.split(ask.words, usage), usage)
+        now = self._now()
+        with self._store.write() as work:
+            found = work.wishes.silence(number)
+            if found is None or found.ends <= now or not self._holds_here(found, ask):
+                raise BadReference(f"There is no silence {number} here.")
+            if not found.room and not ask.place.is_direct:
+                raise NotAllowed("This silence holds in every room: end it in a direct message.")
+            work.wishes.end_silence(number, now)
+        self._wake()
+        return View("sentry_alert_done", {"what": "Silence", "number": number, "words": "over", "until": ""})
+
+    def _alerts(self, ask: Ask) -> View:
+        usage = self._usage["alerts"]
+        room = self._room(ask, "Alerts go to rooms: ask there.")
+        typed = alert_words.split(ask.words, usage)
+        count = alert_words.amount(alert_words.take_option(typed, ("-n",), usage) or "10", MOST_ROWS, usage)
+        silenced = "--silenced" in typed
+        if [word for word in typed if word != "--silenced"]:
+            raise UsageError(f"Up to {MOST_ROWS} alerts can be listed.", usage)
+        with self._store.read() as work:
+            found = work.inbox.decided(room, count, HELD_BACK if silenced else ())
+        now = self._now()
+        rows = [
+            {
+                **list_row(each.alert),
+                "name": each.name.replace("_", " "),
+                "detail": each.detail,
+                "age": write_roughly(timedelta(seconds=int(max(0.0, now - each.at)))),
+            }
+            for each in found
+            if self._access.may_see(each.alert.project, ask.place)
+        ]
+        return View("sentry_alerts", {"rows": rows, "silenced": silenced})
+
+    def _digest(self, ask: Ask) -> View:
+        usage = self._usage["digest"]
+        room = self._room(ask, "A report is for a room: ask there.")
+        now = self._now()
+        typed = ask.words.strip()
+        if typed == "now":
+            message = self._digests.get(room, ask.person.acl, lambda: self._digest_of(room, now))
+            return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
+        with self._store.write() as work:
+            plan = work.wishes.digest(room)
+            if typed == "off":
+                work.wishes.end_digest(room)
+                return View("sentry_digest_plan", {"schedule": "", "next": ""})
+            if typed:
+                try:
+                    plan = DigestPlan(room, typed, next_time(typed, now), now)
+                except ValueError as error:
+                    raise UsageError(f"{error}.", usage) from error
+                work.wishes.put_digest(plan)
+        self._wake()
+        schedule, following = (plan.schedule, _clock_time(plan.next_at)) if plan else ("", "")
+        return View("sentry_digest_plan", {"schedule": schedule, "next": following})
+
+    def _digest_of(self, room: str, now: float) -> Message:
+        with self._store.read() as work:
+            recent = work.wishes.digest(room) or DigestPlan(room, "the last day", now, now - _DAY)
+            return Digests(self._access).message(work, recent, now)
+
+    def _route(self, ask: Ask) -> View:
+        alert = self._imagined(ask)
+        routed = route_alert(alert, self._book.settled, self._access, self._book.subscribed())
+        rows = [
+            {"room": target.room, "why": target.label, "matchers": _matchers_of(target.route)}
+            for target in routed.targets
+        ]
+        hidden = list(routed.hidden) if self._access.may_write(ask.person) else []
+        return View("sentry_routes", {"rows": rows, "hidden": hidden, "project": alert.project, "reason": alert.reason})
+
+    def _imagined(self, ask: Ask) -> Alert:
+        usage = self._usage["route"]
+        typed = alert_words.split(ask.words, usage)
+        if not typed or alert_words.names_matchers(typed):
+            raise UsageError("Say for which project.", usage)
+        project, *conditions = typed
+        if not self._access.may_see(project, ask.place):
+            raise AskError(f"There is no project {shorten(project, 60)} that can be shown here.")
+        values: dict[str, Any] = {}
+        tags = []
+        for matcher in alert_words.matchers(conditions, usage):
+            if matcher.operator != "=":
+                raise UsageError("Here every value is given with =.", usage)
+            if matcher.name.startswith("tag."):
+                tags.append((matcher.name[4:], matcher.value))
+            else:
+                values[matcher.name] = matcher.value
+        known = {name: value for name, value in values.items() if name in FIELDS and name not in ("issue", "project")}
+        if known.get("level", LEVELS[0]) not in LEVELS:
+            raise UsageError(f"A level is one of {', '.join(LEVELS)}.", usage)
+        reason = known.pop("reason", NEW)
+        if reason not in ALERT_REASONS:
+            raise UsageError(f"A reason is one of {', '.join(ALERT_REASONS)}.", usage)
+        source = known.pop("source", "webhook")
+        return Alert("dry-run", reason, source, self._clock.now(), project=project, tags=tuple(tags), **known)
+
+    def _may_name(self, matchers: Iterable[str | Matcher], ask: Ask) -> bool:
+        """Whether these matchers name no project, and no issue of one, that may not be shown here.
+
+        Who may change them sees all of them in a direct message, to be able to.
+        """
+        if ask.place.is_direct and self._access.may_write(ask.person):
+            return True
+        return may_name(matchers, ask.place, self._access)
+
+    def _here(self, ask: Ask) -> str:
+        """The room as alerts know it, "" for a direct message."""
+        return self._book.spelled(ask.place.room)
+
+    def _room(self, ask: Ask, sentence: str) -> str:
+        if ask.place.is_direct:
+            raise AskError(sentence)
+        return self._here(ask)
+
+    def _holds_here(self, silence: Silence, ask: Ask) -> bool:
+        return ask.place.is_direct or silence.room in ("", self._here(ask))
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+
+def _label(subscription: Subscription) -> str:
+    return " ".join(subscription.matchers) or "everything that this room may see"
+
+
+def _matchers_of(route: Any) -> str:
+    return " ".join(str(matcher) for matcher in route.matchers) if route is not None else ""
+
+
+def _clock_time(at: float) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

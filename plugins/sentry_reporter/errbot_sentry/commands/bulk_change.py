@@ -1,0 +1,245 @@
+"""Carrying out a change on issues, one by one: announced before, checked after, and every outcome told exactly.
+
+The issues come from IssueFinder, all of them found and allowed before the first is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from errbot_sentry.commands.command_context import Desk
+from errbot_sentry.commands.views import status_words, title_of
+from errbot_sentry.domain.errors import (
+    BadAnswer,
+    BadToken,
+    NotAsAsked,
+    RateLimited,
+    ServerError,
+    StoreError,
+    Unsupported,
+    UsageError,
+)
+from errbot_sentry.domain.issues import Ask, Issue, View
+from errbot_sentry.domain.text import cut, in_lines
+from errbot_sentry.server.http.failures import OUTCOME_UNKNOWN
+from errbot_sentry.server.protocol import Server
+
+log = logging.getLogger(__name__)
+
+WITHOUT_YES = 10
+_PROGRESS_SECONDS = 10.0  # until the first word of progress; then twice as long each time
+_MOST_LOST = 3  # each may take the whole time of a call
+_MOST_ALIKE = 3
+
+DONE, ALREADY, FAILED, UNSURE, UNTRIED = "done", "already", "failed", "unsure", "untried"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to be done to each issue.
+
+    Args:
+        doing: "Resolving", to announce several.
+        done: "resolved", for the outcome and the note.
+        apply: does it; the issue as the server has it afterwards.
+        holds: whether an issue shows the change.
+        proves: whether a look at the issue before and one at it after are enough to say that it was done just as asked.
+            An end of an archive, or the release of a resolution, cannot be seen at the issue.
+        skip: whether an issue needs no change, so that the server is not asked.
+        already: what to say then, where "was … already" does not fit.
+    """
+
+    doing: str
+    done: str
+    apply: Callable[[Server, Issue], Issue]
+    holds: Callable[[Issue], bool]
+    proves: Callable[[Issue, Issue], bool] = lambda _before, _after: True
+    skip: Callable[[Issue], bool] = lambda _: False
+    already: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one issue; `words` follow its id in a sentence. `lost`: the server's answer did not come."""
+
+    kind: str
+    issue: Issue
+    words: str
+    lost: bool = False
+
+
+@dataclass(frozen=True)
+class OutcomeLine:
+    """An outcome as a template shows it."""
+
+    kind: str
+    id: str
+    link: str
+    title: str
+    words: str
+
+
+def confirm_count(count: int, doing: str, yes: bool) -> None:
+    """Refuses what is much without `--yes`, with UsageError."""
+    if count > WITHOUT_YES and not yes:
+        raise UsageError(f"{doing} {count} issues: add --yes if that is what you mean.")
+
+
+def carry_out(desk: Desk, change: Change, issues: Sequence[Issue], ask: Ask) -> Iterator[View]:
+    """Do it to each issue; yields how many, progress now and then where it takes long, and the outcomes.
+
+    Raises:
+        Unsupported: this kind of server cannot do it; nothing was changed.
+    """
+    server = desk.find_server()
+    who = cut(ask.person.name, 60)
+    if len(issues) > 1:
+        yield View("sentry_changing", {"doing": change.doing, "count": len(issues), "who": who, "at": 0})
+    outcomes: list[Outcome] = []
+    said, quiet = desk.clock.monotonic(), _PROGRESS_SECONDS
+    stopped = ""
+    for issue in issues:
+        if stopped or sum(outcome.lost for outcome in outcomes) >= _MOST_LOST:
+            outcomes.append(Outcome(UNTRIED, issue, "not tried"))
+            continue
+        outcome, stopped = _change_one(desk, server, change, issue, ask, first=not outcomes)
+        outcomes.append(outcome)
+        if outcome.kind == DONE:
+            desk.changed(outcome.issue, ask.place)
+        if desk.clock.monotonic() - said >= quiet and len(outcomes) < len(issues):
+            said, quiet = desk.clock.monotonic(), quiet * 2
+            values = {"doing": change.doing, "count": len(issues), "who": who, "at": len(outcomes)}
+            yield View("sentry_changing", values)
+    yield _result(change, outcomes, who)
+
+
+def _change_one(
+    desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask, *, first: bool
+) -> tuple[Outcome, str]:
+    """One issue's outcome, and why the rest should not be tried, if so."""
+    if change.skip(issue):
+        return Outcome(ALREADY, issue, change.already or f"was {change.done} already"), ""
+    try:
+        after = change.apply(server, issue)
+    except Unsupported as error:
+        if first:
+            raise
+        return Outcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), ""
+    except ServerError as error:
+        log.warning("Changing issue %s failed", issue.id, exc_info=True)
+        return _after_failure(desk, server, change, issue, ask, error)
+    if not change.holds(after):
+        return Outcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), ""
+    return Outcome(DONE, after, change.done + _leave_note(desk, server, change, after, ask)), ""
+
+
+def _after_failure(
+    desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask, error: ServerError
+) -> tuple[Outcome, str]:
+    """A refusal is plain; where the answer was lost on the way, only a look at the issue tells what happened."""
+    if isinstance(error, NotAsAsked):
+        return Outcome(FAILED, issue, f"not changed as asked: {_clause(error)}"), ""
+    if isinstance(error, RateLimited) or not (error.retry or isinstance(error, BadAnswer)):
+        stop = str(error) if isinstance(error, (RateLimited, BadToken)) else ""
+        return Outcome(FAILED, issue, f"not changed: {_clause(error)}"), stop
+    try:
+        found = server.issue(issue.id)
+    except ServerError:
+        return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}", lost=True), str(error)
+    if not change.holds(found):
+        return Outcome(FAILED, found, f"not changed: {_clause(error)}", lost=True), ""
+    if not change.proves(issue, found):
+        seen = f"it is {status_words(found)} now"
+        return Outcome(
+            UNSURE, found, f"perhaps {change.done}, perhaps not: {_clause(error)}, and {seen}", lost=True
+        ), ""
+    return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask), lost=True), ""
+
+
+def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask) -> str:
+    """The note that says who asked; what to add to the outcome where it could not be left."""
+    if not desk.settings.author_notes:
+        return ""
+    try:
+        server.note(issue, author_note(desk, change.done, ask))
+    except Unsupported:
+        return ""
+    except ServerError as error:
+        log.warning("No note could be left on issue %s", issue.id, exc_info=True)
+        return f" (the note about who asked could not be left: {_clause(error)})"
+    return ""
+
+
+def author_note(desk: Desk, done: str, ask: Ask) -> str:
+    """Who asked for a change, and where; with the minute, because Sentry refuses the same note twice in an hour."""
+    where = f"in {cut(ask.place.room, 80)}" if ask.place.room else "in a direct message"
+    at = desk.clock.now().strftime("%Y-%m-%d %H:%M UTC")
+    return f"{done[:1].upper()}{done[1:]} from chat, asked by {asked_by(desk, ask)} {where}, {at}."
+
+
+def asked_by(desk: Desk, ask: Ask) -> str:
+    """The person for the record: their name in chat, and their mail address on the server where it is proved."""
+    try:
+        mail = desk.people.mail_of(ask.person.acl)
+    except StoreError:
+        # A change that was made must be told, whatever else is broken.
+        log.warning("The mail address of a person could not be read", exc_info=True)
+        mail = None
+    return cut(ask.person.name, 80) + (f" ({mail})" if mail else "")
+
+
+def _clause(error: ServerError) -> str:
+    """The error's sentence where more follows it; what nobody knew about the change is known by a look since."""
+    return str(error).removesuffix(OUTCOME_UNKNOWN).rstrip(".")
+
+
+def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
+    """Each outcome on a line; of many, those that went well share lines."""
+    alike = Counter(outcome.words for outcome in outcomes if outcome.kind in (FAILED, UNSURE))
+    often = {words for words, count in alike.items() if count > _MOST_ALIKE and len(outcomes) > WITHOUT_YES}
+    alone = [
+        outcome
+        for outcome in outcomes
+        if len(outcomes) <= WITHOUT_YES or (outcome.kind in (FAILED, UNSURE) and outcome.words not in often)
+    ]
+    together = {
+        kind: [_shown_id(outcome.issue) for outcome in outcomes if outcome.kind == kind and outcome not in alone]
+        for kind in (DONE, ALREADY, UNTRIED)
+    }
+    noteless = sum(1 for outcome in outcomes if outcome.kind == DONE and outcome.words != change.done)
+    return View(
+        "sentry_changed",
+        {
+            "who": who,
+            "lines": [_line(outcome) for outcome in alone],
+            "done": change.done,
+            "done_ids": in_lines(together[DONE]),
+            "done_count": len(together[DONE]),
+            "already_ids": in_lines(together[ALREADY]),
+            "already_count": len(together[ALREADY]),
+            "untried_ids": in_lines(together[UNTRIED]),
+            "untried_count": len(together[UNTRIED]),
+            "failed": [
+                (
+                    alike[words],
+                    words,
+                    in_lines(_shown_id(outcome.issue) for outcome in outcomes if outcome.words == words),
+                )
+                for words in alike
+                if words in often
+            ],
+            "noteless": noteless if len(outcomes) > WITHOUT_YES else 0,
+        },
+    )
+
+
+def _line(outcome: Outcome) -> OutcomeLine:
+    issue = outcome.issue
+    return OutcomeLine(outcome.kind, _shown_id(issue), issue.link, title_of(issue, 120), outcome.words)
+
+
+def _shown_id(issue: Issue) -> str:
+    return cut(issue.short_id or issue.id, 60)

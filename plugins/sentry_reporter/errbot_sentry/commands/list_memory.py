@@ -1,0 +1,220 @@
+"""The last list of issues shown to each person in each conversation: what `#3`, `next` and `prev` stand on.
+
+Rows are kept by issue id and never guessed: a row that could mean two issues, or that is an hour old, is refused.
+Lists of an issue's events or tags are numbered too; a row of theirs would mean that issue, and is one more meaning.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import BadReference
+from errbot_sentry.domain.issues import IssueQuery, Person, Place
+from errbot_sentry.domain.locks import Lock
+
+KEPT_FOR = timedelta(hours=1)
+_MOST_LISTS = 1000
+_MOST_ROWS = 1000
+_MOST_ASIDES = 20
+_LIST_AGAIN = "list again with issues"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One page of a list as it was shown: the cursor that it was asked with, the rows before its first, and its own."""
+
+    cursor: str | None
+    before: int
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A numbered list that was shown since, of what belongs to one issue; of something else, where `issue_id` is ""."""
+
+    issue_id: str
+    length: int
+    shown_at: datetime
+
+
+@dataclass(frozen=True)
+class ShownList:
+    """A list as it stands on people's screens. `rows` are issue ids, row 1 first, over all pages shown so far.
+
+    `leaves` are the pages walked through, the present one last; `next` is the cursor of the following one.
+    `query` is None where no list of issues was shown yet, only `asides`.
+    """
+
+    query: IssueQuery | None
+    shown_at: datetime
+    rows: tuple[str, ...] = ()
+    leaves: tuple[Leaf, ...] = (Leaf(None, 0),)
+    next: str | None = None
+    asides: tuple[Aside, ...] = ()
+
+    @property
+    def here(self) -> Leaf:
+        return self.leaves[-1]
+
+    def following(self) -> Leaf:
+        """The next page's place.
+
+        Raises:
+            BadReference: there is none, or rows would get numbers beyond reason.
+        """
+        if self.next is None:
+            raise BadReference("That was the last page.")
+        if self.next in (leaf.cursor for leaf in self.leaves):
+            raise BadReference("The server goes round in circles here: there is nothing further to show.")
+        before = self.here.before + self.here.count
+        if before >= _MOST_ROWS:
+            raise BadReference(f"{_MOST_ROWS} rows are enough: narrow the list with words or -p instead.")
+        return Leaf(self.next, before)
+
+    def preceding(self) -> Leaf:
+        """The previous page's place.
+
+        Raises:
+            BadReference: this is the first one.
+        """
+        if len(self.leaves) < 2:
+            raise BadReference("This is the first page.")
+        return self.leaves[-2]
+
+    def turned(self, leaf: Leaf, ids: Iterable[str], following: str | None, now: datetime) -> ShownList:
+        """The list after this page of it was shown."""
+        kept = self.leaves[: self.leaves.index(leaf)] if leaf in self.leaves else self.leaves
+        shown = tuple(ids)
+        rows = self.rows[: leaf.before] + shown + self.rows[leaf.before + len(shown) :]
+        leaves = (*kept, replace(leaf, count=len(shown)))
+        return replace(self, shown_at=now, rows=rows, leaves=leaves, next=following, asides=())
+
+    def meant_by(self, number: int, after: datetime | None = None) -> set[str]:
+        """The issue ids that a row's number could mean in what was shown here, or in what was shown after a time."""
+        meant = {aside.issue_id for aside in self.asides if number <= aside.length and _is_after(aside.shown_at, after)}
+        if number <= len(self.rows) and _is_after(self.shown_at, after):
+            meant.add(self.rows[number - 1])
+        return meant
+
+
+class LastLists:
+    """Bounded, forgetting, and safe to use from several threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._lists: OrderedDict[tuple[Place, Person], ShownList] = OrderedDict()
+
+    def keep(self, place: Place, person: Person, shown: ShownList) -> None:
+        """Remember what was just shown; the oldest list goes when there are too many."""
+        with self._lock:
+            self._lists[place, person] = shown
+            self._lists.move_to_end((place, person))
+            while len(self._lists) > _MOST_LISTS:
+                self._lists.popitem(last=False)
+
+    def keep_aside(self, place: Place, person: Person, issue_id: str, length: int) -> None:
+        """Remember that a numbered list of what belongs to an issue was shown: `#3` could now mean that issue.
+
+        For a list of something else `issue_id` is "": `#3` could mean something that is no issue, and is refused.
+        """
+        now = self._clock.now()
+        shown = self.own(place, person) or ShownList(None, now)
+        asides = (*shown.asides, Aside(issue_id, length, now))[-_MOST_ASIDES:]
+        self.keep(place, person, replace(shown, asides=asides))
+
+    def own(self, place: Place, person: Person) -> ShownList | None:
+        """The last list that this person asked for here, unless it has expired."""
+        with self._lock:
+            return self._live(self._lists.get((place, person)))
+
+    def to_turn(self, place: Place, person: Person) -> tuple[IssueQuery, ShownList]:
+        """The list that `next` and `prev` mean, with its query: one's own, else the only one that is shown here.
+
+        Raises:
+            BadReference: there is none, there are several and none is this person's, or it is of something else.
+        """
+        shown = self.own(place, person) or self._only_other(place, person)
+        if shown.query is None:
+            raise BadReference(f"No list of issues was shown to you here in the last hour: {_LIST_AGAIN}.")
+        return shown.query, shown
+
+    def _only_other(self, place: Place, person: Person) -> ShownList:
+        others = self._others(place, person)
+        if len(others) > 1:
+            raise BadReference(f"Several lists were shown here, and none is yours: {_LIST_AGAIN}.")
+        if not others:
+            raise BadReference(f"No list was shown to you here in the last hour: {_LIST_AGAIN}.")
+        return others[0]
+
+    def row(self, place: Place, person: Person, number: int) -> str:
+        """The issue id of a row.
+
+        One's own list counts, and any that was shown here to somebody else since: whoever reads along may mean
+        that one. Where they disagree, the row is refused.
+
+        Raises:
+            BadReference: no list, no such row, or a row that could mean two issues.
+        """
+        own = self.own(place, person)
+        others = self._others(place, person)
+        if own is None and not others:
+            raise BadReference(
+                f"#{number} stands for a row of the last list, and none was shown here in the last hour: {_LIST_AGAIN}."
+            )
+        meant = own.meant_by(number) if own is not None and number > 0 else set()
+        # Who has no list of issues of their own reads everybody else's.
+        since = own.shown_at if own is not None and own.query is not None else None
+        for other in others if number > 0 else ():
+            meant |= other.meant_by(number, after=since)
+        if not meant:
+            longest = max(len(shown.rows) for shown in ([own] if own is not None else others))
+            raise BadReference(f"The last list has no row #{number}: it has {longest}.")
+        if meant == {""}:
+            raise BadReference(
+                f"The list with the row #{number} is not one of issues: name the issue by its short id, or "
+                f"{_LIST_AGAIN}."
+            )
+        if len(meant) > 1:
+            things = "things" if "" in meant else "issues"
+            raise BadReference(
+                f"#{number} could mean two {things}, because another list was shown here: "
+                f"name the issue by its short id, or {_LIST_AGAIN}."
+            )
+        return meant.pop()
+
+    def check_number(self, place: Place, person: Person, issue_id: str) -> None:
+        """Refuses `3` where a list shown here has a row #3 that is another issue: with the # forgotten, it would be a
+        change of an issue that nobody named.
+
+        Raises:
+            BadReference
+        """
+        number = int(issue_id)
+        own = self.own(place, person)
+        shown = [*self._others(place, person), *([own] if own is not None else [])]
+        if number > 0 and any(meant != issue_id for one in shown for meant in one.meant_by(number)):
+            raise BadReference(
+                f"{issue_id} is the number of an issue, and #{issue_id} a row of the last list: write #{issue_id}, or "
+                "the issue's short id or address."
+            )
+
+    def _others(self, place: Place, person: Person) -> list[ShownList]:
+        if place.is_direct:  # a direct message has one reader, and its Place does not say who
+            return []
+        with self._lock:
+            here = [shown for (where, who), shown in self._lists.items() if where == place and who != person]
+            return [shown for shown in map(self._live, here) if shown is not None]
+
+    def _live(self, shown: ShownList | None) -> ShownList | None:
+        if shown is None or self._clock.now() - shown.shown_at > KEPT_FOR:
+            return None
+        return shown
+
+
+def _is_after(at: datetime, limit: datetime | None) -> bool:
+    return limit is None or at > limit

@@ -1,0 +1,107 @@
+"""`note` and `merge`: what is done once, not issue by issue."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+
+from errbot_sentry.commands.bulk_change import asked_by, author_note, confirm_count
+from errbot_sentry.commands.command_context import Desk
+from errbot_sentry.commands.parser import OptionParser
+from errbot_sentry.commands.project_scope import check_writer
+from errbot_sentry.commands.typed_words import first_word
+from errbot_sentry.commands.views import title_of
+from errbot_sentry.domain.errors import AskError, BadReference, ServerError, Unsupported, UsageError
+from errbot_sentry.domain.issues import Ask, Issue, View
+from errbot_sentry.domain.text import cut
+from errbot_sentry.domain.typed_text import echo
+
+log = logging.getLogger(__name__)
+
+_LONGEST_NOTE = 3500
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Noting:
+    """The commands that leave a note on an issue and make one of several."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def note(self, ask: Ask) -> Iterator[View]:
+        check_writer(self._desk.access, ask.person)
+        word, text = self._split(ask)
+        if not text:
+            raise UsageError("What should the note say?", self._desk.usage("note"))
+        if len(text) > _LONGEST_NOTE:
+            raise UsageError(f"A note has at most {_LONGEST_NOTE} characters.")
+        issue = self._find(word, ask)
+        # Always signed, also without SENTRY_AUTHOR_NOTES: on the server, the bot's account is the author.
+        signed = f"{_CONTROLS.sub(' ', text)}\n\n— {asked_by(self._desk, ask)}, from chat"
+        self._desk.find_server().note(issue, signed)
+        yield View(
+            "sentry_noted",
+            {
+                "id": cut(issue.short_id or issue.id, 60),
+                "title": title_of(issue, 120),
+                "link": issue.link,
+                "who": cut(ask.person.name, 60),
+            },
+        )
+
+    def merge(self, ask: Ask) -> Iterator[View]:
+        check_writer(self._desk.access, ask.person)
+        options, words = self._desk.parser("merge", _describe).read(ask.words)
+        issues = self._desk.finder.find_all(words, ask)
+        if len(issues) < 2:
+            raise UsageError("Wanted are two issues or more.", self._desk.usage("merge"))
+        if len({issue.project.id for issue in issues}) > 1:
+            raise AskError("Only issues of one project can be merged.")
+        confirm_count(len(issues), "Merging", options.yes)
+        server = self._desk.find_server()
+        who = cut(ask.person.name, 60)
+        yield View("sentry_changing", {"doing": "Merging", "count": len(issues), "who": who, "at": 0})
+        left = server.merge(issues)
+        names = ", ".join(issue.short_id or issue.id for issue in issues)
+        note = ""
+        if self._desk.settings.author_notes:
+            try:
+                server.note(left, author_note(self._desk, f"merged {names}", ask))
+            except Unsupported:
+                pass
+            except ServerError as error:
+                log.warning("No note could be left on issue %s", left.id, exc_info=True)
+                note = f"The note about who asked could not be left: {error}"
+        values = {"id": cut(left.short_id or left.id, 60), "title": title_of(left, 120), "link": left.link}
+        yield View("sentry_merged", {**values, "names": cut(names, 300), "who": who, "note": note})
+
+    def _find(self, word: str, ask: Ask) -> Issue:
+        """In a thread, a note may begin with what only looks like an issue: `UTF-8`, `sha-1`."""
+        try:
+            return self._desk.finder.find(word, ask)
+        except BadReference as error:
+            if word and self._desk.finder.in_thread(ask):
+                raise BadReference(f"{error} If {echo(word)} is the note's first word, put -- before it.") from error
+            raise
+
+    def _split(self, ask: Ask) -> tuple[str, str]:
+        """The REF and the text; in the thread of an alert, the REF may be missing.
+
+        A number that begins a text there could be either: it is not guessed.
+        """
+        head, rest = first_word(ask.words)
+        if head == "--":
+            return "", rest
+        if not self._desk.finder.in_thread(ask):
+            return head, rest
+        if head.isdigit():
+            raise UsageError(
+                f"Is {echo(head)} an issue, or does your note begin with it? Begin with -- for a note on this thread's "
+                "issue, or give the short id.",
+            )
+        return (head, rest) if head and self._desk.finder.is_reference(head) else ("", ask.words.strip())
+
+
+def _describe(parser: OptionParser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true")

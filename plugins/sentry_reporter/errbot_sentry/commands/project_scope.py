@@ -1,0 +1,80 @@
+"""What a place may see of the server, for lists and for single issues; built on access.py, failing closed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.errors import BadReference, NotAllowed
+from errbot_sentry.domain.issues import Issue, Person, Place, Project
+from errbot_sentry.domain.typed_text import echo
+from errbot_sentry.server.protocol import Server
+
+MAY_NOT_CHANGE = "You may not change issues: ask an operator to add you to SENTRY_WRITERS."
+NOTHING_HERE = "No project may be shown here: an operator decides that with SENTRY_PROJECTS and SENTRY_ROOM_PROJECTS."
+NO_PROJECTS = "The server tells me of no project at all: check SENTRY_ORG, and what SENTRY_AUTH_TOKEN may see."
+
+
+def nothing_words(server: Server) -> str:
+    """Why there is nothing to show: GlitchTip answers with no projects, and no error, for a mistyped organization."""
+    return NOTHING_HERE if server.projects() else NO_PROJECTS
+
+
+def check_writer(access: Access, person: Person) -> None:
+    """Refuses whoever may not change issues, with NotAllowed."""
+    if not access.may_write(person):
+        raise NotAllowed(MAY_NOT_CHANGE)
+
+
+def no_such_issue(named: str) -> BadReference:
+    """The one sentence for an issue that does not exist and for one that must not be shown here."""
+    return BadReference(f"There is no issue {named} that can be shown here.")
+
+
+def visible_issues(access: Access, place: Place, issues: Sequence[Issue]) -> tuple[Issue, ...]:
+    """Those issues that may be shown in this place: every row is looked at, whatever the server was asked."""
+    return tuple(issue for issue in issues if access.may_see(issue.project.slug, place))
+
+
+def visible_projects(access: Access, place: Place, server: Server) -> tuple[Project, ...]:
+    """The server's projects that may be shown in this place, by slug."""
+    found = (project for project in server.projects() if access.may_see(project.slug, place))
+    return tuple(sorted(found, key=lambda project: project.slug.casefold()))
+
+
+def scope(access: Access, place: Place, server: Server, wanted: Sequence[str]) -> tuple[Project, ...]:
+    """The projects that a question is about; `()` is the whole server, where this place may see all of it.
+
+    Args:
+        wanted: slugs, ids or globs that the person gave; empty: whatever may be seen.
+
+    Raises:
+        BadReference: a name that fits no project to be shown here (it may exist elsewhere: nobody is told).
+        NotAllowed: nothing at all may be shown here.
+    """
+    if not wanted and access.sees_everything(place):
+        return ()
+    seen = visible_projects(access, place, server)
+    if not seen:
+        raise NotAllowed(nothing_words(server))
+    if not wanted:
+        return seen
+    chosen: dict[str, Project] = {}
+    for name in wanted:
+        fitting = [project for project in seen if _fits(name, project)]
+        if not fitting:
+            raise _no_such_project(name, seen)
+        chosen.update({project.id: project for project in fitting})
+    return tuple(chosen.values())
+
+
+def _fits(name: str, project: Project) -> bool:
+    return name == project.id or fnmatchcase(project.slug.casefold(), name.casefold())
+
+
+def _no_such_project(name: str, seen: Sequence[Project]) -> BadReference:
+    near = get_close_matches(name.casefold(), [project.slug.casefold() for project in seen], n=1)
+    hint = f"; did you mean {near[0]}?" if near else ": the command projects lists them."
+    return BadReference(f"There is no project {echo(name)} that can be shown here{hint}")

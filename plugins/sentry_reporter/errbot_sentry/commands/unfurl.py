@@ -1,0 +1,117 @@
+"""An issue's address pasted into a room gets a two-line summary, once per issue, room and hour."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from errbot_sentry.commands.issue_resolver import IssueFinder
+from errbot_sentry.commands.views import unfurl_values
+from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import AskError, SentryReporterError, ServerError
+from errbot_sentry.domain.issues import Ask, View
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.server.protocol import FindServer
+
+log = logging.getLogger(__name__)
+
+AGAIN_AFTER = timedelta(hours=1)
+_MOST_REMEMBERED = 2000
+_MOST_PER_MESSAGE = 3
+_MINUTE = timedelta(minutes=1)
+_MOST_PER_MINUTE = 12  # look-ups for one room: nobody reads more, and each is a call with the bot's token
+_MOST_PER_MINUTE_IN_ALL = 60
+_PAUSE = timedelta(seconds=20)  # after a failure: other errands wait behind a server that does not answer
+_LONGEST_TEXT = 20_000
+# No "issue" in the pattern: searched for by backtracking, a long run without it would take minutes.
+_URL = re.compile(r"https?://[^\s<>|\"'`]+", re.IGNORECASE)
+
+
+COMMAND = "issue"
+"""The command that a pasted address stands for, with the address behind it."""
+
+
+class Unfurl:
+    """Summaries for addresses in messages that are no commands. Silent about everything that it may not show."""
+
+    def __init__(self, find_server: FindServer, finder: IssueFinder, settings: QuerySettings, clock: Clock) -> None:
+        self._find_server = find_server
+        self._finder = finder
+        self._settings = settings
+        self._clock = clock
+        self._lock = Lock()
+        self._told: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        self._pause_until: datetime | None = None
+
+    def wanted(self, text: str) -> bool:
+        """Whether a message may hold an issue's address: cheap, for every message; asks nobody."""
+        return self._settings.unfurl and "://" in text and bool(_addresses(text))
+
+    def views(self, text: str, ask: Ask, may_look: Callable[[str], bool]) -> Iterator[View]:
+        """The summaries of a message's addresses. It asks the server: not to be called in the receiving thread.
+
+        `may_look` is asked with each address whether its sender may run COMMAND with it there.
+        """
+        if not self.wanted(text):
+            return
+        for url in _addresses(text)[:_MOST_PER_MESSAGE]:
+            if self._pausing():
+                return
+            try:
+                view = self._view(url, ask, may_look)
+            except AskError:
+                continue  # not ours, not there, or not to be seen here: all the same to the room
+            except SentryReporterError as error:
+                log.info("No summary for an address: %s", error)
+                self._pause_until = self._clock.now() + _PAUSE
+                return
+            if view is not None:
+                yield view
+
+    def _view(self, url: str, ask: Ask, may_look: Callable[[str], bool]) -> View | None:
+        address = self._find_server().address_of(url)
+        where = ask.place.room or ask.person.acl
+        if address is None or not may_look(url) or not self._first_time(address.issue.upper(), where):
+            return None
+        try:
+            issue = self._finder.find(url, ask)
+        except ServerError:
+            self._forget(address.issue.upper(), where)  # whoever pastes it again may have more luck
+            raise
+        # The same issue has several addresses: by number, by short id, of an event.
+        if address.issue != issue.id and not self._first_time(issue.id.upper(), where):
+            return None
+        return View("sentry_unfurl", unfurl_values(issue, self._clock.now()))
+
+    def _forget(self, issue: str, where: str) -> None:
+        with self._lock:
+            self._told.pop((issue, where), None)
+
+    def _pausing(self) -> bool:
+        return self._pause_until is not None and self._clock.now() < self._pause_until
+
+    def _first_time(self, issue: str, where: str) -> bool:
+        """Whether to look it up for this room: not told there within the hour, and not too many others just now."""
+        now = self._clock.now()
+        with self._lock:
+            last = self._told.get((issue, where))
+            if last is not None and now - last < AGAIN_AFTER:
+                return False
+            lately = [place for (_, place), at in self._told.items() if now - at < _MINUTE]
+            if lately.count(where) >= _MOST_PER_MINUTE or len(lately) >= _MOST_PER_MINUTE_IN_ALL:
+                return False
+            self._told[issue, where] = now
+            self._told.move_to_end((issue, where))
+            while len(self._told) > _MOST_REMEMBERED:
+                self._told.popitem(last=False)
+            return True
+
+
+def _addresses(text: str) -> list[str]:
+    """What may be issues' addresses in a text, each once."""
+    found = (url.rstrip(".,;:)!?") for url in _URL.findall(text[:_LONGEST_TEXT]))
+    return list(dict.fromkeys(url for url in found if "issue" in url.lower()))

@@ -1,0 +1,254 @@
+"""From the model to what the templates show: plain values, in words, bounded. Pure; escaping is the renderer's work.
+
+What a server does not tell is left out: a Bugsink issue has no level and no users, and its line does not say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from errbot_sentry.domain.issues import (
+    ARCHIVED,
+    RESOLVED,
+    UNRESOLVED,
+    Assignee,
+    Event,
+    ExceptionInfo,
+    Frame,
+    Issue,
+    Project,
+    Release,
+    Row,
+    TagSpread,
+)
+from errbot_sentry.domain.text import (
+    LINE_BYTES,
+    ago,
+    counted,
+    cut,
+    one_line,
+    short_count,
+    short_path,
+    span_words,
+    sparkline,
+)
+
+# Shapes, not colours, tell levels apart; the word stands beside them.
+_LEVEL_MARKS = {"fatal": "‼", "error": "✗", "warning": "▲", "info": "○", "debug": "·"}
+_SEPARATOR = " · "
+_LONGEST_TITLE = 400
+_MOST_TAGS = 12
+
+
+@dataclass(frozen=True)
+class FrameView:
+    """Where it failed: `function`, the place in the file, and the source line where known."""
+
+    function: str
+    place: str
+    source: str
+
+
+def issue_row(issue: Issue, number: int, now: datetime) -> Row:
+    """An issue as one entry of a list."""
+    cells = (
+        ago(issue.last_seen, now) if issue.last_seen else "",
+        f"{span_words(now - issue.first_seen)} old" if issue.first_seen else "",
+        counted(issue.events, "event") if issue.events is not None else "",
+        counted(issue.users, "user") if issue.users is not None else "",
+        sparkline(issue.trend),
+    )
+    return Row(
+        number,
+        cut(issue.short_id or issue.id, 60),
+        title=title_of(issue, _LONGEST_TITLE),
+        mark=level_word(issue.level),
+        about=cut(issue.culprit, 60),
+        cells=cells,
+        more=(_state_word(issue), f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else ""),
+        link=issue.link if len(issue.link) <= LINE_BYTES // 2 else "",
+    )
+
+
+def title_of(issue: Issue, limit: int) -> str:
+    """The title, cut to fit; never nothing, which would leave markup standing around it."""
+    title = cut(issue.title, limit)
+    return title if any(map(str.isprintable, title)) else "(no title)"
+
+
+def level_word(level: str | None) -> str:
+    """`✗ error`: told apart by shape and word."""
+    if not level:
+        return ""
+    word = cut(level, 20)
+    return f"{_LEVEL_MARKS[word]} {word}" if word in _LEVEL_MARKS else word
+
+
+def assignee_name(assignee: Assignee) -> str:
+    """`team payments`, or the person's name."""
+    name = assignee.name or assignee.email or assignee.id
+    return f"team {name}" if assignee.kind == "team" else name
+
+
+def status_words(issue: Issue) -> str:
+    """`unresolved (regressed)`: the status, and the server's own finer word where it adds something."""
+    finer = one_line((issue.substatus or "").replace("_", " "))
+    if not finer or finer in (issue.status, "ongoing"):
+        return issue.status
+    return f"{issue.status} ({cut(finer, 60)})"
+
+
+def _state_word(issue: Issue) -> str:
+    """In a list of open issues only the unusual is worth a word."""
+    if issue.status in (RESOLVED, ARCHIVED):
+        return issue.status
+    finer = one_line((issue.substatus or "").replace("_", " "))
+    return cut(finer, 30) if issue.status == UNRESOLVED and finer not in ("ongoing", "new") else ""
+
+
+def _counts(issue: Issue) -> tuple[str, ...]:
+    found = (
+        counted(issue.events, "event") if issue.events is not None else "",
+        counted(issue.users, "user") if issue.users is not None else "",
+    )
+    return tuple(fact for fact in found if fact)
+
+
+def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, object]:
+    """The values of sentry_issue: one issue whole, with what its newest event adds."""
+    return {
+        "id": cut(issue.short_id or issue.id, 60),
+        "link": issue.link,
+        "title": title_of(issue, 300),
+        "state": _joined(
+            status_words(issue),
+            level_word(issue.level),
+            f"priority {cut(issue.priority, 20)}" if issue.priority else "",
+            f"project {cut(issue.project.slug, 60)}",
+            f"assigned to {cut(assignee_name(issue.assignee), 60)}" if issue.assignee else "",
+        ),
+        "counts": _joined(*_counts(issue), sparkline(issue.trend, 24)),
+        "seen": _joined(
+            _seen("first seen", issue.first_seen, issue.first_release, now),
+            _seen("last seen", issue.last_seen, issue.last_release or (event.release if event else None), now),
+        ),
+        "culprit": cut(issue.culprit, 200),
+        "tags": tag_words(event.tags) if event else "",
+        "error": exception_line(event.exceptions[-1]) if event and event.exceptions else "",
+        "frame": frame_view(failing_frame(event.exceptions[-1])) if event and event.exceptions else None,
+    }
+
+
+def _seen(words: str, at: datetime | None, release: str | None, now: datetime) -> str:
+    if at is None:
+        return f"{words} in {cut(release, 80)}" if release else ""
+    in_release = f" in {cut(release, 80)}" if release else ""
+    return f"{words} {ago(at, now)}{in_release}"
+
+
+def _joined(*facts: str) -> str:
+    return _SEPARATOR.join(fact for fact in facts if fact)
+
+
+def tag_words(tags: Iterable[tuple[str, str]]) -> str:
+    """`environment=production · release=1.2`, at most a line."""
+    some = [f"{cut(key, 40)}={cut(value, 60)}" for key, value in tags][:_MOST_TAGS]
+    return cut(_SEPARATOR.join(some), LINE_BYTES - 20)
+
+
+def exception_line(error: ExceptionInfo) -> str:
+    """`ZeroDivisionError: division by zero`, on one line."""
+    return cut(f"{error.type}: {error.value}" if error.value else error.type, LINE_BYTES - 20)
+
+
+def failing_frame(error: ExceptionInfo) -> Frame | None:
+    """The newest frame of the program itself, or the newest of all where none is."""
+    own = [frame for frame in error.frames if frame.in_app]
+    return next(reversed(own or error.frames), None)
+
+
+def frame_view(frame: Frame | None) -> FrameView | None:
+    """A frame as one line, with its source line."""
+    if frame is None:
+        return None
+    place = cut(short_path(frame.filename) or frame.module, 200) + (f":{frame.line}" if frame.line is not None else "")
+    line = next((text for number, text in frame.source if number == frame.line), "")
+    return FrameView(cut(frame.function, 100), place, cut(line, 200))
+
+
+def event_row(event: Event, number: int, now: datetime) -> Row:
+    """An event of one issue; the title is left out, it is the issue's."""
+    cells = (
+        ago(event.at, now) if event.at else "",
+        cut(event.environment or "", 40),
+        cut(event.release or "", 60),
+        cut(event.user or "", 60),
+    )
+    return Row(number, cut(event.id, 40), cells=cells, more=(cut(event.message or event.title, 100),))
+
+
+def spread_row(spread: TagSpread, number: int) -> Row:
+    """One tag with its top values: `browser · Firefox 60% · Chrome 30% · 12 values`."""
+    facts = [f"{cut(value, 60) or '(empty)'} {percent(count, spread.total)}" for value, count in spread.values[:3]]
+    if spread.unique is not None and spread.unique > len(facts):
+        facts.append(f"{short_count(spread.unique)} values")
+    return Row(number, cut(spread.key, 60), cells=tuple(facts))
+
+
+def value_rows(spread: TagSpread) -> list[Row]:
+    """The values of one tag, with a bar each: bars compare faster than numbers."""
+    top = max((count for _, count in spread.values), default=0)
+    return [
+        Row(
+            number,
+            cut(value, 120) or "(empty)",
+            cells=(
+                percent(count, spread.total),
+                counted(count, "event"),
+                "█" * max(1, round(count / top * 12)) if top else "",
+            ),
+        )
+        for number, (value, count) in enumerate(spread.values, 1)
+    ]
+
+
+def project_row(project: Project, number: int) -> Row:
+    """A project: its slug, and its name where that says more."""
+    name = cut(project.name, 80) if project.name != project.slug else ""
+    return Row(number, cut(project.slug, 80), cells=(name,))
+
+
+def percent(count: int, total: int) -> str:
+    """`60%`, `<1%`."""
+    if not total:
+        return "0%"
+    share = 100 * count / total
+    return "<1%" if 0 < share < 1 else f"{share:.0f}%"
+
+
+def release_row(release: Release, number: int, projects: Iterable[str], now: datetime) -> Row:
+    """A release: when, how many new issues, of which projects."""
+    cells = (
+        ago(release.at, now) if release.at else "",
+        counted(release.new_issues, "new issue") if release.new_issues is not None else "",
+        cut(", ".join(projects), 100),
+    )
+    return Row(number, cut(release.version, 120), cells=cells)
+
+
+def unfurl_values(issue: Issue, now: datetime) -> dict[str, object]:
+    """The values of sentry_unfurl: an issue in two lines."""
+    return {
+        "id": cut(issue.short_id or issue.id, 60),
+        "title": title_of(issue, 240),
+        "facts": _joined(
+            status_words(issue),
+            level_word(issue.level),
+            *_counts(issue),
+            f"last seen {ago(issue.last_seen, now)}" if issue.last_seen else "",
+            sparkline(issue.trend),
+            f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else "",
+        ),
+    }

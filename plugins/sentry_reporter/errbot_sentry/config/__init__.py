@@ -1,0 +1,1 @@
+"""The settings in Errbot's config.py: read once, checked, frozen."""

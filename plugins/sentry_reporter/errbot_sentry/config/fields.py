@@ -1,0 +1,249 @@
+"""Readers of single settings: each takes what config.py says and returns the value, or raises ValueError.
+
+The sentence of the error says what kind of value was found and what is wanted. A text is never quoted: it may be a
+token in the wrong place, and everybody who asks for the status reads the sentence.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from errbot_sentry.config.routes import Route, read_route
+from errbot_sentry.config.secrets import Secret, is_known_token, looks_secret, mask, mask_url, shape
+from errbot_sentry.domain.access import DIRECT
+
+Reader = Callable[[Any], Any]
+
+_LEVEL_NAMES = {name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
+_HOST = re.compile(r"[A-Za-z0-9._:%-]{0,253}")
+_PATH_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+def read_default(reader: Reader, default: Any) -> Any:
+    """The typed value of a default; None means "decided elsewhere" and stays."""
+    return None if default is None else reader(default)
+
+
+def from_environment(name: str, environ: Mapping[str, str]) -> Any:
+    """A secret from the environment; lists are separated by commas there."""
+    text = environ.get(name, "").strip()
+    if name in ("SENTRY_WEBHOOK_SECRET", "SENTRY_WEBHOOK_TOKENS"):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+def flag(value: Any) -> bool:
+    """True or False, nothing else: the text "False" would be true."""
+    if not isinstance(value, bool):
+        raise ValueError(f"found {shape(value)}; wanted is True or False")
+    return value
+
+
+def amount(value: Any) -> float:
+    """A number of 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise ValueError(f"found {shape(value)}; wanted is a number, 0 or more")
+    return value
+
+
+def interval(value: Any) -> float:
+    """Seconds between two questions to the server: 0 for never, else one or more, so that no typo floods it."""
+    seconds = amount(value)
+    if 0 < seconds < 1:
+        raise ValueError(f"found {shape(value)}; wanted is 0 for never, or 1 or more seconds")
+    return seconds
+
+
+def level(value: Any) -> int:
+    """A level of the logging module, as number or name."""
+    if isinstance(value, str) and value.upper() in _LEVEL_NAMES:
+        return int(_LEVEL_NAMES[value.upper()])
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"found {shape(value)}; wanted is a logging level such as logging.ERROR")
+    return value
+
+
+def options(value: Any) -> dict[str, Any]:
+    """Further `sentry_sdk.init` options; the DSN has a setting of its own."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ValueError(f'found a {type(value).__name__}; wanted is a dict such as {{"environment": "production"}}')
+    if "dsn" in value:
+        raise ValueError('has "dsn" in it; wanted is SENTRY_DSN instead')
+    return dict(value)
+
+
+def one_of(*words: str) -> Reader:
+    """A reader for one word out of a few, any case."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or value.strip().lower() not in words:
+            near = get_close_matches(value.strip().lower()[:40], words, n=1) if isinstance(value, str) else []
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(f"found {shape(value)}; {hint}wanted is one of {', '.join(map(repr, words))}")
+        return value.strip().lower()
+
+    return read
+
+
+def dsn(value: Any) -> Secret:
+    """A DSN, `https://PUBLIC_KEY@host/PROJECT`; empty for none."""
+    wanted = "wanted is a DSN such as https://PUBLIC_KEY@sentry.example.com/1"
+    if not isinstance(value, str):
+        raise ValueError(f"found a {type(value).__name__}; {wanted}")
+    text = value.strip()
+    if not text:
+        return Secret("")
+    parts = _split(text, wanted)
+    if parts.scheme not in ("http", "https") or not parts.username or not parts.hostname:
+        raise ValueError(f"found {shape(text)}; {wanted}")
+    if not parts.path.rstrip("/").rpartition("/")[2]:
+        raise ValueError(f"found {mask_url(text)!r}, which names no project at its end; {wanted}")
+    return Secret(text)
+
+
+def base_url(value: Any) -> str:
+    """The server's base URL, without a trailing slash."""
+    wanted = "wanted is the server's address such as https://sentry.example.com"
+    if not isinstance(value, str):
+        raise ValueError(f"found {shape(value)}; {wanted}")
+    text = value.strip().rstrip("/")
+    parts = _split(text, wanted)
+    if parts.username or parts.password:
+        raise ValueError("has a user or password in it; put the token into SENTRY_AUTH_TOKEN and leave the URL plain")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"found {shape(value)}; {wanted}")
+    # Hosts of clouds have long numbers in their names.
+    odd_host = is_known_token(parts.netloc) if "." in parts.netloc else looks_secret(parts.netloc)
+    if odd_host or looks_secret(parts.path):
+        raise ValueError(f"has something in it that could be a token, which belongs into SENTRY_AUTH_TOKEN; {wanted}")
+    if "/api/" in parts.path + "/":
+        raise ValueError(f"found {shape(value)}; {wanted}, without the path of the API")
+    return text
+
+
+def _split(text: str, wanted: str) -> Any:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"found {mask(text)!r}; {wanted}") from error
+    return parts
+
+
+def token(value: Any) -> Secret:
+    """An API token: printable characters without spaces; empty for none."""
+    if not isinstance(value, str):
+        raise ValueError(f"found a {type(value).__name__}; wanted is the token as a text")
+    text = value.strip()
+    if text.lower().startswith("bearer "):
+        raise ValueError('begins with "Bearer"; wanted is the token alone')
+    if not text.isascii() or any(ch.isspace() or not ch.isprintable() for ch in text):
+        raise ValueError(f"found {mask(text)!r} with a space or an odd character in it; wanted is the token alone")
+    return Secret(text)
+
+
+def slug(value: Any) -> str:
+    """An organization slug; empty for none."""
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.-]*", value.strip()):
+        raise ValueError(f"found {shape(value)}; wanted is the organization's slug, as in its URL")
+    if looks_secret(value):
+        raise ValueError("could be a token, which belongs into SENTRY_AUTH_TOKEN; wanted is the organization's slug")
+    return value.strip()
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """A tuple or list of texts; a lone text is a mistake (its letters would be taken one by one)."""
+    if isinstance(value, str):
+        raise ValueError(f'found {shape(value)}; wanted is a tuple such as ("web-*",), with its comma')
+    if not isinstance(value, (tuple, list, set, frozenset)) or not all(isinstance(x, str) and x.strip() for x in value):
+        raise ValueError(f"found {shape(value)}; wanted is a tuple of texts")
+    return tuple(value)
+
+
+def room_projects(value: Any) -> Mapping[str, tuple[str, ...]]:
+    """Room glob, or "direct", to project globs."""
+    if not isinstance(value, Mapping):
+        wanted = f'wanted is a dict such as {{"#web": ["web-*"], "{DIRECT}": ["*"]}}'
+        raise ValueError(f"found {shape(value)}; {wanted}")
+    read = {}
+    for room, projects in value.items():
+        if not isinstance(room, str) or not room.strip():
+            raise ValueError(f"found the room {shape(room)}; wanted is a text")
+        try:
+            read[room] = texts(projects)
+        except ValueError as error:
+            raise ValueError(f"for {room!r} {error}") from error
+    return MappingProxyType(read)
+
+
+def routes(value: Any) -> tuple[Route, ...]:
+    """All routes of `SENTRY_ALERTS`; every wrong one is named by its number."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f'found {shape(value)}; wanted is a list of routes such as [{{"rooms": ["#ops"]}}]')
+    read, wrong = [], []
+    for number, raw in enumerate(value, start=1):
+        try:
+            read.append(read_route(raw))
+        except ValueError as error:
+            wrong.append(f"route {number}: {error}")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return tuple(read)
+
+
+def secrets(value: Any) -> tuple[Secret, ...]:
+    """One secret, or several while one is being rotated."""
+    several = (value,) if isinstance(value, str) else value
+    if not isinstance(several, (tuple, list)) or not all(isinstance(item, str) for item in several):
+        raise ValueError(f"found a {type(value).__name__}; wanted is a text, or a tuple of texts while rotating")
+    return tuple(Secret(item.strip()) for item in several if item.strip())
+
+
+def path_tokens(value: Any) -> tuple[Secret, ...]:
+    """Secret parts of webhook URLs: letters, digits and . _ ~ - only, so that they survive any URL."""
+    if isinstance(value, str):
+        raise ValueError('found a text; wanted is a tuple such as ("a-long-random-word",)')
+    read = secrets(value)
+    for number, item in enumerate(read, start=1):
+        if not _PATH_TOKEN.fullmatch(item.reveal()):
+            raise ValueError(f"number {number} has other characters than letters, digits and . _ ~ -")
+    return read
+
+
+def listen(value: Any) -> tuple[str, int] | None:
+    """(host, port) for the own listener, None for Errbot's web server."""
+    if value is None:
+        return None
+    if (
+        not isinstance(value, (tuple, list))
+        or len(value) != 2
+        or not isinstance(value[0], str)
+        or not _HOST.fullmatch(value[0])
+        or looks_secret(value[0])
+        or isinstance(value[1], bool)
+        or not isinstance(value[1], int)
+        or not 0 <= value[1] <= 65535
+    ):
+        raise ValueError(f'found {shape(value)}; wanted is (host, port) such as ("127.0.0.1", 3142), or None')
+    return value[0], value[1]
+
+
+def state_url(value: Any) -> Secret:
+    """An SQLAlchemy URL; empty for the SQLite file in BOT_DATA_DIR."""
+    wanted = "wanted is a URL such as postgresql+psycopg://user:password@host/database"
+    if not isinstance(value, str):
+        raise ValueError(f"found a {type(value).__name__}; {wanted}")
+    text = value.strip()
+    if text and not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
+        raise ValueError(f"found {mask_url(text) if '://' in text else shape(text)}; {wanted}")
+    try:
+        _split(text, wanted)
+    except ValueError as error:
+        raise ValueError(f'{error}; write "/", "?", "#" and "@" in a password as %2F, %3F, %23 and %40') from error
+    return Secret(text)

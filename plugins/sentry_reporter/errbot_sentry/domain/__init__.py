@@ -1,0 +1,1 @@
+"""Nouns and rules that all parts share: plain values, no I/O."""

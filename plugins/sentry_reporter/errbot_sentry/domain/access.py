@@ -1,0 +1,63 @@
+"""Who may see and change what: pure answers from the settings, asked by the query and alert flows alike.
+
+Rules fail closed: once `SENTRY_ROOM_PROJECTS` names any room, a room that it does not name sees nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from errbot_sentry.domain.issues import Person, Place
+
+DIRECT = "direct"
+
+
+@dataclass(frozen=True)
+class Access:
+    """The rights that the settings give. Globs; project and room names match in any case, people's exactly.
+
+    Args:
+        projects: what the bot may show at all (`SENTRY_PROJECTS`); empty: all that its token sees.
+        room_projects: room glob, or "direct", to project globs (`SENTRY_ROOM_PROJECTS`); empty: every room sees
+            `projects`.
+        writers: who may change issues and alert settings (`SENTRY_WRITERS`).
+    """
+
+    projects: tuple[str, ...] = ()
+    room_projects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    writers: tuple[str, ...] = ()
+
+    def may_see(self, project: str, place: Place) -> bool:
+        """Whether issues of this project slug may be shown in this place; a project without a slug never."""
+        if not project:
+            return False
+        if self.projects and not _any_glob(self.projects, project):
+            return False
+        if not self.room_projects:
+            return True
+        return _any_glob(self._globs_for(place), project)
+
+    def sees_everything(self, place: Place) -> bool:
+        """Whether no project is hidden from this place, so that lists need no filter."""
+        return not self.projects and (not self.room_projects or "*" in self._globs_for(place))
+
+    def may_write(self, person: Person) -> bool:
+        """Whether this person may change issues and alert settings."""
+        return any(fnmatchcase(person.acl, glob) for glob in self.writers)
+
+    def _globs_for(self, place: Place) -> tuple[str, ...]:
+        if place.is_direct:
+            return self.room_projects.get(DIRECT, ())
+        return tuple(
+            glob
+            for room, globs in self.room_projects.items()
+            if room != DIRECT and _any_glob((room,), place.room)
+            for glob in globs
+        )
+
+
+def _any_glob(globs: Iterable[str], text: str) -> bool:
+    folded = text.casefold()
+    return any(fnmatchcase(folded, glob.casefold()) for glob in globs)

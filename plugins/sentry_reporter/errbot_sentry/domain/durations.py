@@ -1,0 +1,50 @@
+"""Spans of time as people write them (`90s`, `2h`, `1h30m`, `7d`), read and written in one place."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from errbot_sentry.domain.typed_text import echo, read_number
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PART = re.compile(r"([0-9]+)([smhdw])")
+_LONGEST = timedelta(days=3650)
+_MOST = 999_999_999  # of one unit; more is longer than the longest anyway
+_LONGEST_TEXT = 80
+
+
+def read_duration(text: str) -> timedelta:
+    """`"1h30m"` as a timedelta; "0s" is zero.
+
+    Raises:
+        ValueError: with a sentence that says what is wanted.
+    """
+    words = text.strip().lower()
+    parts = _PART.findall(words) if len(words) <= _LONGEST_TEXT else []
+    if not parts or "".join(number + unit for number, unit in parts) != words:
+        raise ValueError(f"{echo(text)} is not a duration such as 90s, 30m, 2h, 7d or 1h30m")
+    try:
+        seconds = sum(read_number(number, 0, _MOST) * _UNITS[unit] for number, unit in parts)
+    except ValueError as error:
+        raise ValueError(f"{echo(text)} is longer than ten years") from error
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError(f"{echo(text)} is longer than ten years")
+    return timedelta(seconds=seconds)
+
+
+def write_duration(span: timedelta) -> str:
+    """The shortest such text for a span, whole seconds: `1h30m`, `7d`, `0s`."""
+    left = int(span.total_seconds())
+    words = ""
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, _UNITS[unit])
+        words += f"{count}{unit}" if count else ""
+    return words or "0s"
+
+
+def write_roughly(span: timedelta) -> str:
+    """The same where the second does not matter: whole minutes from ten minutes on, whole hours from a day on."""
+    seconds = int(span.total_seconds())
+    step = 1 if seconds < 600 else 60 if seconds < 86400 else 3600
+    return write_duration(timedelta(seconds=round(seconds / step) * step))

@@ -1,0 +1,76 @@
+"""What may stand for an issue or an event in a path, checked before it goes into one."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID
+
+from errbot_sentry.domain.errors import BadReference
+
+_NUMBER = re.compile(r"[0-9]{1,19}")
+_SHORT_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,98}[A-Za-z0-9_])?-[A-Za-z0-9]{1,13}", re.ASCII)
+_EVENT_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def is_number(text: str) -> bool:
+    """An id of Sentry or GlitchTip."""
+    return _NUMBER.fullmatch(text) is not None and int(text) < 2**63  # beyond, their databases fail
+
+
+def is_uuid(text: str) -> bool:
+    """An id of Bugsink, with its dashes."""
+    return bool(found := as_uuid(text)) and found == text.lower()
+
+
+def is_short_id(text: str) -> bool:
+    """PROJECT-1A, in any case."""
+    return _SHORT_ID.fullmatch(text) is not None
+
+
+def as_uuid(text: str) -> str:
+    """A UUID in its usual spelling, "" for what is none."""
+    if len(text) > 36:
+        return ""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return ""
+
+
+def number(text: str) -> str:
+    """An issue's number.
+
+    Raises:
+        BadReference
+    """
+    if not is_number(text):
+        raise BadReference("That is no issue number: use a short id such as WEB-1A, a number, or the issue's URL.")
+    return text
+
+
+def uuid(text: str) -> str:
+    """An issue's UUID, in lower case.
+
+    Raises:
+        BadReference
+    """
+    if not (found := as_uuid(text)):
+        raise BadReference("That is no issue id of Bugsink: use a short id such as WEB-1, a UUID, or the issue's URL.")
+    return found
+
+
+def short_id(text: str) -> str:
+    """A short id, in upper case.
+
+    Raises:
+        BadReference
+    """
+    if not is_short_id(text):
+        raise BadReference("That is no short id: one looks like WEB-1A.")
+    return text.upper()
+
+
+def event_id(text: str) -> str | None:
+    """An event's id as 32 lower-case hex digits, None for what is none."""
+    plain = text.replace("-", "").lower()
+    return plain if _EVENT_ID.fullmatch(plain) else None

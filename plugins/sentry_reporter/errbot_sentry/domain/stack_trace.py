@@ -1,0 +1,95 @@
+"""A stack trace as text: Python's order, the newest frame last; the program's own frames with source, others folded.
+
+Pure. The lines are for a fenced block: layout matters, nothing in them is markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from errbot_sentry.commands.views import failing_frame
+from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame
+from errbot_sentry.domain.text import one_line, short_path
+
+SHORT_LINES = 30
+FULL_LINES = 100
+_LONGEST_LINE = 180
+_SHORT_VARIABLES = 8
+_LAST_FOREIGN = 3
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How much of a trace: lines of source around the failing line, and around those of other frames."""
+
+    around_failing: int
+    around_others: int
+    variables: int
+    fold: bool
+
+
+SHORT = Detail(around_failing=2, around_others=0, variables=_SHORT_VARIABLES, fold=True)
+FULL = Detail(around_failing=20, around_others=5, variables=200, fold=False)
+
+
+def trace_lines(event: Event, detail: Detail) -> list[str]:
+    """All lines of the trace, one exception of a chain after the other, the one that was raised last at the end."""
+    lines: list[str] = []
+    for number, error in enumerate(event.exceptions):
+        last = number == len(event.exceptions) - 1
+        if number:
+            lines.append("and then:")
+        lines += _exception_lines(error, detail, with_variables=last or not detail.fold)
+    return lines
+
+
+def shortened(lines: Sequence[str], most: int) -> list[str]:
+    """The last `most` lines: the end of a trace says most. What is left out is counted in the first line."""
+    if len(lines) <= most:
+        return list(lines)
+    return [f"… {len(lines) - most + 1} lines before this", *lines[-(most - 1) :]]
+
+
+def _exception_lines(error: ExceptionInfo, detail: Detail, *, with_variables: bool) -> Iterator[str]:
+    failing = failing_frame(error)
+    for shown, frames in groupby(error.frames, lambda frame: _is_shown(frame, error, detail)):
+        group = list(frames)
+        if not shown:
+            yield f"  … {len(group)} library frame{'' if len(group) == 1 else 's'}"
+            continue
+        for frame in group:
+            variables = with_variables and (frame is failing or not detail.fold)
+            yield from _frame_lines(frame, detail, is_failing=frame is failing, with_variables=variables)
+    yield _bounded(f"{error.type}: {error.value}" if error.value else error.type)
+
+
+def _is_shown(frame: Frame, error: ExceptionInfo, detail: Detail) -> bool:
+    """In-app frames; where there are none at all, the last few."""
+    if not detail.fold or frame.in_app:
+        return True
+    if any(other.in_app for other in error.frames):
+        return False
+    return any(frame is last for last in error.frames[-_LAST_FOREIGN:])
+
+
+def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variables: bool) -> Iterator[str]:
+    line = "" if frame.line is None else f":{frame.line}"
+    mark = "" if frame.in_app or detail.fold else " (library)"
+    yield _bounded(
+        f"  {one_line(short_path(frame.filename) or frame.module)}{line} in {one_line(frame.function)}{mark}"
+    )
+    around = detail.around_failing if is_failing else detail.around_others
+    for number, text in frame.source:
+        if frame.line is None or abs(number - frame.line) <= around:
+            pointer = ">" if number == frame.line else " "
+            yield _bounded(f"  {pointer} {number:>4} {text.rstrip()}")
+    if with_variables:
+        for name, value in frame.variables[: detail.variables]:
+            yield _bounded(f"      {one_line(name)} = {one_line(value)}")
+
+
+def _bounded(line: str) -> str:
+    flat = line.replace("\n", " ").replace("\r", " ")
+    return flat if len(flat) <= _LONGEST_LINE else flat[: _LONGEST_LINE - 1] + "…"

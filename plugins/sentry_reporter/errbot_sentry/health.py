@@ -1,0 +1,149 @@
+"""The health of the flows, in words (`!sentry status`) and in JSON (`/sentry/health`): pure, from what each tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import humanize
+
+from errbot_sentry.alerting.service import AlertsStatus
+from errbot_sentry.commands.command_context import OFF, OK, TROUBLE, FlowStatus
+from errbot_sentry.config.settings import ALERTS, REPORT, Mistake, Settings
+from errbot_sentry.reporting.report_status import ReportStatus
+
+_STUCK = timedelta(minutes=10)  # the outbox gives up on a room's first message after less
+_POLLS_MISSED = 3  # a poll may be late; three in a row are trouble
+
+
+@dataclass(frozen=True)
+class FlowFacts:
+    """All that the flows tell of themselves at one moment."""
+
+    settings: Settings
+    report: ReportStatus
+    alerts: AlertsStatus | None
+    listening: int | None
+    listener_trouble: str
+    now: datetime
+
+
+def status_of(facts: FlowFacts) -> tuple[FlowStatus, ...]:
+    """One line per part, in the order of the flows."""
+    return (_report(facts), *_alerts(facts), *_settings(facts))
+
+
+def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
+    """Whether all that is switched on works, and the facts as JSON values; nothing secret, no texts from outside."""
+    lines = status_of(facts)
+    well = all(line.state != TROUBLE for line in lines)
+    report, alerts = facts.report, facts.alerts
+    body: dict[str, object] = {"status": "ok" if well else "trouble"}
+    body["report"] = {"enabled": report.enabled, "captured": report.captured, "sent": report.sent}
+    if alerts is not None:
+        body["alerts"] = {
+            "database": "ok" if alerts.database_ok else "trouble",
+            "queue": alerts.queue,
+            "waiting": alerts.waiting,
+            "failed": alerts.failed,
+            "poll_lag_seconds": alerts.poll_lag,
+        }
+    body["flows"] = {line.flow: line.state for line in reversed(lines)}  # of several lines with one name, the first
+    return well, body
+
+
+def _report(facts: FlowFacts) -> FlowStatus:
+    mistakes = facts.settings.mistakes_of(REPORT)
+    report = facts.report
+    if any(_harms(facts, mistake) for mistake in mistakes):
+        return FlowStatus("report", TROUBLE, (_switched_off(mistakes),))
+    if not report.enabled:
+        return FlowStatus("report", OFF, ("BOT_LOG_SENTRY is False",))
+    words = [f"to {report.dsn}", f"{report.captured} captured, {report.sent} sent"]
+    if report.last_sent is not None:
+        words.append(f"last sent {_ago(report.last_sent, facts.now)}")
+    if report.repeated:
+        words.append(f"{report.repeated} repeats counted")
+    if report.spooled:
+        words.append(f"{report.spooled} waiting on disk")
+    words += [f"{count} dropped: {reason}" for reason, count in report.dropped.items()]
+    words += report.notes
+    if report.last_failure:
+        words.append(report.last_failure)
+    return FlowStatus("report", TROUBLE if report.last_failure or not report.running else OK, tuple(words))
+
+
+def _alerts(facts: FlowFacts) -> tuple[FlowStatus, ...]:
+    mistakes = facts.settings.mistakes_of(ALERTS)
+    if mistakes or facts.alerts is None:
+        return (FlowStatus("alerts", TROUBLE, (_switched_off(mistakes),)),)
+    if not facts.alerts.database_ok:
+        return (FlowStatus("database", TROUBLE, (facts.alerts.database_error,)),)
+    return (_webhook(facts, facts.alerts), _poll(facts, facts.alerts), _queue(facts, facts.alerts))
+
+
+def _webhook(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
+    settings = facts.settings.alerts
+    if facts.listener_trouble:
+        return FlowStatus("webhook", TROUBLE, (facts.listener_trouble,))
+    if not settings.webhook_secrets and not settings.webhook_tokens:
+        return FlowStatus("webhook", OFF, ("neither SENTRY_WEBHOOK_SECRET nor SENTRY_WEBHOOK_TOKENS is set",))
+    place = f"own listener on port {facts.listening}" if facts.listening else "on Errbot's web server"
+    seen = "none since the start" if alerts.webhook_last is None else f"last {_ago(alerts.webhook_last, facts.now)}"
+    return FlowStatus("webhook", OK, (place, seen))
+
+
+def _poll(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
+    settings = facts.settings.alerts
+    if not settings.poll_seconds:
+        return FlowStatus("polling", OFF, ("SENTRY_POLL_SECONDS is 0",))
+    if not settings.routes and alerts.poll_lag is None and not alerts.poll_error:  # subscriptions make it poll too
+        return FlowStatus("polling", OFF, ("no room wants alerts: SENTRY_ALERTS is empty",))
+    if alerts.poll_error:
+        return FlowStatus("polling", TROUBLE, (alerts.poll_error,))
+    if alerts.poll_lag is None:
+        return FlowStatus("polling", OK, ("not yet asked",))
+    late = alerts.poll_lag > max(30.0, _POLLS_MISSED * settings.poll_seconds)
+    ago = humanize.precisedelta(alerts.poll_lag, minimum_unit="seconds", format="%0.0f")
+    return FlowStatus("polling", TROUBLE if late else OK, (f"every {settings.poll_seconds:g} s, last {ago} ago",))
+
+
+def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
+    waiting = alerts.queue + alerts.waiting
+    words = [f"{waiting} waiting"]
+    if alerts.oldest is not None:
+        words.append(f"oldest from {_ago(alerts.oldest, facts.now)}")
+    if alerts.failed:
+        words.append(f"{alerts.failed} could not be delivered, {alerts.failed_lately} of them in the last hour")
+    broken = alerts.decided.get("broken", 0)
+    if broken:
+        words.append(f"{broken} could not be decided: the log has the causes")
+    if alerts.damaged:
+        tables = ", ".join(f"{count} in {table}" for table, count in alerts.damaged.items())
+        words.append(f"rows of the state that cannot be read and are passed over: {tables}")
+    stuck = alerts.oldest is not None and facts.now - alerts.oldest > _STUCK
+    # Of what was set aside the last hour counts: else one message to a mistyped room would be trouble for a month.
+    return FlowStatus("delivery", TROUBLE if stuck or alerts.failed_lately else OK, tuple(words))
+
+
+def _switched_off(mistakes: Iterable[Mistake]) -> str:
+    """Which settings; what is wrong with each has a line of its own."""
+    return f"switched off by wrong settings: {', '.join(mistake.setting for mistake in mistakes)}"
+
+
+def _harms(facts: FlowFacts, mistake: Mistake) -> bool:
+    """A wrong DSN of reporting that is off harms nobody; a wrong switch may have been meant as on."""
+    return mistake.flows != (REPORT,) or facts.report.enabled or mistake.setting == "BOT_LOG_SENTRY"
+
+
+def _settings(facts: FlowFacts) -> Iterator[FlowStatus]:
+    """Each mistake and each oddity on a line of its own, so that none is lost where lines are cut."""
+    for mistake in sorted(facts.settings.mistakes, key=lambda mistake: not _harms(facts, mistake)):
+        yield FlowStatus("setting", TROUBLE if _harms(facts, mistake) else OK, (str(mistake),))
+    for hint in facts.settings.hints:
+        yield FlowStatus("setting", OK, (hint,))
+
+
+def _ago(then: datetime, now: datetime) -> str:
+    return humanize.naturaltime(now - then)

@@ -1,0 +1,1 @@
+"""From records and exceptions to events: what counts, with its context."""

@@ -1,0 +1,1 @@
+"""From events to the server: the disk, the sender, its limits."""

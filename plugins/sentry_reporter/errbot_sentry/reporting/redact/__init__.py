@@ -1,0 +1,1 @@
+"""What must not leave the bot: typed words, secrets, mail addresses."""

@@ -1,0 +1,273 @@
+"""The report flow as the rest of the product sees it: start, close, status, and what other plugins may call."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from errbot_sentry.config.secrets import mask_url
+from errbot_sentry.config.settings import ReportSettings
+from errbot_sentry.domain.clock import Clock, SystemClock
+from errbot_sentry.domain.issues import LEVELS, Person, Place
+from errbot_sentry.domain.locks import Lock, afterwards, held
+from errbot_sentry.reporting.bot_facts import About
+from errbot_sentry.reporting.collect import command_scope
+from errbot_sentry.reporting.collect.bot_context import DIRECT, BotContext
+from errbot_sentry.reporting.collect.event_filter import exc_info_of
+from errbot_sentry.reporting.collect.event_tags import fault_of
+from errbot_sentry.reporting.follow_ups import Follower, FollowUps
+from errbot_sentry.reporting.redact.scrubber import Scrubber, cut
+from errbot_sentry.reporting.report_status import Counters, ReportStatus
+
+if TYPE_CHECKING:
+    from errbot_sentry.reporting.report_flow import Flow
+
+log = logging.getLogger(__name__)
+
+_LONGEST_FEEDBACK = 4000
+
+
+class Reporter:
+    """Reports the bot's errors. Nothing here raises into the bot; switched off, everything is a no-op.
+
+    Args:
+        settings: what the operator decided.
+        about: facts about the bot.
+        data_dir: the bot's data directory; the spool goes into `sentry_spool` there.
+        clock: time.
+        follower: who tells people where their error went.
+        secrets: further texts that must never leave (the API token, say).
+    """
+
+    def __init__(
+        self,
+        settings: ReportSettings,
+        about: About,
+        data_dir: Path,
+        clock: Clock | None = None,
+        follower: Follower | None = None,
+        secrets: Iterable[str] = (),
+    ) -> None:
+        self._settings = settings
+        self._about = about
+        self._data_dir = data_dir
+        self._clock = clock or SystemClock()
+        self._counters = Counters()
+        self._follow_ups = FollowUps(follower)
+        self._scrubber = Scrubber((*_keys_of(settings.dsn.reveal()), *secrets))
+        self._lock = Lock()
+        self._flow: Flow | None = None
+        self._unwatch: Callable[[], None] | None = None
+        self._trouble = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether errors are reported now."""
+        return self._flow is not None
+
+    def start(self) -> bool:
+        """Begin to report, if the settings want it; True when it runs. Starting twice is starting once."""
+        if not self._settings.enabled or not self._settings.dsn:
+            return False
+        with self._lock:
+            if self._flow is None:
+                try:
+                    from errbot_sentry.reporting.report_flow import (
+                        Flow,  # sentry-sdk takes long to import: only if it is wanted
+                    )
+
+                    flow = Flow(self._settings, self._about, self._data_dir, self._clock, self._counters,
+                        self._follow_ups, self._scrubber)  # fmt: skip
+                    flow.start()
+                except Exception as error:
+                    self._trouble = f"reporting could not start: {self._scrubber.text(str(error))}"
+                    log.exception("Reporting to Sentry could not start")
+                    return False
+                self._flow = flow
+                self._trouble = ""
+            return True
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop within `timeout` seconds; what could not be sent stays in the spool for the next start."""
+        with self._lock:
+            flow, self._flow = self._flow, None
+            if self._unwatch is not None:
+                self._unwatch()
+                self._unwatch = None
+        if flow is not None:
+            flow.close(timeout)
+
+    def watch_commands(self, bot: Any) -> None:
+        """Give every command of this bot object its own scope, and a transaction where tracing is on."""
+        with self._lock:
+            if self._flow is not None and self._unwatch is None:
+                self._unwatch = command_scope.watch(bot, self._around_command)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything is sent, at most `timeout` seconds; True when it is."""
+        flow = self._flow
+        return flow is None or flow.sender.flush(timeout)
+
+    def status(self) -> ReportStatus:
+        """What was done so far."""
+        counters, flow = self._counters, self._flow
+        notes = [self._trouble] if self._trouble else []
+        if flow is not None:
+            notes += flow.notes()
+        return ReportStatus(
+            enabled=self._settings.enabled,
+            running=flow is not None,
+            dsn=mask_url(self._settings.dsn.reveal()) if self._settings.dsn else "",
+            captured=counters.get("captured"),
+            sent=counters.get("sent"),
+            spooled=len(flow.spool) if flow is not None else 0,
+            spool_bytes=flow.spool.size if flow is not None else 0,
+            repeated=counters.get("repeated"),
+            others_sent=counters.get("others_sent"),
+            dropped=counters.dropped() | (flow.lost() if flow is not None else {}),
+            last_sent=counters.last_sent,
+            last_failure=counters.last_failure,
+            notes=tuple(notes),
+        )
+
+    def capture_test(self, person: Person, place: Place) -> str | None:
+        """Send a test event through the whole way; its id, or None when reporting is off."""
+        flow = self._flow
+        if flow is None:
+            return None
+        where = BotContext("test", room=place.room or DIRECT, person=person.acl, nick=person.name)
+        return flow.collector.take_message("A test by SentryReporter", "info", {"test": "yes"}, where)
+
+    def waits(self, event_id: str) -> bool:
+        """Whether this event still waits for the server."""
+        flow = self._flow
+        return flow is not None and flow.spool.holds(event_id)
+
+    def capture_exception(self, exc: BaseException | None = None, **tags: object) -> str | None:
+        """Report an exception, by default the one being handled; the event's id, or None when there is no new event
+        (reporting is off, the exception was reported before, it is one of many identical ones, `skip_sentry`), or none
+        yet (a finaliser or a signal handler that interrupts this package asks)."""
+        flow = self._flow
+        error = exc if exc is not None else sys.exc_info()[1]
+        if flow is None or error is None:
+            return None
+        return _unless_interrupting(
+            lambda: flow.collector.take_exception(exc_info_of(error), tags=self._good_tags(tags))
+        )
+
+    def capture_message(self, text: str, level: str = "info", **tags: object) -> str | None:
+        """Report a sentence; `level` is one of debug, info, warning, error, fatal."""
+        flow = self._flow
+        if flow is None:
+            return None
+        if level not in LEVELS:
+            log.warning("capture_message: %r is no level, wanted is one of %s; taken as info", level, ", ".join(LEVELS))
+            level = "info"
+        return _unless_interrupting(lambda: flow.collector.take_message(str(text), level, self._good_tags(tags)))
+
+    def set_tag(self, key: str, value: object) -> None:
+        """A tag on what is reported from here on: inside a command until it ends, else for this thread."""
+        flow = self._flow
+        if flow is None:
+            return
+        for good, text in self._good_tags({key: value}).items():
+            flow.client.set_tag(good, text)
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        """Several tags at once; a bad one does not keep the others from being set."""
+        if not isinstance(tags, Mapping):
+            log.warning("set_tags: wanted is a dict of tags, not a %s", type(tags).__name__)
+            return
+        for key, value in tags.items():
+            self.set_tag(key, value)
+
+    @contextmanager
+    def transaction(self, op: str, name: str) -> Iterator[None]:
+        """Measure the body as a transaction, where `traces_sample_rate` in SENTRY_OPTIONS lets it."""
+        flow = self._flow
+        if flow is None:
+            yield
+            return
+        with ExitStack() as stack:
+            _enter(stack, flow.client.transaction(op, name))
+            yield
+
+    @contextmanager
+    def span(self, op: str, name: str) -> Iterator[None]:
+        """Measure the body as a part of the running transaction."""
+        flow = self._flow
+        if flow is None:
+            yield
+            return
+        with ExitStack() as stack:
+            _enter(stack, flow.client.span(op, name))
+            yield
+
+    def feedback(self, person: Person, text: str) -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id, None when there is none."""
+        flow = self._flow
+        event_id = self._follow_ups.last_of(person.acl)
+        if flow is None or event_id is None:
+            return None
+        flow.client.send_feedback(event_id, person.name, self._scrubber.text(cut(text, _LONGEST_FEEDBACK)))
+        return event_id
+
+    def _good_tags(self, tags: Mapping[str, object]) -> dict[str, str]:
+        good = {}
+        for key, value in tags.items():
+            try:
+                fault = fault_of(key, value)
+                if not fault:
+                    good[key] = str(value)
+            except Exception as error:  # noqa: BLE001 - its __str__ is foreign code
+                fault = f"its value cannot be read ({type(error).__name__})"
+            if fault:
+                log.warning("The tag %.40r is not set: %s", key, fault)
+        return good
+
+    @contextmanager
+    def _around_command(self, where: BotContext) -> Iterator[None]:
+        flow = self._flow
+        if flow is None:
+            yield
+            return
+        with flow.client.own_scope(where):
+            if not flow.client.tracing:
+                yield
+                return
+            with flow.client.transaction("bot.command", where.command or "command"):
+                yield
+
+
+def _unless_interrupting(capture: Callable[[], str | None]) -> str | None:
+    """What the capture returns; None where it fails, or has to wait because this thread holds a lock of ours."""
+    if held():
+        afterwards(capture)
+        return None
+    try:
+        return capture()
+    except Exception:
+        log.exception("Something could not be reported")
+        return None
+
+
+def _enter(stack: ExitStack, measured: AbstractContextManager[None]) -> None:
+    """Begin to measure; the body runs in any case."""
+    try:
+        stack.enter_context(measured)
+    except Exception:
+        log.exception("A transaction or span could not be begun")
+
+
+def _keys_of(dsn: str) -> tuple[str, ...]:
+    """The secret parts of a DSN."""
+    try:
+        parts = urlsplit(dsn)
+    except ValueError:
+        return (dsn,)
+    return tuple(part for part in (parts.username, parts.password) if part)

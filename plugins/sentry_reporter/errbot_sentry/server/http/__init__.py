@@ -1,0 +1,1 @@
+"""HTTP to the one configured server: limits, deadlines, errors, paging."""

@@ -1,0 +1,373 @@
+"""HTTP to the one configured server: the only file that knows requests, and the border where its errors become ours.
+
+What callers cannot forget or override is decided here: timeouts, the size of answers, retries, redirects, where the
+token goes, and what a person may read of a failure.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import replace
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from errbot_sentry import __version__
+from errbot_sentry.config.secrets import Secret
+from errbot_sentry.domain.clock import Clock, SystemClock
+from errbot_sentry.domain.errors import (
+    BadAnswer,
+    BadQuery,
+    NotFound,
+    RedirectRefused,
+    ServerError,
+    TimedOut,
+    TooLarge,
+    Unreachable,
+)
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.server.http import failures
+from errbot_sentry.server.http.body import TooManyBytes, Undecodable, decode, read_bounded
+from errbot_sentry.server.http.deadline import LimitedResponse, time_limit
+from errbot_sentry.server.http.limits import Answer, Counts, Exchange, Limits, Observer, Query, fill, pause_before_retry
+
+_MOST_REDIRECTS = 3
+_REDIRECTS = (301, 302, 303, 307, 308)
+_ERROR_BODY_BYTES = 65536
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HEADERS = {
+    "User-Agent": f"errbot-sentry-reporter/{__version__}",
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "keep-alive",
+}
+
+
+class Transport:
+    """Calls to one server with one token; any thread may call, and connections are kept and shared.
+
+    All calls take a path template and its parts: `get("/api/0/issues/{issue}/", issue="12")`. Parts are quoted here.
+
+    Args:
+        base_url: scheme, host, port and path prefix, without a slash at the end.
+        sleep: pauses between tries; by default a pause that `close` ends.
+        observe: is told of every request, retries included.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Secret,
+        clock: Clock | None = None,
+        *,
+        limits: Limits | None = None,
+        sleep: Callable[[float], object] | None = None,
+        observe: Observer | None = None,
+    ) -> None:
+        self.host = urlsplit(base_url).netloc
+        self._base_url = base_url
+        self._token = token
+        self._clock = SystemClock() if clock is None else clock
+        self._limits = limits or Limits()
+        self._stopping = threading.Event()
+        self._sleep = self._stopping.wait if sleep is None else sleep
+        self._observe = observe
+        self._lock = Lock()
+        self._counts = Counts()
+        self._bearer = _Bearer(token)
+        self._adapter = _Adapter(pool_connections=2, pool_maxsize=16)
+        # Proxies and REQUESTS_CA_BUNDLE once, because all calls go to this one address: a session of requests would
+        # walk through the whole environment at each call, which takes as long as reading ten issues.
+        found = requests.Session().merge_environment_settings(base_url, {}, stream=True, verify=None, cert=None)
+        self._proxies = dict(found["proxies"])
+        self._verify = found["verify"] or True
+
+    def get(self, path: str, query: Query = (), *, what: str = "such thing", **parts: str) -> Answer:
+        """Read. Tried again after a broken connection, a 502, 503 or 504, and a 429 that asks for a short wait.
+
+        Args:
+            what: what is asked for, in our own words, for the sentence of a 404.
+
+        Raises:
+            ServerError: any of that branch.
+        """
+        ends = time.monotonic() + self._limits.total
+        for attempt in range(1, self._limits.tries):
+            try:
+                return self._exchange("GET", path, parts, query, None, what, ends)
+            except ServerError as error:
+                pause = pause_before_retry(error, attempt, self._limits)
+                if pause is None or time.monotonic() + pause >= ends:
+                    raise
+            self._sleep(pause)
+        return self._exchange("GET", path, parts, query, None, what, ends)
+
+    def send(
+        self, method: str, path: str, body: object = None, query: Query = (), *, what: str = "such thing", **parts: str
+    ) -> Answer:
+        """Change something; never tried twice.
+
+        Raises:
+            ServerError: any of that branch.
+        """
+        return self._exchange(method, path, parts, query, body, what, time.monotonic() + self._limits.total)
+
+    def counts(self) -> Counts:
+        """Counters so far; asks nobody."""
+        with self._lock:
+            return self._counts
+
+    def close(self) -> None:
+        """Let go of all connections; calls under way end within a second, later ones fail at once."""
+        self._stopping.set()
+        self._adapter.close()
+
+    def _exchange(
+        self, method: str, path: str, parts: Mapping[str, str], query: Query, body: object, what: str, ends: float
+    ) -> Answer:
+        url = self._base_url + fill(path, parts)
+        started = self._clock.monotonic()
+        status: list[int] = []
+        failure: ServerError | None = None
+        try:
+            with time_limit(lambda: 0.0 if self._stopping.is_set() else ends - time.monotonic()):
+                return self._follow(method, url, query, body, what, status)
+        except ServerError as error:
+            failure = error
+            raise
+        finally:
+            self._count(failure)
+            if self._observe is not None:
+                seconds = self._clock.monotonic() - started
+                name = type(failure).__name__ if failure else ""
+                self._observe(Exchange(method, path, status[-1] if status else None, seconds, name))
+
+    def _follow(self, method: str, url: str, query: Query, body: object, what: str, seen: list[int]) -> Answer:
+        for _ in range(_MOST_REDIRECTS + 1):
+            try:
+                if self._stopping.is_set():
+                    raise Unreachable(f"The connection to {self.host} is closed, because the plugin is stopping.")
+                with closing(self._request(method, url, query, body)) as response:
+                    seen.append(response.status_code)
+                    if response.status_code not in _REDIRECTS:
+                        return self._read(response, method, what)
+                    url, query = self._redirected(method, url, response.headers.get("Location", "")), ()
+            except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
+                raise self._failure_of(error, method) from error
+        raise RedirectRefused(f"{self.host} redirects in circles: check SENTRY_URL in config.py.")
+
+    def _request(self, method: str, url: str, query: Query, body: object) -> requests.Response:
+        """One request over a kept connection; the adapter alone, without a session: no redirects, no cookies, no
+        ~/.netrc in place of the token."""
+        request = requests.PreparedRequest()
+        request.prepare(method, url, headers=_HEADERS, params=list(query), json=body, auth=self._bearer)
+        return self._adapter.send(
+            request,
+            stream=True,
+            timeout=(self._limits.connect, self._limits.read),
+            verify=self._verify,
+            proxies=self._proxies,
+        )
+
+    def _read(self, response: requests.Response, method: str, what: str) -> Answer:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        self._note_budget(headers)
+        if response.status_code >= 400:
+            raise self._refusal(response, headers, method, what)
+        try:
+            raw = self._raw_body(response, headers, self._limits.bytes)
+            if not raw.strip():
+                return Answer(None, headers)
+            failures.check_content_type(self.host, headers)
+            return Answer(decode(raw), headers)
+        except TooManyBytes as error:
+            raise TooLarge(
+                f"The answer of {self.host} is larger than {self._limits.bytes // 1_000_000} MB: ask for less."
+            ) from error
+        except Undecodable as error:
+            raise BadAnswer(f"The answer of {self.host} cannot be read: {error}.") from error
+
+    def _refusal(self, response: requests.Response, headers: Mapping[str, str], method: str, what: str) -> ServerError:
+        try:
+            said = decode(self._raw_body(response, headers, _ERROR_BODY_BYTES))
+        except (TooManyBytes, Undecodable, HTTPError, HTTPException, OSError):
+            said = None  # an HTML page, say: the status is enough
+        error = failures.of_status(
+            self.host, response.status_code, headers, said, method=method, what=what, now=self._clock.now()
+        )
+        if self._token:
+            error.detail = error.detail.replace(self._token.reveal(), str(self._token))
+        return error
+
+    def _raw_body(self, response: requests.Response, headers: Mapping[str, str], limit: int) -> bytes:
+        def read(size: int) -> bytes:
+            return bytes(response.raw.read(size, decode_content=False))
+
+        return read_bounded(read, headers.get("content-encoding", ""), limit)
+
+    def _redirected(self, method: str, url: str, location: str) -> str:
+        """Where to ask instead: followed only for reading, and only on the same scheme, host and port."""
+        base = urlsplit(self._base_url)
+        try:
+            target = urlsplit(urljoin(url, location))
+            same = _origin(target) == _origin(base)
+        except ValueError:  # no address at all
+            same = False
+        if method != "GET" or not location or not same:
+            raise RedirectRefused(
+                f"{self.host} sends us to another address; the token stays here. Set SENTRY_URL in config.py to the "
+                "address that the browser shows in the end."
+            )
+        # Our own spelling of the host: a location may carry a user part.
+        return target._replace(scheme=base.scheme, netloc=base.netloc, fragment="").geturl()
+
+    def _failure_of(self, error: Exception, method: str) -> ServerError:
+        if self._stopping.is_set():
+            return Unreachable(f"The connection to {self.host} was closed, because the plugin is stopping.")
+        kind, sentence = classify(error)
+        unknown = failures.OUTCOME_UNKNOWN if method != "GET" and kind is not BadQuery else ""
+        return kind(sentence.format(host=self.host) + unknown)
+
+    def _note_budget(self, headers: Mapping[str, str]) -> None:
+        limit, remaining = (
+            int(text) if (text := headers.get(f"x-sentry-rate-limit-{name}", "")[:9]).isdecimal() else None
+            for name in ("limit", "remaining")
+        )
+        if limit is not None or remaining is not None:
+            with self._lock:
+                self._counts = replace(self._counts, limit=limit, remaining=remaining)
+
+    def _count(self, failure: ServerError | None) -> None:
+        with self._lock:
+            self._counts = replace(self._counts, calls=self._counts.calls + 1)
+            if failure is not None:
+                self._counts = replace(self._counts, failures=self._counts.failures + 1)
+            if failure is not None and not isinstance(failure, NotFound):
+                # What was not found is what somebody asked for, perhaps where others may see it: no trouble, no news.
+                self._counts = replace(self._counts, last_error=str(failure))
+
+
+def _origin(parts: Any) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+
+
+# The first row that fits decides. A test walks through requests.exceptions and fails on any that only falls through.
+_FOREIGN: tuple[tuple[tuple[type[Exception], ...], type[ServerError], str], ...] = (
+    (
+        (requests.exceptions.SSLError,),
+        Unreachable,
+        (
+            "The TLS certificate of {host} cannot be verified: check SENTRY_URL, or name your own authority in the "
+            "environment variable REQUESTS_CA_BUNDLE."
+        ),
+    ),
+    (
+        (requests.exceptions.ProxyError, requests.exceptions.InvalidProxyURL),
+        Unreachable,
+        "The proxy to {host} does not work: check HTTPS_PROXY and NO_PROXY in the bot's environment.",
+    ),
+    (
+        (requests.exceptions.ConnectTimeout,),
+        TimedOut,
+        "{host} cannot be reached in time: check SENTRY_URL and the network.",
+    ),
+    (
+        (requests.exceptions.Timeout, ReadTimeoutError, TimeoutError),
+        TimedOut,
+        "{host} did not answer in time: try again, or ask for less.",
+    ),
+    (
+        (
+            requests.exceptions.InvalidURL,
+            requests.exceptions.MissingSchema,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.InvalidHeader,
+            UnicodeError,
+        ),
+        BadQuery,
+        "{host} cannot be asked like this: check SENTRY_URL and SENTRY_AUTH_TOKEN in config.py.",
+    ),
+    (
+        (
+            requests.exceptions.ContentDecodingError,
+            requests.exceptions.StreamConsumedError,
+            requests.exceptions.JSONDecodeError,
+            requests.exceptions.InvalidJSONError,
+        ),
+        BadAnswer,
+        "The answer of {host} cannot be read.",
+    ),
+    ((requests.exceptions.TooManyRedirects,), RedirectRefused, "{host} redirects in circles: check SENTRY_URL."),
+    (
+        (
+            requests.exceptions.ConnectionError,
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.HTTPError,
+            requests.exceptions.RetryError,
+            requests.exceptions.UnrewindableBodyError,
+            HTTPError,
+            HTTPException,
+            OSError,
+        ),
+        Unreachable,
+        "{host} cannot be reached, or broke off the connection: check SENTRY_URL and the network.",
+    ),
+)
+
+
+def classify(error: Exception) -> tuple[type[ServerError], str]:
+    """Our error class and sentence (with `{host}` to fill) for an error of the HTTP library."""
+    for foreign, kind, sentence in _FOREIGN:
+        if isinstance(error, foreign):
+            return kind, sentence
+    return Unreachable, _FOREIGN[-1][2]
+
+
+class _Bearer(AuthBase):
+    """The token as a header. As `auth`: requests would put a user part of the address in a plain header's place."""
+
+    def __init__(self, token: Secret) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        return request
+
+
+class _Http(HTTPConnection):
+    response_class = LimitedResponse
+
+
+class _Https(HTTPSConnection):
+    response_class = LimitedResponse
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+class _Adapter(HTTPAdapter):
+    """Connections whose answers end with the time of the call, also through a proxy."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        return manager

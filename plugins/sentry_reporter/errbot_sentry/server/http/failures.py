@@ -1,0 +1,157 @@
+"""What went wrong, in one sentence that says what to do: from an HTTP status to an error of our tree.
+
+Sentences name the server's host and settings, never a token, a URL with secrets, or the server's own words (those are
+in `ServerError.detail`). Wire facts: sentry-docs `docs/api/{auth,ratelimits}.mdx`; the bare-string 429 body in Sentry's
+`middleware/ratelimit.py`; GlitchTip's lists with 422 and Bugsink's details as measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from errbot_sentry.domain.errors import (
+    BadAnswer,
+    BadQuery,
+    BadToken,
+    MissingScope,
+    NotFound,
+    RateLimited,
+    ServerError,
+    ServerFailed,
+    TimedOut,
+)
+
+_LONGEST_DETAIL = 300
+_LONGEST_WAIT = 3600.0
+_LONGEST_IN_SECONDS = 120
+_SEAT_LIMIT = "member-disabled-over-limit"
+
+OUTCOME_UNKNOWN = " It is not known whether the change was made: look before you repeat it."
+
+
+_BY_STATUS: dict[int, tuple[type[ServerError], str]] = {
+    401: (BadToken, "{host} refused the token (401): check SENTRY_AUTH_TOKEN in config.py."),
+    403: (
+        MissingScope,
+        (
+            "{host} does not allow this to SENTRY_AUTH_TOKEN (403): give the token event:read, project:read, org:read, "
+            "and event:write for changes (on Bugsink the issues:, events: and projects: rights), and the project."
+        ),
+    ),
+    404: (NotFound, "{host} has no {what} that SENTRY_AUTH_TOKEN may see (404)."),
+    405: (NotFound, "{host} does not offer this (405): its version and this plugin's do not fit together."),
+    408: (TimedOut, "{host} took too long (408): try again."),
+    410: (NotFound, "{host} does not offer this any more (410): its version and this plugin's do not fit together."),
+    429: (RateLimited, "{host} has had enough questions for now (429): try again {when}."),
+}
+_SERVER_SIDE = (ServerFailed, "{host} failed on its side ({status}): try again in a while.")
+_REFUSED = (BadQuery, "{host} does not accept this as it was put ({status}).")
+_NO_SEAT = (
+    BadToken,
+    (
+        "{host} has switched off the account of SENTRY_AUTH_TOKEN, because the plan has no seat for it (401): "
+        "use the token of an internal integration."
+    ),
+)
+
+
+def of_status(
+    host: str, status: int, headers: Mapping[str, str], said: Any, *, method: str, what: str, now: datetime
+) -> ServerError:
+    """The error that an answer with a status of 400 or more means.
+
+    Args:
+        headers: the answer's, looked up by lower-case names.
+        said: the decoded body, or None where it was no JSON.
+        what: what was asked for, for the sentence ("issue 12"); our own words.
+    """
+    detail = detail_of(said)
+    wait = wait_of(headers, now) if status in (429, 503) else None
+    kind, sentence = _BY_STATUS.get(status, _SERVER_SIDE if status >= 500 else _REFUSED)
+    if status == 401 and _SEAT_LIMIT in detail:
+        kind, sentence = _NO_SEAT
+    text = sentence.format(host=host, status=status, what=what, when=_when(wait))
+    if method != "GET" and status >= 500:
+        text += OUTCOME_UNKNOWN
+    return kind(text, wait, status=status, detail=detail)
+
+
+def _when(wait: float | None) -> str:
+    if wait is None:
+        return "in a minute"
+    return f"in {math.ceil(wait)} s" if wait <= _LONGEST_IN_SECONDS else f"in {math.ceil(wait / 60)} minutes"
+
+
+def check_content_type(host: str, headers: Mapping[str, str]) -> None:
+    """Only JSON is read: a login page comes as HTML with status 200, and so do unknown paths of GlitchTip.
+
+    Raises:
+        BadAnswer
+    """
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == "application/json" or content_type.endswith("+json"):
+        return
+    if content_type == "text/html":
+        raise BadAnswer(
+            f"{host} answered with a web page, perhaps its login page, where its API was asked: "
+            "check SENTRY_URL, SENTRY_ORG and SENTRY_AUTH_TOKEN in config.py."
+        )
+    raise BadAnswer(f"{host} did not answer with JSON: check SENTRY_URL in config.py.")
+
+
+def wait_of(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The seconds that the server wants us to wait, an hour at most, or None where it does not say.
+
+    `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), else Sentry's `X-Sentry-Rate-Limit-Reset` in Unix time,
+    which Sentry's own 429 has instead.
+    """
+    retry_after = headers.get("retry-after", "").strip()
+    reset = headers.get("x-sentry-rate-limit-reset", "").strip()
+    seconds: float | None = None
+    if retry_after.isdecimal():
+        seconds = float(retry_after[:9])
+    elif retry_after:
+        seconds = _until(retry_after, now)
+    elif reset.isdecimal():
+        seconds = float(reset[:12]) - now.timestamp()
+    return None if seconds is None else min(max(seconds, 0.0), _LONGEST_WAIT)
+
+
+def _until(date: str, now: datetime) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+    except (TypeError, ValueError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return (moment - now).total_seconds()
+
+
+def detail_of(said: Any) -> str:
+    """The server's own words in an error body, on one line and short: foreign text, for logs and escaped display.
+
+    Bodies seen: `{"detail": text}`, `{"detail": {"code", "message"}}`, `{"detail": [...]}` (GlitchTip's 422),
+    `{"message": text}`, field names to lists of texts, and a bare text (Sentry's 429).
+    """
+    words = " ".join(_words(said, 3))
+    return " ".join(words.encode("utf-8", "replace").decode().split())[:_LONGEST_DETAIL]
+
+
+def _words(said: Any, depth: int) -> list[str]:
+    if isinstance(said, str):
+        return [said[:_LONGEST_DETAIL]]
+    if depth == 0:
+        return []
+    if isinstance(said, dict):
+        told = [said[key] for key in ("code", "detail", "message", "msg") if said.get(key)]
+        if told:
+            return [word for part in told for word in _words(part, depth - 1)]
+        fields = [(str(key)[:50], value) for key, value in list(said.items())[:5]]
+        return [f"{key}: {word}" for key, value in fields for word in _words(value, depth - 1)]
+    if isinstance(said, list):
+        return [word for part in said[:5] for word in _words(part, depth - 1)]
+    return []

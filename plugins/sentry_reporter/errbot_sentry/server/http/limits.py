@@ -1,0 +1,82 @@
+"""What a call to the server is made of, without any HTTP library: limits, paths, answers, what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from errbot_sentry.domain.errors import BadQuery, RateLimited, ServerError, ServerFailed, Unreachable
+
+Query = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long and how much: seconds, bytes, and tries of a reading call. `longest_wait` is what a 429 may cost."""
+
+    connect: float = 3.05
+    read: float = 10.0
+    total: float = 15.0
+    bytes: int = 10_000_000
+    tries: int = 3
+    first_pause: float = 0.2
+    longest_wait: float = 3.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer: its JSON (None for an empty body) and its headers by lower-case name."""
+
+    json: Any
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request as seen from here, for metrics and traces; `path` is the template, without ids or slugs.
+
+    `status` is None where no answer came; `error` is the name of the error's class or "". `seconds` is a duration.
+    """
+
+    method: str
+    path: str
+    status: int | None
+    seconds: float
+    error: str = ""
+
+
+Observer = Callable[[Exchange], None]
+"""Is told of every request, in the thread that made it; must not raise."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Requests so far, how many of them failed, and the last rate-limit budget that the server told."""
+
+    calls: int = 0
+    failures: int = 0
+    last_error: str = ""
+    limit: int | None = None
+    remaining: int | None = None
+
+
+def fill(path: str, parts: Mapping[str, str]) -> str:
+    """The path with its parts put in, each quoted whole, so that no part can reach into another.
+
+    Raises:
+        BadQuery: a part that a URL cannot carry: empty, or one that means "this folder" or "the folder above".
+    """
+    for part in parts.values():
+        if part in ("", ".", ".."):
+            raise BadQuery(f"{part!r} cannot be asked for: it is no name or id.")
+    return path.format(**{name: quote(part, safe="", errors="replace") for name, part in parts.items()})
+
+
+def pause_before_retry(error: ServerError, attempt: int, limits: Limits) -> float | None:
+    """Seconds to wait before the same reading call again, or None where trying again is no use or takes too long."""
+    if isinstance(error, RateLimited):
+        return error.wait if error.wait is not None and error.wait <= limits.longest_wait else None
+    broken = isinstance(error, Unreachable) or (isinstance(error, ServerFailed) and error.status in (502, 503, 504))
+    return limits.first_pause * 3.0 ** (attempt - 1) if broken else None

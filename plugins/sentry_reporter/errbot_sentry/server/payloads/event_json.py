@@ -1,0 +1,127 @@
+"""An event in JSON: as the API of Sentry and GlitchTip tells it, and as an SDK sent it (Bugsink keeps that).
+
+The API is in camelCase with everything in `entries`, tags as `{key, value}` and source as `[line, text]` pairs; the SDK
+is in snake_case with `exception.values`, and source in `pre_context`, `context_line` and `post_context`
+(develop.sentry.dev, "Event Payloads"; `sentry-openapi.json`, getOrganizationIssueEvent). One reader takes both.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from errbot_sentry.domain import json_values
+from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame
+from errbot_sentry.server.payloads.json_fields import LONG, Fields
+
+_MOST_EXCEPTIONS = 20
+_MOST_FRAMES = 200
+_MOST_VARIABLES = 50
+_LONGEST_VALUE = 1000
+
+
+def read_event(data: Fields) -> Event:
+    """The event; what it lacks is None or empty, and it may lack everything but an id.
+
+    Raises:
+        BadAnswer: it has no id.
+    """
+    tags = json_values.tags(data.raw("tags"))
+    tag = dict(tags)
+    exceptions = tuple(_exception(Fields(value)) for value in _values(data)[-_MOST_EXCEPTIONS:])
+    message = _message(data)
+    return Event(
+        id=data.text("eventID", "event_id") or data.need("id", "an event"),
+        title=data.line("title") or _title(exceptions, message),
+        at=data.time("dateCreated", "date_created", "timestamp", "datetime", "dateReceived", "date_received"),
+        message=message,
+        level=json_values.level(data.text("level") or tag.get("level")),
+        environment=data.line("environment") or tag.get("environment") or None,
+        release=data.line("release") or data.fields("release").line("version") or tag.get("release") or None,
+        user=_user(data) or None,
+        transaction=data.line("transaction") or tag.get("transaction", "") or data.line("culprit"),
+        tags=tags,
+        exceptions=exceptions,
+        platform=data.line("platform"),
+    )
+
+
+def _entry(data: Fields, kind: str) -> Fields:
+    entries = (Fields(entry) for entry in data.rows("entries"))
+    return next((entry.fields("data") for entry in entries if entry.text("type") == kind), Fields(None))
+
+
+def _values(data: Fields) -> list[Any]:
+    """The exceptions, in the order in which they were raised."""
+    chain = data.raw("exception")
+    return json_values.rows(chain) or Fields(chain).rows("values") or _entry(data, "exception").rows("values")
+
+
+def _exception(value: Fields) -> ExceptionInfo:
+    stack = value.fields("stacktrace") or value.fields("rawStacktrace", "raw_stacktrace")
+    frames = stack.raw("frames")
+    newest = frames[-_MOST_FRAMES:] if isinstance(frames, list) else []
+    return ExceptionInfo(
+        type=value.line("type"),
+        value=value.text("value", longest=LONG),
+        frames=tuple(_frame(Fields(frame)) for frame in newest if isinstance(frame, dict)),
+    )
+
+
+def _frame(frame: Fields) -> Frame:
+    line = frame.whole("lineNo", "lineno", "line_no")
+    return Frame(
+        function=frame.line("function"),
+        filename=frame.line("filename", "absPath", "abs_path", "module"),
+        line=line,
+        module=frame.line("module"),
+        in_app=frame.yes("inApp") or frame.yes("in_app"),
+        source=_source(frame, line),
+        variables=tuple(
+            (json_values.text(name, 200), printed(value))
+            for name, value in list(frame.fields("vars").pairs())[:_MOST_VARIABLES]
+        ),
+    )
+
+
+def _source(frame: Fields, line: int | None) -> tuple[tuple[int, str], ...]:
+    pairs = [pair for pair in frame.rows("context") if isinstance(pair, list) and len(pair) == 2]
+    if pairs:
+        numbered = ((json_values.whole(number), json_values.text(said, _LONGEST_VALUE)) for number, said in pairs)
+        return tuple((number, said) for number, said in numbered if number is not None)
+    before, at = frame.rows("pre_context", "preContext"), frame.raw("context_line", "contextLine")
+    if line is None or at is None:
+        return ()
+    lines = [*before, at, *frame.rows("post_context", "postContext")]
+    return tuple(
+        (line - len(before) + place, json_values.text(said, _LONGEST_VALUE)) for place, said in enumerate(lines)
+    )
+
+
+def printed(value: Any) -> str:
+    """A local variable as text: SDKs send most of them already printed."""
+    if isinstance(value, str):
+        return json_values.text(value, _LONGEST_VALUE)
+    try:
+        return json_values.text(json.dumps(value, ensure_ascii=False), _LONGEST_VALUE)
+    except (ValueError, RecursionError):
+        return "…"
+
+
+def _message(data: Fields) -> str:
+    for place in (data.fields("logentry"), data.fields("message"), _entry(data, "message")):
+        if found := place.text("formatted", "message", longest=LONG):
+            return found
+    return data.text("message", longest=LONG)
+
+
+def _title(exceptions: tuple[ExceptionInfo, ...], message: str) -> str:
+    if not exceptions:
+        return message.partition("\n")[0][:200]
+    last = exceptions[-1]
+    return f"{last.type}: {last.value}".partition("\n")[0].strip(": ")[:200]
+
+
+def _user(data: Fields) -> str:
+    user = data.fields("user")
+    return user.line("username", "name", "email", "id", "ip_address") or data.line("user")

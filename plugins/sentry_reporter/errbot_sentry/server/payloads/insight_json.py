@@ -1,0 +1,99 @@
+"""Tags, notes, releases and statistics as Sentry and GlitchTip write them in JSON.
+
+Sources: `sentry-openapi.json` (getOrganizationIssueTag, listOrganizationReleases, listOrganizationStatsV2); notes and
+an issue's list of tags as in getsentry/sentry `src/sentry/issues/endpoints/{group_notes,group_tags}.py`; GlitchTip as
+measured (comments, tags, issues-stats) and in its `apps/{stats,releases}/api.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from errbot_sentry.domain.issues import Comment, Event, Release, TagSpread
+from errbot_sentry.server.payloads.event_json import read_event
+from errbot_sentry.server.payloads.json_fields import LONG, Fields, objects
+from errbot_sentry.server.time_series import Point, columns_of
+
+
+def read_tag(row: Fields) -> TagSpread:
+    """One tag: `{key, totalValues, uniqueValues, topValues: [{value, count}]}`."""
+    tops = [Fields(top) for top in row.rows("topValues", "top_values")]
+    values = tuple((top.line("value", "name"), top.whole("count") or 0) for top in tops)
+    ordered = tuple(sorted((pair for pair in values if pair[0]), key=lambda pair: -pair[1]))
+    total = row.whole("totalValues", "total_values")
+    return TagSpread(
+        key=row.line("key"),
+        values=ordered,
+        total=sum(count for _value, count in ordered) if total is None else total,
+        unique=row.whole("uniqueValues", "unique_values"),
+    )
+
+
+def read_tags(value: Any) -> tuple[TagSpread, ...]:
+    """All tags that have a key.
+
+    Raises:
+        BadAnswer: it is no list.
+    """
+    return tuple(tag for tag in map(read_tag, objects(value, "tags")) if tag.key)
+
+
+def read_events(value: Any, limit: int) -> tuple[Event, ...]:
+    """The events of a list, newest first as they come.
+
+    Raises:
+        BadAnswer: it is no list, or a row has no id.
+    """
+    return tuple(read_event(row) for row in objects(value, "events")[:limit])
+
+
+def read_comments(value: Any) -> tuple[Comment, ...]:
+    """Notes with their authors, newest first; other activities in the list are left out.
+
+    Raises:
+        BadAnswer: it is no list.
+    """
+    found = [
+        Comment(
+            text=row.fields("data").text("text", longest=LONG),
+            author=row.fields("user").line("name", "username", "email"),
+            email=row.fields("user").line("email"),
+            at=row.time("dateCreated", "date_created"),
+        )
+        for row in objects(value, "notes")
+        if row.line("type") in ("note", "")
+    ]
+    return tuple(sorted(found, key=lambda comment: comment.at.timestamp() if comment.at else 0.0, reverse=True))
+
+
+def read_releases(value: Any) -> tuple[Release, ...]:
+    """Releases, newest first.
+
+    Raises:
+        BadAnswer: it is no list.
+    """
+    found = [
+        Release(
+            version=row.line("version"),
+            at=row.time("dateReleased") or row.time("dateCreated"),
+            new_issues=row.whole("newGroups"),
+            projects=tuple(slug for project in row.rows("projects") if (slug := Fields(project).line("slug"))),
+        )
+        for row in objects(value, "releases")
+    ]
+    return newest_first(release for release in found if release.version)
+
+
+def newest_first(releases: Any) -> tuple[Release, ...]:
+    """By time, those without one last."""
+    return tuple(sorted(releases, key=lambda release: release.at.timestamp() if release.at else 0.0, reverse=True))
+
+
+def read_stats(body: Fields) -> list[Point]:
+    """The points of `{intervals: […], groups: [{series: {"sum(quantity)": […]}}]}`, all groups together."""
+    groups = [Fields(group) for group in body.rows("groups")]
+    return [
+        point
+        for group in groups
+        for point in columns_of(body.raw("intervals"), group.fields("series").raw("sum(quantity)"))
+    ]

@@ -1,0 +1,86 @@
+"""An issue as Sentry and GlitchTip write it in JSON.
+
+Fields: `sentry-openapi.json` (listOrganizationIssues, getOrganizationIssue); GlitchTip as measured, which spells some
+in snake_case after a change, and always counts 0 users.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from errbot_sentry.domain import json_values
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Assignee, Issue, Project
+from errbot_sentry.server.payloads.json_fields import Fields
+
+_STATUS = {
+    "unresolved": UNRESOLVED,
+    "resolved": RESOLVED,
+    "resolvedInNextRelease": RESOLVED,
+    "ignored": ARCHIVED,
+    "archived": ARCHIVED,
+    "muted": ARCHIVED,
+}
+_TREND_POINTS = 60
+_MANY = 10**15
+
+
+def read_issue(row: Fields, link: str, *, counts_users: bool = True) -> Issue:
+    """The issue in a row of a list, or in an answer to a question or a change.
+
+    A status that is none of ours (`reprocessing`, …) counts as unresolved, and is told as the substatus.
+
+    Raises:
+        BadAnswer: it has no id.
+    """
+    issue_id = row.need("id", "an issue")
+    status = row.line("status")
+    return Issue(
+        id=issue_id,
+        short_id=row.line("shortId", "short_id") or issue_id,
+        title=row.line("title"),
+        project=read_project(row.fields("project")),
+        status=_STATUS.get(status, UNRESOLVED),
+        substatus=row.line("substatus") or (status if status not in _STATUS else None) or None,
+        level=json_values.level(row.raw("level")),
+        culprit=row.line("culprit") or _culprit(row.fields("metadata")),
+        first_seen=row.time("firstSeen", "first_seen"),
+        last_seen=row.time("lastSeen", "last_seen"),
+        events=row.whole("count"),
+        users=row.whole("userCount", "user_count") if counts_users else None,
+        assignee=read_assignee(row.fields("assignedTo", "assigned_to")),
+        priority=row.line("priority") or None,
+        trend=_trend(row.fields("stats")),
+        first_release=row.fields("firstRelease").line("version") or None,
+        last_release=row.fields("lastRelease").line("version") or None,
+        link=link,
+    )
+
+
+def read_project(row: Fields) -> Project:
+    """A project; without a slug it is one that nobody may see."""
+    return Project(row.line("id"), row.line("slug"), row.line("name"))
+
+
+def read_assignee(row: Fields) -> Assignee | None:
+    """A person or a team; None for nobody."""
+    if not row:
+        return None
+    kind = "team" if row.line("type") == "team" else "user"
+    name = row.line("name", "slug", "username", "email", "id")
+    return Assignee(kind, name, row.line("email"), row.line("id"))
+
+
+def _culprit(metadata: Fields) -> str:
+    function, filename = metadata.line("function"), metadata.line("filename")
+    return f"{filename} in {function}" if filename and function else filename or function
+
+
+def _trend(stats: Fields) -> tuple[int, ...]:
+    """Counts of the finest series that is there: `{"24h": [[time, count], …]}`."""
+    series = next((found for name in ("24h", "14d", "auto", "30d") if (found := stats.rows(name))), [])
+    found = [point[1] for point in series if isinstance(point, list) and len(point) > 1][-_TREND_POINTS:]
+    return tuple([count if type(count) is int and 0 <= count < _MANY else _count(count) for count in found])
+
+
+def _count(value: Any) -> int:
+    return max(json_values.whole(value) or 0, 0)

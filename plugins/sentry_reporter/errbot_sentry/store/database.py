@@ -1,0 +1,170 @@
+"""The state: one engine, short transactions, and the questions that the flows ask of it.
+
+The database library costs a good part of a second to import, so it is imported when the store is first used and not
+when the bot loads the plugin.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from errbot_sentry.domain.errors import StoreAway, StoreError
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.store.corrupt_rows import Damage
+from errbot_sentry.store.instance_lock import Single
+from errbot_sentry.store.outage import Outage
+from errbot_sentry.store.watchdog import Watchdog
+from errbot_sentry.store.writer_lock import Turns
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from errbot_sentry.store.transaction import Work
+
+# Seconds for one transaction, all waiting included. A webhook's sender gives up after one, yet what is stored in the
+# second after that is not lost.
+ANSWER_SECONDS = 2.0
+WORK_SECONDS = 5.0
+_MIGRATION_SECONDS = 900.0
+_URGENT_TURN, _TURN = 1.0, 30.0  # seconds to wait for the other writers of this process
+
+
+class Store:
+    """The state behind one SQLAlchemy URL, or in the SQLite file of this path. Safe to use from any thread.
+
+    Every public method raises StoreError, and only that, when the database cannot do it, or not in time.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        self._url = url
+        self._engine: Engine | None = None
+        self._closed = False
+        self._opening = Lock()
+        self.damage = Damage()
+        self._single = Single("")
+        self._watchdog = Watchdog()
+        self._outage = Outage(time.monotonic)
+        # SQLite takes one writer at a time; queueing here is quick, its own lock is waited for by sleeping.
+        self._turns = Turns()
+
+    @property
+    def shared(self) -> bool:
+        """Whether other bots may use the same state (PostgreSQL)."""
+        return isinstance(self._url, str) and not self._url.startswith("sqlite")
+
+    def open(self) -> None:
+        """Connect and bring the tables up to date; done by the first use anyway. May be tried again after an error."""
+        # Whoever opens it may have to migrate; nobody else waits for that.
+        with self._opening.within(ANSWER_SECONDS) as taken:
+            if not taken:
+                raise StoreError("The alert state is being opened; try again in a moment.")
+            if self._closed:
+                raise StoreError("The alert state is closed.")
+            if self._engine is None:
+                self._engine = self._opened()
+
+    def _opened(self) -> Engine:
+        from errbot_sentry.store.engine import make_engine, mapped
+        from errbot_sentry.store.migrations import migrate, pending
+
+        with mapped(self._url):
+            engine = make_engine(self._url, self._watchdog)
+            try:
+                with self._watchdog.limit(ANSWER_SECONDS):
+                    waiting = pending(engine)
+                if waiting:
+                    with self._watchdog.limit(_MIGRATION_SECONDS):
+                        migrate(engine)
+                if engine.dialect.name == "sqlite":
+                    self._single = Single(engine.url.database or "")
+                    self._single.take()
+            except BaseException:
+                engine.dispose()
+                raise
+        return engine
+
+    @contextmanager
+    def write(self, *, urgent: bool = False) -> Iterator[Work]:
+        """One transaction that may change things; it is on disk when this returns, or did not happen at all.
+
+        An urgent one (somebody waits for its answer) goes before those that are not, and has less time.
+        """
+        from errbot_sentry.store.engine import mapped
+        from errbot_sentry.store.transaction import Work
+
+        with (
+            self._in_time(urgent=urgent) as engine,
+            mapped(self._url),
+            self._turn(urgent=urgent),
+            engine.begin() as connection,
+        ):
+            yield Work(connection, self.damage)
+
+    @contextmanager
+    def read(self, *, urgent: bool = False) -> Iterator[Work]:
+        """One transaction that sees a consistent state and changes nothing; an urgent one has less time."""
+        from errbot_sentry.store.engine import for_reading, mapped
+        from errbot_sentry.store.transaction import Work
+
+        with self._in_time(urgent=urgent) as engine, mapped(self._url), engine.connect() as connection:
+            yield Work(for_reading(connection), self.damage)
+
+    def end_within(self, seconds: float | None) -> None:
+        """The bot is ending: no transaction takes longer than that from now on. None: it goes on after all."""
+        self._watchdog.end_within(seconds)
+
+    def close(self) -> None:
+        """Give the connections back; later use raises StoreError."""
+        self._closed = True
+        with self._opening.within(ANSWER_SECONDS):  # who opens it for longer finds it closed afterwards
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                self._dispose(engine)
+            self._watchdog.close()
+            self._single.release()
+
+    def _dispose(self, engine: Engine) -> None:
+        try:
+            with self._turn(urgent=True):
+                engine.dispose()
+        except StoreError:  # who writes for so long finds its connection closed by its end
+            engine.dispose()
+
+    def _ready(self) -> Engine:
+        engine = self._engine
+        if engine is None:
+            self.open()
+            engine = self._engine
+        if engine is None:
+            raise StoreError("The alert state is closed.")
+        return engine
+
+    @contextmanager
+    def _in_time(self, *, urgent: bool) -> Iterator[Engine]:
+        """Within a time limit; not at all for a moment after the server has let one of these pass."""
+        if not self.shared or self._watchdog.current is not None:  # or within another that has its limit
+            yield self._ready()
+            return
+        with self._outage.attempt():
+            engine = self._ready()
+            with self._watchdog.limit(ANSWER_SECONDS if urgent else WORK_SECONDS) as limit:
+                try:
+                    yield engine
+                except StoreError as error:
+                    if limit.fired and not isinstance(error, StoreAway):
+                        raise StoreAway(str(error)) from error.__cause__
+                    raise
+
+    @contextmanager
+    def _turn(self, *, urgent: bool) -> Iterator[None]:
+        if self.shared:
+            yield
+            return
+        with self._turns.take(urgent=urgent, timeout=_URGENT_TURN if urgent else _TURN) as taken:
+            if not taken:
+                raise StoreError("The alert state cannot be written: another part of the bot has been at it too long.")
+            yield

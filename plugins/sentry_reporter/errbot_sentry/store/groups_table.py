@@ -1,0 +1,97 @@
+"""What each room was told about each problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, tuple_
+
+from errbot_sentry.domain.issues import UNRESOLVED
+from errbot_sentry.store.corrupt_rows import Damage
+from errbot_sentry.store.records import Group
+from errbot_sentry.store.schema import groups
+from errbot_sentry.store.sql_dialect import moment, upsert
+
+_AT_ONCE = 400  # parameters in one IN list
+_NAMES = tuple(field.name for field in fields(Group))
+
+
+class Groups:
+    """Questions about groups, inside one transaction."""
+
+    def __init__(self, connection: Connection, damage: Damage) -> None:
+        self._connection = connection
+        self._damage = damage
+
+    def of_issue(self, issue: str) -> dict[str, Group]:
+        """The groups of one issue, by room."""
+        found = self._connection.execute(select(groups).where(groups.c.issue == issue))
+        return {group.room: group for group in map(self._group, found) if group is not None}
+
+    def due(self, now: float, limit: int) -> list[Group]:
+        """Groups to look at again, those due longest first."""
+        found = select(groups).where(groups.c.due <= now).order_by(groups.c.due).limit(limit)
+        read = [(row, self._group(row)) for row in self._connection.execute(found)]
+        for row in [row for row, group in read if group is None]:
+            mine = groups.update().where(groups.c.room == row.room, groups.c.issue == row.issue)
+            self._connection.execute(mine.values(due=None))  # else it would be the first to be due for ever
+        return [group for _, group in read if group is not None]
+
+    def next_due(self) -> float | None:
+        """When the next group is to be looked at."""
+        return moment(self._connection, select(func.min(groups.c.due)))
+
+    def told_in_list(self, room: str, issues: Sequence[str], head: int) -> None:
+        """These problems were told by one list: what follows on each is told no sooner than a reminder would be."""
+        for start in range(0, len(issues), _AT_ONCE):
+            part = issues[start : start + _AT_ONCE]
+            found = groups.update().where(groups.c.room == room, groups.c.issue.in_(part))
+            self._connection.execute(found.values(head=head, due=None, span=groups.c.repeat))
+
+    def told_alone(self, room: str, issue: str, head: int) -> None:
+        """This problem, held back for a while, was told by a message of its own."""
+        found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
+        self._connection.execute(found.values(head=head))
+
+    def called(self, room: str, issue: str, who: str) -> None:
+        """This owner of the problem was called in the room."""
+        found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
+        self._connection.execute(found.values(called=who))
+
+    def taken(self, issue: str, who: str) -> None:
+        """This owner knows of the assignment, and need not be called for it in any room; "" for nobody."""
+        self._connection.execute(groups.update().where(groups.c.issue == issue).values(called=who))
+
+    def noisiest(self, room: str, since: float, limit: int) -> list[Group]:
+        """Open problems of a room with an alert since then, those with the most events first."""
+        found = (
+            select(groups)
+            .where(groups.c.room == room, groups.c.at >= since, groups.c.status == UNRESOLVED)
+            .order_by(func.coalesce(groups.c.events, 0).desc())
+            .limit(limit)
+        )
+        return [group for group in map(self._group, self._connection.execute(found)) if group is not None]
+
+    def put(self, changed: Iterable[Group]) -> None:
+        """Add or replace groups."""
+        rows = sorted((dict(group.__dict__) for group in changed), key=lambda row: (row["room"], row["issue"]))
+        if not rows:
+            return
+        self._connection.execute(upsert(self._connection, groups), rows)
+
+    def forget(self, before: float, limit: int) -> int:
+        """Drop at most `limit` groups without an alert since `before`; how many went."""
+        old = select(groups.c.room, groups.c.issue).where(groups.c.at < before).limit(limit)
+        return self._connection.execute(groups.delete().where(tuple_(groups.c.room, groups.c.issue).in_(old))).rowcount
+
+    def _group(self, row: Row[Any]) -> Group | None:
+        # Where it cannot be read it is as if the room knew nothing, until it is put anew.
+        key = (row.room, row.issue)
+        return self._damage.read("groups", key, lambda: Group(*(getattr(row, name) for name in _NAMES)))
+
+    def set_aside(self, room: str, issue: str) -> None:
+        """What is due of this group cannot be done: it is looked at again when something happens."""
+        self._damage.note("groups", (room, issue))
+        self._connection.execute(groups.update().where(groups.c.room == room, groups.c.issue == issue).values(due=None))

@@ -1,0 +1,355 @@
+"""What the store keeps, as plain frozen values. Times are seconds since 1970 (UTC), as floats.
+
+This module imports nothing heavy: the flows use it without paying for the database library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
+from typing import Any
+
+from errbot_sentry.config.mention_rules import kept_mention
+from errbot_sentry.domain.issues import Alert
+from errbot_sentry.store.corrupt_rows import fits
+
+_LONGEST_KEY = 200
+_ALERT_FIELDS = frozenset(each.name for each in fields(Alert))
+
+
+@dataclass(frozen=True)
+class DeliveryKey:
+    """What one delivery is recognised by. A key seen again after `span` seconds counts as new; None: never."""
+
+    text: str
+    span: float | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Alerts that came together, what their delivery is recognised by, and when they came."""
+
+    keys: tuple[DeliveryKey, ...]
+    alerts: tuple[Alert, ...]
+    now: float
+
+
+def issue_key(alert: Alert) -> str:
+    """What all alerts about one problem have in common."""
+    return alert.issue_id or alert.short_id or f"{alert.reason}:{alert.title}"
+
+
+def order_key(alert: Alert) -> str:
+    """The same, short enough for every database's index."""
+    key = issue_key(alert)
+    return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+# With these numbers a bot is alone (`Work.alone`): who decides, and who takes deliveries in. Both: in this order.
+LOCK_DECIDE = 73_011_902
+LOCK_TAKE_IN = 73_011_903
+
+
+@dataclass(frozen=True)
+class SeenKey:
+    """What a delivery was recognised by, and when."""
+
+    key: str
+    at: float
+
+
+@dataclass(frozen=True)
+class LinkedPerson:
+    """A chat person, the mail address that they proved, and how chat calls them."""
+
+    acl: str
+    mail: str
+    mention: str = ""
+
+
+@dataclass(frozen=True)
+class RecentMessage:
+    """A message of the last minute, as far as it matters to the next: `why` and `count` are those of a list."""
+
+    issue: str
+    template: str
+    why: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class WaitingAlert:
+    """An alert that is stored but not decided; `tries` counts the look-ups that had to be put off."""
+
+    id: int
+    alert: Alert
+    received: float
+    tries: int = 0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of an alert in one room ("" where it came to no room): a named reason and a word of detail."""
+
+    alert_id: int
+    room: str
+    name: str
+    detail: str = ""
+    reason: str = ""
+    issue: str = ""
+
+
+@dataclass(frozen=True)
+class DecidedAlert:
+    """A line of `!sentry alerts`."""
+
+    alert: Alert
+    received: float
+    room: str
+    name: str
+    detail: str
+    at: float
+
+
+@dataclass(frozen=True)
+class RoomSums:
+    """What became of a room's alerts in a span of time: how many, how many problems by reason, and when.
+
+    `slices` are (middle, how many that were not merged) of spans of SLICE seconds, oldest first. `cut` says that there
+    were more than are counted: the oldest are left out.
+    """
+
+    alerts: int = 0
+    problems: Mapping[str, int] = field(default_factory=dict)
+    slices: tuple[tuple[float, int], ...] = ()
+    cut: bool = False
+
+
+SLICE = 300.0
+
+
+@dataclass(frozen=True)
+class KnownIssue:
+    """What we last knew of an issue. `key` is the server's own id.
+
+    `announced` is when a room first heard of it, None while none has. `changed` is when an alert last set its status,
+    which an older page of the server must not undo; `touched` is when anything was last heard of it.
+    """
+
+    key: str
+    status: str
+    substatus: str = ""
+    short_id: str = ""
+    title: str = ""
+    project: str = ""
+    events: int | None = None
+    last_seen: float = 0.0
+    assignee: str = ""
+    level: str = ""
+    link: str = ""
+    announced: float | None = None
+    changed: float = 0.0
+    touched: float = 0.0
+    assignee_kind: str = ""
+    assignee_mail: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One problem in one room: what the room was told about it, and when.
+
+    `reason`, `source`, `level` and `at` are those of the last alert, `status` is the issue's status as the room knows
+    it. `top` is when the last top-level message was decided and `head` its number in the outbox (0 while it is held
+    back); `word` is when the room last heard anything. `counted` alerts were folded away since, `events` is the
+    issue's count at the last word. `due` is when to look again, None for never; `span` the length of the present
+    window, `window` and `repeat` what the route says of it, `mode` where later words go, `mention` whom the route
+    calls (as `mentions.write_mention` keeps it) and `called` the owner who was called last. `alert_id` is the last
+    alert with a description of the problem.
+    """
+
+    room: str
+    issue: str
+    reason: str
+    source: str
+    at: float
+    opened: float
+    top: float
+    status: str
+    level: str = ""
+    word: float = 0.0
+    counted: int = 0
+    events: int | None = None
+    due: float | None = None
+    span: float = 0.0
+    window: float = 0.0
+    repeat: float = 0.0
+    mode: str = "thread"
+    mention: str = ""
+    head: int = 0
+    alert_id: int = 0
+    called: str = ""
+
+    def check(self) -> None:
+        """ValueError where the rule of whom to call is none."""
+        kept_mention(self.mention)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A first word that is held back in a room. `why` is WAIT, STORM, QUIET or SILENCE; `due` is when it is told.
+
+    `mention` is the route's rule (`mentions.write_mention`): whom it calls is found out when it is told.
+    """
+
+    room: str
+    why: str
+    alert_id: int
+    issue: str
+    due: float
+    at: float
+    mention: str = ""
+    silence: int = 0
+    id: int = 0
+
+    def check(self) -> None:
+        """ValueError where the rule of whom to call is none."""
+        kept_mention(self.mention)
+
+
+HOLD_WAIT, HOLD_STORM, HOLD_QUIET, HOLD_SILENCE = "wait", "storm", "quiet", "silence"
+HOLD_DEEDS = "deeds"  # words under first ones, of which there were too many
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A silence. `room` is where it holds, "" for everywhere; it is about one issue, or about what matchers match.
+
+    `matchers` are texts; `label` is how it reads. `stage` counts what was told of it: 0 made, 1 end announced, 2 over.
+    """
+
+    room: str
+    matchers: tuple[str, ...]
+    issue: str
+    label: str
+    author: str
+    comment: str
+    made: float
+    ends: float
+    stage: int = 0
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A route that was made in chat, for the room where it was typed."""
+
+    room: str
+    matchers: tuple[str, ...]
+    author: str
+    made: float
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class DigestPlan:
+    """When a room gets its report: `schedule` as typed, `next_at` the next time, `since` the end of the last one."""
+
+    room: str
+    schedule: str
+    next_at: float
+    since: float
+
+
+@dataclass(frozen=True)
+class PollMark:
+    """How far the poller has read one scope (an organization or a project).
+
+    `baseline` is the server's newest last-seen time at the first poll; `complete` says that the first poll saw every
+    issue. `newest` is the newest last-seen time so far. `next_at` is when to ask again, `fails` and `error` what the
+    last calls came to, `asked` when the server last answered.
+    """
+
+    scope: str
+    baseline: float
+    complete: bool
+    newest: float
+    next_at: float
+    fails: int = 0
+    error: str = ""
+    asked: float = 0.0
+
+
+# The states of an outbox row. UNSURE: handed to a chat network that confirms nothing, and not yet settled.
+WAITING, SENDING, UNSURE, SENT, FAILED = "waiting", "sending", "unsure", "sent", "failed"
+
+
+ABOUT = "about"  # among a message's values: the projects of all that it lists
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message to be posted: a template and its values, so that it is rendered by whoever sends it.
+
+    `mention` is trusted text in front of it (an operator's `@oncall`), where every value is hostile. `issue` is the
+    known issue that it is about ("" for none), `alert_id` what it goes back to (0 for none). A message that is not
+    `top` belongs under the message `head`: in its thread where there are threads, by `mode`. `mark` is written onto
+    the head where the network can edit.
+    """
+
+    room: str
+    template: str
+    values: dict[str, Any]
+    mention: str = ""
+    issue: str = ""
+    alert_id: int = 0
+    top: bool = True
+    head: int = 0
+    mode: str = "thread"
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+    """A message in the outbox."""
+
+    id: int
+    message: Message
+    state: str
+    tries: int
+    next_try: float
+    made: float
+    error: str = ""
+    sent_id: str = ""
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """The outbox at a glance: rows still to be sent, when the oldest was made, how many were set aside, and lately."""
+
+    depth: int
+    oldest: float | None
+    failed: int
+    failed_lately: int
+
+
+def alert_to_text(alert: Alert) -> str:
+    """An alert as JSON; what has no value is left out."""
+    kept = {name: value for name, value in alert.__dict__.items() if value not in (None, "", ())}
+    kept["at"] = alert.at.isoformat()
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+
+
+def alert_from_text(text: object) -> Alert | None:
+    """The alert back from `alert_to_text`, also from a version that knew other fields; None if it is damaged."""
+    try:
+        raw = json.loads(text)  # type: ignore[arg-type]  # any type: TypeError says so
+        values = {name: value for name, value in raw.items() if name in _ALERT_FIELDS}
+        values["at"] = datetime.fromisoformat(values["at"]).astimezone(timezone.utc)
+        values["tags"] = tuple((str(key), str(value)) for key, value in values.get("tags", ()))
+        alert = Alert(**values)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+    return alert if fits(alert) else None

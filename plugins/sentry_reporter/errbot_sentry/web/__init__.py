@@ -1,0 +1,1 @@
+"""HTTP in: the application, our own listener, and the route on Errbot's web server."""

@@ -1,0 +1,87 @@
+"""What people and servers do to issues, again and again or to many at once, does not fill a room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from errbot_sentry.domain.access import Access
+from errbot_sentry.store.records import Subscription
+from tests.alerting import bodies
+from tests.alerting.world import World
+
+
+def many(folder: Path, count: int, access: Access | None = None) -> World:
+    """A room that knows of so many problems, none of them told in the last minute."""
+    world = World(folder, [{"rooms": ["#ops"]}], poll=0, access=access)
+    for number in range(1, count + 1):
+        world.hook(bodies.sentry_issue(str(number)))
+        world.at(10 * number)
+    world.at(10 * count + 100)
+    world.heard()
+    return world
+
+
+def test_a_bulk_resolve_is_a_few_lines_and_one_list(tmp_path: Path) -> None:
+    """Somebody resolves sixty issues on the server: that were sixty lines, on IRC a minute of them."""
+    world = many(tmp_path, 60)
+    begin = world.seconds
+    for number in range(1, 61):
+        world.hook(bodies.sentry_issue(str(number), "resolved"))
+
+    lines = world.at(begin + 300).line()
+
+    assert lines[:20] == [f"{begin:.0f} #ops SHOP-{number} resolved" for number in range(1, 21)]
+    (told,) = lines[20:]
+    assert told.startswith(f"{begin + 60:.0f} #ops 40 changes in a minute: 40 resolvedSHOP-21 resolvedSHOP-22 ")
+    assert told.endswith("and 20 more, all of them in: sentry alerts")
+    assert world.reasons("#ops").count("bundled") == 40
+
+
+def test_a_problem_that_goes_back_and_forth_every_second(tmp_path: Path) -> None:
+    """It was two lines in two seconds for as long as it went on; another problem's deed is told at once."""
+    world = many(tmp_path, 2)
+    begin = round(world.seconds)
+    for second in range(0, 120, 2):
+        world.hook(bodies.sentry_issue("1", "resolved", count=str(second)))
+        world.at(begin + second + 1)
+        again = bodies.sentry_issue("1", "unresolved", substatus="regressed", count=str(second))
+        world.hook(again)
+        world.at(begin + second + 2)
+    world.hook(bodies.sentry_issue("2", "resolved"))
+
+    lines = world.at(begin + 400).line()
+
+    assert len(lines) < 10
+    assert f"{begin + 120} #ops SHOP-2 resolved" in lines
+    assert any("changes in a minute: 1 regressedSHOP-1 regressed again, after" in line for line in lines)
+
+
+def test_what_waits_for_its_list_survives_a_restart(tmp_path: Path) -> None:
+    """It is on disk, like everything that is held back."""
+    world = many(tmp_path, 25)
+    begin = world.seconds
+    for number in range(1, 26):
+        world.hook(bodies.sentry_issue(str(number), "resolved"))
+    assert len(world.at(begin + 5).line()) == 20
+    world.boot()
+
+    (told,) = world.at(begin + 300).line()
+    assert "5 changes in a minute: 5 resolvedSHOP-21 resolved" in told
+
+
+def test_who_unsubscribed_is_left_in_peace(tmp_path: Path) -> None:
+    """Counts and deeds of all problems that the room knew of went on for hours."""
+    world = World(tmp_path, [], poll=0)
+    with world.store.write() as work:
+        number = work.wishes.add_subscription(Subscription("#ops", (), "Ann", 0.0))
+    world.flow.book.changed()
+    for issue in ("1", "2"):
+        world.hook(bodies.sentry_issue(issue))
+    assert len(world.at(100).line()) == 2
+    world.hook(bodies.sentry_event_alert("1"), "event_alert")
+    world.at(110)
+    with world.store.write() as work:
+        work.wishes.end_subscription(number)
+    world.flow.book.changed()
+    world.hook(bodies.sentry_issue("2", "resolved"))
+    assert world.at(7200).line() == []

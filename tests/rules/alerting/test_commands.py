@@ -1,0 +1,247 @@
+"""Alert commands: what people ask for in a room, what they may, and what they are told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from errbot import rendering
+
+from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.commands.alert_catalog import COMMANDS
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.errors import AskError, BadReference, NotAllowed, UsageError
+from errbot_sentry.domain.issue_actions import IssueAction, ResolveNow, SilenceFor
+from errbot_sentry.domain.issues import Ask, Issue, Person, Place
+from tests.alerting import bodies
+from tests.alerting.world import SHOP, Chat, VirtualClock, World
+
+ANN, EVE = Person("@ann", "Ann"), Person("@eve", "Eve")
+OPS = {"rooms": ["#ops"], "match": ["level>=error"]}
+
+
+class Room:
+    """A room with the commands in it."""
+
+    def __init__(self, folder: Path, **access: object) -> None:
+        clock = VirtualClock()
+        self.world = World(
+            folder,
+            [OPS],
+            poll=0,
+            clock=clock,
+            chat=Chat(clock, threads=True),
+            access=Access(writers=("@ann",), **access),
+        )
+        self.numbered: list[int] = []
+        self.commands = self.world.flow.commands(
+            self.find,
+            lambda issue, ask: self.find(f"SHOP-{issue}", ask),
+            lambda _, highest: self.numbered.append(highest),
+        )
+
+    def find(self, word: str, ask: Ask) -> Issue:
+        number = word.rpartition("-")[2] or self.world.flow.issue_of(ask.place)
+        if number not in ("1", "2"):
+            raise BadReference("There is no such issue.")
+        return Issue(number, f"SHOP-{number}", "it broke", SHOP)
+
+    def type(self, line: str, room: str = "#ops", person: Person = ANN, thread: str = "") -> str:
+        name, _, words = line.partition(" ")
+        views = self.commands.run(name, Ask(person, Place(room, thread), words))
+        text = "\n".join(Templates("text").render(view.template, view.values) for view in views)
+        return rendering.text().convert(text).strip()
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def test_subscribe_list_and_unsubscribe(room: Room) -> None:
+    assert room.type('subscribe project=shop title=~"Zero .*|Zero.*"', "#web") == (
+        'Subscription 1: project=shop title=~"Zero .*|Zero.*"'
+    )
+    assert room.type("subscriptions", "#web") == '#1 project=shop title=~"Zero .*|Zero.*", by Ann'
+    assert room.type("subscriptions", "#ops") == "There is no subscription here."
+    room.world.hook(bodies.sentry_issue("1"))
+    assert len(room.world.at(1).heard("#web")) == 1
+    with pytest.raises(BadReference):
+        room.type("unsubscribe 1", "#ops")
+    assert room.type("unsubscribe 1", "#web") == "Subscription 1: over"
+    room.world.hook(bodies.sentry_issue("2"))
+    assert room.world.at(2).heard("#web") == []
+
+
+def test_a_subscription_shows_no_project_that_the_room_may_not_see(tmp_path: Path) -> None:
+    room = Room(tmp_path, room_projects={"#ops": ("*",), "#web": ("web",)})
+    room.type("subscribe", "#web")
+    room.world.hook(bodies.sentry_issue("1"))
+    assert room.world.at(1).heard("#web") == []
+    assert room.type("alerts", "#web") == "There was no alert for this room."
+
+
+def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
+    assert (
+        room.type("silence SHOP-1 -d 2h -c we don't deploy") == "Silence 1: SHOP-1 for 2h, until 2026-03-02 14:00 UTC"
+    )
+    assert room.type("silence environment=staging level>=warning -d 30m") == (
+        "Silence 2: environment=staging level>=warning for 30m, until 2026-03-02 12:30 UTC"
+    )
+    assert room.type("silences").split("\n") == [
+        "#1 SHOP-1 in #ops for another 2h, by Ann: we don't deploy",
+        "#2 environment=staging level>=warning in #ops for another 30m, by Ann",
+    ]
+    assert room.type("silences", "#web") == "Nothing is silenced here."
+    assert room.numbered == [2, 0]  # so that #1 is not taken for a row of issues
+    room.world.hook(bodies.sentry_issue("1"))
+    assert room.world.at(1).heard() == []
+    assert room.type(
+        "alerts --silenced"
+    ) == "0s ago: New SHOP-1 ZeroDivisionError: division by zero 1 — silenced (silence 1)".replace("0s", "1s")
+    with pytest.raises(BadReference):
+        room.type("unsilence 1", "#web")
+    assert room.type("unsilence #1") == "Silence 1: over"
+    assert room.world.at(2).heard() == ["Silence 1 (SHOP-1) is over; it held back 1 alert about 1 problem: SHOP-1"]
+    room.world.hook(bodies.sentry_event_alert("1"), "event_alert")
+    assert len(room.world.at(3).heard()) == 1
+
+
+def test_a_silence_names_nothing_where_it_may_not_be_seen(tmp_path: Path) -> None:
+    """It holds in every room, but only those that may see the project read what it is about, and why."""
+    room = Room(tmp_path, room_projects={"#ops": ("*",), "#web": ("web",), "direct": ("*",)})
+    room.type("silence SHOP-1 -d 2h -c we know", "")
+    room.type("silence project=shop -d 2h", "")
+    room.type("silence project=* level>=error -d 2h", "")
+    assert [line[:10] for line in room.type("silences", "#ops").split("\n")] == [
+        "#1 SHOP-1 ",
+        "#2 project",
+        "#3 project",
+    ]
+    assert [line[:10] for line in room.type("silences", "#web").split("\n")] == ["#3 project"]
+    room.type("silence issue=12 -d 2h", "")
+    assert "#4 issue=12" in room.type("silences", "#ops")
+
+
+def test_a_silence_made_in_a_direct_message_holds_everywhere(room: Room) -> None:
+    room.type("silence project=shop -d 1h", "")
+    room.world.hook(bodies.sentry_issue("1"))
+    assert room.world.at(1).heard() == []
+    with pytest.raises(NotAllowed, match="direct"):
+        room.type("unsilence 1")
+    assert room.type("unsilence 1", "") == "Silence 1: over"
+
+
+def test_in_a_thread_the_issue_needs_no_name_and_reactions_are_commands(room: Room) -> None:
+    room.world.hook(bodies.sentry_issue("1"))
+    room.world.at(1)
+    assert room.world.flow.issue_of(Place("#ops", "m1")) == "1"
+    assert room.world.flow.issue_of(Place("#other", "m1")) is None
+    assert room.type("silence -d 1h", thread="m1").startswith("Silence 1: SHOP-1 for 1h")
+    react = room.world.flow.action_of_reaction
+    assert react(Place("#ops", "m1"), ":white_check_mark:") == IssueAction("1", ResolveNow())
+    mute = react(Place("#ops", "m1"), "mute")
+    assert mute == IssueAction("1", SilenceFor(timedelta(hours=1)))
+    assert (mute.command, mute.as_typed) == ("silence", "1 -d 1h")
+    place = Place("#ops", "m1")
+    assert [view.values["number"] for view in room.commands.act(mute, Ask(ANN, place))] == [2]
+    with pytest.raises(NotAllowed, match="SENTRY_WRITERS"):
+        list(room.commands.act(mute, Ask(EVE, place)))
+    assert react(Place("#ops", "m1"), "tada") is None
+    assert react(Place("#ops", "m9"), "eyes") is None
+
+
+def test_alerts_says_what_became_of_each(room: Room) -> None:
+    assert room.type("alerts") == "There was no alert for this room."
+    room.world.hook(bodies.sentry_issue("1"))
+    room.world.at(200)
+    room.world.hook(bodies.sentry_event_alert("1"), "event_alert")
+    room.world.at(260)
+    assert room.type("alerts").split("\n") == [
+        "1m ago: Alert SHOP-1 ZeroDivisionError: division by zero 1 — counted (route 1)",
+        "4m20s ago: New SHOP-1 ZeroDivisionError: division by zero 1 — first (route 1)",
+    ]
+
+
+def test_route_is_a_dry_run(room: Room) -> None:
+    room.type("subscribe tag.customer=acme", "#web")
+    assert room.type("route shop level=error tag.customer=acme").split("\n") == [
+        "#ops by route 1: level>=error",
+        "#web by subscription: tag.customer=acme",
+    ]
+    assert room.type("route shop level=info") == "No room would get an alert (new) of shop."
+
+
+def test_digest(room: Room) -> None:
+    assert room.type("digest") == "This room gets no regular report."
+    assert room.type("digest daily 09:00 Europe/Paris") == (
+        "This room gets a report daily 09:00 Europe/Paris, next at 2026-03-03 08:00 UTC."
+    )
+    assert room.type("digest weekly fri 17:30").endswith("next at 2026-03-06 17:30 UTC.")
+    assert room.type("digest now", person=EVE).startswith("Report, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
+    assert room.type("digest off") == "This room gets no regular report."
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("subscribe colour=red", UsageError),
+        ("subscribe project", UsageError),
+        ('subscribe title="half', UsageError),
+        ("subscribe " + "level>=error " * 11, UsageError),
+        ("unsubscribe", UsageError),
+        ("unsubscribe x", UsageError),
+        ("silence project=web", UsageError),
+        ("silence -d 2h", UsageError),
+        ("silence project=web -d soon", UsageError),
+        ("silence project=web -d 0s", UsageError),
+        ("silence project=web -d 400d", UsageError),
+        ("silence SHOP-1 SHOP-2 -d 1h", UsageError),
+        ("silence SHOP-77 -d 1h", BadReference),
+        ("unsilence 9", BadReference),
+        ("alerts -n 1000", UsageError),
+        ("alerts -n", UsageError),
+        ("alerts -n ²", UsageError),
+        ("route shop level=banana", UsageError),
+        ("digest hourly", UsageError),
+        ("digest daily 25:00", UsageError),
+        ("digest daily 09:00 Mars/Olympus", UsageError),
+        ("route", UsageError),
+        ("route shop level>=error", UsageError),
+        ("route shop reason=because", UsageError),
+    ],
+)
+def test_mistakes_get_a_sentence(room: Room, line: str, error: type[AskError]) -> None:
+    with pytest.raises(error) as caught:
+        room.type(line)
+    assert str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["subscribe", "unsubscribe 1", "silence project=x -d 1h", "unsilence 1", "digest off"])
+def test_only_writers_change_anything(room: Room, line: str) -> None:
+    with pytest.raises(NotAllowed):
+        room.type(line, person=EVE)
+
+
+@pytest.mark.parametrize("line", ["subscribe", "alerts", "digest"])
+def test_what_is_about_a_room_is_asked_in_a_room(room: Room, line: str) -> None:
+    with pytest.raises(AskError):
+        room.type(line, room="")
+
+
+def test_every_command_of_the_catalogue_runs(room: Room) -> None:
+    assert room.commands.names() == tuple(command.name for command in COMMANDS)
+    for name in room.commands.names():
+        assert hasattr(room.commands, f"_{name}")
+
+
+def test_a_room_is_the_same_however_its_name_is_written(tmp_path: Path) -> None:
+    """With #Ops in the settings and #ops in chat, a silence held nothing back and `alerts` showed nothing."""
+    room = Room(tmp_path)
+    assert room.type("silence level>=error -d 1h", "#OPS").startswith("Silence 1")
+    room.world.hook(bodies.sentry_issue("1"))
+    room.world.at(1)
+    assert room.world.chat.heard == []
+    assert "silenced" in room.type("alerts", "#Ops")
+    assert room.type("silences", "#oPs").startswith("#1 level>=error in #ops")

@@ -1,0 +1,207 @@
+"""Delivery: order per room, growing pauses, nothing lost while the chat is away, poison set aside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, Retry, SetAside, after_refusal
+from errbot_sentry.domain.errors import RoomUnknown, SendError, StoreError
+from errbot_sentry.store.records import Message
+from tests.alerting.world import START, Chat, VirtualClock, World
+
+ROUTES = [{"rooms": ["#ops"]}]
+
+
+def message(room: str, title: str) -> Message:
+    """A first word."""
+    values = dict.fromkeys(("project", "short_id", "culprit", "facts", "rule", "text", "link", "mark"), "")
+    return Message(room, "sentry_alert", {**values, "word": "New", "title": title})
+
+
+def post(world: World, room: str, title: str) -> None:
+    """A message, straight into the outbox."""
+    with world.store.write() as work:
+        work.outbox.add(message(room, title), world.clock.now().timestamp())
+    world.flow._on_message()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, ROUTES, poll=0)
+
+
+def test_pauses_grow_and_end() -> None:
+    answers = [after_refusal(tries, 0.0) for tries in range(1, MOST_TRIES + 1)]
+    assert answers[:4] == [Retry(1.0, 1), Retry(2.0, 2), Retry(4.0, 3), Retry(8.0, 4)]
+    assert answers[-1] == SetAside()
+
+
+def test_in_a_room_that_refuses_the_pause_is_the_longest_at_once() -> None:
+    now = 10_000.0
+    assert after_refusal(1, now, now - 100) == Retry(now + 256, MOST_TRIES - 2)
+    assert after_refusal(MOST_TRIES - 1, now, now - 100) == Retry(now + 2, MOST_TRIES - 1)
+    assert after_refusal(MOST_TRIES, now, now - 100) == SetAside()
+    assert after_refusal(MOST_TRIES, now, now - 3600) == SetAside(now - 3600)
+
+
+def test_order_per_room_and_no_room_waits_for_another(world: World) -> None:
+    world.chat.refuses["#a"] = SendError("No.")
+    for title in ("one", "two"):
+        post(world, "#a", title)
+        post(world, "#b", title)
+    assert world.at(10).heard() == ["New: one", "New: two"]
+    world.chat.refuses.clear()
+    assert world.at(60).heard("#a") == ["New: one", "New: two"]
+
+
+def test_a_message_that_nobody_takes_is_set_aside_and_shown(world: World) -> None:
+    world.chat.refuses["#a"] = RoomUnknown("There is no room #a.")
+    post(world, "#a", "poison")
+    world.at(400)
+    assert world.flow.status().queue == 1
+    world.at(600)
+    assert (world.flow.status().queue, world.flow.status().failed) == (0, 1)
+    world.chat.refuses.clear()
+    post(world, "#a", "next")
+    assert world.at(700).heard() == ["New: next"]
+    with world.store.read() as work:
+        assert work.outbox.failed(5)[0].error == "There is no room #a."
+
+
+def test_a_thousand_messages_for_a_dead_room_are_set_aside_within_the_hour_and_counted(world: World) -> None:
+    world.chat.refuses["#dead"] = RoomUnknown("There is no room #dead.")
+    with world.store.write() as work:
+        for number in range(1000):
+            work.outbox.add(message("#dead", str(number)), START.timestamp())
+    post(world, "#alive", "heard")
+    assert world.at(3600).heard() == ["New: heard"]
+    post(world, "#dead", "a late one")
+    status = world.at(4300).flow.status()
+    assert (status.queue, status.failed, status.failed_lately) == (1, 1000, 1000 - 1)
+    assert world.flow._deliver.refused == 1000
+    with world.store.read() as work:
+        assert {row.error for row in work.outbox.failed(2000)} == {"There is no room #dead."}
+    world.chat.refuses.clear()
+    assert world.at(4560).heard("#dead") == ["New: a late one"]
+
+
+def test_a_room_that_takes_messages_again_gets_all_that_is_left_at_once_and_in_order(world: World) -> None:
+    world.chat.refuses["#a"] = SendError("No.")
+    for number in range(20):
+        post(world, "#a", str(number))
+    world.at(2000)
+    assert world.flow.status().failed == 6  # one in the first eight and a half minutes, then one in four
+    world.chat.refuses.clear()
+    assert world.at(2060).heard("#a") == [f"New: {number}" for number in range(6, 20)]
+    world.chat.refuses["#a"] = SendError("No.")  # a room that has taken messages since begins with short pauses again
+    post(world, "#a", "short")
+    world.at(2064)
+    world.chat.refuses.clear()
+    assert world.at(2068).heard("#a") == ["New: short"]
+
+
+class _Picky(Chat):
+    def send(self, room: str, text: str, thread: str = "") -> str:
+        if "poison" in text:
+            raise SendError("Not this one.")
+        return super().send(room, text, thread)
+
+
+def test_messages_that_are_refused_do_not_take_good_ones_with_them_after_hours_offline(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=_Picky(clock))
+    world.chat.drop()
+    for title in ("poison", "poison", "good", "better"):
+        post(world, "#a", title)
+    world.at(7200)
+    world.chat.up = True
+    assert world.at(9000).heard() == ["New: good", "New: better"]
+    assert world.flow.status().failed == 2
+
+
+def test_time_offline_uses_up_no_try(world: World) -> None:
+    world.chat.drop()
+    for number in range(3):
+        post(world, "#a", str(number))
+    assert world.at(1200).heard() == []
+    assert world.flow.status().queue == 3
+    world.chat.up = True
+    assert world.at(1203).heard() == ["New: 0", "New: 1", "New: 2"]
+
+
+def test_the_mention_of_the_route_stands_in_front_and_is_not_defused(tmp_path: Path) -> None:
+    world = World(tmp_path, [{"rooms": ["#ops"], "mention": "@oncall"}])
+    world.at(1)
+    world.server.event("x", title="@here look")
+    (line,) = world.at(100).heard()
+    assert line.startswith("@oncall New in shop")
+    assert "@here" not in line
+
+
+def test_a_template_that_fails_does_not_stop_the_room(world: World) -> None:
+    with world.store.write() as work:
+        work.outbox.add(Message("#a", "sentry_no_such_template", {}), START.timestamp())
+    post(world, "#a", "next")
+    assert world.at(700).heard() == ["New: next"]
+    assert world.flow.status().failed == 1
+
+
+def test_what_was_sent_into_a_dying_connection_is_sent_again_in_order(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=Chat(clock, settle=5.0))
+    post(world, "#a", "settled")
+    world.at(10)
+    post(world, "#a", "lost 1")
+    post(world, "#a", "lost 2")
+    world.at(12)
+    world.heard()
+    world.chat.drop()
+    world.at(20)
+    post(world, "#a", "later")
+    world.at(30)
+    world.chat.up = True
+    assert world.at(40).heard() == ["New: lost 1", "New: lost 2", "New: later"]
+    assert world.at(60).heard() == []
+
+
+def test_an_orderly_end_settles_what_was_sent_and_a_broken_one_sends_it_again(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=Chat(clock, settle=5.0))
+    post(world, "#a", "orderly")
+    world.at(1)
+    world.flow._deliver.close()
+    world.boot()
+    world.at(2)
+    assert world.heard() == ["New: orderly"]
+    post(world, "#a", "broken")
+    world.at(3)
+    world.chat.drop()
+    world.flow._deliver.close()  # Errbot deactivates every plugin when the chat network drops
+    world.chat.up = True
+    world.boot()
+    world.at(4)
+    assert world.heard() == ["New: broken", "New: broken"]
+
+
+def test_sent_but_not_marked_is_marked_first_and_not_sent_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    post(world, "#a", "once")
+    real, failures = world.store.write, 0
+
+    def fails_after_sending() -> object:
+        nonlocal failures
+        if world.chat.heard and failures < 3:
+            failures += 1
+            raise StoreError("The disk is full.")
+        return real()
+
+    monkeypatch.setattr(world.store, "write", fails_after_sending)
+    for _ in range(6):
+        try:
+            world.flow._send()
+        except StoreError:
+            continue
+    assert failures == 3
+    assert world.heard() == ["New: once"]
+    assert world.flow.status().queue == 0

@@ -1,0 +1,157 @@
+"""The picture that goes with a report: what it shows, and that it never costs the report."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from errbot_sentry.alerting.notify.digest_reports import TEMPLATE, picture_of, series
+from errbot_sentry.chat.background_queue import Errands
+from errbot_sentry.chat.rooms import Rooms
+from errbot_sentry.domain import charts
+from errbot_sentry.domain.issues import Upload
+from errbot_sentry.store.records import DigestPlan, Message, RoomSums
+from tests.alerting import bodies
+from tests.alerting.world import START, World
+from tests.waiting import until
+
+DAY = 86_400.0
+NOW = 100 * DAY
+
+
+def told(*times: float) -> RoomSums:
+    return RoomSums(len(times), {}, tuple((at, 1) for at in times))
+
+
+def report(counts: list[int], before: list[int], schedule: str = "daily 09:00", room: str = "#ops") -> Message:
+    drawn = {"start": START.timestamp(), "step": 3600, "counts": counts, "before": before}
+    return Message(room, TEMPLATE, {"schedule": schedule, "facts": ["1 new"], "series": drawn})
+
+
+@pytest.mark.parametrize(
+    ("length", "step", "count"),
+    [(60.0, 300, 1), (3600.0, 300, 12), (DAY, 1800, 48), (DAY * 1.5, 3600, 36), (7 * DAY, 21_600, 28),
+     (90 * DAY, 86_400, 90)],
+)  # fmt: skip
+def test_slices_are_as_long_as_people_count_time(length: float, step: int, count: int) -> None:
+    made = series(told(), told(), NOW - length, NOW)
+    assert (made["step"], len(made["counts"]), len(made["before"])) == (step, count, count)
+    assert made["start"] == NOW - step * count
+
+
+def test_every_alert_of_both_times_is_in_its_slice_and_none_twice() -> None:
+    now = told(NOW - DAY, NOW - 1, NOW)
+    before = told(NOW - DAY - 1, NOW - 2 * DAY)
+    made = series(now, before, NOW - DAY, NOW)
+    assert (made["counts"][0], made["counts"][-1], sum(made["counts"])) == (1, 2, 3)
+    assert (made["before"][0], made["before"][-1], sum(made["before"])) == (1, 1, 2)
+
+
+def test_there_is_a_picture_only_where_there_is_something_to_draw_and_to_draw_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
+    assert picture_of(Message("#ops", "sentry_alert", {})) is None
+    assert picture_of(Message("#ops", TEMPLATE, {"schedule": "daily 09:00", "facts": []})) is None, "an older report"
+    assert picture_of(report([0, 0], [0, 0])) is None
+    assert picture_of(report([0, 0], [0, 2])) is not None
+    monkeypatch.setattr(charts, "can_draw", lambda: False)
+    assert picture_of(report([1], [0])) is None
+
+
+@pytest.mark.parametrize(
+    ("room", "schedule"),
+    [
+        ("#ops", "daily 09:00 Europe/Paris"),
+        ("#$\\frac{1}{0}$ 🔥漢\x00\n" * 20, "the last day"),
+        ("", "weekly mon 09:00"),
+    ],
+    ids=["plain", "hostile", "empty"],
+)
+def test_it_is_a_png_whatever_the_room_is_called(room: str, schedule: str) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
+    upload = picture_of(report([3, 0, 5], [0, 2, 0], schedule, room))
+    assert upload is not None
+    assert upload.make().startswith(b"\x89PNG")
+
+
+def with_digest(folder: Path) -> World:
+    world = World(folder, [{"rooms": ["#ops"]}], poll=0)
+    now = START.timestamp()
+    with world.store.write() as work:
+        work.wishes.put_digest(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
+    world.hook(bodies.sentry_issue("1"))
+    return world
+
+
+def test_the_picture_follows_the_report(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
+    world = with_digest(tmp_path)
+    lines = world.at(6 * 3600 + 1).line()
+    assert lines[-1].startswith("21600 #ops Report, daily 18:00: 1 new")
+    ((room, upload),) = world.chat.files
+    assert (room, upload.name) == ("#ops", "report.png")
+
+
+def test_a_picture_that_fails_costs_no_report_and_repeats_none(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
+    world = with_digest(tmp_path)
+    world.chat.file_failure = RuntimeError("no files today")
+    world.at(6 * 3600 + 1)
+    world.hook(bodies.sentry_issue("2"))
+    lines = world.at(12 * 3600).line()
+    assert len([line for line in lines if "Report" in line]) == 1
+    assert lines[-1].startswith("21601 #ops New in shop: SHOP-2")
+    assert world.flow.status().failed == 0
+
+
+class Backend(SimpleNamespace):
+    """As much of a backend that takes files as sending one needs; `failure` is what it raises."""
+
+    mode, message_size_limit, failure = "test", 10_000, None
+
+    def query_room(self, room: str) -> str:
+        return f"<{room}>"
+
+    def send_stream_request(self, target: Any, source: Any, **about: Any) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.sent.append((target, source.read(), about["name"]))
+
+
+def test_making_a_picture_holds_up_no_message() -> None:
+    """It is made and sent in another thread, one at a time; one that fails is followed by the next."""
+    backend, errands, go = Backend(sent=[]), Errands(), threading.Event()
+    rooms = Rooms(backend, lambda: True, errands)
+    errands.start()
+
+    def slowly() -> bytes:
+        assert go.wait(30)
+        return b"slow"
+
+    def badly() -> bytes:
+        raise ZeroDivisionError
+
+    rooms.send_file("#ops", Upload("a.png", "image/png", slowly))
+    rooms.send_file("#ops", Upload("b.png", "image/png", badly))
+    rooms.send_file("#ops", Upload("c.png", "image/png", lambda: b"quick"))
+    assert backend.sent == [], "the sending thread is free although nothing is made yet"
+    go.set()
+    until(lambda: len(backend.sent) == 2, 30, "both good ones are sent")
+    assert backend.sent == [("<#ops>", b"slow", "a.png"), ("<#ops>", b"quick", "c.png")]
+    errands.close(5)
+
+
+def test_a_network_without_files_never_has_one_made() -> None:
+    backend, errands = Backend(sent=[], mode="irc"), Errands()
+    errands.start()
+    made: list[int] = []
+    Rooms(backend, lambda: True, errands).send_file(
+        "#ops", Upload("a.png", "image/png", lambda: bytes(made.append(1) or 1))
+    )
+    errands.close(5)
+    assert (made, backend.sent) == ([], [])

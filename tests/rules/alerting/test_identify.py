@@ -1,0 +1,90 @@
+"""Projects and short ids that the sender left out: asked for, remembered, derived, never lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from errbot_sentry.alerting.decide.enrich import GIVE_UP
+from errbot_sentry.domain.errors import Unreachable
+from errbot_sentry.domain.issues import Project
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP
+from tests.alerting import bodies
+from tests.alerting.world import World
+
+ROUTES = [{"rooms": ["#ops"]}]
+LAB = Project("3", "lab-app", "Lab App")
+
+
+def test_bugsink_sends_a_number_and_the_server_knows_the_slug(tmp_path: Path) -> None:
+    world = World(tmp_path, ROUTES, kind=BUGSINK, projects=(Project("1", "errbot-live", "Errbot"),))
+    world.plain_hook(bodies.bugsink())
+    assert world.at(1).heard() == [
+        "New in errbot-live: ERRBOT-1 ValueError: invalid literal for int() in /api/users/login — 15 events"
+    ]
+
+
+def test_bugsinks_test_message_is_told_in_the_project_that_it_names(tmp_path: Path) -> None:
+    both = (Project("1", "other", "Other"), Project("2", "errbot-live", "Errbot"))
+    world = World(tmp_path, ROUTES, kind=BUGSINK, projects=both)
+    world.plain_hook(bodies.bugsink(reason="TEST"))
+    (line,) = world.at(1).heard()
+    assert line.startswith("Test in errbot-live:")
+
+
+def test_with_the_server_away_the_short_id_tells_the_project(tmp_path: Path) -> None:
+    world = World(tmp_path, ROUTES, kind=BUGSINK, poll=0)
+    world.server.failure = Unreachable("The server does not answer.")
+    world.plain_hook(bodies.bugsink())
+    (line,) = world.at(1).heard()
+    assert line.startswith("New in errbot: ERRBOT-1 ")
+
+
+def test_glitchtip_without_short_ids_waits_for_the_server(tmp_path: Path) -> None:
+    world = World(tmp_path, ROUTES, kind=GLITCHTIP, projects=(LAB,), poll=0)
+    world.server.failure = Unreachable("The server does not answer.")
+    body = bodies.glitchtip(16)
+    del body["sections"]
+    world.plain_hook(body)
+    assert world.at(600).heard() == []
+    assert world.flow.status().waiting == 1
+    world.server.failure = None
+    world.server.event("16", LAB)
+    (line,) = world.at(1200).heard()
+    assert "in lab-app: LAB-APP-16 FirstError: order <16> *failed*" in line
+    assert world.flow.status().waiting == 0
+
+
+def test_a_server_that_fails_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    world = World(tmp_path, ROUTES, poll=0)
+    world.server.failure = Unreachable("The server does not answer.")
+    for number in range(15):
+        world.hook(bodies.sentry_event_alert(str(number)), "event_alert")
+    assert len(world.at(1).heard()) == 15, "they are told without the short id"
+    assert len(world.server.looked_up) == 1
+
+
+def test_given_up_in_the_end_with_a_name(tmp_path: Path) -> None:
+    world = World(tmp_path, ROUTES, kind=GLITCHTIP, projects=(), poll=0)
+    body = bodies.glitchtip(16)
+    del body["sections"]
+    world.plain_hook(body)
+    world.at(GIVE_UP + 600)
+    assert world.flow.status().waiting == 0
+    assert world.reasons("") == ["unidentified"]
+
+
+def test_an_event_alert_gets_the_short_id(tmp_path: Path) -> None:
+    world = World(tmp_path, ROUTES, poll=0)
+    world.server.event("101")
+    world.hook(bodies.sentry_event_alert("101"), "event_alert")
+    (line,) = world.at(1).heard()
+    assert line.startswith("Alert in shop: SHOP-101 ZeroDivisionError")
+    assert line.endswith("— error, 1 event, production, shop@1.2.0 (Many errors)")
+
+
+def test_an_alert_that_waits_for_its_project_is_no_backlog(tmp_path: Path) -> None:
+    """One from a project that the token does not see kept the health at 503 for a whole day."""
+    world = World(tmp_path, ROUTES, kind=GLITCHTIP, projects=(), poll=0)
+    world.plain_hook({**bodies.glitchtip(16), "sections": []})
+    status = world.at(3600).flow.status()
+    assert (status.waiting, status.oldest) == (1, None)

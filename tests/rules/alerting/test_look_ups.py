@@ -1,0 +1,129 @@
+"""Look-ups run beside the decisions: nobody waits for them who needs none, and nobody for longer than the budget."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from errbot_sentry.alerting.decide.look_ups import BUDGET, MOST, SENTENCES
+from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.config.routes import read_route
+from errbot_sentry.config.settings import AlertSettings
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.issues import Issue
+from tests.alerting import bodies
+from tests.alerting.world import Chat, IssueServer, VirtualClock, World
+from tests.stores import store_at
+from tests.waiting import until
+
+ROUTES = [{"rooms": ["#ops"]}]
+
+
+class SlowServer(IssueServer):
+    """One that answers when it is let, and counts those who wait."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self.let = threading.Event()
+
+    def issue(self, issue_id: str) -> Issue:
+        found = super().issue(issue_id)
+        self.let.wait(60)
+        return found
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[AlertsFlow, SlowServer, Chat]]:
+    """The flow with its own threads and clock, and a server that does not answer."""
+    clock = VirtualClock()
+    server, chat = SlowServer(clock), Chat(clock)
+    settings = AlertSettings(routes=(read_route(ROUTES[0]),), webhook_secrets=(bodies.SECRET,), poll_seconds=0)
+    store = store_at(f"sqlite:///{tmp_path / 'state.sqlite3'}")
+    flow = AlertsFlow(settings, Access(), store, lambda: server, chat, Templates("text"))
+    flow.start()
+    yield flow, server, chat
+    server.let.set()
+    flow.close()
+
+
+def hook(flow: AlertsFlow, body: dict[str, object], resource: str, name: str) -> None:
+    raw = bodies.encode(body)
+    assert flow.intake.take(bodies.signed(raw, resource, name), raw, None).status == 202
+
+
+def hang(world: World) -> None:
+    """No look-up comes back from now on."""
+    world.flow._workers.remove(world.flow._asking)
+    del world._due[world.flow._asking]
+
+
+def test_an_alert_that_needs_nothing_waits_for_no_look_up(running: tuple[AlertsFlow, SlowServer, Chat]) -> None:
+    """Ten that needed a server of six seconds held a complete one for a minute."""
+    flow, server, chat = running
+    for number in range(10):
+        server.event(str(number))
+        hook(flow, bodies.sentry_event_alert(str(number)), "event_alert", f"slow {number}")
+    until(lambda: len(server.looked_up) == 1, 20, "the first look-up")
+    hook(flow, bodies.sentry_issue("101"), "issue", "complete")
+    until(lambda: ["101" in each.text for each in chat.heard] == [True], 20, "the complete one, before all others")
+    assert not server.let.is_set()
+    assert len(server.looked_up) == 1
+    server.let.set()
+    until(lambda: len(chat.heard) == 11, 30, "all of them")
+
+
+def test_what_is_about_one_problem_is_decided_in_its_order(running: tuple[AlertsFlow, SlowServer, Chat]) -> None:
+    """The second is complete; it waits behind the first, which is not."""
+    flow, server, chat = running
+    server.event("7")
+    hook(flow, bodies.sentry_event_alert("7"), "event_alert", "first")
+    until(lambda: len(server.looked_up) == 1, 20, "the look-up")
+    hook(flow, bodies.sentry_issue("7", "resolved"), "issue", "second")
+    hook(flow, bodies.sentry_issue("101"), "issue", "other")
+    until(lambda: len(chat.heard) == 1, 20, "the other problem")
+    server.let.set()
+    until(lambda: len(chat.heard) == 3, 20, "both")
+    assert ["101" in chat.heard[0].text, "Alert" in chat.heard[1].text, "resolved" in chat.heard[2].text] == [True] * 3
+
+
+def test_what_the_server_has_not_told_in_time_is_decided_without_it(tmp_path: Path) -> None:
+    world = World(tmp_path, ROUTES, poll=0)
+    hang(world)
+    for number in range(3):
+        world.hook(bodies.sentry_event_alert(str(number)), "event_alert")
+    assert world.at(BUDGET - 1).heard() == []
+    assert len(world.at(BUDGET + 1).heard()) == 3
+    with world.store.read() as work:
+        assert {each.detail for each in work.inbox.decided("#ops", 9)} == {f"route 1; {SENTENCES['slow']}"}
+    assert world.flow.status().without == {"slow": 3}
+
+
+def test_a_flood_of_alerts_to_look_up_is_bounded(tmp_path: Path) -> None:
+    world = World(tmp_path, ROUTES, poll=0)
+    hang(world)
+    for number in range(MOST + 5):
+        world.hook(bodies.sentry_event_alert(str(number)), "event_alert")
+    world.at(1)
+    assert world.flow.status().without == {"busy": 5}
+    world.at(BUDGET + 60)
+    assert world.flow.status().without == {"busy": 5, "slow": MOST}
+    assert world.flow.status().waiting == 0
+
+
+def test_the_order_holds_over_a_restart_and_between_bots(tmp_path: Path) -> None:
+    """Nothing of it is kept in memory only."""
+    world = World(tmp_path, ROUTES, poll=0)
+    hang(world)
+    world.hook(bodies.sentry_event_alert("7"), "event_alert")
+    world.at(1)
+    world.store.close()
+    world.boot()
+    hang(world)
+    world.hook(bodies.sentry_issue("7", "resolved"), request_id="second")
+    assert world.at(2).heard() == []
+    told = world.at(3 * BUDGET + 2).heard()
+    assert [each.split(" ")[0] for each in told] == ["Alert", "issue"] or "resolved" in told[1], told

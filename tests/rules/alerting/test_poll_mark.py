@@ -1,0 +1,39 @@
+"""How far the poller has read: a mark that moves, and that no clock can put out of reach."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from errbot_sentry.alerting.receive.poller import PAGE_SIZE
+from tests.alerting.world import World
+
+ROUTES = [{"rooms": ["#ops"]}]
+
+
+def test_what_was_read_once_is_not_read_again(tmp_path: Path) -> None:
+    """After a backlog of pages, a quiet server is asked for one page again."""
+    world = World(tmp_path, ROUTES)
+    world.server.event("old")
+    world.at(1)
+    for number in range(PAGE_SIZE * 3):
+        world.server.event(f"n{number}")
+    world.at(200)
+    world.server.asked.clear()
+    world.at(600)
+    assert world.server.asked
+    assert {cursor for _query, cursor in world.server.asked} == {None}
+
+
+def test_a_clock_that_was_ahead_does_not_stop_polling(tmp_path: Path) -> None:
+    """A machine that starts with a wrong date and is put right by NTP: the mark's next time lies years ahead."""
+    world = World(tmp_path, ROUTES)
+    world.server.event("old")
+    world.at(1)
+    with world.store.write() as work:
+        (mark,) = work.polls.all()
+        work.polls.put(replace(mark, next_at=world.clock.now().timestamp() + 86400 * 365))
+    world.flow.close()
+    world.boot()
+    world.server.event("fresh")
+    assert world.at(400).heard() == ["New in shop: SHOP-fresh KeyError: fresh — error, 1 event"]

@@ -1,0 +1,143 @@
+"""Who typed what where, out of Errbot's messages."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from errbot.backends.base import Message, RoomOccupant
+from errbot.backends.test import TestOccupant, TestPerson
+
+from errbot_sentry.chat.incoming import ask_of, is_command
+from errbot_sentry.domain.issues import Place
+
+
+class Room:
+    """What Errbot's rooms are for us: a name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __str__(self) -> str:
+        return self._name
+
+
+def bot(mode: str) -> Any:
+    """The little that is asked of Errbot's backend object."""
+    return SimpleNamespace(mode=mode)
+
+
+def message(extras: dict[str, Any] | None = None, frm: Any = None) -> Message:
+    room = Room("#ops")
+    made = Message("!sentry", frm=frm or TestOccupant("bob", room), extras=extras)  # type: ignore[no-untyped-call]
+    made.to = room
+    return made
+
+
+@pytest.mark.parametrize(
+    ("sent", "typed"),
+    [
+        ("issues times_seen:&gt;=100 -t 24h", "issues times_seen:>=100 -t 24h"),
+        ("subscribe level&gt;=error tag.a=b&amp;c", "subscribe level>=error tag.a=b&c"),
+        ("note #1 &lt;div&gt; came as &amp;lt;div&amp;gt;", "note #1 <div> came as &lt;div&gt;"),
+    ],
+)
+def test_slack_escapes_three_characters(sent: str, typed: str) -> None:
+    assert ask_of(bot("slackv3"), message({"slack_event": {"ts": "1.2"}}), sent).words == typed
+    assert ask_of(bot("irc"), message(), sent).words == sent  # elsewhere people mean what they type
+
+
+def test_places() -> None:
+    assert ask_of(bot("slackv3"), message({"slack_event": {"thread_ts": "1.2"}}), "").place == Place("#ops", "1.2")
+    assert ask_of(bot("mattermost"), message({"root_id": "abc"}), "").place == Place("#ops", "abc")
+    assert ask_of(bot("irc"), message(), "").place == Place("#ops", "")
+    direct = Message("!sentry", frm=TestPerson("bob"), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
+    assert ask_of(bot("irc"), direct, "").place.is_direct
+    nameless = message()
+    nameless.to = Room("")
+    assert not ask_of(bot("irc"), nameless, "").place.is_direct
+
+
+@pytest.mark.parametrize(
+    ("body", "direct", "expected"),
+    [
+        ("!sentry issue https://x/issues/1", False, True),
+        ("see https://x/issues/1", False, False),
+        ("Sentrybot: sentry issue https://x/issues/1", False, True),
+        ("sentry issue https://x/issues/1", True, True),
+        ("sentry issue https://x/issues/1", False, False),
+        ("see https://x/issues/1", True, False),
+    ],
+)
+def test_what_is_a_command_gets_no_summary_beside_its_answer(body: str, direct: bool, expected: bool) -> None:
+    config = SimpleNamespace(
+        BOT_PREFIX="!",
+        BOT_ALT_PREFIXES=("sentrybot",),
+        BOT_ALT_PREFIX_CASEINSENSITIVE=True,
+        BOT_PREFIX_OPTIONAL_ON_CHAT=True,
+    )
+    to = TestPerson("bot") if direct else Room("#ops")  # type: ignore[no-untyped-call]
+    typed = Message(body, frm=TestPerson("bob"), to=to)  # type: ignore[no-untyped-call]
+    assert is_command(typed, config) is expected
+    config.BOT_ALT_PREFIX_CASEINSENSITIVE = config.BOT_PREFIX_OPTIONAL_ON_CHAT = False
+    assert is_command(typed, config) is body.startswith("!")
+
+
+def test_an_xmpp_occupant_is_not_the_whole_room() -> None:
+    """Its `aclattr` is the room's address (errbot-facts, section 4): a rule for it would let in everybody there."""
+    room = Room("ops@conf.example.org")
+    occupant = TestOccupant("bob", room)
+    occupant.__class__ = type("Occupant", (TestOccupant,), {"aclattr": str(room), "__str__": lambda _: f"{room}/bob"})
+    asked = ask_of(bot("xmpp"), message(frm=occupant), "")
+    assert asked.person.acl == "ops@conf.example.org/bob"
+
+
+class Jid(TestPerson):
+    """An address as Errbot's XMPP backend takes it apart."""
+
+    def __init__(self, node: str, domain: str, resource: str) -> None:
+        super().__init__(f"{node}@{domain}")  # type: ignore[no-untyped-call]
+        self.node, self.domain, self.resource = node, domain, resource
+
+
+class Occupant(Jid, RoomOccupant):
+    """Somebody in a room; `aclattr` is the room's, as Errbot has it."""
+
+    def __init__(self, node: str, domain: str, resource: str, room: Room) -> None:
+        super().__init__(node, domain, resource)
+        self._room = room
+
+    @property
+    def room(self) -> Room:
+        return self._room
+
+    def __str__(self) -> str:
+        return f"{self._room}/{self.resource}"
+
+
+@pytest.mark.parametrize(
+    ("sender", "acl"),
+    [
+        (("ops", "rooms.chat.test", "ann"), "ops@rooms.chat.test/ann"),
+        (("other", "rooms.chat.test", "ann"), "other@rooms.chat.test/ann"),
+        (("late", "talk.test", "ann"), "late@talk.test/ann"),
+        (("ops", "rooms.chat.test", ""), None),
+        (("ann", "chat.test", "phone"), "ann@chat.test"),
+    ],
+)
+def test_who_writes_through_a_room_on_xmpp_is_its_occupant_or_nobody(
+    sender: tuple[str, str, str], acl: str | None
+) -> None:
+    """The room itself writes too, of its settings; it is nobody, and may nothing."""
+    xmpp = SimpleNamespace(
+        mode="xmpp",
+        bot_config=SimpleNamespace(CHATROOM_PRESENCE=("ops@rooms.chat.test", ("late@Talk.test", "password"))),
+        rooms=lambda: [Room("ops@rooms.chat.test")],
+        query_room=Room,
+        roomoccupant_factory=Occupant,
+    )
+    direct = Message("!sentry", frm=Jid(*sender), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
+    ask = ask_of(xmpp, direct, "")
+    assert (ask and ask.person.acl) == acl
+    assert ask is None or ask.place.is_direct

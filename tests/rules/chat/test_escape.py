@@ -1,0 +1,345 @@
+"""Whatever an error's text holds, a room sees that text: on one line, and nothing in it acts."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import pytest
+from errbot.rendering import imtext, md, text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from errbot_sentry.chat.nicks import nicks_of
+from errbot_sentry.chat.render.escaping import RAW_MARKDOWN_MODES, Escape, plain, plain_file
+from errbot_sentry.domain.json_values import web_link
+
+NASTY = [
+    "**bold** _it_ `code` [x](http://evil.example/a_b) ![i](y)",
+    "# heading",
+    "1. item",
+    "- item",
+    "> quote",
+    "    indented",
+    "<!channel> <@U123> <script>alert(1)</script> </div>",
+    "&lt;!channel&gt; &amp; &#42;",
+    "@here @everyone @channel bob@example.com (@bob)",
+    "a\nb\r\nc\u2028d\x0be",
+    "\x00\x01\x02\x03bell\x07 \x1b[31mred\x1b[0m",
+    "\u202eright to left\u202c \u200bzero",
+    "[ref]: http://evil.example",
+    "[^z]: footnote",
+    "a | b\n--|--\n1 | 2",
+    "```\nfence\n```",
+    "\\` \\\\ \\* trailing \\",
+    "*[HTML]: Hyper",
+    "{: .class color='red'}",
+    "__init__ __all__",
+    "Term\n: definition",
+]
+
+
+def _seen(rendered: str) -> str:
+    return rendered.replace("\u200b", "")
+
+
+@pytest.mark.parametrize("value", NASTY)
+@pytest.mark.parametrize("renderer", [text, imtext])
+def test_nasty_text_is_shown_as_it_is_on_one_line(value, renderer):
+    """Errbot's renderers give back exactly the visible text."""
+    assert _seen(renderer().convert("x " + Escape("text").text(value))) == f"x {plain(value)}".rstrip()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet=st.sampled_from("ab*_`#<>[]()!&;:\\|~-+.1 @/\n\t{}^=\"'"), max_size=40))
+def test_any_mix_of_markup_characters_is_shown_as_it_is(value):
+    """The same for generated text, after a word, as templates use it."""
+    assert _seen(text().convert("x " + Escape("text").text(value))).strip() == f"x {plain(value)}".strip()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=200))
+def test_no_control_code_or_line_end_survives(value):
+    """In no mode and by no filter of one line."""
+    for mode in ("irc", "slackv3", "discord"):
+        escape = Escape(mode)
+        for shown in (escape.text(value), escape.code(value), escape.href(value)):
+            assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]", shown)
+
+
+@pytest.mark.parametrize("word", ["@here", "@everyone", "@channel", "<!here>", "<!channel>", "<@U1>", "@bob"])
+@pytest.mark.parametrize("mode", ["slackv3", "irc", "discord", "mattermost", "telegram", "xmpp"])
+def test_no_mention_survives(word, mode):
+    """Neither in running text nor in code, nor by way of entities."""
+    escape = Escape(mode)
+    for shown in (escape.text(word), escape.code(word), escape.block(word)):
+        assert word not in shown
+        assert word not in text().convert(shown)
+    entities = word.replace("<", "&lt;").replace(">", "&gt;")
+    if entities != word and mode not in RAW_MARKDOWN_MODES:  # those are not un-escaped by Errbot
+        assert word not in text().convert(escape.text(entities))
+
+
+@pytest.mark.parametrize("mode", ["irc", "slackv3", "discord", "mattermost", "telegram"])
+@pytest.mark.parametrize("value", [".@here", "x@everyone", "_@here", "a.@channel", "é@here", "x@-here", "see:@here."])
+def test_no_mention_hides_behind_a_letter_or_a_dot(mode, value):
+    """Clients differ in what they take for the beginning of a mention."""
+    assert not re.search(r"@(here|everyone|channel)", Escape(mode).text(value))
+
+
+def test_a_mail_address_can_be_copied_where_it_pages_nobody():
+    """Only Discord hears @everyone in the middle of one."""
+    assert "bob@example" in Escape("slackv3").text("from bob@example.com")
+    assert "@everyone" not in Escape("discord").text("from bob@everyone.com")
+
+
+def test_a_fence_cannot_be_closed_from_within():
+    """Also where the value has several lines."""
+    assert "```" not in Escape("text").block("a\n```\n# out\n```")
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "http:///x", "ftp://a/b", "//x", "", "http://[bad", None])
+def test_only_web_addresses_become_links(address):
+    """Anything else has no target."""
+    assert Escape("text").href(address) == ""
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://sentry.example.com@evil.example/",
+        "https://sentry.example.com:443@evil.example/",
+        "https://u:p@evil.example/x",
+        "https://@evil.example/",
+        "https://sentry.example.com\\@evil.example/",
+        "https://sentry.example.com%40evil.example/",
+        "https://sentry.example.com\u200b@evil.example/",
+    ],
+)
+def test_no_link_shows_one_host_and_leads_to_another(address):
+    """What stands before an @ is a user's name, not the host."""
+    assert Escape("text").href(address) == Escape("discord").address(address) == ""
+    assert web_link(address) == ""
+
+
+def test_a_link_target_cannot_break_out_of_its_brackets():
+    """Brackets, spaces and quotes are percent-encoded."""
+    shown = Escape("text").href('http://x.example/a b)(c" <d>?q=[1]')
+    assert not re.search(r'[()\[\]<>" ]', shown)
+    assert shown.startswith("http://x.example/a%20b")
+
+
+def test_long_text_is_bounded():
+    """Rendering time grows with length: 6 000 characters of markup took half a second."""
+    assert len(plain("*_[" * 5000)) <= 600
+
+
+@pytest.mark.parametrize(
+    "value", ["http://a.example/b_c_d/*e*/?x=1&y=%20#f", "https://127.0.0.1:8000/issues/issue/1-2/"]
+)
+def test_an_address_stands_as_it_is_after_rendering(value):
+    """So that it can be clicked, also with underscores in it."""
+    assert text().convert("x " + Escape("text").address(value)) == f"x {value}"
+    assert Escape("text").address("javascript:alert(1)") == ""
+
+
+def test_no_bare_nick_in_foreign_text_pages_anybody():
+    """On IRC a client calls its person for the nick anywhere in a line; the text still reads the same."""
+    escape = Escape("irc", lambda: frozenset({"alice", "bob-1"}))
+    for value in ("alice: look", "hi Alice", "(bob-1)", "to alice,bob-1 and carol"):
+        for shown in (escape.text(value), escape.code(value), escape.block(value)):
+            words = re.findall(r"[\w-]+", shown.replace("\\", ""))
+            assert not {word.casefold() for word in words} & {"alice", "bob-1"}
+            assert _seen(shown.replace("\\", "")) == value
+    assert "malice" in escape.text("malice aforethought")
+
+
+PIECES = """<div> </div> <p> <pre> <script> <!-- --> <?php <![CDATA[ &lt; &#0: &#12 & < ``` ~~~ ` [x](http://e.x/y) * _
+a \\ # &#42; | [^1]: *[H]: {: .c}"""
+BLOCKS = st.lists(st.sampled_from([*PIECES.split(), " ", "\n", "\t"]), max_size=10).map("".join)
+
+
+@pytest.mark.parametrize("fence", ["```", "````"])
+@pytest.mark.parametrize("renderer", [text, imtext])
+@settings(max_examples=150, deadline=None)
+@given(value=BLOCKS)
+def test_a_block_is_shown_as_it_is_and_ends_at_its_fence(fence, renderer, value):
+    """An HTML tag at the beginning of a line would swallow the closing fence and what follows."""
+    block = Escape("text").block(value)
+    assert _seen(renderer().convert(f"before\n\n{fence}\nx\n{block}\n{fence}\n\nafter")).split() == [
+        "before",
+        *_seen(f"x\n{block}").split(),
+        "after",
+    ]
+
+
+@pytest.mark.parametrize("value", ["a &# b </A\nc >", "&#x41 </pre\n>", "&#; </A\n>"])
+def test_an_unfinished_entity_in_a_block_changes_nothing_behind_it(value):
+    """Python-Markdown took the closing tag after it for one of its own, and the line behind it with it."""
+    assert _seen(text().convert(f"```\n{Escape('text').block(value)}\n```")) == value
+
+
+@pytest.mark.parametrize("value", ['"{:.2f}".format(x)', "{: .class }"])
+def test_code_keeps_its_braces_where_errbot_drops_attributes(value):
+    """Errbot takes `{: … }` out of all that Discord and Mattermost get, also out of code."""
+    escape = Escape("mattermost")
+    assert _seen(md().convert(escape.code(value))) == _seen(md().convert(escape.block(value))) == value
+
+
+def test_no_words_hide_an_address_in_slack():
+    """`<mailto:…|words>` is a link there."""
+    for shown in (Escape("slackv3").text("<mailto:x@y.z|words>"), Escape("slackv3").block("<tel:1|words>")):
+        assert not re.search(r"<\w", text().convert(shown))
+
+
+@pytest.mark.parametrize(
+    "value", ["alice's", "alice_", "x-alice", "_alice_", "/alice/", "ALICE|away", "a-b-c", "b-c", "[x]"]
+)
+def test_a_nick_calls_nobody_whatever_stands_beside_it(value):
+    """irssi and HexChat take anything but letters and digits for the end of a nick."""
+    nicks = ("alice", "a-b", "b-c", "[x]")
+    escape = Escape("irc", lambda: frozenset(nicks))
+    for shown in (escape.text(value), escape.code(value), escape.block(value)):
+        read = shown.replace("\\", "")
+        assert _seen(read) == value
+        for nick in nicks:
+            assert not re.search(rf"(?<![A-Za-z0-9]){re.escape(nick)}(?![A-Za-z0-9])", read, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("nick", "value"),
+    [
+        ("Weiß", "Weiß is called"), ("Weiß", "to weiß, and WEISS"), ("Weiß", "Weiss"), ("Groß", "x-GROß:"),
+        ("İbrahim", "İbrahim: look"), ("İbrahim", "i̇brahim"), ("ibrahim", "IBRAHIM"), ("ﬁn", "FIN ﬁn"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"), ("a-a", "a-a-a"), ("foo[x]", "foo{x} FOO[X]"), ("ß-x", "ß-x ss-x"),
+        ("Straße", "ßtra Straße"),
+    ],
+)  # fmt: skip
+def test_a_nick_calls_nobody_in_whatever_case(nick, value):
+    """Folding changes the length of a text: `ß` is `ss`, `İ` is two letters."""
+    escape = Escape("irc", lambda: nicks_of(irc_with(nick)))
+    for shown in (escape.text(value), escape.code(value), escape.block(value)):
+        read = shown.replace("\\", "")
+        assert _seen(read) == value
+        assert not re.search(rf"(?<![^\W_]){re.escape(_folded(nick))}(?![^\W_])", _folded(read))
+
+
+def _folded(name):
+    """As clients on IRC compare names: RFC 1459 has {}|^ for []\\~ in small letters."""
+    return name.casefold().translate(str.maketrans("[]\\~", "{}|^"))
+
+
+def irc_with(*nicks):
+    channel = SimpleNamespace(users=lambda: list(nicks))
+    return SimpleNamespace(mode="irc", conn=SimpleNamespace(channels={"#ops": channel}))
+
+
+NAMES = st.text(alphabet="aßSİiI-ſΣς[{K", min_size=2, max_size=4)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(NAMES, min_size=1, max_size=3), st.lists(NAMES, max_size=4), st.sampled_from([" ", "-", "", ": "]))
+def test_no_nick_is_left_in_any_text(nicks, words, joint):
+    value = joint.join([*words, nicks[0].swapcase(), nicks[-1]])
+    shown = Escape("irc", lambda: nicks_of(irc_with(*nicks))).code(value)
+    assert _seen(shown) == plain(value)
+    for nick in nicks:
+        found = re.search(rf"(?<![^\W_]){re.escape(_folded(nick))}(?![^\W_])", _folded(shown))
+        # A nick that is one letter folded into two has no inside.
+        assert not found or found[0] in ("ss", "i̇"), shown
+
+
+def test_a_file_keeps_its_lines_and_nothing_that_acts():
+    """Escape codes recolour the terminal that shows the file; bidi marks change what a line says."""
+    raw = "a\x1b[31mred\x1b[0m\r\nif x:\u202e # x\u202c\n\tb\x07\x9b31m\u2028c\u200b\ufeff\x00"
+    assert plain_file(raw) == "a[31mred[0m\nif x: # x\n\tb31m\nc"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["www.evil.example", "see WWW2.evil.example.", "evil.example/x", "(evil.example/x)", "a.b.evil.co:8080/x",
+     "evil.рф/x", "evil.xn--p1ai/x", "evil.example?q=1", "http://evil.example/x", "x,evil.example/y",
+     "//evil.example/x", "(//evil.example", "//user@evil.example/x", "evil.example:8080", "evil.example:8080.",
+     "a.evil.example:80,", "evil.rs:443/x", "evil.example#f", "evil。example/x", "evil．example:8080", "evil｡example?x",
+     "//evil。example", "http://evil。example/x", "www。evil。example", "evil․example/x", "10.1.2.3:8080", "10.1.2.3/x",
+     "xmpp:ops@conference.evil.example?join", "XMPP:x@evil?message", "mailto:x@evil.example", "Mailto:x@evil.example",
+     "tel:+33123", "sms:123", "javascript:alert(1)", "data:text/html,x", "magnet:?xt=urn:x", "ms-word:ofe|u|x",
+     "web+evil:x", "(mailto:x@evil.example)", "geo:1,2", "irc://evil.example/x", "user@evil.example/x"],
+)  # fmt: skip
+def test_an_address_in_foreign_text_is_no_link(value):
+    """Also one without a scheme, of which many clients make a link; it still reads the same."""
+    for mode in ("irc", "slackv3", "telegram", "discord"):
+        escape = Escape(mode)
+        for shown in (escape.text(value), escape.code(value), escape.block(value)):
+            read = shown.replace("\\", "")
+            assert _seen(read) == value
+            assert not LIVE.search(read)
+
+
+LIVE = re.compile(
+    r"://|(?<!:)//[\w@]+[.。．｡]|www\d?[.。．｡]|(?<=\w)[.。．｡․]\w+(:\d+)?[/?#]\w|(?<=\w)[.。．｡]\w+:\d"
+    r"|\b(xmpp|mailto|tel|sms|javascript|data|magnet|ms-word|web\+evil|geo):[^\s\u200b]",
+    re.IGNORECASE,
+)
+HOSTS = st.sampled_from(["evil.example", "evil。example", "a.b.evil.co", "evil.xn--p1ai", "évil．рф", "10.1.2.3"])
+BEFORE = st.sampled_from(
+    ["", "//", "http://", "HTTPS://", "ftp://", "www.", "mailto:x@", "xmpp:x@", "u@", "u:p@", "//u@"]
+)
+AFTER = st.sampled_from(["/x", ":8080", ":8080/x", "?join", "#x", "/", ":1"])
+AROUND = st.sampled_from(["", " ", "(", "'", "see ", "x,", "=", "|"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(AROUND, BEFORE, HOSTS, AFTER, AROUND)
+def test_no_way_of_writing_an_address_is_a_link(left, before, host, after, right):
+    value = left + before + host + after + right
+    for shown in (Escape("slackv3").code(value), Escape("xmpp").block(value)):
+        assert not LIVE.search(shown), shown
+        assert _seen(shown).strip() == value.strip()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["os.path.join", "app.views.checkout", "shop.py:12 in pay", "lib/python3.11/site-packages/foo.egg/x.py", "a.b",
+     "1.5/2", "./x.y/z", "bob@example.com", "www", "awww.nice", "a // b", "//comment", "x[a:b]", "std::vector", "1.2.3",
+     "KeyError:x", "at 12:30:01.5", "shop.js:12:30", "pool.go:7", "C:/x.y/z", "f(data: x)",
+     "lambda tel: 1", "e.g. this/that", "django.db.Error: x/y", "src/a.b/c"],
+)  # fmt: skip
+def test_ordinary_dotted_names_can_be_copied_as_they_are(value):
+    assert Escape("slackv3").code(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a." * 4000,
+        "www." * 2000,
+        "a-" * 4000,
+        "evil.example/" * 700,
+        "a.b/c?" * 900,
+        "a。" * 4000 + "?x",
+        "//a@" * 3000,
+        "a-mailto:" * 900,
+        "İ" * 4000 + "alice",
+    ],
+)
+def test_odd_long_texts_take_no_time(value):
+    """A pattern that goes back and forth would take minutes here: the test would never end."""
+    assert Escape("irc", lambda: frozenset({"alice"})).block(value)
+
+
+def test_the_nicks_of_a_room_are_known_on_irc_and_xmpp_and_asked_of_nobody_else():
+    """As irc.bot and slixmpp's XEP-0045 keep them (tried with slixmpp 1.8.6, which Errbot's own pin excludes)."""
+    channel = SimpleNamespace(users=lambda: ["Alice", "bob"])
+    irc = SimpleNamespace(channels={"#ops": channel})
+    muc = SimpleNamespace(rooms={"ops@conf.example": {"Alice": {}, "bob": {}}})
+    xmpp = SimpleNamespace(client=SimpleNamespace(plugin={"xep_0045": muc}))
+    for mode, connection, known in (
+        ("irc", irc, {"alice", "bob"}),
+        ("xmpp", xmpp, {"alice", "bob"}),
+        ("xmpp", SimpleNamespace(client=SimpleNamespace(plugin={})), set()),
+        ("xmpp", None, set()),
+        ("irc", SimpleNamespace(channels=None), set()),
+        ("slackv3", irc, set()),
+    ):
+        assert nicks_of(SimpleNamespace(mode=mode, conn=connection)) == known

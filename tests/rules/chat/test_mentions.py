@@ -1,0 +1,87 @@
+"""How people are called on each network, from the identifiers that Errbot's own backends make of them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from errbot.backends.irc import IRC_CHRS, IRCPerson, IRCRoomOccupant, irc_md
+from errbot.backends.test import TestPerson
+from errbot.backends.text import TextPerson
+from errbot.rendering import text
+from errbot.rendering.ansiext import enable_format
+
+from errbot_sentry.chat.incoming import person_of
+from errbot_sentry.chat.person_mentions import mention_of
+from errbot_sentry.chat.render.escaping import Escape
+
+
+def like(**attributes: str) -> SimpleNamespace:
+    """A person as a backend that cannot be imported here makes it (errbot-facts, section 5)."""
+    return SimpleNamespace(**attributes)
+
+
+@pytest.mark.parametrize(
+    ("mode", "person", "mention"),
+    [
+        ("irc", IRCPerson("alice!ann@host"), "alice"),
+        ("irc", IRCRoomOccupant("al[1]_!ann@host", "#ops"), "al\\[1\\]\\_"),
+        ("text", TextPerson("@admin"), "@admin"),
+        ("test", TestPerson("bob"), "@bob"),
+        ("slackv3", like(userid="U0123ABCD", username="ann"), "<@U0123ABCD>"),
+        ("slackv3", like(userid="W0123ABCD"), "<@W0123ABCD>"),
+        ("discord", like(id="123456789012345678", username="ann"), "<@123456789012345678>"),
+        ("mattermost", like(username="ann.lee_x"), "@ann.lee_x"),
+        ("telegram", like(username="ann_lee", id="17"), "@ann\\_lee"),
+        ("xmpp", like(nick="ann", resource="phone"), "ann"),
+        ("xmpp", like(nick="ops", resource="Ann", room="ops@conf"), "Ann"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_network_has_its_own_way_to_call_a_person(mode, person, mention):
+    assert mention_of(mode, person) == mention
+
+
+@pytest.mark.parametrize(
+    ("mode", "person"),
+    [
+        ("slackv3", like(userid="B0123ABCD")),  # an integration: nobody reads there
+        ("slackv3", like(userid="U1> <!channel")),
+        ("slackv3", like(userid=None)),
+        ("discord", like(id="everyone")),
+        ("mattermost", like(username="all")),
+        ("mattermost", like(username="Channel")),
+        ("telegram", like(username=None, id="17")),
+        ("telegram", like(username="x @here")),
+        ("xmpp", like(nick="ops", resource="@here", room="ops@conf")),
+        ("xmpp", like(nick="ops", resource="a\nb", room="ops@conf")),
+        ("irc", like(nick="")),
+        ("unheard-of", like(nick="ann", username="ann", userid="U123")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_name_of_the_network_calls_nobody(mode, person):
+    assert mention_of(mode, person) == ""
+
+
+def test_the_mention_comes_along_with_who_typed():
+    assert person_of(IRCPerson("alice!ann@host"), "irc").mention == "alice"
+    assert person_of(IRCPerson("alice!ann@host"), "null").mention == ""
+
+
+@pytest.mark.parametrize("nick", ["_bob_", "a[b]c", "x^2", "`tick`", "a{b}|c", "b\\c"])
+def test_an_odd_nick_reaches_the_room_as_it_is(nick):
+    """Errbot renders the mention as Markdown, with the rest of the message."""
+    mention = mention_of("irc", IRCPerson(f"{nick}!u@host"))
+    enable_format("irc", IRC_CHRS, borders=False)  # as the backend does
+    for renderer in (irc_md(), text()):
+        assert renderer.convert(f"{mention} **New** in shop").strip().startswith(f"{nick} ")
+
+
+def test_a_mention_lives_where_the_same_word_from_outside_does_not():
+    """Hostile text never pages: what goes through the templates is broken, what the link proved is not."""
+    escape = Escape("slackv3")
+    mention = mention_of("slackv3", like(userid="U0123ABCD"))
+    sent = text().convert(f"{mention} {escape.text('<@U0123ABCD> broke')}")
+    assert sent.count("<@U0123ABCD>") == 1
+    assert sent.strip().startswith("<@U0123ABCD> ")

@@ -1,0 +1,229 @@
+"""`sentry`, `issue`, `status`, `test`: what is connected, shown whole, and tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from errbot_sentry.commands.command_context import OFF, FlowStatus
+from errbot_sentry.commands.registry import Command
+from errbot_sentry.domain.errors import AskError, BadToken, ServerFailed, TimedOut, Unreachable, UsageError
+from errbot_sentry.domain.issues import Ask, Person, Place
+from errbot_sentry.server.protocol import Server
+from tests.rules.commands.world import (
+    ALICE,
+    BOB,
+    DIRECT,
+    EVENT,
+    OPS,
+    ROOMS,
+    VAULT,
+    World,
+    issue,
+)
+
+
+def test_the_overview_shows_what_this_person_may_use_here() -> None:
+    world = World([issue(1), issue(2, VAULT)], access=ROOMS)
+    assert world.lines("sentry") == [
+        "Connected to Sentry at https://sentry.example.com, projects: web",
+        "Look: issues, next, prev, issue, trace, events, tags, graph, projects, releases",
+        "Change: resolve, reopen, archive, assign, note, priority, merge",
+        "About: link, unlink, whoami, feedback, status, test",
+        "More about each: !help sentry issues",
+    ]
+    reader = world.lines("sentry", person=Person("carol", "carol"), place=Place("#vault"))
+    assert reader[0].endswith("projects: vault, web")
+    assert not any("resolve" in line for line in reader)
+    assert any("SENTRY_WRITERS" in line for line in reader)
+    nowhere = world.lines("sentry", place=Place("#elsewhere"))
+    assert "No project may be shown here" in nowhere[1]
+
+
+def test_the_overview_comes_also_without_the_server() -> None:
+    def nobody() -> Server:
+        raise Unreachable("The server cannot be reached.")
+
+    lines = World(find_server=nobody).lines("sentry")
+    assert lines[0] == "The server cannot be reached."
+    assert lines[1].startswith("Look: issues")
+
+
+def test_commands_of_other_flows_are_listed_and_suggested() -> None:
+    more = (Command("silence", "sentry silence REF", "be quiet", group="alerts"),)
+    world = World([issue(1)], more=more, prefix=".")
+    assert "Alerts: silence" in world.lines("sentry")
+    with pytest.raises(UsageError, match=r"There is no command 'silense': did you mean \.sentry silence\?"):
+        world.lines("sentry silense 2h")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("isues", "issues"), ("resolv #1", "resolve"), ("unresolv", "reopen"), ("Staus", "status")]
+)
+def test_a_mistyped_command_suggests_the_right_one(typed: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=rf"did you mean !sentry {meant}\?"):
+        World().lines(f"sentry {typed}")
+
+
+def test_a_word_that_is_like_nothing_points_to_the_list() -> None:
+    with pytest.raises(UsageError, match="!sentry lists them"):
+        World().lines("sentry qqqq")
+
+
+def test_one_issue_whole() -> None:
+    world = World([issue(1, substatus="escalating", priority="high", first_release="shop@1.2")])
+    world.server.events_by_issue["101"] = EVENT
+    assert world.lines("issue WEB-1") == [
+        "WEB-1 Problem 1 · https://sentry.example.com/organizations/acme/issues/101/",
+        "unresolved (escalating) · ✗ error · priority high · project web",
+        "1.2k events · 3 users · ▁▂▄█",
+        "first seen 3 days ago in shop@1.2 · last seen a minute ago in shop@1.4",
+        "culprit: shop.cart in pay",
+        "error: ZeroDivisionError: division by zero",
+        "at shop/cart.py:42 in pay: `return 1 / cart.left`",
+        "tags: environment=production · browser=Firefox 140",
+    ]
+
+
+def test_an_issue_is_shown_also_when_its_event_cannot_be_read() -> None:
+    world = World([issue(1)])
+    world.server.fail("latest_event", ServerFailed("The server failed (502)."))
+    lines = world.lines("issue WEB-1")
+    assert lines[-1] == "The latest event could not be read: The server failed (502)."
+    assert "keeps no event" in world.lines("issue WEB-1")[-1]
+
+
+def test_one_issue_costs_two_requests() -> None:
+    world = World([issue(1)])
+    world.lines("issue WEB-1")
+    assert [name for name, _ in world.server.calls] == ["issue_by_short_id", "latest_event"]
+
+
+def test_one_issue_at_a_time() -> None:
+    with pytest.raises(UsageError, match=r"One issue at a time.*Usage: !sentry issue REF"):
+        World([issue(1)]).lines("issue WEB-1 WEB-2")
+
+
+class Flows:
+    """The health of other flows, as the runtime tells it."""
+
+    def flows(self) -> Sequence[FlowStatus]:
+        return (FlowStatus("report", OFF, ("BOT_LOG_SENTRY is False",)),)
+
+
+def test_status_shows_the_server_and_the_flows() -> None:
+    world = World([issue(1)], status=Flows())
+    assert world.lines("status") == [
+        "server ok: Sentry at https://sentry.example.com · 1 calls, 0 failed",
+        "report off: BOT_LOG_SENTRY is False",
+    ]
+    world.server.fail("projects", BadToken("The server refuses the token."))
+    assert world.lines("status")[0] == "server trouble: The server refuses the token."
+
+
+class LateReporter:
+    """Sends a test event that the server shows only some seconds later."""
+
+    def __init__(self, after: float, issue_id: str = "101") -> None:
+        self.asked: list[tuple[Person, Place]] = []
+        self._after, self._issue_id = after, issue_id
+        self.world: World | None = None
+
+    def capture_test(self, person: Person, place: Place) -> str:
+        assert self.world is not None
+        self.asked.append((person, place))
+        server, clock = self.world.server, self.world.clock
+        arrives = clock.monotonic() + self._after
+        look_up = server.issue_of_event
+        server.issue_of_events["e" * 32] = self._issue_id
+        server.issue_of_event = (  # type: ignore[method-assign]
+            lambda event_id: look_up(event_id) if clock.monotonic() >= arrives else None
+        )
+        return "e" * 32
+
+
+def reporting_world(after: float, issue_id: str = "101") -> World:
+    reporter = LateReporter(after, issue_id)
+    world = World([issue(1), issue(3, VAULT)], access=ROOMS, reporter=reporter)
+    reporter.world = world
+    return world
+
+
+def test_the_test_event_is_followed_until_the_server_shows_it() -> None:
+    world = reporting_world(after=3)
+    assert world.lines("test") == [
+        f"Sent the test event {'e' * 32}; looking for it on the server…",
+        "The server shows it: WEB-1, after 3 s · https://sentry.example.com/organizations/acme/issues/101/",
+    ]
+
+
+def test_a_test_event_that_never_comes_is_given_up_in_bounded_time() -> None:
+    world = reporting_world(after=3600)
+    before = world.clock.monotonic()
+    assert "does not show" in world.lines("test")[1]
+    assert world.clock.monotonic() - before <= 21
+
+
+def test_a_test_event_in_a_hidden_project_shows_nothing_of_it() -> None:
+    world = reporting_world(after=0, issue_id="103")
+    assert world.lines("test", place=DIRECT)[1] == "The server has it; its project may not be shown here."
+
+
+def test_a_server_that_cannot_be_asked_is_said() -> None:
+    world = reporting_world(after=0)
+    world.server.fail("issue_of_event", BadToken("The server refuses the token."))
+    assert world.lines("test")[1] == "It was sent, but I could not look for it: The server refuses the token."
+    world.server.fail("issue_of_event", TimedOut("No answer in time."), times=99)
+    assert world.lines("test")[1] == "It was sent, but I could not look for it: No answer in time."
+
+
+def test_a_passing_failure_is_waited_out() -> None:
+    world = reporting_world(after=0)
+    world.server.fail("issue_of_event", TimedOut("No answer in time."), times=3)
+    assert "after 3 s" in world.lines("test")[1]
+
+
+def test_without_reporting_there_is_no_test() -> None:
+    with pytest.raises(AskError, match="BOT_LOG_SENTRY"):
+        World().lines("test", person=BOB)
+
+
+def test_one_test_at_a_time() -> None:
+    world = reporting_world(after=0)
+    first = world.commands.run("test", Ask(ALICE, OPS))
+    next(first)
+    with pytest.raises(AskError, match="under way"):
+        world.lines("test", person=BOB)
+    list(first)
+    assert len(world.lines("test", person=BOB)) == 2
+
+
+@pytest.mark.parametrize("words", ["help", "HELP"])
+def test_help_is_the_overview(words: str) -> None:
+    world = World([issue(1)])
+    assert world.lines(f"sentry {words}") == world.lines("sentry")
+
+
+@pytest.mark.parametrize("typed", ["sentry help Issues", "issues --help", "issues -p web -h"])
+def test_help_for_one_command(typed: str) -> None:
+    with pytest.raises(UsageError) as shown:
+        World([issue(1)]).lines(typed)
+    assert str(shown.value).startswith("Unresolved issues, last seen first; ")
+    assert "Usage: !sentry issues [QUERY] [-p PROJECT]" in str(shown.value)
+
+
+def test_help_for_a_mistyped_command() -> None:
+    with pytest.raises(UsageError, match=r"did you mean !sentry resolve\?"):
+        World([issue(1)]).lines("sentry help resolv")
+
+
+@pytest.mark.parametrize("typed", ["sentry", "projects", "issues -p web"])
+def test_a_server_without_any_project_is_no_matter_of_rights(typed: str) -> None:
+    """GlitchTip answers so where SENTRY_ORG is mistyped: no operator would find that in SENTRY_PROJECTS."""
+    said = ""
+    try:
+        said = "\n".join(World([]).lines(typed))
+    except AskError as refusal:
+        said = str(refusal)
+    assert "The server tells me of no project at all: check SENTRY_ORG" in said

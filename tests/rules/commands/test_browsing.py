@@ -1,0 +1,261 @@
+"""`trace`, `events`, `tags`, `projects`, `releases`, `graph`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from errbot_sentry.domain import charts
+from errbot_sentry.domain.block_chart import chart_of
+from errbot_sentry.domain.errors import BadReference, Unsupported, UsageError
+from errbot_sentry.domain.issues import Counts, ExceptionInfo, Frame, Place, Release, TagSpread
+from errbot_sentry.domain.stack_trace import FULL, SHORT, shortened, trace_lines
+from tests.rules.commands.test_references import Threads
+from tests.rules.commands.world import EVENT, NOW, OPS, ROOMS, VAULT, World, issue, rendered
+
+BROWSER = TagSpread("browser", (("Firefox 140", 600), ("Chrome", 399), ("", 1)), 1000, 12)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def world() -> World:
+    made = World([issue(1), issue(3, VAULT)], access=ROOMS)
+    made.server.events_by_issue["101"] = EVENT
+    made.server.spreads = (BROWSER,)
+    made.server.counts = Counts(NOW - 3 * DAY, DAY, (0, 4, 12))
+    return made
+
+
+def test_the_trace_is_in_pythons_order_with_library_frames_folded(world: World) -> None:
+    assert world.lines("trace WEB-1") == [
+        "WEB-1 Problem 1 · https://sentry.example.com/organizations/acme/issues/101/",
+        "```",
+        "  … 1 library frame",
+        "  shop/main.py:7 in main",
+        "  >    7     pay(cart)",
+        "  shop/cart.py:42 in pay",
+        "      41 def pay(cart):",
+        "  >   42     return 1 / cart.left",
+        "      cart = <Cart left=0>",
+        "      user = 'bob'",
+        "  … 1 library frame",
+        "ZeroDivisionError: division by zero",
+        "```",
+        f"event {'e' * 32} · release shop@1.4",
+    ]
+
+
+def test_the_full_trace_has_everything_and_a_file(world: World) -> None:
+    (view,) = world.views("trace WEB-1 --full")
+    assert view.upload is not None
+    assert (view.upload.name, view.upload.media_type) == ("WEB-1.txt", "text/plain")
+    text = view.upload.make().decode()
+    assert "threading.py:10 in run (library)" in text
+    assert "       6 try:" in text
+    assert view.values["uploaded"] is False
+    assert len(rendered(replace(view, values={**view.values, "uploaded": True}))) == 2  # the file says the rest
+
+
+def test_a_chain_shows_the_cause_first() -> None:
+    cause = ExceptionInfo("KeyError", "'x'", (Frame("f", "a.py", 1, in_app=True),))
+    event = replace(EVENT, exceptions=(cause, ExceptionInfo("RuntimeError", "", ())))
+    assert trace_lines(event, SHORT) == ["  a.py:1 in f", "KeyError: 'x'", "and then:", "RuntimeError"]
+
+
+def test_without_frames_of_the_program_the_last_ones_are_shown() -> None:
+    frames = tuple(Frame(f"f{n}", "lib.py", n) for n in range(6))
+    event = replace(EVENT, exceptions=(ExceptionInfo("E", "", frames),))
+    assert trace_lines(event, SHORT) == [
+        "  … 3 library frames",
+        "  lib.py:3 in f3",
+        "  lib.py:4 in f4",
+        "  lib.py:5 in f5",
+        "E",
+    ]
+
+
+def test_a_recursion_is_bounded_and_says_what_is_missing() -> None:
+    frames = tuple(Frame("again", "a.py", n, in_app=True) for n in range(1000))
+    lines = trace_lines(replace(EVENT, exceptions=(ExceptionInfo("RecursionError", "", frames),)), SHORT)
+    assert len(lines) == 1001
+    short = shortened(lines, 30)
+    assert short[0] == "… 972 lines before this"
+    assert len(short) == 30
+    assert short[-1] == "RecursionError"
+
+
+def test_hostile_frames_stay_in_their_block() -> None:
+    world = World([issue(1)])
+    nasty = Frame(
+        "f`", "a\n```\n@here.py", 1, in_app=True, source=((1, "```\x00" + "x" * 999),), variables=(("`", "a\nb"),)
+    )
+    world.server.events_by_issue["101"] = replace(EVENT, exceptions=(ExceptionInfo("E", "a\n```", (nasty,)),))
+    lines = world.lines("trace WEB-1")
+    assert [line for line in lines if line.startswith("```")] == ["```", "```"]
+    assert max(map(len, lines)) < 200
+    assert FULL.variables > SHORT.variables
+
+
+def test_a_missing_trace_is_said(world: World) -> None:
+    world.server.events_by_issue["101"] = replace(EVENT, exceptions=())
+    assert world.lines("trace WEB-1")[1] == "Its latest event has no stack trace."
+    del world.server.events_by_issue["101"]
+    assert world.lines("trace WEB-1")[1] == "The server keeps no event of it any more."
+
+
+def test_events(world: World) -> None:
+    world.server.events_by_issue["101"] = replace(
+        EVENT, at=NOW - timedelta(hours=2), environment="prod", user="bob@example.org"
+    )
+    lines = world.lines("events WEB-1 -n 2")
+    assert lines == [
+        "WEB-1 Problem 1 · events",
+        f"#1 {'e' * 32} · 2 hours ago · prod · shop@1.4 · bob@example.org · ZeroDivisionError: division by zero",
+        f"#2 {'e' * 32} · 2 hours ago · prod · shop@1.4 · bob@example.org · ZeroDivisionError: division by zero",
+    ]
+
+
+def test_looking_closer_keeps_the_list_of_issues(world: World) -> None:
+    """A row of an issue's own list is that issue: after `events #1`, `#1` is clear and `#2` is not."""
+    world.server.stored["102"] = issue(2)
+    world.lines("issues")
+    world.clock.turn(1)
+    for command in ("events #1", "tags #1", "trace #1", "graph #1", "projects", "releases"):
+        world.lines(command)
+    assert "WEB-1 resolved" in world.lines("resolve #1")[0]
+    with pytest.raises(BadReference, match="#2 could mean two issues"):
+        world.lines("resolve #2")
+    with pytest.raises(BadReference, match="last page"):
+        world.lines("next")
+    assert "WEB-2" in world.lines("issue @latest")[0]
+    world.lines("issues")
+    assert "WEB-2 resolved" in world.lines("resolve #1")[0]
+
+
+def test_a_row_of_events_alone_is_their_issue(world: World) -> None:
+    world.lines("events WEB-1")
+    assert "WEB-1" in world.lines("issue #2")[0]
+    with pytest.raises(BadReference, match="No list of issues was shown"):
+        world.lines("next")
+
+
+def test_tags(world: World) -> None:
+    assert world.lines("tags WEB-1") == [
+        "WEB-1 Problem 1 · tags",
+        "#1 browser · Firefox 140 60% · Chrome 40% · (empty) <1% · 12 values",
+    ]
+    assert world.lines("tags WEB-1 browser") == [
+        "WEB-1 Problem 1 · tag browser",
+        "#1 Firefox 140 · 60% · 600 events · ████████████",
+        "#2 Chrome · 40% · 399 events · ████████",
+        "#3 (empty) · <1% · 1 event · █",
+    ]
+    with pytest.raises(BadReference, match="No event of it has the tag 'colour'"):
+        world.lines("tags WEB-1 colour")
+
+
+def test_tags_in_a_thread() -> None:
+    world = World([issue(3, VAULT)], threads=Threads())
+    world.server.spreads = (BROWSER,)
+    thread = Place("#ops", "17.1")
+    assert world.lines("tags", place=thread)[0] == "VAULT-3 Problem 3 · tags"
+    assert world.lines("tags browser", place=thread)[0] == "VAULT-3 Problem 3 · tag browser"
+
+
+def test_projects_are_those_of_the_room(world: World) -> None:
+    assert world.lines("projects") == ["#1 web"]
+    assert world.lines("projects", place=Place("#vault")) == ["#1 vault", "#2 web"]
+    assert world.lines("projects", place=Place("#elsewhere"))[0].startswith("No project may be shown here: an operator")
+
+
+def test_releases_of_hidden_projects_are_not_shown(world: World) -> None:
+    world.server.known_releases = (
+        Release("shop@1.4", NOW - timedelta(days=2), 3, ("web", "vault")),
+        Release("vault@9", NOW, 1, ("vault",)),
+    )
+    assert world.lines("releases") == ["#1 shop@1.4 · 2 days ago · web"]
+    assert [project.slug for project in world.server.asked("releases")[0]] == ["web"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", ["trace", "events", "tags", "graph"])
+def test_a_hidden_issue_is_hidden_from_every_look(world: World, command: str) -> None:
+    with pytest.raises(BadReference, match="There is no issue 'VAULT-3' that can be shown here"):
+        world.lines(f"{command} VAULT-3", place=OPS)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "trace WEB-1 WEB-2",
+        "events WEB-1 x",
+        "tags WEB-1 a b",
+        "projects x",
+        "releases x",
+        "graph WEB-1 -p web",
+        "graph -p a -p b",
+        "graph WEB-1 -t 200d",
+    ],
+)
+def test_words_too_many_show_the_usage(world: World, typed: str) -> None:
+    with pytest.raises(UsageError, match=f"Usage: !sentry {typed.split()[0]}"):
+        world.lines(typed)
+
+
+def test_the_graph_in_block_characters(world: World) -> None:
+    assert world.lines("graph WEB-1 -t 3d") == [
+        "WEB-1 Problem 1: 16 events, most 12 events at Nov 19 UTC",
+        "Nov 17 `▁▃█` Nov 20 UTC, a day each",
+    ]
+    assert world.server.asked("issue_counts") == [("101", timedelta(days=3))]
+    assert world.lines("graph -p web")[0] == "web: 16 events, most 12 events at Nov 19 UTC"
+
+
+def test_a_graph_of_nothing(world: World) -> None:
+    world.server.counts = Counts(NOW - 3 * DAY, DAY, (0, 0, 0))
+    (view,) = world.views("graph WEB-1")
+    assert view.upload is None
+    assert world.lines("graph WEB-1") == ["WEB-1 Problem 1: no events from Nov 17 to Nov 20 UTC."]
+    assert chart_of(Counts(NOW, DAY, ())).blocks == ""
+
+
+def test_a_long_series_keeps_its_sum_in_sixty_blocks() -> None:
+    chart = chart_of(Counts(NOW - 14 * DAY, timedelta(hours=1), (1,) * 336))
+    assert chart.blocks == "█" * 60 or len(chart.blocks) == 60
+    assert chart.total == "336 events"
+
+
+def test_the_picture_is_a_png_and_marks_releases_without_needing_them(world: World) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
+    (view,) = world.views("graph WEB-1")
+    assert view.upload is not None
+    world.server.known_releases = (
+        Release("shop@1.4 $x^2$ 漢🔥", NOW - DAY, 3, ("web",)),
+        Release("old", NOW - 90 * DAY),
+    )
+    marked = view.upload.make()
+    assert marked.startswith(b"\x89PNG")
+    world.server.fail("releases", Unsupported("Bugsink has no releases here."))
+    assert view.upload.make().startswith(b"\x89PNG")
+    assert view.upload.make() == marked  # with the releases again
+
+
+def test_hostile_titles_are_drawn_as_text() -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
+    assert charts.draw(Counts(NOW, DAY, (1,)), "$\\frac{1}{0}$ \x00\x1b 漢🔥\n" * 9).startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_there_is_no_picture(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "can_draw", lambda: False)
+    (view,) = world.views("graph WEB-1")
+    assert view.upload is None
+
+
+def test_a_release_of_hidden_projects_too_tells_no_number_of_theirs(world: World) -> None:
+    world.server.known_releases = (
+        Release("shop@1.4", NOW, 3, ("web", "vault")),
+        Release("shop@1.5", NOW, 4, ("web",)),
+    )
+    assert world.lines("releases") == ["#1 shop@1.4 · now · web", "#2 shop@1.5 · now · 4 new issues · web"]
+    assert "3 new issues" in world.lines("releases", place=Place("#vault"))[0]

@@ -1,0 +1,48 @@
+"""The table of commands, in the code and in the docs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from errbot_sentry.commands.query_catalog import COMMANDS
+from errbot_sentry.commands.registry import CHANGE, Command, command, docs_table, help_text
+from tests.rules.commands.world import World
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "query.md"
+
+
+def test_every_command_can_be_run_and_every_command_is_described() -> None:
+    assert World().commands.names() == tuple(entry.name for entry in COMMANDS)
+
+
+def test_the_docs_have_the_same_table() -> None:
+    """To write it anew, copy docs_table(COMMANDS) between the two marks."""
+    text = DOCS.read_text(encoding="utf-8")
+    inside = text.partition("<!-- commands:")[2].partition("-->\n")[2].partition("<!-- /commands -->")[0]
+    assert inside.strip() == docs_table(COMMANDS).strip()
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+def test_help_has_usage_and_an_example_of_that_command(entry: Command) -> None:
+    assert entry.usage.startswith("sentry")
+    assert entry.examples
+    words = {entry.name, *entry.aliases} if entry.name != "sentry" else {"sentry"}
+    assert all(words & set(example.split()) for example in (*entry.examples, entry.usage))
+    text = help_text(entry, ".")
+    assert f"Usage: .{entry.usage}" in text
+    assert f".{entry.examples[0]}" in text
+
+
+def test_aliases_lead_to_their_command() -> None:
+    found = command("unresolve", COMMANDS)
+    assert found is not None
+    assert found.name == "reopen"
+    assert command("nothing", COMMANDS) is None
+
+
+def test_what_changes_issues_is_for_writers_only() -> None:
+    assert {entry.name for entry in COMMANDS if entry.writers_only} == {
+        entry.name for entry in COMMANDS if entry.group == CHANGE
+    }

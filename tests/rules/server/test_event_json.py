@@ -1,0 +1,251 @@
+"""Events: the API's shape and the SDK's shape say the same, and nonsense in them breaks nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given, settings
+
+from errbot_sentry.domain import json_values
+from errbot_sentry.domain.errors import BadAnswer
+from errbot_sentry.domain.issues import Issue, Project
+from errbot_sentry.server.payloads.bugsink_json import read_bugsink_event, read_bugsink_issue, title_of
+from errbot_sentry.server.payloads.event_json import printed, read_event
+from errbot_sentry.server.payloads.issue_json import read_issue
+from errbot_sentry.server.payloads.json_fields import Fields
+from tests.rules.server.test_reading import ANY_JSON
+
+API_EVENT = {
+    "eventID": "9999aaaaca8b46d797c23c6077c6ff01",
+    "title": "ValueError: it broke",
+    "message": "",
+    "platform": "python",
+    "dateCreated": "2026-11-21T10:20:30.5Z",
+    "culprit": "shop in checkout",
+    "user": {"id": "7", "username": "ann", "email": "ann@example.com"},
+    "tags": [
+        {"key": "environment", "value": "prod"},
+        {"key": "level", "value": "error"},
+        {"key": "release", "value": "1"},
+    ],
+    "entries": [
+        {"type": "request", "data": {}},
+        {
+            "type": "exception",
+            "data": {
+                "values": [
+                    {"type": "KeyError", "value": "'x'", "stacktrace": None},
+                    {
+                        "type": "ValueError",
+                        "value": "it broke",
+                        "stacktrace": {
+                            "frames": [
+                                {
+                                    "function": "checkout",
+                                    "filename": "shop.py",
+                                    "lineNo": 12,
+                                    "module": "shop",
+                                    "inApp": True,
+                                    "context": [[11, "def checkout():"], [12, "    raise ValueError"]],
+                                    "vars": {"basket": "[]", "count": 3, "nested": {"a": [1]}},
+                                }
+                            ]
+                        },
+                    },
+                ]
+            },
+        },
+    ],
+}
+SDK_EVENT = {
+    "event_id": "9999aaaaca8b46d797c23c6077c6ff01",
+    "timestamp": 1795256430.5,
+    "platform": "python",
+    "level": "error",
+    "environment": "prod",
+    "release": "1",
+    "transaction": "shop in checkout",
+    "user": {"username": "ann"},
+    "tags": {"environment": "prod", "level": "error", "release": "1"},
+    "exception": {
+        "values": [
+            {"type": "KeyError", "value": "'x'"},
+            {
+                "type": "ValueError",
+                "value": "it broke",
+                "stacktrace": {
+                    "frames": [
+                        {
+                            "function": "checkout",
+                            "filename": "shop.py",
+                            "lineno": 12,
+                            "module": "shop",
+                            "in_app": True,
+                            "pre_context": ["def checkout():"],
+                            "context_line": "    raise ValueError",
+                            "vars": {"basket": "[]", "count": 3, "nested": {"a": [1]}},
+                        }
+                    ]
+                },
+            },
+        ]
+    },
+}
+
+
+def test_both_shapes_read_the_same():
+    """What the API tells and what the SDK sent."""
+    event = read_event(Fields(API_EVENT))
+    assert read_event(Fields(SDK_EVENT)) == event
+    assert event.at == datetime(2026, 11, 21, 10, 20, 30, 500000, tzinfo=timezone.utc)
+    assert (event.level, event.environment, event.release, event.user) == ("error", "prod", "1", "ann")
+    assert [each.type for each in event.exceptions] == ["KeyError", "ValueError"]
+    frame = event.exceptions[-1].frames[-1]
+    assert (frame.function, frame.filename, frame.line, frame.in_app) == ("checkout", "shop.py", 12, True)
+    assert frame.source == ((11, "def checkout():"), (12, "    raise ValueError"))
+    assert frame.variables == (("basket", "[]"), ("count", "3"), ("nested", '{"a": [1]}'))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"logentry": {"message": "%s failed", "formatted": "x failed"}},
+        {"message": "x failed"},
+        {"message": {"formatted": "x failed"}},
+        {"entries": [{"type": "message", "data": {"formatted": "x failed"}}]},
+    ],
+)
+def test_a_message_without_an_exception(message):
+    """Its first line is the title where the server gives none."""
+    event = read_event(Fields({"id": "1", **message}))
+    assert (event.title, event.message, event.exceptions) == ("x failed", "x failed", ())
+
+
+@pytest.mark.parametrize(
+    "tags", [[["a", "1"], ["b", 2]], [{"key": "a", "value": "1"}, {"key": "b", "value": 2}], {"a": "1", "b": 2}]
+)
+def test_tags_in_three_shapes(tags):
+    """Pairs in webhooks, objects in the API, a mapping from SDKs."""
+    assert json_values.tags(tags) == (("a", "1"), ("b", "2"))
+
+
+def test_a_chain_and_a_stack_are_bounded_at_the_old_end():
+    """The newest frames are what a person needs."""
+    frames = [{"function": f"f{n}"} for n in range(5000)]
+    values = [{"type": f"E{n}", "stacktrace": {"frames": frames}} for n in range(50)]
+    event = read_event(Fields({"id": "1", "exception": {"values": values}}))
+    assert event.exceptions[-1].type == "E49"
+    assert event.exceptions[-1].frames[-1].function == "f4999"
+    assert len(event.exceptions) <= 20
+    assert len(event.exceptions[-1].frames) <= 200
+
+
+def test_a_variable_that_cannot_be_printed_is_an_ellipsis():
+    """Nesting that the parser took may be too much for the printer."""
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert printed(deep) == "…"
+
+
+@pytest.mark.parametrize("field", [*API_EVENT, *SDK_EVENT, "logentry", "contexts"])
+@settings(max_examples=25, deadline=None)
+@given(nonsense=ANY_JSON)
+def test_nonsense_in_any_field_of_an_event(field, nonsense):
+    """Only an absent id is an error, and ours."""
+    for shape in (API_EVENT, SDK_EVENT):
+        try:
+            read_event(Fields({**shape, field: nonsense}))
+        except BadAnswer:
+            assert field in ("eventID", "event_id", "id")
+
+
+@settings(max_examples=25, deadline=None)
+@given(frame=ANY_JSON, entry=ANY_JSON)
+def test_nonsense_inside_the_stack(frame, entry):
+    """Frames and entries of any type."""
+    value = {
+        "type": frame,
+        "value": entry,
+        "stacktrace": {"frames": [frame, {"vars": frame, "context": [[entry, frame]]}]},
+    }
+    read_event(Fields({"id": "1", "exception": [value, entry], "entries": [entry, {"type": "message", "data": frame}]}))
+
+
+ISSUE = {
+    "id": "12", "shortId": "WEB-C", "title": "t", "status": "ignored", "substatus": "archived_forever",
+    "level": "error", "culprit": None, "metadata": {"filename": "shop.py", "function": "checkout"},
+    "count": "150", "userCount": 3,
+    "firstSeen": "2026-11-20T00:00:00Z", "lastSeen": "2026-11-21T00:00:00Z", "priority": "high",
+    "project": {"id": "2", "slug": "web", "name": "Web"}, "assignedTo": {"type": "team", "id": "4", "name": "ops"},
+    "stats": {"24h": [[1, 2], [3, 4]]}, "firstRelease": {"version": "1.0"}, "lastRelease": None,
+}  # fmt: skip
+
+
+def test_an_issue_of_the_api():
+    """All that a row tells."""
+    issue = read_issue(Fields(ISSUE), "https://x/1")
+    assert (issue.id, issue.short_id, issue.status, issue.substatus) == ("12", "WEB-C", "archived", "archived_forever")
+    assert (issue.events, issue.users, issue.trend) == (150, 3, (2, 4))
+    assert issue.culprit == "shop.py in checkout"
+    assert issue.assignee is not None
+    assert (issue.assignee.kind, issue.assignee.name) == ("team", "ops")
+    assert (issue.first_release, issue.last_release) == ("1.0", None)
+    assert issue.project == Project("2", "web", "Web")
+
+
+def test_a_status_that_is_none_of_ours_is_told():
+    """reprocessing, pending_merge."""
+    issue = read_issue(Fields({**ISSUE, "status": "reprocessing", "substatus": None}), "")
+    assert (issue.status, issue.substatus) == ("unresolved", "reprocessing")
+
+
+@pytest.mark.parametrize("field", list(ISSUE))
+@settings(max_examples=25, deadline=None)
+@given(nonsense=ANY_JSON)
+def test_nonsense_in_any_field_of_an_issue(field, nonsense):
+    """Only an absent id is an error, and ours."""
+    try:
+        read_issue(Fields({**ISSUE, field: nonsense}), "")
+    except BadAnswer:
+        assert field == "id"
+
+
+BUGSINK_ISSUE = {
+    "id": "0190d1a5-7b3c-7c4e-9d1f-2a3b4c5d6e7f", "friendly_id": "WEB-1", "project": 1, "digest_order": 1,
+    "last_seen": "2026-11-21T00:00:00Z", "first_seen": "2026-11-20T00:00:00Z", "digested_event_count": 9,
+    "stored_event_count": 3, "calculated_type": "ValueError", "calculated_value": "it broke\nagain",
+    "transaction": "shop",
+    "is_resolved": True, "is_resolved_unconditionally": False, "is_resolved_by_next_release": True, "is_muted": False,
+}  # fmt: skip
+
+
+def test_an_issue_of_bugsink():
+    """Its title is made of two fields, its link is built."""
+    issue = read_bugsink_issue(Fields(BUGSINK_ISSUE), Project("1", "web"), "https://b.test")
+    assert (issue.title, issue.culprit, issue.events) == ("ValueError: it broke", "shop", 9)
+    assert (issue.status, issue.substatus) == ("resolved", "resolved by the next release")
+    assert issue.link == f"https://b.test/issues/issue/{issue.id}/event/last/"
+    assert (issue.level, issue.users, issue.assignee) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "title"), [("E", "", "E"), ("", "v", "v"), ("", "", ""), ("E", "\nv", "E: v")]
+)
+def test_a_title_of_two_parts(kind, value, title):
+    """Either may be missing."""
+    assert title_of(kind, value) == title
+
+
+@pytest.mark.parametrize("field", [*BUGSINK_ISSUE, "data"])
+@settings(max_examples=25, deadline=None)
+@given(nonsense=ANY_JSON)
+def test_nonsense_in_any_field_of_bugsink(field, nonsense):
+    """Issues and events."""
+    row = {**BUGSINK_ISSUE, "event_id": "0" * 32, "data": SDK_EVENT, field: nonsense}
+    try:
+        read_bugsink_issue(Fields(row), Project("1", "web"), "https://b.test")
+        read_bugsink_event(Fields(row), Issue("1", "WEB-1", "t", Project("1", "web")))
+    except BadAnswer:
+        assert field == "id"

@@ -1,0 +1,54 @@
+"""Rights: closed unless the settings open them."""
+
+from __future__ import annotations
+
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.issues import Person, Place
+
+OPS, WEB, DIRECT = Place("#ops"), Place("#Web"), Place()
+
+
+def test_without_rules_everything_is_seen():
+    """The token's own rights are the bound then."""
+    assert Access().may_see("anything", OPS)
+    assert Access().sees_everything(DIRECT)
+
+
+def test_a_project_that_nobody_could_name_is_never_seen():
+    """An alert whose project could not be found out must not slip through the rules."""
+    assert not Access().may_see("", OPS)
+
+
+def test_the_bots_own_projects_bound_every_room():
+    """SENTRY_PROJECTS comes first."""
+    access = Access(projects=("web-*",), room_projects={"#ops": ("*",)})
+    assert access.may_see("web-shop", OPS)
+    assert not access.may_see("billing", OPS)
+    assert not access.sees_everything(OPS)
+
+
+def test_rooms_see_what_their_globs_name_and_unnamed_rooms_see_nothing():
+    """Once one room is named, the rest is closed: fail closed."""
+    access = Access(room_projects={"#web*": ("web-*",), "#we?": ("docs",), "#ops": ("*",)})
+    assert access.may_see("web-shop", WEB)
+    assert access.may_see("docs", WEB)
+    assert not access.may_see("billing", WEB)
+    assert access.sees_everything(OPS)
+    assert not access.may_see("web-shop", Place("#random"))
+    assert not access.may_see("web-shop", DIRECT)
+
+
+def test_direct_messages_have_their_own_key():
+    """And no room can be called so."""
+    access = Access(room_projects={"direct": ("*",)})
+    assert access.may_see("billing", DIRECT)
+    assert not access.may_see("billing", Place("direct"))
+
+
+def test_writers_are_globs_over_errbots_own_acl_text():
+    """Exactly, because that is how BOT_ADMINS works."""
+    access = Access(writers=("admin!*@*", "@bob"))
+    assert access.may_write(Person("admin!user@host", "admin"))
+    assert access.may_write(Person("@bob", "bob"))
+    assert not access.may_write(Person("@BOB", "bob"))
+    assert not Access().may_write(Person("@bob", "bob"))

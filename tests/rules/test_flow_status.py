@@ -1,0 +1,96 @@
+"""What an operator reads first: every wrong setting is shown whole, however many there are."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+
+from errbot_sentry.alerting.service import AlertsStatus
+from errbot_sentry.commands.command_context import OFF, OK, TROUBLE
+from errbot_sentry.config.settings import read_settings
+from errbot_sentry.health import FlowFacts, health_of, status_of
+from errbot_sentry.reporting.report_status import ReportStatus
+
+WRONG = {
+    "SENTRY_URL": "ftp://x",
+    "SENTRY_SERVER": "x",
+    "SENTRY_AUTH_TOKEN": 5,
+    "SENTRY_PROJECTS": "web",
+    "SENTRY_ALERTS": {"a": 1},
+    "SENTRY_WEBHOOK_LISTEN": 5,
+    "SENTRY_STATE_URL": "mysql://x",
+    "SENTRY_PROJETCS": (),
+}
+
+
+def _facts(**config: object) -> FlowFacts:
+    settings = read_settings(SimpleNamespace(BOT_ADMINS=("@admin",), BOT_DATA_DIR="data", **config), {})
+    return FlowFacts(settings, ReportStatus(), None, None, "", datetime(2026, 1, 1, tzinfo=timezone.utc))
+
+
+def test_each_wrong_setting_has_a_line_of_its_own():
+    """A line is cut where it grows long; a mistake must not be cut off with it."""
+    lines = status_of(_facts(**WRONG))
+    for name in WRONG:
+        assert [line for line in lines if line.facts and line.facts[0].startswith(name)], name
+    (alerts,) = [line for line in lines if line.flow == "alerts"]
+    assert alerts.state == TROUBLE
+    assert "SENTRY_STATE_URL" in alerts.facts[0]
+
+
+def test_an_oddity_does_not_hide_trouble_from_the_health():
+    """Both are told under one name there."""
+    well, body = health_of(_facts(**WRONG))
+    assert not well
+    assert body["flows"]["setting"] == TROUBLE
+    assert body["flows"]["report"] == OFF
+
+
+def _delivery(**values: object) -> str:
+    facts = _facts()
+    alerts = AlertsStatus(True, True, **values)  # type: ignore[arg-type]
+    lines = status_of(FlowFacts(facts.settings, facts.report, alerts, None, "", facts.now))
+    return next(line.state for line in lines if line.flow == "delivery")
+
+
+def test_one_message_set_aside_is_no_lasting_trouble():
+    """A mistyped room is trouble for an hour, not for as long as the message is kept; what is stuck is trouble."""
+    now = _facts().now
+    assert _delivery(failed=3) == OK
+    assert _delivery(failed=3, failed_lately=1) == TROUBLE
+    assert _delivery(queue=1, oldest=now - timedelta(minutes=9)) == OK
+    assert _delivery(queue=1, oldest=now - timedelta(minutes=11)) == TROUBLE
+
+
+def test_a_wrong_dsn_of_a_flow_that_is_off_is_no_trouble():
+    """It is still named among the settings, and the health page says that all is well."""
+    facts = _facts(SENTRY_DSN="nonsense", SENTRY_SPOOL_MB=-1)
+    lines = status_of(facts)
+    assert next(line.state for line in lines if line.flow == "report") == OFF
+    settings = [line for line in lines if line.flow == "setting"]
+    assert [line.facts[0].partition(":")[0] for line in settings] == ["SENTRY_DSN", "SENTRY_SPOOL_MB"]
+    assert {line.state for line in settings} == {OK}
+    well, body = health_of(FlowFacts(facts.settings, facts.report, AlertsStatus(True, True), None, "", facts.now))
+    assert (well, body["status"]) == (True, "ok")
+    assert next(line.state for line in status_of(_facts(BOT_LOG_SENTRY="no")) if line.flow == "report") == TROUBLE
+
+
+def test_polling_for_subscriptions_alone_is_not_off():
+    """Rooms that subscribed in chat are polled for too."""
+    facts = _facts()
+
+    def polling(**values: object) -> str:
+        alerts = AlertsStatus(True, True, **values)  # type: ignore[arg-type]
+        lines = status_of(FlowFacts(facts.settings, facts.report, alerts, None, "", facts.now))
+        return next(line.state for line in lines if line.flow == "polling")
+
+    assert polling() == OFF
+    assert polling(poll_lag=5.0) == OK
+    assert polling(poll_error="The server does not answer.") == TROUBLE
+
+
+def test_trouble_stands_before_what_harms_nobody():
+    facts = _facts(SENTRY_DSN="nonsense", SENTRY_URL="ftp://x")
+    first, *_ = [line for line in status_of(facts) if line.flow == "setting"]
+    assert (first.facts[0].partition(":")[0], first.state) == ("SENTRY_URL", TROUBLE)
+    assert health_of(facts)[1]["flows"]["setting"] == TROUBLE

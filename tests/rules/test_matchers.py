@@ -1,0 +1,103 @@
+"""Matchers: Alertmanager's operators over an alert, globs for `=`, levels in their order."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errbot_sentry.config.matchers import Matcher, all_match, read_matcher
+from errbot_sentry.domain.issues import NEW, Alert
+
+ALERT = Alert(
+    delivery="d",
+    reason=NEW,
+    source="webhook",
+    at=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    short_id="WEB-1A",
+    title="TimeoutError: upstream",
+    level="error",
+    project="web-shop",
+    environment="production",
+    tags=(("customer", "acme"), ("env.zone", "b")),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("project=web-*", True),
+        ("project=WEB-SHOP", True),
+        ("project!=web-*", False),
+        ("project=api", False),
+        ("level>=error", True),
+        ("level>=warning", True),
+        ("level>=fatal", False),
+        ("tag.customer=acme", True),
+        ("tag.env.zone = b", True),
+        ("tag.customer!=acme", False),
+        ("tag.absent!=x", True),
+        ("tag.absent=", True),
+        ('title=~"Timeout.*"', True),
+        ("title=~Timeout", False),
+        ("title!~.*upstream", False),
+        ('title="timeouterror: upstream"', True),
+        ("issue=web-1a", True),
+        ("release=1.*", False),
+        ("reason=new", True),
+    ],
+)
+def test_one_condition(text, holds):
+    """Each operator, on fields and tags, present and absent."""
+    assert read_matcher(text).matches(ALERT) is holds
+
+
+def test_an_unknown_level_is_below_every_level():
+    """Bugsink sends none: `level>=error` must not page for it by accident."""
+    without = Alert(delivery="d", reason=NEW, source="poll", at=ALERT.at)
+    assert not read_matcher("level>=debug").matches(without)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "project",
+        "levle=error",
+        "tag.=x",
+        "level>=loud",
+        "project>=a",
+        "title=~(",
+        "x" * 900 + "=1",
+        "title=" + "x" * 500,
+    ],
+)
+def test_what_is_no_matcher_is_refused_with_a_sentence(text):
+    """It reaches the person who typed it."""
+    with pytest.raises(ValueError, match=r"\w+ \w+"):
+        read_matcher(text)
+
+
+def test_a_matcher_prints_as_it_can_be_typed_again():
+    """Silences and subscriptions are shown that way."""
+    for text in ("project=web-*", 'title=~"a b.*"', "tag.x!=", "level>=error"):
+        assert read_matcher(str(read_matcher(text))) == read_matcher(text)
+
+
+@given(
+    st.sampled_from(["title", "tag.x"]),
+    st.sampled_from(["=", "!="]),
+    st.text(max_size=20) | st.text('~=!"( a', max_size=6),
+)
+def test_a_kept_matcher_is_read_as_the_same_again(name, operator, value):
+    """`"title= ~(("` was kept as a regular expression that is none, and from then on no alert could be decided."""
+    matcher = Matcher(name, operator, value)
+    assert read_matcher(str(matcher)) == matcher
+
+
+def test_no_matcher_matches_everything_and_all_must_hold():
+    """As in Alertmanager."""
+    assert all_match((), ALERT)
+    assert not all_match((read_matcher("project=web-*"), read_matcher("level=info")), ALERT)

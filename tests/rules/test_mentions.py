@@ -1,0 +1,113 @@
+"""A route's rule of whom to call: read from settings, kept, and decided upon."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errbot_sentry.alerting.decide.mentions import (
+    AGAIN,
+    FIXED,
+    NO_OWNER,
+    OTHERWISE,
+    OWN_DEED,
+    OWNER,
+    TEAM,
+    UNASKED,
+    UNLINKED,
+    Call,
+    call_for_assignment,
+    call_for_first_word,
+)
+from errbot_sentry.config.mention_rules import Mention, kept_mention, read_mention, write_mention
+from errbot_sentry.domain.issues import Assignee
+
+ANN = Assignee("user", "Ann Lee", "Ann@example.org")
+BACKEND = Assignee("team", "backend")
+RULE = Mention("@oncall", assignee=True, teams=(("#Backend", "@backend-oncall"),))
+
+
+def test_every_form_is_read():
+    assert read_mention("@oncall") == Mention("@oncall")
+    assert read_mention("") == Mention()
+    assert read_mention("assignee") == Mention(assignee=True)
+    raw = {"assignee": True, "teams": {"backend": "@backend-oncall", "web": "<!subteam^S1>"}, "else": "@oncall"}
+    teams = (("backend", "@backend-oncall"), ("web", "<!subteam^S1>"))
+    assert read_mention(raw) == Mention("@oncall", assignee=True, teams=teams)
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (7, "neither a text nor a dict"),
+        (None, "neither a text nor a dict"),
+        (["@a"], "neither a text nor a dict"),
+        ({"assigne": True}, "unknown key 'assigne'; a mention has assignee, teams, else"),
+        ({"assignee": "yes"}, "'yes' is neither True nor False"),
+        ({"else": "@oncall"}, "a fixed text stands alone"),
+        ({"assignee": False}, 'neither "assignee": True nor "teams"'),
+        ({"teams": ["backend"]}, '"teams": ['),
+        ({"teams": {"backend": ""}}, "for 'backend': '' is not a text of one line"),
+        ({"teams": {7: "@a"}}, "7 is not a text of one line"),
+        ({"teams": {"backend": "@a", "#Backend": "@b"}}, "'#Backend' is there twice"),
+        ({"assignee": True, "else": ["@a"]}, "\"else\": ['@a'] is not a text"),
+        ({"assignee": True, "else": "a\nb"}, "not a text of one line"),
+    ],
+)
+def test_a_mistake_says_what_is_wanted(raw, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        read_mention(raw)
+
+
+@given(
+    st.builds(Mention, st.text(), st.booleans(), st.just((("backend", "@b"), ("web", "{"))))
+    | st.builds(Mention, st.text())
+)
+def test_a_rule_comes_back_as_it_was_kept(rule):
+    assert kept_mention(write_mention(rule)) == rule
+
+
+def test_a_plain_text_is_kept_as_it_stands():
+    """So that what older versions kept is still understood."""
+    assert write_mention(Mention("@oncall **now**")) == "@oncall **now**"
+
+
+@pytest.mark.parametrize(
+    ("rule", "owner", "linked", "wanted"),
+    [
+        (Mention("@oncall"), ANN, "<@U1>", Call(FIXED, "@oncall")),
+        (Mention(), ANN, "<@U1>", Call(FIXED)),
+        (RULE, ANN, "<@U1>", Call(OWNER, "<@U1>", "ann@example.org")),
+        (RULE, ANN, "", Call(OTHERWISE, "@oncall")),
+        (RULE, BACKEND, "", Call(TEAM, "@backend-oncall", "team:backend")),
+        (RULE, Assignee("team", "web"), "", Call(OTHERWISE, "@oncall")),
+        (RULE, None, "", Call(OTHERWISE, "@oncall")),
+        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", Call(OTHERWISE)),
+        (Mention(assignee=True), BACKEND, "", Call(OTHERWISE)),
+    ],
+)
+def test_whom_a_first_word_calls(rule, owner, linked, wanted):
+    assert call_for_first_word(rule, owner, linked) == wanted
+
+
+@pytest.mark.parametrize(
+    ("rule", "owner", "linked", "actor", "called", "wanted"),
+    [
+        (RULE, ANN, "<@U1>", "Bob", "", Call(OWNER, "<@U1>", "ann@example.org")),
+        (RULE, ANN, "<@U1>", "Bob", "team:backend", Call(OWNER, "<@U1>", "ann@example.org")),
+        (RULE, ANN, "<@U1>", "Bob", "ann@example.org", Call(AGAIN)),
+        (RULE, ANN, "<@U1>", "Ann Lee", "", Call(OWN_DEED, "", "ann@example.org")),
+        (RULE, ANN, "", "Bob", "", Call(UNLINKED)),
+        (RULE, None, "", "Bob", "", Call(NO_OWNER)),
+        (RULE, BACKEND, "", "Bob", "", Call(TEAM, "@backend-oncall", "team:backend")),
+        (RULE, BACKEND, "", "backend", "", Call(TEAM, "@backend-oncall", "team:backend")),
+        (Mention("@oncall"), ANN, "<@U1>", "Bob", "", Call(UNASKED)),
+        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", "Bob", "", Call(UNASKED)),
+    ],
+)
+def test_whom_an_assignment_calls(rule, owner, linked, actor, called, wanted):
+    """Nobody but the new owner, once, and not for their own deed; `else` is for first words."""
+    assert call_for_assignment(rule, owner, linked, actor, called) == wanted

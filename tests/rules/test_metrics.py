@@ -1,0 +1,91 @@
+"""Metrics: every count of the flows, as text that Prometheus reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from errbot_sentry.alerting.service import AlertsStatus
+from errbot_sentry.config.settings import Settings
+from errbot_sentry.health import FlowFacts, health_of, status_of
+from errbot_sentry.metrics import ApiTimes, exposition
+from errbot_sentry.reporting.report_status import ReportStatus
+from errbot_sentry.server.http.limits import Exchange
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "monitoring"
+NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
+
+
+def _facts(report=None, alerts=None, **values):
+    return FlowFacts(
+        settings=Settings(),
+        report=report or ReportStatus(),
+        alerts=alerts,
+        listening=None,
+        listener_trouble="",
+        now=NOW,
+        **values,
+    )
+
+
+def _read(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_every_count_is_there():
+    """Captured, dropped by reason, decisions by name, ages, calls by path template."""
+    times = ApiTimes()
+    times.observe(Exchange("GET", "/issues/{}/", 200, 0.25))
+    times.observe(Exchange("GET", "/issues/{}/", 200, 0.5))
+    times.observe(Exchange("GET", "/issues/{}/", None, 10.0, "TimedOut"))
+    report = ReportStatus(enabled=True, running=True, captured=7, sent=5, repeated=100, dropped={"spool full": 2})
+    alerts = AlertsStatus(
+        True, True, queue=3, oldest=NOW - timedelta(seconds=90), decided={"first": 4, "silenced": 1}, poll_lag=12.5
+    )
+    found = _read(exposition(_facts(report, alerts), times))
+    assert found["sentry_reporter_events_captured_total", ()] == 7
+    assert found["sentry_reporter_events_dropped_total", (("reason", "spool full"),)] == 2
+    assert found["sentry_reporter_decisions", (("decision", "silenced"),)] == 1
+    assert found["sentry_reporter_queue_age_seconds", ()] == 90
+    assert found["sentry_reporter_poll_lag_seconds", ()] == 12.5
+    labels = (("method", "GET"), ("path", "/issues/{}/"), ("result", "200"))
+    assert found["sentry_reporter_api_seconds_count", labels] == 2
+    assert found["sentry_reporter_api_seconds_sum", labels] == 0.75
+    assert found["sentry_reporter_api_seconds_count", (*labels[:2], ("result", "TimedOut"))] == 1
+
+
+def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
+    """A panel of a metric that was renamed would stay empty, an alert on it would never fire."""
+    times = ApiTimes()
+    times.observe(Exchange("GET", "/issues/{}/", 200, 0.25))
+    alerts = AlertsStatus(True, True, poll_lag=1.0, webhook_last=NOW, decided={"first": 1})
+    found = {name for name, _ in _read(exposition(_facts(ReportStatus(dropped={"x": 1}), alerts), times))}
+    pages = [(DOCS / name).read_text() for name in ("dashboard.json", "rules.yml")]
+    json.loads(pages[0])
+    named = {name for page in pages for name in re.findall(r"sentry_reporter_\w+", page)}
+    assert len(named) > 12
+    assert named <= found
+
+
+def test_with_alerts_off_their_metrics_are_absent():
+    """Absent is not zero."""
+    found = _read(exposition(_facts(), ApiTimes()))
+    assert ("sentry_reporter_outbox_messages", ()) not in found
+    assert ("sentry_reporter_events_captured_total", ()) in found
+
+
+def test_health_is_trouble_where_status_says_trouble():
+    """The two never disagree."""
+    well, facts = health_of(_facts(alerts=AlertsStatus(True, True)))
+    assert (well, facts["status"]) == (True, "ok")
+    locked = _facts(alerts=AlertsStatus(True, False, "The state is locked."))
+    assert health_of(locked)[0] is False
+    assert [line.state for line in status_of(locked) if line.flow == "database"] == ["trouble"]

@@ -1,0 +1,306 @@
+"""Settings: parsed once, every mistake in one plain sentence, no secret anywhere."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import logging
+import os
+import re
+import runpy
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from errbot_sentry.config.settings import ALERTS, NAMES, QUERY, REPORT, read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+DSN = "https://0123456789abcdef0123456789abcdef@sentry.example.com/42"
+
+
+def _read(environ=None, **values):
+    return read_settings(SimpleNamespace(BOT_ADMINS=("@admin",), BOT_DATA_DIR="/data", **values), environ or {})
+
+
+def test_nothing_set_means_the_defaults_of_the_design():
+    """An operator who sets nothing gets a bot that does nothing, without a complaint."""
+    found = _read()
+    assert not found.mistakes
+    assert not found.report.enabled
+    assert (found.report.breadcrumb_level, found.report.event_level) == (logging.INFO, logging.ERROR)
+    assert (found.report.chat_text, found.report.spool_mb, found.report.repeat_seconds) == ("scrub", 50, 60)
+    assert (found.server.url, found.server.kind, found.server.org) == ("https://sentry.io", "auto", "")
+    assert found.access.writers == ("@admin",)
+    assert found.alerts.routes == ()
+    assert found.alerts.poll_seconds == 60
+    assert found.query.unfurl
+    assert found.query.author_notes
+    assert not found.state_url
+    assert found.state_file == Path("/data/sentry_reporter.sqlite3")
+
+
+def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
+    """Old configurations keep their meaning."""
+    assert _read(SENTRY_LOGLEVEL=logging.WARNING).report.event_level == logging.WARNING
+    both = _read(SENTRY_LOGLEVEL=logging.DEBUG, SENTRY_EVENTLEVEL=logging.CRITICAL).report
+    assert (both.breadcrumb_level, both.event_level) == (logging.DEBUG, logging.CRITICAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "part", "flows"),
+    [
+        ("BOT_LOG_SENTRY", "False", "True or False", {REPORT}),
+        ("SENTRY_DSN", "sentry.example.com/1", "wanted is a DSN", {REPORT}),
+        ("SENTRY_DSN", "https://0123456789abcdef@host", "names no project", {REPORT}),
+        ("SENTRY_DSN", 7, "found a int", {REPORT}),
+        ("SENTRY_LOGLEVEL", "LOUD", "logging level", {REPORT}),
+        ("SENTRY_EVENTLEVEL", True, "logging level", {REPORT}),
+        ("SENTRY_OPTIONS", [], "wanted is a dict", {REPORT}),
+        ("SENTRY_OPTIONS", {"dsn": "x"}, "SENTRY_DSN instead", {REPORT}),
+        ("SENTRY_CHAT_TEXT", "all", "'send', 'scrub', 'drop'", {REPORT}),
+        ("SENTRY_SPOOL_MB", -1, "0 or more", {REPORT}),
+        ("SENTRY_REPEAT_SECONDS", "60", "0 or more", {REPORT}),
+        ("SENTRY_URL", "sentry.io", "the server's address", {QUERY, ALERTS}),
+        ("SENTRY_URL", "https://user:hunter2hunter2@host", "leave the URL plain", {QUERY, ALERTS}),
+        ("SENTRY_URL", "https://host/api/0/", "without the path of the API", {QUERY, ALERTS}),
+        ("SENTRY_URL", "http://[bad", "the server's address", {QUERY, ALERTS}),
+        ("SENTRY_SERVER", "sentinel", "'bugsink'", {QUERY, ALERTS}),
+        ("SENTRY_SERVER", "glichtip", "did you mean 'glitchtip'?", {QUERY, ALERTS}),
+        ("SENTRY_ORG", 0, "slug", {QUERY, ALERTS}),
+        ("SENTRY_AUTH_TOKEN", "Bearer abc", "the token alone", {QUERY, ALERTS}),
+        ("SENTRY_AUTH_TOKEN", "abc def", "a space", {QUERY, ALERTS}),
+        ("SENTRY_ORG", "My Org", "slug", {QUERY, ALERTS}),
+        ("SENTRY_PROJECTS", "web", "wanted is a tuple such as", {QUERY, ALERTS}),
+        ("SENTRY_PROJECTS", [1], "tuple of texts", {QUERY, ALERTS}),
+        ("SENTRY_ROOM_PROJECTS", {"#web": "web"}, "for '#web'", {QUERY, ALERTS}),
+        ("SENTRY_ROOM_PROJECTS", [], "wanted is a dict", {QUERY, ALERTS}),
+        ("SENTRY_WRITERS", "@bob", "wanted is a tuple", {QUERY, ALERTS}),
+        ("SENTRY_AUTHOR_NOTES", 1, "True or False", {QUERY}),
+        ("SENTRY_UNFURL", None, "True or False", {QUERY}),
+        ("SENTRY_ALERTS", {"rooms": []}, "list of routes", {ALERTS}),
+        ("SENTRY_ALERTS", [{"match": []}], 'route 1: "rooms" is missing', {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"]}, {"rooms": ["#a"], "matches": []}], "route 2: unknown key", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "match": ["levle=error"]}], "known are project", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "window": "soon"}], "\"window\": 'soon' is not a duration", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22-7 Mars"}], "not a span such as", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22:00+01:00-07:00"}], "the zone stands at the end", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "reasons": ["fresh"]}], "'fresh' is none of", {ALERTS}),
+        ("SENTRY_WEBHOOK_SECRET", 5, "a text", {ALERTS}),
+        ("SENTRY_WEBHOOK_TOKENS", "abc", "wanted is a tuple", {ALERTS}),
+        ("SENTRY_WEBHOOK_TOKENS", ("a/b",), "number 1 has other characters", {ALERTS}),
+        ("SENTRY_WEBHOOK_LISTEN", ("127.0.0.1", "80"), "(host, port)", {ALERTS}),
+        ("SENTRY_POLL_SECONDS", -5, "0 or more", {ALERTS}),
+        ("SENTRY_POLL_SECONDS", 0.001, "1 or more seconds", {ALERTS}),
+        ("SENTRY_STATE_URL", "mysql://u:hunter2hunter2@h/d", "postgresql", {ALERTS}),
+    ],
+)
+def test_a_wrong_value_is_named_and_switches_off_its_flows_only(name, value, part, flows):
+    """Setting, what was found, what is wanted; the other flows run."""
+    found = _read(**{name: value})
+    assert [mistake.setting for mistake in found.mistakes] == [name]
+    assert part in str(found.mistakes[0])
+    assert {flow for flow in (REPORT, QUERY, ALERTS) if found.mistakes_of(flow)} == flows
+    assert "hunter2" not in repr(found)
+
+
+def test_all_mistakes_are_reported_together():
+    """Nobody likes to restart the bot once per typo."""
+    found = _read(SENTRY_DSN="x", SENTRY_URL=1, SENTRY_POLL_SECONDS="fast")
+    assert {mistake.setting for mistake in found.mistakes} == {"SENTRY_DSN", "SENTRY_URL", "SENTRY_POLL_SECONDS"}
+
+
+def test_reporting_without_a_dsn_is_a_mistake():
+    """Otherwise the operator believes that errors are reported."""
+    assert "is empty" in str(_read(BOT_LOG_SENTRY=True).mistakes[0])
+
+
+def test_the_environment_wins_over_an_empty_secret_only():
+    """What config.py says stays."""
+    environ = {
+        "SENTRY_DSN": DSN,
+        "SENTRY_AUTH_TOKEN": "from-env",
+        "SENTRY_WEBHOOK_TOKENS": "a1, b2",
+        "SENTRY_ORG": "no",
+    }
+    found = _read(environ, SENTRY_AUTH_TOKEN="from-config")
+    assert found.report.dsn.reveal() == DSN
+    assert found.server.token.reveal() == "from-config"
+    assert [token.reveal() for token in found.alerts.webhook_tokens] == ["a1", "b2"]
+    assert found.server.org == ""
+
+
+def test_a_typo_in_a_settings_name_is_pointed_out():
+    """It would otherwise have no effect, silently."""
+    assert _read(SENTRY_TOKEN="x", SENTRY_ALERT=[]).hints[0].endswith("did you mean SENTRY_ALERTS?")
+
+
+def test_no_secret_is_shown_by_any_way_of_printing():
+    """repr, str, format and the mistakes show four characters at most."""
+    secrets = {
+        "SENTRY_DSN": DSN,
+        "SENTRY_AUTH_TOKEN": "sntryu_0123456789abcdefWXYZ",
+        "SENTRY_WEBHOOK_SECRET": ("oldsecret0123456789", "newsecret0123456789"),
+        "SENTRY_WEBHOOK_TOKENS": ("pathsecret0123456789",),
+        "SENTRY_STATE_URL": "postgresql://bot:dbpassword@db/bot",
+    }
+    found = _read(**secrets)
+    assert not found.mistakes
+    shown = repr(found) + str(found) + f"{found.report.dsn} {found.server.token!r} {found.state_url}"
+    for part in ("0123456789abcdef0", "sntryu_", "oldsecret", "newsecret", "pathsecret", "dbpassword"):
+        assert part not in shown
+    assert "WXYZ" in shown
+
+
+def test_a_route_is_read_whole():
+    """The example of the design."""
+    raw = {
+        "rooms": ["#ops"],
+        "match": ["project=web-*", "level>=error", "environment=production", "tag.customer=acme"],
+        "reasons": ["new", "regressed", "escalating", "rule", "metric"],
+        "mention": "@oncall",
+        "threads": "thread",
+        "wait": "0s",
+        "window": "5m",
+        "repeat": "4h",
+        "quiet": "22:00-07:00 Europe/Paris",
+        "continue": False,
+    }
+    route = _read(SENTRY_ALERTS=[raw]).alerts.routes[0]
+    assert [str(matcher) for matcher in route.matchers] == raw["match"]
+    assert (route.wait, route.window, route.repeat) == (timedelta(0), timedelta(minutes=5), timedelta(hours=4))
+    assert route.quiet is not None
+    assert str(route.quiet.zone) == "Europe/Paris"
+
+
+def test_a_wrong_mention_names_the_route_the_key_and_what_is_wanted():
+    found = _read(SENTRY_ALERTS=[{"rooms": ["#a"], "mention": {"teams": {"backend": None}}}])
+    (mistake,) = found.mistakes
+    assert str(mistake) == (
+        'SENTRY_ALERTS: route 1: "mention": "teams": for \'backend\': None is not a text of one line'
+    )
+
+
+def test_the_template_is_a_whole_configuration_and_shows_every_setting(tmp_path):
+    """config_template.py loads, has every setting with its default, and no mistake."""
+    path = tmp_path / "config.py"
+    path.write_text((ROOT / "config_template.py").read_text())
+    loaded = runpy.run_path(str(path))
+    assert not [name for name in NAMES if name not in loaded]
+    found = read_settings(SimpleNamespace(**loaded), {})
+    assert not found.mistakes
+    assert not found.hints
+    bare = read_settings(SimpleNamespace(BOT_ADMINS=loaded["BOT_ADMINS"], BOT_DATA_DIR=loaded["BOT_DATA_DIR"]), {})
+    assert found == bare, "the template's values are the defaults"
+
+
+def test_every_setting_of_the_template_has_a_comment_above_it():
+    """A setting that is not explained is not set."""
+    source = (ROOT / "config_template.py").read_text()
+    lines = source.splitlines()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in NAMES:
+            assert lines[node.lineno - 2].startswith("#"), lines[node.lineno - 1]
+
+
+def test_secrets_of_this_process_are_not_needed():
+    """The tests pass their own environment; nothing reads os.environ behind our back."""
+    os.environ["SENTRY_AUTH_TOKEN"] = "leaked"
+    try:
+        assert not _read().server.token
+    finally:
+        del os.environ["SENTRY_AUTH_TOKEN"]
+
+
+@pytest.mark.parametrize("password", ["a/b", "a#b", "a?b"])
+def test_a_password_that_breaks_its_url_is_told_with_the_way_to_write_it(password):
+    """Else it fails later, in the database library, which quotes a part of the password."""
+    found = _read(SENTRY_STATE_URL=f"postgresql://bot:{password}@db/state")
+    (mistake,) = found.mistakes
+    assert "%2F" in str(mistake)
+    assert password not in str(mistake)
+
+
+PASTED = (
+    "sntryu_" + "0a1b2c3d" * 8,
+    "sntrys_eyJpYXQiOjE3NjAwMDAwMDAuMCwidXJsIjoiaHR0cHM6Ly9zZW50cnkuaW8ifQ==_Zm9vYmFyYmF6cXV4cXV1eGNvcmdl",
+    "9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c",  # Bugsink's
+    "c0ffee" * 10 + "beef",  # GlitchTip's
+    "Vw3kT9_xQ2-mZ8rL5nB7cY1pD4sF6hJ0",  # secrets.token_urlsafe
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+    "5e1d4c1e-0000-4000-8000-000000000001",
+    "https://0123456789abcdef0123456789abcdef@sentry.example.com/1",
+    "https://sentry.example.com/sntryu_" + "0a1b2c3d" * 8,
+    "https://9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c",
+    "Bearer 9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c",
+    "xoxb-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
+)
+WORDS = ("correct horse battery staple", "Tr0ub4dor&3 in one text")  # nothing tells these from other words
+_FORMS = {
+    "text": lambda value: value,
+    "list": lambda value: [value],
+    "number of them": lambda value: (value, 5),
+    "dict": lambda value: {value: value},
+    "listen": lambda value: (value, "3142"),
+    "listen there": lambda value: (value, 3142),
+    "route": lambda value: [value],
+    "room": lambda value: [{"rooms": [value], "window": value, value: 1}],
+    "window": lambda value: [{"rooms": ["#a"], "window": value}],
+    "match": lambda value: [{"rooms": ["#a"], "match": [value, f"{value}=x", f"project=~({value}"]}],
+    "matcher": lambda value: [{"rooms": ["#a"], "match": [f"level>={value}"]}],
+    "mention": lambda value: [{"rooms": ["#a"], "mention": {"teams": {value: [value]}}}],
+    "quiet": lambda value: [{"rooms": ["#a"], "quiet": value}],
+    "reasons": lambda value: [{"rooms": ["#a"], "reasons": [value]}],
+    "threads": lambda value: [{"rooms": ["#a"], "threads": {value}}],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_secret_in_any_setting_is_never_quoted(name):
+    """What is pasted into the wrong setting would be read by everybody who asks for the status."""
+    for pasted, form in itertools.product(PASTED, _FORMS if name == "SENTRY_ALERTS" else list(_FORMS)[:6]):
+        found = _read(**{name: _FORMS[form](pasted)})
+        shown = " ".join(map(str, found.mistakes)) + found.server.url + found.server.org
+        assert not _shows(pasted, shown + str(found.alerts.listen)), form
+
+
+@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize(
+    "name", ["SENTRY_URL", "SENTRY_ORG", "SENTRY_SERVER", "SENTRY_CHAT_TEXT", "SENTRY_PROJECTS", "SENTRY_STATE_URL",
+             "SENTRY_LOGLEVEL", "SENTRY_DSN", "SENTRY_WRITERS", "SENTRY_WEBHOOK_LISTEN", "SENTRY_ROOM_PROJECTS"],
+)  # fmt: skip
+def test_no_text_is_quoted_where_a_token_could_be_pasted(name, words):
+    (mistake,) = _read(**{name: words}).mistakes
+    assert not _shows(words, str(mistake))
+
+
+def _shows(secret, text):
+    """Whether more of it than its last four characters stands in the text."""
+    parts = [
+        part for part in re.split(r"https://|@sentry.example.com|sentry.example.com/|[ .]", secret) if len(part) > 7
+    ]
+    return any(part[start : start + 8] in text for part in parts for start in range(len(part) - 7))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SENTRY_URL", "https://internal-sentry-1234567890.us-east-1.elb.amazonaws.com"),
+        ("SENTRY_URL", "http://sentry_web:9000/errors-2026"),
+        ("SENTRY_URL", "https://o447951.sentry.io"),
+        ("SENTRY_ORG", "acme-2026-frontend-services"[:24]),
+        ("SENTRY_ORG", "a-very-long-organization-name"),
+        ("SENTRY_WEBHOOK_LISTEN", ("2001:db8:85a3::8a2e:370:7334", 3142)),
+    ],
+)
+def test_ordinary_names_are_not_taken_for_tokens(name, value):
+    assert not _read(**{name: value}).mistakes
+
+
+@pytest.mark.parametrize("host", ["no such host", "\0", "a" * 300, "é" * 70])
+def test_an_impossible_host_is_a_mistake_and_no_crash(host):
+    """The socket library raises a TypeError for some, which kept every flow from starting."""
+    assert [mistake.setting for mistake in _read(SENTRY_WEBHOOK_LISTEN=(host, 80)).mistakes] == [
+        "SENTRY_WEBHOOK_LISTEN"
+    ]

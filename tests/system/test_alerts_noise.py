@@ -1,0 +1,351 @@
+"""Time lines of the noise: bursts, windows, storms, quiet hours, silences, threads. Nothing else may be heard."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from errbot_sentry.alerting.decide.muting import quiet_until
+from errbot_sentry.config.routes import read_quiet_hours
+from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Place
+from errbot_sentry.store.records import DigestPlan, Silence, Subscription
+from tests.alerting import bodies
+from tests.alerting.world import START, Chat, VirtualClock, World
+
+OPS = {"rooms": ["#ops"], "window": "5m", "repeat": "4h"}
+TITLE = "ZeroDivisionError: division by zero {} in checkout in shop.py — error, 1 event"
+
+
+def first(second: int, room: str, issue: str, word: str = "New", events: str = "1 event") -> str:
+    """The first word about an issue, as a line of the time line."""
+    title = f"ZeroDivisionError: division by zero {issue} in checkout in shop.py — error, {events}"
+    return f"{second} {room} {word} in shop: SHOP-{issue} {title}"
+
+
+def rule_again(world: World, second: float, issue: str = "1") -> None:
+    """A rule fires for an issue."""
+    world.at(second)
+    world.hook(bodies.sentry_event_alert(issue, event_id=f"{issue}-{second}"), "event_alert")
+
+
+def test_what_follows_is_counted_and_told_when_the_window_closes(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS], poll=0)
+    world.hook(bodies.sentry_issue("1"))
+    for second in (100, 150, 200, 250):
+        rule_again(world, second)
+    assert world.at(299).line() == [first(0, "#ops", "1")]
+    assert world.at(400).line() == ["300 #ops SHOP-1 4 more alerts in 5m"]
+    for second in (450, 500):
+        rule_again(world, second)
+    assert world.at(899).line() == [], "the second window is twice as long"
+    assert world.at(1199).line() == ["900 #ops SHOP-1 2 more alerts in 10m"]
+    rule_again(world, 1200)
+    assert world.at(3600).line() == ["2100 #ops SHOP-1 1 more alert in 20m"]
+    assert world.reasons("#ops") == ["first", *["counted"] * 7]
+
+
+def test_events_that_the_poller_sees_are_told_too_and_ever_more_rarely(tmp_path: Path) -> None:
+    """Bugsink sends one webhook per issue; only the poller sees that it goes on."""
+    world = World(tmp_path, [OPS], poll=120)
+    world.at(10)
+    for second in range(20, 86_400, 100):
+        world.at(second)
+        world.server.event("1")
+    lines = world.line()
+    assert "New in shop: SHOP-1" in lines[0]
+    assert [line for line in lines[1:] if "New in" in line] == []
+    assert 8 <= len(lines) <= 14, lines
+    assert "more events in" in lines[1]
+    assert "is still going on" in lines[-1]
+
+
+def test_a_quiet_problem_is_not_mentioned_again(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS])
+    world.at(10)
+    world.server.event("1")
+    assert len(world.at(86_400).line()) == 1
+
+
+def test_it_comes_back_after_the_repeat_time(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS], poll=0)
+    world.hook(bodies.sentry_issue("1"))
+    rule_again(world, 30_000)
+    assert [line.split(":")[0] for line in world.at(40_000).line()] == [
+        "0 #ops New in shop",
+        "30000 #ops Alert in shop",
+    ]
+    assert world.reasons("#ops") == ["first", "repeat"]
+
+
+def test_deeds_are_told_under_the_first_word_and_mark_it(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    world = World(tmp_path, [OPS], poll=0, clock=clock, chat=Chat(clock, threads=True))
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10)
+    assigned = bodies.sentry_issue("1", "assigned", assignedTo={"type": "user", "name": "Bob", "id": "3"})
+    world.hook({**assigned, "actor": {"type": "user", "id": 1, "name": "Ann"}})
+    world.at(20)
+    comment = {"comment": "the *proxy* again", "issue_id": 1, "project_slug": "shop"}
+    said = {"action": "created", "data": comment, "actor": {"type": "user", "id": 1, "name": "Ann"}}
+    world.hook(said, "comment")
+    world.at(30)
+    world.hook(bodies.sentry_issue("1", "resolved"))
+    world.at(40)
+    world.hook(bodies.sentry_issue("1", "resolved", count="9"))
+    rule_again(world, 500, "2")
+    assert world.at(600).line() == [
+        first(0, "#ops", "1"),
+        "10 #ops/m1 SHOP-1 assigned to Bob by Ann",
+        "20 #ops/m1 SHOP-1 comment by Ann: the *proxy* again",
+        "30 #ops/m1 SHOP-1 resolved",
+        (world.chat.heard and "")
+        or "500 #ops Alert in shop: ZeroDivisionError: division by zero 2 in checkout in "
+        "shop.py — error, production, shop@1.2.0 (Many errors)",
+    ]
+    assert [edit.thread for edit in world.chat.edited] == ["m1", "m1"]
+    assert world.chat.edited[-1].text.endswith("· resolved")
+
+
+def test_who_resolves_in_a_room_is_not_told_so_again(tmp_path: Path) -> None:
+    """The answer to the command was the word; other rooms hear of it, and so does a room whose first word is marked."""
+    world = World(tmp_path, [{**OPS, "rooms": ["#ops", "#web"]}])
+    world.server.event("1")
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10)
+    world.line()
+    world.server.change("1", status=RESOLVED)
+    world.flow.note_change(world.server.by_id["1"], Place("#ops"))
+    assert [line.split(" ", 1)[1] for line in world.at(200).line()] == ["#web SHOP-1 resolved"]
+    assert world.reasons("#ops") == ["first", "merged"]
+
+
+def test_where_messages_have_ids_the_first_word_is_marked_all_the_same(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    world = World(tmp_path, [OPS], clock=clock, chat=Chat(clock, threads=True))
+    world.server.event("1")
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10)
+    world.line()
+    world.server.change("1", status=RESOLVED)
+    world.flow.note_change(world.server.by_id["1"], Place("#ops"))
+    assert [line.split(" ", 1)[1] for line in world.at(200).line()] == ["#ops/m1 SHOP-1 resolved"]
+
+
+@pytest.mark.parametrize(("mode", "lines"), [("thread", ["/m1"]), ("channel", [""]), ("both", ["/m1", ""])])
+def test_each_room_chooses_where_later_words_go(tmp_path: Path, mode: str, lines: list[str]) -> None:
+    clock = VirtualClock()
+    world = World(tmp_path, [{**OPS, "threads": mode}], poll=0, clock=clock, chat=Chat(clock, threads=True))
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10)
+    world.line()
+    world.hook(bodies.sentry_issue("1", "resolved"))
+    assert world.at(20).line() == [f"10 #ops{thread} SHOP-1 resolved" for thread in lines]
+
+
+def test_flapping_is_folded_and_a_real_regression_is_a_first_word(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS], poll=0)
+    world.hook(bodies.sentry_issue("1"))
+    for second in range(30, 270, 60):
+        world.at(second)
+        world.hook(bodies.sentry_issue("1", "resolved", count=str(second)))
+        world.at(second + 30)
+        world.hook(bodies.sentry_issue("1", "unresolved", substatus="regressed", count=str(second)))
+    tops = [line for line in world.at(290).line() if " in shop: " in line]
+    assert tops == [first(0, "#ops", "1")]
+    world.at(3600)
+    world.hook(bodies.sentry_issue("1", "resolved", count="x"))
+    world.at(7200)
+    world.line()
+    world.hook(bodies.sentry_issue("1", "unresolved", substatus="regressed", count="1000"))
+    assert world.at(7210).line() == [first(7200, "#ops", "1", "Regressed", "1,000 events")]
+
+
+def test_two_rooms_with_different_windows(tmp_path: Path) -> None:
+    routes = [
+        {**OPS, "rooms": ["#fast"], "window": "1m", "continue": True},
+        {**OPS, "rooms": ["#slow"], "window": "30m"},
+    ]
+    world = World(tmp_path, routes, poll=0)
+    world.hook(bodies.sentry_issue("1"))
+    rule_again(world, 95)
+    assert world.at(3600).line() == [
+        first(0, "#fast", "1"),
+        first(0, "#slow", "1"),
+        "155 #fast SHOP-1 1 more alert in 2m35s",
+        "1800 #slow SHOP-1 1 more alert in 30m",
+    ]
+
+
+def test_wait_gathers_a_burst_into_one_message_and_a_blip_says_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, [{**OPS, "wait": "30s"}], poll=0)
+    for second in range(5):
+        world.at(second)
+        world.hook(bodies.sentry_issue(str(second)))
+    world.hook(bodies.sentry_issue("3", "resolved"))
+    (line,) = world.at(100).line()
+    assert line.startswith("30 #ops 4 problems at once in shop\n")
+    assert [word in line for word in ("SHOP-0", "SHOP-1", "SHOP-2", "SHOP-3", "SHOP-4")] == [True] * 3 + [False, True]
+    assert world.reasons("#ops")[-1] == "blip"
+
+
+def test_a_storm_is_one_list_and_nothing_is_lost(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS], poll=0)
+    for number in range(500):
+        world.hook(bodies.sentry_issue(str(number)))
+    lines = world.at(59).line()
+    assert len(lines) == 20, "twenty words a minute, then a list"
+    (told,) = world.at(3600).line()
+    assert told.startswith("60 #ops 480 more problems in a minute in shop\n")
+    assert "and 460 more, all of them in: sentry alerts" in told
+    assert sorted(set(world.reasons("#ops"))) == ["storm"], "the last hundred"
+    assert world.flow.status().decided == {"first": 20, "storm": 480}
+    world.hook(bodies.sentry_issue("999"))
+    assert len(world.at(3610).line()) == 1, "afterwards a first word goes out at once again"
+
+
+def test_a_storm_that_goes_on_stays_one_message_a_minute(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS], poll=0)
+    for number in range(150):
+        world.at(number * 2)
+        world.hook(bodies.sentry_issue(str(number)))
+    lines = world.at(400).line()
+    assert len(lines) <= 20 + 6
+    assert world.flow.status().decided["storm"] == 150 - 20
+
+
+def test_quiet_hours_over_midnight_give_one_summary_in_the_morning(tmp_path: Path) -> None:
+    world = World(tmp_path, [{**OPS, "quiet": "22:00-07:00 UTC"}], poll=0)
+    hour = 3600
+    world.hook(bodies.sentry_issue("1"))
+    world.at(9 * hour)  # 21:00
+    world.hook(bodies.sentry_issue("2"))
+    assert len(world.at(10 * hour).line()) == 2
+    for number in (3, 4):
+        world.at((10 + number) * hour)
+        world.hook(bodies.sentry_issue(str(number)))
+    world.hook(bodies.sentry_issue("3", "resolved"))
+    rule_again(world, 15 * hour, "4")
+    rule_again(world, 15 * hour, "1")
+    lines = world.at(30 * hour).line()
+    assert lines[0].split("\n")[0] == f"{19 * hour} #ops 3 problems in the quiet hours in shop"
+    assert "SHOP-3 ZeroDivisionError: division by zero 3 (resolved by now)" in lines[0]
+    assert all(int(line.split()[0]) >= 19 * hour for line in lines)
+    world.hook(bodies.sentry_issue("5"))
+    assert world.at(31 * hour).line() == [first(30 * hour, "#ops", "5")]
+
+
+@pytest.mark.parametrize(
+    ("now", "ends"),
+    [
+        ("2026-03-28T21:30:00+00:00", "2026-03-29T05:00:00+00:00"),  # the night in which Paris loses an hour
+        ("2026-10-24T20:30:00+00:00", "2026-10-25T06:00:00+00:00"),  # the night in which it gains one
+        ("2026-03-29T04:59:59+00:00", "2026-03-29T05:00:00+00:00"),
+        ("2026-03-29T05:00:00+00:00", None),
+        ("2026-03-28T20:59:59+00:00", None),
+        ("2026-03-28T21:00:00+00:00", "2026-03-29T05:00:00+00:00"),
+    ],
+)
+def test_quiet_hours_when_the_clocks_change(now: str, ends: str | None) -> None:
+    quiet = read_quiet_hours("22:00-07:00 Europe/Paris")
+    found = quiet_until(quiet, datetime.fromisoformat(now).timestamp())
+    assert (found and datetime.fromtimestamp(found, timezone.utc).isoformat()) == ends
+
+
+def silence(world: World, length: float, matchers: tuple[str, ...] = ("project=shop",), issue: str = "") -> int:
+    now = world.clock.now().timestamp()
+    made = Silence("#ops", matchers, issue, " ".join(matchers) or issue, "Ann", "", now, now + length)
+    with world.store.write() as work:
+        return work.wishes.add_silence(made)
+
+
+def test_a_silence_holds_back_says_so_and_what_goes_on_is_told_afterwards(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS], poll=0)
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10)
+    world.line()
+    silence(world, 7200)
+    for number in (1, 2, 2, 3):
+        world.at(world.seconds + 100)
+        world.hook(bodies.sentry_event_alert(str(number), event_id=f"{world.seconds}"), "event_alert")
+    world.boot()  # a restart in the middle
+    lines = world.at(7300).line()
+    held = "ZeroDivisionError: division by zero 2 (2), SHOP-1, ZeroDivisionError: division by zero 3"
+    assert lines == [
+        "6490 #ops Silence 1 (project=shop) ends in 12m; so far it held back 4 alerts",
+        "7210 #ops Silence 1 (project=shop) is over; it held back 4 alerts about 3 problems: " + held,
+    ]
+    rule_again(world, 7400, "3")
+    (line,) = world.at(7410).line()
+    assert line.startswith("7400 #ops Alert in shop")
+    assert world.reasons("#ops") == ["first", *["silenced"] * 4, "first"]
+
+
+def test_a_silence_of_one_issue_lets_the_others_through(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS], poll=0)
+    silence(world, 600, (), "1")
+    world.hook(bodies.sentry_issue("1"))
+    world.hook(bodies.sentry_issue("2"))
+    lines = world.at(700).line()
+    assert [line.split(" ")[1:3] for line in lines] == [["#ops", "New"], ["#ops", "Silence"]]
+
+
+def test_counts_do_not_speak_under_a_silence(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS])
+    world.at(10)
+    world.server.event("1")
+    world.at(100)
+    world.line()
+    silence(world, 1800)
+    for second in range(120, 1800, 60):
+        world.at(second)
+        world.server.event("1")
+    assert [line for line in world.at(1850).line() if "more event" in line] == []
+
+
+def test_a_metric_alert_goes_up_and_down_in_one_conversation(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS], poll=0)
+    for second, action in enumerate(("warning", "critical", "critical", "resolved"), 1):
+        world.at(second * 10)
+        world.hook(bodies.metric_alert(action), "metric_alert", f"m{second}")
+    world.at(9000)
+    world.hook(bodies.metric_alert("critical"), "metric_alert", "m9")
+    words = [line.split(" ", 2)[2] for line in world.at(9010).line()]
+    assert [word.split(":")[0] for word in words] == [
+        "Metric alert in shop",
+        "Critical",
+        "Critical",
+        "Metric alert in shop",
+    ]
+    assert "now fatal" in words[1]
+    assert "resolved" in words[2]
+
+
+def test_subscriptions_are_routes_of_their_own(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS], poll=0)
+    with world.store.write() as work:
+        work.wishes.add_subscription(Subscription("#web", ("project=shop", "level>=error"), "Ann", 0.0))
+    world.flow.book.changed()
+    world.hook(bodies.sentry_issue("1"))
+    assert world.at(1).line() == [first(0, "#ops", "1"), first(0, "#web", "1")]
+
+
+def test_a_daily_report(tmp_path: Path) -> None:
+    world = World(tmp_path, [OPS])
+    now = START.timestamp()
+    with world.store.write() as work:
+        work.wishes.put_digest(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
+    world.at(10)
+    for number in range(3):
+        world.server.event(str(number))
+    world.at(200)
+    world.server.change("0", status=RESOLVED)
+    world.at(4000)
+    world.server.event("0", status=UNRESOLVED)
+    world.at(6 * 3600 - 10)
+    world.line()
+    (line,) = world.at(6 * 3600 + 10).line()
+    assert line.startswith("21600 #ops Report, daily 18:00: 3 new (+3), 1 regressed (+1), 1 resolved (+1); ")
+    assert "SHOP-0 KeyError: 0 — 2 events" in line
+    assert len(world.at(30 * 3600 + 10).line()) == 1

@@ -1,0 +1,122 @@
+"""On a real IRC network: the assignee's client is called by our mention, and nobody's by what an error says."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.processes import free_port
+from tests.alerting import bodies
+from tests.fakes.sentry_server import SentryServer
+from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.servers.errbot_process import ErrbotProcess, irc_settings
+from tests.servers.irc_client import IrcClient
+from tests.servers.ngircd import Ngircd
+from tests.system.plugin_copies import PLUGIN
+from tests.waiting import until
+
+ROOM, BOT = "#ops", "sentrybot"
+TOKEN = "sntryu_" + "a1" * 20
+# The account that writes every comment on the stand-in server.
+MAIL = "bot@example.com"
+ALICE = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
+HOSTILE = "alice: bob's basket, carol_x |bob| www.evil.example evil.example/bob @alice"
+
+
+def calls(nick: str, line: str) -> bool:
+    """Whether a client calls its person for a line: irssi and HexChat do for a nick that no letter or digit touches."""
+    return re.search(rf"(?<![^\W_]){re.escape(nick)}(?![^\W_])", line, re.IGNORECASE) is not None
+
+
+class People:
+    """A room with the bot and three people in it, and the server that the bot asks."""
+
+    def __init__(self, folder: Path, ircd: Ngircd, ends: ExitStack) -> None:
+        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
+        self.tracker.add_project("shop")
+        server = ends.enter_context(SentryServer(self.tracker))
+        self.alice, self.bob, self.carol = (
+            ends.enter_context(IrcClient("127.0.0.1", ircd.port, nick)) for nick in ("alice", "bob", "carol_x")
+        )
+        for person in (self.alice, self.bob, self.carol):
+            person.join(ROOM)
+        self._port = free_port()
+        settings = {
+            **irc_settings(ircd.port, nick=BOT, rooms=(ROOM,)),
+            "SENTRY_URL": server.url,
+            "SENTRY_SERVER": "sentry",
+            "SENTRY_ORG": "acme",
+            "SENTRY_AUTH_TOKEN": TOKEN,
+            "SENTRY_ALERTS": [{"rooms": [ROOM], "mention": {"assignee": True, "else": "!all"}}],
+            "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self._port),
+            "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
+            "SENTRY_POLL_SECONDS": 0,
+        }
+        ends.enter_context(ErrbotProcess(folder / "bot", [PLUGIN], settings, backend="IRC"))
+        self.alice.wait_for_join(BOT, ROOM)
+
+    def issue(self, title: str) -> TrackedIssue:
+        return self.tracker.add_issue("shop", "KeyError", title)
+
+    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
+        """The server's webhook about an issue."""
+        body = bodies.encode(bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields))
+        address = f"http://127.0.0.1:{self._port}/sentry/webhook"
+        request = urllib.request.Request(address, data=body, headers=bodies.signed(body))
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 202
+
+    def ask(self, typed: str, pattern: str) -> str:
+        """Alice types a command into the room and waits for the answer."""
+        after = self.alice.count()
+        self.alice.say(ROOM, typed)
+        return self.alice.wait_for(pattern, 60, sender=BOT, after=after).text
+
+
+@pytest.fixture
+def people(tmp_path: Path, ngircd: Ngircd) -> Iterator[People]:
+    with ExitStack() as ends:
+        yield People(tmp_path, ngircd, ends)
+
+
+def test_the_linked_assignee_is_called_and_nobody_else_ever(people: People) -> None:
+    alice, proof = people.alice, people.issue("for the proof")
+    phrase = people.ask(f"!sentry link {MAIL}", r"I am .* in chat")
+    assert not calls("alice", phrase), "the phrase is for copying, not for calling"
+    proof.notes.append((phrase.strip(), people.tracker.now))  # copied as the client got it, unseen characters and all
+    people.ask(f"!sentry link {MAIL} {proof.short_id}", "You are .* on the server")
+
+    first = people.issue(HOSTILE)
+    people.hook(first, assignedTo=ALICE)
+    told = alice.wait_for(rf"New.*{first.short_id}", 60, target=ROOM, sender=BOT).text
+    assert told.startswith("alice ")
+    assert calls("alice", told)
+    assert not calls("alice", told.removeprefix("alice "))
+
+    unknown = people.issue("nobody has it")
+    people.hook(unknown, assignedTo=None)
+    assert alice.wait_for(rf"New.*{unknown.short_id}", 60, sender=BOT).text.startswith("!all ")
+    people.hook(unknown, "assigned", assignedTo=ALICE)
+    assert alice.wait_for(rf"{unknown.short_id}.* assigned to", 60, sender=BOT).text.startswith("alice ")
+
+    people.ask("!sentry issues", re.escape(first.short_id))
+    people.ask(f"!sentry issue {first.short_id}", "basket")
+    people.ask("!sentry alerts", re.escape(first.short_id))
+    people.ask(f"!sentry resolve {first.short_id}", "resolved, as")
+    people.ask("!sentry issue alice:bob", ".")
+
+    until(lambda: people.bob.texts(ROOM, BOT)[-1:] == alice.texts(ROOM, BOT)[-1:], 30, "bob has seen what alice has")
+    lines = alice.texts(ROOM, BOT)
+    assert any("basket" in line for line in lines), "hostile text was shown"
+    for line in lines:
+        text = line.removeprefix("alice ")
+        for nick in ("alice", "bob", "carol_x"):
+            assert not calls(nick, text), f"{nick} is called by {line!r}"
+        assert not re.search(r"www\.|evil\.example/", text)

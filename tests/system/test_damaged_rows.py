@@ -1,0 +1,182 @@
+"""Any column of any table may hold anything: nothing stops, also not after a restart, and the rest is told."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Column, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from errbot_sentry.config.settings import read_settings
+from errbot_sentry.domain.issues import Ask, Person, Place, Project
+from errbot_sentry.health import FlowFacts, status_of
+from errbot_sentry.metrics import ApiTimes, exposition
+from errbot_sentry.reporting.report_status import ReportStatus
+from errbot_sentry.store.records import DigestPlan, Silence, Subscription
+from errbot_sentry.store.schema import metadata
+from tests.alerting import bodies
+from tests.alerting.world import SHOP, START, VirtualClock, World
+from tests.servers.postgres import Postgres
+
+LIVE = Project("8", "live", "Live")
+RULE = {"assignee": True, "teams": {"backend": "@backend"}, "else": "@oncall"}
+ROUTES: list[dict[str, Any]] = [
+    {"rooms": ["#live"], "match": ["project=live"], "window": "1m"},
+    {"rooms": ["#ops"], "mention": RULE, "window": "1m", "continue": True},
+    {"rooms": ["#wait"], "wait": "5m", "mention": RULE, "continue": True},
+    {"rooms": ["#quiet"], "quiet": "11:00-12:05 UTC"},
+]
+BEGIN = 60.0  # seconds after the start at which the rows are damaged
+
+COLUMNS = [column for table in metadata.tables.values() for column in table.columns]
+TEXTS = (
+    "", "{bad", "{}", '{"else": 5}', "[]", "null", '["~("]', '["title=~("]', "[5]", "~(", "x" * 400, "a\x00b", "\ufffd",
+    '{"about": 5}', '{"count": "many"}', "daily 25:61", "every full moon", "storm", "waiting", "#live", "[" * 20_000,
+)  # fmt: skip
+NUMBERS = (0, 1, -1, 2**31 - 1, 2**63 - 1, -(2**63), 0.5, -1e300, 1e300, math.inf, -math.inf, math.nan, 1e11, -6e10)
+VALUES = st.one_of(st.sampled_from([*TEXTS, *NUMBERS, None, b"", b"\xff\x00"]), st.text(max_size=20), st.floats())
+
+
+def worn(folder: Path, url: str = "") -> World:
+    """A world with rows of every kind in every table."""
+    world = World(folder, ROUTES, poll=60, url=url, projects=(SHOP, LIVE))
+    now = START.timestamp()
+    with world.store.write() as work:
+        work.wishes.add_silence(Silence("#ops", (), "7", "~(", "alice", "", now, now + 1900))
+        work.wishes.add_silence(Silence("", ("title=~.*silent.*",), "", "l" * 500, "alice", "", now, now + 120))
+        work.wishes.add_subscription(Subscription("#more", ("project=shop",), "alice", now))
+        work.wishes.put_digest(DigestPlan("#ops", "daily 12:10", now + 600, now))
+        work.people.put("@ann", "ann@example.org", now, "@ann")
+    world.server.event("1")
+    world.at(1)
+    for number in range(30):  # a storm
+        world.hook(bodies.sentry_issue(str(number)))
+    world.at(10)
+    for action in ("assigned", "resolved"):
+        for number in range(8):
+            world.hook(bodies.sentry_issue(str(number), action))
+    world.hook(bodies.sentry_issue("1", "unresolved"))
+    world.at(BEGIN)
+    world.chat.up = False
+    world.hook(bodies.sentry_issue("40"))
+    world.at(BEGIN + 0.5)
+    world.chat.up = True
+    world.store.close()
+    return world
+
+
+def damage(url: str, column: Column[Any], value: object, *, one: bool) -> bool:
+    """Write this into a column of all rows (or of one, where it is a key); False where the database refuses."""
+    engine = create_engine(url)
+    name, table = column.name, column.table.name
+    where = f" WHERE {name} = (SELECT min({name}) FROM {table})" if one else ""
+    try:
+        with engine.begin() as connection:
+            if isinstance(value, bytes) and engine.dialect.name == "sqlite" and value:
+                statement = f"UPDATE {table} SET {name} = CAST(:value AS TEXT){where}"
+            else:
+                statement = f"UPDATE {table} SET {name} = :value{where}"
+            connection.execute(text(statement), {"value": value})
+    except (DBAPIError, OverflowError, UnicodeEncodeError):
+        return False
+    finally:
+        engine.dispose()
+    return True
+
+
+def goes_on(folder: Path, url: str) -> None:
+    """Start on what is there; new problems are told, their windows close, reports come, and everybody is answered."""
+    clock = VirtualClock(START + timedelta(seconds=BEGIN))
+    world = World(folder, ROUTES, url=url, clock=clock, projects=(SHOP, LIVE))
+    now = clock.now().timestamp()
+    with world.store.write() as work:
+        work.wishes.put_digest(DigestPlan("#live", "daily 12:30", now + 1740, now))
+    world.hook(bodies.sentry_issue("9001", project="live"), request_id="fresh 1")
+    world.at(BEGIN + 100)
+    world.hook(bodies.sentry_event_alert("9001", "live"), "event_alert", "fresh 2")
+    world.at(BEGIN + 300)
+    world.store.close()
+    world.boot()  # a restart meets the same rows
+    world.at(BEGIN + 2000)
+    told = [each.text for each in world.chat.heard if each.room == "#live"]
+    assert any("**New** in live" in each for each in told), told
+    assert any("1 more" in each for each in told), told
+    assert any("daily 12:30" in each for each in told), told
+    answers(world)
+    world.store.close()
+
+
+def _no_issue(*_: object) -> Any:
+    pytest.fail("no issue is asked for")
+
+
+def answers(world: World) -> None:
+    """What people and programs ask is answered."""
+    status = world.flow.status()
+    assert status.database_ok
+    facts = FlowFacts(read_settings(SimpleNamespace(), {}), ReportStatus(), status, None, "", world.clock.now())
+    assert status_of(facts)
+    assert "sentry_reporter_decisions" in exposition(facts, ApiTimes())
+    commands = world.flow.commands(_no_issue, _no_issue, lambda *_: None)
+    for room in ("#ops", "#live", ""):
+        for name in ("alerts", "silences", "subscriptions", "digest now"):
+            if room or name in ("silences", "subscriptions"):
+                command, _, words = name.partition(" ")
+                list(commands.run(command, Ask(Person(f"@ann{room}", "Ann"), Place(room), words)))
+    with world.store.read() as work:
+        work.people.mail_of("@ann")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state with rows of all kinds, to be copied."""
+    folder = tmp_path_factory.mktemp("worn")
+    worn(folder)
+    return folder
+
+
+def test_rows_of_every_table_are_there_to_be_damaged(template: Path) -> None:
+    engine = create_engine(f"sqlite:///{template / 'state.sqlite3'}")
+    with engine.connect() as connection:
+        counts = {name: connection.scalar(text(f"SELECT count(*) FROM {name}")) for name in metadata.tables}
+    engine.dispose()
+    assert [name for name, count in counts.items() if not count] == []
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.sampled_from(COLUMNS), VALUES)
+@example(metadata.tables["held"].c.mention, "{bad")
+@example(metadata.tables["silences"].c.label, "~(")
+@example(metadata.tables["silences"].c.label, "x" * 400)
+@example(metadata.tables["outbox"].c.body, '{"about": 5}')
+@example(metadata.tables["deliveries"].c.at, "yesterday")
+@example(metadata.tables["migrations"].c.name, "?")
+@example(metadata.tables["outbox"].c.made, "yesterday")
+def test_on_sqlite_which_keeps_whatever_it_is_given(template: Path, column: Column[Any], value: Any) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copy(template / "state.sqlite3", folder)
+        url = f"sqlite:///{folder / 'state.sqlite3'}"
+        assume(damage(url, column, value, one=column.primary_key))
+        goes_on(folder, url)
+
+
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.sampled_from(COLUMNS), VALUES)
+@example(metadata.tables["held"].c.mention, "{bad")
+@example(metadata.tables["groups"].c.due, math.nan)
+@example(metadata.tables["held"].c.due, math.inf)
+def test_on_postgresql(postgres: Postgres, tmp_path: Path, column: Column[Any], value: Any) -> None:
+    url = postgres.url()
+    worn(tmp_path, url)
+    assume(damage(url, column, value, one=column.primary_key))
+    goes_on(tmp_path, url)

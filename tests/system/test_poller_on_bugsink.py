@@ -1,0 +1,155 @@
+"""The poller against a real Bugsink: what no webhook told is in the room after the next poll, and nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from errbot import rendering
+
+from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.config.routes import read_route
+from errbot_sentry.config.secrets import Secret
+from errbot_sentry.config.settings import AlertSettings, ServerSettings
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.server.connection import Connection
+from errbot_sentry.web.application import Web
+from errbot_sentry.web.listener import Listener
+from tests.alerting import bodies
+from tests.servers.bugsink import BugsinkProject
+from tests.stores import store_at
+from tests.waiting import until
+
+_RENDER = rendering.text()
+
+
+class Room:
+    """A chat with one room, which records."""
+
+    settle = 0.0
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def connection(self) -> str:
+        return "up"
+
+    def send(self, room: str, text: str, thread: str = "") -> str:
+        self.heard.append(text)
+        return "an id"
+
+    def edit(self, room: str, sent_id: str, text: str) -> bool:
+        return True
+
+
+class Watch:
+    """The alert flow on a project, polling when it is told to."""
+
+    def __init__(self, folder: Path, project: BugsinkProject) -> None:
+        self.room = Room()
+        clock = SystemClock()
+        self.connection = Connection(ServerSettings(project.url, "auto", Secret(project.token)), clock)
+        settings = AlertSettings(
+            routes=(read_route({"rooms": ["#ops"]}),), webhook_tokens=(bodies.TOKEN,), poll_seconds=3600
+        )
+        access = Access(projects=(project.slug,))
+        self.store = store_at(f"sqlite:///{folder / 'state.sqlite3'}")
+        self.flow = AlertsFlow(
+            settings, access, self.store, self.connection.server, self.room, Templates("text"), clock
+        )
+        self.flow.intake.open()
+
+    def poll(self) -> list[str]:
+        """Ask the server now, and let everything happen that follows; what the room hears."""
+        self.flow._poller.hurry()
+        self.flow._polling._step()
+        assert self.flow.status().poll_error == ""
+        return self.settle()
+
+    def settle(self) -> list[str]:
+        """Let everything happen that is due."""
+        for worker in (self.flow._deciding, self.flow._asking, self.flow._deciding, self.flow._sending):
+            while worker._step() == 0:
+                pass
+        heard, self.room.heard = self.room.heard, []
+        return [_RENDER.convert(text).strip() for text in heard]
+
+    def waiting(self) -> int:
+        return self.flow.status().waiting
+
+
+@pytest.fixture
+def watch(tmp_path: Path, bugsink_project: BugsinkProject) -> Iterator[Watch]:
+    made = Watch(tmp_path, bugsink_project)
+    yield made
+    made.connection.close()
+    made.store.close()
+
+
+def test_without_any_webhook(watch: Watch, bugsink_project: BugsinkProject) -> None:
+    """New, resolved and muted by somebody in the web pages, come back: each is told once, at the next poll."""
+    bugsink_project.send_event("OldError", "from before the bot")
+    assert watch.poll() == [], "the first poll only learns what is there"
+
+    bugsink_project.send_event("ZeroDivisionError", "division by zero")
+    (issue,) = [each for each in bugsink_project.issues() if each["calculated_type"] == "ZeroDivisionError"]
+    (new,) = watch.poll()
+    assert new.startswith("New in")
+    assert issue["friendly_id"] in new
+    assert watch.poll() == []
+
+    bugsink_project.api("POST", f"issues/{issue['id']}/resolve/")
+    (resolved,) = watch.poll()
+    assert resolved.startswith(f"{issue['friendly_id']} resolved")
+    assert watch.poll() == []
+
+    bugsink_project.send_event("ZeroDivisionError", "division by zero")
+    (back,) = watch.poll()
+    assert "regressed" in back.lower() or "again" in back.lower()
+    assert issue["friendly_id"] in back
+
+    bugsink_project.api("POST", f"issues/{issue['id']}/mute/")
+    (muted,) = watch.poll()
+    assert "archived" in muted
+    assert watch.poll() == []
+
+
+def test_a_webhook_that_bugsink_sends_and_the_poll_after_it_are_one_alert(
+    watch: Watch, bugsink_project: BugsinkProject
+) -> None:
+    web = Web()
+    web.open(watch.flow.intake, {})
+    listener = Listener(("127.0.0.1", 0), web)
+    try:
+        watch.poll()
+        bugsink_project.add_alert(f"http://127.0.0.1:{listener.port}/sentry/webhook/{bodies.TOKEN.reveal()}")
+        bugsink_project.send_event("KeyError", "customer")
+        until(watch.waiting, timeout=60, what="Bugsink's webhook")
+        (told,) = watch.settle()
+        assert "KeyError" in told
+        assert watch.poll() == []
+
+        (issue,) = bugsink_project.issues()
+        bugsink_project.api("POST", f"issues/{issue['id']}/resolve/")
+        assert len(watch.poll()) == 1
+        bugsink_project.send_event("KeyError", "customer")
+        until(watch.waiting, timeout=60, what="Bugsink's second webhook")
+        assert len(watch.settle()) == 1
+        assert watch.poll() == []
+        assert bugsink_project.last_alert_failure() is None
+    finally:
+        listener.close(5)
+
+
+def test_a_webhook_that_never_came_is_found_at_the_next_poll(watch: Watch, bugsink_project: BugsinkProject) -> None:
+    """The bot's listener was away when Bugsink posted; Bugsink does not try again."""
+    watch.poll()
+    bugsink_project.add_alert("http://127.0.0.1:9/sentry/webhook/nobody-listens")
+    bugsink_project.send_event("TimeoutError", "till")
+    until(bugsink_project.last_alert_failure, timeout=60, what="a webhook that could not be posted", every=0.5)
+    (told,) = watch.poll()
+    assert "TimeoutError" in told
+    assert watch.poll() == []
