@@ -160,7 +160,7 @@ def _get(session: requests.Session, address: str) -> bytes:
 
 def _lines_of(plugins: Any, rows: int) -> str:
     """The Markdown that our command answers with, as it is handed to Errbot."""
-    from errbot_sentry.domain.issues import Ask, Person, Place
+    from errbot_sentry.domain.conversation import Ask, Person, Place
 
     current = plugins.get_plugin_obj_by_name("SentryReporter")._runtime
     ask = Ask(Person("gbin", "gbin"), Place(), f"-n {rows}")

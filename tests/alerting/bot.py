@@ -20,8 +20,8 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.domain.errors import Unreachable
-from errbot_sentry.domain.issues import Upload
 from errbot_sentry.server.protocol import Server
 from errbot_sentry.store.database import Store
 

@@ -22,8 +22,9 @@ from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
-from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery, Page, Project, Upload
+from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery, Page, Project
 from errbot_sentry.server.protocol import SENTRY, Health
 from tests.alerting import bodies
 from tests.stores import store_at

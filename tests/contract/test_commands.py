@@ -12,8 +12,9 @@ from errbot_sentry.commands.account_proof import PeopleInMemory
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.conversation import Ask, Person, Place
 from errbot_sentry.domain.errors import AskError, BadReference, Unsupported
-from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Ask, Person, Place
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP
 from tests.contract.worlds import Session, TrackerWorld
 from tests.rules.commands.world import rendered

@@ -11,8 +11,8 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import QuerySettings, ServerSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.conversation import Ask, Person, Place
 from errbot_sentry.domain.errors import AskError
-from errbot_sentry.domain.issues import Ask, Person, Place
 from errbot_sentry.server.connection import Connection
 from tests.rules.commands.world import rendered
 from tests.servers.bugsink import BugsinkProject

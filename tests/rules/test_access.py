@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.issues import Person, Place
+from errbot_sentry.domain.conversation import Person, Place
 
 OPS, WEB, DIRECT = Place("#ops"), Place("#Web"), Place()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errbot_sentry.config.matchers import Matcher, all_match, read_matcher
-from errbot_sentry.domain.issues import NEW, Alert
+from errbot_sentry.domain.alerts import NEW, Alert
 
 ALERT = Alert(
     delivery="d",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from errbot_sentry.config import safe_regex
 from errbot_sentry.config.matchers import read_matcher
 from errbot_sentry.config.safe_regex import LONGEST_EXPRESSION, LONGEST_TESTED, compile_linear, matches_whole
-from errbot_sentry.domain.issues import NEW, Alert
+from errbot_sentry.domain.alerts import NEW, Alert
 
 WORST_FOR_BACKTRACKING = [
     "(a+)+b", "(a|a)*b", "(a|ab|b)*c", "(.*)*b", "(x+x+)+y", r"(\w+\s?)*!", "(a?){400}b", "a?" * 150 + "b",

@@ -18,9 +18,9 @@ from errbot_sentry.commands.parser import OptionParser, row_limit
 from errbot_sentry.commands.triage_options import read_resolve_in, read_until
 from errbot_sentry.commands.typed_words import first_word, split_words, unquote
 from errbot_sentry.config.matchers import Matcher, is_matcher, read_matcher
+from errbot_sentry.domain.conversation import Ask, Person, Place
 from errbot_sentry.domain.durations import read_duration
 from errbot_sentry.domain.errors import AskError, UsageError
-from errbot_sentry.domain.issues import Ask, Person, Place
 from errbot_sentry.domain.typed_text import LONGEST_TYPED, MOST_WORDS, check_length, read_number
 from errbot_sentry.server.search import terms_of
 

@@ -9,7 +9,8 @@ import pytest
 
 from errbot_sentry.alerting.decide.muting import quiet_until
 from errbot_sentry.config.routes import read_quiet_hours
-from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Place
+from errbot_sentry.domain.conversation import Place
+from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
 from errbot_sentry.store.records import DigestPlan, Silence, Subscription
 from tests.alerting import bodies
 from tests.alerting.world import START, Chat, VirtualClock, World

@@ -17,7 +17,8 @@ from sqlalchemy import Column, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from errbot_sentry.config.settings import read_settings
-from errbot_sentry.domain.issues import Ask, Person, Place, Project
+from errbot_sentry.domain.conversation import Ask, Person, Place
+from errbot_sentry.domain.issues import Project
 from errbot_sentry.health import FlowFacts, status_of
 from errbot_sentry.metrics import ApiTimes, exposition
 from errbot_sentry.reporting.report_status import ReportStatus

@@ -15,7 +15,7 @@ from sentry_sdk import serializer
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import SystemClock
-from errbot_sentry.domain.issues import Person, Place
+from errbot_sentry.domain.conversation import Person, Place
 from errbot_sentry.reporting.bot_facts import About
 from errbot_sentry.reporting.collect.capture import Collector
 from errbot_sentry.reporting.reporter import Reporter

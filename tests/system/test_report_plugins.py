@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from errbot_sentry.domain.issues import Person
+from errbot_sentry.domain.conversation import Person
 from tests.fakes.ingest_server import IngestServer, ingest_server
 from tests.system.report_bot import crash_bot, start_web_server, title, titles
 from tests.waiting import until

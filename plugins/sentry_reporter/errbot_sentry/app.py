@@ -42,9 +42,10 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
 from errbot_sentry.domain.cached_value import Kept
 from errbot_sentry.domain.clock import Clock, SystemClock
+from errbot_sentry.domain.conversation import Ask, Person, Place, View
 from errbot_sentry.domain.errors import AskError, ServerError, SettingsError
 from errbot_sentry.domain.issue_actions import IssueAction
-from errbot_sentry.domain.issues import Ask, Issue, Person, Place, View
+from errbot_sentry.domain.issues import Issue
 from errbot_sentry.health import FlowFacts, health_of, status_of
 from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
 from errbot_sentry.reporting.bot_facts import About

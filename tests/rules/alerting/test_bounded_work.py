@@ -18,8 +18,9 @@ from errbot_sentry.alerting.notify.requested_digests import FRESH, PAUSE
 from errbot_sentry.commands.alert_commands import MOST_SILENCES, MOST_SUBSCRIPTIONS, AlertCommands
 from errbot_sentry.config.matchers import all_match, read_matcher
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.conversation import Ask, Person, Place
 from errbot_sentry.domain.errors import AskError
-from errbot_sentry.domain.issues import Alert, Ask, Person, Place
 from errbot_sentry.store import inbox_table
 from errbot_sentry.store.records import Silence
 from errbot_sentry.store.schema import decisions

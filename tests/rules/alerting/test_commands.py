@@ -11,9 +11,10 @@ from errbot import rendering
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.alert_catalog import COMMANDS
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.conversation import Ask, Person, Place
 from errbot_sentry.domain.errors import AskError, BadReference, NotAllowed, UsageError
 from errbot_sentry.domain.issue_actions import IssueAction, ResolveNow, SilenceFor
-from errbot_sentry.domain.issues import Ask, Issue, Person, Place
+from errbot_sentry.domain.issues import Issue
 from tests.alerting import bodies
 from tests.alerting.world import SHOP, Chat, VirtualClock, World
 

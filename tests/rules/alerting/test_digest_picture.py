@@ -13,7 +13,7 @@ from errbot_sentry.alerting.notify.digest_reports import TEMPLATE, picture_of, s
 from errbot_sentry.chat.background_queue import Errands
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.domain import charts
-from errbot_sentry.domain.issues import Upload
+from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.store.records import DigestPlan, Message, RoomSums
 from tests.alerting import bodies
 from tests.alerting.world import START, World

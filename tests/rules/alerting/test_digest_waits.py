@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from errbot_sentry.alerting.notify.digest_reports import Digests
-from errbot_sentry.domain.issues import Ask, Person, Place
+from errbot_sentry.domain.conversation import Ask, Person, Place
 from errbot_sentry.store.records import DigestPlan
 from tests.alerting import bodies
 from tests.alerting.world import World

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import event
 
 from errbot_sentry.alerting.receive.group_commit import Gather
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.errors import StoreError
-from errbot_sentry.domain.issues import Alert
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Delivery, DeliveryKey
 from tests.stores import store_at

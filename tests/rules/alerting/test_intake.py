@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from errbot_sentry.alerting.receive.receiver import LARGEST_BODY, SAME_BODY_SPAN, Intake
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import AlertSettings
-from errbot_sentry.domain.issues import COMMENTED, METRIC, NEW, REGRESSED, RULE, SEEN_ARCHIVED, TEST, Alert
+from errbot_sentry.domain.alerts import COMMENTED, METRIC, NEW, REGRESSED, RULE, SEEN_ARCHIVED, TEST, Alert
 from tests.alerting import bodies
 from tests.alerting.world import VirtualClock
 from tests.stores import store_at

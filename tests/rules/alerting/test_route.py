@@ -11,7 +11,7 @@ import pytest
 from errbot_sentry.alerting.decide.routing import route_alert
 from errbot_sentry.config.routes import Route, read_route
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.issues import NEW, Alert
+from errbot_sentry.domain.alerts import NEW, Alert
 
 ALERT = Alert(
     "d", NEW, "webhook", datetime(2026, 1, 1, tzinfo=timezone.utc), "1", "WEB-1", project="web", level="error"

@@ -10,7 +10,7 @@ from errbot.backends.base import Message, RoomOccupant
 from errbot.backends.test import TestOccupant, TestPerson
 
 from errbot_sentry.chat.incoming import ask_of, is_command
-from errbot_sentry.domain.issues import Place
+from errbot_sentry.domain.conversation import Place
 
 
 class Room:

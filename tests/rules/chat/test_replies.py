@@ -9,8 +9,8 @@ import pytest
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import FAILED, Replies
+from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.errors import BadQuery, MissingScope
-from errbot_sentry.domain.issues import View
 
 
 def answers(error: Exception) -> list[str]:

@@ -18,7 +18,7 @@ from demo.picture import width as shown_width
 from errbot_sentry.chat.render.columns import WIDEST, cut, in_columns, width
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.domain.issues import Row
+from errbot_sentry.domain.conversation import Row
 
 LINK = "https://sentry.example.com/organizations/acme/issues/{}/"
 LIMITS = {"irc": 510, "telegram": 1024, "discord": 2000, "slackv3": 4096, "mattermost": 16377}

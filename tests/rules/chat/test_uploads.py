@@ -10,7 +10,7 @@ from errbot.backends.base import Message
 from errbot.backends.test import TestPerson
 
 from errbot_sentry.chat.uploads import send_file
-from errbot_sentry.domain.issues import Upload
+from errbot_sentry.domain.conversation import Upload
 
 
 class Bot:

@@ -8,8 +8,8 @@ import pytest
 
 from errbot_sentry.commands.command_context import OFF, FlowStatus
 from errbot_sentry.commands.registry import Command
+from errbot_sentry.domain.conversation import Ask, Person, Place
 from errbot_sentry.domain.errors import AskError, BadToken, ServerFailed, TimedOut, Unreachable, UsageError
-from errbot_sentry.domain.issues import Ask, Person, Place
 from errbot_sentry.server.protocol import Server
 from tests.rules.commands.world import (
     ALICE,

@@ -9,8 +9,9 @@ import pytest
 
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.block_chart import chart_of
+from errbot_sentry.domain.conversation import Place
 from errbot_sentry.domain.errors import BadReference, Unsupported, UsageError
-from errbot_sentry.domain.issues import Counts, ExceptionInfo, Frame, Place, Release, TagSpread
+from errbot_sentry.domain.issues import Counts, ExceptionInfo, Frame, Release, TagSpread
 from errbot_sentry.domain.stack_trace import FULL, SHORT, shortened, trace_lines
 from tests.rules.commands.test_references import Threads
 from tests.rules.commands.world import EVENT, NOW, OPS, ROOMS, VAULT, World, issue, rendered

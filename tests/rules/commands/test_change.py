@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.domain.conversation import Ask
 from errbot_sentry.domain.errors import (
     BadQuery,
     BadReference,
@@ -23,7 +24,7 @@ from errbot_sentry.domain.errors import (
     Unsupported,
     UsageError,
 )
-from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Ask, Assignee, Issue
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue
 from errbot_sentry.server.http.failures import OUTCOME_UNKNOWN
 from tests.rules.commands.world import ALICE, BOB, DIRECT, OPS, World, issue
 

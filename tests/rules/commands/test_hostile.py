@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.domain.issues import Assignee, Event, ExceptionInfo, Frame, Issue, TagSpread, View
+from errbot_sentry.domain.conversation import View
+from errbot_sentry.domain.issues import Assignee, Event, ExceptionInfo, Frame, Issue, TagSpread
 from errbot_sentry.domain.text import cut, in_lines, short_count, sparkline, weight
 from tests.rules.commands.world import NOW, WEB, World, issue
 

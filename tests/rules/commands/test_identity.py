@@ -10,8 +10,9 @@ import pytest
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.account_proof import PeopleInMemory, read_mail
 from errbot_sentry.commands.linked_accounts import KeptPeople
+from errbot_sentry.domain.conversation import Person
 from errbot_sentry.domain.errors import BadReference, StoreError, Unsupported, UsageError
-from errbot_sentry.domain.issues import Comment, Person
+from errbot_sentry.domain.issues import Comment
 from errbot_sentry.server.protocol import BUGSINK
 from tests.rules.commands.world import ALICE, BOB, EVERYONE, TurnedClock, World, issue
 from tests.stores import store_at

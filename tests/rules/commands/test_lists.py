@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from errbot_sentry.commands import list_memory
+from errbot_sentry.domain.conversation import Ask, Person, Place
 from errbot_sentry.domain.errors import BadReference
-from errbot_sentry.domain.issues import Ask, Person, Place, TagSpread
+from errbot_sentry.domain.issues import TagSpread
 from tests.rules.commands.world import ALICE, API, BOB, DIRECT, NOW, OPS, TurnedClock, World, issue
 
 

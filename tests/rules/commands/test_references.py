@@ -17,8 +17,8 @@ from errbot_sentry.commands.issue_refs import (
     UuidId,
     read_reference,
 )
+from errbot_sentry.domain.conversation import Ask, Place
 from errbot_sentry.domain.errors import BadReference, NotAllowed, SentryReporterError, TimedOut
-from errbot_sentry.domain.issues import Ask, Place
 from errbot_sentry.server.protocol import BUGSINK
 from tests.fakes.memory_server import URL
 from tests.rules.commands.world import ALICE, API, BOB, DIRECT, OPS, ROOMS, VAULT, WEB, World, issue

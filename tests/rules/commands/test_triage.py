@@ -9,8 +9,9 @@ import pytest
 from errbot_sentry.commands.account_proof import PeopleInMemory
 from errbot_sentry.commands.triage_options import read_until, until_words
 from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.domain.conversation import Place
 from errbot_sentry.domain.errors import AskError, BadQuery, BadReference, NotAllowed, Unsupported, UsageError
-from errbot_sentry.domain.issues import ARCHIVED, ArchiveUntil, Assignee, Place, ResolveIn
+from errbot_sentry.domain.issues import ARCHIVED, ArchiveUntil, Assignee, ResolveIn
 from tests.rules.commands.test_references import Threads
 from tests.rules.commands.world import ALICE, API, BOB, NOW, ROOMS, VAULT, World, issue
 

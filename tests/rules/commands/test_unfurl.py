@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.domain.conversation import Ask, Place
 from errbot_sentry.domain.errors import TimedOut
-from errbot_sentry.domain.issues import Ask, Place
 from tests.fakes.memory_server import URL
 from tests.rules.commands.world import ALICE, BOB, DIRECT, OPS, ROOMS, VAULT, World, issue, rendered
 

@@ -12,7 +12,8 @@ from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.issues import Ask, Event, ExceptionInfo, Frame, Issue, Person, Place, Project, View
+from errbot_sentry.domain.conversation import Ask, Person, Place, View
+from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame, Issue, Project
 from tests.fakes.memory_server import URL, MemoryServer
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)

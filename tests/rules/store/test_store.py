@@ -18,8 +18,8 @@ import pytest
 
 from errbot_sentry.alerting.receive.receiver import Intake
 from errbot_sentry.config.settings import AlertSettings
+from errbot_sentry.domain.alerts import NEW, Alert
 from errbot_sentry.domain.errors import StoreError
-from errbot_sentry.domain.issues import NEW, Alert
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Delivery, DeliveryKey, KnownIssue, Message, alert_from_text, alert_to_text
 from tests.alerting import bodies

@@ -28,9 +28,10 @@ from errbot_sentry.commands.alert_commands import AlertCommands, FindById, FindI
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock, SystemClock
+from errbot_sentry.domain.conversation import Ask, Place
 from errbot_sentry.domain.errors import BadReference, StoreError
 from errbot_sentry.domain.issue_actions import AssignToMe, IssueAction, Options, ResolveNow, SilenceFor
-from errbot_sentry.domain.issues import UNRESOLVED, Ask, Issue, Place
+from errbot_sentry.domain.issues import UNRESOLVED, Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.protocol import FindServer
 from errbot_sentry.store.database import Store

@@ -14,8 +14,9 @@ from errbot_sentry.chat.background_queue import Errands
 from errbot_sentry.chat.incoming import place_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import Place, View
 from errbot_sentry.domain.errors import SentryReporterError
-from errbot_sentry.domain.issues import Issue, Place, View
+from errbot_sentry.domain.issues import Issue
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 from errbot.backends.base import Identifier, Message, RoomOccupant
 
 from errbot_sentry.chat.person_mentions import mention_of
-from errbot_sentry.domain.issues import Ask, Person, Place
+from errbot_sentry.domain.conversation import Ask, Person, Place
 
 
 def ask_of(bot: Any, msg: Message, words: str) -> Ask | None:

@@ -10,7 +10,7 @@ from typing import Any
 from errbot.backends.base import REACTION_ADDED, Message, RoomOccupant
 
 from errbot_sentry.chat.incoming import person_of, room_name
-from errbot_sentry.domain.issues import Person, Place
+from errbot_sentry.domain.conversation import Person, Place
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.domain.conversation import Upload, View
 from errbot_sentry.domain.errors import BadQuery, SentryReporterError
-from errbot_sentry.domain.issues import Upload, View
 
 log = logging.getLogger("errbot.plugins.SentryReporter")  # unlike errbot_sentry's own loggers, this one is reported
 

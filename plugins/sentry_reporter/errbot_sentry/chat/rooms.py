@@ -14,8 +14,8 @@ from typing import Any
 from errbot_sentry.chat.background_queue import Errands
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.uploads import MODES, send_file_to
+from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.domain.errors import NotConnected, RoomUnknown, SendError
-from errbot_sentry.domain.issues import Upload
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from errbot_sentry.chat.incoming import thread_of
 from errbot_sentry.chat.render.escaping import plain_file
-from errbot_sentry.domain.issues import Upload
+from errbot_sentry.domain.conversation import Upload
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from errbot_sentry.commands.typed_words import tidy
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.issues import Comment, Person
+from errbot_sentry.domain.conversation import Person
+from errbot_sentry.domain.issues import Comment
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.text import cut, one_line
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from errbot_sentry.commands.account_proof import Claims, proves, read_mail
 from errbot_sentry.commands.command_context import Desk
 from errbot_sentry.commands.typed_words import split_words
+from errbot_sentry.domain.conversation import Ask, View
 from errbot_sentry.domain.errors import BadReference, Unsupported, UsageError
-from errbot_sentry.domain.issues import Ask, View
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import BUGSINK

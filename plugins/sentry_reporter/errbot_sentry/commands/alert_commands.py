@@ -16,11 +16,13 @@ from errbot_sentry.commands import alert_words
 from errbot_sentry.commands.alert_catalog import COMMANDS
 from errbot_sentry.config.matchers import FIELDS, Matcher
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, Alert
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import Ask, View
 from errbot_sentry.domain.durations import read_duration, write_duration, write_roughly
 from errbot_sentry.domain.errors import AskError, BadReference, NotAllowed, UsageError
 from errbot_sentry.domain.issue_actions import IssueAction, SilenceFor
-from errbot_sentry.domain.issues import ALERT_REASONS, LEVELS, NEW, Alert, Ask, Issue, View
+from errbot_sentry.domain.issues import LEVELS, Issue
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import DigestPlan, Message, Silence, Subscription
 

@@ -10,8 +10,9 @@ from errbot_sentry.commands.command_context import Desk
 from errbot_sentry.commands.project_scope import nothing_words, scope, visible_projects
 from errbot_sentry.commands.typed_words import unquote
 from errbot_sentry.commands.views import event_row, project_row, release_row, spread_row, title_of, value_rows
+from errbot_sentry.domain.conversation import Ask, Row, Upload, View
 from errbot_sentry.domain.errors import BadReference, NotFound, UsageError
-from errbot_sentry.domain.issues import Ask, Event, Issue, Release, Row, Upload, View
+from errbot_sentry.domain.issues import Event, Issue, Release
 from errbot_sentry.domain.stack_trace import FULL, FULL_LINES, SHORT, SHORT_LINES, shortened, trace_lines
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo

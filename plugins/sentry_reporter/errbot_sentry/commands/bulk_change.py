@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from errbot_sentry.commands.command_context import Desk
 from errbot_sentry.commands.views import status_words, title_of
+from errbot_sentry.domain.conversation import Ask, View
 from errbot_sentry.domain.errors import (
     BadAnswer,
     BadToken,
@@ -22,7 +23,7 @@ from errbot_sentry.domain.errors import (
     Unsupported,
     UsageError,
 )
-from errbot_sentry.domain.issues import Ask, Issue, View
+from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.text import cut, in_lines
 from errbot_sentry.server.http.failures import OUTCOME_UNKNOWN
 from errbot_sentry.server.protocol import Server

@@ -14,7 +14,8 @@ from errbot_sentry.commands.registry import Command, command, sentence
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.issues import Issue, Person, Place
+from errbot_sentry.domain.conversation import Person, Place
+from errbot_sentry.domain.issues import Issue
 from errbot_sentry.server.protocol import FindServer
 
 OK, OFF, TROUBLE = "ok", "off", "trouble"

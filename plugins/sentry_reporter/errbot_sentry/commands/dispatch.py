@@ -23,9 +23,10 @@ from errbot_sentry.commands.unfurl import Unfurl
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import Ask, Place, View
 from errbot_sentry.domain.errors import UsageError
 from errbot_sentry.domain.issue_actions import IssueAction
-from errbot_sentry.domain.issues import Ask, Issue, Place, View
+from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import FindServer
 

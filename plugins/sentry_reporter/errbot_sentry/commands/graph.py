@@ -10,9 +10,10 @@ from errbot_sentry.commands.command_context import Desk
 from errbot_sentry.commands.project_scope import scope
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.block_chart import chart_of
+from errbot_sentry.domain.conversation import Ask, Upload, View
 from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.errors import ServerError, Unsupported, UsageError
-from errbot_sentry.domain.issues import Ask, Counts, Project, Release, Upload, View
+from errbot_sentry.domain.issues import Counts, Project, Release
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import Server

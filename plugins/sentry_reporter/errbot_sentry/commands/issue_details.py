@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from errbot_sentry.commands.command_context import Desk
 from errbot_sentry.commands.typed_words import split_words
 from errbot_sentry.commands.views import issue_values
+from errbot_sentry.domain.conversation import Ask, View
 from errbot_sentry.domain.errors import ServerError, UsageError
-from errbot_sentry.domain.issues import Ask, Event, Issue, View
+from errbot_sentry.domain.issues import Event, Issue
 from errbot_sentry.server.protocol import Server
 
 

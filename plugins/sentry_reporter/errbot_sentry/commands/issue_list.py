@@ -10,9 +10,10 @@ from errbot_sentry.commands.command_context import Desk
 from errbot_sentry.commands.list_memory import Leaf, ShownList
 from errbot_sentry.commands.project_scope import scope, visible_issues
 from errbot_sentry.commands.views import issue_row
+from errbot_sentry.domain.conversation import Ask, View
 from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.errors import UsageError
-from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Ask, Issue, IssueQuery, Page, View
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Issue, IssueQuery, Page
 from errbot_sentry.domain.text import cut
 
 _STATUSES = {

@@ -24,8 +24,9 @@ from errbot_sentry.commands.issue_refs import (
 from errbot_sentry.commands.list_memory import LastLists
 from errbot_sentry.commands.project_scope import no_such_issue, scope, visible_issues
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.conversation import Ask, Place
 from errbot_sentry.domain.errors import BadReference, NotFound, Unsupported, UsageError
-from errbot_sentry.domain.issues import UNRESOLVED, Ask, Issue, IssueQuery, Place
+from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
 

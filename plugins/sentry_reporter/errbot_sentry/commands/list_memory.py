@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import Person, Place
 from errbot_sentry.domain.errors import BadReference
-from errbot_sentry.domain.issues import IssueQuery, Person, Place
+from errbot_sentry.domain.issues import IssueQuery
 from errbot_sentry.domain.locks import Lock
 
 KEPT_FOR = timedelta(hours=1)

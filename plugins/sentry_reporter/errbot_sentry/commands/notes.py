@@ -12,8 +12,9 @@ from errbot_sentry.commands.parser import OptionParser
 from errbot_sentry.commands.project_scope import check_writer
 from errbot_sentry.commands.typed_words import first_word
 from errbot_sentry.commands.views import title_of
+from errbot_sentry.domain.conversation import Ask, View
 from errbot_sentry.domain.errors import AskError, BadReference, ServerError, Unsupported, UsageError
-from errbot_sentry.domain.issues import Ask, Issue, View
+from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo
 

@@ -9,8 +9,9 @@ from errbot_sentry.commands.command_context import OK, TROUBLE, Desk, FlowStatus
 from errbot_sentry.commands.project_scope import nothing_words, visible_issues, visible_projects
 from errbot_sentry.commands.registry import ABOUT, ALERTS, CHANGE, READ, command, sentence, suggestion
 from errbot_sentry.commands.typed_words import split_words
+from errbot_sentry.domain.conversation import Ask, Place, View
 from errbot_sentry.domain.errors import AskError, NotFound, ServerError, Unsupported, UsageError
-from errbot_sentry.domain.issues import Ask, Issue, Place, View
+from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo

@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.conversation import Person, Place
 from errbot_sentry.domain.errors import BadReference, NotAllowed
-from errbot_sentry.domain.issues import Issue, Person, Place, Project
+from errbot_sentry.domain.issues import Issue, Project
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import Server
 

@@ -14,19 +14,10 @@ from errbot_sentry.commands.parser import OptionParser
 from errbot_sentry.commands.project_scope import check_writer
 from errbot_sentry.commands.triage_options import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.commands.typed_words import unquote
+from errbot_sentry.domain.conversation import Ask, View
 from errbot_sentry.domain.errors import AskError, SentryReporterError, StoreError, UsageError
 from errbot_sentry.domain.issue_actions import AssignToMe, IssueAction, ResolveNow
-from errbot_sentry.domain.issues import (
-    ARCHIVED,
-    PRIORITIES,
-    RESOLVED,
-    UNRESOLVED,
-    ArchiveUntil,
-    Ask,
-    Assignee,
-    Issue,
-    View,
-)
+from errbot_sentry.domain.issues import ARCHIVED, PRIORITIES, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import BUGSINK, Server

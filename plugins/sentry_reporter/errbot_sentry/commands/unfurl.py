@@ -12,8 +12,8 @@ from errbot_sentry.commands.issue_resolver import IssueFinder
 from errbot_sentry.commands.views import unfurl_values
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import Ask, View
 from errbot_sentry.domain.errors import AskError, SentryReporterError, ServerError
-from errbot_sentry.domain.issues import Ask, View
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.protocol import FindServer
 

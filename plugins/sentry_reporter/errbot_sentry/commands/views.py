@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from errbot_sentry.domain.conversation import Row
 from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
@@ -20,7 +21,6 @@ from errbot_sentry.domain.issues import (
     Issue,
     Project,
     Release,
-    Row,
     TagSpread,
 )
 from errbot_sentry.domain.text import (

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from errbot_sentry.config.safe_regex import compile_linear, matches_whole
-from errbot_sentry.domain.issues import LEVELS, Alert, level_rank
+from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.issues import LEVELS, level_rank
 from errbot_sentry.domain.typed_text import echo
 
 FIELDS = (

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from errbot_sentry.domain.issues import Person, Place
+from errbot_sentry.domain.conversation import Person, Place
 
 DIRECT = "direct"
 

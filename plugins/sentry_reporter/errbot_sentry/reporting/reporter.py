@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from errbot_sentry.config.secrets import mask_url
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import Clock, SystemClock
-from errbot_sentry.domain.issues import LEVELS, Person, Place
+from errbot_sentry.domain.conversation import Person, Place
+from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.locks import Lock, afterwards, held
 from errbot_sentry.reporting.bot_facts import About
 from errbot_sentry.reporting.collect import command_scope

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Row, and_, case, cast, func, or_, select
 
-from errbot_sentry.domain.issues import Alert
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.store.bulk_rows import insert_rows, select_in
 from errbot_sentry.store.corrupt_rows import Damage
 from errbot_sentry.store.records import (

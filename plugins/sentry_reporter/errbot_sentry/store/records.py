@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from errbot_sentry.config.mention_rules import kept_mention
-from errbot_sentry.domain.issues import Alert
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.store.corrupt_rows import fits
 
 _LONGEST_KEY = 200

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from errbot_sentry.alerting.decide.grouping import SILENT, TOP, UNDER, Placed, issue_key
 from errbot_sentry.alerting.decide.routing import Target
-from errbot_sentry.domain.issues import Alert
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.store.records import Decision, Group, Held, KnownIssue, Silence, WaitingAlert
 
 # Names of decisions that the place in time gives, beside those of `group`.

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from errbot_sentry.alerting.decide.look_ups import BUDGET, LookUps
-from errbot_sentry.domain.issues import NEW, REGRESSED, RESOLVED, RULE, TEST, Alert, Issue, Project
+from errbot_sentry.domain.alerts import NEW, REGRESSED, RULE, TEST, Alert
+from errbot_sentry.domain.issues import RESOLVED, Issue, Project
 from errbot_sentry.server.protocol import Server
 from errbot_sentry.store.records import KnownIssue, WaitingAlert
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 from errbot_sentry.config.mention_rules import write_mention
 from errbot_sentry.config.routes import Route
-from errbot_sentry.domain.issues import (
-    ARCHIVED,
+from errbot_sentry.domain.alerts import (
     ASSIGNED,
     COMMENTED,
     ESCALATING,
@@ -20,15 +19,14 @@ from errbot_sentry.domain.issues import (
     NEW,
     REGRESSED,
     REOPENED,
-    RESOLVED,
     RULE,
     SEEN_ARCHIVED,
     SEEN_RESOLVED,
     TEST,
     UNMUTED,
-    UNRESOLVED,
     Alert,
 )
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED
 from errbot_sentry.store.records import Group, KnownIssue
 from errbot_sentry.store.records import issue_key as issue_key
 

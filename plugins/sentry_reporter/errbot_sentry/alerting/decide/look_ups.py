@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import SentryReporterError
-from errbot_sentry.domain.issues import Alert
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.protocol import FindServer, Server
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from errbot_sentry.config.mention_rules import Mention, kept_mention
-from errbot_sentry.domain.issues import ASSIGNED, Alert, Assignee
+from errbot_sentry.domain.alerts import ASSIGNED, Alert
+from errbot_sentry.domain.issues import Assignee
 from errbot_sentry.store.records import Group, KnownIssue
 
 if TYPE_CHECKING:

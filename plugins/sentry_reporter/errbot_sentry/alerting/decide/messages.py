@@ -10,8 +10,9 @@ from typing import Any
 from errbot_sentry.alerting.decide.grouping import COMES_BACK, FLAPPING, issue_key
 from errbot_sentry.alerting.decide.muting import DEEDS_TEMPLATE
 from errbot_sentry.alerting.decide.visibility import ABOUT
+from errbot_sentry.domain.alerts import ASSIGNED, COMMENTED, METRIC, Alert
 from errbot_sentry.domain.durations import write_duration, write_roughly
-from errbot_sentry.domain.issues import ASSIGNED, COMMENTED, METRIC, RESOLVED, UNRESOLVED, Alert
+from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
 from errbot_sentry.store.records import Group, KnownIssue, Silence
 
 LIST_LENGTH = 20

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from errbot_sentry.config.matchers import all_match
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.issues import Alert, Place
+from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.conversation import Place
 
 UNROUTED, NOT_VISIBLE = "unrouted", "not_visible"
 

@@ -30,7 +30,8 @@ from errbot_sentry.alerting.decide.route_table import RouteBook
 from errbot_sentry.alerting.decide.routing import NOT_VISIBLE, UNROUTED, Target, may_hear, route_alert
 from errbot_sentry.config.routes import QuietHours
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.issues import NEW, SEEN_EVENT, UNRESOLVED, Alert
+from errbot_sentry.domain.alerts import NEW, SEEN_EVENT, Alert
+from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.records import (
     HOLD_DEEDS,
     HOLD_QUIET,

@@ -11,7 +11,8 @@ from dataclasses import replace
 from errbot_sentry.alerting.decide.routing import may_hear
 from errbot_sentry.config.matchers import Matcher, read_matcher
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.issues import Alert, Place
+from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.conversation import Place
 from errbot_sentry.store.records import ABOUT, KnownIssue, Message, Silence
 
 __all__ = ["ABOUT", "about", "label_for", "may_be_sent", "may_hear_now", "may_name"]

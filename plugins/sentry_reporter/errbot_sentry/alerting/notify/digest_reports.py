@@ -16,8 +16,10 @@ from errbot_sentry.alerting.decide.messages import counted, shorten
 from errbot_sentry.alerting.decide.visibility import ABOUT, may_hear_now
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import NEW, REGRESSED, SEEN_RESOLVED
+from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.domain.errors import StoreError
-from errbot_sentry.domain.issues import NEW, REGRESSED, SEEN_RESOLVED, Counts, Upload
+from errbot_sentry.domain.issues import Counts
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.store.records import DigestPlan, Message, RoomSums
 

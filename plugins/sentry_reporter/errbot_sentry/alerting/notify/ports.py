@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from errbot_sentry.domain.issues import Upload
+from errbot_sentry.domain.conversation import Upload
 
 
 class Sender(Protocol):

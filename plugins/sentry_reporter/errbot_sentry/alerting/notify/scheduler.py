@@ -25,9 +25,10 @@ from errbot_sentry.alerting.decide.visibility import ABOUT, label_for, may_hear_
 from errbot_sentry.alerting.notify.digest_reports import Digests
 from errbot_sentry.alerting.notify.retention import forget_some
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import StoreError
-from errbot_sentry.domain.issues import UNRESOLVED, Alert
+from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import (
     HOLD_DEEDS,

@@ -17,8 +17,8 @@ from errbot_sentry.alerting.notify.ports import Renderer, Sender
 from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, REFUSES_FOR, Retry, after_refusal
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import Place
 from errbot_sentry.domain.errors import NotConnected, SendError, SentryReporterError
-from errbot_sentry.domain.issues import Place
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import OutboxRow
 

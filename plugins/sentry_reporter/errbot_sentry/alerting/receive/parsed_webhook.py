@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from errbot_sentry.domain.issues import Alert
+from errbot_sentry.domain.alerts import Alert
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from errbot_sentry.alerting.receive import webhook_ids
 from errbot_sentry.alerting.receive.parsed_webhook import NOTHING, Parsed
 from errbot_sentry.alerting.receive.sentry_webhooks import of_event, of_issue
 from errbot_sentry.domain import json_values
+from errbot_sentry.domain.alerts import NEW, REGRESSED, RULE, SEEN_EVENT, TEST, UNMUTED, Alert
 from errbot_sentry.domain.errors import BadBody
-from errbot_sentry.domain.issues import NEW, REGRESSED, RULE, SEEN_EVENT, TEST, UNMUTED, Alert
 
 _BUGSINK_REASONS = {"NEW": NEW, "REGRESSED": REGRESSED, "UNMUTED": UNMUTED, "TEST": TEST}
 _GLITCHTIP_COLOURS = {"#e52b50": "error", "#e9b949": "warning", "#4b60b4": "info"}

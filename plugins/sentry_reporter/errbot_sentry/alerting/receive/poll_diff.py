@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from errbot_sentry.domain.issues import (
-    ARCHIVED,
+from errbot_sentry.domain.alerts import (
     ASSIGNED,
     ESCALATING,
     NEW,
     REGRESSED,
     REOPENED,
-    RESOLVED,
     SEEN_ARCHIVED,
     SEEN_RESOLVED,
     UNMUTED,
-    UNRESOLVED,
     Alert,
-    Issue,
 )
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Issue
 from errbot_sentry.store.records import KnownIssue, PollMark
 
 

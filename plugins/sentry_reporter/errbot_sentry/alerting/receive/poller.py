@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 from errbot_sentry.alerting.receive.poll_diff import alert_of, compare, seconds
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import Place
 from errbot_sentry.domain.errors import ServerError
-from errbot_sentry.domain.issues import Alert, Issue, IssueQuery, Place, Project
+from errbot_sentry.domain.issues import Issue, IssueQuery, Project
 from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import LOCK_DECIDE, LOCK_TAKE_IN, Delivery, DeliveryKey, PollMark

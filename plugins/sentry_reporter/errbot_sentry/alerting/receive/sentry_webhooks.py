@@ -14,8 +14,7 @@ from typing import Any
 from errbot_sentry.alerting.receive import webhook_ids
 from errbot_sentry.alerting.receive.parsed_webhook import NOTHING, Parsed
 from errbot_sentry.domain import json_values
-from errbot_sentry.domain.errors import BadBody
-from errbot_sentry.domain.issues import (
+from errbot_sentry.domain.alerts import (
     ASSIGNED,
     COMMENTED,
     ESCALATING,
@@ -29,6 +28,7 @@ from errbot_sentry.domain.issues import (
     SEEN_RESOLVED,
     Alert,
 )
+from errbot_sentry.domain.errors import BadBody
 
 _ISSUE_ACTIONS = {
     "created": NEW,

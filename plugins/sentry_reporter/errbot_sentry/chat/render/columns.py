@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import chain, zip_longest
 
 from errbot_sentry.chat.render.escaping import Escape, plain
-from errbot_sentry.domain.issues import Row
+from errbot_sentry.domain.conversation import Row
 
 # IRC is line by line; Telegram's backend sends plain text, in a font without columns (errbot-facts, section 5).
 _LINE_MODES = frozenset({"irc", "telegram"})

@@ -1,0 +1,71 @@
+"""Alerts: what a server, or the poller, says about a problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+# The reasons for which a server, or the poller, says something about an issue.
+NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted"
+
+
+RULE, METRIC, TEST = "rule", "metric", "test"
+
+
+SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
+
+
+REOPENED, SEEN_EVENT = "reopened", "event"
+
+
+ALERT_REASONS = (
+    NEW,
+    REGRESSED,
+    ESCALATING,
+    UNMUTED,
+    RULE,
+    METRIC,
+    TEST,
+    SEEN_RESOLVED,
+    SEEN_ARCHIVED,
+    ASSIGNED,
+    COMMENTED,
+    REOPENED,
+    SEEN_EVENT,
+)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that a room may want to know, from a webhook or from the poller.
+
+    `delivery` names this one delivery (Request-ID, body hash, or the poller's own key): the same one twice is a replay.
+    `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are kept because
+    some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is "user", "team",
+    "nobody", or "" where the sender does not tell. All texts are as hostile as any error.
+    """
+
+    delivery: str
+    reason: str
+    source: str
+    at: datetime
+    issue_id: str = ""
+    short_id: str = ""
+    title: str = ""
+    culprit: str = ""
+    level: str | None = None
+    project: str = ""
+    project_id: str = ""
+    project_name: str = ""
+    environment: str | None = None
+    release: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    link: str = ""
+    events: int | None = None
+    users: int | None = None
+    actor: str = ""
+    assignee: str = ""
+    rule: str = ""
+    text: str = ""
+    assignee_kind: str = ""
+    assignee_mail: str = ""
