@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from errbot_sentry.alerting.receive.receiver import Answer
-from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings
@@ -53,7 +53,7 @@ def full(folder: Path) -> None:
         routes=(read_route({"rooms": ["#ops"]}),), webhook_secrets=(bodies.SECRET,), poll_seconds=0
     )
     store = Store(f"sqlite:///{folder / 'state.sqlite3'}")
-    flow = AlertsFlow(settings, Access(), store, no_server, Silence(), Templates("text"), SystemClock())
+    flow = AlertService(settings, Access(), store, no_server, Silence(), Templates("text"), SystemClock())
     flow.start()
     serve(flow.intake)
     with store.read() as work:

@@ -160,10 +160,10 @@ def _get(session: requests.Session, address: str) -> bytes:
 
 def _lines_of(plugins: Any, rows: int) -> str:
     """The Markdown that our command answers with, as it is handed to Errbot."""
-    from errbot_sentry.domain.conversation import Ask, Person, Place
+    from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 
-    current = plugins.get_plugin_obj_by_name("SentryReporter")._runtime
-    ask = Ask(Person("gbin", "gbin"), Place(), f"-n {rows}")
+    current = plugins.get_plugin_obj_by_name("SentryReporter")._app
+    ask = Invocation(Person("gbin", "gbin"), Conversation(), f"-n {rows}")
     (message,) = current._replies.of("issues", current._commands.run("issues", ask))
     return str(message)
 

@@ -42,7 +42,7 @@ def _load():
     return root
 
 
-runtime = _load()
+app = _load()
 
 
 class SentryReporter(BotPlugin):
@@ -51,62 +51,62 @@ class SentryReporter(BotPlugin):
     def __init__(self, bot, name=None):
         super().__init__(bot, name)
         # At load time, so that errors of plugins that load or activate after us are seen too.
-        self._runtime = self._prepared()
+        self._app = self._prepared()
 
     def activate(self):
         super().activate()
-        if self._runtime is None:  # activated again, perhaps with new code: Errbot keeps the instance
-            self._runtime = self._prepared()
-        self._runtime.start()
+        if self._app is None:  # activated again, perhaps with new code: Errbot keeps the instance
+            self._app = self._prepared()
+        self._app.start()
 
     def deactivate(self):
-        if self._runtime is not None and self._runtime.leave():
-            self._runtime = None
+        if self._app is not None and self._app.leave():
+            self._app = None
         super().deactivate()
 
     def callback_message(self, message):
-        if self._runtime is not None:
-            self._runtime.overheard(message)
+        if self._app is not None:
+            self._app.overheard(message)
 
     def callback_reaction(self, reaction):
-        if self._runtime is not None:
-            self._runtime.reacted(reaction)
+        if self._app is not None:
+            self._app.reacted(reaction)
 
     # For other plugins: self.get_plugin("SentryReporter").capture_exception(…); see docs/report.md.
 
     def capture_exception(self, exc=None, **tags):
         """Report an exception, by default the one being handled; the event's id, or None when nothing new was sent."""
-        return self._runtime.reporter.capture_exception(exc, **tags) if self._runtime else None
+        return self._app.reporter.capture_exception(exc, **tags) if self._app else None
 
     def capture_message(self, text, level="info"):
         """Report a sentence at one of the levels debug, info, warning, error, fatal; the event's id, or None."""
-        return self._runtime.reporter.capture_message(text, level) if self._runtime else None
+        return self._app.reporter.capture_message(text, level) if self._app else None
 
     def set_tag(self, key, value):
         """A tag on what is reported from here on: inside a command until it ends, else for this thread."""
-        if self._runtime:
-            self._runtime.reporter.set_tag(key, value)
+        if self._app:
+            self._app.reporter.set_tag(key, value)
 
     def set_tags(self, tags):
         """Several tags at once."""
-        if self._runtime:
-            self._runtime.reporter.set_tags(tags)
+        if self._app:
+            self._app.reporter.set_tags(tags)
 
     def transaction(self, op, name):
         """Measure the body of a `with` as a transaction, where tracing is on."""
-        return self._runtime.reporter.transaction(op, name) if self._runtime else nullcontext()
+        return self._app.reporter.transaction(op, name) if self._app else nullcontext()
 
     def span(self, op, name):
         """Measure the body of a `with` as a part of the running transaction."""
-        return self._runtime.reporter.span(op, name) if self._runtime else nullcontext()
+        return self._app.reporter.span(op, name) if self._app else nullcontext()
 
     def _prepared(self):
-        prepared = runtime.Runtime(self._bot, lambda: self.is_activated, self.warn_admins)
+        prepared = app.App(self._bot, lambda: self.is_activated, self.warn_admins)
         prepared.prepare()
         return prepared
 
     def _run(self, command, msg, words):
-        current = self._runtime
+        current = self._app
         if current is not None:
             yield from current.replies(command, msg, words)
 
@@ -122,7 +122,7 @@ def _method(command, help_text):
     return botcmd(run)
 
 
-for _entry in runtime.COMMANDS:
+for _entry in app.COMMANDS:
     for _name in (_entry.name, *_entry.aliases):
-        _made = _method(_name, runtime.help_text(_entry))
+        _made = _method(_name, app.help_text(_entry))
         setattr(SentryReporter, _made.__name__, _made)

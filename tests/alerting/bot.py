@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import AlertSettings
@@ -69,7 +69,7 @@ def main() -> None:
         routes=(read_route({"rooms": ["#ops"]}),), webhook_secrets=(Secret(SECRET),), poll_seconds=0
     )
     sender = FileChat(Path(chat), Path(up))
-    flow = AlertsFlow(settings, Access(), Store(url), no_server, sender, PlainRenderer(), SystemClock())
+    flow = AlertService(settings, Access(), Store(url), no_server, sender, PlainRenderer(), SystemClock())
     flow.start()
     print("ready", flush=True)
     for line in sys.stdin:

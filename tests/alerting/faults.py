@@ -245,8 +245,8 @@ class FaultRun:
     def _polled(self) -> bool:
         store = Store(self.state)
         try:
-            with store.read() as work:
-                return any(mark.asked for mark in work.polls.all())
+            with store.read() as tx:
+                return any(mark.asked for mark in tx.polls.all())
         finally:
             store.close()
 
@@ -259,12 +259,12 @@ class FaultRun:
             self._revive_bot()
             store = Store(self.state)
             try:
-                with store.read() as work:
-                    polled = all(mark.asked > since for mark in work.polls.all())
-                    waiting, _ = work.inbox.waiting_count()
-                    known = work.issues.get_many(list(issues.values()))
+                with store.read() as tx:
+                    polled = all(mark.asked > since for mark in tx.polls.all())
+                    waiting, _ = tx.inbox.waiting_count()
+                    known = tx.issues.get_many(list(issues.values()))
                     told = all(issue in known and known[issue].announced for issue in issues.values())
-                    busy = work.outbox.state(since).depth or work.outbox.rows(ROOM, (UNSURE,)) or work.held.counts()
+                    busy = tx.outbox.state(since).depth or tx.outbox.rows(ROOM, (UNSURE,)) or tx.deferred.counts()
                     return bool(polled and told and not waiting and not busy)
             finally:
                 store.close()
@@ -279,10 +279,10 @@ class FaultRun:
         self._unwatch()
         store = Store(self.state)
         try:
-            with store.read() as work:
-                alerts = [each for room in (ROOM, "") for each in work.inbox.decided(room, 1_000_000)]
-                waiting, _ = work.inbox.waiting_count()
-                rows = work.outbox.rows(ROOM, (SENT, UNSURE))
+            with store.read() as tx:
+                alerts = [each for room in (ROOM, "") for each in tx.inbox.decided(room, 1_000_000)]
+                waiting, _ = tx.inbox.waiting_count()
+                rows = tx.outbox.rows(ROOM, (SENT, UNSURE))
         finally:
             store.close()
         return Books(

@@ -16,7 +16,7 @@ from errbot import rendering
 from sqlalchemy import event
 
 from errbot_sentry.alerting.receive.receiver import Answer
-from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.config.routes import read_route
@@ -196,7 +196,7 @@ class World:
         """Start on whatever is on disk, as after a crash: nothing of the run before is closed properly."""
         self.store = store_at(self.url)
         self._hurry_disk()
-        self.flow = AlertsFlow(
+        self.flow = AlertService(
             self.settings, self.access, self.store, lambda: self.server, self.chat, Templates("text"), self.clock
         )
         self.flow._poller._chance = random.Random(1)
@@ -231,13 +231,13 @@ class World:
         """Let everything happen until this second: each worker steps when its time has come or when it is woken."""
         end = START.timestamp() + seconds
         while True:
-            due = self._work()
+            due = self._tx()
             if due is None or due > end:
                 self.clock.at = max(datetime.fromtimestamp(end, timezone.utc), self.clock.at)
                 return self
             self.clock.at = max(datetime.fromtimestamp(due, timezone.utc), self.clock.at + timedelta(milliseconds=1))
 
-    def _work(self) -> float | None:
+    def _tx(self) -> float | None:
         """Let the workers work until all of them sleep; when the first one wants to be woken."""
         for _ in range(100_000):
             now = self.clock.now().timestamp()
@@ -273,8 +273,8 @@ class World:
 
     def reasons(self, room: str) -> list[str]:
         """The named decisions for a room, oldest first."""
-        with self.store.read() as work:
-            return [each.name for each in work.inbox.decided(room, 100)][::-1]
+        with self.store.read() as tx:
+            return [each.name for each in tx.inbox.decided(room, 100)][::-1]
 
 
 __all__ = ["SHOP", "START", "UNRESOLVED", "Chat", "IssueServer", "RoomUnknown", "VirtualClock", "World"]

@@ -12,8 +12,8 @@ from errbot_sentry.commands.account_proof import PeopleInMemory
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Ask, Person, Place
-from errbot_sentry.domain.errors import AskError, BadReference, Unsupported
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
+from errbot_sentry.domain.errors import BadReference, Unsupported, UserError
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP
 from tests.contract.worlds import Session, TrackerWorld
@@ -49,7 +49,11 @@ class Room:
 
     def lines(self, typed: str, room: str = "#ops") -> list[str]:
         name, _, words = typed.partition(" ")
-        return [line for view in self.commands.run(name, Ask(ALICE, Place(room), words)) for line in rendered(view)]
+        return [
+            line
+            for view in self.commands.run(name, Invocation(ALICE, Conversation(room), words))
+            for line in rendered(view)
+        ]
 
 
 @pytest.fixture
@@ -142,7 +146,7 @@ def test_no_form_of_reference_shows_a_hidden_issue(room: Room) -> None:
             with pytest.raises(BadReference, match="that can be shown here"):
                 room.lines(command.format(word), room="#web")
     assert room.lines("issues", room="#web") == [f"No unresolved issues in {world.web}."]
-    with pytest.raises(AskError):
+    with pytest.raises(UserError):
         room.lines("issues", room="#none")
     assert world.status(known) == UNRESOLVED
 

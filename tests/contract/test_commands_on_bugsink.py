@@ -11,14 +11,14 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import QuerySettings, ServerSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
-from errbot_sentry.domain.conversation import Ask, Person, Place
-from errbot_sentry.domain.errors import AskError
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
+from errbot_sentry.domain.errors import UserError
 from errbot_sentry.server.connection import Connection
 from tests.rules.commands.world import rendered
 from tests.servers.bugsink import BugsinkProject
 
 ALICE = Person("alice!a@host", "alice")
-OPS = Place("#ops")
+OPS = Conversation("#ops")
 
 
 class Reporter:
@@ -27,8 +27,8 @@ class Reporter:
     def __init__(self, project: BugsinkProject) -> None:
         self._project = project
 
-    def capture_test(self, person: Person, place: Place) -> str:
-        return self._project.send_event("TestEvent", f"asked by {person.name} in {place.room}")
+    def capture_test(self, person: Person, conversation: Conversation) -> str:
+        return self._project.send_event("TestEvent", f"asked by {person.name} in {conversation.room}")
 
 
 class Room:
@@ -46,9 +46,11 @@ class Room:
             reporter=Reporter(project),
         )
 
-    def lines(self, typed: str, place: Place = OPS) -> list[str]:
+    def lines(self, typed: str, conversation: Conversation = OPS) -> list[str]:
         name, _, words = typed.partition(" ")
-        return [line for view in self.commands.run(name, Ask(ALICE, place, words)) for line in rendered(view)]
+        return [
+            line for view in self.commands.run(name, Invocation(ALICE, conversation, words)) for line in rendered(view)
+        ]
 
 
 @pytest.fixture
@@ -100,8 +102,8 @@ def test_every_form_of_reference(room: Room) -> None:
     ]
     for form in forms:
         assert row["friendly_id"] in room.lines(f"issue {form}")[0]
-        with pytest.raises(AskError):
-            room.lines(f"issue {form}", place=Place("#other"))
+        with pytest.raises(UserError):
+            room.lines(f"issue {form}", conversation=Conversation("#other"))
 
 
 def test_pages(room: Room) -> None:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ServerSettings
 from errbot_sentry.domain.errors import (
-    AskError,
     BadAnswer,
     BadQuery,
     BadToken,
@@ -28,6 +27,7 @@ from errbot_sentry.domain.errors import (
     TimedOut,
     TooLarge,
     Unreachable,
+    UserError,
 )
 from errbot_sentry.domain.issues import ArchiveUntil, Assignee, Issue, IssueQuery, Project, ResolveIn
 from errbot_sentry.server.connection import Connection
@@ -156,7 +156,7 @@ def test_what_is_refused_asks_nothing(kind, name):
     """Not even whether the issue is there."""
     with HttpServer(lambda request: as_json({})) as server:
         connection = connect(server.url, kind)
-        with pytest.raises(AskError):
+        with pytest.raises(UserError):
             CALLS[name](connection.server(), an_issue(kind))
         assert not server.requests
 
@@ -172,7 +172,7 @@ def test_not_found_is_an_error_or_none(kind):
                 if (name, kind) != ("issue_of_event", GLITCHTIP):
                     assert CALLS[name](found, an_issue(kind)) is None
                 continue
-            with pytest.raises((NotFound, AskError)):
+            with pytest.raises((NotFound, UserError)):
                 CALLS[name](found, an_issue(kind))
 
 
@@ -203,6 +203,6 @@ def test_nonsense_is_a_bad_answer_or_an_empty_one(kind, name, answers):
     left = list(answers)
     with HttpServer(lambda request: as_json(left.pop(0) if len(left) > 1 else left[0])) as server:
         connection = connect(server.url, kind)
-        with suppress(ServerError, AskError):
+        with suppress(ServerError, UserError):
             CALLS[name](connection.server(), an_issue(kind))
         connection.close()

@@ -222,13 +222,13 @@ def test_one_issue_by_every_name(on):
     on.server.projects()
     issue = on.server.issue(known.id)
     assert (issue.id, issue.short_id, issue.title) == (known.id, known.short_id, "AError: a")
-    for ask in (
+    for invocation in (
         lambda: on.server.issue_by_short_id(known.short_id.lower()),
         lambda: on.server.issue_by_short_id(known.short_id.upper()),
         lambda: on.server.issue(on.server.address_of(issue.link).issue),
     ):
-        assert ask() == issue
-        assert len(on.requests_of(ask)) == 1
+        assert invocation() == issue
+        assert len(on.requests_of(invocation)) == 1
     if on.kind == SENTRY:
         assert (issue.first_release, issue.last_release) == ("shop@1.0", "shop@1.0")
 
@@ -310,9 +310,9 @@ def test_tags_of_an_issue(on):
     on.world.again(known, shard="2")
     issue = on.server.issue(known.id)
     if on.kind == BUGSINK:
-        for ask in (lambda: on.server.tags(issue), lambda: on.server.tag_values(issue, "shard")):
+        for invocation in (lambda: on.server.tags(issue), lambda: on.server.tag_values(issue, "shard")):
             with pytest.raises(Unsupported, match="does not count tags"):
-                ask()
+                invocation()
         return
     shard = next(tag for tag in on.server.tags(issue) if tag.key == "shard")
     assert (shard.values, shard.total, shard.unique) == ((("2", 2), ("1", 1)), 3, 2)

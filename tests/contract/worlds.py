@@ -120,10 +120,10 @@ class Session:
     def project(self, slug: str) -> Project:
         return next(project for project in self.server.projects() if project.slug == slug)
 
-    def requests_of(self, ask: Any) -> list[str]:
+    def requests_of(self, invocation: Any) -> list[str]:
         """The requests that a call costs, as "GET path"."""
         before = len(self.exchanges)
-        ask()
+        invocation()
         return [f"{exchange.method} {exchange.path}" for exchange in self.exchanges[before:]]
 
     def close(self) -> None:

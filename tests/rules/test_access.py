@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Person, Place
+from errbot_sentry.domain.conversation import Conversation, Person
 
-OPS, WEB, DIRECT = Place("#ops"), Place("#Web"), Place()
+OPS, WEB, DIRECT = Conversation("#ops"), Conversation("#Web"), Conversation()
 
 
 def test_without_rules_everything_is_seen():
@@ -34,7 +34,7 @@ def test_rooms_see_what_their_globs_name_and_unnamed_rooms_see_nothing():
     assert access.may_see("docs", WEB)
     assert not access.may_see("billing", WEB)
     assert access.sees_everything(OPS)
-    assert not access.may_see("web-shop", Place("#random"))
+    assert not access.may_see("web-shop", Conversation("#random"))
     assert not access.may_see("web-shop", DIRECT)
 
 
@@ -42,7 +42,7 @@ def test_direct_messages_have_their_own_key():
     """And no room can be called so."""
     access = Access(room_projects={"direct": ("*",)})
     assert access.may_see("billing", DIRECT)
-    assert not access.may_see("billing", Place("direct"))
+    assert not access.may_see("billing", Conversation("direct"))
 
 
 def test_writers_are_globs_over_errbots_own_acl_text():

@@ -9,7 +9,7 @@ import pytest
 
 from errbot_sentry.domain.errors import Reentered
 from errbot_sentry.domain.locks import Latch, Lock, afterwards, condition, held
-from errbot_sentry.store.writer_lock import Turns
+from errbot_sentry.store.writer_lock import WriterLock
 
 
 def test_a_thread_that_comes_again_is_refused_and_still_holds_it() -> None:
@@ -76,7 +76,7 @@ def test_work_that_fails_keeps_no_other_from_being_done(caplog: pytest.LogCaptur
 
 
 def test_a_turn_of_the_store_is_not_waited_for_by_who_has_it() -> None:
-    turns = Turns()
+    turns = WriterLock()
     with turns.take(urgent=False), pytest.raises(Reentered), turns.take(urgent=True):
         pass
     with turns.take(urgent=False):

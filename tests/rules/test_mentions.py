@@ -13,14 +13,14 @@ from errbot_sentry.alerting.decide.mentions import (
     FIXED,
     NO_OWNER,
     OTHERWISE,
-    OWN_DEED,
+    OWN_CHANGE,
     OWNER,
     TEAM,
     UNASKED,
     UNLINKED,
-    Call,
-    call_for_assignment,
-    call_for_first_word,
+    MentionChoice,
+    mention_for_assignment,
+    mention_for_notification,
 )
 from errbot_sentry.config.mention_rules import Mention, kept_mention, read_mention, write_mention
 from errbot_sentry.domain.issues import Assignee
@@ -78,36 +78,36 @@ def test_a_plain_text_is_kept_as_it_stands():
 @pytest.mark.parametrize(
     ("rule", "owner", "linked", "wanted"),
     [
-        (Mention("@oncall"), ANN, "<@U1>", Call(FIXED, "@oncall")),
-        (Mention(), ANN, "<@U1>", Call(FIXED)),
-        (RULE, ANN, "<@U1>", Call(OWNER, "<@U1>", "ann@example.org")),
-        (RULE, ANN, "", Call(OTHERWISE, "@oncall")),
-        (RULE, BACKEND, "", Call(TEAM, "@backend-oncall", "team:backend")),
-        (RULE, Assignee("team", "web"), "", Call(OTHERWISE, "@oncall")),
-        (RULE, None, "", Call(OTHERWISE, "@oncall")),
-        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", Call(OTHERWISE)),
-        (Mention(assignee=True), BACKEND, "", Call(OTHERWISE)),
+        (Mention("@oncall"), ANN, "<@U1>", MentionChoice(FIXED, "@oncall")),
+        (Mention(), ANN, "<@U1>", MentionChoice(FIXED)),
+        (RULE, ANN, "<@U1>", MentionChoice(OWNER, "<@U1>", "ann@example.org")),
+        (RULE, ANN, "", MentionChoice(OTHERWISE, "@oncall")),
+        (RULE, BACKEND, "", MentionChoice(TEAM, "@backend-oncall", "team:backend")),
+        (RULE, Assignee("team", "web"), "", MentionChoice(OTHERWISE, "@oncall")),
+        (RULE, None, "", MentionChoice(OTHERWISE, "@oncall")),
+        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", MentionChoice(OTHERWISE)),
+        (Mention(assignee=True), BACKEND, "", MentionChoice(OTHERWISE)),
     ],
 )
 def test_whom_a_first_word_calls(rule, owner, linked, wanted):
-    assert call_for_first_word(rule, owner, linked) == wanted
+    assert mention_for_notification(rule, owner, linked) == wanted
 
 
 @pytest.mark.parametrize(
     ("rule", "owner", "linked", "actor", "called", "wanted"),
     [
-        (RULE, ANN, "<@U1>", "Bob", "", Call(OWNER, "<@U1>", "ann@example.org")),
-        (RULE, ANN, "<@U1>", "Bob", "team:backend", Call(OWNER, "<@U1>", "ann@example.org")),
-        (RULE, ANN, "<@U1>", "Bob", "ann@example.org", Call(AGAIN)),
-        (RULE, ANN, "<@U1>", "Ann Lee", "", Call(OWN_DEED, "", "ann@example.org")),
-        (RULE, ANN, "", "Bob", "", Call(UNLINKED)),
-        (RULE, None, "", "Bob", "", Call(NO_OWNER)),
-        (RULE, BACKEND, "", "Bob", "", Call(TEAM, "@backend-oncall", "team:backend")),
-        (RULE, BACKEND, "", "backend", "", Call(TEAM, "@backend-oncall", "team:backend")),
-        (Mention("@oncall"), ANN, "<@U1>", "Bob", "", Call(UNASKED)),
-        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", "Bob", "", Call(UNASKED)),
+        (RULE, ANN, "<@U1>", "Bob", "", MentionChoice(OWNER, "<@U1>", "ann@example.org")),
+        (RULE, ANN, "<@U1>", "Bob", "team:backend", MentionChoice(OWNER, "<@U1>", "ann@example.org")),
+        (RULE, ANN, "<@U1>", "Bob", "ann@example.org", MentionChoice(AGAIN)),
+        (RULE, ANN, "<@U1>", "Ann Lee", "", MentionChoice(OWN_CHANGE, "", "ann@example.org")),
+        (RULE, ANN, "", "Bob", "", MentionChoice(UNLINKED)),
+        (RULE, None, "", "Bob", "", MentionChoice(NO_OWNER)),
+        (RULE, BACKEND, "", "Bob", "", MentionChoice(TEAM, "@backend-oncall", "team:backend")),
+        (RULE, BACKEND, "", "backend", "", MentionChoice(TEAM, "@backend-oncall", "team:backend")),
+        (Mention("@oncall"), ANN, "<@U1>", "Bob", "", MentionChoice(UNASKED)),
+        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", "Bob", "", MentionChoice(UNASKED)),
     ],
 )
 def test_whom_an_assignment_calls(rule, owner, linked, actor, called, wanted):
     """Nobody but the new owner, once, and not for their own deed; `else` is for first words."""
-    assert call_for_assignment(rule, owner, linked, actor, called) == wanted
+    assert mention_for_assignment(rule, owner, linked, actor, called) == wanted

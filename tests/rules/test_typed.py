@@ -16,16 +16,16 @@ from errbot_sentry.commands.account_proof import read_mail
 from errbot_sentry.commands.issue_refs import expand_rows, read_reference
 from errbot_sentry.commands.parser import OptionParser, row_limit
 from errbot_sentry.commands.triage_options import read_resolve_in, read_until
-from errbot_sentry.commands.typed_words import first_word, split_words, unquote
+from errbot_sentry.commands.typed_words import leading_word, split_words, unquote
 from errbot_sentry.config.matchers import Matcher, is_matcher, read_matcher
-from errbot_sentry.domain.conversation import Ask, Person, Place
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.durations import read_duration
-from errbot_sentry.domain.errors import AskError, UsageError
+from errbot_sentry.domain.errors import UsageError, UserError
 from errbot_sentry.domain.typed_text import LONGEST_TYPED, MOST_WORDS, check_length, read_number
 from errbot_sentry.server.search import terms_of
 
 NOW = datetime(2026, 11, 20, tzinfo=timezone.utc)
-ALICE, OPS = Person("alice", "Alice"), Place("#ops")
+ALICE, OPS = Person("alice", "Alice"), Conversation("#ops")
 
 
 def _options(text: str) -> object:
@@ -40,7 +40,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "is_matcher": is_matcher,
     "a matcher as text": lambda text: str(Matcher("title", "=", text)),
     "split_words": split_words,
-    "first_word": first_word,
+    "first_word": leading_word,
     "unquote": unquote,
     "alerts: split": lambda text: alert_words.split(text, ""),
     "alerts: comment_of": alert_words.comment_of,
@@ -71,7 +71,7 @@ def _seconds(parser: Callable[[str], object], text: str) -> float:
     before, refusal = time.thread_time(), ""
     try:
         parser(text)
-    except (ValueError, AskError) as error:
+    except (ValueError, UserError) as error:
         refusal = str(error)
     worked = time.thread_time() - before
     assert len(refusal) < 400, "the reply does not repeat it all"
@@ -97,12 +97,12 @@ def test_options_of_the_most_words_are_read_at_once(words: str) -> None:
 
 def test_nothing_longer_becomes_an_ask() -> None:
     """Whatever way it comes in; so no parser, no log and no server sees it."""
-    Ask(ALICE, OPS, "x" * LONGEST_TYPED)
-    Ask(ALICE, OPS, "x " * MOST_WORDS)
+    Invocation(ALICE, OPS, "x" * LONGEST_TYPED)
+    Invocation(ALICE, OPS, "x " * MOST_WORDS)
     with pytest.raises(UsageError, match="longer than 4000 characters"):
-        Ask(ALICE, OPS, "x" * (LONGEST_TYPED + 1))
+        Invocation(ALICE, OPS, "x" * (LONGEST_TYPED + 1))
     with pytest.raises(UsageError, match="more than 1000 words"):
-        Ask(ALICE, OPS, "x " * (MOST_WORDS + 1))
+        Invocation(ALICE, OPS, "x " * (MOST_WORDS + 1))
 
 
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("100", 100), ("007", 7), ("0" * 3000 + "42", 42)])

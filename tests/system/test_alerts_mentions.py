@@ -196,8 +196,8 @@ def test_a_subscription_calls_nobody(tmp_path: Path) -> None:
     world = make_world(tmp_path, {"rooms": ["#else"], "match": ["project=none"]})
     from errbot_sentry.store.records import Subscription
 
-    with world.store.write() as work:
-        work.wishes.add_subscription(Subscription("#ops", (), "alice", 0.0))
+    with world.store.write() as tx:
+        tx.requests.add_subscription(Subscription("#ops", (), "alice", 0.0))
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     assert world.at(1).heard()[0].startswith("New in shop")
 
@@ -206,6 +206,6 @@ def test_the_clock_of_links_is_the_systems(tmp_path: Path) -> None:
     """A link made with the real clock is found as well: only the order of links matters."""
     world = make_world(tmp_path)
     KeptPeople(world.store, SystemClock()).link("ann2", "ann@example.org", "ann2")
-    with world.store.read() as work:
-        assert work.people.mention_of("ANN@example.org") == "ann2"
-        assert work.people.mention_of("nobody@example.org") == ""
+    with world.store.read() as tx:
+        assert tx.people.mention_of("ANN@example.org") == "ann2"
+        assert tx.people.mention_of("nobody@example.org") == ""

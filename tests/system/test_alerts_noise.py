@@ -9,7 +9,7 @@ import pytest
 
 from errbot_sentry.alerting.decide.muting import quiet_until
 from errbot_sentry.config.routes import read_quiet_hours
-from errbot_sentry.domain.conversation import Place
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
 from errbot_sentry.store.records import DigestPlan, Silence, Subscription
 from tests.alerting import bodies
@@ -117,7 +117,7 @@ def test_who_resolves_in_a_room_is_not_told_so_again(tmp_path: Path) -> None:
     world.at(10)
     world.line()
     world.server.change("1", status=RESOLVED)
-    world.flow.note_change(world.server.by_id["1"], Place("#ops"))
+    world.flow.note_change(world.server.by_id["1"], Conversation("#ops"))
     assert [line.split(" ", 1)[1] for line in world.at(200).line()] == ["#web SHOP-1 resolved"]
     assert world.reasons("#ops") == ["first", "merged"]
 
@@ -130,7 +130,7 @@ def test_where_messages_have_ids_the_first_word_is_marked_all_the_same(tmp_path:
     world.at(10)
     world.line()
     world.server.change("1", status=RESOLVED)
-    world.flow.note_change(world.server.by_id["1"], Place("#ops"))
+    world.flow.note_change(world.server.by_id["1"], Conversation("#ops"))
     assert [line.split(" ", 1)[1] for line in world.at(200).line()] == ["#ops/m1 SHOP-1 resolved"]
 
 
@@ -257,8 +257,8 @@ def test_quiet_hours_when_the_clocks_change(now: str, ends: str | None) -> None:
 def silence(world: World, length: float, matchers: tuple[str, ...] = ("project=shop",), issue: str = "") -> int:
     now = world.clock.now().timestamp()
     made = Silence("#ops", matchers, issue, " ".join(matchers) or issue, "Ann", "", now, now + length)
-    with world.store.write() as work:
-        return work.wishes.add_silence(made)
+    with world.store.write() as tx:
+        return tx.requests.add_silence(made)
 
 
 def test_a_silence_holds_back_says_so_and_what_goes_on_is_told_afterwards(tmp_path: Path) -> None:
@@ -325,8 +325,8 @@ def test_a_metric_alert_goes_up_and_down_in_one_conversation(tmp_path: Path) -> 
 
 def test_subscriptions_are_routes_of_their_own(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
-    with world.store.write() as work:
-        work.wishes.add_subscription(Subscription("#web", ("project=shop", "level>=error"), "Ann", 0.0))
+    with world.store.write() as tx:
+        tx.requests.add_subscription(Subscription("#web", ("project=shop", "level>=error"), "Ann", 0.0))
     world.flow.book.changed()
     world.hook(bodies.sentry_issue("1"))
     assert world.at(1).line() == [first(0, "#ops", "1"), first(0, "#web", "1")]
@@ -335,8 +335,8 @@ def test_subscriptions_are_routes_of_their_own(tmp_path: Path) -> None:
 def test_a_daily_report(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS])
     now = START.timestamp()
-    with world.store.write() as work:
-        work.wishes.put_digest(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
+    with world.store.write() as tx:
+        tx.requests.put_digest(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
     world.at(10)
     for number in range(3):
         world.server.event(str(number))

@@ -69,8 +69,8 @@ class Rooms:
         """How many decisions the state holds."""
         store = Store(f"sqlite:///{self.bot.data / 'sentry_reporter.sqlite3'}")
         try:
-            with store.read() as work:
-                return sum(work.inbox.counts().values())
+            with store.read() as tx:
+                return sum(tx.inbox.counts().values())
         finally:
             store.close()
 

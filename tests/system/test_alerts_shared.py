@@ -71,8 +71,8 @@ def test_migrations_run_once_with_many_starting_together(postgres: Postgres) -> 
     stores = [store_at(url) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(Store.open, stores))
-    with stores[0].read() as work:
-        assert work.inbox.waiting_count() == (0, None)
+    with stores[0].read() as tx:
+        assert tx.inbox.waiting_count() == (0, None)
     for store in stores:
         store.close()
 
@@ -112,9 +112,9 @@ def test_a_killed_bots_messages_are_posted_by_the_other(start: Start) -> None:
 def test_a_message_that_was_being_sent_is_taken_over_within_thirty_seconds(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.url()
     store = store_at(url)
-    with store.write() as work:
-        work.outbox.add(Message("#ops", "sentry_alert", {"short_id": "SHOP-9"}), time.time())
-        assert work.outbox.claim("a bot that is dead now", time.time(), time.time() + 20.0) is not None
+    with store.write() as tx:
+        tx.outbox.add(Message("#ops", "sentry_alert", {"short_id": "SHOP-9"}), time.time())
+        assert tx.outbox.claim("a bot that is dead now", time.time(), time.time() + 20.0) is not None
     begun = time.monotonic()
     bot = Bot(url, tmp_path)
     bot.up.touch()
@@ -127,17 +127,17 @@ def test_a_message_that_was_being_sent_is_taken_over_within_thirty_seconds(postg
 
 def test_two_that_look_at_the_same_moment_do_not_take_the_same_message(postgres: Postgres) -> None:
     store = store_at(postgres.url())
-    with store.write() as work:
+    with store.write() as tx:
         for room in range(40):
-            work.outbox.add(Message(f"#room{room}", "sentry_alert", {}), 1.0)
-    gate = threading.Barrier(4)
+            tx.outbox.add(Message(f"#room{room}", "sentry_alert", {}), 1.0)
+    event_filter = threading.Barrier(4)
 
     def take(owner: int) -> list[int]:
         taken = []
         for _ in range(40):
-            gate.wait(20)
-            with store.write() as work:
-                row = work.outbox.claim(str(owner), 2.0, 100.0)
+            event_filter.wait(20)
+            with store.write() as tx:
+                row = tx.outbox.claim(str(owner), 2.0, 100.0)
             taken += [row.id] if row is not None else []
         return taken
 
@@ -151,27 +151,27 @@ def test_two_that_look_at_the_same_moment_do_not_take_the_same_message(postgres:
 class _Slow(Chat):
     """A network that takes its time over one message and confirms none."""
 
-    def __init__(self, clock: VirtualClock, gate: threading.Event) -> None:
+    def __init__(self, clock: VirtualClock, event_filter: threading.Event) -> None:
         super().__init__(clock, settle=5.0)
-        self.gate, self.entered = gate, threading.Event()
+        self.event_filter, self.entered = event_filter, threading.Event()
 
     def send(self, room: str, text: str, thread: str = "") -> str:
         if "long" in text:
             self.entered.set()
-            self.gate.wait(120)
+            self.event_filter.wait(120)
         return super().send(room, text, thread)
 
 
 class _Hanging(IssueServer):
     """A server that does not answer."""
 
-    def __init__(self, clock: VirtualClock, gate: threading.Event) -> None:
+    def __init__(self, clock: VirtualClock, event_filter: threading.Event) -> None:
         super().__init__(clock)
-        self.gate, self.entered = gate, threading.Event()
+        self.event_filter, self.entered = event_filter, threading.Event()
 
     def issue(self, issue_id: str) -> Issue:
         self.entered.set()
-        self.gate.wait(120)
+        self.event_filter.wait(120)
         return super().issue(issue_id)
 
 
@@ -179,19 +179,19 @@ def test_a_long_message_is_not_taken_over_while_it_is_sent_and_a_look_up_hangs(
     postgres: Postgres, tmp_path: Path
 ) -> None:
     """Nor is the one before it, which was sent and is not yet known to have arrived."""
-    url, clock, gate = postgres.url(), VirtualClock(), threading.Event()
-    server, chat = _Hanging(clock, gate), _Slow(clock, gate)
+    url, clock, event_filter = postgres.url(), VirtualClock(), threading.Event()
+    server, chat = _Hanging(clock, event_filter), _Slow(clock, event_filter)
     one = World(tmp_path, [OPS], poll=0, url=url, clock=clock, server=server, chat=chat)
     other = World(tmp_path, [OPS], poll=0, url=url, clock=clock)
     one.flow.start()
     try:
         assert one.hook(bodies.sentry_event_alert("1"), "event_alert").status == 202
         assert server.entered.wait(60)
-        with one.store.write() as work:
+        with one.store.write() as tx:
             for title in ("short", "long"):
                 values = dict.fromkeys(("project", "short_id", "culprit", "facts", "rule", "text", "link", "mark"), "")
                 message = Message("#ops", "sentry_alert", {**values, "word": "New", "title": title})
-                work.outbox.add(message, clock.now().timestamp())
+                tx.outbox.add(message, clock.now().timestamp())
         one.flow.wake()
         assert chat.entered.wait(60)
         for _ in range(4):
@@ -202,7 +202,7 @@ def test_a_long_message_is_not_taken_over_while_it_is_sent_and_a_look_up_hangs(
             other.flow._send()
             assert other.heard() == []
     finally:
-        gate.set()
+        event_filter.set()
     until(lambda: one.flow.status().queue == 0, 30, "the end of sending")
     assert one.flow.close()
     other.flow._send()
@@ -214,8 +214,8 @@ def test_a_long_message_is_not_taken_over_while_it_is_sent_and_a_look_up_hangs(
 
 def _lease(world: World) -> float:
     """Until when the message that is being sent belongs to who sends it."""
-    with world.store.read() as work:
-        return work.outbox.next_due() or 0.0
+    with world.store.read() as tx:
+        return tx.outbox.next_due() or 0.0
 
 
 def test_a_restart_of_the_database_loses_nothing_and_tells_nothing_twice(postgres: Postgres, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import Column, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from errbot_sentry.config.settings import read_settings
-from errbot_sentry.domain.conversation import Ask, Person, Place
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.issues import Project
 from errbot_sentry.health import FlowFacts, status_of
 from errbot_sentry.metrics import ApiTimes, exposition
@@ -51,12 +51,12 @@ def worn(folder: Path, url: str = "") -> World:
     """A world with rows of every kind in every table."""
     world = World(folder, ROUTES, poll=60, url=url, projects=(SHOP, LIVE))
     now = START.timestamp()
-    with world.store.write() as work:
-        work.wishes.add_silence(Silence("#ops", (), "7", "~(", "alice", "", now, now + 1900))
-        work.wishes.add_silence(Silence("", ("title=~.*silent.*",), "", "l" * 500, "alice", "", now, now + 120))
-        work.wishes.add_subscription(Subscription("#more", ("project=shop",), "alice", now))
-        work.wishes.put_digest(DigestPlan("#ops", "daily 12:10", now + 600, now))
-        work.people.put("@ann", "ann@example.org", now, "@ann")
+    with world.store.write() as tx:
+        tx.requests.add_silence(Silence("#ops", (), "7", "~(", "alice", "", now, now + 1900))
+        tx.requests.add_silence(Silence("", ("title=~.*silent.*",), "", "l" * 500, "alice", "", now, now + 120))
+        tx.requests.add_subscription(Subscription("#more", ("project=shop",), "alice", now))
+        tx.requests.put_digest(DigestPlan("#ops", "daily 12:10", now + 600, now))
+        tx.people.put("@ann", "ann@example.org", now, "@ann")
     world.server.event("1")
     world.at(1)
     for number in range(30):  # a storm
@@ -75,7 +75,7 @@ def worn(folder: Path, url: str = "") -> World:
     return world
 
 
-def damage(url: str, column: Column[Any], value: object, *, one: bool) -> bool:
+def corrupt_rows(url: str, column: Column[Any], value: object, *, one: bool) -> bool:
     """Write this into a column of all rows (or of one, where it is a key); False where the database refuses."""
     engine = create_engine(url)
     name, table = column.name, column.table.name
@@ -99,8 +99,8 @@ def goes_on(folder: Path, url: str) -> None:
     clock = VirtualClock(START + timedelta(seconds=BEGIN))
     world = World(folder, ROUTES, url=url, clock=clock, projects=(SHOP, LIVE))
     now = clock.now().timestamp()
-    with world.store.write() as work:
-        work.wishes.put_digest(DigestPlan("#live", "daily 12:30", now + 1740, now))
+    with world.store.write() as tx:
+        tx.requests.put_digest(DigestPlan("#live", "daily 12:30", now + 1740, now))
     world.hook(bodies.sentry_issue("9001", project="live"), request_id="fresh 1")
     world.at(BEGIN + 100)
     world.hook(bodies.sentry_event_alert("9001", "live"), "event_alert", "fresh 2")
@@ -132,9 +132,9 @@ def answers(world: World) -> None:
         for name in ("alerts", "silences", "subscriptions", "digest now"):
             if room or name in ("silences", "subscriptions"):
                 command, _, words = name.partition(" ")
-                list(commands.run(command, Ask(Person(f"@ann{room}", "Ann"), Place(room), words)))
-    with world.store.read() as work:
-        work.people.mail_of("@ann")
+                list(commands.run(command, Invocation(Person(f"@ann{room}", "Ann"), Conversation(room), words)))
+    with world.store.read() as tx:
+        tx.people.mail_of("@ann")
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def test_on_sqlite_which_keeps_whatever_it_is_given(template: Path, column: Colu
         folder = Path(name)
         shutil.copy(template / "state.sqlite3", folder)
         url = f"sqlite:///{folder / 'state.sqlite3'}"
-        assume(damage(url, column, value, one=column.primary_key))
+        assume(corrupt_rows(url, column, value, one=column.primary_key))
         goes_on(folder, url)
 
 
@@ -179,5 +179,5 @@ def test_on_sqlite_which_keeps_whatever_it_is_given(template: Path, column: Colu
 def test_on_postgresql(postgres: Postgres, tmp_path: Path, column: Column[Any], value: Any) -> None:
     url = postgres.url()
     worn(tmp_path, url)
-    assume(damage(url, column, value, one=column.primary_key))
+    assume(corrupt_rows(url, column, value, one=column.primary_key))
     goes_on(tmp_path, url)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from errbot_sentry.alerting.receive.receiver import Answer
-from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings
@@ -29,18 +29,18 @@ SLOW = 10.0
 
 
 @pytest.fixture
-def flow(postgres: Postgres) -> Iterator[AlertsFlow]:
+def flow(postgres: Postgres) -> Iterator[AlertService]:
     """The flow with its own threads on a database of its own."""
     settings = AlertSettings(routes=(read_route({"rooms": ["#ops"]}),), webhook_secrets=(bodies.SECRET,))
     clock = VirtualClock()
     chat, server = Chat(clock), IssueServer(clock)
-    made = AlertsFlow(settings, Access(), store_at(postgres.url()), lambda: server, chat, Templates("text"))
+    made = AlertService(settings, Access(), store_at(postgres.url()), lambda: server, chat, Templates("text"))
     made.start()
     yield made
     made.close()
 
 
-def hook(flow: AlertsFlow, number: int) -> Answer:
+def hook(flow: AlertService, number: int) -> Answer:
     raw = bodies.encode(bodies.sentry_issue(str(number)))
     return flow.intake.take(bodies.signed(raw, "issue", f"r{number}"), raw, None)
 
@@ -51,7 +51,7 @@ def seconds(act: Callable[[], object]) -> float:
     return time.monotonic() - begun
 
 
-def test_webhooks_are_refused_and_the_health_answers_while_it_hangs(postgres: Postgres, flow: AlertsFlow) -> None:
+def test_webhooks_are_refused_and_the_health_answers_while_it_hangs(postgres: Postgres, flow: AlertService) -> None:
     until(lambda: hook(flow, 1).status in (200, 202), 20, "the first webhook")
     with postgres.hanging():
         with ThreadPoolExecutor(12) as pool:
@@ -69,7 +69,7 @@ def test_webhooks_are_refused_and_the_health_answers_while_it_hangs(postgres: Po
     until(lambda: flow.status().database_ok, 20, "the health is good again")
 
 
-def test_it_ends_in_time_while_the_database_hangs(postgres: Postgres, flow: AlertsFlow) -> None:
+def test_it_ends_in_time_while_the_database_hangs(postgres: Postgres, flow: AlertService) -> None:
     until(lambda: hook(flow, 1).status in (200, 202), 20, "the first webhook")
     with postgres.hanging():
         ended: list[bool] = []
@@ -86,12 +86,12 @@ def test_a_transaction_under_way_is_cut_off(postgres: Postgres) -> None:
     store.open()
 
     def look() -> None:
-        with store.read() as work:
-            work._connection.execute(text("SELECT 1"))
+        with store.read() as tx:
+            tx._connection.execute(text("SELECT 1"))
             with postgres.hanging():
                 begun = time.monotonic()
                 try:
-                    work._connection.execute(text("SELECT 2"))
+                    tx._connection.execute(text("SELECT 2"))
                 finally:
                     assert time.monotonic() - begun < WORK_SECONDS + SLOW
 
@@ -102,8 +102,8 @@ def test_a_transaction_under_way_is_cut_off(postgres: Postgres) -> None:
 
 def reads(store: object) -> bool:
     try:
-        with store.read() as work:  # type: ignore[attr-defined]
-            return bool(work._connection.execute(text("SELECT 1")).scalar())
+        with store.read() as tx:  # type: ignore[attr-defined]
+            return bool(tx._connection.execute(text("SELECT 1")).scalar())
     except StoreError:
         return False
 
@@ -118,8 +118,8 @@ def test_a_database_that_hangs_at_the_start_is_refused_and_then_used(postgres: P
 def test_the_server_ends_what_takes_too_long_itself(postgres: Postgres) -> None:
     """A statement or a lock that takes for ever is told by its own name, and the connection goes on to be used."""
     store = store_at(postgres.url())
-    with pytest.raises(StoreError, match="takes too long"), store.write() as work:
-        work._connection.execute(text("SELECT pg_sleep(60)"))
+    with pytest.raises(StoreError, match="takes too long"), store.write() as tx:
+        tx._connection.execute(text("SELECT pg_sleep(60)"))
     with store.write() as holder:
         holder.alone(1)
         other = ThreadPoolExecutor(1).submit(_take_lock, store)
@@ -129,5 +129,5 @@ def test_the_server_ends_what_takes_too_long_itself(postgres: Postgres) -> None:
 
 
 def _take_lock(store: object) -> None:
-    with store.write() as work:  # type: ignore[attr-defined]
-        work.alone(1)
+    with store.write() as tx:  # type: ignore[attr-defined]
+        tx.alone(1)

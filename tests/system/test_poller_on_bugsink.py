@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from errbot import rendering
 
-from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.secrets import Secret
@@ -57,7 +57,7 @@ class Watch:
         )
         access = Access(projects=(project.slug,))
         self.store = store_at(f"sqlite:///{folder / 'state.sqlite3'}")
-        self.flow = AlertsFlow(
+        self.flow = AlertService(
             settings, access, self.store, self.connection.server, self.room, Templates("text"), clock
         )
         self.flow.intake.open()

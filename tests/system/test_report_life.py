@@ -15,9 +15,9 @@ from sentry_sdk import serializer
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import SystemClock
-from errbot_sentry.domain.conversation import Person, Place
+from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.reporting.bot_facts import About
-from errbot_sentry.reporting.collect.capture import Collector
+from errbot_sentry.reporting.collect.capture import ErrorCapture
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
 from tests.waiting import until
@@ -100,7 +100,7 @@ def test_switched_off_everything_is_a_no_op(make: Make, server: IngestServer) ->
     with reporter.transaction("op", "name"), reporter.span("op", "name"):
         assert reporter.capture_exception(ValueError("x")) is None
     assert reporter.capture_message("x") is None
-    assert reporter.capture_test(Person("bob", "Bob"), Place()) is None
+    assert reporter.capture_test(Person("bob", "Bob"), Conversation()) is None
     assert reporter.feedback(Person("bob", "Bob"), "words") is None
     assert reporter.flush(1)
     reporter.close(1)
@@ -290,7 +290,7 @@ def test_an_object_that_fails_to_print_harms_nothing(
 def test_the_test_event(make: Make, server: IngestServer) -> None:
     reporter = make()
     assert reporter.start()
-    event_id = reporter.capture_test(Person("bob!b@host", "bob"), Place("#ops"))
+    event_id = reporter.capture_test(Person("bob!b@host", "bob"), Conversation("#ops"))
     assert reporter.flush(5)
     (event,) = server.events()
     assert event["event_id"] == event_id
@@ -363,15 +363,15 @@ def test_a_close_with_a_thousand_counts_is_bounded_and_tells_them_all(
         _crash_at(number)
     repeated = reporter.status().repeated
     assert repeated > 590  # Python 3.11 moves a position when it has seen a line often enough
-    real = Collector.tell_tally
+    real = ErrorCapture.tell_tally
     told = []
 
-    def slow(self: Collector, tally: Any) -> None:
+    def slow(self: ErrorCapture, tally: Any) -> None:
         told.append(tally)
         threading.Event().wait(0.05)
         real(self, tally)
 
-    monkeypatch.setattr(Collector, "tell_tally", slow)
+    monkeypatch.setattr(ErrorCapture, "tell_tally", slow)
     reporter.close(5)
     assert len(told) < 100
     assert sum(tally.count for tally in told) == repeated

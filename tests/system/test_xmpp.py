@@ -166,7 +166,7 @@ def test_what_came_while_the_server_was_away_is_told_after_the_bots_restart(tmp_
 def _settled(world: XmppWorld) -> bool:
     store = Store(f"sqlite:///{world.bot.data / 'sentry_reporter.sqlite3'}")
     try:
-        with store.read() as work:
-            return bool(work.outbox.rows(ROOM, (SENT,)))
+        with store.read() as tx:
+            return bool(tx.outbox.rows(ROOM, (SENT,)))
     finally:
         store.close()

@@ -12,15 +12,15 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from errbot_sentry.alerting.service import AlertsFlow
-from errbot_sentry.chat.background_queue import Errands
-from errbot_sentry.chat.concurrency_limit import Turns
+from errbot_sentry.alerting.service import AlertService
+from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.concurrency_limit import ConcurrencyLimit
 from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools
 from errbot_sentry.chat.errbot_patches.markdown_lock import lock_converters
 from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown, chat_dropped
 from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends
 from errbot_sentry.chat.error_replies import FollowUp
-from errbot_sentry.chat.incoming import ask_of, is_command, person_of, sender_of
+from errbot_sentry.chat.incoming import invocation_of, is_command, person_of, sender_of
 from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.permission import may_run
 from errbot_sentry.chat.reactions import reaction_of
@@ -40,10 +40,10 @@ from errbot_sentry.commands.registry import help_text
 from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
-from errbot_sentry.domain.cached_value import Kept
+from errbot_sentry.domain.cached_value import CachedValue
 from errbot_sentry.domain.clock import Clock, SystemClock
-from errbot_sentry.domain.conversation import Ask, Person, Place, View
-from errbot_sentry.domain.errors import AskError, ServerError, SettingsError
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
+from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.health import FlowFacts, health_of, status_of
@@ -60,7 +60,7 @@ from errbot_sentry.web.listener import Listener
 
 log = logging.getLogger(__name__)
 
-__all__ = ["COMMANDS", "Runtime", "help_text"]  # the plugin module makes its commands of the catalogue
+__all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its commands of the catalogue
 
 COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
 _ALERT_NAMES = frozenset(entry.name for entry in ALERT_COMMANDS)
@@ -71,7 +71,7 @@ _PAGES_SECONDS = 10.0
 _SHORTEST_SECRET = 8  # a shorter one could be a word, and would be masked wherever that stands
 
 
-class Runtime:
+class App:
     """All of the product for one life of the plugin, from its loading or activation to its deactivation.
 
     Args:
@@ -99,10 +99,10 @@ class Runtime:
         self._web = Web()
         self._api_times = ApiTimes()
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
-        self._errands = Errands()
-        self._rooms = Rooms(bot, is_active, self._errands)
-        self._turns = Turns(int(getattr(config, "BOT_ASYNC_POOLSIZE", 10)))
-        follow_up = FollowUp(bot, self._replies, self._errands, self._issue_of_event, self._clock)
+        self._background = BackgroundQueue()
+        self._rooms = Rooms(bot, is_active, self._background)
+        self._concurrency = ConcurrencyLimit(int(getattr(config, "BOT_ASYNC_POOLSIZE", 10)))
+        follow_up = FollowUp(bot, self._replies, self._background, self._issue_of_event, self._clock)
         self.reporter = Reporter(
             self._settings.report,
             about=_about(bot),
@@ -112,12 +112,12 @@ class Runtime:
             secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
         )
         self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use
-        self._alerts: AlertsFlow | None = None
+        self._alerts: AlertService | None = None
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
         self._alert_commands: AlertCommands | None = None
-        self._page_facts = Kept(self._facts, _PAGES_SECONDS, self._clock)
+        self._page_facts = CachedValue(self._facts, _PAGES_SECONDS, self._clock)
         self._come_back: Callable[[], None] = lambda: None
         self._unlock: Callable[[], None] = lambda: None
         self._unflush: Callable[[], None] = lambda: None
@@ -140,7 +140,7 @@ class Runtime:
             if self._alerts is not None:
                 self._alerts.wake()
             return
-        self._errands.start()
+        self._background.start()
         self._start_alerts()
         self._commands = Commands(
             self._find_server,
@@ -174,7 +174,7 @@ class Runtime:
         if sender is None:
             log.info("a command by nobody: %s is a room", msg.frm)
             return
-        with self._turns.taken(person_of(sender, str(self._bot.mode)).acl) as free:
+        with self._concurrency.taken(person_of(sender, str(self._bot.mode)).acl) as free:
             views = self._asked(command, msg, words) if free else _busy()
             yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
 
@@ -183,18 +183,18 @@ class Runtime:
         text = str(msg.body or "")
         if self._commands is None or not self._commands.unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
             return
-        unfurl, ask = self._commands.unfurl, ask_of(self._bot, msg, "")
-        if ask is None:
+        unfurl, invocation = self._commands.unfurl, invocation_of(self._bot, msg, "")
+        if invocation is None:
             return
 
         def may_look(address: str) -> bool:
             return may_run(self._bot, msg, UNFURLED, address)
 
         def summarise() -> None:
-            for message in self._replies.of("unfurl", unfurl.views(text, ask, may_look)):
+            for message in self._replies.of("unfurl", unfurl.views(text, invocation, may_look)):
                 self._bot.send_simple_reply(msg, message)
 
-        self._errands.do(summarise)
+        self._background.do(summarise)
 
     def reacted(self, reaction: Any) -> None:
         """Somebody put a reaction under a message: on an alert some stand for a command. Returns at once."""
@@ -203,30 +203,32 @@ class Runtime:
             found = reaction_of(self._bot, reaction)
             if found is None or self._alerts is None:
                 return
-            place = found.place
-            action = self._alerts.action_of_reaction(place, found.emoji)
+            conversation = found.conversation
+            action = self._alerts.action_of_reaction(conversation, found.emoji)
             if action is None:
                 return
             typed = found.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
             if may_run(self._bot, typed, action.command, action.as_typed, aloud=True):
-                for message in self._replies.of(action.command, self._act(action, Ask(found.person, place))):
-                    self._rooms.send(place.room, message, place.thread)
+                for message in self._replies.of(
+                    action.command, self._act(action, Invocation(found.person, conversation))
+                ):
+                    self._rooms.send(conversation.room, message, conversation.thread)
 
-        self._errands.do(act)
+        self._background.do(act)
 
     def flows(self) -> Sequence[FlowStatus]:
         """The health of each flow but the server's, for `!sentry status`."""
         return status_of(self._facts())
 
-    def capture_test(self, person: Person, place: Place) -> str:
+    def capture_test(self, person: Person, conversation: Conversation) -> str:
         """Send a test event through the whole way; its id.
 
         Raises:
             AskError: it could not be kept.
         """
-        event_id = self.reporter.capture_test(person, place)
+        event_id = self.reporter.capture_test(person, conversation)
         if event_id is None:
-            raise AskError("The test event was not taken: !sentry status has the reason.")
+            raise UserError("The test event was not taken: !sentry status has the reason.")
         return event_id
 
     def leave(self) -> bool:
@@ -263,7 +265,7 @@ class Runtime:
                 ends.callback(self._unfree)
                 ends.callback(lambda: self.reporter.close(left()))
                 ends.callback(self._connection.close)
-                ends.callback(lambda: self._errands.close(min(1.0, left())))
+                ends.callback(lambda: self._background.close(min(1.0, left())))
                 ends.callback(self._store.close)
                 if self._alerts is not None:
                     ends.callback(self._alerts.close, left())
@@ -274,28 +276,28 @@ class Runtime:
 
     def _asked(self, command: str, msg: Any, words: str) -> Iterator[View]:
         """What answers a message; what is wrong with the message itself is an answer too."""
-        ask = ask_of(self._bot, msg, words)
-        if ask is not None:
-            yield from self._views(command, ask)
+        invocation = invocation_of(self._bot, msg, words)
+        if invocation is not None:
+            yield from self._views(command, invocation)
 
-    def _views(self, command: str, ask: Ask) -> Iterator[View]:
+    def _views(self, command: str, invocation: Invocation) -> Iterator[View]:
         if command in _ALERT_NAMES:
             if self._alert_commands is None:
-                raise AskError("Alerts are switched off by a wrong setting in config.py: !sentry status names it.")
-            yield from self._alert_commands.run(command, ask)
+                raise UserError("Alerts are switched off by a wrong setting in config.py: !sentry status names it.")
+            yield from self._alert_commands.run(command, invocation)
         elif self._commands is not None:
-            yield from self._commands.run(command, ask)
+            yield from self._commands.run(command, invocation)
 
-    def _act(self, action: IssueAction, ask: Ask) -> Iterator[View]:
+    def _act(self, action: IssueAction, invocation: Invocation) -> Iterator[View]:
         flow = self._alert_commands if action.command in _ALERT_NAMES else self._commands
         if flow is not None:
-            yield from flow.act(action, ask)
+            yield from flow.act(action, invocation)
 
     def _start_alerts(self) -> None:
         settings = self._settings
         if settings.mistakes_of(ALERTS):
             return
-        self._alerts = AlertsFlow(
+        self._alerts = AlertService(
             settings.alerts, settings.access, self._store, self._find_server, self._rooms, self._templates, self._clock
         )
         self._alerts.start()
@@ -312,15 +314,15 @@ class Runtime:
             raise ServerError(f"This is switched off by a wrong setting in config.py. {mistakes[0]}.")
         return self._connection.server()
 
-    def _issue_of_event(self, event_id: str, place: Place) -> Issue | None:
+    def _issue_of_event(self, event_id: str, conversation: Conversation) -> Issue | None:
         """The issue of an event, if this place may see it."""
         issue = self._find_server().issue_of_event(event_id)
-        return issue if issue is not None and self._settings.access.may_see(issue.project.slug, place) else None
+        return issue if issue is not None and self._settings.access.may_see(issue.project.slug, conversation) else None
 
-    def _note_change(self, issue: Issue, place: Place) -> None:
+    def _note_change(self, issue: Issue, conversation: Conversation) -> None:
         """A person changed an issue from here: the alert that says the same need not come here too."""
         if self._alerts is not None:
-            self._alerts.note_change(issue, place)
+            self._alerts.note_change(issue, conversation)
 
     def _reporting(self) -> bool:
         return self._settings.report.enabled and not self._settings.mistakes_of(REPORT)
@@ -359,7 +361,7 @@ class Runtime:
 
 
 def _busy() -> Iterator[View]:
-    raise AskError("Too many commands of mine are still running: try again when some have been answered.")
+    raise UserError("Too many commands of mine are still running: try again when some have been answered.")
     yield  # an iterator, like those of all commands
 
 

@@ -21,7 +21,7 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
     ("gauge", "events_spooled", "Envelopes that wait on disk.", lambda facts: facts.report.spooled),
     ("gauge", "spool_bytes", "Disk that they take.", lambda facts: facts.report.spool_bytes),
     ("gauge", "alerts_waiting", "Alerts without a decision.", lambda facts: _alerts(facts, "waiting")),
-    ("gauge", "alerts_held", "First words that are put off.", lambda facts: _alerts(facts, "held")),
+    ("gauge", "alerts_deferred", "First words that are put off.", lambda facts: _alerts(facts, "deferred")),
     ("gauge", "outbox_messages", "Messages not yet sent.", lambda facts: _alerts(facts, "queue")),
     ("gauge", "outbox_failed", "Messages set aside after too many tries.", lambda facts: _alerts(facts, "failed")),
     ("gauge", "queue_age_seconds", "Age of the oldest that waits.", lambda facts: _age(facts)),

@@ -19,8 +19,8 @@ from errbot_sentry.commands.alert_commands import MOST_SILENCES, MOST_SUBSCRIPTI
 from errbot_sentry.config.matchers import all_match, read_matcher
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
-from errbot_sentry.domain.conversation import Ask, Person, Place
-from errbot_sentry.domain.errors import AskError
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
+from errbot_sentry.domain.errors import UserError
 from errbot_sentry.store import inbox_table
 from errbot_sentry.store.records import Silence
 from errbot_sentry.store.schema import decisions
@@ -46,14 +46,14 @@ def run(world: World) -> Callable[..., list[Any]]:
     commands: AlertCommands = world.flow.commands(_no_issue, _no_issue, lambda *_: None)
 
     def typed(name: str, words: str, room: str = "#ops", who: Person = ANN) -> list[Any]:
-        return list(commands.run(name, Ask(who, Place(room), words)))
+        return list(commands.run(name, Invocation(who, Conversation(room), words)))
 
     return typed
 
 
 def decided(world: World, rows: list[dict[str, Any]]) -> None:
-    with world.store.write() as work:
-        work._connection.execute(insert(decisions), rows)
+    with world.store.write() as tx:
+        tx._connection.execute(insert(decisions), rows)
 
 
 def some(count: int, seed: int = 1) -> list[dict[str, Any]]:
@@ -75,8 +75,8 @@ def test_the_database_sums_what_a_digest_tells(request: pytest.FixtureRequest, t
     world = World(tmp_path, [{"rooms": ["#ops"]}], poll=0, url=server.url() if server else "")
     rows = some(3000)
     decided(world, rows)
-    with world.store.read() as work:
-        sums = work.inbox.sums("#ops", NOW - 86_400, NOW)
+    with world.store.read() as tx:
+        sums = tx.inbox.sums("#ops", NOW - 86_400, NOW)
     assert (sums.alerts, sums.cut) == (3000, False)
     for reason in ("new", "regressed", "rule"):
         assert sums.problems[reason] == len({row["issue"] for row in rows if row["reason"] == reason})
@@ -105,12 +105,12 @@ def test_one_digest_is_made_for_all_who_ask_and_a_person_has_to_pause(
     at_once: list[int] = []
     running = threading.Semaphore(50)
 
-    def message(self: Digests, work: Any, plan: Any, now: float) -> Any:
+    def message(self: Digests, tx: Any, plan: Any, now: float) -> Any:
         running.acquire()
         at_once.append(50 - running._value)
         made.append(plan.room)
         try:
-            return real(self, work, plan, now)
+            return real(self, tx, plan, now)
         finally:
             running.release()
 
@@ -119,7 +119,7 @@ def test_one_digest_is_made_for_all_who_ask_and_a_person_has_to_pause(
         list(pool.map(lambda number: run("digest", "now", who=Person(f"@{number}", "x")), range(20)))
     assert (made, max(at_once)) == (["#ops"], 1)
     run("digest", "now", "#dev")
-    with pytest.raises(AskError, match="Try again in 5 seconds"):
+    with pytest.raises(UserError, match="Try again in 5 seconds"):
         run("digest", "now", "#more")
     world.clock.advance(PAUSE)
     run("digest", "now", "#more")
@@ -131,14 +131,14 @@ def test_one_digest_is_made_for_all_who_ask_and_a_person_has_to_pause(
 def test_the_silences_and_subscriptions_of_a_room_are_bounded(run: Callable[..., list[Any]]) -> None:
     for number in range(MOST_SILENCES):
         run("silence", f"title=t{number} -d 1h")
-    with pytest.raises(AskError, match="There are 50 silences here"):
+    with pytest.raises(UserError, match="There are 50 silences here"):
         run("silence", "title=more -d 1h")
     run("silence", "title=more -d 1h", "#other")
     run("unsilence", "1")
     run("silence", "title=more -d 1h")
     for number in range(MOST_SUBSCRIPTIONS):
         run("subscribe", f"title=t{number}")
-    with pytest.raises(AskError, match="There are 50 subscriptions here"):
+    with pytest.raises(UserError, match="There are 50 subscriptions here"):
         run("subscribe", "title=more")
 
 

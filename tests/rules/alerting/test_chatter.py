@@ -72,16 +72,16 @@ def test_what_waits_for_its_list_survives_a_restart(tmp_path: Path) -> None:
 def test_who_unsubscribed_is_left_in_peace(tmp_path: Path) -> None:
     """Counts and deeds of all problems that the room knew of went on for hours."""
     world = World(tmp_path, [], poll=0)
-    with world.store.write() as work:
-        number = work.wishes.add_subscription(Subscription("#ops", (), "Ann", 0.0))
+    with world.store.write() as tx:
+        number = tx.requests.add_subscription(Subscription("#ops", (), "Ann", 0.0))
     world.flow.book.changed()
     for issue in ("1", "2"):
         world.hook(bodies.sentry_issue(issue))
     assert len(world.at(100).line()) == 2
     world.hook(bodies.sentry_event_alert("1"), "event_alert")
     world.at(110)
-    with world.store.write() as work:
-        work.wishes.end_subscription(number)
+    with world.store.write() as tx:
+        tx.requests.end_subscription(number)
     world.flow.book.changed()
     world.hook(bodies.sentry_issue("2", "resolved"))
     assert world.at(7200).line() == []

@@ -11,8 +11,8 @@ from errbot import rendering
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.alert_catalog import COMMANDS
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Ask, Person, Place
-from errbot_sentry.domain.errors import AskError, BadReference, NotAllowed, UsageError
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
+from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction, ResolveNow, SilenceFor
 from errbot_sentry.domain.issues import Issue
 from tests.alerting import bodies
@@ -38,19 +38,19 @@ class Room:
         self.numbered: list[int] = []
         self.commands = self.world.flow.commands(
             self.find,
-            lambda issue, ask: self.find(f"SHOP-{issue}", ask),
+            lambda issue, invocation: self.find(f"SHOP-{issue}", invocation),
             lambda _, highest: self.numbered.append(highest),
         )
 
-    def find(self, word: str, ask: Ask) -> Issue:
-        number = word.rpartition("-")[2] or self.world.flow.issue_of(ask.place)
+    def find(self, word: str, invocation: Invocation) -> Issue:
+        number = word.rpartition("-")[2] or self.world.flow.issue_of(invocation.conversation)
         if number not in ("1", "2"):
             raise BadReference("There is no such issue.")
         return Issue(number, f"SHOP-{number}", "it broke", SHOP)
 
     def type(self, line: str, room: str = "#ops", person: Person = ANN, thread: str = "") -> str:
         name, _, words = line.partition(" ")
-        views = self.commands.run(name, Ask(person, Place(room, thread), words))
+        views = self.commands.run(name, Invocation(person, Conversation(room, thread), words))
         text = "\n".join(Templates("text").render(view.template, view.values) for view in views)
         return rendering.text().convert(text).strip()
 
@@ -137,20 +137,20 @@ def test_a_silence_made_in_a_direct_message_holds_everywhere(room: Room) -> None
 def test_in_a_thread_the_issue_needs_no_name_and_reactions_are_commands(room: Room) -> None:
     room.world.hook(bodies.sentry_issue("1"))
     room.world.at(1)
-    assert room.world.flow.issue_of(Place("#ops", "m1")) == "1"
-    assert room.world.flow.issue_of(Place("#other", "m1")) is None
+    assert room.world.flow.issue_of(Conversation("#ops", "m1")) == "1"
+    assert room.world.flow.issue_of(Conversation("#other", "m1")) is None
     assert room.type("silence -d 1h", thread="m1").startswith("Silence 1: SHOP-1 for 1h")
     react = room.world.flow.action_of_reaction
-    assert react(Place("#ops", "m1"), ":white_check_mark:") == IssueAction("1", ResolveNow())
-    mute = react(Place("#ops", "m1"), "mute")
+    assert react(Conversation("#ops", "m1"), ":white_check_mark:") == IssueAction("1", ResolveNow())
+    mute = react(Conversation("#ops", "m1"), "mute")
     assert mute == IssueAction("1", SilenceFor(timedelta(hours=1)))
     assert (mute.command, mute.as_typed) == ("silence", "1 -d 1h")
-    place = Place("#ops", "m1")
-    assert [view.values["number"] for view in room.commands.act(mute, Ask(ANN, place))] == [2]
+    conversation = Conversation("#ops", "m1")
+    assert [view.values["number"] for view in room.commands.act(mute, Invocation(ANN, conversation))] == [2]
     with pytest.raises(NotAllowed, match="SENTRY_WRITERS"):
-        list(room.commands.act(mute, Ask(EVE, place)))
-    assert react(Place("#ops", "m1"), "tada") is None
-    assert react(Place("#ops", "m9"), "eyes") is None
+        list(room.commands.act(mute, Invocation(EVE, conversation)))
+    assert react(Conversation("#ops", "m1"), "tada") is None
+    assert react(Conversation("#ops", "m9"), "eyes") is None
 
 
 def test_alerts_says_what_became_of_each(room: Room) -> None:
@@ -213,7 +213,7 @@ def test_digest(room: Room) -> None:
         ("route shop reason=because", UsageError),
     ],
 )
-def test_mistakes_get_a_sentence(room: Room, line: str, error: type[AskError]) -> None:
+def test_mistakes_get_a_sentence(room: Room, line: str, error: type[UserError]) -> None:
     with pytest.raises(error) as caught:
         room.type(line)
     assert str(caught.value)
@@ -227,7 +227,7 @@ def test_only_writers_change_anything(room: Room, line: str) -> None:
 
 @pytest.mark.parametrize("line", ["subscribe", "alerts", "digest"])
 def test_what_is_about_a_room_is_asked_in_a_room(room: Room, line: str) -> None:
-    with pytest.raises(AskError):
+    with pytest.raises(UserError):
         room.type(line, room="")
 
 

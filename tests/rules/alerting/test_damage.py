@@ -55,7 +55,7 @@ def on_sqlite(tmp_path: Path) -> World:
     return World(tmp_path, [OPS], poll=60)
 
 
-def damage(world: World, statement: str, **values: object) -> None:
+def corrupt_rows(world: World, statement: str, **values: object) -> None:
     """Change rows as no program of ours would."""
     engine = world.store._engine
     assert engine is not None
@@ -72,7 +72,7 @@ def names(world: World) -> list[str]:
 def test_an_alert(start: Callable[..., World], body: str, caplog: pytest.LogCaptureFixture) -> None:
     world = start()
     world.hook(bodies.sentry_issue("1"))
-    damage(world, "UPDATE alerts SET body = :body", body=body)
+    corrupt_rows(world, "UPDATE alerts SET body = :body", body=body)
     world.hook(bodies.sentry_issue("2"))
     with caplog.at_level(logging.ERROR):
         assert names(world.at(5)) == ["New in shop"]
@@ -89,12 +89,12 @@ def test_an_alert_that_was_decided_before(start: Callable[..., World]) -> None:
     world = start()
     world.hook(bodies.sentry_issue("1"))
     world.at(5)
-    damage(world, "UPDATE alerts SET body = 'x'")
+    corrupt_rows(world, "UPDATE alerts SET body = 'x'")
     world.hook(bodies.sentry_issue("1", "resolved"))
     world.hook(bodies.sentry_issue("2"))
     assert len(world.at(100).heard()) == 3
-    with world.store.read() as work:
-        assert len(work.inbox.decided("#ops", 100)) == 2
+    with world.store.read() as tx:
+        assert len(tx.inbox.decided("#ops", 100)) == 2
 
 
 def test_a_message(start: Callable[..., World]) -> None:
@@ -102,7 +102,7 @@ def test_a_message(start: Callable[..., World]) -> None:
     world.chat.drop()
     world.hook(bodies.sentry_issue("1"))
     world.at(5)
-    damage(world, "UPDATE outbox SET body = '{'")
+    corrupt_rows(world, "UPDATE outbox SET body = '{'")
     world.hook(bodies.sentry_issue("2"))
     world.at(6)
     world.chat.up = True
@@ -118,9 +118,9 @@ def test_a_message(start: Callable[..., World]) -> None:
 @pytest.mark.parametrize("matchers", ["{", "[5]", '["nobody knows this"]', '["title=~("]', "{}"])
 def test_a_silence(start: Callable[..., World], matchers: str) -> None:
     world = start()
-    with world.store.write() as work:
-        work.wishes.add_silence(Silence("", ("project=shop",), "", "all", "alice", "", NOW, NOW + 60))
-    damage(world, "UPDATE silences SET matchers = :matchers", matchers=matchers)
+    with world.store.write() as tx:
+        tx.requests.add_silence(Silence("", ("project=shop",), "", "all", "alice", "", NOW, NOW + 60))
+    corrupt_rows(world, "UPDATE silences SET matchers = :matchers", matchers=matchers)
     world.hook(bodies.sentry_issue("1"))
     assert names(world.at(90)) == ["New in shop"]
     assert world.flow.status().damaged == {"silences": 1}
@@ -129,10 +129,10 @@ def test_a_silence(start: Callable[..., World], matchers: str) -> None:
 @pytest.mark.parametrize("matchers", ["{", "[5]", '["nobody knows this"]'])
 def test_a_subscription(start: Callable[..., World], matchers: str) -> None:
     world = start()
-    with world.store.write() as work:
-        work.wishes.add_subscription(Subscription("#more", ("project=shop",), "alice", NOW))
-        work.wishes.add_subscription(Subscription("#dev", ("project=shop",), "alice", NOW))
-    damage(world, "UPDATE subscriptions SET matchers = :matchers WHERE room = '#more'", matchers=matchers)
+    with world.store.write() as tx:
+        tx.requests.add_subscription(Subscription("#more", ("project=shop",), "alice", NOW))
+        tx.requests.add_subscription(Subscription("#dev", ("project=shop",), "alice", NOW))
+    corrupt_rows(world, "UPDATE subscriptions SET matchers = :matchers WHERE room = '#more'", matchers=matchers)
     world.hook(bodies.sentry_issue("1"))
     world.at(5)
     assert sorted(each.room for each in world.chat.heard) == ["#dev", "#ops"]
@@ -140,9 +140,9 @@ def test_a_subscription(start: Callable[..., World], matchers: str) -> None:
 
 def test_a_digest(start: Callable[..., World]) -> None:
     world = start()
-    with world.store.write() as work:
-        work.wishes.put_digest(DigestPlan("#more", "every full moon", NOW + 60, NOW))
-        work.wishes.put_digest(DigestPlan("#ops", "daily 12:02", NOW + 120, NOW))
+    with world.store.write() as tx:
+        tx.requests.put_digest(DigestPlan("#more", "every full moon", NOW + 60, NOW))
+        tx.requests.put_digest(DigestPlan("#ops", "daily 12:02", NOW + 120, NOW))
     world.at(180)
     assert [each.room for each in world.chat.heard] == ["#ops"]
     assert world.flow.status().damaged == {"digests": 1}
@@ -153,12 +153,12 @@ def test_a_held_word_a_group_and_a_digest_of_the_wrong_type(on_sqlite: World) ->
     for number in range(30):
         world.hook(bodies.sentry_issue(str(number)))
     assert len(world.at(1).heard()) == 20
-    damage(world, "UPDATE held SET mention = x'00' WHERE id = 1")
-    damage(world, "UPDATE groups SET span = 'long', due = :due WHERE issue = '3'", due=NOW + 30)
-    damage(world, "UPDATE groups SET due = -1e300 WHERE issue = '4'")
-    with world.store.write() as work:
-        work.wishes.put_digest(DigestPlan("#ops", "daily 12:02", NOW + 10, NOW))
-    damage(world, "UPDATE digests SET since = 'noon'")
+    corrupt_rows(world, "UPDATE held SET mention = x'00' WHERE id = 1")
+    corrupt_rows(world, "UPDATE groups SET span = 'long', due = :due WHERE issue = '3'", due=NOW + 30)
+    corrupt_rows(world, "UPDATE groups SET due = -1e300 WHERE issue = '4'")
+    with world.store.write() as tx:
+        tx.requests.put_digest(DigestPlan("#ops", "daily 12:02", NOW + 10, NOW))
+    corrupt_rows(world, "UPDATE digests SET since = 'noon'")
     world.hook(bodies.sentry_issue("3"))
     (storm,) = world.at(100).heard()
     assert storm.startswith("9 more problems"), storm
@@ -169,10 +169,10 @@ def test_a_known_issue_and_a_mark_of_the_wrong_type_do_not_stop_the_poller(on_sq
     world = on_sqlite
     world.server.event("1")
     world.at(1)
-    damage(world, "UPDATE issues SET last_seen = 'today'")
+    corrupt_rows(world, "UPDATE issues SET last_seen = 'today'")
     world.server.event("2")
     assert len(world.at(100).heard()) == 2  # nobody knows whether the first was told: rather twice than never
-    damage(world, "UPDATE polls SET newest = 'today', asked = x'00'")
+    corrupt_rows(world, "UPDATE polls SET newest = 'today', asked = x'00'")
     world.at(200)
     world.server.event("3")
     assert len(world.at(300).heard()) == 1
@@ -182,7 +182,7 @@ def test_a_known_issue_and_a_mark_of_the_wrong_type_do_not_stop_the_poller(on_sq
 def test_an_alert_with_a_time_that_is_none(on_sqlite: World) -> None:
     world = on_sqlite
     world.hook(bodies.sentry_issue("1"))
-    damage(world, "UPDATE alerts SET received = 'yesterday'")
+    corrupt_rows(world, "UPDATE alerts SET received = 'yesterday'")
     world.hook(bodies.sentry_issue("2"))
     assert len(world.at(5).heard()) == 1
     assert world.flow.status().decided == {"broken": 1, "first": 1}

@@ -22,8 +22,8 @@ def message(room: str, title: str) -> Message:
 
 def post(world: World, room: str, title: str) -> None:
     """A message, straight into the outbox."""
-    with world.store.write() as work:
-        work.outbox.add(message(room, title), world.clock.now().timestamp())
+    with world.store.write() as tx:
+        tx.outbox.add(message(room, title), world.clock.now().timestamp())
     world.flow._on_message()
 
 
@@ -66,23 +66,23 @@ def test_a_message_that_nobody_takes_is_set_aside_and_shown(world: World) -> Non
     world.chat.refuses.clear()
     post(world, "#a", "next")
     assert world.at(700).heard() == ["New: next"]
-    with world.store.read() as work:
-        assert work.outbox.failed(5)[0].error == "There is no room #a."
+    with world.store.read() as tx:
+        assert tx.outbox.failed(5)[0].error == "There is no room #a."
 
 
 def test_a_thousand_messages_for_a_dead_room_are_set_aside_within_the_hour_and_counted(world: World) -> None:
     world.chat.refuses["#dead"] = RoomUnknown("There is no room #dead.")
-    with world.store.write() as work:
+    with world.store.write() as tx:
         for number in range(1000):
-            work.outbox.add(message("#dead", str(number)), START.timestamp())
+            tx.outbox.add(message("#dead", str(number)), START.timestamp())
     post(world, "#alive", "heard")
     assert world.at(3600).heard() == ["New: heard"]
     post(world, "#dead", "a late one")
     status = world.at(4300).flow.status()
     assert (status.queue, status.failed, status.failed_lately) == (1, 1000, 1000 - 1)
     assert world.flow._deliver.refused == 1000
-    with world.store.read() as work:
-        assert {row.error for row in work.outbox.failed(2000)} == {"There is no room #dead."}
+    with world.store.read() as tx:
+        assert {row.error for row in tx.outbox.failed(2000)} == {"There is no room #dead."}
     world.chat.refuses.clear()
     assert world.at(4560).heard("#dead") == ["New: a late one"]
 
@@ -141,8 +141,8 @@ def test_the_mention_of_the_route_stands_in_front_and_is_not_defused(tmp_path: P
 
 
 def test_a_template_that_fails_does_not_stop_the_room(world: World) -> None:
-    with world.store.write() as work:
-        work.outbox.add(Message("#a", "sentry_no_such_template", {}), START.timestamp())
+    with world.store.write() as tx:
+        tx.outbox.add(Message("#a", "sentry_no_such_template", {}), START.timestamp())
     post(world, "#a", "next")
     assert world.at(700).heard() == ["New: next"]
     assert world.flow.status().failed == 1

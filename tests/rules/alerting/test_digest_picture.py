@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from errbot_sentry.alerting.notify.digest_reports import TEMPLATE, picture_of, series
-from errbot_sentry.chat.background_queue import Errands
+from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.conversation import Upload
@@ -82,8 +82,8 @@ def test_it_is_a_png_whatever_the_room_is_called(room: str, schedule: str) -> No
 def with_digest(folder: Path) -> World:
     world = World(folder, [{"rooms": ["#ops"]}], poll=0)
     now = START.timestamp()
-    with world.store.write() as work:
-        work.wishes.put_digest(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
+    with world.store.write() as tx:
+        tx.requests.put_digest(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
     world.hook(bodies.sentry_issue("1"))
     return world
 
@@ -125,9 +125,9 @@ class Backend(SimpleNamespace):
 
 def test_making_a_picture_holds_up_no_message() -> None:
     """It is made and sent in another thread, one at a time; one that fails is followed by the next."""
-    backend, errands, go = Backend(sent=[]), Errands(), threading.Event()
-    rooms = Rooms(backend, lambda: True, errands)
-    errands.start()
+    backend, background, go = Backend(sent=[]), BackgroundQueue(), threading.Event()
+    rooms = Rooms(backend, lambda: True, background)
+    background.start()
 
     def slowly() -> bytes:
         assert go.wait(30)
@@ -143,15 +143,15 @@ def test_making_a_picture_holds_up_no_message() -> None:
     go.set()
     until(lambda: len(backend.sent) == 2, 30, "both good ones are sent")
     assert backend.sent == [("<#ops>", b"slow", "a.png"), ("<#ops>", b"quick", "c.png")]
-    errands.close(5)
+    background.close(5)
 
 
 def test_a_network_without_files_never_has_one_made() -> None:
-    backend, errands = Backend(sent=[], mode="irc"), Errands()
-    errands.start()
+    backend, background = Backend(sent=[], mode="irc"), BackgroundQueue()
+    background.start()
     made: list[int] = []
-    Rooms(backend, lambda: True, errands).send_file(
+    Rooms(backend, lambda: True, background).send_file(
         "#ops", Upload("a.png", "image/png", lambda: bytes(made.append(1) or 1))
     )
-    errands.close(5)
+    background.close(5)
     assert (made, backend.sent) == ([], [])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from errbot_sentry.alerting.notify.digest_reports import Digests
-from errbot_sentry.domain.conversation import Ask, Person, Place
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.store.records import DigestPlan
 from tests.alerting import bodies
 from tests.alerting.world import World
@@ -21,8 +21,8 @@ def test_nobody_waits_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """It was made with the right to write in hand; senders of webhooks give up after a second."""
     world = World(tmp_path, [{"rooms": ["#ops"]}], poll=0)
     now = world.clock.now().timestamp()
-    with world.store.write() as work:
-        work.wishes.put_digest(DigestPlan("#ops", "daily 12:30", now + 1800, now))
+    with world.store.write() as tx:
+        tx.requests.put_digest(DigestPlan("#ops", "daily 12:30", now + 1800, now))
     make: Callable[..., Any] = Digests.message
     stored = []
 
@@ -41,6 +41,6 @@ def test_nobody_waits_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         commands = world.flow.commands(
             lambda _word, _ask: pytest.fail("no issue is asked for"), lambda *_: pytest.fail("by id"), lambda *_: None
         )
-        list(commands.run("digest", Ask(Person("@eve", "Eve"), Place("#ops"), "now")))
+        list(commands.run("digest", Invocation(Person("@eve", "Eve"), Conversation("#ops"), "now")))
     assert done[:1] == [True]
     assert stored[0] == 202

@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.config.routes import read_route
@@ -19,15 +19,15 @@ from tests.stores import store_at
 from tests.waiting import until
 
 
-def flow_on(folder: Path, chat: Chat, server: IssueServer, poll: float = 0.05) -> AlertsFlow:
+def flow_on(folder: Path, chat: Chat, server: IssueServer, poll: float = 0.05) -> AlertService:
     settings = AlertSettings(
         routes=(read_route({"rooms": ["#ops"]}),), webhook_secrets=(bodies.SECRET,), poll_seconds=poll
     )
     store = store_at(f"sqlite:///{folder / 'state.sqlite3'}")
-    return AlertsFlow(settings, Access(), store, lambda: server, chat, Templates("text"), SystemClock())
+    return AlertService(settings, Access(), store, lambda: server, chat, Templates("text"), SystemClock())
 
 
-def post(flow: AlertsFlow, issue: str) -> int:
+def post(flow: AlertService, issue: str) -> int:
     raw = bodies.encode(bodies.sentry_issue(issue))
     return flow.intake.take(bodies.signed(raw), raw, None).status
 
@@ -87,7 +87,7 @@ def test_what_is_on_disk_goes_on_at_the_start(tmp_path: Path) -> None:
 
 def test_the_status_without_a_database(tmp_path: Path) -> None:
     clock = VirtualClock()
-    flow = AlertsFlow(
+    flow = AlertService(
         AlertSettings(), Access(), store_at(f"sqlite:///{tmp_path / 'none' / 's'}"), lambda: IssueServer(clock),
         Chat(clock), Templates("text"), SystemClock(),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from errbot_sentry.alerting.receive.group_commit import Gather
+from errbot_sentry.alerting.receive.group_commit import GroupCommit
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.store.database import Store
@@ -46,13 +46,13 @@ def store(tmp_path: Path) -> Store:
 
 def all_at_once(store: Store, names: list[str], then: Commits | None = None) -> list[Future[bool]]:
     """Hand all of them in while nobody can write, so that they have to wait for each other."""
-    gather = Gather(store)
+    group_commit = GroupCommit(store)
     with ThreadPoolExecutor(len(names)) as pool:
-        with store._turns.take(urgent=True):
-            first = pool.submit(gather.store, delivery(names[0]))
-            until(lambda: gather._busy and not gather._entries)
-            rest = [pool.submit(gather.store, delivery(name)) for name in names[1:]]
-            until(lambda: len(gather._entries) == len(rest))
+        with store._writer_lock.take(urgent=True):
+            first = pool.submit(group_commit.store, delivery(names[0]))
+            until(lambda: group_commit._busy and not group_commit._entries)
+            rest = [pool.submit(group_commit.store, delivery(name)) for name in names[1:]]
+            until(lambda: len(group_commit._entries) == len(rest))
             if then is not None:
                 then.fails = True
         return [first, *rest]
@@ -63,15 +63,15 @@ def test_those_that_wait_share_one_commit(store: Store) -> None:
     answers = all_at_once(store, [f"d{number}" for number in range(12)])
     assert all(answer.result() for answer in answers)
     assert commits.count == 2  # the first one's own, and one for all who came meanwhile
-    with store.read() as work:
-        assert work.inbox.waiting_count()[0] == 12
+    with store.read() as tx:
+        assert tx.inbox.waiting_count()[0] == 12
 
 
 def test_the_same_delivery_twice_in_one_commit_is_one_alert(store: Store) -> None:
     answers = all_at_once(store, ["first", "twin", "twin", "twin"])
     assert sorted(answer.result() for answer in answers) == [False, False, True, True]
-    with store.read() as work:
-        assert work.inbox.waiting_count()[0] == 2
+    with store.read() as tx:
+        assert tx.inbox.waiting_count()[0] == 2
 
 
 def test_a_commit_that_fails_is_told_to_all_who_shared_it_and_stops_nobody_after(store: Store) -> None:
@@ -81,9 +81,9 @@ def test_a_commit_that_fails_is_told_to_all_who_shared_it_and_stops_nobody_after
         with pytest.raises(StoreError):
             answer.result()
     commits.fails = False
-    assert Gather(store).store(delivery("d"))
-    with store.read() as work:
-        assert work.inbox.waiting_count()[0] == 1
+    assert GroupCommit(store).store(delivery("d"))
+    with store.read() as tx:
+        assert tx.inbox.waiting_count()[0] == 1
 
 
 def test_more_than_fit_into_one_commit_are_stored_by_several(store: Store) -> None:

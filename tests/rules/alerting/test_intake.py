@@ -21,7 +21,7 @@ from tests.stores import store_at
 SETTINGS = AlertSettings(webhook_secrets=(bodies.SECRET, Secret("the-next-secret")), webhook_tokens=(bodies.TOKEN,))
 
 
-class Desk:
+class CommandContext:
     """An intake on a store of its own."""
 
     def __init__(self, folder: Path) -> None:
@@ -40,39 +40,39 @@ class Desk:
         return self.intake.take({}, raw, bodies.TOKEN.reveal()).status
 
     def forget(self) -> None:
-        with self.store.write() as work:
-            for row in work.inbox.waiting(1e12, 1000)[0]:
-                work.inbox.decide(row.id, row.alert, [], 0.0)
+        with self.store.write() as tx:
+            for row in tx.inbox.waiting(1e12, 1000)[0]:
+                tx.inbox.decide(row.id, row.alert, [], 0.0)
 
     def stored(self) -> list[Alert]:
-        with self.store.read() as work:
-            return [row.alert for row in work.inbox.waiting(1e12, 1000)[0]]
+        with self.store.read() as tx:
+            return [row.alert for row in tx.inbox.waiting(1e12, 1000)[0]]
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def context(tmp_path: Path) -> CommandContext:
+    return CommandContext(tmp_path)
 
 
-def test_a_signed_issue_is_stored_before_the_answer(desk: Desk, tmp_path: Path) -> None:
-    assert desk.post(bodies.sentry_issue()) == 202
-    (alert,) = desk.stored()
+def test_a_signed_issue_is_stored_before_the_answer(context: CommandContext, tmp_path: Path) -> None:
+    assert context.post(bodies.sentry_issue()) == 202
+    (alert,) = context.stored()
     assert (alert.reason, alert.short_id, alert.project, alert.level) == (NEW, "SHOP-101", "shop", "error")
-    with store_at(f"sqlite:///{tmp_path / 's.sqlite3'}").read() as work:  # another connection sees it: it is on disk
-        assert work.inbox.waiting_count()[0] == 1
+    with store_at(f"sqlite:///{tmp_path / 's.sqlite3'}").read() as tx:  # another connection sees it: it is on disk
+        assert tx.inbox.waiting_count()[0] == 1
 
 
 @pytest.mark.parametrize("secret", SETTINGS.webhook_secrets)
-def test_both_secrets_count_while_they_are_rotated(desk: Desk, secret: Secret) -> None:
+def test_both_secrets_count_while_they_are_rotated(context: CommandContext, secret: Secret) -> None:
     raw = bodies.encode(bodies.sentry_issue())
-    assert desk.intake.take(bodies.signed(raw, secret=secret), raw, None).status == 202
+    assert context.intake.take(bodies.signed(raw, secret=secret), raw, None).status == 202
 
 
-def test_whoever_is_not_authentic_gets_one_and_the_same_answer(desk: Desk) -> None:
+def test_whoever_is_not_authentic_gets_one_and_the_same_answer(context: CommandContext) -> None:
     raw = bodies.encode(bodies.sentry_issue())
     good = bodies.signed(raw)
     answers = {
-        desk.intake.take(headers, body, token)
+        context.intake.take(headers, body, token)
         for headers, body, token in [
             ({}, raw, None),
             ({**good, "Sentry-Hook-Signature": ""}, raw, None),
@@ -87,12 +87,12 @@ def test_whoever_is_not_authentic_gets_one_and_the_same_answer(desk: Desk) -> No
     }
     assert {answer.status for answer in answers} == {401}
     assert len(answers) == 1
-    assert desk.stored() == []
+    assert context.stored() == []
 
 
-def test_header_names_in_any_case(desk: Desk) -> None:
+def test_header_names_in_any_case(context: CommandContext) -> None:
     raw = bodies.encode(bodies.sentry_issue())
-    assert desk.intake.take({k.upper(): v for k, v in bodies.signed(raw).items()}, raw, None).status == 202
+    assert context.intake.take({k.upper(): v for k, v in bodies.signed(raw).items()}, raw, None).status == 202
 
 
 def test_without_secrets_nothing_is_authentic(tmp_path: Path) -> None:
@@ -103,40 +103,42 @@ def test_without_secrets_nothing_is_authentic(tmp_path: Path) -> None:
     assert intake.take({}, raw, "").status == 401
 
 
-def test_the_same_delivery_again_is_known(desk: Desk) -> None:
-    assert desk.post(bodies.sentry_issue(), request_id="one") == 202
-    assert desk.post(bodies.sentry_issue(), request_id="one") == 200
-    desk.clock.advance(SAME_BODY_SPAN * 100)
-    assert desk.post(bodies.sentry_issue(count="2"), request_id="one") == 200, "the id alone is enough, for 30 days"
-    assert desk.post(bodies.sentry_issue(count="3"), request_id="two") == 202
-    assert desk.post(bodies.sentry_issue(count="3"), request_id="three") == 200, "a captured body with another id"
-    assert len(desk.stored()) == 2
+def test_the_same_delivery_again_is_known(context: CommandContext) -> None:
+    assert context.post(bodies.sentry_issue(), request_id="one") == 202
+    assert context.post(bodies.sentry_issue(), request_id="one") == 200
+    context.clock.advance(SAME_BODY_SPAN * 100)
+    assert context.post(bodies.sentry_issue(count="2"), request_id="one") == 200, "the id alone is enough, for 30 days"
+    assert context.post(bodies.sentry_issue(count="3"), request_id="two") == 202
+    assert context.post(bodies.sentry_issue(count="3"), request_id="three") == 200, "a captured body with another id"
+    assert len(context.stored()) == 2
 
 
-def test_the_same_bytes_a_week_later_are_news(desk: Desk) -> None:
+def test_the_same_bytes_a_week_later_are_news(context: CommandContext) -> None:
     """GlitchTip sends neither ids nor times: a regression next week is the same bytes."""
-    assert desk.post_plain(bodies.glitchtip(16)) == 202
-    assert desk.post_plain(bodies.glitchtip(16)) == 200
-    desk.clock.advance(SAME_BODY_SPAN + 1)
-    assert desk.post_plain(bodies.glitchtip(16)) == 202
+    assert context.post_plain(bodies.glitchtip(16)) == 202
+    assert context.post_plain(bodies.glitchtip(16)) == 200
+    context.clock.advance(SAME_BODY_SPAN + 1)
+    assert context.post_plain(bodies.glitchtip(16)) == 202
 
 
 @pytest.mark.parametrize("resource", ["installation", "seer", "preprod_artifact", "something_new"])
-def test_resources_without_an_alert(desk: Desk, resource: str) -> None:
-    assert desk.post({"action": "created", "data": {}}, resource) == 200
-    assert desk.stored() == []
+def test_resources_without_an_alert(context: CommandContext, resource: str) -> None:
+    assert context.post({"action": "created", "data": {}}, resource) == 200
+    assert context.stored() == []
 
 
-def test_what_each_resource_comes_to(desk: Desk) -> None:
-    assert desk.post(bodies.sentry_issue("1", "ignored"), "issue") == 202
-    assert desk.post(bodies.sentry_issue("2", "archived"), "issue") == 202
-    assert desk.post(bodies.sentry_issue("3", "unresolved", substatus="regressed"), "issue") == 202
-    assert desk.post(bodies.sentry_event_alert("4"), "event_alert") == 202
-    assert desk.post(bodies.metric_alert(), "metric_alert") == 202
+def test_what_each_resource_comes_to(context: CommandContext) -> None:
+    assert context.post(bodies.sentry_issue("1", "ignored"), "issue") == 202
+    assert context.post(bodies.sentry_issue("2", "archived"), "issue") == 202
+    assert context.post(bodies.sentry_issue("3", "unresolved", substatus="regressed"), "issue") == 202
+    assert context.post(bodies.sentry_event_alert("4"), "event_alert") == 202
+    assert context.post(bodies.metric_alert(), "metric_alert") == 202
     comment = {"comment": "look at\nthis", "issue_id": 6, "project_slug": "shop", "comment_id": 1}
-    assert desk.post({"action": "created", "data": comment, "actor": {"type": "user", "name": "Ann"}}, "comment") == 202
-    assert desk.post({"action": "deleted", "data": comment}, "comment") == 200
-    found = desk.stored()
+    assert (
+        context.post({"action": "created", "data": comment, "actor": {"type": "user", "name": "Ann"}}, "comment") == 202
+    )
+    assert context.post({"action": "deleted", "data": comment}, "comment") == 200
+    found = context.stored()
     assert [alert.reason for alert in found] == [SEEN_ARCHIVED, SEEN_ARCHIVED, REGRESSED, RULE, METRIC, COMMENTED]
     rule, metric, said = found[3:]
     assert (rule.project, rule.environment, rule.release, dict(rule.tags)["customer"], rule.rule) == (
@@ -146,12 +148,12 @@ def test_what_each_resource_comes_to(desk: Desk) -> None:
     assert (said.issue_id, said.text, said.actor) == ("6", "look at this", "Ann")
 
 
-def test_senders_that_cannot_sign(desk: Desk) -> None:
-    assert desk.post_plain(bodies.bugsink()) == 202
-    assert desk.post_plain(bodies.bugsink(reason="TEST")) == 202
-    assert desk.post_plain(bodies.legacy()) == 202
-    assert desk.post_plain(bodies.glitchtip(16, 17, 18, told=5)) == 202
-    sink, test, old, *tips = desk.stored()
+def test_senders_that_cannot_sign(context: CommandContext) -> None:
+    assert context.post_plain(bodies.bugsink()) == 202
+    assert context.post_plain(bodies.bugsink(reason="TEST")) == 202
+    assert context.post_plain(bodies.legacy()) == 202
+    assert context.post_plain(bodies.glitchtip(16, 17, 18, told=5)) == 202
+    sink, test, old, *tips = context.stored()
     assert (sink.short_id, sink.project_id, sink.project_name, sink.events) == ("ERRBOT-1", "1", "Errbot", 15)
     assert test.reason == TEST
     assert (old.issue_id, old.project, old.environment, old.rule) == ("33", "shop", "staging", "Every new issue")
@@ -159,7 +161,7 @@ def test_senders_that_cannot_sign(desk: Desk) -> None:
     assert [(tip.issue_id, tip.short_id, tip.level, tip.environment) for tip in tips] == [
         (str(n), f"LAB-APP-{n}", "error", "production") for n in (16, 17, 18)
     ]
-    assert desk.more == [0, 0, 0, 2], "two issues that the sender mentions and does not send"
+    assert context.more == [0, 0, 0, 2], "two issues that the sender mentions and does not send"
 
 
 @pytest.mark.parametrize(
@@ -170,34 +172,34 @@ def test_senders_that_cannot_sign(desk: Desk) -> None:
         b'{"data": {"issue": 5}}', b'{"data": {"issue": {"id": []}}}', b'{"action": {}, "data": {"issue": {}}}',
     ],
 )  # fmt: skip
-def test_bad_bodies_are_refused_with_a_sentence(desk: Desk, raw: bytes) -> None:
-    answer = desk.intake.take(bodies.signed(raw), raw, None)
+def test_bad_bodies_are_refused_with_a_sentence(context: CommandContext, raw: bytes) -> None:
+    answer = context.intake.take(bodies.signed(raw), raw, None)
     assert answer.status == 400
     assert answer.text.endswith(".")
-    assert desk.intake.take({}, raw, bodies.TOKEN.reveal()).status == 400
-    assert desk.stored() == []
+    assert context.intake.take({}, raw, bodies.TOKEN.reveal()).status == 400
+    assert context.stored() == []
 
 
-def test_numbers_that_json_does_not_have_are_refused(desk: Desk) -> None:
-    assert desk.post(bodies.sentry_issue(count=float("nan"))) == 400
-    assert desk.post(bodies.sentry_issue(count=float("inf"))) == 400
+def test_numbers_that_json_does_not_have_are_refused(context: CommandContext) -> None:
+    assert context.post(bodies.sentry_issue(count=float("nan"))) == 400
+    assert context.post(bodies.sentry_issue(count=float("inf"))) == 400
 
 
-def test_a_huge_body_is_refused_before_it_is_read(desk: Desk) -> None:
+def test_a_huge_body_is_refused_before_it_is_read(context: CommandContext) -> None:
     raw = b" " * (LARGEST_BODY + 1)
-    assert desk.intake.take({}, raw, None).status == 413
+    assert context.intake.take({}, raw, None).status == 413
 
 
-def test_closed_is_503(desk: Desk) -> None:
-    desk.intake.close()
-    assert desk.post(bodies.sentry_issue()) == 503
+def test_closed_is_503(context: CommandContext) -> None:
+    context.intake.close()
+    assert context.post(bodies.sentry_issue()) == 503
 
 
-def test_hostile_values_are_stored_short_and_clean(desk: Desk) -> None:
+def test_hostile_values_are_stored_short_and_clean(context: CommandContext) -> None:
     title = "\x00\x1b[2J a\r\nPRIVMSG #x :hi \ud800 " + "x" * 10_000
     body = bodies.sentry_issue(title=title, web_url="javascript:alert(1)", count="9" * 30, level=["x"], shortId={})
-    assert desk.post(json.dumps(body).encode()) == 202
-    (alert,) = desk.stored()
+    assert context.post(json.dumps(body).encode()) == 202
+    (alert,) = context.stored()
     assert len(alert.title) <= 500
     assert not any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in alert.title)
     assert (alert.link, alert.events, alert.level, alert.short_id) == ("", None, None, "")
@@ -252,7 +254,7 @@ def _deliveries(draw: st.DrawFn) -> tuple[str, bytes]:
 
 def test_a_thousand_and_more_generated_bodies(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Only 2xx and 4xx, no traceback, and stored exactly when the answer says so."""
-    desk = Desk(tmp_path)
+    context = CommandContext(tmp_path)
     count = 0
 
     @settings(max_examples=1200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -261,18 +263,18 @@ def test_a_thousand_and_more_generated_bodies(tmp_path: Path, caplog: pytest.Log
         nonlocal count
         resource, raw = delivery
         count += 1
-        signed = desk.intake.take(bodies.signed(raw, resource, f"id-{count}"), raw, None)
+        signed = context.intake.take(bodies.signed(raw, resource, f"id-{count}"), raw, None)
         assert signed.status in (200, 202, 400)
-        stored = desk.stored()
-        told_of_more = bool(desk.more and desk.more.pop())
+        stored = context.stored()
+        told_of_more = bool(context.more and context.more.pop())
         assert (bool(stored) or told_of_more) is (signed.status == 202)
         if stored:
-            desk.forget()
+            context.forget()
 
     check()
     assert count >= 1000
     assert [record for record in caplog.records if record.exc_info] == []
-    assert desk.post(bodies.sentry_issue("999")) == 202, "it still answers"
+    assert context.post(bodies.sentry_issue("999")) == 202, "it still answers"
 
 
 NO_IDS = [
@@ -283,7 +285,7 @@ NO_IDS = [
 
 
 @pytest.mark.parametrize("wrong", NO_IDS)
-def test_what_is_no_id_of_the_server_is_no_webhook_of_it(desk: Desk, wrong: object) -> None:
+def test_what_is_no_id_of_the_server_is_no_webhook_of_it(context: CommandContext, wrong: object) -> None:
     """A reaction under such an alert once became a command for several issues."""
     legacy = {**bodies.legacy(), "id": wrong}
     for body in (
@@ -292,7 +294,7 @@ def test_what_is_no_id_of_the_server_is_no_webhook_of_it(desk: Desk, wrong: obje
         {**bodies.legacy(), "event": {"title": "x", "issue_id": wrong}},
         {"project": {"slug": "shop"}, "group": {"id": wrong}, "event": {"title": "x"}},
     ):
-        assert desk.post_plain(body) == 400
+        assert context.post_plain(body) == 400
     comment = {"comment": "x", "issue_id": wrong, "project_slug": "shop"}
     activity = {"issue": {"id": wrong}, "activity": {"type": "set_resolved"}}
     metric = bodies.metric_alert()
@@ -305,28 +307,28 @@ def test_what_is_no_id_of_the_server_is_no_webhook_of_it(desk: Desk, wrong: obje
         ("error", {"action": "created", "data": {"error": {"issue_id": wrong, "title": "x"}}}),
         ("metric_alert", metric),
     ):
-        assert desk.post(body, resource) == 400
+        assert context.post(body, resource) == 400
     glitchtip = bodies.glitchtip(1)
     glitchtip["attachments"][0]["title_link"] = f"https://glitchtip.example.com/lab-org/issues/{wrong}"
-    desk.post_plain(glitchtip)
-    assert [alert.issue_id for alert in desk.stored()] == []
+    context.post_plain(glitchtip)
+    assert [alert.issue_id for alert in context.stored()] == []
 
 
-def test_ids_are_kept_as_the_server_writes_them(desk: Desk) -> None:
+def test_ids_are_kept_as_the_server_writes_them(context: CommandContext) -> None:
     uuid = "5E1D4C1E000040008000000000000001"
-    assert desk.post_plain(bodies.bugsink(issue_id=uuid)) == 202
-    assert desk.post(bodies.sentry_issue("000101")) == 202
-    assert [alert.issue_id for alert in desk.stored()] == ["5e1d4c1e-0000-4000-8000-000000000001", "101"]
+    assert context.post_plain(bodies.bugsink(issue_id=uuid)) == 202
+    assert context.post(bodies.sentry_issue("000101")) == 202
+    assert [alert.issue_id for alert in context.stored()] == ["5e1d4c1e-0000-4000-8000-000000000001", "101"]
 
 
 @pytest.mark.parametrize("wrong", ["WEB-1 WEB-2", "web*-1", "~(", "A" * 400 + "-1", "-1", "WEB-", "#3", "x\u202e-1"])
-def test_what_is_no_short_id_or_slug_is_not_kept(desk: Desk, wrong: str) -> None:
+def test_what_is_no_short_id_or_slug_is_not_kept(context: CommandContext, wrong: str) -> None:
     """The server is asked for them then; whatever has come as one is matched, shown and taken apart later."""
     body = bodies.sentry_issue("1", shortId=wrong)
     body["data"]["issue"]["project"].update(id=wrong, slug=wrong)
-    assert desk.post(body) == 202
-    assert desk.post(bodies.sentry_event_alert("2", wrong), "event_alert") == 202
-    assert desk.post_plain(bodies.bugsink(friendly_id=wrong, project=wrong)) == 202
-    assert desk.post_plain({**bodies.legacy(), "project_slug": wrong, "project": wrong}) == 400
-    assert [(alert.short_id, alert.project) for alert in desk.stored()] == [("", "")] * 3
-    assert [alert.project_id for alert in desk.stored()] == ["", "7", ""]
+    assert context.post(body) == 202
+    assert context.post(bodies.sentry_event_alert("2", wrong), "event_alert") == 202
+    assert context.post_plain(bodies.bugsink(friendly_id=wrong, project=wrong)) == 202
+    assert context.post_plain({**bodies.legacy(), "project_slug": wrong, "project": wrong}) == 400
+    assert [(alert.short_id, alert.project) for alert in context.stored()] == [("", "")] * 3
+    assert [alert.project_id for alert in context.stored()] == ["", "7", ""]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from errbot_sentry.alerting.decide.look_ups import BUDGET, MOST, SENTENCES
-from errbot_sentry.alerting.service import AlertsFlow
+from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings
@@ -37,20 +37,20 @@ class SlowServer(IssueServer):
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[tuple[AlertsFlow, SlowServer, Chat]]:
+def running(tmp_path: Path) -> Iterator[tuple[AlertService, SlowServer, Chat]]:
     """The flow with its own threads and clock, and a server that does not answer."""
     clock = VirtualClock()
     server, chat = SlowServer(clock), Chat(clock)
     settings = AlertSettings(routes=(read_route(ROUTES[0]),), webhook_secrets=(bodies.SECRET,), poll_seconds=0)
     store = store_at(f"sqlite:///{tmp_path / 'state.sqlite3'}")
-    flow = AlertsFlow(settings, Access(), store, lambda: server, chat, Templates("text"))
+    flow = AlertService(settings, Access(), store, lambda: server, chat, Templates("text"))
     flow.start()
     yield flow, server, chat
     server.let.set()
     flow.close()
 
 
-def hook(flow: AlertsFlow, body: dict[str, object], resource: str, name: str) -> None:
+def hook(flow: AlertService, body: dict[str, object], resource: str, name: str) -> None:
     raw = bodies.encode(body)
     assert flow.intake.take(bodies.signed(raw, resource, name), raw, None).status == 202
 
@@ -61,7 +61,7 @@ def hang(world: World) -> None:
     del world._due[world.flow._asking]
 
 
-def test_an_alert_that_needs_nothing_waits_for_no_look_up(running: tuple[AlertsFlow, SlowServer, Chat]) -> None:
+def test_an_alert_that_needs_nothing_waits_for_no_look_up(running: tuple[AlertService, SlowServer, Chat]) -> None:
     """Ten that needed a server of six seconds held a complete one for a minute."""
     flow, server, chat = running
     for number in range(10):
@@ -76,7 +76,7 @@ def test_an_alert_that_needs_nothing_waits_for_no_look_up(running: tuple[AlertsF
     until(lambda: len(chat.heard) == 11, 30, "all of them")
 
 
-def test_what_is_about_one_problem_is_decided_in_its_order(running: tuple[AlertsFlow, SlowServer, Chat]) -> None:
+def test_what_is_about_one_problem_is_decided_in_its_order(running: tuple[AlertService, SlowServer, Chat]) -> None:
     """The second is complete; it waits behind the first, which is not."""
     flow, server, chat = running
     server.event("7")
@@ -97,8 +97,8 @@ def test_what_the_server_has_not_told_in_time_is_decided_without_it(tmp_path: Pa
         world.hook(bodies.sentry_event_alert(str(number)), "event_alert")
     assert world.at(BUDGET - 1).heard() == []
     assert len(world.at(BUDGET + 1).heard()) == 3
-    with world.store.read() as work:
-        assert {each.detail for each in work.inbox.decided("#ops", 9)} == {f"route 1; {SENTENCES['slow']}"}
+    with world.store.read() as tx:
+        assert {each.detail for each in tx.inbox.decided("#ops", 9)} == {f"route 1; {SENTENCES['slow']}"}
     assert world.flow.status().without == {"slow": 3}
 
 

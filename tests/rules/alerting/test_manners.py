@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errbot_sentry.alerting.receive.backpressure import LONGEST_REST, REST, SLICE, Manners
+from errbot_sentry.alerting.receive.backpressure import LONGEST_REST, REST, SLICE, Backpressure
 
 
 class World:
@@ -11,42 +11,42 @@ class World:
     def __init__(self) -> None:
         self.now = 100.0
         self.waiting = 0
-        self.manners = Manners(lambda: self.waiting, lambda: self.now)
+        self.backpressure = Backpressure(lambda: self.waiting, lambda: self.now)
 
     def step(self, seconds: float) -> None:
-        self.manners.begin()
+        self.backpressure.begin()
         self.now += seconds
-        self.manners.end()
+        self.backpressure.end()
 
 
 def test_nobody_waits_then_nothing_holds_a_step_up() -> None:
     world = World()
-    world.manners.begin()
+    world.backpressure.begin()
     world.now += 10.0
-    assert not world.manners.enough()
-    world.manners.end()
-    assert world.manners.rest() == 0
-    assert not world.manners.resting
+    assert not world.backpressure.enough()
+    world.backpressure.end()
+    assert world.backpressure.rest() == 0
+    assert not world.backpressure.resting
 
 
 def test_a_step_ends_soon_when_somebody_waits_but_not_before_it_has_done_something() -> None:
     world = World()
     world.waiting = 1
-    world.manners.begin()
-    assert not world.manners.enough()
+    world.backpressure.begin()
+    assert not world.backpressure.enough()
     world.now += 2 * SLICE
-    assert world.manners.enough()
+    assert world.backpressure.enough()
 
 
 def test_after_a_step_it_rests_while_somebody_waits_and_says_so() -> None:
     world = World()
     world.step(0.01)
     world.waiting = 64
-    assert 0 < world.manners.rest() <= 0.01 * REST
-    assert world.manners.resting
+    assert 0 < world.backpressure.rest() <= 0.01 * REST
+    assert world.backpressure.resting
     world.waiting = 0
-    assert world.manners.rest() == 0
-    assert not world.manners.resting
+    assert world.backpressure.rest() == 0
+    assert not world.backpressure.resting
 
 
 def test_under_endless_load_it_still_gets_its_share() -> None:
@@ -55,7 +55,7 @@ def test_under_endless_load_it_still_gets_its_share() -> None:
     worked = 0.0
     begun = world.now
     while world.now < begun + 60:
-        rest = world.manners.rest()
+        rest = world.backpressure.rest()
         if rest:
             world.now += rest
         else:
@@ -69,4 +69,4 @@ def test_one_slow_step_does_not_make_it_rest_for_long() -> None:
     world.waiting = 1
     world.step(30.0)
     world.now += LONGEST_REST
-    assert world.manners.rest() == 0
+    assert world.backpressure.rest() == 0

@@ -86,14 +86,14 @@ def test_an_old_page_does_not_undo_what_a_webhook_said(tmp_path: Path) -> None:
     world.server.event("101")
     world.at(100)
     world.heard()
-    ask = world.server.issues
+    invocation = world.server.issues
 
     def slow(*args: object) -> object:
-        page = ask(*args)  # type: ignore[arg-type]
+        page = invocation(*args)  # type: ignore[arg-type]
         world.clock.advance(5)
         world.hook(bodies.sentry_issue("101", "resolved"))
         world.flow._decide()
-        world.server.issues = ask  # type: ignore[method-assign]
+        world.server.issues = invocation  # type: ignore[method-assign]
         return page
 
     world.server.issues = slow  # type: ignore[assignment, method-assign]
@@ -111,8 +111,8 @@ def test_an_hours_backlog_is_read_to_its_end(tmp_path: Path) -> None:
     world.server.asked.clear()
     world.flow._poller.hurry()
     world.flow._poller.step()
-    with world.store.read() as work:
-        assert work.inbox.waiting_count()[0] == PAGE_SIZE * 3
+    with world.store.read() as tx:
+        assert tx.inbox.waiting_count()[0] == PAGE_SIZE * 3
     assert len(world.server.asked) == 4
 
 
@@ -198,5 +198,5 @@ def test_an_hours_outage_is_caught_up_without_flooding_the_room(tmp_path: Path) 
     told = world.at(3700 + 1200).heard()
     assert len(told) == 21
     assert told[-1].startswith("40 more problems")
-    with world.store.read() as work:
-        assert work.inbox.counts() == {"first": 20, "storm": 40}
+    with world.store.read() as tx:
+        assert tx.inbox.counts() == {"first": 20, "storm": 40}

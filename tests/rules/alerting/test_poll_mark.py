@@ -30,9 +30,9 @@ def test_a_clock_that_was_ahead_does_not_stop_polling(tmp_path: Path) -> None:
     world = World(tmp_path, ROUTES)
     world.server.event("old")
     world.at(1)
-    with world.store.write() as work:
-        (mark,) = work.polls.all()
-        work.polls.put(replace(mark, next_at=world.clock.now().timestamp() + 86400 * 365))
+    with world.store.write() as tx:
+        (mark,) = tx.polls.all()
+        tx.polls.put(replace(mark, next_at=world.clock.now().timestamp() + 86400 * 365))
     world.flow.close()
     world.boot()
     world.server.event("fresh")

@@ -35,31 +35,31 @@ def test_a_silence_for_every_room_names_to_each_only_what_it_may_see(tmp_path: P
     )
     now = world.clock.now().timestamp()
     matchers = ("project=~shop|secret",)
-    with world.store.write() as work:
-        work.wishes.add_silence(Silence("", matchers, "", matchers[0], "Ann", "", now, now + 600))
+    with world.store.write() as tx:
+        tx.requests.add_silence(Silence("", matchers, "", matchers[0], "Ann", "", now, now + 600))
     world.flow.wake()
     world.hook(bodies.sentry_issue("1"))
     world.hook(bodies.sentry_issue("2", project="secret"))
 
     assert world.at(700).line("#shop") == ["600 #shop Silence 1 is over; it held back 1 alert about 1 problem: SHOP-1"]
     world = World(tmp_path, [], poll=0)
-    with world.store.read() as work:
-        assert work.held.counts() == {}
+    with world.store.read() as tx:
+        assert tx.deferred.counts() == {}
 
 
-@pytest.mark.parametrize("held", ["quiet", "window", "digest", "silence", "outbox"])
-def test_what_is_told_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, held: str) -> None:
+@pytest.mark.parametrize("deferred", ["quiet", "window", "digest", "silence", "outbox"])
+def test_what_is_told_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, deferred: str) -> None:
     """Rights were asked only when the alert came."""
-    route = {"rooms": ["#ops"], **({"quiet": "11:00-13:00"} if held == "quiet" else {})}
+    route = {"rooms": ["#ops"], **({"quiet": "11:00-13:00"} if deferred == "quiet" else {})}
     world = World(tmp_path, [route], access=BOTH, projects=(SHOP, SECRET), poll=0)
     now = world.clock.now().timestamp()
-    with world.store.write() as work:
-        if held == "digest":
-            work.wishes.put_digest(DigestPlan("#ops", "daily 12:30", now + 1800, now))
-        if held == "silence":
+    with world.store.write() as tx:
+        if deferred == "digest":
+            tx.requests.put_digest(DigestPlan("#ops", "daily 12:30", now + 1800, now))
+        if deferred == "silence":
             silence = Silence("#ops", ("level>=error",), "", "level>=error", "Ann", "", now, now + 1800)
-            work.wishes.add_silence(silence)
-    world.chat.up = held != "outbox"
+            tx.requests.add_silence(silence)
+    world.chat.up = deferred != "outbox"
     for number, project in (("1", "shop"), ("2", "secret")):
         world.hook(bodies.sentry_issue(number, project=project))
     world.at(10)
@@ -67,7 +67,7 @@ def test_what_is_told_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, 
         world.hook(bodies.sentry_event_alert(number, project=project), "event_alert")
         world.at(100)
         world.hook(bodies.sentry_event_alert(number, project=project, release="2"), "event_alert")
-    if held != "outbox":
+    if deferred != "outbox":
         world.chat.heard.clear()
 
     world.chat.up = True
@@ -76,9 +76,9 @@ def test_what_is_told_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, 
     told = "\n".join(world.at(5000).line())
     assert "SHOP-1" in told
     assert "SECRET" not in told
-    if held == "outbox":
-        with world.store.read() as work:
-            (row,) = work.outbox.rows("#ops", [FAILED])[:1]
+    if deferred == "outbox":
+        with world.store.read() as tx:
+            (row,) = tx.outbox.rows("#ops", [FAILED])[:1]
         assert row.error == "The room may not see the project of this any more."
 
 
@@ -91,9 +91,9 @@ def test_a_project_that_was_renamed_is_judged_by_its_present_name(tmp_path: Path
     world.at(100)
     world.hook(bodies.sentry_event_alert("1", release="2"), "event_alert")
     world.at(110).heard()
-    with world.store.write() as work:
-        known = work.issues.get("1")
+    with world.store.write() as tx:
+        known = tx.issues.get("1")
         assert known is not None
-        work.issues.put([replace(known, project="renamed")])
+        tx.issues.put([replace(known, project="renamed")])
 
     assert world.at(5000).line() == []

@@ -9,8 +9,8 @@ import pytest
 from errbot.backends.base import Message, RoomOccupant
 from errbot.backends.test import TestOccupant, TestPerson
 
-from errbot_sentry.chat.incoming import ask_of, is_command
-from errbot_sentry.domain.conversation import Place
+from errbot_sentry.chat.incoming import invocation_of, is_command
+from errbot_sentry.domain.conversation import Conversation
 
 
 class Room:
@@ -44,19 +44,21 @@ def message(extras: dict[str, Any] | None = None, frm: Any = None) -> Message:
     ],
 )
 def test_slack_escapes_three_characters(sent: str, typed: str) -> None:
-    assert ask_of(bot("slackv3"), message({"slack_event": {"ts": "1.2"}}), sent).words == typed
-    assert ask_of(bot("irc"), message(), sent).words == sent  # elsewhere people mean what they type
+    assert invocation_of(bot("slackv3"), message({"slack_event": {"ts": "1.2"}}), sent).words == typed
+    assert invocation_of(bot("irc"), message(), sent).words == sent  # elsewhere people mean what they type
 
 
 def test_places() -> None:
-    assert ask_of(bot("slackv3"), message({"slack_event": {"thread_ts": "1.2"}}), "").place == Place("#ops", "1.2")
-    assert ask_of(bot("mattermost"), message({"root_id": "abc"}), "").place == Place("#ops", "abc")
-    assert ask_of(bot("irc"), message(), "").place == Place("#ops", "")
+    assert invocation_of(
+        bot("slackv3"), message({"slack_event": {"thread_ts": "1.2"}}), ""
+    ).conversation == Conversation("#ops", "1.2")
+    assert invocation_of(bot("mattermost"), message({"root_id": "abc"}), "").conversation == Conversation("#ops", "abc")
+    assert invocation_of(bot("irc"), message(), "").conversation == Conversation("#ops", "")
     direct = Message("!sentry", frm=TestPerson("bob"), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
-    assert ask_of(bot("irc"), direct, "").place.is_direct
+    assert invocation_of(bot("irc"), direct, "").conversation.is_direct
     nameless = message()
     nameless.to = Room("")
-    assert not ask_of(bot("irc"), nameless, "").place.is_direct
+    assert not invocation_of(bot("irc"), nameless, "").conversation.is_direct
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_an_xmpp_occupant_is_not_the_whole_room() -> None:
     room = Room("ops@conf.example.org")
     occupant = TestOccupant("bob", room)
     occupant.__class__ = type("Occupant", (TestOccupant,), {"aclattr": str(room), "__str__": lambda _: f"{room}/bob"})
-    asked = ask_of(bot("xmpp"), message(frm=occupant), "")
+    asked = invocation_of(bot("xmpp"), message(frm=occupant), "")
     assert asked.person.acl == "ops@conf.example.org/bob"
 
 
@@ -138,6 +140,6 @@ def test_who_writes_through_a_room_on_xmpp_is_its_occupant_or_nobody(
         roomoccupant_factory=Occupant,
     )
     direct = Message("!sentry", frm=Jid(*sender), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
-    ask = ask_of(xmpp, direct, "")
-    assert (ask and ask.person.acl) == acl
-    assert ask is None or ask.place.is_direct
+    invocation = invocation_of(xmpp, direct, "")
+    assert (invocation and invocation.person.acl) == acl
+    assert invocation is None or invocation.conversation.is_direct

@@ -8,8 +8,8 @@ import pytest
 
 from errbot_sentry.commands.command_context import OFF, FlowStatus
 from errbot_sentry.commands.registry import Command
-from errbot_sentry.domain.conversation import Ask, Person, Place
-from errbot_sentry.domain.errors import AskError, BadToken, ServerFailed, TimedOut, Unreachable, UsageError
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
+from errbot_sentry.domain.errors import BadToken, ServerFailed, TimedOut, Unreachable, UsageError, UserError
 from errbot_sentry.server.protocol import Server
 from tests.rules.commands.world import (
     ALICE,
@@ -33,11 +33,11 @@ def test_the_overview_shows_what_this_person_may_use_here() -> None:
         "About: link, unlink, whoami, feedback, status, test",
         "More about each: !help sentry issues",
     ]
-    reader = world.lines("sentry", person=Person("carol", "carol"), place=Place("#vault"))
+    reader = world.lines("sentry", person=Person("carol", "carol"), conversation=Conversation("#vault"))
     assert reader[0].endswith("projects: vault, web")
     assert not any("resolve" in line for line in reader)
     assert any("SENTRY_WRITERS" in line for line in reader)
-    nowhere = world.lines("sentry", place=Place("#elsewhere"))
+    nowhere = world.lines("sentry", conversation=Conversation("#elsewhere"))
     assert "No project may be shown here" in nowhere[1]
 
 
@@ -126,13 +126,13 @@ class LateReporter:
     """Sends a test event that the server shows only some seconds later."""
 
     def __init__(self, after: float, issue_id: str = "101") -> None:
-        self.asked: list[tuple[Person, Place]] = []
+        self.asked: list[tuple[Person, Conversation]] = []
         self._after, self._issue_id = after, issue_id
         self.world: World | None = None
 
-    def capture_test(self, person: Person, place: Place) -> str:
+    def capture_test(self, person: Person, conversation: Conversation) -> str:
         assert self.world is not None
-        self.asked.append((person, place))
+        self.asked.append((person, conversation))
         server, clock = self.world.server, self.world.clock
         arrives = clock.monotonic() + self._after
         look_up = server.issue_of_event
@@ -167,7 +167,7 @@ def test_a_test_event_that_never_comes_is_given_up_in_bounded_time() -> None:
 
 def test_a_test_event_in_a_hidden_project_shows_nothing_of_it() -> None:
     world = reporting_world(after=0, issue_id="103")
-    assert world.lines("test", place=DIRECT)[1] == "The server has it; its project may not be shown here."
+    assert world.lines("test", conversation=DIRECT)[1] == "The server has it; its project may not be shown here."
 
 
 def test_a_server_that_cannot_be_asked_is_said() -> None:
@@ -185,15 +185,15 @@ def test_a_passing_failure_is_waited_out() -> None:
 
 
 def test_without_reporting_there_is_no_test() -> None:
-    with pytest.raises(AskError, match="BOT_LOG_SENTRY"):
+    with pytest.raises(UserError, match="BOT_LOG_SENTRY"):
         World().lines("test", person=BOB)
 
 
 def test_one_test_at_a_time() -> None:
     world = reporting_world(after=0)
-    first = world.commands.run("test", Ask(ALICE, OPS))
+    first = world.commands.run("test", Invocation(ALICE, OPS))
     next(first)
-    with pytest.raises(AskError, match="under way"):
+    with pytest.raises(UserError, match="under way"):
         world.lines("test", person=BOB)
     list(first)
     assert len(world.lines("test", person=BOB)) == 2
@@ -224,6 +224,6 @@ def test_a_server_without_any_project_is_no_matter_of_rights(typed: str) -> None
     said = ""
     try:
         said = "\n".join(World([]).lines(typed))
-    except AskError as refusal:
+    except UserError as refusal:
         said = str(refusal)
     assert "The server tells me of no project at all: check SENTRY_ORG" in said

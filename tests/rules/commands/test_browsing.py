@@ -9,7 +9,7 @@ import pytest
 
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.block_chart import chart_of
-from errbot_sentry.domain.conversation import Place
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, Unsupported, UsageError
 from errbot_sentry.domain.issues import Counts, ExceptionInfo, Frame, Release, TagSpread
 from errbot_sentry.domain.stack_trace import FULL, SHORT, shortened, trace_lines
@@ -160,15 +160,17 @@ def test_tags(world: World) -> None:
 def test_tags_in_a_thread() -> None:
     world = World([issue(3, VAULT)], threads=Threads())
     world.server.spreads = (BROWSER,)
-    thread = Place("#ops", "17.1")
-    assert world.lines("tags", place=thread)[0] == "VAULT-3 Problem 3 · tags"
-    assert world.lines("tags browser", place=thread)[0] == "VAULT-3 Problem 3 · tag browser"
+    thread = Conversation("#ops", "17.1")
+    assert world.lines("tags", conversation=thread)[0] == "VAULT-3 Problem 3 · tags"
+    assert world.lines("tags browser", conversation=thread)[0] == "VAULT-3 Problem 3 · tag browser"
 
 
 def test_projects_are_those_of_the_room(world: World) -> None:
     assert world.lines("projects") == ["#1 web"]
-    assert world.lines("projects", place=Place("#vault")) == ["#1 vault", "#2 web"]
-    assert world.lines("projects", place=Place("#elsewhere"))[0].startswith("No project may be shown here: an operator")
+    assert world.lines("projects", conversation=Conversation("#vault")) == ["#1 vault", "#2 web"]
+    assert world.lines("projects", conversation=Conversation("#elsewhere"))[0].startswith(
+        "No project may be shown here: an operator"
+    )
 
 
 def test_releases_of_hidden_projects_are_not_shown(world: World) -> None:
@@ -183,7 +185,7 @@ def test_releases_of_hidden_projects_are_not_shown(world: World) -> None:
 @pytest.mark.parametrize("command", ["trace", "events", "tags", "graph"])
 def test_a_hidden_issue_is_hidden_from_every_look(world: World, command: str) -> None:
     with pytest.raises(BadReference, match="There is no issue 'VAULT-3' that can be shown here"):
-        world.lines(f"{command} VAULT-3", place=OPS)
+        world.lines(f"{command} VAULT-3", conversation=OPS)
 
 
 @pytest.mark.parametrize(
@@ -259,4 +261,4 @@ def test_a_release_of_hidden_projects_too_tells_no_number_of_theirs(world: World
         Release("shop@1.5", NOW, 4, ("web",)),
     )
     assert world.lines("releases") == ["#1 shop@1.4 · now · web", "#2 shop@1.5 · now · 4 new issues · web"]
-    assert "3 new issues" in world.lines("releases", place=Place("#vault"))[0]
+    assert "3 new issues" in world.lines("releases", conversation=Conversation("#vault"))[0]

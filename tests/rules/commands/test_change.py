@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from errbot_sentry.config.settings import QuerySettings
-from errbot_sentry.domain.conversation import Ask
+from errbot_sentry.domain.conversation import Invocation
 from errbot_sentry.domain.errors import (
     BadQuery,
     BadReference,
@@ -52,7 +52,7 @@ def test_resolve_says_who_asked_and_leaves_a_note() -> None:
 
 def test_a_direct_message_is_not_named_as_a_room() -> None:
     world = World([issue(1)])
-    world.lines("resolve WEB-1", place=DIRECT)
+    world.lines("resolve WEB-1", conversation=DIRECT)
     assert world.server.notes[0][1].endswith("asked by alice in a direct message, 2026-11-20 12:00 UTC.")
 
 
@@ -255,7 +255,7 @@ def test_what_the_server_cannot_do_is_refused_before_anything_is_done() -> None:
 
 def test_nothing_happens_before_the_answer_is_asked_for() -> None:
     world = World([issue(1)])
-    world.commands.run("resolve", Ask(ALICE, OPS, "WEB-1"))
+    world.commands.run("resolve", Invocation(ALICE, OPS, "WEB-1"))
     assert world.server.calls == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from errbot_sentry.commands import list_memory
-from errbot_sentry.domain.conversation import Ask, Person, Place
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadReference
 from errbot_sentry.domain.issues import TagSpread
 from tests.rules.commands.world import ALICE, API, BOB, DIRECT, NOW, OPS, TurnedClock, World, issue
@@ -84,12 +84,12 @@ def test_lists_that_agree_are_not_ambiguous() -> None:
 
 def test_direct_messages_and_threads_are_conversations_of_their_own() -> None:
     world = World([issue(1)])
-    world.lines("issues", person=ALICE, place=DIRECT)
+    world.lines("issues", person=ALICE, conversation=DIRECT)
     with pytest.raises(BadReference):
-        world.lines("issue #1", person=BOB, place=DIRECT)
-    world.lines("issues", place=Place("#ops", "1.1"))
+        world.lines("issue #1", person=BOB, conversation=DIRECT)
+    world.lines("issues", conversation=Conversation("#ops", "1.1"))
     with pytest.raises(BadReference):
-        world.lines("issue #1", person=ALICE, place=OPS)
+        world.lines("issue #1", person=ALICE, conversation=OPS)
 
 
 def test_next_after_two_lists_of_others_is_not_guessed() -> None:
@@ -103,8 +103,10 @@ def test_next_after_two_lists_of_others_is_not_guessed() -> None:
 
 def test_a_cursor_that_repeats_ends_the_walk() -> None:
     """GlitchTip's order by priority can send the same page for ever (server-facts, section 3)."""
-    leaf = list_memory.Leaf("abc", 10)
-    shown = list_memory.ShownList(query=None, shown_at=NOW, leaves=(list_memory.Leaf(None, 0), leaf), next="abc")
+    list_page = list_memory.ListPage("abc", 10)
+    shown = list_memory.ShownList(
+        query=None, shown_at=NOW, list_pages=(list_memory.ListPage(None, 0), list_page), next="abc"
+    )
     with pytest.raises(BadReference, match="circles"):
         shown.following()
 
@@ -114,8 +116,8 @@ def test_the_number_of_lists_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     kept = list_memory.LastLists(TurnedClock())
     for number in range(5):
         shown = list_memory.ShownList(query=None, shown_at=NOW)
-        kept.keep(Place(f"#room{number}"), ALICE, shown)
-    assert [kept.own(Place(f"#room{number}"), ALICE) is not None for number in range(5)] == [
+        kept.keep(Conversation(f"#room{number}"), ALICE, shown)
+    assert [kept.own(Conversation(f"#room{number}"), ALICE) is not None for number in range(5)] == [
         False,
         False,
         True,
@@ -158,7 +160,7 @@ def test_a_row_without_its_sign_is_no_issue_number() -> None:
             world.lines("issue 2", person=person)
     with pytest.raises(BadReference, match="write #2"):
         world.lines("resolve 2")
-    assert "API-9" in world.lines("issue 2", place=DIRECT)[0]  # no list there
+    assert "API-9" in world.lines("issue 2", conversation=DIRECT)[0]  # no list there
     world.clock.turn(3601)
     assert "API-9" in world.lines("issue 2")[0]
 
@@ -173,13 +175,13 @@ def test_the_next_page_after_the_previous_one_has_its_numbers_again() -> None:
 def test_a_list_of_something_else_makes_its_numbers_unclear() -> None:
     """After `silences` shows `#1 API-9 …`, `resolve #1` must not resolve the first row of an older list of issues."""
     world = World([issue(n) for n in range(1, 4)])
-    world.commands.numbered(Ask(ALICE, OPS), 2)
+    world.commands.numbered(Invocation(ALICE, OPS), 2)
     with pytest.raises(BadReference, match="The list with the row #1 is not one of issues"):
         world.lines("resolve #1")
     world.lines("issues")
     world.clock.turn(1)
     for person in (ALICE, BOB):
-        world.commands.numbered(Ask(person, OPS), 2)
+        world.commands.numbered(Invocation(person, OPS), 2)
         with pytest.raises(BadReference, match="#1 could mean two things"):
             world.lines("resolve #1")
     assert "WEB-3" in world.lines("issue #3")[0]

@@ -17,7 +17,7 @@ from errbot_sentry.commands.issue_refs import (
     UuidId,
     read_reference,
 )
-from errbot_sentry.domain.conversation import Ask, Place
+from errbot_sentry.domain.conversation import Conversation, Invocation
 from errbot_sentry.domain.errors import BadReference, NotAllowed, SentryReporterError, TimedOut
 from errbot_sentry.server.protocol import BUGSINK
 from tests.fakes.memory_server import URL
@@ -88,15 +88,15 @@ ABSENT = ["VAULT-9", "999", "a" * 32, f"{URL}/organizations/acme/issues/999/"]
 
 @pytest.mark.parametrize(("hidden", "absent"), list(zip(HIDDEN, ABSENT, strict=True)))
 @pytest.mark.parametrize("command", ["issue", "resolve", "reopen"])
-@pytest.mark.parametrize("place", [OPS, DIRECT, Place("#elsewhere")])
+@pytest.mark.parametrize("conversation", [OPS, DIRECT, Conversation("#elsewhere")])
 def test_a_hidden_issue_is_answered_like_one_that_does_not_exist(
-    world: World, command: str, hidden: str, absent: str, place: Place
+    world: World, command: str, hidden: str, absent: str, conversation: Conversation
 ) -> None:
     world.server.issue_of_events["f" * 32] = "103"
     answers = []
     for word in (hidden, absent):
         with pytest.raises(BadReference) as caught:
-            world.lines(f"{command} {word}", place=place)
+            world.lines(f"{command} {word}", conversation=conversation)
         answers.append(str(caught.value).replace(word[:40], "REF"))
     assert answers[0] == answers[1]
     assert world.server.asked("resolve") == world.server.asked("latest_event") == []
@@ -111,11 +111,11 @@ def test_nobody_is_asked_for_a_short_id_of_a_project_that_is_not_shown(world: Wo
 
 
 def test_a_list_of_one_place_is_no_key_to_another(world: World) -> None:
-    world.lines("issues", place=Place("#vault"))
+    world.lines("issues", conversation=Conversation("#vault"))
     with pytest.raises(BadReference, match="none was shown here"):
-        world.lines("issue #3", place=OPS)
+        world.lines("issue #3", conversation=OPS)
     with pytest.raises(BadReference, match="No list was shown"):
-        world.lines("next", place=OPS)
+        world.lines("next", conversation=OPS)
 
 
 def test_rows_are_checked_against_the_rights_of_the_moment(world: World) -> None:
@@ -128,7 +128,7 @@ def test_rows_are_checked_against_the_rights_of_the_moment(world: World) -> None
 
 def test_a_list_shows_only_what_the_room_may_see_and_asks_for_no_more(world: World) -> None:
     assert [line.split()[1] for line in world.lines("issues")] == ["WEB-1", "API-2"]
-    assert [line.split()[1] for line in world.lines("issues", place=DIRECT)] == ["WEB-1"]
+    assert [line.split()[1] for line in world.lines("issues", conversation=DIRECT)] == ["WEB-1"]
     asked = world.server.asked("issues")
     assert [[project.slug for project in query.projects] for query in asked] == [["api", "web"], ["web"]]  # type: ignore[attr-defined]
 
@@ -140,9 +140,9 @@ def test_a_row_that_the_server_should_not_have_sent_is_dropped(world: World) -> 
 
 def test_a_room_without_projects_never_asks_for_everything(world: World) -> None:
     with pytest.raises(NotAllowed, match="SENTRY_ROOM_PROJECTS"):
-        world.lines("issues", place=Place("#elsewhere"))
+        world.lines("issues", conversation=Conversation("#elsewhere"))
     with pytest.raises(NotAllowed):
-        world.lines("issue @latest", place=Place("#elsewhere"))
+        world.lines("issue @latest", conversation=Conversation("#elsewhere"))
     assert world.server.asked("issues") == []
 
 
@@ -202,23 +202,23 @@ def test_bugsink_names_issues_by_uuid() -> None:
 class Threads:
     """The alert flow's memory: one thread about one issue."""
 
-    def issue_of(self, place: Place) -> str | None:
-        return "103" if place.thread == "17.1" else None
+    def issue_of(self, conversation: Conversation) -> str | None:
+        return "103" if conversation.thread == "17.1" else None
 
 
 def test_in_a_thread_no_word_is_needed() -> None:
     world = World([issue(1), issue(3, VAULT)], threads=Threads(), access=ROOMS)
-    vault = Place("#vault", "17.1")
-    assert "VAULT-3" in world.lines("issue", place=vault)[0]
-    assert "VAULT-3 resolved" in world.lines("resolve", place=vault)[0]
+    vault = Conversation("#vault", "17.1")
+    assert "VAULT-3" in world.lines("issue", conversation=vault)[0]
+    assert "VAULT-3 resolved" in world.lines("resolve", conversation=vault)[0]
     with pytest.raises(BadReference, match="that can be shown here"):
-        world.lines("issue", place=Place("#ops", "17.1"))
-    for place in (OPS, Place("#vault", "99.9")):
+        world.lines("issue", conversation=Conversation("#ops", "17.1"))
+    for conversation in (OPS, Conversation("#vault", "99.9")):
         with pytest.raises(BadReference, match=r"Which issue\? An issue is written as WEB-1A"):
-            world.lines("resolve", place=place)
+            world.lines("resolve", conversation=conversation)
 
 
 def test_a_failing_server_is_not_a_missing_issue(world: World) -> None:
     world.server.fail("issue_by_short_id", TimedOut("The server gave no answer in time."))
     with pytest.raises(SentryReporterError, match="no answer in time"):
-        list(world.commands.run("issue", Ask(ALICE, OPS, "WEB-1")))
+        list(world.commands.run("issue", Invocation(ALICE, OPS, "WEB-1")))

@@ -9,8 +9,8 @@ import pytest
 from errbot_sentry.commands.account_proof import PeopleInMemory
 from errbot_sentry.commands.triage_options import read_until, until_words
 from errbot_sentry.config.settings import QuerySettings
-from errbot_sentry.domain.conversation import Place
-from errbot_sentry.domain.errors import AskError, BadQuery, BadReference, NotAllowed, Unsupported, UsageError
+from errbot_sentry.domain.conversation import Conversation
+from errbot_sentry.domain.errors import BadQuery, BadReference, NotAllowed, Unsupported, UsageError, UserError
 from errbot_sentry.domain.issues import ARCHIVED, ArchiveUntil, Assignee, ResolveIn
 from tests.rules.commands.test_references import Threads
 from tests.rules.commands.world import ALICE, API, BOB, NOW, ROOMS, VAULT, World, issue
@@ -126,7 +126,7 @@ def test_assign_to_a_mail_address_a_team_and_nobody() -> None:
 def test_assign_me_needs_a_proved_address() -> None:
     people = PeopleInMemory()
     world = World([issue(1)], people=people)
-    with pytest.raises(AskError, match="!sentry link MAIL"):
+    with pytest.raises(UserError, match="!sentry link MAIL"):
         world.lines("assign WEB-1 me")
     people.link(ALICE.acl, "alice@example.org")
     world.lines("assign WEB-1 me")
@@ -169,10 +169,10 @@ def test_an_assignment_that_failed_is_not_kept_as_taken() -> None:
 
 def test_in_a_thread_the_last_word_is_enough() -> None:
     world = World([issue(3, VAULT)], threads=Threads())
-    thread = Place("#ops", "17.1")
-    assert "VAULT-3 assigned to team pay" in world.lines("assign team:pay", place=thread)[0]
-    assert "VAULT-3 given low priority" in world.lines("priority low", place=thread)[0]
-    assert "VAULT-3 archived for 2h" in world.lines("archive --until 2h", place=thread)[0]
+    thread = Conversation("#ops", "17.1")
+    assert "VAULT-3 assigned to team pay" in world.lines("assign team:pay", conversation=thread)[0]
+    assert "VAULT-3 given low priority" in world.lines("priority low", conversation=thread)[0]
+    assert "VAULT-3 archived for 2h" in world.lines("archive --until 2h", conversation=thread)[0]
 
 
 @pytest.mark.parametrize("words", ["WEB-1 bob", "WEB-1 team:", "", "WEB-1 @bob"])
@@ -230,19 +230,19 @@ def test_a_note_may_begin_on_the_next_line(between: str) -> None:
 
 def test_a_note_in_the_thread_of_an_alert() -> None:
     world = World([issue(1), issue(3, VAULT)], threads=Threads())
-    thread = Place("#ops", "17.1")
-    world.lines("note caused by the proxy", place=thread)
-    world.lines("note WEB-1 no, by us", place=thread)
-    world.lines("note -- 500 errors again", place=thread)
+    thread = Conversation("#ops", "17.1")
+    world.lines("note caused by the proxy", conversation=thread)
+    world.lines("note WEB-1 no, by us", conversation=thread)
+    world.lines("note -- 500 errors again", conversation=thread)
     assert [(where, text.partition("\n")[0]) for where, text in world.server.notes] == [
         ("103", "caused by the proxy"),
         ("101", "no, by us"),
         ("103", "500 errors again"),
     ]
     with pytest.raises(BadReference, match=r"shown here\. If 'UTF-8' is the note's first word, put -- before it\."):
-        world.lines("note UTF-8 it should be", place=thread)
+        world.lines("note UTF-8 it should be", conversation=thread)
     with pytest.raises(UsageError, match="Is '500' an issue"):
-        world.lines("note 500 errors again", place=thread)
+        world.lines("note 500 errors again", conversation=thread)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_merge_needs_two_of_one_project() -> None:
     world = World([issue(1), issue(2, API)])
     with pytest.raises(UsageError, match="two issues or more"):
         world.lines("merge WEB-1 web-1")
-    with pytest.raises(AskError, match="one project"):
+    with pytest.raises(UserError, match="one project"):
         world.lines("merge WEB-1 API-2")
     assert world.server.asked("merge") == []
 

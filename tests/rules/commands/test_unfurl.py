@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from errbot_sentry.config.settings import QuerySettings
-from errbot_sentry.domain.conversation import Ask, Place
+from errbot_sentry.domain.conversation import Conversation, Invocation
 from errbot_sentry.domain.errors import TimedOut
 from tests.fakes.memory_server import URL
 from tests.rules.commands.world import ALICE, BOB, DIRECT, OPS, ROOMS, VAULT, World, issue, rendered
@@ -19,8 +19,8 @@ def world() -> World:
     return World([issue(1), issue(2), issue(3, VAULT)], access=ROOMS)
 
 
-def unfurled(world: World, text: str, place: Place = OPS) -> list[list[str]]:
-    return [rendered(view) for view in world.commands.unfurl.views(text, Ask(BOB, place), lambda _: True)]
+def unfurled(world: World, text: str, conversation: Conversation = OPS) -> list[list[str]]:
+    return [rendered(view) for view in world.commands.unfurl.views(text, Invocation(BOB, conversation), lambda _: True)]
 
 
 def test_two_lines(world: World) -> None:
@@ -33,7 +33,7 @@ def test_once_per_issue_room_and_hour_by_whatever_address(world: World) -> None:
     assert len(unfurled(world, ADDRESS)) == 1
     assert unfurled(world, ADDRESS + "?query=x") == []
     assert unfurled(world, f"{URL}/organizations/acme/issues/WEB-1/") == []
-    assert len(unfurled(world, ADDRESS, Place("#vault"))) == 1
+    assert len(unfurled(world, ADDRESS, Conversation("#vault"))) == 1
     world.clock.turn(3601)
     assert len(unfurled(world, ADDRESS)) == 1
 
@@ -41,7 +41,7 @@ def test_once_per_issue_room_and_hour_by_whatever_address(world: World) -> None:
 def test_silence_about_what_may_not_be_seen_or_is_not_ours(world: World) -> None:
     text = f"{HIDDEN} https://evil.example/organizations/acme/issues/101/ {URL}/organizations/acme/issues/999/"
     assert unfurled(world, text) == []
-    assert len(unfurled(world, HIDDEN, Place("#vault"))) == 1
+    assert len(unfurled(world, HIDDEN, Conversation("#vault"))) == 1
     assert unfurled(world, HIDDEN, DIRECT) == []
 
 
@@ -64,14 +64,14 @@ def test_nobody_makes_the_bot_ask_without_end(world: World) -> None:
         text = " ".join(f"{URL}/organizations/acme/issues/{n}/" for n in range(start, start + 3))
         assert unfurled(world, text) == []
     assert len(world.server.calls) == 12
-    assert len(unfurled(world, ADDRESS, Place("#vault"))) == 1  # another room is not silenced by that
+    assert len(unfurled(world, ADDRESS, Conversation("#vault"))) == 1  # another room is not silenced by that
     world.clock.turn(61)
     assert len(unfurled(world, ADDRESS)) == 1
 
 
 def test_rooms_together_are_bounded_too(world: World) -> None:
     for n in range(1000, 1200):
-        unfurled(world, f"{URL}/organizations/acme/issues/{n}/", Place(f"#room{n}"))
+        unfurled(world, f"{URL}/organizations/acme/issues/{n}/", Conversation(f"#room{n}"))
     assert len(world.server.calls) == 60
 
 
@@ -106,7 +106,7 @@ def test_who_may_not_run_the_command_learns_nothing_by_a_link(world: World) -> N
         asked.append(address)
         return False
 
-    views = world.commands.unfurl.views(f"{ADDRESS} https://evil.example/issues/1", Ask(ALICE, OPS), may_look)
+    views = world.commands.unfurl.views(f"{ADDRESS} https://evil.example/issues/1", Invocation(ALICE, OPS), may_look)
     assert list(views) == []
     assert (asked, world.server.calls) == ([ADDRESS], [])
     assert len(unfurled(world, ADDRESS)) == 1

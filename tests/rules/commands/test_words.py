@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errbot_sentry.commands import parser as option_parser
-from errbot_sentry.commands.typed_words import first_word, plain_dashes, split_words, unquote
+from errbot_sentry.commands.typed_words import leading_word, plain_dashes, split_words, unquote
 from errbot_sentry.domain.errors import UsageError
 
 
@@ -50,8 +50,8 @@ def test_any_text_is_split_or_refused(typed: str) -> None:
 
 
 def test_the_rest_after_the_first_word_is_left_alone() -> None:
-    assert first_word("  #1  it's “fixed”,  I think") == ("#1", "it's “fixed”,  I think")
-    assert first_word("#1") == ("#1", "")
+    assert leading_word("  #1  it's “fixed”,  I think") == ("#1", "it's “fixed”,  I think")
+    assert leading_word("#1") == ("#1", "")
 
 
 def test_quotes_and_dashes_of_values() -> None:

@@ -12,14 +12,14 @@ from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Ask, Person, Place, View
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame, Issue, Project
 from tests.fakes.memory_server import URL, MemoryServer
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 WEB, API, VAULT = Project("1", "web"), Project("2", "api"), Project("3", "vault")
 ALICE, BOB = Person("alice!a@host", "alice"), Person("bob!b@host", "bob")
-OPS, DIRECT = Place("#ops"), Place()
+OPS, DIRECT = Conversation("#ops"), Conversation()
 EVERYONE = Access(writers=("alice!*",))
 # #ops sees web and api, direct messages see web only, no room sees vault but #vault.
 ROOMS = Access(
@@ -94,14 +94,14 @@ class World:
         options.setdefault("find_server", lambda: self.server)
         self.commands = Commands(access=access, clock=self.clock, sleep=self.clock.turn, **options)
 
-    def views(self, typed: str, person: Person = ALICE, place: Place = OPS) -> list[View]:
+    def views(self, typed: str, person: Person = ALICE, conversation: Conversation = OPS) -> list[View]:
         """The views of `issues -n 3` and so on; errors pass through."""
         name, _, words = typed.partition(" ")
-        return list(self.commands.run(name, Ask(person, place, words)))
+        return list(self.commands.run(name, Invocation(person, conversation, words)))
 
-    def lines(self, typed: str, person: Person = ALICE, place: Place = OPS) -> list[str]:
+    def lines(self, typed: str, person: Person = ALICE, conversation: Conversation = OPS) -> list[str]:
         """The lines as people read them."""
-        return [line for view in self.views(typed, person, place) for line in rendered(view)]
+        return [line for view in self.views(typed, person, conversation) for line in rendered(view)]
 
 
 _TEMPLATES = Templates("irc")

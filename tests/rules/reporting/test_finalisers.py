@@ -80,13 +80,13 @@ class EveryLine:
         gc.unfreeze()
 
 
-def within(seconds: float, work: Callable[[], object]) -> None:
+def within(seconds: float, tx: Callable[[], object]) -> None:
     """Run `work` in a thread of its own; a deadlock is a failure that shows all stacks, not a test that hangs."""
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            work()
+            tx()
         except BaseException as error:  # noqa: BLE001 - told to the test's own thread
             failures.append(error)
 

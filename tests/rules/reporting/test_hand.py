@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from errbot_sentry.reporting.deliver.disk_writer import Hand
+from errbot_sentry.reporting.deliver.disk_writer import DiskWriter
 from errbot_sentry.reporting.deliver.spool import Spool
 from tests.waiting import until
 
@@ -46,7 +46,10 @@ def dropped() -> Counter[tuple[str, str]]:
 @pytest.fixture
 def spool(tmp_path: Path, dropped: Counter[tuple[str, str]]) -> Iterator[Spool]:
     spool = Spool(
-        tmp_path / "spool", 10**6, lambda category, reason: dropped.update([(category, reason)]), Hand(patience=0.05)
+        tmp_path / "spool",
+        10**6,
+        lambda category, reason: dropped.update([(category, reason)]),
+        DiskWriter(patience=0.05),
     )
     spool.open()
     yield spool
@@ -97,7 +100,7 @@ def test_closing_does_not_wait_for_a_hung_disk(spool: Spool, hung: HungDisk, dro
 
 
 def test_work_that_fails_counts_as_not_done() -> None:
-    hand = Hand()
+    hand = DiskWriter()
     hand.start()
 
     def broken() -> bool:

@@ -47,7 +47,7 @@ def test_a_count_that_nothing_follows_is_due_when_the_time_is_over() -> None:
     assert repeats.next_due() == 60.0
     assert repeats.due(59.9) == []
     (tally,) = repeats.due(60.0)
-    assert (tally.count, tally.sketch) == (1, "sketch")
+    assert (tally.count, tally.summary) == (1, "sketch")
     assert repeats.due(1000.0) == []
     assert repeats.next_due() is None
 

@@ -56,7 +56,9 @@ def test_what_a_newer_version_wrote_can_still_be_read() -> None:
 
 def test_nothing_is_opened_and_the_database_library_is_not_imported_before_it_is_needed(url: str) -> None:
     code = (
-        f"import sys; from errbot_sentry.alerting.service import AlertsFlow; from errbot_sentry.store.database import Store\n"
+        "import sys\n"
+        "from errbot_sentry.alerting.service import AlertService\n"
+        "from errbot_sentry.store.database import Store\n"
         f"Store({url!r}); assert 'sqlalchemy' not in sys.modules"
     )
     home = str(Path(__file__).resolve().parents[3] / "plugins" / "sentry_reporter")
@@ -67,14 +69,14 @@ def test_a_transaction_that_fails_leaves_nothing(url: str) -> None:
     store = store_at(url)
 
     def half() -> None:
-        with store.write() as work:
-            work.inbox.add(ALERT, 1.0)
+        with store.write() as tx:
+            tx.inbox.add(ALERT, 1.0)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         half()
-    with store.read() as work:
-        assert work.inbox.waiting_count() == (0, None)
+    with store.read() as tx:
+        assert tx.inbox.waiting_count() == (0, None)
 
 
 def test_it_can_be_opened_by_many_at_once_and_is_migrated_once(url: str) -> None:
@@ -113,11 +115,11 @@ def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> N
         raw.execute("INSERT INTO people (acl, mail, at) VALUES ('ann', 'ann@example.org', 1.0)")
     raw.close()
     store = store_at(url)
-    with store.write() as work:
-        assert work.people.mail_of("ann") == "ann@example.org"
-        assert work.people.mention_of("ann@example.org") == ""
-        work.people.put("ann", "ann@example.org", 2.0, "@ann")
-        assert work.people.mention_of("ann@example.org") == "@ann"
+    with store.write() as tx:
+        assert tx.people.mail_of("ann") == "ann@example.org"
+        assert tx.people.mention_of("ann@example.org") == ""
+        tx.people.put("ann", "ann@example.org", 2.0, "@ann")
+        assert tx.people.mention_of("ann@example.org") == "@ann"
     assert hook(store) == 202
     store.close()
 
@@ -142,8 +144,8 @@ def test_a_full_disk_is_503_and_the_store_recovers(url: str) -> None:
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
     answers = [hook(store, number) for number in range(1000)]
     assert set(answers) == {202, 503}
-    with store.read() as work:
-        assert work.inbox.waiting_count()[0] == answers.count(202), "what was answered 202 is there, and nothing else"
+    with store.read() as tx:
+        assert tx.inbox.waiting_count()[0] == answers.count(202), "what was answered 202 is there, and nothing else"
     with store._engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count=1000000")
     assert hook(store, 2000) == 202
@@ -217,19 +219,19 @@ def test_replays_are_known_by_key_within_their_span(url: str) -> None:
     ever, once = DeliveryKey("ever"), DeliveryKey("while", 600.0)
 
     def first(*keys: DeliveryKey, now: float) -> bool:
-        with store.write() as work:
-            return work.inbox.take_in([Delivery(keys, (ALERT,), now)])[0]
+        with store.write() as tx:
+            return tx.inbox.take_in([Delivery(keys, (ALERT,), now)])[0]
 
     assert first(ever, once, now=1000.0)
     assert not first(ever, now=1e9)
     assert not first(once, now=1599.0)
     assert first(once, now=1600.0)
     assert not first(once, now=1601.0)
-    with store.write() as work:
+    with store.write() as tx:
         twice = [Delivery((DeliveryKey("new"),), (ALERT,), 2000.0)] * 2
-        assert work.inbox.take_in(twice) == [True, False], "also within one commit"
-    with store.read() as work:
-        assert work.inbox.waiting_count()[0] == 3
+        assert tx.inbox.take_in(twice) == [True, False], "also within one commit"
+    with store.read() as tx:
+        assert tx.inbox.waiting_count()[0] == 3
 
 
 def test_every_look_up_of_an_alerts_way_goes_by_an_index(url: str) -> None:
@@ -249,24 +251,24 @@ def test_every_look_up_of_an_alerts_way_goes_by_an_index(url: str) -> None:
             plan = cursor.connection.execute("EXPLAIN QUERY PLAN " + statement, parameters).fetchall()
             plans.append((statement, " | ".join(str(row[3]) for row in plan)))
 
-    with store.write() as work:
-        number = work.inbox.add(ALERT, 1.0)
-        work.inbox.take_in([Delivery((DeliveryKey("k"),), (ALERT,), 1.0)])
-        work.outbox.add(Message("#a", "t", {}), 1.0)
-        work.inbox.waiting(2.0, 10)
-        work.inbox.still_waiting([number])
-        work.inbox.next_due()
-        work.inbox.put_off(number, 3.0)
-        work.inbox.decide(number, ALERT, [], 2.0)
-        work.inbox.decided("#a", 10)
-        work.issues.get("1")
-        work.issues.get_many(["1", "2"])
-        work.groups.of_issue("1")
-        work.outbox.next_due()
-        row = work.outbox.claim("me", 2.0, 20.0)
+    with store.write() as tx:
+        number = tx.inbox.add(ALERT, 1.0)
+        tx.inbox.take_in([Delivery((DeliveryKey("k"),), (ALERT,), 1.0)])
+        tx.outbox.add(Message("#a", "t", {}), 1.0)
+        tx.inbox.waiting(2.0, 10)
+        tx.inbox.still_waiting([number])
+        tx.inbox.next_due()
+        tx.inbox.put_off(number, 3.0)
+        tx.inbox.decide(number, ALERT, [], 2.0)
+        tx.inbox.decided("#a", 10)
+        tx.issues.get("1")
+        tx.issues.get_many(["1", "2"])
+        tx.groups.of_issue("1")
+        tx.outbox.next_due()
+        row = tx.outbox.claim("me", 2.0, 20.0)
         assert row is not None
-        work.outbox.sent(row.id, 2.0, "", None, "me")
-        work.polls.get("x")
+        tx.outbox.sent(row.id, 2.0, "", None, "me")
+        tx.polls.get("x")
     assert len(plans) >= 13
     for statement, plan in plans:
         for step in plan.split(" | "):
@@ -275,39 +277,39 @@ def test_every_look_up_of_an_alerts_way_goes_by_an_index(url: str) -> None:
 
 def test_one_owner_sends_a_message_and_another_takes_over_when_the_claim_ran_out(url: str) -> None:
     store = store_at(url)
-    with store.write() as work:
-        first, second = (work.outbox.add(Message("#a", "t", {"n": n}), 1.0) for n in (1, 2))
-        one = work.outbox.claim("one", 2.0, 22.0)
+    with store.write() as tx:
+        first, second = (tx.outbox.add(Message("#a", "t", {"n": n}), 1.0) for n in (1, 2))
+        one = tx.outbox.claim("one", 2.0, 22.0)
         assert one is not None
         assert one.id == first
-        assert work.outbox.claim("two", 21.0, 41.0) is None, "not the second message either: order per room"
-        taken = work.outbox.claim("two", 22.0, 42.0)
+        assert tx.outbox.claim("two", 21.0, 41.0) is None, "not the second message either: order per room"
+        taken = tx.outbox.claim("two", 22.0, 42.0)
         assert taken is not None
         assert taken.id == first
-        work.outbox.sent(first, 23.0, "", None, "two")
-        after = work.outbox.claim("one", 23.0, 43.0)
+        tx.outbox.sent(first, 23.0, "", None, "two")
+        after = tx.outbox.claim("one", 23.0, 43.0)
         assert after is not None
         assert after.id == second
 
 
 def test_old_rows_are_forgotten_in_small_steps(url: str) -> None:
     store = store_at(url)
-    with store.write() as work:
+    with store.write() as tx:
         for number in range(50):
-            alert_id = work.inbox.add(ALERT, float(number))
-            work.inbox.decide(alert_id, ALERT, [], float(number))
-            work.issues.put([KnownIssue(str(number), "unresolved", touched=float(number))])
-        waiting = work.inbox.add(ALERT, 0.0)
-    with store.write() as work:
-        assert work.inbox.forget(25.0, 10) == 10
-        assert work.issues.forget(25.0, 10) == 10
+            alert_id = tx.inbox.add(ALERT, float(number))
+            tx.inbox.decide(alert_id, ALERT, [], float(number))
+            tx.issues.put([KnownIssue(str(number), "unresolved", touched=float(number))])
+        waiting = tx.inbox.add(ALERT, 0.0)
+    with store.write() as tx:
+        assert tx.inbox.forget(25.0, 10) == 10
+        assert tx.issues.forget(25.0, 10) == 10
     for _ in range(5):
-        with store.write() as work:
-            work.inbox.forget(25.0, 10)
-            work.issues.forget(25.0, 10)
-    with store.read() as work:
-        assert work.issues.count() == 25
-        assert [row.id for row in work.inbox.waiting(1e9, 10)[0]] == [waiting], "what is undecided is never dropped"
+        with store.write() as tx:
+            tx.inbox.forget(25.0, 10)
+            tx.issues.forget(25.0, 10)
+    with store.read() as tx:
+        assert tx.issues.count() == 25
+        assert [row.id for row in tx.inbox.waiting(1e9, 10)[0]] == [waiting], "what is undecided is never dropped"
 
 
 def test_many_threads_write_and_everything_is_there(url: str) -> None:
@@ -315,8 +317,8 @@ def test_many_threads_write_and_everything_is_there(url: str) -> None:
 
     def write(start: int) -> None:
         for number in range(25):
-            with store.write() as work:
-                work.issues.put([KnownIssue(f"{start}-{number}", "unresolved")])
+            with store.write() as tx:
+                tx.issues.put([KnownIssue(f"{start}-{number}", "unresolved")])
 
     threads = [threading.Thread(target=write, args=(start,)) for start in range(8)]
     begun = time.monotonic()
@@ -324,8 +326,8 @@ def test_many_threads_write_and_everything_is_there(url: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    with store.read() as work:
-        assert work.issues.count() == 200, f"after {time.monotonic() - begun:.1f} s"
+    with store.read() as tx:
+        assert tx.issues.count() == 200, f"after {time.monotonic() - begun:.1f} s"
 
 
 def test_a_second_bot_on_the_same_file_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -348,10 +350,10 @@ def test_more_held_words_than_a_statement_has_parameters(url: str) -> None:
     """A public DSN lets anybody make that many issues in the quiet hours; nothing timed went on from then on."""
     store = store_at(url)
     many = range(1, 260_000)
-    with store.write() as work:
-        number = work.inbox.add(ALERT, 0.0)
-        assert list(work.inbox.get(many)) == [number]
-        work.groups.told_in_list("#ops", [str(each) for each in many], 1)
+    with store.write() as tx:
+        number = tx.inbox.add(ALERT, 0.0)
+        assert list(tx.inbox.get(many)) == [number]
+        tx.groups.sent_in_list("#ops", [str(each) for each in many], 1)
 
 
 @pytest.mark.parametrize("name", ["a?b", "a%41b", "a#b", "a b", "a:b@c", "file:x", "é☃", "%", "a;b", "mode=memory&x"])
@@ -360,14 +362,14 @@ def test_a_folder_of_any_name_holds_the_state(tmp_path: Path, name: str) -> None
     folder = tmp_path / name
     folder.mkdir()
     store = store_at(folder / "sentry_reporter.sqlite3")
-    with store.write() as work:
-        work.people.put("@ann", "ann@example.org", 1.0, "")
+    with store.write() as tx:
+        tx.people.put("@ann", "ann@example.org", 1.0, "")
     assert not store.shared
     assert {path.name for path in folder.iterdir()} >= {"sentry_reporter.sqlite3"}
     assert [path.name for path in tmp_path.iterdir()] == [name]
     store.close()
-    with store_at(folder / "sentry_reporter.sqlite3").read() as work:
-        assert work.people.mail_of("@ann") == "ann@example.org"
+    with store_at(folder / "sentry_reporter.sqlite3").read() as tx:
+        assert tx.people.mail_of("@ann") == "ann@example.org"
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -382,8 +384,8 @@ def test_nobody_else_on_the_machine_reads_the_state(tmp_path: Path, old: bool) -
                 connection.execute("CREATE TABLE old (x)")
             path.chmod(0o666)
         store = store_at(f"sqlite:///{path}") if old else store_at(path)
-        with store.write() as work:
-            work.people.put("@ann", "ann@example.org", 1.0, "")
+        with store.write() as tx:
+            tx.people.put("@ann", "ann@example.org", 1.0, "")
     finally:
         os.umask(before)
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}

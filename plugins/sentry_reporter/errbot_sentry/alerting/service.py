@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from errbot_sentry.alerting.decide.enrich import Identify, look_up
+from errbot_sentry.alerting.decide.enrich import Enricher, look_up
 from errbot_sentry.alerting.decide.look_ups import LookUps
 from errbot_sentry.alerting.decide.pipeline import Pipeline
-from errbot_sentry.alerting.decide.route_table import RouteBook
+from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.stages import Stages
 from errbot_sentry.alerting.notify.digest_reports import Digests
 from errbot_sentry.alerting.notify.ports import Renderer, Sender
-from errbot_sentry.alerting.notify.scheduler import Timers
-from errbot_sentry.alerting.notify.sender import Deliver
-from errbot_sentry.alerting.receive.backpressure import Manners
+from errbot_sentry.alerting.notify.scheduler import Scheduler
+from errbot_sentry.alerting.notify.sender import NotificationSender
+from errbot_sentry.alerting.receive.backpressure import Backpressure
 from errbot_sentry.alerting.receive.poller import Poller
 from errbot_sentry.alerting.receive.receiver import Intake
 from errbot_sentry.alerting.worker import Worker
@@ -28,7 +28,7 @@ from errbot_sentry.commands.alert_commands import AlertCommands, FindById, FindI
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock, SystemClock
-from errbot_sentry.domain.conversation import Ask, Place
+from errbot_sentry.domain.conversation import Conversation, Invocation
 from errbot_sentry.domain.errors import BadReference, StoreError
 from errbot_sentry.domain.issue_actions import AssignToMe, IssueAction, Options, ResolveNow, SilenceFor
 from errbot_sentry.domain.issues import UNRESOLVED, Issue
@@ -38,7 +38,7 @@ from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import LOCK_DECIDE
 
 if TYPE_CHECKING:
-    from errbot_sentry.store.transaction import Work
+    from errbot_sentry.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +76,13 @@ class AlertsStatus:
     oldest: datetime | None = None
     failed: int = 0
     failed_lately: int = 0
-    held: int = 0
+    deferred: int = 0
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, int] = field(default_factory=dict)
 
 
-class AlertsFlow:
+class AlertService:
     """Flow 3. `intake` takes webhooks between `start` and `close`; a closed flow can be started again."""
 
     def __init__(
@@ -100,18 +100,18 @@ class AlertsFlow:
         self._clock = clock or SystemClock()
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.intake = Intake(settings, store, self._clock, self._on_stored)
-        self.book = RouteBook(settings.routes, store, self._clock)
+        self.book = RouteTable(settings.routes, store, self._clock)
         self._look_ups = LookUps(find_server, look_up, self._clock, self._on_found, self._on_asked)
-        identify, stages = Identify(self._look_ups), Stages(self.book, access)
-        self._manners = Manners(lambda: self.intake.in_hand, time.monotonic)
+        enrich, stages = Enricher(self._look_ups), Stages(self.book, access)
+        self._backpressure = Backpressure(lambda: self.intake.in_hand, time.monotonic)
         self._pipeline = Pipeline(
-            store, identify, self._look_ups.answered, stages, self._clock, self._on_message, self._manners.enough
+            store, enrich, self._look_ups.answered, stages, self._clock, self._on_message, self._backpressure.enough
         )
-        self._timers = Timers(store, self.book, Digests(access), access, self._clock, self._on_message)
+        self._scheduler = Scheduler(store, self.book, Digests(access), access, self._clock, self._on_message)
         self._poller = Poller(
             settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
         )
-        self._deliver = Deliver(store, sender, renderer, access, self._clock, owner)
+        self._deliver = NotificationSender(store, sender, renderer, access, self._clock, owner)
         self._deciding = Worker("alert pipeline", self._decide)
         self._polling = Worker("poller", self._poller.step)
         self._sending = Worker("alert delivery", self._send)
@@ -143,7 +143,7 @@ class AlertsFlow:
         self,
         find_issue: FindIssue,
         issue_by_id: FindById,
-        numbered: Callable[[Ask, int], None],
+        numbered: Callable[[Invocation, int], None],
         prefix: str = "!",
     ) -> AlertCommands:
         """The commands of this flow; see AlertCommands for what the query flow gives."""
@@ -151,42 +151,42 @@ class AlertsFlow:
             self._store, self.book, self._access, self._clock, find_issue, issue_by_id, numbered, self.wake, prefix
         )
 
-    def issue_of(self, place: Place) -> str | None:
+    def issue_of(self, conversation: Conversation) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
-        if place.is_direct or not place.thread:
+        if conversation.is_direct or not conversation.thread:
             return None
         try:
-            with self._store.read() as work:
-                return work.outbox.issue_of_thread(self.book.spelled(place.room), place.thread) or None
+            with self._store.read() as tx:
+                return tx.outbox.issue_of_thread(self.book.spelled(conversation.room), conversation.thread) or None
         except StoreError as error:
             log.warning("what a thread is about could not be read: %s", error)
             return None
 
-    def note_change(self, issue: Issue, place: Place) -> None:
+    def note_change(self, issue: Issue, conversation: Conversation) -> None:
         """A person closed an issue from this room, and was answered there: that answer is the room's word about it.
 
         Where messages have ids our own word goes all the same: it stands under the first one, and marks it.
         """
-        if place.is_direct or issue.status == UNRESOLVED:
+        if conversation.is_direct or issue.status == UNRESOLVED:
             return
         try:
-            with self._store.write() as work:
-                work.alone(LOCK_DECIDE)
-                group = work.groups.of_issue(issue.id).get(self.book.spelled(place.room))
-                head = work.outbox.get(group.head) if group is not None else None
+            with self._store.write() as tx:
+                tx.alone(LOCK_DECIDE)
+                group = tx.groups.of_issue(issue.id).get(self.book.spelled(conversation.room))
+                head = tx.outbox.get(group.head) if group is not None else None
                 if group is not None and head is not None and not head.sent_id:
-                    work.groups.put([replace(group, status=issue.status)])
+                    tx.groups.put([replace(group, status=issue.status)])
         except StoreError as error:
             log.warning("a change could not be noted, its room hears of it twice: %s", error)
 
-    def action_of_reaction(self, place: Place, emoji: str) -> IssueAction | None:
+    def action_of_reaction(self, conversation: Conversation, emoji: str) -> IssueAction | None:
         """The action that a reaction on an alert stands for; None for any other message or reaction.
 
         `place.thread` is the id of the message that was reacted to. The action is the reacting person's own, with that
         person's rights.
         """
         options = REACTIONS.get(emoji.strip(":").partition("::")[0])
-        issue = self.issue_of(place) if options is not None else None
+        issue = self.issue_of(conversation) if options is not None else None
         if options is None or issue is None:
             return None
         try:
@@ -216,12 +216,12 @@ class AlertsFlow:
     def status(self) -> AlertsStatus:
         """How the flow is doing; asks the database, nobody else."""
         try:
-            with self._store.read(urgent=True) as work:
-                waiting, oldest_alert = work.inbox.waiting_count()
-                queue = work.outbox.state(self._now() - LATELY)
-                held = sum(work.held.counts().values())
-                decided = work.inbox.counts()
-                asked = self._asked(work)
+            with self._store.read(urgent=True) as tx:
+                waiting, oldest_alert = tx.inbox.waiting_count()
+                queue = tx.outbox.state(self._now() - LATELY)
+                deferred = sum(tx.deferred.counts().values())
+                decided = tx.inbox.counts()
+                asked = self._asked(tx)
         except StoreError as error:
             return AlertsStatus(self._running, False, str(error), poll_error=self._poller.error)
         times = [moment for moment in (oldest_alert, queue.oldest) if moment is not None]
@@ -236,26 +236,26 @@ class AlertsFlow:
             oldest=_moment(min(times, default=None)),
             failed=queue.failed,
             failed_lately=queue.failed_lately,
-            held=held,
+            deferred=deferred,
             decided=decided,
-            damaged=self._store.damage.tables(),
+            damaged=self._store.corrupt_rows.tables(),
             without=dict(self._pipeline.without),
         )
 
-    def _asked(self, work: Work) -> float | None:
+    def _asked(self, tx: Transaction) -> float | None:
         """When the server last answered a poll; bots that share a state take turns at asking."""
         own = self._poller.asked
         if own is None or not self._store.shared:
             return own
-        return max([own, *(mark.asked for mark in work.polls.all())])
+        return max([own, *(mark.asked for mark in tx.polls.all())])
 
     def _decide(self) -> float | None:
-        rest = self._manners.rest()
+        rest = self._backpressure.rest()
         if rest:
             return rest
-        self._manners.begin()
-        waits = [self._pipeline.step(), self._timers.step()]
-        self._manners.end()
+        self._backpressure.begin()
+        waits = [self._pipeline.step(), self._scheduler.step()]
+        self._backpressure.end()
         if self._store.shared:
             waits.append(_SHARED_PAUSE)
         return min((wait for wait in waits if wait is not None), default=None)
@@ -267,7 +267,7 @@ class AlertsFlow:
         return self._deliver.step()
 
     def _on_stored(self, more: int) -> None:
-        if not self._manners.resting:  # it looks again by itself then; waking it would cost the next answer
+        if not self._backpressure.resting:  # it looks again by itself then; waking it would cost the next answer
             self._deciding.wake()
         if more:
             self._poller.hurry()

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 _MOST_WAITING = 100
 
 
-class Errands:
+class BackgroundQueue:
     """Does what it is given, in order, between `start` and `close`; a failure is logged and ends nothing."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Errands:
             self._thread.join(timeout)
             self._thread = None
 
-    def do(self, errand: Callable[[], None]) -> bool:
+    def do(self, job: Callable[[], None]) -> bool:
         """Have it done soon; returns at once, False where too much waits already (counted in `refused`)."""
         if self._thread is None:
             return False
@@ -44,7 +44,7 @@ class Errands:
             self.refused += 1
             log.info("too much waits to be done; this is not done")
             return False
-        self._waiting.put(errand)
+        self._waiting.put(job)
         return True
 
     def pause(self, seconds: float) -> bool:
@@ -53,10 +53,10 @@ class Errands:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            errand = self._waiting.get()
-            if errand is None:
+            job = self._waiting.get()
+            if job is None:
                 continue
             try:
-                errand()
+                job()
             except Exception as error:
                 log.warning("an errand failed: %s", error, exc_info=error)

@@ -16,7 +16,7 @@ _LEFT_FOR_OTHERS = 2
 _MOST_EACH = 4
 
 
-class Turns:
+class ConcurrencyLimit:
     """Counts what runs.
 
     Args:

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from errbot_sentry.chat.background_queue import Errands
-from errbot_sentry.chat.incoming import place_of
+from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.incoming import conversation_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Place, View
+from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import SentryReporterError
 from errbot_sentry.domain.issues import Issue
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 6.0
 _PAUSE = 0.5
 
-FindIssue = Callable[[str, Place], Issue | None]
+FindIssue = Callable[[str, Conversation], Issue | None]
 """The issue of an event (32 hex digits) as far as this place may see it; None while the server does not show it."""
 
 
@@ -43,16 +43,18 @@ class Reported(Protocol):
 class FollowUp:
     """Answers people about their errors."""
 
-    def __init__(self, bot: Any, replies: Replies, errands: Errands, find_issue: FindIssue, clock: Clock) -> None:
+    def __init__(
+        self, bot: Any, replies: Replies, background: BackgroundQueue, find_issue: FindIssue, clock: Clock
+    ) -> None:
         self._bot = bot
         self._replies = replies
-        self._errands = errands
+        self._background = background
         self._find_issue = find_issue
         self._clock = clock
 
     def reported(self, reported: Reported) -> None:
         """Tell this person; returns at once, and drops the word (not the error) when too much waits."""
-        self._errands.do(lambda: self._tell(reported))
+        self._background.do(lambda: self._tell(reported))
 
     def _tell(self, reported: Reported) -> None:
         issue = self._look(reported) if reported.sent else None
@@ -67,12 +69,12 @@ class FollowUp:
 
     def _look(self, reported: Reported) -> Issue | None:
         """The issue, as soon as the server shows it, for a few seconds."""
-        place = place_of(reported.message, str(self._bot.mode))
+        conversation = conversation_of(reported.message, str(self._bot.mode))
         end = self._clock.monotonic() + _LOOK_SECONDS
         try:
-            issue = self._find_issue(reported.event_id, place)
-            while issue is None and self._clock.monotonic() < end and not self._errands.pause(_PAUSE):
-                issue = self._find_issue(reported.event_id, place)
+            issue = self._find_issue(reported.event_id, conversation)
+            while issue is None and self._clock.monotonic() < end and not self._background.pause(_PAUSE):
+                issue = self._find_issue(reported.event_id, conversation)
         except SentryReporterError as error:
             log.info("no issue for event %s: %s", reported.event_id, error)
             return None

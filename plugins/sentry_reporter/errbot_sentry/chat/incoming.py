@@ -8,13 +8,17 @@ from typing import Any
 from errbot.backends.base import Identifier, Message, RoomOccupant
 
 from errbot_sentry.chat.person_mentions import mention_of
-from errbot_sentry.domain.conversation import Ask, Person, Place
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 
 
-def ask_of(bot: Any, msg: Message, words: str) -> Ask | None:
+def invocation_of(bot: Any, msg: Message, words: str) -> Invocation | None:
     """The Ask of a command's message; `words` are what follows the command's name. None where nobody is its sender."""
     sender, mode = sender_of(bot, msg), str(bot.mode)
-    return None if sender is None else Ask(person_of(sender, mode), place_of(msg, mode), as_typed(msg, words))
+    return (
+        None
+        if sender is None
+        else Invocation(person_of(sender, mode), conversation_of(msg, mode), as_typed(msg, words))
+    )
 
 
 def sender_of(bot: Any, msg: Message) -> Identifier | None:
@@ -76,12 +80,12 @@ def person_of(frm: Identifier, mode: str) -> Person:
     return Person(acl=acl, name=str(name), mention=mention_of(mode, frm))
 
 
-def place_of(msg: Message, mode: str) -> Place:
+def conversation_of(msg: Message, mode: str) -> Conversation:
     """Where the message was typed."""
     if msg.is_direct:
-        return Place(room="", thread="")
+        return Conversation(room="", thread="")
     # A room without a name is no direct message.
-    return Place(room=room_name(msg.to, mode) or "?", thread=thread_of(msg))
+    return Conversation(room=room_name(msg.to, mode) or "?", thread=thread_of(msg))
 
 
 def room_name(room: Any, mode: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from errbot.backends.base import REACTION_ADDED, Message, RoomOccupant
 
 from errbot_sentry.chat.incoming import person_of, room_name
-from errbot_sentry.domain.conversation import Person, Place
+from errbot_sentry.domain.conversation import Conversation, Person
 
 log = logging.getLogger(__name__)
 
@@ -20,15 +20,15 @@ class Reacted:
     """Who reacted, where (`place.thread` is the id of the message reacted to), with what."""
 
     person: Person
-    place: Place
+    conversation: Conversation
     emoji: str
     sender: Any
     room: Any
 
     def typing(self, text: str) -> Message:
         """A message as if the person had typed this there, in the thread, for Errbot's command filters."""
-        event = {"ts": self.place.thread, "thread_ts": self.place.thread}
-        extras = {"slack_event": event, "thread_ts": self.place.thread}
+        event = {"ts": self.conversation.thread, "thread_ts": self.conversation.thread}
+        extras = {"slack_event": event, "thread_ts": self.conversation.thread}
         message: Message = Message(text, frm=_Occupant(self.sender, self.room), to=self.room, extras=extras)
         return message
 
@@ -61,9 +61,9 @@ def reaction_of(bot: Any, reaction: Any) -> Reacted | None:
         return None
     try:
         room = bot.query_room(str(target.get("channel", "")))
-        place = Place(room_name(room, str(bot.mode)), str(target["ts"]))
+        conversation = Conversation(room_name(room, str(bot.mode)), str(target["ts"]))
     except Exception as error:  # noqa: BLE001 - each backend raises what it likes
         log.info("a reaction in an unknown place: %s", error)
         return None
     person = person_of(reaction.reactor, str(bot.mode))
-    return Reacted(person, place, str(reaction.reaction_name or ""), reaction.reactor, room)
+    return Reacted(person, conversation, str(reaction.reaction_name or ""), reaction.reactor, room)

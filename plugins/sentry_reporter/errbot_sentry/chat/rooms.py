@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from errbot_sentry.chat.background_queue import Errands
+from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.uploads import MODES, send_file_to
 from errbot_sentry.domain.conversation import Upload
@@ -33,9 +33,9 @@ class Rooms:
         errands: does what takes its time and must not hold up the messages.
     """
 
-    def __init__(self, bot: Any, is_active: Callable[[], bool], errands: Errands) -> None:
+    def __init__(self, bot: Any, is_active: Callable[[], bool], background: BackgroundQueue) -> None:
         self._bot = bot
-        self._errands = errands
+        self._background = background
         self._is_active = is_active
         self._name = uuid.uuid4().hex
         self._connections = 0
@@ -111,7 +111,7 @@ class Rooms:
     def send_file(self, room: str, upload: Upload) -> None:
         """Have a file made and sent to a room, where the backend takes files; returns at once. A failure is logged."""
         if self.mode in MODES:
-            self._errands.do(lambda: self._send_file(room, upload))
+            self._background.do(lambda: self._send_file(room, upload))
 
     def _send_file(self, room: str, upload: Upload) -> None:
         send_file_to(self._bot, self._find(room), upload)

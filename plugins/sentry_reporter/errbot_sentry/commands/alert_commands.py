@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from errbot_sentry.alerting.decide.messages import list_row, shorten
-from errbot_sentry.alerting.decide.route_table import RouteBook
+from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import route_alert
 from errbot_sentry.alerting.decide.visibility import about, may_name
 from errbot_sentry.alerting.notify.digest_reports import Digests, next_time, picture_of
@@ -18,9 +18,9 @@ from errbot_sentry.config.matchers import FIELDS, Matcher
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, Alert
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Ask, View
+from errbot_sentry.domain.conversation import Invocation, View
 from errbot_sentry.domain.durations import read_duration, write_duration, write_roughly
-from errbot_sentry.domain.errors import AskError, BadReference, NotAllowed, UsageError
+from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction, SilenceFor
 from errbot_sentry.domain.issues import LEVELS, Issue
 from errbot_sentry.store.database import Store
@@ -36,7 +36,7 @@ _DAY = 86_400.0
 class FindIssue(Protocol):
     """What a REF names, as the query flow knows it."""
 
-    def __call__(self, word: str, ask: Ask) -> Issue:
+    def __call__(self, word: str, invocation: Invocation) -> Issue:
         """The issue.
 
         Raises:
@@ -48,7 +48,7 @@ class FindIssue(Protocol):
 _NOT_ALLOWED = "You may not change alerts: ask an operator to add you to SENTRY_WRITERS."
 
 
-FindById = Callable[[str, Ask], Issue]
+FindById = Callable[[str, Invocation], Issue]
 """The issue with this id of the server's, for this person in this place; it raises BadReference and ServerError."""
 
 
@@ -65,12 +65,12 @@ class AlertCommands:
     def __init__(
         self,
         store: Store,
-        book: RouteBook,
+        book: RouteTable,
         access: Access,
         clock: Clock,
         find_issue: FindIssue,
         issue_by_id: FindById,
-        numbered: Callable[[Ask, int], None],
+        numbered: Callable[[Invocation, int], None],
         wake: Callable[[], None],
         prefix: str = "!",
     ) -> None:
@@ -90,107 +90,112 @@ class AlertCommands:
         """The commands that `run` knows."""
         return tuple(command.name for command in COMMANDS)
 
-    def run(self, name: str, ask: Ask) -> Iterator[View]:
+    def run(self, name: str, invocation: Invocation) -> Iterator[View]:
         """The views that answer a command.
 
         Raises:
             AskError, ServerError, StoreError: with a sentence for the person.
         """
-        if name in self._changing and not self._access.may_write(ask.person) and (name, ask.words) != ("digest", "now"):
+        if (
+            name in self._changing
+            and not self._access.may_write(invocation.person)
+            and (name, invocation.words) != ("digest", "now")
+        ):
             raise NotAllowed(_NOT_ALLOWED)
-        handler: Callable[[Ask], View] = getattr(self, f"_{name}")
-        yield handler(ask)
+        handler: Callable[[Invocation], View] = getattr(self, f"_{name}")
+        yield handler(invocation)
 
-    def act(self, action: IssueAction, ask: Ask) -> Iterator[View]:
+    def act(self, action: IssueAction, invocation: Invocation) -> Iterator[View]:
         """Carry out an action on an alert's issue as this person; raises as `run` does."""
-        if not self._access.may_write(ask.person):
+        if not self._access.may_write(invocation.person):
             raise NotAllowed(_NOT_ALLOWED)
         if not isinstance(action.options, SilenceFor):
             raise UsageError("That is no change of alerts.")
-        issue = self._issue_by_id(action.issue_id, ask)
-        yield self._silenced(ask, (), issue, "", action.options.span)
+        issue = self._issue_by_id(action.issue_id, invocation)
+        yield self._silenced(invocation, (), issue, "", action.options.span)
 
-    def _subscribe(self, ask: Ask) -> View:
+    def _subscribe(self, invocation: Invocation) -> View:
         usage = self._usage["subscribe"]
-        room = self._room(ask, "A subscription is for a room: type it there.")
-        chosen = alert_words.matchers(alert_words.split(ask.words, usage), usage)
-        made = Subscription(room, tuple(str(each) for each in chosen), ask.person.name, self._now())
-        with self._store.write() as work:
-            here = [each for each in work.wishes.subscriptions() if each.room == made.room]
+        room = self._room(invocation, "A subscription is for a room: type it there.")
+        chosen = alert_words.matchers(alert_words.split(invocation.words, usage), usage)
+        made = Subscription(room, tuple(str(each) for each in chosen), invocation.person.name, self._now())
+        with self._store.write() as tx:
+            here = [each for each in tx.requests.subscriptions() if each.room == made.room]
             if len(here) >= MOST_SUBSCRIPTIONS:
                 instead = self._usage["unsubscribe"]
-                raise AskError(f"There are {MOST_SUBSCRIPTIONS} subscriptions here. End one with {instead} first.")
-            number = work.wishes.add_subscription(made)
+                raise UserError(f"There are {MOST_SUBSCRIPTIONS} subscriptions here. End one with {instead} first.")
+            number = tx.requests.add_subscription(made)
         self._book.changed()
         self._wake()
         return View("sentry_alert_done", {"what": "Subscription", "number": number, "words": _label(made), "until": ""})
 
-    def _subscriptions(self, ask: Ask) -> View:
-        with self._store.read() as work:
+    def _subscriptions(self, invocation: Invocation) -> View:
+        with self._store.read() as tx:
             found = [
                 each
-                for each in work.wishes.subscriptions()
-                if each.room == self._here(ask) or (ask.place.is_direct and self._may_name(each.matchers, ask))
+                for each in tx.requests.subscriptions()
+                if each.room == self._here(invocation)
+                or (invocation.conversation.is_direct and self._may_name(each.matchers, invocation))
             ]
         rows = [{"number": each.id, "label": _label(each), "room": each.room, "author": each.author} for each in found]
-        self._numbered(ask, max((each.id for each in found), default=0))
-        return View("sentry_subscriptions", {"rows": rows, "direct": ask.place.is_direct})
+        self._numbered(invocation, max((each.id for each in found), default=0))
+        return View("sentry_subscriptions", {"rows": rows, "direct": invocation.conversation.is_direct})
 
-    def _unsubscribe(self, ask: Ask) -> View:
+    def _unsubscribe(self, invocation: Invocation) -> View:
         usage = self._usage["unsubscribe"]
-        number = alert_words.number(alert_words.split(ask.words, usage), usage)
-        with self._store.write() as work:
-            found = next((each for each in work.wishes.subscriptions() if each.id == number), None)
-            if found is None or not (ask.place.is_direct or found.room == self._here(ask)):
+        number = alert_words.number(alert_words.split(invocation.words, usage), usage)
+        with self._store.write() as tx:
+            found = next((each for each in tx.requests.subscriptions() if each.id == number), None)
+            if found is None or not (invocation.conversation.is_direct or found.room == self._here(invocation)):
                 raise BadReference(f"There is no subscription {number} here.")
-            work.wishes.end_subscription(number)
+            tx.requests.end_subscription(number)
         self._book.changed()
         return View("sentry_alert_done", {"what": "Subscription", "number": number, "words": "over", "until": ""})
 
-    def _silence(self, ask: Ask) -> View:
+    def _silence(self, invocation: Invocation) -> View:
         usage = self._usage["silence"]
-        asked, comment = alert_words.comment_of(ask.words)
+        asked, comment = alert_words.comment_of(invocation.words)
         typed = alert_words.split(asked, usage)
         length = self._length(alert_words.take_option(typed, ("-d", "--duration"), usage), usage)
         if not typed:
-            if not ask.place.thread:
+            if not invocation.conversation.thread:
                 raise UsageError("Say what to silence: matchers or an issue.", usage)
             typed = [""]
         if alert_words.names_matchers(typed):
             chosen = tuple(str(each) for each in alert_words.matchers(typed, usage))
-            return self._silenced(ask, chosen, None, comment, length)
-        return self._silenced(ask, (), self._issue_named(typed, ask, usage), comment, length)
+            return self._silenced(invocation, chosen, None, comment, length)
+        return self._silenced(invocation, (), self._issue_named(typed, invocation, usage), comment, length)
 
     def _silenced(
-        self, ask: Ask, chosen: tuple[str, ...], issue: Issue | None, comment: str, length: timedelta
+        self, invocation: Invocation, chosen: tuple[str, ...], issue: Issue | None, comment: str, length: timedelta
     ) -> View:
         key, label = ("", " ".join(chosen)) if issue is None else (issue.id, issue.short_id)
         now = self._now()
         made = Silence(
-            self._here(ask),
+            self._here(invocation),
             chosen,
             key,
             label,
-            ask.person.name,
+            invocation.person.name,
             shorten(comment, 200),
             now,
             now + length.total_seconds(),
         )
-        with self._store.write() as work:
-            here = [each for each in work.wishes.silences() if each.room == made.room and each.ends > now]
+        with self._store.write() as tx:
+            here = [each for each in tx.requests.silences() if each.room == made.room and each.ends > now]
             if len(here) >= MOST_SILENCES:
-                raise AskError(
+                raise UserError(
                     f"There are {MOST_SILENCES} silences here. End one with {self._usage['unsilence']} first."
                 )
-            number = work.wishes.add_silence(made)
+            number = tx.requests.add_silence(made)
         self._wake()
         until = f"for {write_duration(length)}, until {_clock_time(made.ends)}"
         return View("sentry_alert_done", {"what": "Silence", "number": number, "words": label, "until": until})
 
-    def _issue_named(self, typed: list[str], ask: Ask, usage: str) -> Issue:
+    def _issue_named(self, typed: list[str], invocation: Invocation, usage: str) -> Issue:
         if len(typed) > 1:
             raise UsageError("Silence one issue at a time, or give matchers.", usage)
-        return self._find_issue(typed[0], ask)
+        return self._find_issue(typed[0], invocation)
 
     def _length(self, text: str | None, usage: str) -> timedelta:
         if text is None:
@@ -203,16 +208,16 @@ class AlertCommands:
             raise UsageError("A silence lasts at least a second and at most a year.", usage)
         return length
 
-    def _silences(self, ask: Ask) -> View:
+    def _silences(self, invocation: Invocation) -> View:
         now = self._now()
-        with self._store.read() as work:
+        with self._store.read() as tx:
             found = [
                 each
-                for each in work.wishes.silences()
+                for each in tx.requests.silences()
                 if each.ends > now
-                and self._holds_here(each, ask)
+                and self._holds_here(each, invocation)
                 # What was said in a direct message, or in another room, may be about what is not to be named here.
-                and ((each.room and each.room == self._here(ask)) or self._may_name(about(each), ask))
+                and ((each.room and each.room == self._here(invocation)) or self._may_name(about(each), invocation))
             ]
         rows = [
             {
@@ -225,33 +230,33 @@ class AlertCommands:
             }
             for each in found
         ]
-        self._numbered(ask, max((each.id for each in found), default=0))
-        return View("sentry_silences", {"rows": rows, "direct": ask.place.is_direct})
+        self._numbered(invocation, max((each.id for each in found), default=0))
+        return View("sentry_silences", {"rows": rows, "direct": invocation.conversation.is_direct})
 
-    def _unsilence(self, ask: Ask) -> View:
+    def _unsilence(self, invocation: Invocation) -> View:
         usage = self._usage["unsilence"]
-        number = alert_words.number(alert_words.split(ask.words, usage), usage)
+        number = alert_words.number(alert_words.split(invocation.words, usage), usage)
         now = self._now()
-        with self._store.write() as work:
-            found = work.wishes.silence(number)
-            if found is None or found.ends <= now or not self._holds_here(found, ask):
+        with self._store.write() as tx:
+            found = tx.requests.silence(number)
+            if found is None or found.ends <= now or not self._holds_here(found, invocation):
                 raise BadReference(f"There is no silence {number} here.")
-            if not found.room and not ask.place.is_direct:
+            if not found.room and not invocation.conversation.is_direct:
                 raise NotAllowed("This silence holds in every room: end it in a direct message.")
-            work.wishes.end_silence(number, now)
+            tx.requests.end_silence(number, now)
         self._wake()
         return View("sentry_alert_done", {"what": "Silence", "number": number, "words": "over", "until": ""})
 
-    def _alerts(self, ask: Ask) -> View:
+    def _alerts(self, invocation: Invocation) -> View:
         usage = self._usage["alerts"]
-        room = self._room(ask, "Alerts go to rooms: ask there.")
-        typed = alert_words.split(ask.words, usage)
+        room = self._room(invocation, "Alerts go to rooms: ask there.")
+        typed = alert_words.split(invocation.words, usage)
         count = alert_words.amount(alert_words.take_option(typed, ("-n",), usage) or "10", MOST_ROWS, usage)
         silenced = "--silenced" in typed
         if [word for word in typed if word != "--silenced"]:
             raise UsageError(f"Up to {MOST_ROWS} alerts can be listed.", usage)
-        with self._store.read() as work:
-            found = work.inbox.decided(room, count, HELD_BACK if silenced else ())
+        with self._store.read() as tx:
+            found = tx.inbox.decided(room, count, HELD_BACK if silenced else ())
         now = self._now()
         rows = [
             {
@@ -261,56 +266,56 @@ class AlertCommands:
                 "age": write_roughly(timedelta(seconds=int(max(0.0, now - each.at)))),
             }
             for each in found
-            if self._access.may_see(each.alert.project, ask.place)
+            if self._access.may_see(each.alert.project, invocation.conversation)
         ]
         return View("sentry_alerts", {"rows": rows, "silenced": silenced})
 
-    def _digest(self, ask: Ask) -> View:
+    def _digest(self, invocation: Invocation) -> View:
         usage = self._usage["digest"]
-        room = self._room(ask, "A report is for a room: ask there.")
+        room = self._room(invocation, "A report is for a room: ask there.")
         now = self._now()
-        typed = ask.words.strip()
+        typed = invocation.words.strip()
         if typed == "now":
-            message = self._digests.get(room, ask.person.acl, lambda: self._digest_of(room, now))
+            message = self._digests.get(room, invocation.person.acl, lambda: self._digest_of(room, now))
             return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
-        with self._store.write() as work:
-            plan = work.wishes.digest(room)
+        with self._store.write() as tx:
+            plan = tx.requests.digest(room)
             if typed == "off":
-                work.wishes.end_digest(room)
+                tx.requests.end_digest(room)
                 return View("sentry_digest_plan", {"schedule": "", "next": ""})
             if typed:
                 try:
                     plan = DigestPlan(room, typed, next_time(typed, now), now)
                 except ValueError as error:
                     raise UsageError(f"{error}.", usage) from error
-                work.wishes.put_digest(plan)
+                tx.requests.put_digest(plan)
         self._wake()
         schedule, following = (plan.schedule, _clock_time(plan.next_at)) if plan else ("", "")
         return View("sentry_digest_plan", {"schedule": schedule, "next": following})
 
     def _digest_of(self, room: str, now: float) -> Message:
-        with self._store.read() as work:
-            recent = work.wishes.digest(room) or DigestPlan(room, "the last day", now, now - _DAY)
-            return Digests(self._access).message(work, recent, now)
+        with self._store.read() as tx:
+            recent = tx.requests.digest(room) or DigestPlan(room, "the last day", now, now - _DAY)
+            return Digests(self._access).message(tx, recent, now)
 
-    def _route(self, ask: Ask) -> View:
-        alert = self._imagined(ask)
+    def _route(self, invocation: Invocation) -> View:
+        alert = self._imagined(invocation)
         routed = route_alert(alert, self._book.settled, self._access, self._book.subscribed())
         rows = [
             {"room": target.room, "why": target.label, "matchers": _matchers_of(target.route)}
             for target in routed.targets
         ]
-        hidden = list(routed.hidden) if self._access.may_write(ask.person) else []
+        hidden = list(routed.hidden) if self._access.may_write(invocation.person) else []
         return View("sentry_routes", {"rows": rows, "hidden": hidden, "project": alert.project, "reason": alert.reason})
 
-    def _imagined(self, ask: Ask) -> Alert:
+    def _imagined(self, invocation: Invocation) -> Alert:
         usage = self._usage["route"]
-        typed = alert_words.split(ask.words, usage)
+        typed = alert_words.split(invocation.words, usage)
         if not typed or alert_words.names_matchers(typed):
             raise UsageError("Say for which project.", usage)
         project, *conditions = typed
-        if not self._access.may_see(project, ask.place):
-            raise AskError(f"There is no project {shorten(project, 60)} that can be shown here.")
+        if not self._access.may_see(project, invocation.conversation):
+            raise UserError(f"There is no project {shorten(project, 60)} that can be shown here.")
         values: dict[str, Any] = {}
         tags = []
         for matcher in alert_words.matchers(conditions, usage):
@@ -329,26 +334,26 @@ class AlertCommands:
         source = known.pop("source", "webhook")
         return Alert("dry-run", reason, source, self._clock.now(), project=project, tags=tuple(tags), **known)
 
-    def _may_name(self, matchers: Iterable[str | Matcher], ask: Ask) -> bool:
+    def _may_name(self, matchers: Iterable[str | Matcher], invocation: Invocation) -> bool:
         """Whether these matchers name no project, and no issue of one, that may not be shown here.
 
         Who may change them sees all of them in a direct message, to be able to.
         """
-        if ask.place.is_direct and self._access.may_write(ask.person):
+        if invocation.conversation.is_direct and self._access.may_write(invocation.person):
             return True
-        return may_name(matchers, ask.place, self._access)
+        return may_name(matchers, invocation.conversation, self._access)
 
-    def _here(self, ask: Ask) -> str:
+    def _here(self, invocation: Invocation) -> str:
         """The room as alerts know it, "" for a direct message."""
-        return self._book.spelled(ask.place.room)
+        return self._book.spelled(invocation.conversation.room)
 
-    def _room(self, ask: Ask, sentence: str) -> str:
-        if ask.place.is_direct:
-            raise AskError(sentence)
-        return self._here(ask)
+    def _room(self, invocation: Invocation, sentence: str) -> str:
+        if invocation.conversation.is_direct:
+            raise UserError(sentence)
+        return self._here(invocation)
 
-    def _holds_here(self, silence: Silence, ask: Ask) -> bool:
-        return ask.place.is_direct or silence.room in ("", self._here(ask))
+    def _holds_here(self, silence: Silence, invocation: Invocation) -> bool:
+        return invocation.conversation.is_direct or silence.room in ("", self._here(invocation))
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

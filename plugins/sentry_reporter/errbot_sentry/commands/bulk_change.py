@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from errbot_sentry.commands.command_context import Desk
+from errbot_sentry.commands.command_context import CommandContext
 from errbot_sentry.commands.views import status_words, title_of
-from errbot_sentry.domain.conversation import Ask, View
+from errbot_sentry.domain.conversation import Invocation, View
 from errbot_sentry.domain.errors import (
     BadAnswer,
     BadToken,
@@ -89,36 +89,38 @@ def confirm_count(count: int, doing: str, yes: bool) -> None:
         raise UsageError(f"{doing} {count} issues: add --yes if that is what you mean.")
 
 
-def carry_out(desk: Desk, change: Change, issues: Sequence[Issue], ask: Ask) -> Iterator[View]:
+def carry_out(
+    context: CommandContext, change: Change, issues: Sequence[Issue], invocation: Invocation
+) -> Iterator[View]:
     """Do it to each issue; yields how many, progress now and then where it takes long, and the outcomes.
 
     Raises:
         Unsupported: this kind of server cannot do it; nothing was changed.
     """
-    server = desk.find_server()
-    who = cut(ask.person.name, 60)
+    server = context.find_server()
+    who = cut(invocation.person.name, 60)
     if len(issues) > 1:
         yield View("sentry_changing", {"doing": change.doing, "count": len(issues), "who": who, "at": 0})
     outcomes: list[Outcome] = []
-    said, quiet = desk.clock.monotonic(), _PROGRESS_SECONDS
+    said, quiet = context.clock.monotonic(), _PROGRESS_SECONDS
     stopped = ""
     for issue in issues:
         if stopped or sum(outcome.lost for outcome in outcomes) >= _MOST_LOST:
             outcomes.append(Outcome(UNTRIED, issue, "not tried"))
             continue
-        outcome, stopped = _change_one(desk, server, change, issue, ask, first=not outcomes)
+        outcome, stopped = _change_one(context, server, change, issue, invocation, first=not outcomes)
         outcomes.append(outcome)
         if outcome.kind == DONE:
-            desk.changed(outcome.issue, ask.place)
-        if desk.clock.monotonic() - said >= quiet and len(outcomes) < len(issues):
-            said, quiet = desk.clock.monotonic(), quiet * 2
+            context.changed(outcome.issue, invocation.conversation)
+        if context.clock.monotonic() - said >= quiet and len(outcomes) < len(issues):
+            said, quiet = context.clock.monotonic(), quiet * 2
             values = {"doing": change.doing, "count": len(issues), "who": who, "at": len(outcomes)}
             yield View("sentry_changing", values)
     yield _result(change, outcomes, who)
 
 
 def _change_one(
-    desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask, *, first: bool
+    context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation, *, first: bool
 ) -> tuple[Outcome, str]:
     """One issue's outcome, and why the rest should not be tried, if so."""
     if change.skip(issue):
@@ -131,14 +133,14 @@ def _change_one(
         return Outcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), ""
     except ServerError as error:
         log.warning("Changing issue %s failed", issue.id, exc_info=True)
-        return _after_failure(desk, server, change, issue, ask, error)
+        return _after_failure(context, server, change, issue, invocation, error)
     if not change.holds(after):
         return Outcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), ""
-    return Outcome(DONE, after, change.done + _leave_note(desk, server, change, after, ask)), ""
+    return Outcome(DONE, after, change.done + _leave_note(context, server, change, after, invocation)), ""
 
 
 def _after_failure(
-    desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask, error: ServerError
+    context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation, error: ServerError
 ) -> tuple[Outcome, str]:
     """A refusal is plain; where the answer was lost on the way, only a look at the issue tells what happened."""
     if isinstance(error, NotAsAsked):
@@ -157,15 +159,15 @@ def _after_failure(
         return Outcome(
             UNSURE, found, f"perhaps {change.done}, perhaps not: {_clause(error)}, and {seen}", lost=True
         ), ""
-    return Outcome(DONE, found, change.done + _leave_note(desk, server, change, found, ask), lost=True), ""
+    return Outcome(DONE, found, change.done + _leave_note(context, server, change, found, invocation), lost=True), ""
 
 
-def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: Ask) -> str:
+def _leave_note(context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation) -> str:
     """The note that says who asked; what to add to the outcome where it could not be left."""
-    if not desk.settings.author_notes:
+    if not context.settings.author_notes:
         return ""
     try:
-        server.note(issue, author_note(desk, change.done, ask))
+        server.note(issue, author_note(context, change.done, invocation))
     except Unsupported:
         return ""
     except ServerError as error:
@@ -174,22 +176,22 @@ def _leave_note(desk: Desk, server: Server, change: Change, issue: Issue, ask: A
     return ""
 
 
-def author_note(desk: Desk, done: str, ask: Ask) -> str:
+def author_note(context: CommandContext, done: str, invocation: Invocation) -> str:
     """Who asked for a change, and where; with the minute, because Sentry refuses the same note twice in an hour."""
-    where = f"in {cut(ask.place.room, 80)}" if ask.place.room else "in a direct message"
-    at = desk.clock.now().strftime("%Y-%m-%d %H:%M UTC")
-    return f"{done[:1].upper()}{done[1:]} from chat, asked by {asked_by(desk, ask)} {where}, {at}."
+    where = f"in {cut(invocation.conversation.room, 80)}" if invocation.conversation.room else "in a direct message"
+    at = context.clock.now().strftime("%Y-%m-%d %H:%M UTC")
+    return f"{done[:1].upper()}{done[1:]} from chat, asked by {asked_by(context, invocation)} {where}, {at}."
 
 
-def asked_by(desk: Desk, ask: Ask) -> str:
+def asked_by(context: CommandContext, invocation: Invocation) -> str:
     """The person for the record: their name in chat, and their mail address on the server where it is proved."""
     try:
-        mail = desk.people.mail_of(ask.person.acl)
+        mail = context.people.mail_of(invocation.person.acl)
     except StoreError:
         # A change that was made must be told, whatever else is broken.
         log.warning("The mail address of a person could not be read", exc_info=True)
         mail = None
-    return cut(ask.person.name, 80) + (f" ({mail})" if mail else "")
+    return cut(invocation.person.name, 80) + (f" ({mail})" if mail else "")
 
 
 def _clause(error: ServerError) -> str:

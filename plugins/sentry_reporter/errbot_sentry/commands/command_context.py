@@ -14,7 +14,7 @@ from errbot_sentry.commands.registry import Command, command, sentence
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Person, Place
+from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.server.protocol import FindServer
 
@@ -45,7 +45,7 @@ class Reporter(Protocol):
         """Attach a person's words to the error that they last ran into; its event id, None where there is none."""
         ...
 
-    def capture_test(self, person: Person, place: Place) -> str:
+    def capture_test(self, person: Person, conversation: Conversation) -> str:
         """Send a test event; its id, 32 hex digits.
 
         Raises:
@@ -55,7 +55,7 @@ class Reporter(Protocol):
 
 
 @dataclass(frozen=True)
-class Desk:
+class CommandContext:
     """The collaborators of all commands.
 
     `changed` hears of each issue that was changed, as it is now, and where that was asked; `sleep` takes seconds;
@@ -70,7 +70,7 @@ class Desk:
     lists: LastLists
     status: StatusSource | None
     reporter: Reporter | None
-    changed: Callable[[Issue, Place], None]
+    changed: Callable[[Issue, Conversation], None]
     sleep: Callable[[float], None]
     people: People
     table: Sequence[Command]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from errbot_sentry.commands.account_proof import People, PeopleInMemory
 from errbot_sentry.commands.accounts import Identity
 from errbot_sentry.commands.browse import Browsing
-from errbot_sentry.commands.command_context import Desk, Reporter, StatusSource
+from errbot_sentry.commands.command_context import CommandContext, Reporter, StatusSource
 from errbot_sentry.commands.graph import Graphing
 from errbot_sentry.commands.issue_details import Reading
 from errbot_sentry.commands.issue_list import Listing
@@ -23,14 +23,14 @@ from errbot_sentry.commands.unfurl import Unfurl
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Ask, Place, View
+from errbot_sentry.domain.conversation import Conversation, Invocation, View
 from errbot_sentry.domain.errors import UsageError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import FindServer
 
-Handler = Callable[[Ask], Iterator[View]]
+Handler = Callable[[Invocation], Iterator[View]]
 
 
 class Commands:
@@ -60,7 +60,7 @@ class Commands:
         status: StatusSource | None = None,
         reporter: Reporter | None = None,
         threads: ThreadIssues | None = None,
-        changed: Callable[[Issue, Place], None] = lambda _issue, _place: None,
+        changed: Callable[[Issue, Conversation], None] = lambda _issue, _place: None,
         people: People | None = None,
         org: str = "",
         prefix: str = "!",
@@ -71,7 +71,7 @@ class Commands:
         finder = IssueFinder(find_server, access, lists, threads or NoThreads(), org)
         self._finder, self._lists = finder, lists
         table = (*COMMANDS, *more)
-        desk = Desk(
+        context = CommandContext(
             find_server=find_server,
             access=access,
             settings=settings,
@@ -87,8 +87,8 @@ class Commands:
             prefix=prefix,
         )
         self.unfurl = Unfurl(find_server, finder, settings, clock)
-        listing, reading, browsing, graphing = Listing(desk), Reading(desk), Browsing(desk), Graphing(desk)
-        changing, noting, identity, about = Changing(desk), Noting(desk), Identity(desk), About(desk)
+        listing, reading, browsing, graphing = Listing(context), Reading(context), Browsing(context), Graphing(context)
+        changing, noting, identity, about = Changing(context), Noting(context), Identity(context), About(context)
         self._changing = changing
         self._handlers: dict[str, Handler] = {
             "sentry": about.sentry,
@@ -121,29 +121,29 @@ class Commands:
         """The commands that `run` knows, without aliases."""
         return tuple(self._handlers)
 
-    def find_issue(self, word: str, ask: Ask) -> Issue:
+    def find_issue(self, word: str, invocation: Invocation) -> Issue:
         """The issue that a REF names for this person in this place, for other flows that take one.
 
         Raises:
             BadReference: none that may be shown here.
             ServerError: the server could not be asked.
         """
-        return self._finder.find(word, ask)
+        return self._finder.find(word, invocation)
 
-    def issue_by_id(self, issue_id: str, ask: Ask) -> Issue:
+    def issue_by_id(self, issue_id: str, invocation: Invocation) -> Issue:
         """The issue with this id of the server's, for other flows; raises as `find_issue` does."""
-        return self._finder.find_by_id(issue_id, ask)
+        return self._finder.find_by_id(issue_id, invocation)
 
-    def act(self, action: IssueAction, ask: Ask) -> Iterator[View]:
+    def act(self, action: IssueAction, invocation: Invocation) -> Iterator[View]:
         """Carry out an action on an issue as this person; raises as `run` does."""
-        yield from self._changing.act(action, ask)
+        yield from self._changing.act(action, invocation)
 
-    def numbered(self, ask: Ask, highest: int) -> None:
+    def numbered(self, invocation: Invocation, highest: int) -> None:
         """Another flow has shown this person a list with numbers up to this one: `#3` may be meant as one of them."""
         if highest:
-            self._lists.keep_aside(ask.place, ask.person, "", highest)
+            self._lists.keep_aside(invocation.conversation, invocation.person, "", highest)
 
-    def run(self, name: str, ask: Ask) -> Iterator[View]:
+    def run(self, name: str, invocation: Invocation) -> Iterator[View]:
         """One command, by name or alias; nothing happens before the first view is asked for.
 
         Raises:
@@ -152,4 +152,4 @@ class Commands:
         entry = command(name, COMMANDS)
         if entry is None or entry.name not in self._handlers:
             raise UsageError(f"There is no command {echo(name)}.")
-        yield from self._handlers[entry.name](ask)
+        yield from self._handlers[entry.name](invocation)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from errbot_sentry.commands import parser as option_parser
-from errbot_sentry.commands.command_context import Desk
+from errbot_sentry.commands.command_context import CommandContext
 from errbot_sentry.commands.project_scope import scope
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.block_chart import chart_of
-from errbot_sentry.domain.conversation import Ask, Upload, View
+from errbot_sentry.domain.conversation import Invocation, Upload, View
 from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.errors import ServerError, Unsupported, UsageError
 from errbot_sentry.domain.issues import Counts, Project, Release
@@ -25,29 +25,29 @@ _RELEASES = 20
 class Graphing:
     """The command that draws."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
 
-    def graph(self, ask: Ask) -> Iterator[View]:
-        options, words = self._desk.parser("graph", _describe).read(ask.words)
+    def graph(self, invocation: Invocation) -> Iterator[View]:
+        options, words = self._context.parser("graph", _describe).read(invocation.words)
         names = option_parser.names(options.projects)
         if len(words) > 1 or len(names) > 1 or (words and names):
-            raise UsageError("Wanted is one issue or one project.", self._desk.usage("graph"))
+            raise UsageError("Wanted is one issue or one project.", self._context.usage("graph"))
         if options.span > _LONGEST:
-            raise UsageError(f"{write_duration(_LONGEST)} is the most.", self._desk.usage("graph"))
-        server = self._desk.find_server()
+            raise UsageError(f"{write_duration(_LONGEST)} is the most.", self._context.usage("graph"))
+        server = self._context.find_server()
         if names:
-            project = self._one_project(ask, server, names)
+            project = self._one_project(invocation, server, names)
             counts = server.project_counts(project, options.span)
             name = project.slug
         else:
-            issue = self._desk.finder.find(words[0] if words else "", ask)
+            issue = self._context.finder.find(words[0] if words else "", invocation)
             counts, project = server.issue_counts(issue, options.span), issue.project
             name = f"{issue.short_id or issue.id} {issue.title}"
         yield self._view(server, project, counts, name, options.span)
 
-    def _one_project(self, ask: Ask, server: Server, names: Sequence[str]) -> Project:
-        found = scope(self._desk.access, ask.place, server, names)
+    def _one_project(self, invocation: Invocation, server: Server, names: Sequence[str]) -> Project:
+        found = scope(self._context.access, invocation.conversation, server, names)
         if len(found) != 1:
             raise UsageError(f"{echo(names[0])} fits {len(found)} projects: one at a time, please.")
         return found[0]

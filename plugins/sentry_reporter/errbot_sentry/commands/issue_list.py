@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from errbot_sentry.commands import parser as option_parser
-from errbot_sentry.commands.command_context import Desk
-from errbot_sentry.commands.list_memory import Leaf, ShownList
+from errbot_sentry.commands.command_context import CommandContext
+from errbot_sentry.commands.list_memory import ListPage, ShownList
 from errbot_sentry.commands.project_scope import scope, visible_issues
 from errbot_sentry.commands.views import issue_row
-from errbot_sentry.domain.conversation import Ask, View
+from errbot_sentry.domain.conversation import Invocation, View
 from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.errors import UsageError
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Issue, IssueQuery, Page
@@ -29,55 +29,57 @@ _ABOUT_STATUS = re.compile(r"!?(?:is|status):\[?(?:unresolved|resolved|archived|
 class Listing:
     """The commands that show lists."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
 
-    def issues(self, ask: Ask) -> Iterator[View]:
-        options, words = self._desk.parser("issues", _describe).read(ask.words)
-        server = self._desk.find_server()
+    def issues(self, invocation: Invocation) -> Iterator[View]:
+        options, words = self._context.parser("issues", _describe).read(invocation.words)
+        server = self._context.find_server()
         text, status = read_status(words)
         query = IssueQuery(
             text=text,
-            projects=scope(self._desk.access, ask.place, server, option_parser.names(options.projects)),
+            projects=scope(
+                self._context.access, invocation.conversation, server, option_parser.names(options.projects)
+            ),
             environments=option_parser.names(options.environments),
             sort=options.sort,
             seen_within=options.seen_within,
             status=status,
             limit=options.limit,
         )
-        shown = ShownList(query, self._desk.clock.now())
-        yield self._turn(ask, query, shown, shown.here)
+        shown = ShownList(query, self._context.clock.now())
+        yield self._turn(invocation, query, shown, shown.here)
 
-    def next(self, ask: Ask) -> Iterator[View]:
-        self._no_words("next", ask)
-        query, shown = self._desk.lists.to_turn(ask.place, ask.person)
-        yield self._turn(ask, query, shown, shown.following())
+    def next(self, invocation: Invocation) -> Iterator[View]:
+        self._no_words("next", invocation)
+        query, shown = self._context.lists.to_turn(invocation.conversation, invocation.person)
+        yield self._turn(invocation, query, shown, shown.following())
 
-    def prev(self, ask: Ask) -> Iterator[View]:
-        self._no_words("prev", ask)
-        query, shown = self._desk.lists.to_turn(ask.place, ask.person)
-        yield self._turn(ask, query, shown, shown.preceding())
+    def prev(self, invocation: Invocation) -> Iterator[View]:
+        self._no_words("prev", invocation)
+        query, shown = self._context.lists.to_turn(invocation.conversation, invocation.person)
+        yield self._turn(invocation, query, shown, shown.preceding())
 
-    def _turn(self, ask: Ask, query: IssueQuery, shown: ShownList, leaf: Leaf) -> View:
+    def _turn(self, invocation: Invocation, query: IssueQuery, shown: ShownList, list_page: ListPage) -> View:
         """Ask for one page, keep its rows for this conversation, and show it."""
-        page: Page[Issue] = self._desk.find_server().issues(query, leaf.cursor)
-        found = visible_issues(self._desk.access, ask.place, page.items)
-        now = self._desk.clock.now()
-        turned = shown.turned(leaf, (issue.id for issue in found), page.next, now)
-        self._desk.lists.keep(ask.place, ask.person, turned)
+        page: Page[Issue] = self._context.find_server().issues(query, list_page.cursor)
+        found = visible_issues(self._context.access, invocation.conversation, page.items)
+        now = self._context.clock.now()
+        turned = shown.turned(list_page, (issue.id for issue in found), page.next, now)
+        self._context.lists.keep(invocation.conversation, invocation.person, turned)
         return View(
             "sentry_issues",
             {
-                "rows": [issue_row(issue, leaf.before + index, now) for index, issue in enumerate(found, 1)],
+                "rows": [issue_row(issue, list_page.before + index, now) for index, issue in enumerate(found, 1)],
                 "nothing": nothing_words(query),
                 "note": cut(page.note, 300),
-                "next": f"{self._desk.prefix}sentry next" if page.next is not None else "",
+                "next": f"{self._context.prefix}sentry next" if page.next is not None else "",
             },
         )
 
-    def _no_words(self, name: str, ask: Ask) -> None:
-        if ask.words.strip():
-            raise UsageError(f"{name} takes no further words.", self._desk.usage(name))
+    def _no_words(self, name: str, invocation: Invocation) -> None:
+        if invocation.words.strip():
+            raise UsageError(f"{name} takes no further words.", self._context.usage(name))
 
 
 def _describe(parser: option_parser.OptionParser) -> None:

@@ -14,17 +14,17 @@ class KeptPeople:
         self._clock = clock
 
     def mail_of(self, acl: str) -> str | None:
-        with self._store.read() as work:
-            return work.people.mail_of(acl)
+        with self._store.read() as tx:
+            return tx.people.mail_of(acl)
 
     def link(self, acl: str, mail: str, mention: str = "") -> None:
-        with self._store.write() as work:
-            work.people.put(acl, mail, self._clock.now().timestamp(), mention)
+        with self._store.write() as tx:
+            tx.people.put(acl, mail, self._clock.now().timestamp(), mention)
 
     def unlink(self, acl: str) -> bool:
-        with self._store.write() as work:
-            return work.people.drop(acl)
+        with self._store.write() as tx:
+            return tx.people.drop(acl)
 
     def takes(self, issue_id: str, mail: str) -> None:
-        with self._store.write() as work:
-            work.groups.taken(issue_id, mail)
+        with self._store.write() as tx:
+            tx.groups.taken(issue_id, mail)

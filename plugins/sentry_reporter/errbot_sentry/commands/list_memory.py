@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Person, Place
+from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import BadReference
 from errbot_sentry.domain.issues import IssueQuery
 from errbot_sentry.domain.locks import Lock
@@ -25,7 +25,7 @@ _LIST_AGAIN = "list again with issues"
 
 
 @dataclass(frozen=True)
-class Leaf:
+class ListPage:
     """One page of a list as it was shown: the cursor that it was asked with, the rows before its first, and its own."""
 
     cursor: str | None
@@ -53,15 +53,15 @@ class ShownList:
     query: IssueQuery | None
     shown_at: datetime
     rows: tuple[str, ...] = ()
-    leaves: tuple[Leaf, ...] = (Leaf(None, 0),)
+    list_pages: tuple[ListPage, ...] = (ListPage(None, 0),)
     next: str | None = None
     asides: tuple[Aside, ...] = ()
 
     @property
-    def here(self) -> Leaf:
-        return self.leaves[-1]
+    def here(self) -> ListPage:
+        return self.list_pages[-1]
 
-    def following(self) -> Leaf:
+    def following(self) -> ListPage:
         """The next page's place.
 
         Raises:
@@ -69,30 +69,30 @@ class ShownList:
         """
         if self.next is None:
             raise BadReference("That was the last page.")
-        if self.next in (leaf.cursor for leaf in self.leaves):
+        if self.next in (list_page.cursor for list_page in self.list_pages):
             raise BadReference("The server goes round in circles here: there is nothing further to show.")
         before = self.here.before + self.here.count
         if before >= _MOST_ROWS:
             raise BadReference(f"{_MOST_ROWS} rows are enough: narrow the list with words or -p instead.")
-        return Leaf(self.next, before)
+        return ListPage(self.next, before)
 
-    def preceding(self) -> Leaf:
+    def preceding(self) -> ListPage:
         """The previous page's place.
 
         Raises:
             BadReference: this is the first one.
         """
-        if len(self.leaves) < 2:
+        if len(self.list_pages) < 2:
             raise BadReference("This is the first page.")
-        return self.leaves[-2]
+        return self.list_pages[-2]
 
-    def turned(self, leaf: Leaf, ids: Iterable[str], following: str | None, now: datetime) -> ShownList:
+    def turned(self, list_page: ListPage, ids: Iterable[str], following: str | None, now: datetime) -> ShownList:
         """The list after this page of it was shown."""
-        kept = self.leaves[: self.leaves.index(leaf)] if leaf in self.leaves else self.leaves
+        kept = self.list_pages[: self.list_pages.index(list_page)] if list_page in self.list_pages else self.list_pages
         shown = tuple(ids)
-        rows = self.rows[: leaf.before] + shown + self.rows[leaf.before + len(shown) :]
-        leaves = (*kept, replace(leaf, count=len(shown)))
-        return replace(self, shown_at=now, rows=rows, leaves=leaves, next=following, asides=())
+        rows = self.rows[: list_page.before] + shown + self.rows[list_page.before + len(shown) :]
+        list_pages = (*kept, replace(list_page, count=len(shown)))
+        return replace(self, shown_at=now, rows=rows, list_pages=list_pages, next=following, asides=())
 
     def meant_by(self, number: int, after: datetime | None = None) -> set[str]:
         """The issue ids that a row's number could mean in what was shown here, or in what was shown after a time."""
@@ -108,51 +108,51 @@ class LastLists:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._lists: OrderedDict[tuple[Place, Person], ShownList] = OrderedDict()
+        self._lists: OrderedDict[tuple[Conversation, Person], ShownList] = OrderedDict()
 
-    def keep(self, place: Place, person: Person, shown: ShownList) -> None:
+    def keep(self, conversation: Conversation, person: Person, shown: ShownList) -> None:
         """Remember what was just shown; the oldest list goes when there are too many."""
         with self._lock:
-            self._lists[place, person] = shown
-            self._lists.move_to_end((place, person))
+            self._lists[conversation, person] = shown
+            self._lists.move_to_end((conversation, person))
             while len(self._lists) > _MOST_LISTS:
                 self._lists.popitem(last=False)
 
-    def keep_aside(self, place: Place, person: Person, issue_id: str, length: int) -> None:
+    def keep_aside(self, conversation: Conversation, person: Person, issue_id: str, length: int) -> None:
         """Remember that a numbered list of what belongs to an issue was shown: `#3` could now mean that issue.
 
         For a list of something else `issue_id` is "": `#3` could mean something that is no issue, and is refused.
         """
         now = self._clock.now()
-        shown = self.own(place, person) or ShownList(None, now)
+        shown = self.own(conversation, person) or ShownList(None, now)
         asides = (*shown.asides, Aside(issue_id, length, now))[-_MOST_ASIDES:]
-        self.keep(place, person, replace(shown, asides=asides))
+        self.keep(conversation, person, replace(shown, asides=asides))
 
-    def own(self, place: Place, person: Person) -> ShownList | None:
+    def own(self, conversation: Conversation, person: Person) -> ShownList | None:
         """The last list that this person asked for here, unless it has expired."""
         with self._lock:
-            return self._live(self._lists.get((place, person)))
+            return self._live(self._lists.get((conversation, person)))
 
-    def to_turn(self, place: Place, person: Person) -> tuple[IssueQuery, ShownList]:
+    def to_turn(self, conversation: Conversation, person: Person) -> tuple[IssueQuery, ShownList]:
         """The list that `next` and `prev` mean, with its query: one's own, else the only one that is shown here.
 
         Raises:
             BadReference: there is none, there are several and none is this person's, or it is of something else.
         """
-        shown = self.own(place, person) or self._only_other(place, person)
+        shown = self.own(conversation, person) or self._only_other(conversation, person)
         if shown.query is None:
             raise BadReference(f"No list of issues was shown to you here in the last hour: {_LIST_AGAIN}.")
         return shown.query, shown
 
-    def _only_other(self, place: Place, person: Person) -> ShownList:
-        others = self._others(place, person)
+    def _only_other(self, conversation: Conversation, person: Person) -> ShownList:
+        others = self._others(conversation, person)
         if len(others) > 1:
             raise BadReference(f"Several lists were shown here, and none is yours: {_LIST_AGAIN}.")
         if not others:
             raise BadReference(f"No list was shown to you here in the last hour: {_LIST_AGAIN}.")
         return others[0]
 
-    def row(self, place: Place, person: Person, number: int) -> str:
+    def row(self, conversation: Conversation, person: Person, number: int) -> str:
         """The issue id of a row.
 
         One's own list counts, and any that was shown here to somebody else since: whoever reads along may mean
@@ -161,8 +161,8 @@ class LastLists:
         Raises:
             BadReference: no list, no such row, or a row that could mean two issues.
         """
-        own = self.own(place, person)
-        others = self._others(place, person)
+        own = self.own(conversation, person)
+        others = self._others(conversation, person)
         if own is None and not others:
             raise BadReference(
                 f"#{number} stands for a row of the last list, and none was shown here in the last hour: {_LIST_AGAIN}."
@@ -188,7 +188,7 @@ class LastLists:
             )
         return meant.pop()
 
-    def check_number(self, place: Place, person: Person, issue_id: str) -> None:
+    def check_number(self, conversation: Conversation, person: Person, issue_id: str) -> None:
         """Refuses `3` where a list shown here has a row #3 that is another issue: with the # forgotten, it would be a
         change of an issue that nobody named.
 
@@ -196,19 +196,19 @@ class LastLists:
             BadReference
         """
         number = int(issue_id)
-        own = self.own(place, person)
-        shown = [*self._others(place, person), *([own] if own is not None else [])]
+        own = self.own(conversation, person)
+        shown = [*self._others(conversation, person), *([own] if own is not None else [])]
         if number > 0 and any(meant != issue_id for one in shown for meant in one.meant_by(number)):
             raise BadReference(
                 f"{issue_id} is the number of an issue, and #{issue_id} a row of the last list: write #{issue_id}, or "
                 "the issue's short id or address."
             )
 
-    def _others(self, place: Place, person: Person) -> list[ShownList]:
-        if place.is_direct:  # a direct message has one reader, and its Place does not say who
+    def _others(self, conversation: Conversation, person: Person) -> list[ShownList]:
+        if conversation.is_direct:  # a direct message has one reader, and its Place does not say who
             return []
         with self._lock:
-            here = [shown for (where, who), shown in self._lists.items() if where == place and who != person]
+            here = [shown for (where, who), shown in self._lists.items() if where == conversation and who != person]
             return [shown for shown in map(self._live, here) if shown is not None]
 
     def _live(self, shown: ShownList | None) -> ShownList | None:

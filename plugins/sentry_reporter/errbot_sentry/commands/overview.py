@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from errbot_sentry.commands.command_context import OK, TROUBLE, Desk, FlowStatus
+from errbot_sentry.commands.command_context import OK, TROUBLE, CommandContext, FlowStatus
 from errbot_sentry.commands.project_scope import nothing_words, visible_issues, visible_projects
 from errbot_sentry.commands.registry import ABOUT, ALERTS, CHANGE, READ, command, sentence, suggestion
 from errbot_sentry.commands.typed_words import split_words
-from errbot_sentry.domain.conversation import Ask, Place, View
-from errbot_sentry.domain.errors import AskError, NotFound, ServerError, Unsupported, UsageError
+from errbot_sentry.domain.conversation import Conversation, Invocation, View
+from errbot_sentry.domain.errors import NotFound, ServerError, Unsupported, UsageError, UserError
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.text import cut
@@ -26,19 +26,19 @@ _TEST_PAUSE = 1.0
 class About:
     """The commands about the plugin itself."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
         self._guard = Lock()
         self._testing = False
 
-    def sentry(self, ask: Ask) -> Iterator[View]:
-        words = split_words(ask.words)
+    def sentry(self, invocation: Invocation) -> Iterator[View]:
+        words = split_words(invocation.words)
         if words and words[0].casefold() != "help":
             self._refuse(words[0])
         if len(words) > 1:
             self._help(words[1])
-        connected, url, trouble, projects = self._connection(ask)
-        may_change = self._desk.access.may_write(ask.person)
+        connected, url, trouble, projects = self._connection(invocation)
+        may_change = self._context.access.may_write(invocation.person)
         groups = [(label, self._names(group, may_change)) for group, label in _GROUPS]
         yield View(
             "sentry_overview",
@@ -49,60 +49,60 @@ class About:
                 "projects": projects,
                 "may_change": may_change,
                 "groups": [(label, names) for label, names in groups if names],
-                "prefix": self._desk.prefix,
+                "prefix": self._context.prefix,
             },
         )
 
-    def status(self, ask: Ask) -> Iterator[View]:
-        if ask.words.strip():
-            raise UsageError("status takes no further words.", self._desk.usage("status"))
-        others = self._desk.status.flows() if self._desk.status is not None else ()
-        lines = (self._server_status(ask.place), *others)
+    def status(self, invocation: Invocation) -> Iterator[View]:
+        if invocation.words.strip():
+            raise UsageError("status takes no further words.", self._context.usage("status"))
+        others = self._context.status.flows() if self._context.status is not None else ()
+        lines = (self._server_status(invocation.conversation), *others)
         yield View(
             "sentry_status",
             {"lines": [(line.flow, line.state, cut(" · ".join(line.facts), 360)) for line in lines]},
         )
 
-    def test(self, ask: Ask) -> Iterator[View]:
-        if ask.words.strip():
-            raise UsageError("test takes no further words.", self._desk.usage("test"))
-        if self._desk.reporter is None:
-            raise AskError("Reporting is off, so there is no way to test: BOT_LOG_SENTRY and SENTRY_DSN switch it on.")
+    def test(self, invocation: Invocation) -> Iterator[View]:
+        if invocation.words.strip():
+            raise UsageError("test takes no further words.", self._context.usage("test"))
+        if self._context.reporter is None:
+            raise UserError("Reporting is off, so there is no way to test: BOT_LOG_SENTRY and SENTRY_DSN switch it on.")
         with self._guard:  # not for the whole test: another thread may be the one that ends it
             busy, self._testing = self._testing, True
         if busy:
-            raise AskError("A test is under way already: wait for its result.")
+            raise UserError("A test is under way already: wait for its result.")
         try:
-            event_id = self._desk.reporter.capture_test(ask.person, ask.place)
+            event_id = self._context.reporter.capture_test(invocation.person, invocation.conversation)
             yield View("sentry_test", {"step": "sent", "event": cut(event_id, 40)})
-            yield self._follow(event_id, ask)
+            yield self._follow(event_id, invocation)
         finally:
             self._testing = False
 
-    def feedback(self, ask: Ask) -> Iterator[View]:
-        text = ask.words.strip()
+    def feedback(self, invocation: Invocation) -> Iterator[View]:
+        text = invocation.words.strip()
         if not text:
-            raise UsageError("What happened, in your words?", self._desk.usage("feedback"))
-        if self._desk.reporter is None:
-            raise AskError("Reporting is off, so there is no error to attach it to.")
-        event_id = self._desk.reporter.feedback(ask.person, text)
+            raise UsageError("What happened, in your words?", self._context.usage("feedback"))
+        if self._context.reporter is None:
+            raise UserError("Reporting is off, so there is no error to attach it to.")
+        event_id = self._context.reporter.feedback(invocation.person, text)
         if event_id is None:
-            raise AskError("You have not run into an error of the bot since it started.")
+            raise UserError("You have not run into an error of the bot since it started.")
         yield View("sentry_feedback", {"event": event_id[:8]})
 
-    def _follow(self, event_id: str, ask: Ask) -> View:
+    def _follow(self, event_id: str, invocation: Invocation) -> View:
         """Ask the server for the event until it shows it, for a bounded time."""
         values: dict[str, object] = {"event": cut(event_id, 40), "seconds": int(_TEST_SECONDS)}
-        start = self._desk.clock.monotonic()
+        start = self._context.clock.monotonic()
         try:
             issue = self._wait_for(event_id, start + _TEST_SECONDS)
         except (ServerError, Unsupported) as error:
             return View("sentry_test", {**values, "step": "blind", "why": str(error)})
         if issue is None:
             return View("sentry_test", {**values, "step": "late"})
-        if not visible_issues(self._desk.access, ask.place, (issue,)):
+        if not visible_issues(self._context.access, invocation.conversation, (issue,)):
             return View("sentry_test", {**values, "step": "hidden"})
-        took = self._desk.clock.monotonic() - start
+        took = self._context.clock.monotonic() - start
         return View(
             "sentry_test",
             {**values, "step": "shown", "id": issue.short_id or issue.id, "link": issue.link, "took": f"{took:.0f}"},
@@ -111,24 +111,24 @@ class About:
     def _wait_for(self, event_id: str, deadline: float) -> Issue | None:
         """The event's issue, or None when it is not there in time; a passing failure of the server is waited out."""
         while True:
-            last_try = self._desk.clock.monotonic() >= deadline
+            last_try = self._context.clock.monotonic() >= deadline
             try:
-                issue = _issue_of(self._desk.find_server(), event_id)
+                issue = _issue_of(self._context.find_server(), event_id)
             except ServerError as error:
                 if last_try or not error.retry:
                     raise
                 issue = None
             if issue is not None or last_try:
                 return issue
-            self._desk.sleep(_TEST_PAUSE)
+            self._context.sleep(_TEST_PAUSE)
 
-    def _connection(self, ask: Ask) -> tuple[str, str, str, str]:
+    def _connection(self, invocation: Invocation) -> tuple[str, str, str, str]:
         """The server's kind and address, what is wrong with it, and the projects that may be shown here."""
         try:
-            server = self._desk.find_server()
+            server = self._context.find_server()
             health = server.health()
             connected, url = _KINDS.get(health.kind, health.kind), health.url
-            seen = visible_projects(self._desk.access, ask.place, server)
+            seen = visible_projects(self._context.access, invocation.conversation, server)
         except ServerError as error:
             return "", "", str(error), ""
         if not seen:
@@ -137,34 +137,38 @@ class About:
 
     def _names(self, group: str, may_change: bool) -> str:
         entries = (
-            entry for entry in self._desk.table if entry.group == group and (may_change or not entry.writers_only)
+            entry for entry in self._context.table if entry.group == group and (may_change or not entry.writers_only)
         )
         return ", ".join(entry.name for entry in entries if entry.name != "sentry")
 
     def _help(self, typed: str) -> NoReturn:
-        entry = command(typed.casefold(), self._desk.table)
+        entry = command(typed.casefold(), self._context.table)
         if entry is None:
             self._refuse(typed)
-        raise UsageError(sentence(entry), self._desk.usage(entry.name))
+        raise UsageError(sentence(entry), self._context.usage(entry.name))
 
     def _refuse(self, typed: str) -> NoReturn:
-        near = suggestion(typed, self._desk.table)
-        hint = f"did you mean {self._desk.prefix}sentry {near}?" if near else f"{self._desk.prefix}sentry lists them."
+        near = suggestion(typed, self._context.table)
+        hint = (
+            f"did you mean {self._context.prefix}sentry {near}?"
+            if near
+            else f"{self._context.prefix}sentry lists them."
+        )
         raise UsageError(f"There is no command {echo(typed)}: {hint}")
 
-    def _server_status(self, place: Place) -> FlowStatus:
+    def _server_status(self, conversation: Conversation) -> FlowStatus:
         """Whether the server answers; how often it was asked only where no project is hidden.
 
         What was asked for in vain counts otherwise than what may not be shown, so that whoever reads the numbers before
         and after a question would learn which it was.
         """
         try:
-            server = self._desk.find_server()
+            server = self._context.find_server()
             server.projects()
         except ServerError as error:
             return FlowStatus("server", TROUBLE, (str(error),))
         health = server.health()
-        if not self._desk.access.sees_everything(place):
+        if not self._context.access.sees_everything(conversation):
             return FlowStatus("server", OK, (_server_words(health),))
         return FlowStatus("server", OK, _health_words(health))
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Person, Place
+from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import BadReference, NotAllowed
 from errbot_sentry.domain.issues import Issue, Project
 from errbot_sentry.domain.typed_text import echo
@@ -34,18 +34,18 @@ def no_such_issue(named: str) -> BadReference:
     return BadReference(f"There is no issue {named} that can be shown here.")
 
 
-def visible_issues(access: Access, place: Place, issues: Sequence[Issue]) -> tuple[Issue, ...]:
+def visible_issues(access: Access, conversation: Conversation, issues: Sequence[Issue]) -> tuple[Issue, ...]:
     """Those issues that may be shown in this place: every row is looked at, whatever the server was asked."""
-    return tuple(issue for issue in issues if access.may_see(issue.project.slug, place))
+    return tuple(issue for issue in issues if access.may_see(issue.project.slug, conversation))
 
 
-def visible_projects(access: Access, place: Place, server: Server) -> tuple[Project, ...]:
+def visible_projects(access: Access, conversation: Conversation, server: Server) -> tuple[Project, ...]:
     """The server's projects that may be shown in this place, by slug."""
-    found = (project for project in server.projects() if access.may_see(project.slug, place))
+    found = (project for project in server.projects() if access.may_see(project.slug, conversation))
     return tuple(sorted(found, key=lambda project: project.slug.casefold()))
 
 
-def scope(access: Access, place: Place, server: Server, wanted: Sequence[str]) -> tuple[Project, ...]:
+def scope(access: Access, conversation: Conversation, server: Server, wanted: Sequence[str]) -> tuple[Project, ...]:
     """The projects that a question is about; `()` is the whole server, where this place may see all of it.
 
     Args:
@@ -55,9 +55,9 @@ def scope(access: Access, place: Place, server: Server, wanted: Sequence[str]) -
         BadReference: a name that fits no project to be shown here (it may exist elsewhere: nobody is told).
         NotAllowed: nothing at all may be shown here.
     """
-    if not wanted and access.sees_everything(place):
+    if not wanted and access.sees_everything(conversation):
         return ()
-    seen = visible_projects(access, place, server)
+    seen = visible_projects(access, conversation, server)
     if not seen:
         raise NotAllowed(nothing_words(server))
     if not wanted:

@@ -9,13 +9,13 @@ from difflib import get_close_matches
 
 from errbot_sentry.commands.account_proof import People, read_mail
 from errbot_sentry.commands.bulk_change import Change, carry_out, confirm_count
-from errbot_sentry.commands.command_context import Desk
+from errbot_sentry.commands.command_context import CommandContext
 from errbot_sentry.commands.parser import OptionParser
 from errbot_sentry.commands.project_scope import check_writer
 from errbot_sentry.commands.triage_options import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.commands.typed_words import unquote
-from errbot_sentry.domain.conversation import Ask, View
-from errbot_sentry.domain.errors import AskError, SentryReporterError, StoreError, UsageError
+from errbot_sentry.domain.conversation import Invocation, View
+from errbot_sentry.domain.errors import SentryReporterError, StoreError, UsageError, UserError
 from errbot_sentry.domain.issue_actions import AssignToMe, IssueAction, ResolveNow
 from errbot_sentry.domain.issues import ARCHIVED, PRIORITIES, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue
 from errbot_sentry.domain.text import cut
@@ -43,95 +43,99 @@ _NOBODY = ("nobody", "noone", "no-one", "none", "unassigned")
 class Changing:
     """The commands that change issues; each checks the person before anything else."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
 
-    def resolve(self, ask: Ask) -> Iterator[View]:
-        check_writer(self._desk.access, ask.person)
-        options, words = self._desk.parser("resolve", _describe_resolve).read(ask.words)
-        yield from self._change(_resolving(options.resolve_in), words, ask, options.yes)
+    def resolve(self, invocation: Invocation) -> Iterator[View]:
+        check_writer(self._context.access, invocation.person)
+        options, words = self._context.parser("resolve", _describe_resolve).read(invocation.words)
+        yield from self._change(_resolving(options.resolve_in), words, invocation, options.yes)
 
-    def act(self, action: IssueAction, ask: Ask) -> Iterator[View]:
+    def act(self, action: IssueAction, invocation: Invocation) -> Iterator[View]:
         """Carry out an action on the one issue that it names."""
-        check_writer(self._desk.access, ask.person)
+        check_writer(self._context.access, invocation.person)
         if isinstance(action.options, ResolveNow):
             change = RESOLVE
         elif isinstance(action.options, AssignToMe):
-            change = self._assignment(self._me(ask), ask)
+            change = self._assignment(self._me(invocation), invocation)
         else:
             raise UsageError("That is no change of an issue.")
-        yield from carry_out(self._desk, change, (self._desk.finder.find_by_id(action.issue_id, ask),), ask)
+        yield from carry_out(
+            self._context, change, (self._context.finder.find_by_id(action.issue_id, invocation),), invocation
+        )
 
-    def reopen(self, ask: Ask) -> Iterator[View]:
-        check_writer(self._desk.access, ask.person)
-        options, words = self._desk.parser("reopen", _describe).read(ask.words)
-        yield from self._change(REOPEN, words, ask, options.yes)
+    def reopen(self, invocation: Invocation) -> Iterator[View]:
+        check_writer(self._context.access, invocation.person)
+        options, words = self._context.parser("reopen", _describe).read(invocation.words)
+        yield from self._change(REOPEN, words, invocation, options.yes)
 
-    def archive(self, ask: Ask) -> Iterator[View]:
-        check_writer(self._desk.access, ask.person)
-        options, words = self._desk.parser("archive", _describe_archive).read(ask.words)
-        until = read_until(unquote(options.until), self._desk.clock.now())
-        yield from self._change(_archiving(until), words, ask, options.yes)
+    def archive(self, invocation: Invocation) -> Iterator[View]:
+        check_writer(self._context.access, invocation.person)
+        options, words = self._context.parser("archive", _describe_archive).read(invocation.words)
+        until = read_until(unquote(options.until), self._context.clock.now())
+        yield from self._change(_archiving(until), words, invocation, options.yes)
 
-    def assign(self, ask: Ask) -> Iterator[View]:
-        check_writer(self._desk.access, ask.person)
-        options, words = self._desk.parser("assign", _describe).read(ask.words)
-        who = self._who(self._last("assign", words, "Who is it for? me, a mail address, team:slug or nobody."), ask)
-        yield from self._change(self._assignment(who, ask), words[:-1], ask, options.yes)
+    def assign(self, invocation: Invocation) -> Iterator[View]:
+        check_writer(self._context.access, invocation.person)
+        options, words = self._context.parser("assign", _describe).read(invocation.words)
+        who = self._who(
+            self._last("assign", words, "Who is it for? me, a mail address, team:slug or nobody."), invocation
+        )
+        yield from self._change(self._assignment(who, invocation), words[:-1], invocation, options.yes)
 
-    def priority(self, ask: Ask) -> Iterator[View]:
-        check_writer(self._desk.access, ask.person)
-        options, words = self._desk.parser("priority", _describe).read(ask.words)
+    def priority(self, invocation: Invocation) -> Iterator[View]:
+        check_writer(self._context.access, invocation.person)
+        options, words = self._context.parser("priority", _describe).read(invocation.words)
         wanted = self._last("priority", words, f"Which priority? {', '.join(PRIORITIES)}.").lower()
         if wanted not in PRIORITIES:
             near = get_close_matches(wanted, PRIORITIES, n=1)
             hint = f"did you mean {near[0]}?" if near else f"wanted is {', '.join(PRIORITIES)}."
-            raise UsageError(f"{echo(wanted)} is no priority: {hint}", self._desk.usage("priority"))
-        yield from self._change(_prioritising(wanted), words[:-1], ask, options.yes)
+            raise UsageError(f"{echo(wanted)} is no priority: {hint}", self._context.usage("priority"))
+        yield from self._change(_prioritising(wanted), words[:-1], invocation, options.yes)
 
-    def _change(self, change: Change, words: Sequence[str], ask: Ask, yes: bool) -> Iterator[View]:
-        issues = self._desk.finder.find_all(words, ask)
+    def _change(self, change: Change, words: Sequence[str], invocation: Invocation, yes: bool) -> Iterator[View]:
+        issues = self._context.finder.find_all(words, invocation)
         confirm_count(len(issues), change.doing, yes)
-        yield from carry_out(self._desk, change, issues, ask)
+        yield from carry_out(self._context, change, issues, invocation)
 
     def _last(self, name: str, words: Sequence[str], question: str) -> str:
         if not words:
-            raise UsageError(question, self._desk.usage(name))
+            raise UsageError(question, self._context.usage(name))
         return unquote(words[-1])
 
-    def _assignment(self, who: Assignee | None, ask: Ask) -> Change:
+    def _assignment(self, who: Assignee | None, invocation: Invocation) -> Change:
         change = _assigning(who)
-        if who is not None and who.email and self._is_own(who.email, ask):
-            change = _taking(change, who.email, self._desk.people)
+        if who is not None and who.email and self._is_own(who.email, invocation):
+            change = _taking(change, who.email, self._context.people)
         return change
 
-    def _is_own(self, mail: str, ask: Ask) -> bool:
+    def _is_own(self, mail: str, invocation: Invocation) -> bool:
         with suppress(StoreError):  # then they are called for their own deed, and nothing worse
-            return mail == self._desk.people.mail_of(ask.person.acl)
+            return mail == self._context.people.mail_of(invocation.person.acl)
         return False
 
-    def _who(self, word: str, ask: Ask) -> Assignee | None:
+    def _who(self, word: str, invocation: Invocation) -> Assignee | None:
         if word.lower() in _NOBODY:
             return None
         if word.lower() == "me":
-            return self._me(ask)
+            return self._me(invocation)
         if word.lower().startswith("team:") and len(word) > len("team:"):
             return Assignee("team", word[len("team:") :].removeprefix("#"))
         mail = read_mail(word)
         if mail is None:
             raise UsageError(
                 f"{echo(word)} is nobody I can assign to: me, a mail address, team:slug or nobody.",
-                self._desk.usage("assign"),
+                self._context.usage("assign"),
             )
         return Assignee("user", mail, mail)
 
-    def _me(self, ask: Ask) -> Assignee:
-        mail = self._desk.people.mail_of(ask.person.acl)
-        if mail is None and self._desk.find_server().kind == BUGSINK:
+    def _me(self, invocation: Invocation) -> Assignee:
+        mail = self._context.people.mail_of(invocation.person.acl)
+        if mail is None and self._context.find_server().kind == BUGSINK:
             return Assignee("user", "")  # it has no assignees at all, and says so
         if mail is None:
-            raise AskError(
-                f"I do not know yet who you are on the server: {self._desk.prefix}sentry link MAIL tells how to "
+            raise UserError(
+                f"I do not know yet who you are on the server: {self._context.prefix}sentry link MAIL tells how to "
                 "prove it."
             )
         return Assignee("user", mail, mail)

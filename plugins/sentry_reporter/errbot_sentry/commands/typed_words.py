@@ -42,7 +42,7 @@ def split_words(text: str) -> tuple[str, ...]:
     return tuple(_plain_option(word) for word in words if word)
 
 
-def first_word(text: str) -> tuple[str, str]:
+def leading_word(text: str) -> tuple[str, str]:
     """The first word, and the rest as it was typed: for words that are meant for people, not for a server."""
     head, *rest = text.strip().split(maxsplit=1) or [""]
     return tidy(head), "".join(rest).strip()

@@ -12,8 +12,8 @@ from errbot_sentry.commands.issue_resolver import IssueFinder
 from errbot_sentry.commands.views import unfurl_values
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Ask, View
-from errbot_sentry.domain.errors import AskError, SentryReporterError, ServerError
+from errbot_sentry.domain.conversation import Invocation, View
+from errbot_sentry.domain.errors import SentryReporterError, ServerError, UserError
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.protocol import FindServer
 
@@ -51,7 +51,7 @@ class Unfurl:
         """Whether a message may hold an issue's address: cheap, for every message; asks nobody."""
         return self._settings.unfurl and "://" in text and bool(_addresses(text))
 
-    def views(self, text: str, ask: Ask, may_look: Callable[[str], bool]) -> Iterator[View]:
+    def views(self, text: str, invocation: Invocation, may_look: Callable[[str], bool]) -> Iterator[View]:
         """The summaries of a message's addresses. It asks the server: not to be called in the receiving thread.
 
         `may_look` is asked with each address whether its sender may run COMMAND with it there.
@@ -62,8 +62,8 @@ class Unfurl:
             if self._pausing():
                 return
             try:
-                view = self._view(url, ask, may_look)
-            except AskError:
+                view = self._view(url, invocation, may_look)
+            except UserError:
                 continue  # not ours, not there, or not to be seen here: all the same to the room
             except SentryReporterError as error:
                 log.info("No summary for an address: %s", error)
@@ -72,13 +72,13 @@ class Unfurl:
             if view is not None:
                 yield view
 
-    def _view(self, url: str, ask: Ask, may_look: Callable[[str], bool]) -> View | None:
+    def _view(self, url: str, invocation: Invocation, may_look: Callable[[str], bool]) -> View | None:
         address = self._find_server().address_of(url)
-        where = ask.place.room or ask.person.acl
+        where = invocation.conversation.room or invocation.person.acl
         if address is None or not may_look(url) or not self._first_time(address.issue.upper(), where):
             return None
         try:
-            issue = self._finder.find(url, ask)
+            issue = self._finder.find(url, invocation)
         except ServerError:
             self._forget(address.issue.upper(), where)  # whoever pastes it again may have more luck
             raise
@@ -101,7 +101,7 @@ class Unfurl:
             last = self._told.get((issue, where))
             if last is not None and now - last < AGAIN_AFTER:
                 return False
-            lately = [place for (_, place), at in self._told.items() if now - at < _MINUTE]
+            lately = [conversation for (_, conversation), at in self._told.items() if now - at < _MINUTE]
             if lately.count(where) >= _MOST_PER_MINUTE or len(lately) >= _MOST_PER_MINUTE_IN_ALL:
                 return False
             self._told[issue, where] = now

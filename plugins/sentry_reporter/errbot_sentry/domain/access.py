@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from errbot_sentry.domain.conversation import Person, Place
+from errbot_sentry.domain.conversation import Conversation, Person
 
 DIRECT = "direct"
 
@@ -29,7 +29,7 @@ class Access:
     room_projects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     writers: tuple[str, ...] = ()
 
-    def may_see(self, project: str, place: Place) -> bool:
+    def may_see(self, project: str, conversation: Conversation) -> bool:
         """Whether issues of this project slug may be shown in this place; a project without a slug never."""
         if not project:
             return False
@@ -37,23 +37,23 @@ class Access:
             return False
         if not self.room_projects:
             return True
-        return _any_glob(self._globs_for(place), project)
+        return _any_glob(self._globs_for(conversation), project)
 
-    def sees_everything(self, place: Place) -> bool:
+    def sees_everything(self, conversation: Conversation) -> bool:
         """Whether no project is hidden from this place, so that lists need no filter."""
-        return not self.projects and (not self.room_projects or "*" in self._globs_for(place))
+        return not self.projects and (not self.room_projects or "*" in self._globs_for(conversation))
 
     def may_write(self, person: Person) -> bool:
         """Whether this person may change issues and alert settings."""
         return any(fnmatchcase(person.acl, glob) for glob in self.writers)
 
-    def _globs_for(self, place: Place) -> tuple[str, ...]:
-        if place.is_direct:
+    def _globs_for(self, conversation: Conversation) -> tuple[str, ...]:
+        if conversation.is_direct:
             return self.room_projects.get(DIRECT, ())
         return tuple(
             glob
             for room, globs in self.room_projects.items()
-            if room != DIRECT and _any_glob((room,), place.room)
+            if room != DIRECT and _any_glob((room,), conversation.room)
             for glob in globs
         )
 

@@ -11,7 +11,7 @@ from errbot_sentry.domain.locks import Lock
 _Value = TypeVar("_Value")
 
 
-class Kept(Generic[_Value]):
+class CachedValue(Generic[_Value]):
     """Finds the value when it is asked for, and again only after `seconds`. Safe to use from any thread.
 
     Whoever asks while another finds it waits for that one, so that however many ask it is found once. What `find`

@@ -9,7 +9,7 @@ from errbot_sentry.domain.typed_text import check_length
 
 
 @dataclass(frozen=True)
-class Place:
+class Conversation:
     """Where a conversation happens. `room` is the room's name as the backend writes it, or "" for a direct message.
 
     `thread` is the backend's id of the thread, "" outside of threads.
@@ -37,7 +37,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Ask:
+class Invocation:
     """One command as typed: by whom, where, and the words after the command's name.
 
     Raises:
@@ -45,7 +45,7 @@ class Ask:
     """
 
     person: Person
-    place: Place
+    conversation: Conversation
     words: str = ""
 
     def __post_init__(self) -> None:

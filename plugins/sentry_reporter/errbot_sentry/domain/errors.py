@@ -48,11 +48,11 @@ class SettingsError(SentryReporterError):
     """A setting in config.py cannot be used."""
 
 
-class AskError(SentryReporterError):
+class UserError(SentryReporterError):
     """What a person asked for cannot be done as asked; the sentence says what to do instead."""
 
 
-class UsageError(AskError):
+class UsageError(UserError):
     """The words typed do not fit the command; `usage` is the one line that matters."""
 
     def __init__(self, sentence: str, usage: str = "") -> None:
@@ -60,15 +60,15 @@ class UsageError(AskError):
         self.usage = usage
 
 
-class NotAllowed(AskError):
+class NotAllowed(UserError):
     """This person or this room has no right to it."""
 
 
-class BadReference(AskError):
+class BadReference(UserError):
     """A REF that names no issue here, names it no longer, or could name several."""
 
 
-class Unsupported(AskError):
+class Unsupported(UserError):
     """This kind of server cannot do it."""
 
 

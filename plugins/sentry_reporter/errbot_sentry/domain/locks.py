@@ -26,7 +26,7 @@ from errbot_sentry.domain.errors import Reentered
 
 log = logging.getLogger(__name__)
 
-Work = Callable[[], object]
+Transaction = Callable[[], object]
 
 
 class _Here(threading.local):
@@ -144,7 +144,7 @@ def held() -> bool:
     return _here.held > 0
 
 
-def afterwards(work: Work) -> None:
+def afterwards(work: Transaction) -> None:
     """Do it now, or, when this thread holds a lock, after it has let go of the last one.
 
     What the work raises goes to the caller in the first case, and to the log in the second.
@@ -152,12 +152,12 @@ def afterwards(work: Work) -> None:
     if not _here.held:
         work()
         return
-    waiting: queue.SimpleQueue[Work] = _here.__dict__.setdefault("waiting", queue.SimpleQueue())
+    waiting: queue.SimpleQueue[Transaction] = _here.__dict__.setdefault("waiting", queue.SimpleQueue())
     waiting.put(work)
 
 
 def _catch_up() -> None:
-    waiting: queue.SimpleQueue[Work] | None = _here.__dict__.get("waiting")
+    waiting: queue.SimpleQueue[Transaction] | None = _here.__dict__.get("waiting")
     while waiting is not None and not waiting.empty() and not _here.catching_up:
         _here.catching_up = True
         try:

@@ -12,10 +12,10 @@ from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import Unreachable
 from errbot_sentry.reporting.bot_facts import About
-from errbot_sentry.reporting.collect.breadcrumbs import Trail
-from errbot_sentry.reporting.collect.capture import Collector
-from errbot_sentry.reporting.collect.event_filter import Gate
-from errbot_sentry.reporting.collect.event_processor import Dresser
+from errbot_sentry.reporting.collect.breadcrumbs import Breadcrumbs
+from errbot_sentry.reporting.collect.capture import ErrorCapture
+from errbot_sentry.reporting.collect.event_filter import EventFilter
+from errbot_sentry.reporting.collect.event_processor import EventProcessor
 from errbot_sentry.reporting.collect.log_handler import ReportHandler, attach, detach
 from errbot_sentry.reporting.collect.repeat_counter import Repeats, Tally, summed
 from errbot_sentry.reporting.deliver.envelope_sender import Answer, Sender
@@ -57,21 +57,21 @@ class Flow:
         self.spool = Spool(folder, int(settings.spool_mb * _MEGABYTE), counters.drop)
         self.sender = Sender(self.spool, self._post, counters, clock, follow_ups.sent, self._tick, self._hurry)
         self._repeats = Repeats(settings.repeat_seconds)
-        trail = Trail(
+        breadcrumbs = Breadcrumbs(
             scrubber,
             settings.chat_text,
             int(settings.options.get("max_breadcrumbs", 100)),
             inherited=Client.inherited,
             hook=settings.options.get("before_breadcrumb"),
         )
-        dresser = Dresser(about, scrubber, settings.chat_text, trail)
-        gate = Gate(self._repeats, clock, lambda: counters.add("repeated"))
-        self.collector = Collector(gate, dresser, follow_ups, counters, clock)
+        event_processor = EventProcessor(about, scrubber, settings.chat_text, breadcrumbs)
+        event_filter = EventFilter(self._repeats, clock, lambda: counters.add("repeated"))
+        self.collector = ErrorCapture(event_filter, event_processor, follow_ups, counters, clock)
         self.client = Client(settings, self.collector.finish, self.collector.clean, counters.drop)
         self.collector.client = self.client
         self._children = False  # whether this process has ever forked
         self._looked_for_children = 0.0
-        self._handler = ReportHandler(self.collector, trail, settings.breadcrumb_level, settings.event_level)
+        self._handler = ReportHandler(self.collector, breadcrumbs, settings.breadcrumb_level, settings.event_level)
 
     def start(self) -> None:
         self.spool.open()

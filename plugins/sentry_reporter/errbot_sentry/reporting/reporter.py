@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from errbot_sentry.config.secrets import mask_url
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import Clock, SystemClock
-from errbot_sentry.domain.conversation import Person, Place
+from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.locks import Lock, afterwards, held
 from errbot_sentry.reporting.bot_facts import About
@@ -136,7 +136,7 @@ class Reporter:
             notes=tuple(notes),
         )
 
-    def capture_test(self, person: Person, place: Place) -> str | None:
+    def capture_test(self, person: Person, place: Conversation) -> str | None:
         """Send a test event through the whole way; its id, or None when reporting is off."""
         flow = self._flow
         if flow is None:

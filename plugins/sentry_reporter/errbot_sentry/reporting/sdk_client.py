@@ -233,7 +233,7 @@ class Client:
             return None
         return sentry_sdk.capture_event(event, hint={**(hint or {}), _INTAKE: intake})  # type: ignore[arg-type]  # as above
 
-    def sketch(self, exc_info: ExcInfo) -> Event:
+    def summary(self, exc_info: ExcInfo) -> Event:
         """The exception without locals and source: enough to tell its count later."""
         options = {
             "include_local_variables": False,

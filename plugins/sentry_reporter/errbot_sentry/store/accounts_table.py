@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select
 
-from errbot_sentry.store.corrupt_rows import Damage
+from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import LinkedPerson
 from errbot_sentry.store.schema import people
 from errbot_sentry.store.sql_dialect import insert_for
@@ -15,9 +15,9 @@ from errbot_sentry.store.sql_dialect import insert_for
 class People:
     """Questions about proved mail addresses, inside one transaction. `acl` is what Errbot's access rules match."""
 
-    def __init__(self, connection: Connection, damage: Damage) -> None:
+    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
         self._connection = connection
-        self._damage = damage
+        self._corrupt_rows = corrupt_rows
 
     def mail_of(self, acl: str) -> str | None:
         """The address of a person, None if none was proved."""
@@ -33,7 +33,7 @@ class People:
         return next((each.mention for each in found if each is not None), "")
 
     def _person(self, row: Row[Any]) -> LinkedPerson | None:
-        return self._damage.read("people", row.acl, lambda: LinkedPerson(row.acl, row.mail, row.mention))
+        return self._corrupt_rows.read("people", row.acl, lambda: LinkedPerson(row.acl, row.mail, row.mention))
 
     def put(self, acl: str, mail: str, now: float, mention: str = "") -> None:
         """Keep an address, in place of an earlier one, and how to call its owner in chat."""

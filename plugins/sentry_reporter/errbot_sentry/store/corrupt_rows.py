@@ -32,7 +32,7 @@ _MOST_COUNTED, _MOST_LOGGED = 10_000, 100  # rows of one table
 T = TypeVar("T")
 
 
-class Damage:
+class CorruptRows:
     """Reads rows into nouns, and keeps count of those that cannot be read, by table. Safe to use from any thread."""
 
     def __init__(self) -> None:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 from errbot_sentry.domain.errors import StoreAway, StoreError
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.store.corrupt_rows import Damage
-from errbot_sentry.store.instance_lock import Single
+from errbot_sentry.store.corrupt_rows import CorruptRows
+from errbot_sentry.store.instance_lock import InstanceLock
 from errbot_sentry.store.outage import Outage
 from errbot_sentry.store.watchdog import Watchdog
-from errbot_sentry.store.writer_lock import Turns
+from errbot_sentry.store.writer_lock import WriterLock
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from errbot_sentry.store.transaction import Work
+    from errbot_sentry.store.transaction import Transaction
 
 # Seconds for one transaction, all waiting included. A webhook's sender gives up after one, yet what is stored in the
 # second after that is not lost.
@@ -44,12 +44,12 @@ class Store:
         self._engine: Engine | None = None
         self._closed = False
         self._opening = Lock()
-        self.damage = Damage()
-        self._single = Single("")
+        self.corrupt_rows = CorruptRows()
+        self._instance_lock = InstanceLock("")
         self._watchdog = Watchdog()
         self._outage = Outage(time.monotonic)
         # SQLite takes one writer at a time; queueing here is quick, its own lock is waited for by sleeping.
-        self._turns = Turns()
+        self._writer_lock = WriterLock()
 
     @property
     def shared(self) -> bool:
@@ -80,38 +80,38 @@ class Store:
                     with self._watchdog.limit(_MIGRATION_SECONDS):
                         migrate(engine)
                 if engine.dialect.name == "sqlite":
-                    self._single = Single(engine.url.database or "")
-                    self._single.take()
+                    self._instance_lock = InstanceLock(engine.url.database or "")
+                    self._instance_lock.take()
             except BaseException:
                 engine.dispose()
                 raise
         return engine
 
     @contextmanager
-    def write(self, *, urgent: bool = False) -> Iterator[Work]:
+    def write(self, *, urgent: bool = False) -> Iterator[Transaction]:
         """One transaction that may change things; it is on disk when this returns, or did not happen at all.
 
         An urgent one (somebody waits for its answer) goes before those that are not, and has less time.
         """
         from errbot_sentry.store.engine import mapped
-        from errbot_sentry.store.transaction import Work
+        from errbot_sentry.store.transaction import Transaction
 
         with (
             self._in_time(urgent=urgent) as engine,
             mapped(self._url),
-            self._turn(urgent=urgent),
+            self._writing(urgent=urgent),
             engine.begin() as connection,
         ):
-            yield Work(connection, self.damage)
+            yield Transaction(connection, self.corrupt_rows)
 
     @contextmanager
-    def read(self, *, urgent: bool = False) -> Iterator[Work]:
+    def read(self, *, urgent: bool = False) -> Iterator[Transaction]:
         """One transaction that sees a consistent state and changes nothing; an urgent one has less time."""
         from errbot_sentry.store.engine import for_reading, mapped
-        from errbot_sentry.store.transaction import Work
+        from errbot_sentry.store.transaction import Transaction
 
         with self._in_time(urgent=urgent) as engine, mapped(self._url), engine.connect() as connection:
-            yield Work(for_reading(connection), self.damage)
+            yield Transaction(for_reading(connection), self.corrupt_rows)
 
     def end_within(self, seconds: float | None) -> None:
         """The bot is ending: no transaction takes longer than that from now on. None: it goes on after all."""
@@ -125,11 +125,11 @@ class Store:
             if engine is not None:
                 self._dispose(engine)
             self._watchdog.close()
-            self._single.release()
+            self._instance_lock.release()
 
     def _dispose(self, engine: Engine) -> None:
         try:
-            with self._turn(urgent=True):
+            with self._writing(urgent=True):
                 engine.dispose()
         except StoreError:  # who writes for so long finds its connection closed by its end
             engine.dispose()
@@ -160,11 +160,11 @@ class Store:
                     raise
 
     @contextmanager
-    def _turn(self, *, urgent: bool) -> Iterator[None]:
+    def _writing(self, *, urgent: bool) -> Iterator[None]:
         if self.shared:
             yield
             return
-        with self._turns.take(urgent=urgent, timeout=_URGENT_TURN if urgent else _TURN) as taken:
+        with self._writer_lock.take(urgent=urgent, timeout=_URGENT_TURN if urgent else _TURN) as taken:
             if not taken:
                 raise StoreError("The alert state cannot be written: another part of the bot has been at it too long.")
             yield

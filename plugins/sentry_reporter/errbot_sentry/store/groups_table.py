@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, tuple_
 
 from errbot_sentry.domain.issues import UNRESOLVED
-from errbot_sentry.store.corrupt_rows import Damage
+from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import Group
 from errbot_sentry.store.schema import groups
 from errbot_sentry.store.sql_dialect import moment, upsert
@@ -21,9 +21,9 @@ _NAMES = tuple(field.name for field in fields(Group))
 class Groups:
     """Questions about groups, inside one transaction."""
 
-    def __init__(self, connection: Connection, damage: Damage) -> None:
+    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
         self._connection = connection
-        self._damage = damage
+        self._corrupt_rows = corrupt_rows
 
     def of_issue(self, issue: str) -> dict[str, Group]:
         """The groups of one issue, by room."""
@@ -43,14 +43,14 @@ class Groups:
         """When the next group is to be looked at."""
         return moment(self._connection, select(func.min(groups.c.due)))
 
-    def told_in_list(self, room: str, issues: Sequence[str], head: int) -> None:
+    def sent_in_list(self, room: str, issues: Sequence[str], head: int) -> None:
         """These problems were told by one list: what follows on each is told no sooner than a reminder would be."""
         for start in range(0, len(issues), _AT_ONCE):
             part = issues[start : start + _AT_ONCE]
             found = groups.update().where(groups.c.room == room, groups.c.issue.in_(part))
             self._connection.execute(found.values(head=head, due=None, span=groups.c.repeat))
 
-    def told_alone(self, room: str, issue: str, head: int) -> None:
+    def sent_alone(self, room: str, issue: str, head: int) -> None:
         """This problem, held back for a while, was told by a message of its own."""
         found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
         self._connection.execute(found.values(head=head))
@@ -89,9 +89,9 @@ class Groups:
     def _group(self, row: Row[Any]) -> Group | None:
         # Where it cannot be read it is as if the room knew nothing, until it is put anew.
         key = (row.room, row.issue)
-        return self._damage.read("groups", key, lambda: Group(*(getattr(row, name) for name in _NAMES)))
+        return self._corrupt_rows.read("groups", key, lambda: Group(*(getattr(row, name) for name in _NAMES)))
 
     def set_aside(self, room: str, issue: str) -> None:
         """What is due of this group cannot be done: it is looked at again when something happens."""
-        self._damage.note("groups", (room, issue))
+        self._corrupt_rows.note("groups", (room, issue))
         self._connection.execute(groups.update().where(groups.c.room == room, groups.c.issue == issue).values(due=None))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Integer, Row, and_, case, cast, func, or_, se
 
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.store.bulk_rows import insert_rows, select_in
-from errbot_sentry.store.corrupt_rows import Damage
+from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import (
     SLICE,
     DecidedAlert,
@@ -45,9 +45,9 @@ def _row(alert: Alert, now: float) -> tuple[object, ...]:
 class Inbox:
     """Questions about alerts, inside one transaction."""
 
-    def __init__(self, connection: Connection, damage: Damage) -> None:
+    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
         self._connection = connection
-        self._damage = damage
+        self._corrupt_rows = corrupt_rows
 
     def take_in(self, deliveries_: Sequence[Delivery]) -> list[bool]:
         """Keep the alerts of these deliveries and what they are recognised by; for each whether it was the first.
@@ -73,7 +73,7 @@ class Inbox:
     def _seen(self, keys: Iterable[str]) -> dict[str, float]:
         # One that cannot be read is taken for new, and replaced: rather twice than never.
         rows = select_in(self._connection, deliveries, ("key", "at"), sorted(keys))
-        read = (self._damage.read("deliveries", row[0], partial(SeenKey, *row)) for row in rows)
+        read = (self._corrupt_rows.read("deliveries", row[0], partial(SeenKey, *row)) for row in rows)
         return {each.key: each.at for each in read if each is not None}
 
     def add(self, alert: Alert, now: float) -> int:
@@ -94,7 +94,7 @@ class Inbox:
         )
         rows, damaged = [], []
         for row in found:
-            waits = self._damage.read("alerts", row.id, partial(_waiting, row))
+            waits = self._corrupt_rows.read("alerts", row.id, partial(_waiting, row))
             if waits is not None:
                 rows.append(waits)
             else:
@@ -176,7 +176,7 @@ class Inbox:
         if alert is None:
             return None
         key = f"of alert {row.alert_id}"
-        return self._damage.read(
+        return self._corrupt_rows.read(
             "decisions", key, lambda: DecidedAlert(alert, row.received, row.room, row.name, row.detail, row.at)
         )
 
@@ -191,7 +191,7 @@ class Inbox:
         return kept
 
     def _alert(self, alert_id: int, text: object) -> Alert | None:
-        return self._damage.read("alerts", alert_id, lambda: alert_from_text(text))
+        return self._corrupt_rows.read("alerts", alert_id, lambda: alert_from_text(text))
 
     def sums(self, room: str, since: float, until: float) -> RoomSums:
         """What became of a room's alerts in a span of time, summed by the database over its newest MOST_SUMMED."""

@@ -8,7 +8,7 @@ import os
 log = logging.getLogger(__name__)
 
 
-class Single:
+class InstanceLock:
     """Held while a state is open. It only tells: an empty lock file left behind locks nobody out."""
 
     def __init__(self, path: str) -> None:

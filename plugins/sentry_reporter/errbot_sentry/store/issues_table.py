@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from errbot_sentry.store.corrupt_rows import Damage
+from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import KnownIssue
 from errbot_sentry.store.schema import issues
 from errbot_sentry.store.sql_dialect import upsert
@@ -20,9 +20,9 @@ _AT_ONCE = 400  # parameters in one IN list
 class Issues:
     """Questions about known issues, inside one transaction; every one by key."""
 
-    def __init__(self, connection: Connection, damage: Damage) -> None:
+    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
         self._connection = connection
-        self._damage = damage
+        self._corrupt_rows = corrupt_rows
 
     def get(self, key: str) -> KnownIssue | None:
         """One issue, None if it is not known."""
@@ -55,4 +55,4 @@ class Issues:
 
     def _known(self, row: Row[Any]) -> KnownIssue | None:
         # Where it cannot be read it is as if unknown, until it is put anew.
-        return self._damage.read("issues", row.key, lambda: KnownIssue(*(getattr(row, name) for name in _NAMES)))
+        return self._corrupt_rows.read("issues", row.key, lambda: KnownIssue(*(getattr(row, name) for name in _NAMES)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
 
-from errbot_sentry.store.corrupt_rows import Damage, fits
+from errbot_sentry.store.corrupt_rows import CorruptRows, fits
 from errbot_sentry.store.records import (
     ABOUT,
     FAILED,
@@ -33,9 +33,9 @@ _HEADS = select(func.min(outbox.c.id)).where(outbox.c.state.in_(_QUEUED)).group_
 class Outbox:
     """Questions about messages, inside one transaction."""
 
-    def __init__(self, connection: Connection, damage: Damage) -> None:
+    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
         self._connection = connection
-        self._damage = damage
+        self._corrupt_rows = corrupt_rows
 
     def add(self, message: Message, now: float) -> int:
         """Queue a message; its number."""
@@ -167,7 +167,9 @@ class Outbox:
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
-        read = [self._damage.read("outbox", row.id, partial(_recent, row)) for row in self._connection.execute(found)]
+        read = [
+            self._corrupt_rows.read("outbox", row.id, partial(_recent, row)) for row in self._connection.execute(found)
+        ]
         return [each for each in read if each is not None]
 
     def count_recent(self, room: str, since: float) -> int:
@@ -225,7 +227,7 @@ class Outbox:
                 return None
             return OutboxRow(row.id, message, row.state, row.tries, row.next_try, row.made, row.error, row.sent_id)
 
-        return self._damage.read("outbox", row.id, make)
+        return self._corrupt_rows.read("outbox", row.id, make)
 
     def _message(self, row: Row[Any]) -> Message:
         return Message(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from errbot_sentry.store.corrupt_rows import Damage
+from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import PollMark
 from errbot_sentry.store.schema import polls
 from errbot_sentry.store.sql_dialect import insert_for, is_due, moment
@@ -18,9 +18,9 @@ LONGEST_WAIT = 7200.0  # seconds beyond the interval: no failure and no rate lim
 class Polls:
     """Questions about the poller's marks, inside one transaction."""
 
-    def __init__(self, connection: Connection, damage: Damage) -> None:
+    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
         self._connection = connection
-        self._damage = damage
+        self._corrupt_rows = corrupt_rows
 
     def get(self, scope: str) -> PollMark | None:
         """The mark of one scope, None if it was never read."""
@@ -64,4 +64,4 @@ class Polls:
             return PollMark(row.scope, row.baseline, complete, row.newest, row.next_at, row.fails, row.error, row.asked)
 
         # Where it cannot be read it is as if it never was: the next reading learns anew what there is.
-        return self._damage.read("polls", row.scope, make)
+        return self._corrupt_rows.read("polls", row.scope, make)

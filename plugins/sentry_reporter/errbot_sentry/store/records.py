@@ -198,7 +198,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Held:
+class Deferred:
     """A first word that is held back in a room. `why` is WAIT, STORM, QUIET or SILENCE; `due` is when it is told.
 
     `mention` is the route's rule (`mentions.write_mention`): whom it calls is found out when it is told.
@@ -219,8 +219,8 @@ class Held:
         kept_mention(self.mention)
 
 
-HOLD_WAIT, HOLD_STORM, HOLD_QUIET, HOLD_SILENCE = "wait", "storm", "quiet", "silence"
-HOLD_DEEDS = "deeds"  # words under first ones, of which there were too many
+DEFER_WAIT, DEFER_STORM, DEFER_QUIET, DEFER_SILENCE = "wait", "storm", "quiet", "silence"
+DEFER_UPDATES = "deeds"  # words under first ones, of which there were too many
 
 
 @dataclass(frozen=True)

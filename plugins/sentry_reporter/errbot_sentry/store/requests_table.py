@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Row, Table, func, select
 
 from errbot_sentry.config.matchers import read_matcher
-from errbot_sentry.store.corrupt_rows import Damage
+from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import DigestPlan, Silence, Subscription
 from errbot_sentry.store.schema import digests, silences, subscriptions
 from errbot_sentry.store.sql_dialect import add_row, insert_for, moment
@@ -20,12 +20,12 @@ _DAY = 86_400.0
 _SILENCE = tuple(field.name for field in fields(Silence))
 
 
-class Wishes:
+class RequestsTable:
     """Questions about silences, subscriptions and digests, inside one transaction."""
 
-    def __init__(self, connection: Connection, damage: Damage) -> None:
+    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
         self._connection = connection
-        self._damage = damage
+        self._corrupt_rows = corrupt_rows
         self._silences: list[Silence] | None = None
 
     def add_silence(self, silence: Silence) -> int:
@@ -58,7 +58,7 @@ class Wishes:
 
     def set_aside_silence(self, number: int) -> None:
         """What is due of this silence cannot be told: it is over."""
-        self._damage.note("silences", number)
+        self._corrupt_rows.note("silences", number)
         self.set_stage(number, _OVER)
 
     def add_subscription(self, subscription: Subscription) -> int:
@@ -99,7 +99,7 @@ class Wishes:
 
     def put_off_digest(self, room: str, now: float) -> None:
         """A plan that makes no sense is looked at again in a day."""
-        self._damage.note("digests", room)
+        self._corrupt_rows.note("digests", room)
         self._connection.execute(digests.update().where(digests.c.room == room).values(next_at=now + _DAY))
 
     def next_digest(self) -> float | None:
@@ -116,17 +116,17 @@ class Wishes:
             values = {name: getattr(row, name) for name in _SILENCE if name != "matchers"}
             return Silence(matchers=_matchers(row.matchers), **values)
 
-        return self._damage.read("silences", row.id, make)
+        return self._corrupt_rows.read("silences", row.id, make)
 
     def _subscription(self, row: Row[Any]) -> Subscription | None:
-        return self._damage.read(
+        return self._corrupt_rows.read(
             "subscriptions",
             row.id,
             lambda: Subscription(row.room, _matchers(row.matchers), row.author, row.made, row.id),
         )
 
     def _plan(self, row: Row[Any]) -> DigestPlan | None:
-        return self._damage.read(
+        return self._corrupt_rows.read(
             "digests", row.room, lambda: DigestPlan(row.room, row.schedule, row.next_at, row.since)
         )
 

@@ -111,7 +111,7 @@ groups = Table(
     Index("groups_at", "at"),
 )
 
-held = Table(
+deferred = Table(
     "held",
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),

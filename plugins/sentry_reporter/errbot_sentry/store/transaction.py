@@ -9,63 +9,63 @@ from functools import cached_property
 from sqlalchemy import Connection, text
 
 from errbot_sentry.store.accounts_table import People
-from errbot_sentry.store.corrupt_rows import Damage
-from errbot_sentry.store.deferred_table import HeldBack
+from errbot_sentry.store.corrupt_rows import CorruptRows
+from errbot_sentry.store.deferred_table import DeferredTable
 from errbot_sentry.store.groups_table import Groups
 from errbot_sentry.store.inbox_table import Inbox
 from errbot_sentry.store.issues_table import Issues
 from errbot_sentry.store.outbox_table import Outbox
 from errbot_sentry.store.polls_table import Polls
-from errbot_sentry.store.requests_table import Wishes
+from errbot_sentry.store.requests_table import RequestsTable
 
 
-class Work:
+class Transaction:
     """What can be asked and changed inside one transaction."""
 
-    def __init__(self, connection: Connection, damage: Damage) -> None:
+    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
         """`damage` is told of rows that cannot be read."""
         self._connection = connection
-        self._damage = damage
+        self._corrupt_rows = corrupt_rows
 
     @cached_property
     def inbox(self) -> Inbox:
         """Alerts that came in, and what became of them."""
-        return Inbox(self._connection, self._damage)
+        return Inbox(self._connection, self._corrupt_rows)
 
     @cached_property
     def issues(self) -> Issues:
         """Issues as last known."""
-        return Issues(self._connection, self._damage)
+        return Issues(self._connection, self._corrupt_rows)
 
     @cached_property
     def groups(self) -> Groups:
         """What each room was told."""
-        return Groups(self._connection, self._damage)
+        return Groups(self._connection, self._corrupt_rows)
 
     @cached_property
-    def held(self) -> HeldBack:
+    def deferred(self) -> DeferredTable:
         """First words that are held back."""
-        return HeldBack(self._connection, self._damage)
+        return DeferredTable(self._connection, self._corrupt_rows)
 
     @cached_property
-    def wishes(self) -> Wishes:
+    def requests(self) -> RequestsTable:
         """What people asked for in chat: silences, subscriptions, digests."""
-        return Wishes(self._connection, self._damage)
+        return RequestsTable(self._connection, self._corrupt_rows)
 
     @cached_property
     def polls(self) -> Polls:
         """How far the poller has read."""
-        return Polls(self._connection, self._damage)
+        return Polls(self._connection, self._corrupt_rows)
 
     @cached_property
     def outbox(self) -> Outbox:
         """Messages on their way to rooms."""
-        return Outbox(self._connection, self._damage)
+        return Outbox(self._connection, self._corrupt_rows)
 
     @cached_property
     def people(self) -> People:
         """Who chat people are on the server."""
-        return People(self._connection, self._damage)
+        return People(self._connection, self._corrupt_rows)
 
     @contextmanager
     def part(self) -> Iterator[None]:

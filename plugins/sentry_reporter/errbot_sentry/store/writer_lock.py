@@ -10,7 +10,7 @@ from errbot_sentry.domain.errors import Reentered
 from errbot_sentry.domain.locks import condition
 
 
-class Turns:
+class WriterLock:
     """A lock with two queues: while anyone urgent waits, nobody else gets it."""
 
     def __init__(self) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from errbot_sentry.alerting.decide.grouping import SILENT, TOP, UNDER, Placed, issue_key
+from errbot_sentry.alerting.decide.grouping import CHANNEL, NOWHERE, THREAD, GroupDecision, issue_key
 from errbot_sentry.alerting.decide.routing import Target
 from errbot_sentry.domain.alerts import Alert
-from errbot_sentry.store.records import Decision, Group, Held, KnownIssue, Silence, WaitingAlert
+from errbot_sentry.store.records import Decision, Deferred, Group, KnownIssue, Silence, WaitingAlert
 
 # Names of decisions that the place in time gives, beside those of `group`.
 SILENCED, QUIET, STORM, GATHERED, HELD = "silenced", "quiet", "storm", "gathered", "held"
@@ -19,26 +19,26 @@ class Outcome:
     """What the alert comes to in one room. `hold` is set where its first word is held back."""
 
     target: Target
-    placed: Placed
+    decided: GroupDecision
     name: str
-    voice: str
+    placement: str
     detail: str = ""
     group: Group | None = None
-    hold: Held | None = None
+    deferral: Deferred | None = None
 
     def silence(self, name: str, detail: str = "") -> None:
         """Say nothing, for this reason."""
-        self.name, self.voice = name, SILENT
+        self.name, self.placement = name, NOWHERE
         self.detail = detail or self.detail
 
     @property
     def speaks(self) -> bool:
         """Whether a message goes out now."""
-        return self.voice in (TOP, UNDER)
+        return self.placement in (CHANNEL, THREAD)
 
 
 @dataclass
-class Case:
+class AlertContext:
     """One alert on its way through the stages."""
 
     row: WaitingAlert

@@ -23,7 +23,7 @@ UNIDENTIFIED = "unidentified"
 
 
 @dataclass(frozen=True)
-class Identified:
+class Enriched:
     """The alert, completed as far as possible.
 
     `park` is when to look at it again while the server is asked, `wait` the seconds to try again in, where it cannot be
@@ -37,34 +37,34 @@ class Identified:
     without: str = ""
 
 
-class Identify:
+class Enricher:
     """Completes alerts, from memory or with what the look-ups have brought; it asks nobody itself."""
 
     def __init__(self, look_ups: LookUps) -> None:
         self._look_ups = look_ups
 
-    def __call__(self, row: WaitingAlert, known: KnownIssue | None, now: float) -> Identified:
+    def __call__(self, row: WaitingAlert, known: KnownIssue | None, now: float) -> Enriched:
         """The alert with its project and, where it can be had, its short id, title and link."""
         alert = _from_memory(row.alert, known)
         unheard = known is None or known.announced is None
         if is_complete(alert) and not (is_vague(alert) and unheard):
-            return Identified(alert)
+            return Enriched(alert)
         answer = self._look_ups.take(row.id)
         if answer is not None:
             alert, without = _from_memory(answer.alert, known), answer.failure
         else:
             until = self._look_ups.asked_until(row.id)
-            without = self._look_ups.ask(row.id, alert, now) if until is None else ""
+            without = self._look_ups.invocation(row.id, alert, now) if until is None else ""
             if not without and (until is None or now < until):
-                return Identified(alert, park=now + BUDGET if until is None else until)
+                return Enriched(alert, park=now + BUDGET if until is None else until)
             without = without or self._look_ups.late(row.id)
         if not alert.project:
             alert = replace(alert, project=_project_in(alert.short_id))
         if alert.project:
-            return Identified(alert, without=without)
+            return Enriched(alert, without=without)
         if now - row.received >= GIVE_UP:
-            return Identified(alert, lost=True)
-        return Identified(alert, wait=min(_FIRST_PAUSE * 2 ** min(row.tries, 10), _LONGEST_PAUSE))
+            return Enriched(alert, lost=True)
+        return Enriched(alert, wait=min(_FIRST_PAUSE * 2 ** min(row.tries, 10), _LONGEST_PAUSE))
 
     def has_asked(self, alert_id: int) -> bool:
         """Whether the server is being asked, or was, about this alert."""

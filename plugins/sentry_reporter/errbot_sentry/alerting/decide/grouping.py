@@ -35,7 +35,7 @@ FIRST, MERGED, COUNTED, REPEAT, FOLLOWED, FLAPPING = "first", "merged", "counted
 WINDOW, REMINDER, UNFOLLOWED = "window", "reminder", "unfollowed"
 
 # Where a word goes.
-TOP, UNDER, SILENT = "top", "under", "silent"
+CHANNEL, THREAD, NOWHERE = "top", "under", "silent"
 
 # How far the webhook and the poller may lie apart when they report one and the same change, and how long after the
 # first word a rule that fires for the same event is part of it.
@@ -52,16 +52,16 @@ _STATUS_OF = {
     SEEN_ARCHIVED: ARCHIVED,
 }
 # What people do to an issue, where the other reasons are what it does by itself.
-DEEDS = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED)
+ACTIVITIES = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED)
 COMES_BACK = (REGRESSED, ESCALATING, UNMUTED)
 
 
 @dataclass(frozen=True)
-class Placed:
+class GroupDecision:
     """The named reason, where the word goes (TOP, UNDER, SILENT), and the group as it is afterwards."""
 
     name: str
-    voice: str
+    placement: str
     group: Group
 
 
@@ -72,9 +72,9 @@ def status_after(alert: Alert, status: str) -> str:
     return _STATUS_OF.get(alert.reason, status)
 
 
-def place(
+def decide_placement(
     group: Group | None, alert: Alert, room: str, route: Route | None, now: float, alert_id: int = 0
-) -> Placed | None:
+) -> GroupDecision | None:
     """What this alert means for a room: one that a route brings it to, or (no route) one that knows the problem.
 
     None: nothing at all, the room neither asked for it nor knows of the problem.
@@ -86,26 +86,26 @@ def place(
             room, issue_key(alert), alert.reason, alert.source, now, now, now, status_after(alert, UNRESOLVED),
             alert_id=alert_id,
         )  # fmt: skip
-        return Placed(FIRST, TOP, _told(opened, alert, route, now, top=True))
-    if route is None and alert.reason not in DEEDS:
+        return GroupDecision(FIRST, CHANNEL, _told(opened, alert, route, now, top=True))
+    if route is None and alert.reason not in ACTIVITIES:
         return None
-    name, voice = _name(group, alert, now)
+    name, placement = _name(group, alert, now)
     heard = replace(
         group,
         reason=alert.reason,
         source=alert.source,
         at=now,
-        alert_id=alert_id if alert.title and alert.reason not in DEEDS else group.alert_id,
+        alert_id=alert_id if alert.title and alert.reason not in ACTIVITIES else group.alert_id,
         status=status_after(alert, group.status),
         counted=group.counted + (1 if name == COUNTED else 0),
     )
-    if voice != SILENT:
-        return Placed(name, voice, _told(heard, alert, route, now, top=voice == TOP))
+    if placement != NOWHERE:
+        return GroupDecision(name, placement, _told(heard, alert, route, now, top=placement == CHANNEL))
     if name == COUNTED and group.counted == 0 and heard.span:
         # A window opens; only the later look for a reminder may be set so far.
         soon = now + heard.span
         heard = replace(heard, due=soon if heard.due is None else min(heard.due, soon))
-    return Placed(name, voice, heard)
+    return GroupDecision(name, placement, heard)
 
 
 def _told(group: Group, alert: Alert, route: Route | None, now: float, *, top: bool) -> Group:
@@ -135,26 +135,26 @@ def _told(group: Group, alert: Alert, route: Route | None, now: float, *, top: b
 
 def _name(group: Group, alert: Alert, now: float) -> tuple[str, str]:
     if alert.reason == TEST:
-        return FIRST, TOP
+        return FIRST, CHANNEL
     if _says_nothing_new(group, alert, now):
-        return MERGED, SILENT
+        return MERGED, NOWHERE
     if alert.reason == METRIC:
         return _name_of_metric(group, alert)
-    if alert.reason in DEEDS:
-        return FOLLOWED, UNDER
+    if alert.reason in ACTIVITIES:
+        return FOLLOWED, THREAD
     young = abs(now - group.top) < group.window  # before it: the clock was put back
     if alert.reason in COMES_BACK:
         # Up again within the window of its own first word: it flaps, and says so under that word.
-        return (FLAPPING, UNDER) if young else (alert.reason, TOP)
+        return (FLAPPING, THREAD) if young else (alert.reason, CHANNEL)
     if group.repeat and now - group.word >= group.repeat and group.due is None:
-        return REPEAT, TOP
-    return COUNTED, SILENT
+        return REPEAT, CHANNEL
+    return COUNTED, NOWHERE
 
 
 def _says_nothing_new(group: Group, alert: Alert, now: float) -> bool:
     if alert.reason == NEW or (alert.reason == RULE and abs(now - group.top) < SAME_EVENT_SPAN):
         return True
-    if alert.reason in _STATUS_OF and alert.reason in DEEDS and _STATUS_OF[alert.reason] == group.status:
+    if alert.reason in _STATUS_OF and alert.reason in ACTIVITIES and _STATUS_OF[alert.reason] == group.status:
         return True
     # Reported by the other way before, by the same name or only as a rule's firing.
     same = alert.reason in (*COMES_BACK, RULE) and group.reason in (alert.reason, RULE)
@@ -165,8 +165,8 @@ def _says_nothing_new(group: Group, alert: Alert, now: float) -> bool:
 def _name_of_metric(group: Group, alert: Alert) -> tuple[str, str]:
     status = status_after(alert, group.status)
     if status == group.status:
-        return (FOLLOWED, UNDER) if alert.level != group.level else (COUNTED, SILENT)
-    return (FOLLOWED, UNDER) if status == RESOLVED else (REGRESSED, TOP)
+        return (FOLLOWED, THREAD) if alert.level != group.level else (COUNTED, NOWHERE)
+    return (FOLLOWED, THREAD) if status == RESOLVED else (REGRESSED, CHANNEL)
 
 
 def witness(group: Group, alert: Alert) -> Group | None:
@@ -175,23 +175,23 @@ def witness(group: Group, alert: Alert) -> Group | None:
     return None if status == group.status else replace(group, status=status)
 
 
-def tick(group: Group, known: KnownIssue | None, now: float) -> Placed:
+def tick(group: Group, known: KnownIssue | None, now: float) -> GroupDecision:
     """What is to be said when a group's time has come: how much followed, a reminder, or nothing.
 
     `known` tells how many events the issue has by now, from the poller or the last webhook.
     """
     if group.status != UNRESOLVED or (known is not None and known.status != UNRESOLVED):
-        return Placed(MERGED, SILENT, replace(group, due=None, counted=0))
+        return GroupDecision(MERGED, NOWHERE, replace(group, due=None, counted=0))
     if group.counted or _grew(group, known):
         reminds = group.span >= group.repeat or now - group.word >= group.repeat
         span = min(group.span * 2, group.repeat) or group.span
         told = replace(group, word=now, counted=0, span=span, due=now + span)
         if known is not None and known.events is not None:
             told = replace(told, events=known.events)
-        return Placed(REMINDER if reminds else WINDOW, UNDER, told)
+        return GroupDecision(REMINDER if reminds else WINDOW, THREAD, told)
     # Quiet so far: one more look when the reminder would be due, then it rests until something happens.
     later = group.word + group.repeat
-    return Placed(MERGED, SILENT, replace(group, due=later if later > now else None))
+    return GroupDecision(MERGED, NOWHERE, replace(group, due=later if later > now else None))
 
 
 def _grew(group: Group, known: KnownIssue | None) -> bool:

@@ -68,7 +68,7 @@ class LookUps:
         self._rests_until = 0.0
         self._guard = Lock()
 
-    def ask(self, alert_id: int, alert: Alert, now: float) -> str:
+    def invocation(self, alert_id: int, alert: Alert, now: float) -> str:
         """Ask about this alert; "" or why that is not done."""
         with self._guard:
             if self._clock.monotonic() < self._rests_until:

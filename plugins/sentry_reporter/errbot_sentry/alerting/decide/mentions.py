@@ -17,15 +17,15 @@ from errbot_sentry.domain.issues import Assignee
 from errbot_sentry.store.records import Group, KnownIssue
 
 if TYPE_CHECKING:
-    from errbot_sentry.store.transaction import Work
+    from errbot_sentry.store.transaction import Transaction
 
 # Why somebody, or nobody, is called.
 FIXED, OWNER, TEAM, OTHERWISE = "fixed", "owner", "team", "otherwise"
-UNASKED, NO_OWNER, UNLINKED, OWN_DEED, AGAIN = "unasked", "no_owner", "unlinked", "own_deed", "again"
+UNASKED, NO_OWNER, UNLINKED, OWN_CHANGE, AGAIN = "unasked", "no_owner", "unlinked", "own_deed", "again"
 
 
 @dataclass(frozen=True)
-class Call:
+class MentionChoice:
     """The named reason, the trusted text ("" calls nobody), and the owner it is for, to be called once ("": nobody)."""
 
     reason: str
@@ -46,15 +46,17 @@ def owner_key(owner: Assignee) -> str:
     return f"team:{owner.name.casefold()}" if owner.kind == "team" else (owner.email or owner.name).casefold()
 
 
-def call_for_first_word(rule: Mention, owner: Assignee | None, linked: str) -> Call:
+def mention_for_notification(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
     """Whom a first word calls. `linked` is the mention of the chat person who is the owner, "" where none is linked."""
     if rule.is_fixed:
-        return Call(FIXED, rule.otherwise)
+        return MentionChoice(FIXED, rule.otherwise)
     called = _call_owner(rule, owner, linked)
-    return called if called.text else Call(OTHERWISE, rule.otherwise)
+    return called if called.text else MentionChoice(OTHERWISE, rule.otherwise)
 
 
-def call_for_assignment(rule: Mention, owner: Assignee | None, linked: str, actor: str, called: str) -> Call:
+def mention_for_assignment(
+    rule: Mention, owner: Assignee | None, linked: str, actor: str, called: str
+) -> MentionChoice:
     """Whom the news of an assignment calls: its new owner, unless it was their own deed, or they were called before.
 
     `actor` is the name on the server of who assigned it, `called` the owner whom the room's messages called last.
@@ -63,40 +65,40 @@ def call_for_assignment(rule: Mention, owner: Assignee | None, linked: str, acto
     if owner is None or not found.text:
         return found
     if owner_key(owner) == called:
-        return Call(AGAIN)
+        return MentionChoice(AGAIN)
     if owner.kind == "user" and actor and actor == owner.name:
-        return Call(OWN_DEED, owner=found.owner)
+        return MentionChoice(OWN_CHANGE, owner=found.owner)
     return found
 
 
-def _call_owner(rule: Mention, owner: Assignee | None, linked: str) -> Call:
+def _call_owner(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
     if owner is None:
-        return Call(NO_OWNER)
+        return MentionChoice(NO_OWNER)
     if owner.kind == "team":
         text = rule.of_team(owner.name)
-        return Call(TEAM, text, owner_key(owner)) if text else Call(UNASKED)
+        return MentionChoice(TEAM, text, owner_key(owner)) if text else MentionChoice(UNASKED)
     if not rule.assignee:
-        return Call(UNASKED)
-    return Call(OWNER, linked, owner_key(owner)) if linked else Call(UNLINKED)
+        return MentionChoice(UNASKED)
+    return MentionChoice(OWNER, linked, owner_key(owner)) if linked else MentionChoice(UNLINKED)
 
 
-def call_on_top(work: Work, kept: str, *tellers: Alert | KnownIssue | None) -> Call:
+def mention_in_channel(tx: Transaction, kept: str, *tellers: Alert | KnownIssue | None) -> MentionChoice:
     """Whom a first word calls, by a room's kept rule; `tellers` know who the issue belongs to, the newest first."""
     rule = kept_mention(kept)
     owner = owner_of(*tellers)
-    return call_for_first_word(rule, owner, _linked(work, rule, owner))
+    return mention_for_notification(rule, owner, _linked(tx, rule, owner))
 
 
-def call_under(work: Work, group: Group, alert: Alert) -> Call:
+def mention_in_thread(tx: Transaction, group: Group, alert: Alert) -> MentionChoice:
     """Whom a word under the first one calls."""
     if alert.reason != ASSIGNED:
-        return Call(UNASKED)
+        return MentionChoice(UNASKED)
     rule = kept_mention(group.mention)
     owner = owner_of(alert)
-    return call_for_assignment(rule, owner, _linked(work, rule, owner), alert.actor, group.called)
+    return mention_for_assignment(rule, owner, _linked(tx, rule, owner), alert.actor, group.called)
 
 
-def _linked(work: Work, rule: Mention, owner: Assignee | None) -> str:
+def _linked(tx: Transaction, rule: Mention, owner: Assignee | None) -> str:
     if not rule.assignee or owner is None or owner.kind != "user" or not owner.email:
         return ""
-    return work.people.mention_of(owner.email)
+    return tx.people.mention_of(owner.email)

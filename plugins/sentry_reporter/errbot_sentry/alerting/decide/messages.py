@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from errbot_sentry.alerting.decide.grouping import COMES_BACK, FLAPPING, issue_key
-from errbot_sentry.alerting.decide.muting import DEEDS_TEMPLATE
+from errbot_sentry.alerting.decide.muting import ACTIVITY_TEMPLATE
 from errbot_sentry.alerting.decide.visibility import ABOUT
 from errbot_sentry.domain.alerts import ASSIGNED, COMMENTED, METRIC, Alert
 from errbot_sentry.domain.durations import write_duration, write_roughly
@@ -37,7 +37,7 @@ WORDS = {
 }
 
 
-def first_word(alert: Alert) -> tuple[str, dict[str, Any]]:
+def notification(alert: Alert) -> tuple[str, dict[str, Any]]:
     """The template and values of a top-level message about one alert."""
     return "sentry_alert", {
         "word": WORDS.get(alert.reason, "Alert"),
@@ -53,7 +53,7 @@ def first_word(alert: Alert) -> tuple[str, dict[str, Any]]:
     }
 
 
-def follow_word(alert: Alert, name: str) -> tuple[str, dict[str, Any]]:
+def update(alert: Alert, name: str) -> tuple[str, dict[str, Any]]:
     """The template and values of a word under the first one, about what became of the issue."""
     deed = WORDS.get(alert.reason, "Alert").lower()
     if alert.reason == METRIC:
@@ -72,13 +72,13 @@ def follow_word(alert: Alert, name: str) -> tuple[str, dict[str, Any]]:
 
 def mark_of(alert: Alert) -> str:
     """What is written onto the first message where the network can edit: `resolved by Ann`."""
-    values = follow_word(alert, "")[1]
+    values = update(alert, "")[1]
     if alert.reason == COMMENTED:
         return ""
     return str(values["deed"]) + (f" by {values['actor']}" if values["actor"] else "")
 
 
-def count_word(group: Group, known: KnownIssue | None, now: float, *, reminds: bool) -> tuple[str, dict[str, Any]]:
+def count_update(group: Group, known: KnownIssue | None, now: float, *, reminds: bool) -> tuple[str, dict[str, Any]]:
     """The template and values of "12 more events in 10m (1,240 in all)", told when a window closes."""
     events = known.events if known is not None else None
     more = max(0, events - group.events) if events is not None and group.events is not None else 0
@@ -92,7 +92,7 @@ def count_word(group: Group, known: KnownIssue | None, now: float, *, reminds: b
     }
 
 
-def held_word(why: str, told: Sequence[tuple[Alert, str]]) -> tuple[str, dict[str, Any]]:
+def batched_notification(why: str, told: Sequence[tuple[Alert, str]]) -> tuple[str, dict[str, Any]]:
     """The template and values of one message about first words that were held back; `told` is (alert, status)."""
     projects = sorted({alert.project for alert, _ in told if alert.project})
     return "sentry_held", {
@@ -105,17 +105,17 @@ def held_word(why: str, told: Sequence[tuple[Alert, str]]) -> tuple[str, dict[st
     }
 
 
-def deeds_word(told: Sequence[Alert]) -> tuple[str, dict[str, Any]]:
+def activity_list(told: Sequence[Alert]) -> tuple[str, dict[str, Any]]:
     """The template and values of one message about many things that became of issues, the oldest first."""
     last: dict[str, tuple[Alert, int]] = {}
     for alert in told:
         key = issue_key(alert)
         last[key] = alert, last.get(key, (alert, 0))[1] + 1
     words = [
-        (follow_word(alert, FLAPPING if alert.reason in COMES_BACK else "")[1], count) for alert, count in last.values()
+        (update(alert, FLAPPING if alert.reason in COMES_BACK else "")[1], count) for alert, count in last.values()
     ]
     sums = Counter(WORDS.get(alert.reason, "Alert").lower() for alert, _ in last.values())
-    return DEEDS_TEMPLATE, {
+    return ACTIVITY_TEMPLATE, {
         "count": len(told),
         "sums": [f"{count} {word}" for word, count in sums.most_common()],
         "rows": [{**values, "times": count} for values, count in words[:LIST_LENGTH]],
@@ -135,10 +135,12 @@ def list_row(alert: Alert, status: str = UNRESOLVED) -> dict[str, str]:
     }
 
 
-def silence_word(silence: Silence, event: str, now: float, held: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
+def silence_message(
+    silence: Silence, event: str, now: float, deferred: Sequence[str] = ()
+) -> tuple[str, dict[str, Any]]:
     """The template and values of what is said about a silence; `event` is "ends" or "over", `held` what it held."""
     counts: dict[str, int] = {}
-    for name in held:
+    for name in deferred:
         counts[name] = counts.get(name, 0) + 1
     most = sorted(counts.items(), key=lambda pair: -pair[1])
     return "sentry_silence_told", {
@@ -146,7 +148,7 @@ def silence_word(silence: Silence, event: str, now: float, held: Sequence[str] =
         "label": shorten(silence.label, _LONGEST_TITLE),
         "event": event,
         "left": write_duration(timedelta(seconds=max(0.0, silence.ends - now))),
-        "count": len(held),
+        "count": len(deferred),
         "problems": len(counts),
         "rows": [f"{name} ({count})" if count > 1 else name for name, count in most[:10]],
     }

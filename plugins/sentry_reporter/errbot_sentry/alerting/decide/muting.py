@@ -20,7 +20,7 @@ STORM_TEMPLATE = "sentry_held"
 # More words under first ones than this in STORM_SPAN, in a room or about one problem, are told as one list a minute.
 CHATTER_WORDS = 20
 CHATTER_OF_ONE = 5
-DEED_TEMPLATE, DEEDS_TEMPLATE = "sentry_alert_follow", "sentry_deeds"
+UPDATE_TEMPLATE, ACTIVITY_TEMPLATE = "sentry_alert_follow", "sentry_deeds"
 
 _GLOB = frozenset("*?[")
 _LONGEST_NOTICE = 900.0
@@ -110,9 +110,9 @@ def is_chatter(recent: Sequence[RecentMessage], issue: str) -> bool:
 
     The issue of one is "" for a list about several.
     """
-    told = [each.issue for each in recent if each.template == DEED_TEMPLATE]
+    told = [each.issue for each in recent if each.template == UPDATE_TEMPLATE]
     if len(told) >= CHATTER_WORDS or told.count(issue) >= CHATTER_OF_ONE:
         return True
     return any(
-        each.template == DEEDS_TEMPLATE and each.issue in ("", issue) and each.count >= STORM_ENDS for each in recent
+        each.template == ACTIVITY_TEMPLATE and each.issue in ("", issue) and each.count >= STORM_ENDS for each in recent
     )

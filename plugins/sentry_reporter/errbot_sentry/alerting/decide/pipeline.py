@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from errbot_sentry.alerting.decide.alert_context import Case
-from errbot_sentry.alerting.decide.enrich import UNIDENTIFIED, Identified, Identify
+from errbot_sentry.alerting.decide.alert_context import AlertContext
+from errbot_sentry.alerting.decide.enrich import UNIDENTIFIED, Enriched, Enricher
 from errbot_sentry.alerting.decide.grouping import issue_key
 from errbot_sentry.alerting.decide.look_ups import SENTENCES
 from errbot_sentry.alerting.decide.stages import Stages
@@ -25,7 +25,7 @@ from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import LOCK_DECIDE, KnownIssue, WaitingAlert, order_key
 
 if TYPE_CHECKING:
-    from errbot_sentry.store.transaction import Work
+    from errbot_sentry.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Pipeline:
     def __init__(
         self,
         store: Store,
-        identify: Identify,
+        enrich: Enricher,
         answered: Callable[[int], list[int]],
         stages: Stages,
         clock: Clock,
@@ -52,7 +52,7 @@ class Pipeline:
         is true, the transaction ends there and the rest is left to the next step.
         """
         self._store = store
-        self._identify = identify
+        self._enrich = enrich
         self._answered = answered
         self._stages = stages
         self._clock = clock
@@ -65,17 +65,17 @@ class Pipeline:
         """Decide a handful; the seconds until there is more to do, None where nothing waits."""
         now = self._now()
         answered = self._answered(BATCH)
-        with self._store.read() as work:
-            rows, damaged = work.inbox.waiting(now, BATCH + len(answered), answered)
-            known = work.issues.get_many(sorted({issue_key(row.alert) for row in rows}))
-            due = work.inbox.next_due()
+        with self._store.read() as tx:
+            rows, damaged = tx.inbox.waiting(now, BATCH + len(answered), answered)
+            known = tx.issues.get_many(sorted({issue_key(row.alert) for row in rows}))
+            due = tx.inbox.next_due()
         if damaged:
             self._set_aside(damaged)
             return 0.0
         if not rows:
             return None if due is None else max(0.0, due - now)
         for gone in {*answered} - {row.id for row in rows}:  # another bot has decided it
-            self._identify.settled(gone)
+            self._enrich.settled(gone)
         rows.sort(key=lambda row: row.id)
         if self._decide_all(rows, known):
             self._on_message()
@@ -83,28 +83,28 @@ class Pipeline:
 
     def _set_aside(self, damaged: Sequence[int]) -> None:
         """What cannot be read is decided by nobody; the rest goes on."""
-        with self._store.write() as work:
-            work.alone(LOCK_DECIDE)
-            work.inbox.set_aside(damaged, BROKEN, self._now())
+        with self._store.write() as tx:
+            tx.alone(LOCK_DECIDE)
+            tx.inbox.set_aside(damaged, BROKEN, self._now())
         self.decided[BROKEN] += len(damaged)
 
     def _decide_all(self, rows: Sequence[WaitingAlert], known: Mapping[str, KnownIssue]) -> bool:
         now = self._now()
-        cases = []
-        with self._store.write() as work:
-            work.alone(LOCK_DECIDE)
-            still = work.inbox.still_waiting([row.id for row in rows])
-            parked = work.inbox.parked(sorted({order_key(row.alert) for row in rows}), now)
+        contexts = []
+        with self._store.write() as tx:
+            tx.alone(LOCK_DECIDE)
+            still = tx.inbox.still_waiting([row.id for row in rows])
+            parked = tx.inbox.parked(sorted({order_key(row.alert) for row in rows}), now)
             for row in rows:
                 if row.id in still:
-                    case = self._step_one(row, known, parked, now, work)
-                    cases += [case] if case is not None else []
+                    context = self._step_one(row, known, parked, now, tx)
+                    contexts += [context] if context is not None else []
                 if self._enough():
                     break
-        for case in cases:
-            self._identify.settled(case.row.id)
-            self.decided.update(decision.name for decision in case.decisions)
-        return any(outcome.speaks for case in cases for outcome in case.outcomes)
+        for context in contexts:
+            self._enrich.settled(context.row.id)
+            self.decided.update(decision.name for decision in context.decisions)
+        return any(outcome.speaks for context in contexts for outcome in context.outcomes)
 
     def _step_one(
         self,
@@ -112,54 +112,54 @@ class Pipeline:
         known: Mapping[str, KnownIssue],
         parked: list[tuple[int, str, float]],
         now: float,
-        work: Work,
-    ) -> Case | None:
+        tx: Transaction,
+    ) -> AlertContext | None:
         """Decide it, or put it where it waits; None for the latter. `parked` is kept up to date."""
         key = order_key(row.alert)
         before = [until for number, about, until in parked if about == key and number < row.id]
-        if before and not self._identify.has_asked(row.id):  # what came first is decided first
-            work.inbox.park(row.id, max(before))
+        if before and not self._enrich.has_asked(row.id):  # what came first is decided first
+            tx.inbox.park(row.id, max(before))
             parked.append((row.id, key, max(before)))
             return None
-        identified = self._identify(row, known.get(issue_key(row.alert)), now)
-        if identified.park is not None:
-            work.inbox.park(row.id, identified.park)
-            parked.append((row.id, key, identified.park))
+        enriched = self._enrich(row, known.get(issue_key(row.alert)), now)
+        if enriched.park is not None:
+            tx.inbox.park(row.id, enriched.park)
+            parked.append((row.id, key, enriched.park))
             return None
-        if any(number == row.id for number, _, _ in parked) or identified.without:
-            work.inbox.release(key, now)
+        if any(number == row.id for number, _, _ in parked) or enriched.without:
+            tx.inbox.release(key, now)
         parked[:] = [each for each in parked if each[1] != key]
-        if identified.wait is not None:
-            self._identify.settled(row.id)
-            work.inbox.put_off(row.id, now + identified.wait)
+        if enriched.wait is not None:
+            self._enrich.settled(row.id)
+            tx.inbox.put_off(row.id, now + enriched.wait)
             return None
-        return self._decide(row, identified, now, work)
+        return self._decide(row, enriched, now, tx)
 
-    def _decide(self, row: WaitingAlert, identified: Identified, now: float, work: Work) -> Case:
-        case = Case(row, identified.alert, now)
-        if identified.lost:
-            case.decide("", UNIDENTIFIED)
+    def _decide(self, row: WaitingAlert, enriched: Enriched, now: float, tx: Transaction) -> AlertContext:
+        context = AlertContext(row, enriched.alert, now)
+        if enriched.lost:
+            context.decide("", UNIDENTIFIED)
         else:
-            self._run(case, work)
-        if identified.without:
-            self.without[identified.without] += 1
-            why = SENTENCES[identified.without]
-            case.decisions = [
-                replace(each, detail=f"{each.detail}; {why}".removeprefix("; ")) for each in case.decisions
+            self._run(context, tx)
+        if enriched.without:
+            self.without[enriched.without] += 1
+            why = SENTENCES[enriched.without]
+            context.decisions = [
+                replace(each, detail=f"{each.detail}; {why}".removeprefix("; ")) for each in context.decisions
             ]
-        work.inbox.decide(row.id, case.alert, case.decisions, now)
-        return case
+        tx.inbox.decide(row.id, context.alert, context.decisions, now)
+        return context
 
-    def _run(self, case: Case, work: Work) -> None:
+    def _run(self, context: AlertContext, tx: Transaction) -> None:
         try:
             for stage in self._stages.in_order:
-                stage(case, work)
+                stage(context, tx)
         except StoreError:
             raise
         except Exception:
             # One alert that we cannot handle must not hold up the others for ever.
-            log.exception("alert %s could not be decided", case.row.id)
-            case.decide("", BROKEN)
+            log.exception("alert %s could not be decided", context.row.id)
+            context.decide("", BROKEN)
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

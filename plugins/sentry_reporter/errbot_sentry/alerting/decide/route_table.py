@@ -14,7 +14,7 @@ from errbot_sentry.store.records import Subscription
 _FRESH = 5.0  # seconds until another bot's subscription is noticed
 
 
-class RouteBook:
+class RouteTable:
     """Settings' routes first, in their order; each subscription is a route of its own after them."""
 
     def __init__(self, routes: Sequence[Route], store: Store, clock: Clock) -> None:
@@ -38,8 +38,8 @@ class RouteBook:
         with self._guard:
             now = self._clock.monotonic()
             if self._read_at is None or (self._store.shared and now - self._read_at >= _FRESH):
-                with self._store.read() as work:
-                    self._subscribed = tuple(route_of(each) for each in work.wishes.subscriptions())
+                with self._store.read() as tx:
+                    self._subscribed = tuple(route_of(each) for each in tx.requests.subscriptions())
                 self._read_at = now
             return self._subscribed
 

@@ -9,7 +9,7 @@ from errbot_sentry.config.matchers import all_match
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
-from errbot_sentry.domain.conversation import Place
+from errbot_sentry.domain.conversation import Conversation
 
 UNROUTED, NOT_VISIBLE = "unrouted", "not_visible"
 
@@ -45,7 +45,7 @@ def route_alert(alert: Alert, routes: Sequence[Route], access: Access, subscript
     hidden: dict[str, None] = {}
     for route, label in matching:
         for room in route.rooms:
-            if not may_hear(alert, room, access):
+            if not may_see_alert(alert, room, access):
                 hidden[room] = None
             elif room not in targets:
                 targets[room] = Target(room, route, label)
@@ -64,7 +64,7 @@ def _wants(route: Route, alert: Alert) -> bool:
     return alert.reason in route.reasons and all_match(route.matchers, alert)
 
 
-def may_hear(alert: Alert, room: str, access: Access) -> bool:
+def may_see_alert(alert: Alert, room: str, access: Access) -> bool:
     """Whether a room may see every project that the alert is about (a metric alert can be about several)."""
     others = [value for key, value in alert.tags if key == "projects" and alert.issue_id.startswith("metric-")]
-    return all(access.may_see(project, Place(room)) for project in (alert.project, *others))
+    return all(access.may_see(project, Conversation(room)) for project in (alert.project, *others))

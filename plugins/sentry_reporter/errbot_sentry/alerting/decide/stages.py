@@ -9,50 +9,59 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from errbot_sentry.alerting.decide.alert_context import BUNDLED, GATHERED, HELD, QUIET, SILENCED, STORM, Case, Outcome
+from errbot_sentry.alerting.decide.alert_context import (
+    BUNDLED,
+    GATHERED,
+    HELD,
+    QUIET,
+    SILENCED,
+    STORM,
+    AlertContext,
+    Outcome,
+)
 from errbot_sentry.alerting.decide.grouping import (
-    DEEDS,
+    ACTIVITIES,
+    CHANNEL,
     FIRST,
     MERGED,
-    SILENT,
-    TOP,
-    UNDER,
+    NOWHERE,
+    THREAD,
     UNFOLLOWED,
+    decide_placement,
     issue_key,
-    place,
     status_after,
     witness,
 )
-from errbot_sentry.alerting.decide.mentions import call_on_top, call_under
-from errbot_sentry.alerting.decide.messages import first_word, follow_word, mark_of
+from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
+from errbot_sentry.alerting.decide.messages import mark_of, notification, update
 from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceBook, is_chatter, is_storm, quiet_until
-from errbot_sentry.alerting.decide.route_table import RouteBook
-from errbot_sentry.alerting.decide.routing import NOT_VISIBLE, UNROUTED, Target, may_hear, route_alert
+from errbot_sentry.alerting.decide.route_table import RouteTable
+from errbot_sentry.alerting.decide.routing import NOT_VISIBLE, UNROUTED, Target, may_see_alert, route_alert
 from errbot_sentry.config.routes import QuietHours
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import NEW, SEEN_EVENT, Alert
 from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.records import (
-    HOLD_DEEDS,
-    HOLD_QUIET,
-    HOLD_SILENCE,
-    HOLD_STORM,
-    HOLD_WAIT,
-    Held,
+    DEFER_QUIET,
+    DEFER_SILENCE,
+    DEFER_STORM,
+    DEFER_UPDATES,
+    DEFER_WAIT,
+    Deferred,
     KnownIssue,
     Message,
 )
 
 if TYPE_CHECKING:
-    from errbot_sentry.store.transaction import Work
+    from errbot_sentry.store.transaction import Transaction
 
-Stage = Callable[[Case, "Work"], None]
+Stage = Callable[[AlertContext, "Transaction"], None]
 
 
 class Stages:
     """All stages, with what they need to know of routes and rights."""
 
-    def __init__(self, book: RouteBook, access: Access) -> None:
+    def __init__(self, book: RouteTable, access: Access) -> None:
         self._book = book
         self._access = access
         self._silences = SilenceBook()
@@ -60,145 +69,157 @@ class Stages:
             self.recall,
             self.route,
             self.follow,
-            self.place,
+            self.decide_placement,
             self.silence,
-            self.hold,
+            self.deferral,
             self.post,
             self.remember,
         )
 
-    def recall(self, case: Case, work: Work) -> None:
+    def recall(self, context: AlertContext, tx: Transaction) -> None:
         """What is known of the issue, and what each room was told of it."""
-        key = issue_key(case.alert)
-        case.known = work.issues.get(key)
-        case.groups = work.groups.of_issue(key)
-        case.silences = work.wishes.silences()
-        if case.alert.reason == SEEN_EVENT and case.known is None:
-            case.alert = replace(case.alert, reason=NEW)
+        key = issue_key(context.alert)
+        context.known = tx.issues.get(key)
+        context.groups = tx.groups.of_issue(key)
+        context.silences = tx.requests.silences()
+        if context.alert.reason == SEEN_EVENT and context.known is None:
+            context.alert = replace(context.alert, reason=NEW)
 
-    def route(self, case: Case, _work: Work) -> None:
+    def route(self, context: AlertContext, _tx: Transaction) -> None:
         """Which rooms want it."""
-        routed = route_alert(case.alert, self._book.settled, self._access, self._book.subscribed())
-        case.targets = list(routed.targets)
+        routed = route_alert(context.alert, self._book.settled, self._access, self._book.subscribed())
+        context.targets = list(routed.targets)
         for room in routed.hidden:
-            case.decide("", NOT_VISIBLE, room)
+            context.decide("", NOT_VISIBLE, room)
 
-    def follow(self, case: Case, _work: Work) -> None:
+    def follow(self, context: AlertContext, _tx: Transaction) -> None:
         """Rooms that know the problem hear what people do to it, whatever reasons their routes name, while they have
         any: who unsubscribed wants peace."""
-        if case.alert.reason in DEEDS:
-            wanted = {target.room for target in case.targets}
-            for room in case.groups:
-                if room not in wanted and self._book.of_room(room) and may_hear(case.alert, room, self._access):
-                    case.targets.append(Target(room, None))
-        if not case.targets and not case.decisions:
-            case.decide("", UNFOLLOWED if case.alert.reason in DEEDS else UNROUTED)
+        if context.alert.reason in ACTIVITIES:
+            wanted = {target.room for target in context.targets}
+            for room in context.groups:
+                if room not in wanted and self._book.of_room(room) and may_see_alert(context.alert, room, self._access):
+                    context.targets.append(Target(room, None))
+        if not context.targets and not context.decisions:
+            context.decide("", UNFOLLOWED if context.alert.reason in ACTIVITIES else UNROUTED)
 
-    def place(self, case: Case, _work: Work) -> None:
+    def decide_placement(self, context: AlertContext, _tx: Transaction) -> None:
         """First word, the same again, or something under the first word."""
-        for target in case.targets:
-            placed = place(case.groups.get(target.room), case.alert, target.room, target.route, case.now, case.row.id)
-            if placed is not None:
-                case.outcomes.append(Outcome(target, placed, placed.name, placed.voice, target.label, placed.group))
+        for target in context.targets:
+            decided = decide_placement(
+                context.groups.get(target.room), context.alert, target.room, target.route, context.now, context.row.id
+            )
+            if decided is not None:
+                context.outcomes.append(
+                    Outcome(target, decided, decided.name, decided.placement, target.label, decided.group)
+                )
 
-    def silence(self, case: Case, _work: Work) -> None:
+    def silence(self, context: AlertContext, _tx: Transaction) -> None:
         """A silence holds it back: the room's group stays as it was, so that it is told if it goes on afterwards."""
-        index = self._silences.index(case.silences)
-        for outcome in case.outcomes:
+        index = self._silences.index(context.silences)
+        for outcome in context.outcomes:
             room = outcome.target.room
-            silence = index.of(case.alert, room, case.now)
+            silence = index.of(context.alert, room, context.now)
             if silence is None or outcome.name == MERGED:
                 continue
             outcome.silence(SILENCED, f"silence {silence.id}")
-            before = case.groups.get(room)
-            outcome.group = None if before is None else witness(before, case.alert)
-            outcome.hold = Held(
-                room, HOLD_SILENCE, case.row.id, outcome.placed.group.issue, silence.ends, case.now, silence=silence.id
+            before = context.groups.get(room)
+            outcome.group = None if before is None else witness(before, context.alert)
+            outcome.deferral = Deferred(
+                room,
+                DEFER_SILENCE,
+                context.row.id,
+                outcome.decided.group.issue,
+                silence.ends,
+                context.now,
+                silence=silence.id,
             )
 
-    def hold(self, case: Case, work: Work) -> None:
+    def deferral(self, context: AlertContext, tx: Transaction) -> None:
         """Quiet hours, a storm, or the route's `wait` put a word off; what follows on one that is held is not told."""
-        for outcome in case.outcomes:
+        for outcome in context.outcomes:
             if not outcome.speaks:
                 continue
-            quiet = quiet_until(self._quiet_of(outcome.target), case.now)
-            if outcome.voice == UNDER:
-                self._hold_under(case, outcome, quiet, work)
+            quiet = quiet_until(self._quiet_of(outcome.target), context.now)
+            if outcome.placement == THREAD:
+                self._hold_under(context, outcome, quiet, tx)
             else:
-                self._hold_top(case, outcome, quiet, work)
+                self._hold_top(context, outcome, quiet, tx)
 
-    def _hold_under(self, case: Case, outcome: Outcome, quiet: float | None, work: Work) -> None:
-        group = outcome.placed.group
+    def _hold_under(self, context: AlertContext, outcome: Outcome, quiet: float | None, tx: Transaction) -> None:
+        group = outcome.decided.group
         if quiet is not None:
             outcome.silence(QUIET)
         elif group.head == 0:
             outcome.silence(HELD)
-        elif work.held.holds(group.room, HOLD_DEEDS, group.issue) or is_chatter(
-            work.outbox.recent_under(group.room, case.now - STORM_SPAN), group.issue
+        elif tx.deferred.holds(group.room, DEFER_UPDATES, group.issue) or is_chatter(
+            tx.outbox.recent_under(group.room, context.now - STORM_SPAN), group.issue
         ):
             outcome.silence(BUNDLED)
-            due = work.held.due_of_room(group.room, HOLD_DEEDS) or case.now + STORM_SPAN
-            outcome.hold = Held(group.room, HOLD_DEEDS, case.row.id, group.issue, due, case.now)
+            due = tx.deferred.due_of_room(group.room, DEFER_UPDATES) or context.now + STORM_SPAN
+            outcome.deferral = Deferred(group.room, DEFER_UPDATES, context.row.id, group.issue, due, context.now)
 
-    def _hold_top(self, case: Case, outcome: Outcome, quiet: float | None, work: Work) -> None:
+    def _hold_top(self, context: AlertContext, outcome: Outcome, quiet: float | None, tx: Transaction) -> None:
         room, route = outcome.target.room, outcome.target.route
-        storm = work.held.due_of_room(room, HOLD_STORM)
+        storm = tx.deferred.due_of_room(room, DEFER_STORM)
         wait = route.wait.total_seconds() if route is not None and outcome.name == FIRST else 0.0
         if quiet is not None:
-            name, why, due = QUIET, HOLD_QUIET, quiet
+            name, why, due = QUIET, DEFER_QUIET, quiet
         elif storm is not None:
-            name, why, due = STORM, HOLD_STORM, storm
-        elif is_storm(work.outbox.recent(room, case.now - STORM_SPAN)):
-            name, why, due = STORM, HOLD_STORM, case.now + STORM_SPAN
+            name, why, due = STORM, DEFER_STORM, storm
+        elif is_storm(tx.outbox.recent(room, context.now - STORM_SPAN)):
+            name, why, due = STORM, DEFER_STORM, context.now + STORM_SPAN
         elif wait:
-            gathering = work.held.due_of_room(room, HOLD_WAIT)
-            name, why, due = GATHERED, HOLD_WAIT, gathering if gathering is not None else case.now + wait
+            gathering = tx.deferred.due_of_room(room, DEFER_WAIT)
+            name, why, due = GATHERED, DEFER_WAIT, gathering if gathering is not None else context.now + wait
         else:
             return
         outcome.silence(name)
-        mention = outcome.placed.group.mention
-        outcome.hold = Held(room, why, case.row.id, outcome.placed.group.issue, due, case.now, mention)
+        mention = outcome.decided.group.mention
+        outcome.deferral = Deferred(room, why, context.row.id, outcome.decided.group.issue, due, context.now, mention)
 
     def _quiet_of(self, target: Target) -> QuietHours | None:
         routes = [target.route] if target.route is not None else self._book.of_room(target.room)
         return next((route.quiet for route in routes if route.quiet is not None), None)
 
-    def post(self, case: Case, work: Work) -> None:
+    def post(self, context: AlertContext, tx: Transaction) -> None:
         """Write the messages, what is held back, and what each room knows now."""
-        for outcome in case.outcomes:
-            case.decide(outcome.target.room, outcome.name, outcome.detail)
+        for outcome in context.outcomes:
+            context.decide(outcome.target.room, outcome.name, outcome.detail)
             if outcome.group is None or not outcome.speaks:
                 continue
-            top, group = outcome.voice == TOP, outcome.placed.group
+            top, group = outcome.placement == CHANNEL, outcome.decided.group
             call = (
-                call_on_top(work, group.mention, case.alert, case.known) if top else call_under(work, group, case.alert)
+                mention_in_channel(tx, group.mention, context.alert, context.known)
+                if top
+                else mention_in_thread(tx, group, context.alert)
             )
-            head = work.outbox.add(self._message(case, outcome, call.text), case.now)
+            head = tx.outbox.add(self._message(context, outcome, call.text), context.now)
             outcome.group = replace(
                 outcome.group, head=head if top else outcome.group.head, called=call.owner or outcome.group.called
             )
-        work.held.add(outcome.hold for outcome in case.outcomes if outcome.hold is not None)
-        told = {outcome.target.room for outcome in case.outcomes}
-        others = (witness(group, case.alert) for room, group in case.groups.items() if room not in told)
-        changed = [outcome.group for outcome in case.outcomes]
-        work.groups.put(group for group in (*changed, *others) if group is not None)
+        tx.deferred.add(outcome.deferral for outcome in context.outcomes if outcome.deferral is not None)
+        told = {outcome.target.room for outcome in context.outcomes}
+        others = (witness(group, context.alert) for room, group in context.groups.items() if room not in told)
+        changed = [outcome.group for outcome in context.outcomes]
+        tx.groups.put(group for group in (*changed, *others) if group is not None)
 
-    def _message(self, case: Case, outcome: Outcome, mention: str) -> Message:
-        group = outcome.placed.group
-        if outcome.voice == TOP:
-            template, values = first_word(case.alert)
-            return Message(group.room, template, values, mention=mention, issue=group.issue, alert_id=case.row.id)
-        template, values = follow_word(case.alert, outcome.name)
+    def _message(self, context: AlertContext, outcome: Outcome, mention: str) -> Message:
+        group = outcome.decided.group
+        if outcome.placement == CHANNEL:
+            template, values = notification(context.alert)
+            return Message(group.room, template, values, mention=mention, issue=group.issue, alert_id=context.row.id)
+        template, values = update(context.alert, outcome.name)
         return Message(
-            group.room, template, values, mention=mention, issue=group.issue, alert_id=case.row.id, top=False,
-            head=group.head, mode=group.mode, mark=mark_of(case.alert),
+            group.room, template, values, mention=mention, issue=group.issue, alert_id=context.row.id, top=False,
+            head=group.head, mode=group.mode, mark=mark_of(context.alert),
         )  # fmt: skip
 
-    def remember(self, case: Case, work: Work) -> None:
+    def remember(self, context: AlertContext, tx: Transaction) -> None:
         """What is known of the issue from now on."""
-        if case.alert.issue_id:
-            told = any(outcome.voice != SILENT or outcome.hold is not None for outcome in case.outcomes)
-            work.issues.put([remembered(case.alert, case.known, case.now, told=told)])
+        if context.alert.issue_id:
+            told = any(outcome.placement != NOWHERE or outcome.deferral is not None for outcome in context.outcomes)
+            tx.issues.put([remembered(context.alert, context.known, context.now, told=told)])
 
 
 def remembered(alert: Alert, known: KnownIssue | None, now: float, *, told: bool) -> KnownIssue:
@@ -219,7 +240,7 @@ def remembered(alert: Alert, known: KnownIssue | None, now: float, *, told: bool
         project=alert.project or before.project,
         events=before.events if alert.events is None else max(alert.events, before.events or 0),
         # The poller tells a regression from a reopening by this.
-        last_seen=before.last_seen if alert.reason in DEEDS else max(before.last_seen, alert.at.timestamp()),
+        last_seen=before.last_seen if alert.reason in ACTIVITIES else max(before.last_seen, alert.at.timestamp()),
         assignee=owner[0],
         assignee_kind=owner[1],
         assignee_mail=owner[2],

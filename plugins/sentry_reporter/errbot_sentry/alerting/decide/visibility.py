@@ -8,40 +8,42 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from errbot_sentry.alerting.decide.routing import may_hear
+from errbot_sentry.alerting.decide.routing import may_see_alert
 from errbot_sentry.config.matchers import Matcher, read_matcher
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
-from errbot_sentry.domain.conversation import Place
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.store.records import ABOUT, KnownIssue, Message, Silence
 
-__all__ = ["ABOUT", "about", "label_for", "may_be_sent", "may_hear_now", "may_name"]
+__all__ = ["ABOUT", "about", "label_for", "may_be_sent", "may_name", "may_see_now"]
 
 
-def may_hear_now(last: Alert | None, known: KnownIssue | None, room: str, access: Access) -> bool:
+def may_see_now(last: Alert | None, known: KnownIssue | None, room: str, access: Access) -> bool:
     """Whether a room may be told of a problem, by its last alert and what is known of it now; not if both are gone."""
     project = known.project if known is not None else ""
     if last is None:
-        return access.may_see(project, Place(room))
-    return may_hear(replace(last, project=project) if project else last, room, access)
+        return access.may_see(project, Conversation(room))
+    return may_see_alert(replace(last, project=project) if project else last, room, access)
 
 
 def may_be_sent(message: Message, last: Alert | None, known: KnownIssue | None, access: Access) -> bool:
     """Whether a message that waited may go to its room still; it may, where it is about no project."""
-    place = Place(message.room)
-    if not all(access.may_see(str(project), place) for project in message.values.get(ABOUT, ())):
+    conversation = Conversation(message.room)
+    if not all(access.may_see(str(project), conversation) for project in message.values.get(ABOUT, ())):
         return False
-    return (last is None and known is None) or may_hear_now(last, known, message.room, access)
+    return (last is None and known is None) or may_see_now(last, known, message.room, access)
 
 
 def label_for(silence: Silence, room: str, access: Access) -> str:
     """How a silence is called in a room: "" where it was made elsewhere and names what may not be seen here."""
-    return silence.label if silence.room == room or may_name(about(silence), Place(room), access) else ""
+    return silence.label if silence.room == room or may_name(about(silence), Conversation(room), access) else ""
 
 
-def may_name(matchers: Iterable[str | Matcher], place: Place, access: Access) -> bool:
+def may_name(matchers: Iterable[str | Matcher], conversation: Conversation, access: Access) -> bool:
     """Whether these matchers name no project, and no issue of one, that may not be shown in this place."""
-    return access.sees_everything(place) or all(access.may_see(project, place) for project in projects_of(matchers))
+    return access.sees_everything(conversation) or all(
+        access.may_see(project, conversation) for project in projects_of(matchers)
+    )
 
 
 def about(silence: Silence) -> tuple[str | Matcher, ...]:

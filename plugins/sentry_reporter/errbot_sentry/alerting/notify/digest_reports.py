@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from errbot_sentry.alerting.decide.messages import counted, shorten
-from errbot_sentry.alerting.decide.visibility import ABOUT, may_hear_now
+from errbot_sentry.alerting.decide.visibility import ABOUT, may_see_now
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import NEW, REGRESSED, SEEN_RESOLVED
@@ -24,7 +24,7 @@ from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.store.records import DigestPlan, Message, RoomSums
 
 if TYPE_CHECKING:
-    from errbot_sentry.store.transaction import Work
+    from errbot_sentry.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -122,25 +122,25 @@ class Digests:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def prepare(self, work: Work, now: float) -> dict[DigestPlan, Message | None]:
+    def prepare(self, tx: Transaction, now: float) -> dict[DigestPlan, Message | None]:
         """The reports that are due, None for one that cannot be made.
 
         For a reading transaction: whoever waits to write, such as the senders of webhooks, must not wait for it.
         """
-        return {plan: self._message_or_none(work, plan, now) for plan in work.wishes.digests_due(now)}
+        return {plan: self._message_or_none(tx, plan, now) for plan in tx.requests.digests_due(now)}
 
-    def _message_or_none(self, work: Work, plan: DigestPlan, now: float) -> Message | None:
+    def _message_or_none(self, tx: Transaction, plan: DigestPlan, now: float) -> Message | None:
         try:
-            return self.message(work, plan, now)
+            return self.message(tx, plan, now)
         except StoreError:
             raise
         except Exception:
             log.exception("the report for %s could not be made", plan.room)
             return None
 
-    def tell(self, work: Work, reports: Mapping[DigestPlan, Message | None], now: float) -> bool:
+    def tell(self, tx: Transaction, reports: Mapping[DigestPlan, Message | None], now: float) -> bool:
         """Put these reports into the outbox, as far as they are still due; whether there were any."""
-        due = [plan for plan in work.wishes.digests_due(now) if plan in reports]
+        due = [plan for plan in tx.requests.digests_due(now) if plan in reports]
         for plan in due:
             report = reports[plan]
             try:
@@ -148,21 +148,21 @@ class Digests:
             except ValueError:  # no schedule that this version knows, or a time zone that this machine does not
                 report = None
             if report is None:
-                work.wishes.put_off_digest(plan.room, now)
+                tx.requests.put_off_digest(plan.room, now)
                 continue
-            work.outbox.add(report, now)
-            work.wishes.put_digest(replace(plan, since=now, next_at=following))
+            tx.outbox.add(report, now)
+            tx.requests.put_digest(replace(plan, since=now, next_at=following))
         return bool(due)
 
-    def message(self, work: Work, plan: DigestPlan, now: float) -> Message:
+    def message(self, tx: Transaction, plan: DigestPlan, now: float) -> Message:
         """The report of a room since its last one."""
         plan = replace(plan, since=max(plan.since, now - _LONGEST))  # nothing older is kept
         length = max(60.0, now - plan.since)
-        sums = work.inbox.sums(plan.room, plan.since, now)
-        before = work.inbox.sums(plan.room, plan.since - length, plan.since)
-        noisiest = work.groups.noisiest(plan.room, plan.since, _NOISIEST)
-        known = work.issues.get_many([group.issue for group in noisiest])
-        known = {key: each for key, each in known.items() if may_hear_now(None, each, plan.room, self._access)}
+        sums = tx.inbox.sums(plan.room, plan.since, now)
+        before = tx.inbox.sums(plan.room, plan.since - length, plan.since)
+        noisiest = tx.groups.noisiest(plan.room, plan.since, _NOISIEST)
+        known = tx.issues.get_many([group.issue for group in noisiest])
+        known = {key: each for key, each in known.items() if may_see_now(None, each, plan.room, self._access)}
         rows = [
             {
                 "short_id": known[group.issue].short_id,

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.errors import AskError
+from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.records import Message
 
@@ -33,7 +33,7 @@ class AskedDigests:
         """
         with self._making.within(_PATIENCE) as taken:
             if not taken:
-                raise AskError("Other digests are being made. Try again in a minute.")
+                raise UserError("Other digests are being made. Try again in a minute.")
             return self._fresh(room) or self._new(room, person, make)
 
     def _fresh(self, room: str) -> Message | None:
@@ -43,7 +43,7 @@ class AskedDigests:
     def _new(self, room: str, person: str, make: Callable[[], Message]) -> Message:
         now = self._clock.monotonic()
         if now - self._asked.get(person, -PAUSE) < PAUSE:
-            raise AskError(f"You just asked for a digest. Try again in {PAUSE:g} seconds.")
+            raise UserError(f"You just asked for a digest. Try again in {PAUSE:g} seconds.")
         self._asked[person] = now
         message = make()
         self._made[room] = (self._clock.monotonic(), message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from errbot_sentry.store.transaction import Work
+    from errbot_sentry.store.transaction import Transaction
 
 _DAY = 86_400.0
 KEEP_ALERTS = 30 * _DAY  # alerts with their decisions, and the keys by which replays are known
@@ -15,13 +15,13 @@ KEEP_ISSUES = 180 * _DAY  # known issues, since anything was last heard of them
 STEP = 500
 
 
-def forget_some(work: Work, now: float) -> bool:
+def forget_some(tx: Transaction, now: float) -> bool:
     """Drop some rows that are older than their time; whether there may be more to drop."""
     went = (
-        work.inbox.forget(now - KEEP_ALERTS, STEP),
-        work.outbox.forget(now - KEEP_MESSAGES, STEP),
-        work.groups.forget(now - KEEP_GROUPS, STEP),
-        work.issues.forget(now - KEEP_ISSUES, STEP),
-        work.wishes.forget(now - KEEP_ALERTS, STEP),
+        tx.inbox.forget(now - KEEP_ALERTS, STEP),
+        tx.outbox.forget(now - KEEP_MESSAGES, STEP),
+        tx.groups.forget(now - KEEP_GROUPS, STEP),
+        tx.issues.forget(now - KEEP_ISSUES, STEP),
+        tx.requests.forget(now - KEEP_ALERTS, STEP),
     )
     return any(count >= STEP for count in went)

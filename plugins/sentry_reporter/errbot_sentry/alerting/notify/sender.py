@@ -17,7 +17,7 @@ from errbot_sentry.alerting.notify.ports import Renderer, Sender
 from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, REFUSES_FOR, Retry, after_refusal
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Place
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import NotConnected, SendError, SentryReporterError
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import OutboxRow
@@ -40,7 +40,7 @@ class _Taken:
     settles: float
 
 
-class Deliver:
+class NotificationSender:
     """Empties the outbox."""
 
     def __init__(
@@ -62,8 +62,8 @@ class Deliver:
     def resume(self) -> None:
         """Put back what an earlier run was sending when it ended."""
         if not self._store.shared:
-            with self._store.write() as work:
-                work.outbox.free_all(self._now())
+            with self._store.write() as tx:
+                tx.outbox.free_all(self._now())
 
     def step(self) -> float | None:
         """Send one message, if one is due; the seconds until the next may be."""
@@ -75,11 +75,11 @@ class Deliver:
         if not connection:
             return OFFLINE_PAUSE
         now = self._now()
-        with self._store.write() as work:
+        with self._store.write() as tx:
             if self._store.shared:
-                work.outbox.free_abandoned(self._owner, now, now - _UNSETTLED_SLACK)
-            row = work.outbox.claim(self._owner, now, now + LEASE)
-            due = None if row else work.outbox.next_due()
+                tx.outbox.free_abandoned(self._owner, now, now - _UNSETTLED_SLACK)
+            row = tx.outbox.claim(self._owner, now, now + LEASE)
+            due = None if row else tx.outbox.next_due()
         if row is None:
             return self._sleep(due, now)
         self._sending = True
@@ -101,8 +101,8 @@ class Deliver:
         """
         if self._sending or self._unmarked is not None or self._unsettled:
             now = self._now()
-            with self._store.write() as work:
-                work.outbox.renew(self._owner, now, now + LEASE)
+            with self._store.write() as tx:
+                tx.outbox.renew(self._owner, now, now + LEASE)
         return HEARTBEAT
 
     def close(self) -> None:
@@ -114,11 +114,11 @@ class Deliver:
     def _is_allowed(self, row: OutboxRow) -> bool:
         """Whether the room may still hear of this: settings can have changed while it waited."""
         message = row.message
-        if self._access.sees_everything(Place(message.room)):
+        if self._access.sees_everything(Conversation(message.room)):
             return True
-        with self._store.read() as work:
-            last = work.inbox.get([message.alert_id]).get(message.alert_id)
-            known = work.issues.get(message.issue)
+        with self._store.read() as tx:
+            last = tx.inbox.get([message.alert_id]).get(message.alert_id)
+            known = tx.issues.get(message.issue)
         return may_be_sent(message, last, known, self._access)
 
     def _send(self, row: OutboxRow, connection: str) -> None:
@@ -159,8 +159,8 @@ class Deliver:
     def _head(self, row: OutboxRow) -> OutboxRow | None:
         if row.message.top or not row.message.head:
             return None
-        with self._store.read() as work:
-            return work.outbox.get(row.message.head)
+        with self._store.read() as tx:
+            return tx.outbox.get(row.message.head)
 
     def _mark_head(self, head: OutboxRow, mark: str) -> None:
         """Write onto the first message what became of it; only an ornament, so a failure is no more than noted."""
@@ -188,14 +188,14 @@ class Deliver:
         now = self._now()
         settle = 0.0 if sent_id else self._sender.settle
         settles = now + settle if settle > 0 else None
-        with self._store.write() as work:
-            work.outbox.sent(row.id, now, sent_id, settles, self._owner)
+        with self._store.write() as tx:
+            tx.outbox.sent(row.id, now, sent_id, settles, self._owner)
         if settles is not None:
             self._unsettled.append(_Taken(row.id, connection, settles))
 
     def _retry(self, row: OutboxRow, retry: Retry, error: str) -> None:
-        with self._store.write() as work:
-            work.outbox.retry(row.id, retry.at, error, retry.tries)
+        with self._store.write() as tx:
+            tx.outbox.retry(row.id, retry.at, error, retry.tries)
 
     def _refuse(self, row: OutboxRow, error: Exception) -> None:
         sentence = str(error) if isinstance(error, SentryReporterError) else "It failed; the log has the cause."
@@ -213,15 +213,15 @@ class Deliver:
             log.error("%s more messages for %s, more than an hour old, are set aside with it", more, room)
 
     def _refuses_since(self, room: str, now: float) -> float | None:
-        with self._store.read() as work:
-            return work.outbox.refuses_since(room, now - REFUSES_FOR, MOST_TRIES)
+        with self._store.read() as tx:
+            return tx.outbox.refuses_since(room, now - REFUSES_FOR, MOST_TRIES)
 
     def _set_aside(self, row: OutboxRow, sentence: str, before: float | None = None) -> int:
         """No longer try to send it, nor what its room has waiting from before then; how many the latter were."""
         now = self._now()
-        with self._store.write() as work:
-            work.outbox.set_aside(row.id, sentence, now)
-            return 0 if before is None else work.outbox.set_aside_all(row.message.room, before, sentence, now)
+        with self._store.write() as tx:
+            tx.outbox.set_aside(row.id, sentence, now)
+            return 0 if before is None else tx.outbox.set_aside_all(row.message.room, before, sentence, now)
 
     def _settle(self, connection: str) -> None:
         now = self._now()
@@ -232,12 +232,12 @@ class Deliver:
         if not some:
             return
         ids = [taken.row_id for taken in some]
-        with self._store.write() as work:
+        with self._store.write() as tx:
             if arrived:
-                work.outbox.settle(ids)
+                tx.outbox.settle(ids)
             else:
                 log.warning("the connection broke: %s messages are sent again", len(ids))
-                work.outbox.send_again(ids, self._now())
+                tx.outbox.send_again(ids, self._now())
         self._unsettled = [taken for taken in self._unsettled if taken not in some]
 
     def _sleep(self, due: float | None, now: float) -> float | None:

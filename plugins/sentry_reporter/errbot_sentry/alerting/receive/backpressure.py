@@ -15,7 +15,7 @@ LONGEST_REST = 0.5
 _LOOK = 0.02
 
 
-class Manners:
+class Backpressure:
     """When to decide, and when to let others go first. For one thread, which looks again by itself while `resting`."""
 
     def __init__(self, waiting: Callable[[], int], monotonic: Callable[[], float]) -> None:

@@ -30,7 +30,7 @@ class _Entry:
     wake: Latch = field(default_factory=Latch)
 
 
-class Gather:
+class GroupCommit:
     """Stores deliveries, several in one transaction when several come at once."""
 
     def __init__(self, store: Store) -> None:
@@ -85,9 +85,9 @@ class Gather:
     def _commit(self, batch: list[_Entry]) -> None:
         error: StoreError | None = StoreError("The alert state could not be written.")
         try:
-            with self._store.write(urgent=True) as work:
-                work.alone(LOCK_TAKE_IN)
-                firsts = work.inbox.take_in([entry.delivery for entry in batch])
+            with self._store.write(urgent=True) as tx:
+                tx.alone(LOCK_TAKE_IN)
+                firsts = tx.inbox.take_in([entry.delivery for entry in batch])
             for entry, first in zip(batch, firsts, strict=True):
                 entry.first = first
             error = None

@@ -15,7 +15,7 @@ from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Place
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import ServerError
 from errbot_sentry.domain.issues import Issue, IssueQuery, Project
 from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
@@ -92,17 +92,17 @@ class Poller:
         return [
             Scope(f"{url} {project.slug}", project)
             for project in server.projects()
-            if any(self._access.may_see(project.slug, Place(room)) for room in rooms)
+            if any(self._access.may_see(project.slug, Conversation(room)) for room in rooms)
         ]
 
     def _poll(self, server: Server, scope: Scope, *, hurry: bool) -> float:
         """Poll one scope if it is due; when it is due again."""
         now = self._now()
-        with self._store.write() as work:
-            mark = work.polls.get(scope.name)
+        with self._store.write() as tx:
+            mark = tx.polls.get(scope.name)
             # Until the claim runs out no other bot on the same state asks the same question.
             late = mark.next_at if hurry and mark is not None else now
-            if not work.polls.claim(scope.name, max(now, late), now + self._interval):
+            if not tx.polls.claim(scope.name, max(now, late), now + self._interval):
                 return now + self._interval if mark is None else mark.next_at
         try:
             issues, complete = self._read(server, scope, mark)
@@ -133,16 +133,16 @@ class Poller:
         first = mark is None or not mark.asked
         before = PollMark(scope.name, newest, complete, newest, 0.0) if mark is None or first else mark
         news = 0
-        with self._store.write() as work:
-            work.alone(LOCK_DECIDE)  # known issues are written by decisions too
-            work.alone(LOCK_TAKE_IN)
-            known = work.issues.get_many([issue.id for issue in issues])
+        with self._store.write() as tx:
+            tx.alone(LOCK_DECIDE)  # known issues are written by decisions too
+            tx.alone(LOCK_TAKE_IN)
+            known = tx.issues.get_many([issue.id for issue in issues])
             findings = [(issue, compare(issue, known.get(issue.id), before, asked)) for issue in issues]
             if not first:
                 alerts = [alert_of(*pair, self._clock.now()) for pair in findings if pair[1].reason]
-                news = sum(work.inbox.take_in([_delivery(alert, asked) for alert in alerts]))
-            work.issues.put(finding.known for issue, finding in findings if finding.known != known.get(issue.id))
-            work.polls.put(
+                news = sum(tx.inbox.take_in([_delivery(alert, asked) for alert in alerts]))
+            tx.issues.put(finding.known for issue, finding in findings if finding.known != known.get(issue.id))
+            tx.polls.put(
                 replace(
                     before,
                     newest=max(newest, before.newest),
@@ -160,8 +160,8 @@ class Poller:
         before = mark or PollMark(scope.name, 0.0, False, 0.0, 0.0)
         pause = self._pause(before.fails + 1, error)
         failed = replace(before, fails=before.fails + 1, error=str(error), next_at=self._now() + pause)
-        with self._store.write() as work:
-            work.polls.put(failed)
+        with self._store.write() as tx:
+            tx.polls.put(failed)
         return failed.next_at
 
     def _pause(self, fails: int, error: ServerError) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from errbot_sentry.alerting.receive.auth import is_signed, is_token
-from errbot_sentry.alerting.receive.group_commit import Gather
+from errbot_sentry.alerting.receive.group_commit import GroupCommit
 from errbot_sentry.alerting.receive.parsed_webhook import Parsed
 from errbot_sentry.alerting.receive.plain_webhooks import read_plain_hook
 from errbot_sentry.alerting.receive.sentry_webhooks import read_sentry_hook
@@ -49,7 +49,7 @@ class Intake:
         self._settings = settings
         self._clock = clock
         self._on_stored = on_stored
-        self._gather = Gather(store)
+        self._group_commit = GroupCommit(store)
         self._open = False
         self.last: float | None = None
         self.in_hand = 0
@@ -95,7 +95,7 @@ class Intake:
         parsed = self._read(headers, body, keys[0].text)
         if not parsed.alerts and not parsed.more:
             return Answer(200, "No alert in this.")
-        if not self._gather.store(Delivery(keys, parsed.alerts, self.last)):
+        if not self._group_commit.store(Delivery(keys, parsed.alerts, self.last)):
             return Answer(200, "Known already.")
         self._on_stored(parsed.more)
         return Answer(202, "Stored.")

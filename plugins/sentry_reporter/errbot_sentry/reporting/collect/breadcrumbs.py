@@ -54,7 +54,7 @@ def _nowhere() -> BotContext:
     return NOWHERE
 
 
-class Trail:
+class Breadcrumbs:
     """The ring.
 
     Args:

@@ -13,7 +13,7 @@ from errbot_sentry.reporting.collect.bot_context import NOWHERE, BotContext
 from errbot_sentry.reporting.collect.breadcrumbs import level_name
 from errbot_sentry.reporting.collect.command_scope import current
 from errbot_sentry.reporting.collect.event_filter import (
-    Gate,
+    EventFilter,
     Intake,
     Summary,
     event_of,
@@ -21,7 +21,7 @@ from errbot_sentry.reporting.collect.event_filter import (
     is_load_errors,
     mark_seen,
 )
-from errbot_sentry.reporting.collect.event_processor import Dresser, bare
+from errbot_sentry.reporting.collect.event_processor import EventProcessor, bare
 from errbot_sentry.reporting.collect.repeat_counter import Tally
 from errbot_sentry.reporting.follow_ups import FollowUps
 from errbot_sentry.reporting.redact.redaction import Event
@@ -37,14 +37,21 @@ _LONGEST = 8192
 _MOST_PARAMS = 20
 
 
-class Collector:
+class ErrorCapture:
     """Makes events. `client` is set once it exists: it needs `finish` to come into being."""
 
     client: Client
 
-    def __init__(self, gate: Gate, dresser: Dresser, follow_ups: FollowUps, counters: Counters, clock: Clock) -> None:
-        self._gate = gate
-        self._dresser = dresser
+    def __init__(
+        self,
+        event_filter: EventFilter,
+        event_processor: EventProcessor,
+        follow_ups: FollowUps,
+        counters: Counters,
+        clock: Clock,
+    ) -> None:
+        self._event_filter = event_filter
+        self._event_processor = event_processor
         self._follow_ups = follow_ups
         self._counters = counters
         self._clock = clock
@@ -72,7 +79,7 @@ class Collector:
             extra = {"level": level_name(record.levelno), "logger": record.name, "extra": _extra(record)}
         error = exc_info[1]
         crashed = record is not None and record.name == "errbot.core"
-        taken, earlier = self._gate.exception(error, exc_info[2], lambda: self._sketch(exc_info, extra))
+        taken, earlier = self._event_filter.exception(error, exc_info[2], lambda: self._summary(exc_info, extra))
         if not taken:
             if crashed:  # the plugin has logged it by itself before it let it go
                 self._captured(event_of(error), bot_context.of_exception(exc_info[2]), crashed)
@@ -86,7 +93,7 @@ class Collector:
 
     def _take_sentence(self, record: logging.LogRecord) -> None:
         where = self._with_words(bot_context.of_stack())
-        taken, earlier = self._gate.record(record, lambda: Summary(_sentence_event(record), _nameless(where)))
+        taken, earlier = self._event_filter.record(record, lambda: Summary(_sentence_event(record), _nameless(where)))
         if taken:
             self.client.capture(_sentence_event(record), Intake(where, earlier))
 
@@ -96,7 +103,7 @@ class Collector:
         for chain in chains:
             frames = chain[-1]["stacktrace"]["frames"]
             positions = ((frame["abs_path"], frame["lineno"]) for frame in frames)
-            taken, earlier = self._gate.key(hash((chain[-1]["type"], *positions)))
+            taken, earlier = self._event_filter.key(hash((chain[-1]["type"], *positions)))
             if taken:
                 event = {"level": "error", "logger": record.name, "exception": {"values": chain}}
                 self.client.capture(event, Intake(BotContext("load"), earlier))
@@ -112,7 +119,7 @@ class Collector:
 
     def tell_tally(self, tally: Tally) -> None:
         """One event for errors that were only counted, when no captured one came to carry the count."""
-        summary = tally.sketch
+        summary = tally.summary
         if isinstance(summary, Summary):
             event, where = dict(summary.event), summary.where
         else:
@@ -135,13 +142,13 @@ class Collector:
     def _finished(self, event: Event, intake: Intake | None, exc_info: ExcInfo | None) -> Event | None:
         kind = event.get("type")
         if kind == "transaction":
-            return self._dresser.dress_transaction(event, self._with_words(current()))
+            return self._event_processor.dress_transaction(event, self._with_words(current()))
         if kind == "check_in":
-            return self._dresser.dress(event, self._with_words(current()))
+            return self._event_processor.dress(event, self._with_words(current()))
         if intake is None:
             where, earlier = current(), None
             if exc_info is not None:
-                taken, earlier = self._gate.exception(exc_info[1], exc_info[2])
+                taken, earlier = self._event_filter.exception(exc_info[1], exc_info[2])
                 if not taken:
                     return None
                 where = bot_context.of_exception(exc_info[2])
@@ -149,11 +156,11 @@ class Collector:
                 where = bot_context.of_stack()
             intake = Intake(self._with_words(where if where.kind else current()), earlier)
         self._counters.add("captured")
-        return self._dresser.dress(event, intake.where, intake.earlier, intake.sentence)
+        return self._event_processor.dress(event, intake.where, intake.earlier, intake.sentence)
 
     def clean(self, item: Any) -> Any:
         """A text, or a JSON-like value, without secrets and without the words of the command that runs here."""
-        return self._dresser.clean(item, self._with_words(bot_context.of_stack()))
+        return self._event_processor.clean(item, self._with_words(bot_context.of_stack()))
 
     def _with_words(self, where: BotContext) -> BotContext:
         return where if where.typed else where.with_words_of(self.client.inherited())
@@ -165,11 +172,11 @@ class Collector:
             self.client.mark_failed()
         return event_id
 
-    def _sketch(self, exc_info: ExcInfo, extra: Event) -> Summary | None:
+    def _summary(self, exc_info: ExcInfo, extra: Event) -> Summary | None:
         try:
             kept: Event = {key: extra[key] for key in ("level", "logger") if key in extra}
             where = self._with_words(bot_context.of_exception(exc_info[2]))
-            return Summary({**self.client.sketch(exc_info), **kept}, _nameless(where))
+            return Summary({**self.client.summary(exc_info), **kept}, _nameless(where))
         except Exception:
             log.exception("An error that repeats could not be sketched")
             return None

@@ -48,7 +48,7 @@ class Summary:
     where: BotContext
 
 
-Sketch = Callable[[], Summary | None]
+ErrorSummary = Callable[[], Summary | None]
 
 
 def exc_info_of(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
@@ -110,7 +110,7 @@ def is_load_errors(record: logging.LogRecord) -> bool:
     return record.name == _BOOTSTRAP and record.msg == LOAD_ERRORS
 
 
-class Gate:
+class EventFilter:
     """Lets each error through once, and identical ones once in a while."""
 
     def __init__(self, repeats: Repeats, clock: Clock, counted: Callable[[], None]) -> None:
@@ -119,7 +119,7 @@ class Gate:
         self._counted = counted
 
     def exception(
-        self, error: BaseException, traceback: TracebackType | None, sketch: Sketch | None = None
+        self, error: BaseException, traceback: TracebackType | None, summary: ErrorSummary | None = None
     ) -> tuple[bool, Tally | None]:
         """Whether to capture this exception, and what was only counted of it before."""
         now = self._clock.monotonic()
@@ -129,22 +129,22 @@ class Gate:
         mark_seen(error, now)
         if stays_in(error):
             return False, None
-        return self._key(key_of_exception(error, traceback), sketch)
+        return self._key(key_of_exception(error, traceback), summary)
 
-    def record(self, record: logging.LogRecord, sketch: Sketch | None = None) -> tuple[bool, Tally | None]:
+    def record(self, record: logging.LogRecord, summary: ErrorSummary | None = None) -> tuple[bool, Tally | None]:
         """The same for a record without an exception."""
-        return self._key(key_of_record(record), sketch)
+        return self._key(key_of_record(record), summary)
 
     def key(self, key: int) -> tuple[bool, Tally | None]:
         """The same for something that has its own identity."""
         return self._key(key, None)
 
-    def _key(self, key: int, sketch: Sketch | None) -> tuple[bool, Tally | None]:
+    def _key(self, key: int, summary: ErrorSummary | None) -> tuple[bool, Tally | None]:
         if held():  # the SDK was called by code that interrupts us; our own ways in wait for the lock instead
             return True, None
         seen = self._repeats.seen(key, self._clock.monotonic())
         if not seen.capture:
             self._counted()
-            if seen.unsketched and sketch is not None:
-                self._repeats.remember(key, sketch())
+            if seen.unsketched and summary is not None:
+                self._repeats.remember(key, summary())
         return seen.capture, seen.earlier

@@ -8,7 +8,7 @@ from typing import Any
 
 from errbot_sentry.reporting.bot_facts import About
 from errbot_sentry.reporting.collect.bot_context import COMMAND, BotContext
-from errbot_sentry.reporting.collect.breadcrumbs import SEND, Trail
+from errbot_sentry.reporting.collect.breadcrumbs import SEND, Breadcrumbs
 from errbot_sentry.reporting.collect.repeat_counter import Tally
 from errbot_sentry.reporting.redact.chat_redaction import CHAT, ChatMask, mask_of
 from errbot_sentry.reporting.redact.redaction import Event, Redaction
@@ -18,14 +18,14 @@ from errbot_sentry.reporting.redact.scrubber import Scrubber
 _MOST_STEPS_BESIDE = 6_000_000
 
 
-class Dresser:
+class EventProcessor:
     """Knows the bot, the rules and the trail; `dress` is given one event at a time and may be called by any thread."""
 
-    def __init__(self, about: About, scrubber: Scrubber, chat_text: str, trail: Trail) -> None:
+    def __init__(self, about: About, scrubber: Scrubber, chat_text: str, breadcrumbs: Breadcrumbs) -> None:
         self._about = about
         self._scrubber = scrubber
         self._chat_text = chat_text
-        self._trail = trail
+        self._breadcrumbs = breadcrumbs
 
     def dress(self, event: Event, where: BotContext, earlier: Tally | None = None, sentence: str = "") -> Event:
         """The event complete and scrubbed. `sentence` is what was logged along with an exception."""
@@ -96,7 +96,7 @@ class Dresser:
         }
 
     def _add_trail(self, event: Event, where: BotContext, redaction: Redaction) -> None:
-        ours = self._trail.of(where.person, redaction.without_words)
+        ours = self._breadcrumbs.of(where.person, redaction.without_words)
         crumbs = event.get("breadcrumbs")
         theirs = crumbs.get("values") if isinstance(crumbs, dict) else None
         if theirs:

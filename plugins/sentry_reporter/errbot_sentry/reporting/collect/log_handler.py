@@ -8,7 +8,7 @@ from collections import deque
 from typing import Protocol
 
 from errbot_sentry.domain.locks import afterwards
-from errbot_sentry.reporting.collect.breadcrumbs import Trail
+from errbot_sentry.reporting.collect.breadcrumbs import Breadcrumbs
 
 # An error while reporting is logged by one of these: reporting it would go round in circles.
 _OURS = ("errbot_sentry", "sentry_sdk", "urllib3")
@@ -37,10 +37,10 @@ class ReportHandler(logging.Handler):
     one. What comes while such a follower is taken is dropped and counted in `lost`, or it could go on for ever.
     """
 
-    def __init__(self, taker: Taker, trail: Trail, breadcrumb_level: int, event_level: int) -> None:
+    def __init__(self, taker: Taker, breadcrumbs: Breadcrumbs, breadcrumb_level: int, event_level: int) -> None:
         super().__init__(level=min(breadcrumb_level, event_level))
         self._taker = taker
-        self._trail = trail
+        self._breadcrumbs = breadcrumbs
         self._breadcrumb_level = breadcrumb_level
         self._event_level = event_level
         self._here = _Here()
@@ -89,7 +89,7 @@ class ReportHandler(logging.Handler):
             if record.levelno >= self._event_level:
                 self._taker.take(record)
             if record.levelno >= self._breadcrumb_level:
-                self._trail.add(record)
+                self._breadcrumbs.add(record)
         except Exception:
             if not self._failed:
                 logging.getLogger(__name__).exception("A log record could not be reported; further ones are not told")

@@ -33,7 +33,7 @@ class Tally:
     count: int
     first: float
     last: float
-    sketch: object = None
+    summary: object = None
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Seen:
 
 
 class _Entry:
-    __slots__ = ("captured", "count", "first", "last", "sketch")
+    __slots__ = ("captured", "count", "first", "last", "summary")
 
     def __init__(self, captured: float) -> None:
         self.captured = captured
         self.count = 0
         self.first = self.last = captured
-        self.sketch: object = None
+        self.summary: object = None
 
 
 class Repeats:
@@ -90,12 +90,12 @@ class Repeats:
             entry.last = now
             return Seen(capture=False, unsketched=entry.count == 1)
 
-    def remember(self, key: int, sketch: object) -> None:
+    def remember(self, key: int, summary: object) -> None:
         """What the error of this key looks like. (A sketch is made by foreign code, so never under our lock.)"""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
-                entry.sketch = sketch
+                entry.summary = summary
 
     def due(self, now: float) -> list[Tally]:
         """What is to be told by itself now: spans that ended with a count, and what was pushed out of the table."""
@@ -146,7 +146,7 @@ def summed(tallies: Sequence[Tally]) -> Tally:
 
 
 def _tally(key: int, entry: _Entry) -> Tally:
-    return Tally(key, entry.count, entry.first, entry.last, entry.sketch)
+    return Tally(key, entry.count, entry.first, entry.last, entry.summary)
 
 
 def key_of_exception(error: BaseException, traceback: TracebackType | None, depth: int = 0) -> int:

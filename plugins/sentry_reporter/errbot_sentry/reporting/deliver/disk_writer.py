@@ -13,13 +13,13 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = 2.0
 
-Work = Callable[[], bool]
+Transaction = Callable[[], bool]
 
 
 class _Job:
     __slots__ = ("abandoned", "done", "finished", "late", "result", "work")
 
-    def __init__(self, work: Work, late: Callable[[bool], None]) -> None:
+    def __init__(self, work: Transaction, late: Callable[[bool], None]) -> None:
         self.work = work
         self.late = late
         self.result = False
@@ -27,7 +27,7 @@ class _Job:
         self.done = Latch()
 
 
-class Hand:
+class DiskWriter:
     """Does work in its thread while the caller waits, at most `patience` seconds. Safe to use from any thread."""
 
     def __init__(self, patience: float = _PATIENCE) -> None:
@@ -59,7 +59,7 @@ class Hand:
         """Whether some work does not come to its end: until it does, none is taken on."""
         return self._abandoned > 0
 
-    def do(self, work: Work, late: Callable[[bool], None]) -> bool | None:
+    def do(self, work: Transaction, late: Callable[[bool], None]) -> bool | None:
         """The result of the work; None where it is not done in time, and then `late` is told the result in the end,
         or where it was not taken on because the hand is stuck. An exception of the work counts as False."""
         if self._thread is None:
@@ -91,7 +91,7 @@ class Hand:
                 job.done.open()
 
 
-def _result(work: Work) -> bool:
+def _result(work: Transaction) -> bool:
     try:
         return work()
     except Exception:

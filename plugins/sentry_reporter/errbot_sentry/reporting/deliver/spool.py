@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.reporting.deliver.disk_writer import Hand
+from errbot_sentry.reporting.deliver.disk_writer import DiskWriter
 from errbot_sentry.reporting.deliver.quota import ERROR, Entry, Quota
 from errbot_sentry.reporting.deliver.slots import Slot, envelopes_in, left_behind, take_slot
 
@@ -48,9 +48,9 @@ class Spool:
         dropped: told (category, reason) for each envelope that is given up here.
     """
 
-    def __init__(self, folder: Path | None, limit: int, dropped: Dropped, hand: Hand | None = None) -> None:
+    def __init__(self, folder: Path | None, limit: int, dropped: Dropped, hand: DiskWriter | None = None) -> None:
         self._root = folder
-        self._hand = hand or Hand()
+        self._disk_writer = hand or DiskWriter()
         self._dropped = dropped
         self._lock = Lock()
         self._entries: OrderedDict[int, Entry] = OrderedDict()
@@ -71,7 +71,7 @@ class Spool:
         if self._slot is not None:
             self.take_over()
             self._synced = self._next - 1
-            self._hand.start()
+            self._disk_writer.start()
 
     def _open_slot(self) -> None:
         if self._root is None:
@@ -88,7 +88,7 @@ class Spool:
         self._entries.clear()
         self._disk.clear()
         self._memory.clear()
-        self._hand = Hand()  # without a thread: the child may end at any moment, so it writes by itself
+        self._disk_writer = DiskWriter()  # without a thread: the child may end at any moment, so it writes by itself
         self._taken = None
         self._next = 1
         if self._slot is not None:
@@ -113,7 +113,7 @@ class Spool:
 
     def close(self) -> None:
         """Let go of the slot; what waits in memory only is dropped and counted."""
-        self._hand.stop(1.0)
+        self._disk_writer.stop(1.0)
         with self._lock:
             self._closed = True
             lost = [entry for entry in self._entries.values() if entry.data is not None]
@@ -161,7 +161,9 @@ class Spool:
             return entry
         written: bool | None = False
         if slot is not None:
-            written = self._hand.do(lambda: self._write(slot, entry, data, too_much), lambda ok: self._late(entry, ok))
+            written = self._disk_writer.do(
+                lambda: self._write(slot, entry, data, too_much), lambda ok: self._late(entry, ok)
+            )
             if written is None:
                 self._note_trouble(TimeoutError(errno.ETIMEDOUT, "it does not answer"))
         kept = entry if written else replace(entry, data=data)
