@@ -3,7 +3,7 @@
     python -m tests.alerting.noisy_hour [MINUTES] [FILE]
 
 Plays the hour of `story` (60 minutes, the routes' own windows; with fewer MINUTES everything is shorter in proportion)
-and writes what the room saw to FILE, docs/alerts-hour.md where none is named. Nothing is picked out: every line of the
+and writes what the room saw to FILE, docs/noisy-hour.md where none is named. Nothing is picked out: every line of the
 room is there, in order, with the second at which it came.
 """
 
@@ -252,7 +252,7 @@ def plain(text: str) -> str:
 
 def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else HOUR
-    file = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "docs" / "alerts-hour.md"
+    file = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "docs" / "noisy-hour.md"
     python = environments.build(environments.BUGSINK)
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)

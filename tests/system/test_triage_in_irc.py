@@ -1,6 +1,6 @@
 """A person's session in IRC against a real Bugsink, command after command; what was said can be kept for the docs.
 
-TRANSCRIPT=docs/query-transcript.md pytest tests/system/test_triage_in_irc.py
+TRANSCRIPT=docs/irc-session.md pytest tests/system/test_triage_in_irc.py
 """
 
 from __future__ import annotations
