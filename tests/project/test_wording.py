@@ -118,3 +118,10 @@ def _anchors(page: Path) -> set[str]:
     """The anchors that GitHub gives to headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_named_on_a_page_exists(page: Path) -> None:
+    """Files of the repository, written as `tests/rules/test_matchers.py`."""
+    named = re.findall(r"`((?:tests|docs|demo|benchmarks|plugins)/[\w/.]+)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
