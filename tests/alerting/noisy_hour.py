@@ -40,10 +40,10 @@ DEPLOYED = [("AttributeError", f"'Order' object has no attribute 'rate_{n}'", f"
 _HEAD = """\
 # A noisy hour
 
-{events} events of {problems} problems, as `{room}` heard them, with Ann (`alice`) at work there. A real run of
-{minutes:g} minutes by `python -m tests.alerting.noisy_hour`: Bugsink 2.6.1, ngircd and Errbot, {windows}.
-Every line of the room is here, {lines} of the bot. Times are UTC, `--` marks what happened outside of the room;
-addresses are shortened, bold is left out.
+{events} events of {problems} problems, and what the room `{room}` got, where `alice` is at work. `python -m
+tests.alerting.noisy_hour` recorded these {minutes:g} minutes with Bugsink 2.6.1, ngircd and Errbot, with {windows}.
+Every line of the room is here; {lines} of them are the bot's. Times are UTC. `--` marks what happened outside of the
+room. Addresses are shortened, bold is left out.
 """
 
 Deed = Callable[["Hour"], None]
