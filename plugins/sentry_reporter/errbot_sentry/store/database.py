@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 from errbot_sentry.domain.errors import StoreAway, StoreError
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.corrupt_rows import CorruptRows
-from errbot_sentry.store.instance_lock import InstanceLock
-from errbot_sentry.store.outage import Outage
-from errbot_sentry.store.watchdog import Watchdog
-from errbot_sentry.store.writer_lock import WriterLock
+from errbot_sentry.store.state_locks import InstanceLock, WriterLock
+from errbot_sentry.store.watchdog import Outage, Watchdog
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

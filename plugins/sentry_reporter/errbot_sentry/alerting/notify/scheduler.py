@@ -104,8 +104,8 @@ class Scheduler:
 
     def _next_due(self, now: float) -> float | None:
         with self._store.read() as tx:
-            times = [tx.groups.next_due(), tx.deferred.next_due(now), tx.requests.next_digest()]
-            times += [_next_of(silence) for silence in tx.requests.silences()]
+            times = [tx.groups.next_due(), tx.deferred.next_due(now), tx.digests.next_due()]
+            times += [_next_of(silence) for silence in tx.silences.present()]
         known = [time for time in times if time is not None]
         return min(known, default=None)
 
@@ -113,7 +113,7 @@ class Scheduler:
         groups = tx.groups.due(now, _GROUPS_AT_ONCE)
         known = tx.issues.get_many([group.issue for group in groups])
         lasts = tx.inbox.get([group.alert_id for group in groups])
-        silences = self._silences.index(tx.requests.silences() if groups else [])
+        silences = self._silences.index(tx.silences.present() if groups else [])
         spoke = [
             _apart(
                 tx,
@@ -264,9 +264,9 @@ class Scheduler:
             _apart(
                 tx,
                 partial(self._tell_silence, tx, silence, now),
-                partial(tx.requests.set_aside_silence, silence.id),
+                partial(tx.silences.set_aside, silence.id),
             )
-            for silence in tx.requests.silences()
+            for silence in tx.silences.present()
             if _next_of(silence) <= now
         ]
         return any(spoke)
@@ -282,7 +282,7 @@ class Scheduler:
             template, values = silence_message(replace(silence, label=label), "over" if over else "ends", now, names)
             values[ABOUT] = sorted({alert.project for word, alert in deferred if word.room == room})
             tx.outbox.add(Message(room, template, values, notification=False, placement="channel"), now)
-        tx.requests.set_stage(silence.id, 2 if over else 1)
+        tx.silences.set_stage(silence.id, 2 if over else 1)
         if over:
             tx.deferred.drop_silence(silence.id)
         return bool(rooms)
