@@ -85,51 +85,6 @@ def test_a_transaction_that_fails_leaves_nothing(url: str) -> None:
         assert tx.inbox.waiting_count() == (0, None)
 
 
-def test_it_can_be_opened_by_many_at_once_and_is_migrated_once(url: str) -> None:
-    stores = [store_at(url) for _ in range(8)]
-    errors: list[Exception] = []
-
-    def open_it(store: Store) -> None:
-        try:
-            store.open()
-        except StoreError as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=open_it, args=(store,)) for store in stores]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as raw:
-        names = [row[0] for row in raw.execute("SELECT name FROM migrations")]
-    raw.close()
-    assert len(names) == len(set(names)) >= 1
-
-
-def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> None:
-    """The columns of 0003 are added to tables that were made without them, rows and all."""
-    store_at(url).open()
-    path = url.removeprefix("sqlite:///")
-    with sqlite3.connect(path) as raw:
-        for table, name in (("issues", "assignee_kind"), ("issues", "assignee_mail"), ("groups", "mentioned")):
-            raw.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
-        raw.execute("ALTER TABLE accounts DROP COLUMN mention")
-        raw.execute("DROP INDEX alerts_order")
-        raw.execute("ALTER TABLE alerts DROP COLUMN issue")
-        raw.execute("DELETE FROM migrations WHERE name IN ('0003_callable_people', '0004_ordered_alerts')")
-        raw.execute("INSERT INTO accounts (acl, mail, at) VALUES ('ann', 'ann@example.org', 1.0)")
-    raw.close()
-    store = store_at(url)
-    with store.write() as tx:
-        assert tx.accounts.mail_of("ann") == "ann@example.org"
-        assert tx.accounts.mention_of("ann@example.org") == ""
-        tx.accounts.put("ann", "ann@example.org", 2.0, "@ann")
-        assert tx.accounts.mention_of("ann@example.org") == "@ann"
-    assert hook(store) == 202
-    store.close()
-
-
 def test_the_disk_sees_every_commit(url: str) -> None:
     """WAL with synchronous=FULL: the promise of 202 holds over a power cut."""
     store = store_at(url)

@@ -63,7 +63,12 @@ class Store:
             if self._closed:
                 raise StoreError("The alert state is closed.")
             if self._engine is None:
-                self._engine = self._opened()
+                engine = self._opened()
+                if self._closed:  # in the meantime
+                    engine.dispose()
+                    self._instance_lock.release()
+                    raise StoreError("The alert state is closed.")
+                self._engine = engine
 
     def _opened(self) -> Engine:
         from errbot_sentry.store.engine import make_engine, mapped
