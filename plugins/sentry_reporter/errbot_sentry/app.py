@@ -15,10 +15,8 @@ from urllib.parse import unquote, urlsplit
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.concurrency_limit import ConcurrencyLimit
-from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools
-from errbot_sentry.chat.errbot_patches.markdown_lock import lock_converters
-from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown, chat_dropped
-from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends
+from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
+from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
 from errbot_sentry.chat.incoming import invocation_of, is_command, person_of, sender_of
 from errbot_sentry.chat.nicks import nicks_of
@@ -118,23 +116,17 @@ class App:
         self._commands: Commands | None = None
         self._alert_commands: AlertCommands | None = None
         self._page_facts = CachedValue(self._facts, _PAGES_SECONDS, self._clock)
-        self._come_back: Callable[[], None] = lambda: None
-        self._unlock: Callable[[], None] = lambda: None
-        self._unflush: Callable[[], None] = lambda: None
-        self._unfree: Callable[[], None] = lambda: None
+        self._patches = ErrbotPatches(bot, self._settings.patch_errbot, on_shutdown=self.close)
 
     def prepare(self) -> None:
         """What must not wait for the activation: errors of other plugins' loading, and the webhook's route."""
         mount(self._web)
-        self._unlock = lock_converters(self._bot)
-        self._unflush = flush_after_sends(self._bot)
-        self._unfree = free_old_pools(self._bot)
+        self._patches.apply()
         if self._reporting() and self.reporter.start():
             self.reporter.watch_commands(self._bot)
 
     def start(self) -> None:
         """Answer commands, take webhooks, poll and deliver; after a chat outage, deliver again."""
-        self._come_back()
         self._rooms.renew()
         if self._commands is not None:
             if self._alerts is not None:
@@ -235,11 +227,10 @@ class App:
         """The plugin is deactivated: close, and say so with True.
 
         With a listener of our own, a drop of the chat network is no reason to: intake, polling and reporting go on, and
-        the messages wait in the outbox until `start` is called again (design section 4, point 5).
+        the messages wait in the outbox until `start` is called again. `close` is then called at the bot's shutdown.
         """
-        if self._listener is not None and chat_dropped():
+        if self._listener is not None and self._patches.applied("shutdown") and chat_dropped():
             log.info("the chat network dropped; webhooks are still taken")
-            self._come_back = at_shutdown(self._bot, self.close)
             return False
         self.close()
         return True
@@ -260,9 +251,7 @@ class App:
             # From the last line to the first, and all of them even if one fails. Reporting ends last, so that errors
             # of the others' ends are still reported.
             with ExitStack() as ends:
-                ends.callback(self._unlock)
-                ends.callback(self._unflush)
-                ends.callback(self._unfree)
+                ends.callback(self._patches.undo)
                 ends.callback(lambda: self.reporter.close(left()))
                 ends.callback(self._connection.close)
                 ends.callback(lambda: self._background.close(min(1.0, left())))
@@ -335,6 +324,8 @@ class App:
             listening=self._listener.port if self._listener else None,
             listener_trouble=self._listener_trouble,
             now=self._clock.now(),
+            without_patches=self._patches.without,
+            patches_failed=self._patches.failed,
         )
 
     def _health_page(self) -> Reply:
