@@ -26,7 +26,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiAnswer:
     """A successful answer: its JSON (None for an empty body) and its headers by lower-case name."""
 
     json: Any
@@ -49,17 +49,6 @@ class Exchange:
 
 Observer = Callable[[Exchange], None]
 """Is told of every request, in the thread that made it; must not raise."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Requests so far, how many of them failed, and the last rate-limit budget that the server told."""
-
-    calls: int = 0
-    failures: int = 0
-    last_error: str = ""
-    limit: int | None = None
-    remaining: int | None = None
 
 
 def fill(path: str, parts: Mapping[str, str]) -> str:
