@@ -12,6 +12,8 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from cachetools import TTLCache, cached
+
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.concurrency_limit import ConcurrencyLimit
@@ -38,12 +40,12 @@ from errbot_sentry.commands.registry import help_text
 from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
-from errbot_sentry.domain.cached_value import CachedValue
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
 from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
+from errbot_sentry.domain.locks import condition
 from errbot_sentry.health import FlowFacts, health_of, status_of
 from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
 from errbot_sentry.reporting.bot_facts import About
@@ -64,7 +66,7 @@ COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
 _ALERT_NAMES = frozenset(entry.name for entry in ALERT_COMMANDS)
 
 CLOSE_SECONDS = 5.0
-# The pages are open to whoever reaches the port, and what they tell is counted over every decision that is kept.
+# The pages are open to whoever reaches the port, and their facts are counted over every decision in the store.
 _PAGES_SECONDS = 10.0
 _SHORTEST_SECRET = 8  # a shorter one could be a word, and would be masked wherever that stands
 
@@ -115,7 +117,9 @@ class App:
         self._listener_trouble = ""
         self._commands: Commands | None = None
         self._alert_commands: AlertCommands | None = None
-        self._page_facts = CachedValue(self._facts, _PAGES_SECONDS, self._clock)
+        # With the condition one thread finds the facts, however many ask for a page at the same time.
+        pages = TTLCache[Any, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
+        self._page_facts = cached(pages, condition=condition())(self._facts)
         self._patches = ErrbotPatches(bot, self._settings.patch_errbot, on_shutdown=self.close)
 
     def prepare(self) -> None:
@@ -329,11 +333,11 @@ class App:
         )
 
     def _health_page(self) -> Reply:
-        well, facts = health_of(self._page_facts.get())
+        well, facts = health_of(self._page_facts())
         return Reply(200 if well else 503, json.dumps(facts), "application/json")
 
     def _metrics_page(self) -> Reply:
-        return Reply(200, exposition(self._page_facts.get(), self._api_times), CONTENT_TYPE)
+        return Reply(200, exposition(self._page_facts(), self._api_times), CONTENT_TYPE)
 
     def _tell_mistakes(self) -> None:
         """All at once, to the log and to the admins; some backends cannot send to admins at this point."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from errbot_sentry.domain.backoff import backoff
 from errbot_sentry.domain.errors import BadQuery, RateLimited, ServerError, ServerFailed, Unreachable
 
 Query = Sequence[tuple[str, str]]
@@ -68,4 +69,4 @@ def pause_before_retry(error: ServerError, attempt: int, limits: Limits) -> floa
     if isinstance(error, RateLimited):
         return error.wait if error.wait is not None and error.wait <= limits.longest_wait else None
     broken = isinstance(error, Unreachable) or (isinstance(error, ServerFailed) and error.status in (502, 503, 504))
-    return limits.first_pause * 3.0 ** (attempt - 1) if broken else None
+    return backoff(attempt, limits.first_pause, limits.longest_wait, factor=3.0) if broken else None
