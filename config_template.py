@@ -114,8 +114,8 @@ SENTRY_WEBHOOK_LISTEN = None
 # How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.
 SENTRY_POLL_SECONDS = 60
 
-# Correct what delays, mixes up or loses messages in Errbot itself; docs/errbot-patches.md lists each change. False leaves
-# Errbot unchanged, and `!sentry status` shows what is lost.
+# Correct what delays, mixes up or loses messages in Errbot itself; docs/errbot-patches.md lists each change. False
+# leaves Errbot unchanged, and `!sentry status` shows what is lost.
 SENTRY_PATCH_ERRBOT = True
 
 # The database of the state, as an SQLAlchemy URL. Needed only where several bots share one (PostgreSQL). Empty: the
