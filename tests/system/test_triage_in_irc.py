@@ -1,6 +1,6 @@
 """A person's session in IRC against a real Bugsink, command after command; what was said can be kept for the docs.
 
-TRANSCRIPT=docs/query-transcript.md pytest tests/system/test_triage_in_irc.py
+TRANSCRIPT=docs/irc-session.md pytest tests/system/test_triage_in_irc.py
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def _plain(text: str) -> str:
 
 def _keep(path: Path, said: list[str]) -> None:
     head = (
-        "# A session in IRC",
+        "# A session on IRC",
         "",
-        "A real run against a real Bugsink 2.6.1, kept by `tests/system/test_triage_in_irc.py`. Bold is left out.",
+        "`tests/system/test_triage_in_irc.py` recorded this session with a real Bugsink 2.6.1. Bold is left out.",
         "",
         "```",
     )

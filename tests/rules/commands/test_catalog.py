@@ -10,7 +10,7 @@ from errbot_sentry.commands.query_catalog import COMMANDS
 from errbot_sentry.commands.registry import CHANGE, Command, command, docs_table, help_text
 from tests.rules.commands.world import World
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "query.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "commands.md"
 
 
 def test_every_command_can_be_run_and_every_command_is_described() -> None:
