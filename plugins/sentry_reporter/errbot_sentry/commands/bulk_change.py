@@ -1,4 +1,4 @@
-"""Carrying out a change on issues, one by one: announced before, checked after, and every outcome told exactly.
+"""Carrying out a change on issues, one by one: announced before, checked after, and every outcome reported exactly.
 
 The issues come from IssueFinder, all of them found and allowed before the first is touched.
 """
@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from errbot_sentry.commands.accounts import linked_mail
 from errbot_sentry.commands.command_context import CommandContext
 from errbot_sentry.commands.views import status_words, title_of
-from errbot_sentry.domain.conversation import Invocation, View
+from errbot_sentry.domain.conversation import Invocation, Person, View
 from errbot_sentry.domain.errors import (
     BadAnswer,
     BadToken,
@@ -31,7 +32,7 @@ from errbot_sentry.server.protocol import Server
 log = logging.getLogger(__name__)
 
 WITHOUT_YES = 10
-_PROGRESS_SECONDS = 10.0  # until the first word of progress; then twice as long each time
+_PROGRESS_SECONDS = 10.0  # until the first message about progress; then twice as long each time
 _MOST_LOST = 3  # each may take the whole time of a call
 _MOST_ALIKE = 3
 
@@ -136,7 +137,7 @@ def _change_one(
         return _after_failure(context, server, change, issue, invocation, error)
     if not change.holds(after):
         return Outcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), ""
-    return Outcome(DONE, after, change.done + _leave_note(context, server, change, after, invocation)), ""
+    return Outcome(DONE, after, _done(context, server, change, after, invocation)), ""
 
 
 def _after_failure(
@@ -159,39 +160,48 @@ def _after_failure(
         return Outcome(
             UNSURE, found, f"perhaps {change.done}, perhaps not: {_clause(error)}, and {seen}", lost=True
         ), ""
-    return Outcome(DONE, found, change.done + _leave_note(context, server, change, found, invocation), lost=True), ""
+    return Outcome(DONE, found, _done(context, server, change, found, invocation), lost=True), ""
 
 
-def _leave_note(context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation) -> str:
-    """The note that says who asked; what to add to the outcome where it could not be left."""
+def leave_note(context: CommandContext, server: Server, done: str, issue: Issue, invocation: Invocation) -> str:
+    """Leave the note that says who asked, where SENTRY_AUTHOR_NOTES wants it; why it failed, or ""."""
     if not context.settings.author_notes:
         return ""
     try:
-        server.note(issue, author_note(context, change.done, invocation))
+        server.note(issue, _author_note(context, done, invocation))
     except Unsupported:
         return ""
     except ServerError as error:
         log.warning("No note could be left on issue %s", issue.id, exc_info=True)
-        return f" (the note about who asked could not be left: {_clause(error)})"
+        return str(error)
     return ""
 
 
-def author_note(context: CommandContext, done: str, invocation: Invocation) -> str:
+def signature(context: CommandContext, person: Person) -> str:
+    """The person for the record: their name in chat, and their mail address on the server where it is linked."""
+    try:
+        mail = linked_mail(context, person)
+    except StoreError:
+        # A change that was made must be reported, whatever else is broken.
+        log.warning("The mail address of a person could not be read", exc_info=True)
+        mail = None
+    return cut(person.name, 80) + (f" ({mail})" if mail else "")
+
+
+def _author_note(context: CommandContext, done: str, invocation: Invocation) -> str:
     """Who asked for a change, and where; with the minute, because Sentry refuses the same note twice in an hour."""
     where = f"in {cut(invocation.conversation.room, 80)}" if invocation.conversation.room else "in a direct message"
     at = context.clock.now().strftime("%Y-%m-%d %H:%M UTC")
-    return f"{done[:1].upper()}{done[1:]} from chat, asked by {asked_by(context, invocation)} {where}, {at}."
+    return f"{done[:1].upper()}{done[1:]} from chat, asked by {signature(context, invocation.person)} {where}, {at}."
 
 
-def asked_by(context: CommandContext, invocation: Invocation) -> str:
-    """The person for the record: their name in chat, and their mail address on the server where it is proved."""
-    try:
-        mail = context.people.mail_of(invocation.person.acl)
-    except StoreError:
-        # A change that was made must be told, whatever else is broken.
-        log.warning("The mail address of a person could not be read", exc_info=True)
-        mail = None
-    return cut(invocation.person.name, 80) + (f" ({mail})" if mail else "")
+def _done(context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation) -> str:
+    """What was done, for the outcome; with what became of the note where it could not be left."""
+    failed = leave_note(context, server, change.done, issue, invocation)
+    if not failed:
+        return change.done
+    reason = failed.removesuffix(OUTCOME_UNKNOWN).rstrip(".")
+    return f"{change.done} (the note about who asked could not be left: {reason})"
 
 
 def _clause(error: ServerError) -> str:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from errbot_sentry.commands.issue_resolver import IssueFinder
+from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.views import unfurl_values
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.clock import Clock
