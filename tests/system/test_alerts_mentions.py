@@ -21,7 +21,7 @@ ROUTE = {"rooms": ["#ops"], "mention": RULE}
 
 def link(world: World, acl: str, mail: str, mention: str = "", clock: Clock | None = None) -> None:
     with world.store.write() as tx:
-        tx.people.put(acl, mail, (clock or world.clock).now().timestamp(), mention)
+        tx.accounts.put(acl, mail, (clock or world.clock).now().timestamp(), mention)
 
 
 def make_world(folder: Path, route: dict[str, Any] | None = None, **more: Any) -> World:
@@ -59,7 +59,7 @@ def test_who_is_not_linked_is_not_called_by_name(tmp_path: Path) -> None:
     """The name on the server is no name in chat."""
     world = make_world(tmp_path)
     with world.store.write() as tx:
-        tx.people.drop("ann!a@host")
+        tx.accounts.drop("ann!a@host")
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     assert world.at(1).heard()[0].startswith("@oncall New in shop")
 
@@ -151,7 +151,7 @@ def test_their_own_deed_calls_nobody(tmp_path: Path) -> None:
     world.hook(bodies.sentry_issue("2"))
     assigned(world, 10, ANN, actor="Ann Lee")
     with world.store.write() as tx:
-        tx.groups.taken("2", "ann@example.org")
+        tx.groups.set_mentioned_everywhere("2", "ann@example.org")
     assigned(world, 20, ANN, actor="Sentry bot", issue="2")
     assert not [line for line in world.at(30).heard() if line.startswith("ann")]
 
@@ -199,7 +199,7 @@ def test_a_subscription_calls_nobody(tmp_path: Path) -> None:
     from errbot_sentry.store.records import Subscription
 
     with world.store.write() as tx:
-        tx.requests.add_subscription(Subscription("#ops", (), "alice", 0.0))
+        tx.subscriptions.add(Subscription("#ops", (), "alice", 0.0))
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     assert world.at(1).heard()[0].startswith("New in shop")
 
@@ -209,5 +209,5 @@ def test_the_clock_of_links_is_the_systems(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     link(world, "ann2", "ann@example.org", "ann2", SystemClock())
     with world.store.read() as tx:
-        assert tx.people.mention_of("ANN@example.org") == "ann2"
-        assert tx.people.mention_of("nobody@example.org") == ""
+        assert tx.accounts.mention_of("ANN@example.org") == "ann2"
+        assert tx.accounts.mention_of("nobody@example.org") == ""

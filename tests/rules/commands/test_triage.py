@@ -139,13 +139,14 @@ def test_assign_me_needs_a_proved_address() -> None:
 def alert_in_room(world: World) -> None:
     """#ops has had an alert about WEB-1 and one about WEB-2, and bob was mentioned in both."""
     with world.store.write() as tx:
-        tx.groups.put(Group("#ops", each, "new", "webhook", 0.0, 0.0, 0.0, UNRESOLVED, called="bob") for each in ALERTS)
+        for each in ALERTS:
+            tx.groups.put([Group("#ops", each, "new", "webhook", 0.0, 0.0, 0.0, UNRESOLVED, mentioned="bob")])
 
 
 def not_to_mention(world: World) -> list[str]:
     """Per alert the owner who need not be mentioned in #ops."""
     with world.store.read() as tx:
-        return [tx.groups.of_issue(each)["#ops"].called for each in ALERTS]
+        return [tx.groups.of_issue(each)["#ops"].mentioned for each in ALERTS]
 
 
 def test_who_takes_an_issue_needs_no_mention_about_it_and_others_do() -> None:

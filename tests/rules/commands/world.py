@@ -99,7 +99,7 @@ class World:
     def link(self, mail: str, person: Person = ALICE) -> None:
         """This person has proved that the mail address is theirs."""
         with self.store.write() as tx:
-            tx.people.put(person.acl, mail, self.clock.now().timestamp())
+            tx.accounts.put(person.acl, mail, self.clock.now().timestamp())
 
     def views(self, typed: str, person: Person = ALICE, conversation: Conversation = OPS) -> list[View]:
         """The views of `issues -n 3` and so on; errors pass through."""

@@ -114,7 +114,7 @@ def link(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             f"Run `{context.prefix}sentry link {mail}` to see the text again."
         )
     with context.store.write() as tx:
-        tx.people.put(typed.person.acl, mail, context.clock.now().timestamp(), typed.person.mention)
+        tx.accounts.put(typed.person.acl, mail, context.clock.now().timestamp(), typed.person.mention)
     context.claims.close(typed.person)
     yield View("sentry_link", {**values, "step": "linked"})
 
@@ -123,7 +123,7 @@ def unlink(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`unlink`."""
     context.claims.close(typed.person)
     with context.store.write() as tx:
-        was_linked = tx.people.drop(typed.person.acl)
+        was_linked = tx.accounts.drop(typed.person.acl)
     yield View("sentry_link", {"step": "unlinked" if was_linked else "not_linked", "mail": "", "prefix": ""})
 
 
@@ -144,7 +144,7 @@ def whoami(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 def linked_mail(context: CommandContext, person: Person) -> str | None:
     """The mail address on the server that a person has proved to be theirs; StoreError where it cannot be read."""
     with context.store.read() as tx:
-        return tx.people.mail_of(person.acl)
+        return tx.accounts.mail_of(person.acl)
 
 
 def read_mail(word: str) -> str | None:

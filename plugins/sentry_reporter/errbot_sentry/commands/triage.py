@@ -254,7 +254,7 @@ def _taking(context: CommandContext, change: Change, mail: str) -> Change:
 
     def remember(issue: Issue, owner: str) -> None:
         with suppress(StoreError), context.store.write() as tx:
-            tx.groups.taken(issue.id, owner)
+            tx.groups.set_mentioned_everywhere(issue.id, owner)
 
     def apply(server: Server, issue: Issue) -> Issue:
         remember(issue, mail)

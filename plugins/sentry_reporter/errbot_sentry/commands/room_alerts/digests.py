@@ -25,9 +25,9 @@ def digest(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         yield View(message.template, {**message.values, "uploaded": False}, picture_of(message))
         return
     with context.store.write() as tx:
-        plan = tx.requests.digest(room)
+        plan = tx.digests.get(room)
         if schedule == "off":
-            tx.requests.end_digest(room)
+            tx.digests.remove(room)
             plan = None
         elif schedule:
             try:
@@ -35,7 +35,7 @@ def digest(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             except ValueError as error:
                 hint = "Try daily 09:00 or weekly mon 09:00 Europe/Paris."
                 raise typed.mistake(f"{echo(schedule)} isn't a valid schedule. {hint}") from error
-            tx.requests.put_digest(plan)
+            tx.digests.put(plan)
     context.alert_flow().wake()
     planned, following = (_schedule_words(plan.schedule), utc_time(plan.next_at)) if plan else ("", "")
     yield View("sentry_digest_plan", {"schedule": planned, "next": following})
@@ -51,5 +51,5 @@ def _schedule_words(schedule: str) -> str:
 
 def _digest_of(context: CommandContext, room: str, now: float) -> Message:
     with context.store.read() as tx:
-        recent = tx.requests.digest(room) or DigestPlan(room, "last 24 hours", now, now - _DAY)
+        recent = tx.digests.get(room) or DigestPlan(room, "last 24 hours", now, now - _DAY)
         return Digests(context.access).message(tx, recent, now)

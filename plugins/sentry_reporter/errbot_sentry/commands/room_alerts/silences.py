@@ -53,7 +53,7 @@ def list_silences(context: CommandContext, typed: ParsedCommand) -> Iterator[Vie
     with context.store.read() as tx:
         found = [
             each
-            for each in tx.requests.silences()
+            for each in tx.silences.present()
             if each.ends > now
             and _applies_here(context, each, typed.conversation)
             # One that was made in a direct message, or in another room, may name what is not to be named here.
@@ -79,12 +79,12 @@ def unsilence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     number = one_number(typed)
     now = context.clock.now().timestamp()
     with context.store.write() as tx:
-        found = tx.requests.silence(number)
+        found = tx.silences.get(number)
         if found is None or found.ends <= now or not _applies_here(context, found, typed.conversation):
             raise BadReference(f"There's no silence {number} here. `{context.prefix}sentry silences` lists them.")
         if not found.room and not typed.conversation.is_direct:
             raise NotAllowed("This silence applies to every room. End it in a direct message.")
-        tx.requests.end_silence(number, now)
+        tx.silences.end(number, now)
     context.alert_flow().wake()
     yield View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": "", "until": ""})
 
@@ -111,12 +111,12 @@ def _silenced(
     room, author = context.room_name(invocation.conversation), invocation.person.name
     made = Silence(room, tuple(chosen), issue_id, label, author, shorten(comment, 200), now, ends)
     with context.store.write() as tx:
-        here = [each for each in tx.requests.silences() if each.room == room and each.ends > now]
+        here = [each for each in tx.silences.present() if each.room == room and each.ends > now]
         if len(here) >= MOST_SILENCES:
             raise UserError(
                 f"There are {MOST_SILENCES} silences here. End one with `{context.prefix}sentry unsilence N` first."
             )
-        number = tx.requests.add_silence(made)
+        number = tx.silences.add(made)
     context.alert_flow().wake()
     until = f"for {write_duration(length)}, until {utc_time(ends)}"
     return View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": label, "until": until})

@@ -20,13 +20,13 @@ def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     chosen = tuple(str(matcher) for matcher in matchers(typed, typed.words))
     made = Subscription(room, chosen, typed.person.name, context.clock.now().timestamp())
     with context.store.write() as tx:
-        here = [each for each in tx.requests.subscriptions() if each.room == room]
+        here = [each for each in tx.subscriptions.all() if each.room == room]
         if len(here) >= MOST_SUBSCRIPTIONS:
             raise UserError(
                 f"There are {MOST_SUBSCRIPTIONS} subscriptions here. "
                 f"End one with `{context.prefix}sentry unsubscribe N` first."
             )
-        number = tx.requests.add_subscription(made)
+        number = tx.subscriptions.add(made)
     context.alert_flow().book.changed()
     context.alert_flow().wake()
     yield View("sentry_alert_setting", {"kind": "Subscription", "number": number, "label": _label(made), "until": ""})
@@ -38,7 +38,7 @@ def list_subscriptions(context: CommandContext, typed: ParsedCommand) -> Iterato
     with context.store.read() as tx:
         found = [
             each
-            for each in tx.requests.subscriptions()
+            for each in tx.subscriptions.all()
             if each.room == here or (direct and may_name_here(context.access, typed.invocation, each.matchers))
         ]
     rows = [{"number": each.id, "label": _label(each), "room": each.room, "author": each.author} for each in found]
@@ -50,12 +50,12 @@ def unsubscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
     """`unsubscribe`."""
     number = one_number(typed)
     with context.store.write() as tx:
-        found = next((each for each in tx.requests.subscriptions() if each.id == number), None)
+        found = next((each for each in tx.subscriptions.all() if each.id == number), None)
         here = context.room_name(typed.conversation)
         if found is None or not (typed.conversation.is_direct or found.room == here):
             command = f"{context.prefix}sentry subscriptions"
             raise BadReference(f"There's no subscription {number} here. `{command}` lists them.")
-        tx.requests.end_subscription(number)
+        tx.subscriptions.remove(number)
     context.alert_flow().book.changed()
     yield View("sentry_alert_setting", {"kind": "Subscription", "number": number, "label": "", "until": ""})
 
