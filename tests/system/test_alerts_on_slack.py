@@ -203,5 +203,5 @@ def test_commands_are_for_the_room_by_its_name_and_pictures_go_there(world: Worl
     world.bot.say(BOB, f"have you seen <{address}> ?", OPS, "1760000003.000100")
     world.told(re.escape(issue.short_id), "1760000003.000100")
     world.bot.say(ANN, "!sentry digest now", OPS)
-    world.told("Report.*the last day")
+    world.told("Report.*last 24 hours")
     assert [(each["title"], each["channel"]) for each in world.slack.files][1:] == [("report.png", OPS)]

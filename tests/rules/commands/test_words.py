@@ -126,7 +126,7 @@ def test_one_parser_serves_many_threads() -> None:
         ("-n many", "not a number from 1 to 100"),
         ("-n ١", "not a number from 1 to 100"),
         ("-s frequency", "not one of date, new, freq, user; did you mean freq? Usage"),
-        ("-t yesterday", "not a duration such as"),
+        ("-t yesterday", "isn't a valid duration; try"),
         ("-t 0s", "longer than nothing"),
         ("--yes=no", "--yes takes no value. Usage"),
     ],

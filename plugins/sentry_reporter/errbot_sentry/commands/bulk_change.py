@@ -64,7 +64,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChangeOutcome:
     """What became of one issue; `words` follow its id in a sentence. `lost`: the server's answer did not come."""
 
     kind: str
@@ -102,12 +102,12 @@ def carry_out(
     who = cut(invocation.person.name, 60)
     if len(issues) > 1:
         yield View("sentry_changing", {"doing": change.doing, "count": len(issues), "who": who, "at": 0})
-    outcomes: list[Outcome] = []
+    outcomes: list[ChangeOutcome] = []
     said, quiet = context.clock.monotonic(), _PROGRESS_SECONDS
     stopped = ""
     for issue in issues:
         if stopped or sum(outcome.lost for outcome in outcomes) >= _MOST_LOST:
-            outcomes.append(Outcome(UNTRIED, issue, "not tried"))
+            outcomes.append(ChangeOutcome(UNTRIED, issue, "not tried"))
             continue
         outcome, stopped = _change_one(context, server, change, issue, invocation, first=not outcomes)
         outcomes.append(outcome)
@@ -122,45 +122,47 @@ def carry_out(
 
 def _change_one(
     context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation, *, first: bool
-) -> tuple[Outcome, str]:
+) -> tuple[ChangeOutcome, str]:
     """One issue's outcome, and why the rest should not be tried, if so."""
     if change.skip(issue):
-        return Outcome(ALREADY, issue, change.already or f"was {change.done} already"), ""
+        return ChangeOutcome(ALREADY, issue, change.already or f"was {change.done} already"), ""
     try:
         after = change.apply(server, issue)
     except Unsupported as error:
         if first:
             raise
-        return Outcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), ""
+        return ChangeOutcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), ""
     except ServerError as error:
         log.warning("Changing issue %s failed", issue.id, exc_info=True)
         return _after_failure(context, server, change, issue, invocation, error)
     if not change.holds(after):
-        return Outcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), ""
-    return Outcome(DONE, after, _done(context, server, change, after, invocation)), ""
+        return ChangeOutcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), ""
+    return ChangeOutcome(DONE, after, _done(context, server, change, after, invocation)), ""
 
 
 def _after_failure(
     context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation, error: ServerError
-) -> tuple[Outcome, str]:
-    """A refusal is plain; where the answer was lost on the way, only a look at the issue tells what happened."""
+) -> tuple[ChangeOutcome, str]:
+    """A refusal is plain; where the answer was lost on the way, only a look at the issue shows what happened."""
     if isinstance(error, NotAsAsked):
-        return Outcome(FAILED, issue, f"not changed as asked: {_clause(error)}"), ""
+        return ChangeOutcome(FAILED, issue, f"not changed as asked: {_clause(error)}"), ""
     if isinstance(error, RateLimited) or not (error.retry or isinstance(error, BadAnswer)):
         stop = str(error) if isinstance(error, (RateLimited, BadToken)) else ""
-        return Outcome(FAILED, issue, f"not changed: {_clause(error)}"), stop
+        return ChangeOutcome(FAILED, issue, f"not changed: {_clause(error)}"), stop
     try:
         found = server.issue(issue.id)
     except ServerError:
-        return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}", lost=True), str(error)
+        return ChangeOutcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}", lost=True), str(
+            error
+        )
     if not change.holds(found):
-        return Outcome(FAILED, found, f"not changed: {_clause(error)}", lost=True), ""
+        return ChangeOutcome(FAILED, found, f"not changed: {_clause(error)}", lost=True), ""
     if not change.proves(issue, found):
         seen = f"it is {status_words(found)} now"
-        return Outcome(
+        return ChangeOutcome(
             UNSURE, found, f"perhaps {change.done}, perhaps not: {_clause(error)}, and {seen}", lost=True
         ), ""
-    return Outcome(DONE, found, _done(context, server, change, found, invocation), lost=True), ""
+    return ChangeOutcome(DONE, found, _done(context, server, change, found, invocation), lost=True), ""
 
 
 def leave_note(context: CommandContext, server: Server, done: str, issue: Issue, invocation: Invocation) -> str:
@@ -209,7 +211,7 @@ def _clause(error: ServerError) -> str:
     return str(error).removesuffix(OUTCOME_UNKNOWN).rstrip(".")
 
 
-def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
+def _result(change: Change, outcomes: Sequence[ChangeOutcome], who: str) -> View:
     """Each outcome on a line; of many, those that went well share lines."""
     alike = Counter(outcome.words for outcome in outcomes if outcome.kind in (FAILED, UNSURE))
     often = {words for words, count in alike.items() if count > _MOST_ALIKE and len(outcomes) > WITHOUT_YES}
@@ -249,7 +251,7 @@ def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
     )
 
 
-def _line(outcome: Outcome) -> OutcomeLine:
+def _line(outcome: ChangeOutcome) -> OutcomeLine:
     issue = outcome.issue
     return OutcomeLine(outcome.kind, _shown_id(issue), issue.link, title_of(issue, 120), outcome.words)
 

@@ -62,7 +62,7 @@ class Url:
 
 
 @dataclass(frozen=True)
-class Row:
+class RowNumber:
     """`#3`: a row of the last list shown in this conversation."""
 
     number: int
@@ -78,7 +78,7 @@ class InThread:
     """No word at all: the issue that the thread's alert is about."""
 
 
-Reference = ShortId | IssueId | UuidId | Url | Row | Latest | InThread
+Reference = ShortId | IssueId | UuidId | Url | RowNumber | Latest | InThread
 
 WANTED = "Use a short ID (WEB-1A), a number, an address, #3 from the last list, or @latest"
 
@@ -107,7 +107,7 @@ def read_reference(word: str) -> Reference:
     if text.lower() == "@latest":
         return Latest()
     if row := _ROW.fullmatch(text):
-        return Row(_row(row[1], word))
+        return RowNumber(_row(row[1], word))
     text = plain_dashes(text)
     if _UUID.fullmatch(text):
         return UuidId(text.lower())
@@ -242,7 +242,7 @@ class IssueFinder:
         return bool(invocation.conversation.thread) and self._threads.issue_of(invocation.conversation) is not None
 
     def _look_up(self, reference: Reference, invocation: Invocation) -> Issue | None:
-        if isinstance(reference, Row):
+        if isinstance(reference, RowNumber):
             return self._find_server().issue(
                 self._lists.row(invocation.conversation, invocation.person, reference.number)
             )

@@ -18,7 +18,7 @@ from errbot_sentry.domain.issues import IssueQuery
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.text import counted
 
-KEPT_FOR = timedelta(hours=1)
+VALID_FOR = timedelta(hours=1)
 _MOST_LISTS = 1000
 _MOST_ROWS = 1000
 _MOST_ASIDES = 20
@@ -89,10 +89,12 @@ class ShownList:
 
     def paged(self, list_page: ListPage, ids: Iterable[str], following: str | None, now: datetime) -> ShownList:
         """The list after this page of it was shown."""
-        kept = self.list_pages[: self.list_pages.index(list_page)] if list_page in self.list_pages else self.list_pages
+        before = (
+            self.list_pages[: self.list_pages.index(list_page)] if list_page in self.list_pages else self.list_pages
+        )
         shown = tuple(ids)
         rows = self.rows[: list_page.before] + shown + self.rows[list_page.before + len(shown) :]
-        list_pages = (*kept, replace(list_page, count=len(shown)))
+        list_pages = (*before, replace(list_page, count=len(shown)))
         return replace(self, shown_at=now, rows=rows, list_pages=list_pages, next=following, asides=())
 
     def meant_by(self, number: int, after: datetime | None = None) -> set[str]:
@@ -218,7 +220,7 @@ class LastLists:
             return [shown for shown in map(self._live, here) if shown is not None]
 
     def _live(self, shown: ShownList | None) -> ShownList | None:
-        if shown is None or self._clock.now() - shown.shown_at > KEPT_FOR:
+        if shown is None or self._clock.now() - shown.shown_at > VALID_FOR:
             return None
         return shown
 

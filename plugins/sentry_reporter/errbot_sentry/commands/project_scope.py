@@ -57,7 +57,7 @@ def scope(access: Access, conversation: Conversation, server: Server, wanted: Se
         wanted: slugs, ids or globs that the person gave; empty: whatever may be seen.
 
     Raises:
-        BadReference: a name that fits no project to be shown here (it may exist elsewhere: nobody is told).
+        BadReference: a name that fits no project to be shown here (it may exist elsewhere: no reply says so).
         NotAllowed: nothing at all may be shown here.
     """
     if not wanted and access.sees_everything(conversation):

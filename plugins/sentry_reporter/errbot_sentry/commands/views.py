@@ -1,6 +1,6 @@
 """From the model to what the templates show: plain values, in words, bounded. Pure; escaping is the renderer's work.
 
-What a server does not tell is left out: a Bugsink issue has no level and no users, and its line does not say so.
+What a server does not say is left out: a Bugsink issue has no level and no users, and its line does not say so.
 """
 
 from __future__ import annotations
