@@ -113,10 +113,10 @@ def goes_on(folder: Path, url: str) -> None:
     world.store.close()
     world.boot()  # a restart meets the same rows
     sleep_until(world, END)
-    told = [each.text for each in world.chat.heard if each.room == "#live"]
-    assert any("**New** in live" in each for each in told), told
-    assert any("1 more" in each for each in told), told
-    assert any("daily 12:08" in each for each in told), told
+    sent = [each.text for each in world.chat.heard if each.room == "#live"]
+    assert any("**New** in live" in each for each in sent), sent
+    assert any("1 more" in each for each in sent), sent
+    assert any("daily 12:08" in each for each in sent), sent
     answers(world)
     world.store.close()
 
