@@ -29,7 +29,7 @@ def program(name: str) -> str | None:
 
 
 class Postgres:
-    """A server of its own in a folder; `url()` makes an empty database."""
+    """A server of its own in a folder; `url()` makes a database."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -78,10 +78,11 @@ class Postgres:
             ends.cancel()
             go_on()
 
-    def url(self) -> str:
-        """The SQLAlchemy URL of a new, empty database."""
+    def url(self, template: str = "template1") -> str:
+        """The SQLAlchemy URL of a new database: an empty one, or a copy of the one with this URL."""
         name = f"state_{uuid.uuid4().hex[:12]}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "bot", name)
+        copied = template.rpartition("/")[2]
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "bot", "-T", copied, name)
         return f"postgresql+psycopg://bot@127.0.0.1:{self.port}/{name}"
 
     def _run(self, *command: str) -> None:

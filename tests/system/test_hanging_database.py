@@ -81,7 +81,7 @@ def test_it_ends_in_time_while_the_database_hangs(postgres: Postgres, flow: Aler
 
 
 def test_a_transaction_under_way_is_cut_off(postgres: Postgres) -> None:
-    """The server stops in the middle of a statement; nobody has told it to end."""
+    """The server stops in the middle of a statement; nobody has asked it to end."""
     store = store_at(postgres.url())
     store.open()
 
@@ -116,7 +116,7 @@ def test_a_database_that_hangs_at_the_start_is_refused_and_then_used(postgres: P
 
 
 def test_the_server_ends_what_takes_too_long_itself(postgres: Postgres) -> None:
-    """A statement or a lock that takes for ever is told by its own name, and the connection goes on to be used."""
+    """A statement or a lock that takes for ever is reported by its own name, and the connection goes on to be used."""
     store = store_at(postgres.url())
     with pytest.raises(StoreError, match="takes too long"), store.write() as tx:
         tx._connection.execute(text("SELECT pg_sleep(60)"))

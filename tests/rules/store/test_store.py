@@ -1,4 +1,4 @@
-"""The state: durable, migrated once, quick with a million issues, and plain words when the disk or file is bad."""
+"""The state: durable, quick with a million issues, and clear about a bad disk or file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that cannot be read back: passed over, said once in the log, and counted.
+"""Rows that cannot be read back: passed over, logged once, and counted.
 
 A failing disk, a person with a database tool or a newer version of the plugin can leave a row that makes no sense here.
 One such row must never stop what comes after it.
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class CorruptRows:
-    """Reads rows into nouns, and keeps count of those that cannot be read, by table. Safe to use from any thread."""
+    """Reads rows into records, and counts those that cannot be read, by table. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._found: dict[str, set[str]] = {}
@@ -42,7 +42,7 @@ class CorruptRows:
     def read(self, table: str, key: object, make: Callable[[], T | None]) -> T | None:
         """What `make` makes of a row, None where it cannot be made or does not fit: the only way out of a table.
 
-        Nouns with rules of their own about their texts have a method `check` that raises ValueError.
+        Records with rules of their own about their texts have a method `check` that raises ValueError.
         """
         try:
             noun = make()
@@ -50,13 +50,13 @@ class CorruptRows:
                 if hasattr(noun, "check"):
                     noun.check()
                 return noun
-        except Exception as error:  # noqa: BLE001 - whatever a row holds, it is that row's trouble alone
+        except Exception as error:  # noqa: BLE001 - whatever is in a row concerns that row alone
             log.debug("row %r of the table %s: %s", key, table, error)
         self.note(table, key)
         return None
 
     def note(self, table: str, key: object) -> None:
-        """This row cannot be read, or what it says cannot be done."""
+        """Count this row: it cannot be read, or nothing can be done with it."""
         with self._guard:
             found = self._found.setdefault(table, set())
             if str(key) in found or len(found) >= _MOST_COUNTED:
@@ -75,7 +75,7 @@ class CorruptRows:
 
 
 def fits(row: Any) -> bool:
-    """Whether the fields of a row's dataclass have the types that it says; SQLite keeps whatever it is given."""
+    """Whether the fields of a row's dataclass have the types that it declares; SQLite stores whatever it is given."""
     # mypy does not see that a class can be hashed.
     return all(isinstance(getattr(row, name), types) for name, types in _types(type(row))) and all(  # type: ignore[arg-type]
         EARLIEST < value < LATEST for value in row.__dict__.values() if type(value) is float

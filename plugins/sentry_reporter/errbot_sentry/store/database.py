@@ -1,4 +1,4 @@
-"""The state: one engine, short transactions, and the questions that the flows ask of it.
+"""The state: one engine, short transactions, and the queries of each flow.
 
 The database library costs a good part of a second to import, so it is imported when the store is first used and not
 when the bot loads the plugin.

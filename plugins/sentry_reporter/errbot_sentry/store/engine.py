@@ -69,7 +69,7 @@ def make_engine(url: str | Path, watchdog: Watchdog) -> Engine:
     On a database server every wait has an end: those of the connection and of the server are set here, and `watchdog`
     guards each connection while it is in use.
     """
-    # A path may hold whatever a folder's name may: "?", "%41" and "#" mean something in a URL.
+    # A path may contain whatever a folder's name may: "?", "%41" and "#" mean something in a URL.
     address = URL.create("sqlite", database=str(url.absolute())) if isinstance(url, Path) else make_url(url)
     # Parameters are people's data and errors' texts: they stay out of the log.
     options: dict[str, Any] = {"hide_parameters": True}
@@ -101,7 +101,7 @@ def _make_private(path: str) -> None:
 
     A file that is there is never opened for this: closing it would drop the locks that this process has on it (POSIX).
     """
-    with suppress(OSError):  # what cannot be opened SQLite complains about, in words that are known below
+    with suppress(OSError):  # what cannot be opened SQLite complains about, in a message that is known below
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     for file in map(Path, (path, f"{path}-wal", f"{path}-shm", f"{path}-journal")):
         with suppress(FileNotFoundError):
@@ -148,7 +148,7 @@ def _limit_server(engine: Engine, address: URL, watchdog: Watchdog) -> None:
             limit = watchdog.current
             if limit is not None and limit.left <= 0:
                 raise _away(address) from error
-            # The server was started again, perhaps: a new connection will tell.
+            # The server was started again, perhaps: a new connection will show.
             raise DisconnectionError(str(error)) from error
 
     event.listen(engine, "do_connect", connect)
@@ -175,7 +175,7 @@ def without_limits(engine: Engine) -> Iterator[Connection]:
 
 
 def _raise_ours(context: ExceptionContext) -> None:
-    # At the statement itself, so that whoever catches it inside a transaction knows what it is.
+    # At the statement itself, so that it can be told apart inside a transaction.
     if not context.is_pre_ping and isinstance(context.sqlalchemy_exception, SQLAlchemyError):
         raise _ours(context.engine.url if context.engine else "", context.sqlalchemy_exception)
 
@@ -213,7 +213,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def mapped(url: str | Path) -> Iterator[None]:
-    """Run database work; what it raises becomes one StoreError with the cause in plain words."""
+    """Run database work; what it raises becomes one StoreError with the cause in one sentence."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, ImportError, OSError) as error:
@@ -238,20 +238,20 @@ def _away(url: object) -> StoreAway:
 
 
 def _is_away(error: Exception) -> bool:
-    """Whether it was the way to the server that failed, not what was asked of it."""
+    """Whether the way to the server failed, and not the statement."""
     if isinstance(error, DisconnectionError) or "this connection is closed" in str(error).lower():
         return True  # the latter is what the pool says after two that could not be used
     if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
         return False
-    words = str(error.orig).lower()
-    return error.connection_invalidated or "connection" in words or "connect to" in words
+    message = str(error.orig).lower()
+    return error.connection_invalidated or "connection" in message or "connect to" in message
 
 
 def _cause(error: Exception) -> str:
-    words = str(getattr(error, "orig", None) or error).lower()
+    message = str(getattr(error, "orig", None) or error).lower()
     if isinstance(error, ImportError):
         return "the database driver that its URL names is not installed"
-    return next((sentence for word, sentence in _CAUSES if word in words), "the database refused")
+    return next((sentence for part, sentence in _CAUSES if part in message), "the database refused")
 
 
 def for_reading(connection: Connection) -> Connection:

@@ -1,4 +1,4 @@
-"""What the store keeps, as plain frozen values. Times are seconds since 1970 (UTC), as floats.
+"""What the store contains, as plain frozen values. Times are seconds since 1970 (UTC), as floats.
 
 This module imports nothing heavy: the flows use it without paying for the database library.
 """
@@ -63,7 +63,7 @@ class SeenKey:
 
 @dataclass(frozen=True)
 class LinkedAccount:
-    """A chat person, the mail address that they proved, and how chat calls them."""
+    """A chat person, the mail address that they proved, and how chat mentions them."""
 
     acl: str
     mail: str
@@ -92,7 +92,7 @@ class WaitingAlert:
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of an alert in one room ("" where it came to no room): a named reason and a word of detail."""
+    """What became of an alert in one room ("" where it came to no room): a named reason and a detail."""
 
     alert_id: int
     room: str
@@ -135,8 +135,8 @@ SLICE = 300.0
 class KnownIssue:
     """What we last knew of an issue. `key` is the server's own id.
 
-    `notified_at` is when a room first heard of it, None while none has. `changed` is when an alert last set its status,
-    which an older page of the server must not undo; `touched` is when anything was last heard of it.
+    `notified_at` is when a room was first notified, None while none was. `changed` is when an alert last set its
+    status, which an older page of the server must not undo; `touched` is when anything was last received about it.
     """
 
     key: str
@@ -193,15 +193,15 @@ class Group:
     mentioned: str = ""
 
     def check(self) -> None:
-        """ValueError where the rule of whom to call is none."""
+        """ValueError where the rule of whom to mention is none."""
         kept_mention(self.mention)
 
 
 @dataclass(frozen=True)
 class Deferred:
-    """A first word that is held back in a room. `reason` is WAIT, STORM, QUIET or SILENCE; `due` is when it is told.
+    """A message that is put off in a room. `reason` is one of the names below; `due` is when it is sent.
 
-    `mention` is the route's rule (`mentions.write_mention`): whom it calls is found out when it is told.
+    `mention` is the route's rule (`mentions.write_mention`): whom it mentions is found out when it is sent.
     """
 
     room: str
@@ -215,19 +215,20 @@ class Deferred:
     id: int = 0
 
     def check(self) -> None:
-        """ValueError where the rule of whom to call is none."""
+        """ValueError where the rule of whom to mention is none."""
         kept_mention(self.mention)
 
 
 DEFER_WAIT, DEFER_STORM, DEFER_QUIET, DEFER_SILENCE = "wait", "storm", "quiet", "silence"
-DEFER_UPDATES = "deeds"  # words under first ones, of which there were too many
+DEFER_UPDATES = "updates"  # of which there were too many
 
 
 @dataclass(frozen=True)
 class Silence:
-    """A silence. `room` is where it holds, "" for everywhere; it is about one issue, or about what matchers match.
+    """A silence. `room` is where it applies, "" for everywhere; it is about one issue, or about what matchers match.
 
-    `matchers` are texts; `label` is how it reads. `stage` counts what was told of it: 0 made, 1 end announced, 2 over.
+    `matchers` are texts; `label` is how it reads. `stage` is what was sent about it: 0 that it was made, 1 that it ends
+    soon, 2 that it is over.
     """
 
     room: str
@@ -337,13 +338,13 @@ class QueueState:
 
 def alert_to_text(alert: Alert) -> str:
     """An alert as JSON; what has no value is left out."""
-    kept = {name: value for name, value in alert.__dict__.items() if value not in (None, "", ())}
-    kept["at"] = alert.at.isoformat()
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+    present = {name: value for name, value in alert.__dict__.items() if value not in (None, "", ())}
+    present["at"] = alert.at.isoformat()
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":"))
 
 
 def alert_from_text(text: object) -> Alert | None:
-    """The alert back from `alert_to_text`, also from a version that knew other fields; None if it is damaged."""
+    """The alert back from `alert_to_text`, also from a version that knew other fields; None if it is corrupt."""
     try:
         raw = json.loads(text)  # type: ignore[arg-type]  # any type: TypeError says so
         values = {name: value for name, value in raw.items() if name in _ALERT_FIELDS}

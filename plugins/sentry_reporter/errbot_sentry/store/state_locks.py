@@ -59,7 +59,7 @@ class InstanceLock:
         self._file: int | None = None
 
     def take(self) -> bool:
-        """Whether this is the only one; said in the log where it is not. True where that cannot be found out."""
+        """Whether this is the only one; logged where it is not. True where that cannot be found out."""
         try:
             import fcntl  # not on Windows
         except ImportError:

@@ -76,7 +76,7 @@ def next_due(connection: Connection, query: Select[Any]) -> float | None:
 
 
 def time_of(value: object) -> float | None:
-    """A time as it can be reckoned with, None where it is none: SQLite keeps whatever it is given."""
+    """A time that can be calculated with, None where it is none: SQLite stores whatever it is given."""
     if not isinstance(value, (int, float)) or not value < LATEST:
         return None
     return max(0.0, float(value))

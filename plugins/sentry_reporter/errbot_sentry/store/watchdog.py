@@ -26,7 +26,7 @@ _LOOK = 0.05  # seconds between looks at the clock while a transaction is under 
 _IDLE = 30.0  # seconds without a transaction after which the thread ends
 _LAST = 1.0  # seconds for it to end
 _REST = 1.0  # seconds after a failure in which nobody tries
-_HANGS = 0.5  # seconds; a server that refuses sooner is no burden to whoever asks it
+_HANGS = 0.5  # seconds; a server that refuses sooner is no burden to whoever uses it
 
 
 class Limit:
@@ -56,7 +56,7 @@ class Watchdog:
 
     @contextmanager
     def limit(self, seconds: float) -> Iterator[Limit]:
-        """What this thread asks of the database in this block ends in so many seconds; a limit around it holds too."""
+        """This thread's work on the database ends in so many seconds in this block; a limit around it applies too."""
         outer: Limit | None = getattr(self._mine, "limit", None)
         mine = Limit(time.monotonic() + seconds)
         if outer is not None:
@@ -76,7 +76,7 @@ class Watchdog:
 
     @property
     def current(self) -> Limit | None:
-        """The limit that holds in this thread."""
+        """The limit of this thread."""
         found: Limit | None = getattr(self._mine, "limit", None)
         return found
 
@@ -144,7 +144,7 @@ class Outage:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Ask the server in this block.
+        """Use the server in this block.
 
         Raises:
             StoreAway: it did not answer a moment ago, or somebody is finding out just now whether it does again.

@@ -69,7 +69,7 @@ class DeferredTable(Queries):
             self._connection.execute(deferred.delete().where(deferred.c.id.in_(part)))
 
     def drop_silence(self, silence: int) -> None:
-        """The silence is over, and the room knows what it deferred."""
+        """The silence is over, and what it deferred was listed."""
         self._connection.execute(deferred.delete().where(*_of_silence(silence)))
 
     def counts(self) -> dict[str, int]:

@@ -43,7 +43,7 @@ class InboxTable(Queries):
     """Queries about alerts."""
 
     def take_in(self, deliveries_: Sequence[Delivery]) -> list[bool]:
-        """Keep the alerts of these deliveries and what they are recognised by; for each whether it was the first.
+        """Store the alerts of these deliveries and what they are recognised by; for each whether it was the first.
 
         A delivery of which any key was known is a replay and leaves nothing. Few statements however many come, since
         their senders wait. The caller has to be alone with this (`Transaction.alone`) where other bots share the state.
@@ -117,7 +117,7 @@ class InboxTable(Queries):
         return next_due(self._connection, select(func.min(alerts.c.next_try)).where(alerts.c.state == _WAITING))
 
     def set_aside(self, ids: Sequence[int], name: str, now: float) -> None:
-        """These cannot be read: no longer in anyone's way, kept under the decision of this name."""
+        """These cannot be read: they are decided, under this name."""
         still = sorted(self.still_waiting(ids))
         self._connection.execute(alerts.update().where(alerts.c.id.in_(still)).values(state=_DECIDED))
         rows = [
@@ -133,7 +133,7 @@ class InboxTable(Queries):
         )
 
     def decide(self, alert_id: int, alert: Alert, made: Sequence[Decision], now: float) -> None:
-        """The alert, as it was understood, is done with; what became of it is kept."""
+        """The alert, as it was understood, is decided; what became of it is stored."""
         self._connection.execute(
             alerts.update().where(alerts.c.id == alert_id).values(state=_DECIDED, body=alert_to_text(alert))
         )
@@ -144,7 +144,7 @@ class InboxTable(Queries):
     def decided(
         self, room: str, limit: int, names: Iterable[str] = (), before: int | None = None
     ) -> list[DecidedAlert]:
-        """The latest decisions for one room, newest first; `names` keeps only those reasons."""
+        """The latest decisions for one room, newest first; only those with one of these `names`."""
         wanted = [decisions.c.room == room]
         if names:
             wanted.append(decisions.c.name.in_(list(names)))
@@ -170,13 +170,13 @@ class InboxTable(Queries):
         )
 
     def get(self, alert_ids: Sequence[int]) -> dict[int, Alert]:
-        """Those of these alerts that are still kept."""
-        kept: dict[int, Alert] = {}
+        """Those of these alerts that are still stored."""
+        found_alerts: dict[int, Alert] = {}
         for part in parts(alert_ids):
             found = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(part)))
             read = ((row.id, self._alert(row.id, row.body)) for row in found)
-            kept.update((alert_id, alert) for alert_id, alert in read if alert is not None)
-        return kept
+            found_alerts.update((alert_id, alert) for alert_id, alert in read if alert is not None)
+        return found_alerts
 
     def _alert(self, alert_id: int, text: object) -> Alert | None:
         return self._corrupt_rows.read("alerts", alert_id, lambda: alert_from_text(text))
@@ -205,7 +205,7 @@ class InboxTable(Queries):
         return RoomSums(counted, problems, tuple(sorted(slices)), counted >= MOST_SUMMED)
 
     def counts(self) -> dict[str, int]:
-        """How many decisions of each name are kept."""
+        """How many decisions of each name are stored."""
         found = self._connection.execute(select(decisions.c.name, func.count()).group_by(decisions.c.name))
         return {str(row[0]): row[1] for row in found}
 

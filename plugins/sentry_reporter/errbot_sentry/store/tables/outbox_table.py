@@ -61,8 +61,8 @@ class OutboxTable(Queries):
     def claim(self, owner: str, now: float, until: float) -> OutboxRow | None:
         """Take the message that is due longest for oneself until then; None where there is none.
 
-        Only the first message of a room can be taken, so that a room's order holds. One that another owner took is
-        free again when its claim has run out.
+        Only the first message of a room can be taken, so that a room's messages stay in order. One that another
+        owner took is free again when its claim has run out.
         """
         while (found := self._next_free(now)) is not None:
             row = self._row(found)
@@ -99,11 +99,11 @@ class OutboxTable(Queries):
         self._set([row_id], state=state, sent=now, sent_id=sent_id, owner=owner, lease=settle_until or 0.0, error="")
 
     def retry(self, row_id: int, next_try: float, error: str, tries: int) -> None:
-        """It was not taken: try again then. `tries` says how many of its tries are used up."""
+        """It was not taken: try again then. `tries` is how many of its tries are used up."""
         self._set([row_id], state=WAITING, next_try=next_try, tries=tries, owner="", lease=0.0, error=error)
 
     def set_aside(self, row_id: int, error: str, now: float) -> None:
-        """It cannot be delivered: kept to be seen, no longer in anyone's way."""
+        """It cannot be delivered: it stays to be seen, and the next one goes out."""
         tries = outbox.c.tries + 1
         self._set([row_id], state=FAILED, next_try=now, tries=tries, owner="", lease=0.0, error=error)
 
@@ -139,7 +139,7 @@ class OutboxTable(Queries):
         self._set(row_ids, state=WAITING, next_try=now, owner="", lease=0.0)
 
     def get(self, row_id: int) -> OutboxRow | None:
-        """One message, None if it is not kept any more."""
+        """One message, None if it was dropped."""
         row = self._connection.execute(select(outbox).where(outbox.c.id == row_id)).first()
         return None if row is None else self._row(row)
 
@@ -149,11 +149,11 @@ class OutboxTable(Queries):
         return self._connection.scalar(found) or ""
 
     def recent(self, room: str, since: float) -> list[RecentMessage]:
-        """The room's top-level messages made since then, newest first."""
+        """The room's notifications made since then, newest first."""
         return self._recent(room, since, notification=1)
 
     def recent_under(self, room: str, since: float) -> list[RecentMessage]:
-        """The room's other messages made since then, newest first."""
+        """The room's updates made since then, newest first."""
         return self._recent(room, since, notification=0)
 
     def _recent(self, room: str, since: float, notification: int) -> list[RecentMessage]:
@@ -236,7 +236,7 @@ def _since(since: float) -> tuple[ColumnElement[bool], ...]:
 
 
 def _values(text: str) -> dict[str, Any]:
-    """A template's values from their column; any error where they are damaged."""
+    """A template's values from their column; any error where they are corrupt."""
     values = json.loads(text)
     if not isinstance(values, dict) or not isinstance(values.get(ABOUT, []), list):
         raise TypeError("the values of a message are no object, or name no list of projects")
