@@ -16,28 +16,22 @@ from cachetools import TTLCache, cached
 
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.concurrency_limit import ConcurrencyLimit
+from errbot_sentry.chat.conversation_handler import ConversationHandler, Handlers
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
 from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
-from errbot_sentry.chat.incoming import invocation_of, is_command, person_of, sender_of
 from errbot_sentry.chat.nicks import nicks_of
-from errbot_sentry.chat.permission import may_run
-from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
-from errbot_sentry.chat.uploads import send_file
 from errbot_sentry.commands.alert_catalog import COMMANDS as ALERT_COMMANDS
 from errbot_sentry.commands.alert_commands import AlertCommands
 from errbot_sentry.commands.command_context import FlowStatus
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.linked_accounts import KeptPeople
 from errbot_sentry.commands.query_catalog import COMMANDS as QUERY_COMMANDS
-from errbot_sentry.commands.registry import command as command_named
 from errbot_sentry.commands.registry import help_text
-from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
@@ -47,7 +41,7 @@ from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import condition
 from errbot_sentry.health import FlowFacts, health_of, status_of
-from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
+from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, FlowCounts, exposition
 from errbot_sentry.reporting.bot_facts import About
 from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
 from errbot_sentry.reporting.reporter import Reporter
@@ -101,7 +95,6 @@ class App:
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
         self._background = BackgroundQueue()
         self._rooms = Rooms(bot, is_active, self._background)
-        self._concurrency = ConcurrencyLimit(int(getattr(config, "BOT_ASYNC_POOLSIZE", 10)))
         follow_up = FollowUp(bot, self._replies, self._background, self._issue_of_event, self._clock)
         self.reporter = Reporter(
             self._settings.report,
@@ -116,6 +109,8 @@ class App:
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
+        self.conversations: ConversationHandler | None = None
+        """Handles what people do in chat, once `start` was called."""
         self._alert_commands: AlertCommands | None = None
         # With the condition one thread finds the facts, however many ask for a page at the same time.
         pages = TTLCache[Any, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
@@ -157,60 +152,11 @@ class App:
             self._alert_commands = self._alerts.commands(
                 query.find_issue, query.issue_by_id, query.numbered, str(self._bot.prefix)
             )
+        handlers = Handlers(COMMANDS, self._views, self._act, self._commands.unfurl, self._action_of)
+        self.conversations = ConversationHandler(self._bot, self._replies, self._rooms, self._background, handlers)
         pages = {"health": self._health_page, "metrics": self._metrics_page}
-        self._web.open(self._alerts.intake if self._alerts else None, pages)
+        self._web.open(self._alerts.intake.take if self._alerts else None, pages)
         self._tell_mistakes()
-
-    def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
-        """The messages that answer a command, in Markdown for this bot's backend."""
-        entry = command_named(command, COMMANDS)
-        if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
-            return
-        sender = sender_of(self._bot, msg)
-        if sender is None:
-            log.info("a command by nobody: %s is a room", msg.frm)
-            return
-        with self._concurrency.taken(person_of(sender, str(self._bot.mode)).acl) as free:
-            views = self._asked(command, msg, words) if free else _busy()
-            yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
-
-    def overheard(self, msg: Any) -> None:
-        """A message that was said where the bot listens: summarise the issue addresses in it. Returns at once."""
-        text = str(msg.body or "")
-        if self._commands is None or not self._commands.unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
-            return
-        unfurl, invocation = self._commands.unfurl, invocation_of(self._bot, msg, "")
-        if invocation is None:
-            return
-
-        def may_look(address: str) -> bool:
-            return may_run(self._bot, msg, UNFURLED, address)
-
-        def summarise() -> None:
-            for message in self._replies.of("unfurl", unfurl.views(text, invocation, may_look)):
-                self._bot.send_simple_reply(msg, message)
-
-        self._background.do(summarise)
-
-    def reacted(self, reaction: Any) -> None:
-        """Somebody put a reaction under a message: on an alert some stand for a command. Returns at once."""
-
-        def act() -> None:
-            found = reaction_of(self._bot, reaction)
-            if found is None or self._alerts is None:
-                return
-            conversation = found.conversation
-            action = self._alerts.action_of_reaction(conversation, found.emoji)
-            if action is None:
-                return
-            typed = found.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
-            if may_run(self._bot, typed, action.command, action.as_typed, aloud=True):
-                for message in self._replies.of(
-                    action.command, self._act(action, Invocation(found.person, conversation))
-                ):
-                    self._rooms.send(conversation.room, message, conversation.thread)
-
-        self._background.do(act)
 
     def flows(self) -> Sequence[FlowStatus]:
         """The health of each flow but the server's, for `!sentry status`."""
@@ -267,12 +213,6 @@ class App:
         except Exception:
             log.exception("a part of SentryReporter did not end as it should")
 
-    def _asked(self, command: str, msg: Any, words: str) -> Iterator[View]:
-        """What answers a message; what is wrong with the message itself is an answer too."""
-        invocation = invocation_of(self._bot, msg, words)
-        if invocation is not None:
-            yield from self._views(command, invocation)
-
     def _views(self, command: str, invocation: Invocation) -> Iterator[View]:
         if command in _ALERT_NAMES:
             if self._alert_commands is None:
@@ -285,6 +225,9 @@ class App:
         flow = self._alert_commands if action.command in _ALERT_NAMES else self._commands
         if flow is not None:
             yield from flow.act(action, invocation)
+
+    def _action_of(self, conversation: Conversation, emoji: str) -> IssueAction | None:
+        return self._alerts.action_of_reaction(conversation, emoji) if self._alerts is not None else None
 
     def _start_alerts(self) -> None:
         settings = self._settings
@@ -337,7 +280,9 @@ class App:
         return Reply(200 if well else 503, json.dumps(facts), "application/json")
 
     def _metrics_page(self) -> Reply:
-        return Reply(200, exposition(self._page_facts(), self._api_times), CONTENT_TYPE)
+        facts = self._page_facts()
+        counts = FlowCounts(facts.report, facts.alerts, facts.now)
+        return Reply(200, exposition(counts, self._api_times), CONTENT_TYPE)
 
     def _tell_mistakes(self) -> None:
         """All at once, to the log and to the admins; some backends cannot send to admins at this point."""
@@ -353,11 +298,6 @@ class App:
                 self._warn_admins(message)
         except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all (errbot-facts, section 4)
             log.warning("the admins could not be told: %s", error)
-
-
-def _busy() -> Iterator[View]:
-    raise UserError("Too many commands of mine are still running: try again when some have been answered.")
-    yield  # an iterator, like those of all commands
 
 
 def _secrets(settings: Settings) -> Iterator[Secret]:

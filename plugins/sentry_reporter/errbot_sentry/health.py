@@ -1,4 +1,4 @@
-"""The health of the flows, in words (`!sentry status`) and in JSON (`/sentry/health`): pure, from what each tells."""
+"""The health of the flows, in words (`!sentry status`) and in JSON (`/sentry/health`). Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLLS_MISSED = 3  # a poll may be late; three in a row are trouble
 
 @dataclass(frozen=True)
 class FlowFacts:
-    """All that the flows tell of themselves at one moment."""
+    """The state of all flows at one moment."""
 
     settings: Settings
     report: ReportStatus

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.incoming import conversation_of
@@ -17,6 +17,7 @@ from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import SentryReporterError
 from errbot_sentry.domain.issues import Issue
+from errbot_sentry.reporting.follow_ups import Reported
 
 log = logging.getLogger(__name__)
 
@@ -25,19 +26,6 @@ _PAUSE = 0.5
 
 FindIssue = Callable[[str, Conversation], Issue | None]
 """The issue of an event (32 hex digits) as far as this place may see it; None while the server does not show it."""
-
-
-class Reported(Protocol):
-    """An error that a person's command ran into: `message` is theirs, `sent` False while the server has not got it."""
-
-    @property
-    def event_id(self) -> str: ...
-
-    @property
-    def message(self) -> Any: ...
-
-    @property
-    def sent(self) -> bool: ...
 
 
 class FollowUp:

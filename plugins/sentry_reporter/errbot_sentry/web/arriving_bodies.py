@@ -71,7 +71,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no typ
             self.error = BadRequest("A line between the chunks is too long.")
 
 
-class Connection(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
+class WebhookConnection(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     """One connection. A sender whose request was refused gets to read the answer: see `handle_write`."""
 
     parser_class = Request
@@ -154,14 +154,14 @@ class Bounds:
         most: connections at once.
     """
 
-    def __init__(self, connections: dict[int, Connection], patience: float, memory: int, most: int) -> None:
+    def __init__(self, connections: dict[int, WebhookConnection], patience: float, memory: int, most: int) -> None:
         self._connections = connections
         self._patience = patience
         self._memory = memory
         self._most = most
         self._said_at: float | None = None
 
-    def connected(self, newest: Connection) -> None:
+    def connected(self, newest: WebhookConnection) -> None:
         """A connection was made: one too many ends the oldest that nobody works for."""
         others = [each for each in self._connections.values() if each is not newest and not each.will_close]
         if len(others) >= self._most:
@@ -181,7 +181,7 @@ class Bounds:
             if each.unfinished and (each.request is not None or each.lingering) and each.since < late:
                 each.end()
 
-    def _end_oldest(self, connections: Iterable[Connection]) -> bool:
+    def _end_oldest(self, connections: Iterable[WebhookConnection]) -> bool:
         oldest = min((each for each in connections if each.unfinished), key=lambda each: each.since, default=None)
         if oldest is None:
             return False

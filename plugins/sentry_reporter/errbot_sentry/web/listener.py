@@ -13,7 +13,7 @@ from waitress.server import create_server
 
 from errbot_sentry.domain.errors import SettingsError
 from errbot_sentry.web.application import LARGEST_BODY, LARGEST_DRAINED, PREFIX, Reply, Web
-from errbot_sentry.web.arriving_bodies import CONNECTIONS, MEMORY, Bounds, Connection
+from errbot_sentry.web.arriving_bodies import CONNECTIONS, MEMORY, Bounds, WebhookConnection
 
 _THREADS = 16  # they mostly wait for the disk, and those that wait together share one commit
 PATIENCE = 20  # seconds for a request to arrive whole, and for a connection on which nothing comes
@@ -55,7 +55,7 @@ class Listener:
             ident=None,
             clear_untrusted_proxy_headers=True,
         )
-        self._server.channel_class = Connection
+        self._server.channel_class = WebhookConnection
         self._server.bounds = bounds = Bounds(self._server.active_channels, patience, memory, CONNECTIONS)
         look_at_silence = self._server.maintenance
 

@@ -1,0 +1,121 @@
+"""What people do in chat: a typed command, a message with issue links, a reaction under an alert."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.concurrency_limit import ConcurrencyLimit
+from errbot_sentry.chat.incoming import invocation_of, is_command, person_of, sender_of
+from errbot_sentry.chat.permission import may_run
+from errbot_sentry.chat.reactions import reaction_of
+from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.rooms import Rooms
+from errbot_sentry.chat.uploads import send_file
+from errbot_sentry.commands.registry import Command
+from errbot_sentry.commands.registry import command as command_named
+from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
+from errbot_sentry.commands.unfurl import Unfurl
+from errbot_sentry.domain.conversation import Conversation, Invocation, View
+from errbot_sentry.domain.errors import UserError
+from errbot_sentry.domain.issue_actions import IssueAction
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """What is done for people, each as one person in one conversation.
+
+    `run` takes a command's name and what was typed; `act` an action on an issue. Both answer with views, and raise a
+    SentryReporterError while these are iterated. `action_of` says which action an emoji under an alert stands for.
+    """
+
+    table: Sequence[Command]
+    run: Callable[[str, Invocation], Iterator[View]]
+    act: Callable[[IssueAction, Invocation], Iterator[View]]
+    unfurl: Unfurl
+    action_of: Callable[[Conversation, str], IssueAction | None]
+
+
+class ConversationHandler:
+    """Checks who may do what, has it done, and sends the replies. One per activation of the plugin.
+
+    Args:
+        bot: Errbot's backend object.
+        background: runs what must not be done in Errbot's receiving thread.
+    """
+
+    def __init__(
+        self, bot: Any, replies: Replies, rooms: Rooms, background: BackgroundQueue, handlers: Handlers
+    ) -> None:
+        self._bot = bot
+        self._replies = replies
+        self._rooms = rooms
+        self._background = background
+        self._handlers = handlers
+        self._concurrency = ConcurrencyLimit(int(getattr(bot.bot_config, "BOT_ASYNC_POOLSIZE", 10)))
+
+    def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
+        """The messages that answer a command, in Markdown for this bot's backend."""
+        entry = command_named(command, self._handlers.table)
+        if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
+            return
+        sender = sender_of(self._bot, msg)
+        if sender is None:
+            log.info("a command without a sender: %s is a room", msg.frm)
+            return
+        with self._concurrency.taken(person_of(sender, str(self._bot.mode)).acl) as free:
+            views = self._views(command, msg, words) if free else _busy()
+            yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
+
+    def overheard(self, msg: Any) -> None:
+        """Summarise the issue URLs in a message of a room, or of a direct conversation. Returns at once."""
+        text = str(msg.body or "")
+        unfurl = self._handlers.unfurl
+        if not unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
+            return
+        invocation = invocation_of(self._bot, msg, "")
+        if invocation is None:
+            return
+
+        def may_look(address: str) -> bool:
+            return may_run(self._bot, msg, UNFURLED, address)
+
+        def summarise() -> None:
+            for message in self._replies.of("unfurl", unfurl.views(text, invocation, may_look)):
+                self._bot.send_simple_reply(msg, message)
+
+        self._background.do(summarise)
+
+    def reacted(self, reaction: Any) -> None:
+        """Do what a reaction under an alert stands for, if it stands for a command. Returns at once."""
+        self._background.do(lambda: self._act(reaction))
+
+    def _act(self, reaction: Any) -> None:
+        found = reaction_of(self._bot, reaction)
+        action = self._handlers.action_of(found.conversation, found.emoji) if found is not None else None
+        if found is None or action is None:
+            return
+        typed = found.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
+        if not may_run(self._bot, typed, action.command, action.as_typed, aloud=True):
+            return
+        conversation = found.conversation
+        for message in self._replies.of(
+            action.command, self._handlers.act(action, Invocation(found.person, conversation))
+        ):
+            self._rooms.send(conversation.room, message, conversation.thread)
+
+    def _views(self, command: str, msg: Any, words: str) -> Iterator[View]:
+        """What answers a message; what is wrong with the message itself is an answer too."""
+        invocation = invocation_of(self._bot, msg, words)
+        if invocation is not None:
+            yield from self._handlers.run(command, invocation)
+
+
+def _busy() -> Iterator[View]:
+    raise UserError("Too many commands of mine are still running: try again when some have been answered.")
+    yield  # an iterator, like those of all commands
