@@ -44,7 +44,7 @@ class Door:
         self._bounds = {"patience": 600, **bounds}  # however slow the machine is
         self.intake = KeepingIntake()
         web = Web()
-        web.open(self.intake.take, {})
+        web.open(lambda *delivery: self.intake.take(*delivery), {})
         self.port = (start or self._listener)(web)
 
     def _listener(self, web: Web) -> int:
