@@ -52,12 +52,12 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
     ("name", "value", "part", "flows"),
     [
         ("BOT_LOG_SENTRY", "False", "True or False", {REPORT}),
-        ("SENTRY_DSN", "sentry.example.com/1", "wanted is a DSN", {REPORT}),
+        ("SENTRY_DSN", "sentry.example.com/1", "expected a DSN", {REPORT}),
         ("SENTRY_DSN", "https://0123456789abcdef@host", "names no project", {REPORT}),
-        ("SENTRY_DSN", 7, "found a int", {REPORT}),
+        ("SENTRY_DSN", 7, "got a int", {REPORT}),
         ("SENTRY_LOGLEVEL", "LOUD", "logging level", {REPORT}),
         ("SENTRY_EVENTLEVEL", True, "logging level", {REPORT}),
-        ("SENTRY_OPTIONS", [], "wanted is a dict", {REPORT}),
+        ("SENTRY_OPTIONS", [], "expected a dict", {REPORT}),
         ("SENTRY_OPTIONS", {"dsn": "x"}, "SENTRY_DSN instead", {REPORT}),
         ("SENTRY_CHAT_TEXT", "all", "'send', 'scrub', 'drop'", {REPORT}),
         ("SENTRY_SPOOL_MB", -1, "0 or more", {REPORT}),
@@ -72,24 +72,24 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_AUTH_TOKEN", "Bearer abc", "the token alone", {QUERY, ALERTS}),
         ("SENTRY_AUTH_TOKEN", "abc def", "a space", {QUERY, ALERTS}),
         ("SENTRY_ORG", "My Org", "slug", {QUERY, ALERTS}),
-        ("SENTRY_PROJECTS", "web", "wanted is a tuple such as", {QUERY, ALERTS}),
-        ("SENTRY_PROJECTS", [1], "tuple of texts", {QUERY, ALERTS}),
+        ("SENTRY_PROJECTS", "web", "expected a tuple such as", {QUERY, ALERTS}),
+        ("SENTRY_PROJECTS", [1], "tuple of strings", {QUERY, ALERTS}),
         ("SENTRY_ROOM_PROJECTS", {"#web": "web"}, "for '#web'", {QUERY, ALERTS}),
-        ("SENTRY_ROOM_PROJECTS", [], "wanted is a dict", {QUERY, ALERTS}),
-        ("SENTRY_WRITERS", "@bob", "wanted is a tuple", {QUERY, ALERTS}),
+        ("SENTRY_ROOM_PROJECTS", [], "expected a dict", {QUERY, ALERTS}),
+        ("SENTRY_WRITERS", "@bob", "expected a tuple", {QUERY, ALERTS}),
         ("SENTRY_AUTHOR_NOTES", 1, "True or False", {QUERY}),
         ("SENTRY_UNFURL", None, "True or False", {QUERY}),
         ("SENTRY_PATCH_ERRBOT", "False", "True or False", set()),
         ("SENTRY_ALERTS", {"rooms": []}, "list of routes", {ALERTS}),
         ("SENTRY_ALERTS", [{"match": []}], 'route 1: "rooms" is missing', {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"]}, {"rooms": ["#a"], "matches": []}], "route 2: unknown key", {ALERTS}),
-        ("SENTRY_ALERTS", [{"rooms": ["#a"], "match": ["levle=error"]}], "known are project", {ALERTS}),
-        ("SENTRY_ALERTS", [{"rooms": ["#a"], "window": "soon"}], "\"window\": 'soon' is not a duration", {ALERTS}),
-        ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22-7 Mars"}], "not a span such as", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "match": ["levle=error"]}], "Fields: project", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "window": "soon"}], "\"window\": 'soon' isn't a valid duration", {ALERTS}),
+        ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22-7 Mars"}], "not a valid span; try", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22:00+01:00-07:00"}], "the zone stands at the end", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "reasons": ["fresh"]}], "'fresh' is none of", {ALERTS}),
-        ("SENTRY_WEBHOOK_SECRET", 5, "a text", {ALERTS}),
-        ("SENTRY_WEBHOOK_TOKENS", "abc", "wanted is a tuple", {ALERTS}),
+        ("SENTRY_WEBHOOK_SECRET", 5, "a string", {ALERTS}),
+        ("SENTRY_WEBHOOK_TOKENS", "abc", "expected a tuple", {ALERTS}),
         ("SENTRY_WEBHOOK_TOKENS", ("a/b",), "number 1 has other characters", {ALERTS}),
         ("SENTRY_WEBHOOK_LISTEN", ("127.0.0.1", "80"), "(host, port)", {ALERTS}),
         ("SENTRY_POLL_SECONDS", -5, "0 or more", {ALERTS}),
@@ -179,7 +179,7 @@ def test_a_wrong_mention_names_the_route_the_key_and_what_is_wanted():
     found = _read(SENTRY_ALERTS=[{"rooms": ["#a"], "mention": {"teams": {"backend": None}}}])
     (mistake,) = found.mistakes
     assert str(mistake) == (
-        'SENTRY_ALERTS: route 1: "mention": "teams": for \'backend\': None is not a text of one line'
+        'SENTRY_ALERTS: route 1: "mention": "teams": for \'backend\': None is not a string of one line'
     )
 
 

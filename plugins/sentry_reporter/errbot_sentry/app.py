@@ -1,4 +1,4 @@
-"""The composition root: out of the bot's settings, all objects; then their start and their end, in one place."""
+"""The composition root: builds all objects from the bot's settings, starts them and stops them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _ALERT_NAMES = frozenset(entry.name for entry in ALERT_COMMANDS)
 CLOSE_SECONDS = 5.0
 # The pages are open to whoever reaches the port, and their facts are counted over every decision in the store.
 _PAGES_SECONDS = 10.0
-_SHORTEST_SECRET = 8  # a shorter one could be a word, and would be masked wherever that stands
+_SHORTEST_SECRET = 8  # a shorter one could be a plain word, and would be masked wherever that occurs
 
 
 class App:
@@ -71,7 +71,7 @@ class App:
     Args:
         bot: Errbot's backend object.
         is_active: whether the plugin is active.
-        warn_admins: tells the bot's admins something, in Markdown.
+        warn_admins: sends a Markdown text to the bot's admins.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class App:
         """Send a test event through the whole way; its id.
 
         Raises:
-            AskError: it could not be kept.
+            UserError: it could not be stored.
         """
         event_id = self.reporter.capture_test(person, conversation)
         if event_id is None:
@@ -251,7 +251,7 @@ class App:
         return self._connection.server()
 
     def _issue_of_event(self, event_id: str, conversation: Conversation) -> Issue | None:
-        """The issue of an event, if this place may see it."""
+        """The issue of an event, if this conversation may see it."""
         issue = self._find_server().issue_of_event(event_id)
         return issue if issue is not None and self._settings.access.may_see(issue.project.slug, conversation) else None
 
@@ -296,8 +296,8 @@ class App:
         try:
             for message in self._replies.notice("SentryReporter: settings in config.py that cannot be used", trouble):
                 self._warn_admins(message)
-        except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all (errbot-facts, section 4)
-            log.warning("the admins could not be told: %s", error)
+        except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all
+            log.warning("the admins could not be notified: %s", error)
 
 
 def _secrets(settings: Settings) -> Iterator[Secret]:
@@ -310,9 +310,9 @@ def _secrets(settings: Settings) -> Iterator[Secret]:
 def _secrets_of_chat(config: Any) -> Iterator[str]:
     """What the bot itself logs in with to the chat network: some libraries log it, or raise it in a URL."""
     identity = getattr(config, "BOT_IDENTITY", None)
-    for name, held in identity.items() if isinstance(identity, dict) else ():
-        if isinstance(held, str) and len(held) >= _SHORTEST_SECRET and is_sensitive_name(str(name)):
-            yield held
+    for name, value in identity.items() if isinstance(identity, dict) else ():
+        if isinstance(value, str) and len(value) >= _SHORTEST_SECRET and is_sensitive_name(str(name)):
+            yield value
 
 
 def _password_of(url: Secret) -> str:

@@ -7,16 +7,9 @@ from datetime import datetime
 
 # The reasons for which a server, or the poller, says something about an issue.
 NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted"
-
-
 RULE, METRIC, TEST = "rule", "metric", "test"
-
-
 SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
-
-
 REOPENED, SEEN_EVENT = "reopened", "event"
-
 
 ALERT_REASONS = (
     NEW,
@@ -40,9 +33,9 @@ class Alert:
     """Something that a room may want to know, from a webhook or from the poller.
 
     `delivery` names this one delivery (Request-ID, body hash, or the poller's own key): the same one twice is a replay.
-    `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are kept because
+    `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are stored, as
     some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is "user", "team",
-    "nobody", or "" where the sender does not tell. All texts are as hostile as any error.
+    "nobody", or "" where the sender does not say. All texts are as hostile as any error.
     """
 
     delivery: str

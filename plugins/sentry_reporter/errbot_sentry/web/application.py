@@ -52,7 +52,7 @@ TakeWebhook = Callable[[Mapping[str, str], bytes, str | None], WebhookResult]
 """Stores one delivery: its headers, its body and the token of its URL. Never raises, sends or fetches anything."""
 
 Page = Callable[[], Reply]
-"""What answers a GET; it must be quick and hold no secrets."""
+"""Answers a GET; it must be quick and contain no secrets."""
 
 PAGES = ("health", "metrics")
 
@@ -115,7 +115,7 @@ def _read(body: Body, length: int | None) -> bytes | None:
     if length is not None and length > LARGEST_BODY:
         _drain(body, length)
         return None
-    # In pieces: some streams take the memory for all that they are asked for before anything has come.
+    # In pieces: some streams allocate the whole size before anything has come.
     content = bytearray()
     left = LARGEST_BODY + 1 if length is None else length
     while left and (piece := body.read(min(left, _PIECE))):

@@ -65,12 +65,12 @@ class Listener:
 
         # waitress itself only knows silence: a byte now and then would keep a connection for ever.
         self._server.maintenance = maintenance
-        # Urgent data, kept apart, would wake the listener again and again without ever being read.
+        # Urgent data, kept separate, would wake the listener again and again without ever being read.
         in_line = (socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         self._server.adj.socket_options = [*self._server.adj.socket_options, in_line]
         # Head and body of an answer in one piece; the option for it is deprecated, yet without it there are two.
         self._server.adj.send_bytes = _IN_ONE_PIECE
-        # A burst would otherwise write a line into the bot's log for every webhook that waits its turn.
+        # A burst would otherwise write a line into the bot's log for every webhook that waits.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self.port = int(self._server.effective_port)
         self._thread = threading.Thread(target=self._server.run, name="sentry-listener", daemon=True)

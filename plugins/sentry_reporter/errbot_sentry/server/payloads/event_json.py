@@ -1,4 +1,4 @@
-"""An event in JSON: as the API of Sentry and GlitchTip tells it, and as an SDK sent it (Bugsink keeps that).
+"""An event in JSON: as the API of Sentry and GlitchTip has it, and as an SDK sent it (Bugsink stores that).
 
 The API is in camelCase with everything in `entries`, tags as `{key, value}` and source as `[line, text]` pairs; the SDK
 is in snake_case with `exception.values`, and source in `pre_context`, `context_line` and `post_context`
