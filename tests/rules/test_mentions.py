@@ -1,4 +1,4 @@
-"""A route's rule of whom to call: read from settings, kept, and decided upon."""
+"""A route's mention rule: read from settings, stored, and decided upon."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_rule_comes_back_as_it_was_kept(rule):
 
 
 def test_a_plain_text_is_kept_as_it_stands():
-    """So that what older versions kept is still understood."""
+    """So that what older versions stored is still understood."""
     assert write_mention(Mention("@oncall **now**")) == "@oncall **now**"
 
 

@@ -237,7 +237,7 @@ PASTED = (
     "Bearer 9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c",
     "xoxb-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
 )
-WORDS = ("correct horse battery staple", "Tr0ub4dor&3 in one text")  # nothing tells these from other words
+WORDS = ("correct horse battery staple", "Tr0ub4dor&3 in one text")  # nothing distinguishes these from other words
 _FORMS = {
     "text": lambda value: value,
     "list": lambda value: [value],
@@ -259,7 +259,7 @@ _FORMS = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_secret_in_any_setting_is_never_quoted(name):
-    """What is pasted into the wrong setting would be read by everybody who asks for the status."""
+    """What is pasted into the wrong setting would be read by everybody who reads the status."""
     for pasted, form in itertools.product(PASTED, _FORMS if name == "SENTRY_ALERTS" else list(_FORMS)[:6]):
         found = _read(**{name: _FORMS[form](pasted)})
         shown = " ".join(map(str, found.mistakes)) + found.server.url + found.server.org

@@ -34,10 +34,10 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowCounts], float | None]], ...] = 
     ("gauge", "events_spooled", "Envelopes that wait on disk.", lambda counts: counts.report.spooled),
     ("gauge", "spool_bytes", "Disk that they take.", lambda counts: counts.report.spool_bytes),
     ("gauge", "alerts_waiting", "Alerts without a decision.", lambda counts: _alerts(counts, "waiting")),
-    ("gauge", "alerts_deferred", "First words that are put off.", lambda counts: _alerts(counts, "deferred")),
+    ("gauge", "alerts_deferred", "Notifications that are deferred.", lambda counts: _alerts(counts, "deferred")),
     ("gauge", "outbox_messages", "Messages not yet sent.", lambda counts: _alerts(counts, "queue")),
     ("gauge", "outbox_failed", "Messages set aside after too many tries.", lambda counts: _alerts(counts, "failed")),
-    ("gauge", "queue_age_seconds", "Age of the oldest that waits.", lambda counts: _age(counts)),
+    ("gauge", "queue_age_seconds", "Age of the oldest alert or message that waits.", lambda counts: _age(counts)),
     ("gauge", "poll_lag_seconds", "Time since the last answered poll.", lambda counts: _alerts(counts, "poll_lag")),
     ("gauge", "webhook_age_seconds", "Time since the last authentic webhook.", lambda counts: _webhook_age(counts)),
     ("gauge", "database_up", "1 while the state can be read.", lambda counts: _alerts(counts, "database_ok")),
@@ -95,7 +95,9 @@ class _Snapshot:
         )
         if self._counts.alerts is not None:
             yield _labelled(
-                GaugeMetricFamily("sentry_reporter_decisions", "Kept decisions about alerts.", labels=["decision"]),
+                GaugeMetricFamily(
+                    "sentry_reporter_decisions", "Decisions about alerts in the store.", labels=["decision"]
+                ),
                 self._counts.alerts.decided.items(),
             )
             yield _labelled(

@@ -14,7 +14,7 @@ _LONGEST_ECHO = 40
 
 
 def check_length(words: str) -> None:
-    """Refuse what nobody types by hand; called by every Ask when it is made, so before any parser.
+    """Refuse what nobody types by hand; called by each `Invocation` when it is made, so before any parser.
 
     Raises:
         UsageError: more than LONGEST_TYPED characters or MOST_WORDS words.
