@@ -2,7 +2,7 @@
 
 The API is in camelCase with everything in `entries`, tags as `{key, value}` and source as `[line, text]` pairs; the SDK
 is in snake_case with `exception.values`, and source in `pre_context`, `context_line` and `post_context`
-(develop.sentry.dev, "Event Payloads"; `sentry-openapi.json`, getOrganizationIssueEvent). One reader takes both.
+(develop.sentry.dev, "Event Payloads"; getsentry/sentry-api-schema, getOrganizationIssueEvent). One reader takes both.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An issue as Sentry and GlitchTip write it in JSON.
 
-Fields: `sentry-openapi.json` (listOrganizationIssues, getOrganizationIssue); GlitchTip as measured, which spells some
-in snake_case after a change, and always counts 0 users.
+Fields: getsentry/sentry-api-schema (listOrganizationIssues, getOrganizationIssue); GlitchTip as measured, which spells
+some in snake_case after a change, and always counts 0 users.
 """
 
 from __future__ import annotations

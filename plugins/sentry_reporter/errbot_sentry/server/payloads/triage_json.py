@@ -1,6 +1,6 @@
 """The bodies of changes on Sentry, and whether its answer shows just that change. Pure.
 
-Bodies: getsentry/sentry `api-docs/openapi.json` (updateOrganizationIssue). The answer has the new state:
+Bodies: `openapi-derefed.json` of getsentry/sentry-api-schema (updateOrganizationIssue). The answer has the new state:
 `statusDetails` has the release or commit of a resolution and what is left of an archive's condition (getsentry/sentry
 `src/sentry/api/{helpers/group_index/update,serializers/models/group}.py`).
 """
