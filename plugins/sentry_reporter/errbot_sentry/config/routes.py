@@ -79,7 +79,7 @@ def read_quiet_hours(text: str) -> QuietHours:
         start, end = (time.fromisoformat(part) for part in span.split("-"))
         quiet = QuietHours(start, end, ZoneInfo(zone.strip() or "UTC"))
     except (ValueError, KeyError, OSError) as error:
-        raise ValueError(f'{text!r} is not a valid span; try "22:00-07:00 Europe/Paris"') from error
+        raise ValueError(f'{text!r} is not a span such as "22:00-07:00 Europe/Paris"') from error
     if start.tzinfo or end.tzinfo:
         raise ValueError(f'{text!r}: the zone stands at the end, as in "22:00-07:00 Europe/Paris"')
     if start == end:

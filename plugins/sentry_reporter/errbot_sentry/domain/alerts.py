@@ -7,9 +7,16 @@ from datetime import datetime
 
 # The reasons for which a server, or the poller, says something about an issue.
 NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted"
+
+
 RULE, METRIC, TEST = "rule", "metric", "test"
+
+
 SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
+
+
 REOPENED, SEEN_EVENT = "reopened", "event"
+
 
 ALERT_REASONS = (
     NEW,
