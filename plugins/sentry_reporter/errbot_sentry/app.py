@@ -16,7 +16,7 @@ from cachetools import TTLCache, cached
 
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.conversation_handler import ConversationHandler, Handlers
+from errbot_sentry.chat.conversation_handler import ConversationHandler
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
 from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
@@ -25,17 +25,13 @@ from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
-from errbot_sentry.commands.alert_catalog import COMMANDS as ALERT_COMMANDS
-from errbot_sentry.commands.alert_commands import AlertCommands
 from errbot_sentry.commands.command_context import FlowStatus
 from errbot_sentry.commands.dispatch import Commands
-from errbot_sentry.commands.linked_accounts import KeptPeople
-from errbot_sentry.commands.query_catalog import COMMANDS as QUERY_COMMANDS
-from errbot_sentry.commands.registry import help_text
+from errbot_sentry.commands.registry import COMMANDS, help_text
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
+from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
@@ -54,10 +50,7 @@ from errbot_sentry.web.listener import Listener
 
 log = logging.getLogger(__name__)
 
-__all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its commands of the catalogue
-
-COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
-_ALERT_NAMES = frozenset(entry.name for entry in ALERT_COMMANDS)
+__all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its commands of the registry
 
 CLOSE_SECONDS = 5.0
 # The pages are open to whoever reaches the port, and their facts are counted over every decision in the store.
@@ -111,7 +104,6 @@ class App:
         self._commands: Commands | None = None
         self.conversations: ConversationHandler | None = None
         """Handles what people do in chat, once `start` was called."""
-        self._alert_commands: AlertCommands | None = None
         # With the condition one thread finds the facts, however many ask for a page at the same time.
         pages = TTLCache[Any, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
         self._page_facts = cached(pages, condition=condition())(self._facts)
@@ -138,22 +130,17 @@ class App:
             self._settings.access,
             self._settings.query,
             self._clock,
+            self._store,
+            alerts=self._alerts,
             status=self,
             reporter=self if self._reporting() else None,
-            threads=self._alerts,
             changed=self._note_change,
-            people=KeptPeople(self._store, self._clock),
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
-            more=ALERT_COMMANDS,
         )
-        if self._alerts is not None:
-            query = self._commands
-            self._alert_commands = self._alerts.commands(
-                query.find_issue, query.issue_by_id, query.numbered, str(self._bot.prefix)
-            )
-        handlers = Handlers(COMMANDS, self._views, self._act, self._commands.unfurl, self._action_of)
-        self.conversations = ConversationHandler(self._bot, self._replies, self._rooms, self._background, handlers)
+        self.conversations = ConversationHandler(
+            self._bot, self._commands, self._replies, self._rooms, self._background, self._action_of
+        )
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.intake.take if self._alerts else None, pages)
         self._tell_mistakes()
@@ -212,19 +199,6 @@ class App:
                     ends.callback(self._listener.close, min(1.0, left()))
         except Exception:
             log.exception("a part of SentryReporter did not end as it should")
-
-    def _views(self, command: str, invocation: Invocation) -> Iterator[View]:
-        if command in _ALERT_NAMES:
-            if self._alert_commands is None:
-                raise UserError("Alerts are switched off by a wrong setting in config.py: !sentry status names it.")
-            yield from self._alert_commands.run(command, invocation)
-        elif self._commands is not None:
-            yield from self._commands.run(command, invocation)
-
-    def _act(self, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-        flow = self._alert_commands if action.command in _ALERT_NAMES else self._commands
-        if flow is not None:
-            yield from flow.act(action, invocation)
 
     def _action_of(self, conversation: Conversation, emoji: str) -> IssueAction | None:
         return self._alerts.action_of_reaction(conversation, emoji) if self._alerts is not None else None

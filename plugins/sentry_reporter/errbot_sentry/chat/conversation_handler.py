@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
@@ -15,10 +14,10 @@ from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.uploads import send_file
-from errbot_sentry.commands.registry import Command
-from errbot_sentry.commands.registry import command as command_named
+from errbot_sentry.commands.command_context import find_command
+from errbot_sentry.commands.dispatch import Commands
+from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
-from errbot_sentry.commands.unfurl import Unfurl
 from errbot_sentry.domain.conversation import Conversation, Invocation, View
 from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.issue_actions import IssueAction
@@ -26,19 +25,8 @@ from errbot_sentry.domain.issue_actions import IssueAction
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Handlers:
-    """What is done for people, each as one person in one conversation.
-
-    `run` takes a command's name and what was typed; `act` an action on an issue. Both answer with views, and raise a
-    SentryReporterError while these are iterated. `action_of` says which action an emoji under an alert stands for.
-    """
-
-    table: Sequence[Command]
-    run: Callable[[str, Invocation], Iterator[View]]
-    act: Callable[[IssueAction, Invocation], Iterator[View]]
-    unfurl: Unfurl
-    action_of: Callable[[Conversation, str], IssueAction | None]
+ActionOf = Callable[[Conversation, str], IssueAction | None]
+"""The action on an issue that an emoji under a message stands for; the conversation's thread is that message's id."""
 
 
 class ConversationHandler:
@@ -47,21 +35,29 @@ class ConversationHandler:
     Args:
         bot: Errbot's backend object.
         background: runs what must not be done in Errbot's receiving thread.
+        action_of: what a reaction under an alert stands for.
     """
 
     def __init__(
-        self, bot: Any, replies: Replies, rooms: Rooms, background: BackgroundQueue, handlers: Handlers
+        self,
+        bot: Any,
+        commands: Commands,
+        replies: Replies,
+        rooms: Rooms,
+        background: BackgroundQueue,
+        action_of: ActionOf,
     ) -> None:
         self._bot = bot
+        self._commands = commands
         self._replies = replies
         self._rooms = rooms
         self._background = background
-        self._handlers = handlers
+        self._action_of = action_of
         self._concurrency = ConcurrencyLimit(int(getattr(bot.bot_config, "BOT_ASYNC_POOLSIZE", 10)))
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        entry = command_named(command, self._handlers.table)
+        entry = find_command(command, COMMANDS)
         if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
             return
         sender = sender_of(self._bot, msg)
@@ -75,7 +71,7 @@ class ConversationHandler:
     def overheard(self, msg: Any) -> None:
         """Summarise the issue URLs in a message of a room, or of a direct conversation. Returns at once."""
         text = str(msg.body or "")
-        unfurl = self._handlers.unfurl
+        unfurl = self._commands.unfurl
         if not unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
             return
         invocation = invocation_of(self._bot, msg, "")
@@ -97,7 +93,7 @@ class ConversationHandler:
 
     def _act(self, reaction: Any) -> None:
         found = reaction_of(self._bot, reaction)
-        action = self._handlers.action_of(found.conversation, found.emoji) if found is not None else None
+        action = self._action_of(found.conversation, found.emoji) if found is not None else None
         if found is None or action is None:
             return
         typed = found.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
@@ -105,7 +101,7 @@ class ConversationHandler:
             return
         conversation = found.conversation
         for message in self._replies.of(
-            action.command, self._handlers.act(action, Invocation(found.person, conversation))
+            action.command, self._commands.act(action, Invocation(found.person, conversation))
         ):
             self._rooms.send(conversation.room, message, conversation.thread)
 
@@ -113,7 +109,7 @@ class ConversationHandler:
         """What answers a message; what is wrong with the message itself is an answer too."""
         invocation = invocation_of(self._bot, msg, words)
         if invocation is not None:
-            yield from self._handlers.run(command, invocation)
+            yield from self._commands.run(command, invocation)
 
 
 def _busy() -> Iterator[View]:
