@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from errbot_sentry.alerting.receive.receiver import Answer
 from errbot_sentry.alerting.service import AlertService
@@ -61,9 +62,9 @@ def full(folder: Path) -> None:
     flow.close()
 
 
-def serve(intake: object) -> None:
+def serve(intake: Any) -> None:
     web = Web()
-    web.open(intake, lambda: (True, {}))  # type: ignore[arg-type]
+    web.open(intake.take, {})
     listener = Listener(("127.0.0.1", 0), web)
     print(listener.port, flush=True)
     sys.stdin.readline()

@@ -65,12 +65,12 @@ class SentryReporter(BotPlugin):
         super().deactivate()
 
     def callback_message(self, message):
-        if self._app is not None:
-            self._app.overheard(message)
+        if (conversations := self._conversations()) is not None:
+            conversations.overheard(message)
 
     def callback_reaction(self, reaction):
-        if self._app is not None:
-            self._app.reacted(reaction)
+        if (conversations := self._conversations()) is not None:
+            conversations.reacted(reaction)
 
     # For other plugins: self.get_plugin("SentryReporter").capture_exception(…); see docs/reporting.md.
 
@@ -106,9 +106,13 @@ class SentryReporter(BotPlugin):
         return prepared
 
     def _run(self, command, msg, words):
+        if (conversations := self._conversations()) is not None:
+            yield from conversations.replies(command, msg, words)
+
+    def _conversations(self):
+        """Who handles messages; None before the activation and after the deactivation."""
         current = self._app
-        if current is not None:
-            yield from current.replies(command, msg, words)
+        return current.conversations if current is not None else None
 
 
 def _method(command, help_text):

@@ -40,7 +40,7 @@ def test_each_wrong_setting_has_a_line_of_its_own():
 
 
 def test_an_oddity_does_not_hide_trouble_from_the_health():
-    """Both are told under one name there."""
+    """Both have one name there."""
     well, body = health_of(_facts(**WRONG))
     assert not well
     assert body["flows"]["setting"] == TROUBLE
@@ -68,7 +68,7 @@ def _delivery(**values: object) -> str:
 
 
 def test_one_message_set_aside_is_no_lasting_trouble():
-    """A mistyped room is trouble for an hour, not for as long as the message is kept; what is stuck is trouble."""
+    """A mistyped room is trouble for an hour, not for as long as the message is stored; what is stuck is trouble."""
     now = _facts().now
     assert _delivery(failed=3) == OK
     assert _delivery(failed=3, failed_lately=1) == TROUBLE

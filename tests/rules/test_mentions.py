@@ -1,4 +1,4 @@
-"""A route's rule of whom to call: read from settings, kept, and decided upon."""
+"""A route's mention rule: read from settings, stored, and decided upon."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ def test_every_form_is_read():
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
-        (7, "neither a text nor a dict"),
-        (None, "neither a text nor a dict"),
-        (["@a"], "neither a text nor a dict"),
+        (7, "neither a string nor a dict"),
+        (None, "neither a string nor a dict"),
+        (["@a"], "neither a string nor a dict"),
         ({"assigne": True}, "unknown key 'assigne'; a mention has assignee, teams, else"),
         ({"assignee": "yes"}, "'yes' is neither True nor False"),
         ({"else": "@oncall"}, "a fixed text stands alone"),
         ({"assignee": False}, 'neither "assignee": True nor "teams"'),
         ({"teams": ["backend"]}, '"teams": ['),
-        ({"teams": {"backend": ""}}, "for 'backend': '' is not a text of one line"),
-        ({"teams": {7: "@a"}}, "7 is not a text of one line"),
+        ({"teams": {"backend": ""}}, "for 'backend': '' is not a string of one line"),
+        ({"teams": {7: "@a"}}, "7 is not a string of one line"),
         ({"teams": {"backend": "@a", "#Backend": "@b"}}, "'#Backend' is there twice"),
-        ({"assignee": True, "else": ["@a"]}, "\"else\": ['@a'] is not a text"),
-        ({"assignee": True, "else": "a\nb"}, "not a text of one line"),
+        ({"assignee": True, "else": ["@a"]}, "\"else\": ['@a'] is not a string"),
+        ({"assignee": True, "else": "a\nb"}, "not a string of one line"),
     ],
 )
 def test_a_mistake_says_what_is_wanted(raw, says):
@@ -71,7 +71,7 @@ def test_a_rule_comes_back_as_it_was_kept(rule):
 
 
 def test_a_plain_text_is_kept_as_it_stands():
-    """So that what older versions kept is still understood."""
+    """So that what older versions stored is still understood."""
     assert write_mention(Mention("@oncall **now**")) == "@oncall **now**"
 
 

@@ -52,12 +52,12 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
     ("name", "value", "part", "flows"),
     [
         ("BOT_LOG_SENTRY", "False", "True or False", {REPORT}),
-        ("SENTRY_DSN", "sentry.example.com/1", "wanted is a DSN", {REPORT}),
+        ("SENTRY_DSN", "sentry.example.com/1", "expected a DSN", {REPORT}),
         ("SENTRY_DSN", "https://0123456789abcdef@host", "names no project", {REPORT}),
-        ("SENTRY_DSN", 7, "found a int", {REPORT}),
+        ("SENTRY_DSN", 7, "got a int", {REPORT}),
         ("SENTRY_LOGLEVEL", "LOUD", "logging level", {REPORT}),
         ("SENTRY_EVENTLEVEL", True, "logging level", {REPORT}),
-        ("SENTRY_OPTIONS", [], "wanted is a dict", {REPORT}),
+        ("SENTRY_OPTIONS", [], "expected a dict", {REPORT}),
         ("SENTRY_OPTIONS", {"dsn": "x"}, "SENTRY_DSN instead", {REPORT}),
         ("SENTRY_CHAT_TEXT", "all", "'send', 'scrub', 'drop'", {REPORT}),
         ("SENTRY_SPOOL_MB", -1, "0 or more", {REPORT}),
@@ -72,11 +72,11 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_AUTH_TOKEN", "Bearer abc", "the token alone", {QUERY, ALERTS}),
         ("SENTRY_AUTH_TOKEN", "abc def", "a space", {QUERY, ALERTS}),
         ("SENTRY_ORG", "My Org", "slug", {QUERY, ALERTS}),
-        ("SENTRY_PROJECTS", "web", "wanted is a tuple such as", {QUERY, ALERTS}),
-        ("SENTRY_PROJECTS", [1], "tuple of texts", {QUERY, ALERTS}),
+        ("SENTRY_PROJECTS", "web", "expected a tuple such as", {QUERY, ALERTS}),
+        ("SENTRY_PROJECTS", [1], "tuple of strings", {QUERY, ALERTS}),
         ("SENTRY_ROOM_PROJECTS", {"#web": "web"}, "for '#web'", {QUERY, ALERTS}),
-        ("SENTRY_ROOM_PROJECTS", [], "wanted is a dict", {QUERY, ALERTS}),
-        ("SENTRY_WRITERS", "@bob", "wanted is a tuple", {QUERY, ALERTS}),
+        ("SENTRY_ROOM_PROJECTS", [], "expected a dict", {QUERY, ALERTS}),
+        ("SENTRY_WRITERS", "@bob", "expected a tuple", {QUERY, ALERTS}),
         ("SENTRY_AUTHOR_NOTES", 1, "True or False", {QUERY}),
         ("SENTRY_UNFURL", None, "True or False", {QUERY}),
         ("SENTRY_PATCH_ERRBOT", "False", "True or False", set()),
@@ -88,8 +88,8 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22-7 Mars"}], "not a span such as", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22:00+01:00-07:00"}], "the zone stands at the end", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "reasons": ["fresh"]}], "'fresh' is none of", {ALERTS}),
-        ("SENTRY_WEBHOOK_SECRET", 5, "a text", {ALERTS}),
-        ("SENTRY_WEBHOOK_TOKENS", "abc", "wanted is a tuple", {ALERTS}),
+        ("SENTRY_WEBHOOK_SECRET", 5, "a string", {ALERTS}),
+        ("SENTRY_WEBHOOK_TOKENS", "abc", "expected a tuple", {ALERTS}),
         ("SENTRY_WEBHOOK_TOKENS", ("a/b",), "number 1 has other characters", {ALERTS}),
         ("SENTRY_WEBHOOK_LISTEN", ("127.0.0.1", "80"), "(host, port)", {ALERTS}),
         ("SENTRY_POLL_SECONDS", -5, "0 or more", {ALERTS}),
@@ -179,7 +179,7 @@ def test_a_wrong_mention_names_the_route_the_key_and_what_is_wanted():
     found = _read(SENTRY_ALERTS=[{"rooms": ["#a"], "mention": {"teams": {"backend": None}}}])
     (mistake,) = found.mistakes
     assert str(mistake) == (
-        'SENTRY_ALERTS: route 1: "mention": "teams": for \'backend\': None is not a text of one line'
+        'SENTRY_ALERTS: route 1: "mention": "teams": for \'backend\': None is not a string of one line'
     )
 
 
@@ -237,7 +237,7 @@ PASTED = (
     "Bearer 9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c",
     "xoxb-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
 )
-WORDS = ("correct horse battery staple", "Tr0ub4dor&3 in one text")  # nothing tells these from other words
+WORDS = ("correct horse battery staple", "Tr0ub4dor&3 in one text")  # nothing distinguishes these from other words
 _FORMS = {
     "text": lambda value: value,
     "list": lambda value: [value],
@@ -259,7 +259,7 @@ _FORMS = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_secret_in_any_setting_is_never_quoted(name):
-    """What is pasted into the wrong setting would be read by everybody who asks for the status."""
+    """What is pasted into the wrong setting would be read by everybody who reads the status."""
     for pasted, form in itertools.product(PASTED, _FORMS if name == "SENTRY_ALERTS" else list(_FORMS)[:6]):
         found = _read(**{name: _FORMS[form](pasted)})
         shown = " ".join(map(str, found.mistakes)) + found.server.url + found.server.org

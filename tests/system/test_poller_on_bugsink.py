@@ -121,7 +121,7 @@ def test_a_webhook_that_bugsink_sends_and_the_poll_after_it_are_one_alert(
     watch: Watch, bugsink_project: BugsinkProject
 ) -> None:
     web = Web()
-    web.open(watch.flow.intake, {})
+    web.open(watch.flow.intake.take, {})
     listener = Listener(("127.0.0.1", 0), web)
     try:
         watch.poll()

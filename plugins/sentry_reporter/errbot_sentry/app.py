@@ -1,4 +1,4 @@
-"""The composition root: out of the bot's settings, all objects; then their start and their end, in one place."""
+"""The composition root: builds all objects from the bot's settings, starts them and stops them."""
 
 from __future__ import annotations
 
@@ -16,33 +16,28 @@ from cachetools import TTLCache, cached
 
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.concurrency_limit import ConcurrencyLimit
+from errbot_sentry.chat.conversation_handler import ConversationHandler
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
 from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
-from errbot_sentry.chat.incoming import invocation_of, is_command, person_of, sender_of
 from errbot_sentry.chat.nicks import nicks_of
-from errbot_sentry.chat.permission import may_run
-from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
-from errbot_sentry.chat.uploads import send_file
-from errbot_sentry.commands.command_context import FlowStatus, find_command
+from errbot_sentry.commands.command_context import FlowStatus
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
-from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
+from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import condition
 from errbot_sentry.health import FlowFacts, health_of, status_of
-from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
+from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, FlowCounts, exposition
 from errbot_sentry.reporting.bot_facts import About
 from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
 from errbot_sentry.reporting.reporter import Reporter
@@ -60,7 +55,7 @@ __all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its comman
 CLOSE_SECONDS = 5.0
 # The pages are open to whoever reaches the port, and their facts are counted over every decision in the store.
 _PAGES_SECONDS = 10.0
-_SHORTEST_SECRET = 8  # a shorter one could be a word, and would be masked wherever that stands
+_SHORTEST_SECRET = 8  # a shorter one could be a plain word, and would be masked wherever that occurs
 
 
 class App:
@@ -69,7 +64,7 @@ class App:
     Args:
         bot: Errbot's backend object.
         is_active: whether the plugin is active.
-        warn_admins: tells the bot's admins something, in Markdown.
+        warn_admins: sends a Markdown text to the bot's admins.
     """
 
     def __init__(
@@ -93,7 +88,6 @@ class App:
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
         self._background = BackgroundQueue()
         self._rooms = Rooms(bot, is_active, self._background)
-        self._concurrency = ConcurrencyLimit(int(getattr(config, "BOT_ASYNC_POOLSIZE", 10)))
         follow_up = FollowUp(bot, self._replies, self._background, self._issue_of_event, self._clock)
         self.reporter = Reporter(
             self._settings.report,
@@ -108,6 +102,8 @@ class App:
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
+        self.conversations: ConversationHandler | None = None
+        """Handles what people do in chat, once `start` was called."""
         # With the condition one thread finds the facts, however many ask for a page at the same time.
         pages = TTLCache[Any, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
         self._page_facts = cached(pages, condition=condition())(self._facts)
@@ -142,60 +138,12 @@ class App:
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
         )
+        self.conversations = ConversationHandler(
+            self._bot, self._commands, self._replies, self._rooms, self._background, self._action_of
+        )
         pages = {"health": self._health_page, "metrics": self._metrics_page}
-        self._web.open(self._alerts.intake if self._alerts else None, pages)
+        self._web.open(self._alerts.intake.take if self._alerts else None, pages)
         self._tell_mistakes()
-
-    def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
-        """The messages that answer a command, in Markdown for this bot's backend."""
-        entry = find_command(command, COMMANDS)
-        if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
-            return
-        sender = sender_of(self._bot, msg)
-        if sender is None:
-            log.info("a command by nobody: %s is a room", msg.frm)
-            return
-        with self._concurrency.taken(person_of(sender, str(self._bot.mode)).acl) as free:
-            views = self._asked(command, msg, words) if free else _busy()
-            yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
-
-    def overheard(self, msg: Any) -> None:
-        """A message that was said where the bot listens: summarise the issue addresses in it. Returns at once."""
-        text = str(msg.body or "")
-        if self._commands is None or not self._commands.unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
-            return
-        unfurl, invocation = self._commands.unfurl, invocation_of(self._bot, msg, "")
-        if invocation is None:
-            return
-
-        def may_look(address: str) -> bool:
-            return may_run(self._bot, msg, UNFURLED, address)
-
-        def summarise() -> None:
-            for message in self._replies.of("unfurl", unfurl.views(text, invocation, may_look)):
-                self._bot.send_simple_reply(msg, message)
-
-        self._background.do(summarise)
-
-    def reacted(self, reaction: Any) -> None:
-        """Somebody put a reaction under a message: on an alert some stand for a command. Returns at once."""
-
-        def act() -> None:
-            found = reaction_of(self._bot, reaction)
-            if found is None or self._alerts is None:
-                return
-            conversation = found.conversation
-            action = self._alerts.action_of_reaction(conversation, found.emoji)
-            if action is None:
-                return
-            typed = found.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
-            if may_run(self._bot, typed, action.command, action.as_typed, aloud=True):
-                for message in self._replies.of(
-                    action.command, self._act(action, Invocation(found.person, conversation))
-                ):
-                    self._rooms.send(conversation.room, message, conversation.thread)
-
-        self._background.do(act)
 
     def flows(self) -> Sequence[FlowStatus]:
         """The health of each flow but the server's, for `!sentry status`."""
@@ -205,7 +153,7 @@ class App:
         """Send a test event through the whole way; its id.
 
         Raises:
-            AskError: it could not be kept.
+            UserError: it could not be stored.
         """
         event_id = self.reporter.capture_test(person, conversation)
         if event_id is None:
@@ -252,19 +200,8 @@ class App:
         except Exception:
             log.exception("a part of SentryReporter did not end as it should")
 
-    def _asked(self, command: str, msg: Any, words: str) -> Iterator[View]:
-        """What answers a message; what is wrong with the message itself is an answer too."""
-        invocation = invocation_of(self._bot, msg, words)
-        if invocation is not None:
-            yield from self._views(command, invocation)
-
-    def _views(self, command: str, invocation: Invocation) -> Iterator[View]:
-        if self._commands is not None:
-            yield from self._commands.run(command, invocation)
-
-    def _act(self, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-        if self._commands is not None:
-            yield from self._commands.act(action, invocation)
+    def _action_of(self, conversation: Conversation, emoji: str) -> IssueAction | None:
+        return self._alerts.action_of_reaction(conversation, emoji) if self._alerts is not None else None
 
     def _start_alerts(self) -> None:
         settings = self._settings
@@ -288,7 +225,7 @@ class App:
         return self._connection.server()
 
     def _issue_of_event(self, event_id: str, conversation: Conversation) -> Issue | None:
-        """The issue of an event, if this place may see it."""
+        """The issue of an event, if this conversation may see it."""
         issue = self._find_server().issue_of_event(event_id)
         return issue if issue is not None and self._settings.access.may_see(issue.project.slug, conversation) else None
 
@@ -317,7 +254,9 @@ class App:
         return Reply(200 if well else 503, json.dumps(facts), "application/json")
 
     def _metrics_page(self) -> Reply:
-        return Reply(200, exposition(self._page_facts(), self._api_times), CONTENT_TYPE)
+        facts = self._page_facts()
+        counts = FlowCounts(facts.report, facts.alerts, facts.now)
+        return Reply(200, exposition(counts, self._api_times), CONTENT_TYPE)
 
     def _tell_mistakes(self) -> None:
         """All at once, to the log and to the admins; some backends cannot send to admins at this point."""
@@ -331,13 +270,8 @@ class App:
         try:
             for message in self._replies.notice("SentryReporter: settings in config.py that cannot be used", trouble):
                 self._warn_admins(message)
-        except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all (errbot-facts, section 4)
-            log.warning("the admins could not be told: %s", error)
-
-
-def _busy() -> Iterator[View]:
-    raise UserError("Too many commands of mine are still running: try again when some have been answered.")
-    yield  # an iterator, like those of all commands
+        except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all
+            log.warning("the admins could not be notified: %s", error)
 
 
 def _secrets(settings: Settings) -> Iterator[Secret]:
@@ -350,9 +284,9 @@ def _secrets(settings: Settings) -> Iterator[Secret]:
 def _secrets_of_chat(config: Any) -> Iterator[str]:
     """What the bot itself logs in with to the chat network: some libraries log it, or raise it in a URL."""
     identity = getattr(config, "BOT_IDENTITY", None)
-    for name, held in identity.items() if isinstance(identity, dict) else ():
-        if isinstance(held, str) and len(held) >= _SHORTEST_SECRET and is_sensitive_name(str(name)):
-            yield held
+    for name, value in identity.items() if isinstance(identity, dict) else ():
+        if isinstance(value, str) and len(value) >= _SHORTEST_SECRET and is_sensitive_name(str(name)):
+            yield value
 
 
 def _password_of(url: Secret) -> str:

@@ -1,4 +1,4 @@
-"""The health of the flows, in words (`!sentry status`) and in JSON (`/sentry/health`): pure, from what each tells."""
+"""The health of the flows, in words (`!sentry status`) and in JSON (`/sentry/health`). Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLLS_MISSED = 3  # a poll may be late; three in a row are trouble
 
 @dataclass(frozen=True)
 class FlowFacts:
-    """All that the flows tell of themselves at one moment."""
+    """The state of all flows at one moment."""
 
     settings: Settings
     report: ReportStatus
@@ -92,9 +92,9 @@ def _webhook(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         return FlowStatus("webhook", TROUBLE, (facts.listener_trouble,))
     if not settings.webhook_secrets and not settings.webhook_tokens:
         return FlowStatus("webhook", OFF, ("neither SENTRY_WEBHOOK_SECRET nor SENTRY_WEBHOOK_TOKENS is set",))
-    place = f"own listener on port {facts.listening}" if facts.listening else "on Errbot's web server"
+    where = f"own listener on port {facts.listening}" if facts.listening else "on Errbot's web server"
     seen = "none since the start" if alerts.webhook_last is None else f"last {_ago(alerts.webhook_last, facts.now)}"
-    return FlowStatus("webhook", OK, (place, seen))
+    return FlowStatus("webhook", OK, (where, seen))
 
 
 def _poll(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
@@ -106,7 +106,7 @@ def _poll(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
     if alerts.poll_error:
         return FlowStatus("polling", TROUBLE, (alerts.poll_error,))
     if alerts.poll_lag is None:
-        return FlowStatus("polling", OK, ("not yet asked",))
+        return FlowStatus("polling", OK, ("no poll yet",))
     late = alerts.poll_lag > max(30.0, _POLLS_MISSED * settings.poll_seconds)
     ago = humanize.precisedelta(alerts.poll_lag, minimum_unit="seconds", format="%0.0f")
     return FlowStatus("polling", TROUBLE if late else OK, (f"every {settings.poll_seconds:g} s, last {ago} ago",))

@@ -44,7 +44,7 @@ class Door:
         self._bounds = {"patience": 600, **bounds}  # however slow the machine is
         self.intake = KeepingIntake()
         web = Web()
-        web.open(self.intake, {})
+        web.open(lambda *delivery: self.intake.take(*delivery), {})
         self.port = (start or self._listener)(web)
 
     def _listener(self, web: Web) -> int:
@@ -103,10 +103,10 @@ def _files() -> list[str]:
         announced("9" * 4000),
         HEAD + b"Expect: 100-continue\r\n" + announced(6 * MEGABYTE)[len(HEAD) :],
     ],
-    ids=["one byte more", "30 MB", "4000 digits", "asks first"],
+    ids=["one byte more", "30 MB", "4000 digits", "waits for 100"],
 )
 def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(stack, head):
-    """Nothing of it is read, so nothing of it is kept; who asks first is not told to go on."""
+    """Nothing of it is read, so nothing of it stays in memory; a sender that waits for "100 Continue" gets none."""
     door = Door(stack)
     answer = door.connect(head).recv(1000)
     assert answer.startswith(b"HTTP/1.1 413 "), answer
@@ -169,16 +169,16 @@ def test_unfinished_bodies_take_no_more_than_their_memory_and_no_file(stack, hea
     door = Door(stack, memory=16 * MEGABYTE)
     body = bytes(MEGABYTE)
     before = tracemalloc.get_traced_memory()[0]
-    held = [door.connect() for _ in range(CONNECTIONS)]
-    for number, connection in enumerate(held):
+    opened = [door.connect() for _ in range(CONNECTIONS)]
+    for number, connection in enumerate(opened):
         with suppress(OSError):
             connection.sendall(head)
             connection.sendall(body)
         if number % 50 == 49:
             assert door.deliver(b"{}") == 202, "meanwhile"
             assert door.deliver(body) == 202, "also a large one"
-    until(lambda: sum(map(_is_closed, held)) >= CONNECTIONS - 16, 30, "the oldest are closed")
-    assert not _is_closed(held[-1]), "the newest has all the time that it is promised"
+    until(lambda: sum(map(_is_closed, opened)) >= CONNECTIONS - 16, 30, "the oldest are closed")
+    assert not _is_closed(opened[-1]), "the newest has all the time that it is promised"
     peak = tracemalloc.get_traced_memory()[1] - before
     assert peak < 40 * MEGABYTE, f"{peak / MEGABYTE:.0f} MB"  # buffers grow by an eighth, and webhooks were copied
     assert _files() == files
@@ -190,14 +190,14 @@ def test_unfinished_bodies_take_no_more_than_their_memory_and_no_file(stack, hea
 def test_connections_held_open_do_not_keep_a_webhook_out(stack, sent):
     """More of them than there are connections: the oldest goes, however far it has come, and the others stay."""
     door = Door(stack)
-    held = [door.connect(sent) for _ in range(CONNECTIONS)]
+    opened = [door.connect(sent) for _ in range(CONNECTIONS)]
     assert door.deliver() == 202
-    until(lambda: _is_closed(held[0]), 10, "the oldest made room")
+    until(lambda: _is_closed(opened[0]), 10, "the oldest made room")
     more = [door.connect(sent) for _ in range(30)]
     assert door.deliver() == 202
-    until(lambda: sum(map(_is_closed, held)) >= 30, 10, "one for each")
+    until(lambda: sum(map(_is_closed, opened)) >= 30, 10, "one for each")
     assert not any(map(_is_closed, more))
-    assert not _is_closed(held[-1])
+    assert not _is_closed(opened[-1])
 
 
 def test_a_request_that_is_being_answered_is_not_closed_for_others(stack):
@@ -214,8 +214,8 @@ def test_a_request_that_is_being_answered_is_not_closed_for_others(stack):
     door.intake.take = slowly  # type: ignore[method-assign]
     first = door.connect(announced(2) + b"{}")
     assert started.wait(10)
-    held = [door.connect(announced(100)) for _ in range(CONNECTIONS + 20)]
-    until(lambda: _is_closed(held[0]), 10, "an unfinished one made room instead")
+    opened = [door.connect(announced(100)) for _ in range(CONNECTIONS + 20)]
+    until(lambda: _is_closed(opened[0]), 10, "an unfinished one made room instead")
     go.set()
     assert first.recv(100).startswith(b"HTTP/1.1 202 ")
 
@@ -270,13 +270,13 @@ def test_errbots_web_server_reads_a_bounded_number_of_bodies(stack, head):
     stack.callback(tracemalloc.stop)
     before = tracemalloc.get_traced_memory()[0]
     door = errbots(stack)
-    held = [door.connect(head + b"{") for _ in range(60)]
-    until(lambda: sum(map(_is_closed, held)) >= 60 - MOST_BODIES, 30, "the oldest made room")
+    opened = [door.connect(head + b"{") for _ in range(60)]
+    until(lambda: sum(map(_is_closed, opened)) >= 60 - MOST_BODIES, 30, "the oldest made room")
     assert door.deliver() == 202
-    assert sum(map(_is_closed, held)) <= 60 - MOST_BODIES + 1, "no more than have to make room"
+    assert sum(map(_is_closed, opened)) <= 60 - MOST_BODIES + 1, "no more than have to make room"
     assert (tracemalloc.get_traced_memory()[1] - before) / MEGABYTE < 40
     assert [body for _, body, _ in door.intake.taken] == [b"{}"]
-    for connection in held:
+    for connection in opened:
         connection.close()
 
 
@@ -285,8 +285,8 @@ def test_errbots_web_server_reads_a_body_for_a_bounded_time(stack, head):
     """Afterwards no thread of it waits any more."""
     others = set(threading.enumerate())
     door = errbots(stack, patience=1)
-    held = [door.connect(head + b"{") for _ in range(MOST_BODIES // 2)]
-    until(lambda: all(map(_is_closed, held)), 30, "their time is over")
+    opened = [door.connect(head + b"{") for _ in range(MOST_BODIES // 2)]
+    until(lambda: all(map(_is_closed, opened)), 30, "their time is over")
     until(lambda: _unfinished(others) == 0, 30, "no thread waits")
     assert door.deliver() == 202
 

@@ -17,7 +17,7 @@ from errbot_sentry.chat.render.escaping import Escape
 
 
 def like(**attributes: str) -> SimpleNamespace:
-    """A person as a backend that cannot be imported here makes it (errbot-facts, section 5)."""
+    """A person as a backend that cannot be imported here makes it."""
     return SimpleNamespace(**attributes)
 
 

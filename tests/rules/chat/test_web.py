@@ -77,7 +77,7 @@ def _ask(port, method, path, body=None, headers=None) -> tuple[int, bytes]:
 
 def _open(web: Web) -> KeepingIntake:
     intake = KeepingIntake()
-    web.open(intake, {"health": lambda: Reply(200, "{}", "application/json")})
+    web.open(intake.take, {"health": lambda: Reply(200, "{}", "application/json")})
     return intake
 
 
@@ -137,7 +137,7 @@ def test_other_paths_and_verbs_are_refused(door, method, path, status):
 def test_an_answer_to_head_has_no_body(door):
     """Load balancers ask so, and keep the connection: the next answer would begin with the rest of this one."""
     port, web = door
-    web.open(KeepingIntake(), {"health": lambda: Reply(200, "{}", "application/json")})
+    web.open(KeepingIntake().take, {"health": lambda: Reply(200, "{}", "application/json")})
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(b"HEAD /sentry/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
@@ -187,7 +187,7 @@ def test_a_sender_that_drips_is_cut_off_and_others_are_not():
     """Two hundred of them would hold all connections; the time for a request counts from its first byte."""
     web = Web()
     intake = KeepingIntake()
-    web.open(intake, {})
+    web.open(intake.take, {})
     listener = Listener(("127.0.0.1", 0), web, patience=2)
     steady = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=30)
     dripper = socket.create_connection(("127.0.0.1", listener.port), timeout=30)

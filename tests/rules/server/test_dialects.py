@@ -266,7 +266,7 @@ def test_a_slow_bugsink_is_not_asked_for_ever(server):
 @pytest.mark.parametrize("cursor", ["x", "-1", "1e9", "9" * 30, "²"])
 def test_a_page_that_is_none_of_bugsinks(server, cursor):
     """A cursor of another server, say."""
-    with pytest.raises(BadQuery, match="ask for the list again"):
+    with pytest.raises(BadQuery, match="list the issues again"):
         connect(server, BUGSINK).issues(IssueQuery(projects=(WEB,)), cursor)
 
 

@@ -160,7 +160,7 @@ def test_a_part_that_means_another_folder_is_refused(serve, part):
 # --- what the answer's status means ---------------------------------------------------------------------------------
 
 STATUSES = [
-    (400, {"detail": "Invalid query"}, BadQuery, "does not accept this as it was put (400)"),
+    (400, {"detail": "Invalid query"}, BadQuery, "does not accept this request (400)"),
     (401, {"detail": "Invalid token"}, BadToken, "check SENTRY_AUTH_TOKEN in config.py"),
     (
         401,

@@ -1,1 +1,1 @@
-"""The border to Errbot: rooms, people, templates and the webhook route."""
+"""The border to Errbot: what people do in chat, replies, rooms, templates, and our changes in Errbot."""

@@ -13,7 +13,7 @@ _MOST_WAITING = 100
 
 
 class BackgroundQueue:
-    """Does what it is given, in order, between `start` and `close`; a failure is logged and ends nothing."""
+    """Runs jobs in order between `start` and `close`; one that fails is logged and stops no other."""
 
     def __init__(self) -> None:
         self._waiting: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -22,9 +22,9 @@ class BackgroundQueue:
         self.refused = 0
 
     def start(self) -> None:
-        """From now on errands are run."""
+        """From now on jobs are run."""
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="sentry-errands", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sentry-background", daemon=True)
         self._thread.start()
 
     def close(self, timeout: float) -> None:
@@ -39,16 +39,16 @@ class BackgroundQueue:
         """Have it done soon; returns at once, False where too much waits already (counted in `refused`)."""
         if self._thread is None:
             return False
-        # Several threads that ask at once may pass the bound by one each: no lock is worth that.
+        # Several threads at once may pass the bound by one each: no lock is worth that.
         if self._waiting.qsize() >= _MOST_WAITING:
             self.refused += 1
-            log.info("too much waits to be done; this is not done")
+            log.info("too many jobs wait in the background; this one is dropped")
             return False
         self._waiting.put(job)
         return True
 
     def pause(self, seconds: float) -> bool:
-        """For an errand that has to wait: True when it should give up because of the end."""
+        """For a job that has to wait: True when it should give up because of the end."""
         return self._stopping.wait(seconds)
 
     def _run(self) -> None:
@@ -59,4 +59,4 @@ class BackgroundQueue:
             try:
                 job()
             except Exception as error:
-                log.warning("an errand failed: %s", error, exc_info=error)
+                log.warning("a job in the background failed: %s", error, exc_info=error)

@@ -1,4 +1,4 @@
-"""Who may have a command run now: Errbot runs those of all plugins in a few threads, and ours never take all of them.
+"""A bound on the commands that run at once: all plugins share a few threads of Errbot, and ours never take all of them.
 
 A command waits for the server (15 s at worst for each call), and on IRC for its lines to be sent, one a second. Without
 a bound, a server that does not answer would stop the whole bot as soon as ten commands have been typed.
@@ -30,7 +30,7 @@ class ConcurrencyLimit:
 
     @contextmanager
     def taken(self, who: str) -> Iterator[bool]:
-        """Inside: whether this person's command may run; nobody is made to wait for a turn."""
+        """Inside: whether this person's command may run; nobody has to wait."""
         with self._lock:
             free = self._running.total() < self._most and self._running[who] < _MOST_EACH
             if free:

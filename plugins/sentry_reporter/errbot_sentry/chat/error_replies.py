@@ -1,14 +1,14 @@
-"""Telling the person whose command failed where the error went: "Reported as ERRBOT-3 (event 1f2e…)", once.
+"""Replies to a person whose command failed: "Reported as ERRBOT-3 (event 1f2e…)", once.
 
-The report flow says who is to be told; as an errand we ask the server for the short id, which takes a moment, and
-answer the person's own message, so that the words come where they typed.
+Reporting says whose error was captured. In the background we look up its short id on the server, which takes a moment.
+The reply answers the person's own message, so that it comes where they typed.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.incoming import conversation_of
@@ -17,6 +17,7 @@ from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import SentryReporterError
 from errbot_sentry.domain.issues import Issue
+from errbot_sentry.reporting.follow_ups import Reported
 
 log = logging.getLogger(__name__)
 
@@ -24,24 +25,11 @@ _LOOK_SECONDS = 6.0
 _PAUSE = 0.5
 
 FindIssue = Callable[[str, Conversation], Issue | None]
-"""The issue of an event (32 hex digits) as far as this place may see it; None while the server does not show it."""
-
-
-class Reported(Protocol):
-    """An error that a person's command ran into: `message` is theirs, `sent` False while the server has not got it."""
-
-    @property
-    def event_id(self) -> str: ...
-
-    @property
-    def message(self) -> Any: ...
-
-    @property
-    def sent(self) -> bool: ...
+"""The issue of an event (32 hex digits), if this conversation may see it; None while the server does not show it."""
 
 
 class FollowUp:
-    """Answers people about their errors."""
+    """Replies to people about their errors."""
 
     def __init__(
         self, bot: Any, replies: Replies, background: BackgroundQueue, find_issue: FindIssue, clock: Clock
@@ -53,10 +41,10 @@ class FollowUp:
         self._clock = clock
 
     def reported(self, reported: Reported) -> None:
-        """Tell this person; returns at once, and drops the word (not the error) when too much waits."""
-        self._background.do(lambda: self._tell(reported))
+        """Reply to this person; returns at once, and drops the reply (not the error) when too much waits."""
+        self._background.do(lambda: self._reply(reported))
 
-    def _tell(self, reported: Reported) -> None:
+    def _reply(self, reported: Reported) -> None:
         issue = self._look(reported) if reported.sent else None
         values: dict[str, object] = {
             "event": reported.event_id[:8],

@@ -1,4 +1,4 @@
-"""From Errbot's message to the Ask that the query flow understands: who typed, where, and which words."""
+"""From Errbot's message to our `Invocation`: who typed, in which conversation, and what."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 
 
 def invocation_of(bot: Any, msg: Message, words: str) -> Invocation | None:
-    """The Ask of a command's message; `words` are what follows the command's name. None where nobody is its sender."""
+    """The invocation in a command's message; `words` follow the command's name. None where nobody is its sender."""
     sender, mode = sender_of(bot, msg), str(bot.mode)
     return (
         None
@@ -27,7 +27,7 @@ def sender_of(bot: Any, msg: Message) -> Identifier | None:
     On XMPP a private message can go through a room. It comes from ROOM/NICK, and Errbot 6.2.1 takes that for a person
     with the room's address, who is then everybody in it (errbot/backends/xmpp.py, `incoming_message`). It is the
     occupant's. An address belongs to a room when its host is one of rooms: services for rooms have hosts of their own
-    (XEP-0045, section 3), and only a room that the bot is in can hand on what somebody says there.
+    (XEP-0045, section 3), and only a room that the bot is in can pass on what somebody says there.
     """
     sender = msg.frm
     if str(bot.mode) != "xmpp" or isinstance(sender, RoomOccupant) or sender.domain not in _hosts_of_rooms(bot):
@@ -57,7 +57,7 @@ def is_command(msg: Message, config: Any) -> bool:
 
 
 def as_typed(msg: Message, words: str) -> str:
-    """The words with what Slack makes of `&`, `<` and `>` undone; its backend for Errbot (0.3.2) hands it on as it is.
+    """The words with what Slack makes of `&`, `<` and `>` undone; its backend for Errbot (0.3.2) passes it on as it is.
 
     Without this, `level>=error` and `times_seen:>100` would mean nothing there. Source: Slack's page "Formatting text
     for app surfaces": these three characters and no others are escaped.
@@ -70,8 +70,9 @@ def as_typed(msg: Message, words: str) -> str:
 def person_of(frm: Identifier, mode: str) -> Person:
     """Who typed. `aclattr` is what Errbot's own rules match, and so what SENTRY_WRITERS matches.
 
-    In an XMPP room `aclattr` is the room's address, the same for everybody in it (errbot-facts, section 4): there the
-    occupant's own address stands for the person, so that no rule can let in a whole room by accident.
+    In an XMPP room `aclattr` is the room's address, the same for everybody in it (errbot/backends/xmpp.py,
+    `XMPPRoomOccupant`). There the occupant's own address stands for the person, so that no rule can let in a whole room
+    by accident.
     """
     acl = str(getattr(frm, "aclattr", "") or frm)
     if isinstance(frm, RoomOccupant) and acl == str(getattr(frm, "room", "")):
@@ -97,7 +98,7 @@ def room_name(room: Any, mode: str) -> str:
 def thread_of(msg: Message) -> str:
     """The backend's id of the thread that a message belongs to, "" outside of threads.
 
-    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras (errbot-facts, section 5).
+    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras.
     """
     extras: Mapping[str, Any] = msg.extras or {}
     event = extras.get("slack_event")

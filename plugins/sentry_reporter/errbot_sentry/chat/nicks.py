@@ -1,4 +1,4 @@
-"""The nicknames that a careless word could page: on IRC and XMPP a client calls its person for the bare nick."""
+"""The nicknames in the bot's rooms: on IRC and XMPP a client notifies its person of every bare nick."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 ZERO_WIDTH_SPACE = "\u200b"
 
 Nicks = Callable[[], frozenset[str]]
-"""Whom a bare word would page at this moment, folded."""
+"""Returns the nicks that would page somebody at this moment, case-folded."""
 
 
 def nicks_of(bot: Any) -> frozenset[str]:
@@ -47,9 +47,9 @@ def _folded(text: str) -> str:
 
 
 def without_nicks(text: str, nicks: Nicks) -> str:
-    """The text with an unseen character in each nick; it reads the same and calls nobody.
+    """The text with an unseen character in each nick; it reads the same and notifies nobody.
 
-    Clients differ in what may stand beside a nick: irssi and HexChat call for `alice's`, `alice_` and `x-alice`, so
+    Clients differ in what may stand beside a nick: irssi and HexChat notify for `alice's`, `alice_` and `x-alice`, so
     everything but a letter or digit beside it makes a nick of it. A nick of one letter cannot be broken.
     """
     present = nicks()
@@ -60,29 +60,29 @@ def without_nicks(text: str, nicks: Nicks) -> str:
     # A break in one nick can be the end of another: with `ii` broken, `-i` stands by itself in `-ii`.
     while here and (breaks := _breaks(text, here)):
         pieces, last = [], 0
-        for place in sorted(breaks):
-            pieces.append(text[last:place])
-            last = place
+        for index in sorted(breaks):
+            pieces.append(text[last:index])
+            last = index
         text = ZERO_WIDTH_SPACE.join([*pieces, text[last:]])
     return text
 
 
 def _breaks(text: str, nicks: Iterable[str]) -> set[int]:
-    """The places in the text at which the nicks in it are to be broken, each inside of one."""
+    """The indexes at which the nicks in the text are to be broken, each inside of one."""
     folded = _folded(text)
-    # Folding can make two letters of one (`ß`, `İ`): then each folded letter is told where it stood in the text.
-    places = range(len(text)) if len(folded) == len(text) else _places(text)
+    # Folding can make two letters of one (`ß`, `İ`): `positions` then has each folded letter's index in the text.
+    positions = range(len(text)) if len(folded) == len(text) else _positions(text)
     return {
-        places[start] + 1
+        positions[start] + 1
         for nick in nicks
         for start in _starts(folded, nick)
-        if places[start] < places[start + len(nick) - 1]  # a letter that folds into a whole nick has no inside
+        if positions[start] < positions[start + len(nick) - 1]  # a letter that folds into a whole nick has no inside
     }
 
 
-def _places(text: str) -> list[int]:
-    """For each letter of the folded text, the place in the text of the one that it was made of."""
-    return [place for place, letter in enumerate(text) for _ in letter.casefold()]
+def _positions(text: str) -> list[int]:
+    """For each letter of the folded text, the index in the text of the one that it was made of."""
+    return [index for index, letter in enumerate(text) for _ in letter.casefold()]
 
 
 def _starts(folded: str, nick: str) -> Iterator[int]:

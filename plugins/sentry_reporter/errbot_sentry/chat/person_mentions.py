@@ -1,7 +1,7 @@
-"""How a person is called in each chat network, as Markdown for Errbot's backend of it.
+"""How a person is mentioned in each chat network, as Markdown for Errbot's backend of it.
 
 Taken from the person's own identifier, at the moment when they prove who they are. A name is believed only where it has
-the form that its network gives to names: whoever can choose a name freely must not be able to call a whole room.
+the form that its network gives to names: whoever can choose a name freely must not be able to mention a whole room.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _DISCORD_ID = re.compile(r"\d{15,21}")
 _NAME_AFTER_AT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}")
 _IRC_NICK = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]{0,63}")
 _XMPP_NICK = re.compile(r"[^\W_][\w.-]{0,63}")
-# What calls everybody, on one network or another.
+# What mentions everybody, on one network or another.
 _EVERYBODY = frozenset({"here", "channel", "all", "everyone", "group"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 
 
 def mention_of(mode: str, person: Any) -> str:
-    """The Markdown that calls this person (Errbot's identifier) on the backend `mode`; "" where nothing would."""
+    """The Markdown that mentions this person (Errbot's identifier) on the backend `mode`; "" where nothing would."""
     reader = _READERS.get(mode)
     return reader(person) if reader is not None else ""
 
@@ -44,7 +44,7 @@ def _telegram(person: Any) -> str:
 
 
 def _irc(person: Any) -> str:
-    """A client calls its person for the bare nick."""
+    """A client notifies its person of the bare nick."""
     return _plain_nick(_text(person, "nick"), _IRC_NICK)
 
 
@@ -55,7 +55,7 @@ def _xmpp(person: Any) -> str:
 
 
 def _own_word(person: Any) -> str:
-    """Errbot's backends for tries and tests, where a person is an @ and a word."""
+    """Errbot's Text and Test backends, where a person is an @ and a name."""
     return _MARKDOWN.sub(r"\\\1", _after_at(_text(person, "person").removeprefix("@")))
 
 

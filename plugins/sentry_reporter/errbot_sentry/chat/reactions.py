@@ -1,4 +1,4 @@
-"""Reactions to alerts: what a person put under which of our messages (only Slack tells; errbot-facts, section 5)."""
+"""Reactions to alerts: what a person put under which of our messages (only Slack's backend reports them)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reacted:
-    """Who reacted, where (`place.thread` is the id of the message reacted to), with what."""
+    """Who reacted, where (`conversation.thread` is the id of the message reacted to), with what."""
 
     person: Person
     conversation: Conversation
@@ -54,7 +54,7 @@ class _Occupant(RoomOccupant):  # type: ignore[misc]
 def reaction_of(bot: Any, reaction: Any) -> Reacted | None:
     """What was done with a reaction; None for what is no such thing.
 
-    It may ask the chat network for the room's name: not to be called in the receiving thread.
+    It may look up the room's name on the chat network: not to be called in the receiving thread.
     """
     target = reaction.reacted_to
     if reaction.action != REACTION_ADDED or not isinstance(target, Mapping) or not target.get("ts"):
@@ -63,7 +63,7 @@ def reaction_of(bot: Any, reaction: Any) -> Reacted | None:
         room = bot.query_room(str(target.get("channel", "")))
         conversation = Conversation(room_name(room, str(bot.mode)), str(target["ts"]))
     except Exception as error:  # noqa: BLE001 - each backend raises what it likes
-        log.info("a reaction in an unknown place: %s", error)
+        log.info("a reaction in an unknown room: %s", error)
         return None
     person = person_of(reaction.reactor, str(bot.mode))
     return Reacted(person, conversation, str(reaction.reaction_name or ""), reaction.reactor, room)

@@ -19,7 +19,7 @@ FAILED = "Something in SentryReporter itself failed. Tell whoever runs the bot: 
 
 
 def _sentence(error: SentryReporterError) -> str:
-    """Where the server refuses a question as put, only its own words tell what is wrong; they are escaped too."""
+    """The sentence of an error; where the server refuses a request, with its own reason, which is escaped too."""
     if isinstance(error, BadQuery) and error.detail:
         return f"{error} It says: {error.detail}"
     return str(error)

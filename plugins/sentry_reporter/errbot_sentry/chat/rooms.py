@@ -1,7 +1,7 @@
-"""Speaking in rooms: the one place that hands our own messages to Errbot's backend.
+"""Sends to rooms: the one place that gives our own messages to Errbot's backend.
 
-What a backend can tell about a message differs (errbot-facts, sections 3 to 5): Slack gives a timestamp or swallows
-the failure, IRC and XMPP lose silently, Telegram raises. The differences are kept here.
+What a backend reports about a message differs. Slack's gives a timestamp, or swallows the failure. Those of IRC and
+XMPP lose messages silently. Telegram's raises. Only this module knows the differences.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Rooms:
     Args:
         bot: Errbot's backend object.
         is_active: whether the plugin is active; Errbot deactivates all plugins when the chat network drops.
-        errands: does what takes its time and must not hold up the messages.
+        background: runs what takes time and must not delay the messages.
     """
 
     def __init__(self, bot: Any, is_active: Callable[[], bool], background: BackgroundQueue) -> None:
@@ -54,7 +54,7 @@ class Rooms:
     @property
     def settle(self) -> float:
         """Seconds for which the connection must outlive a message before it counts as arrived: IRC and XMPP write
-        into a dying connection without an error (errbot-facts, sections 3 and 4)."""
+        into a dying connection without an error."""
         return _SETTLE if self.mode in _UNCONFIRMED else 0.0
 
     def connection(self) -> str:
@@ -72,7 +72,7 @@ class Rooms:
         """Send rendered lines to a room, in a thread where one is given and the backend has threads.
 
         Returns:
-            The backend's id of the (first) message, "" where it tells none.
+            The backend's id of the (first) message, "" where it gives none.
 
         Raises:
             NotConnected: nothing was sent; try again later.
@@ -131,19 +131,20 @@ class Rooms:
 
     def _be_in(self, target: Any, room: str) -> None:
         """IRC loses without an error what is said in a channel that the bot is not in: it was kicked, or the channel is
-        missing in CHATROOM_PRESENCE. It asks to be let in, and the message is tried again."""
+        missing in CHATROOM_PRESENCE. It joins the channel, and the message is tried again."""
         if self.mode != "irc" or not room.startswith(_CHANNELS) or target.joined:
             return
-        log.warning("the bot is not in %s, and asks to be let in", room)
+        log.warning("the bot is not in %s, and joins it", room)
         try:
             target.join()
         except Exception as error:  # noqa: BLE001 - what a plugin's callback for joined rooms raises, too
             log.warning("the room %r could not be joined: %s", room, error)
-        raise SendError(f"The bot is not in the room {room}, and has asked to be let in.")
+        raise SendError(f"The bot is not in the room {room}, and tries to join it.")
 
     def _find_on_slack(self, room: str) -> Any:
         """Only build_identifier finds `#ops`: query_room looks for a channel with the # in its name, and gives an empty
-        room without an error (slackv3 0.3.2). Each look-up asks Slack, so a room is kept until the reconnect."""
+        room without an error (slackv3 0.3.2). Each look-up is a request to Slack, so it is cached until a reconnect.
+        """
         if room not in self._slack_rooms:
             find = self._bot.build_identifier if room[:1] in ("#", "<") else self._bot.query_room
             try:

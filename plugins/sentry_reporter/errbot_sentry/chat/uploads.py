@@ -1,4 +1,4 @@
-"""Files into rooms, on the backends that take them (errbot-facts, section 5): Slack, Telegram, the test backend."""
+"""Files into rooms, on the backends that take them (Errbot's `send_stream_request`, or Slack's own API)."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def send_file_to(bot: Any, target: Any, upload: Upload, thread: str = "") -> boo
 
 def _send_to_slack(bot: Any, target: Any, name: str, content: bytes, thread: str) -> None:
     """Past the backend's own way (slackv3 0.3.2), which names a room as `<#C123|ops>`, where Slack wants `C123`, and
-    tells of no failure."""
+    reports no failure."""
     channel = str(getattr(target, "id", None) or target.channelid)
     bot.slack_web.files_upload_v2(channel=channel, filename=name, content=content, thread_ts=thread or None)

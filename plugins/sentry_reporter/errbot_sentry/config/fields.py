@@ -1,7 +1,7 @@
 """Readers of single settings: each takes what config.py says and returns the value, or raises ValueError.
 
-The sentence of the error says what kind of value was found and what is wanted. A text is never quoted: it may be a
-token in the wrong place, and everybody who asks for the status reads the sentence.
+The sentence of the error says what was expected and what kind of value was found. A string is never quoted: it may be a
+token in the wrong place, and everybody may read the sentence in `!sentry status`.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ def from_environment(name: str, environ: Mapping[str, str]) -> Any:
 def flag(value: Any) -> bool:
     """True or False, nothing else: the text "False" would be true."""
     if not isinstance(value, bool):
-        raise ValueError(f"found {shape(value)}; wanted is True or False")
+        raise ValueError(f"expected True or False, got {shape(value)}")
     return value
 
 
 def amount(value: Any) -> float:
     """A number of 0 or more."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise ValueError(f"found {shape(value)}; wanted is a number, 0 or more")
+        raise ValueError(f"expected a number, 0 or more, got {shape(value)}")
     return value
 
 
 def interval(value: Any) -> float:
-    """Seconds between two questions to the server: 0 for never, else one or more, so that no typo floods it."""
+    """Seconds between two polls of the server: 0 for never, else one or more, so that no typo floods it."""
     seconds = amount(value)
     if 0 < seconds < 1:
-        raise ValueError(f"found {shape(value)}; wanted is 0 for never, or 1 or more seconds")
+        raise ValueError(f"expected 0 for never, or 1 or more seconds, got {shape(value)}")
     return seconds
 
 
@@ -65,27 +65,27 @@ def level(value: Any) -> int:
     if isinstance(value, str) and value.upper() in _LEVEL_NAMES:
         return int(_LEVEL_NAMES[value.upper()])
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"found {shape(value)}; wanted is a logging level such as logging.ERROR")
+        raise ValueError(f"expected a logging level such as logging.ERROR, got {shape(value)}")
     return value
 
 
 def options(value: Any) -> dict[str, Any]:
     """Further `sentry_sdk.init` options; the DSN has a setting of its own."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ValueError(f'found a {type(value).__name__}; wanted is a dict such as {{"environment": "production"}}')
+        raise ValueError(f'expected a dict such as {{"environment": "production"}}, got a {type(value).__name__}')
     if "dsn" in value:
-        raise ValueError('has "dsn" in it; wanted is SENTRY_DSN instead')
+        raise ValueError('has "dsn" in it; expected SENTRY_DSN instead')
     return dict(value)
 
 
 def one_of(*words: str) -> Reader:
-    """A reader for one word out of a few, any case."""
+    """A reader for one of a few names, in any case."""
 
     def read(value: Any) -> str:
         if not isinstance(value, str) or value.strip().lower() not in words:
             near = get_close_matches(value.strip().lower()[:40], words, n=1) if isinstance(value, str) else []
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(f"found {shape(value)}; {hint}wanted is one of {', '.join(map(repr, words))}")
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"expected one of {', '.join(map(repr, words))}, got {shape(value)}{hint}")
         return value.strip().lower()
 
     return read
@@ -93,88 +93,88 @@ def one_of(*words: str) -> Reader:
 
 def dsn(value: Any) -> Secret:
     """A DSN, `https://PUBLIC_KEY@host/PROJECT`; empty for none."""
-    wanted = "wanted is a DSN such as https://PUBLIC_KEY@sentry.example.com/1"
+    form = "a DSN such as https://PUBLIC_KEY@sentry.example.com/1"
     if not isinstance(value, str):
-        raise ValueError(f"found a {type(value).__name__}; {wanted}")
+        raise ValueError(f"expected {form}, got a {type(value).__name__}")
     text = value.strip()
     if not text:
         return Secret("")
-    parts = _split(text, wanted)
+    parts = _split(text, form)
     if parts.scheme not in ("http", "https") or not parts.username or not parts.hostname:
-        raise ValueError(f"found {shape(text)}; {wanted}")
+        raise ValueError(f"expected {form}, got {shape(text)}")
     if not parts.path.rstrip("/").rpartition("/")[2]:
-        raise ValueError(f"found {mask_url(text)!r}, which names no project at its end; {wanted}")
+        raise ValueError(f"expected {form}, got {mask_url(text)!r}, which names no project at its end")
     return Secret(text)
 
 
 def base_url(value: Any) -> str:
     """The server's base URL, without a trailing slash."""
-    wanted = "wanted is the server's address such as https://sentry.example.com"
+    form = "the server's address such as https://sentry.example.com"
     if not isinstance(value, str):
-        raise ValueError(f"found {shape(value)}; {wanted}")
+        raise ValueError(f"expected {form}, got {shape(value)}")
     text = value.strip().rstrip("/")
-    parts = _split(text, wanted)
+    parts = _split(text, form)
     if parts.username or parts.password:
         raise ValueError("has a user or password in it; put the token into SENTRY_AUTH_TOKEN and leave the URL plain")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"found {shape(value)}; {wanted}")
+        raise ValueError(f"expected {form}, got {shape(value)}")
     # Hosts of clouds have long numbers in their names.
     odd_host = is_known_token(parts.netloc) if "." in parts.netloc else looks_secret(parts.netloc)
     if odd_host or looks_secret(parts.path):
-        raise ValueError(f"has something in it that could be a token, which belongs into SENTRY_AUTH_TOKEN; {wanted}")
+        raise ValueError(f"contains what could be a token, which belongs in SENTRY_AUTH_TOKEN; expected {form}")
     if "/api/" in parts.path + "/":
-        raise ValueError(f"found {shape(value)}; {wanted}, without the path of the API")
+        raise ValueError(f"expected {form}, without the path of the API, got {shape(value)}")
     return text
 
 
-def _split(text: str, wanted: str) -> Any:
+def _split(text: str, form: str) -> Any:
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError as error:
-        raise ValueError(f"found {mask(text)!r}; {wanted}") from error
+        raise ValueError(f"expected {form}, got {mask(text)!r}") from error
     return parts
 
 
 def token(value: Any) -> Secret:
     """An API token: printable characters without spaces; empty for none."""
     if not isinstance(value, str):
-        raise ValueError(f"found a {type(value).__name__}; wanted is the token as a text")
+        raise ValueError(f"expected the token as a string, got a {type(value).__name__}")
     text = value.strip()
     if text.lower().startswith("bearer "):
-        raise ValueError('begins with "Bearer"; wanted is the token alone')
+        raise ValueError('begins with "Bearer"; expected the token alone')
     if not text.isascii() or any(ch.isspace() or not ch.isprintable() for ch in text):
-        raise ValueError(f"found {mask(text)!r} with a space or an odd character in it; wanted is the token alone")
+        raise ValueError(f"expected the token alone, got {mask(text)!r} with a space or an unusual character")
     return Secret(text)
 
 
 def slug(value: Any) -> str:
     """An organization slug; empty for none."""
     if not isinstance(value, str) or not re.fullmatch(r"[\w.-]*", value.strip()):
-        raise ValueError(f"found {shape(value)}; wanted is the organization's slug, as in its URL")
+        raise ValueError(f"expected the organization's slug, as in its URL, got {shape(value)}")
     if looks_secret(value):
-        raise ValueError("could be a token, which belongs into SENTRY_AUTH_TOKEN; wanted is the organization's slug")
+        raise ValueError("could be a token, which belongs in SENTRY_AUTH_TOKEN; expected the organization's slug")
     return value.strip()
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """A tuple or list of texts; a lone text is a mistake (its letters would be taken one by one)."""
+    """A tuple or list of strings; a lone string is a mistake (its letters would be taken one by one)."""
     if isinstance(value, str):
-        raise ValueError(f'found {shape(value)}; wanted is a tuple such as ("web-*",), with its comma')
+        raise ValueError(f'expected a tuple such as ("web-*",), with its comma, got {shape(value)}')
     if not isinstance(value, (tuple, list, set, frozenset)) or not all(isinstance(x, str) and x.strip() for x in value):
-        raise ValueError(f"found {shape(value)}; wanted is a tuple of texts")
+        raise ValueError(f"expected a tuple of strings, got {shape(value)}")
     return tuple(value)
 
 
 def room_projects(value: Any) -> Mapping[str, tuple[str, ...]]:
     """Room glob, or "direct", to project globs."""
     if not isinstance(value, Mapping):
-        wanted = f'wanted is a dict such as {{"#web": ["web-*"], "{DIRECT}": ["*"]}}'
-        raise ValueError(f"found {shape(value)}; {wanted}")
+        form = f'a dict such as {{"#web": ["web-*"], "{DIRECT}": ["*"]}}'
+        raise ValueError(f"expected {form}, got {shape(value)}")
     read = {}
     for room, projects in value.items():
         if not isinstance(room, str) or not room.strip():
-            raise ValueError(f"found the room {shape(room)}; wanted is a text")
+            raise ValueError(f"expected a string for a room, got {shape(room)}")
         try:
             read[room] = texts(projects)
         except ValueError as error:
@@ -185,7 +185,7 @@ def room_projects(value: Any) -> Mapping[str, tuple[str, ...]]:
 def routes(value: Any) -> tuple[Route, ...]:
     """All routes of `SENTRY_ALERTS`; every wrong one is named by its number."""
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f'found {shape(value)}; wanted is a list of routes such as [{{"rooms": ["#ops"]}}]')
+        raise ValueError(f'expected a list of routes such as [{{"rooms": ["#ops"]}}], got {shape(value)}')
     read, wrong = [], []
     for number, raw in enumerate(value, start=1):
         try:
@@ -201,14 +201,14 @@ def secrets(value: Any) -> tuple[Secret, ...]:
     """One secret, or several while one is being rotated."""
     several = (value,) if isinstance(value, str) else value
     if not isinstance(several, (tuple, list)) or not all(isinstance(item, str) for item in several):
-        raise ValueError(f"found a {type(value).__name__}; wanted is a text, or a tuple of texts while rotating")
+        raise ValueError(f"expected a string, or a tuple of strings while rotating, got a {type(value).__name__}")
     return tuple(Secret(item.strip()) for item in several if item.strip())
 
 
 def path_tokens(value: Any) -> tuple[Secret, ...]:
     """Secret parts of webhook URLs: letters, digits and . _ ~ - only, so that they survive any URL."""
     if isinstance(value, str):
-        raise ValueError('found a text; wanted is a tuple such as ("a-long-random-word",)')
+        raise ValueError('expected a tuple such as ("a-long-random-word",), got a string')
     read = secrets(value)
     for number, item in enumerate(read, start=1):
         if not _PATH_TOKEN.fullmatch(item.reveal()):
@@ -230,20 +230,20 @@ def listen(value: Any) -> tuple[str, int] | None:
         or not isinstance(value[1], int)
         or not 0 <= value[1] <= 65535
     ):
-        raise ValueError(f'found {shape(value)}; wanted is (host, port) such as ("127.0.0.1", 3142), or None')
+        raise ValueError(f'expected (host, port) such as ("127.0.0.1", 3142), or None, got {shape(value)}')
     return value[0], value[1]
 
 
 def state_url(value: Any) -> Secret:
     """An SQLAlchemy URL; empty for the SQLite file in BOT_DATA_DIR."""
-    wanted = "wanted is a URL such as postgresql+psycopg://user:password@host/database"
+    form = "a URL such as postgresql+psycopg://user:password@host/database"
     if not isinstance(value, str):
-        raise ValueError(f"found a {type(value).__name__}; {wanted}")
+        raise ValueError(f"expected {form}, got a {type(value).__name__}")
     text = value.strip()
     if text and not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
-        raise ValueError(f"found {mask_url(text) if '://' in text else shape(text)}; {wanted}")
+        raise ValueError(f"expected {form}, got {mask_url(text) if '://' in text else shape(text)}")
     try:
-        _split(text, wanted)
+        _split(text, form)
     except ValueError as error:
         raise ValueError(f'{error}; write "/", "?", "#" and "@" in a password as %2F, %3F, %23 and %40') from error
     return Secret(text)

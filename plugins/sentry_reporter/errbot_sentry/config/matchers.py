@@ -43,13 +43,13 @@ class Matcher:
     value: str
 
     def __str__(self) -> str:
-        """The text that `read_matcher` makes the same condition of; it is what the state keeps."""
+        """The text that `read_matcher` makes the same condition of; the state stores it."""
         # A value that begins with ~ or = would be taken for the end of the operator.
         plain = self.value and not re.search(r'^[~=]|^".*"$|\s', self.value, re.DOTALL)
         return f"{self.name}{self.operator}{self.value}" if plain else f'{self.name}{self.operator}"{self.value}"'
 
     def matches(self, alert: Alert) -> bool:
-        """Whether this one condition holds for the alert."""
+        """Whether the alert fulfils this one condition."""
         found = value_of(alert, self.name)
         if self.operator == ">=":
             return level_rank(found) >= level_rank(self.value)
@@ -77,7 +77,7 @@ def read_matcher(text: str) -> Matcher:
     """
     beginning = _BEGINNING.match(text)
     if beginning is None:
-        raise ValueError(f"{echo(text)} is not a matcher such as project=web-*, level>=error or tag.customer=acme")
+        raise ValueError(f"{echo(text)} isn't a valid matcher; try project=web-*, level>=error or tag.customer=acme")
     name, operator = beginning.groups()
     value = text[beginning.end() :].strip()
     if len(value) >= 2 and value[0] == value[-1] == '"':
@@ -111,5 +111,5 @@ def _check_value(name: str, operator: str, value: str, text: str) -> None:
 
 
 def all_match(matchers: Iterable[Matcher], alert: Alert) -> bool:
-    """Whether every matcher holds; no matcher at all matches everything."""
+    """Whether every matcher matches; no matcher at all matches everything."""
     return all(matcher.matches(alert) for matcher in matchers)

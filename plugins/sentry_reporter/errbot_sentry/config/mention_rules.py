@@ -1,4 +1,4 @@
-"""Whom a route calls with a first word: a fixed text, the issue's assignee, somebody for each team. Pure.
+"""Whom a route mentions in a notification: a fixed text, the issue's assignee, somebody for each team. Pure.
 
 The texts are an operator's and are trusted: they are the only ones that reach a room as they are.
 """
@@ -16,9 +16,9 @@ _KEYS = (ASSIGNEE, "teams", "else")
 
 @dataclass(frozen=True)
 class Mention:
-    """A route's rule. `otherwise` is called where nobody better is known; with nothing else it is the fixed text.
+    """A route's rule. `otherwise` is mentioned where nobody better is known; with nothing else it is the fixed text.
 
-    `assignee` asks for the chat person who is linked to the issue's assignee, `teams` maps a team's slug to a text.
+    `assignee` stands for the chat person who is linked to the issue's assignee, `teams` maps a team's slug to a text.
     """
 
     otherwise: str = ""
@@ -39,12 +39,12 @@ def read_mention(raw: object) -> Mention:
     """The `"mention"` of a route: a text, `"assignee"`, or a dict with `assignee`, `teams` and `else`.
 
     Raises:
-        ValueError: with a sentence that says what was found and what is wanted.
+        ValueError: with a sentence that says what was found and what was expected.
     """
     if isinstance(raw, str):
         return Mention(assignee=True) if raw.strip() == ASSIGNEE else Mention(raw)
     if not isinstance(raw, Mapping):
-        raise ValueError(f'{raw!r} is neither a text nor a dict such as {{"assignee": True, "else": "@oncall"}}')
+        raise ValueError(f'{raw!r} is neither a string nor a dict such as {{"assignee": True, "else": "@oncall"}}')
     unknown = [key for key in raw if key not in _KEYS]
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}; a mention has {', '.join(_KEYS)}")
@@ -61,11 +61,11 @@ def read_mention(raw: object) -> Mention:
 
 
 def write_mention(rule: Mention) -> str:
-    """The rule as a text to keep; a fixed one is kept as itself."""
+    """The rule as a text to store; a fixed one is stored as itself."""
     if rule.is_fixed and not rule.otherwise.startswith("{"):
         return rule.otherwise
-    kept = {ASSIGNEE: rule.assignee, "teams": dict(rule.teams), "else": rule.otherwise}
-    return json.dumps(kept, ensure_ascii=False)
+    value = {ASSIGNEE: rule.assignee, "teams": dict(rule.teams), "else": rule.otherwise}
+    return json.dumps(value, ensure_ascii=False)
 
 
 def kept_mention(text: str) -> Mention:
@@ -76,11 +76,11 @@ def kept_mention(text: str) -> Mention:
     """
     if not text.startswith("{"):
         return Mention(text)
-    kept: Any = json.loads(text)
-    teams = kept.get("teams") if isinstance(kept, dict) else None
-    if not isinstance(teams, dict) or not all(isinstance(each, str) for each in (*teams.values(), kept.get("else"))):
-        raise ValueError(f"{text!r} is no rule of whom to call")
-    return Mention(kept["else"], kept.get(ASSIGNEE) is True, tuple(teams.items()))
+    value: Any = json.loads(text)
+    teams = value.get("teams") if isinstance(value, dict) else None
+    if not isinstance(teams, dict) or not all(isinstance(each, str) for each in (*teams.values(), value.get("else"))):
+        raise ValueError(f"{text!r} is no stored mention rule")
+    return Mention(value["else"], value.get(ASSIGNEE) is True, tuple(teams.items()))
 
 
 def _teams(raw: object) -> tuple[tuple[str, str], ...]:
@@ -97,7 +97,7 @@ def _teams(raw: object) -> tuple[tuple[str, str], ...]:
 
 def _text(what: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip() or len(value.splitlines()) > 1:
-        raise ValueError(f"{what}: {value!r} is not a text of one line")
+        raise ValueError(f"{what}: {value!r} is not a string of one line")
     return value.strip()
 
 

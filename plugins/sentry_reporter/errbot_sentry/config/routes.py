@@ -1,4 +1,7 @@
-"""What a route is: rooms, matchers, manners. Read from `SENTRY_ALERTS`; subscriptions made in chat are routes too."""
+"""What a route is: rooms, matchers, and how alerts come there.
+
+Routes are read from `SENTRY_ALERTS`; subscriptions made in chat are routes too.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ DEFAULT_REASONS = (NEW, REGRESSED, ESCALATING, UNMUTED, RULE, METRIC, TEST)
 
 @dataclass(frozen=True)
 class QuietHours:
-    """A daily span of local time in which a room is left in peace; `start` after `end` goes over midnight."""
+    """A daily span of local time in which a room gets no notifications; `start` after `end` goes over midnight."""
 
     start: time
     end: time
@@ -28,7 +31,7 @@ class QuietHours:
 
 @dataclass(frozen=True)
 class Route:
-    """One route: `wait` is the span before the first word, `window` that of merging, `repeat` that to a reminder."""
+    """One route: `wait` is the span before a notification, `window` that of merging, `repeat` that to a reminder."""
 
     rooms: tuple[str, ...]
     matchers: tuple[Matcher, ...] = ()
@@ -46,10 +49,10 @@ def read_route(raw: object) -> Route:
     """One entry of `SENTRY_ALERTS`.
 
     Raises:
-        ValueError: with a sentence that names the key, what was found and what is wanted.
+        ValueError: with a sentence that names the key, what was found and what was expected.
     """
     if not isinstance(raw, Mapping):
-        raise ValueError(f'{raw!r} is not a route such as {{"rooms": ["#ops"], "match": ["level>=error"]}}')
+        raise ValueError(f'{raw!r} is not a valid route; try {{"rooms": ["#ops"], "match": ["level>=error"]}}')
     unknown = [str(key) for key in raw if key not in _READERS]
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}; a route has {', '.join(_READERS)}")
@@ -86,13 +89,13 @@ def read_quiet_hours(text: str) -> QuietHours:
 
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) and item.strip() for item in value):
-        raise ValueError(f"{value!r} is not a list of texts")
+        raise ValueError(f"{value!r} is not a list of strings")
     return tuple(value)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a text")
+        raise ValueError(f"{value!r} is not a string")
     return value
 
 

@@ -1,6 +1,6 @@
 """Regular expressions that people type, and that run over texts that strangers write: RE2, whose time is linear.
 
-Python's `re` tries one way after the other and holds the interpreter meanwhile; no look at a pattern tells how many
+Python's `re` tries one way after the other and blocks the interpreter meanwhile; nobody can see from a pattern how many
 steps that takes. RE2 walks over the text once. Its memory for a pattern is bounded too, and so is the time to compile.
 It is the engine of Alertmanager, so the syntax is the same: https://github.com/google/re2/wiki/Syntax.
 
@@ -19,7 +19,7 @@ LONGEST_EXPRESSION = 400
 # Steps per byte of text, at the very worst: alternatives that are open at the same time. People write under a hundred.
 _LARGEST_PROGRAM = 3000
 _MEMORY = 256 * 1024  # bytes for one compiled expression and what it remembers while it matches
-_KEPT = 256  # compiled expressions
+_CACHED = 256  # compiled expressions
 
 _BEYOND = ("invalid perl operator", "invalid escape sequence", "bad repetition operator", "invalid named capture group")
 
@@ -42,12 +42,12 @@ def matches_whole(pattern: str, text: str) -> bool:
     return compile_linear(pattern).fullmatch(text[:LONGEST_TESTED].encode("utf-8", "replace")) is not None
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=_CACHED)
 def compile_linear(pattern: str) -> Expression:
     """The compiled expression.
 
     Raises:
-        ValueError: it is none, is too large, or asks for what a linear engine cannot do. The text continues a sentence
+        ValueError: it is none, is too large, or needs what a linear engine cannot do. The text continues a sentence
             that begins with the expression, and says what to do.
     """
     if len(pattern) > LONGEST_EXPRESSION:
@@ -66,7 +66,7 @@ def compile_linear(pattern: str) -> Expression:
 def _options() -> re2.Options:
     options = re2.Options()
     options.max_mem = _MEMORY
-    options.never_capture = True  # nobody asks for the groups, and remembering them costs most of the time
+    options.never_capture = True  # nobody reads the groups, and remembering them costs most of the time
     options.log_errors = False  # they would go to the bot's stderr
     return options
 

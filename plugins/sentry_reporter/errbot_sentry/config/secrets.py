@@ -45,7 +45,7 @@ def without_secrets(sentence: str) -> str:
 
 
 def _may_be_secret(stretch: str) -> bool:
-    # What was cut short can no longer be told from a token by its form.
+    # What was cut short can no longer be distinguished from a token by its form.
     cut_short = stretch.endswith("…") and any(map(str.isdigit, stretch))
     return cut_short or looks_secret(stretch)
 
@@ -57,7 +57,7 @@ def shape(value: object) -> str:
     if isinstance(value, str):
         scheme = next((start for start in ("http://", "https://") if value.startswith(start)), "")
         begins = f" that begins with {scheme!r}" if scheme else ""
-        return f"a text of {len(value)} characters{begins}" if value else "an empty text"
+        return f"a string of {len(value)} characters{begins}" if value else "an empty string"
     return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, (list, tuple, set, dict)) else "")
 
 

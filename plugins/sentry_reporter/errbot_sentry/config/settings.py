@@ -51,7 +51,7 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Where flows 2 and 3 ask. `url` has no trailing slash; `kind` may be "auto"."""
+    """The server of flows 2 and 3. `url` has no trailing slash; `kind` may be "auto"."""
 
     url: str = "https://sentry.io"
     kind: str = "auto"

@@ -1,4 +1,4 @@
-"""Who may see and change what: pure answers from the settings, asked by the query and alert flows alike.
+"""Who may see and change what: pure answers from the settings, for commands and alerts alike.
 
 Rules fail closed: once `SENTRY_ROOM_PROJECTS` names any room, a room that it does not name sees nothing.
 """
@@ -30,7 +30,7 @@ class Access:
     writers: tuple[str, ...] = ()
 
     def may_see(self, project: str, conversation: Conversation) -> bool:
-        """Whether issues of this project slug may be shown in this place; a project without a slug never."""
+        """Whether issues of this project slug may be shown in this conversation; a project without a slug never."""
         if not project:
             return False
         if self.projects and not _any_glob(self.projects, project):
@@ -40,7 +40,7 @@ class Access:
         return _any_glob(self._globs_for(conversation), project)
 
     def sees_everything(self, conversation: Conversation) -> bool:
-        """Whether no project is hidden from this place, so that lists need no filter."""
+        """Whether no project is hidden from this conversation, so that lists need no filter."""
         return not self.projects and (not self.room_projects or "*" in self._globs_for(conversation))
 
     def may_write(self, person: Person) -> bool:

@@ -40,9 +40,9 @@ class Alert:
     """Something that a room may want to know, from a webhook or from the poller.
 
     `delivery` names this one delivery (Request-ID, body hash, or the poller's own key): the same one twice is a replay.
-    `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are kept because
+    `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are stored, as
     some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is "user", "team",
-    "nobody", or "" where the sender does not tell. All texts are as hostile as any error.
+    "nobody", or "" where the sender does not say. All texts are as hostile as any error.
     """
 
     delivery: str

@@ -1,4 +1,4 @@
-"""Events over time, in block characters: what `graph` shows where no picture can be sent. Pure."""
+"""Events over time, in block characters: what `graph` shows where no PNG can be sent. Pure."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from errbot_sentry.domain.locks import Lock
 _PAPER, _INK, _BARS, _MARKS, _BEFORE = "#fbfbfd", "#2b2233", "#6c5fc7", "#c0392b", "#d98200"
 _MOST_RELEASES = 6
 _LONGEST_TITLE = 110  # characters, as many as the width takes
-_ONE_AT_A_TIME = Lock()  # a picture keeps a core busy
+_ONE_AT_A_TIME = Lock()  # drawing keeps a core busy
 
 
 def can_draw() -> bool:
-    """Whether matplotlib is installed; asks without importing it."""
+    """Whether matplotlib is installed; does not import it."""
     return find_spec("matplotlib") is not None
 
 

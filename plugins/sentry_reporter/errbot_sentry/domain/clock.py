@@ -1,4 +1,4 @@
-"""Time as a collaborator: logic takes `now`, and whoever needs the present asks a Clock that tests can replace."""
+"""The clock: rules take `now` as an argument, and whoever needs the present uses a `Clock`, which tests replace."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def read_duration(text: str) -> timedelta:
     """`"1h30m"` as a timedelta; "0s" is zero.
 
     Raises:
-        ValueError: with a sentence that says what is wanted.
+        ValueError: with a sentence that says what to type instead.
     """
     words = text.strip().lower()
     parts = _PART.findall(words) if len(words) <= _LONGEST_TEXT else []

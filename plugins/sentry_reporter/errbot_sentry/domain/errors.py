@@ -2,7 +2,7 @@
 
     SentryReporterError
     ├── SettingsError          a setting in config.py cannot be used
-    ├── AskError               what a person asked for cannot be done as asked
+    ├── UserError              a mistake of the person: it cannot be done as typed
     │   ├── UsageError         the words do not fit the command
     │   ├── NotAllowed         this person or this room may not
     │   ├── BadReference       a REF that is unknown, stale or ambiguous
@@ -16,7 +16,7 @@
     │   ├── BadToken           401
     │   ├── MissingScope       403
     │   ├── NotFound           404, 410
-    │   ├── BadQuery           400 or 422: the server refuses the question
+    │   ├── BadQuery           400 or 422: the server refuses the request
     │   ├── RedirectRefused    it points to another host: the token stays here
     │   ├── TooLarge           the answer is over the size limit
     │   └── BadAnswer          not JSON, or JSON of another shape
@@ -28,9 +28,9 @@
     │   └── IntakeClosed       503
     ├── StoreError             the state could not be read or written
     │   └── StoreAway          its server does not answer: others need not try for a moment
-    ├── Reentered              a thread asks for a lock that it holds already
+    ├── Reentered              a thread takes a lock that it has already
     └── SendError              the chat network did not take a message
-        ├── NotConnected       the bot is offline: keep the message and try again
+        ├── NotConnected       the bot is offline: the message is tried again later
         └── RoomUnknown        there is no such room, or the bot may not speak there
 
 `str(error)` is one sentence that is safe to show in chat: it carries no secret, no traceback and no foreign text.
@@ -49,7 +49,7 @@ class SettingsError(SentryReporterError):
 
 
 class UserError(SentryReporterError):
-    """What a person asked for cannot be done as asked; the sentence says what to do instead."""
+    """A mistake of the person: it cannot be done as typed; the sentence says what to do instead."""
 
 
 class UsageError(UserError):
@@ -73,9 +73,9 @@ class Unsupported(UserError):
 
 
 class ServerError(SentryReporterError):
-    """The Sentry-compatible server did not do what was asked.
+    """The Sentry-compatible server did not do what it should.
 
-    `retry` says whether the same call may succeed later; `wait` is the number of seconds the server asked for, if any;
+    `retry` says whether the same call may succeed later; `wait` is the number of seconds that the server gave, if any;
     `status` is the HTTP status where there was one. `detail` is the server's own words, short and on one line, without
     our token but otherwise foreign text: escape it like any other.
     """
@@ -138,7 +138,7 @@ class NotFound(ServerError):
 
 
 class BadQuery(ServerError):
-    """400 or 422: the server refuses the question as put."""
+    """400 or 422: the server refuses the request."""
 
 
 class RedirectRefused(ServerError):
@@ -154,7 +154,7 @@ class BadAnswer(ServerError):
 
 
 class NotAsAsked(BadAnswer):
-    """The server took a change, but its own answer shows that the issue is not as it was asked to be."""
+    """The server took a change, but its own answer shows the issue in another state."""
 
 
 class IntakeError(SentryReporterError):
@@ -194,7 +194,7 @@ class StoreAway(StoreError):
 
 
 class Reentered(SentryReporterError):
-    """A thread asks for a lock that it holds already: a finaliser or a signal handler came back into our own code."""
+    """A thread takes a lock that it has already: a finaliser or a signal handler came back into our own code."""
 
 
 class SendError(SentryReporterError):
@@ -202,7 +202,7 @@ class SendError(SentryReporterError):
 
 
 class NotConnected(SendError):
-    """The bot is offline; the message is kept and tried again."""
+    """The bot is offline; the message stays in the outbox and is tried again."""
 
 
 class RoomUnknown(SendError):

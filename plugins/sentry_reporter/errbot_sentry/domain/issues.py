@@ -1,6 +1,6 @@
 """The nouns that all flows share: frozen, plain, without I/O. Times are aware datetimes in UTC.
 
-What a server does not tell is `None` (or empty), never a made-up value: Bugsink knows no level, no users, no assignee.
+What a server does not send is `None` (or empty), never a made-up value: Bugsink knows no level, no users, no assignee.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Assignee:
 
 @dataclass(frozen=True)
 class Issue:
-    """An issue as the server tells it, in one vocabulary for all servers.
+    """An issue as the server has it, in one vocabulary for all servers.
 
-    `status` is UNRESOLVED, RESOLVED or ARCHIVED; `substatus` is the server's own finer word, if it has one.
+    `status` is UNRESOLVED, RESOLVED or ARCHIVED; `substatus` is the server's own finer status, if it has one.
     `trend` is the event count per equal slice of time, oldest first, as fine as the server gives it.
     """
 
@@ -115,7 +115,7 @@ class TagSpread:
     """How an issue's events spread over the values of one tag, the most frequent first.
 
     `values` are (value, events) pairs, perhaps only the top ones; `total` are all events that have the tag, `unique`
-    the number of values, where the server tells it.
+    the number of values, where the server sends it.
     """
 
     key: str
@@ -197,7 +197,7 @@ class IssueQuery:
 class Page(Generic[T]):
     """One page of a listing. Cursors are opaque and belong to the server that gave them; `None`: there is none.
 
-    `note` tells the person what the page does not show (a search that had to stop, say).
+    `note` is for the person: what the page does not show (a search that had to stop, say).
     """
 
     items: tuple[T, ...]

@@ -26,7 +26,7 @@ _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
 # Printable ASCII without the five that end a link in one backend or the other: quote, angles, backslash, backtick.
 # Nothing stands before the host: `https://sentry.example.com@evil.example/` would lead to another than it shows.
 _LINK = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#][!#-;=?-\[\]-_a-~]*)?")
-_LEVEL_WORDS = {"critical": "fatal", "warn": "warning", "log": "info", "sample": "debug"}
+_LEVEL_NAMES = {"critical": "fatal", "warn": "warning", "log": "info", "sample": "debug"}
 
 
 def rows(value: Any) -> list[Any]:
@@ -50,7 +50,7 @@ def text(value: Any, longest: int = SHORT) -> str:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number that a database column can hold, or None."""
+    """A whole number that fits a database column, or None."""
     if type(value) is int and abs(value) < 2**63:
         return value  # nearly all of them
     if isinstance(value, str):
@@ -113,9 +113,9 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 def level(value: Any) -> str | None:
     """One of LEVELS, also by other names that SDKs use, or None."""
-    word = line(value).lower()
-    word = _LEVEL_WORDS.get(word, word)
-    return word if word in LEVELS else None
+    name = line(value).lower()
+    name = _LEVEL_NAMES.get(name, name)
+    return name if name in LEVELS else None
 
 
 def tags(value: Any) -> tuple[tuple[str, str], ...]:

@@ -4,8 +4,8 @@ While a thread holds a lock, foreign code may run in that very thread, between a
 weak reference's callback when garbage is collected, or a signal handler. If it logs an error, the log handler comes
 back into this package. So two things hold for every lock here:
 
-- A thread that asks for a `Lock` that it holds gets `Reentered`, and never waits for itself.
-- Work that has to take locks, and that such code may ask for, goes through `afterwards`: it is done at once, or, while
+- A thread that takes a `Lock` that it holds already gets `Reentered`, and never waits for itself.
+- Work that has to take locks, and that such code may need, goes through `afterwards`: it is done at once, or, while
   the thread holds a lock, as soon as it has let go of the last one.
 
 A fork leaves the child with the locks that other threads of the parent held; those are new in the child.
@@ -26,7 +26,7 @@ from errbot_sentry.domain.errors import Reentered
 
 log = logging.getLogger(__name__)
 
-Transaction = Callable[[], object]
+Job = Callable[[], object]
 
 
 class _Here(threading.local):
@@ -120,7 +120,7 @@ class Lock:
 
 def condition() -> threading.Condition:
     """A condition whose lock is a `Lock`."""
-    return threading.Condition(Lock())  # type: ignore[arg-type]  # it asks for no more than the methods of Lock
+    return threading.Condition(Lock())  # type: ignore[arg-type]  # it needs no more than the methods of Lock
 
 
 class Latch:
@@ -144,7 +144,7 @@ def held() -> bool:
     return _here.held > 0
 
 
-def afterwards(work: Transaction) -> None:
+def afterwards(work: Job) -> None:
     """Do it now, or, when this thread holds a lock, after it has let go of the last one.
 
     What the work raises goes to the caller in the first case, and to the log in the second.
@@ -152,12 +152,12 @@ def afterwards(work: Transaction) -> None:
     if not _here.held:
         work()
         return
-    waiting: queue.SimpleQueue[Transaction] = _here.__dict__.setdefault("waiting", queue.SimpleQueue())
+    waiting: queue.SimpleQueue[Job] = _here.__dict__.setdefault("waiting", queue.SimpleQueue())
     waiting.put(work)
 
 
 def _catch_up() -> None:
-    waiting: queue.SimpleQueue[Transaction] | None = _here.__dict__.get("waiting")
+    waiting: queue.SimpleQueue[Job] | None = _here.__dict__.get("waiting")
     while waiting is not None and not waiting.empty() and not _here.catching_up:
         _here.catching_up = True
         try:

@@ -149,13 +149,13 @@ class Bugsink(Dialect):
             if cursor is None or (points and points[-1][0] < now - span):
                 break
         else:
-            raise Unsupported("This issue has too many events for Bugsink's API to count them: ask for a shorter time.")
+            raise Unsupported("This issue has too many events for Bugsink's API to count them: try a shorter time.")
         if row.whole("stored_event_count") != row.whole("digested_event_count"):
             raise Unsupported("Bugsink has thrown away some events of this issue, so that it cannot count over time.")
         return spread(points, now, span, step_of(span))
 
     def project_counts(self, project: Project, span: timedelta) -> Counts:
-        raise Unsupported("Bugsink's API does not count a project's events over time: ask for one issue.")
+        raise Unsupported("Bugsink's API does not count a project's events over time: name one issue.")
 
     def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
         wanted = projects or self.projects()

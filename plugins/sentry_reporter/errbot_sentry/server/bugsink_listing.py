@@ -24,7 +24,7 @@ _MORE_PAGES = 8  # beyond the first of each project
 _MOST_SECONDS = 10.0
 _SORTS = {"date": "last_seen", "new": "digest_order", "freq": "digested_event_count"}
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
-_STOPPED = "Not all issues were searched: name one project with -p, or ask for a shorter time."
+_STOPPED = "Not all issues were searched: name one project with -p, or try a shorter time."
 
 
 class BugsinkListing:
@@ -104,5 +104,5 @@ def _offset(cursor: str | None) -> int:
     if cursor is None:
         return 0
     if not cursor.isdecimal() or len(cursor) > 9:
-        raise BadQuery("That page is not one of Bugsink's: ask for the list again.")
+        raise BadQuery("That page is not one of Bugsink's: list the issues again.")
     return int(cursor)

@@ -26,11 +26,11 @@ from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY, Health, Se
 from errbot_sentry.server.sentry import Sentry
 
 AUTO = "auto"
-_ASK_AGAIN_SECONDS = 5.0
+_RETRY_SECONDS = 5.0
 
 
 class Connection:
-    """Gives the server to whoever asks, from any thread, and knows how it does.
+    """Gives the server to any thread, and knows how it does.
 
     Args:
         limits, sleep, observe: see `Transport`.
@@ -55,10 +55,10 @@ class Connection:
         self._failed: tuple[float, ServerError] | None = None
 
     def server(self) -> Server:
-        """The server. The first call may ask it what it is; a failure to find out holds for some seconds.
+        """The server. The first call may have to find out its kind; a failure to do so is remembered for some seconds.
 
         Raises:
-            ServerError: a setting is missing, or the server could not be asked or is of no known kind.
+            ServerError: a setting is missing, or the server did not answer or is of no known kind.
         """
         with self._lock:
             if self._server is None:
@@ -67,7 +67,7 @@ class Connection:
             return self._server
 
     def health(self) -> Health:
-        """Counters so far; asks nobody. The kind is "auto" as long as it has not been found out."""
+        """The counters so far; makes no request. The kind is "auto" as long as it has not been found out."""
         server = self._server
         return self._transport.health(server.kind if server else self._settings.kind)
 
@@ -84,7 +84,7 @@ class Connection:
             return self._settings.kind
         if is_saas(self._settings.url):
             return SENTRY
-        if self._failed is not None and self._clock.monotonic() - self._failed[0] < _ASK_AGAIN_SECONDS:
+        if self._failed is not None and self._clock.monotonic() - self._failed[0] < _RETRY_SECONDS:
             known = self._failed[1]
             raise known.again() from known
         try:
@@ -107,13 +107,13 @@ class Connection:
 def find_kind(transport: Transport, *, prefer_bugsink: bool = False) -> str:
     """What answers here, in one or two requests.
 
-    `/api/0/` tells `{version, auth, user}` on all three. GlitchTip alone shows more of the token than its scopes, and
+    `/api/0/` has `{version, auth, user}` on all three. GlitchTip alone shows more of the token than its scopes, and
     answers 200 with `auth: null` to a wrong one (Sentry: 401). Bugsink poses as Sentry there, for sentry-cli, but it
     alone has `/api/canonical/0/`. Sources: GlitchTip `glitchtip/api/api.py` and measured; getsentry/sentry
     `src/sentry/api/endpoints/index.py`; Bugsink `files/views.py`, `bugsink/urls.py`.
 
     Args:
-        prefer_bugsink: ask for Bugsink's own path first, as where no organization is configured.
+        prefer_bugsink: try Bugsink's own path first, as where no organization is configured.
 
     Raises:
         ServerError

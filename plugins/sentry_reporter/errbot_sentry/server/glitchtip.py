@@ -5,7 +5,7 @@ A permalink is built, because GlitchTip's own is wrong. Short ids cannot be look
 `apps/releases/api.py` and `apps/stats/api.py`.
 
 A status is the only thing that it changes for certain. It answers 200 to keys that it does not know, and 500 to a body
-without a status. So what it cannot do is refused before it is asked. What only newer ones can (assigning) is sent with
+without a status. So what it cannot do is refused before any request. What only newer ones can (assigning) is sent with
 the status as it is, and believed when the answer shows it.
 """
 
@@ -206,7 +206,7 @@ class GlitchTip(SentryApi):
         raise Unsupported("GlitchTip has no priority.")
 
     def merge(self, issues: tuple[Issue, ...]) -> Issue:
-        """The newest is left. The answer only repeats the question, so the list is asked what is still there."""
+        """The newest is left. The answer only repeats the request, so the list is read to see what is still there."""
         ids = to_merge(issues)
         query = [("id", number) for number in ids]
         self._transport.send("PUT", ISSUES, {"merge": 1}, query, what="such issues", org=self._org)

@@ -1,6 +1,6 @@
 """Sentry's search language, as far as GlitchTip understands it; the rest is refused by name.
 
-GlitchTip answers an empty list to everything it does not know: a key it has not, `is:` with another word, negation.
+GlitchTip answers an empty list to everything it does not know: an unknown key, `is:` with another status, negation.
 It takes `is:`, `has:`, `level:` and exact tags first, free text last, reads quotes as a shell does, and answers 500 to
 an odd apostrophe (measured; GlitchTip `apps/issue_events/services.py`).
 """

@@ -1,7 +1,7 @@
-"""What the flows may ask of a Sentry-compatible server, in one vocabulary; a dialect per kind of server answers it.
+"""What commands and alerts need of a Sentry-compatible server, in one vocabulary; each dialect implements it.
 
 All calls block for at most the transport's timeouts and raise errors of the ServerError branch, or Unsupported where
-this kind of server cannot do what is asked. A change is reported only after the server's answer showed it.
+this kind of server cannot do it. A change is reported only after the server's answer showed it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class IssueAddress:
 
 @dataclass(frozen=True)
 class Health:
-    """What `!sentry status` shows of the server: its kind, and the rate-limit budget where the server tells one."""
+    """What `!sentry status` shows of the server: its kind, and the rate-limit budget where the server sends one."""
 
     kind: str
     url: str
@@ -59,7 +59,7 @@ class Server(Protocol):
         ...
 
     def projects(self) -> tuple[Project, ...]:
-        """All projects that the token sees; kept for a short while, so that it may be asked often."""
+        """All projects that the token sees; cached for a short while, so that it may be called often."""
         ...
 
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
@@ -79,7 +79,7 @@ class Server(Protocol):
         ...
 
     def latest_event(self, issue: Issue) -> Event | None:
-        """The newest event of an issue with its stack trace, or None where none is kept."""
+        """The newest event of an issue with its stack trace, or None where the server has none."""
         ...
 
     def resolve(self, issue: Issue) -> Issue:
@@ -143,11 +143,11 @@ class Server(Protocol):
         ...
 
     def address_of(self, url: str) -> IssueAddress | None:
-        """What an issue URL of this server names; None for any other URL. Asks nobody."""
+        """What an issue URL of this server names; None for any other URL. Makes no request."""
         ...
 
     def health(self) -> Health:
-        """Counters so far; asks nobody."""
+        """The counters so far; makes no request."""
         ...
 
 

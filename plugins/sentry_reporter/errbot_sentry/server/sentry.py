@@ -1,6 +1,6 @@
 """The dialect of Sentry, SaaS and self-hosted.
 
-Paths, parameters and bodies: getsentry/sentry `api-docs/openapi.json`. Not in it, but in getsentry/sentry
+Paths, parameters and bodies: `openapi-derefed.json` of getsentry/sentry-api-schema. Not in it, but in getsentry/sentry
 `src/sentry/issues/endpoints/`: an issue's notes (`group_notes.py`), all of its tags (`group_tags.py`), and short ids in
 place of an issue's number (`bases/group.py`: every issue endpoint below an organization takes both).
 """

@@ -1,6 +1,7 @@
 """What Sentry and GlitchTip have in common: organizations, numbered issues, changes by PUT, pages by a `Link` header.
 
-GlitchTip copies Sentry's API. Paths and bodies: getsentry/sentry `api-docs/openapi.json`, and the servers' own source.
+GlitchTip copies Sentry's API. Paths and bodies: `openapi-derefed.json` of getsentry/sentry-api-schema, and the sources
+of both.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def step_of(span: timedelta) -> timedelta:
 def spread(points: Iterable[Point], now: datetime, span: timedelta, step: timedelta) -> Counts:
     """The points of the last `span` summed up in slices of `step`; the last slice is the one that `now` is in.
 
-    Slices begin at whole hours or days in UTC, as servers have them; what no point tells is 0.
+    Slices begin at whole hours or days in UTC, as servers have them; a slice without a point is 0.
     """
     seconds = step.total_seconds()
     end = (math.floor(now.timestamp() / seconds) + 1) * seconds

@@ -1,6 +1,6 @@
-"""What the webhook URL answers, whichever web server asks: design section 3, without a framework.
+"""The answers below /sentry/, without a web framework.
 
-Two servers stand in front of it: Errbot's own (`hook.py`) and ours (`listener.py`).
+Two servers stand in front of it: Errbot's own (`errbot_route.py`) and ours (`listener.py`).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Body(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class IntakeAnswer(Protocol):
-    """What the intake says of a delivery."""
+class WebhookResult(Protocol):
+    """The HTTP status and the sentence for the sender of a webhook."""
 
     @property
     def status(self) -> int: ...
@@ -48,16 +48,11 @@ class IntakeAnswer(Protocol):
     def text(self) -> str: ...
 
 
-class Intake(Protocol):
-    """What the alert flow offers to the web."""
-
-    def take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> IntakeAnswer:
-        """Store one delivery; never raises, sends nothing, looks nothing up."""
-        ...
-
+TakeWebhook = Callable[[Mapping[str, str], bytes, str | None], WebhookResult]
+"""Stores one delivery: its headers, its body and the token of its URL. Never raises, sends or fetches anything."""
 
 Page = Callable[[], Reply]
-"""What answers a GET; it must be quick and hold no secrets."""
+"""Answers a GET; it must be quick and contain no secrets."""
 
 PAGES = ("health", "metrics")
 
@@ -66,16 +61,16 @@ class Web:
     """Answers requests below /sentry/. It outlives activations: closed, it answers 503 until it is opened again."""
 
     def __init__(self) -> None:
-        self._intake: Intake | None = None
+        self._take: TakeWebhook | None = None
         self._pages: Mapping[str, Page] = {}
 
-    def open(self, intake: Intake | None, pages: Mapping[str, Page]) -> None:
-        """From now on deliveries go to this intake (None while alerts are switched off), and PAGES are answered."""
-        self._intake, self._pages = intake, pages
+    def open(self, take: TakeWebhook | None, pages: Mapping[str, Page]) -> None:
+        """From now on `take` stores webhooks (None while alerts are switched off), and PAGES are answered."""
+        self._take, self._pages = take, pages
 
     def close(self) -> None:
         """From now on everything is answered with 503."""
-        self._intake, self._pages = None, {}
+        self._take, self._pages = None, {}
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: Body, length: int | None) -> Reply:
         """Answer one request; `path` is what follows /sentry/, `length` the Content-Length where it is known."""
@@ -89,8 +84,8 @@ class Web:
         return self._answer_webhook(headers, body, length, parts[1] if len(parts) == 2 else None)
 
     def _answer_webhook(self, headers: Mapping[str, str], body: Body, length: int | None, token: str | None) -> Reply:
-        intake = self._intake
-        if intake is None:
+        take = self._take
+        if take is None:
             return Reply(503, "Alerts are switched off.")
         try:
             content = _read(body, length)
@@ -101,7 +96,7 @@ class Web:
             return Reply(413, TOO_LARGE)
         if length is not None and len(content) < length:
             return Reply(400, "The body is shorter than its Content-Length.")
-        answer = intake.take(headers, content, token)
+        answer = take(headers, content, token)
         return Reply(answer.status, answer.text)
 
     def _answer_page(self, name: str) -> Reply:
@@ -120,7 +115,7 @@ def _read(body: Body, length: int | None) -> bytes | None:
     if length is not None and length > LARGEST_BODY:
         _drain(body, length)
         return None
-    # In pieces: some streams take the memory for all that they are asked for before anything has come.
+    # In pieces: some streams allocate the whole size before anything has come.
     content = bytearray()
     left = LARGEST_BODY + 1 if length is None else length
     while left and (piece := body.read(min(left, _PIECE))):

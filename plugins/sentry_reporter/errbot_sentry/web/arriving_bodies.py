@@ -3,7 +3,7 @@
 Nobody has signed anything yet, so what a sender may take of the bot is bounded: a body by its announced and by its real
 size, all bodies together by memory (never a temporary file), each request by time, connections by number. Where a bound
 of all of them is reached, the request that has been arriving longest makes room: a webhook that comes in whole is
-quicker than any that is held open.
+quicker than any that is kept open on purpose.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SAY_AGAIN = 600.0  # seconds
 
 
 class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no types
-    """One request; refused as soon as it is known to be too large, and what still comes of it is not kept."""
+    """One request; refused as soon as it is known to be too large, and what still comes of it is dropped."""
 
     error: Any  # what is answered instead, an Error of waitress's
 
@@ -44,7 +44,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no typ
         if isinstance(self.error, RequestEntityTooLarge):
             self.error = RequestEntityTooLarge(TOO_LARGE)
         self.completed = True
-        self.expect_continue = False  # it would be asked to send the body after all
+        self.expect_continue = False  # the sender would send the body after all
         self.close()
         return len(data)  # the rest of the body is not another request
 
@@ -60,18 +60,18 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no typ
         except ValueError as error:
             raise ParsingError("The head of the request could not be read.") from error
 
-    def held(self) -> int:
+    def size(self) -> int:
         """The bytes of its body in memory."""
         return 0 if self.body_rcv is None else len(self.body_rcv)
 
     def _check(self) -> None:
-        if max(self.content_length, self.held()) > LARGEST_BODY:
+        if max(self.content_length, self.size()) > LARGEST_BODY:
             self.error = RequestEntityTooLarge(TOO_LARGE)
         elif self.chunked and max(len(self.body_rcv.control_line), len(self.body_rcv.trailer)) > _LONGEST_LINE:
             self.error = BadRequest("A line between the chunks is too long.")
 
 
-class Connection(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
+class WebhookConnection(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
     """One connection. A sender whose request was refused gets to read the answer: see `handle_write`."""
 
     parser_class = Request
@@ -92,10 +92,10 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         return not self.requests and not self.will_close
 
     @property
-    def held(self) -> int:
+    def size(self) -> int:
         """The bytes of bodies that it has in memory."""
         arriving = self.request
-        return sum(each.held() for each in (*self.requests, arriving) if each is not None)
+        return sum(each.size() for each in (*self.requests, arriving) if each is not None)
 
     def received(self, data: bytes) -> bool:
         """Take bytes from the network, in the listener's thread."""
@@ -107,7 +107,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
         went_on = bool(super().received(data))
         if self.request is not before:
             self.since = time.monotonic()
-        if self.request is not None and self.request.held() > _SMALL:
+        if self.request is not None and self.request.size() > _SMALL:
             self.server.bounds.grown()
         return went_on
 
@@ -154,14 +154,14 @@ class Bounds:
         most: connections at once.
     """
 
-    def __init__(self, connections: dict[int, Connection], patience: float, memory: int, most: int) -> None:
+    def __init__(self, connections: dict[int, WebhookConnection], patience: float, memory: int, most: int) -> None:
         self._connections = connections
         self._patience = patience
         self._memory = memory
         self._most = most
         self._said_at: float | None = None
 
-    def connected(self, newest: Connection) -> None:
+    def connected(self, newest: WebhookConnection) -> None:
         """A connection was made: one too many ends the oldest that nobody works for."""
         others = [each for each in self._connections.values() if each is not newest and not each.will_close]
         if len(others) >= self._most:
@@ -169,8 +169,8 @@ class Bounds:
 
     def grown(self) -> None:
         """A large body has become larger: too much in all ends the oldest that are arriving."""
-        while sum(each.held for each in self._connections.values()) > self._memory:
-            arriving = [each for each in self._connections.values() if each.request is not None and each.request.held()]
+        while sum(each.size for each in self._connections.values()) > self._memory:
+            arriving = [each for each in self._connections.values() if each.request is not None and each.request.size()]
             if not self._end_oldest(arriving):
                 return
 
@@ -181,7 +181,7 @@ class Bounds:
             if each.unfinished and (each.request is not None or each.lingering) and each.since < late:
                 each.end()
 
-    def _end_oldest(self, connections: Iterable[Connection]) -> bool:
+    def _end_oldest(self, connections: Iterable[WebhookConnection]) -> bool:
         oldest = min((each for each in connections if each.unfinished), key=lambda each: each.since, default=None)
         if oldest is None:
             return False

@@ -2,7 +2,8 @@
 
 Errbot's `@webhook` cannot be used: Flask refuses `add_url_rule` after its first request, and a request in the gap
 between the web server's start and our activation would leave the plugin dead until a restart; on reload only one
-route of a plugin is bound anew (errbot-facts, section 6). Adding to the URL map itself works at any time.
+route of a plugin is bound anew (errbot/core_plugins/wsview.py, `route`; https://github.com/errbotio/errbot/issues/1720).
+Adding to the URL map itself works at any time.
 """
 
 from __future__ import annotations
@@ -56,9 +57,9 @@ class Arriving:
         self._bodies: list[_Body] = []  # the oldest first
 
     @contextmanager
-    def body(self, asked: Request) -> Iterator[_Body]:
+    def body(self, incoming: Request) -> Iterator[_Body]:
         """A request's body, while it is read."""
-        body = _Body(asked)
+        body = _Body(incoming)
         late = threading.Timer(self._patience, body.end)
         late.daemon = True
         with self._lock:
@@ -77,10 +78,10 @@ class Arriving:
 class _Body:
     """A body that somebody else can end. What has come whole stays readable."""
 
-    def __init__(self, asked: Request) -> None:
-        self._connection: socket.socket | None = asked.environ.get("werkzeug.socket")
-        self._stream = asked.stream
-        self._in_chunks = asked.content_length is None
+    def __init__(self, incoming: Request) -> None:
+        self._connection: socket.socket | None = incoming.environ.get("werkzeug.socket")
+        self._stream = incoming.stream
+        self._in_chunks = incoming.content_length is None
         self._ended = False
 
     def read(self, size: int) -> bytes:
@@ -100,7 +101,7 @@ class _Body:
 
 
 def mount(web: Web, patience: float = PATIENCE) -> None:
-    """Make Errbot's web server ask `web` for everything below /sentry/; a second time replaces the first."""
+    """Make Errbot's web server pass everything below /sentry/ to `web`; a second time replaces the first."""
     arriving = Arriving(patience)
     app = errbot.core_plugins.flask_app
     if ENDPOINT not in app.view_functions:

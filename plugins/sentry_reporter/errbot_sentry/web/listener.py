@@ -13,7 +13,7 @@ from waitress.server import create_server
 
 from errbot_sentry.domain.errors import SettingsError
 from errbot_sentry.web.application import LARGEST_BODY, LARGEST_DRAINED, PREFIX, Reply, Web
-from errbot_sentry.web.arriving_bodies import CONNECTIONS, MEMORY, Bounds, Connection
+from errbot_sentry.web.arriving_bodies import CONNECTIONS, MEMORY, Bounds, WebhookConnection
 
 _THREADS = 16  # they mostly wait for the disk, and those that wait together share one commit
 PATIENCE = 20  # seconds for a request to arrive whole, and for a connection on which nothing comes
@@ -55,7 +55,7 @@ class Listener:
             ident=None,
             clear_untrusted_proxy_headers=True,
         )
-        self._server.channel_class = Connection
+        self._server.channel_class = WebhookConnection
         self._server.bounds = bounds = Bounds(self._server.active_channels, patience, memory, CONNECTIONS)
         look_at_silence = self._server.maintenance
 
@@ -65,12 +65,12 @@ class Listener:
 
         # waitress itself only knows silence: a byte now and then would keep a connection for ever.
         self._server.maintenance = maintenance
-        # Urgent data, kept apart, would wake the listener again and again without ever being read.
+        # Urgent data, kept separate, would wake the listener again and again without ever being read.
         in_line = (socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         self._server.adj.socket_options = [*self._server.adj.socket_options, in_line]
         # Head and body of an answer in one piece; the option for it is deprecated, yet without it there are two.
         self._server.adj.send_bytes = _IN_ONE_PIECE
-        # A burst would otherwise write a line into the bot's log for every webhook that waits its turn.
+        # A burst would otherwise write a line into the bot's log for every webhook that waits.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self.port = int(self._server.effective_port)
         self._thread = threading.Thread(target=self._server.run, name="sentry-listener", daemon=True)

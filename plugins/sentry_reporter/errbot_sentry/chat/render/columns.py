@@ -15,7 +15,7 @@ from wcwidth import wcswidth, wcwidth
 from errbot_sentry.chat.render.escaping import Escape, plain
 from errbot_sentry.domain.conversation import Row
 
-# IRC is line by line; Telegram's backend sends plain text, in a font without columns (errbot-facts, section 5).
+# IRC is line by line; Telegram's backend sends plain text, which clients show in a proportional font.
 _LINE_MODES = frozenset({"irc", "telegram"})
 _NAMED_LINKS = frozenset({"slackv3", "discord", "mattermost"})
 _LINKS_BELOW = frozenset({"xmpp"})
@@ -153,7 +153,7 @@ def width(text: str) -> int:
 @lru_cache(maxsize=1024)
 def _wide_width(text: str) -> int:
     found = wcswidth(text)
-    return found if found >= 0 else len(text)  # it holds a control character, whose width nobody knows
+    return found if found >= 0 else len(text)  # a control character, whose width nobody knows
 
 
 def cut(text: str, room: int) -> str:

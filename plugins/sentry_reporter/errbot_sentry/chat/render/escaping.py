@@ -2,7 +2,7 @@
 
 Errbot renders Markdown for most backends, and un-escapes HTML entities on the way; Discord and Mattermost get the
 Markdown as it is. What a backend does afterwards (Slack's `<!channel>`, IRC's line per newline) is dealt with here
-too, so that a template can print any text. Measured facts: errbot-facts, sections 3, 4 and 10.
+too, so that a template can print any text. All of this was measured on Errbot 6.2.1 and its backends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DOT = "[.\u3002\uff0e\uff61\u2024\ufe52]"
 _DOTS = re.compile(_DOT)
 _AUTO_LINK = re.compile(r"(?<=\w):(//[^\s/?#]*)")
 _WITHOUT_SCHEME = re.compile(r"(?<![\w:/.])//[^\s/?#]+")
-# Schemes without // that some client acts upon. Any other word before a colon is left as it is: `KeyError:x`.
+# Schemes without // that some client acts upon. Any other text before a colon is left as it is: `KeyError:x`.
 _SCHEME = re.compile(r"(?<![^\W_])([A-Za-z][A-Za-z0-9+.-]{1,20}):(?=[^\s\u200b])")
 _ACTING = re.compile(
     r"about|aim|bitcoin|blob|callto|cid|ethereum|facetime|fax|feed|file|ftp|ftps|geo|gtalk|"
@@ -51,7 +51,7 @@ _DATA = re.compile(r"data:[\w.+-]+/", re.IGNORECASE)
 _FAMILIES = ("ms-", "web+", "itms-")
 # Addresses without a scheme that clients make links of: www.x, and a name or number with a path, query or port behind
 # it. A name alone stays: os.path.join and evil.io look the same. What follows a slash is a part of a path; a source
-# file with a number is a place in it.
+# file with a number is a line of it.
 _WWW = re.compile(rf"(?<![\w@-])www\d{{0,3}}{_DOT}(?=\w)[^\s/?#:]*", re.IGNORECASE)
 _SOURCE = (
     "(?:py|pyi|pyx|js|jsx|mjs|ts|tsx|vue|go|rs|rb|php|java|kt|scala|swift|c|cc|cpp|cxx|h|hpp|cs|fs|ex|erl|lua|pl|sh)"
@@ -128,7 +128,7 @@ def _visible_line(line: str) -> str:
 class Escape:
     """Escaping for one backend; `mode` is Errbot's name of it ("irc", "slackv3", "discord", …).
 
-    `nicks` tells whom a bare word would page at the moment (IRC).
+    `nicks` returns whom a bare nick would page at the moment (IRC, XMPP).
     """
 
     def __init__(self, mode: str, nicks: Nicks = frozenset) -> None:
@@ -140,7 +140,7 @@ class Escape:
         """A value for running text: it reads as it is, whatever is in it."""
         line = without_nicks(defuse(plain(value)), self._nicks)
         if self._raw_markdown:
-            # Discord hears @everyone in the middle of a mail address too, and through a backslash.
+            # Discord takes @everyone for a mention in the middle of a mail address too, and through a backslash.
             line = _ANY_MENTION.sub("@" + _ZERO_WIDTH_SPACE, line)
             return _RAW_MARKDOWN.sub(r"\\\1", line)
         # Entities come back as characters after Errbot's rendering; a raw "<" would start an HTML block.
@@ -153,7 +153,7 @@ class Escape:
         return self._without_rewriting(line)
 
     def block(self, value: object) -> str:
-        """Lines for between fences: layout is kept, tabs become spaces, no line can close the fence."""
+        """Lines for between fences: layout stays, tabs become spaces, no line can close the fence."""
         text = "\n".join(_visible_line(line) for line in _LINE_ENDS.split(str(value)))
         text = defuse(text).replace("```", "'''").replace("~~~", "---")
         if not self._raw_markdown:

@@ -69,7 +69,7 @@ class Layout:
                 whole = _whole_entries(current) if line.startswith(" ") else len(current)
                 yield self._fenced(current[:whole])
                 current = current[whole:]
-                taken = sum(len(kept) + 1 for kept in current)
+                taken = sum(len(line) + 1 for line in current)
             current.append(line)
             taken += len(line) + 1
         if current:

@@ -37,7 +37,7 @@ def read_bounded(read: Callable[[int], bytes], encoding: str, limit: int) -> byt
     if coding in ("", "identity"):
         return _read_plain(read, limit)
     if coding not in ("gzip", "x-gzip", "deflate"):
-        raise Undecodable("it is packed in a way that was not asked for")
+        raise Undecodable("it is compressed in a way that was not requested")
     return _read_packed(read, limit)
 
 

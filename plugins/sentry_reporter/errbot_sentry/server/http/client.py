@@ -55,7 +55,7 @@ _HEADERS = {
 
 
 class Transport:
-    """Calls to one server with one token; any thread may call, and connections are kept and shared.
+    """Calls to one server with one token; any thread may call, and connections stay open and are shared.
 
     All calls take a path template and its parts: `get("/api/0/issues/{issue}/", issue="12")`. Parts are quoted here.
 
@@ -94,10 +94,10 @@ class Transport:
         self._verify = found["verify"] or True
 
     def get(self, path: str, query: Query = (), *, what: str = "such thing", **parts: str) -> ApiAnswer:
-        """Read. Tried again after a broken connection, a 502, 503 or 504, and a 429 that asks for a short wait.
+        """Read. Tried again after a broken connection, a 502, 503 or 504, and a 429 with a short wait.
 
         Args:
-            what: what is asked for, in our own words, for the sentence of a 404.
+            what: what is read, in our own words, for the sentence of a 404.
 
         Raises:
             ServerError: any of that branch.
@@ -168,7 +168,7 @@ class Transport:
         raise RedirectRefused(f"{self.host} redirects in circles: check SENTRY_URL in config.py.")
 
     def _request(self, method: str, url: str, query: Query, body: object) -> requests.Response:
-        """One request over a kept connection; the adapter alone, without a session: no redirects, no cookies, no
+        """One request over a connection of the pool; the adapter alone, without a session: no redirects, no cookies, no
         ~/.netrc in place of the token."""
         request = requests.PreparedRequest()
         request.prepare(method, url, headers=_HEADERS, params=list(query), json=body, auth=self._bearer)
@@ -217,7 +217,7 @@ class Transport:
         return read_bounded(read, headers.get("content-encoding", ""), limit)
 
     def _redirected(self, method: str, url: str, location: str) -> str:
-        """Where to ask instead: followed only for reading, and only on the same scheme, host and port."""
+        """The address to read instead: followed only for reading, and only on the same scheme, host and port."""
         base = urlsplit(self._base_url)
         try:
             target = urlsplit(urljoin(url, location))
@@ -254,7 +254,7 @@ class Transport:
             if failure is not None:
                 self._health = replace(self._health, failures=self._health.failures + 1)
             if failure is not None and not isinstance(failure, NotFound):
-                # What was not found is what somebody asked for, perhaps where others may see it: no trouble, no news.
+                # A person looked for what does not exist: no trouble, and nothing for others to read in the status.
                 self._health = replace(self._health, last_error=str(failure))
 
 
@@ -296,7 +296,7 @@ _FOREIGN: tuple[tuple[tuple[type[Exception], ...], type[ServerError], str], ...]
             UnicodeError,
         ),
         BadQuery,
-        "{host} cannot be asked like this: check SENTRY_URL and SENTRY_AUTH_TOKEN in config.py.",
+        "A request to {host} cannot be made like this: check SENTRY_URL and SENTRY_AUTH_TOKEN in config.py.",
     ),
     (
         (

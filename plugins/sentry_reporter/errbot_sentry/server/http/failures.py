@@ -46,10 +46,10 @@ _BY_STATUS: dict[int, tuple[type[ServerError], str]] = {
     405: (NotFound, "{host} does not offer this (405): its version and this plugin's do not fit together."),
     408: (TimedOut, "{host} took too long (408): try again."),
     410: (NotFound, "{host} does not offer this any more (410): its version and this plugin's do not fit together."),
-    429: (RateLimited, "{host} has had enough questions for now (429): try again {when}."),
+    429: (RateLimited, "{host}: rate limit reached (429). Try again {when}."),
 }
 _SERVER_SIDE = (ServerFailed, "{host} failed on its side ({status}): try again in a while.")
-_REFUSED = (BadQuery, "{host} does not accept this as it was put ({status}).")
+_REFUSED = (BadQuery, "{host} does not accept this request ({status}).")
 _NO_SEAT = (
     BadToken,
     (
@@ -67,7 +67,7 @@ def of_status(
     Args:
         headers: the answer's, looked up by lower-case names.
         said: the decoded body, or None where it was no JSON.
-        what: what was asked for, for the sentence ("issue 12"); our own words.
+        what: what was read or changed, for the sentence ("issue 12"); our own words.
     """
     detail = detail_of(said)
     wait = wait_of(headers, now) if status in (429, 503) else None
@@ -97,7 +97,7 @@ def check_content_type(host: str, headers: Mapping[str, str]) -> None:
         return
     if content_type == "text/html":
         raise BadAnswer(
-            f"{host} answered with a web page, perhaps its login page, where its API was asked: "
+            f"{host} answered with a web page, perhaps its login page, instead of its API: "
             "check SENTRY_URL, SENTRY_ORG and SENTRY_AUTH_TOKEN in config.py."
         )
     raise BadAnswer(f"{host} did not answer with JSON: check SENTRY_URL in config.py.")
@@ -147,9 +147,9 @@ def _words(said: Any, depth: int) -> list[str]:
     if depth == 0:
         return []
     if isinstance(said, dict):
-        told = [said[key] for key in ("code", "detail", "message", "msg") if said.get(key)]
-        if told:
-            return [word for part in told for word in _words(part, depth - 1)]
+        found = [said[key] for key in ("code", "detail", "message", "msg") if said.get(key)]
+        if found:
+            return [word for part in found for word in _words(part, depth - 1)]
         fields = [(str(key)[:50], value) for key, value in list(said.items())[:5]]
         return [f"{key}: {word}" for key, value in fields for word in _words(value, depth - 1)]
     if isinstance(said, list):

@@ -49,7 +49,7 @@ class Exchange:
 
 
 Observer = Callable[[Exchange], None]
-"""Is told of every request, in the thread that made it; must not raise."""
+"""Called with every request, in the thread that made it; must not raise."""
 
 
 def fill(path: str, parts: Mapping[str, str]) -> str:
@@ -60,7 +60,7 @@ def fill(path: str, parts: Mapping[str, str]) -> str:
     """
     for part in parts.values():
         if part in ("", ".", ".."):
-            raise BadQuery(f"{part!r} cannot be asked for: it is no name or id.")
+            raise BadQuery(f"{part!r} isn't a valid name or id.")
     return path.format(**{name: quote(part, safe="", errors="replace") for name, part in parts.items()})
 
 

@@ -27,7 +27,7 @@ def link_cursors(header: str) -> tuple[str | None, str | None]:
 def body_cursor(url: object, base_url: str) -> str | None:
     """The cursor in a `next` or `previous` URL of Bugsink, None where there is none.
 
-    The URL itself is never asked for, and one of another scheme, host or port is not believed.
+    The URL itself is never requested, and one of another scheme, host or port is not believed.
     """
     if not isinstance(url, str):
         return None

@@ -14,7 +14,7 @@ from errbot_sentry.server.payloads.json_fields import LONG, SHORT, Fields
 
 
 def read_bugsink_issue(row: Fields, project: Project, base_url: str) -> Issue:
-    """An issue; its title is what Bugsink shows, type and value. No level, users, assignee or releases are told.
+    """An issue; its title is what Bugsink shows, type and value. Bugsink sends no level, users, assignee.
 
     Raises:
         BadAnswer: it has no id.
@@ -59,7 +59,7 @@ def read_bugsink_event(row: Fields, issue: Issue) -> Event:
 
 
 def read_event_row(row: Fields, issue: Issue) -> Event:
-    """An event as a list tells it, without what it says.
+    """An event as a list has it, without its contents.
 
     Raises:
         BadAnswer: it has no id.

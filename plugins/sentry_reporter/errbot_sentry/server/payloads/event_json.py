@@ -1,8 +1,8 @@
-"""An event in JSON: as the API of Sentry and GlitchTip tells it, and as an SDK sent it (Bugsink keeps that).
+"""An event in JSON: as the API of Sentry and GlitchTip has it, and as an SDK sent it (Bugsink stores that).
 
 The API is in camelCase with everything in `entries`, tags as `{key, value}` and source as `[line, text]` pairs; the SDK
 is in snake_case with `exception.values`, and source in `pre_context`, `context_line` and `post_context`
-(develop.sentry.dev, "Event Payloads"; `sentry-openapi.json`, getOrganizationIssueEvent). One reader takes both.
+(develop.sentry.dev, "Event Payloads"; getsentry/sentry-api-schema, getOrganizationIssueEvent). One reader takes both.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Tags, notes, releases and statistics as Sentry and GlitchTip write them in JSON.
 
-Sources: `sentry-openapi.json` (getOrganizationIssueTag, listOrganizationReleases, listOrganizationStatsV2); notes and
-an issue's list of tags as in getsentry/sentry `src/sentry/issues/endpoints/{group_notes,group_tags}.py`; GlitchTip as
-measured (comments, tags, issues-stats) and in its `apps/{stats,releases}/api.py`.
+Sources: getsentry/sentry-api-schema (getOrganizationIssueTag, listOrganizationReleases, listOrganizationStatsV2); notes
+and an issue's list of tags as in getsentry/sentry `src/sentry/issues/endpoints/{group_notes,group_tags}.py`; GlitchTip
+as measured (comments, tags, issues-stats) and in its `apps/{stats,releases}/api.py`.
 """
 
 from __future__ import annotations

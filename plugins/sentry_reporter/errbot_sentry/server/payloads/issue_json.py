@@ -1,7 +1,7 @@
 """An issue as Sentry and GlitchTip write it in JSON.
 
-Fields: `sentry-openapi.json` (listOrganizationIssues, getOrganizationIssue); GlitchTip as measured, which spells some
-in snake_case after a change, and always counts 0 users.
+Fields: getsentry/sentry-api-schema (listOrganizationIssues, getOrganizationIssue); GlitchTip as measured, which spells
+some in snake_case after a change, and always counts 0 users.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MANY = 10**15
 def read_issue(row: Fields, link: str, *, counts_users: bool = True) -> Issue:
     """The issue in a row of a list, or in an answer to a question or a change.
 
-    A status that is none of ours (`reprocessing`, …) counts as unresolved, and is told as the substatus.
+    A status that is none of ours (`reprocessing`, …) counts as unresolved, and becomes the substatus.
 
     Raises:
         BadAnswer: it has no id.

@@ -1,7 +1,7 @@
-"""What Sentry is asked to change, and whether its answer shows just that. Pure.
+"""The bodies of changes on Sentry, and whether its answer shows just that change. Pure.
 
-Bodies: `sentry-openapi.json` (updateOrganizationIssue). The answer tells the new state: `statusDetails` has the release
-or commit of a resolution and what is left of an archive's condition (getsentry/sentry
+Bodies: `openapi-derefed.json` of getsentry/sentry-api-schema (updateOrganizationIssue). The answer has the new state:
+`statusDetails` has the release or commit of a resolution and what is left of an archive's condition (getsentry/sentry
 `src/sentry/api/{helpers/group_index/update,serializers/models/group}.py`).
 """
 
@@ -39,7 +39,7 @@ def resolve_body(when: ResolveIn) -> dict[str, Any]:
 
 
 def shows_resolution(answer: Fields, when: ResolveIn) -> bool:
-    """Whether the answer is resolved by what was asked for.
+    """Whether the answer is resolved by just that.
 
     A next release that is known by then, and a commit that is in a release, come back as that release.
     """
@@ -96,12 +96,12 @@ def shows_archive(answer: Fields, until: ArchiveUntil) -> bool:
         return all(_counts_down(details.whole(name), count) for name, count in wanted.items())
     if until.escalating:
         return substatus == "archived_until_escalating"
-    kept = any(details.raw(name) for name in ("ignoreUntil", "ignoreCount", "ignoreUserCount"))
-    return not kept and substatus in ("archived_forever", "")
+    bounded = any(details.raw(name) for name in ("ignoreUntil", "ignoreCount", "ignoreUserCount"))
+    return not bounded and substatus in ("archived_forever", "")
 
 
 def _counts_down(left: int | None, wanted: int) -> bool:
-    """Conditions are told as what is left of them: events may have come meanwhile."""
+    """The answer has what is left of a condition: events may have come meanwhile."""
     return left is not None and 0 < left <= wanted
 
 

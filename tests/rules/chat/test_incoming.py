@@ -24,7 +24,7 @@ class Room:
 
 
 def bot(mode: str) -> Any:
-    """The little that is asked of Errbot's backend object."""
+    """The little that is needed of Errbot's backend object."""
     return SimpleNamespace(mode=mode)
 
 
@@ -87,12 +87,12 @@ def test_what_is_a_command_gets_no_summary_beside_its_answer(body: str, direct: 
 
 
 def test_an_xmpp_occupant_is_not_the_whole_room() -> None:
-    """Its `aclattr` is the room's address (errbot-facts, section 4): a rule for it would let in everybody there."""
+    """Its `aclattr` is the room's address (errbot/backends/xmpp.py): a rule for it would let in everybody there."""
     room = Room("ops@conf.example.org")
     occupant = TestOccupant("bob", room)
     occupant.__class__ = type("Occupant", (TestOccupant,), {"aclattr": str(room), "__str__": lambda _: f"{room}/bob"})
-    asked = invocation_of(bot("xmpp"), message(frm=occupant), "")
-    assert asked.person.acl == "ops@conf.example.org/bob"
+    invocation = invocation_of(bot("xmpp"), message(frm=occupant), "")
+    assert invocation.person.acl == "ops@conf.example.org/bob"
 
 
 class Jid(TestPerson):

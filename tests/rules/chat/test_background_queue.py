@@ -15,7 +15,7 @@ def test_a_failing_errand_does_not_stop_the_next(caplog):
     background.do(done.set)
     assert done.wait(10)
     background.close(5)
-    assert "an errand failed" in caplog.text
+    assert "a job in the background failed" in caplog.text
 
 
 def test_too_many_errands_are_refused_and_counted():
@@ -38,17 +38,17 @@ def test_too_many_errands_are_refused_and_counted():
 
 def test_an_errand_that_waits_is_told_of_the_end():
     """So that closing takes no longer than it must."""
-    background, begun, told = BackgroundQueue(), threading.Event(), []
+    background, begun, gave_up = BackgroundQueue(), threading.Event(), []
     background.start()
 
     def wait() -> None:
         begun.set()
-        told.append(background.pause(60))
+        gave_up.append(background.pause(60))
 
     background.do(wait)
     assert begun.wait(10)
     background.close(5)
-    assert told == [True]
+    assert gave_up == [True]
     assert not [thread for thread in threading.enumerate() if thread.name == "sentry-errands"]
 
 
