@@ -30,24 +30,24 @@ REPORTING = '''
     from pathlib import Path
     from errbot import BotPlugin
     from errbot.version import VERSION
-    from errbot_sentry.reporting.bot_facts import About
+    from errbot_sentry.reporting.collect.event_processor import BotFacts
     from errbot_sentry.reporting.reporter import Reporter
     from errbot_sentry.config.settings import read_settings
     from tests.system.report_bot import STARTED
 
-    class Told:
+    class Notified:
         def __init__(self):
-            self.heard = []
+            self.errors = []
         def reported(self, reported):
-            self.heard.append(reported)
+            self.errors.append(reported)
 
     class AReporting(BotPlugin):
         def __init__(self, bot, name=None):
             super().__init__(bot, name)
             settings = read_settings(bot.bot_config, {})
-            self.told = Told()
-            about = About(str(bot.mode), VERSION, self.plugin_of)
-            self.reporter = Reporter(settings.report, about, Path(bot.bot_config.BOT_DATA_DIR), follower=self.told)
+            self.notified = Notified()
+            facts = BotFacts(str(bot.mode), VERSION, self.plugin_of)
+            self.reporter = Reporter(settings.report, facts, Path(bot.bot_config.BOT_DATA_DIR), follower=self.notified)
             STARTED.append(self.reporter)
             self.reporter.start()
             self.reporter.watch_commands(bot)
@@ -56,7 +56,7 @@ REPORTING = '''
             return getattr(getattr(method, "__self__", None), "name", "") or ""
         def activate(self):
             super().activate()
-            if not self.reporter.running:
+            if not self.reporter.status().running:
                 self.reporter.start()
                 self.reporter.watch_commands(self._bot)
         def deactivate(self):
@@ -254,6 +254,11 @@ ENORMOUS = """
 """
 
 
+def wait_until_sent(reporter: Reporter) -> None:
+    """Wait until the server has everything that was captured."""
+    until(lambda: reporter.status().spooled == 0, timeout=60, what="an empty spool", every=0.005)
+
+
 def write_plugin(folder: Path, name: str, source: str, kind: str = "plug", home: str = "") -> None:
     """A plugin in a folder of its own; a flow beside a plugin, because Errbot looks for it nowhere else."""
     place = folder / (home or name.lower())
@@ -306,7 +311,7 @@ class CrashBot:
 
     def settle(self) -> None:
         """Wait until everything captured so far was sent."""
-        until(lambda: self.reporter.flush(1.0), what="an empty spool")
+        wait_until_sent(self.reporter)
 
     def event(self) -> dict[str, Any]:
         """The one event."""

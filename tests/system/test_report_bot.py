@@ -295,7 +295,7 @@ def test_an_error_that_is_logged_twice_is_counted_once(tmp_path: Path, server: I
 def test_the_person_is_told_once(bot: CrashBot) -> None:
     bot.invocation("!crash plain")
     event = bot.event()
-    heard = until(lambda: bot.plugin.told.heard, what="word of the report")
+    heard = until(lambda: bot.plugin.notified.errors, what="word of the report")
     assert [item.event_id for item in heard] == [event["event_id"]]
     assert heard[0].command == "crash_plain"
     assert heard[0].message.body == "!crash plain"

@@ -66,7 +66,7 @@ def test_a_hung_disk_is_waited_for_once(spool: Spool, hung: HungDisk, tmp_path: 
     first = spool.oldest()
     assert first is not None
     assert spool.read(first) == b"0"
-    spool.give_back()
+    spool.release()
     hung.gone.set()
     until(lambda: list(tmp_path.rglob("*.gz")), what="the first one, on the disk after all")
     until(lambda: spool.put(b"later", "error", "").data is None, what="a disk that is used again")

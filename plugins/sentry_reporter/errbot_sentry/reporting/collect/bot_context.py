@@ -39,8 +39,8 @@ class BotContext:
         person: id and nick of the chat person, "" when there is none.
         acl: the text that Errbot's own access rules match for the person; in an XMPP room that is the room.
         typed: the person's words, for masking only.
-        asked: the command that the words were said to, where it is not `command`: a thread has its words from whoever
-            started it, and nothing else.
+        typed_to: the command that the words were typed to, where it is not `command`: a thread has its words from
+            whoever started it, and nothing else.
         message: the message object itself, to be handed back to the chat side and never looked into.
     """
 
@@ -54,7 +54,7 @@ class BotContext:
     nick: str = ""
     acl: str = ""
     typed: tuple[str, ...] = ()
-    asked: str = ""
+    typed_to: str = ""
     message: object | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -68,7 +68,7 @@ class BotContext:
         """This context, with the other's words to mask where it has none of its own."""
         if self.typed or not other.typed:
             return self
-        return replace(self, typed=other.typed, asked=other.command)
+        return replace(self, typed=other.typed, typed_to=other.typed_to or other.command)
 
 
 NOWHERE = BotContext()

@@ -1,7 +1,7 @@
 """Making an event as small as servers take: step by step, and the last step always fits.
 
-Works on events as they leave, https://develop.sentry.dev/sdk/data-model/event-payloads/. What was left out is told in
-the context `left_out`, by count.
+Works on events as they leave, https://develop.sentry.dev/sdk/data-model/event-payloads/. The context `left_out`
+says how much of what was left out.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-Event = dict[str, Any]
+from errbot_sentry.reporting.redact.redaction import Event
 
 _LONGEST_TEXT, _SHORT_TEXT = 1000, 200
 _FIRST, _LAST = 10, 40  # of a list whose both ends matter: the root cause and what was raised, the entry and the error
-_MOST_SPANS, _MOST_CRUMBS, _MOST_NAMES, _MOST_FRAMES = 200, 30, 50, 5
+_MOST_SPANS, _MOST_BREADCRUMBS, _MOST_NAMES, _MOST_FRAMES = 200, 30, 50, 5
 _LARGEST_NUMBER = 2.0**63
 _HEAVY = ("vars", "extra", "_meta")
 _SCALARS = ("event_id", "timestamp", "start_timestamp", "type", "platform", "level", "logger", "release",
@@ -22,7 +22,7 @@ _FRAME = ("filename", "function", "module", "lineno", "in_app")
 _TRACE = ("trace_id", "span_id", "parent_span_id", "op", "status", "type")
 
 
-def fitted(event: Event, most: int, size: Callable[[Event], int]) -> Event:
+def shrink(event: Event, most: int, size: Callable[[Event], int]) -> Event:
     """The event, as whole as it can be in `most` bytes; `size` says how many it takes as JSON.
 
     Without local variables and long texts first; then without the middle of long lists; then the least that says what
@@ -61,10 +61,10 @@ def _shortened(event: Event) -> Event:
             kept = [_with_short_stack(value) for value in _ends(values, _FIRST, _LAST)]
             short[name] = {"values": kept}
             left_out[several] = len(values) - len(kept)
-    crumbs = _values(event, "breadcrumbs")
-    if crumbs:
-        short["breadcrumbs"] = {"values": crumbs[-_MOST_CRUMBS:]}
-        left_out["breadcrumbs"] = len(crumbs) - len(crumbs[-_MOST_CRUMBS:])
+    breadcrumbs = _values(event, "breadcrumbs")
+    if breadcrumbs:
+        short["breadcrumbs"] = {"values": breadcrumbs[-_MOST_BREADCRUMBS:]}
+        left_out["breadcrumbs"] = len(breadcrumbs) - len(breadcrumbs[-_MOST_BREADCRUMBS:])
     spans = event.get("spans")
     if isinstance(spans, list):
         short["spans"] = spans[:_MOST_SPANS]
@@ -75,7 +75,7 @@ def _shortened(event: Event) -> Event:
             short[name] = dict(list(named.items())[-_MOST_NAMES:])  # ours come last
             left_out[name] = len(named) - len(short[name])
     shorter: Event = _cut(short, _SHORT_TEXT)
-    return _telling(shorter, left_out)
+    return _with_counts(shorter, left_out)
 
 
 def _least(event: Event) -> Event:
@@ -98,7 +98,7 @@ def _least(event: Event) -> Event:
     if event.get("type") == "transaction":
         least["spans"] = []
     counts = contexts.get("left_out")
-    return _telling(least, {**(_smalls(counts) if isinstance(counts, dict) else {}), "everything_else": 1})
+    return _with_counts(least, {**(_smalls(counts) if isinstance(counts, dict) else {}), "everything_else": 1})
 
 
 def _least_exception(value: Event) -> Event:
@@ -144,7 +144,7 @@ def _values(event: Event, name: str) -> list[Any]:
     return values if isinstance(values, list) else []
 
 
-def _telling(event: Event, left_out: dict[str, Any]) -> Event:
+def _with_counts(event: Event, left_out: dict[str, Any]) -> Event:
     counts = {name: count for name, count in left_out.items() if count}
     if counts:
         contexts = event.get("contexts")

@@ -48,9 +48,11 @@ class Spool:
         dropped: told (category, reason) for each envelope that is given up here.
     """
 
-    def __init__(self, folder: Path | None, limit: int, dropped: Dropped, hand: DiskWriter | None = None) -> None:
+    def __init__(
+        self, folder: Path | None, limit: int, dropped: Dropped, disk_writer: DiskWriter | None = None
+    ) -> None:
         self._root = folder
-        self._disk_writer = hand or DiskWriter()
+        self._disk_writer = disk_writer or DiskWriter()
         self._dropped = dropped
         self._lock = Lock()
         self._entries: OrderedDict[int, Entry] = OrderedDict()
@@ -242,7 +244,7 @@ class Spool:
         self._synced = entries[-1].seq
 
     def oldest(self, without: Collection[str] = (), tried: Mapping[int, int] = _NONE) -> Entry | None:
-        """The oldest envelope whose category is not in `without`; the bound spares it until `done` or `give_back`.
+        """The oldest envelope whose category is not in `without`; the bound spares it until `done` or `release`.
 
         Those in `tried` (sequence number to tries) come only when nothing else waits, the least tried first, so that
         none of them holds up the others.
@@ -282,7 +284,7 @@ class Spool:
             known = self._forget(entry.seq)
         self._unlink([known] if known else [])
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """The envelope that was taken waits on."""
         with self._lock:
             self._taken = None

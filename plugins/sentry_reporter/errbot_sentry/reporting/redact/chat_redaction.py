@@ -12,6 +12,8 @@ from functools import lru_cache
 
 from errbot_sentry.reporting.redact.spelling import View, folded, has_escapes, views_of, without_case, without_marks
 
+SEND, SCRUB, DROP = "send", "scrub", "drop"
+"""SENTRY_CHAT_TEXT: typed words leave; only in an exception's own text; not at all."""
 CHAT = "[chat]"
 LONGEST_READ = 100_000
 """Letters of all that was typed: beyond, nobody knows which words to look for, and every text goes."""

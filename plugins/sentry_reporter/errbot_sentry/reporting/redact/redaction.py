@@ -8,10 +8,25 @@ in the shape of https://develop.sentry.dev/sdk/data-model/event-payloads/.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, Protocol
+from typing import Any
 
-from errbot_sentry.reporting.collect.breadcrumbs import DROP, SEND
-from errbot_sentry.reporting.redact.length_marks import marks_for
+from errbot_sentry.reporting.redact.chat_redaction import DROP, SEND, ChatMask, mask_of
+from errbot_sentry.reporting.redact.event_schema import (
+    BREADCRUMB_KEYS,
+    CONTEXT_KEYS,
+    CONTEXT_NAMES,
+    FRAME_KEYS,
+    FRAME_NAMES,
+    LOGENTRY_KEYS,
+    MEASUREMENT_KEYS,
+    MECHANISM_KEYS,
+    REQUEST_KEYS,
+    SOURCE_KEYS,
+    SPAN_KEYS,
+    THREAD_KEYS,
+    USER_KEYS,
+    meta_for,
+)
 from errbot_sentry.reporting.redact.scrubber import FILTERED, Scrubber, cleaned, is_sensitive_name
 
 Event = dict[str, Any]
@@ -29,32 +44,34 @@ _PERSON_NAMES = frozenset({"id", "username"})
 # What is masked first, should there be too much.
 _FIRST = ("exception", "fingerprint", "logentry", "tags", "user", "transaction")
 _ADDRESS_PARTS = ("http.query", "http.fragment")
-_SOURCE = ("pre_context", "context_line", "post_context")
-_FRAME_NAMES = ("filename", "abs_path", "function", "module")
-
-# The protocol's own keys, which stay whatever was typed: without them the server could not read the event.
-_SPAN = frozenset({"span_id", "trace_id", "parent_span_id", "op", "description", "start_timestamp", "timestamp",
-    "status", "tags", "data", "origin", "same_process_as_parent", "measurements", "exclusive_time"})  # fmt: skip
-_CRUMB = frozenset({"type", "category", "message", "level", "timestamp", "data", "origin"})
-_CONTEXTS = frozenset({"trace", "runtime", "errbot", "plugin", "log", "repeats", "chat"})
-_CONTEXT = _SPAN | {"type", "name", "version", "build", "backend", "module", "kind", "sentence", "count", "seconds",
-    "message", "dynamic_sampling_context"}  # fmt: skip
-_MECHANISM = frozenset({"type", "handled", "data", "source", "synthetic", "exception_id", "parent_id", "help_link",
-    "is_exception_group", "description", "meta"})  # fmt: skip
-_LOGENTRY = frozenset({"message", "formatted", "params"})
-_USER = frozenset({"id", "username", "email", "ip_address", "name", "data", "geo", "segment"})
-_FRAME = frozenset({"lineno", "colno", "in_app", "stack_start", "vars", *_SOURCE, *_FRAME_NAMES})
-_REQUEST = frozenset({"url", "method", "headers", "data", "query_string", "cookies", "env"})
-_THREAD = frozenset({"id", "name", "crashed", "current", "main", "values"})
-_MEASURED = frozenset({"value", "unit"})
 
 
-class Mask(Protocol):
-    """Hides a person's words; `price` is what a letter of a text costs."""
+class Redactor:
+    """Makes the redaction of each event, by the rules that hold for all.
 
-    price: int
+    Args:
+        chat_text: SENTRY_CHAT_TEXT.
+    """
 
-    def __call__(self, text: str) -> str: ...
+    def __init__(self, scrubber: Scrubber, chat_text: str) -> None:
+        self._scrubber = scrubber
+        self._chat_text = chat_text
+
+    def redaction(
+        self,
+        typed: tuple[str, ...],
+        spared: tuple[str, ...],
+        own: Collection[str] = (),
+        most_steps: int = MOST_STEPS,
+    ) -> Redaction:
+        """The redaction of one event.
+
+        Args:
+            typed: the texts whose words are masked.
+            spared: names of commands and plugins, which stay readable even if they were typed.
+        """
+        mask = mask_of(typed, spared) if typed and self._chat_text != SEND else None
+        return Redaction(self._scrubber, mask or None, self._chat_text, own, most_steps)
 
 
 class Redaction:
@@ -69,7 +86,7 @@ class Redaction:
     def __init__(
         self,
         scrubber: Scrubber,
-        mask: Mask | None,
+        mask: ChatMask | None,
         chat_text: str,
         own: Collection[str] = (),
         most_steps: int = MOST_STEPS,
@@ -88,10 +105,10 @@ class Redaction:
                 clean[key] = self._field(key, event[key])
             elif key != "_meta":
                 clean.update(self.value({key: event[key]}))
-        marks = marks_for(event.get("_meta"), clean)
-        if marks:
-            marks.pop("breadcrumbs", None)  # they are put into another order
-            clean["_meta"] = marks
+        meta = meta_for(event.get("_meta"), clean)
+        if meta:
+            meta.pop("breadcrumbs", None)  # they are put into another order
+            clean["_meta"] = meta
         return clean
 
     def value(self, held: Any) -> Any:
@@ -131,18 +148,18 @@ class Redaction:
         return self._listed(held, self._thread)
 
     def _breadcrumbs(self, held: Any) -> Any:
-        return self._listed(self._without_queries(held), lambda item: self._fields(item, _CRUMB))
+        return self._listed(self._without_queries(held), lambda item: self._fields(item, BREADCRUMB_KEYS))
 
     def _spans(self, held: Any) -> Any:
-        return self._listed(self._without_queries(held), lambda item: self._fields(item, _SPAN))
+        return self._listed(self._without_queries(held), lambda item: self._fields(item, SPAN_KEYS))
 
     def _logentry(self, held: Any) -> Any:
-        return self._fields(held, _LOGENTRY)
+        return self._fields(held, LOGENTRY_KEYS)
 
     def _measurements(self, held: Any) -> Any:
         if not isinstance(held, dict):
             return self.value(held)
-        return {self.text(str(name)): self._fields(part, _MEASURED) for name, part in held.items()}
+        return {self.text(str(name)): self._fields(part, MEASUREMENT_KEYS) for name, part in held.items()}
 
     def _fields(self, held: Any, fixed: Collection[str]) -> Any:
         """A value whose own keys, as far as they are of the protocol, stay."""
@@ -169,8 +186,8 @@ class Redaction:
             return self.value(held)
         clean: dict[str, Any] = {}
         for key, part in held.items():
-            if key in _CONTEXTS:
-                clean[key] = self._fields(part, _CONTEXT)
+            if key in CONTEXT_NAMES:
+                clean[key] = self._fields(part, CONTEXT_KEYS)
             else:
                 clean.update(self.value({key: part}))
         return clean
@@ -206,7 +223,7 @@ class Redaction:
             elif key in ("type", "module"):
                 clean[key] = self._name(part, self._chat_text == DROP)
             elif key == "mechanism":
-                clean[key] = self._fields(part, _MECHANISM)
+                clean[key] = self._fields(part, MECHANISM_KEYS)
             else:
                 clean.update(self.value({key: part}))
         return clean
@@ -214,7 +231,7 @@ class Redaction:
     def _thread(self, held: Any) -> Any:
         if not isinstance(held, dict):
             return self.value(held)
-        clean = self._fields({key: part for key, part in held.items() if key != "stacktrace"}, _THREAD)
+        clean = self._fields({key: part for key, part in held.items() if key != "stacktrace"}, THREAD_KEYS)
         return {**clean, "stacktrace": self._stacktrace(held.get("stacktrace"))}
 
     def _stacktrace(self, held: Any) -> Any:
@@ -226,13 +243,13 @@ class Redaction:
     def _frame(self, frame: Event) -> Event:
         clean: Event = {}
         for key, held in frame.items():
-            if key not in _FRAME:
+            if key not in FRAME_KEYS:
                 clean.update(self.value({key: held}))
-            elif key in _FRAME_NAMES:
+            elif key in FRAME_NAMES:
                 clean[key] = self._name(held, by_code=False)
             elif key == "vars":
                 clean[key] = self._variables(held, frame)
-            elif key not in _SOURCE:
+            elif key not in SOURCE_KEYS:
                 clean[key] = self.value(held)
         clean.update(self._source(frame))
         return clean
@@ -251,7 +268,7 @@ class Redaction:
 
     def _source(self, frame: Event) -> Event:
         """The lines around the error, cleaned in one piece: brackets and texts go over several of them."""
-        found = {key: frame[key] for key in _SOURCE if frame.get(key)}
+        found = {key: frame[key] for key in SOURCE_KEYS if frame.get(key)}
         lines: list[str] = []
         for held in found.values():
             flat = held if isinstance(held, list) else [held]
@@ -284,7 +301,7 @@ class Redaction:
         for key, part in held.items():
             if key in _PERSON_NAMES and isinstance(part, str):
                 clean[key] = self._name(part, by_code=True)
-            elif key in _USER:
+            elif key in USER_KEYS:
                 clean[key] = self.value(part)
             else:
                 clean.update(self.value({key: part}))
@@ -302,7 +319,7 @@ class Redaction:
                 kept["url"] = kept["url"].partition("?")[0]
         clean: dict[str, Any] = {}
         for key, part in kept.items():
-            clean.update({key: self.value(part)} if key in _REQUEST - {"cookies"} else self.value({key: part}))
+            clean.update({key: self.value(part)} if key in REQUEST_KEYS - {"cookies"} else self.value({key: part}))
         return clean
 
 
