@@ -41,7 +41,9 @@ def start(arm: str, dsn: str, folder: Path) -> Callable[[], None]:
         reporter = Reporter(ReportSettings(enabled=True, dsn=Secret(dsn)), BotFacts("bench", "6.2.1"), folder)
         assert reporter.start()
         globals()["reporter"] = reporter
-        return lambda: reporter.flush(10)
+        import sentry_sdk
+
+        return lambda: sentry_sdk.flush(10)
     if arm == "raven":
         from raven import Client
         from raven.handlers.logging import SentryHandler
