@@ -23,7 +23,7 @@ MECHANISM_KEYS = frozenset({"type", "handled", "data", "source", "synthetic", "e
 LOGENTRY_KEYS = frozenset({"message", "formatted", "params"})
 USER_KEYS = frozenset({"id", "username", "email", "ip_address", "name", "data", "geo", "segment"})
 FRAME_KEYS = frozenset({"lineno", "colno", "in_app", "stack_start", "vars", *SOURCE_KEYS, *FRAME_NAMES})
-REQUEST_KEYS = frozenset({"url", "method", "headers", "data", "query_string", "cookies", "env"})
+REQUEST_KEYS = frozenset({"url", "method", "headers", "data", "query_string", "env"})  # cookies: each value is secret
 THREAD_KEYS = frozenset({"id", "name", "crashed", "current", "main", "values"})
 MEASUREMENT_KEYS = frozenset({"value", "unit"})
 
