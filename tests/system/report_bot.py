@@ -290,7 +290,7 @@ class CrashBot:
         found: Reporter = self.plugin.reporter
         return found
 
-    def invocation(self, text: str, replies: int = 1) -> list[str]:
+    def say(self, text: str, replies: int = 1) -> list[str]:
         """Type as the admin, in a direct message; what the bot says."""
         self.testbot.push_message(text)
         return [self.testbot.pop_message() for _ in range(replies)]
@@ -337,7 +337,7 @@ def start_web_server(bot: CrashBot) -> int:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     config = json.dumps({"HOST": "127.0.0.1", "PORT": port, "SSL": None}).replace("null", "None")
-    bot.invocation(f"!plugin config Webserver {config}")
+    bot.say(f"!plugin config Webserver {config}")
     thread = bot.bot.plugin_manager.plugins["Webserver"]
     until(lambda: thread.server is not None, what="the web server")
     return port

@@ -21,8 +21,8 @@ def test_fifty_runs_with_other_words_are_one_issue_with_a_telling_title(
 ) -> None:
     with crash_bot(tmp_path, server_of(bugsink_project), SENTRY_REPEAT_SECONDS=0) as bot:
         for number in range(50):
-            bot.invocation(f"!crash plain {number} with words of its own x{number}y")
-        bot.invocation("!crash arg somebody")
+            bot.say(f"!crash plain {number} with words of its own x{number}y")
+        bot.say("!crash arg somebody")
         wait_until_sent(bot.reporter)
     issues = until(
         lambda: len(found := bugsink_project.issues()) == 2 and found, timeout=60, what="two issues on Bugsink"
@@ -48,7 +48,7 @@ def test_fifty_runs_with_other_words_are_one_issue_with_a_telling_title(
 def test_the_count_of_a_storm_joins_the_issue(bugsink_project: BugsinkProject, tmp_path: Path) -> None:
     with crash_bot(tmp_path, server_of(bugsink_project), SENTRY_REPEAT_SECONDS=3600) as bot:
         for _ in range(5):
-            bot.invocation("!crash plain")
+            bot.say("!crash plain")
         wait_until_sent(bot.reporter)
     issues = until(lambda: bugsink_project.issues(), timeout=60, what="the issue")
     assert len(issues) == 1
@@ -71,7 +71,7 @@ def test_an_event_sent_twice_is_kept_once(bugsink_project: BugsinkProject, tmp_p
             real(entry)
 
         spool.done = done
-        bot.invocation("!crash plain")
+        bot.say("!crash plain")
         until(lambda: again, timeout=60, what="the first sending")
         spool.put(again[0], "error", "")
         bot.reporter._flow._sender.wake()

@@ -134,7 +134,7 @@ class Reporter:
     def capture_exception(self, exc: BaseException | None = None, **tags: object) -> str | None:
         """Report an exception, by default the one being handled; the event's id, or None when there is no new event
         (reporting is off, the exception was reported before, it is one of many identical ones, `skip_sentry`), or none
-        yet (a finaliser or a signal handler that interrupts this package asks)."""
+        yet (it is called by a finaliser or a signal handler that interrupts this package)."""
         flow = self._flow
         error = exc if exc is not None else sys.exc_info()[1]
         if flow is None or error is None:

@@ -112,7 +112,7 @@ class SdkClient:
         options: dict[str, Any] = {
             "max_value_length": LONGEST_VALUE,
             "transport": self._transport,
-            # By default every host that a plugin asks anything would get the DSN's key, release and environment.
+            # By default every host that a plugin sends a request to would get the DSN's key, release and environment.
             "trace_propagation_targets": [],
             # A web request's body may be chat (Slack sends it that way).
             "max_request_body_size": "medium" if self._settings.chat_text == SEND else "never",

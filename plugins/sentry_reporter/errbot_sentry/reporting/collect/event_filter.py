@@ -97,7 +97,7 @@ def is_echo(record: logging.LogRecord) -> bool:
 
 
 def is_load_errors(record: logging.LogRecord) -> bool:
-    """Whether a record holds the tracebacks of plugins that could not be loaded."""
+    """Whether a record has the tracebacks of plugins that could not be loaded."""
     return record.name == _BOOTSTRAP and record.msg == LOAD_ERRORS
 
 

@@ -2,7 +2,7 @@
 
 Two errors are identical when their exception type (and those of its causes) and every code position on the way are
 the same; the key is made of these before anything is serialised. Memory is bounded by the number of keys, counts are
-exact: what a full table drops is reported at once, like what nobody repeats any more.
+exact: what a full table drops is reported at once, like what no longer comes.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class RepeatCounter:
                 continue
             self._evicted.append(_count_of(key, entry))
             if len(self._evicted) > self._most:
-                # Nobody takes them away: keep the counts exact in fewer pieces.
+                # They are not collected for long: fewer, and still exact.
                 first, second = self._evicted[:2]
                 self._evicted[:2] = [replace(second, count=first.count + second.count, first=first.first)]
 

@@ -19,7 +19,7 @@ from errbot_sentry.reporting.report_status import Counters
 
 log = logging.getLogger(__name__)
 
-# The one envelope that a server always chokes on must not hold up all others.
+# One envelope that the server always fails at must not delay all others.
 _FIRST_TRIES, _MOST_TRIES = 3, 30
 _MOST_REMEMBERED = 1000
 # These will never be taken, however often they are sent.
@@ -132,7 +132,7 @@ class EnvelopeSender:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._news = False  # before looking, so that what comes while we look is not slept over
+            self._news = False  # before looking, so that what comes while we look does not wait for the nap
             try:
                 nap = self._step()
             except Exception:
@@ -171,10 +171,10 @@ class EnvelopeSender:
             self._spool.sync()
 
     def _tried(self) -> dict[int, int]:
-        """The envelopes that come after all others, and how often the server has choked on each.
+        """The envelopes that come after all others, and how often the server failed at each.
 
         The first one is tried several times before its successors may overtake it, for most outages are short. After
-        that it is asked which of them the server takes, so each of the next has one try.
+        that the question is which of them the server accepts, so each of the next has one try.
         """
         worst = max(self._tries.values(), default=0)
         enough = 1 if worst >= _FIRST_TRIES else _FIRST_TRIES
@@ -219,7 +219,7 @@ class EnvelopeSender:
             self._on_sent(entry.event_id)
 
     def _refused(self, entry: Entry, status: int) -> None:
-        """An response that may be another one next time: a failing server, a wrong key, a proxy's page."""
+        """A response that may be another one next time: a failing server, a wrong key, a proxy's page."""
         if status in (401, 403):
             self._failed(f"the server does not accept the DSN (HTTP {status}): check SENTRY_DSN")
         elif status == 404:
@@ -229,7 +229,7 @@ class EnvelopeSender:
         self._not_sent(entry, counts=True)  # a firewall may refuse a single one with any of these
 
     def _not_sent(self, entry: Entry, *, counts: bool) -> None:
-        """It is not sent. Where that may be its own fault it counts, and is given up once the server has choked on it
+        """It is not sent. Where that may be its own fault it counts, and is given up once the server has failed at it
         again and again while it took others."""
         if counts and self._count_try(entry.seq):
             self._forget(entry.seq)

@@ -36,15 +36,15 @@ def shrink(event: Event, most: int, size: Callable[[Event], int]) -> Event:
 
 
 def _slim(event: Event) -> Event:
-    return {key: _cut(held, _LONGEST_TEXT) for key, held in event.items() if key not in _HEAVY}
+    return {key: _cut(part, _LONGEST_TEXT) for key, part in event.items() if key not in _HEAVY}
 
 
 def _cut(value: Any, longest: int) -> Any:
     if isinstance(value, str):
         return _text(value, longest)
     if isinstance(value, dict):
-        return {_text(str(key), longest): _cut(held, longest) for key, held in value.items() if key not in _HEAVY}
-    return [_cut(held, longest) for held in value] if isinstance(value, list) else value
+        return {_text(str(key), longest): _cut(part, longest) for key, part in value.items() if key not in _HEAVY}
+    return [_cut(part, longest) for part in value] if isinstance(value, list) else value
 
 
 def _text(text: str, longest: int) -> str:
@@ -54,7 +54,7 @@ def _text(text: str, longest: int) -> str:
 def _shortened(event: Event) -> Event:
     """Without modules, and of every list and mapping that grows with the program only a part."""
     left_out: dict[str, int] = {}
-    short: Event = {key: held for key, held in event.items() if key != "modules"}
+    short: Event = {key: part for key, part in event.items() if key != "modules"}
     for name, several in (("exception", "exceptions"), ("threads", "threads")):
         values = _values(event, name)
         if values:
@@ -90,8 +90,8 @@ def _least(event: Event) -> Event:
     exceptions = [value for value in _values(event, "exception") if isinstance(value, dict)]
     if exceptions:
         least["exception"] = {"values": [_least_exception(value) for value in _ends(exceptions, 1, 1)]}
-    held = event.get("contexts")
-    contexts = held if isinstance(held, dict) else {}
+    part = event.get("contexts")
+    contexts = part if isinstance(part, dict) else {}
     trace = contexts.get("trace")
     if isinstance(trace, dict):
         least["contexts"] = {"trace": {key: _small(trace[key]) for key in _TRACE if key in trace}}
@@ -113,8 +113,8 @@ def _least_exception(value: Event) -> Event:
     return least
 
 
-def _smalls(held: Event) -> Event:
-    return {_text(str(key), _SHORT_TEXT): _small(value) for key, value in list(held.items())[-_MOST_FRAMES * 2 :]}
+def _smalls(part: Event) -> Event:
+    return {_text(str(key), _SHORT_TEXT): _small(value) for key, value in list(part.items())[-_MOST_FRAMES * 2 :]}
 
 
 def _small(value: Any) -> Any:
@@ -139,8 +139,8 @@ def _ends(items: list[Any], first: int, last: int) -> list[Any]:
 
 
 def _values(event: Event, name: str) -> list[Any]:
-    held = event.get(name)
-    values = held.get("values") if isinstance(held, dict) else held
+    part = event.get(name)
+    values = part.get("values") if isinstance(part, dict) else part
     return values if isinstance(values, list) else []
 
 
@@ -148,6 +148,6 @@ def _with_counts(event: Event, left_out: dict[str, Any]) -> Event:
     counts = {name: count for name, count in left_out.items() if count}
     if counts:
         contexts = event.get("contexts")
-        held = contexts if isinstance(contexts, dict) else {}
-        event["contexts"] = {**held, "left_out": {"type": "left_out", **counts}}
+        part = contexts if isinstance(contexts, dict) else {}
+        event["contexts"] = {**part, "left_out": {"type": "left_out", **counts}}
     return event

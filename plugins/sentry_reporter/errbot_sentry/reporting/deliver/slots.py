@@ -17,7 +17,7 @@ from errbot_sentry.reporting.deliver.quota import Entry
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: there, two bots on one directory are not told apart
+except ImportError:  # not a POSIX system: there, two bots may take one directory
     fcntl = None  # type: ignore[assignment]  # no locks on Windows
 
 _NAME = re.compile(r"(\d{16})\.([a-z_]{1,32})\.([0-9a-f]{0,32})\.gz")
@@ -85,7 +85,7 @@ class Slot:
 
     def release(self) -> None:
         """Another process may have it now. In the child of a fork the parent keeps it: only the child's descriptor,
-        which would hold the lock beyond the parent's end, is closed."""
+        which would extend the lock beyond the parent's end, is closed."""
         os.close(self._handle)
 
 

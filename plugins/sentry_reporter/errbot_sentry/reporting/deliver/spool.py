@@ -28,7 +28,7 @@ SPOOL_FULL, MEMORY_FULL, UNREADABLE = "spool_full", "memory_full", "unreadable"
 TOO_LARGE, CLOSED = "too_large", "closed"
 
 _MEMORY_BYTES = 8 * 1024 * 1024
-_LAST_SEQUENCE = 10**15  # nobody counts so far
+_LAST_SEQUENCE = 10**15  # beyond any real count
 _MOST_SYNCED = 200
 
 _NONE: Mapping[int, int] = {}
@@ -333,8 +333,8 @@ class Spool:
                 self._next = entry.seq + 1
             else:
                 odd.append(entry)
-        # A number that is not ours (taken already, or higher than anybody counts) is not counted on from: nobody who
-        # plants a file can use up ours.
+        # We do not continue from a number that is not ours (taken already, or beyond any real count): a file that
+        # somebody plants cannot use up ours.
         for entry in odd:
             new = slot.renumber(entry, self._next)
             if new is not None:

@@ -1,8 +1,8 @@
 """The masking of events: each text in an event by the rules of the place where it stands.
 
-A `Redaction` is made for one event, with the words of the command that the event is about. An unknown field
-is masked like any other text. It works on the event as the SDK's serializer left it, plain dicts, lists and texts,
-in the shape of https://develop.sentry.dev/sdk/data-model/event-payloads/.
+A `Redaction` is made for one event, with the words of the command that the event is about. An unknown field is
+masked like any other text. It works on the event as the SDK's serializer left it, plain dicts, lists and texts, in the
+shape of https://develop.sentry.dev/sdk/data-model/event-payloads/.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ Reader = Callable[[Any], Any]
 MOST_STEPS = 1_500_000
 """What masking an event may cost: letters of its texts, times what is looked for in them. Beyond, texts are dropped."""
 
-# Made by the SDK or by us from nothing that a person or a plugin said.
-_OWN = ("event_id", "timestamp", "start_timestamp", "platform", "level", "sdk", "modules", "type",
+# Made by the SDK or by us, from nothing that a person or a plugin said.
+_FIXED = ("event_id", "timestamp", "start_timestamp", "platform", "level", "sdk", "modules", "type",
     "transaction_info", "check_in_id", "duration", "status")  # fmt: skip
 # Names, in which something@somewhere is no mail address.
 _NAMES = ("release", "environment", "server_name", "dist")
@@ -52,7 +52,7 @@ _NO_READERS: Mapping[str, Reader] = {}
 
 
 class Redactor:
-    """Makes the redaction of each event, by the rules that hold for all.
+    """Makes the redaction of each event, by the same rules.
 
     Args:
         chat_text: SENTRY_CHAT_TEXT.
@@ -102,7 +102,7 @@ class Redaction:
         self._own = own
         self._left = most_steps
         self._readers: dict[str, Reader] = {
-            **dict.fromkeys(_OWN, lambda value: value),
+            **dict.fromkeys(_FIXED, lambda value: value),
             **dict.fromkeys(_NAMES, self._name),
             **dict.fromkeys(_NAMES_BY_CODE, self._name_by_code),
             **dict.fromkeys(_ANY_TEXT, self.value),

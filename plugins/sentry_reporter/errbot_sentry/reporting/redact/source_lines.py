@@ -1,8 +1,8 @@
 """Lines of source code keep their names and calls; only literals that stand for a secret go.
 
 The lines around an error are read together, because a bracket or a text may go over several of them; there are as many
-lines afterwards. They are a window: where its first bracket was opened before it, nobody sees under which name, and
-literals that stand alone on their lines go.
+lines afterwards. They are a window: where its first bracket was opened before it, the
+name is out of sight, and literals that stand alone on their lines go.
 """
 
 from __future__ import annotations
