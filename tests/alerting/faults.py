@@ -33,6 +33,7 @@ from tests.fakes.http_server import HttpServer, Reply, Request
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.irc_client import IrcClient, Line
 from tests.servers.ngircd import Ngircd
+from tests.stores import outbox_of
 from tests.system.irc_world import BOT, ROOM, IrcWorld
 from tests.waiting import until
 
@@ -246,7 +247,7 @@ class FaultRun:
         store = Store(self.state)
         try:
             with store.read() as tx:
-                return any(mark.asked for mark in tx.polls.all())
+                return any(mark.answered_at for mark in tx.polls.all())
         finally:
             store.close()
 
@@ -260,12 +261,12 @@ class FaultRun:
             store = Store(self.state)
             try:
                 with store.read() as tx:
-                    polled = all(mark.asked > since for mark in tx.polls.all())
+                    polled = all(mark.answered_at > since for mark in tx.polls.all())
                     waiting, _ = tx.inbox.waiting_count()
                     known = tx.issues.get_many(list(issues.values()))
-                    told = all(issue in known and known[issue].announced for issue in issues.values())
-                    busy = tx.outbox.state(since).depth or tx.outbox.rows(ROOM, (UNSURE,)) or tx.deferred.counts()
-                    return bool(polled and told and not waiting and not busy)
+                    told = all(issue in known and known[issue].notified_at for issue in issues.values())
+                    busy = tx.outbox.state(since).depth or tx.deferred.counts()
+                    return bool(polled and told and not waiting and not busy and not outbox_of(store, ROOM, UNSURE))
             finally:
                 store.close()
 
@@ -282,7 +283,7 @@ class FaultRun:
             with store.read() as tx:
                 alerts = [each for room in (ROOM, "") for each in tx.inbox.decided(room, 1_000_000)]
                 waiting, _ = tx.inbox.waiting_count()
-                rows = tx.outbox.rows(ROOM, (SENT, UNSURE))
+            rows = outbox_of(store, ROOM, SENT, UNSURE)
         finally:
             store.close()
         return Books(

@@ -197,7 +197,7 @@ def test_a_subscription_calls_nobody(tmp_path: Path) -> None:
     from errbot_sentry.store.records import Subscription
 
     with world.store.write() as tx:
-        tx.requests.add_subscription(Subscription("#ops", (), "alice", 0.0))
+        tx.subscriptions.add(Subscription("#ops", (), "alice", 0.0))
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     assert world.at(1).heard()[0].startswith("New in shop")
 
@@ -207,5 +207,5 @@ def test_the_clock_of_links_is_the_systems(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     KeptPeople(world.store, SystemClock()).link("ann2", "ann@example.org", "ann2")
     with world.store.read() as tx:
-        assert tx.people.mention_of("ANN@example.org") == "ann2"
-        assert tx.people.mention_of("nobody@example.org") == ""
+        assert tx.accounts.mention_of("ANN@example.org") == "ann2"
+        assert tx.accounts.mention_of("nobody@example.org") == ""

@@ -110,25 +110,25 @@ def decide_placement(
 
 def _told(group: Group, alert: Alert, route: Route | None, now: float, *, top: bool) -> Group:
     """The group after a word of any kind about this alert."""
-    told = replace(group, word=now, level=alert.level or group.level)
+    told = replace(group, last_sent=now, level=alert.level or group.level)
     if alert.events is not None:
         told = replace(told, events=max(alert.events, group.events or 0))
     if told.status != UNRESOLVED:
         # Also this is a first word: what comes back right after it says so under it.
-        return replace(told, due=None, counted=0, top=now if top else told.top)
+        return replace(told, due=None, counted=0, notified_at=now if top else told.notified_at)
     if not top or route is None:
         return replace(told, due=now + told.span) if told.due is None and told.span else told
     window = route.window.total_seconds() or route.repeat.total_seconds()
     return replace(
         told,
-        top=now,
-        head=0,
+        notified_at=now,
+        thread_root=0,
         counted=0,
         span=window,
         window=window,
         repeat=route.repeat.total_seconds(),
         due=now + window if window else None,
-        mode=route.threads,
+        placement=route.threads,
         mention=write_mention(route.mention),
     )
 
@@ -142,17 +142,17 @@ def _name(group: Group, alert: Alert, now: float) -> tuple[str, str]:
         return _name_of_metric(group, alert)
     if alert.reason in ACTIVITIES:
         return FOLLOWED, THREAD
-    young = abs(now - group.top) < group.window  # before it: the clock was put back
+    young = abs(now - group.notified_at) < group.window  # before it: the clock was put back
     if alert.reason in COMES_BACK:
         # Up again within the window of its own first word: it flaps, and says so under that word.
         return (FLAPPING, THREAD) if young else (alert.reason, CHANNEL)
-    if group.repeat and now - group.word >= group.repeat and group.due is None:
+    if group.repeat and now - group.last_sent >= group.repeat and group.due is None:
         return REPEAT, CHANNEL
     return COUNTED, NOWHERE
 
 
 def _says_nothing_new(group: Group, alert: Alert, now: float) -> bool:
-    if alert.reason == NEW or (alert.reason == RULE and abs(now - group.top) < SAME_EVENT_SPAN):
+    if alert.reason == NEW or (alert.reason == RULE and abs(now - group.notified_at) < SAME_EVENT_SPAN):
         return True
     if alert.reason in _STATUS_OF and alert.reason in ACTIVITIES and _STATUS_OF[alert.reason] == group.status:
         return True
@@ -183,14 +183,14 @@ def tick(group: Group, known: KnownIssue | None, now: float) -> GroupDecision:
     if group.status != UNRESOLVED or (known is not None and known.status != UNRESOLVED):
         return GroupDecision(MERGED, NOWHERE, replace(group, due=None, counted=0))
     if group.counted or _grew(group, known):
-        reminds = group.span >= group.repeat or now - group.word >= group.repeat
+        reminds = group.span >= group.repeat or now - group.last_sent >= group.repeat
         span = min(group.span * 2, group.repeat) or group.span
-        told = replace(group, word=now, counted=0, span=span, due=now + span)
+        told = replace(group, last_sent=now, counted=0, span=span, due=now + span)
         if known is not None and known.events is not None:
             told = replace(told, events=known.events)
         return GroupDecision(REMINDER if reminds else WINDOW, THREAD, told)
     # Quiet so far: one more look when the reminder would be due, then it rests until something happens.
-    later = group.word + group.repeat
+    later = group.last_sent + group.repeat
     return GroupDecision(MERGED, NOWHERE, replace(group, due=later if later > now else None))
 
 

@@ -86,7 +86,7 @@ def count_update(group: Group, known: KnownIssue | None, now: float, *, reminds:
         "short_id": (known.short_id if known else "") or group.issue,
         "reminds": reminds,
         "more": counted(more, "more event") if more else counted(group.counted, "more alert"),
-        "span": write_roughly(timedelta(seconds=max(60.0, now - group.word))),
+        "span": write_roughly(timedelta(seconds=max(60.0, now - group.last_sent))),
         "total": f"{events:,}" if more else "",
         "level": group.level,
     }

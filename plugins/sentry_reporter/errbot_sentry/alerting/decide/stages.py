@@ -81,7 +81,7 @@ class Stages:
         key = issue_key(context.alert)
         context.known = tx.issues.get(key)
         context.groups = tx.groups.of_issue(key)
-        context.silences = tx.requests.silences()
+        context.silences = tx.silences.present()
         if context.alert.reason == SEEN_EVENT and context.known is None:
             context.alert = replace(context.alert, reason=NEW)
 
@@ -150,9 +150,9 @@ class Stages:
         group = outcome.decided.group
         if quiet is not None:
             outcome.silence(QUIET)
-        elif group.head == 0:
+        elif group.thread_root == 0:
             outcome.silence(HELD)
-        elif tx.deferred.holds(group.room, DEFER_UPDATES, group.issue) or is_chatter(
+        elif tx.deferred.contains(group.room, DEFER_UPDATES, group.issue) or is_chatter(
             tx.outbox.recent_under(group.room, context.now - STORM_SPAN), group.issue
         ):
             outcome.silence(BUNDLED)
@@ -196,7 +196,9 @@ class Stages:
             )
             head = tx.outbox.add(self._message(context, outcome, call.text), context.now)
             outcome.group = replace(
-                outcome.group, head=head if top else outcome.group.head, called=call.owner or outcome.group.called
+                outcome.group,
+                thread_root=head if top else outcome.group.thread_root,
+                mentioned=call.owner or outcome.group.mentioned,
             )
         tx.deferred.add(outcome.deferral for outcome in context.outcomes if outcome.deferral is not None)
         told = {outcome.target.room for outcome in context.outcomes}
@@ -211,8 +213,8 @@ class Stages:
             return Message(group.room, template, values, mention=mention, issue=group.issue, alert_id=context.row.id)
         template, values = update(context.alert, outcome.name)
         return Message(
-            group.room, template, values, mention=mention, issue=group.issue, alert_id=context.row.id, top=False,
-            head=group.head, mode=group.mode, mark=mark_of(context.alert),
+            group.room, template, values, mention=mention, issue=group.issue, alert_id=context.row.id,
+            notification=False, thread_root=group.thread_root, placement=group.placement, mark=mark_of(context.alert),
         )  # fmt: skip
 
     def remember(self, context: AlertContext, tx: Transaction) -> None:
@@ -246,7 +248,7 @@ def remembered(alert: Alert, known: KnownIssue | None, now: float, *, told: bool
         assignee_mail=owner[2],
         level=alert.level or before.level,
         link=alert.link or before.link,
-        announced=now if told and before.announced is None else before.announced,
+        notified_at=now if told and before.notified_at is None else before.notified_at,
         changed=now if changes else before.changed,
         touched=now,
     )
