@@ -14,9 +14,14 @@ from typing import Any
 from urllib.parse import quote
 
 from errbot_sentry.reporting.redact import source_lines
-from errbot_sentry.reporting.redact.named_values import FILTERED, without_named_values
-from errbot_sentry.reporting.redact.secret_names import is_sensitive_name
-from errbot_sentry.reporting.redact.secret_shapes import KEY_BEGINS, KEY_ENDS, without_shapes
+from errbot_sentry.reporting.redact.named_values import without_named_values
+from errbot_sentry.reporting.redact.secret_shapes import (
+    FILTERED,
+    KEY_BEGINS,
+    KEY_ENDS,
+    is_sensitive_name,
+    without_shapes,
+)
 
 __all__ = ["CUT", "FILTERED", "Scrubber", "cleaned", "cut", "is_sensitive_name"]
 

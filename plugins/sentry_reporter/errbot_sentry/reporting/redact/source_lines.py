@@ -12,13 +12,18 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from errbot_sentry.reporting.redact.named_values import (
-    FILTERED,
     end_of_brackets,
     without_named_values,
     without_option_values,
 )
-from errbot_sentry.reporting.redact.secret_names import NAME, may_name_a_secret
-from errbot_sentry.reporting.redact.secret_shapes import KEY_BEGINS, KEY_ENDS, without_shapes
+from errbot_sentry.reporting.redact.secret_shapes import (
+    FILTERED,
+    KEY_BEGINS,
+    KEY_ENDS,
+    NAME,
+    may_name_a_secret,
+    without_shapes,
+)
 
 # A name may have an annotation, an index or a bracket before its literal.
 _NAMED = re.compile(rf"""(?i){NAME}["']?[\])]?\s*(?::\s*[\w.\[\], |"']{{1,60}}=|:=|[=!]=|[=:,(])(?:\s|\\\n)*""")
