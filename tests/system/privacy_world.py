@@ -87,7 +87,7 @@ KEYS = (
 
 
 class Thing:
-    """An object whose repr tells everything."""
+    """An object whose repr shows everything."""
 
     def __init__(self, inner: object) -> None:
         self.inner = inner

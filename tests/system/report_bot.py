@@ -80,7 +80,7 @@ CRASHING = """
     import threading
     from errbot import BotPlugin, CommandError, arg_botcmd, botcmd, botflow, cmdfilter, re_botcmd, webhook
 
-    class Kept(Exception):
+    class Skipped(Exception):
         skip_sentry = True
 
     class Crash(BotPlugin):
@@ -126,7 +126,7 @@ CRASHING = """
 
         @botcmd
         def crash_kept(self, msg, args):
-            raise Kept("stay in")
+            raise Skipped("stay in")
 
         @botcmd
         def crash_error_log(self, msg, args):
@@ -397,11 +397,11 @@ def _hide_switch_from_core(config: Any) -> None:
     """bootstrap.py reads BOT_LOG_SENTRY with getattr from the config: the first time it is False, later True."""
 
     class Once:
-        asked = 0
+        reads = 0
 
     def switch(_self: Any) -> bool:
-        Once.asked += 1
-        return Once.asked > 2  # hasattr and the value, in bootstrap.py's one line
+        Once.reads += 1
+        return Once.reads > 2  # hasattr and the value, in bootstrap.py's one line
 
     kind = type("Config", (type(config),), {"BOT_LOG_SENTRY": property(switch)})
     config.__dict__.pop("BOT_LOG_SENTRY", None)

@@ -292,14 +292,14 @@ def test_an_error_that_is_logged_twice_is_counted_once(tmp_path: Path, server: I
     assert (status.captured, status.repeated) == (1, 2)
 
 
-def test_the_person_is_told_once(bot: CrashBot) -> None:
+def test_the_person_is_notified_once(bot: CrashBot) -> None:
     bot.say("!crash plain")
     event = bot.event()
-    heard = until(lambda: bot.plugin.notified.errors, what="word of the report")
-    assert [item.event_id for item in heard] == [event["event_id"]]
-    assert heard[0].command == "crash_plain"
-    assert heard[0].message.body == "!crash plain"
-    assert heard[0].sent is True
+    errors = until(lambda: bot.plugin.notified.errors, what="the notification")
+    assert [item.event_id for item in errors] == [event["event_id"]]
+    assert errors[0].command == "crash_plain"
+    assert errors[0].message.body == "!crash plain"
+    assert errors[0].sent is True
 
 
 @pytest.mark.parametrize("stage", ["setup", "start"])

@@ -94,7 +94,7 @@ def test_a_child_of_multiprocessing(make: Make, server: IngestServer, spool_mb: 
 
 
 def test_what_the_parent_has_seen_is_new_in_the_child(make: Make, server: IngestServer) -> None:
-    """Only the parent can tell what it counts, and the child may end before it tells what it has counted."""
+    """Only the parent can report what it counts, and the child may end before it reports what it has counted."""
     make(repeat_seconds=3600)
     crash("here")
     child = multiprocessing.get_context("fork").Process(target=crash, args=("there",))
@@ -119,7 +119,7 @@ def test_a_child_that_ends_at_once(make: Make, server: IngestServer, end: Callab
 
 
 def test_children_while_threads_report(make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fork meets locks that other threads hold; they are free in the child."""
+    """A fork meets locks that other threads have; they are free in the child."""
     reporter = make(repeat_seconds=0, spool_mb=50)
     root = logging.getLogger()  # pytest's own handlers write to files, whose locks Python leaves as the fork met them
     monkeypatch.setattr(root, "handlers", [one for one in root.handlers if type(one).__name__ == "ErrorLogHandler"])
@@ -175,7 +175,7 @@ def test_a_child_that_lives_on_holds_nothing_of_a_parent_that_died(
 
 
 class Chat:
-    """Who tells people where their error went."""
+    """Notifies people of where their error was reported."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -191,8 +191,8 @@ def test_words_do_not_leave_by_the_event_that_tells_a_count(tmp_path: Path, serv
         for word in ("FIRST_WORD", "SECOND_WORD", "THIRD_WORD"):
             bot.say(f"!leak again {word}")
         bot.settle()
-    told = [event for event in server.events() if "repeated" in event.get("tags", {})]
-    assert [event["tags"]["repeated"] for event in told] == ["2", "2"], told
+    counts = [event for event in server.events() if "repeated" in event.get("tags", {})]
+    assert [event["tags"]["repeated"] for event in counts] == ["2", "2"], counts
     for event in server.events():
         for value in event.get("exception", {}).get("values", ()) if mode == "scrub" else ():
             value["value"] = ""  # there the exception's own text stays
@@ -244,12 +244,12 @@ class OtherHost(HTTPServer):
     """Some server that plugins ask; remembers the headers that it got."""
 
     def __init__(self) -> None:
-        self.heard: list[dict[str, str]] = []
-        heard = self.heard
+        self.requests: list[dict[str, str]] = []
+        requests = self.requests
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                heard.append({name.lower(): value for name, value in self.headers.items()})
+                requests.append({name.lower(): value for name, value in self.headers.items()})
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -276,7 +276,7 @@ def other_host() -> Iterator[OtherHost]:
 def test_other_hosts_get_no_header_of_ours(bot: CrashBot, other_host: OtherHost) -> None:
     """The SDK would give them the DSN's key, the release and the environment, as `baggage`."""
     bot.say(f"!leak fetch {other_host.url} PRIVATE_WORD")
-    (headers,) = other_host.heard
+    (headers,) = other_host.requests
     assert not {"baggage", "sentry-trace"} & set(headers)
 
 
@@ -349,7 +349,7 @@ def test_the_lines_of_a_key_in_the_source(bot: CrashBot) -> None:
 
 
 def test_raw_lines_of_the_chat_network_are_no_breadcrumbs(tmp_path: Path, server: IngestServer) -> None:
-    """With breadcrumbs from DEBUG on, backends' libraries log everybody's messages as they come over the wire."""
+    """With breadcrumbs from DEBUG on, backends' libraries log everybody's messages as they receive them."""
     with leaky_bot(tmp_path, server, SENTRY_LOGLEVEL=logging.DEBUG) as bot:
         for name in ("irc.client", "slixmpp.xmlstream.xmlstream", "slack_sdk.socket_mode", "errbot.backends.irc"):
             logging.getLogger(name).debug("FROM SERVER: :carol PRIVMSG #ops :PRIVATE_WORD")

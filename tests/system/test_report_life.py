@@ -184,7 +184,7 @@ def test_a_failing_hook_of_the_operator_harms_nothing(make: Make, server: Ingest
     assert reporter.status().dropped == {"before_send": 1}
 
 
-def test_a_wrong_option_is_told_and_leaves_nothing(make: Make) -> None:
+def test_a_wrong_option_is_noted_and_leaves_nothing(make: Make) -> None:
     before = traces()
     reporter = make(options={"no_such_option": 1})
     assert reporter.start() is False
@@ -281,11 +281,11 @@ def test_an_object_that_fails_to_print_harms_nothing(
         log.exception("with %s", hostile)
     log.error("and %s", hostile)
     wait_until_sent(reporter)
-    told = [event["logentry"]["message"] for event in server.events() if "exception" not in event]
+    sentences = [event["logentry"]["message"] for event in server.events() if "exception" not in event]
     # What it logs follows what it was printed for, and what it logs when that is printed would go on for ever.
-    assert told.count("and %s") == 1
-    assert 1 <= told.count("logging while being printed") < 10
-    assert len(server.events()) == len(told) + 1
+    assert sentences.count("and %s") == 1
+    assert 1 <= sentences.count("logging while being printed") < 10
+    assert len(server.events()) == len(sentences) + 1
 
 
 def test_the_test_event(make: Make, server: IngestServer) -> None:
@@ -311,8 +311,8 @@ def test_status_shows_no_key(make: Make, server: IngestServer) -> None:
     assert "0123456789abcdef" not in repr(status)
 
 
-class HandClock(SystemClock):
-    """Goes on when it is told to."""
+class ManualClock(SystemClock):
+    """Goes ahead when the test says so."""
 
     ahead = 0.0
 
@@ -320,22 +320,22 @@ class HandClock(SystemClock):
         return super().monotonic() + self.ahead
 
 
-def test_an_exception_that_is_kept_and_raised_again_is_a_new_error(make: Make, server: IngestServer) -> None:
+def test_an_exception_that_is_stored_and_raised_again_is_a_new_error(make: Make, server: IngestServer) -> None:
     """Some programs make the object once and raise it for every request; its first report must not be its last."""
-    clock = HandClock()
+    clock = ManualClock()
     reporter = make(clock=clock, repeat_seconds=0)
     assert reporter.start()
-    kept = ValueError("kept")
+    stored = ValueError("stored")
     for _ in range(2):  # logged by the plugin and again by Errbot: one
         try:
-            fail(kept)
+            fail(stored)
         except ValueError:
             log.exception("it went wrong")
     wait_until_sent(reporter)
     assert len(server.events()) == 1
     clock.ahead = 3600.0
     try:
-        fail(kept)
+        fail(stored)
     except ValueError:
         log.exception("it went wrong")
     wait_until_sent(reporter)
@@ -351,10 +351,10 @@ def _crash_at(position: int) -> None:
         log.exception("it went wrong")
 
 
-def test_a_close_with_a_thousand_counts_is_bounded_and_tells_them_all(
+def test_a_close_with_a_thousand_counts_is_bounded_and_reports_them_all(
     make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However slow telling is: here each takes a hundredth of the time that there is."""
+    """However slow reporting is: here each takes a hundredth of the time that there is."""
     reporter = make(repeat_seconds=600)
     assert reporter.start()
     for number in range(300):
@@ -364,22 +364,22 @@ def test_a_close_with_a_thousand_counts_is_bounded_and_tells_them_all(
     repeated = reporter.status().repeated
     assert repeated > 590  # Python 3.11 moves a position when it has seen a line often enough
     real = ErrorCapture.capture_count
-    told = []
+    counts = []
 
-    def slow(self: ErrorCapture, tally: Any) -> None:
-        told.append(tally)
+    def slow(self: ErrorCapture, count: Any) -> None:
+        counts.append(count)
         threading.Event().wait(0.05)
-        real(self, tally)
+        real(self, count)
 
     monkeypatch.setattr(ErrorCapture, "capture_count", slow)
     reporter.close(5)
-    assert len(told) < 100
-    assert sum(tally.count for tally in told) == repeated
+    assert len(counts) < 100
+    assert sum(one.count for one in counts) == repeated
     again = make()
     assert again.start()
     until(lambda: again.status().spooled == 0, 60, what="the rest of the first life")
-    counts = [int(event["tags"]["repeated"]) for event in server.events() if "repeated" in event.get("tags", {})]
-    assert sum(counts) == repeated
+    reported = [int(event["tags"]["repeated"]) for event in server.events() if "repeated" in event.get("tags", {})]
+    assert sum(reported) == repeated
 
 
 class Unreadable:

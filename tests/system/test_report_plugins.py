@@ -24,13 +24,13 @@ SPEAKING = """
     from errbot import BotPlugin, botcmd
 
     class Speaking(BotPlugin):
-        def tell(self):
+        def sentry(self):
             return self._bot.plugin_manager.plugins["AReporting"]
 
         @botcmd
         def speak_tag(self, msg, args):
-            self.tell().set_tag("mood", args)
-            self.tell().set_tag("bad key!", "x")
+            self.sentry().set_tag("mood", args)
+            self.sentry().set_tag("bad key!", "x")
             raise ValueError("tagged " + str(len(args)))
 
         @botcmd
@@ -40,7 +40,7 @@ SPEAKING = """
         @botcmd
         def speak_url(self, msg, args):
             requests.get(args, timeout=5)
-            with self.tell().span("work", "of our own"):
+            with self.sentry().span("work", "of our own"):
                 return "spoken"
 """
 

@@ -1,7 +1,7 @@
 """Finalisers that log while a thread is anywhere inside the package: reporting neither stands still nor loses them.
 
 The interpreter may run a `__del__` between any two instructions. Here it does so on purpose, at every line that this
-package runs while it holds a lock of its own.
+package runs while it has a lock of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whatever an event holds, it becomes small enough, and as little as possible is left out."""
+"""Whatever is in an event, it becomes small enough, and as little as possible is left out."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def size(event: dict[str, Any]) -> int:
 
 
 def deep(levels: int) -> Any:
-    held: Any = "x" * 900
+    value: Any = "x" * 900
     for _ in range(levels):
-        held = {"k": held, "l": ["x" * 900]}
-    return held
+        value = {"k": value, "l": ["x" * 900]}
+    return value
 
 
 MONSTERS: dict[str, dict[str, Any]] = {
@@ -66,7 +66,7 @@ def test_the_last_step_has_a_bound_of_its_own(name: str) -> None:
 def test_all_monsters_in_one() -> None:
     event = dict(BASE)
     for monster in MONSTERS.values():
-        event.update({f"{len(event)} {key}" if key in event else key: held for key, held in monster.items()})
+        event.update({f"{len(event)} {key}" if key in event else key: value for key, value in monster.items()})
     assert size(shrink(event, MOST, size)) < MOST
 
 
@@ -85,6 +85,6 @@ def test_only_as_much_goes_as_has_to() -> None:
 def test_both_ends_of_a_chain_stay_and_the_rest_is_counted() -> None:
     values = [{"type": "E", "value": f"{number} {'x' * 900}"} for number in range(2000)]
     small = shrink({**BASE, "exception": {"values": values}}, MOST, size)
-    kept = [value["value"].split()[0] for value in small["exception"]["values"]]
-    assert (kept[0], kept[-1]) == ("0", "1999")
-    assert small["contexts"]["left_out"]["exceptions"] == 2000 - len(kept)
+    left = [value["value"].split()[0] for value in small["exception"]["values"]]
+    assert (left[0], left[-1]) == ("0", "1999")
+    assert small["contexts"]["left_out"]["exceptions"] == 2000 - len(left)

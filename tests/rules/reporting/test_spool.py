@@ -274,7 +274,7 @@ def test_kill_9_at_any_instant_loses_nothing_that_was_put(tmp_path: Path, after:
     rig = Rig(tmp_path / "spool", limit=10**9)
     found = drained(rig.open())
     assert found[:seen] == [b"%08d" % number * 4000 for number in range(1, seen + 1)]
-    assert len(found) in (seen, seen + 1)  # one more may have been whole before it was told
+    assert len(found) in (seen, seen + 1)  # one more may have been whole before the process said so
     rig.close()
 
 
@@ -283,7 +283,7 @@ def test_what_is_larger_than_the_bound_pushes_nothing_out(rig: Rig) -> None:
     spool = rig.open()
     spool.put(b"small", "error", "")
     spool.put(b"x" * 9 * 1024 * 1024, "attachment", "")
-    spool.put(b"y" * 1001, "error", "")  # memory can hold it
+    spool.put(b"y" * 1001, "error", "")  # memory has room for it
     assert len(list((rig.folder or Path()).rglob("*.gz"))) == 1
     assert drained(spool) == [b"small", b"y" * 1001]
     assert rig.dropped == {("attachment", TOO_LARGE): 1}
