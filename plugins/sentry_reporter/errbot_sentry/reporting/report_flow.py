@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import weakref
@@ -56,6 +57,7 @@ class ReportFlow:
         follow_ups: FollowUps,
         scrubber: Scrubber,
     ) -> None:
+        self._settings = settings
         self._clock = clock
         self._follow_ups = follow_ups
         self._own_transport = "transport" not in settings.options
@@ -110,6 +112,7 @@ class ReportFlow:
         """Stop within `timeout` seconds."""
         detach(self._handler)
         _running.discard(self)
+        self.client.settle(timeout / 4)
         self._capture_counts(self._repeats.drain(), timeout / 4)
         self.client.flush()
         # First what can still be sent, then the end of a request that does not want to end.
@@ -152,7 +155,16 @@ class ReportFlow:
     def notes(self) -> list[str]:
         """What an operator should know, each a sentence."""
         notes = []
-        if not self.client.active:
+        root = logging.getLogger()
+        if self._handler not in root.handlers:
+            notes.append("another part of the bot has replaced the root logger's handlers: what is logged goes nowhere")
+        elif not root.isEnabledFor(self._settings.event_level) or self._handler.level > self._settings.event_level:
+            notes.append("the root logger lets no error through (BOT_LOG_LEVEL, or logging.disable): none is reported")
+        if self._handler.failed:
+            notes.append("some errors could not be reported: the bot's log says why")
+        if self.client.closed_by_others:
+            notes.append("another part of the bot has closed the client of sentry_sdk: nothing is sent until a reload")
+        elif not self.client.active:
             notes.append("another part of the bot has called sentry_sdk.init: errors go to its client, not to ours")
         if not self._own_transport:
             notes.append("SENTRY_OPTIONS has a transport of its own: no spool, and what it sends is not known here")

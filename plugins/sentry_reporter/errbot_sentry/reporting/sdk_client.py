@@ -9,6 +9,7 @@ and headers although BOT_LOG_SENTRY_FLASK is off.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -29,6 +30,7 @@ from sentry_sdk.utils import event_from_exception
 
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.reporting.collect.before_send import BeforeSend, CaptureContext
+from errbot_sentry.reporting.collect.load_errors import unread_exception
 from errbot_sentry.reporting.redact.chat_redaction import SEND
 from errbot_sentry.reporting.redact.redaction import Event
 from errbot_sentry.reporting.redact.safe_repr import LONGEST_VALUE, make_repr_processor
@@ -40,7 +42,14 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _CONTEXT = "sentry_reporter_context"  # our key in the SDK's hints
 _MECHANISM = {"type": "logging", "handled": True}
+_PAUSE = 0.01
 _REDACTED_HOOKS = ("before_send_log", "before_send_metric", "before_send_span")
+
+
+def _check_event(answer: object) -> None:
+    """TypeError for what a hook has returned in place of an event: the SDK would lose it without a word."""
+    if answer is not None and not (isinstance(answer, dict) and answer):
+        raise TypeError(f"wanted is the event, or None to drop it, and not a {type(answer).__name__}")
 
 
 class SdkClient:
@@ -66,11 +75,18 @@ class SdkClient:
         self._client: Any = None
         self._repr_processor = make_repr_processor()
         self._hook_failed = False
+        # One entry for each capture that is under way: what is done to a list here cannot be interrupted.
+        self._under_way: list[None] = []
 
     @property
     def active(self) -> bool:
         """Whether our client is the one that the SDK uses now."""
         return self._client is not None and sentry_sdk.get_client() is self._client
+
+    @property
+    def closed_by_others(self) -> bool:
+        """Whether somebody else has closed our client, which then takes events and loses them."""
+        return self._client is not None and self._client.transport is None
 
     @property
     def tracing(self) -> bool:
@@ -91,6 +107,13 @@ class SdkClient:
         # operator made, one object for both clients, must live on.
         if before.is_active() and before.transport is not self._client.transport:
             before.close(timeout=0)
+
+    def settle(self, seconds: float) -> None:
+        """Wait for the captures of other threads that are under way, at most so long: once the client is closed, the
+        SDK loses their events without a word."""
+        end = time.monotonic() + seconds
+        while self._under_way and time.monotonic() < end:
+            time.sleep(_PAUSE)
 
     def flush(self) -> None:
         """Give what the SDK collects before sending (sessions, logs) to the transport."""
@@ -176,6 +199,7 @@ class SdkClient:
             return event
         try:
             answer: Event | None = hook(event, {key: value for key, value in hint.items() if key != _CONTEXT})
+            _check_event(answer)
         except Exception:
             if not self._hook_failed:
                 log.exception("%s in SENTRY_OPTIONS failed, its events are dropped", name)
@@ -194,17 +218,35 @@ class SdkClient:
 
     def capture_exception(self, exc_info: ExcInfo, extra: Event, context: CaptureContext) -> str | None:
         """An event of this exception, with the fields of `extra`."""
+        with self._capturing():
+            return self._capture_exception(exc_info, extra, context)
+
+    def _capture_exception(self, exc_info: ExcInfo, extra: Event, context: CaptureContext) -> str | None:
         if not self.active:
             return None
-        event, hint = event_from_exception(exc_info, client_options=self._client.options, mechanism=_MECHANISM)
+        try:
+            event, hint = event_from_exception(exc_info, client_options=self._client.options, mechanism=_MECHANISM)
+        except Exception:  # noqa: BLE001 - it is foreign code, of which the SDK reads much
+            # Without the cause: Python cannot print such an exception either.
+            log.warning("An exception cannot be read, its type and place are reported")
+            event, hint = {"exception": {"values": [unread_exception(exc_info[0], exc_info[2])]}}, {}
         event.update(extra)  # type: ignore[typeddict-item]  # the SDK types its events, not what they may carry besides
         return self.capture(event, context, hint)  # type: ignore[arg-type]  # as above
 
     def capture(self, event: Event, context: CaptureContext, hint: dict[str, Any] | None = None) -> str | None:
         """An event made by us; None when it was not taken (sampled out, dropped by a hook)."""
-        if not self.active:
-            return None
-        return sentry_sdk.capture_event(event, hint={**(hint or {}), _CONTEXT: context})  # type: ignore[arg-type]  # as above
+        with self._capturing():
+            if not self.active:
+                return None
+            return sentry_sdk.capture_event(event, hint={**(hint or {}), _CONTEXT: context})  # type: ignore[arg-type]  # as above
+
+    @contextmanager
+    def _capturing(self) -> Iterator[None]:
+        self._under_way.append(None)
+        try:
+            yield
+        finally:
+            self._under_way.pop()
 
     def event_without_details(self, exc_info: ExcInfo) -> Event:
         """The exception without local variables and source lines: enough to report later how often it came."""

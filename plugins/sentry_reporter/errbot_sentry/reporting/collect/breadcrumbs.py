@@ -137,8 +137,16 @@ class Breadcrumbs:
             "level": level_name(line.level),
             "category": line.logger,
             "message": text,
-            "timestamp": datetime.fromtimestamp(line.created, timezone.utc).isoformat(),
+            "timestamp": _time_of(line.created).isoformat(),
         }
+
+
+def _time_of(created: float) -> datetime:
+    """When a record was logged; now, where whoever has put it together gave it no such time."""
+    try:
+        return datetime.fromtimestamp(created, timezone.utc)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.now(timezone.utc)
 
 
 def level_name(level: int) -> str:
@@ -150,7 +158,7 @@ def _sentence(record: logging.LogRecord, context: BotContext, chat_text: str) ->
     try:
         text = record.getMessage()
     except Exception:  # noqa: BLE001 - wrong arguments, or a __str__ that fails: logging itself prints and continues
-        text = str(record.msg)
+        text = record.msg if isinstance(record.msg, str) else f"<{type(record.msg).__name__}>"
     if record.name == "errbot.core":
         text = core_sentence(text, record, context, chat_text)
     return cut(text, _LONGEST)

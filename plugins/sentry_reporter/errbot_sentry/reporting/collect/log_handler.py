@@ -11,7 +11,7 @@ from errbot_sentry.reporting.collect.breadcrumbs import Breadcrumbs
 from errbot_sentry.reporting.collect.capture import ErrorCapture
 
 # An error while reporting is logged by one of these: reporting it would go round in circles.
-_OURS = ("errbot_sentry", "sentry_sdk", "urllib3")
+_OURS = ("errbot_sentry.", "sentry_sdk.", "urllib3.")
 
 
 class _Here(threading.local):
@@ -38,17 +38,31 @@ class ErrorLogHandler(logging.Handler):
         self._breadcrumb_level = breadcrumb_level
         self._event_level = event_level
         self._here = _Here()
-        self._failed = False
+        self.failed = False  # a record could not be reported, ever
         self.lost = 0
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Without logging's lock: breadcrumbs and spool have their own, and one slow capture must not block all."""
-        self.emit(record)
-        return True
+        filtered = self._filtered(record) if self.filters else record
+        if filtered is not None:
+            self.emit(filtered)
+        return filtered is not None
+
+    def _filtered(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        """What the filters of others leave of a record. (Some put theirs on every handler of the root logger.) One that
+        fails may have been about to say no, or to take something out."""
+        try:
+            answer: object = self.filter(record)
+        except Exception:
+            logged, self.failed = self.failed, True  # first, because what we log comes by here too
+            if not logged:
+                logging.getLogger(__name__).exception("A filter on our handler failed; its records are not reported")
+            return None
+        return answer if isinstance(answer, logging.LogRecord) else record if answer else None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Handle a record, unless it is about our own work."""
-        if record.name.startswith(_OURS):
+        if f"{record.name}.".startswith(_OURS):
             return
         if self._here.busy:
             self._add_nested(record)
@@ -85,11 +99,11 @@ class ErrorLogHandler(logging.Handler):
             if record.levelno >= self._breadcrumb_level:
                 self._breadcrumbs.add(record)
         except Exception:
-            if not self._failed:
+            if not self.failed:
                 logging.getLogger(__name__).exception(
                     "A log record could not be reported; further failures are not logged"
                 )
-            self._failed = True
+            self.failed = True
         finally:
             self._here.busy = False
 
