@@ -1,4 +1,4 @@
-# `make demo` and `make test` need nothing but python3 (3.10 to 3.13) and, for their tests, ngircd, prosody and PostgreSQL.
+# `make demo` needs only python3 (3.10 to 3.13). `make test` also uses ngircd, prosody and PostgreSQL where they are installed.
 
 PYTHON ?= python3
 ENVIRONMENT := .cache/environment
@@ -8,12 +8,12 @@ ARGS ?=
 .PHONY: help demo test lint check bench clean
 
 help:
-	@echo "make demo         a crash becomes an issue, an alert and '!sentry resolve #1', with a real Bugsink"
+	@echo "make demo         a crash, its issue, the alert and '!sentry resolve #1', with a real Bugsink"
 	@echo "make demo TOUR=1  the same without a keyboard, each step checked"
 	@echo "make test         every test (ARGS='-k name' for some)"
 	@echo "make check        lint, types and every test"
 	@echo "make bench        the benchmarks, against their floors and peers (ARGS=name for one)"
-	@echo "make clean        remove what the above have built"
+	@echo "make clean        remove everything that was built"
 
 $(ENVIRONMENT)/ready: requirements.txt requirements-dev.txt
 	@echo "Building the environment for tests in $(ENVIRONMENT) (once, about a minute) …"

@@ -1,1 +1,1 @@
-"""What `make demo` runs: a real server, a real bot, and the way between them."""
+"""`make demo`: a real server and a real bot that work together."""

@@ -1,6 +1,7 @@
-"""`make demo`: a crash in chat becomes an issue, an alert, and `!sentry resolve #1`, with real Bugsink and Errbot.
+"""`make demo`: a crash in chat becomes an issue and an alert, and `!sentry resolve #1` resolves it, on real servers.
 
-With TOUR=1 in the environment it plays itself, checks each step, and ends with 0 or 1. Standard library only.
+With TOUR=1 in the environment it plays the tour by itself, checks each step, and exits with 0 or 1. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ from demo.environments import CannotBuild, announce
 from demo.processes import CannotStart
 
 _WELCOME = """\
-SentryReporter: a demonstration on your machine, with nothing faked.
+SentryReporter: a demonstration with real servers on your machine.
 
-A server of errors (Bugsink, from PyPI) and a chat bot (Errbot, in this terminal) start on loopback, on free ports. The
-bot has a plugin with a bug in it, and SentryReporter, which is wired to the server both ways. Nothing is installed
+An error server (Bugsink, from PyPI) and a chat bot (Errbot, in this terminal) start on loopback, on free ports. The bot
+has a plugin with a bug, and SentryReporter, which reports to the server and gets its alerts. Nothing is installed
 outside {cache}.
 """
 _READY = """
-Ready. Your terminal is now a chat with the bot, and what it sends to the room #ops appears here as well. Type:
+Ready. Your terminal is now a chat with the bot. Its messages to the room #ops appear here as well. Type:
 
 {guide}
 
-More: `!sentry` lists the commands, `!sentry status` says how each part fares, `!shop order tea` is another bug.
+More: `!sentry` lists the commands, `!sentry status` shows the health of each part, `!shop order tea` is another bug.
 In the browser: {url}  (login {login}, password {password})
 The bot's config and log: {folder}
-Leave with Ctrl-C or Ctrl-D; all of this stops with you.
+Leave with Ctrl-C or Ctrl-D; everything stops then.
 """
 
 
@@ -57,7 +58,7 @@ def main() -> int:
         print(f"\n{problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        announce("\nStopped; everything that was started has ended.")
+        announce("\nStopped. All servers have ended.")
         return 130
 
 
@@ -69,7 +70,7 @@ def _run(state: Path, play: bool) -> int:
     state.mkdir(parents=True)
     announce("Starting Bugsink ...")
     with Bugsink(state / "bugsink", server_python) as server:
-        announce(f"  it serves on {server.url}. Making a project, a token, and an alert that is posted to the bot ...")
+        announce(f"  Bugsink is at {server.url}. Making a project, a token, and an alert that posts to the bot ...")
         project = server.make_project("Shop")
         made = bot.make(state / "bot", bot_python, server, project)
         server.add_alert(project, made.webhook)
@@ -79,12 +80,12 @@ def _run(state: Path, play: bool) -> int:
         ready = _READY.format(guide=tour.guide(), url=server.url, login=LOGIN, password=PASSWORD, folder=made.folder)
         announce(ready)
         code = made.run_in_terminal()
-        announce("\nThe bot has left; stopping Bugsink. `make demo` starts afresh.")
+        announce("\nThe bot has stopped; stopping Bugsink. `make demo` starts afresh.")
         return code
 
 
 def _play(made: bot.Bot, world: tour.World, state: Path) -> int:
-    announce("Starting Errbot; the tour types what you would type.")
+    announce("Starting Errbot. The tour types the commands for you.")
     process = made.start_with_pipe()
     try:
         played = tour.Player(process, world, announce).play(tour.STEPS)
@@ -93,13 +94,13 @@ def _play(made: bot.Bot, world: tour.World, state: Path) -> int:
     finally:
         process.stop(signal.SIGINT)
     tour.save(played, state / "tour.json")
-    announce(f"\nThe tour went as it should: {len(played)} steps, each checked.")
+    announce(f"\nThe tour passed: {len(played)} steps, each checked.")
     return 0
 
 
 @contextmanager
 def _only_one(state: Path) -> Iterator[None]:
-    """Two demos in one folder would take each other's database away."""
+    """Two demos in one folder would delete each other's database."""
     state.parent.mkdir(parents=True, exist_ok=True)
     with (state.parent / f"{state.name}.lock").open("a") as lock:
         try:
@@ -110,7 +111,7 @@ def _only_one(state: Path) -> Iterator[None]:
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the shape of a signal handler
-    """SIGTERM: go out through every `finally`."""
+    """SIGTERM: leave through every `finally`."""
     sys.exit(128 + number)
 
 

@@ -22,7 +22,7 @@ _OURS = ("SENTRY_", "BOT_", "PYTHON")  # settings of the person's own bot must n
 
 
 def recipe() -> Recipe:
-    """What the bot's environment holds: the Errbot that the plugin is made for, and the plugin's own requirements."""
+    """The bot's environment: the Errbot that the plugin is made for, and the plugin's requirements."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     return Recipe("bot", tuple("errbot==6.2.1" if line.startswith("errbot") else line for line in wanted))
@@ -30,7 +30,7 @@ def recipe() -> Recipe:
 
 @dataclass(frozen=True)
 class Bot:
-    """A bot ready to be started: `folder` holds all of it, `python` has Errbot, `webhook` takes its alerts."""
+    """A bot that is ready to start: `folder` has all its files, `python` has Errbot, `webhook` receives its alerts."""
 
     folder: Path
     python: Path
@@ -67,7 +67,7 @@ class Bot:
 
 
 def make(folder: Path, python: Path, server: Bugsink, project: Project) -> Bot:
-    """Write config and demo plugin into a fresh folder, wired to the server both ways."""
+    """Write the config and the demo plugin into a fresh folder; the bot reports to `server` and gets its alerts."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "data").mkdir(parents=True)
     (folder / "shop").mkdir()

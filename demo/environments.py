@@ -56,7 +56,7 @@ BUGSINK = Recipe("bugsink", ("bugsink==2.6.1",))
 
 
 def cache_folder() -> Path:
-    """Where built things live: `.cache` of this checkout, or the folder that SENTRY_REPORTER_CACHE names."""
+    """The folder for everything that is built: `.cache` of this checkout, or SENTRY_REPORTER_CACHE."""
     return Path(os.environ.get(CACHE_VARIABLE) or ROOT / ".cache").resolve()
 
 
@@ -122,7 +122,7 @@ def _build(recipe: Recipe, folder: Path, say: Say) -> None:
     log.write_bytes(b"")
     say(f"Making the virtual environment '{recipe.name}' in {folder}")
     _run([sys.executable, "-I", "-m", "venv", str(folder)], log, say)
-    say(f"Installing {', '.join(recipe.requirements)} (a minute or two, this once)")
+    say(f"Installing {', '.join(recipe.requirements)} (a minute or two, only this time)")
     pip = [
         str(python_of(folder)),
         "-I",
@@ -139,7 +139,7 @@ def _build(recipe: Recipe, folder: Path, say: Say) -> None:
     unfinished = folder / "ready.unfinished"
     unfinished.write_text(str(folder))
     unfinished.replace(folder / "ready")
-    say(f"'{recipe.name}' is ready; from now on it starts without the network.")
+    say(f"'{recipe.name}' is ready. From now on it starts without the network.")
 
 
 def _run(command: list[str], log: Path, say: Say) -> None:

@@ -1,4 +1,4 @@
-"""Draws a tour that was really played as a terminal picture: `python -m demo.picture OUT.svg [TOUR.json]`.
+"""Draws a played tour as a picture of a terminal: `python -m demo.picture OUT.svg [TOUR.json]`.
 
 The SVG brings its own dark background, so it reads the same on light and dark pages. Standard library only.
 """
@@ -55,7 +55,7 @@ def lines_of(played: list[tour.Played]) -> list[Line]:
 
 
 def shown_lines(shown: str) -> list[Line]:
-    """What the bot wrote, colours kept; prompts, and blank lines at both ends and in a row, left out."""
+    """What the bot wrote, in colour, without prompts and superfluous blank lines."""
     lines: list[Line] = []
     style = Style()
     for raw in tour.without_prompt(shown).split("\n"):
@@ -160,7 +160,7 @@ def _changed(style: Style, codes: str) -> Style:
 
 
 def main() -> None:
-    """Draw a kept tour; by default the last one of `make demo TOUR=1`."""
+    """Draw a saved tour, by default the last one of `make demo TOUR=1`."""
     arguments = argparse.ArgumentParser(prog="python -m demo.picture", description=__doc__)
     arguments.add_argument("out", type=Path)
     arguments.add_argument("played", type=Path, nargs="?", default=environments.cache_folder() / "demo" / "tour.json")

@@ -1,4 +1,4 @@
-"""Server processes that start, say when they are ready, and never outlive the one who started them.
+"""Server processes that report when they are ready and never outlive their starter.
 
 Standard library only.
 """
@@ -26,7 +26,7 @@ _TAIL_LINES = 20
 
 
 class CannotStart(Exception):
-    """A server ended, or was not ready in time; the text holds the end of its log."""
+    """A server ended, or was not ready in time; the text has the end of its log."""
 
 
 # Opens URLs on loopback: never by way of a proxy that the person's environment names.

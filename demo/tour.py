@@ -1,6 +1,6 @@
-"""The tour: what is typed, what must then be on the screen, and what must then be true on the server.
+"""The steps of the tour: what to type, what the screen must show then, and what must be true on the server.
 
-A person reads the same steps as a guide. Standard library only.
+The same steps are the guide for a person at the keyboard. Standard library only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PROMPT = re.compile(rf"(?:{_COLOUR.pattern})*\[[^\s\[]+ ➡ \S+\] (?:{_COLOUR.p
 
 
 class Failed(Exception):
-    """A step did not show, or did not do, what it promises."""
+    """A step did not show or do what it promises."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class World:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to type. `expect` are regular expressions that the screen must match after it, each named in words.
+    """One command to type. `expect` has regular expressions that the screen must match then, each with a description.
 
-    `check` looks at the server and returns what it found, in words; it raises Failed.
+    `check` looks at the server and returns a description of what it found, or raises Failed.
     """
 
     why: str
@@ -55,7 +55,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Played:
-    """A step as it went: `shown` is what the bot wrote, colour codes included."""
+    """A step that was played: `shown` is what the bot wrote, including colour codes."""
 
     why: str
     typed: str
@@ -66,68 +66,68 @@ def crash_is_one_issue(world: World) -> str:
     """One crash, one issue, one event, with the command that failed."""
     issues = world.issues()
     if [issue["digested_event_count"] for issue in issues] != [1]:
-        raise Failed(f"The server should have one issue with one event, and has {issues}")
+        raise Failed(f"The server should have one issue with one event; it has {issues}")
     (row,) = world.server.api("GET", f"events/?issue={issues[0]['id']}")["results"]
     event = world.server.api("GET", f"events/{row['id']}/")["data"]
     tags = dict(event.get("tags") or {})
     if tags.get("bot.command") != "shop_checkout":
-        raise Failed(f"The event should name the command that failed, and has the tags {tags}")
+        raise Failed(f"The event should name the command that failed; its tags are {tags}")
     return f"the server has it as {issues[0]['friendly_id']}, one event, command shop_checkout"
 
 
 def alert_was_taken(world: World) -> str:
-    """The server's own record of the webhook shows no failure."""
+    """The server has recorded no failure of the webhook."""
     said = world.server.shell(
         "from alerts.models import MessagingServiceConfig as M\n"
         "print([m.last_failure_error_message for m in M.objects.all() if m.has_recent_failure()])"
     )
     if said.strip() != "[]":
         raise Failed(f"The server could not post its alert to the bot: {said.strip()}")
-    return "the server's alert was posted to the bot, and taken"
+    return "the bot accepted the server's alert"
 
 
 def issue_is_resolved(world: World) -> str:
-    """The server says so itself."""
+    """The issue is resolved on the server."""
     (issue,) = world.issues()
     if not issue["is_resolved"]:
-        raise Failed(f"{issue['friendly_id']} should be resolved on the server, and is not.")
+        raise Failed(f"{issue['friendly_id']} should be resolved on the server; it is not.")
     return f"the server says that {issue['friendly_id']} is resolved"
 
 
 def crash_was_posted(world: World) -> str:
-    """Both ways work: from the bot to the server, and from the server to the room."""
+    """The event came to the server, and the alert to the bot."""
     return f"{crash_is_one_issue(world)}; {alert_was_taken(world)}"
 
 
 STEPS = (
     Step(
-        "A command crashes. The bot reports it, and the server's alert comes back into the room.",
+        "Crash a command. The bot reports it, and the server's alert arrives in the room.",
         "!shop checkout",
         (
-            (r"reported as|\bevent [0-9a-f]{4}", "the reference for the person whose command failed"),
+            (r"reported as|\bevent [0-9a-f]{4}", "the event's reference, for the person whose command failed"),
             (r"New\b.*SHOP-1.*ZeroDivisionError", "the alert"),
         ),
         crash_was_posted,
     ),
     Step(
-        "What is broken at the moment?",
+        "List the unresolved issues.",
         "!sentry issues",
         ((r"#1\b.*SHOP-1", "the crash as row #1"),),
     ),
     Step(
-        "One issue whole, with the line that failed.",
+        "Show one issue, with the line that failed.",
         "!sentry issue #1",
         ((r"share_of", "the failing frame"), (r"SHOP-1", "the issue's short id")),
     ),
     Step(
-        "The way there, with the values of the variables.",
+        "Show its stack trace, with the values of the variables.",
         "!sentry trace #1",
         ((r"return total / people", "the source line"), (r"people\W+0", "the variable that was zero")),
     ),
     Step(
-        "Done with it.",
+        "Resolve it.",
         "!sentry resolve #1",
-        ((r"SHOP-1 resolved", "the bot says that it is resolved"),),
+        ((r"SHOP-1 resolved", "the bot's confirmation"),),
         issue_is_resolved,
     ),
 )
@@ -140,7 +140,7 @@ def guide() -> str:
 
 
 def plain(screen: str) -> str:
-    """The screen as it reads: without colours and prompts."""
+    """The screen without colours and prompts."""
     return _COLOUR.sub("", without_prompt(screen))
 
 
@@ -162,7 +162,7 @@ class Player:
         self._read = 0
 
     def play(self, steps: tuple[Step, ...]) -> list[Played]:
-        """Play all steps. Raises Failed at the first that is not as it should be, CannotStart if the bot ends."""
+        """Play all steps. Raises Failed at the first one that goes wrong, CannotStart if the bot ends."""
         self._bot.wait_until(lambda: _PROMPT.search(self._new()), START_SECONDS, "the bot asks for input")
         return [self._play(number, step) for number, step in enumerate(steps, 1)]
 
@@ -180,7 +180,7 @@ class Player:
         return Played(step.why, step.typed, shown)
 
     def _wait(self, step: Step) -> str:
-        """Wait until the screen shows all that is expected and the prompt is back, and return the new part of it."""
+        """Wait until the screen shows everything expected and the prompt is back; return the new part of it."""
         deadline = time.monotonic() + self._step_seconds
         while True:
             shown = self._new()
@@ -195,7 +195,7 @@ class Player:
             time.sleep(0.05)
 
     def _after_a_moment(self) -> str:
-        """The screen once more, a moment later: a message that is just being printed should be shown whole."""
+        """The screen a moment later, so that a message that is just being printed is complete."""
         time.sleep(0.3)
         return self._new()
 
@@ -204,10 +204,10 @@ class Player:
 
 
 def save(played: list[Played], path: Path) -> None:
-    """Keep a run for `demo/picture.py`."""
+    """Save a tour for `demo/picture.py`."""
     path.write_text(json.dumps([asdict(step) for step in played], indent=1, ensure_ascii=False))
 
 
 def load(path: Path) -> list[Played]:
-    """A run kept by `save`."""
+    """A tour saved by `save`."""
     return [Played(**step) for step in json.loads(path.read_text())]

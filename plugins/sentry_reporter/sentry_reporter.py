@@ -72,7 +72,7 @@ class SentryReporter(BotPlugin):
         if self._app is not None:
             self._app.reacted(reaction)
 
-    # For other plugins: self.get_plugin("SentryReporter").capture_exception(…); see docs/report.md.
+    # For other plugins: self.get_plugin("SentryReporter").capture_exception(…); see docs/reporting.md.
 
     def capture_exception(self, exc=None, **tags):
         """Report an exception, by default the one being handled; the event's id, or None when nothing new was sent."""

@@ -3,7 +3,7 @@
     python -m tests.alerting.noisy_hour [MINUTES] [FILE]
 
 Plays the hour of `story` (60 minutes, the routes' own windows; with fewer MINUTES everything is shorter in proportion)
-and writes what the room saw to FILE, docs/alerts-hour.md where none is named. Nothing is picked out: every line of the
+and writes what the room saw to FILE, docs/noisy-hour.md where none is named. Nothing is picked out: every line of the
 room is there, in order, with the second at which it came.
 """
 
@@ -40,10 +40,10 @@ DEPLOYED = [("AttributeError", f"'Order' object has no attribute 'rate_{n}'", f"
 _HEAD = """\
 # A noisy hour
 
-{events} events of {problems} problems, as `{room}` heard them, with Ann (`alice`) at work there. A real run of
-{minutes:g} minutes by `python -m tests.alerting.noisy_hour`: Bugsink 2.6.1, ngircd and Errbot, {windows}.
-Every line of the room is here, {lines} of the bot. Times are UTC, `--` marks what happened outside of the room;
-addresses are shortened, bold is left out.
+{events} events of {problems} problems, and what the room `{room}` got, where `alice` is at work. `python -m
+tests.alerting.noisy_hour` recorded these {minutes:g} minutes with Bugsink 2.6.1, ngircd and Errbot, with {windows}.
+Every line of the room is here; {lines} of them are the bot's. Times are UTC. `--` marks what happened outside of the
+room. Addresses are shortened, bold is left out.
 """
 
 Deed = Callable[["Hour"], None]
@@ -252,7 +252,7 @@ def plain(text: str) -> str:
 
 def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else HOUR
-    file = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "docs" / "alerts-hour.md"
+    file = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "docs" / "noisy-hour.md"
     python = environments.build(environments.BUGSINK)
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)

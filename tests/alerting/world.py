@@ -7,6 +7,7 @@ nothing else.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -19,14 +20,16 @@ from errbot_sentry.alerting.receive.receiver import Answer
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
-from errbot_sentry.config.settings import AlertSettings
+from errbot_sentry.config.settings import AlertSettings, QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery, Page, Project
 from errbot_sentry.server.protocol import SENTRY, Health
 from tests.alerting import bodies
+from tests.fakes.memory_server import MemoryServer
 from tests.stores import store_at
 
 _RENDER = rendering.text()
@@ -222,6 +225,11 @@ class World:
         raw = bodies.encode(body)
         self._requests += 1
         return self.flow.intake.take(bodies.signed(raw, resource, request_id or f"r{self._requests}"), raw, None)
+
+    def commands(self, issues: Iterable[Issue] = ()) -> Commands:
+        """The commands of this flow's bot, whose own server has these issues."""
+        server = MemoryServer(issues, now=self.clock.now)
+        return Commands(lambda: server, self.access, QuerySettings(), self.clock, self.store, alerts=self.flow)
 
     def plain_hook(self, body: dict[str, Any]) -> Answer:
         """A webhook arrives on the secret path."""

@@ -16,6 +16,7 @@ from errbot_sentry.domain.errors import UserError
 from errbot_sentry.server.connection import Connection
 from tests.rules.commands.world import rendered
 from tests.servers.bugsink import BugsinkProject
+from tests.stores import store_at
 
 ALICE = Person("alice!a@host", "alice")
 OPS = Conversation("#ops")
@@ -43,6 +44,7 @@ class Room:
             Access(room_projects={"#ops": (project.slug,), "#other": ("nothing-*",)}, writers=("alice!*",)),
             QuerySettings(),
             clock,
+            store_at("sqlite://"),
             reporter=Reporter(project),
         )
 
@@ -76,7 +78,7 @@ def test_from_the_list_to_the_failing_frame_to_resolved(room: Room) -> None:
     assert "      basket = []" in trace
 
     (answer,) = room.lines("resolve #1")
-    assert "resolved, as alice asked" in answer
+    assert "resolved by alice" in answer
     (first, second) = room.project.issues()
     assert {first["calculated_type"]: first["is_resolved"], second["calculated_type"]: second["is_resolved"]} == {
         "ZeroDivisionError": True,
@@ -86,7 +88,7 @@ def test_from_the_list_to_the_failing_frame_to_resolved(room: Room) -> None:
     assert any("asked by alice in #ops" in note for note in room.project.comments(resolved["id"]))
     assert [("ValueError" in line) for line in room.lines("issues")] == [True]
     assert "ZeroDivisionError" in room.lines("issues is:resolved")[0]
-    assert "open again, as alice asked" in room.lines(f"reopen {resolved['friendly_id']}")[0]
+    assert "reopened by alice" in room.lines(f"reopen {resolved['friendly_id']}")[0]
     assert room.project.issue(resolved["id"])["is_resolved"] is False
 
 

@@ -23,7 +23,7 @@ REFUSED = [
     ("archive #1 --until 10x", "10x/1h"),
     ("resolve #1 --in shop@1.5", "@next or @latest"),
     ("resolve #1 --in @commit:acme/shop@0123abc", "@next or @latest"),
-    ("link alice@example.org", "nobody to be"),
+    ("link alice@example.org", "no user accounts to link"),
     ("issues -e production", "environment"),
     ("issues -s user", "users"),
 ]
@@ -58,7 +58,7 @@ def test_archive_for_a_time_until_a_number_and_for_ever(room: Room) -> None:
     room.project.send_event("ZeroDivisionError", "division by zero")
     (row,) = room.project.issues()
     for option, words in (
-        ("", "archived, as alice asked"),
+        ("", "archived by alice"),
         (" --until 2h", "archived for 2h"),
         (" --until 10x/5m", "archived until 10 more events in 5m"),
     ):
@@ -91,7 +91,7 @@ def test_twelve_at_once_want_a_yes(room: Room) -> None:
     with pytest.raises(UsageError, match="add --yes"):
         room.lines("resolve #1-12")
     lines = room.lines("resolve #1-12 --yes")
-    assert lines[:2] == ["Resolving 12 issues, as alice asked.", "12 resolved, as alice asked:"]
+    assert lines[:2] == ["Resolving 12 issues for alice.", "12 resolved by alice:"]
     assert all(row["is_resolved"] for row in room.project.issues())
     assert room.lines("issues") == [f"No unresolved issues in {room.project.slug}."]
 

@@ -1,4 +1,4 @@
-"""`make demo`, run for real: the tour, the person who leaves with Ctrl-C, and the picture."""
+"""`make demo` itself: the tour, a person who leaves with Ctrl-C, and the picture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOUR_SECONDS = 300.0
 
 @pytest.fixture(scope="module", autouse=True)
 def _built() -> None:
-    """Both environments, or the reason why there is no demo to test."""
+    """Builds both environments; skips with the reason where they cannot be built."""
     try:
         environments.build(environments.BUGSINK)
         environments.build(bot.recipe())
@@ -34,7 +34,7 @@ def _built() -> None:
 
 
 class Screen:
-    """What came out of a terminal so far."""
+    """The output of a terminal so far."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -145,12 +145,12 @@ def terminal() -> Iterator[tuple[int, int]]:
 def test_however_it_ends_nothing_is_left(
     tmp_path: Path, terminal: tuple[int, int], how: str | signal.Signals, code: int
 ) -> None:
-    """In the middle of a chat on a real terminal, a key is pressed, or the demo is killed."""
+    """A person presses Ctrl-C in a real terminal, or the demo is killed; nothing keeps running."""
     ours, theirs = terminal
     state = tmp_path / "demo"
     command = [sys.executable, "-m", "demo", "--state", str(state)]
     environment = {name: value for name, value in os.environ.items() if name != "TOUR"}
-    # A session of its own, with the terminal as its controlling one: so the key reaches all of it, as at a desk.
+    # A session of its own, with the terminal as its controlling one: so the key reaches all of it, as for a person.
     starter = (
         "import os, sys; os.setsid(); os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.argv[1], sys.argv[1:])"
     )

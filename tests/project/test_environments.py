@@ -1,6 +1,6 @@
-"""The virtual environments of demo and tests: built once, whole or not at all, and in words when they cannot be.
+"""The virtual environments of demo and tests are built once and completely, or fail with a clear sentence.
 
-The one requirement is a wheel made here, so nothing needs the network.
+Their only requirement is a wheel made here, so no test needs the network.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    """An environment with one small wheel in it; the index that pip would ask is a closed port."""
+    """An environment with one small wheel; the package index is a closed port."""
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
     wheel = tmp_path / "little-1.0-py3-none-any.whl"
@@ -102,6 +102,6 @@ def test_common_failures_have_a_sentence(tmp_path: Path, log: str, sentence: str
 
 
 def test_the_launchers_need_nothing_but_the_standard_library() -> None:
-    """They run before anything is installed: a bare interpreter, without site-packages, imports them."""
+    """These modules run before anything is installed, so an interpreter without site-packages can import them."""
     code = "import demo.environments, demo.bugsink, demo.processes"
     subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, check=True)

@@ -1,4 +1,4 @@
-"""The direction of imports is the structure (docs/architecture.md), enforced."""
+"""The layers of docs/architecture.md, enforced: imports only go down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGE = HOME / "errbot_sentry"
 # The layers, from the top; a module imports only from its own part and from layers below its own.
 LAYERS = (
     {"app"},
-    {"health", "metrics"},  # what the parts tell of themselves, in words, JSON and Prometheus' text
+    {"health", "metrics"},  # the health of all parts as text, JSON and Prometheus metrics
     {"web", "chat"},
     {"commands"},
     {"alerting", "reporting"},
@@ -39,7 +39,7 @@ ONLY_IN = {
     "matplotlib": ("domain/charts.py",),
     "prometheus_client": ("metrics.py",),
 }
-# A module of this name could hold anything, so it would.
+# A module of this name could contain anything.
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "manager", "common", "misc", "base", "core", "tools", "stuff"}
 FILES = sorted(HOME.rglob("*.py"))
 MODULES = [path for path in FILES if path.name != "__init__.py"]
@@ -65,7 +65,7 @@ def _own_parts(path: Path) -> set[str]:
 
 
 def test_every_part_has_its_layer():
-    """A new folder needs a decision where it stands."""
+    """A new folder needs a layer."""
     assert {_part(path) for path in PACKAGE.rglob("*.py")} - {"__init__"} == set(LAYER_OF)
 
 
@@ -83,7 +83,7 @@ def test_imports_go_down_the_layers(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOME)))
 def test_foreign_libraries_stay_at_their_border(path):
-    """Each has one place that knows it."""
+    """Each library is used in one place."""
     name = str(path.relative_to(HOME)).removeprefix("errbot_sentry/")
     for library, places in ONLY_IN.items():
         if any(module == library or module.startswith(library + ".") for module in _imported(path)):
@@ -92,28 +92,28 @@ def test_foreign_libraries_stay_at_their_border(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOME)))
 def test_modules_stay_readable(path):
-    """One purpose each: beyond 400 lines a module has two."""
+    """A module over 400 lines has two subjects."""
     assert len(path.read_text().splitlines()) <= 400
 
 
 def test_folders_stay_readable():
-    """Beyond sixteen modules a folder holds two subjects."""
+    """A folder with more than sixteen modules has two subjects."""
     assert [str(folder) for folder, count in Counter(path.parent for path in MODULES).items() if count > 16] == []
 
 
 def test_no_module_has_a_name_that_says_nothing():
-    """A name says what a thing is."""
+    """A name says what a module is for."""
     assert not {path.stem for path in MODULES} & SAYS_NOTHING
 
 
 def test_no_module_name_stands_twice():
-    """Who reads a name knows which module is meant."""
+    """A name means one module."""
     names = Counter(path.stem for path in MODULES)
     assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_class_name_means_two_things():
-    """Who reads a class's name knows which one is meant; private ones are their module's own."""
+    """A name means one class; private classes belong to their module."""
     names: Counter[str] = Counter()
     for path in MODULES:
         tree = ast.parse(path.read_text())

@@ -1,4 +1,4 @@
-"""The launchers of real servers, tried themselves: other tests can only be as good as these."""
+"""The launchers that other tests start real servers with."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_server_does_not_outlive_a_starter_that_is_killed(tmp_path: Path) -> N
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Takes an alert and asks the server's API about the issue before it answers."""
+    """Receives an alert, and requests the issue from the server's API before it answers."""
 
     taken: list[dict[str, Any]]
     server_asked: Bugsink

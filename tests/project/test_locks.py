@@ -1,4 +1,4 @@
-"""Every lock of the package is one that no thread can take twice to its own death: `errbot_sentry.domain.locks`."""
+"""Every lock of the package is from `errbot_sentry.domain.locks`: taken twice by one thread, it raises an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "plugins" / "sentry_reporter"
-# Each has a section under a plain lock, in which a finaliser may run that comes back. `queue.SimpleQueue` has none.
+# A finaliser that runs while one of these is locked may want it again. `queue.SimpleQueue` is safe.
 BARE = {
     "threading": {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier"},
     "queue": {"Queue", "LifoQueue", "PriorityQueue"},
@@ -33,8 +33,10 @@ def bare_locks(source: str) -> set[str]:
 
 
 def held_too_long(source: str) -> list[int]:
-    """The lines where a lock is taken without `with`, or held over a `yield`: who goes on there may never come, or be
-    another thread, and until then what interrupts this one waits."""
+    """The lines where a lock is taken without `with`, or kept over a `yield`.
+
+    A generator may never go on, or go on in another thread, and nobody gets the lock until then.
+    """
     tree = ast.parse(source)
     made = ("Lock", "condition")
     locks = {

@@ -1,4 +1,4 @@
-"""What docs/security.md promises is shown by tests that exist."""
+"""Each promise of docs/security.md names tests that exist."""
 
 from __future__ import annotations
 

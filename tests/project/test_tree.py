@@ -1,4 +1,4 @@
-"""Facts of the tree that are easy to forget."""
+"""Rules of the repository that are easy to forget."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_product_has_the_only_plug_file():
 
 
 def test_the_two_requirements_files_name_the_same_distributions():
-    """Errbot reads only the one beside the .plug, and compares its raw lines: bare names (errbot-facts, section 9)."""
+    """Errbot reads only the one beside the .plug, and compares its raw lines (errbot/plugin_manager.py): bare names."""
     floors = [
         re.split(r"[<>=!~\[ ]", line)[0]
         for line in (ROOT / "requirements.txt").read_text().splitlines()
@@ -63,7 +63,7 @@ def test_every_dependency_has_its_reason_in_the_docs():
 
 
 def test_the_version_is_the_newest_in_the_changelog():
-    """Users read the changelog."""
+    """A release has its section in the changelog."""
     newest = re.search(r"^## (?:\[)?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert newest.group(1) == errbot_sentry.__version__

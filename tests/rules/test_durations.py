@@ -21,7 +21,7 @@ def test_reading(text, seconds):
 @pytest.mark.parametrize("text", ["", "5", "m", "-5m", "1.5h", "5 m", "soon", "5m!", "999999999w", "99999999999s"])
 def test_refusing(text):
     """With an example of what is wanted, or the bound."""
-    with pytest.raises(ValueError, match=r"such as|ten years"):
+    with pytest.raises(ValueError, match=r"isn't a valid duration; try|ten years"):
         read_duration(text)
 
 

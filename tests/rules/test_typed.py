@@ -11,17 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errbot_sentry.alerting.notify.digest_reports import next_time
-from errbot_sentry.commands import alert_words as alert_words
-from errbot_sentry.commands.account_proof import read_mail
+from errbot_sentry.commands.accounts import read_mail
 from errbot_sentry.commands.issue_refs import expand_rows, read_reference
-from errbot_sentry.commands.parser import OptionParser, row_limit
+from errbot_sentry.commands.parser import parse, row_limit
+from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.commands.triage_options import read_resolve_in, read_until
-from errbot_sentry.commands.typed_words import leading_word, split_words, unquote
 from errbot_sentry.config.matchers import Matcher, is_matcher, read_matcher
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.durations import read_duration
 from errbot_sentry.domain.errors import UsageError, UserError
-from errbot_sentry.domain.typed_text import LONGEST_TYPED, MOST_WORDS, check_length, read_number
+from errbot_sentry.domain.typed_text import (
+    LONGEST_TYPED,
+    MOST_WORDS,
+    check_length,
+    leading_word,
+    read_number,
+    split_before,
+    split_words,
+    unquote,
+)
 from errbot_sentry.server.search import terms_of
 
 NOW = datetime(2026, 11, 20, tzinfo=timezone.utc)
@@ -29,10 +37,8 @@ ALICE, OPS = Person("alice", "Alice"), Conversation("#ops")
 
 
 def _options(text: str) -> object:
-    parser = OptionParser("sentry issues")
-    parser.add_argument("-n", type=row_limit)
-    parser.add_argument("-p", action="append")
-    return parser.read(text)
+    issues = next(entry for entry in COMMANDS if entry.name == "issues")
+    return parse(issues, Invocation(ALICE, OPS, text))
 
 
 PARSERS: dict[str, Callable[[str], object]] = {
@@ -42,9 +48,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "split_words": split_words,
     "first_word": leading_word,
     "unquote": unquote,
-    "alerts: split": lambda text: alert_words.split(text, ""),
-    "alerts: comment_of": alert_words.comment_of,
-    "alerts: number": lambda text: alert_words.number([text], ""),
+    "split_before": lambda text: split_before(text, ("-c", "--comment")),
     "read_number": lambda text: read_number(text, 1, 100),
     "read_duration": read_duration,
     "read_reference": read_reference,

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from errbot_sentry.commands.linked_accounts import KeptPeople
-from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.issues import Assignee
 from tests.alerting import bodies
 from tests.alerting.world import Chat, VirtualClock, World
@@ -20,14 +19,15 @@ RULE = {"assignee": True, "teams": {"backend": "@backend-oncall"}, "else": "@onc
 ROUTE = {"rooms": ["#ops"], "mention": RULE}
 
 
-def people_of(world: World) -> KeptPeople:
-    return KeptPeople(world.store, world.clock)
+def link(world: World, acl: str, mail: str, mention: str = "", clock: Clock | None = None) -> None:
+    with world.store.write() as tx:
+        tx.accounts.put(acl, mail, (clock or world.clock).now().timestamp(), mention)
 
 
 def make_world(folder: Path, route: dict[str, Any] | None = None, **more: Any) -> World:
     world = World(folder, [route or ROUTE], poll=more.pop("poll", 0), **more)
-    people_of(world).link("ann!a@host", "ann@example.org", "ann")
-    people_of(world).link("bob!b@host", "bob@example.org", "bob")
+    link(world, "ann!a@host", "ann@example.org", "ann")
+    link(world, "bob!b@host", "bob@example.org", "bob")
     return world
 
 
@@ -58,7 +58,8 @@ def test_a_first_word_calls_whom_the_issue_belongs_to(tmp_path: Path, owner: Any
 def test_who_is_not_linked_is_not_called_by_name(tmp_path: Path) -> None:
     """The name on the server is no name in chat."""
     world = make_world(tmp_path)
-    people_of(world).unlink("ann!a@host")
+    with world.store.write() as tx:
+        tx.accounts.drop("ann!a@host")
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     assert world.at(1).heard()[0].startswith("@oncall New in shop")
 
@@ -66,7 +67,7 @@ def test_who_is_not_linked_is_not_called_by_name(tmp_path: Path) -> None:
 def test_of_two_names_of_one_person_the_one_linked_last_is_called(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     world.clock.advance(1)
-    people_of(world).link("ann_!a@home", "ann@example.org", "ann\\_")
+    link(world, "ann_!a@home", "ann@example.org", "ann\\_")
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     assert world.at(2).heard()[0].startswith("ann_ New in shop")
 
@@ -149,7 +150,8 @@ def test_their_own_deed_calls_nobody(tmp_path: Path) -> None:
     world.hook(bodies.sentry_issue("1"))
     world.hook(bodies.sentry_issue("2"))
     assigned(world, 10, ANN, actor="Ann Lee")
-    people_of(world).takes("2", "ann@example.org")
+    with world.store.write() as tx:
+        tx.groups.set_mentioned_everywhere("2", "ann@example.org")
     assigned(world, 20, ANN, actor="Sentry bot", issue="2")
     assert not [line for line in world.at(30).heard() if line.startswith("ann")]
 
@@ -205,7 +207,7 @@ def test_a_subscription_calls_nobody(tmp_path: Path) -> None:
 def test_the_clock_of_links_is_the_systems(tmp_path: Path) -> None:
     """A link made with the real clock is found as well: only the order of links matters."""
     world = make_world(tmp_path)
-    KeptPeople(world.store, SystemClock()).link("ann2", "ann@example.org", "ann2")
+    link(world, "ann2", "ann@example.org", "ann2", SystemClock())
     with world.store.read() as tx:
         assert tx.accounts.mention_of("ANN@example.org") == "ann2"
         assert tx.accounts.mention_of("nobody@example.org") == ""

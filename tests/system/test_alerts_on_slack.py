@@ -155,14 +155,14 @@ def test_reactions_act_with_the_rights_of_who_reacted(world: World) -> None:
     assert issue.status == "unresolved", "bob may not change issues"
 
     world.bot.react(ANN, "eyes", OPS, first.ts)
-    world.told(f"assigned to {MAIL}, as ann asked", first.ts)
+    world.told(f"assigned to {MAIL} by ann", first.ts)
     assert issue.assigned is not None
     assert issue.assigned["email"] == MAIL
 
     world.bot.react(ANN, "mute", OPS, first.ts)
     world.told(r"Silence \d+: .*for 1h", first.ts)
     world.bot.react(ANN, "white_check_mark", OPS, first.ts)
-    world.told("resolved, as ann asked", first.ts)
+    world.told("resolved by ann", first.ts)
     assert issue.status == "resolved"
 
 
@@ -179,7 +179,7 @@ def test_reactions_elsewhere_or_by_who_is_unknown_do_nothing(world: World) -> No
     ):
         assert world.bot.react(person, emoji, channel, ts) == 200
     world.bot.react(ANN, "eyes", OPS, first.ts)  # not linked: nobody to assign to
-    world.told("I do not know yet who you are", first.ts)
+    world.told("You haven't linked a server account", first.ts)
     assert world.bot.react("U00WHO", "white_check_mark", OPS, first.ts) == 500, "the backend knows no such person"
     world.bot.say(ANN, "!sentry alerts", OPS)
     world.told(rf"ago: New .*{issue.short_id}.*first")
@@ -203,5 +203,5 @@ def test_commands_are_for_the_room_by_its_name_and_pictures_go_there(world: Worl
     world.bot.say(BOB, f"have you seen <{address}> ?", OPS, "1760000003.000100")
     world.told(re.escape(issue.short_id), "1760000003.000100")
     world.bot.say(ANN, "!sentry digest now", OPS)
-    world.told("Report.*the last day")
+    world.told("Report.*last 24 hours")
     assert [(each["title"], each["channel"]) for each in world.slack.files][1:] == [("report.png", OPS)]

@@ -63,11 +63,11 @@ def test_a_reaction_is_the_command_with_its_access_controls(tmp_path: Path) -> N
         world.bot.react(ANN, "white_check_mark", OPS, said.ts)
         world.bot.react(ANN, "mute", OPS, said.ts)
         world.bot.react(ANN, "eyes", OPS, said.ts)
-        world.told("I do not know yet who you are", said.ts)  # reactions are acted on in turn
+        world.told("You haven't linked a server account", said.ts)  # reactions are acted on in turn
         assert issue.status == "unresolved"
         assert [each for each in world.slack.in_channel(OPS) if "Silence" in each.text or "allowed" in each.text] == []
         world.bot.react(BOB, "white_check_mark", OPS, said.ts)
-        world.told("resolved, as bob asked", said.ts)
+        world.told("resolved by bob", said.ts)
         assert issue.status == "resolved"
 
 
@@ -85,5 +85,5 @@ def test_what_stands_in_an_alert_is_never_part_of_a_command(tmp_path: Path, wron
         world.bot.process.start()
         world.bot.react(ANN, "white_check_mark", OPS, said.ts)
         world.bot.react(ANN, "white_check_mark", OPS, later.ts)
-        world.told("resolved, as ann asked", later.ts)
+        world.told("resolved by ann", later.ts)
         assert (issue.status, other.status) == ("unresolved", "resolved")

@@ -1,4 +1,4 @@
-"""What other plugins can do, in a real Errbot: the example of docs/report.md, tags, transactions, Flask, levels."""
+"""What other plugins can do, in a real Errbot: the example of docs/reporting.md, tags, transactions, Flask, levels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fakes.ingest_server import IngestServer, ingest_server
 from tests.system.report_bot import crash_bot, start_web_server, title, titles
 from tests.waiting import until
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "report.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reporting.md"
 TRACED = {"traces_sample_rate": 1.0}
 
 SPEAKING = """

@@ -40,7 +40,7 @@ def test_an_alert_reaches_the_room_and_its_issue_is_resolved_from_chat(tmp_path,
         alice.say(BOT_ADDRESS, "!sentry issues")
         alice.wait_for(r"#1 .*ZeroDivisionError", room="", after=seen)
         alice.say(BOT_ADDRESS, "!sentry resolve #1")
-        alice.wait_for(rf"{issue['friendly_id']} resolved, as alice asked", room="", after=seen)
+        alice.wait_for(rf"{issue['friendly_id']} resolved by alice", room="", after=seen)
         assert bugsink_project.issue(issue["id"])["is_resolved"]
         assert len([each for each in alice.heard(ROOM, BOT) if each.text.startswith("New")]) == 1
     assert bugsink_project.last_alert_failure() is None
@@ -65,10 +65,10 @@ def test_rights_in_a_room_are_the_occupants_own(tmp_path, prosody, bugsink_proje
         assert not bugsink_project.issue(issue["id"])["is_resolved"]
 
         alice.say(ROOM, resolve)
-        alice.wait_for(rf"{issue['friendly_id']} resolved, as ann asked", room=ROOM, sender=BOT)
+        alice.wait_for(rf"{issue['friendly_id']} resolved by ann", room=ROOM, sender=BOT)
         assert bugsink_project.issue(issue["id"])["is_resolved"]
         alice.say(BOT_ADDRESS, f"!sentry reopen {issue['friendly_id']}")
-        alice.wait_for("open again, as alice asked", room="")
+        alice.wait_for("reopened by alice", room="")
 
 
 def test_a_private_message_through_a_room_is_its_occupants_own(tmp_path, prosody, bugsink_project):
@@ -98,7 +98,7 @@ def test_a_private_message_through_a_room_is_its_occupants_own(tmp_path, prosody
         assert not [each for each in mallory.heard("", after=seen) if issue["friendly_id"] in each.text]
 
         alice.say(bot, "!sentry resolve #1")
-        alice.wait_for(rf"{issue['friendly_id']} resolved, as ann asked", room="")
+        alice.wait_for(rf"{issue['friendly_id']} resolved by ann", room="")
         assert bugsink_project.issue(issue["id"])["is_resolved"]
 
 

@@ -29,14 +29,9 @@ from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.uploads import send_file
-from errbot_sentry.commands.alert_catalog import COMMANDS as ALERT_COMMANDS
-from errbot_sentry.commands.alert_commands import AlertCommands
-from errbot_sentry.commands.command_context import FlowStatus
+from errbot_sentry.commands.command_context import FlowStatus, find_command
 from errbot_sentry.commands.dispatch import Commands
-from errbot_sentry.commands.linked_accounts import KeptPeople
-from errbot_sentry.commands.query_catalog import COMMANDS as QUERY_COMMANDS
-from errbot_sentry.commands.registry import command as command_named
-from errbot_sentry.commands.registry import help_text
+from errbot_sentry.commands.registry import COMMANDS, help_text
 from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
@@ -60,10 +55,7 @@ from errbot_sentry.web.listener import Listener
 
 log = logging.getLogger(__name__)
 
-__all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its commands of the catalogue
-
-COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
-_ALERT_NAMES = frozenset(entry.name for entry in ALERT_COMMANDS)
+__all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its commands of the registry
 
 CLOSE_SECONDS = 5.0
 # The pages are open to whoever reaches the port, and their facts are counted over every decision in the store.
@@ -116,7 +108,6 @@ class App:
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
-        self._alert_commands: AlertCommands | None = None
         # With the condition one thread finds the facts, however many ask for a page at the same time.
         pages = TTLCache[Any, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
         self._page_facts = cached(pages, condition=condition())(self._facts)
@@ -143,27 +134,21 @@ class App:
             self._settings.access,
             self._settings.query,
             self._clock,
+            self._store,
+            alerts=self._alerts,
             status=self,
             reporter=self if self._reporting() else None,
-            threads=self._alerts,
             changed=self._note_change,
-            people=KeptPeople(self._store, self._clock),
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
-            more=ALERT_COMMANDS,
         )
-        if self._alerts is not None:
-            query = self._commands
-            self._alert_commands = self._alerts.commands(
-                query.find_issue, query.issue_by_id, query.numbered, str(self._bot.prefix)
-            )
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.intake if self._alerts else None, pages)
         self._tell_mistakes()
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        entry = command_named(command, COMMANDS)
+        entry = find_command(command, COMMANDS)
         if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
             return
         sender = sender_of(self._bot, msg)
@@ -274,17 +259,12 @@ class App:
             yield from self._views(command, invocation)
 
     def _views(self, command: str, invocation: Invocation) -> Iterator[View]:
-        if command in _ALERT_NAMES:
-            if self._alert_commands is None:
-                raise UserError("Alerts are switched off by a wrong setting in config.py: !sentry status names it.")
-            yield from self._alert_commands.run(command, invocation)
-        elif self._commands is not None:
+        if self._commands is not None:
             yield from self._commands.run(command, invocation)
 
     def _act(self, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-        flow = self._alert_commands if action.command in _ALERT_NAMES else self._commands
-        if flow is not None:
-            yield from flow.act(action, invocation)
+        if self._commands is not None:
+            yield from self._commands.act(action, invocation)
 
     def _start_alerts(self) -> None:
         settings = self._settings

@@ -15,7 +15,8 @@ from sqlalchemy import insert
 from errbot_sentry.alerting.decide.muting import SilenceBook, SilenceIndex
 from errbot_sentry.alerting.notify.digest_reports import Digests
 from errbot_sentry.alerting.notify.requested_digests import FRESH, PAUSE
-from errbot_sentry.commands.alert_commands import MOST_SILENCES, MOST_SUBSCRIPTIONS, AlertCommands
+from errbot_sentry.commands.room_alerts.silences import MOST_SILENCES
+from errbot_sentry.commands.room_alerts.subscriptions import MOST_SUBSCRIPTIONS
 from errbot_sentry.config.matchers import all_match, read_matcher
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
@@ -36,14 +37,10 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path, [{"rooms": ["#ops"]}], poll=0, access=Access(writers=("*",)))
 
 
-def _no_issue(*_: object) -> Any:
-    pytest.fail("no issue is asked for")
-
-
 @pytest.fixture
 def run(world: World) -> Callable[..., list[Any]]:
     """Types a command in a room."""
-    commands: AlertCommands = world.flow.commands(_no_issue, _no_issue, lambda *_: None)
+    commands = world.commands()
 
     def typed(name: str, words: str, room: str = "#ops", who: Person = ANN) -> list[Any]:
         return list(commands.run(name, Invocation(who, Conversation(room), words)))

@@ -38,9 +38,7 @@ def test_nobody_waits_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     if way == "due":
         assert "Report, daily" in world.at(1900).heard()[0]
     else:
-        commands = world.flow.commands(
-            lambda _word, _ask: pytest.fail("no issue is asked for"), lambda *_: pytest.fail("by id"), lambda *_: None
-        )
+        commands = world.commands()
         list(commands.run("digest", Invocation(Person("@eve", "Eve"), Conversation("#ops"), "now")))
     assert done[:1] == [True]
     assert stored[0] == 202

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pytest
 
 from errbot_sentry.commands.command_context import OFF, FlowStatus
-from errbot_sentry.commands.registry import Command
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadToken, ServerFailed, TimedOut, Unreachable, UsageError, UserError
 from errbot_sentry.server.protocol import Server
@@ -30,15 +29,16 @@ def test_the_overview_shows_what_this_person_may_use_here() -> None:
         "Connected to Sentry at https://sentry.example.com, projects: web",
         "Look: issues, next, prev, issue, trace, events, tags, graph, projects, releases",
         "Change: resolve, reopen, archive, assign, note, priority, merge",
+        "Alerts: alerts, route, subscriptions, silences, subscribe, unsubscribe, silence, unsilence, digest",
         "About: link, unlink, whoami, feedback, status, test",
-        "More about each: !help sentry issues",
+        "More about each: `!sentry help issues`",
     ]
     reader = world.lines("sentry", person=Person("carol", "carol"), conversation=Conversation("#vault"))
     assert reader[0].endswith("projects: vault, web")
     assert not any("resolve" in line for line in reader)
     assert any("SENTRY_WRITERS" in line for line in reader)
     nowhere = world.lines("sentry", conversation=Conversation("#elsewhere"))
-    assert "No project may be shown here" in nowhere[1]
+    assert "No projects are visible here" in nowhere[1]
 
 
 def test_the_overview_comes_also_without_the_server() -> None:
@@ -50,24 +50,43 @@ def test_the_overview_comes_also_without_the_server() -> None:
     assert lines[1].startswith("Look: issues")
 
 
-def test_commands_of_other_flows_are_listed_and_suggested() -> None:
-    more = (Command("silence", "sentry silence REF", "be quiet", group="alerts"),)
-    world = World([issue(1)], more=more, prefix=".")
-    assert "Alerts: silence" in world.lines("sentry")
-    with pytest.raises(UsageError, match=r"There is no command 'silense': did you mean \.sentry silence\?"):
+def test_commands_of_all_groups_are_listed_and_suggested() -> None:
+    world = World([issue(1)], prefix=".")
+    assert any(line.startswith("Alerts: alerts, route,") and "silence" in line for line in world.lines("sentry"))
+    with pytest.raises(UsageError, match=r"There is no command 'silense': did you mean `\.sentry silence`\?"):
         world.lines("sentry silense 2h")
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("mute WEB-1", "use `!sentry silence` or `!sentry archive`."),
+        ("ack", "use `!sentry assign` or `!sentry silence`."),
+        ("WEB-1", "did you mean `!sentry issue WEB-1`?"),
+        ("#3", "did you mean `!sentry issue #3`?"),
+    ],
+)
+def test_words_that_people_try_lead_to_the_right_command(typed: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        World([issue(1)]).lines(f"sentry {typed}")
+    assert str(caught.value).endswith(hint)
+
+
+@pytest.mark.parametrize("typed", ["list", "close WEB-1"])
+def test_words_that_people_try_are_understood(typed: str) -> None:
+    assert "WEB-1" in World([issue(1)]).lines(typed)[0]
 
 
 @pytest.mark.parametrize(
     ("typed", "meant"), [("isues", "issues"), ("resolv #1", "resolve"), ("unresolv", "reopen"), ("Staus", "status")]
 )
 def test_a_mistyped_command_suggests_the_right_one(typed: str, meant: str) -> None:
-    with pytest.raises(UsageError, match=rf"did you mean !sentry {meant}\?"):
+    with pytest.raises(UsageError, match=rf"did you mean `!sentry {meant}`\?"):
         World().lines(f"sentry {typed}")
 
 
 def test_a_word_that_is_like_nothing_points_to_the_list() -> None:
-    with pytest.raises(UsageError, match="!sentry lists them"):
+    with pytest.raises(UsageError, match="`!sentry` lists them"):
         World().lines("sentry qqqq")
 
 
@@ -91,7 +110,7 @@ def test_an_issue_is_shown_also_when_its_event_cannot_be_read() -> None:
     world.server.fail("latest_event", ServerFailed("The server failed (502)."))
     lines = world.lines("issue WEB-1")
     assert lines[-1] == "The latest event could not be read: The server failed (502)."
-    assert "keeps no event" in world.lines("issue WEB-1")[-1]
+    assert "no longer has an event" in world.lines("issue WEB-1")[-1]
 
 
 def test_one_issue_costs_two_requests() -> None:
@@ -101,7 +120,7 @@ def test_one_issue_costs_two_requests() -> None:
 
 
 def test_one_issue_at_a_time() -> None:
-    with pytest.raises(UsageError, match=r"One issue at a time.*Usage: !sentry issue REF"):
+    with pytest.raises(UsageError, match=r"is one word too many.*Usage: !sentry issue REF"):
         World([issue(1)]).lines("issue WEB-1 WEB-2")
 
 
@@ -161,13 +180,13 @@ def test_the_test_event_is_followed_until_the_server_shows_it() -> None:
 def test_a_test_event_that_never_comes_is_given_up_in_bounded_time() -> None:
     world = reporting_world(after=3600)
     before = world.clock.monotonic()
-    assert "does not show" in world.lines("test")[1]
+    assert "doesn't show" in world.lines("test")[1]
     assert world.clock.monotonic() - before <= 21
 
 
 def test_a_test_event_in_a_hidden_project_shows_nothing_of_it() -> None:
     world = reporting_world(after=0, issue_id="103")
-    assert world.lines("test", conversation=DIRECT)[1] == "The server has it; its project may not be shown here."
+    assert world.lines("test", conversation=DIRECT)[1] == "The server has it, but its project may not be shown here."
 
 
 def test_a_server_that_cannot_be_asked_is_said() -> None:
@@ -193,7 +212,7 @@ def test_one_test_at_a_time() -> None:
     world = reporting_world(after=0)
     first = world.commands.run("test", Invocation(ALICE, OPS))
     next(first)
-    with pytest.raises(UserError, match="under way"):
+    with pytest.raises(UserError, match="already running"):
         world.lines("test", person=BOB)
     list(first)
     assert len(world.lines("test", person=BOB)) == 2
@@ -214,7 +233,7 @@ def test_help_for_one_command(typed: str) -> None:
 
 
 def test_help_for_a_mistyped_command() -> None:
-    with pytest.raises(UsageError, match=r"did you mean !sentry resolve\?"):
+    with pytest.raises(UsageError, match=r"did you mean `!sentry resolve`\?"):
         World([issue(1)]).lines("sentry help resolv")
 
 
@@ -226,4 +245,4 @@ def test_a_server_without_any_project_is_no_matter_of_rights(typed: str) -> None
         said = "\n".join(World([]).lines(typed))
     except UserError as refusal:
         said = str(refusal)
-    assert "The server tells me of no project at all: check SENTRY_ORG" in said
+    assert "The server shows no projects. Check SENTRY_ORG" in said

@@ -38,14 +38,14 @@ def statuses(world: World) -> dict[str, str]:
 @pytest.mark.parametrize("command", ["resolve #1", "reopen WEB-1", "unresolve 101"])
 def test_only_writers_may_change_and_others_are_told_who_decides(command: str) -> None:
     world = World([issue(1)])
-    with pytest.raises(NotAllowed, match="ask an operator to add you to SENTRY_WRITERS"):
+    with pytest.raises(NotAllowed, match="Ask an operator to add you to SENTRY_WRITERS"):
         world.lines(command, person=BOB)
     assert world.server.calls == []
 
 
 def test_resolve_says_who_asked_and_leaves_a_note() -> None:
     world = World([issue(1)])
-    assert world.lines("resolve WEB-1") == [f"WEB-1 resolved, as alice asked: Problem 1 · {LINK}"]
+    assert world.lines("resolve WEB-1") == [f"WEB-1 resolved by alice: Problem 1 · {LINK}"]
     assert statuses(world) == {"WEB-1": RESOLVED}
     assert world.server.notes == [("101", "Resolved from chat, asked by alice in #ops, 2026-11-20 12:00 UTC.")]
 
@@ -60,7 +60,7 @@ def test_a_direct_message_is_not_named_as_a_room() -> None:
 @pytest.mark.parametrize("status", [RESOLVED, ARCHIVED])
 def test_reopen_from_resolved_and_archived(word: str, status: str) -> None:
     world = World([issue(1, status=status)])
-    assert world.lines(f"{word} WEB-1")[0].startswith("WEB-1 open again, as alice asked")
+    assert world.lines(f"{word} WEB-1")[0].startswith("WEB-1 reopened by alice")
     assert statuses(world) == {"WEB-1": UNRESOLVED}
 
 
@@ -75,7 +75,7 @@ def test_notes_can_be_switched_off_and_are_left_out_where_the_server_takes_none(
     quiet.lines("resolve WEB-1")
     assert quiet.server.asked("note") == []
     mute = World([issue(1)], unsupported=["note"])
-    assert mute.lines("resolve WEB-1") == [f"WEB-1 resolved, as alice asked: Problem 1 · {LINK}"]
+    assert mute.lines("resolve WEB-1") == [f"WEB-1 resolved by alice: Problem 1 · {LINK}"]
 
 
 def test_a_failing_note_never_hides_the_change() -> None:
@@ -89,11 +89,11 @@ def test_a_failing_note_never_hides_the_change() -> None:
 def test_several_are_announced_and_each_is_answered() -> None:
     world = World([issue(1), issue(2, status=RESOLVED), issue(3)])
     lines = world.lines("resolve WEB-1 WEB-2, WEB-3 web-1")
-    assert lines[0] == "Resolving 3 issues, as alice asked."
+    assert lines[0] == "Resolving 3 issues for alice."
     assert [line.partition(":")[0] for line in lines[1:]] == [
-        "WEB-1 resolved, as alice asked",
+        "WEB-1 resolved by alice",
         "WEB-2 was resolved already",
-        "WEB-3 resolved, as alice asked",
+        "WEB-3 resolved by alice",
     ]
 
 
@@ -111,8 +111,8 @@ def test_more_than_ten_want_a_yes() -> None:
         world.lines(f"resolve {all_rows}")
     assert world.server.asked("resolve") == []
     assert world.lines(f"resolve {all_rows} —yes") == [
-        "Resolving 11 issues, as alice asked.",
-        "11 resolved, as alice asked:",
+        "Resolving 11 issues for alice.",
+        "11 resolved by alice:",
         ", ".join(f"WEB-{n}" for n in range(1, 12)),
     ]
     assert set(statuses(world).values()) == {RESOLVED}
@@ -120,7 +120,7 @@ def test_more_than_ten_want_a_yes() -> None:
 
 def test_more_than_a_hundred_are_too_many() -> None:
     world = World([issue(n) for n in range(1, 102)])
-    with pytest.raises(UsageError, match="100 is the most"):
+    with pytest.raises(UsageError, match="use at most 100"):
         world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 102)))
     assert world.server.calls == []
 
@@ -130,7 +130,7 @@ def test_an_issue_named_often_is_looked_up_once() -> None:
     world.lines("issues")
     lines = world.lines("resolve " + " ".join(["#1-3"] * 300))
     assert len(world.server.asked("issue")) == len(world.server.asked("resolve")) == 3
-    assert lines[0] == "Resolving 3 issues, as alice asked."
+    assert lines[0] == "Resolving 3 issues for alice."
 
 
 def test_of_a_hundred_all_are_named_in_lines_that_fit() -> None:
@@ -138,7 +138,7 @@ def test_of_a_hundred_all_are_named_in_lines_that_fit() -> None:
     world.server.fail("resolve", MissingScope("The token may not do this."))
     lines = world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 101)))
     assert lines[1].startswith("WEB-1 not changed: The token may not do this: ")
-    assert lines[2] == "99 resolved, as alice asked:"
+    assert lines[2] == "99 resolved by alice:"
     assert ", ".join(lines[3:]).split(", ") == [f"WEB-{n}" for n in range(2, 101)]
     assert all(len(line.encode()) <= 400 for line in lines)
 
@@ -176,7 +176,7 @@ def test_a_server_that_loses_answers_is_not_tried_for_ever(made: bool, monkeypat
     lines = world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 101)))
     assert tried == ["101", "102", "103"]
     assert "97 not tried:" in lines
-    assert ("3 resolved, as alice asked:" in lines) is made
+    assert ("3 resolved by alice:" in lines) is made
 
 
 def test_a_server_that_says_yes_and_does_nothing_is_found_out() -> None:
@@ -201,7 +201,7 @@ def test_an_answer_lost_on_the_way_is_looked_up(error: ServerError, monkeypatch:
 
     monkeypatch.setattr(world.server, "resolve", lost)
     lines = world.lines("resolve WEB-1 WEB-2")
-    assert lines[1].startswith("WEB-1 resolved, as alice asked")
+    assert lines[1].startswith("WEB-1 resolved by alice")
     assert lines[2].startswith(f"WEB-2 not changed: {error}"[:-1])
 
 
@@ -232,8 +232,8 @@ def test_what_nobody_can_know_is_said_and_the_rest_is_not_tried() -> None:
     [
         (RateLimited("Too many requests: try again in 30 s.", wait=30), "not tried"),
         (BadToken("The server refuses the token."), "not tried"),
-        (MissingScope("The token may not do this."), "resolved, as alice asked"),
-        (BadQuery("The server refuses it."), "resolved, as alice asked"),
+        (MissingScope("The token may not do this."), "resolved by alice"),
+        (BadQuery("The server refuses it."), "resolved by alice"),
     ],
 )
 def test_a_partial_failure_is_told_exactly(error: ServerError, rest: str) -> None:
@@ -262,7 +262,7 @@ def test_nothing_happens_before_the_answer_is_asked_for() -> None:
 def test_text_from_the_server_stays_text() -> None:
     world = World([issue(1, title="*x* [a](http://evil) `b`\n@channel")])
     (line,) = world.lines("resolve WEB-1")
-    assert line.startswith("WEB-1 resolved, as alice asked: *x* [a](http://evil) `b` @channel")
+    assert line.startswith("WEB-1 resolved by alice: *x* [a](http://evil) `b` @channel")
     assert "http://evil)" in line  # as text: the link of the line is the issue's own
 
 
@@ -318,7 +318,7 @@ def test_where_the_issue_shows_all_of_it_a_lost_answer_is_no_doubt(monkeypatch: 
         raise TimedOut("No answer in time.")
 
     monkeypatch.setattr(world.server, "archive", lost)
-    assert world.lines("archive WEB-1 --until 2h")[0].startswith("WEB-1 archived for 2h, as alice asked")
+    assert world.lines("archive WEB-1 --until 2h")[0].startswith("WEB-1 archived for 2h by alice")
     assert "perhaps archived for 3h" in world.lines("archive WEB-1 --until 3h")[0]  # it may have kept its old end
 
 
@@ -328,8 +328,8 @@ def test_many_that_fail_alike_share_a_line() -> None:
     world.server.fail("resolve", MissingScope("The token may not do this."), times=18)
     lines = world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 21)))
     assert lines == [
-        "Resolving 20 issues, as alice asked.",
-        "2 resolved, as alice asked:",
+        "Resolving 20 issues for alice.",
+        "2 resolved by alice:",
         "WEB-19, WEB-20",
         "18 not changed: The token may not do this:",
         ", ".join(f"WEB-{n}" for n in range(1, 19)),

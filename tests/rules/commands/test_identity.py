@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.commands.account_proof import PeopleInMemory, read_mail
-from errbot_sentry.commands.linked_accounts import KeptPeople
+from errbot_sentry.commands.accounts import read_mail
 from errbot_sentry.domain.conversation import Person
 from errbot_sentry.domain.errors import BadReference, StoreError, Unsupported, UsageError
 from errbot_sentry.domain.issues import Comment
 from errbot_sentry.server.protocol import BUGSINK
-from tests.rules.commands.world import ALICE, BOB, EVERYONE, TurnedClock, World, issue
+from tests.rules.commands.world import ALICE, BOB, EVERYONE, World, issue
 from tests.stores import store_at
 
 MAIL = "alice@example.org"
@@ -29,7 +28,7 @@ def phrase(world: World, **where: object) -> str:
 
 @pytest.fixture
 def world() -> World:
-    return World([issue(1)], people=PeopleInMemory())
+    return World([issue(1)])
 
 
 def test_a_comment_by_the_owner_links(world: World) -> None:
@@ -37,10 +36,10 @@ def test_a_comment_by_the_owner_links(world: World) -> None:
         Comment("hi", "Alice", MAIL),
         Comment(phrase(world), "Alice", MAIL.upper()),
     ]
-    assert world.lines(f"link {MAIL} WEB-1")[0] == f"You are {MAIL} on the server. The comment may be deleted."
+    assert world.lines(f"link {MAIL} WEB-1")[0] == f"You are {MAIL} on the server. You can delete the comment."
     assert f"On the server you are {MAIL}." in world.lines("whoami")
-    assert world.lines("unlink") == ["I have forgotten who you are on the server."]
-    assert world.lines("unlink") == ["You were not linked."]
+    assert world.lines("unlink") == ["Your server account is no longer linked."]
+    assert world.lines("unlink") == ["You hadn't linked a server account."]
 
 
 def test_the_code_stays_until_it_is_used_or_an_hour_old(world: World) -> None:
@@ -65,7 +64,7 @@ def test_what_proves_nothing(world: World, case: str) -> None:
         "other code": Comment(said[:-1] + "0", "Alice", MAIL),
     }.get(case)
     world.server.comments_by_issue["101"] = [comment] if comment else []
-    with pytest.raises(BadReference, match=r"No comment on WEB-1 by alice@example\.org says exactly"):
+    with pytest.raises(BadReference, match=r"No comment on WEB-1 by alice@example\.org has exactly that text"):
         world.lines(f"link {MAIL} WEB-1")
     assert not any(MAIL in line for line in world.lines("whoami"))
 
@@ -98,7 +97,7 @@ def test_a_code_is_good_for_one_person_only(world: World) -> None:
 
 
 def test_bugsink_has_nobody_to_be() -> None:
-    with pytest.raises(Unsupported, match="nobody to be"):
+    with pytest.raises(Unsupported, match="no user accounts to link"):
         World([issue(1)], kind=BUGSINK).lines(f"link {MAIL}")
 
 
@@ -115,27 +114,25 @@ def test_addresses_as_chat_programs_send_them() -> None:
 
 
 def test_links_outlive_the_bot(tmp_path: Path) -> None:
-    clock = TurnedClock()
-    store = store_at(f"sqlite:///{tmp_path / 'state.sqlite3'}")
-    kept = KeptPeople(store, clock)
-    assert kept.mail_of("alice") is None
-    kept.link("alice", "old@example.org")
-    kept.link("alice", MAIL)
-    kept.link("bob", "bob@example.org")
-    store.close()
-    again = store_at(f"sqlite:///{tmp_path / 'state.sqlite3'}")
-    kept = KeptPeople(again, clock)
-    assert (kept.mail_of("alice"), kept.mail_of("bob")) == (MAIL, "bob@example.org")
-    assert (kept.unlink("alice"), kept.unlink("alice")) == (True, False)
-    assert kept.mail_of("alice") is None
-    again.close()
+    url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
+    world = World([issue(1)], store=store_at(url))
+    for mail in ("old@example.org", MAIL):
+        said = world.lines(f"link {mail}")[1].strip("`")
+        world.server.comments_by_issue["101"] = [Comment(said, "Alice", mail)]
+        world.lines(f"link {mail} WEB-1")
+    world.store.close()
+    again = World([issue(1)], store=store_at(url))
+    assert f"On the server you are {MAIL}." in again.lines("whoami")
+    assert "haven't linked" in again.lines("whoami", person=BOB)[1]
+    again.lines("unlink")
+    assert "haven't linked" in again.lines("whoami")[1]
 
 
 def test_a_state_that_cannot_be_read_hides_no_change(tmp_path: Path) -> None:
     store = store_at(f"sqlite:///{tmp_path / 'state.sqlite3'}")
     store.close()
-    world = World([issue(1)], people=KeptPeople(store, TurnedClock()))
-    assert world.lines("resolve WEB-1")[0].startswith("WEB-1 resolved, as alice asked")
+    world = World([issue(1)], store=store)
+    assert world.lines("resolve WEB-1")[0].startswith("WEB-1 resolved by alice")
     assert "asked by alice in #ops" in world.server.notes[0][1]
     for command in ("whoami", "assign WEB-1 me", "unlink"):
         with pytest.raises(StoreError):

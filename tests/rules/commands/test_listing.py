@@ -9,7 +9,7 @@ import pytest
 
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.commands.issue_list import read_status
+from errbot_sentry.commands.lists import read_status
 from errbot_sentry.commands.views import issue_row
 from errbot_sentry.domain.errors import BadToken, UsageError
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, IssueQuery, Page, Project

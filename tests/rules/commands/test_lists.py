@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from errbot_sentry.commands import list_memory
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person
+from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import BadReference
 from errbot_sentry.domain.issues import TagSpread
 from tests.rules.commands.world import ALICE, API, BOB, DIRECT, NOW, OPS, TurnedClock, World, issue
@@ -44,9 +44,9 @@ def test_a_list_is_forgotten_after_an_hour() -> None:
     world.clock.turn(3599)
     world.lines("issue #1")
     world.clock.turn(2)
-    with pytest.raises(BadReference, match="in the last hour"):
+    with pytest.raises(BadReference, match=r"(in|from) the last hour"):
         world.lines("resolve #1")
-    with pytest.raises(BadReference, match="in the last hour"):
+    with pytest.raises(BadReference, match=r"(in|from) the last hour"):
         world.lines("next")
     assert world.server.asked("resolve") == []
 
@@ -55,7 +55,7 @@ def test_a_row_beyond_the_list_says_how_long_it_is() -> None:
     world = World([issue(1), issue(2)])
     world.lines("issues")
     for word in ("#3", "#0"):
-        with pytest.raises(BadReference, match="it has 2"):
+        with pytest.raises(BadReference, match=r"There's no #[03]; the last list has 2 rows"):
             world.lines(f"issue {word}")
 
 
@@ -107,7 +107,7 @@ def test_a_cursor_that_repeats_ends_the_walk() -> None:
     shown = list_memory.ShownList(
         query=None, shown_at=NOW, list_pages=(list_memory.ListPage(None, 0), list_page), next="abc"
     )
-    with pytest.raises(BadReference, match="circles"):
+    with pytest.raises(BadReference, match="repeats itself"):
         shown.following()
 
 
@@ -156,9 +156,9 @@ def test_a_row_without_its_sign_is_no_issue_number() -> None:
     world = World([issue(1), issue(2), issue(3, id="2", short_id="API-9")])
     world.lines("issues -n 2")
     for person in (ALICE, BOB):
-        with pytest.raises(BadReference, match=r"2 is the number of an issue, and #2 a row .*: write #2, or"):
+        with pytest.raises(BadReference, match=r"2 is the number of an issue, and #2 is a row .*Use #2, or"):
             world.lines("issue 2", person=person)
-    with pytest.raises(BadReference, match="write #2"):
+    with pytest.raises(BadReference, match="Use #2"):
         world.lines("resolve 2")
     assert "API-9" in world.lines("issue 2", conversation=DIRECT)[0]  # no list there
     world.clock.turn(3601)
@@ -170,20 +170,3 @@ def test_the_next_page_after_the_previous_one_has_its_numbers_again() -> None:
     for command, first in (("issues -n 2", 1), ("next", 3), ("next", 5), ("prev", 3), ("prev", 1), ("next", 3)):
         assert world.lines(command)[0].startswith(f"#{first} WEB-{first} ")
     assert "WEB-5" in world.lines("issue #5")[0]
-
-
-def test_a_list_of_something_else_makes_its_numbers_unclear() -> None:
-    """After `silences` shows `#1 API-9 …`, `resolve #1` must not resolve the first row of an older list of issues."""
-    world = World([issue(n) for n in range(1, 4)])
-    world.commands.numbered(Invocation(ALICE, OPS), 2)
-    with pytest.raises(BadReference, match="The list with the row #1 is not one of issues"):
-        world.lines("resolve #1")
-    world.lines("issues")
-    world.clock.turn(1)
-    for person in (ALICE, BOB):
-        world.commands.numbered(Invocation(person, OPS), 2)
-        with pytest.raises(BadReference, match="#1 could mean two things"):
-            world.lines("resolve #1")
-    assert "WEB-3" in world.lines("issue #3")[0]
-    world.lines("issues")
-    assert "WEB-1" in world.lines("issue #1")[0]

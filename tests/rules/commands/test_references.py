@@ -11,7 +11,7 @@ from errbot_sentry.commands.issue_refs import (
     IssueId,
     Latest,
     Reference,
-    Row,
+    RowNumber,
     ShortId,
     Url,
     UuidId,
@@ -34,8 +34,8 @@ UUID = "12345678-90ab-cdef-1234-567890abcdef"
         ("WEB–1A,", ShortId("WEB-1A")),
         ("my_app.x-front-1A", ShortId("MY_APP.X-FRONT-1A")),
         ("123", IssueId("123")),
-        ("#3", Row(3)),
-        ("#3,", Row(3)),
+        ("#3", RowNumber(3)),
+        ("#3,", RowNumber(3)),
         ("@Latest", Latest()),
         (UUID, UuidId(UUID)),
         (UUID.replace("-", "").upper(), UuidId(UUID.replace("-", ""))),
@@ -53,7 +53,7 @@ def test_reading(word: str, reference: Reference) -> None:
 
 @pytest.mark.parametrize("word", ["web", "#", "#x", "@oldest", "WEB-", "-1A", "a b-1", "ftp://x/1", "#12345", "WEB_1"])
 def test_what_names_nothing_says_how_issues_are_named(word: str) -> None:
-    with pytest.raises(BadReference, match="an issue is written as WEB-1A"):
+    with pytest.raises(BadReference, match=r"isn't a valid issue reference\. Use a short ID"):
         read_reference(word)
 
 
@@ -105,7 +105,7 @@ def test_a_hidden_issue_is_answered_like_one_that_does_not_exist(
 @pytest.mark.parametrize("word", ["VAULT-3", "vault-9", "nothing-1", f"{URL}/organizations/acme/issues/VAULT-3/"])
 def test_nobody_is_asked_for_a_short_id_of_a_project_that_is_not_shown(world: World, word: str) -> None:
     """The server's words, or the time it takes for what there is, would tell."""
-    with pytest.raises(BadReference, match="that can be shown here"):
+    with pytest.raises(BadReference, match="not found here"):
         world.lines(f"issue {word}")
     assert world.server.calls == []
 
@@ -114,7 +114,7 @@ def test_a_list_of_one_place_is_no_key_to_another(world: World) -> None:
     world.lines("issues", conversation=Conversation("#vault"))
     with pytest.raises(BadReference, match="none was shown here"):
         world.lines("issue #3", conversation=OPS)
-    with pytest.raises(BadReference, match="No list was shown"):
+    with pytest.raises(BadReference, match="You have no list here"):
         world.lines("next", conversation=OPS)
 
 
@@ -122,7 +122,7 @@ def test_rows_are_checked_against_the_rights_of_the_moment(world: World) -> None
     """An issue that moves to another project after it was listed is hidden from then on."""
     world.lines("issues")
     world.server.stored["101"] = replace(world.server.stored["101"], project=VAULT)
-    with pytest.raises(BadReference, match="There is no issue '#1'"):
+    with pytest.raises(BadReference, match="Issue #1 not found here"):
         world.lines("resolve #1")
 
 
@@ -172,22 +172,22 @@ def test_latest_is_of_the_last_list_or_of_what_may_be_seen(world: World) -> None
 
 def test_no_latest_says_of_what(world: World) -> None:
     for listed, sentence in (
-        ("issues nothing-like-it", "There is no unresolved issue like those of your last list to show here."),
-        ("issues is:archived", "There is no issue like those of your last list to show here."),
+        ("issues nothing-like-it", "No unresolved issue like those of your last list found here."),
+        ("issues is:archived", "No issue like those of your last list found here."),
     ):
         world.lines(listed)
         with pytest.raises(BadReference) as refusal:
             world.lines("issue @latest")
         assert str(refusal.value) == sentence
-    with pytest.raises(BadReference, match=r"There is no unresolved issue to show here\."):
+    with pytest.raises(BadReference, match=r"No unresolved issue found here\."):
         World([]).lines("issue @latest")
 
 
 def test_an_address_of_another_server_or_organization_is_not_ours() -> None:
     world = World([issue(1)], org="acme")
-    with pytest.raises(BadReference, match="not an issue of the server"):
+    with pytest.raises(BadReference, match="isn't an issue of the connected server"):
         world.lines("issue https://evil.example/organizations/acme/issues/101/")
-    with pytest.raises(BadReference, match="There is no issue"):
+    with pytest.raises(BadReference, match="not found here"):
         world.lines(f"issue {URL}/organizations/other/issues/101/")
     assert world.server.asked("issue") == []
 
@@ -211,10 +211,10 @@ def test_in_a_thread_no_word_is_needed() -> None:
     vault = Conversation("#vault", "17.1")
     assert "VAULT-3" in world.lines("issue", conversation=vault)[0]
     assert "VAULT-3 resolved" in world.lines("resolve", conversation=vault)[0]
-    with pytest.raises(BadReference, match="that can be shown here"):
+    with pytest.raises(BadReference, match="not found here"):
         world.lines("issue", conversation=Conversation("#ops", "17.1"))
     for conversation in (OPS, Conversation("#vault", "99.9")):
-        with pytest.raises(BadReference, match=r"Which issue\? An issue is written as WEB-1A"):
+        with pytest.raises(BadReference, match=r"Which issue\? Use a short ID \(WEB-1A\)"):
             world.lines("resolve", conversation=conversation)
 
 

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errbot_sentry.commands import parser as option_parser
-from errbot_sentry.commands.typed_words import leading_word, plain_dashes, split_words, unquote
+from errbot_sentry.commands.command_context import Command, Option, ParsedCommand
+from errbot_sentry.commands.parser import names, parse, row_limit, sort_order, span
+from errbot_sentry.commands.registry import COMMANDS
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import UsageError
+from errbot_sentry.domain.typed_text import leading_word, plain_dashes, split_words, unquote
 
 
 @pytest.mark.parametrize(
@@ -60,44 +63,55 @@ def test_quotes_and_dashes_of_values() -> None:
     assert plain_dashes("WEB–1A") == "WEB-1A"
 
 
-@pytest.fixture
-def parser() -> option_parser.OptionParser:
-    made = option_parser.OptionParser("!sentry issues [QUERY] [-n 10]")
-    made.add_argument("-n", "--limit", type=option_parser.row_limit, default=10)
-    made.add_argument("-p", "--project", action="append", default=[])
-    made.add_argument("-s", "--sort", type=option_parser.sort_order, default="date")
-    made.add_argument("-t", "--period", type=option_parser.span)
-    made.add_argument("--yes", action="store_true")
-    return made
+ENTRY = Command(
+    "issues",
+    "sentry issues [QUERY] [-n 10]",
+    "what it does",
+    lambda _context, _typed: iter(()),
+    (),
+    options=(
+        Option(("-n", "--limit"), "limit", row_limit, 10),
+        Option(("-p", "--project"), "project", str, many=True),
+        Option(("-s", "--sort"), "sort", sort_order, "date"),
+        Option(("-t", "--period"), "period", span),
+        Option(("--yes",), "yes"),
+    ),
+)
 
 
-def test_options_stand_anywhere_and_words_keep_their_order(parser: option_parser.OptionParser) -> None:
-    options, words = parser.read('a -n 5 "b c" --project web d -p "my api" -t24h --yes')
-    assert (options.limit, options.project, options.period) == (5, ["web", '"my api"'], timedelta(days=1))
+def read(words: str, entry: Command = ENTRY) -> ParsedCommand:
+    return parse(entry, Invocation(Person("ann", "Ann"), Conversation("#ops"), words))
+
+
+def test_options_stand_anywhere_and_words_keep_their_order() -> None:
+    typed = read('a -n 5 "b c" --project web d -p "my api" -t24h --yes')
+    options = typed.options
+    assert (options.limit, options.project, options.period) == (5, ["web", "my api"], timedelta(days=1))
     assert options.yes
-    assert words == ["a", '"b c"', "d"]
-    assert option_parser.names(options.project) == ("web", "my api")
+    assert typed.words == ("a", '"b c"', "d")
+    assert names(options.project) == ("web", "my api")
 
 
-def test_after_two_dashes_nothing_is_an_option(parser: option_parser.OptionParser) -> None:
-    options, words = parser.read("-n 3 -- -n 5 --yes")
-    assert options.limit == 3
-    assert words == ["-n", "5", "--yes"]
+def test_after_two_dashes_nothing_is_an_option() -> None:
+    typed = read("-n 3 -- -n 5 --yes")
+    assert typed.options.limit == 3
+    assert typed.words == ("-n", "5", "--yes")
 
 
-def test_reading_twice_shares_nothing(parser: option_parser.OptionParser) -> None:
-    parser.read("-p web -n 3")
-    options, _ = parser.read("")
+def test_reading_twice_shares_nothing() -> None:
+    read("-p web -n 3")
+    options = read("").options
     assert (options.project, options.limit) == ([], 10)
 
 
-def test_one_parser_serves_many_threads(parser: option_parser.OptionParser) -> None:
-    def read(number: int) -> bool:
-        options, words = parser.read(f"w{number} -n {number} -p p{number}")
-        return (options.limit, options.project, words) == (number, [f"p{number}"], [f"w{number}"])
+def test_one_parser_serves_many_threads() -> None:
+    def reads(number: int) -> bool:
+        typed = read(f"w{number} -n {number} -p p{number}")
+        options = typed.options
+        return (options.limit, options.project, typed.words) == (number, [f"p{number}"], (f"w{number}",))
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(read, [1 + n % 100 for n in range(800)]))
+        assert all(pool.map(reads, [1 + n % 100 for n in range(800)]))
 
 
 @pytest.mark.parametrize(
@@ -106,23 +120,70 @@ def test_one_parser_serves_many_threads(parser: option_parser.OptionParser) -> N
         ("--porject web", "There is no option '--porject' here; did you mean --project?"),
         ("--limt=3", "There is no option '--limt' here; did you mean --limit?"),
         ("-x", "There is no option '-x' here."),
-        ("-n", "expected one argument"),
+        ("-n", "-n/--limit needs a value. Usage"),
         ("-n 0", "'0' is not a number from 1 to 100"),
         ("-n 101", "not a number from 1 to 100"),
         ("-n many", "not a number from 1 to 100"),
         ("-n ١", "not a number from 1 to 100"),
         ("-s frequency", "not one of date, new, freq, user; did you mean freq? Usage"),
-        ("-t yesterday", "not a duration such as"),
+        ("-t yesterday", "isn't a valid duration; try"),
         ("-t 0s", "longer than nothing"),
-        ("--yes=no", "ignored explicit argument"),
+        ("--yes=no", "--yes takes no value. Usage"),
     ],
 )
-def test_a_mistake_names_what_is_wanted(parser: option_parser.OptionParser, typed: str, sentence: str) -> None:
+def test_a_mistake_names_what_is_wanted(typed: str, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parser.read(typed)
+        read(typed)
     assert sentence in str(caught.value)
     assert str(caught.value).endswith("Usage: !sentry issues [QUERY] [-n 10]")
 
 
 def test_names_are_joined_by_commas_too() -> None:
-    assert option_parser.names(["web,api", "web", ' "x y" ,']) == ("web", "api", "x y")
+    assert names(["web,api", "web", ' "x y" ,']) == ("web", "api", "x y")
+
+
+OPTIONS = [(entry, option) for entry in COMMANDS for option in entry.options]
+VALUES = {"limit": "7", "sort": "new", "span": "2h", "seen_within": "2h", "length": "2h"}
+
+
+@pytest.mark.parametrize(("entry", "option"), OPTIONS, ids=[f"{entry.name} {option.name}" for entry, option in OPTIONS])
+def test_every_option_of_every_command_takes_every_spelling(entry: Command, option: Option) -> None:
+    """`-d 2h`, `-d2h`, `--duration=2h`, the dashes of phones and their quotes; before and after the words."""
+    flag = option.read is None and not option.to_the_end
+    value = VALUES.get(option.name, "web")
+    before = "" if option.to_the_end or entry.most_words == 0 else " WEB-1"
+    found = []
+    for name in option.names:
+        dashes = ("-", "—", "–", "−") if len(name) == 2 else ("--", "—", "–", "−−")
+        for typed_name in (dash + name.lstrip("-") for dash in dashes):
+            joined = typed_name + ("" if len(name) == 2 else "=") + value
+            spaced = [f"{typed_name} {value}", f"{typed_name} “{value}”"] if not option.to_the_end else []
+            for spelling in [typed_name] if flag else [f"{typed_name} {value}", joined, *spaced]:
+                for words in (spelling + before, f"{before} {spelling}"):
+                    typed = read(words, entry)
+                    assert typed.words == tuple(before.split()), words
+                    found.append(str(getattr(typed.options, option.name)))
+    assert len(set(found)) == 1, found
+    assert found[0] != str(option.default)
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("typed", ["--help", "-h", "—help", "–h"])
+def test_every_command_has_help(entry: Command, typed: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(typed, entry)
+    assert str(caught.value).casefold().startswith(entry.help[:20].casefold())
+    assert str(caught.value).endswith(f"Usage: !{entry.usage}")
+
+
+def test_text_for_people_is_not_searched_for_options() -> None:
+    note = next(entry for entry in COMMANDS if entry.name == "note")
+    typed = read('#1 "half --yes -x —help', note)
+    assert typed.text == '#1 "half --yes -x —help'
+
+
+@pytest.mark.parametrize("entry", [entry for entry in COMMANDS if entry.most_words is not None], ids=lambda e: e.name)
+def test_a_word_too_many_is_named(entry: Command) -> None:
+    words = [f"w{number}" for number in range(entry.most_words + 1)]
+    with pytest.raises(UsageError, match=f"'{words[-1]}' is one word too many. Usage: !sentry {entry.name}"):
+        read(" ".join(words), entry)

@@ -15,6 +15,7 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame, Issue, Project
 from tests.fakes.memory_server import URL, MemoryServer
+from tests.stores import store_at
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 WEB, API, VAULT = Project("1", "web"), Project("2", "api"), Project("3", "vault")
@@ -92,7 +93,13 @@ class World:
         self.server = MemoryServer(issues, now=self.clock.now, **server_options)
         options.setdefault("settings", QuerySettings())
         options.setdefault("find_server", lambda: self.server)
-        self.commands = Commands(access=access, clock=self.clock, sleep=self.clock.turn, **options)
+        self.store = options.pop("store", None) or store_at("sqlite://")
+        self.commands = Commands(access=access, clock=self.clock, store=self.store, sleep=self.clock.turn, **options)
+
+    def link(self, mail: str, person: Person = ALICE) -> None:
+        """This person has proved that the mail address is theirs."""
+        with self.store.write() as tx:
+            tx.accounts.put(person.acl, mail, self.clock.now().timestamp())
 
     def views(self, typed: str, person: Person = ALICE, conversation: Conversation = OPS) -> list[View]:
         """The views of `issues -n 3` and so on; errors pass through."""

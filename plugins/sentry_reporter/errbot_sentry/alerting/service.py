@@ -6,7 +6,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -24,11 +24,10 @@ from errbot_sentry.alerting.receive.backpressure import Backpressure
 from errbot_sentry.alerting.receive.poller import Poller
 from errbot_sentry.alerting.receive.receiver import Intake
 from errbot_sentry.alerting.worker import Worker
-from errbot_sentry.commands.alert_commands import AlertCommands, FindById, FindIssue
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock, SystemClock
-from errbot_sentry.domain.conversation import Conversation, Invocation
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, StoreError
 from errbot_sentry.domain.issue_actions import AssignToMe, IssueAction, Options, ResolveNow, SilenceFor
 from errbot_sentry.domain.issues import UNRESOLVED, Issue
@@ -138,18 +137,6 @@ class AlertService:
         """Look at everything now: the chat network is back, or routes have changed."""
         for worker in self._workers:
             worker.wake()
-
-    def commands(
-        self,
-        find_issue: FindIssue,
-        issue_by_id: FindById,
-        numbered: Callable[[Invocation, int], None],
-        prefix: str = "!",
-    ) -> AlertCommands:
-        """The commands of this flow; see AlertCommands for what the query flow gives."""
-        return AlertCommands(
-            self._store, self.book, self._access, self._clock, find_issue, issue_by_id, numbered, self.wake, prefix
-        )
 
     def issue_of(self, conversation: Conversation) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""

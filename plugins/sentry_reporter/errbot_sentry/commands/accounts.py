@@ -1,71 +1,156 @@
-"""`link`, `unlink`, `whoami`: who a chat person is on the server."""
+"""`link`, `unlink`, `whoami`: which account on the server a chat person has.
+
+A person proves it by a comment that only that account can have written (docs/adr/0006).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from errbot_sentry.commands.account_proof import Claims, proves, read_mail
-from errbot_sentry.commands.command_context import CommandContext
-from errbot_sentry.commands.typed_words import split_words
-from errbot_sentry.domain.conversation import Invocation, View
-from errbot_sentry.domain.errors import BadReference, Unsupported, UsageError
-from errbot_sentry.domain.text import cut
-from errbot_sentry.domain.typed_text import echo
+from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import Person, View
+from errbot_sentry.domain.errors import BadReference, Unsupported
+from errbot_sentry.domain.issues import Comment
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.domain.text import cut, one_line
+from errbot_sentry.domain.typed_text import echo, tidy
 from errbot_sentry.server.protocol import BUGSINK
 
+CODE_VALID_FOR = timedelta(hours=1)
+_MOST_CLAIMS = 200
+_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that looks like something else
+_NOT_IN_NAMES = str.maketrans(":`", "  ")  # one ends the name in the phrase, the other would be shown as something else
+_MAIL = re.compile(r"[^\s@<>\"'|,;]{1,64}@[\w-]+(?:\.[\w-]+)+")
 
-class Identity:
-    """The commands about oneself; everybody may use them, and only for themselves."""
 
-    def __init__(self, context: CommandContext) -> None:
-        self._context = context
-        self._claims = Claims(context.clock)
+@dataclass(frozen=True)
+class Claim:
+    """Somebody says to be the owner of an address; `code` is what the owner has to repeat on the server."""
 
-    def link(self, invocation: Invocation) -> Iterator[View]:
-        words = split_words(invocation.words)
-        if not 1 <= len(words) <= 2:
-            raise UsageError("Which mail address?", self._context.usage("link"))
-        mail = read_mail(words[0])
-        if mail is None:
-            raise UsageError(f"{echo(words[0])} is no mail address.", self._context.usage("link"))
-        server = self._context.find_server()
-        if server.kind == BUGSINK:
-            raise Unsupported("Bugsink's issues have no assignee and its notes no author: there is nobody to be.")
-        claim = self._claims.open(invocation.person, mail)
-        values = {"mail": mail, "phrase": claim.phrase, "prefix": self._context.prefix}
-        if len(words) == 1:
-            yield View("sentry_link", {**values, "step": "prove"})
-            return
-        issue = self._context.finder.find(words[1], invocation)
-        shown_id = cut(issue.short_id or issue.id, 60)
-        if not proves(claim, server.comments(issue)):
-            raise BadReference(
-                f"No comment on {shown_id} by {mail} says exactly what it should; "
-                f"{self._context.prefix}sentry link {mail} shows it once more."
-            )
-        self._context.people.link(invocation.person.acl, mail, invocation.person.mention)
-        self._claims.close(invocation.person)
-        yield View("sentry_link", {**values, "step": "linked"})
+    mail: str
+    code: str
+    name: str
+    since: datetime
 
-    def unlink(self, invocation: Invocation) -> Iterator[View]:
-        self._no_words("unlink", invocation)
-        self._claims.close(invocation.person)
-        was_linked = self._context.people.unlink(invocation.person.acl)
-        yield View("sentry_link", {"step": "unlinked" if was_linked else "stranger", "mail": "", "prefix": ""})
+    @property
+    def phrase(self) -> str:
+        """The whole comment; it says what it does, so that nobody writes it unknowingly."""
+        return f"I am {self.name} in chat: {self.code}"
 
-    def whoami(self, invocation: Invocation) -> Iterator[View]:
-        self._no_words("whoami", invocation)
-        yield View(
-            "sentry_whoami",
-            {
-                "name": cut(invocation.person.name, 60),
-                "acl": cut(invocation.person.acl, 200),
-                "mail": self._context.people.mail_of(invocation.person.acl) or "",
-                "may_change": self._context.access.may_write(invocation.person),
-                "prefix": self._context.prefix,
-            },
+
+class Claims:
+    """Claims that wait for their proof, one per person; bounded, and forgotten after an hour."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._claims: OrderedDict[str, Claim] = OrderedDict()
+
+    def open(self, person: Person, mail: str) -> Claim:
+        """The person's claim to this address: the one that waits, or a new one with a new code."""
+        with self._lock:
+            waiting = self._claims.get(person.acl)
+            if waiting is not None and waiting.mail == mail and not self._old(waiting):
+                return waiting
+            code = "".join(secrets.choice(_LETTERS) for _ in range(10))
+            name = one_line(tidy(person.name).translate(_NOT_IN_NAMES))
+            self._claims[person.acl] = Claim(mail, code, cut(name, 60), self._clock.now())
+            self._claims.move_to_end(person.acl)
+            while len(self._claims) > _MOST_CLAIMS:
+                self._claims.popitem(last=False)
+            return self._claims[person.acl]
+
+    def close(self, person: Person) -> None:
+        """The claim has been proved or given up."""
+        with self._lock:
+            self._claims.pop(person.acl, None)
+
+    def _old(self, claim: Claim) -> bool:
+        return self._clock.now() - claim.since > CODE_VALID_FOR
+
+
+def proves(claim: Claim, comments: Sequence[Comment]) -> bool:
+    """Whether one of the comments is the claim's phrase and nothing else, written by the owner of the address.
+
+    Nothing else: a note that the bot leaves for somebody always ends with who asked for it, so the bot, whose token
+    belongs to some account too, can never be made to prove that it is that account's owner.
+    """
+    return any(
+        _as_read(comment.text) == _as_read(claim.phrase) and comment.email.casefold() == claim.mail.casefold()
+        for comment in comments
+    )
+
+
+def _as_read(text: str) -> str:
+    """Without the unseen character that keeps a nick in the phrase from mentioning its owner: it is copied along."""
+    return one_line(tidy(text))
+
+
+def link(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`link`."""
+    if not typed.words:
+        raise typed.mistake("Which mail address?")
+    mail = read_mail(typed.words[0])
+    if mail is None:
+        raise typed.mistake(f"{echo(typed.words[0])} isn't a valid mail address.")
+    server = context.find_server()
+    if server.kind == BUGSINK:
+        raise Unsupported("Bugsink has no user accounts to link.")
+    claim = context.claims.open(typed.person, mail)
+    values = {"mail": mail, "phrase": claim.phrase, "prefix": context.prefix}
+    if len(typed.words) == 1:
+        yield View("sentry_link", {**values, "step": "prove"})
+        return
+    issue = context.finder.find(typed.words[1], typed.invocation)
+    if not proves(claim, server.comments(issue)):
+        raise BadReference(
+            f"No comment on {cut(issue.short_id or issue.id, 60)} by {mail} has exactly that text. "
+            f"Run `{context.prefix}sentry link {mail}` to see the text again."
         )
+    with context.store.write() as tx:
+        tx.accounts.put(typed.person.acl, mail, context.clock.now().timestamp(), typed.person.mention)
+    context.claims.close(typed.person)
+    yield View("sentry_link", {**values, "step": "linked"})
 
-    def _no_words(self, name: str, invocation: Invocation) -> None:
-        if invocation.words.strip():
-            raise UsageError(f"{name} takes no further words.", self._context.usage(name))
+
+def unlink(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`unlink`."""
+    context.claims.close(typed.person)
+    with context.store.write() as tx:
+        was_linked = tx.accounts.drop(typed.person.acl)
+    yield View("sentry_link", {"step": "unlinked" if was_linked else "not_linked", "mail": "", "prefix": ""})
+
+
+def whoami(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`whoami`."""
+    yield View(
+        "sentry_whoami",
+        {
+            "name": cut(typed.person.name, 60),
+            "acl": cut(typed.person.acl, 200),
+            "mail": linked_mail(context, typed.person) or "",
+            "may_change": context.access.may_write(typed.person),
+            "prefix": context.prefix,
+        },
+    )
+
+
+def linked_mail(context: CommandContext, person: Person) -> str | None:
+    """The mail address on the server that a person has proved to be theirs; StoreError where it cannot be read."""
+    with context.store.read() as tx:
+        return tx.accounts.mail_of(person.acl)
+
+
+def read_mail(word: str) -> str | None:
+    """A mail address, without what chat programs make of it (`<mailto:a@b.c|a@b.c>`), in small letters."""
+    text = word.strip().strip('"')
+    if text.startswith("<"):
+        text = text[1:].rstrip(">").partition("|")[0]
+    text = text.removeprefix("mailto:")
+    return text.lower() if _MAIL.fullmatch(text) and len(text) <= 254 else None

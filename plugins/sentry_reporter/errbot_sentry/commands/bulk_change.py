@@ -1,4 +1,4 @@
-"""Carrying out a change on issues, one by one: announced before, checked after, and every outcome told exactly.
+"""Carrying out a change on issues, one by one: announced before, checked after, and every outcome reported exactly.
 
 The issues come from IssueFinder, all of them found and allowed before the first is touched.
 """
@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from errbot_sentry.commands.accounts import linked_mail
 from errbot_sentry.commands.command_context import CommandContext
 from errbot_sentry.commands.views import status_words, title_of
-from errbot_sentry.domain.conversation import Invocation, View
+from errbot_sentry.domain.conversation import Invocation, Person, View
 from errbot_sentry.domain.errors import (
     BadAnswer,
     BadToken,
@@ -31,7 +32,7 @@ from errbot_sentry.server.protocol import Server
 log = logging.getLogger(__name__)
 
 WITHOUT_YES = 10
-_PROGRESS_SECONDS = 10.0  # until the first word of progress; then twice as long each time
+_PROGRESS_SECONDS = 10.0  # until the first message about progress; then twice as long each time
 _MOST_LOST = 3  # each may take the whole time of a call
 _MOST_ALIKE = 3
 
@@ -63,7 +64,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChangeOutcome:
     """What became of one issue; `words` follow its id in a sentence. `lost`: the server's answer did not come."""
 
     kind: str
@@ -101,12 +102,12 @@ def carry_out(
     who = cut(invocation.person.name, 60)
     if len(issues) > 1:
         yield View("sentry_changing", {"doing": change.doing, "count": len(issues), "who": who, "at": 0})
-    outcomes: list[Outcome] = []
+    outcomes: list[ChangeOutcome] = []
     said, quiet = context.clock.monotonic(), _PROGRESS_SECONDS
     stopped = ""
     for issue in issues:
         if stopped or sum(outcome.lost for outcome in outcomes) >= _MOST_LOST:
-            outcomes.append(Outcome(UNTRIED, issue, "not tried"))
+            outcomes.append(ChangeOutcome(UNTRIED, issue, "not tried"))
             continue
         outcome, stopped = _change_one(context, server, change, issue, invocation, first=not outcomes)
         outcomes.append(outcome)
@@ -121,77 +122,88 @@ def carry_out(
 
 def _change_one(
     context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation, *, first: bool
-) -> tuple[Outcome, str]:
+) -> tuple[ChangeOutcome, str]:
     """One issue's outcome, and why the rest should not be tried, if so."""
     if change.skip(issue):
-        return Outcome(ALREADY, issue, change.already or f"was {change.done} already"), ""
+        return ChangeOutcome(ALREADY, issue, change.already or f"was {change.done} already"), ""
     try:
         after = change.apply(server, issue)
     except Unsupported as error:
         if first:
             raise
-        return Outcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), ""
+        return ChangeOutcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), ""
     except ServerError as error:
         log.warning("Changing issue %s failed", issue.id, exc_info=True)
         return _after_failure(context, server, change, issue, invocation, error)
     if not change.holds(after):
-        return Outcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), ""
-    return Outcome(DONE, after, change.done + _leave_note(context, server, change, after, invocation)), ""
+        return ChangeOutcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), ""
+    return ChangeOutcome(DONE, after, _done(context, server, change, after, invocation)), ""
 
 
 def _after_failure(
     context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation, error: ServerError
-) -> tuple[Outcome, str]:
-    """A refusal is plain; where the answer was lost on the way, only a look at the issue tells what happened."""
+) -> tuple[ChangeOutcome, str]:
+    """A refusal is plain; where the answer was lost on the way, only a look at the issue shows what happened."""
     if isinstance(error, NotAsAsked):
-        return Outcome(FAILED, issue, f"not changed as asked: {_clause(error)}"), ""
+        return ChangeOutcome(FAILED, issue, f"not changed as asked: {_clause(error)}"), ""
     if isinstance(error, RateLimited) or not (error.retry or isinstance(error, BadAnswer)):
         stop = str(error) if isinstance(error, (RateLimited, BadToken)) else ""
-        return Outcome(FAILED, issue, f"not changed: {_clause(error)}"), stop
+        return ChangeOutcome(FAILED, issue, f"not changed: {_clause(error)}"), stop
     try:
         found = server.issue(issue.id)
     except ServerError:
-        return Outcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}", lost=True), str(error)
+        return ChangeOutcome(UNSURE, issue, f"perhaps {change.done}, perhaps not: {_clause(error)}", lost=True), str(
+            error
+        )
     if not change.holds(found):
-        return Outcome(FAILED, found, f"not changed: {_clause(error)}", lost=True), ""
+        return ChangeOutcome(FAILED, found, f"not changed: {_clause(error)}", lost=True), ""
     if not change.proves(issue, found):
         seen = f"it is {status_words(found)} now"
-        return Outcome(
+        return ChangeOutcome(
             UNSURE, found, f"perhaps {change.done}, perhaps not: {_clause(error)}, and {seen}", lost=True
         ), ""
-    return Outcome(DONE, found, change.done + _leave_note(context, server, change, found, invocation), lost=True), ""
+    return ChangeOutcome(DONE, found, _done(context, server, change, found, invocation), lost=True), ""
 
 
-def _leave_note(context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation) -> str:
-    """The note that says who asked; what to add to the outcome where it could not be left."""
+def leave_note(context: CommandContext, server: Server, done: str, issue: Issue, invocation: Invocation) -> str:
+    """Leave the note that says who asked, where SENTRY_AUTHOR_NOTES wants it; why it failed, or ""."""
     if not context.settings.author_notes:
         return ""
     try:
-        server.note(issue, author_note(context, change.done, invocation))
+        server.note(issue, _author_note(context, done, invocation))
     except Unsupported:
         return ""
     except ServerError as error:
         log.warning("No note could be left on issue %s", issue.id, exc_info=True)
-        return f" (the note about who asked could not be left: {_clause(error)})"
+        return str(error)
     return ""
 
 
-def author_note(context: CommandContext, done: str, invocation: Invocation) -> str:
+def signature(context: CommandContext, person: Person) -> str:
+    """The person for the record: their name in chat, and their mail address on the server where it is linked."""
+    try:
+        mail = linked_mail(context, person)
+    except StoreError:
+        # A change that was made must be reported, whatever else is broken.
+        log.warning("The mail address of a person could not be read", exc_info=True)
+        mail = None
+    return cut(person.name, 80) + (f" ({mail})" if mail else "")
+
+
+def _author_note(context: CommandContext, done: str, invocation: Invocation) -> str:
     """Who asked for a change, and where; with the minute, because Sentry refuses the same note twice in an hour."""
     where = f"in {cut(invocation.conversation.room, 80)}" if invocation.conversation.room else "in a direct message"
     at = context.clock.now().strftime("%Y-%m-%d %H:%M UTC")
-    return f"{done[:1].upper()}{done[1:]} from chat, asked by {asked_by(context, invocation)} {where}, {at}."
+    return f"{done[:1].upper()}{done[1:]} from chat, asked by {signature(context, invocation.person)} {where}, {at}."
 
 
-def asked_by(context: CommandContext, invocation: Invocation) -> str:
-    """The person for the record: their name in chat, and their mail address on the server where it is proved."""
-    try:
-        mail = context.people.mail_of(invocation.person.acl)
-    except StoreError:
-        # A change that was made must be told, whatever else is broken.
-        log.warning("The mail address of a person could not be read", exc_info=True)
-        mail = None
-    return cut(invocation.person.name, 80) + (f" ({mail})" if mail else "")
+def _done(context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation) -> str:
+    """What was done, for the outcome; with what became of the note where it could not be left."""
+    failed = leave_note(context, server, change.done, issue, invocation)
+    if not failed:
+        return change.done
+    reason = failed.removesuffix(OUTCOME_UNKNOWN).rstrip(".")
+    return f"{change.done} (the note about who asked could not be left: {reason})"
 
 
 def _clause(error: ServerError) -> str:
@@ -199,7 +211,7 @@ def _clause(error: ServerError) -> str:
     return str(error).removesuffix(OUTCOME_UNKNOWN).rstrip(".")
 
 
-def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
+def _result(change: Change, outcomes: Sequence[ChangeOutcome], who: str) -> View:
     """Each outcome on a line; of many, those that went well share lines."""
     alike = Counter(outcome.words for outcome in outcomes if outcome.kind in (FAILED, UNSURE))
     often = {words for words, count in alike.items() if count > _MOST_ALIKE and len(outcomes) > WITHOUT_YES}
@@ -239,7 +251,7 @@ def _result(change: Change, outcomes: Sequence[Outcome], who: str) -> View:
     )
 
 
-def _line(outcome: Outcome) -> OutcomeLine:
+def _line(outcome: ChangeOutcome) -> OutcomeLine:
     issue = outcome.issue
     return OutcomeLine(outcome.kind, _shown_id(issue), issue.link, title_of(issue, 120), outcome.words)
 

@@ -1,29 +1,117 @@
-"""What every command has at hand, and what the query flow asks of the rest of the product."""
+"""What a command is, what was typed for it, and what its handler works with. The commands stand in registry.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import argparse
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Protocol
 
-from errbot_sentry.commands.account_proof import People
-from errbot_sentry.commands.issue_resolver import IssueFinder
+from errbot_sentry.alerting.notify.requested_digests import AskedDigests
+from errbot_sentry.alerting.service import AlertService
+from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.list_memory import LastLists
-from errbot_sentry.commands.parser import OptionParser
-from errbot_sentry.commands.registry import Command, command, sentence
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Conversation, Person
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
+from errbot_sentry.domain.errors import UsageError, UserError
+from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
+from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.protocol import FindServer
+from errbot_sentry.store.database import Store
 
+if TYPE_CHECKING:
+    from errbot_sentry.commands.accounts import Claims
+
+READ, CHANGE, ALERTS, ABOUT = "read", "change", "alerts", "about"
 OK, OFF, TROUBLE = "ok", "off", "trouble"
 
 
 @dataclass(frozen=True)
+class Option:
+    """One option of a command.
+
+    Args:
+        names: its spellings, such as `-d` and `--duration`.
+        name: the attribute of `ParsedCommand.options` that has its value.
+        read: turns the typed word into the value, or raises ValueError with a sentence. None: a flag without a value.
+        default: the value where the option was not typed.
+        many: it may be typed several times; the value is a list.
+        to_the_end: the value is all the text behind the option, as it was typed; nothing in it is an option.
+    """
+
+    names: tuple[str, ...]
+    name: str
+    read: Callable[[str], Any] | None = None
+    default: Any = None
+    many: bool = False
+    to_the_end: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: all that help, parser, rights check and dispatch need to know of it.
+
+    Args:
+        usage, examples: without the bot's prefix.
+        group: READ, CHANGE, ALERTS or ABOUT: where `!sentry` lists it.
+        writers_only: only SENTRY_WRITERS may run it.
+        readers_may: words with which everybody may run it all the same.
+        most_words: how many words it takes besides its options; None: any number.
+        free_text: its words are for people to read; they are neither split nor searched for options.
+        act: carries it out for a reaction, where one stands for this command.
+    """
+
+    name: str
+    usage: str
+    help: str
+    handler: Handler
+    examples: tuple[str, ...]
+    group: str = READ
+    aliases: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
+    writers_only: bool = False
+    readers_may: tuple[str, ...] = ()
+    most_words: int | None = None
+    free_text: bool = False
+    act: ActionHandler | None = None
+
+
+@dataclass(frozen=True)
+class ParsedCommand:
+    """A command as its handler gets it. `text` is what was typed after the name; `words` are what is no option.
+
+    `usage` is the command's usage line, with the prefix.
+    """
+
+    invocation: Invocation
+    usage: str
+    words: tuple[str, ...] = ()
+    options: argparse.Namespace = field(default_factory=argparse.Namespace)
+
+    @property
+    def text(self) -> str:
+        return self.invocation.words.strip()
+
+    @property
+    def person(self) -> Person:
+        return self.invocation.person
+
+    @property
+    def conversation(self) -> Conversation:
+        return self.invocation.conversation
+
+    def mistake(self, sentence: str) -> UsageError:
+        """An error with this sentence and the usage line."""
+        return UsageError(sentence, self.usage)
+
+
+@dataclass(frozen=True)
 class FlowStatus:
-    """One line of `sentry status`: the flow's name, OK, OFF or TROUBLE, and facts in words, secrets masked."""
+    """One line of `!sentry status`: the flow's name, OK, OFF or TROUBLE, and facts in words, secrets masked."""
 
     flow: str
     state: str
@@ -31,15 +119,15 @@ class FlowStatus:
 
 
 class StatusSource(Protocol):
-    """The health of the parts that the query flow knows nothing of."""
+    """The health of the flows; the app implements it."""
 
     def flows(self) -> Sequence[FlowStatus]:
-        """One entry per flow or part, quickly and from memory."""
+        """One entry per flow, quickly and from memory."""
         ...
 
 
-class Reporter(Protocol):
-    """The way that the bot's own errors take."""
+class EventReporter(Protocol):
+    """The reporting flow; the app implements it."""
 
     def feedback(self, person: Person, text: str) -> str | None:
         """Attach a person's words to the error that they last ran into; its event id, None where there is none."""
@@ -49,44 +137,102 @@ class Reporter(Protocol):
         """Send a test event; its id, 32 hex digits.
 
         Raises:
-            SentryReporterError: reporting is off, or the event could not even be kept.
+            SentryReporterError: reporting is off, or the event could not be stored.
         """
         ...
 
 
+class ExclusiveRun:
+    """One run at a time, which another thread may end than the one that began it."""
+
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._running = False
+
+    def begin(self) -> bool:
+        """Whether it began; False: another one is under way."""
+        with self._guard:
+            was_running, self._running = self._running, True
+        return not was_running
+
+    def end(self) -> None:
+        """The next one may begin."""
+        self._running = False
+
+
 @dataclass(frozen=True)
 class CommandContext:
-    """The collaborators of all commands.
+    """What all commands work with.
 
-    `changed` hears of each issue that was changed, as it is now, and where that was asked; `sleep` takes seconds;
-    `prefix` is what commands begin with in chat.
+    Args:
+        find_server: the server; called by each command, so that a server that comes back is used at once.
+        alerts: the alert flow; None: a wrong setting switches it off.
+        status: the health of the other flows; None: `status` shows the server's only.
+        reporter: the reporting flow; None: reporting is off.
+        changed: called with each issue that was changed, as it is now, and the conversation that asked for it.
+        sleep: waits some seconds.
+        commands: all commands.
+        prefix: what commands begin with in chat.
+        claims: the addresses that people are about to prove to be theirs.
+        requested_digests: bounds what `digest now` costs.
+        test_run: of `test`, one at a time.
     """
 
     find_server: FindServer
     access: Access
     settings: QuerySettings
     clock: Clock
+    store: Store
     finder: IssueFinder
     lists: LastLists
+    alerts: AlertService | None
     status: StatusSource | None
-    reporter: Reporter | None
+    reporter: EventReporter | None
     changed: Callable[[Issue, Conversation], None]
     sleep: Callable[[float], None]
-    people: People
-    table: Sequence[Command]
-    prefix: str = "!"
-    _parsers: dict[str, OptionParser] = field(default_factory=dict)
+    commands: Sequence[Command]
+    prefix: str
+    claims: Claims
+    requested_digests: AskedDigests
+    test_run: ExclusiveRun
 
-    def usage(self, name: str) -> str:
-        """The usage line of a command, with the prefix."""
-        entry = command(name, self.table)
-        return self.prefix + (entry.usage if entry else f"sentry {name}")
+    def alert_flow(self) -> AlertService:
+        """The alert flow.
 
-    def parser(self, name: str, describe: Callable[[OptionParser], None]) -> OptionParser:
-        """The command's parser, made at its first use; reading with it changes nothing in it."""
-        if name not in self._parsers:
-            entry = command(name, self.table)
-            made = OptionParser(self.usage(name), sentence(entry) if entry else "")
-            describe(made)
-            self._parsers[name] = made
-        return self._parsers[name]
+        Raises:
+            UserError: it is switched off.
+        """
+        if self.alerts is None:
+            raise UserError("Alerts are switched off by a wrong setting in config.py: `!sentry status` names it.")
+        return self.alerts
+
+    def room_name(self, conversation: Conversation) -> str:
+        """The room as alerts know it, "" for a direct message."""
+        return self.alert_flow().book.spelled(conversation.room)
+
+    def alert_room(self, conversation: Conversation, instead: str) -> str:
+        """The room as alerts know it; UserError with the sentence `instead` in a direct message."""
+        if conversation.is_direct:
+            raise UserError(instead)
+        return self.room_name(conversation)
+
+
+Handler = Callable[[CommandContext, ParsedCommand], Iterator[View]]
+ActionHandler = Callable[[CommandContext, IssueAction, Invocation], Iterator[View]]
+
+
+def find_command(name: str, commands: Sequence[Command]) -> Command | None:
+    """The command of this name or alias."""
+    return next((entry for entry in commands if name == entry.name or name in entry.aliases), None)
+
+
+def suggestion(typed: str, commands: Sequence[Command]) -> str | None:
+    """The name of the command that a mistyped word probably means."""
+    names = {word: entry.name for entry in commands for word in (entry.name, *entry.aliases)}
+    near = get_close_matches(typed.casefold(), names, n=1, cutoff=0.5)
+    return names[near[0]] if near else None
+
+
+def sentence(entry: Command) -> str:
+    """What a command does, as a sentence."""
+    return f"{entry.help[:1].upper()}{entry.help[1:]}."

@@ -1,34 +1,98 @@
-"""Commands that look at one issue."""
+"""`issue`, `trace`, `events`, `tags`, `graph`: what there is to read about one issue."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
-from errbot_sentry.commands.command_context import CommandContext
-from errbot_sentry.commands.typed_words import split_words
-from errbot_sentry.commands.views import issue_values
-from errbot_sentry.domain.conversation import Invocation, View
-from errbot_sentry.domain.errors import ServerError, UsageError
-from errbot_sentry.domain.issues import Event, Issue
+from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
+from errbot_sentry.commands.parser import names
+from errbot_sentry.commands.project_scope import scope
+from errbot_sentry.commands.views import event_row, issue_values, rows_view, spread_row, title_of, value_rows
+from errbot_sentry.domain import charts
+from errbot_sentry.domain.block_chart import chart_of
+from errbot_sentry.domain.conversation import Row, Upload, View
+from errbot_sentry.domain.durations import write_duration
+from errbot_sentry.domain.errors import BadReference, NotFound, ServerError, Unsupported, UsageError
+from errbot_sentry.domain.issues import Counts, Event, Issue, Project, Release
+from errbot_sentry.domain.stack_trace import FULL, FULL_LINES, SHORT, SHORT_LINES, shortened, trace_lines
+from errbot_sentry.domain.text import cut
+from errbot_sentry.domain.typed_text import echo, unquote
 from errbot_sentry.server.protocol import Server
 
+_MOST_KEYS = 20
+_LONGEST_GRAPH = timedelta(days=90)
+_MARKED_RELEASES = 20
+_NO_EVENT = "The server no longer has an event of this issue."
 
-class Reading:
-    """The commands that show one issue."""
 
-    def __init__(self, context: CommandContext) -> None:
-        self._context = context
+def show_issue(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`issue`."""
+    issue = _issue(context, typed)
+    event, note = newest_event(context.find_server(), issue)
+    yield View("sentry_issue", {**issue_values(issue, event, context.clock.now()), "note": note})
 
-    def issue(self, invocation: Invocation) -> Iterator[View]:
-        issue = self._context.finder.find(self._one_reference("issue", invocation), invocation)
-        event, note = newest_event(self._context.find_server(), issue)
-        yield View("sentry_issue", {**issue_values(issue, event, self._context.clock.now()), "note": note})
 
-    def _one_reference(self, name: str, invocation: Invocation) -> str:
-        words = split_words(invocation.words)
-        if len(words) > 1:
-            raise UsageError("One issue at a time, please.", self._context.usage(name))
-        return words[0] if words else ""
+def show_trace(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`trace`."""
+    issue, full = _issue(context, typed), typed.options.full
+    event = context.find_server().latest_event(issue)
+    if event is None or not event.exceptions:
+        note = _NO_EVENT if event is None else "Its latest event has no stack trace."
+        yield View("sentry_trace", {**_heading(issue), "text": "", "note": note, "uploaded": False})
+        return
+    lines = trace_lines(event, FULL if full else SHORT)
+    text = "\n".join(shortened(lines, FULL_LINES if full else SHORT_LINES))
+    yield View(
+        "sentry_trace",
+        {**_heading(issue), "text": text, "note": _event_words(event), "uploaded": False},
+        _as_file(issue, event, lines) if full else None,
+    )
+
+
+def list_events(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`events`."""
+    issue, limit = _issue(context, typed), typed.options.limit
+    page = context.find_server().events(issue, limit)
+    now = context.clock.now()
+    rows = [event_row(event, number, now) for number, event in enumerate(page.items[:limit], 1)]
+    yield _aside(context, typed, issue, "events", rows, "No events found.", page.note)
+
+
+def show_tags(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`tags`."""
+    word, key = _reference_and_key(context, typed)
+    issue = context.finder.find(word, typed.invocation)
+    server = context.find_server()
+    if not key:
+        rows = [spread_row(spread, number) for number, spread in enumerate(server.tags(issue)[:_MOST_KEYS], 1)]
+        yield _aside(context, typed, issue, "tags", rows, "Its events have no tags.")
+        return
+    try:
+        spread = server.tag_values(issue, key)
+    except NotFound as error:
+        raise BadReference(f"None of its events has the tag {echo(key)}.") from error
+    rows = value_rows(spread)
+    yield _aside(context, typed, issue, f"tag {cut(key, 60)}", rows, "None of its events has that tag.")
+
+
+def show_graph(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`graph`."""
+    wanted, period = names(typed.options.projects), typed.options.span
+    if len(typed.words) > 1 or len(wanted) > 1 or (typed.words and wanted):
+        raise typed.mistake("Name one issue or one project.")
+    if period > _LONGEST_GRAPH:
+        raise typed.mistake(f"A graph covers at most {write_duration(_LONGEST_GRAPH)}.")
+    server = context.find_server()
+    if wanted:
+        project = _one_project(context, typed, server, wanted)
+        counts = server.project_counts(project, period)
+        name = project.slug
+    else:
+        issue = _issue(context, typed)
+        counts, project = server.issue_counts(issue, period), issue.project
+        name = f"{issue.short_id or issue.id} {issue.title}"
+    yield _graph_view(server, project, counts, name, period)
 
 
 def newest_event(server: Server, issue: Issue) -> tuple[Event | None, str]:
@@ -37,4 +101,72 @@ def newest_event(server: Server, issue: Issue) -> tuple[Event | None, str]:
         event = server.latest_event(issue)
     except ServerError as error:
         return None, f"The latest event could not be read: {error}"
-    return event, "" if event is not None else "The server keeps no event of it any more."
+    return event, "" if event is not None else _NO_EVENT
+
+
+def _issue(context: CommandContext, typed: ParsedCommand) -> Issue:
+    """The issue that the one word names; no word: the thread's."""
+    return context.finder.find(typed.words[0] if typed.words else "", typed.invocation)
+
+
+def _aside(
+    context: CommandContext,
+    typed: ParsedCommand,
+    issue: Issue,
+    about: str,
+    rows: Sequence[Row],
+    nothing: str,
+    note: str = "",
+) -> View:
+    """A numbered list of what belongs to one issue; from now on `#n` could mean that issue too."""
+    context.lists.keep_aside(typed.conversation, typed.person, issue.id, len(rows))
+    return rows_view({**_heading(issue), "about": about}, rows, nothing, note)
+
+
+def _reference_and_key(context: CommandContext, typed: ParsedCommand) -> tuple[str, str]:
+    """`REF`, `REF KEY`, or in the thread of an alert nothing or `KEY`."""
+    words = typed.words
+    if len(words) == 2:
+        return words[0], unquote(words[1])
+    if words and not context.finder.is_reference(words[0]) and context.finder.in_thread(typed.invocation):
+        return "", unquote(words[0])
+    return (words[0] if words else ""), ""
+
+
+def _one_project(context: CommandContext, typed: ParsedCommand, server: Server, wanted: Sequence[str]) -> Project:
+    found = scope(context.access, typed.conversation, server, wanted)
+    if len(found) != 1:
+        raise UsageError(f"{echo(wanted[0])} matches {len(found)} projects. Name one.")
+    return found[0]
+
+
+def _graph_view(server: Server, project: Project, counts: Counts, name: str, period: timedelta) -> View:
+    chart = chart_of(counts)
+    title = f"{cut(name, 100)}: {chart.total} in {write_duration(period)}"
+    upload = None
+    if chart.blocks and charts.can_draw():
+        upload = Upload("events.png", "image/png", lambda: charts.draw(counts, title, _releases(server, project)))
+    return View("sentry_graph", {"name": cut(name, 150), "chart": chart, "uploaded": False}, upload)
+
+
+def _releases(server: Server, project: Project) -> Sequence[Release]:
+    """The releases to mark; a chart without them is better than none."""
+    try:
+        return server.releases((project,), _MARKED_RELEASES)
+    except (ServerError, Unsupported):
+        return ()
+
+
+def _heading(issue: Issue) -> dict[str, object]:
+    return {"id": cut(issue.short_id or issue.id, 60), "title": title_of(issue, 200), "link": issue.link}
+
+
+def _event_words(event: Event) -> str:
+    known = (("event", event.id[:32]), ("release", event.release), ("environment", event.environment))
+    return cut(" · ".join(f"{name} {value}" for name, value in known if value), 300)
+
+
+def _as_file(issue: Issue, event: Event, lines: Sequence[str]) -> Upload:
+    name = "".join(ch if ch.isalnum() or ch in "-_" else "_" for ch in issue.short_id or issue.id)
+    heading = [f"{issue.short_id} {issue.title}", issue.link, _event_words(event), ""]
+    return Upload(f"{name}.txt", "text/plain", lambda: "\n".join([*heading, *lines, ""]).encode())

@@ -16,12 +16,13 @@ from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import BadReference
 from errbot_sentry.domain.issues import IssueQuery
 from errbot_sentry.domain.locks import Lock
+from errbot_sentry.domain.text import counted
 
-KEPT_FOR = timedelta(hours=1)
+VALID_FOR = timedelta(hours=1)
 _MOST_LISTS = 1000
 _MOST_ROWS = 1000
 _MOST_ASIDES = 20
-_LIST_AGAIN = "list again with issues"
+_LIST_AGAIN = "or run `!sentry issues` again"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Aside:
 class ShownList:
     """A list as it stands on people's screens. `rows` are issue ids, row 1 first, over all pages shown so far.
 
-    `leaves` are the pages walked through, the present one last; `next` is the cursor of the following one.
+    `list_pages` are the pages walked through, the present one last; `next` is the cursor of the following one.
     `query` is None where no list of issues was shown yet, only `asides`.
     """
 
@@ -70,10 +71,10 @@ class ShownList:
         if self.next is None:
             raise BadReference("That was the last page.")
         if self.next in (list_page.cursor for list_page in self.list_pages):
-            raise BadReference("The server goes round in circles here: there is nothing further to show.")
+            raise BadReference("That was the last page: the server repeats itself from here.")
         before = self.here.before + self.here.count
         if before >= _MOST_ROWS:
-            raise BadReference(f"{_MOST_ROWS} rows are enough: narrow the list with words or -p instead.")
+            raise BadReference(f"Only {_MOST_ROWS} rows can be listed. Narrow the list with search words or -p.")
         return ListPage(self.next, before)
 
     def preceding(self) -> ListPage:
@@ -86,12 +87,14 @@ class ShownList:
             raise BadReference("This is the first page.")
         return self.list_pages[-2]
 
-    def turned(self, list_page: ListPage, ids: Iterable[str], following: str | None, now: datetime) -> ShownList:
+    def paged(self, list_page: ListPage, ids: Iterable[str], following: str | None, now: datetime) -> ShownList:
         """The list after this page of it was shown."""
-        kept = self.list_pages[: self.list_pages.index(list_page)] if list_page in self.list_pages else self.list_pages
+        before = (
+            self.list_pages[: self.list_pages.index(list_page)] if list_page in self.list_pages else self.list_pages
+        )
         shown = tuple(ids)
         rows = self.rows[: list_page.before] + shown + self.rows[list_page.before + len(shown) :]
-        list_pages = (*kept, replace(list_page, count=len(shown)))
+        list_pages = (*before, replace(list_page, count=len(shown)))
         return replace(self, shown_at=now, rows=rows, list_pages=list_pages, next=following, asides=())
 
     def meant_by(self, number: int, after: datetime | None = None) -> set[str]:
@@ -128,12 +131,17 @@ class LastLists:
         asides = (*shown.asides, Aside(issue_id, length, now))[-_MOST_ASIDES:]
         self.keep(conversation, person, replace(shown, asides=asides))
 
+    def keep_numbers(self, conversation: Conversation, person: Person, highest: int) -> None:
+        """Remember that a list of something else was shown, with numbers up to this one: `#3` may be meant as one."""
+        if highest:
+            self.keep_aside(conversation, person, "", highest)
+
     def own(self, conversation: Conversation, person: Person) -> ShownList | None:
         """The last list that this person asked for here, unless it has expired."""
         with self._lock:
             return self._live(self._lists.get((conversation, person)))
 
-    def to_turn(self, conversation: Conversation, person: Person) -> tuple[IssueQuery, ShownList]:
+    def to_page(self, conversation: Conversation, person: Person) -> tuple[IssueQuery, ShownList]:
         """The list that `next` and `prev` mean, with its query: one's own, else the only one that is shown here.
 
         Raises:
@@ -141,15 +149,15 @@ class LastLists:
         """
         shown = self.own(conversation, person) or self._only_other(conversation, person)
         if shown.query is None:
-            raise BadReference(f"No list of issues was shown to you here in the last hour: {_LIST_AGAIN}.")
+            raise BadReference("You have no list of issues here from the last hour. Run `!sentry issues` first.")
         return shown.query, shown
 
     def _only_other(self, conversation: Conversation, person: Person) -> ShownList:
         others = self._others(conversation, person)
         if len(others) > 1:
-            raise BadReference(f"Several lists were shown here, and none is yours: {_LIST_AGAIN}.")
+            raise BadReference("Several lists were shown here and none is yours. Run `!sentry issues` first.")
         if not others:
-            raise BadReference(f"No list was shown to you here in the last hour: {_LIST_AGAIN}.")
+            raise BadReference("You have no list here from the last hour. Run `!sentry issues` first.")
         return others[0]
 
     def row(self, conversation: Conversation, person: Person, number: int) -> str:
@@ -165,7 +173,8 @@ class LastLists:
         others = self._others(conversation, person)
         if own is None and not others:
             raise BadReference(
-                f"#{number} stands for a row of the last list, and none was shown here in the last hour: {_LIST_AGAIN}."
+                f"#{number} is a row of the last list, but none was shown here in the last hour. "
+                "Run `!sentry issues` first."
             )
         meant = own.meant_by(number) if own is not None and number > 0 else set()
         # Who has no list of issues of their own reads everybody else's.
@@ -174,17 +183,16 @@ class LastLists:
             meant |= other.meant_by(number, after=since)
         if not meant:
             longest = max(len(shown.rows) for shown in ([own] if own is not None else others))
-            raise BadReference(f"The last list has no row #{number}: it has {longest}.")
+            raise BadReference(f"There's no #{number}; the last list has {counted(longest, 'row')}.")
         if meant == {""}:
             raise BadReference(
-                f"The list with the row #{number} is not one of issues: name the issue by its short id, or "
-                f"{_LIST_AGAIN}."
+                f"#{number} is a row of a list that isn't of issues. Use the issue's short ID, {_LIST_AGAIN}."
             )
         if len(meant) > 1:
             things = "things" if "" in meant else "issues"
             raise BadReference(
-                f"#{number} could mean two {things}, because another list was shown here: "
-                f"name the issue by its short id, or {_LIST_AGAIN}."
+                f"#{number} could mean two {things}, because another list was shown here. "
+                f"Use the issue's short ID, {_LIST_AGAIN}."
             )
         return meant.pop()
 
@@ -200,19 +208,19 @@ class LastLists:
         shown = [*self._others(conversation, person), *([own] if own is not None else [])]
         if number > 0 and any(meant != issue_id for one in shown for meant in one.meant_by(number)):
             raise BadReference(
-                f"{issue_id} is the number of an issue, and #{issue_id} a row of the last list: write #{issue_id}, or "
-                "the issue's short id or address."
+                f"{issue_id} is the number of an issue, and #{issue_id} is a row of the last list. Use #{issue_id}, or "
+                "the issue's short ID or address."
             )
 
     def _others(self, conversation: Conversation, person: Person) -> list[ShownList]:
-        if conversation.is_direct:  # a direct message has one reader, and its Place does not say who
+        if conversation.is_direct:  # a direct message has one reader, and its Conversation does not say who
             return []
         with self._lock:
             here = [shown for (where, who), shown in self._lists.items() if where == conversation and who != person]
             return [shown for shown in map(self._live, here) if shown is not None]
 
     def _live(self, shown: ShownList | None) -> ShownList | None:
-        if shown is None or self._clock.now() - shown.shown_at > KEPT_FOR:
+        if shown is None or self._clock.now() - shown.shown_at > VALID_FOR:
             return None
         return shown
 

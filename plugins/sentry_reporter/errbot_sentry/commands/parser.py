@@ -1,92 +1,178 @@
-"""Options and limits of the commands: options may stand anywhere, all other words keep their order.
+"""The one parser of all commands: from what was typed to options and words, by the command's entry in the registry.
 
-argparse does the reading; its complaints become UsageError, and a mistyped option suggests the right one.
+Options may stand anywhere, all other words keep their order and form: a QUERY and a matcher have a language of their
+own. argparse reads the options; its complaints become UsageError, and a mistyped option suggests the right one.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import NoReturn
+from functools import cache
+from typing import Any, NoReturn
 
-from errbot_sentry.commands.typed_words import split_words, unquote
+from errbot_sentry.commands.command_context import Command, Option, ParsedCommand, sentence
+from errbot_sentry.config.matchers import Matcher, is_matcher, read_matcher
+from errbot_sentry.domain.conversation import Invocation
 from errbot_sentry.domain.durations import read_duration
 from errbot_sentry.domain.errors import UsageError
 from errbot_sentry.domain.issues import SORTS
-from errbot_sentry.domain.typed_text import echo, read_number
+from errbot_sentry.domain.typed_text import echo, plain_option, read_number, split_before, tidy, unquote
 
 MOST_ROWS = 100
+MOST_MATCHERS = 10
+_HIGHEST_NUMBER = 999_999_999
+_HELP = frozenset({"-h", "--help"})
 
 
-class OptionParser(argparse.ArgumentParser):
-    """An argparse parser that raises UsageError with the command's usage line, and never prints or exits.
+def parse(entry: Command, invocation: Invocation, prefix: str = "!") -> ParsedCommand:
+    """A command with its options and words. After a lone `--` nothing is an option.
 
-    It reads options only: what is no option is handed back in order.
+    Raises:
+        UsageError: an option that the command does not have, a value that does not fit, a word too many, or `--help`.
     """
+    try:
+        return _parse(entry, invocation, prefix + entry.usage)
+    except UsageError as error:
+        raise UsageError(str(error), prefix + entry.usage) from error
 
-    def __init__(self, usage_line: str, about: str = "") -> None:
-        super().__init__(prog="", usage=usage_line, add_help=False, allow_abbrev=False)
-        self._usage_line = usage_line
-        self._about = about
 
-    def error(self, message: str) -> NoReturn:
-        end = "" if message.endswith(("?", ".")) else "."
-        raise UsageError(message[:1].upper() + message[1:] + end, self._usage_line)
+def _parse(entry: Command, invocation: Invocation, usage: str) -> ParsedCommand:
+    if entry.free_text:
+        _refuse_help(entry, (plain_option(tidy(invocation.words)),))
+        return ParsedCommand(invocation, usage)
+    last = next((option for option in entry.options if option.to_the_end), None)
+    known = {name for option in entry.options for name in option.names}
+    words, rest = split_before(invocation.words, last.names if last else (), known)
+    end = words.index("--") if "--" in words else len(words)
+    _refuse_help(entry, words[:end])
+    options, others = _reader(entry.options).read(words[:end])
+    if last is not None and rest is not None:
+        setattr(options, last.name, rest)
+    found = (*others, *words[end + 1 :])
+    if entry.most_words is not None and len(found) > entry.most_words:
+        raise UsageError(f"{echo(found[entry.most_words])} is one word too many.")
+    return ParsedCommand(invocation, usage, found, options)
 
-    def read(self, typed: str) -> tuple[argparse.Namespace, list[str]]:
-        """The options, and the other words in order; after a lone `--` nothing is an option.
 
-        Raises:
-            UsageError: an option that this command does not have, or a value that does not fit.
-        """
-        words = list(split_words(typed))
-        cut = words.index("--") if "--" in words else len(words)
-        if not {"-h", "--help"}.isdisjoint(words[:cut]):
-            raise UsageError(self._about, self._usage_line)
-        options, others = self.parse_known_args(words[:cut])
+def _refuse_help(entry: Command, words: Sequence[str]) -> None:
+    """`--help` is answered with what the command does and its usage, to whomever may not run it too."""
+    if not _HELP.isdisjoint(words):
+        raise UsageError(sentence(entry))
+
+
+class _OptionReader(argparse.ArgumentParser):
+    """Reads options and leaves all other words alone; never prints, exits or keeps anything of what it read."""
+
+    def __init__(self, options: Sequence[Option]) -> None:
+        super().__init__(prog="", usage="", add_help=False, allow_abbrev=False, exit_on_error=False)
+        for option in options:
+            if option.read is None and not option.to_the_end:
+                self.add_argument(*option.names, dest=option.name, action="store_true")
+            else:
+                default = [] if option.many else option.default
+                action = "append" if option.many else "store"
+                self.add_argument(
+                    *option.names, dest=option.name, action=action, default=default, type=_typed(option.read or str)
+                )
+
+    def read(self, words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+        """The options and the other words."""
+        try:
+            options, others = self.parse_known_args(words)
+        except argparse.ArgumentError as error:
+            raise UsageError(_complaint(error)) from error
         for word in others:
             if word.startswith("-") and len(word) > 1:
-                self._refuse_option(word)
-        return options, others + words[cut + 1 :]
+                self._refuse(word)
+        return options, others
 
-    def _refuse_option(self, word: str) -> NoReturn:
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}.")
+
+    def _refuse(self, word: str) -> NoReturn:
         typed = word.partition("=")[0]
         near = get_close_matches(typed, self._option_string_actions, n=1)
         hint = f"; did you mean {near[0]}?" if near else "."
-        raise UsageError(f"There is no option {echo(typed)} here{hint}", self._usage_line)
+        raise UsageError(f"There is no option {echo(typed)} here{hint}")
+
+
+@cache
+def _reader(options: tuple[Option, ...]) -> _OptionReader:
+    return _OptionReader(options)
+
+
+def _typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """argparse shows the sentence of this error only."""
+
+    def typed(word: str) -> Any:
+        try:
+            return read(unquote(word))
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return typed
+
+
+def _complaint(error: argparse.ArgumentError) -> str:
+    """argparse's complaint as a sentence."""
+    if error.message.startswith("expected"):
+        return f"{error.argument_name} needs a value."
+    if error.message.startswith("ignored explicit"):
+        return f"{error.argument_name} takes no value."
+    return error.message if error.message.endswith("?") else f"{error.message[:1].upper()}{error.message[1:]}."
 
 
 def row_limit(word: str) -> int:
-    """A number of rows, 1 to 100."""
-    try:
-        return read_number(word, 1, MOST_ROWS)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    """A number of rows, 1 to 100; ValueError otherwise."""
+    return read_number(word, 1, MOST_ROWS)
 
 
 def span(word: str) -> timedelta:
-    """A duration of more than nothing."""
-    try:
-        found = read_duration(unquote(word))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    """A duration of more than nothing; ValueError otherwise."""
+    found = read_duration(word)
     if not found:
-        raise argparse.ArgumentTypeError("wanted is a duration longer than nothing, such as 24h")
+        raise ValueError("use a duration longer than nothing, such as 24h")
     return found
 
 
 def sort_order(word: str) -> str:
-    """One of the orders that every server is asked for in the same words."""
+    """One of the orders that every server knows; ValueError otherwise."""
     if word.lower() in SORTS:
         return word.lower()
     near = get_close_matches(word.lower(), SORTS, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise argparse.ArgumentTypeError(f"{echo(word)} is not one of {', '.join(SORTS)}{hint}")
+    raise ValueError(f"{echo(word)} is not one of {', '.join(SORTS)}{hint}")
 
 
 def names(words: Sequence[str]) -> tuple[str, ...]:
     """Names given by a repeated option, which may also be joined by commas, without quotes, each once."""
-    split = (unquote(part.strip()) for word in words for part in unquote(word).split(","))
+    split = (unquote(part.strip()) for word in words for part in word.split(","))
     return tuple(dict.fromkeys(name for name in split if name))
+
+
+def names_matchers(words: Sequence[str]) -> bool:
+    """Whether the first word looks like a matcher rather than a REF."""
+    return bool(words) and "://" not in words[0] and is_matcher(unquote(words[0]))
+
+
+def matchers(typed: ParsedCommand, words: Sequence[str]) -> tuple[Matcher, ...]:
+    """All these words as matchers; UsageError where one is none."""
+    if len(words) > MOST_MATCHERS:
+        raise typed.mistake(f"Use at most {MOST_MATCHERS} matchers.")
+    try:
+        return tuple(read_matcher(unquote(word)) for word in words)
+    except ValueError as error:
+        raise typed.mistake(f"{str(error).rstrip('.')}.") from error
+
+
+def one_number(typed: ParsedCommand) -> int:
+    """The one number that was typed, with or without `#`; UsageError where there is none."""
+    if not typed.words:
+        raise typed.mistake("Which one? Give its number.")
+    try:
+        return read_number(unquote(typed.words[0]).removeprefix("#"), 0, _HIGHEST_NUMBER)
+    except ValueError as error:
+        raise typed.mistake(f"{error}. Which one? Give its number.") from error

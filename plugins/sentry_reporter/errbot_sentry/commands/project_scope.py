@@ -1,21 +1,22 @@
-"""What a place may see of the server, for lists and for single issues; built on access.py, failing closed."""
+"""What a conversation may see of the server, for lists and for single issues. Fails closed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
+from errbot_sentry.alerting.decide.visibility import may_name
+from errbot_sentry.config.matchers import Matcher
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Conversation, Person
+from errbot_sentry.domain.conversation import Conversation, Invocation
 from errbot_sentry.domain.errors import BadReference, NotAllowed
 from errbot_sentry.domain.issues import Issue, Project
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import Server
 
-MAY_NOT_CHANGE = "You may not change issues: ask an operator to add you to SENTRY_WRITERS."
-NOTHING_HERE = "No project may be shown here: an operator decides that with SENTRY_PROJECTS and SENTRY_ROOM_PROJECTS."
-NO_PROJECTS = "The server tells me of no project at all: check SENTRY_ORG, and what SENTRY_AUTH_TOKEN may see."
+NOTHING_HERE = "No projects are visible here. Check SENTRY_PROJECTS and SENTRY_ROOM_PROJECTS."
+NO_PROJECTS = "The server shows no projects. Check SENTRY_ORG, and what SENTRY_AUTH_TOKEN may see."
 
 
 def nothing_words(server: Server) -> str:
@@ -23,20 +24,24 @@ def nothing_words(server: Server) -> str:
     return NOTHING_HERE if server.projects() else NO_PROJECTS
 
 
-def check_writer(access: Access, person: Person) -> None:
-    """Refuses whoever may not change issues, with NotAllowed."""
-    if not access.may_write(person):
-        raise NotAllowed(MAY_NOT_CHANGE)
-
-
 def no_such_issue(named: str) -> BadReference:
     """The one sentence for an issue that does not exist and for one that must not be shown here."""
-    return BadReference(f"There is no issue {named} that can be shown here.")
+    return BadReference(f"{named} not found here.")
 
 
 def visible_issues(access: Access, conversation: Conversation, issues: Sequence[Issue]) -> tuple[Issue, ...]:
     """Those issues that may be shown in this place: every row is looked at, whatever the server was asked."""
     return tuple(issue for issue in issues if access.may_see(issue.project.slug, conversation))
+
+
+def may_name_here(access: Access, invocation: Invocation, matchers: Iterable[str | Matcher]) -> bool:
+    """Whether these matchers name no project, and no issue of one, that may not be shown in this conversation.
+
+    Who may change alert settings sees all of them in a direct message, to be able to.
+    """
+    if invocation.conversation.is_direct and access.may_write(invocation.person):
+        return True
+    return may_name(matchers, invocation.conversation, access)
 
 
 def visible_projects(access: Access, conversation: Conversation, server: Server) -> tuple[Project, ...]:
@@ -52,7 +57,7 @@ def scope(access: Access, conversation: Conversation, server: Server, wanted: Se
         wanted: slugs, ids or globs that the person gave; empty: whatever may be seen.
 
     Raises:
-        BadReference: a name that fits no project to be shown here (it may exist elsewhere: nobody is told).
+        BadReference: a name that fits no project to be shown here (it may exist elsewhere: no reply says so).
         NotAllowed: nothing at all may be shown here.
     """
     if not wanted and access.sees_everything(conversation):
@@ -77,5 +82,5 @@ def _fits(name: str, project: Project) -> bool:
 
 def _no_such_project(name: str, seen: Sequence[Project]) -> BadReference:
     near = get_close_matches(name.casefold(), [project.slug.casefold() for project in seen], n=1)
-    hint = f"; did you mean {near[0]}?" if near else ": the command projects lists them."
-    return BadReference(f"There is no project {echo(name)} that can be shown here{hint}")
+    hint = f"; did you mean {near[0]}?" if near else ". List them with `!sentry projects`."
+    return BadReference(f"Project {echo(name)} not found here{hint}")

@@ -1,26 +1,28 @@
-"""`resolve`, `reopen`, `archive`, `assign`, `priority`: changes of one issue or of several, for SENTRY_WRITERS."""
+"""`resolve`, `reopen`, `archive`, `assign`, `priority`, `note`, `merge`: changes of one issue or of several."""
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 
-from errbot_sentry.commands.account_proof import People, read_mail
-from errbot_sentry.commands.bulk_change import Change, carry_out, confirm_count
-from errbot_sentry.commands.command_context import CommandContext
-from errbot_sentry.commands.parser import OptionParser
-from errbot_sentry.commands.project_scope import check_writer
+from errbot_sentry.commands.accounts import linked_mail, read_mail
+from errbot_sentry.commands.bulk_change import Change, carry_out, confirm_count, leave_note, signature
+from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.triage_options import read_resolve_in, read_until, resolve_in_words, until_words
-from errbot_sentry.commands.typed_words import unquote
-from errbot_sentry.domain.conversation import Invocation, View
-from errbot_sentry.domain.errors import SentryReporterError, StoreError, UsageError, UserError
-from errbot_sentry.domain.issue_actions import AssignToMe, IssueAction, ResolveNow
+from errbot_sentry.commands.views import title_of
+from errbot_sentry.domain.conversation import Invocation, Person, View
+from errbot_sentry.domain.errors import BadReference, SentryReporterError, StoreError, UsageError, UserError
+from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import ARCHIVED, PRIORITIES, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue
 from errbot_sentry.domain.text import cut
-from errbot_sentry.domain.typed_text import echo
+from errbot_sentry.domain.typed_text import echo, leading_word, unquote
 from errbot_sentry.server.protocol import BUGSINK, Server
+
+log = logging.getLogger(__name__)
 
 RESOLVE = Change(
     doing="Resolving",
@@ -31,120 +33,178 @@ RESOLVE = Change(
 )
 REOPEN = Change(
     doing="Reopening",
-    done="open again",
+    done="reopened",
     apply=lambda server, issue: server.reopen(issue),
     holds=lambda issue: issue.status == UNRESOLVED,
     skip=lambda issue: issue.status == UNRESOLVED,
     already="was open already",
 )
 _NOBODY = ("nobody", "noone", "no-one", "none", "unassigned")
+_ASSIGNEES = "Use me, a mail address, team:slug or nobody."
+_LONGEST_NOTE = 3500
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
-class Changing:
-    """The commands that change issues; each checks the person before anything else."""
+def resolve(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`resolve`."""
+    yield from _change(context, typed, _resolving(typed.options.resolve_in), typed.words)
 
-    def __init__(self, context: CommandContext) -> None:
-        self._context = context
 
-    def resolve(self, invocation: Invocation) -> Iterator[View]:
-        check_writer(self._context.access, invocation.person)
-        options, words = self._context.parser("resolve", _describe_resolve).read(invocation.words)
-        yield from self._change(_resolving(options.resolve_in), words, invocation, options.yes)
+def resolve_now(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
+    """A reaction that resolves."""
+    issue = context.finder.find_by_id(action.issue_id, invocation)
+    yield from carry_out(context, RESOLVE, (issue,), invocation)
 
-    def act(self, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-        """Carry out an action on the one issue that it names."""
-        check_writer(self._context.access, invocation.person)
-        if isinstance(action.options, ResolveNow):
-            change = RESOLVE
-        elif isinstance(action.options, AssignToMe):
-            change = self._assignment(self._me(invocation), invocation)
-        else:
-            raise UsageError("That is no change of an issue.")
-        yield from carry_out(
-            self._context, change, (self._context.finder.find_by_id(action.issue_id, invocation),), invocation
+
+def reopen(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`reopen`."""
+    yield from _change(context, typed, REOPEN, typed.words)
+
+
+def archive(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`archive`."""
+    until = read_until(typed.options.until, context.clock.now())
+    yield from _change(context, typed, _archiving(until), typed.words)
+
+
+def assign(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`assign`."""
+    who = _assignee(context, typed, _last_word(typed, f"Who is it for? {_ASSIGNEES}"))
+    yield from _change(context, typed, _assignment(context, who, typed.person), typed.words[:-1])
+
+
+def assign_to_me(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
+    """A reaction that assigns to the person who reacted."""
+    change = _assignment(context, _me(context, invocation.person), invocation.person)
+    issue = context.finder.find_by_id(action.issue_id, invocation)
+    yield from carry_out(context, change, (issue,), invocation)
+
+
+def set_priority(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`priority`."""
+    wanted = _last_word(typed, f"Which priority? Use {', '.join(PRIORITIES)}.").lower()
+    if wanted not in PRIORITIES:
+        near = get_close_matches(wanted, PRIORITIES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"use {', '.join(PRIORITIES)}."
+        raise typed.mistake(f"{echo(wanted)} isn't a valid priority; {hint}")
+    yield from _change(context, typed, _prioritising(wanted), typed.words[:-1])
+
+
+def note(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`note`."""
+    word, text = _reference_and_text(context, typed)
+    if not text:
+        raise typed.mistake("What should the note say?")
+    if len(text) > _LONGEST_NOTE:
+        raise UsageError(f"A note has at most {_LONGEST_NOTE} characters.")
+    issue = _noted_issue(context, typed, word)
+    # Always signed, also without SENTRY_AUTHOR_NOTES: on the server, the bot's account is the author.
+    signed = f"{_CONTROLS.sub(' ', text)}\n\n— {signature(context, typed.person)}, from chat"
+    context.find_server().note(issue, signed)
+    yield View("sentry_noted", {**_named(issue), "who": cut(typed.person.name, 60)})
+
+
+def merge(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`merge`."""
+    issues = context.finder.find_all(typed.words, typed.invocation)
+    if len(issues) < 2:
+        raise typed.mistake("Name two issues or more.")
+    if len({issue.project.id for issue in issues}) > 1:
+        raise UserError("Only issues of one project can be merged. Nothing changed.")
+    confirm_count(len(issues), "Merging", typed.options.yes)
+    server = context.find_server()
+    who = cut(typed.person.name, 60)
+    yield View("sentry_changing", {"doing": "Merging", "count": len(issues), "who": who, "at": 0})
+    left = server.merge(issues)
+    names = ", ".join(issue.short_id or issue.id for issue in issues)
+    failed = leave_note(context, server, f"merged {names}", left, typed.invocation)
+    noted = f"The note about who asked could not be left: {failed}" if failed else ""
+    yield View("sentry_merged", {**_named(left), "names": cut(names, 300), "who": who, "note": noted})
+
+
+def _change(context: CommandContext, typed: ParsedCommand, change: Change, words: Sequence[str]) -> Iterator[View]:
+    issues = context.finder.find_all(words, typed.invocation)
+    confirm_count(len(issues), change.doing, typed.options.yes)
+    yield from carry_out(context, change, issues, typed.invocation)
+
+
+def _named(issue: Issue) -> dict[str, object]:
+    return {"id": cut(issue.short_id or issue.id, 60), "title": title_of(issue, 120), "link": issue.link}
+
+
+def _last_word(typed: ParsedCommand, question: str) -> str:
+    if not typed.words:
+        raise typed.mistake(question)
+    return unquote(typed.words[-1])
+
+
+def _noted_issue(context: CommandContext, typed: ParsedCommand, word: str) -> Issue:
+    """In a thread, a note may begin with what only looks like an issue: `UTF-8`, `sha-1`."""
+    try:
+        return context.finder.find(word, typed.invocation)
+    except BadReference as error:
+        if word and context.finder.in_thread(typed.invocation):
+            raise BadReference(f"{error} If {echo(word)} is the note's first word, put -- before it.") from error
+        raise
+
+
+def _reference_and_text(context: CommandContext, typed: ParsedCommand) -> tuple[str, str]:
+    """The REF and the text; in the thread of an alert, the REF may be missing.
+
+    A number that begins a text there could be either: it is not guessed.
+    """
+    first, rest = leading_word(typed.text)
+    if first == "--":
+        return "", rest
+    if not context.finder.in_thread(typed.invocation):
+        return first, rest
+    if first.isdigit():
+        raise UsageError(
+            f"Is {echo(first)} an issue, or does your note begin with it? Begin with -- for a note on this thread's "
+            "issue, or give the short ID.",
         )
+    return (first, rest) if first and context.finder.is_reference(first) else ("", typed.text)
 
-    def reopen(self, invocation: Invocation) -> Iterator[View]:
-        check_writer(self._context.access, invocation.person)
-        options, words = self._context.parser("reopen", _describe).read(invocation.words)
-        yield from self._change(REOPEN, words, invocation, options.yes)
 
-    def archive(self, invocation: Invocation) -> Iterator[View]:
-        check_writer(self._context.access, invocation.person)
-        options, words = self._context.parser("archive", _describe_archive).read(invocation.words)
-        until = read_until(unquote(options.until), self._context.clock.now())
-        yield from self._change(_archiving(until), words, invocation, options.yes)
+def _assignment(context: CommandContext, who: Assignee | None, person: Person) -> Change:
+    change = _assigning(who)
+    if who is not None and who.email and _is_own(context, who.email, person):
+        change = _taking(context, change, who.email)
+    return change
 
-    def assign(self, invocation: Invocation) -> Iterator[View]:
-        check_writer(self._context.access, invocation.person)
-        options, words = self._context.parser("assign", _describe).read(invocation.words)
-        who = self._who(
-            self._last("assign", words, "Who is it for? me, a mail address, team:slug or nobody."), invocation
-        )
-        yield from self._change(self._assignment(who, invocation), words[:-1], invocation, options.yes)
 
-    def priority(self, invocation: Invocation) -> Iterator[View]:
-        check_writer(self._context.access, invocation.person)
-        options, words = self._context.parser("priority", _describe).read(invocation.words)
-        wanted = self._last("priority", words, f"Which priority? {', '.join(PRIORITIES)}.").lower()
-        if wanted not in PRIORITIES:
-            near = get_close_matches(wanted, PRIORITIES, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"wanted is {', '.join(PRIORITIES)}."
-            raise UsageError(f"{echo(wanted)} is no priority: {hint}", self._context.usage("priority"))
-        yield from self._change(_prioritising(wanted), words[:-1], invocation, options.yes)
+def _is_own(context: CommandContext, mail: str, person: Person) -> bool:
+    with suppress(StoreError):  # then they are mentioned for what they did themselves, and nothing worse
+        return mail == linked_mail(context, person)
+    return False
 
-    def _change(self, change: Change, words: Sequence[str], invocation: Invocation, yes: bool) -> Iterator[View]:
-        issues = self._context.finder.find_all(words, invocation)
-        confirm_count(len(issues), change.doing, yes)
-        yield from carry_out(self._context, change, issues, invocation)
 
-    def _last(self, name: str, words: Sequence[str], question: str) -> str:
-        if not words:
-            raise UsageError(question, self._context.usage(name))
-        return unquote(words[-1])
+def _assignee(context: CommandContext, typed: ParsedCommand, word: str) -> Assignee | None:
+    if word.lower() in _NOBODY:
+        return None
+    if word.lower() == "me":
+        return _me(context, typed.person)
+    if word.lower().startswith("team:") and len(word) > len("team:"):
+        return Assignee("team", word[len("team:") :].removeprefix("#"))
+    mail = read_mail(word)
+    if mail is None:
+        raise typed.mistake(f"Can't assign to {echo(word)}. {_ASSIGNEES}")
+    return Assignee("user", mail, mail)
 
-    def _assignment(self, who: Assignee | None, invocation: Invocation) -> Change:
-        change = _assigning(who)
-        if who is not None and who.email and self._is_own(who.email, invocation):
-            change = _taking(change, who.email, self._context.people)
-        return change
 
-    def _is_own(self, mail: str, invocation: Invocation) -> bool:
-        with suppress(StoreError):  # then they are called for their own deed, and nothing worse
-            return mail == self._context.people.mail_of(invocation.person.acl)
-        return False
-
-    def _who(self, word: str, invocation: Invocation) -> Assignee | None:
-        if word.lower() in _NOBODY:
-            return None
-        if word.lower() == "me":
-            return self._me(invocation)
-        if word.lower().startswith("team:") and len(word) > len("team:"):
-            return Assignee("team", word[len("team:") :].removeprefix("#"))
-        mail = read_mail(word)
-        if mail is None:
-            raise UsageError(
-                f"{echo(word)} is nobody I can assign to: me, a mail address, team:slug or nobody.",
-                self._context.usage("assign"),
-            )
-        return Assignee("user", mail, mail)
-
-    def _me(self, invocation: Invocation) -> Assignee:
-        mail = self._context.people.mail_of(invocation.person.acl)
-        if mail is None and self._context.find_server().kind == BUGSINK:
-            return Assignee("user", "")  # it has no assignees at all, and says so
-        if mail is None:
-            raise UserError(
-                f"I do not know yet who you are on the server: {self._context.prefix}sentry link MAIL tells how to "
-                "prove it."
-            )
-        return Assignee("user", mail, mail)
+def _me(context: CommandContext, person: Person) -> Assignee:
+    mail = linked_mail(context, person)
+    if mail is None and context.find_server().kind == BUGSINK:
+        return Assignee("user", "")  # it has no assignees at all, and says so
+    if mail is None:
+        raise UserError(f"You haven't linked a server account. Run `{context.prefix}sentry link MAIL` first.")
+    return Assignee("user", mail, mail)
 
 
 def _resolving(word: str | None) -> Change:
     if word is None:
         return RESOLVE
-    when = read_resolve_in(unquote(word))
+    when = read_resolve_in(word)
     return Change(
         doing="Resolving",
         done=resolve_in_words(when),
@@ -155,16 +215,16 @@ def _resolving(word: str | None) -> Change:
 
 
 def _archiving(until: ArchiveUntil) -> Change:
-    for_ever = until == ArchiveUntil()
+    forever = until == ArchiveUntil()
     kind = "archived_until_escalating" if until.escalating else "archived_until_condition_met"
 
     def holds(issue: Issue) -> bool:
-        """An archive that is for ever although an end was asked for is not what was asked."""
-        return issue.status == ARCHIVED and (for_ever or issue.substatus != "archived_forever")
+        """An archive that is forever although an end was asked for is not what was asked."""
+        return issue.status == ARCHIVED and (forever or issue.substatus != "archived_forever")
 
     def proves(before: Issue, after: Issue) -> bool:
         """An issue that was archived before may have kept its old end."""
-        return for_ever or (before.status != ARCHIVED and after.substatus == kind)
+        return forever or (before.status != ARCHIVED and after.substatus == kind)
 
     return Change(
         doing="Archiving",
@@ -172,7 +232,7 @@ def _archiving(until: ArchiveUntil) -> Change:
         apply=lambda server, issue: server.archive(issue, until),
         holds=holds,
         proves=proves,
-        skip=lambda issue: for_ever and issue.status == ARCHIVED and issue.substatus in (None, "archived_forever"),
+        skip=lambda issue: forever and issue.status == ARCHIVED and issue.substatus in (None, "archived_forever"),
     )
 
 
@@ -188,20 +248,20 @@ def _assigning(who: Assignee | None) -> Change:
     )
 
 
-def _taking(change: Change, mail: str, people: People) -> Change:
-    """The assignment to the person who asks for it. The server's webhook may come before its answer does, so it is
-    noted first that they need not be called."""
+def _taking(context: CommandContext, change: Change, mail: str) -> Change:
+    """An assignment to the person who asks for it. The server's webhook may come before its answer does, so the state
+    has it first that they need not be mentioned."""
 
-    def note(issue: Issue, owner: str) -> None:
-        with suppress(StoreError):
-            people.takes(issue.id, owner)
+    def remember(issue: Issue, owner: str) -> None:
+        with suppress(StoreError), context.store.write() as tx:
+            tx.groups.set_mentioned_everywhere(issue.id, owner)
 
     def apply(server: Server, issue: Issue) -> Issue:
-        note(issue, mail)
+        remember(issue, mail)
         try:
             return change.apply(server, issue)
         except SentryReporterError:
-            note(issue, "")
+            remember(issue, "")
             raise
 
     return replace(change, apply=apply)
@@ -230,19 +290,5 @@ def _prioritising(wanted: str) -> Change:
         apply=lambda server, issue: server.set_priority(issue, wanted),
         holds=lambda issue: issue.priority == wanted,
         skip=lambda issue: issue.priority == wanted,
-        already=f"is of {wanted} priority already",
+        already=f"has {wanted} priority already",
     )
-
-
-def _describe(parser: OptionParser) -> None:
-    parser.add_argument("-y", "--yes", action="store_true")
-
-
-def _describe_resolve(parser: OptionParser) -> None:
-    _describe(parser)
-    parser.add_argument("-i", "--in", dest="resolve_in", default=None)
-
-
-def _describe_archive(parser: OptionParser) -> None:
-    _describe(parser)
-    parser.add_argument("-u", "--until", default="forever")

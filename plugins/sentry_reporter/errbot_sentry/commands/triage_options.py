@@ -15,9 +15,9 @@ _AMOUNT = re.compile(r"([0-9]+)(x|u|events?|users?)(?:/(.+))?", re.IGNORECASE)
 _LONG_SPAN = re.compile(r"([0-9]{0,20})\s*(seconds?|minutes?|hours?|days?|weeks?)", re.IGNORECASE)
 _DATE_FORMS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")
 _MOST = 999_999_999  # events or users
-_LONGEST_WINDOW = timedelta(weeks=1)  # 10080 minutes: server-facts, section 2, update payloads
-_WANTED_UNTIL = "wanted is forever, escalating, a time such as 2h or 2026-12-01, or 10x, 10u, 10x/5m"
-_WANTED_IN = "wanted is a version, @next, @latest or @commit:REPO@SHA"
+_LONGEST_WINDOW = timedelta(weeks=1)  # 10080 minutes; Sentry refuses more
+_WANTED_UNTIL = "Use forever, escalating, a time such as 2h or 2026-12-01, or 10x, 10u, 10x/5m"
+_WANTED_IN = "Use a version, @next, @latest or @commit:REPO@SHA"
 
 
 def read_resolve_in(word: str) -> ResolveIn:
@@ -34,10 +34,10 @@ def read_resolve_in(word: str) -> ResolveIn:
     if lower.startswith("@commit:"):
         repository, at, sha = word[len("@commit:") :].rpartition("@")
         if not (at and repository and re.fullmatch(r"[0-9a-fA-F]{7,64}", sha)):
-            raise UsageError(f"{echo(word)} names no commit: {_WANTED_IN}.")
+            raise UsageError(f"{echo(word)} isn't a valid commit. {_WANTED_IN}.")
         return ResolveIn(commit=(repository, sha))
     if not word or word.startswith("@") or len(word) > 250:
-        raise UsageError(f"{echo(word)} is no release: {_WANTED_IN}.")
+        raise UsageError(f"{echo(word)} isn't a valid release. {_WANTED_IN}.")
     return ResolveIn(release=word)
 
 
@@ -68,11 +68,11 @@ def read_until(word: str, now: datetime) -> ArchiveUntil:
     until = _read_date(word.strip())
     if until is not None:
         if until <= now:
-            raise UsageError(f"{echo(word)} is over already; times are in UTC.")
+            raise UsageError(f"{echo(word)} is in the past; times are in UTC.")
         return ArchiveUntil(span=until - now)
     span = _read_span(lower)
     if span is None:
-        raise UsageError(f"{echo(word)} is no end of an archive: {_WANTED_UNTIL}.")
+        raise UsageError(f"Can't archive until {echo(word)}. {_WANTED_UNTIL}.")
     return ArchiveUntil(span=span)
 
 
@@ -95,9 +95,9 @@ def _until_amount(word: str, digits: str, unit: str, window_word: str | None) ->
     try:
         number = read_number(digits, 1, _MOST)
     except ValueError as error:
-        raise UsageError(f"{echo(word)} is no end of an archive: {_WANTED_UNTIL}.") from error
+        raise UsageError(f"Can't archive until {echo(word)}. {_WANTED_UNTIL}.") from error
     if window_word and (window is None or window > _LONGEST_WINDOW):
-        raise UsageError(f"{echo(word)} is no end of an archive: {_WANTED_UNTIL}, with a window of at most a week.")
+        raise UsageError(f"Can't archive until {echo(word)}; a window lasts at most a week. {_WANTED_UNTIL}.")
     if unit.startswith(("x", "event")):
         return ArchiveUntil(events=number, window=window)
     return ArchiveUntil(users=number, window=window)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from errbot_sentry.commands.issue_resolver import IssueFinder
+from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.views import unfurl_values
 from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.clock import Clock
@@ -25,7 +25,7 @@ _MOST_PER_MESSAGE = 3
 _MINUTE = timedelta(minutes=1)
 _MOST_PER_MINUTE = 12  # look-ups for one room: nobody reads more, and each is a call with the bot's token
 _MOST_PER_MINUTE_IN_ALL = 60
-_PAUSE = timedelta(seconds=20)  # after a failure: other errands wait behind a server that does not answer
+_PAUSE = timedelta(seconds=20)  # after a failure: other tasks wait behind a server that does not answer
 _LONGEST_TEXT = 20_000
 # No "issue" in the pattern: searched for by backtracking, a long run without it would take minutes.
 _URL = re.compile(r"https?://[^\s<>|\"'`]+", re.IGNORECASE)
@@ -44,11 +44,11 @@ class Unfurl:
         self._settings = settings
         self._clock = clock
         self._lock = Lock()
-        self._told: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        self._shown: OrderedDict[tuple[str, str], datetime] = OrderedDict()
         self._pause_until: datetime | None = None
 
     def wanted(self, text: str) -> bool:
-        """Whether a message may hold an issue's address: cheap, for every message; asks nobody."""
+        """Whether a message may have an issue's address: cheap, for every message; asks nobody."""
         return self._settings.unfurl and "://" in text and bool(_addresses(text))
 
     def views(self, text: str, invocation: Invocation, may_look: Callable[[str], bool]) -> Iterator[View]:
@@ -89,25 +89,25 @@ class Unfurl:
 
     def _forget(self, issue: str, where: str) -> None:
         with self._lock:
-            self._told.pop((issue, where), None)
+            self._shown.pop((issue, where), None)
 
     def _pausing(self) -> bool:
         return self._pause_until is not None and self._clock.now() < self._pause_until
 
     def _first_time(self, issue: str, where: str) -> bool:
-        """Whether to look it up for this room: not told there within the hour, and not too many others just now."""
+        """Whether to look it up for this room: not shown there within the hour, and not too many others just now."""
         now = self._clock.now()
         with self._lock:
-            last = self._told.get((issue, where))
+            last = self._shown.get((issue, where))
             if last is not None and now - last < AGAIN_AFTER:
                 return False
-            lately = [conversation for (_, conversation), at in self._told.items() if now - at < _MINUTE]
+            lately = [conversation for (_, conversation), at in self._shown.items() if now - at < _MINUTE]
             if lately.count(where) >= _MOST_PER_MINUTE or len(lately) >= _MOST_PER_MINUTE_IN_ALL:
                 return False
-            self._told[issue, where] = now
-            self._told.move_to_end((issue, where))
-            while len(self._told) > _MOST_REMEMBERED:
-                self._told.popitem(last=False)
+            self._shown[issue, where] = now
+            self._shown.move_to_end((issue, where))
+            while len(self._shown) > _MOST_REMEMBERED:
+                self._shown.popitem(last=False)
             return True
 
 

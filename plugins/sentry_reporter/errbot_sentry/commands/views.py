@@ -1,15 +1,15 @@
 """From the model to what the templates show: plain values, in words, bounded. Pure; escaping is the renderer's work.
 
-What a server does not tell is left out: a Bugsink issue has no level and no users, and its line does not say so.
+What a server does not say is left out: a Bugsink issue has no level and no users, and its line does not say so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from errbot_sentry.domain.conversation import Row
+from errbot_sentry.domain.conversation import Row, View
 from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
@@ -23,6 +23,7 @@ from errbot_sentry.domain.issues import (
     Release,
     TagSpread,
 )
+from errbot_sentry.domain.stack_trace import failing_frame
 from errbot_sentry.domain.text import (
     LINE_BYTES,
     ago,
@@ -163,12 +164,6 @@ def exception_line(error: ExceptionInfo) -> str:
     return cut(f"{error.type}: {error.value}" if error.value else error.type, LINE_BYTES - 20)
 
 
-def failing_frame(error: ExceptionInfo) -> Frame | None:
-    """The newest frame of the program itself, or the newest of all where none is."""
-    own = [frame for frame in error.frames if frame.in_app]
-    return next(reversed(own or error.frames), None)
-
-
 def frame_view(frame: Frame | None) -> FrameView | None:
     """A frame as one line, with its source line."""
     if frame is None:
@@ -212,6 +207,12 @@ def value_rows(spread: TagSpread) -> list[Row]:
         )
         for number, (value, count) in enumerate(spread.values, 1)
     ]
+
+
+def rows_view(heading: dict[str, object], rows: Sequence[Row], nothing: str, note: str = "") -> View:
+    """A numbered list of anything but issues; `heading` has the id, title and subject of an issue's list."""
+    values = {"id": "", "title": "", "about": "", **heading}
+    return View("sentry_rows", {**values, "rows": rows, "nothing": nothing, "note": cut(note, 300)})
 
 
 def project_row(project: Project, number: int) -> Row:

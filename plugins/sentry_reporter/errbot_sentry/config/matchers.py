@@ -82,7 +82,7 @@ def read_matcher(text: str) -> Matcher:
     value = text[beginning.end() :].strip()
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = value[1:-1]
-    _check_name(name, text)
+    _check_name(name)
     _check_value(name, operator, value, text)
     return Matcher(name, operator, value)
 
@@ -92,10 +92,10 @@ def is_matcher(text: str) -> bool:
     return _BEGINNING.match(text) is not None
 
 
-def _check_name(name: str, text: str) -> None:
+def _check_name(name: str) -> None:
     if name in FIELDS or (name.startswith("tag.") and len(name) > len("tag.")):
         return
-    raise ValueError(f"{echo(text)} asks for {echo(name)}; known are {', '.join(FIELDS)} and tag.KEY")
+    raise ValueError(f"Unknown field {echo(name)}. Fields: {', '.join(FIELDS)}, tag.KEY")
 
 
 def _check_value(name: str, operator: str, value: str, text: str) -> None:

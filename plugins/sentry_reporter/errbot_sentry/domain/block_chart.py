@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from errbot_sentry.domain.issues import Counts
-from errbot_sentry.domain.text import counted, span_words, sparkline
+from errbot_sentry.domain.text import counted, short_count, span_words, sparkline
 
 WIDTH = 60
 
@@ -35,7 +35,8 @@ def chart_of(counts: Counts) -> Chart:
         end=moment(counts.start + counts.step * len(counts.counts), counts.step),
         slice=span_words(per_block),
         total=counted(total, "event"),
-        peak=f"{counted(counts.counts[top], 'event')} at {moment(counts.start + counts.step * top, counts.step)}"
+        peak=f"{short_count(counts.counts[top])} {'on' if counts.step >= timedelta(days=1) else 'at'} "
+        f"{moment(counts.start + counts.step * top, counts.step)}"
         if total
         else "",
     )

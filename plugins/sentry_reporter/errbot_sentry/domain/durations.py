@@ -23,7 +23,7 @@ def read_duration(text: str) -> timedelta:
     words = text.strip().lower()
     parts = _PART.findall(words) if len(words) <= _LONGEST_TEXT else []
     if not parts or "".join(number + unit for number, unit in parts) != words:
-        raise ValueError(f"{echo(text)} is not a duration such as 90s, 30m, 2h, 7d or 1h30m")
+        raise ValueError(f"{echo(text)} isn't a valid duration; try 90s, 30m, 2h, 7d or 1h30m")
     try:
         seconds = sum(read_number(number, 0, _MOST) * _UNITS[unit] for number, unit in parts)
     except ValueError as error:

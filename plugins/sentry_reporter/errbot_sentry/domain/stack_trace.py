@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from errbot_sentry.commands.views import failing_frame
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame
 from errbot_sentry.domain.text import one_line, short_path
 
@@ -50,6 +49,12 @@ def shortened(lines: Sequence[str], most: int) -> list[str]:
     if len(lines) <= most:
         return list(lines)
     return [f"… {len(lines) - most + 1} lines before this", *lines[-(most - 1) :]]
+
+
+def failing_frame(error: ExceptionInfo) -> Frame | None:
+    """The newest frame of the program itself, or the newest of all where none is."""
+    own = [frame for frame in error.frames if frame.in_app]
+    return next(reversed(own or error.frames), None)
 
 
 def _exception_lines(error: ExceptionInfo, detail: Detail, *, with_variables: bool) -> Iterator[str]:

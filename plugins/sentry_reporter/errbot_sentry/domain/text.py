@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from itertools import accumulate, takewhile
 
@@ -121,3 +121,8 @@ def short_path(path: str) -> str:
     """A file's path for a narrow window: whole up to four parts, else its folder and name."""
     parts = path.replace("\\", "/").split("/")
     return path if len(parts) <= _WHOLE_PATH else "…/" + "/".join(parts[-2:])
+
+
+def utc_time(at: float) -> str:
+    """`2026-03-02 14:00 UTC`, from seconds since 1970."""
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,55 @@
+"""`digest`: a regular summary of a room's alerts, or one right now."""
+
+from __future__ import annotations
+
+from calendar import day_name
+from collections.abc import Iterator
+
+from errbot_sentry.alerting.notify.digest_reports import DAYS, Digests, next_time, picture_of
+from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
+from errbot_sentry.domain.conversation import View
+from errbot_sentry.domain.text import utc_time
+from errbot_sentry.domain.typed_text import echo
+from errbot_sentry.store.records import DigestPlan, Message
+
+_DAY = 86_400.0
+
+
+def digest(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`digest`."""
+    room = context.alert_room(typed.conversation, "Digests are per room; run this there.")
+    now = context.clock.now().timestamp()
+    schedule = " ".join(typed.words)
+    if schedule == "now":
+        message = context.requested_digests.get(room, typed.person.acl, lambda: _digest_of(context, room, now))
+        yield View(message.template, {**message.values, "uploaded": False}, picture_of(message))
+        return
+    with context.store.write() as tx:
+        plan = tx.digests.get(room)
+        if schedule == "off":
+            tx.digests.remove(room)
+            plan = None
+        elif schedule:
+            try:
+                plan = DigestPlan(room, schedule, next_time(schedule, now), now)
+            except ValueError as error:
+                hint = "Try daily 09:00 or weekly mon 09:00 Europe/Paris."
+                raise typed.mistake(f"{echo(schedule)} isn't a valid schedule. {hint}") from error
+            tx.digests.put(plan)
+    context.alert_flow().wake()
+    planned, following = (_schedule_words(plan.schedule), utc_time(plan.next_at)) if plan else ("", "")
+    yield View("sentry_digest_plan", {"schedule": planned, "next": following})
+
+
+def _schedule_words(schedule: str) -> str:
+    """`Mondays 09:00 Europe/Paris` for `weekly mon 09:00 Europe/Paris`; a daily schedule reads well as it is."""
+    kind, day, *rest = schedule.split()
+    if kind.lower() != "weekly":
+        return schedule
+    return " ".join((f"{day_name[DAYS.index(day[:3].lower())]}s", *rest))
+
+
+def _digest_of(context: CommandContext, room: str, now: float) -> Message:
+    with context.store.read() as tx:
+        recent = tx.digests.get(room) or DigestPlan(room, "last 24 hours", now, now - _DAY)
+        return Digests(context.access).message(tx, recent, now)

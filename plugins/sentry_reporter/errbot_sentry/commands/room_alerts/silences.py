@@ -1,0 +1,126 @@
+"""`silence`, `silences`, `unsilence`: alerts that are not sent for a time, to one room or to every room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from errbot_sentry.alerting.decide.messages import shorten
+from errbot_sentry.alerting.decide.visibility import about
+from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
+from errbot_sentry.commands.parser import matchers, names_matchers, one_number
+from errbot_sentry.commands.project_scope import may_name_here
+from errbot_sentry.domain.conversation import Conversation, Invocation, View
+from errbot_sentry.domain.durations import read_duration, write_duration
+from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
+from errbot_sentry.domain.issue_actions import IssueAction, SilenceFor
+from errbot_sentry.domain.issues import Issue
+from errbot_sentry.domain.text import span_words, utc_time
+from errbot_sentry.store.records import Silence
+
+LONGEST_SILENCE = timedelta(days=365)
+MOST_SILENCES = 50  # of one room; those for every room count as a room
+
+
+def silence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`silence`."""
+    length, comment = typed.options.length, typed.options.comment
+    if length is None:
+        raise typed.mistake("For how long? Add a duration, such as -d 2h.")
+    if names_matchers(typed.words):
+        chosen = tuple(str(matcher) for matcher in matchers(typed, typed.words))
+        yield _silenced(context, typed.invocation, chosen, None, comment, length)
+        return
+    if len(typed.words) > 1:
+        raise typed.mistake("Silence one issue at a time, or give matchers.")
+    if not typed.words and not typed.conversation.thread:
+        raise typed.mistake("What should be silenced? Give matchers or an issue.")
+    issue = context.finder.find(typed.words[0] if typed.words else "", typed.invocation)
+    yield _silenced(context, typed.invocation, (), issue, comment, length)
+
+
+def silence_issue(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
+    """A reaction that silences an issue."""
+    if not isinstance(action.options, SilenceFor):
+        raise UsageError("This reaction silences nothing.")
+    issue = context.finder.find_by_id(action.issue_id, invocation)
+    yield _silenced(context, invocation, (), issue, "", action.options.span)
+
+
+def list_silences(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`silences`."""
+    now, here = context.clock.now().timestamp(), context.room_name(typed.conversation)
+    with context.store.read() as tx:
+        found = [
+            each
+            for each in tx.silences.present()
+            if each.ends > now
+            and _applies_here(context, each, typed.conversation)
+            # One that was made in a direct message, or in another room, may name what is not to be named here.
+            and ((each.room and each.room == here) or may_name_here(context.access, typed.invocation, about(each)))
+        ]
+    rows = [
+        {
+            "number": each.id,
+            "label": each.label,
+            "left": span_words(timedelta(seconds=round(each.ends - now))),
+            "where": each.room or "every room",
+            "author": each.author,
+            "comment": each.comment,
+        }
+        for each in found
+    ]
+    context.lists.keep_numbers(typed.conversation, typed.person, max((each.id for each in found), default=0))
+    yield View("sentry_silences", {"rows": rows})
+
+
+def unsilence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`unsilence`."""
+    number = one_number(typed)
+    now = context.clock.now().timestamp()
+    with context.store.write() as tx:
+        found = tx.silences.get(number)
+        if found is None or found.ends <= now or not _applies_here(context, found, typed.conversation):
+            raise BadReference(f"There's no silence {number} here. `{context.prefix}sentry silences` lists them.")
+        if not found.room and not typed.conversation.is_direct:
+            raise NotAllowed("This silence applies to every room. End it in a direct message.")
+        tx.silences.end(number, now)
+    context.alert_flow().wake()
+    yield View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": "", "until": ""})
+
+
+def silence_length(word: str) -> timedelta:
+    """How long a silence lasts; ValueError with a sentence for what is no such duration."""
+    length = read_duration(word)
+    if not timedelta(0) < length <= LONGEST_SILENCE:
+        raise ValueError("a silence lasts at least a second and at most a year")
+    return length
+
+
+def _silenced(
+    context: CommandContext,
+    invocation: Invocation,
+    chosen: Sequence[str],
+    issue: Issue | None,
+    comment: str,
+    length: timedelta,
+) -> View:
+    issue_id, label = ("", " ".join(chosen)) if issue is None else (issue.id, issue.short_id)
+    now = context.clock.now().timestamp()
+    ends = now + length.total_seconds()
+    room, author = context.room_name(invocation.conversation), invocation.person.name
+    made = Silence(room, tuple(chosen), issue_id, label, author, shorten(comment, 200), now, ends)
+    with context.store.write() as tx:
+        here = [each for each in tx.silences.present() if each.room == room and each.ends > now]
+        if len(here) >= MOST_SILENCES:
+            raise UserError(
+                f"There are {MOST_SILENCES} silences here. End one with `{context.prefix}sentry unsilence N` first."
+            )
+        number = tx.silences.add(made)
+    context.alert_flow().wake()
+    until = f"for {write_duration(length)}, until {utc_time(ends)}"
+    return View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": label, "until": until})
+
+
+def _applies_here(context: CommandContext, silence: Silence, conversation: Conversation) -> bool:
+    return conversation.is_direct or silence.room in ("", context.room_name(conversation))

@@ -1,0 +1,122 @@
+"""How many modules of the package take part in reporting an error, answering a command and sending an alert.
+
+    PYTHONPATH=plugins/sentry_reporter python -m tests.project.modules_passed [FILE]
+
+runs a real Errbot (Text backend) under Python's profiler hook and prints, for each of the three flows, the modules in
+which a function was called while it ran, in the order of their first call. docs/architecture.md quotes the numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+
+from demo.processes import free_port
+from tests.alerting import bodies
+from tests.fakes.ingest_server import ingest_server
+from tests.fakes.sentry_server import SentryServer
+from tests.fakes.tracker import Tracker
+from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.run_errbot_watched import SPAN
+from tests.system.irc_world import shop
+from tests.system.plugin_copies import PLUGIN
+from tests.waiting import until
+
+_TOKEN = "sntryu_" + "a1" * 20
+_SETTLES_SECONDS = 2.0  # threads still write down what a flow has done when its result is there
+_RUN_WATCHED = Path(__file__).resolve().parents[1] / "servers" / "run_errbot_watched.py"
+
+
+class WatchedBot:
+    """The bot under the hook, with a server of issues and one of events."""
+
+    def __init__(self, folder: Path, ends: ExitStack) -> None:
+        self.calls = folder / "calls.txt"
+        self.calls.touch()
+        tracker = Tracker(_TOKEN, datetime.now(timezone.utc))
+        tracker.add_project("shop")
+        self.issue = tracker.add_issue("shop", "KeyError", "'basket'")
+        self.ingest = ends.enter_context(ingest_server())
+        port = free_port()
+        self.webhook = f"http://127.0.0.1:{port}/sentry/webhook"
+        self.errbot = ErrbotProcess(
+            folder / "bot",
+            [PLUGIN, shop(folder / "shop")],
+            {
+                "CHATROOM_PRESENCE": ("#ops",),
+                "BOT_LOG_SENTRY": True,
+                "SENTRY_DSN": self.ingest.dsn,
+                "SENTRY_LOGLEVEL": logging.INFO,
+                "SENTRY_EVENTLEVEL": logging.ERROR,
+                "SENTRY_URL": ends.enter_context(SentryServer(tracker)).url,
+                "SENTRY_SERVER": "sentry",
+                "SENTRY_ORG": "acme",
+                "SENTRY_AUTH_TOKEN": _TOKEN,
+                "SENTRY_ALERTS": [{"rooms": ["#ops"]}],
+                "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", port),
+                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
+                "SENTRY_POLL_SECONDS": 0,
+            },
+            env={"WATCHED_CALLS": str(self.calls)},
+            runner=_RUN_WATCHED,
+        )
+        ends.enter_context(self.errbot)
+
+    def modules(self, act: Callable[[], object]) -> Callable[[], list[str]]:
+        """Run `act`; return a function that reads which modules were called since, in the order of their calls."""
+        start = time.time() - SPAN
+        act()
+
+        def called() -> list[str]:
+            rows = [line.split(" ", 1) for line in self.calls.read_text().splitlines()]
+            return list(dict.fromkeys(name for at, name in rows if float(at) >= start))
+
+        return called
+
+    def error(self) -> None:
+        """A command crashes; its event reaches the server."""
+        self.errbot.say("!checkout")
+        until(self.ingest.events, 60, "the event is on the server")
+
+    def command(self) -> None:
+        """Somebody types `!sentry issues`."""
+        self.errbot.invocation("!sentry issues", self.issue.short_id, 60)
+
+    def alert(self) -> None:
+        """Sentry posts a signed webhook about a new issue; the room gets the notification."""
+        raw = bodies.encode(bodies.sentry_issue(self.issue.id, shortId=self.issue.short_id, title=self.issue.title))
+        before = len(self.errbot.output)
+        request = urllib.request.Request(self.webhook, data=raw, headers=bodies.signed(raw))
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 202
+        self.errbot.wait_for_output(rf"New.*{self.issue.short_id}", 60, after=before)
+
+
+def main(arguments: list[str]) -> None:
+    """Print the modules of each flow; with FILE write them there as JSON as well."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as ends:
+        bot = WatchedBot(Path(folder), ends)
+        bot.command()  # the first one finds out what the server is
+        flows = {}
+        for act in (bot.error, bot.command, bot.alert):
+            time.sleep(_SETTLES_SECONDS)
+            called = bot.modules(act)
+            time.sleep(_SETTLES_SECONDS)
+            flows[act.__name__] = called()
+    for flow, modules in flows.items():
+        print(f"{flow}: {len(modules)} modules")
+        print("".join(f"    {module}\n" for module in modules))
+    if arguments:
+        Path(arguments[0]).write_text(json.dumps(flows, indent=1))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
