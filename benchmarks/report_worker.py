@@ -35,13 +35,15 @@ def start(arm: str, dsn: str, folder: Path) -> Callable[[], None]:
     if arm == "ours":
         from errbot_sentry.config.secrets import Secret
         from errbot_sentry.config.settings import ReportSettings
-        from errbot_sentry.reporting.bot_facts import About
+        from errbot_sentry.reporting.collect.event_processor import BotFacts
         from errbot_sentry.reporting.reporter import Reporter
 
-        reporter = Reporter(ReportSettings(enabled=True, dsn=Secret(dsn)), About("bench", "6.2.1"), folder)
+        reporter = Reporter(ReportSettings(enabled=True, dsn=Secret(dsn)), BotFacts("bench", "6.2.1"), folder)
         assert reporter.start()
         globals()["reporter"] = reporter
-        return lambda: reporter.flush(10)
+        import sentry_sdk
+
+        return lambda: sentry_sdk.flush(10)
     if arm == "raven":
         from raven import Client
         from raven.handlers.logging import SentryHandler

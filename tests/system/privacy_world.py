@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.bot_facts import About
+from errbot_sentry.reporting.collect.event_processor import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer
+from tests.system.report_bot import wait_until_sent
 
 EXAMPLES = int(os.environ.get("PRIVACY_EXAMPLES", "60"))
 log = logging.getLogger("errbot.plugins.Deploy")
@@ -86,7 +87,7 @@ KEYS = (
 
 
 class Thing:
-    """An object whose repr tells everything."""
+    """An object whose repr shows everything."""
 
     def __init__(self, inner: object) -> None:
         self.inner = inner
@@ -178,7 +179,7 @@ class Rig:
         self.drawn = "", "", ""
         self.reporter = Reporter(
             ReportSettings(enabled=True, dsn=Secret(server.dsn), chat_text=chat_text, repeat_seconds=repeat_seconds),
-            About("test", "6.2.1"),
+            BotFacts("test", "6.2.1"),
             folder / chat_text,
         )
 
@@ -192,7 +193,7 @@ class Rig:
         """Run the command as Errbot does; everything that left because of it."""
         self.server.taken.clear()
         self.run(command, message, args)
-        assert self.reporter.flush(20)
+        wait_until_sent(self.reporter)
         errors = [event for event in self.server.events() if "exception" in event]
         assert errors[-1]["exception"]["values"][-1]["type"] == "RuntimeError", errors
         return self.server.bytes().decode()

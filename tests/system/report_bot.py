@@ -30,24 +30,24 @@ REPORTING = '''
     from pathlib import Path
     from errbot import BotPlugin
     from errbot.version import VERSION
-    from errbot_sentry.reporting.bot_facts import About
+    from errbot_sentry.reporting.collect.event_processor import BotFacts
     from errbot_sentry.reporting.reporter import Reporter
     from errbot_sentry.config.settings import read_settings
     from tests.system.report_bot import STARTED
 
-    class Told:
+    class Notified:
         def __init__(self):
-            self.heard = []
+            self.errors = []
         def reported(self, reported):
-            self.heard.append(reported)
+            self.errors.append(reported)
 
     class AReporting(BotPlugin):
         def __init__(self, bot, name=None):
             super().__init__(bot, name)
             settings = read_settings(bot.bot_config, {})
-            self.told = Told()
-            about = About(str(bot.mode), VERSION, self.plugin_of)
-            self.reporter = Reporter(settings.report, about, Path(bot.bot_config.BOT_DATA_DIR), follower=self.told)
+            self.notified = Notified()
+            facts = BotFacts(str(bot.mode), VERSION, self.plugin_of)
+            self.reporter = Reporter(settings.report, facts, Path(bot.bot_config.BOT_DATA_DIR), follower=self.notified)
             STARTED.append(self.reporter)
             self.reporter.start()
             self.reporter.watch_commands(bot)
@@ -56,7 +56,7 @@ REPORTING = '''
             return getattr(getattr(method, "__self__", None), "name", "") or ""
         def activate(self):
             super().activate()
-            if not self.reporter.running:
+            if not self.reporter.status().running:
                 self.reporter.start()
                 self.reporter.watch_commands(self._bot)
         def deactivate(self):
@@ -80,7 +80,7 @@ CRASHING = """
     import threading
     from errbot import BotPlugin, CommandError, arg_botcmd, botcmd, botflow, cmdfilter, re_botcmd, webhook
 
-    class Kept(Exception):
+    class Skipped(Exception):
         skip_sentry = True
 
     class Crash(BotPlugin):
@@ -126,7 +126,7 @@ CRASHING = """
 
         @botcmd
         def crash_kept(self, msg, args):
-            raise Kept("stay in")
+            raise Skipped("stay in")
 
         @botcmd
         def crash_error_log(self, msg, args):
@@ -254,6 +254,11 @@ ENORMOUS = """
 """
 
 
+def wait_until_sent(reporter: Reporter) -> None:
+    """Wait until the server has everything that was captured."""
+    until(lambda: reporter.status().spooled == 0, timeout=60, what="an empty spool", every=0.005)
+
+
 def write_plugin(folder: Path, name: str, source: str, kind: str = "plug", home: str = "") -> None:
     """A plugin in a folder of its own; a flow beside a plugin, because Errbot looks for it nowhere else."""
     place = folder / (home or name.lower())
@@ -285,7 +290,7 @@ class CrashBot:
         found: Reporter = self.plugin.reporter
         return found
 
-    def invocation(self, text: str, replies: int = 1) -> list[str]:
+    def say(self, text: str, replies: int = 1) -> list[str]:
         """Type as the admin, in a direct message; what the bot says."""
         self.testbot.push_message(text)
         return [self.testbot.pop_message() for _ in range(replies)]
@@ -306,7 +311,7 @@ class CrashBot:
 
     def settle(self) -> None:
         """Wait until everything captured so far was sent."""
-        until(lambda: self.reporter.flush(1.0), what="an empty spool")
+        wait_until_sent(self.reporter)
 
     def event(self) -> dict[str, Any]:
         """The one event."""
@@ -332,7 +337,7 @@ def start_web_server(bot: CrashBot) -> int:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     config = json.dumps({"HOST": "127.0.0.1", "PORT": port, "SSL": None}).replace("null", "None")
-    bot.invocation(f"!plugin config Webserver {config}")
+    bot.say(f"!plugin config Webserver {config}")
     thread = bot.bot.plugin_manager.plugins["Webserver"]
     until(lambda: thread.server is not None, what="the web server")
     return port
@@ -392,11 +397,11 @@ def _hide_switch_from_core(config: Any) -> None:
     """bootstrap.py reads BOT_LOG_SENTRY with getattr from the config: the first time it is False, later True."""
 
     class Once:
-        asked = 0
+        reads = 0
 
     def switch(_self: Any) -> bool:
-        Once.asked += 1
-        return Once.asked > 2  # hasattr and the value, in bootstrap.py's one line
+        Once.reads += 1
+        return Once.reads > 2  # hasattr and the value, in bootstrap.py's one line
 
     kind = type("Config", (type(config),), {"BOT_LOG_SENTRY": property(switch)})
     config.__dict__.pop("BOT_LOG_SENTRY", None)

@@ -37,7 +37,7 @@ def test_a_start_makes_no_event(bot: CrashBot) -> None:
 
 
 def test_a_command_that_crashes_is_one_event_with_its_context(bot: CrashBot) -> None:
-    bot.invocation("!crash plain PRIVATE_WORD sesame_open")
+    bot.say("!crash plain PRIVATE_WORD sesame_open")
     event = bot.event()
     last = event["exception"]["values"][-1]
     assert (last["type"], last["value"]) == ("ZeroDivisionError", "division by zero")
@@ -63,7 +63,7 @@ def test_a_command_that_crashes_is_one_event_with_its_context(bot: CrashBot) -> 
 
 
 def test_neither_words_nor_objects_leave(bot: CrashBot) -> None:
-    bot.invocation("!crash plain PRIVATE_WORD sesame_open")
+    bot.say("!crash plain PRIVATE_WORD sesame_open")
     event = bot.event()
     sent = bot.server.bytes().decode()
     assert "PRIVATE_WORD" not in sent
@@ -82,7 +82,7 @@ def test_neither_words_nor_objects_leave(bot: CrashBot) -> None:
 
 def test_chat_text_may_be_sent_when_the_operator_says_so(tmp_path: Path, server: IngestServer) -> None:
     with crash_bot(tmp_path, server, SENTRY_CHAT_TEXT="send") as bot:
-        bot.invocation("!crash plain PRIVATE_WORD token=hunter2hunter2")
+        bot.say("!crash plain PRIVATE_WORD token=hunter2hunter2")
         event = bot.event()
     assert event["contexts"]["chat"]["message"].startswith("!crash plain PRIVATE_WORD")
     assert b"hunter2hunter2" not in server.bytes()
@@ -92,7 +92,7 @@ def test_chat_text_may_be_sent_when_the_operator_says_so(tmp_path: Path, server:
 def test_the_same_error_is_one_title_whatever_was_typed(tmp_path: Path, server: IngestServer) -> None:
     with crash_bot(tmp_path, server, SENTRY_REPEAT_SECONDS=0) as bot:
         for number in range(5):
-            bot.invocation(f"!crash plain {number} times different words")
+            bot.say(f"!crash plain {number} times different words")
         events = bot.events(5)
     assert {title(event) for event in events} == {"ZeroDivisionError: division by zero"}
     assert {event["transaction"] for event in events} == {"crash_plain"}
@@ -109,7 +109,7 @@ def test_the_same_error_is_one_title_whatever_was_typed(tmp_path: Path, server: 
     ],
 )
 def test_every_kind_of_command(bot: CrashBot, typed: str, replies: int, wanted: str, command: str) -> None:
-    bot.invocation(typed, replies)
+    bot.say(typed, replies)
     event = bot.event()
     assert title(event) == wanted
     assert event["tags"]["bot.command"] == command
@@ -118,14 +118,14 @@ def test_every_kind_of_command(bot: CrashBot, typed: str, replies: int, wanted: 
 
 
 def test_a_command_error_and_a_kept_exception_are_no_events(bot: CrashBot) -> None:
-    bot.invocation("!crash politely")
-    bot.invocation("!crash kept")
-    bot.invocation("!crash plain")
+    bot.say("!crash politely")
+    bot.say("!crash kept")
+    bot.say("!crash plain")
     assert title(bot.event()).startswith("ZeroDivisionError")
 
 
 def test_an_error_that_is_only_logged(bot: CrashBot) -> None:
-    bot.invocation("!crash error log")
+    bot.say("!crash error log")
     event = bot.event()
     assert event["logentry"]["message"] == "no luck with %s"
     assert event["logentry"]["formatted"] == "no luck with the thing"
@@ -134,7 +134,7 @@ def test_an_error_that_is_only_logged(bot: CrashBot) -> None:
 
 
 def test_a_poller(bot: CrashBot) -> None:
-    bot.invocation("!crash poll")
+    bot.say("!crash poll")
     event = bot.event()
     assert title(event) == "ArithmeticError: in a poller"
     assert event["tags"]["bot.plugin"] == "Crash"
@@ -144,14 +144,14 @@ def test_a_poller(bot: CrashBot) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_of_a_plugin(bot: CrashBot) -> None:
-    bot.invocation("!crash thread")
+    bot.say("!crash thread")
     event = bot.event()
     assert title(event) == "RuntimeError: in a thread"
     assert event["exception"]["values"][-1]["mechanism"]["handled"] is False
 
 
 def test_a_callback(bot: CrashBot) -> None:
-    bot.invocation("callback please SECRETLY", replies=0)
+    bot.say("callback please SECRETLY", replies=0)
     event = bot.event()
     assert title(event) == "EOFError: in a callback"
     assert event["tags"]["bot.plugin"] == "Crash"
@@ -160,14 +160,14 @@ def test_a_callback(bot: CrashBot) -> None:
 
 
 def test_a_botmessage_callback(bot: CrashBot) -> None:
-    bot.invocation("!say it botmessage please")
+    bot.say("!say it botmessage please")
     event = bot.event()
     assert title(event) == "StopAsyncIteration: in a botmessage callback"
     assert event["tags"]["bot.entry"] == "callback_botmessage"
 
 
 def test_a_command_filter(bot: CrashBot) -> None:
-    bot.invocation("!fine filter", replies=0)
+    bot.say("!fine filter", replies=0)
     event = bot.event()
     assert title(event) == "NotADirectoryError: in a filter"
     assert event["tags"]["bot.command"] == "fine"
@@ -175,7 +175,7 @@ def test_a_command_filter(bot: CrashBot) -> None:
 
 
 def test_a_flow_step(bot: CrashBot) -> None:
-    bot.invocation("!flow first", replies=2)
+    bot.say("!flow first", replies=2)
     event = bot.event()
     assert title(event) == "ChildProcessError: in a flow step"
     assert event["tags"]["bot.command"] == "flow_second"
@@ -213,7 +213,7 @@ def test_plugins_that_break_at_the_start(
 
 
 def test_a_configuration_that_does_not_parse(bot: CrashBot) -> None:
-    bot.invocation("!plugin config Webserver {'token': 'hunter2hunter2', ((")
+    bot.say("!plugin config Webserver {'token': 'hunter2hunter2', ((")
     event = bot.event()
     assert title(event).startswith("SyntaxError")
     assert event["tags"]["bot.command"] == "plugin_config"
@@ -241,7 +241,7 @@ def test_a_flow_that_cannot_be_set_up(tmp_path: Path, server: IngestServer) -> N
 
 def test_an_enormous_error_is_slimmed_not_lost(tmp_path: Path, server: IngestServer) -> None:
     with crash_bot(tmp_path, server, (("Enormous", report_bot.ENORMOUS),)) as bot:
-        bot.invocation("!enormous")
+        bot.say("!enormous")
         event = bot.event()
     assert title(event) == "MemoryError: too much"
     assert len(server.taken[0].raw) < 1_000_000
@@ -256,10 +256,10 @@ def test_a_room_and_its_person(bot: CrashBot) -> None:
 
 
 def test_breadcrumbs_are_of_this_persons_commands(bot: CrashBot) -> None:
-    bot.invocation("!fine")
+    bot.say("!fine")
     bot.say_in_room("!fine today", who="bob")
     bot.testbot.pop_message()
-    bot.invocation("!crash plain")
+    bot.say("!crash plain")
     crumbs = [crumb.get("message", "") for crumb in bot.event()["breadcrumbs"]["values"]]
     commands = [crumb.partition(" with ")[0] for crumb in crumbs if crumb.startswith("Processing command")]
     assert commands[-2:] == ['Processing command "fine"', 'Processing command "crash_plain"']
@@ -270,7 +270,7 @@ def test_breadcrumbs_are_of_this_persons_commands(bot: CrashBot) -> None:
 def test_a_storm_is_one_event_and_its_count(tmp_path: Path, server: IngestServer) -> None:
     with crash_bot(tmp_path, server, SENTRY_REPEAT_SECONDS=3600) as bot:
         for _ in range(20):
-            bot.invocation("!crash plain")
+            bot.say("!crash plain")
         bot.event()
         status = bot.reporter.status()
         assert (status.captured, status.repeated) == (1, 19)
@@ -286,20 +286,20 @@ def test_a_storm_is_one_event_and_its_count(tmp_path: Path, server: IngestServer
 def test_an_error_that_is_logged_twice_is_counted_once(tmp_path: Path, server: IngestServer) -> None:
     with crash_bot(tmp_path, server, SENTRY_REPEAT_SECONDS=3600) as bot:
         for _ in range(3):
-            bot.invocation("!crash logged x")
+            bot.say("!crash logged x")
         bot.settle()
         status = bot.reporter.status()
     assert (status.captured, status.repeated) == (1, 2)
 
 
-def test_the_person_is_told_once(bot: CrashBot) -> None:
-    bot.invocation("!crash plain")
+def test_the_person_is_notified_once(bot: CrashBot) -> None:
+    bot.say("!crash plain")
     event = bot.event()
-    heard = until(lambda: bot.plugin.told.heard, what="word of the report")
-    assert [item.event_id for item in heard] == [event["event_id"]]
-    assert heard[0].command == "crash_plain"
-    assert heard[0].message.body == "!crash plain"
-    assert heard[0].sent is True
+    errors = until(lambda: bot.plugin.notified.errors, what="the notification")
+    assert [item.event_id for item in errors] == [event["event_id"]]
+    assert errors[0].command == "crash_plain"
+    assert errors[0].message.body == "!crash plain"
+    assert errors[0].sent is True
 
 
 @pytest.mark.parametrize("stage", ["setup", "start"])

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.servers.bugsink import BugsinkProject
-from tests.system.report_bot import crash_bot
+from tests.system.report_bot import crash_bot, wait_until_sent
 from tests.waiting import until
 
 
@@ -21,9 +21,9 @@ def test_fifty_runs_with_other_words_are_one_issue_with_a_telling_title(
 ) -> None:
     with crash_bot(tmp_path, server_of(bugsink_project), SENTRY_REPEAT_SECONDS=0) as bot:
         for number in range(50):
-            bot.invocation(f"!crash plain {number} with words of its own x{number}y")
-        bot.invocation("!crash arg somebody")
-        until(lambda: bot.reporter.flush(1), timeout=60, what="everything sent")
+            bot.say(f"!crash plain {number} with words of its own x{number}y")
+        bot.say("!crash arg somebody")
+        wait_until_sent(bot.reporter)
     issues = until(
         lambda: len(found := bugsink_project.issues()) == 2 and found, timeout=60, what="two issues on Bugsink"
     )
@@ -48,8 +48,8 @@ def test_fifty_runs_with_other_words_are_one_issue_with_a_telling_title(
 def test_the_count_of_a_storm_joins_the_issue(bugsink_project: BugsinkProject, tmp_path: Path) -> None:
     with crash_bot(tmp_path, server_of(bugsink_project), SENTRY_REPEAT_SECONDS=3600) as bot:
         for _ in range(5):
-            bot.invocation("!crash plain")
-        until(lambda: bot.reporter.flush(1), timeout=60, what="everything sent")
+            bot.say("!crash plain")
+        wait_until_sent(bot.reporter)
     issues = until(lambda: bugsink_project.issues(), timeout=60, what="the issue")
     assert len(issues) == 1
     until(
@@ -71,10 +71,10 @@ def test_an_event_sent_twice_is_kept_once(bugsink_project: BugsinkProject, tmp_p
             real(entry)
 
         spool.done = done
-        bot.invocation("!crash plain")
+        bot.say("!crash plain")
         until(lambda: again, timeout=60, what="the first sending")
         spool.put(again[0], "error", "")
-        bot.reporter._flow.sender.wake()
+        bot.reporter._flow._sender.wake()
         until(lambda: len(again) == 2, timeout=60, what="the second sending")
     (issue,) = until(lambda: bugsink_project.issues(), timeout=60, what="the issue")
     assert len(bugsink_project.events(issue["id"])) == 1

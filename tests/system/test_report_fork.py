@@ -16,10 +16,11 @@ import pytest
 
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.bot_facts import About
-from errbot_sentry.reporting.follow_ups import Reported
+from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.reporting.follow_ups import ReportedError
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
 
 pytestmark = [
@@ -43,7 +44,7 @@ def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
     def build(**settings: Any) -> Reporter:
         follower = settings.pop("follower", None)
         given = {"enabled": True, "dsn": Secret(server.dsn), **settings}
-        reporter = Reporter(ReportSettings(**given), About("test", "6.2.1"), tmp_path, follower=follower)
+        reporter = Reporter(ReportSettings(**given), BotFacts("test", "6.2.1"), tmp_path, follower=follower)
         made.append(reporter)
         assert reporter.start()
         return reporter
@@ -88,12 +89,12 @@ def test_a_child_of_multiprocessing(make: Make, server: IngestServer, spool_mb: 
     until(lambda: "in the child" in values(server), timeout=30, what=lambda: str(values(server)))
     assert time.monotonic() - began < 30
     crash("in the parent, after")
-    assert reporter.flush(20)
+    wait_until_sent(reporter)
     assert sorted(values(server)) == ["in the child", "in the parent, before"]  # the third only repeats the first
 
 
 def test_what_the_parent_has_seen_is_new_in_the_child(make: Make, server: IngestServer) -> None:
-    """Only the parent can tell what it counts, and the child may end before it tells what it has counted."""
+    """Only the parent can report what it counts, and the child may end before it reports what it has counted."""
     make(repeat_seconds=3600)
     crash("here")
     child = multiprocessing.get_context("fork").Process(target=crash, args=("there",))
@@ -118,10 +119,10 @@ def test_a_child_that_ends_at_once(make: Make, server: IngestServer, end: Callab
 
 
 def test_children_while_threads_report(make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fork meets locks that other threads hold; they are free in the child."""
+    """A fork meets locks that other threads have; they are free in the child."""
     reporter = make(repeat_seconds=0, spool_mb=50)
     root = logging.getLogger()  # pytest's own handlers write to files, whose locks Python leaves as the fork met them
-    monkeypatch.setattr(root, "handlers", [one for one in root.handlers if type(one).__name__ == "ReportHandler"])
+    monkeypatch.setattr(root, "handlers", [one for one in root.handlers if type(one).__name__ == "ErrorLogHandler"])
     over = threading.Event()
 
     def hammer() -> None:
@@ -155,7 +156,7 @@ def test_a_child_that_lives_on_holds_nothing_of_a_parent_that_died(
     reading, writing = os.pipe()
     bot = os.fork()
     if not bot:
-        reporter = Reporter(ReportSettings(enabled=True, dsn=Secret(server.dsn)), About("test", "6.2.1"), tmp_path)
+        reporter = Reporter(ReportSettings(enabled=True, dsn=Secret(server.dsn)), BotFacts("test", "6.2.1"), tmp_path)
         reporter.start()
         crash("before the bot died")
         if not os.fork():
@@ -174,12 +175,12 @@ def test_a_child_that_lives_on_holds_nothing_of_a_parent_that_died(
 
 
 class Chat:
-    """Who tells people where their error went."""
+    """Notifies people of where their error was reported."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def reported(self, reported: Reported) -> None:
+    def reported(self, reported: ReportedError) -> None:
         with self.path.open("a") as file:
             file.write(f"{os.getpid()} {reported.event_id}\n")
 
@@ -188,10 +189,10 @@ def test_the_child_speaks_to_nobody(make: Make, server: IngestServer, tmp_path: 
     """The connection to the chat network is the parent's: two that write to it would garble it."""
     from errbot_sentry.reporting.collect.bot_context import BotContext
 
-    told = tmp_path / "told"
-    reporter = make(follower=Chat(told))
+    notified = tmp_path / "notified"
+    reporter = make(follower=Chat(notified))
     where = BotContext("command", person="bob", acl="bob", message="their message", command="bake")
-    reporter._follow_ups.captured("a" * 32, where, 0.0, tell=True)  # the child inherits who waits to be told
+    reporter._follow_ups.captured("a" * 32, where, 0.0, notify=True)  # the child inherits who waits to be notified
     context = multiprocessing.get_context("fork")
 
     def tx() -> None:
@@ -201,5 +202,5 @@ def test_the_child_speaks_to_nobody(make: Make, server: IngestServer, tmp_path: 
     child = context.Process(target=tx)
     child.start()
     assert ended(child) == 0
-    until(lambda: told.exists(), timeout=30, what="the parent telling")
-    assert {int(line.split()[0]) for line in told.read_text().splitlines()} == {os.getpid()}
+    until(lambda: notified.exists(), timeout=30, what="the parent telling")
+    assert {int(line.split()[0]) for line in notified.read_text().splitlines()} == {os.getpid()}

@@ -189,10 +189,10 @@ def sent(bot: CrashBot) -> str:
 def test_words_do_not_leave_by_the_event_that_tells_a_count(tmp_path: Path, server: IngestServer, mode: str) -> None:
     with leaky_bot(tmp_path, server, SENTRY_CHAT_TEXT=mode, SENTRY_REPEAT_SECONDS=3600) as bot:
         for word in ("FIRST_WORD", "SECOND_WORD", "THIRD_WORD"):
-            bot.invocation(f"!leak again {word}")
+            bot.say(f"!leak again {word}")
         bot.settle()
-    told = [event for event in server.events() if "repeated" in event.get("tags", {})]
-    assert [event["tags"]["repeated"] for event in told] == ["2", "2"], told
+    counts = [event for event in server.events() if "repeated" in event.get("tags", {})]
+    assert [event["tags"]["repeated"] for event in counts] == ["2", "2"], counts
     for event in server.events():
         for value in event.get("exception", {}).get("values", ()) if mode == "scrub" else ():
             value["value"] = ""  # there the exception's own text stays
@@ -202,7 +202,7 @@ def test_words_do_not_leave_by_the_event_that_tells_a_count(tmp_path: Path, serv
 @pytest.mark.parametrize("mode", ["drop", "scrub"])
 def test_keys_do_not_leave_by_what_the_sdk_notes_about_them(tmp_path: Path, server: IngestServer, mode: str) -> None:
     with leaky_bot(tmp_path, server, SENTRY_CHAT_TEXT=mode) as bot:
-        bot.invocation("!leak keys PRIVATE_WORD")
+        bot.say("!leak keys PRIVATE_WORD")
         left = sent(bot)
         for event in server.events():
             assert event["_meta"]["extra"]["plain"] == {"": {"len": 50}}
@@ -214,7 +214,7 @@ def test_keys_do_not_leave_by_what_the_sdk_notes_about_them(tmp_path: Path, serv
 @pytest.mark.parametrize("command", ["thread", "pool"])
 def test_words_do_not_leave_by_a_thread_of_the_command(bot: CrashBot, command: str) -> None:
     """Neither on the thread's own event nor on the breadcrumbs of somebody else's."""
-    bot.invocation(f"!leak {command} PRIVATE_WORD")
+    bot.say(f"!leak {command} PRIVATE_WORD")
     bot.events(1)
     bot.say_in_room("!leak plain other", who="bob")
     bot.events(2)
@@ -222,7 +222,7 @@ def test_words_do_not_leave_by_a_thread_of_the_command(bot: CrashBot, command: s
 
 
 def test_a_line_that_a_thread_logs_is_masked_for_everybody(bot: CrashBot) -> None:
-    bot.invocation("!leak crumb PRIVATE_WORD")
+    bot.say("!leak crumb PRIVATE_WORD")
     bot.say_in_room("!leak plain other", who="bob")
     event = bot.event()
     assert "heard [chat]" in [crumb.get("message") for crumb in event["breadcrumbs"]["values"]]
@@ -232,7 +232,7 @@ def test_a_line_that_a_thread_logs_is_masked_for_everybody(bot: CrashBot) -> Non
 def test_names_of_transactions_and_spans(tmp_path: Path, server: IngestServer) -> None:
     """They are also in the header of every envelope, beside what the event's hooks see."""
     with leaky_bot(tmp_path, server, SENTRY_OPTIONS={"traces_sample_rate": 1.0}) as bot:
-        bot.invocation("!leak names PRIVATE_WORD")
+        bot.say("!leak names PRIVATE_WORD")
         until(lambda: len(server.items("transaction")) >= 2, what="both transactions")
         left = sent(bot)
         assert "PRIVATE_WORD" not in left
@@ -244,12 +244,12 @@ class OtherHost(HTTPServer):
     """Some server that plugins ask; remembers the headers that it got."""
 
     def __init__(self) -> None:
-        self.heard: list[dict[str, str]] = []
-        heard = self.heard
+        self.requests: list[dict[str, str]] = []
+        requests = self.requests
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                heard.append({name.lower(): value for name, value in self.headers.items()})
+                requests.append({name.lower(): value for name, value in self.headers.items()})
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -275,8 +275,8 @@ def other_host() -> Iterator[OtherHost]:
 
 def test_other_hosts_get_no_header_of_ours(bot: CrashBot, other_host: OtherHost) -> None:
     """The SDK would give them the DSN's key, the release and the environment, as `baggage`."""
-    bot.invocation(f"!leak fetch {other_host.url} PRIVATE_WORD")
-    (headers,) = other_host.heard
+    bot.say(f"!leak fetch {other_host.url} PRIVATE_WORD")
+    (headers,) = other_host.requests
     assert not {"baggage", "sentry-trace"} & set(headers)
 
 
@@ -291,7 +291,7 @@ def test_what_a_plugin_asked_elsewhere_is_no_breadcrumb_of_others(bot: CrashBot,
 
 def test_logs_and_metrics_of_the_sdk(tmp_path: Path, server: IngestServer) -> None:
     with leaky_bot(tmp_path, server, SENTRY_OPTIONS={"enable_logs": True}) as bot:
-        bot.invocation("!leak telemetry PRIVATE_WORD")
+        bot.say("!leak telemetry PRIVATE_WORD")
         bot.plugin.deactivate()
         until(lambda: server.items("trace_metric") and server.items("log"), what="logs and metrics")
         left = server.bytes().decode()
@@ -301,7 +301,7 @@ def test_logs_and_metrics_of_the_sdk(tmp_path: Path, server: IngestServer) -> No
 
 
 def test_a_text_that_is_attached(bot: CrashBot) -> None:
-    bot.invocation("!leak attachment PRIVATE_WORD")
+    bot.say("!leak attachment PRIVATE_WORD")
     bot.event()
     left = sent(bot)
     assert "notes.txt" in left
@@ -311,14 +311,14 @@ def test_a_text_that_is_attached(bot: CrashBot) -> None:
 
 
 def test_objects_are_only_named_however_deep(bot: CrashBot) -> None:
-    bot.invocation("!leak deep PRIVATE_WORD")
+    bot.say("!leak deep PRIVATE_WORD")
     bot.event()
     assert "PRIVATE_WORD" not in sent(bot)
 
 
 def test_an_exception_whose_type_is_a_word(tmp_path: Path, server: IngestServer) -> None:
     with leaky_bot(tmp_path, server, SENTRY_CHAT_TEXT="drop") as bot:
-        bot.invocation("!leak type PRIVATE_WORD")
+        bot.say("!leak type PRIVATE_WORD")
         bot.event()
         assert "PRIVATE_WORD" not in sent(bot)
 
@@ -327,7 +327,7 @@ def test_an_exception_whose_type_is_a_word(tmp_path: Path, server: IngestServer)
 @pytest.mark.parametrize("mode", ["drop", "scrub"])
 def test_notes_groups_and_causes(tmp_path: Path, server: IngestServer, mode: str) -> None:
     with leaky_bot(tmp_path, server, SENTRY_CHAT_TEXT=mode) as bot:
-        bot.invocation("!leak group PRIVATE_WORD")
+        bot.say("!leak group PRIVATE_WORD")
         event = bot.event()
         assert len(event["exception"]["values"]) >= 4
         assert "PLAIN_TOKEN" not in sent(bot)
@@ -341,7 +341,7 @@ def test_notes_groups_and_causes(tmp_path: Path, server: IngestServer, mode: str
 
 
 def test_the_lines_of_a_key_in_the_source(bot: CrashBot) -> None:
-    bot.invocation("!leak key")
+    bot.say("!leak key")
     event = bot.event()
     frame = event["exception"]["values"][-1]["stacktrace"]["frames"][-1]
     assert frame["function"] == "leak_key"
@@ -349,12 +349,12 @@ def test_the_lines_of_a_key_in_the_source(bot: CrashBot) -> None:
 
 
 def test_raw_lines_of_the_chat_network_are_no_breadcrumbs(tmp_path: Path, server: IngestServer) -> None:
-    """With breadcrumbs from DEBUG on, backends' libraries log everybody's messages as they come over the wire."""
+    """With breadcrumbs from DEBUG on, backends' libraries log everybody's messages as they receive them."""
     with leaky_bot(tmp_path, server, SENTRY_LOGLEVEL=logging.DEBUG) as bot:
         for name in ("irc.client", "slixmpp.xmlstream.xmlstream", "slack_sdk.socket_mode", "errbot.backends.irc"):
             logging.getLogger(name).debug("FROM SERVER: :carol PRIVMSG #ops :PRIVATE_WORD")
         logging.getLogger("errbot.plugins.Leaky").debug("harmless detail")
-        bot.invocation("!leak plain")
+        bot.say("!leak plain")
         event = bot.event()
         assert "harmless detail" in json.dumps(event["breadcrumbs"])
         assert "PRIVATE_WORD" not in sent(bot)
@@ -371,7 +371,7 @@ def test_the_operators_before_breadcrumb_is_asked(tmp_path: Path, server: Ingest
     with leaky_bot(tmp_path, server, SENTRY_OPTIONS={"before_breadcrumb": before_breadcrumb}) as bot:
         for word in ("unwanted", "wanted", "broken"):
             logging.getLogger("some.plugin").info("a line %s", word)
-        bot.invocation("!leak plain")
+        bot.say("!leak plain")
         event = bot.event()
         messages = [crumb.get("message", "") for crumb in event["breadcrumbs"]["values"]]
         assert "INFO: a line wanted" in messages

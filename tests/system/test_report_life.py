@@ -16,10 +16,11 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
-from errbot_sentry.reporting.bot_facts import About
 from errbot_sentry.reporting.collect.capture import ErrorCapture
+from errbot_sentry.reporting.collect.event_processor import BotFacts, EventProcessor
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
 
 log = logging.getLogger("some.plugin")
@@ -39,7 +40,7 @@ def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
     def build(**settings: Any) -> Reporter:
         clock = settings.pop("clock", None)
         given = {"enabled": True, "dsn": Secret(server.dsn), **settings}
-        reporter = Reporter(ReportSettings(**given), About("test", "6.2.1"), tmp_path, clock)
+        reporter = Reporter(ReportSettings(**given), BotFacts("test", "6.2.1"), tmp_path, clock)
         made.append(reporter)
         return reporter
 
@@ -87,7 +88,7 @@ def test_starting_twice_is_starting_once(make: Make, server: IngestServer) -> No
     assert reporter.start()
     assert reporter.start()
     crash()
-    assert reporter.flush(5)
+    wait_until_sent(reporter)
     assert len(server.events()) == 1
 
 
@@ -102,7 +103,7 @@ def test_switched_off_everything_is_a_no_op(make: Make, server: IngestServer) ->
     assert reporter.capture_message("x") is None
     assert reporter.capture_test(Person("bob", "Bob"), Conversation()) is None
     assert reporter.feedback(Person("bob", "Bob"), "words") is None
-    assert reporter.flush(1)
+    wait_until_sent(reporter)
     reporter.close(1)
     assert traces() == before
     assert reporter.status().running is False
@@ -117,7 +118,7 @@ def test_a_client_that_was_there_before_is_replaced(make: Make, server: IngestSe
         assert reporter.start()
         assert sentry_sdk.get_client() is not old
         crash()
-        assert reporter.flush(5)
+        wait_until_sent(reporter)
         assert len(server.events()) == 1
         assert other.events() == []
 
@@ -152,7 +153,7 @@ def test_the_operators_options_are_honoured(make: Make, server: IngestServer) ->
         fail(LookupError("unwanted"))
     except LookupError:
         log.exception("again")
-    assert reporter.flush(5)
+    wait_until_sent(reporter)
     (event,) = server.events()
     assert (event["release"], event["environment"], event["server_name"]) == ("bot@1", "lab", "n1")
     assert event["tags"]["seen.by"] == "operator"
@@ -178,12 +179,12 @@ def test_a_failing_hook_of_the_operator_harms_nothing(make: Make, server: Ingest
     reporter = make(options={"before_send": before_send})
     assert reporter.start()
     crash()
-    assert reporter.flush(5)
+    wait_until_sent(reporter)
     assert server.requests == 0
     assert reporter.status().dropped == {"before_send": 1}
 
 
-def test_a_wrong_option_is_told_and_leaves_nothing(make: Make) -> None:
+def test_a_wrong_option_is_noted_and_leaves_nothing(make: Make) -> None:
     before = traces()
     reporter = make(options={"no_such_option": 1})
     assert reporter.start() is False
@@ -235,10 +236,10 @@ def test_an_event_that_cannot_be_completed_leaves_with_its_type_only(
 
     reporter = make(repeat_seconds=0)
     assert reporter.start()
-    monkeypatch.setattr("errbot_sentry.reporting.collect.event_processor.Dresser.dress", broken)
+    monkeypatch.setattr(EventProcessor, "enrich", broken)
     crash("PRIVATE")
     crash("PRIVATE")
-    assert reporter.flush(5)
+    wait_until_sent(reporter)
     first, _second = server.events()
     assert first["exception"]["values"] == [{"type": "ValueError", "value": "[chat]"}]
     assert b"PRIVATE" not in server.bytes()
@@ -254,7 +255,7 @@ def test_our_own_loggers_are_never_reported(make: Make, server: IngestServer) ->
         except ValueError:
             logging.getLogger(name).exception("inside")
     crash("outside")
-    assert reporter.flush(5)
+    wait_until_sent(reporter)
     (event,) = server.events()
     assert "inside" not in repr(event["breadcrumbs"])
 
@@ -272,38 +273,37 @@ def test_an_object_that_fails_to_print_harms_nothing(
     reporter = make(repeat_seconds=0)
     assert reporter.start()
     root = logging.getLogger()  # pytest's own handlers let such errors through, and would print the object too
-    monkeypatch.setattr(root, "handlers", [one for one in root.handlers if type(one).__name__ == "ReportHandler"])
+    monkeypatch.setattr(root, "handlers", [one for one in root.handlers if type(one).__name__ == "ErrorLogHandler"])
     hostile = Hostile()
     try:
         fail(ValueError(hostile))
     except ValueError:
         log.exception("with %s", hostile)
     log.error("and %s", hostile)
-    assert reporter.flush(5)
-    told = [event["logentry"]["message"] for event in server.events() if "exception" not in event]
+    wait_until_sent(reporter)
+    sentences = [event["logentry"]["message"] for event in server.events() if "exception" not in event]
     # What it logs follows what it was printed for, and what it logs when that is printed would go on for ever.
-    assert told.count("and %s") == 1
-    assert 1 <= told.count("logging while being printed") < 10
-    assert len(server.events()) == len(told) + 1
+    assert sentences.count("and %s") == 1
+    assert 1 <= sentences.count("logging while being printed") < 10
+    assert len(server.events()) == len(sentences) + 1
 
 
 def test_the_test_event(make: Make, server: IngestServer) -> None:
     reporter = make()
     assert reporter.start()
     event_id = reporter.capture_test(Person("bob!b@host", "bob"), Conversation("#ops"))
-    assert reporter.flush(5)
+    wait_until_sent(reporter)
     (event,) = server.events()
     assert event["event_id"] == event_id
     assert event["tags"]["bot.room"] == "#ops"
     assert event["user"]["username"] == "bob"
-    assert not reporter.waits(event_id or "")
 
 
 def test_status_shows_no_key(make: Make, server: IngestServer) -> None:
     reporter = make()
     assert reporter.start()
     crash()
-    assert reporter.flush(5)
+    wait_until_sent(reporter)
     status = reporter.status()
     assert (status.captured, status.sent, status.spooled) == (1, 1, 0)
     assert status.last_sent is not None
@@ -311,8 +311,8 @@ def test_status_shows_no_key(make: Make, server: IngestServer) -> None:
     assert "0123456789abcdef" not in repr(status)
 
 
-class HandClock(SystemClock):
-    """Goes on when it is told to."""
+class ManualClock(SystemClock):
+    """Goes ahead when the test says so."""
 
     ahead = 0.0
 
@@ -320,25 +320,25 @@ class HandClock(SystemClock):
         return super().monotonic() + self.ahead
 
 
-def test_an_exception_that_is_kept_and_raised_again_is_a_new_error(make: Make, server: IngestServer) -> None:
+def test_an_exception_that_is_stored_and_raised_again_is_a_new_error(make: Make, server: IngestServer) -> None:
     """Some programs make the object once and raise it for every request; its first report must not be its last."""
-    clock = HandClock()
+    clock = ManualClock()
     reporter = make(clock=clock, repeat_seconds=0)
     assert reporter.start()
-    kept = ValueError("kept")
+    stored = ValueError("stored")
     for _ in range(2):  # logged by the plugin and again by Errbot: one
         try:
-            fail(kept)
+            fail(stored)
         except ValueError:
             log.exception("it went wrong")
-    assert reporter.flush(20)
+    wait_until_sent(reporter)
     assert len(server.events()) == 1
     clock.ahead = 3600.0
     try:
-        fail(kept)
+        fail(stored)
     except ValueError:
         log.exception("it went wrong")
-    assert reporter.flush(20)
+    wait_until_sent(reporter)
     assert len(server.events()) == 2
 
 
@@ -351,10 +351,10 @@ def _crash_at(position: int) -> None:
         log.exception("it went wrong")
 
 
-def test_a_close_with_a_thousand_counts_is_bounded_and_tells_them_all(
+def test_a_close_with_a_thousand_counts_is_bounded_and_reports_them_all(
     make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However slow telling is: here each takes a hundredth of the time that there is."""
+    """However slow reporting is: here each takes a hundredth of the time that there is."""
     reporter = make(repeat_seconds=600)
     assert reporter.start()
     for number in range(300):
@@ -363,23 +363,23 @@ def test_a_close_with_a_thousand_counts_is_bounded_and_tells_them_all(
         _crash_at(number)
     repeated = reporter.status().repeated
     assert repeated > 590  # Python 3.11 moves a position when it has seen a line often enough
-    real = ErrorCapture.tell_tally
-    told = []
+    real = ErrorCapture.capture_count
+    counts = []
 
-    def slow(self: ErrorCapture, tally: Any) -> None:
-        told.append(tally)
+    def slow(self: ErrorCapture, count: Any) -> None:
+        counts.append(count)
         threading.Event().wait(0.05)
-        real(self, tally)
+        real(self, count)
 
-    monkeypatch.setattr(ErrorCapture, "tell_tally", slow)
+    monkeypatch.setattr(ErrorCapture, "capture_count", slow)
     reporter.close(5)
-    assert len(told) < 100
-    assert sum(tally.count for tally in told) == repeated
+    assert len(counts) < 100
+    assert sum(one.count for one in counts) == repeated
     again = make()
     assert again.start()
     until(lambda: again.status().spooled == 0, 60, what="the rest of the first life")
-    counts = [int(event["tags"]["repeated"]) for event in server.events() if "repeated" in event.get("tags", {})]
-    assert sum(counts) == repeated
+    reported = [int(event["tags"]["repeated"]) for event in server.events() if "repeated" in event.get("tags", {})]
+    assert sum(reported) == repeated
 
 
 class Unreadable:
@@ -399,7 +399,7 @@ def test_what_other_plugins_pass_raises_nothing(make: Make, server: IngestServer
         assert reporter.capture_exception("no exception") is None  # type: ignore[arg-type]
     assert reporter.capture_message(Unreadable()) is None  # type: ignore[arg-type]
     assert reporter.capture_exception(ValueError("x"), bad=Unreadable(), fine="yes") is not None
-    assert reporter.flush(20)
+    wait_until_sent(reporter)
     (event,) = server.events()
     assert (event["tags"]["good"], event["tags"]["fine"]) == ("yes", "yes")
     assert "bad" not in event["tags"]
@@ -444,7 +444,7 @@ def test_odd_errors_are_events_like_others(make: Make, server: IngestServer) -> 
             raising()
         except Exception as error:  # noqa: BLE001 - all of them
             reporter.capture_exception(error)
-    assert reporter.flush(60)
+    wait_until_sent(reporter)
     types = [event["exception"]["values"][-1]["type"] for event in server.events()]
     types = [name.rpartition(".")[2] for name in types]
     assert types == ["RecursionError", "Huge", "MemoryError", "ValueError"]
@@ -466,5 +466,5 @@ def test_logging_at_the_very_end_of_the_stack(make: Make, server: IngestServer) 
     with pytest.raises(RecursionError):
         recurse()
     crash("and after it")
-    assert reporter.flush(60)
+    wait_until_sent(reporter)
     assert "and after it" in [event["exception"]["values"][-1]["value"] for event in server.events()]

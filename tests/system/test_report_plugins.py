@@ -24,13 +24,13 @@ SPEAKING = """
     from errbot import BotPlugin, botcmd
 
     class Speaking(BotPlugin):
-        def tell(self):
+        def sentry(self):
             return self._bot.plugin_manager.plugins["AReporting"]
 
         @botcmd
         def speak_tag(self, msg, args):
-            self.tell().set_tag("mood", args)
-            self.tell().set_tag("bad key!", "x")
+            self.sentry().set_tag("mood", args)
+            self.sentry().set_tag("bad key!", "x")
             raise ValueError("tagged " + str(len(args)))
 
         @botcmd
@@ -40,7 +40,7 @@ SPEAKING = """
         @botcmd
         def speak_url(self, msg, args):
             requests.get(args, timeout=5)
-            with self.tell().span("work", "of our own"):
+            with self.sentry().span("work", "of our own"):
                 return "spoken"
 """
 
@@ -64,7 +64,7 @@ def test_the_example_of_the_docs_runs(tmp_path: Path, server: IngestServer) -> N
         place = tmp_path / "plugins" / "bakery" / "bakery_plugin.plug"
         assert place.exists()
         bot.bot.plugin_manager.plugins["Bakery"].dependencies = ["AReporting"]
-        (reply,) = bot.invocation("!bake")
+        (reply,) = bot.say("!bake")
         event = bot.event()
         assert event["event_id"] in reply
         assert title(event) == "ValueError: dough over 40 degrees"
@@ -84,8 +84,8 @@ def test_a_tag_ends_with_its_command_and_a_bad_one_is_logged(
     tmp_path: Path, server: IngestServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     with crash_bot(tmp_path, server, (("Speaking", SPEAKING),), SENTRY_CHAT_TEXT="send", BOT_ASYNC_POOLSIZE=1) as bot:
-        bot.invocation("!speak tag fine")
-        bot.invocation("!speak plain")
+        bot.say("!speak tag fine")
+        bot.say("!speak plain")
         tagged, untagged = bot.events(2)
     assert tagged["tags"]["mood"] == "fine"
     assert "bad key!" not in tagged["tags"]
@@ -95,8 +95,8 @@ def test_a_tag_ends_with_its_command_and_a_bad_one_is_logged(
 
 def test_every_command_is_a_transaction_with_its_calls_as_spans(tmp_path: Path, server: IngestServer) -> None:
     with crash_bot(tmp_path, server, (("Speaking", SPEAKING),), SENTRY_OPTIONS=TRACED) as bot:
-        bot.invocation(f"!speak url http://127.0.0.1:{server.port}/some?password=hunter2hunter2")
-        bot.invocation("!crash plain")
+        bot.say(f"!speak url http://127.0.0.1:{server.port}/some?password=hunter2hunter2")
+        bot.say("!crash plain")
         bot.settle()
         until(lambda: len(server.items("transaction")) >= 2, what="two transactions")
     found = {item["transaction"]: item for item in server.items("transaction")}
@@ -113,8 +113,8 @@ def test_every_command_is_a_transaction_with_its_calls_as_spans(tmp_path: Path, 
 
 def test_without_a_rate_there_are_no_transactions(tmp_path: Path, server: IngestServer) -> None:
     with crash_bot(tmp_path, server) as bot:
-        bot.invocation("!fine")
-        bot.invocation("!crash plain")
+        bot.say("!fine")
+        bot.say("!crash plain")
         bot.event()
     assert server.items("transaction") == []
 
@@ -124,12 +124,12 @@ def test_the_command_is_put_back_on_close(tmp_path: Path, server: IngestServer) 
         assert "_execute_and_send" in vars(bot.bot)
         bot.reporter.close(5)
         assert "_execute_and_send" not in vars(bot.bot)
-        assert bot.invocation("!fine") == ["fine"]
+        assert bot.say("!fine") == ["fine"]
 
 
 def test_feedback_goes_to_the_persons_last_error(tmp_path: Path, server: IngestServer) -> None:
     with crash_bot(tmp_path, server) as bot:
-        bot.invocation("!crash plain")
+        bot.say("!crash plain")
         event = bot.event()
         person = Person(event["user"]["id"], "Gbin")
         assert bot.reporter.feedback(Person("stranger", "Stranger"), "hello") is None
@@ -170,7 +170,7 @@ def test_the_levels_of_errbots_own_template(tmp_path: Path, server: IngestServer
     """Both INFO: every INFO line is an event, as the operator asked; an error is still one."""
     levels = {"SENTRY_LOGLEVEL": logging.INFO, "SENTRY_EVENTLEVEL": logging.INFO}
     with crash_bot(tmp_path, server, **levels) as bot:
-        bot.invocation("!crash plain")
+        bot.say("!crash plain")
         bot.settle()
         errors = [event for event in server.events() if event["level"] == "error"]
         assert [title(event) for event in errors] == ["ZeroDivisionError: division by zero"], titles(server)
@@ -181,8 +181,8 @@ def test_the_levels_of_errbots_own_template(tmp_path: Path, server: IngestServer
 def test_deactivated_and_activated_again(tmp_path: Path, server: IngestServer) -> None:
     with crash_bot(tmp_path, server) as bot:
         for _ in range(3):
-            bot.invocation("!plugin deactivate AReporting")
-            bot.invocation("!crash generator", 2)
-            bot.invocation("!plugin activate AReporting")
-        bot.invocation("!crash plain")
+            bot.say("!plugin deactivate AReporting")
+            bot.say("!crash generator", 2)
+            bot.say("!plugin activate AReporting")
+        bot.say("!crash plain")
         assert title(bot.event()).startswith("ZeroDivisionError")

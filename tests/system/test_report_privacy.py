@@ -69,7 +69,7 @@ def test_no_secret_is_in_the_bytes_that_leave(rig: Rig, data: st.DataObject) -> 
     message = Message(f"!deploy {args}", frm=TestPerson("bob", email=f"{plain}@mail.example.org"))
 
     def command(msg: Message, args: str) -> None:
-        held = wrapped({name: plain, "text": text, text: 1}, depth)
+        nested = wrapped({name: plain, "text": text, text: 1}, depth)
         pieces = args.split()
         thing = Thing([args, text])
         shouted = f"USER_{word.upper()}"
@@ -106,7 +106,7 @@ def test_no_secret_is_in_the_bytes_that_leave(rig: Rig, data: st.DataObject) -> 
         rig.reporter.set_tag("my.tag", text[:200].partition("\n")[0])
         sentry_sdk.add_breadcrumb(message=text, data={name: plain, "word": word})
         try:
-            fail(KeyError(other, held, raw, spelled if rig.chat_text == "drop" else None))
+            fail(KeyError(other, nested, raw, spelled if rig.chat_text == "drop" else None))
         except KeyError as cause:
             said = f"{text} about {word}" if rig.chat_text == "drop" else text
             error = RuntimeError(
@@ -125,5 +125,5 @@ def test_no_secret_is_in_the_bytes_that_leave(rig: Rig, data: st.DataObject) -> 
         for typed in (word, *parts):
             forbidden += [typed, typed.upper(), json.dumps(typed)[1:-1], repr(typed.encode())[2:-1]]
             forbidden += [json.dumps(unicodedata.normalize("NFD", typed))[1:-1]]
-    # The source lines of this very test are part of the event; they hold none of the drawn texts.
+    # The source lines of this very test are part of the event; none of the drawn texts is in them.
     assert_nowhere(forbidden, left)

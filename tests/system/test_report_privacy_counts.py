@@ -1,6 +1,6 @@
 """The same property for events that are made of a count: errors that came again, of other people with other words.
 
-A bot of its own for each example, because counts are told when it stops.
+A bot of its own for each example, because it reports its counts when it stops.
 """
 
 from __future__ import annotations

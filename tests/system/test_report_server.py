@@ -18,9 +18,10 @@ import sentry_sdk
 
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.bot_facts import About
+from errbot_sentry.reporting.collect.event_processor import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import Behaviour, IngestServer, Taken, ingest_server
+from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
 
 log = logging.getLogger("some.plugin")
@@ -40,7 +41,7 @@ def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
 
     def build(**settings: Any) -> Reporter:
         given = {"enabled": True, "dsn": Secret(server.dsn), "repeat_seconds": 0, **settings}
-        reporter = Reporter(ReportSettings(**given), About("test", "6.2.1"), tmp_path)
+        reporter = Reporter(ReportSettings(**given), BotFacts("test", "6.2.1"), tmp_path)
         made.append(reporter)
         assert reporter.start()
         return reporter
@@ -203,7 +204,7 @@ def test_other_envelopes_pass_too(make: Make, server: IngestServer) -> None:
 def test_no_envelope_claims_to_be_sent_when_it_was_made(make: Make, server: IngestServer) -> None:
     reporter = make()
     crash(1)
-    assert reporter.flush(5)
+    wait_until_sent(reporter)
     assert "sent_at" not in server.taken[0].header
 
 
@@ -238,7 +239,7 @@ def test_an_ordinary_stop_sends_what_it_can(make: Make, server: IngestServer) ->
 def test_without_a_spool_memory_serves(make: Make, server: IngestServer, tmp_path: Path) -> None:
     reporter = make(spool_mb=0)
     crash(1)
-    assert reporter.flush(5)
+    wait_until_sent(reporter)
     assert values(server) == numbers(1, 1)
     assert not (tmp_path / "sentry_spool").exists()
 
@@ -261,12 +262,15 @@ def test_the_bound_is_kept_and_counted(make: Make, server: IngestServer) -> None
 CHILD = """
 import logging, os, sys
 from pathlib import Path
-from errbot_sentry.reporting.bot_facts import About
+from errbot_sentry.reporting.collect.event_processor import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
 reporter = Reporter(
-    ReportSettings(enabled=True, dsn=Secret(sys.argv[1]), repeat_seconds=0), About("test", "6.2.1"), Path(sys.argv[2]))
+    ReportSettings(enabled=True, dsn=Secret(sys.argv[1]), repeat_seconds=0),
+    BotFacts("test", "6.2.1"),
+    Path(sys.argv[2]),
+)
 assert reporter.start()
 log = logging.getLogger("some.plugin")
 def fail(number):
@@ -332,7 +336,7 @@ def test_a_hook_that_puts_anything_into_an_event(
     reporter = make(options={"before_send": before_send})
     crash(0)
     crash(1)
-    assert reporter.flush(20)
+    wait_until_sent(reporter)
     assert values(server) == numbers(1, first=1)
     assert reporter.status().dropped == {"not_json": 1}
     assert "cannot be written as JSON" in caplog.text
@@ -354,7 +358,7 @@ def test_what_was_spooled_waits_out_a_transport_of_the_operator(
     second = make(options={"transport": Own})
     crash(1)
     assert len(taken) == 1
-    second.flush(1)
+    wait_until_sent(second)
     second.close(5)
     assert "unforeseen" not in caplog.text
     server.resume()
@@ -398,5 +402,5 @@ def test_what_waits_for_the_server_is_made_sure_of(
     until(lambda: all_sent(reporter), 60, what="an empty spool")
     before = len(synced)
     crash(1)
-    assert reporter.flush(20)
+    wait_until_sent(reporter)
     assert len(synced) == before

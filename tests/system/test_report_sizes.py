@@ -14,9 +14,10 @@ import sentry_sdk
 
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.bot_facts import About
+from errbot_sentry.reporting.collect.event_processor import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.system.report_bot import wait_until_sent
 
 log = logging.getLogger("some.plugin")
 SERVERS_LIMIT = 1_000_000  # Bugsink's MAX_EVENT_SIZE is 1 MiB
@@ -32,7 +33,7 @@ def server() -> Iterator[IngestServer]:
 def reporter(server: IngestServer, tmp_path: Path) -> Iterator[Reporter]:
     options = {"traces_sample_rate": 1.0}
     settings = ReportSettings(enabled=True, dsn=Secret(server.dsn), repeat_seconds=0, options=options)
-    reporter = Reporter(settings, About("test", "6.2.1"), tmp_path)
+    reporter = Reporter(settings, BotFacts("test", "6.2.1"), tmp_path)
     assert reporter.start()
     yield reporter
     reporter.close(5)
@@ -74,7 +75,7 @@ def sent_sizes(server: IngestServer, kind: str) -> list[int]:
 
 
 def check(server: IngestServer, reporter: Reporter) -> dict[str, Any]:
-    assert reporter.flush(60)
+    wait_until_sent(reporter)
     assert reporter.status().dropped == {}
     (event,) = server.events()
     assert sent_sizes(server, "event")[0] <= SERVERS_LIMIT
@@ -115,7 +116,7 @@ def test_a_transaction_of_many_long_spans(reporter: Reporter, server: IngestServ
         for number in range(900):
             with reporter.span("bakery.heat", f"{number} " + "x" * 2000):
                 pass
-    assert reporter.flush(60)
+    wait_until_sent(reporter)
     (transaction,) = server.items("transaction")
     assert sent_sizes(server, "transaction")[0] <= SERVERS_LIMIT
     assert transaction["transaction"] == "count the flour"

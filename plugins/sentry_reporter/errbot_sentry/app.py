@@ -38,7 +38,7 @@ from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import condition
 from errbot_sentry.health import FlowFacts, health_of, status_of
 from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, FlowCounts, exposition
-from errbot_sentry.reporting.bot_facts import About
+from errbot_sentry.reporting.collect.event_processor import BotFacts
 from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
 from errbot_sentry.reporting.reporter import Reporter
 from errbot_sentry.server.connection import Connection
@@ -91,7 +91,7 @@ class App:
         follow_up = FollowUp(bot, self._replies, self._background, self._issue_of_event, self._clock)
         self.reporter = Reporter(
             self._settings.report,
-            about=_about(bot),
+            facts=_bot_facts(bot),
             data_dir=self._settings.data_dir,
             clock=self._clock,
             follower=follow_up,
@@ -294,9 +294,9 @@ def _password_of(url: Secret) -> str:
     return unquote(urlsplit(url.reveal()).password or "")
 
 
-def _about(bot: Any) -> About:
+def _bot_facts(bot: Any) -> BotFacts:
     def plugin_of(command: str) -> str:
         method = bot.all_commands.get(command)
         return str(getattr(getattr(method, "__self__", None), "name", "") or "")
 
-    return About(backend=str(bot.mode), errbot_version=version("errbot"), plugin_of=plugin_of)
+    return BotFacts(backend=str(bot.mode), errbot_version=version("errbot"), plugin_of=plugin_of)

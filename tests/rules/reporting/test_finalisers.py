@@ -1,7 +1,7 @@
 """Finalisers that log while a thread is anywhere inside the package: reporting neither stands still nor loses them.
 
 The interpreter may run a `__del__` between any two instructions. Here it does so on purpose, at every line that this
-package runs while it holds a lock of its own.
+package runs while it has a lock of its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sentry_sdk
 import errbot_sentry
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.bot_facts import About
+from errbot_sentry.reporting.collect.event_processor import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
 from tests.waiting import until
@@ -80,14 +80,14 @@ class EveryLine:
         gc.unfreeze()
 
 
-def within(seconds: float, tx: Callable[[], object]) -> None:
-    """Run `work` in a thread of its own; a deadlock is a failure that shows all stacks, not a test that hangs."""
+def within(seconds: float, run_all: Callable[[], object]) -> None:
+    """Run it in a thread of its own; a deadlock is a failure that shows all stacks, not a test that hangs."""
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            tx()
-        except BaseException as error:  # noqa: BLE001 - told to the test's own thread
+            run_all()
+        except BaseException as error:  # noqa: BLE001 - raised in the test's own thread
             failures.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -108,7 +108,7 @@ def server() -> Iterator[IngestServer]:
 
 def reporter_for(server: IngestServer, folder: Path, **more: Any) -> Reporter:
     settings = ReportSettings(**{"enabled": True, "dsn": Secret(server.dsn), "repeat_seconds": 0, **more})
-    return Reporter(settings, About("test", "6.2.1"), folder)
+    return Reporter(settings, BotFacts("test", "6.2.1"), folder)
 
 
 def fail(text: str) -> None:
@@ -141,20 +141,20 @@ def capture_as_plugins_do(reporter: Reporter) -> None:
 def test_a_finaliser_that_reports_at_any_line_stops_nothing(
     server: IngestServer, tmp_path: Path, at_the_end: Callable[[Reporter], None], repeat_seconds: int
 ) -> None:
-    held = reporter_for(server, tmp_path, repeat_seconds=repeat_seconds)
-    lines = EveryLine(lambda: at_the_end(held))
+    reporter = reporter_for(server, tmp_path, repeat_seconds=repeat_seconds)
+    lines = EveryLine(lambda: at_the_end(reporter))
 
     def life() -> None:
         with lines:
-            assert held.start()
+            assert reporter.start()
             for number in range(3):
                 crash(f"number {number}")
                 crash("the same")
-            held.status()
-            held.flush(20)
+            reporter.status()
+            until(lambda: reporter.status().spooled == 0, timeout=30, what="everything sent")
         crash("the last one")
-        until(lambda: held.status().spooled == 0, timeout=30, what="everything sent")
-        held.close(5)
+        until(lambda: reporter.status().spooled == 0, timeout=30, what="everything sent")
+        reporter.close(5)
 
     within(WATCHDOG_SECONDS, life)
     assert lines.collected > 100

@@ -55,12 +55,12 @@ def test_no_place_of_an_event_lets_a_text_pass(text: str) -> None:
     assert text not in json.dumps(clean)
 
 
-def _marked(held: Any) -> dict[str, Any]:
+def _marked(value: Any) -> dict[str, Any]:
     marks: dict[str, Any] = {"": {"len": 5, "rem": [["!limit", "x", 0, 5]], "err": [TOKEN]}}
-    if isinstance(held, dict):
-        marks |= {key: _marked(part) for key, part in held.items()}
-    if isinstance(held, list):
-        marks |= {str(number): _marked(part) for number, part in enumerate(held)}
+    if isinstance(value, dict):
+        marks |= {key: _marked(part) for key, part in value.items()}
+    if isinstance(value, list):
+        marks |= {str(number): _marked(part) for number, part in enumerate(value)}
     return marks
 
 
@@ -75,9 +75,9 @@ def test_the_marks_have_the_keys_of_the_event() -> None:
 
 
 def _same_keys(marks: dict[str, Any], clean: Any) -> None:
-    for key, held in marks.items():
+    for key, value in marks.items():
         if key != "":
-            _same_keys(held, clean[int(key)] if isinstance(clean, list) else clean[key])
+            _same_keys(value, clean[int(key)] if isinstance(clean, list) else clean[key])
 
 
 @pytest.mark.parametrize("word", ["message", "values", "type", "data", "trace", "frames", "lineno", "task", "vars"])

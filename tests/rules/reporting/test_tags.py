@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from errbot_sentry.reporting.collect.event_tags import fault_of
+from errbot_sentry.reporting.collect.event_processor import tag_fault
 
 
 @pytest.mark.parametrize(("key", "value"), [("a", "b"), ("team:x.y-z_1", 3), ("x" * 32, "y" * 200), ("a", "")])
 def test_good_tags(key: str, value: object) -> None:
-    assert fault_of(key, value) == ""
+    assert tag_fault(key, value) == ""
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ def test_good_tags(key: str, value: object) -> None:
     ],
 )
 def test_bad_tags(key: object, value: object, word: str) -> None:
-    assert word in fault_of(key, value)
+    assert word in tag_fault(key, value)

@@ -1,28 +1,30 @@
-"""Telling the person whose command failed where it was reported: once, and only where they typed."""
+"""Notifying the person whose command failed where it was reported: once, and only where they typed."""
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
+
+from cachetools import LRUCache
 
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.reporting.collect.bot_context import COMMAND, DIRECT, BotContext
 
 log = logging.getLogger(__name__)
 
-# Longer than a server that is up needs; after that the person learns that the report waits.
+# Longer than a server that is up needs; after that the person is notified that the report waits.
 _PATIENCE = 10.0
 _MOST_WAITING = 200
 _MOST_PEOPLE = 500
-# A person who sets off a storm of different errors is told about the first ones.
-_MOST_TOLD, _TOLD_WITHIN = 3, 60.0
-_MOST_TOLD_IN_ROOM = 6  # nor does a room fill with them when everybody's commands fail
+# A person who sets off a storm of different errors is notified of the first ones.
+_MOST_FOR_PERSON, _WINDOW = 3, 60.0
+_MOST_FOR_ROOM = 6  # nor does a room fill with them when everybody's commands fail
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportedError:
     """A reported command error: `message` is the person's own message, to be answered; `sent` False: it still waits
     for the server, under the same id."""
 
@@ -33,61 +35,59 @@ class Reported:
 
 
 class Follower(Protocol):
-    """Who tells people. Called from the sender's thread: hand the work on, and return at once."""
+    """Who notifies people. Called from the sender's thread, so it must return at once."""
 
-    def reported(self, reported: Reported) -> None:
-        """A person's command failed, and this is where it went."""
+    def reported(self, reported: ReportedError) -> None:
+        """A person's command failed, and this is how it was reported."""
         ...
 
 
 class FollowUps:
-    """Who is to be told what, and who ran into what last. Safe to use from any thread."""
+    """Who is to be notified of what, and which error each person ran into last. Safe to use from any thread."""
 
     def __init__(self, follower: Follower | None) -> None:
         self._follower = follower
         self._lock = Lock()
-        self._waiting: OrderedDict[str, tuple[float, Reported]] = OrderedDict()
-        self._told: OrderedDict[str, deque[float]] = OrderedDict()
-        self._last: OrderedDict[str, str] = OrderedDict()
+        self._waiting: OrderedDict[str, tuple[float, ReportedError]] = OrderedDict()
+        self._notified_at: LRUCache[str, deque[float]] = LRUCache(_MOST_PEOPLE)
+        self._last: LRUCache[str, str] = LRUCache(_MOST_PEOPLE)
 
     def leave_to_parent(self) -> None:
-        """In the child of a fork: the connection to the chat network is the parent's, so nobody is told anything."""
+        """In the child of a fork: the connection to the chat network is the parent's, so nobody is notified."""
         self._follower = None
         self._waiting.clear()
 
-    def captured(self, event_id: str, where: BotContext, now: float, tell: bool) -> None:
-        """An error was captured in a person's command; `tell` says whether the command failed by it."""
-        if where.kind != COMMAND or not where.person:
+    def captured(self, event_id: str, context: BotContext, now: float, notify: bool) -> None:
+        """An error was captured in a person's command; `notify` says whether the command failed by it."""
+        if context.kind != COMMAND or not context.person:
             return
         with self._lock:
-            for person in {where.person, where.acl} - {where.room, ""}:
+            for person in {context.person, context.acl} - {context.room, ""}:
                 self._last[person] = event_id
-                self._last.move_to_end(person)
-            while len(self._last) > _MOST_PEOPLE:
-                self._last.popitem(last=False)
-            if not tell or self._follower is None or where.message is None:
+            if not notify or self._follower is None or context.message is None:
                 return
-            if not self._may_tell(where, now):
+            if not self._is_within_limits(context, now):
                 return
-            self._waiting[event_id] = (now, Reported(event_id, where.message, where.command, sent=False))
+            self._waiting[event_id] = (now, ReportedError(event_id, context.message, context.command, sent=False))
             if len(self._waiting) > _MOST_WAITING:
                 self._waiting.popitem(last=False)
 
     def last_of(self, person: str) -> str | None:
         """The id of the event that this person (BotContext.person or BotContext.acl, never a nick, which anybody may
         take) ran into last."""
-        return self._last.get(person)
+        with self._lock:
+            return self._last.get(person)
 
     def sent(self, event_id: str) -> None:
         """The server has this event."""
         with self._lock:
             found = self._waiting.pop(event_id, None)
         if found is not None:
-            self._tell(Reported(event_id, found[1].message, found[1].command, sent=True))
+            self._notify(replace(found[1], sent=True))
 
-    def overdue(self, now: float) -> float | None:
-        """Tell those who have waited long enough; seconds until the next one has, None when nobody waits."""
-        late: list[Reported] = []
+    def notify_overdue(self, now: float) -> float | None:
+        """Notify those who have waited long enough; seconds until the next one has, None when nobody waits."""
+        late: list[ReportedError] = []
         with self._lock:
             while self._waiting:
                 since, reported = next(iter(self._waiting.values()))
@@ -97,29 +97,24 @@ class FollowUps:
                 late.append(reported)
             left = next((since + _PATIENCE - now for since, _ in self._waiting.values()), None)
         for reported in late:
-            self._tell(reported)
+            self._notify(reported)
         return left
 
-    def _may_tell(self, where: BotContext, now: float) -> bool:
-        limits = {where.person: _MOST_TOLD}
-        if where.room not in ("", DIRECT):
-            limits[f"in {where.room}"] = _MOST_TOLD_IN_ROOM
-        told = {}
-        for key in limits:
-            told[key] = self._told.setdefault(key, deque(maxlen=_MOST_TOLD_IN_ROOM))
-            self._told.move_to_end(key)
-        while len(self._told) > _MOST_PEOPLE:
-            self._told.popitem(last=False)
-        if any(len([at for at in told[key] if now - at < _TOLD_WITHIN]) >= most for key, most in limits.items()):
+    def _is_within_limits(self, context: BotContext, now: float) -> bool:
+        limits = {context.person: _MOST_FOR_PERSON}
+        if context.room not in ("", DIRECT):
+            limits[f"in {context.room}"] = _MOST_FOR_ROOM
+        times = {key: self._notified_at.setdefault(key, deque(maxlen=_MOST_FOR_ROOM)) for key in limits}
+        if any(len([at for at in times[key] if now - at < _WINDOW]) >= most for key, most in limits.items()):
             return False
-        for times in told.values():
-            times.append(now)
+        for when in times.values():
+            when.append(now)
         return True
 
-    def _tell(self, reported: Reported) -> None:
+    def _notify(self, reported: ReportedError) -> None:
         if self._follower is None:
             return
         try:
             self._follower.reported(reported)
         except Exception:
-            log.exception("The person could not be told about event %s", reported.event_id)
+            log.exception("The person could not be notified of event %s", reported.event_id)

@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.errors import Unreachable
-from errbot_sentry.reporting.bot_facts import About
+from errbot_sentry.reporting.collect import command_scope
+from errbot_sentry.reporting.collect.before_send import BeforeSend
+from errbot_sentry.reporting.collect.bot_context import BotContext
 from errbot_sentry.reporting.collect.breadcrumbs import Breadcrumbs
 from errbot_sentry.reporting.collect.capture import ErrorCapture
 from errbot_sentry.reporting.collect.event_filter import EventFilter
-from errbot_sentry.reporting.collect.event_processor import EventProcessor
-from errbot_sentry.reporting.collect.log_handler import ReportHandler, attach, detach
-from errbot_sentry.reporting.collect.repeat_counter import Repeats, Tally, summed
-from errbot_sentry.reporting.deliver.envelope_sender import Answer, Sender
-from errbot_sentry.reporting.deliver.envelope_writer import bound
+from errbot_sentry.reporting.collect.event_processor import BotFacts, EventProcessor
+from errbot_sentry.reporting.collect.log_handler import ErrorLogHandler, attach, detach
+from errbot_sentry.reporting.collect.repeat_counter import RepeatCount, RepeatCounter, sum_of
+from errbot_sentry.reporting.deliver.disk_writer import DiskWriter
+from errbot_sentry.reporting.deliver.envelope_sender import EnvelopeSender
+from errbot_sentry.reporting.deliver.envelope_writer import EnvelopeWriter
+from errbot_sentry.reporting.deliver.http_poster import HttpPoster
 from errbot_sentry.reporting.deliver.spool import Spool
 from errbot_sentry.reporting.follow_ups import FollowUps
+from errbot_sentry.reporting.redact.redaction import Redactor
 from errbot_sentry.reporting.redact.scrubber import Scrubber
 from errbot_sentry.reporting.report_status import Counters
-from errbot_sentry.reporting.sdk_client import Client
+from errbot_sentry.reporting.sdk_client import SdkClient
+from errbot_sentry.reporting.sdk_internals import SdkHttp
 
 _MEGABYTE = 1024 * 1024
 _LOOK_FOR_CHILDREN_SECONDS = 5.0
 _CHILDS_END_SECONDS = 2.0  # as long as the SDK waits when a process ends
 
 # The flows that run in this process. (A function that is registered for forks stays so for ever.)
-_running: weakref.WeakSet[Flow] = weakref.WeakSet()
+_running: weakref.WeakSet[ReportFlow] = weakref.WeakSet()
 
 
-class Flow:
-    """What the Reporter starts and closes. `start` raises what the SDK raises for options that it does not take."""
+class ReportFlow:
+    """What the Reporter starts and closes. Making one raises BadDsn for a DSN that is none, and `start` what the SDK
+    raises for options that it does not take."""
 
     def __init__(
         self,
         settings: ReportSettings,
-        about: About,
+        facts: BotFacts,
         data_dir: Path,
         clock: Clock,
         counters: Counters,
@@ -49,68 +59,112 @@ class Flow:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._counters = counters
         self._follow_ups = follow_ups
         self._own_transport = "transport" not in settings.options
         spooling = settings.spool_mb and self._own_transport  # a foreign transport could not send what is in there
         folder = data_dir / "sentry_spool" / _project_of(settings.dsn.reveal()) if spooling else None
-        self.spool = Spool(folder, int(settings.spool_mb * _MEGABYTE), counters.drop)
-        self.sender = Sender(self.spool, self._post, counters, clock, follow_ups.sent, self._tick, self._hurry)
-        self._repeats = Repeats(settings.repeat_seconds)
+
+        # Onto the disk and to the server, each made of those before it.
+        sdk_http = SdkHttp({**settings.options, "dsn": settings.dsn.reveal()})
+        self.spool = Spool(folder, int(settings.spool_mb * _MEGABYTE), counters.drop, DiskWriter())
+        self._poster = HttpPoster(sdk_http)
+        self._sender = EnvelopeSender(
+            self.spool, self._poster.post, counters, clock, follow_ups.sent, self._tick, self._poster.interrupt
+        )
+
+        # From an error to an event.
+        self._repeats = RepeatCounter(settings.repeat_seconds)
+        event_filter = EventFilter(self._repeats, clock, lambda: counters.add("repeated"))
         breadcrumbs = Breadcrumbs(
             scrubber,
             settings.chat_text,
             int(settings.options.get("max_breadcrumbs", 100)),
-            inherited=Client.inherited,
             hook=settings.options.get("before_breadcrumb"),
         )
-        event_processor = EventProcessor(about, scrubber, settings.chat_text, breadcrumbs)
-        event_filter = EventFilter(self._repeats, clock, lambda: counters.add("repeated"))
-        self.collector = ErrorCapture(event_filter, event_processor, follow_ups, counters, clock)
-        self.client = Client(settings, self.collector.finish, self.collector.clean, counters.drop)
-        self.collector.client = self.client
-        self._children = False  # whether this process has ever forked
+        before_send = BeforeSend(
+            event_filter,
+            EventProcessor(facts, settings.chat_text),
+            Redactor(scrubber, settings.chat_text),
+            breadcrumbs,
+            on_captured=lambda: counters.add("captured"),
+        )
+
+        envelope_writer = EnvelopeWriter(self.spool, self._sender, sdk_http, counters.drop, before_send.redact)
+        self.client = SdkClient(settings, before_send, envelope_writer, counters.drop)
+        self.capture = ErrorCapture(self.client, event_filter, follow_ups, clock)
+        self._handler = ErrorLogHandler(self.capture, breadcrumbs, settings.breadcrumb_level, settings.event_level)
+        self._has_forked = False
         self._looked_for_children = 0.0
-        self._handler = ReportHandler(self.collector, breadcrumbs, settings.breadcrumb_level, settings.event_level)
 
     def start(self) -> None:
+        """Begin to report."""
         self.spool.open()
         try:
-            self.client.start(bound(self.spool, self.sender, self._counters.drop, self.collector.clean))
+            self.client.start()
         except BaseException:
             self.spool.close()
             raise
-        self.sender.start()
+        self._sender.start()
         attach(self._handler)
         _running.add(self)
 
     def close(self, timeout: float) -> None:
+        """Stop within `timeout` seconds."""
         detach(self._handler)
         _running.discard(self)
-        self._tell_all(self._repeats.drain(), timeout / 4)
+        self.client.settle(timeout / 4)
+        self._capture_counts(self._repeats.drain(), timeout / 4)
         self.client.flush()
-        # What may still go out, then a request that does not want to end.
-        self.sender.flush(min(2.0, timeout / 4))
-        self.sender.stop(timeout / 4)
+        # First what can still be sent, then the end of a request that does not want to end.
+        self._sender.flush(min(2.0, timeout / 4))
+        self._sender.stop(timeout / 4)
         self.client.close()
+        self._poster.close()
         self.spool.close()
 
-    def _tell_all(self, tallies: list[Tally], seconds: float) -> None:
-        """Tell each count by an event of its own, as many as the time allows, and the sum of the rest by one."""
-        end = self._clock.monotonic() + seconds
-        for number, tally in enumerate(tallies):
-            if self._clock.monotonic() > end:
-                self.collector.tell_tally(summed(tallies[number:]))
+    def watch_commands(self, bot: Any) -> Callable[[], None]:
+        """Give every command of this bot object its own scope, and a transaction where tracing is on; returns what
+        undoes it."""
+        return command_scope.watch(bot, self._around_command)
+
+    @contextmanager
+    def _around_command(self, command: BotContext) -> Iterator[None]:
+        if not self.client.active:
+            yield
+            return
+        with command_scope.command_scope(command):
+            if not self.client.tracing:
+                yield
                 return
-            self.collector.tell_tally(tally)
+            with self.client.transaction("bot.command", command.command or "command"):
+                yield
+
+    def _capture_counts(self, counts: list[RepeatCount], seconds: float) -> None:
+        """Capture each count as an event of its own, as many as the time allows, and the sum of the rest as one."""
+        end = self._clock.monotonic() + seconds
+        for number, count in enumerate(counts):
+            if self._clock.monotonic() > end:
+                self.capture.capture_count(sum_of(counts[number:]))
+                return
+            self.capture.capture_count(count)
 
     def lost(self) -> dict[str, int]:
-        """Records that came while others were reported which had come like that: reason to count."""
+        """Records that came while others were handled which had come like that: reason to count."""
         return {"while_reporting": self._handler.lost} if self._handler.lost else {}
 
     def notes(self) -> list[str]:
+        """What an operator should know, each a sentence."""
         notes = []
-        if not self.client.active:
+        root = logging.getLogger()
+        if self._handler not in root.handlers:
+            notes.append("another part of the bot has replaced the root logger's handlers: what is logged goes nowhere")
+        elif not root.isEnabledFor(self._settings.event_level) or self._handler.level > self._settings.event_level:
+            notes.append("the root logger lets no error through (BOT_LOG_LEVEL, or logging.disable): none is reported")
+        if self._handler.failed:
+            notes.append("some errors could not be reported: the bot's log says why")
+        if self.client.closed_by_others:
+            notes.append("another part of the bot has closed the client of sentry_sdk: nothing is sent until a reload")
+        elif not self.client.active:
             notes.append("another part of the bot has called sentry_sdk.init: errors go to its client, not to ours")
         if not self._own_transport:
             notes.append("SENTRY_OPTIONS has a transport of its own: no spool, and what it sends is not known here")
@@ -118,31 +172,18 @@ class Flow:
             notes.append(f"the spool cannot be written ({self.spool.trouble}): events wait in memory")
         return notes
 
-    def _post(self, data: bytes) -> Answer:
-        transport = self.client.transport
-        if transport is None:
-            raise Unreachable("reporting is being stopped")
-        answer: Answer = transport.post(data)
-        return answer
-
-    def _hurry(self) -> None:
-        transport = self.client.transport
-        if transport is not None and hasattr(transport, "hurry"):
-            transport.hurry()
-
     def in_parent(self) -> None:
         """This process has forked: what a child cannot send any more is taken over while the bot runs."""
-        self._children = True
+        self._has_forked = True
 
     def in_child(self) -> None:
         """This process is a fork's child: it reports what fails here, with nothing that is the parent's."""
-        self._children = False
+        self._has_forked = False
         self._repeats.drain()
         self._follow_ups.leave_to_parent()
         self.spool.leave_to_parent()
-        self.sender.leave_to_parent()
-        if hasattr(self.client.transport, "leave_to_parent"):
-            self.client.transport.leave_to_parent()
+        self._sender.leave_to_parent()
+        self._poster.leave_to_parent()
         self._flush_at_the_end()
 
     def _flush_at_the_end(self) -> None:
@@ -150,21 +191,22 @@ class Flow:
         and before its work begins."""
         processes = sys.modules.get("multiprocessing.util")
         if processes is not None:
-            processes.register_after_fork(self, Flow._flush_later)
+            processes.register_after_fork(self, ReportFlow._flush_later)
 
     def _flush_later(self) -> None:
         sys.modules["multiprocessing.util"].Finalize(
-            None, self.sender.flush, args=(_CHILDS_END_SECONDS,), exitpriority=0
+            None, self._sender.flush, args=(_CHILDS_END_SECONDS,), exitpriority=0
         )
 
     def _tick(self) -> float | None:
+        """What falls due, done in the sender's thread; seconds until something does again."""
         now = self._clock.monotonic()
-        if self._children and now - self._looked_for_children > _LOOK_FOR_CHILDREN_SECONDS:
+        if self._has_forked and now - self._looked_for_children > _LOOK_FOR_CHILDREN_SECONDS:
             self._looked_for_children = now
             self.spool.take_over()
-        for tally in self._repeats.due(now):
-            self.collector.tell_tally(tally)
-        waits = [self._follow_ups.overdue(now)]
+        for count in self._repeats.due(now):
+            self.capture.capture_count(count)
+        waits = [self._follow_ups.notify_overdue(now)]
         due = self._repeats.next_due()
         waits.append(None if due is None else due - now)
         return min((wait for wait in waits if wait is not None), default=None)

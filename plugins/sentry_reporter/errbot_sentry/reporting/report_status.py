@@ -56,7 +56,7 @@ class Counters:
         afterwards(lambda: self._add(self._counts, name, by))
 
     def drop(self, category: str, reason: str) -> None:
-        """Count an envelope that was given up; those that carry no error are told apart."""
+        """Count an envelope that was given up; those without an error have their category in the name."""
         name = reason if category == "error" else f"{reason} ({category})"
         afterwards(lambda: self._add(self._dropped, name, 1))
 

@@ -16,17 +16,15 @@ from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.locks import Lock, afterwards, held
-from errbot_sentry.reporting.bot_facts import About
-from errbot_sentry.reporting.collect import command_scope
 from errbot_sentry.reporting.collect.bot_context import DIRECT, BotContext
 from errbot_sentry.reporting.collect.event_filter import exc_info_of
-from errbot_sentry.reporting.collect.event_tags import fault_of
+from errbot_sentry.reporting.collect.event_processor import BotFacts, tag_fault
 from errbot_sentry.reporting.follow_ups import Follower, FollowUps
 from errbot_sentry.reporting.redact.scrubber import Scrubber, cut
 from errbot_sentry.reporting.report_status import Counters, ReportStatus
 
 if TYPE_CHECKING:
-    from errbot_sentry.reporting.report_flow import Flow
+    from errbot_sentry.reporting.report_flow import ReportFlow
 
 log = logging.getLogger(__name__)
 
@@ -38,38 +36,33 @@ class Reporter:
 
     Args:
         settings: what the operator decided.
-        about: facts about the bot.
+        facts: facts about the bot.
         data_dir: the bot's data directory; the spool goes into `sentry_spool` there.
         clock: time.
-        follower: who tells people where their error went.
+        follower: notifies people of where their error was reported.
         secrets: further texts that must never leave (the API token, say).
     """
 
     def __init__(
         self,
         settings: ReportSettings,
-        about: About,
+        facts: BotFacts,
         data_dir: Path,
         clock: Clock | None = None,
         follower: Follower | None = None,
         secrets: Iterable[str] = (),
     ) -> None:
         self._settings = settings
-        self._about = about
+        self._facts = facts
         self._data_dir = data_dir
         self._clock = clock or SystemClock()
         self._counters = Counters()
         self._follow_ups = FollowUps(follower)
         self._scrubber = Scrubber((*_keys_of(settings.dsn.reveal()), *secrets))
         self._lock = Lock()
-        self._flow: Flow | None = None
+        self._flow: ReportFlow | None = None
         self._unwatch: Callable[[], None] | None = None
         self._trouble = ""
-
-    @property
-    def running(self) -> bool:
-        """Whether errors are reported now."""
-        return self._flow is not None
 
     def start(self) -> bool:
         """Begin to report, if the settings want it; True when it runs. Starting twice is starting once."""
@@ -78,11 +71,10 @@ class Reporter:
         with self._lock:
             if self._flow is None:
                 try:
-                    from errbot_sentry.reporting.report_flow import (
-                        Flow,  # sentry-sdk takes long to import: only if it is wanted
-                    )
+                    # sentry-sdk takes long to import: only if it is wanted.
+                    from errbot_sentry.reporting.report_flow import ReportFlow
 
-                    flow = Flow(self._settings, self._about, self._data_dir, self._clock, self._counters,
+                    flow = ReportFlow(self._settings, self._facts, self._data_dir, self._clock, self._counters,
                         self._follow_ups, self._scrubber)  # fmt: skip
                     flow.start()
                 except Exception as error:
@@ -107,12 +99,7 @@ class Reporter:
         """Give every command of this bot object its own scope, and a transaction where tracing is on."""
         with self._lock:
             if self._flow is not None and self._unwatch is None:
-                self._unwatch = command_scope.watch(bot, self._around_command)
-
-    def flush(self, timeout: float) -> bool:
-        """Wait until everything is sent, at most `timeout` seconds; True when it is."""
-        flow = self._flow
-        return flow is None or flow.sender.flush(timeout)
+                self._unwatch = self._flow.watch_commands(bot)
 
     def status(self) -> ReportStatus:
         """What was done so far."""
@@ -137,28 +124,23 @@ class Reporter:
         )
 
     def capture_test(self, person: Person, place: Conversation) -> str | None:
-        """Send a test event through the whole way; its id, or None when reporting is off."""
+        """Send a test event the whole way; its id, or None when reporting is off."""
         flow = self._flow
         if flow is None:
             return None
-        where = BotContext("test", room=place.room or DIRECT, person=person.acl, nick=person.name)
-        return flow.collector.take_message("A test by SentryReporter", "info", {"test": "yes"}, where)
-
-    def waits(self, event_id: str) -> bool:
-        """Whether this event still waits for the server."""
-        flow = self._flow
-        return flow is not None and flow.spool.holds(event_id)
+        context = BotContext("test", room=place.room or DIRECT, person=person.acl, nick=person.name)
+        return flow.capture.capture_message("A test by SentryReporter", "info", {"test": "yes"}, context)
 
     def capture_exception(self, exc: BaseException | None = None, **tags: object) -> str | None:
         """Report an exception, by default the one being handled; the event's id, or None when there is no new event
         (reporting is off, the exception was reported before, it is one of many identical ones, `skip_sentry`), or none
-        yet (a finaliser or a signal handler that interrupts this package asks)."""
+        yet (it is called by a finaliser or a signal handler that interrupts this package)."""
         flow = self._flow
         error = exc if exc is not None else sys.exc_info()[1]
         if flow is None or error is None:
             return None
         return _unless_interrupting(
-            lambda: flow.collector.take_exception(exc_info_of(error), tags=self._good_tags(tags))
+            lambda: flow.capture.capture_exception(exc_info_of(error), tags=self._good_tags(tags))
         )
 
     def capture_message(self, text: str, level: str = "info", **tags: object) -> str | None:
@@ -169,7 +151,7 @@ class Reporter:
         if level not in LEVELS:
             log.warning("capture_message: %r is no level, wanted is one of %s; taken as info", level, ", ".join(LEVELS))
             level = "info"
-        return _unless_interrupting(lambda: flow.collector.take_message(str(text), level, self._good_tags(tags)))
+        return _unless_interrupting(lambda: flow.capture.capture_message(str(text), level, self._good_tags(tags)))
 
     def set_tag(self, key: str, value: object) -> None:
         """A tag on what is reported from here on: inside a command until it ends, else for this thread."""
@@ -222,7 +204,7 @@ class Reporter:
         good = {}
         for key, value in tags.items():
             try:
-                fault = fault_of(key, value)
+                fault = tag_fault(key, value)
                 if not fault:
                     good[key] = str(value)
             except Exception as error:  # noqa: BLE001 - its __str__ is foreign code
@@ -230,19 +212,6 @@ class Reporter:
             if fault:
                 log.warning("The tag %.40r is not set: %s", key, fault)
         return good
-
-    @contextmanager
-    def _around_command(self, where: BotContext) -> Iterator[None]:
-        flow = self._flow
-        if flow is None:
-            yield
-            return
-        with flow.client.own_scope(where):
-            if not flow.client.tracing:
-                yield
-                return
-            with flow.client.transaction("bot.command", where.command or "command"):
-                yield
 
 
 def _unless_interrupting(capture: Callable[[], str | None]) -> str | None:

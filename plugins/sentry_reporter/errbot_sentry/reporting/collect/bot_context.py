@@ -1,7 +1,7 @@
 """Who, where and which command: read from the frames of Errbot that are on the stack when something goes wrong.
 
-Errbot hands a command's message from function to function and keeps it nowhere else, and its worker threads know no
-scope of ours. So the frames are the one place that is right for every entry point, at no cost until it is asked.
+Errbot passes a command's message from function to function and stores it nowhere else, and its worker threads have no
+scope of ours. So the frames are the one source that is right for every entry point, at no cost until it is needed.
 Function and variable names are those of Errbot 6.2.1 (core.py, botplugin.py, flow.py, plugin_manager.py,
 core_plugins/wsview.py); where another version differs the context is poorer, never wrong, and nothing raises.
 """
@@ -39,9 +39,9 @@ class BotContext:
         person: id and nick of the chat person, "" when there is none.
         acl: the text that Errbot's own access rules match for the person; in an XMPP room that is the room.
         typed: the person's words, for masking only.
-        asked: the command that the words were said to, where it is not `command`: a thread has its words from whoever
-            started it, and nothing else.
-        message: the message object itself, to be handed back to the chat side and never looked into.
+        typed_to: the command that the words were typed to, where it is not `command`: a thread has its words from
+            whoever started it, and nothing else.
+        message: the message object itself, for the chat side, and never looked into.
     """
 
     kind: str = ""
@@ -54,7 +54,7 @@ class BotContext:
     nick: str = ""
     acl: str = ""
     typed: tuple[str, ...] = ()
-    asked: str = ""
+    typed_to: str = ""
     message: object | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -68,7 +68,7 @@ class BotContext:
         """This context, with the other's words to mask where it has none of its own."""
         if self.typed or not other.typed:
             return self
-        return replace(self, typed=other.typed, asked=other.command)
+        return replace(self, typed=other.typed, typed_to=other.typed_to or other.command)
 
 
 NOWHERE = BotContext()
@@ -138,7 +138,7 @@ def short(value: object) -> str:
 
 
 def printed(value: object) -> str:
-    """Any text of an object, bounded; what is cut off leaves no half of a word. Its lines stay: by them the masking
+    """Any text of an object, bounded; a cut leaves no half of a word. Its lines stay: by them the masking
     knows where a secret ends."""
     return cut(_text(value), _LONGEST)
 
@@ -150,7 +150,7 @@ def _text(value: object) -> str:
         return ""
 
 
-def _held(holder: object, name: str) -> Any:
+def _attribute(holder: object, name: str) -> Any:
     """An attribute, None where it cannot be had: a backend's broken room must not hide the words that go with it."""
     try:
         return getattr(holder, name, None)
@@ -169,16 +169,16 @@ def _message(message: object) -> dict[str, Any]:
     """Room, person and words of a message object."""
     if message is None:
         return {}
-    sender = _held(message, "frm")
-    body = _held(message, "body")
-    room = _held(sender, "room")
-    if room is None and _held(message, "is_group"):
-        room = _held(message, "to")
+    sender = _attribute(message, "frm")
+    body = _attribute(message, "body")
+    room = _attribute(sender, "room")
+    if room is None and _attribute(message, "is_group"):
+        room = _attribute(message, "to")
     return {
         "room": short(room) or DIRECT,
-        "person": short(_held(sender, "person")) or short(sender),
-        "nick": short(_held(sender, "nick")),
-        "acl": short(_held(sender, "aclattr")),
+        "person": short(_attribute(sender, "person")) or short(sender),
+        "nick": short(_attribute(sender, "nick")),
+        "acl": short(_attribute(sender, "aclattr")),
         "typed": (body,) if isinstance(body, str) else (),
     }
 
@@ -239,17 +239,17 @@ def _of_webhook(names: Mapping[str, Any]) -> BotContext:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """The texts of a posted body, however deep: what people wrote elsewhere may come in by a webhook. Once they are
+    """The texts of a posted body, however deep: a webhook may bring what people wrote elsewhere. Once they are
     more than the mask reads, the rest does not matter: then it hides everything."""
     letters = 0
     waiting = deque([value])
     while waiting and letters <= LONGEST_READ:
-        held = waiting.popleft()
-        if isinstance(held, str) and held:
-            letters += len(held)
-            yield held
-        elif isinstance(held, (dict, list)):
-            waiting.extend(held.values() if isinstance(held, dict) else held)
+        item = waiting.popleft()
+        if isinstance(item, str) and item:
+            letters += len(item)
+            yield item
+        elif isinstance(item, (dict, list)):
+            waiting.extend(item.values() if isinstance(item, dict) else item)
 
 
 def _of_flow(names: Mapping[str, Any]) -> BotContext:

@@ -1,107 +1,110 @@
-"""The last hand on an event before it leaves: who and where, breadcrumbs, counts, and then the redaction of it all."""
+"""Enrichment: what an event says about the bot, the command, the room and the person, beside what the SDK found."""
 
 from __future__ import annotations
 
-import builtins
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from errbot_sentry.reporting.bot_facts import About
 from errbot_sentry.reporting.collect.bot_context import COMMAND, BotContext
-from errbot_sentry.reporting.collect.breadcrumbs import SEND, Breadcrumbs
-from errbot_sentry.reporting.collect.repeat_counter import Tally
-from errbot_sentry.reporting.redact.chat_redaction import CHAT, ChatMask, mask_of
-from errbot_sentry.reporting.redact.redaction import Event, Redaction
-from errbot_sentry.reporting.redact.scrubber import Scrubber
+from errbot_sentry.reporting.collect.repeat_counter import RepeatCount
+from errbot_sentry.reporting.redact.chat_redaction import SEND
+from errbot_sentry.reporting.redact.redaction import Event
 
-# Attached texts of up to a megabyte are masked, with the words of a long message too.
-_MOST_STEPS_BESIDE = 6_000_000
+_TAG_KEY = re.compile(r"[a-zA-Z0-9_.:-]{1,32}")
+_LONGEST_TAG = 200
+
+
+def _unknown(_command: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class BotFacts:
+    """Facts about the bot for every event, and one look-up, so that nothing here imports Errbot.
+
+    Args:
+        backend: the bot's mode, "irc" or "slackv3" say.
+        errbot_version: Errbot's own version.
+        plugin_of: the name of the plugin that has this command (as in `cmd`, with underscores), "" when none has it.
+    """
+
+    backend: str = ""
+    errbot_version: str = ""
+    plugin_of: Callable[[str], str] = _unknown
 
 
 class EventProcessor:
-    """Knows the bot, the rules and the trail; `dress` is given one event at a time and may be called by any thread."""
+    """Adds context to events. Any thread may call it.
 
-    def __init__(self, about: About, scrubber: Scrubber, chat_text: str, breadcrumbs: Breadcrumbs) -> None:
-        self._about = about
-        self._scrubber = scrubber
+    Args:
+        chat_text: SENTRY_CHAT_TEXT.
+    """
+
+    def __init__(self, facts: BotFacts, chat_text: str) -> None:
+        self._facts = facts
         self._chat_text = chat_text
-        self._breadcrumbs = breadcrumbs
 
-    def dress(self, event: Event, where: BotContext, earlier: Tally | None = None, sentence: str = "") -> Event:
-        """The event complete and scrubbed. `sentence` is what was logged along with an exception."""
-        own = self._add_place(event, where)
-        self._add_tally(event, earlier)
-        if sentence:
-            event.setdefault("contexts", {})["log"] = {"sentence": sentence}
-        redaction = Redaction(self._scrubber, self._mask(where), self._chat_text, own)
-        clean = redaction.event(event)
-        if event.get("type") not in ("transaction", "check_in"):
-            self._add_trail(clean, where, redaction)
-        return clean
+    def enrich(
+        self, event: Event, context: BotContext, earlier: RepeatCount | None = None, sentence: str = ""
+    ) -> frozenset[str]:
+        """Add to the event what is known of its place; returns the names among it that stay readable, whatever was
+        typed.
 
-    def dress_transaction(self, event: Event, where: BotContext) -> Event:
-        """A transaction complete and scrubbed; the time a command took is also a measurement of its own."""
-        if where.kind == COMMAND:
+        Args:
+            earlier: how often the same error was counted before without an event.
+            sentence: what was logged along with an exception.
+        """
+        if event.get("type") == "transaction" and context.kind == COMMAND:
             taken = _milliseconds(event.get("start_timestamp"), event.get("timestamp"))
             if taken is not None:
                 event.setdefault("measurements", {})["command.duration"] = {"value": taken, "unit": "millisecond"}
-        return self.dress(event, where)
+        names = self._add_place(event, context)
+        if earlier is not None:
+            _add_count(event, earlier)
+        if sentence:
+            event.setdefault("contexts", {})["log"] = {"sentence": sentence}
+        return names
 
-    def _mask(self, where: BotContext) -> ChatMask | None:
-        if self._chat_text == SEND or not where.typed:
-            return None
-        return mask_of(where.typed, (where.asked or where.command, where.plugin)) or None
-
-    def clean(self, item: Any, where: BotContext) -> Any:
-        """What is no event (a log, a metric, an attached text): a text or JSON-like value, scrubbed."""
-        mask = self._mask(where)
-        return Redaction(self._scrubber, mask, self._chat_text, most_steps=_MOST_STEPS_BESIDE).value(item)
-
-    def _add_place(self, event: Event, where: BotContext) -> frozenset[str]:
+    def _add_place(self, event: Event, context: BotContext) -> frozenset[str]:
         """Who and where; returns what of it stays readable, whatever was typed."""
-        plugin = where.plugin or (self._about.plugin_of(where.command) if where.command else "")
+        plugin = context.plugin or (self._facts.plugin_of(context.command) if context.command else "")
         own = {
-            "bot.backend": self._about.backend,
-            "errbot.version": self._about.errbot_version,
-            "bot.command": where.command,
+            "bot.backend": self._facts.backend,
+            "errbot.version": self._facts.errbot_version,
+            "bot.command": context.command,
             "bot.plugin": plugin,
-            "bot.room": where.room,
-            "bot.entry": where.entry,
+            "bot.room": context.room,
+            "bot.entry": context.entry,
         }
         tags = event.get("tags")
-        event["tags"] = {**(tags if isinstance(tags, dict) else {}), **{key: held for key, held in own.items() if held}}
-        if where.person:
-            person = {"id": where.person, "username": where.nick or where.person}
-            event["user"] = {**person, **(event.get("user") or {})}
-        if where.transaction and event.get("type") != "transaction":
-            event["transaction"] = where.transaction
-            event["transaction_info"] = {"source": "task" if where.kind == COMMAND else "component"}
-        contexts = event.setdefault("contexts", {})
-        contexts["errbot"] = {"type": "errbot", "version": self._about.errbot_version, "backend": self._about.backend}
-        if plugin:
-            contexts["plugin"] = {"type": "plugin", "name": plugin, "module": where.module, "kind": where.kind}
-        if self._chat_text == SEND and where.typed and not where.asked:
-            contexts["chat"] = {"type": "chat", "message": where.typed[0]}
-        return frozenset((*own.values(), where.person, where.nick, where.transaction)) - {""}
-
-    @staticmethod
-    def _add_tally(event: Event, earlier: Tally | None) -> None:
-        if earlier is None:
-            return
-        event["tags"]["repeated"] = str(earlier.count)
-        event.setdefault("contexts", {})["repeats"] = {
-            "type": "repeats",
-            "count": earlier.count,
-            "seconds": round(earlier.last - earlier.first, 3),
+        event["tags"] = {
+            **(tags if isinstance(tags, dict) else {}),
+            **{key: value for key, value in own.items() if value},
         }
+        if context.person:
+            person = {"id": context.person, "username": context.nick or context.person}
+            event["user"] = {**person, **(event.get("user") or {})}
+        if context.transaction and event.get("type") != "transaction":
+            event["transaction"] = context.transaction
+            event["transaction_info"] = {"source": "task" if context.kind == COMMAND else "component"}
+        contexts = event.setdefault("contexts", {})
+        contexts["errbot"] = {"type": "errbot", "version": self._facts.errbot_version, "backend": self._facts.backend}
+        if plugin:
+            contexts["plugin"] = {"type": "plugin", "name": plugin, "module": context.module, "kind": context.kind}
+        if self._chat_text == SEND and context.typed and not context.typed_to:
+            contexts["chat"] = {"type": "chat", "message": context.typed[0]}
+        return frozenset((*own.values(), context.person, context.nick, context.transaction)) - {""}
 
-    def _add_trail(self, event: Event, where: BotContext, redaction: Redaction) -> None:
-        ours = self._breadcrumbs.of(where.person, redaction.without_words)
-        crumbs = event.get("breadcrumbs")
-        theirs = crumbs.get("values") if isinstance(crumbs, dict) else None
-        if theirs:
-            ours = sorted([*ours, *theirs], key=lambda crumb: str(crumb.get("timestamp", "")))[-max(len(ours), 100) :]
-        event["breadcrumbs"] = {"values": ours}
+
+def _add_count(event: Event, earlier: RepeatCount) -> None:
+    event["tags"]["repeated"] = str(earlier.count)
+    event.setdefault("contexts", {})["repeats"] = {
+        "type": "repeats",
+        "count": earlier.count,
+        "seconds": round(earlier.last - earlier.first, 3),
+    }
 
 
 def _milliseconds(start: object, end: object) -> float | None:
@@ -112,16 +115,15 @@ def _milliseconds(start: object, end: object) -> float | None:
     return round((ended - began).total_seconds() * 1000, 3)
 
 
-def bare(event: Event) -> Event:
-    """What may leave of an event that could not be dressed: that it happened, and the types of its exceptions, as far
-    as they are Python's own (a plugin may have made the name of one from what somebody typed)."""
-    values = (event.get("exception") or {}).get("values") or []
-    kept: Event = {key: event[key] for key in ("event_id", "timestamp", "platform", "level", "sdk") if key in event}
-    kept["exception"] = {
-        "values": [{"type": _own_type(value.get("type")), "value": CHAT} for value in values if isinstance(value, dict)]
-    }
-    return kept
-
-
-def _own_type(name: object) -> str:
-    return name if isinstance(name, str) and isinstance(getattr(builtins, name, None), type) else "Exception"
+def tag_fault(key: object, value: object) -> str:
+    """Why this tag cannot be set, "" if it can (https://docs.sentry.io/platforms/python/enriching-events/tags/)."""
+    if not isinstance(key, str) or not _TAG_KEY.fullmatch(key):
+        return "its key must be 1 to 32 of a-z A-Z 0-9 _ . : -"
+    text = str(value)
+    if len(text) > _LONGEST_TAG:
+        return f"its value is longer than {_LONGEST_TAG} characters"
+    if "\n" in text or "\r" in text:
+        return "its value has more than one line"
+    if key.startswith("bot.") or key == "errbot.version":
+        return "that key is set by SentryReporter itself"
+    return ""

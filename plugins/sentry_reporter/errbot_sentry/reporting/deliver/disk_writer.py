@@ -1,4 +1,4 @@
-"""The hand that writes: a thread of its own, so that a disk that hangs holds up the caller only once and briefly."""
+"""Writes to the disk in a thread of its own, so that a disk that hangs delays the caller only once and briefly."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = 2.0
 
-Transaction = Callable[[], bool]
-
 
 class _Job:
-    __slots__ = ("abandoned", "done", "finished", "late", "result", "work")
+    __slots__ = ("abandoned", "done", "finished", "late", "result", "write")
 
-    def __init__(self, work: Transaction, late: Callable[[bool], None]) -> None:
-        self.work = work
+    def __init__(self, write: Callable[[], bool], late: Callable[[bool], None]) -> None:
+        self.write = write
         self.late = late
         self.result = False
         self.finished = self.abandoned = False
@@ -28,7 +26,7 @@ class _Job:
 
 
 class DiskWriter:
-    """Does work in its thread while the caller waits, at most `patience` seconds. Safe to use from any thread."""
+    """Runs writes in its thread while the caller waits, at most `patience` seconds. Safe to use from any thread."""
 
     def __init__(self, patience: float = _PATIENCE) -> None:
         self._patience = patience
@@ -38,7 +36,7 @@ class DiskWriter:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """From now on work is done in the thread; before, and where none can be started, by the caller."""
+        """From now on the thread writes; before, and where none can be started, the caller does."""
         thread = threading.Thread(target=self._run, name="errbot-sentry-spool", daemon=True)
         try:
             thread.start()
@@ -56,17 +54,17 @@ class DiskWriter:
 
     @property
     def stuck(self) -> bool:
-        """Whether some work does not come to its end: until it does, none is taken on."""
+        """Whether a write does not come to its end: until it does, the writer takes no other."""
         return self._abandoned > 0
 
-    def do(self, work: Transaction, late: Callable[[bool], None]) -> bool | None:
-        """The result of the work; None where it is not done in time, and then `late` is told the result in the end,
-        or where it was not taken on because the hand is stuck. An exception of the work counts as False."""
+    def do(self, write: Callable[[], bool], late: Callable[[bool], None]) -> bool | None:
+        """The result of the write; None where it is not done in time, and then `late` gets the result in the end,
+        or where it was refused because the writer is stuck. An exception counts as False."""
         if self._thread is None:
-            return _result(work)
+            return _result(write)
         if self.stuck:
             return None
-        job = _Job(work, late)
+        job = _Job(write, late)
         self._jobs.put(job)
         if job.done.wait(self._patience):
             return job.result
@@ -79,7 +77,7 @@ class DiskWriter:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            result = _result(job.work)
+            result = _result(job.write)
             with self._lock:
                 job.result = result
                 job.finished = True
@@ -91,9 +89,9 @@ class DiskWriter:
                 job.done.open()
 
 
-def _result(work: Transaction) -> bool:
+def _result(write: Callable[[], bool]) -> bool:
     try:
-        return work()
+        return write()
     except Exception:
-        log.exception("Work on the spool failed in an unforeseen way")
+        log.exception("Writing to the spool failed in an unforeseen way")
         return False

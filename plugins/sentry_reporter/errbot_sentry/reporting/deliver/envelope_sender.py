@@ -5,46 +5,40 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
+from errbot_sentry.domain.backoff import backoff
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import NoAnswer, ServerError
 from errbot_sentry.domain.locks import condition
+from errbot_sentry.reporting.deliver.http_poster import PostResponse
 from errbot_sentry.reporting.deliver.quota import Entry
-from errbot_sentry.reporting.deliver.rate_limits import WORTH_WAITING, RateLimits, pause_after
+from errbot_sentry.reporting.deliver.rate_limits import WORTH_WAITING, RateLimits
 from errbot_sentry.reporting.deliver.spool import Spool
 from errbot_sentry.reporting.report_status import Counters
 
 log = logging.getLogger(__name__)
 
-# The one envelope that a server always chokes on must not hold up all others.
+# One envelope that the server always fails at must not delay all others.
 _FIRST_TRIES, _MOST_TRIES = 3, 30
 _MOST_REMEMBERED = 1000
 # These will never be taken, however often they are sent.
-_HOPELESS = {400: "refused_400", 413: "too_large", 415: "refused_415", 422: "refused_422"}
+_REFUSED = {400: "refused_400", 413: "too_large", 415: "refused_415", 422: "refused_422"}
 _LONGEST_NAP = 5.0
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the server said; `headers` with lower-case names."""
-
-    status: int
-    headers: Mapping[str, str]
+_FIRST_PAUSE, _LONGEST_PAUSE, _SPREAD = 1.0, 60.0, 0.5
 
 
 # Raises NoAnswer when the server had the envelope, or a part of it, and another ServerError when it had nothing of it.
-Post = Callable[[bytes], Answer]
+Post = Callable[[bytes], PostResponse]
 
 
-class Sender:
+class EnvelopeSender:
     """Sends what is in the spool through `post`, which raises ServerError when no answer came.
 
     Args:
-        on_sent: told the event id of each envelope that the server confirmed.
+        on_sent: called with the event id of each envelope that the server confirmed.
         tick: called about once a second at most, and before every nap, for what else falls due.
-        hurry: breaks a request that is under way, so that stopping is quick.
+        interrupt: breaks a request that is under way, so that stopping is quick.
     """
 
     def __init__(
@@ -55,7 +49,7 @@ class Sender:
         clock: Clock,
         on_sent: Callable[[str], None] = lambda _event_id: None,
         tick: Callable[[], float | None] = lambda: None,
-        hurry: Callable[[], None] = lambda: None,
+        interrupt: Callable[[], None] = lambda: None,
     ) -> None:
         self._spool = spool
         self._post = post
@@ -63,13 +57,13 @@ class Sender:
         self._clock = clock
         self._on_sent = on_sent
         self._tick = tick
-        self._hurry = hurry
+        self._interrupt = interrupt
         self._limits = RateLimits()
         self._failures = 0
         self._not_before = 0.0
         self._sync_after = 0.0
         self._tries: dict[int, int] = {}
-        self._outdone: set[int] = set()  # refused envelopes after which others were taken
+        self._overtaken: set[int] = set()  # refused envelopes after which others were taken
         self._wake = condition()
         self._news = False
         self._stopping = False
@@ -84,7 +78,7 @@ class Sender:
     def leave_to_parent(self) -> None:
         """In the child of a fork, which has no thread of ours: the next `wake` starts one."""
         self._wake = condition()
-        self._tries, self._outdone, self._failures, self._not_before = {}, set(), 0, 0.0
+        self._tries, self._overtaken, self._failures, self._not_before = {}, set(), 0, 0.0
         self._in_child = self._thread is not None
         self._thread = None
 
@@ -97,7 +91,7 @@ class Sender:
             self._news = True
             self._wake.notify_all()
 
-    def wants(self, category: str) -> bool:
+    def accepts(self, category: str) -> bool:
         """Whether an envelope of this category is worth spooling now."""
         return category in WORTH_WAITING or self._limits.wait(category, self._clock.monotonic()) <= 0
 
@@ -129,7 +123,7 @@ class Sender:
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
-        self._hurry()
+        self._interrupt()
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return True
@@ -138,7 +132,7 @@ class Sender:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._news = False  # before looking, so that what comes while we look is not slept over
+            self._news = False  # before looking, so that what comes while we look does not wait for the nap
             try:
                 nap = self._step()
             except Exception:
@@ -155,12 +149,12 @@ class Sender:
         now = self._clock.monotonic()
         nap = _LONGEST_NAP if due is None else min(max(due, 0.05), _LONGEST_NAP)
         if now < self._not_before:
-            self._make_sure(now)
+            self._sync(now)
             return min(nap, self._not_before - now)
         closed = self._limits.closed(now)
         entry = None if "" in closed else self._spool.oldest(closed, self._tried())
         if entry is None:
-            self._make_sure(now)
+            self._sync(now)
             change = self._limits.next_change(now)
             return nap if change is None else min(nap, change)
         data = self._spool.read(entry)
@@ -170,17 +164,17 @@ class Sender:
             self._wake.notify_all()
         return 0.0
 
-    def _make_sure(self, now: float) -> None:
+    def _sync(self, now: float) -> None:
         """What has to wait should outlive a power cut too; once a second, so that a burst is not synced one by one."""
         if now >= self._sync_after:
             self._sync_after = now + 1.0
             self._spool.sync()
 
     def _tried(self) -> dict[int, int]:
-        """The envelopes that come after all others, and how often the server has choked on each.
+        """The envelopes that come after all others, and how often the server failed at each.
 
         The first one is tried several times before its successors may overtake it, for most outages are short. After
-        that it is asked which of them the server takes, so each of the next has one try.
+        that the question is which of them the server accepts, so each of the next has one try.
         """
         worst = max(self._tries.values(), default=0)
         enough = 1 if worst >= _FIRST_TRIES else _FIRST_TRIES
@@ -188,75 +182,77 @@ class Sender:
 
     def _send(self, entry: Entry, data: bytes) -> None:
         try:
-            answer = self._post(data)
+            response = self._post(data)
         except ServerError as error:
             if self._stopping:  # it was us who broke the request
-                self._spool.give_back()
+                self._spool.release()
                 return
             self._failed(str(error))
-            self._choked(entry, counts=isinstance(error, NoAnswer))
+            self._not_sent(entry, counts=isinstance(error, NoAnswer))
             return
-        self._limits.read(answer.status, answer.headers, self._clock.monotonic())
-        if 200 <= answer.status < 300:
-            self._confirmed(entry)
-        elif answer.status in _HOPELESS:
-            self._settled(entry.seq)
-            self._counters.last_failure = f"the server refused an event for good (HTTP {answer.status})"
-            self._spool.drop(entry, _HOPELESS[answer.status])
-        elif answer.status == 429:
+        self._limits.read(response.status, response.headers, self._clock.monotonic())
+        if 200 <= response.status < 300:
+            self._accepted(entry)
+        elif response.status in _REFUSED:
+            self._forget(entry.seq)
+            self._counters.last_failure = f"the server refused an event for good (HTTP {response.status})"
+            self._spool.drop(entry, _REFUSED[response.status])
+        elif response.status == 429:
             self._counters.last_failure = "the server limits the rate (HTTP 429)"
-            self._spool.give_back()
+            self._spool.release()
             if entry.category not in WORTH_WAITING:
                 self._spool.drop(entry, "rate_limited")
         else:
-            self._refused(entry, answer.status)
+            self._refused(entry, response.status)
 
-    def _confirmed(self, entry: Entry) -> None:
+    def _accepted(self, entry: Entry) -> None:
         self._failures = 0
         self._not_before = 0.0
-        self._settled(entry.seq)
-        for seq in self._tries.keys() - self._outdone:
+        self._forget(entry.seq)
+        for seq in self._tries.keys() - self._overtaken:
             # What it was refused before may have been an outage; from now on it counts.
             self._tries[seq] = _FIRST_TRIES
-            self._outdone.add(seq)
+            self._overtaken.add(seq)
         self._counters.sent(entry.category, self._clock.now())
         self._spool.done(entry)
         if entry.event_id:
             self._on_sent(entry.event_id)
 
     def _refused(self, entry: Entry, status: int) -> None:
-        """An answer that may be another one next time: a failing server, a wrong key, a proxy's page."""
+        """A response that may be another one next time: a failing server, a wrong key, a proxy's page."""
         if status in (401, 403):
             self._failed(f"the server does not accept the DSN (HTTP {status}): check SENTRY_DSN")
         elif status == 404:
             self._failed("the server has no such project (HTTP 404): check SENTRY_DSN")
         else:
             self._failed(f"the server failed (HTTP {status})")
-        self._choked(entry, counts=True)  # a firewall may refuse a single one with any of these
+        self._not_sent(entry, counts=True)  # a firewall may refuse a single one with any of these
 
-    def _choked(self, entry: Entry, *, counts: bool) -> None:
-        """It is not sent. Where that may be its own fault it counts, and is given up once the server has choked on it
+    def _not_sent(self, entry: Entry, *, counts: bool) -> None:
+        """It is not sent. Where that may be its own fault it counts, and is given up once the server has failed at it
         again and again while it took others."""
-        if counts and self._hopeless(entry.seq):
-            self._settled(entry.seq)
+        if counts and self._count_try(entry.seq):
+            self._forget(entry.seq)
             self._spool.drop(entry, "server_failed")
         else:
-            self._spool.give_back()
+            self._spool.release()
 
-    def _hopeless(self, seq: int) -> bool:
+    def _count_try(self, seq: int) -> bool:
         self._tries[seq] = self._tries.get(seq, 0) + 1
         if len(self._tries) > _MOST_REMEMBERED:  # the spool may have dropped some of them meanwhile
             self._tries = {known: tries for known, tries in self._tries.items() if known in self._spool}
-            self._outdone &= self._tries.keys()
-        return self._tries.get(seq, 0) >= _MOST_TRIES and seq in self._outdone
+            self._overtaken &= self._tries.keys()
+        return self._tries.get(seq, 0) >= _MOST_TRIES and seq in self._overtaken
 
-    def _settled(self, seq: int) -> None:
+    def _forget(self, seq: int) -> None:
         self._tries.pop(seq, None)
-        self._outdone.discard(seq)
+        self._overtaken.discard(seq)
 
     def _failed(self, sentence: str) -> None:
         if not self._failures:
             log.warning("Events cannot be sent now, they wait: %s", sentence)
         self._failures += 1
         self._counters.last_failure = sentence
-        self._not_before = self._clock.monotonic() + pause_after(self._failures, random.random())  # noqa: S311 - jitter
+        luck = random.random()  # noqa: S311 - jitter
+        pause = backoff(self._failures, _FIRST_PAUSE, _LONGEST_PAUSE, spread=_SPREAD, luck=luck)
+        self._not_before = self._clock.monotonic() + pause

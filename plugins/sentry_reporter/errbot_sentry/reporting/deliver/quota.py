@@ -1,4 +1,4 @@
-"""Who may take how much of the spool, and who goes when it is full: errors come last to go, and for nothing else.
+"""Shares of the spool, and what goes when it is full: errors go last, and only for other errors.
 
 Of a bound, errors may take all, and each other category (transactions, feedback, monitors …) a quarter. Where there is
 no room, a category makes it from its own oldest first, if its share is used up; then the category that takes most of
@@ -31,7 +31,7 @@ class Entry:
 
 
 class Quota:
-    """What waits in one place, and what of it gives way. Not safe by itself: the spool's lock is held around it.
+    """What waits in one place, and what of it goes first. Not safe by itself: the spool locks around it.
 
     Args:
         limit: bytes for everything together.
@@ -94,11 +94,11 @@ class Quota:
 
 
 class _Victims:
-    """Chosen one by one; only who asked decides whether they go."""
+    """Entries that would have to go, chosen one by one; the caller decides whether they do."""
 
     def __init__(self, entries: dict[str, OrderedDict[int, Entry]], sizes: dict[str, int], spare: int | None) -> None:
         self._waiting: dict[str, Iterator[Entry]] = {
-            category: (entry for entry in held.values() if entry.seq != spare) for category, held in entries.items()
+            category: (entry for entry in found.values() if entry.seq != spare) for category, found in entries.items()
         }
         self.left = dict(sizes)
         self.chosen: list[Entry] = []

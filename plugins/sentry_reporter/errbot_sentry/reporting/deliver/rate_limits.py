@@ -1,4 +1,4 @@
-"""When the server may be asked again: its rate limits, and the pause after failures. Pure: `now` is passed in.
+"""The server's rate limits: when it takes envelopes again. Pure: `now` is passed in.
 
 Headers: https://develop.sentry.dev/sdk/expected-features/rate-limiting/ (`X-Sentry-Rate-Limits`, else `Retry-After`
 of a 429). Bugsink says with every answer that it takes no transactions.
@@ -12,10 +12,9 @@ from email.utils import parsedate_to_datetime
 
 _DEFAULT_WAIT = 60.0
 _LONGEST_WAIT = 24 * 3600.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _ALL = ""
 _MOST_CATEGORIES = 100
-# What a person waits for is kept until the limit is over. Of the rest the server wants none now, and it would push
+# What a person waits for stays until the limit is over. Of the rest the server wants none now, and it would push
 # errors out of the spool; the SDK drops it too.
 WORTH_WAITING = frozenset({"error", "default", "monitor", "feedback"})
 
@@ -29,9 +28,9 @@ class RateLimits:
     def read(self, status: int, headers: Mapping[str, str], now: float) -> None:
         """Learn from an answer. `headers` has lower-case names."""
         self._until = {category: until for category, until in self._until.items() if until > now}
-        told = headers.get("x-sentry-rate-limits", "")
+        limits = headers.get("x-sentry-rate-limits", "")
         understood = False
-        for limit in told.split(","):
+        for limit in limits.split(","):
             parts = limit.strip().split(":")
             wait = _seconds(parts[0]) if len(parts) > 1 else None
             if wait is None:
@@ -77,8 +76,3 @@ def _retry_after(text: str | None) -> float | None:
         return None
     at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
     return min(max(0.0, (at - datetime.now(timezone.utc)).total_seconds()), _LONGEST_WAIT)
-
-
-def pause_after(failures: int, luck: float) -> float:
-    """Seconds to wait after this many failures in a row: doubling to a minute; `luck` (0 to 1) spreads many bots."""
-    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(max(failures - 1, 0), 10)) * (0.75 + 0.5 * luck)

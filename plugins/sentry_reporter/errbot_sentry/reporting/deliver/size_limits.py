@@ -1,7 +1,7 @@
 """Making an event as small as servers take: step by step, and the last step always fits.
 
-Works on events as they leave, https://develop.sentry.dev/sdk/data-model/event-payloads/. What was left out is told in
-the context `left_out`, by count.
+Works on events as they leave, https://develop.sentry.dev/sdk/data-model/event-payloads/. The context `left_out`
+says how much of what was left out.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-Event = dict[str, Any]
+from errbot_sentry.reporting.redact.redaction import Event
 
 _LONGEST_TEXT, _SHORT_TEXT = 1000, 200
 _FIRST, _LAST = 10, 40  # of a list whose both ends matter: the root cause and what was raised, the entry and the error
-_MOST_SPANS, _MOST_CRUMBS, _MOST_NAMES, _MOST_FRAMES = 200, 30, 50, 5
+_MOST_SPANS, _MOST_BREADCRUMBS, _MOST_NAMES, _MOST_FRAMES = 200, 30, 50, 5
 _LARGEST_NUMBER = 2.0**63
 _HEAVY = ("vars", "extra", "_meta")
 _SCALARS = ("event_id", "timestamp", "start_timestamp", "type", "platform", "level", "logger", "release",
@@ -22,7 +22,7 @@ _FRAME = ("filename", "function", "module", "lineno", "in_app")
 _TRACE = ("trace_id", "span_id", "parent_span_id", "op", "status", "type")
 
 
-def fitted(event: Event, most: int, size: Callable[[Event], int]) -> Event:
+def shrink(event: Event, most: int, size: Callable[[Event], int]) -> Event:
     """The event, as whole as it can be in `most` bytes; `size` says how many it takes as JSON.
 
     Without local variables and long texts first; then without the middle of long lists; then the least that says what
@@ -36,15 +36,15 @@ def fitted(event: Event, most: int, size: Callable[[Event], int]) -> Event:
 
 
 def _slim(event: Event) -> Event:
-    return {key: _cut(held, _LONGEST_TEXT) for key, held in event.items() if key not in _HEAVY}
+    return {key: _cut(part, _LONGEST_TEXT) for key, part in event.items() if key not in _HEAVY}
 
 
 def _cut(value: Any, longest: int) -> Any:
     if isinstance(value, str):
         return _text(value, longest)
     if isinstance(value, dict):
-        return {_text(str(key), longest): _cut(held, longest) for key, held in value.items() if key not in _HEAVY}
-    return [_cut(held, longest) for held in value] if isinstance(value, list) else value
+        return {_text(str(key), longest): _cut(part, longest) for key, part in value.items() if key not in _HEAVY}
+    return [_cut(part, longest) for part in value] if isinstance(value, list) else value
 
 
 def _text(text: str, longest: int) -> str:
@@ -54,17 +54,17 @@ def _text(text: str, longest: int) -> str:
 def _shortened(event: Event) -> Event:
     """Without modules, and of every list and mapping that grows with the program only a part."""
     left_out: dict[str, int] = {}
-    short: Event = {key: held for key, held in event.items() if key != "modules"}
+    short: Event = {key: part for key, part in event.items() if key != "modules"}
     for name, several in (("exception", "exceptions"), ("threads", "threads")):
         values = _values(event, name)
         if values:
             kept = [_with_short_stack(value) for value in _ends(values, _FIRST, _LAST)]
             short[name] = {"values": kept}
             left_out[several] = len(values) - len(kept)
-    crumbs = _values(event, "breadcrumbs")
-    if crumbs:
-        short["breadcrumbs"] = {"values": crumbs[-_MOST_CRUMBS:]}
-        left_out["breadcrumbs"] = len(crumbs) - len(crumbs[-_MOST_CRUMBS:])
+    breadcrumbs = _values(event, "breadcrumbs")
+    if breadcrumbs:
+        short["breadcrumbs"] = {"values": breadcrumbs[-_MOST_BREADCRUMBS:]}
+        left_out["breadcrumbs"] = len(breadcrumbs) - len(breadcrumbs[-_MOST_BREADCRUMBS:])
     spans = event.get("spans")
     if isinstance(spans, list):
         short["spans"] = spans[:_MOST_SPANS]
@@ -75,7 +75,7 @@ def _shortened(event: Event) -> Event:
             short[name] = dict(list(named.items())[-_MOST_NAMES:])  # ours come last
             left_out[name] = len(named) - len(short[name])
     shorter: Event = _cut(short, _SHORT_TEXT)
-    return _telling(shorter, left_out)
+    return _with_counts(shorter, left_out)
 
 
 def _least(event: Event) -> Event:
@@ -90,15 +90,15 @@ def _least(event: Event) -> Event:
     exceptions = [value for value in _values(event, "exception") if isinstance(value, dict)]
     if exceptions:
         least["exception"] = {"values": [_least_exception(value) for value in _ends(exceptions, 1, 1)]}
-    held = event.get("contexts")
-    contexts = held if isinstance(held, dict) else {}
+    part = event.get("contexts")
+    contexts = part if isinstance(part, dict) else {}
     trace = contexts.get("trace")
     if isinstance(trace, dict):
         least["contexts"] = {"trace": {key: _small(trace[key]) for key in _TRACE if key in trace}}
     if event.get("type") == "transaction":
         least["spans"] = []
     counts = contexts.get("left_out")
-    return _telling(least, {**(_smalls(counts) if isinstance(counts, dict) else {}), "everything_else": 1})
+    return _with_counts(least, {**(_smalls(counts) if isinstance(counts, dict) else {}), "everything_else": 1})
 
 
 def _least_exception(value: Event) -> Event:
@@ -113,8 +113,8 @@ def _least_exception(value: Event) -> Event:
     return least
 
 
-def _smalls(held: Event) -> Event:
-    return {_text(str(key), _SHORT_TEXT): _small(value) for key, value in list(held.items())[-_MOST_FRAMES * 2 :]}
+def _smalls(part: Event) -> Event:
+    return {_text(str(key), _SHORT_TEXT): _small(value) for key, value in list(part.items())[-_MOST_FRAMES * 2 :]}
 
 
 def _small(value: Any) -> Any:
@@ -139,15 +139,15 @@ def _ends(items: list[Any], first: int, last: int) -> list[Any]:
 
 
 def _values(event: Event, name: str) -> list[Any]:
-    held = event.get(name)
-    values = held.get("values") if isinstance(held, dict) else held
+    part = event.get(name)
+    values = part.get("values") if isinstance(part, dict) else part
     return values if isinstance(values, list) else []
 
 
-def _telling(event: Event, left_out: dict[str, Any]) -> Event:
+def _with_counts(event: Event, left_out: dict[str, Any]) -> Event:
     counts = {name: count for name, count in left_out.items() if count}
     if counts:
         contexts = event.get("contexts")
-        held = contexts if isinstance(contexts, dict) else {}
-        event["contexts"] = {**held, "left_out": {"type": "left_out", **counts}}
+        part = contexts if isinstance(contexts, dict) else {}
+        event["contexts"] = {**part, "left_out": {"type": "left_out", **counts}}
     return event

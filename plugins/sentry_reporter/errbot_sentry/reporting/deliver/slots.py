@@ -1,18 +1,23 @@
-"""The folders inside the spool's folder: one for each process, held by a lock that dies with it."""
+"""The folders inside the spool's folder, one for each process, and the files in them.
+
+A lock that ends with its process makes a folder the process's own. An envelope is one file, written under a temporary
+name and then renamed: a file with the right name is whole, whatever instant the process died at.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from errbot_sentry.reporting.deliver.quota import Entry
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: there, two bots on one directory are not told apart
+except ImportError:  # not a POSIX system: there, two bots may take one directory
     fcntl = None  # type: ignore[assignment]  # no locks on Windows
 
 _NAME = re.compile(r"(\d{16})\.([a-z_]{1,32})\.([0-9a-f]{0,32})\.gz")
@@ -20,21 +25,75 @@ _MOST_SLOTS = 64
 
 
 class Slot:
-    """One folder that belongs to this process until `release`."""
+    """One folder that belongs to this process until `release`. Any thread may use it."""
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
         self._handle = handle
 
+    def write(self, entry: Entry, data: bytes) -> None:
+        """Write an envelope. Raises OSError, and leaves nothing behind then."""
+        temporary = f"{self.path}/{entry.seq:016d}.tmp"
+        try:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                written = os.write(handle, data)
+                while written < len(data):
+                    written += os.write(handle, data[written:])
+            finally:
+                os.close(handle)
+            os.rename(temporary, f"{self.path}/{entry.file_name}")  # noqa: PTH104 - Path costs more than the write
+        except OSError:
+            with suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108 - as above
+            raise
+
+    def read(self, entry: Entry) -> bytes:
+        """An envelope that was written. Raises OSError."""
+        return (self.path / entry.file_name).read_bytes()
+
+    def remove(self, entries: Iterable[Entry]) -> None:
+        """Delete the files of these envelopes, as far as they are there."""
+        for entry in entries:
+            with suppress(OSError):
+                (self.path / entry.file_name).unlink()
+
+    def renumber(self, entry: Entry, seq: int) -> Entry | None:
+        """Put a file of this folder behind all others, with the first free number from `seq` on; None if it is gone."""
+        new = replace(entry, seq=seq)
+        while new.seq != entry.seq and (self.path / new.file_name).exists():
+            new = replace(new, seq=new.seq + 1)
+        return new if self.take_file(self.path / entry.file_name, new) else None
+
+    def take_file(self, path: Path, entry: Entry) -> bool:
+        """Move a file here, as this envelope; False if it is gone."""
+        try:
+            path.rename(self.path / entry.file_name)
+        except OSError:
+            return False
+        return True
+
+    def sync(self, entries: Iterable[Entry]) -> None:
+        """Let the disk make sure of these files, and of the folder."""
+        for path in (*(f"{self.path}/{entry.file_name}" for entry in entries), str(self.path)):
+            with suppress(OSError):  # sent and gone meanwhile; or a system that does not sync folders
+                handle = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
     def release(self) -> None:
         """Another process may have it now. In the child of a fork the parent keeps it: only the child's descriptor,
-        which would hold the lock beyond the parent's end, is closed."""
+        which would extend the lock beyond the parent's end, is closed."""
         os.close(self._handle)
 
 
 def take_slot(root: Path) -> Slot:
-    """The first slot that no process holds. Raises OSError where there is none, or no folder can be made."""
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """The first slot that no process has. Raises OSError where there is none, or no folder can be made."""
+    # The mode is for the last folder only; in the one above, whoever may write could put another in its place.
+    for folder in (root.parent, root):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number in range(_MOST_SLOTS):
         path = root / str(number)
         path.mkdir(mode=0o700, exist_ok=True)
@@ -45,7 +104,7 @@ def take_slot(root: Path) -> Slot:
 
 
 def left_behind(root: Path, own: Path) -> Iterator[Path]:
-    """The slots, but for one's own, whose process is gone; each is held while the caller is at it."""
+    """The slots, but for one's own, whose process is gone; each stays locked while the caller works on it."""
     for path in sorted(root.iterdir()):
         if path == own or not path.is_dir():
             continue
@@ -59,7 +118,7 @@ def left_behind(root: Path, own: Path) -> Iterator[Path]:
 
 
 def envelopes_in(slot: Path) -> list[Entry]:
-    """What waits in a slot, by number; the rest of a write that a kill cut short is swept, its capture never
+    """What waits in a slot, by number. What is left of a write that a kill cut short is deleted: its capture never
     returned."""
     found = []
     for item in os.scandir(slot):
@@ -75,7 +134,7 @@ def envelopes_in(slot: Path) -> list[Entry]:
 
 
 def _lock(slot: Path) -> int | None:
-    """An exclusive lock on a slot, held until the descriptor is closed; None when another process has it."""
+    """An exclusive lock on a slot, until the descriptor is closed; None when another process has it."""
     handle = os.open(slot / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     if fcntl is None:
         return handle

@@ -1,9 +1,8 @@
 """The spool: envelopes on disk until the server has them.
 
-One file per envelope, written before the capture returns, under a temporary name and then renamed: a file with the
-right name is whole, whatever instant the process died at. The name carries a sequence number, the category that the
-server's rate limits speak of, and the event id: `0000000000000042.error.1f2e….gz`. Order is the sequence, never the
-clock. The capture does not wait for `fsync`: what the server does not take at once is synced by the sender's thread.
+One file per envelope, written before the capture returns. Its name carries a sequence number, the category that the
+server's rate limits name, and the event id: `0000000000000042.error.1f2e….gz`. Order is the sequence, never the clock.
+The capture does not wait for `fsync`: the sender's thread syncs what the server does not take at once.
 
 When the disk refuses (full, read-only) or does not answer, envelopes wait in memory instead, bounded, until it takes
 them again.
@@ -13,10 +12,8 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +28,7 @@ SPOOL_FULL, MEMORY_FULL, UNREADABLE = "spool_full", "memory_full", "unreadable"
 TOO_LARGE, CLOSED = "too_large", "closed"
 
 _MEMORY_BYTES = 8 * 1024 * 1024
-_LAST_SEQUENCE = 10**15  # nobody counts so far
+_LAST_SEQUENCE = 10**15  # beyond any real count
 _MOST_SYNCED = 200
 
 _NONE: Mapping[int, int] = {}
@@ -44,13 +41,15 @@ class Spool:
 
     Args:
         folder: where the files go; None keeps everything in memory.
-        limit: bytes on disk; who gives way when a new envelope does not fit is decided by `Quota`.
-        dropped: told (category, reason) for each envelope that is given up here.
+        limit: bytes on disk; `Quota` decides what goes when a new envelope does not fit.
+        dropped: called with (category, reason) of each envelope that is given up here.
     """
 
-    def __init__(self, folder: Path | None, limit: int, dropped: Dropped, hand: DiskWriter | None = None) -> None:
+    def __init__(
+        self, folder: Path | None, limit: int, dropped: Dropped, disk_writer: DiskWriter | None = None
+    ) -> None:
         self._root = folder
-        self._disk_writer = hand or DiskWriter()
+        self._disk_writer = disk_writer or DiskWriter()
         self._dropped = dropped
         self._lock = Lock()
         self._entries: OrderedDict[int, Entry] = OrderedDict()
@@ -78,13 +77,13 @@ class Spool:
             return
         try:
             self._slot = take_slot(self._root)
-            self._load(self._slot.path)
+            self._load(self._slot)
         except OSError as error:
             self._note_trouble(error)
 
     def leave_to_parent(self) -> None:
         """In the child of a fork: what waits is the parent's, and so are its slot and its threads. The child takes a
-        slot of its own as soon as it has something to keep."""
+        slot of its own as soon as it has something to write."""
         self._entries.clear()
         self._disk.clear()
         self._memory.clear()
@@ -97,22 +96,22 @@ class Spool:
         self._in_child = not self._closed
 
     def take_over(self) -> None:
-        """Take over what waits in slots that nobody holds any more; from any thread, but for one at a time."""
+        """Take over what waits in slots whose process is gone; from any thread, but one at a time."""
         slot = self._slot
         if self._root is None or slot is None or self.trouble:
             return
         try:
             for left in left_behind(self._root, slot.path):
                 for entry in envelopes_in(left):
-                    self._move_here(left / entry.file_name, entry, slot.path)
+                    self._move_here(left / entry.file_name, entry, slot)
         except OSError as error:
             self._note_trouble(error)
         with self._lock:
-            too_much = self._shed_what_was_found()
-        self._unlink(too_much)
+            too_much = self._drop_what_is_too_much()
+        slot.remove(too_much)
 
     def close(self) -> None:
-        """Let go of the slot; what waits in memory only is dropped and counted."""
+        """Release the slot; what waits in memory only is dropped and counted."""
         self._disk_writer.stop(1.0)
         with self._lock:
             self._closed = True
@@ -133,17 +132,12 @@ class Spool:
         return seq in self._entries
 
     @property
-    def _folder(self) -> Path | None:
-        slot = self._slot
-        return None if slot is None else slot.path
-
-    @property
     def size(self) -> int:
         """Bytes waiting, on disk and in memory."""
         return self._disk.size + self._disk.reserved + self._memory.size
 
     def put(self, data: bytes, category: str, event_id: str) -> Entry:
-        """Keep an envelope: on disk when this returns, in memory where the disk refuses or does not answer."""
+        """Take an envelope: it is on disk when this returns, in memory where the disk refuses or does not answer."""
         with self._lock:
             if self._in_child:
                 self._in_child = False
@@ -152,7 +146,7 @@ class Spool:
             self._next += 1
             # What is larger than its share would push everything else out, and still not fit.
             fits = entry.size <= self._disk.share(category)
-            slot = self._slot.path if self._slot is not None and fits else None
+            slot = self._slot if fits else None
             refused, too_much = self._admit(entry, slot is not None)
             if slot is not None and not refused:
                 self._disk.reserved += entry.size
@@ -162,25 +156,25 @@ class Spool:
         written: bool | None = False
         if slot is not None:
             written = self._disk_writer.do(
-                lambda: self._write(slot, entry, data, too_much), lambda ok: self._late(entry, ok)
+                lambda: self._write(slot, entry, data, too_much), lambda ok: self._written_late(entry, ok)
             )
             if written is None:
                 self._note_trouble(TimeoutError(errno.ETIMEDOUT, "it does not answer"))
-        kept = entry if written else replace(entry, data=data)
+        added = entry if written else replace(entry, data=data)
         with self._lock:
             if slot is not None:
                 self._disk.reserved -= entry.size
             if not written:
                 refused = self._refused_by_memory(entry)
             if not refused:
-                self._entries[entry.seq] = kept
-                (self._disk if written else self._memory).add(kept)
+                self._entries[entry.seq] = added
+                (self._disk if written else self._memory).add(added)
         if refused:
             self._dropped(category, refused)
-        return kept
+        return added
 
     def _admit(self, entry: Entry, to_disk: bool) -> tuple[str, list[Entry]]:
-        """Why it cannot be kept, "" if it can, and the files that have to go for it."""
+        """Why it is refused, "" if it is not, and the files that have to go for it."""
         if self._closed:
             return CLOSED, []
         if not to_disk:
@@ -192,7 +186,7 @@ class Spool:
         return "", too_much
 
     def _refused_by_memory(self, entry: Entry) -> str:
-        """Why memory cannot hold it, "" once there is room."""
+        """Why memory has no room for it, "" once there is."""
         if self._closed:
             return CLOSED
         if entry.size > self._memory.share(entry.category):
@@ -208,22 +202,22 @@ class Spool:
             self._forget(entry.seq)
             self._dropped(entry.category, reason)
 
-    def _late(self, entry: Entry, written: bool) -> None:
+    def _written_late(self, entry: Entry, written: bool) -> None:
         """The disk has answered after all."""
         with self._lock:
             waits = self._entries.get(entry.seq)
             if written and waits is not None and waits.data is not None:
                 self._memory.remove(waits)
-                self._keep(entry)
+                self._add(entry)
                 return
-            closed = self._closed
-        if written and not closed:  # sent meanwhile, or given up
-            self._unlink([entry])
+            slot = self._slot
+        if written and slot is not None:  # sent meanwhile, or given up
+            slot.remove([entry])
 
     def sync(self) -> None:
         """Let the disk make sure of what waits, for the case of a power cut; not for the capturing thread."""
         with self._lock:
-            slot, entries = self._folder, []
+            slot, entries = self._slot, []
             for entry in reversed(self._entries.values()):
                 if entry.seq <= self._synced:
                     break
@@ -232,20 +226,14 @@ class Spool:
         if slot is None or not entries:
             return
         entries = entries[::-1][:_MOST_SYNCED]
-        for path in (*(f"{slot}/{entry.file_name}" for entry in entries), str(slot)):
-            with suppress(OSError):  # sent and gone meanwhile; or a system that does not sync folders
-                handle = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+        slot.sync(entries)
         self._synced = entries[-1].seq
 
     def oldest(self, without: Collection[str] = (), tried: Mapping[int, int] = _NONE) -> Entry | None:
-        """The oldest envelope whose category is not in `without`; the bound spares it until `done` or `give_back`.
+        """The oldest envelope whose category is not in `without`; the bound spares it until `done` or `release`.
 
         Those in `tried` (sequence number to tries) come only when nothing else waits, the least tried first, so that
-        none of them holds up the others.
+        none of them delays the others.
         """
         with self._lock:
             later: Entry | None = None
@@ -264,11 +252,9 @@ class Spool:
         """The envelope; None when its file cannot be read any more (it is then dropped and counted)."""
         if entry.data is not None:
             return entry.data
-        slot = self._folder
+        slot = self._slot
         try:
-            if slot is None:
-                return None
-            return (slot / entry.file_name).read_bytes()
+            return None if slot is None else slot.read(entry)
         except FileNotFoundError:
             self.drop(entry, UNREADABLE)
         except OSError as error:
@@ -280,9 +266,10 @@ class Spool:
         """The server has it."""
         with self._lock:
             known = self._forget(entry.seq)
-        self._unlink([known] if known else [])
+        if known is not None:
+            self._remove_file(known)
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """The envelope that was taken waits on."""
         with self._lock:
             self._taken = None
@@ -292,16 +279,11 @@ class Spool:
         with self._lock:
             known = self._forget(entry.seq)
         if known is not None:
-            self._unlink([known])
+            self._remove_file(known)
             self._dropped(entry.category, reason)
 
-    def holds(self, event_id: str) -> bool:
-        """Whether this event still waits."""
-        with self._lock:
-            return any(entry.event_id == event_id for entry in self._entries.values())
-
     def _forget(self, seq: int) -> Entry | None:
-        """Take it out of the table; its file, which the disk may be slow with, goes outside of the lock."""
+        """Take it out of the table. Its file is deleted outside of the lock, because the disk may be slow."""
         if self._taken == seq:
             self._taken = None
         known = self._entries.pop(seq, None)
@@ -309,28 +291,16 @@ class Spool:
             (self._disk if known.data is None else self._memory).remove(known)
         return known
 
-    def _unlink(self, entries: Iterable[Entry]) -> None:
-        slot = self._folder
-        for entry in entries:
-            if slot is not None and entry.data is None:
-                with suppress(OSError):
-                    (slot / entry.file_name).unlink()
+    def _remove_file(self, entry: Entry) -> None:
+        slot = self._slot
+        if slot is not None and entry.data is None:
+            slot.remove([entry])
 
-    def _write(self, slot: Path, entry: Entry, data: bytes, too_much: Iterable[Entry]) -> bool:
-        self._unlink(too_much)
-        temporary = f"{slot}/{entry.seq:016d}.tmp"
+    def _write(self, slot: Slot, entry: Entry, data: bytes, too_much: Iterable[Entry]) -> bool:
+        slot.remove(too_much)
         try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            try:
-                written = os.write(handle, data)
-                while written < len(data):
-                    written += os.write(handle, data[written:])
-            finally:
-                os.close(handle)
-            os.rename(temporary, f"{slot}/{entry.file_name}")  # noqa: PTH104 - Path costs more than the write
+            slot.write(entry, data)
         except OSError as error:
-            with suppress(OSError):
-                os.unlink(temporary)  # noqa: PTH108 - as above
             self._note_trouble(error)
             return False
         self.trouble = ""
@@ -341,7 +311,7 @@ class Spool:
             log.warning("The spool in %s cannot be used, undelivered events wait in memory: %s", self._root, error)
         self.trouble = error.strerror or type(error).__name__
 
-    def _shed_what_was_found(self) -> list[Entry]:
+    def _drop_what_is_too_much(self) -> list[Entry]:
         """Give up what is beyond the bounds, which may be smaller than in an earlier life."""
         gone = [entry for entry in self._entries.values() if entry.size > self._disk.share(entry.category)]
         self._give_up(gone, SPOOL_FULL)
@@ -351,38 +321,31 @@ class Spool:
             gone += over
         return gone
 
-    def _keep(self, entry: Entry) -> None:
+    def _add(self, entry: Entry) -> None:
         self._entries[entry.seq] = entry
         self._disk.add(entry)
 
-    def _load(self, slot: Path) -> None:
+    def _load(self, slot: Slot) -> None:
         odd = []
-        for entry in envelopes_in(slot):
+        for entry in envelopes_in(slot.path):
             if self._next <= entry.seq < _LAST_SEQUENCE:
-                self._keep(entry)
+                self._add(entry)
                 self._next = entry.seq + 1
             else:
                 odd.append(entry)
+        # We do not continue from a number that is not ours (taken already, or beyond any real count): a file that
+        # somebody plants cannot use up ours.
         for entry in odd:
-            self._renumber(slot, entry)
+            new = slot.renumber(entry, self._next)
+            if new is not None:
+                self._next = new.seq + 1
+                self._add(new)
 
-    def _renumber(self, slot: Path, entry: Entry) -> None:
-        """Put a file whose number is not ours (taken already, or higher than anybody counts) behind all others: no
-        number that somebody plants is counted on from, so none can make ours unusable."""
-        new = replace(entry, seq=self._next)
-        while new.seq != entry.seq and (slot / new.file_name).exists():
-            new = replace(new, seq=new.seq + 1)
-        with suppress(OSError):
-            (slot / entry.file_name).rename(slot / new.file_name)
-            self._next = new.seq + 1
-            self._keep(new)
-
-    def _move_here(self, old: Path, entry: Entry, slot: Path) -> None:
+    def _move_here(self, old: Path, entry: Entry, slot: Slot) -> None:
         with self._lock:
             moved = replace(entry, seq=self._next)
             self._next += 1
-        with suppress(OSError):
-            old.rename(slot / moved.file_name)
+        if slot.take_file(old, moved):
             with self._lock:
                 if not self._closed:
-                    self._keep(moved)
+                    self._add(moved)

@@ -1,7 +1,7 @@
 """Masking a person's words: what was typed to the bot is found again wherever the code carried it.
 
 Words and texts are compared in one spelling (`spelling.py`). No expression is made of what was typed: words are looked
-up, so the time is in proportion to the text and to the number of words, whatever either of them holds.
+up, so the time is in proportion to the text and to the number of words, whatever is in either of them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from functools import lru_cache
 
 from errbot_sentry.reporting.redact.spelling import View, folded, has_escapes, views_of, without_case, without_marks
 
+SEND, SCRUB, DROP = "send", "scrub", "drop"
+"""SENTRY_CHAT_TEXT: typed words leave; only in an exception's own text; not at all."""
 CHAT = "[chat]"
 LONGEST_READ = 100_000
-"""Letters of all that was typed: beyond, nobody knows which words to look for, and every text goes."""
+"""Letters of all that was typed: beyond, it is unknown which words to look for, and every text is masked."""
 # So many words are looked for by their letters, also inside of others; the shorter rest only as words of their own.
 _MOST_WORDS = 200
 _SHORTEST = 3

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 
-from errbot_sentry.reporting.redact.secret_names import NAME, is_sensitive_name, may_name_a_secret
-
-FILTERED = "[Filtered]"
+from errbot_sentry.reporting.redact.secret_shapes import FILTERED, NAME, is_sensitive_name, may_name_a_secret
 
 _SIGNS = ("=", ":", "->", "--", "</", "<!", ",", "%3", "%25")
 _QUOTE = r"""\\{0,31}["']"""

@@ -1,60 +1,82 @@
-"""The one way out for the texts of an event: whatever is in it is masked by the rules of the place where it stands.
+"""The masking of events: each text in an event by the rules of the place where it stands.
 
-A `Redaction` is made for one event, with the words of the command that the event is about. A field that it does not
-know is masked like any other text. It works on the event as the SDK's serializer left it, plain dicts, lists and texts,
-in the shape of https://develop.sentry.dev/sdk/data-model/event-payloads/.
+A `Redaction` is made for one event, with the words of the command that the event is about. An unknown field is
+masked like any other text. It works on the event as the SDK's serializer left it, plain dicts, lists and texts, in the
+shape of https://develop.sentry.dev/sdk/data-model/event-payloads/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
-from errbot_sentry.reporting.collect.breadcrumbs import DROP, SEND
-from errbot_sentry.reporting.redact.length_marks import marks_for
+from errbot_sentry.reporting.redact.chat_redaction import DROP, SEND, ChatMask, mask_of
+from errbot_sentry.reporting.redact.event_schema import (
+    BREADCRUMB_KEYS,
+    CONTEXT_KEYS,
+    CONTEXT_NAMES,
+    FRAME_KEYS,
+    FRAME_NAMES,
+    LOGENTRY_KEYS,
+    MEASUREMENT_KEYS,
+    MECHANISM_KEYS,
+    REQUEST_KEYS,
+    SOURCE_KEYS,
+    SPAN_KEYS,
+    THREAD_KEYS,
+    USER_KEYS,
+    meta_for,
+)
 from errbot_sentry.reporting.redact.scrubber import FILTERED, Scrubber, cleaned, is_sensitive_name
 
 Event = dict[str, Any]
+Reader = Callable[[Any], Any]
 
 MOST_STEPS = 1_500_000
 """What masking an event may cost: letters of its texts, times what is looked for in them. Beyond, texts are dropped."""
 
-# Made by the SDK or by us from nothing that a person or a plugin said.
-_OWN = frozenset({"event_id", "timestamp", "start_timestamp", "platform", "level", "sdk", "modules", "type",
-    "transaction_info", "check_in_id", "duration", "status"})  # fmt: skip
+# Made by the SDK or by us, from nothing that a person or a plugin said.
+_FIXED = ("event_id", "timestamp", "start_timestamp", "platform", "level", "sdk", "modules", "type",
+    "transaction_info", "check_in_id", "duration", "status")  # fmt: skip
 # Names, in which something@somewhere is no mail address.
-_NAMES = frozenset({"release", "environment", "server_name", "dist", "transaction", "logger"})
-_NAMES_BY_CODE = frozenset({"transaction", "logger"})  # which may have made them of what somebody typed
-_PERSON_NAMES = frozenset({"id", "username"})
+_NAMES = ("release", "environment", "server_name", "dist")
+_NAMES_BY_CODE = ("transaction", "logger")  # the code may have made them of what somebody typed
+_ANY_TEXT = ("extra", "fingerprint", "message", "monitor_slug", "monitor_config", "debug_meta")
+_PERSON_NAMES = ("id", "username")
 # What is masked first, should there be too much.
 _FIRST = ("exception", "fingerprint", "logentry", "tags", "user", "transaction")
 _ADDRESS_PARTS = ("http.query", "http.fragment")
-_SOURCE = ("pre_context", "context_line", "post_context")
-_FRAME_NAMES = ("filename", "abs_path", "function", "module")
-
-# The protocol's own keys, which stay whatever was typed: without them the server could not read the event.
-_SPAN = frozenset({"span_id", "trace_id", "parent_span_id", "op", "description", "start_timestamp", "timestamp",
-    "status", "tags", "data", "origin", "same_process_as_parent", "measurements", "exclusive_time"})  # fmt: skip
-_CRUMB = frozenset({"type", "category", "message", "level", "timestamp", "data", "origin"})
-_CONTEXTS = frozenset({"trace", "runtime", "errbot", "plugin", "log", "repeats", "chat"})
-_CONTEXT = _SPAN | {"type", "name", "version", "build", "backend", "module", "kind", "sentence", "count", "seconds",
-    "message", "dynamic_sampling_context"}  # fmt: skip
-_MECHANISM = frozenset({"type", "handled", "data", "source", "synthetic", "exception_id", "parent_id", "help_link",
-    "is_exception_group", "description", "meta"})  # fmt: skip
-_LOGENTRY = frozenset({"message", "formatted", "params"})
-_USER = frozenset({"id", "username", "email", "ip_address", "name", "data", "geo", "segment"})
-_FRAME = frozenset({"lineno", "colno", "in_app", "stack_start", "vars", *_SOURCE, *_FRAME_NAMES})
-_REQUEST = frozenset({"url", "method", "headers", "data", "query_string", "cookies", "env"})
-_THREAD = frozenset({"id", "name", "crashed", "current", "main", "values"})
-_MEASURED = frozenset({"value", "unit"})
 
 
-class Mask(Protocol):
-    """Hides a person's words; `price` is what a letter of a text costs."""
+_NO_READERS: Mapping[str, Reader] = {}
 
-    price: int
 
-    def __call__(self, text: str) -> str: ...
+class Redactor:
+    """Makes the redaction of each event, by the same rules.
+
+    Args:
+        chat_text: SENTRY_CHAT_TEXT.
+    """
+
+    def __init__(self, scrubber: Scrubber, chat_text: str) -> None:
+        self._scrubber = scrubber
+        self._chat_text = chat_text
+
+    def redaction(
+        self,
+        typed: tuple[str, ...],
+        spared: tuple[str, ...],
+        own: Collection[str] = (),
+        most_steps: int = MOST_STEPS,
+    ) -> Redaction:
+        """The redaction of one event.
+
+        Args:
+            typed: the texts whose words are masked.
+            spared: names of commands and plugins, which stay readable even if they were typed.
+        """
+        mask = mask_of(typed, spared) if typed and self._chat_text != SEND else None
+        return Redaction(self._scrubber, mask or None, self._chat_text, own, most_steps)
 
 
 class Redaction:
@@ -62,14 +84,14 @@ class Redaction:
 
     Args:
         mask: hides the words of the command, None when there are none to hide.
-        own: what we ourselves have put in (tags, names of the person), which is known for what it is.
+        own: what we ourselves have put in (tags, names of the person), which may stay although it was typed.
         most_steps: the budget.
     """
 
     def __init__(
         self,
         scrubber: Scrubber,
-        mask: Mask | None,
+        mask: ChatMask | None,
         chat_text: str,
         own: Collection[str] = (),
         most_steps: int = MOST_STEPS,
@@ -79,24 +101,36 @@ class Redaction:
         self._chat_text = chat_text
         self._own = own
         self._left = most_steps
+        self._readers: dict[str, Reader] = {
+            **dict.fromkeys(_FIXED, lambda value: value),
+            **dict.fromkeys(_NAMES, self._name),
+            **dict.fromkeys(_NAMES_BY_CODE, self._name_by_code),
+            **dict.fromkeys(_ANY_TEXT, self.value),
+            "exception": lambda value: self._listed(value, self._exception),
+            "threads": lambda value: self._listed(value, self._thread),
+            "tags": self._tags,
+            "user": self._user,
+            "request": self._request,
+            "breadcrumbs": lambda value: self._listed(self._without_queries(value), self._breadcrumb),
+            "spans": lambda value: self._listed(self._without_queries(value), self._span),
+            "contexts": self._contexts,
+            "logentry": lambda value: self._fields(value, LOGENTRY_KEYS),
+            "measurements": self._measurements,
+        }
 
     def event(self, event: Event) -> Event:
         """All of an event."""
-        clean: Event = {}
-        for key in sorted(event, key=lambda key: key not in _FIRST):
-            if key in _EVENT:
-                clean[key] = self._field(key, event[key])
-            elif key != "_meta":
-                clean.update(self.value({key: event[key]}))
-        marks = marks_for(event.get("_meta"), clean)
-        if marks:
-            marks.pop("breadcrumbs", None)  # they are put into another order
-            clean["_meta"] = marks
+        ordered = {key: event[key] for key in sorted(event, key=lambda key: key not in _FIRST) if key != "_meta"}
+        clean: Event = self._fields(ordered, (), self._readers)
+        meta = meta_for(event.get("_meta"), clean)
+        if meta:
+            meta.pop("breadcrumbs", None)  # they are put into another order
+            clean["_meta"] = meta
         return clean
 
-    def value(self, held: Any) -> Any:
+    def value(self, value: Any) -> Any:
         """Any JSON-like value."""
-        return cleaned(held, self.text)
+        return cleaned(value, self.text)
 
     def text(self, text: str) -> str:
         """A text without secrets and without the person's words."""
@@ -116,145 +150,111 @@ class Redaction:
         self._left -= steps
         return self._left >= 0 or not steps
 
-    def _field(self, key: str, held: Any) -> Any:
-        if key in _OWN:
-            return held
-        if key in _NAMES:
-            return self._name(held, key in _NAMES_BY_CODE)
-        method = _PLACES.get(key)
-        return self.value(held) if method is None else method(self, held)
-
-    def _exceptions(self, held: Any) -> Any:
-        return self._listed(held, self._exception)
-
-    def _threads(self, held: Any) -> Any:
-        return self._listed(held, self._thread)
-
-    def _breadcrumbs(self, held: Any) -> Any:
-        return self._listed(self._without_queries(held), lambda item: self._fields(item, _CRUMB))
-
-    def _spans(self, held: Any) -> Any:
-        return self._listed(self._without_queries(held), lambda item: self._fields(item, _SPAN))
-
-    def _logentry(self, held: Any) -> Any:
-        return self._fields(held, _LOGENTRY)
-
-    def _measurements(self, held: Any) -> Any:
-        if not isinstance(held, dict):
-            return self.value(held)
-        return {self.text(str(name)): self._fields(part, _MEASURED) for name, part in held.items()}
-
-    def _fields(self, held: Any, fixed: Collection[str]) -> Any:
-        """A value whose own keys, as far as they are of the protocol, stay."""
-        if not isinstance(held, dict):
-            return self.value(held)
+    def _fields(self, value: Any, fixed: Collection[str], readers: Mapping[str, Reader] = _NO_READERS) -> Any:
+        """A mapping: what is under a key of `readers` is what that makes of it, and keys of `fixed` stay. Any other
+        key may have been made of what somebody typed."""
+        if not isinstance(value, dict):
+            return self.value(value)
         clean: dict[str, Any] = {}
-        for key, part in held.items():
-            if key in fixed:
+        for key, part in value.items():
+            if key in readers:
+                clean[key] = readers[key](part)
+            elif key in fixed:
                 clean[key] = self.value(part)
             else:
                 clean.update(self.value({key: part}))
         return clean
 
-    def _listed(self, held: Any, item: Any) -> Any:
+    def _listed(self, value: Any, item: Reader) -> Any:
         """A list, plain or as `values`, with each of its items cleaned as an item of it."""
-        if isinstance(held, list):
-            return [item(part) for part in held]
-        if not isinstance(held, dict) or not isinstance(held.get("values"), list):
-            return self.value(held)
-        return {"values": [item(part) for part in held["values"]]}
+        if isinstance(value, list):
+            return [item(part) for part in value]
+        if not isinstance(value, dict) or not isinstance(value.get("values"), list):
+            return self.value(value)
+        return {"values": [item(part) for part in value["values"]]}
 
-    def _contexts(self, held: Any) -> Any:
-        if not isinstance(held, dict):
-            return self.value(held)
-        clean: dict[str, Any] = {}
-        for key, part in held.items():
-            if key in _CONTEXTS:
-                clean[key] = self._fields(part, _CONTEXT)
-            else:
-                clean.update(self.value({key: part}))
-        return clean
+    def _breadcrumb(self, value: Any) -> Any:
+        return self._fields(value, BREADCRUMB_KEYS)
 
-    def _name(self, held: Any, by_code: bool) -> Any:
-        if not isinstance(held, str):
-            return self.value(held)
-        clean = self._scrubber.text(held, mails=False)
-        return self.without_words(clean) if by_code and held not in self._own else clean
+    def _span(self, value: Any) -> Any:
+        return self._fields(value, SPAN_KEYS)
 
-    def _without_queries(self, held: Any) -> Any:
-        """Requests that plugins made, without what they asked: it may be anybody's words, as in `_request`."""
-        items = held.get("values") if isinstance(held, dict) else held
+    def _measurements(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return self.value(value)
+        return {self.text(str(name)): self._fields(part, MEASUREMENT_KEYS) for name, part in value.items()}
+
+    def _contexts(self, value: Any) -> Any:
+        return self._fields(value, (), dict.fromkeys(CONTEXT_NAMES, lambda part: self._fields(part, CONTEXT_KEYS)))
+
+    def _name(self, value: Any) -> Any:
+        return self._scrubber.text(value, mails=False) if isinstance(value, str) else self.value(value)
+
+    def _name_by_code(self, value: Any) -> Any:
+        clean = self._name(value)
+        return self.without_words(clean) if isinstance(value, str) and value not in self._own else clean
+
+    def _without_queries(self, value: Any) -> Any:
+        """Requests that plugins made, without their queries, which may be anybody's words, as in `_request`."""
+        items = value.get("values") if isinstance(value, dict) else value
         if self._chat_text == SEND or not isinstance(items, list):
-            return held
+            return value
         for item in items:
             data = item.get("data") if isinstance(item, dict) else None
             if isinstance(data, dict):
                 for part in _ADDRESS_PARTS:
                     data.pop(part, None)
-        return held
+        return value
 
-    def _exception(self, held: Any) -> Any:
-        if not isinstance(held, dict):
-            return self.value(held)
-        clean: dict[str, Any] = {}
-        for key, part in held.items():
-            if key == "stacktrace":
-                clean[key] = self._stacktrace(part)
-            elif key == "value":
+    def _exception(self, value: Any) -> Any:
+        drop = self._chat_text == DROP
+        name = self._name_by_code if drop else self._name
+        return self._fields(
+            value,
+            (),
+            {
+                "stacktrace": self._stacktrace,
                 # In mode "scrub" the exception's own text is the one place where a person's words may be repeated.
-                clean[key] = self.value(part) if self._chat_text == DROP else cleaned(part, self._without_secrets)
-            elif key in ("type", "module"):
-                clean[key] = self._name(part, self._chat_text == DROP)
-            elif key == "mechanism":
-                clean[key] = self._fields(part, _MECHANISM)
-            else:
-                clean.update(self.value({key: part}))
-        return clean
+                "value": self.value if drop else lambda part: cleaned(part, self._without_secrets),
+                "type": name,
+                "module": name,
+                "mechanism": lambda part: self._fields(part, MECHANISM_KEYS),
+            },
+        )
 
-    def _thread(self, held: Any) -> Any:
-        if not isinstance(held, dict):
-            return self.value(held)
-        clean = self._fields({key: part for key, part in held.items() if key != "stacktrace"}, _THREAD)
-        return {**clean, "stacktrace": self._stacktrace(held.get("stacktrace"))}
+    def _thread(self, value: Any) -> Any:
+        return self._fields(value, THREAD_KEYS, {"stacktrace": self._stacktrace})
 
-    def _stacktrace(self, held: Any) -> Any:
-        if not isinstance(held, dict) or not isinstance(held.get("frames"), list):
-            return self.value(held)
-        others = self.value({key: part for key, part in held.items() if key != "frames"})
-        return {**others, "frames": [self._frame(frame) for frame in held["frames"] if isinstance(frame, dict)]}
+    def _stacktrace(self, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("frames"), list):
+            return self.value(value)
+        others = self.value({key: part for key, part in value.items() if key != "frames"})
+        return {**others, "frames": [self._frame(frame) for frame in value["frames"] if isinstance(frame, dict)]}
 
     def _frame(self, frame: Event) -> Event:
-        clean: Event = {}
-        for key, held in frame.items():
-            if key not in _FRAME:
-                clean.update(self.value({key: held}))
-            elif key in _FRAME_NAMES:
-                clean[key] = self._name(held, by_code=False)
-            elif key == "vars":
-                clean[key] = self._variables(held, frame)
-            elif key not in _SOURCE:
-                clean[key] = self.value(held)
-        clean.update(self._source(frame))
-        return clean
+        readers: dict[str, Reader] = dict.fromkeys(FRAME_NAMES, self._name)
+        readers["vars"] = lambda part: self._variables(part, frame)
+        fields = {key: part for key, part in frame.items() if key not in SOURCE_KEYS}
+        return {**self._fields(fields, FRAME_KEYS, readers), **self._source(frame)}
 
-    def _variables(self, held: Any, frame: Event) -> Any:
+    def _variables(self, value: Any, frame: Event) -> Any:
         """Local variables. The names in a function are its code's; a module's, or what `exec` gets, may be anything."""
-        if not isinstance(held, dict):
-            return self.value(held)
+        if not isinstance(value, dict):
+            return self.value(value)
         by_code = frame.get("function") != "<module>"
         return {
             name if by_code and name.isidentifier() else self.text(name): FILTERED
             if is_sensitive_name(name)
             else self.value(part)
-            for name, part in held.items()
+            for name, part in value.items()
         }
 
     def _source(self, frame: Event) -> Event:
         """The lines around the error, cleaned in one piece: brackets and texts go over several of them."""
-        found = {key: frame[key] for key in _SOURCE if frame.get(key)}
+        found = {key: frame[key] for key in SOURCE_KEYS if frame.get(key)}
         lines: list[str] = []
-        for held in found.values():
-            flat = held if isinstance(held, list) else [held]
+        for value in found.values():
+            flat = value if isinstance(value, list) else [value]
             lines += [" ".join(line.splitlines()) if isinstance(line, str) else "" for line in flat]
         if not lines:
             return {}
@@ -263,61 +263,31 @@ class Redaction:
             return {}
         clean = iter(self._scrubber.source(window).split("\n"))
         return {
-            key: [next(clean) for _ in held] if isinstance(held, list) else next(clean) for key, held in found.items()
+            key: [next(clean) for _ in value] if isinstance(value, list) else next(clean)
+            for key, value in found.items()
         }
 
-    def _tags(self, held: Any) -> Any:
-        if not isinstance(held, dict):
-            return self.value(held)
-        clean: dict[str, Any] = {}
-        for key, part in held.items():
-            if key.startswith(("bot.", "errbot.")) and str(part) in self._own:
-                clean[key] = self._scrubber.text(str(part), mails=False)
-            else:
-                clean.update(self.value({key: part}))
-        return clean
+    def _tags(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return self.value(value)
+        ours = {
+            key: self._name
+            for key, part in value.items()
+            if key.startswith(("bot.", "errbot.")) and str(part) in self._own
+        }
+        return self._fields(value, (), ours)
 
-    def _user(self, held: Any) -> Any:
-        if not isinstance(held, dict):
-            return self.value(held)
-        clean: dict[str, Any] = {}
-        for key, part in held.items():
-            if key in _PERSON_NAMES and isinstance(part, str):
-                clean[key] = self._name(part, by_code=True)
-            elif key in _USER:
-                clean[key] = self.value(part)
-            else:
-                clean.update(self.value({key: part}))
-        return clean
+    def _user(self, value: Any) -> Any:
+        return self._fields(value, USER_KEYS, dict.fromkeys(_PERSON_NAMES, self._name_by_code))
 
-    def _request(self, held: Any) -> Any:
+    def _request(self, value: Any) -> Any:
         """Of a web request only its address and headers, unless everything people say may be sent."""
-        if not isinstance(held, dict):
-            return self.value(held)
-        kept = dict(held)
+        if not isinstance(value, dict):
+            return self.value(value)
+        fields = dict(value)
         if self._chat_text != SEND:
             for key in ("data", "query_string", "cookies", "env"):
-                kept.pop(key, None)
-            if isinstance(kept.get("url"), str):
-                kept["url"] = kept["url"].partition("?")[0]
-        clean: dict[str, Any] = {}
-        for key, part in kept.items():
-            clean.update({key: self.value(part)} if key in _REQUEST - {"cookies"} else self.value({key: part}))
-        return clean
-
-
-_PLACES: dict[str, Callable[[Redaction, Any], Any]] = {
-    "exception": Redaction._exceptions,  # noqa: SLF001 - its own table
-    "threads": Redaction._threads,  # noqa: SLF001 - as above
-    "tags": Redaction._tags,  # noqa: SLF001 - as above
-    "user": Redaction._user,  # noqa: SLF001 - as above
-    "request": Redaction._request,  # noqa: SLF001 - as above
-    "breadcrumbs": Redaction._breadcrumbs,  # noqa: SLF001 - as above
-    "spans": Redaction._spans,  # noqa: SLF001 - as above
-    "contexts": Redaction._contexts,  # noqa: SLF001 - as above
-    "logentry": Redaction._logentry,  # noqa: SLF001 - as above
-    "measurements": Redaction._measurements,  # noqa: SLF001 - as above
-}
-_EVENT = (
-    _OWN | _NAMES | _PLACES.keys() | {"extra", "fingerprint", "message", "monitor_slug", "monitor_config", "debug_meta"}
-)
+                fields.pop(key, None)
+            if isinstance(fields.get("url"), str):
+                fields["url"] = fields["url"].partition("?")[0]
+        return self._fields(fields, REQUEST_KEYS)

@@ -1,4 +1,4 @@
-"""What must not leave the bot: secrets by their shape or their name, and mail addresses.
+"""The scrubber: takes secrets out of texts, by their shape or their name, and mail addresses.
 
 Pure functions over strings and over JSON-like values.
 """
@@ -14,9 +14,14 @@ from typing import Any
 from urllib.parse import quote
 
 from errbot_sentry.reporting.redact import source_lines
-from errbot_sentry.reporting.redact.named_values import FILTERED, without_named_values
-from errbot_sentry.reporting.redact.secret_names import is_sensitive_name
-from errbot_sentry.reporting.redact.secret_shapes import KEY_BEGINS, KEY_ENDS, without_shapes
+from errbot_sentry.reporting.redact.named_values import without_named_values
+from errbot_sentry.reporting.redact.secret_shapes import (
+    FILTERED,
+    KEY_BEGINS,
+    KEY_ENDS,
+    is_sensitive_name,
+    without_shapes,
+)
 
 __all__ = ["CUT", "FILTERED", "Scrubber", "cleaned", "cut", "is_sensitive_name"]
 
@@ -84,9 +89,9 @@ def cleaned(value: Any, clean: Callable[[str], str], depth: int = 0) -> Any:
     if isinstance(value, dict):
         return {
             clean(key) if isinstance(key, str) else key: FILTERED
-            if _goes(key, held, value)
-            else cleaned(held, clean, depth + 1)
-            for key, held in value.items()
+            if _is_secret(key, item, value)
+            else cleaned(item, clean, depth + 1)
+            for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
         return _items(value, clean, depth + 1)
@@ -99,16 +104,16 @@ def _items(items: Sequence[Any], clean: Callable[[str], str], depth: int) -> lis
     pairs = len(items) % 2 == 0
     made: list[Any] = []
     named = behind_option = in_key = False
-    for number, held in enumerate(items):
-        if not isinstance(held, str):
-            made.append(FILTERED if named and held is not None else cleaned(held, clean, depth))
+    for number, item in enumerate(items):
+        if not isinstance(item, str):
+            made.append(FILTERED if named and item is not None else cleaned(item, clean, depth))
             named = behind_option = False
             continue
-        ends = in_key and KEY_ENDS.search(held) is not None
-        made.append(FILTERED if named or behind_option or in_key else clean(held))
-        in_key = (in_key and not ends) or _begins_key(held)
-        behind_option = "--" in held[:4] and "=" not in held and is_sensitive_name(held)
-        named = pairs and number % 2 == 0 and _names_a_secret(held)
+        ends = in_key and KEY_ENDS.search(item) is not None
+        made.append(FILTERED if named or behind_option or in_key else clean(item))
+        in_key = (in_key and not ends) or _begins_key(item)
+        behind_option = "--" in item[:4] and "=" not in item and is_sensitive_name(item)
+        named = pairs and number % 2 == 0 and _names_a_secret(item)
     return made
 
 
@@ -124,9 +129,9 @@ def _names_a_secret(text: str) -> bool:
     return found is not None and is_sensitive_name(found[2])
 
 
-def _goes(key: Any, held: Any, among: Mapping[Any, Any]) -> bool:
+def _is_secret(key: Any, value: Any, among: Mapping[Any, Any]) -> bool:
     """Whether the value under this key is secret by a name: its key, or the `name` beside a `value`."""
-    if held is None or not isinstance(key, str):
+    if value is None or not isinstance(key, str):
         return False
     if key == "value" and len(among) <= _MOST_BESIDE:
         named = among.get("name", among.get("key"))

@@ -1,8 +1,8 @@
 """Lines of source code keep their names and calls; only literals that stand for a secret go.
 
 The lines around an error are read together, because a bracket or a text may go over several of them; there are as many
-lines afterwards. They are a window: where its first bracket was opened before it, nobody sees under which name, and
-literals that stand alone on their lines go.
+lines afterwards. They are a window: where its first bracket was opened before it, the
+name is out of sight, and literals that stand alone on their lines go.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from errbot_sentry.reporting.redact.named_values import (
-    FILTERED,
     end_of_brackets,
     without_named_values,
     without_option_values,
 )
-from errbot_sentry.reporting.redact.secret_names import NAME, may_name_a_secret
-from errbot_sentry.reporting.redact.secret_shapes import KEY_BEGINS, KEY_ENDS, without_shapes
+from errbot_sentry.reporting.redact.secret_shapes import (
+    FILTERED,
+    KEY_BEGINS,
+    KEY_ENDS,
+    NAME,
+    may_name_a_secret,
+    without_shapes,
+)
 
 # A name may have an annotation, an index or a bracket before its literal.
 _NAMED = re.compile(rf"""(?i){NAME}["']?[\])]?\s*(?::\s*[\w.\[\], |"']{{1,60}}=|:=|[=!]=|[=:,(])(?:\s|\\\n)*""")

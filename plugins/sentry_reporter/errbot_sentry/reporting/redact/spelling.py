@@ -12,7 +12,7 @@ from array import array
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Accents and vowel signs that stand for themselves after NFKD, and letters that nobody sees.
+# Accents and vowel signs that stand for themselves after NFKD, and invisible letters.
 _MARKS = re.compile(
     "[\u00ad\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u0610-\u061a\u064b-\u065f\u0670\u180b-\u180e\u1ab0-\u1aff"
     "\u1dc0-\u1dff\u200b-\u200f\u202a-\u202e\u2060-\u2064\u20d0-\u20ff\u3099\u309a\ufe00-\ufe0f\ufe20-\ufe2f\ufeff]+"
@@ -145,9 +145,9 @@ class _Builder:
             self._starts.append(start)
             self._ends.append(end)
 
-    def add_bytes(self, held: list[tuple[int, int, int]]) -> None:
+    def add_bytes(self, codes: list[tuple[int, int, int]]) -> None:
         """Bytes: UTF-8, or what a str's repr makes of one letter."""
-        raw = bytes(number for _, _, number in held)
+        raw = bytes(number for _, _, number in codes)
         try:
             text, sizes = raw.decode(), None
         except UnicodeDecodeError:
@@ -155,15 +155,15 @@ class _Builder:
         at = 0
         for letter in text:
             size = sizes or len(letter.encode())
-            self.add(letter, held[at][0], held[at + size - 1][1])
+            self.add(letter, codes[at][0], codes[at + size - 1][1])
             at += size
 
-    def add_units(self, held: list[tuple[int, int, int]]) -> None:
+    def add_units(self, codes: list[tuple[int, int, int]]) -> None:
         """UTF-16: a letter beyond the first 65,536 has two of them."""
         at = 0
-        while at < len(held):
-            number, size = held[at][2], 1
-            if 0xD800 <= number < 0xDC00 and at + 1 < len(held) and 0xDC00 <= held[at + 1][2] < 0xE000:
-                number, size = 0x10000 + ((number - 0xD800) << 10) + (held[at + 1][2] - 0xDC00), 2
-            self.add(chr(number), held[at][0], held[at + size - 1][1])
+        while at < len(codes):
+            number, size = codes[at][2], 1
+            if 0xD800 <= number < 0xDC00 and at + 1 < len(codes) and 0xDC00 <= codes[at + 1][2] < 0xE000:
+                number, size = 0x10000 + ((number - 0xD800) << 10) + (codes[at + 1][2] - 0xDC00), 2
+            self.add(chr(number), codes[at][0], codes[at + size - 1][1])
             at += size

@@ -1,4 +1,4 @@
-"""Storms: what is captured, what is counted, and that every count is told."""
+"""Storms: what is captured, what is counted, and that every count is reported."""
 
 from __future__ import annotations
 
@@ -11,87 +11,93 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errbot_sentry.reporting.collect.repeat_counter import Repeats, Tally, key_of_exception, key_of_record, summed
+from errbot_sentry.reporting.collect.repeat_counter import (
+    RepeatCount,
+    RepeatCounter,
+    key_of_exception,
+    key_of_record,
+    sum_of,
+)
 
 
 def test_the_first_is_captured_and_the_next_are_counted() -> None:
-    repeats = Repeats(60)
-    assert repeats.seen(1, 0.0).capture
-    assert not repeats.seen(1, 1.0).capture
-    assert not repeats.seen(1, 59.9).capture
-    again = repeats.seen(1, 60.0)
+    repeats = RepeatCounter(60)
+    assert repeats.add(1, 0.0).capture
+    assert not repeats.add(1, 1.0).capture
+    assert not repeats.add(1, 59.9).capture
+    again = repeats.add(1, 60.0)
     assert again.capture
     assert again.earlier is not None
     assert (again.earlier.count, again.earlier.first, again.earlier.last) == (2, 1.0, 59.9)
 
 
 def test_a_captured_one_carries_a_count_once() -> None:
-    repeats = Repeats(60)
+    repeats = RepeatCounter(60)
     for now in (0.0, 1.0, 60.0):
-        repeats.seen(1, now)
-    assert repeats.seen(1, 120.0).earlier is None
+        repeats.add(1, now)
+    assert repeats.add(1, 120.0).earlier is None
 
 
 def test_other_keys_are_other_errors() -> None:
-    repeats = Repeats(60)
-    assert repeats.seen(1, 0.0).capture
-    assert repeats.seen(2, 0.0).capture
+    repeats = RepeatCounter(60)
+    assert repeats.add(1, 0.0).capture
+    assert repeats.add(2, 0.0).capture
 
 
 def test_a_count_that_nothing_follows_is_due_when_the_time_is_over() -> None:
-    repeats = Repeats(60)
-    repeats.seen(1, 0.0)
+    repeats = RepeatCounter(60)
+    repeats.add(1, 0.0)
     assert repeats.next_due() is None
-    assert repeats.seen(1, 10.0).unsketched
-    repeats.remember(1, "sketch")
+    assert repeats.add(1, 10.0).first_repeat
+    repeats.remember(1, "summary")
     assert repeats.next_due() == 60.0
     assert repeats.due(59.9) == []
-    (tally,) = repeats.due(60.0)
-    assert (tally.count, tally.summary) == (1, "sketch")
+    (found,) = repeats.due(60.0)
+    assert (found.count, found.summary) == (1, "summary")
     assert repeats.due(1000.0) == []
     assert repeats.next_due() is None
 
 
-def test_a_sketch_is_asked_for_once() -> None:
-    repeats = Repeats(60)
-    assert [repeats.seen(1, float(now)).unsketched for now in range(4)] == [False, True, False, False]
+def test_a_summary_is_asked_for_once() -> None:
+    repeats = RepeatCounter(60)
+    assert [repeats.add(1, float(now)).first_repeat for now in range(4)] == [False, True, False, False]
 
 
-def test_a_sketch_that_comes_too_late_is_forgotten() -> None:
-    repeats = Repeats(60)
-    repeats.remember(1, "sketch")
+def test_a_summary_that_comes_too_late_is_forgotten() -> None:
+    repeats = RepeatCounter(60)
+    repeats.remember(1, "summary")
     assert repeats.drain() == []
 
 
 def test_switched_off_everything_is_captured() -> None:
-    repeats = Repeats(0)
-    assert all(repeats.seen(1, 0.0).capture for _ in range(5))
+    repeats = RepeatCounter(0)
+    assert all(repeats.add(1, 0.0).capture for _ in range(5))
     assert repeats.drain() == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 50)), max_size=300), st.integers(1, 10))
-def test_every_error_is_captured_or_told_whatever_happens(steps: list[tuple[int, float]], room: int) -> None:
-    """Exact counts with a table far too small, spans that end, and tallies that nobody takes for a while."""
-    repeats = Repeats(60, most_keys=room)
-    now, captured, told = 0.0, 0, 0
+def test_every_error_is_captured_or_reported_whatever_happens(steps: list[tuple[int, float]], room: int) -> None:
+    """Exact counts with a table far too small, spans that end, and counts that nobody takes for a while."""
+    repeats = RepeatCounter(60, most_keys=room)
+    now, captured, reported = 0.0, 0, 0
     for number, (key, wait) in enumerate(steps):
         now += wait
-        seen = repeats.seen(key, now)
+        seen = repeats.add(key, now)
         captured += seen.capture
-        told += seen.earlier.count if seen.earlier else 0
+        reported += seen.earlier.count if seen.earlier else 0
         if number % 7 == 0:
-            told += sum(tally.count for tally in repeats.due(now))
+            reported += sum(one.count for one in repeats.due(now))
         assert len(repeats._entries) <= room
-        assert len(repeats._pushed_out) <= room
-    told += sum(tally.count for tally in repeats.drain())
-    assert captured + told == len(steps)
+        assert len(repeats._evicted) <= room
+    reported += sum(one.count for one in repeats.drain())
+    assert captured + reported == len(steps)
 
 
 def test_many_threads_count_exactly() -> None:
-    repeats, captured = Repeats(3600), []
+    repeats, captured = RepeatCounter(3600), []
 
     def run() -> None:
-        captured.extend(1 for _ in range(2000) if repeats.seen(7, 1.0).capture)
+        captured.extend(1 for _ in range(2000) if repeats.add(7, 1.0).capture)
 
     threads = [threading.Thread(target=run) for _ in range(8)]
     for thread in threads:
@@ -99,7 +105,7 @@ def test_many_threads_count_exactly() -> None:
     for thread in threads:
         thread.join()
     assert len(captured) == 1
-    assert sum(tally.count for tally in repeats.drain()) == 8 * 2000 - 1
+    assert sum(one.count for one in repeats.drain()) == 8 * 2000 - 1
 
 
 def fail(error: Exception, cause: Exception | None = None) -> None:
@@ -131,7 +137,7 @@ def test_a_cause_that_is_its_own_cause_ends() -> None:
     assert key_of_exception(one, None)
 
 
-def test_classes_made_at_run_time_are_told_apart_after_their_death() -> None:
+def test_classes_made_at_run_time_are_reported_apart_after_their_death() -> None:
     """A dead class leaves its address to the next one."""
     keys = set()
     for number in range(100):
@@ -184,4 +190,4 @@ def test_a_group_is_what_its_members_are() -> None:
 
 
 def test_several_counts_in_one() -> None:
-    assert summed([Tally(1, 3, 10.0, 20.0), Tally(2, 4, 5.0, 15.0)]) == Tally(0, 7, 5.0, 20.0)
+    assert sum_of([RepeatCount(1, 3, 10.0, 20.0), RepeatCount(2, 4, 5.0, 15.0)]) == RepeatCount(0, 7, 5.0, 20.0)

@@ -1,4 +1,4 @@
-"""The sender step by step, with a clock in the hand: order, pauses, and what is given up."""
+"""The sender step by step, with a manual clock: order, pauses, and what is given up."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from errbot_sentry.domain.errors import NoAnswer, ServerError, Unreachable
-from errbot_sentry.reporting.deliver.envelope_sender import Answer, Sender
+from errbot_sentry.reporting.deliver.envelope_sender import EnvelopeSender
+from errbot_sentry.reporting.deliver.http_poster import PostResponse
 from errbot_sentry.reporting.deliver.spool import Spool
 from errbot_sentry.reporting.report_status import Counters
 
 
-class HandClock:
-    """A clock that only moves when it is told to."""
+class ManualClock:
+    """A clock that only moves when the test moves it."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -30,18 +31,18 @@ class HandClock:
 
 class Rig:
     def __init__(self, folder: Path) -> None:
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.counters = Counters()
         self.spool = Spool(folder, 10**6, self.counters.drop)
         self.spool.open()
         self.sent: list[bytes] = []
         self.tried: Counter[bytes] = Counter()
-        self.told: list[str] = []
+        self.confirmed: list[str] = []
         self.bad: dict[bytes, int | ServerError] = {}
         self.down = False
-        self.sender = Sender(self.spool, self.post, self.counters, self.clock, on_sent=self.told.append)
+        self.sender = EnvelopeSender(self.spool, self.post, self.counters, self.clock, on_sent=self.confirmed.append)
 
-    def post(self, data: bytes) -> Answer:
+    def post(self, data: bytes) -> PostResponse:
         self.tried[data] += 1
         if self.down:
             raise Unreachable("no connection to the server")
@@ -50,7 +51,7 @@ class Rig:
             raise status.again()
         if status == 200:
             self.sent.append(data)
-        return Answer(status, {})
+        return PostResponse(status, {})
 
     def put(self, data: bytes, event_id: str = "") -> None:
         self.spool.put(data, "error", event_id)
@@ -69,12 +70,12 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     rig.spool.close()
 
 
-def test_in_order_and_told(rig: Rig) -> None:
+def test_envelopes_leave_in_order_and_are_reported_as_sent(rig: Rig) -> None:
     rig.put(b"one", "a" * 32)
     rig.put(b"two", "b" * 32)
     rig.run(1)
     assert rig.sent == [b"one", b"two"]
-    assert rig.told == ["a" * 32, "b" * 32]
+    assert rig.confirmed == ["a" * 32, "b" * 32]
     assert rig.counters.last_sent is not None
 
 
@@ -211,9 +212,9 @@ def test_flush_does_not_wait_for_a_server_that_is_away(rig: Rig) -> None:
 
 
 def test_what_is_not_worth_waiting_for_is_not_even_taken(rig: Rig) -> None:
-    assert rig.sender.wants("transaction")
+    assert rig.sender.accepts("transaction")
     rig.sender._limits.read(200, {"x-sentry-rate-limits": "60:transaction;error:x"}, rig.clock.monotonic())
-    assert not rig.sender.wants("transaction")
-    assert rig.sender.wants("error")
+    assert not rig.sender.accepts("transaction")
+    assert rig.sender.accepts("error")
     rig.clock.seconds += 60
-    assert rig.sender.wants("transaction")
+    assert rig.sender.accepts("transaction")

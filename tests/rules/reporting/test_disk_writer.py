@@ -1,4 +1,4 @@
-"""A disk that hangs, in the hand of the test: nobody waits for it twice, and nothing is lost when it goes on."""
+"""A disk that hangs: nothing waits for it twice, and nothing is lost when it continues."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class HungDisk:
         self.writes = 0
         real = os.write
 
-        def write(handle: int, data: bytes) -> int:
+        def write(writerle: int, data: bytes) -> int:
             self.writes += 1
             self.gone.wait(60)
-            return real(handle, data)
+            return real(writerle, data)
 
         monkeypatch.setattr(os, "write", write)
 
@@ -61,12 +61,11 @@ def test_a_hung_disk_is_waited_for_once(spool: Spool, hung: HungDisk, tmp_path: 
         spool.put(b"%d" % number, "error", f"{number:032x}")
     assert hung.writes == 1
     assert "does not answer" in spool.trouble
-    assert spool.holds(f"{7:032x}")
     assert (len(spool), spool.size) == (50, sum(len(str(number)) for number in range(50)))
     first = spool.oldest()
     assert first is not None
     assert spool.read(first) == b"0"
-    spool.give_back()
+    spool.release()
     hung.gone.set()
     until(lambda: list(tmp_path.rglob("*.gz")), what="the first one, on the disk after all")
     until(lambda: spool.put(b"later", "error", "").data is None, what="a disk that is used again")
@@ -100,19 +99,19 @@ def test_closing_does_not_wait_for_a_hung_disk(spool: Spool, hung: HungDisk, dro
 
 
 def test_work_that_fails_counts_as_not_done() -> None:
-    hand = DiskWriter()
-    hand.start()
+    writer = DiskWriter()
+    writer.start()
 
     def broken() -> bool:
         raise RuntimeError("a bug of ours")
 
-    assert hand.do(broken, lambda result: None) is False
-    assert hand.do(lambda: True, lambda result: None) is True
-    hand.stop(10)
-    assert hand.do(lambda: True, lambda result: None) is True  # by the caller
+    assert writer.do(broken, lambda result: None) is False
+    assert writer.do(lambda: True, lambda result: None) is True
+    writer.stop(10)
+    assert writer.do(lambda: True, lambda result: None) is True  # by the caller
 
 
-def test_many_threads_share_the_hand(tmp_path: Path) -> None:
+def test_many_threads_share_the_writer(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", 10**7, lambda category, reason: None)
     spool.open()
     threads = [

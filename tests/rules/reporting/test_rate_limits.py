@@ -1,10 +1,10 @@
-"""Rate limits and pauses, from the headers that servers send."""
+"""Rate limits, from the headers that servers send."""
 
 from __future__ import annotations
 
 import pytest
 
-from errbot_sentry.reporting.deliver.rate_limits import RateLimits, pause_after
+from errbot_sentry.reporting.deliver.rate_limits import RateLimits
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,6 @@ def test_what_is_closed_and_until_when() -> None:
     assert limits.next_change(10.0) == 20.0
     assert limits.closed(60.0) == set()
     assert limits.next_change(60.0) is None
-
-
-def test_pauses_grow_to_a_minute() -> None:
-    pauses = [pause_after(failures, 0.5) for failures in range(1, 12)]
-    assert pauses[:4] == [1.0, 2.0, 4.0, 8.0]
-    assert pauses[-1] == 60.0
-    assert pause_after(10**6, 1.0) == 75.0
 
 
 def test_a_server_cannot_fill_the_memory_with_categories() -> None:

@@ -1,4 +1,4 @@
-"""Whatever an event holds, it becomes small enough, and as little as possible is left out."""
+"""Whatever is in an event, it becomes small enough, and as little as possible is left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from errbot_sentry.reporting.deliver.size_limits import fitted
+from errbot_sentry.reporting.deliver.size_limits import shrink
 
 MOST = 900_000
 LEAST = 200_000
@@ -25,10 +25,10 @@ def size(event: dict[str, Any]) -> int:
 
 
 def deep(levels: int) -> Any:
-    held: Any = "x" * 900
+    value: Any = "x" * 900
     for _ in range(levels):
-        held = {"k": held, "l": ["x" * 900]}
-    return held
+        value = {"k": value, "l": ["x" * 900]}
+    return value
 
 
 MONSTERS: dict[str, dict[str, Any]] = {
@@ -53,30 +53,30 @@ MONSTERS: dict[str, dict[str, Any]] = {
 def test_a_monster_fits(name: str) -> None:
     event = {**BASE, **MONSTERS[name]}
     assert size(event) > MOST
-    small = fitted(event, MOST, size)
+    small = shrink(event, MOST, size)
     assert size(small) <= MOST
     assert small["event_id"] == "a" * 32
 
 
 @pytest.mark.parametrize("name", MONSTERS)
 def test_the_last_step_has_a_bound_of_its_own(name: str) -> None:
-    assert size(fitted({**BASE, **MONSTERS[name]}, 1, size)) < LEAST
+    assert size(shrink({**BASE, **MONSTERS[name]}, 1, size)) < LEAST
 
 
 def test_all_monsters_in_one() -> None:
     event = dict(BASE)
     for monster in MONSTERS.values():
-        event.update({f"{len(event)} {key}" if key in event else key: held for key, held in monster.items()})
-    assert size(fitted(event, MOST, size)) < MOST
+        event.update({f"{len(event)} {key}" if key in event else key: value for key, value in monster.items()})
+    assert size(shrink(event, MOST, size)) < MOST
 
 
 def test_what_fits_is_left_as_it_is() -> None:
-    assert fitted(BASE, MOST, size) is BASE
+    assert shrink(BASE, MOST, size) is BASE
 
 
 def test_only_as_much_goes_as_has_to() -> None:
     heavy = {**BASE, "extra": {"x": "y" * MOST}, "tags": {"mine": "stays"}, "modules": {"errbot": "6.2.1"}}
-    small = fitted(heavy, MOST, size)
+    small = shrink(heavy, MOST, size)
     assert "extra" not in small
     assert small["tags"] == {"mine": "stays"}
     assert small["modules"] == {"errbot": "6.2.1"}
@@ -84,7 +84,7 @@ def test_only_as_much_goes_as_has_to() -> None:
 
 def test_both_ends_of_a_chain_stay_and_the_rest_is_counted() -> None:
     values = [{"type": "E", "value": f"{number} {'x' * 900}"} for number in range(2000)]
-    small = fitted({**BASE, "exception": {"values": values}}, MOST, size)
-    kept = [value["value"].split()[0] for value in small["exception"]["values"]]
-    assert (kept[0], kept[-1]) == ("0", "1999")
-    assert small["contexts"]["left_out"]["exceptions"] == 2000 - len(kept)
+    small = shrink({**BASE, "exception": {"values": values}}, MOST, size)
+    left = [value["value"].split()[0] for value in small["exception"]["values"]]
+    assert (left[0], left[-1]) == ("0", "1999")
+    assert small["contexts"]["left_out"]["exceptions"] == 2000 - len(left)
