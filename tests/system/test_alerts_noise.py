@@ -188,7 +188,7 @@ def test_wait_gathers_a_burst_into_one_message_and_a_blip_says_nothing(tmp_path:
     (line,) = world.at(100).line()
     assert line.startswith("30 #ops 4 problems at once in shop\n")
     assert [word in line for word in ("SHOP-0", "SHOP-1", "SHOP-2", "SHOP-3", "SHOP-4")] == [True] * 3 + [False, True]
-    assert world.reasons("#ops")[-1] == "blip"
+    assert world.reasons("#ops")[-1] == "resolved_early"
 
 
 def test_a_storm_is_one_list_and_nothing_is_lost(tmp_path: Path) -> None:

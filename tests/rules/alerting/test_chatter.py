@@ -34,7 +34,7 @@ def test_a_bulk_resolve_is_a_few_lines_and_one_list(tmp_path: Path) -> None:
     (told,) = lines[20:]
     assert told.startswith(f"{begin + 60:.0f} #ops 40 changes in a minute: 40 resolvedSHOP-21 resolvedSHOP-22 ")
     assert told.endswith("and 20 more, all of them in: sentry alerts")
-    assert world.reasons("#ops").count("bundled") == 40
+    assert world.reasons("#ops").count("updates_batched") == 40
 
 
 def test_a_problem_that_goes_back_and_forth_every_second(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_given_up_in_the_end_with_a_name(tmp_path: Path) -> None:
     world.plain_hook(body)
     world.at(GIVE_UP + 600)
     assert world.flow.status().waiting == 0
-    assert world.reasons("") == ["unidentified"]
+    assert world.reasons("") == ["no_project"]
 
 
 def test_an_event_alert_gets_the_short_id(tmp_path: Path) -> None:

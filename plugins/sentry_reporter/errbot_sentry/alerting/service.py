@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.enrich import Enricher, look_up
 from errbot_sentry.alerting.decide.look_ups import LookUps
 from errbot_sentry.alerting.decide.pipeline import Pipeline
@@ -220,7 +221,8 @@ class AlertService:
                 waiting, oldest_alert = tx.inbox.waiting_count()
                 queue = tx.outbox.state(self._now() - LATELY)
                 deferred = sum(tx.deferred.counts().values())
-                decided = tx.inbox.counts()
+                counts = tx.inbox.counts()
+                decided = {name.value: counts[name.value] for name in DecisionName if name.value in counts}
                 asked = self._asked(tx)
         except StoreError as error:
             return AlertsStatus(self._running, False, str(error), poll_error=self._poller.error)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
+from errbot_sentry.alerting.decide.decisions import WITHHELD
 from errbot_sentry.alerting.decide.messages import list_row, shorten
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import route_alert
@@ -26,7 +27,6 @@ from errbot_sentry.domain.issues import LEVELS, Issue
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import DigestPlan, Message, Silence, Subscription
 
-HELD_BACK = ("silenced", "quiet", "storm", "gathered", "held", "bundled", "blip", "counted")
 LONGEST_SILENCE = timedelta(days=365)
 MOST_ROWS = 50
 MOST_SILENCES, MOST_SUBSCRIPTIONS = 50, 50  # of one room; those that hold everywhere count as a room
@@ -256,7 +256,7 @@ class AlertCommands:
         if [word for word in typed if word != "--silenced"]:
             raise UsageError(f"Up to {MOST_ROWS} alerts can be listed.", usage)
         with self._store.read() as tx:
-            found = tx.inbox.decided(room, count, HELD_BACK if silenced else ())
+            found = tx.inbox.decided(room, count, [name.value for name in WITHHELD] if silenced else ())
         now = self._now()
         rows = [
             {

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 # The reasons for which a server, or the poller, says something about an issue.
 NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted"
-
-
 RULE, METRIC, TEST = "rule", "metric", "test"
-
-
 SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
-
-
 REOPENED, SEEN_EVENT = "reopened", "event"
-
-
 ALERT_REASONS = (
     NEW,
     REGRESSED,
@@ -33,6 +26,17 @@ ALERT_REASONS = (
     REOPENED,
     SEEN_EVENT,
 )
+
+# What people do to an issue; the other reasons are what the issue does by itself.
+ACTIVITIES = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED)
+
+
+class Placement(Enum):
+    """Where a message goes: a notification into the channel, an update into the thread under it, or nowhere."""
+
+    CHANNEL = "channel"
+    THREAD = "thread"
+    NONE = "none"
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,6 @@ GIVE_UP = 86400.0  # seconds after which an alert without a project is given up
 _FRESH = 900.0  # an issue first seen this many seconds before its alert is new
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 
-UNIDENTIFIED = "unidentified"
-
 
 @dataclass(frozen=True)
 class Enriched:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from errbot_sentry.alerting.decide.grouping import COMES_BACK, FLAPPING, issue_key
+from errbot_sentry.alerting.decide.grouping import RETURNS, WindowDecision
 from errbot_sentry.alerting.decide.muting import ACTIVITY_TEMPLATE
 from errbot_sentry.alerting.decide.visibility import ABOUT
 from errbot_sentry.domain.alerts import ASSIGNED, COMMENTED, METRIC, Alert
 from errbot_sentry.domain.durations import write_duration, write_roughly
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
-from errbot_sentry.store.records import Group, KnownIssue, Silence
+from errbot_sentry.store.records import Group, KnownIssue, Silence, issue_key
 
 LIST_LENGTH = 20
 _LONGEST_TITLE = 200
@@ -53,7 +53,7 @@ def notification(alert: Alert) -> tuple[str, dict[str, Any]]:
     }
 
 
-def update(alert: Alert, name: str) -> tuple[str, dict[str, Any]]:
+def update(alert: Alert, *, is_again: bool = False) -> tuple[str, dict[str, Any]]:
     """The template and values of a word under the first one, about what became of the issue."""
     deed = WORDS.get(alert.reason, "Alert").lower()
     if alert.reason == METRIC:
@@ -64,7 +64,7 @@ def update(alert: Alert, name: str) -> tuple[str, dict[str, Any]]:
         deed = f"assigned to {shorten(alert.assignee, _LONGEST_CULPRIT)}"
     return "sentry_alert_follow", {
         "short_id": alert.short_id or shorten(alert.title, _TITLE_IN_LIST),
-        "deed": deed + (" again" if name == FLAPPING else ""),
+        "deed": deed + (" again" if is_again else ""),
         "actor": shorten(alert.actor, _LONGEST_CULPRIT),
         "text": shorten(alert.text, _LONGEST_TITLE) if alert.reason in (COMMENTED, METRIC) else "",
     }
@@ -72,19 +72,21 @@ def update(alert: Alert, name: str) -> tuple[str, dict[str, Any]]:
 
 def mark_of(alert: Alert) -> str:
     """What is written onto the first message where the network can edit: `resolved by Ann`."""
-    values = update(alert, "")[1]
+    values = update(alert)[1]
     if alert.reason == COMMENTED:
         return ""
     return str(values["deed"]) + (f" by {values['actor']}" if values["actor"] else "")
 
 
-def count_update(group: Group, known: KnownIssue | None, now: float, *, reminds: bool) -> tuple[str, dict[str, Any]]:
+def count_update(
+    group: Group, known: KnownIssue | None, decision: WindowDecision, now: float
+) -> tuple[str, dict[str, Any]]:
     """The template and values of "12 more events in 10m (1,240 in all)", told when a window closes."""
     events = known.events if known is not None else None
     more = max(0, events - group.events) if events is not None and group.events is not None else 0
     return "sentry_alert_count", {
         "short_id": (known.short_id if known else "") or group.issue,
-        "reminds": reminds,
+        "reminds": decision is WindowDecision.REMINDER,
         "more": counted(more, "more event") if more else counted(group.counted, "more alert"),
         "span": write_roughly(timedelta(seconds=max(60.0, now - group.word))),
         "total": f"{events:,}" if more else "",
@@ -111,9 +113,7 @@ def activity_list(told: Sequence[Alert]) -> tuple[str, dict[str, Any]]:
     for alert in told:
         key = issue_key(alert)
         last[key] = alert, last.get(key, (alert, 0))[1] + 1
-    words = [
-        (update(alert, FLAPPING if alert.reason in COMES_BACK else "")[1], count) for alert, count in last.values()
-    ]
+    words = [(update(alert, is_again=alert.reason in RETURNS)[1], count) for alert, count in last.values()]
     sums = Counter(WORDS.get(alert.reason, "Alert").lower() for alert, _ in last.values())
     return ACTIVITY_TEMPLATE, {
         "count": len(told),

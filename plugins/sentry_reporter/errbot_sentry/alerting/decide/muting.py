@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from errbot_sentry.alerting.decide.grouping import issue_key
 from errbot_sentry.config.matchers import Matcher, all_match, read_matcher, value_of
 from errbot_sentry.config.routes import QuietHours
 from errbot_sentry.domain.alerts import Alert
-from errbot_sentry.store.records import RecentMessage, Silence
+from errbot_sentry.store.records import RecentMessage, Silence, issue_key
 
 # More than this many first words in this many seconds are a storm; it lasts until a list has fewer than STORM_ENDS.
 STORM_WORDS = 20

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.messages import counted, shorten
 from errbot_sentry.alerting.decide.visibility import ABOUT, may_see_now
 from errbot_sentry.domain import charts
@@ -158,8 +159,8 @@ class Digests:
         """The report of a room since its last one."""
         plan = replace(plan, since=max(plan.since, now - _LONGEST))  # nothing older is kept
         length = max(60.0, now - plan.since)
-        sums = tx.inbox.sums(plan.room, plan.since, now)
-        before = tx.inbox.sums(plan.room, plan.since - length, plan.since)
+        sums = tx.inbox.sums(plan.room, plan.since, now, DecisionName.MERGED.value)
+        before = tx.inbox.sums(plan.room, plan.since - length, plan.since, DecisionName.MERGED.value)
         noisiest = tx.groups.noisiest(plan.room, plan.since, _NOISIEST)
         known = tx.issues.get_many([group.issue for group in noisiest])
         known = {key: each for key, each in known.items() if may_see_now(None, each, plan.room, self._access)}

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from errbot_sentry.alerting.decide.grouping import NOWHERE, WINDOW, tick
+from errbot_sentry.alerting.decide.decisions import DecisionName
+from errbot_sentry.alerting.decide.grouping import decide_window, group_after_window
 from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
 from errbot_sentry.alerting.decide.messages import (
     activity_list,
@@ -26,7 +27,6 @@ from errbot_sentry.alerting.decide.muting import (
     quiet_until,
 )
 from errbot_sentry.alerting.decide.route_table import RouteTable
-from errbot_sentry.alerting.decide.routing import NOT_VISIBLE
 from errbot_sentry.alerting.decide.visibility import ABOUT, label_for, may_see_now
 from errbot_sentry.alerting.notify.digest_reports import Digests
 from errbot_sentry.alerting.notify.retention import forget_some
@@ -55,7 +55,6 @@ log = logging.getLogger(__name__)
 
 _GROUPS_AT_ONCE = 50
 _CLEANING = 60.0
-BLIP = "blip"
 _Told = tuple[Deferred, Alert, str]  # a word that was held back, its alert, the status of its issue by now
 
 
@@ -143,16 +142,15 @@ class Scheduler:
         if later is not None:
             tx.groups.put([replace(group, due=later)])
             return False
-        ticked = tick(group, known, now)
-        speaks = ticked.placement != NOWHERE
-        if speaks:
-            template, values = count_update(group, known, now, reminds=ticked.name != WINDOW)
+        decision = decide_window(group, known, now)
+        if decision.is_sent:
+            template, values = count_update(group, known, decision, now)
             message = Message(
                 group.room, template, values, issue=group.issue, top=False, head=group.head, mode=group.mode
             )
             tx.outbox.add(message, now)
-        tx.groups.put([ticked.group])
-        return speaks
+        tx.groups.put([group_after_window(group, decision, known, now)])
+        return decision.is_sent
 
     def _later(
         self, tx: Transaction, group: Group, last: Alert | None, silences: SilenceIndex, now: float
@@ -189,9 +187,9 @@ class Scheduler:
             if alert is None:
                 continue
             if not may_see_now(alert, known.get(word.issue), room, self._access):
-                self._note(tx, word, alert, NOT_VISIBLE, "", now)
+                self._note(tx, word, alert, DecisionName.NOT_VISIBLE, "", now)
             elif why == DEFER_WAIT and status != UNRESOLVED:
-                self._note(tx, word, alert, BLIP, "resolved within the wait", now)
+                self._note(tx, word, alert, DecisionName.RESOLVED_EARLY, "", now)
             else:
                 told.append((word, alert, status))
         if why == DEFER_UPDATES:
@@ -201,9 +199,9 @@ class Scheduler:
         tx.deferred.drop([word.id for word in words])
         return bool(told)
 
-    def _note(self, tx: Transaction, word: Deferred, alert: Alert, name: str, detail: str, now: float) -> None:
+    def _note(self, tx: Transaction, word: Deferred, alert: Alert, name: DecisionName, detail: str, now: float) -> None:
         """What became of a word that was held back and is not told."""
-        noted = [Decision(word.alert_id, word.room, name, detail, alert.reason, word.issue)]
+        noted = [Decision(word.alert_id, word.room, name.value, detail, alert.reason, word.issue)]
         tx.inbox.decide(word.alert_id, alert, noted, now)
 
     def _mention(self, tx: Transaction, told: list[_Told], known: Mapping[str, KnownIssue]) -> str:
