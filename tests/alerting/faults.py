@@ -246,7 +246,7 @@ class FaultRun:
         store = Store(self.state)
         try:
             with store.read() as tx:
-                return any(mark.asked for mark in tx.polls.all())
+                return any(mark.answered_at for mark in tx.polls.all())
         finally:
             store.close()
 
@@ -260,10 +260,10 @@ class FaultRun:
             store = Store(self.state)
             try:
                 with store.read() as tx:
-                    polled = all(mark.asked > since for mark in tx.polls.all())
+                    polled = all(mark.answered_at > since for mark in tx.polls.all())
                     waiting, _ = tx.inbox.waiting_count()
                     known = tx.issues.get_many(list(issues.values()))
-                    told = all(issue in known and known[issue].announced for issue in issues.values())
+                    told = all(issue in known and known[issue].notified_at for issue in issues.values())
                     busy = tx.outbox.state(since).depth or tx.outbox.rows(ROOM, (UNSURE,)) or tx.deferred.counts()
                     return bool(polled and told and not waiting and not busy)
             finally:

@@ -207,5 +207,5 @@ def test_the_clock_of_links_is_the_systems(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     KeptPeople(world.store, SystemClock()).link("ann2", "ann@example.org", "ann2")
     with world.store.read() as tx:
-        assert tx.people.mention_of("ANN@example.org") == "ann2"
-        assert tx.people.mention_of("nobody@example.org") == ""
+        assert tx.accounts.mention_of("ANN@example.org") == "ann2"
+        assert tx.accounts.mention_of("nobody@example.org") == ""

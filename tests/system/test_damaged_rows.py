@@ -56,7 +56,7 @@ def worn(folder: Path, url: str = "") -> World:
         tx.requests.add_silence(Silence("", ("title=~.*silent.*",), "", "l" * 500, "alice", "", now, now + 120))
         tx.requests.add_subscription(Subscription("#more", ("project=shop",), "alice", now))
         tx.requests.put_digest(DigestPlan("#ops", "daily 12:10", now + 600, now))
-        tx.people.put("@ann", "ann@example.org", now, "@ann")
+        tx.accounts.put("@ann", "ann@example.org", now, "@ann")
     world.server.event("1")
     world.at(1)
     for number in range(30):  # a storm
@@ -134,7 +134,7 @@ def answers(world: World) -> None:
                 command, _, words = name.partition(" ")
                 list(commands.run(command, Invocation(Person(f"@ann{room}", "Ann"), Conversation(room), words)))
     with world.store.read() as tx:
-        tx.people.mail_of("@ann")
+        tx.accounts.mail_of("@ann")
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_rows_of_every_table_are_there_to_be_damaged(template: Path) -> None:
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sampled_from(COLUMNS), VALUES)
-@example(metadata.tables["held"].c.mention, "{bad")
+@example(metadata.tables["deferred"].c.mention, "{bad")
 @example(metadata.tables["silences"].c.label, "~(")
 @example(metadata.tables["silences"].c.label, "x" * 400)
 @example(metadata.tables["outbox"].c.body, '{"about": 5}')
@@ -173,9 +173,9 @@ def test_on_sqlite_which_keeps_whatever_it_is_given(template: Path, column: Colu
 
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sampled_from(COLUMNS), VALUES)
-@example(metadata.tables["held"].c.mention, "{bad")
+@example(metadata.tables["deferred"].c.mention, "{bad")
 @example(metadata.tables["groups"].c.due, math.nan)
-@example(metadata.tables["held"].c.due, math.inf)
+@example(metadata.tables["deferred"].c.due, math.inf)
 def test_on_postgresql(postgres: Postgres, tmp_path: Path, column: Column[Any], value: Any) -> None:
     url = postgres.url()
     worn(tmp_path, url)

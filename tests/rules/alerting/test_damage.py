@@ -153,7 +153,7 @@ def test_a_held_word_a_group_and_a_digest_of_the_wrong_type(on_sqlite: World) ->
     for number in range(30):
         world.hook(bodies.sentry_issue(str(number)))
     assert len(world.at(1).heard()) == 20
-    corrupt_rows(world, "UPDATE held SET mention = x'00' WHERE id = 1")
+    corrupt_rows(world, "UPDATE deferred SET mention = x'00' WHERE id = 1")
     corrupt_rows(world, "UPDATE groups SET span = 'long', due = :due WHERE issue = '3'", due=NOW + 30)
     corrupt_rows(world, "UPDATE groups SET due = -1e300 WHERE issue = '4'")
     with world.store.write() as tx:
@@ -162,7 +162,7 @@ def test_a_held_word_a_group_and_a_digest_of_the_wrong_type(on_sqlite: World) ->
     world.hook(bodies.sentry_issue("3"))
     (storm,) = world.at(100).heard()
     assert storm.startswith("9 more problems"), storm
-    assert world.flow.status().damaged == {"digests": 1, "groups": 2, "held": 1}
+    assert world.flow.status().damaged == {"digests": 1, "deferred": 1, "groups": 2}
 
 
 def test_a_known_issue_and_a_mark_of_the_wrong_type_do_not_stop_the_poller(on_sqlite: World) -> None:
@@ -172,7 +172,7 @@ def test_a_known_issue_and_a_mark_of_the_wrong_type_do_not_stop_the_poller(on_sq
     corrupt_rows(world, "UPDATE issues SET last_seen = 'today'")
     world.server.event("2")
     assert len(world.at(100).heard()) == 2  # nobody knows whether the first was told: rather twice than never
-    corrupt_rows(world, "UPDATE polls SET newest = 'today', asked = x'00'")
+    corrupt_rows(world, "UPDATE polls SET newest = 'today', answered_at = x'00'")
     world.at(200)
     world.server.event("3")
     assert len(world.at(300).heard()) == 1

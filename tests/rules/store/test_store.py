@@ -106,20 +106,20 @@ def test_a_state_from_before_people_could_be_called_is_carried_on(url: str) -> N
     store_at(url).open()
     path = url.removeprefix("sqlite:///")
     with sqlite3.connect(path) as raw:
-        for table, name in (("issues", "assignee_kind"), ("issues", "assignee_mail"), ("groups", "called")):
+        for table, name in (("issues", "assignee_kind"), ("issues", "assignee_mail"), ("groups", "mentioned")):
             raw.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
-        raw.execute("ALTER TABLE people DROP COLUMN mention")
+        raw.execute("ALTER TABLE accounts DROP COLUMN mention")
         raw.execute("DROP INDEX alerts_order")
         raw.execute("ALTER TABLE alerts DROP COLUMN issue")
         raw.execute("DELETE FROM migrations WHERE name IN ('0003_callable_people', '0004_ordered_alerts')")
-        raw.execute("INSERT INTO people (acl, mail, at) VALUES ('ann', 'ann@example.org', 1.0)")
+        raw.execute("INSERT INTO accounts (acl, mail, at) VALUES ('ann', 'ann@example.org', 1.0)")
     raw.close()
     store = store_at(url)
     with store.write() as tx:
-        assert tx.people.mail_of("ann") == "ann@example.org"
-        assert tx.people.mention_of("ann@example.org") == ""
-        tx.people.put("ann", "ann@example.org", 2.0, "@ann")
-        assert tx.people.mention_of("ann@example.org") == "@ann"
+        assert tx.accounts.mail_of("ann") == "ann@example.org"
+        assert tx.accounts.mention_of("ann@example.org") == ""
+        tx.accounts.put("ann", "ann@example.org", 2.0, "@ann")
+        assert tx.accounts.mention_of("ann@example.org") == "@ann"
     assert hook(store) == 202
     store.close()
 
@@ -363,13 +363,13 @@ def test_a_folder_of_any_name_holds_the_state(tmp_path: Path, name: str) -> None
     folder.mkdir()
     store = store_at(folder / "sentry_reporter.sqlite3")
     with store.write() as tx:
-        tx.people.put("@ann", "ann@example.org", 1.0, "")
+        tx.accounts.put("@ann", "ann@example.org", 1.0, "")
     assert not store.shared
     assert {path.name for path in folder.iterdir()} >= {"sentry_reporter.sqlite3"}
     assert [path.name for path in tmp_path.iterdir()] == [name]
     store.close()
     with store_at(folder / "sentry_reporter.sqlite3").read() as tx:
-        assert tx.people.mail_of("@ann") == "ann@example.org"
+        assert tx.accounts.mail_of("@ann") == "ann@example.org"
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -385,7 +385,7 @@ def test_nobody_else_on_the_machine_reads_the_state(tmp_path: Path, old: bool) -
             path.chmod(0o666)
         store = store_at(f"sqlite:///{path}") if old else store_at(path)
         with store.write() as tx:
-            tx.people.put("@ann", "ann@example.org", 1.0, "")
+            tx.accounts.put("@ann", "ann@example.org", 1.0, "")
     finally:
         os.umask(before)
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}

@@ -174,7 +174,7 @@ class AlertService:
             with self._store.write() as tx:
                 tx.alone(LOCK_DECIDE)
                 group = tx.groups.of_issue(issue.id).get(self.book.spelled(conversation.room))
-                head = tx.outbox.get(group.head) if group is not None else None
+                head = tx.outbox.get(group.thread_root) if group is not None else None
                 if group is not None and head is not None and not head.sent_id:
                     tx.groups.put([replace(group, status=issue.status)])
         except StoreError as error:
@@ -249,7 +249,7 @@ class AlertService:
         own = self._poller.asked
         if own is None or not self._store.shared:
             return own
-        return max([own, *(mark.asked for mark in tx.polls.all())])
+        return max([own, *(mark.answered_at for mark in tx.polls.all())])
 
     def _decide(self) -> float | None:
         rest = self._backpressure.rest()

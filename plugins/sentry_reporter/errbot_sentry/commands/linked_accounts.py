@@ -15,16 +15,16 @@ class KeptPeople:
 
     def mail_of(self, acl: str) -> str | None:
         with self._store.read() as tx:
-            return tx.people.mail_of(acl)
+            return tx.accounts.mail_of(acl)
 
     def link(self, acl: str, mail: str, mention: str = "") -> None:
         with self._store.write() as tx:
-            tx.people.put(acl, mail, self._clock.now().timestamp(), mention)
+            tx.accounts.put(acl, mail, self._clock.now().timestamp(), mention)
 
     def unlink(self, acl: str) -> bool:
         with self._store.write() as tx:
-            return tx.people.drop(acl)
+            return tx.accounts.drop(acl)
 
     def takes(self, issue_id: str, mail: str) -> None:
         with self._store.write() as tx:
-            tx.groups.taken(issue_id, mail)
+            tx.groups.set_mentioned_everywhere(issue_id, mail)

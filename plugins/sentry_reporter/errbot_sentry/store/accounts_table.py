@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select
 
 from errbot_sentry.store.corrupt_rows import CorruptRows
-from errbot_sentry.store.records import LinkedPerson
-from errbot_sentry.store.schema import people
+from errbot_sentry.store.records import LinkedAccount
+from errbot_sentry.store.schema import accounts
 from errbot_sentry.store.sql_dialect import insert_for
 
 
-class People:
+class Accounts:
     """Questions about proved mail addresses, inside one transaction. `acl` is what Errbot's access rules match."""
 
     def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
@@ -21,26 +21,28 @@ class People:
 
     def mail_of(self, acl: str) -> str | None:
         """The address of a person, None if none was proved."""
-        row = self._connection.execute(select(people).where(people.c.acl == acl)).first()
-        found = None if row is None else self._person(row)
+        row = self._connection.execute(select(accounts).where(accounts.c.acl == acl)).first()
+        found = None if row is None else self._account(row)
         return None if found is None else found.mail
 
     def mention_of(self, mail: str) -> str:
         """How to call whoever proved this address last, "" for nobody: a person may have it under two names."""
-        mine = people.c.mail == mail.lower(), people.c.mention != ""
-        rows = self._connection.execute(select(people).where(*mine).order_by(people.c.at.desc(), people.c.acl).limit(9))
-        found = (self._person(row) for row in rows)
+        mine = accounts.c.mail == mail.lower(), accounts.c.mention != ""
+        rows = self._connection.execute(
+            select(accounts).where(*mine).order_by(accounts.c.at.desc(), accounts.c.acl).limit(9)
+        )
+        found = (self._account(row) for row in rows)
         return next((each.mention for each in found if each is not None), "")
 
-    def _person(self, row: Row[Any]) -> LinkedPerson | None:
-        return self._corrupt_rows.read("people", row.acl, lambda: LinkedPerson(row.acl, row.mail, row.mention))
+    def _account(self, row: Row[Any]) -> LinkedAccount | None:
+        return self._corrupt_rows.read("accounts", row.acl, lambda: LinkedAccount(row.acl, row.mail, row.mention))
 
     def put(self, acl: str, mail: str, now: float, mention: str = "") -> None:
         """Keep an address, in place of an earlier one, and how to call its owner in chat."""
         values = {"mail": mail, "at": now, "mention": mention}
-        statement = insert_for(self._connection, people).values(acl=acl, **values)
+        statement = insert_for(self._connection, accounts).values(acl=acl, **values)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["acl"], set_=values))
 
     def drop(self, acl: str) -> bool:
         """Forget an address; whether there was one."""
-        return self._connection.execute(delete(people).where(people.c.acl == acl)).rowcount > 0
+        return self._connection.execute(delete(accounts).where(accounts.c.acl == acl)).rowcount > 0

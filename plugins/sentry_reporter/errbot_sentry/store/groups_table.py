@@ -43,26 +43,26 @@ class Groups:
         """When the next group is to be looked at."""
         return moment(self._connection, select(func.min(groups.c.due)))
 
-    def sent_in_list(self, room: str, issues: Sequence[str], head: int) -> None:
+    def sent_in_list(self, room: str, issues: Sequence[str], thread_root: int) -> None:
         """These problems were told by one list: what follows on each is told no sooner than a reminder would be."""
         for start in range(0, len(issues), _AT_ONCE):
             part = issues[start : start + _AT_ONCE]
             found = groups.update().where(groups.c.room == room, groups.c.issue.in_(part))
-            self._connection.execute(found.values(head=head, due=None, span=groups.c.repeat))
+            self._connection.execute(found.values(thread_root=thread_root, due=None, span=groups.c.repeat))
 
-    def sent_alone(self, room: str, issue: str, head: int) -> None:
+    def sent_alone(self, room: str, issue: str, thread_root: int) -> None:
         """This problem, held back for a while, was told by a message of its own."""
         found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
-        self._connection.execute(found.values(head=head))
+        self._connection.execute(found.values(thread_root=thread_root))
 
-    def called(self, room: str, issue: str, who: str) -> None:
+    def set_mentioned(self, room: str, issue: str, who: str) -> None:
         """This owner of the problem was called in the room."""
         found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
-        self._connection.execute(found.values(called=who))
+        self._connection.execute(found.values(mentioned=who))
 
-    def taken(self, issue: str, who: str) -> None:
+    def set_mentioned_everywhere(self, issue: str, who: str) -> None:
         """This owner knows of the assignment, and need not be called for it in any room; "" for nobody."""
-        self._connection.execute(groups.update().where(groups.c.issue == issue).values(called=who))
+        self._connection.execute(groups.update().where(groups.c.issue == issue).values(mentioned=who))
 
     def noisiest(self, room: str, since: float, limit: int) -> list[Group]:
         """Open problems of a room with an alert since then, those with the most events first."""

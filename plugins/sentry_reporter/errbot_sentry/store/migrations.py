@@ -25,7 +25,7 @@ def _first_tables(connection: Connection) -> None:
 
 
 def _people(connection: Connection) -> None:
-    schema.people.create(connection, checkfirst=True)
+    schema.accounts.create(connection, checkfirst=True)
 
 
 def _callable_people(connection: Connection) -> None:
@@ -33,8 +33,8 @@ def _callable_people(connection: Connection) -> None:
     for table, name in (
         ("issues", "assignee_kind"),
         ("issues", "assignee_mail"),
-        ("groups", "called"),
-        ("people", "mention"),
+        ("groups", "mentioned"),
+        ("accounts", "mention"),
     ):
         _add_text(connection, table, name)
 

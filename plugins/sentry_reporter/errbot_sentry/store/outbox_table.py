@@ -44,9 +44,9 @@ class Outbox:
             room=message.room,
             issue=message.issue,
             alert_id=message.alert_id,
-            top=int(message.top),
-            head=message.head,
-            mode=message.mode,
+            notification=int(message.notification),
+            thread_root=message.thread_root,
+            placement=message.placement,
             mark=message.mark,
             mention=message.mention,
             template=message.template,
@@ -154,16 +154,16 @@ class Outbox:
 
     def recent(self, room: str, since: float) -> list[RecentMessage]:
         """The room's top-level messages made since then, newest first."""
-        return self._recent(room, since, top=1)
+        return self._recent(room, since, notification=1)
 
     def recent_under(self, room: str, since: float) -> list[RecentMessage]:
         """The room's other messages made since then, newest first."""
-        return self._recent(room, since, top=0)
+        return self._recent(room, since, notification=0)
 
-    def _recent(self, room: str, since: float, top: int) -> list[RecentMessage]:
+    def _recent(self, room: str, since: float, notification: int) -> list[RecentMessage]:
         found = (
             select(outbox.c.id, outbox.c.issue, outbox.c.template, outbox.c.body)
-            .where(outbox.c.room == room, outbox.c.top == top, *_since(since))
+            .where(outbox.c.room == room, outbox.c.notification == notification, *_since(since))
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
@@ -174,7 +174,7 @@ class Outbox:
 
     def count_recent(self, room: str, since: float) -> int:
         """How many messages of any kind were made for a room since then."""
-        found = select(func.count()).where(outbox.c.room == room, outbox.c.top.in_((0, 1)), *_since(since))
+        found = select(func.count()).where(outbox.c.room == room, outbox.c.notification.in_((0, 1)), *_since(since))
         return self._connection.scalar(found) or 0
 
     def free_all(self, now: float) -> int:
@@ -237,9 +237,9 @@ class Outbox:
             mention=row.mention,
             issue=row.issue,
             alert_id=row.alert_id,
-            top=bool(row.top),
-            head=row.head,
-            mode=row.mode,
+            notification=bool(row.notification),
+            thread_root=row.thread_root,
+            placement=row.placement,
             mark=row.mark,
         )
 

@@ -61,7 +61,9 @@ class Polls:
     def _mark(self, row: Row[Any]) -> PollMark | None:
         def make() -> PollMark:
             complete = bool(row.complete)
-            return PollMark(row.scope, row.baseline, complete, row.newest, row.next_at, row.fails, row.error, row.asked)
+            return PollMark(
+                row.scope, row.baseline, complete, row.newest, row.next_at, row.fails, row.error, row.answered_at
+            )
 
         # Where it cannot be read it is as if it never was: the next reading learns anew what there is.
         return self._corrupt_rows.read("polls", row.scope, make)

@@ -62,7 +62,7 @@ class SeenKey:
 
 
 @dataclass(frozen=True)
-class LinkedPerson:
+class LinkedAccount:
     """A chat person, the mail address that they proved, and how chat calls them."""
 
     acl: str
@@ -72,11 +72,11 @@ class LinkedPerson:
 
 @dataclass(frozen=True)
 class RecentMessage:
-    """A message of the last minute, as far as it matters to the next: `why` and `count` are those of a list."""
+    """A message of the last minute, as far as it matters to the next: `reason` and `count` are those of a list."""
 
     issue: str
     template: str
-    why: str = ""
+    reason: str = ""
     count: int = 0
 
 
@@ -135,7 +135,7 @@ SLICE = 300.0
 class KnownIssue:
     """What we last knew of an issue. `key` is the server's own id.
 
-    `announced` is when a room first heard of it, None while none has. `changed` is when an alert last set its status,
+    `notified_at` is when a room first heard of it, None while none has. `changed` is when an alert last set its status,
     which an older page of the server must not undo; `touched` is when anything was last heard of it.
     """
 
@@ -150,7 +150,7 @@ class KnownIssue:
     assignee: str = ""
     level: str = ""
     link: str = ""
-    announced: float | None = None
+    notified_at: float | None = None
     changed: float = 0.0
     touched: float = 0.0
     assignee_kind: str = ""
@@ -159,15 +159,15 @@ class KnownIssue:
 
 @dataclass(frozen=True)
 class Group:
-    """One problem in one room: what the room was told about it, and when.
+    """One problem in one room: what was sent to the room about it, and when.
 
-    `reason`, `source`, `level` and `at` are those of the last alert, `status` is the issue's status as the room knows
-    it. `top` is when the last top-level message was decided and `head` its number in the outbox (0 while it is held
-    back); `word` is when the room last heard anything. `counted` alerts were folded away since, `events` is the
-    issue's count at the last word. `due` is when to look again, None for never; `span` the length of the present
-    window, `window` and `repeat` what the route says of it, `mode` where later words go, `mention` whom the route
-    calls (as `mentions.write_mention` keeps it) and `called` the owner who was called last. `alert_id` is the last
-    alert with a description of the problem.
+    `reason`, `source`, `level` and `at` are those of the last alert. `status` is the issue's status as the room knows
+    it. `notified_at` is when the last notification was decided, and `thread_root` its number in the outbox (0 while it
+    is deferred). `last_sent` is when anything was last sent. `counted` alerts were only counted since then, and
+    `events` is the issue's count at that time. `due` is when to look again, None for never. `span` is the length of
+    the present window; `window` and `repeat` are the route's. `placement` says where updates go. `mention` is the
+    route's rule of whom to mention (as `mentions.write_mention` writes it), `mentioned` the owner who was mentioned
+    last. `alert_id` is the last alert with a description of the problem.
     """
 
     room: str
@@ -176,21 +176,21 @@ class Group:
     source: str
     at: float
     opened: float
-    top: float
+    notified_at: float
     status: str
     level: str = ""
-    word: float = 0.0
+    last_sent: float = 0.0
     counted: int = 0
     events: int | None = None
     due: float | None = None
     span: float = 0.0
     window: float = 0.0
     repeat: float = 0.0
-    mode: str = "thread"
+    placement: str = "thread"
     mention: str = ""
-    head: int = 0
+    thread_root: int = 0
     alert_id: int = 0
-    called: str = ""
+    mentioned: str = ""
 
     def check(self) -> None:
         """ValueError where the rule of whom to call is none."""
@@ -199,13 +199,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Deferred:
-    """A first word that is held back in a room. `why` is WAIT, STORM, QUIET or SILENCE; `due` is when it is told.
+    """A first word that is held back in a room. `reason` is WAIT, STORM, QUIET or SILENCE; `due` is when it is told.
 
     `mention` is the route's rule (`mentions.write_mention`): whom it calls is found out when it is told.
     """
 
     room: str
-    why: str
+    reason: str
     alert_id: int
     issue: str
     due: float
@@ -269,7 +269,7 @@ class PollMark:
 
     `baseline` is the server's newest last-seen time at the first poll; `complete` says that the first poll saw every
     issue. `newest` is the newest last-seen time so far. `next_at` is when to ask again, `fails` and `error` what the
-    last calls came to, `asked` when the server last answered.
+    last calls came to, `answered_at` when the server last answered.
     """
 
     scope: str
@@ -279,7 +279,7 @@ class PollMark:
     next_at: float
     fails: int = 0
     error: str = ""
-    asked: float = 0.0
+    answered_at: float = 0.0
 
 
 # The states of an outbox row. UNSURE: handed to a chat network that confirms nothing, and not yet settled.
@@ -294,9 +294,9 @@ class Message:
     """A message to be posted: a template and its values, so that it is rendered by whoever sends it.
 
     `mention` is trusted text in front of it (an operator's `@oncall`), where every value is hostile. `issue` is the
-    known issue that it is about ("" for none), `alert_id` what it goes back to (0 for none). A message that is not
-    `top` belongs under the message `head`: in its thread where there are threads, by `mode`. `mark` is written onto
-    the head where the network can edit.
+    known issue that it is about ("" for none), `alert_id` what it goes back to (0 for none). A message that is no
+    `notification` is an update under the message `thread_root`: in its thread where there are threads, by `placement`.
+    `mark` is written onto the thread root where the network can edit.
     """
 
     room: str
@@ -305,9 +305,9 @@ class Message:
     mention: str = ""
     issue: str = ""
     alert_id: int = 0
-    top: bool = True
-    head: int = 0
-    mode: str = "thread"
+    notification: bool = True
+    thread_root: int = 0
+    placement: str = "thread"
     mark: str = ""
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection, text
 
-from errbot_sentry.store.accounts_table import People
+from errbot_sentry.store.accounts_table import Accounts
 from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.deferred_table import DeferredTable
 from errbot_sentry.store.groups_table import Groups
@@ -63,9 +63,9 @@ class Transaction:
         return Outbox(self._connection, self._corrupt_rows)
 
     @cached_property
-    def people(self) -> People:
+    def accounts(self) -> Accounts:
         """Who chat people are on the server."""
-        return People(self._connection, self._corrupt_rows)
+        return Accounts(self._connection, self._corrupt_rows)
 
     @contextmanager
     def part(self) -> Iterator[None]:

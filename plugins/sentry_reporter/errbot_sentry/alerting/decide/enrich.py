@@ -44,7 +44,7 @@ class Enricher:
     def __call__(self, row: WaitingAlert, known: KnownIssue | None, now: float) -> Enriched:
         """The alert with its project and, where it can be had, its short id, title and link."""
         alert = _from_memory(row.alert, known)
-        unheard = known is None or known.announced is None
+        unheard = known is None or known.notified_at is None
         if is_complete(alert) and not (is_vague(alert) and unheard):
             return Enriched(alert)
         answer = self._look_ups.take(row.id)

@@ -83,15 +83,15 @@ def decide_placement(last: Group | None, alert: Alert, now: float) -> PlacementD
     if alert.reason in ACTIVITIES:
         return _UPDATE
     if alert.reason in RETURNS:
-        in_window = abs(now - last.top) < last.window  # a negative difference: the clock was put back
+        in_window = abs(now - last.notified_at) < last.window  # a negative difference: the clock was put back
         return _FLAPPING if in_window else PlacementDecision(RETURNS[alert.reason], Placement.CHANNEL)
-    if last.repeat and now - last.word >= last.repeat and last.due is None:
+    if last.repeat and now - last.last_sent >= last.repeat and last.due is None:
         return _REPEAT
     return _COUNTED
 
 
 def _says_nothing_new(last: Group, alert: Alert, now: float) -> bool:
-    if alert.reason == NEW or (alert.reason == RULE and abs(now - last.top) < SAME_EVENT_SPAN):
+    if alert.reason == NEW or (alert.reason == RULE and abs(now - last.notified_at) < SAME_EVENT_SPAN):
         return True
     if alert.reason in ACTIVITIES and _STATUS_OF.get(alert.reason) == last.status:
         return True
@@ -154,25 +154,25 @@ def _after_counting(group: Group, now: float) -> Group:
 
 def _after_sending(group: Group, placement: Placement, alert: Alert, route: Route | None, now: float) -> Group:
     notifies = placement is Placement.CHANNEL
-    sent = replace(group, word=now, level=alert.level or group.level)
+    sent = replace(group, last_sent=now, level=alert.level or group.level)
     if alert.events is not None:
         sent = replace(sent, events=max(alert.events, group.events or 0))
     if sent.status != UNRESOLVED:
         # Also this can be a notification: what comes back right after it is an update of it.
-        return replace(sent, due=None, counted=0, top=now if notifies else sent.top)
+        return replace(sent, due=None, counted=0, notified_at=now if notifies else sent.notified_at)
     if not notifies or route is None:
         return replace(sent, due=now + sent.span) if sent.due is None and sent.span else sent
     window = route.window.total_seconds() or route.repeat.total_seconds()
     return replace(
         sent,
-        top=now,
-        head=0,
+        notified_at=now,
+        thread_root=0,
         counted=0,
         span=window,
         window=window,
         repeat=route.repeat.total_seconds(),
         due=now + window if window else None,
-        mode=route.threads,
+        placement=route.threads,
         mention=write_mention(route.mention),
     )
 
@@ -201,7 +201,7 @@ def decide_window(group: Group, known: KnownIssue | None, now: float) -> WindowD
         return WindowDecision.CLOSED
     if not group.counted and not _grew(group, known):
         return WindowDecision.IDLE
-    is_reminder = group.span >= group.repeat or now - group.word >= group.repeat
+    is_reminder = group.span >= group.repeat or now - group.last_sent >= group.repeat
     return WindowDecision.REMINDER if is_reminder else WindowDecision.COUNT_UPDATE
 
 
@@ -211,10 +211,10 @@ def group_after_window(group: Group, decision: WindowDecision, known: KnownIssue
         return replace(group, due=None, counted=0)
     if decision is WindowDecision.IDLE:
         # One more look when the reminder would be due; then it rests until something happens.
-        later = group.word + group.repeat
+        later = group.last_sent + group.repeat
         return replace(group, due=later if later > now else None)
     span = min(group.span * 2, group.repeat) or group.span
-    sent = replace(group, word=now, counted=0, span=span, due=now + span)
+    sent = replace(group, last_sent=now, counted=0, span=span, due=now + span)
     return sent if known is None or known.events is None else replace(sent, events=known.events)
 
 

@@ -95,10 +95,10 @@ def mention_in_thread(tx: Transaction, group: Group, alert: Alert) -> MentionCho
         return MentionChoice(UNASKED)
     rule = kept_mention(group.mention)
     owner = owner_of(alert)
-    return mention_for_assignment(rule, owner, _linked(tx, rule, owner), alert.actor, group.called)
+    return mention_for_assignment(rule, owner, _linked(tx, rule, owner), alert.actor, group.mentioned)
 
 
 def _linked(tx: Transaction, rule: Mention, owner: Assignee | None) -> str:
     if not rule.assignee or owner is None or owner.kind != "user" or not owner.email:
         return ""
-    return tx.people.mention_of(owner.email)
+    return tx.accounts.mention_of(owner.email)

@@ -88,7 +88,7 @@ def count_update(
         "short_id": (known.short_id if known else "") or group.issue,
         "reminds": decision is WindowDecision.REMINDER,
         "more": counted(more, "more event") if more else counted(group.counted, "more alert"),
-        "span": write_roughly(timedelta(seconds=max(60.0, now - group.word))),
+        "span": write_roughly(timedelta(seconds=max(60.0, now - group.last_sent))),
         "total": f"{events:,}" if more else "",
         "level": group.level,
     }

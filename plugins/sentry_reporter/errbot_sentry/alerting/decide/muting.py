@@ -101,7 +101,9 @@ def is_storm(recent: Sequence[RecentMessage]) -> bool:
     """Whether one more first word would be too much, after these top-level messages of the last STORM_SPAN."""
     if len(recent) >= STORM_WORDS:
         return True
-    return any(each.template == STORM_TEMPLATE and each.why == "storm" and each.count >= STORM_ENDS for each in recent)
+    return any(
+        each.template == STORM_TEMPLATE and each.reason == "storm" and each.count >= STORM_ENDS for each in recent
+    )
 
 
 def is_chatter(recent: Sequence[RecentMessage], issue: str) -> bool:

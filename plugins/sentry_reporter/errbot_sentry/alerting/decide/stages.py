@@ -135,9 +135,9 @@ class Stages:
         room, issue = outcome.group.room, outcome.group.issue
         if quiet is not None:
             outcome.withhold(DecisionName.QUIET)
-        elif outcome.group.head == 0:
+        elif outcome.group.thread_root == 0:
             outcome.withhold(DecisionName.NOT_YET_NOTIFIED)
-        elif tx.deferred.holds(room, DEFER_UPDATES, issue) or is_chatter(
+        elif tx.deferred.contains(room, DEFER_UPDATES, issue) or is_chatter(
             tx.outbox.recent_under(room, context.now - STORM_SPAN), issue
         ):
             outcome.withhold(DecisionName.UPDATES_BATCHED)
@@ -189,8 +189,8 @@ class Stages:
         else:
             choice = mention_in_thread(tx, group, context.alert)
         number = tx.outbox.add(self._message(context, outcome, choice.text), context.now)
-        root = number if outcome.placement is Placement.CHANNEL else group.head
-        return replace(group, head=root, called=choice.owner or group.called)
+        root = number if outcome.placement is Placement.CHANNEL else group.thread_root
+        return replace(group, thread_root=root, mentioned=choice.owner or group.mentioned)
 
     def _message(self, context: AlertContext, outcome: Outcome, mention: str) -> Message:
         group = outcome.group
@@ -199,22 +199,22 @@ class Stages:
             return Message(group.room, template, values, mention=mention, issue=group.issue, alert_id=context.row.id)
         template, values = update(context.alert, is_again=outcome.name is DecisionName.FLAPPING)
         return Message(
-            group.room, template, values, mention=mention, issue=group.issue, alert_id=context.row.id, top=False,
-            head=group.head, mode=group.mode, mark=mark_of(context.alert),
+            group.room, template, values, mention=mention, issue=group.issue, alert_id=context.row.id, notification=False,
+            thread_root=group.thread_root, placement=group.placement, mark=mark_of(context.alert),
         )  # fmt: skip
 
     def remember(self, context: AlertContext, tx: Transaction) -> None:
         """Write what is known of the issue from now on."""
         if context.alert.issue_id:
-            announced = any(outcome.is_sent or outcome.deferral is not None for outcome in context.outcomes)
-            tx.issues.put([known_after(context.alert, context.known, context.now, announced=announced)])
+            notified = any(outcome.is_sent or outcome.deferral is not None for outcome in context.outcomes)
+            tx.issues.put([known_after(context.alert, context.known, context.now, notified=notified)])
 
     def _may_see(self, context: AlertContext, room: str) -> bool:
         return may_see_alert(context.alert, room, self._access)
 
 
-def known_after(alert: Alert, known: KnownIssue | None, now: float, *, announced: bool) -> KnownIssue:
-    """What is known of an issue after an alert about it; `announced` says whether a room gets to know of it."""
+def known_after(alert: Alert, known: KnownIssue | None, now: float, *, notified: bool) -> KnownIssue:
+    """What is known of an issue after an alert about it; `notified` says whether a room gets to know of it."""
     before = known or KnownIssue(alert.issue_id, UNRESOLVED)
     status = status_after(alert, before.status)
     changes = status != before.status or known is None
@@ -237,7 +237,7 @@ def known_after(alert: Alert, known: KnownIssue | None, now: float, *, announced
         assignee_mail=owner[2],
         level=alert.level or before.level,
         link=alert.link or before.link,
-        announced=now if announced and before.announced is None else before.announced,
+        notified_at=now if notified and before.notified_at is None else before.notified_at,
         changed=now if changes else before.changed,
         touched=now,
     )

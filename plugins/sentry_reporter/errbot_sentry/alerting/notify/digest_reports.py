@@ -180,4 +180,4 @@ class Digests:
             ABOUT: sorted({each.project for each in known.values()}),
             "series": series(sums, before, plan.since, now),
         }
-        return Message(plan.room, TEMPLATE, values, top=False, mode="channel")
+        return Message(plan.room, TEMPLATE, values, notification=False, placement="channel")

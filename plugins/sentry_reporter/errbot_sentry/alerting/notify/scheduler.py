@@ -146,7 +146,13 @@ class Scheduler:
         if decision.is_sent:
             template, values = count_update(group, known, decision, now)
             message = Message(
-                group.room, template, values, issue=group.issue, top=False, head=group.head, mode=group.mode
+                group.room,
+                template,
+                values,
+                issue=group.issue,
+                notification=False,
+                thread_root=group.thread_root,
+                placement=group.placement,
             )
             tx.outbox.add(message, now)
         tx.groups.put([group_after_window(group, decision, known, now)])
@@ -156,7 +162,7 @@ class Scheduler:
         self, tx: Transaction, group: Group, last: Alert | None, silences: SilenceIndex, now: float
     ) -> float | None:
         """When to look at a group again whose room must not be bothered now."""
-        if group.head == 0:  # its first word is held back still
+        if group.thread_root == 0:  # its first word is held back still
             return now + max(group.span, STORM_SPAN)
         quiet = [quiet_until(route.quiet, now) for route in self._book.of_room(group.room)]
         ends = max((end for end in quiet if end is not None), default=None)
@@ -211,7 +217,7 @@ class Scheduler:
             call = mention_in_channel(tx, word.mention, known.get(word.issue), alert)
             texts.append(call.text)
             if call.owner:
-                tx.groups.called(word.room, word.issue, call.owner)
+                tx.groups.set_mentioned(word.room, word.issue, call.owner)
         return " ".join(text for text in dict.fromkeys(texts) if text)
 
     def _tell(self, tx: Transaction, room: str, why: str, told: list[_Told], mention: str, now: float) -> None:
@@ -241,14 +247,14 @@ class Scheduler:
             call = mention_in_thread(tx, group, alert) if group is not None else None
             if call is not None and call.owner and group is not None:
                 texts.append(call.text)
-                groups[word.issue] = replace(group, called=call.owner)
-                tx.groups.called(room, word.issue, call.owner)
+                groups[word.issue] = replace(group, mentioned=call.owner)
+                tx.groups.set_mentioned(room, word.issue, call.owner)
         only = groups[issues.pop()] if len(issues) == 1 else None
         template, values = activity_list([alert for _, alert, _ in told])
         mention = " ".join(text for text in dict.fromkeys(texts) if text)
-        message = Message(room, template, values, mention=mention, top=False, mode="channel")
+        message = Message(room, template, values, mention=mention, notification=False, placement="channel")
         if only is not None:
-            message = replace(message, issue=only.issue, head=only.head, mode=only.mode)
+            message = replace(message, issue=only.issue, thread_root=only.thread_root, placement=only.placement)
         tx.outbox.add(message, now)
 
     def _tell_silences(self, tx: Transaction, now: float) -> bool:
@@ -273,7 +279,7 @@ class Scheduler:
             label = label_for(silence, room, self._access)
             template, values = silence_message(replace(silence, label=label), "over" if over else "ends", now, names)
             values[ABOUT] = sorted({alert.project for word, alert in deferred if word.room == room})
-            tx.outbox.add(Message(room, template, values, top=False, mode="channel"), now)
+            tx.outbox.add(Message(room, template, values, notification=False, placement="channel"), now)
         tx.requests.set_stage(silence.id, 2 if over else 1)
         if over:
             tx.deferred.drop_silence(silence.id)

@@ -147,20 +147,20 @@ class NotificationSender:
         """Post one message where it belongs; the id of what went to the room or thread."""
         message, head = row.message, self._head(row)
         text = self._text(row)
-        if message.top or head is None or not head.sent_id or message.mode == "channel":
+        if message.notification or head is None or not head.sent_id or message.placement == "channel":
             return self._sender.send(message.room, text)
         if message.mark:
             self._mark_head(head, message.mark)
         sent_id = self._sender.send(message.room, text, head.sent_id)
-        if message.mode == "both":
+        if message.placement == "both":
             self._sender.send(message.room, self._text(row, calls=False))  # whom it calls is called once
         return sent_id
 
     def _head(self, row: OutboxRow) -> OutboxRow | None:
-        if row.message.top or not row.message.head:
+        if row.message.notification or not row.message.thread_root:
             return None
         with self._store.read() as tx:
-            return tx.outbox.get(row.message.head)
+            return tx.outbox.get(row.message.thread_root)
 
     def _mark_head(self, head: OutboxRow, mark: str) -> None:
         """Write onto the first message what became of it; only an ornament, so a failure is no more than noted."""

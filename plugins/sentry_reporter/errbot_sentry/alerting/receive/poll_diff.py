@@ -63,7 +63,7 @@ def _reason_of_known(issue: Issue, known: KnownIssue) -> str:
         return _reason_of_change(issue, known)
     if issue.status == UNRESOLVED and issue.substatus == "escalating" and known.substatus not in ("", "escalating"):
         return ESCALATING
-    if issue.assignee and issue.assignee.name != known.assignee and known.announced is not None:
+    if issue.assignee and issue.assignee.name != known.assignee and known.notified_at is not None:
         return ASSIGNED
     return ""
 
@@ -76,7 +76,7 @@ def _reason_of_change(issue: Issue, known: KnownIssue) -> str:
             return UNMUTED
         happened = seconds(issue.last_seen) > known.last_seen or issue.substatus == "regressed"
         return REGRESSED if happened else REOPENED
-    if known.announced is None:
+    if known.notified_at is None:
         return ""  # nobody was told that it was open
     return {RESOLVED: SEEN_RESOLVED, ARCHIVED: SEEN_ARCHIVED}.get(issue.status, "")
 

@@ -130,7 +130,7 @@ class Poller:
 
     def _keep(self, scope: Scope, mark: PollMark | None, issues: list[Issue], asked: float, *, complete: bool) -> None:
         newest = max((seconds(issue.last_seen) for issue in issues), default=0.0)
-        first = mark is None or not mark.asked
+        first = mark is None or not mark.answered_at
         before = PollMark(scope.name, newest, complete, newest, 0.0) if mark is None or first else mark
         news = 0
         with self._store.write() as tx:
@@ -149,7 +149,7 @@ class Poller:
                     next_at=self._next_at(asked),
                     fails=0,
                     error="",
-                    asked=asked,
+                    answered_at=asked,
                 )
             )
         if news:
@@ -182,6 +182,6 @@ def _delivery(alert: Alert, now: float) -> Delivery:
 
 def _reaches(issues: Sequence[Issue], mark: PollMark | None) -> bool:
     """Whether a page goes back to what was read before; at the first poll nothing was."""
-    if mark is None or not mark.asked:
+    if mark is None or not mark.answered_at:
         return False
     return min((seconds(issue.last_seen) for issue in issues), default=0.0) <= mark.newest
