@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, Retry, SetAside, after_refusal
+from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.errors import RoomUnknown, SendError, StoreError
 from errbot_sentry.store.records import Message
 from tests.alerting.world import START, Chat, VirtualClock, World
@@ -17,7 +18,7 @@ ROUTES = [{"rooms": ["#ops"]}]
 def message(room: str, title: str) -> Message:
     """A first word."""
     values = dict.fromkeys(("project", "short_id", "culprit", "facts", "rule", "text", "link", "mark"), "")
-    return Message(room, "sentry_alert", {**values, "word": "New", "title": title})
+    return Message(room, MessageKind.NOTIFICATION, {**values, "word": "New", "title": title})
 
 
 def post(world: World, room: str, title: str) -> None:
@@ -140,9 +141,9 @@ def test_the_mention_of_the_route_stands_in_front_and_is_not_defused(tmp_path: P
     assert "@here" not in line
 
 
-def test_a_template_that_fails_does_not_stop_the_room(world: World) -> None:
+def test_a_message_that_cannot_be_rendered_does_not_stop_the_room(world: World) -> None:
     with world.store.write() as tx:
-        tx.outbox.add(Message("#a", "sentry_no_such_template", {}), START.timestamp())
+        tx.outbox.add(Message("#a", MessageKind.UPDATE_LIST, {"sums": 5}), START.timestamp())
     post(world, "#a", "next")
     assert world.at(700).heard() == ["New: next"]
     assert world.flow.status().failed == 1

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from errbot_sentry.alerting.decide.decisions import WITHHELD
-from errbot_sentry.alerting.decide.messages import list_row, shorten
+from errbot_sentry.alerting.decide.messages import TEMPLATES, list_row, shorten
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import route_alert
 from errbot_sentry.alerting.decide.visibility import about, may_name
@@ -277,7 +277,7 @@ class AlertCommands:
         typed = invocation.words.strip()
         if typed == "now":
             message = self._digests.get(room, invocation.person.acl, lambda: self._digest_of(room, now))
-            return View(message.template, {**message.values, "uploaded": False}, picture_of(message))
+            return View(TEMPLATES[message.kind], {**message.values, "uploaded": False}, picture_of(message))
         with self._store.write() as tx:
             plan = tx.requests.digest(room)
             if typed == "off":

@@ -39,6 +39,28 @@ class Placement(Enum):
     NONE = "none"
 
 
+class MessageKind(Enum):
+    """What a message is. Its template is named after it (`errbot_sentry.alerting.decide.messages.TEMPLATES`)."""
+
+    NOTIFICATION = "notification"  # about one problem
+    STORM_LIST = "storm_list"  # of deferred notifications, as are the next two
+    QUIET_LIST = "quiet_list"
+    WAIT_LIST = "wait_list"
+    UPDATE = "update"  # about one activity, or one flap
+    UPDATE_LIST = "update_list"
+    COUNT_UPDATE = "count_update"
+    SILENCE_NOTICE = "silence_notice"
+    DIGEST = "digest"
+
+
+NOTIFICATION_KINDS = (
+    MessageKind.NOTIFICATION,
+    MessageKind.STORM_LIST,
+    MessageKind.QUIET_LIST,
+    MessageKind.WAIT_LIST,
+)
+
+
 @dataclass(frozen=True)
 class Alert:
     """Something that a room may want to know, from a webhook or from the poller.

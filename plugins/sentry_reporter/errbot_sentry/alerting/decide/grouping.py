@@ -172,7 +172,7 @@ def _after_sending(group: Group, placement: Placement, alert: Alert, route: Rout
         window=window,
         repeat=route.repeat.total_seconds(),
         due=now + window if window else None,
-        placement=route.threads,
+        threads=route.threads,
         mention=write_mention(route.mention),
     )
 

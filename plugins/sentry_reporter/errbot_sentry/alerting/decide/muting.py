@@ -1,4 +1,4 @@
-"""When a room is left in peace: silences, quiet hours, storms. Pure."""
+"""When a room gets nothing, or a list instead: silences, quiet hours, storms. Pure."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ from datetime import datetime, timedelta
 
 from errbot_sentry.config.matchers import Matcher, all_match, read_matcher, value_of
 from errbot_sentry.config.routes import QuietHours
-from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.alerts import NOTIFICATION_KINDS, Alert, MessageKind
 from errbot_sentry.store.records import RecentMessage, Silence, issue_key
 
-# More than this many first words in this many seconds are a storm; it lasts until a list has fewer than STORM_ENDS.
-STORM_WORDS = 20
+# More than this many notifications in this many seconds are a storm; it lasts until a list has fewer than STORM_ENDS.
+MOST_NOTIFICATIONS = 20
 STORM_SPAN = 60.0
 STORM_ENDS = 5
-STORM_TEMPLATE = "sentry_held"
 
-# More words under first ones than this in STORM_SPAN, in a room or about one problem, are told as one list a minute.
-CHATTER_WORDS = 20
-CHATTER_OF_ONE = 5
-UPDATE_TEMPLATE, ACTIVITY_TEMPLATE = "sentry_alert_follow", "sentry_deeds"
+# More updates than this in STORM_SPAN, in a room or about one problem, are sent as one list a minute.
+MOST_UPDATES = 20
+MOST_UPDATES_OF_ONE = 5
 
 _GLOB = frozenset("*?[")
 _LONGEST_NOTICE = 900.0
@@ -98,22 +96,20 @@ def quiet_until(quiet: QuietHours | None, now: float) -> float | None:
 
 
 def is_storm(recent: Sequence[RecentMessage]) -> bool:
-    """Whether one more first word would be too much, after these top-level messages of the last STORM_SPAN."""
-    if len(recent) >= STORM_WORDS:
+    """Whether one more notification would be too much, after these messages in the channel in the last STORM_SPAN."""
+    notifications = [each for each in recent if each.kind in NOTIFICATION_KINDS]
+    if len(notifications) >= MOST_NOTIFICATIONS:
         return True
-    return any(
-        each.template == STORM_TEMPLATE and each.reason == "storm" and each.count >= STORM_ENDS for each in recent
-    )
+    return any(each.kind is MessageKind.STORM_LIST and each.count >= STORM_ENDS for each in notifications)
 
 
-def is_chatter(recent: Sequence[RecentMessage], issue: str) -> bool:
-    """Whether one more word under a first one would be too much; `recent` are those of the last STORM_SPAN.
+def has_too_many_updates(recent: Sequence[RecentMessage], issue: str) -> bool:
+    """Whether one more update about this issue would be too much, after these in the last STORM_SPAN.
 
-    The issue of one is "" for a list about several.
+    The issue of a list about several is "".
     """
-    told = [each.issue for each in recent if each.template == UPDATE_TEMPLATE]
-    if len(told) >= CHATTER_WORDS or told.count(issue) >= CHATTER_OF_ONE:
+    issues = [each.issue for each in recent if each.kind is MessageKind.UPDATE]
+    if len(issues) >= MOST_UPDATES or issues.count(issue) >= MOST_UPDATES_OF_ONE:
         return True
-    return any(
-        each.template == ACTIVITY_TEMPLATE and each.issue in ("", issue) and each.count >= STORM_ENDS for each in recent
-    )
+    lists = [each for each in recent if each.kind is MessageKind.UPDATE_LIST and each.issue in ("", issue)]
+    return any(each.count >= STORM_ENDS for each in lists)

@@ -14,8 +14,8 @@ from errbot_sentry.alerting.decide.alert_context import AlertContext, Outcome
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.grouping import decide_placement, group_after, group_not_sent, status_after
 from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
-from errbot_sentry.alerting.decide.messages import mark_of, notification, update
-from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceBook, is_chatter, is_storm, quiet_until
+from errbot_sentry.alerting.decide.messages import notification, update
+from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceBook, has_too_many_updates, is_storm, quiet_until
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import Target, may_see_alert, route_alert
 from errbot_sentry.config.routes import QuietHours
@@ -137,8 +137,8 @@ class Stages:
             outcome.withhold(DecisionName.QUIET)
         elif outcome.group.thread_root == 0:
             outcome.withhold(DecisionName.NOT_YET_NOTIFIED)
-        elif tx.deferred.contains(room, DEFER_UPDATES, issue) or is_chatter(
-            tx.outbox.recent_under(room, context.now - STORM_SPAN), issue
+        elif tx.deferred.contains(room, DEFER_UPDATES, issue) or has_too_many_updates(
+            tx.outbox.recent(room, Placement.THREAD, context.now - STORM_SPAN), issue
         ):
             outcome.withhold(DecisionName.UPDATES_BATCHED)
             due = tx.deferred.due_of_room(room, DEFER_UPDATES) or context.now + STORM_SPAN
@@ -154,7 +154,7 @@ class Stages:
             name, why, due = DecisionName.QUIET, DEFER_QUIET, quiet
         elif storm is not None:
             name, why, due = DecisionName.STORM, DEFER_STORM, storm
-        elif is_storm(tx.outbox.recent(room, context.now - STORM_SPAN)):
+        elif is_storm(tx.outbox.recent(room, Placement.CHANNEL, context.now - STORM_SPAN)):
             name, why, due = DecisionName.STORM, DEFER_STORM, context.now + STORM_SPAN
         elif wait:
             begun = tx.deferred.due_of_room(room, DEFER_WAIT)
@@ -193,15 +193,10 @@ class Stages:
         return replace(group, thread_root=root, mentioned=choice.owner or group.mentioned)
 
     def _message(self, context: AlertContext, outcome: Outcome, mention: str) -> Message:
-        group = outcome.group
+        group, alert, number = outcome.group, context.alert, context.row.id
         if outcome.placement is Placement.CHANNEL:
-            template, values = notification(context.alert)
-            return Message(group.room, template, values, mention=mention, issue=group.issue, alert_id=context.row.id)
-        template, values = update(context.alert, is_again=outcome.name is DecisionName.FLAPPING)
-        return Message(
-            group.room, template, values, mention=mention, issue=group.issue, alert_id=context.row.id, notification=False,
-            thread_root=group.thread_root, placement=group.placement, mark=mark_of(context.alert),
-        )  # fmt: skip
+            return notification(group.room, alert, group.issue, number, mention)
+        return update(group, alert, number, mention, is_again=outcome.name is DecisionName.FLAPPING)
 
     def remember(self, context: AlertContext, tx: Transaction) -> None:
         """Write what is known of the issue from now on."""

@@ -13,9 +13,7 @@ from errbot_sentry.config.matchers import Matcher, read_matcher
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.store.records import ABOUT, KnownIssue, Message, Silence
-
-__all__ = ["ABOUT", "about", "label_for", "may_be_sent", "may_name", "may_see_now"]
+from errbot_sentry.store.records import KnownIssue, Message, Silence
 
 
 def may_see_now(last: Alert | None, known: KnownIssue | None, room: str, access: Access) -> bool:
@@ -29,7 +27,7 @@ def may_see_now(last: Alert | None, known: KnownIssue | None, room: str, access:
 def may_be_sent(message: Message, last: Alert | None, known: KnownIssue | None, access: Access) -> bool:
     """Whether a message that waited may go to its room still; it may, where it is about no project."""
     conversation = Conversation(message.room)
-    if not all(access.may_see(str(project), conversation) for project in message.values.get(ABOUT, ())):
+    if not all(access.may_see(project, conversation) for project in message.projects):
         return False
     return (last is None and known is None) or may_see_now(last, known, message.room, access)
 

@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.messages import counted, shorten
-from errbot_sentry.alerting.decide.visibility import ABOUT, may_see_now
+from errbot_sentry.alerting.decide.visibility import may_see_now
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.alerts import NEW, REGRESSED, SEEN_RESOLVED
+from errbot_sentry.domain.alerts import NEW, REGRESSED, SEEN_RESOLVED, MessageKind
 from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.domain.issues import Counts
@@ -34,7 +34,6 @@ _SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2
 _BARS = "▁▂▃▄▅▆▇█"
 _SLICES = 24
 _NOISIEST = 5
-TEMPLATE = "sentry_digest"
 _MOST_SLICES = 48
 _LONGEST_SCHEDULE = 100
 _STEPS = (300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86_400)  # seconds
@@ -104,7 +103,7 @@ def series(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict
 
 def picture_of(message: Message) -> Upload | None:
     """The picture that goes with a report; None for other messages, for silence, and where nothing can draw."""
-    drawn = message.values.get("series") if message.template == TEMPLATE else None
+    drawn = message.values.get("series") if message.kind is MessageKind.DIGEST else None
     if not isinstance(drawn, dict) or not any((*drawn["counts"], *drawn["before"])) or not charts.can_draw():
         return None
     schedule = str(message.values["schedule"])
@@ -139,7 +138,7 @@ class Digests:
             log.exception("the report for %s could not be made", plan.room)
             return None
 
-    def tell(self, tx: Transaction, reports: Mapping[DigestPlan, Message | None], now: float) -> bool:
+    def queue(self, tx: Transaction, reports: Mapping[DigestPlan, Message | None], now: float) -> bool:
         """Put these reports into the outbox, as far as they are still due; whether there were any."""
         due = [plan for plan in tx.requests.digests_due(now) if plan in reports]
         for plan in due:
@@ -177,7 +176,7 @@ class Digests:
             **summary(sums, before, plan.since, now),
             "schedule": plan.schedule,
             "rows": rows,
-            ABOUT: sorted({each.project for each in known.values()}),
             "series": series(sums, before, plan.since, now),
         }
-        return Message(plan.room, TEMPLATE, values, notification=False, placement="channel")
+        projects = tuple(sorted({each.project for each in known.values()}))
+        return Message(plan.room, MessageKind.DIGEST, values, projects=projects)
