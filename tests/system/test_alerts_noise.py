@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -237,6 +238,44 @@ def test_quiet_hours_over_midnight_give_one_summary_in_the_morning(tmp_path: Pat
     assert world.at(31 * hour).line() == [first(30 * hour, "#ops", "5")]
 
 
+NIGHT = {**OPS, "quiet": "22:00-07:00 UTC"}
+
+
+@pytest.mark.parametrize(
+    ("routes", "ends"),
+    [
+        ([NIGHT], 7),
+        ([{**OPS, "match": ["project=shop"]}, NIGHT], 7),
+        ([NIGHT, {**OPS, "match": ["project=shop"], "quiet": "06:30-08:00 UTC"}], 8),
+    ],
+    ids=["its only route", "another route than the one that matches", "hours that overlap"],
+)
+def test_a_room_is_quiet_while_any_of_its_routes_is(tmp_path: Path, routes: list[dict[str, Any]], ends: int) -> None:
+    world = World(tmp_path, routes, poll=0)
+    with world.store.write() as tx:
+        tx.requests.add_subscription(Subscription("#ops", ("project=web",), "Ann", 0.0))
+    world.flow.book.changed()
+    hour = 3600
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10 * hour)  # 22:00
+    world.line()
+    rule_again(world, 11 * hour, "1")
+    world.hook(bodies.sentry_issue("2"))
+    world.hook(bodies.sentry_issue("3", project="web"))
+    morning = (12 + ends) * hour
+    assert world.at(morning - 1).line() == []
+    (told,) = world.at(morning + 1).line()
+    assert told.startswith(f"{morning} #ops 3 problems in the quiet hours in shop, web\n")
+
+
+def test_quiet_hours_of_the_whole_day_end_once_a_day() -> None:
+    hours = [read_quiet_hours("00:00-12:00"), read_quiet_hours("12:00-00:00")]
+    now = START.timestamp()
+    ends = quiet_until(hours, now)
+    assert ends is not None
+    assert now + 86_400 <= ends <= now + 2 * 86_400
+
+
 @pytest.mark.parametrize(
     ("now", "ends"),
     [
@@ -250,7 +289,7 @@ def test_quiet_hours_over_midnight_give_one_summary_in_the_morning(tmp_path: Pat
 )
 def test_quiet_hours_when_the_clocks_change(now: str, ends: str | None) -> None:
     quiet = read_quiet_hours("22:00-07:00 Europe/Paris")
-    found = quiet_until(quiet, datetime.fromisoformat(now).timestamp())
+    found = quiet_until([quiet], datetime.fromisoformat(now).timestamp())
     assert (found and datetime.fromtimestamp(found, timezone.utc).isoformat()) == ends
 
 

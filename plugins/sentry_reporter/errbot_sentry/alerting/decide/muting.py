@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from errbot_sentry.config.matchers import Matcher, all_match, read_matcher, value_of
@@ -22,6 +22,7 @@ MOST_UPDATES_OF_ONE = 5
 _GLOB = frozenset("*?[")
 _LONGEST_NOTICE = 900.0
 _SHORTEST_NOTICED = 1800.0
+_DAY = 86_400.0
 
 
 class SilenceIndex:
@@ -81,15 +82,27 @@ def notice_at(silence: Silence) -> float | None:
     return silence.ends - min(length / 10, _LONGEST_NOTICE)
 
 
-def quiet_until(quiet: QuietHours | None, now: float) -> float | None:
-    """When the quiet hours end that `now` lies in; None outside of them. Right over midnight and clock changes."""
-    if quiet is None:
-        return None
-    today = datetime.fromtimestamp(now, quiet.zone).date()
+def quiet_until(hours: Collection[QuietHours], now: float) -> float | None:
+    """When the quiet hours of a room end, by those of all its routes; None outside of them.
+
+    Hours that begin before others end make one span, of a day at the most.
+    """
+    quiet = now
+    while quiet < now + _DAY:
+        ends = [end for each in hours if (end := _end_of(each, quiet)) is not None]
+        if not ends:
+            break
+        quiet = max(ends)
+    return quiet if quiet > now else None
+
+
+def _end_of(hours: QuietHours, now: float) -> float | None:
+    """When the hours end that `now` lies in; None outside of them. Right over midnight and clock changes."""
+    today = datetime.fromtimestamp(now, hours.zone).date()
     for day in (today - timedelta(days=1), today):
-        start = datetime.combine(day, quiet.start, quiet.zone).timestamp()
-        last_day = day if quiet.end > quiet.start else day + timedelta(days=1)
-        end = datetime.combine(last_day, quiet.end, quiet.zone).timestamp()
+        start = datetime.combine(day, hours.start, hours.zone).timestamp()
+        last_day = day if hours.end > hours.start else day + timedelta(days=1)
+        end = datetime.combine(last_day, hours.end, hours.zone).timestamp()
         if start <= now < end:
             return end
     return None

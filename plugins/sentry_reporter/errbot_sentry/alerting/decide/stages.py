@@ -15,10 +15,9 @@ from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.grouping import decide_placement, group_after, group_not_sent, status_after
 from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
 from errbot_sentry.alerting.decide.messages import notification, update
-from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceBook, has_too_many_updates, is_storm, quiet_until
+from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceBook, has_too_many_updates, is_storm
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import Target, may_see_alert, route_alert
-from errbot_sentry.config.routes import QuietHours
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import ACTIVITIES, NEW, SEEN_EVENT, Alert, Placement
 from errbot_sentry.domain.issues import UNRESOLVED
@@ -125,7 +124,7 @@ class Stages:
         for outcome in context.outcomes:
             if not outcome.is_sent:
                 continue
-            quiet = quiet_until(self._quiet_of(outcome.target), context.now)
+            quiet = self._routes.quiet_until(outcome.target.room, context.now)
             if outcome.placement is Placement.THREAD:
                 self._defer_update(context, outcome, quiet, tx)
             else:
@@ -164,10 +163,6 @@ class Stages:
         outcome.withhold(name)
         group = outcome.group
         outcome.deferral = Deferred(room, why, context.row.id, group.issue, due, context.now, group.mention)
-
-    def _quiet_of(self, target: Target) -> QuietHours | None:
-        routes = [target.route] if target.route is not None else self._routes.of_room(target.room)
-        return next((route.quiet for route in routes if route.quiet is not None), None)
 
     def queue(self, context: AlertContext, tx: Transaction) -> None:
         """Write the messages, the deferrals, and what each room knows now."""

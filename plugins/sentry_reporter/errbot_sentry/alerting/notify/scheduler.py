@@ -24,7 +24,6 @@ from errbot_sentry.alerting.decide.muting import (
     SilenceBook,
     SilenceIndex,
     notice_at,
-    quiet_until,
 )
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.visibility import label_for, may_see_now
@@ -163,10 +162,9 @@ class Scheduler:
         """When to look at a group again whose room gets nothing now."""
         if group.thread_root == 0:  # its notification is deferred still
             return now + max(group.span, STORM_SPAN)
-        quiet = [quiet_until(route.quiet, now) for route in self._routes.of_room(group.room)]
-        ends = max((end for end in quiet if end is not None), default=None)
-        if ends is not None:
-            return ends + group.window
+        quiet = self._routes.quiet_until(group.room, now)
+        if quiet is not None:
+            return quiet + group.window
         silence = silences.of(last, group.room, now) if last is not None else None
         if silence is not None:
             return silence.ends + group.window
