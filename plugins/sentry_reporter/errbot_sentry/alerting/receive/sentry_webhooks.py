@@ -57,7 +57,7 @@ _METRIC_LEVELS = {"critical": "fatal", "open": "error", "warning": "warning", "r
 _EVENT_URL = re.compile(r"/api/0/projects/[^/]+/([^/]+)/")
 
 
-def read_sentry_hook(resource: str, body: Mapping[str, Any], delivery: str, at: datetime) -> Parsed:
+def read_sentry_webhook(resource: str, body: Mapping[str, Any], delivery: str, at: datetime) -> Parsed:
     """The alert of one delivery, or none where the resource or action makes none.
 
     Raises:
