@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from errbot_sentry.alerting.receive.receiver import Intake
+from errbot_sentry.alerting.receive.receiver import WebhookReceiver
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.alerts import NEW, Alert, MessageKind
 from errbot_sentry.domain.errors import StoreError
@@ -39,7 +39,7 @@ def url(tmp_path: Path) -> str:
 
 def hook(store: Store, number: int = 0) -> int:
     """What a webhook is answered over this store."""
-    intake = Intake(AlertSettings(webhook_secrets=(bodies.SECRET,)), store, VirtualClock(), lambda more: None)
+    intake = WebhookReceiver(AlertSettings(webhook_secrets=(bodies.SECRET,)), store, VirtualClock(), lambda more: None)
     intake.open()
     raw = bodies.encode(bodies.sentry_issue(str(number)))
     return intake.take(bodies.signed(raw), raw, None).status

@@ -23,7 +23,7 @@ from errbot_sentry.alerting.notify.scheduler import Scheduler
 from errbot_sentry.alerting.notify.sender import NotificationSender
 from errbot_sentry.alerting.receive.backpressure import Backpressure
 from errbot_sentry.alerting.receive.poller import Poller
-from errbot_sentry.alerting.receive.receiver import Intake
+from errbot_sentry.alerting.receive.receiver import WebhookReceiver
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.commands.alert_commands import AlertCommands, FindById, FindIssue
 from errbot_sentry.config.settings import AlertSettings
@@ -100,7 +100,7 @@ class AlertService:
         self._store = store
         self._clock = clock or SystemClock()
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        self.intake = Intake(settings, store, self._clock, self._on_stored)
+        self.intake = WebhookReceiver(settings, store, self._clock, self._on_stored)
         self.book = RouteTable(settings.routes, store, self._clock)
         self._look_ups = LookUps(find_server, look_up, self._clock, self._on_found, self._on_asked)
         enrich, stages = Enricher(self._look_ups), Stages(self.book, access)

@@ -11,8 +11,8 @@ from errbot_sentry.alerting.decide.messages import TEMPLATES, list_row, shorten
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import route_alert
 from errbot_sentry.alerting.decide.visibility import about, may_name
-from errbot_sentry.alerting.notify.digest_reports import Digests, next_time, picture_of
-from errbot_sentry.alerting.notify.requested_digests import AskedDigests
+from errbot_sentry.alerting.notify.digest_reports import Digests, chart_of, next_time
+from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
 from errbot_sentry.commands import alert_words
 from errbot_sentry.commands.alert_catalog import COMMANDS
 from errbot_sentry.config.matchers import FIELDS, Matcher
@@ -80,7 +80,7 @@ class AlertCommands:
         self._clock = clock
         self._find_issue = find_issue
         self._issue_by_id = issue_by_id
-        self._digests = AskedDigests(clock)
+        self._digests = RequestedDigests(clock)
         self._numbered = numbered
         self._wake = wake
         self._usage = {command.name: prefix + command.usage for command in COMMANDS}
@@ -277,7 +277,7 @@ class AlertCommands:
         typed = invocation.words.strip()
         if typed == "now":
             message = self._digests.get(room, invocation.person.acl, lambda: self._digest_of(room, now))
-            return View(TEMPLATES[message.kind], {**message.values, "uploaded": False}, picture_of(message))
+            return View(TEMPLATES[message.kind], {**message.values, "uploaded": False}, chart_of(message))
         with self._store.write() as tx:
             plan = tx.requests.digest(room)
             if typed == "off":

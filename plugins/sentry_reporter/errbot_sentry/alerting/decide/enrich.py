@@ -52,7 +52,7 @@ class Enricher:
             alert, without = _from_memory(answer.alert, known), answer.failure
         else:
             until = self._look_ups.asked_until(row.id)
-            without = self._look_ups.invocation(row.id, alert, now) if until is None else ""
+            without = self._look_ups.start(row.id, alert, now) if until is None else ""
             if not without and (until is None or now < until):
                 return Enriched(alert, park=now + BUDGET if until is None else until)
             without = without or self._look_ups.late(row.id)

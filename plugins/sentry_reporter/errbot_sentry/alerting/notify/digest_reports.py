@@ -101,7 +101,7 @@ def series(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict
     return {"start": start, "step": span, "counts": told, "before": earlier}
 
 
-def picture_of(message: Message) -> Upload | None:
+def chart_of(message: Message) -> Upload | None:
     """The picture that goes with a report; None for other messages, for silence, and where nothing can draw."""
     drawn = message.values.get("series") if message.kind is MessageKind.DIGEST else None
     if not isinstance(drawn, dict) or not any((*drawn["counts"], *drawn["before"])) or not charts.can_draw():

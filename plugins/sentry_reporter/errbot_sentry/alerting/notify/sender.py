@@ -13,7 +13,7 @@ from functools import partial
 
 from errbot_sentry.alerting.decide.messages import TEMPLATES
 from errbot_sentry.alerting.decide.visibility import may_be_sent
-from errbot_sentry.alerting.notify.digest_reports import picture_of
+from errbot_sentry.alerting.notify.digest_reports import chart_of
 from errbot_sentry.alerting.notify.ports import Renderer, Sender
 from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, REFUSES_FOR, Retry, after_refusal
 from errbot_sentry.domain.access import Access
@@ -135,11 +135,11 @@ class NotificationSender:
         else:
             self.delivered += 1
             self._mark(partial(self._sent, row, sent_id, connection))
-            self._send_picture(row)  # after the mark, so that no failure of it sends the text again
+            self._send_chart(row)  # after the mark, so that no failure of it sends the text again
 
-    def _send_picture(self, row: OutboxRow) -> None:
+    def _send_chart(self, row: OutboxRow) -> None:
         try:
-            upload = picture_of(row.message)
+            upload = chart_of(row.message)
             if upload is not None:
                 self._sender.send_file(row.message.room, upload)
         except Exception:

@@ -43,14 +43,14 @@ _BY_SHAPE = (
 
 
 @dataclass(frozen=True)
-class Answer:
+class WebhookAnswer:
     """The HTTP answer: a status and one line of text."""
 
     status: int
     text: str
 
 
-class Intake:
+class WebhookReceiver:
     """The receiving end of both webhook routes. Safe to call from any number of threads."""
 
     def __init__(self, settings: AlertSettings, store: Store, clock: Clock, on_stored: Callable[[int], None]) -> None:
@@ -69,28 +69,28 @@ class Intake:
         self._open = True
 
     def close(self) -> None:
-        """Answer 503 from now on."""
+        """WebhookAnswer 503 from now on."""
         self._open = False
 
-    def take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> Answer:
+    def take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> WebhookAnswer:
         """The answer to one POST; `token` is the secret part of its URL, None on the signed route. Never raises."""
         with self._counting:
             self.in_hand += 1
         try:
             answer = self._take({name.lower(): value for name, value in headers.items()}, body, token)
         except IntakeError as error:
-            answer = Answer(error.status, str(error))
+            answer = WebhookAnswer(error.status, str(error))
         except StoreError:
             log.exception("a webhook could not be stored: lost, unless its sender repeats it or the poller finds it")
-            answer = Answer(503, "The alert could not be stored.")
+            answer = WebhookAnswer(503, "The alert could not be stored.")
         except Exception:
             log.exception("a webhook could not be read")
-            answer = Answer(400, "The webhook could not be read.")
+            answer = WebhookAnswer(400, "The webhook could not be read.")
         with self._counting:
             self.in_hand -= 1
         return answer
 
-    def _take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> Answer:
+    def _take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> WebhookAnswer:
         if not self._open:
             raise IntakeClosed("Alerts are switched off here.")
         if len(body) > LARGEST_BODY:
@@ -101,11 +101,11 @@ class Intake:
         keys = _keys(headers, body)
         parsed = self._read(headers, body, keys[0].text)
         if not parsed.alerts and not parsed.more:
-            return Answer(200, "No alert in this.")
+            return WebhookAnswer(200, "No alert in this.")
         if not self._group_commit.store(Delivery(keys, parsed.alerts, self.last)):
-            return Answer(200, "Known already.")
+            return WebhookAnswer(200, "Known already.")
         self._on_stored(parsed.more)
-        return Answer(202, "Stored.")
+        return WebhookAnswer(202, "Stored.")
 
     def _is_authentic(self, headers: Mapping[str, str], body: bytes, token: str | None) -> bool:
         if token is None:
