@@ -113,6 +113,10 @@ SENTRY_WEBHOOK_LISTEN = None
 # How often, in seconds, the server is asked for what no webhook told; 0: never.
 SENTRY_POLL_SECONDS = 60
 
+# What delays, mixes up or loses messages in Errbot itself is mended while the plugin is active: docs/errbot-patches.md
+# lists each change. False leaves Errbot as it is; `!sentry status` then says what is lost.
+SENTRY_PATCH_ERRBOT = True
+
 # Where the state is kept: an SQLAlchemy URL, needed only where several bots share it (PostgreSQL). Empty: the file
 # sentry_reporter.sqlite3 in BOT_DATA_DIR.
 SENTRY_STATE_URL = ""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import bindparam, text
+
 from errbot_sentry.store.database import Store
+from errbot_sentry.store.records import SENDING, SENT, UNSURE, WAITING, OutboxRow
 
 _opened: list[Store] = []
 
@@ -20,3 +23,20 @@ def close_stores() -> None:
     """Close what `store_at` has made so far."""
     while _opened:
         _opened.pop().close()
+
+
+def outbox_of(store: Store, room: str, *states: str) -> list[OutboxRow]:
+    """The messages of one room in these states (none: all but those set aside), oldest first."""
+    wanted = text("SELECT id FROM outbox WHERE room = :room AND state IN :states ORDER BY id")
+    with store.read() as tx:
+        ids = tx._connection.scalars(
+            wanted.bindparams(bindparam("states", expanding=True)),
+            {"room": room, "states": states or (WAITING, SENDING, UNSURE, SENT)},
+        )
+        return [row for row in map(tx.outbox.get, list(ids)) if row is not None]
+
+
+def row_count(store: Store, table: str) -> int:
+    """How many rows a table has."""
+    with store.read() as tx:
+        return int(tx._connection.scalar(text(f"SELECT count(*) FROM {table}")) or 0)

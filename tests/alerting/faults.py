@@ -35,6 +35,7 @@ from tests.fakes.http_server import HttpServer, Reply, Request
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.irc_client import IrcClient, Line
 from tests.servers.ngircd import Ngircd
+from tests.stores import outbox_of
 from tests.system.irc_world import BOT, ROOM, IrcWorld
 from tests.waiting import until
 
@@ -266,8 +267,8 @@ class FaultRun:
                     waiting, _ = tx.inbox.waiting_count()
                     known = tx.issues.get_many(list(issues.values()))
                     told = all(issue in known and known[issue].notified_at for issue in issues.values())
-                    busy = tx.outbox.state(since).depth or tx.outbox.rows(ROOM, (UNSURE,)) or tx.deferred.counts()
-                    return bool(polled and told and not waiting and not busy)
+                    busy = tx.outbox.state(since).depth or tx.deferred.counts()
+                    return bool(polled and told and not waiting and not busy and not outbox_of(store, ROOM, UNSURE))
             finally:
                 store.close()
 
@@ -284,7 +285,7 @@ class FaultRun:
             with store.read() as tx:
                 alerts = [each for room in (ROOM, "") for each in tx.inbox.decided(room, 1_000_000)]
                 waiting, _ = tx.inbox.waiting_count()
-                rows = tx.outbox.rows(ROOM, (SENT, UNSURE))
+            rows = outbox_of(store, ROOM, SENT, UNSURE)
         finally:
             store.close()
         return Books(

@@ -266,7 +266,7 @@ def test_notes(on):
     on.server.note(issue, text)
     assert on.world.notes(known) == [text]
     if on.kind == BUGSINK:
-        with pytest.raises(Unsupported, match="does not tell"):
+        with pytest.raises(Unsupported, match="does not list"):
             on.server.comments(issue)
     else:
         (comment,) = on.server.comments(issue)

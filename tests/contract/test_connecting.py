@@ -19,7 +19,7 @@ from errbot_sentry.domain.errors import (
     Unreachable,
 )
 from errbot_sentry.domain.issues import IssueQuery
-from errbot_sentry.server import sentry, sentry_reads
+from errbot_sentry.server import sentry, sentry_api
 from errbot_sentry.server.connection import Connection
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
 from tests.contract.worlds import ShiftedClock
@@ -167,7 +167,7 @@ def test_every_path_of_the_dialect_is_described_or_has_its_source():
     if not openapi.is_there():
         pytest.skip("../shared/sentry-openapi.json is not here")
     paths = {
-        value for module in (sentry, sentry_reads) for value in vars(module).values() if str(value).startswith("/api/")
+        value for module in (sentry, sentry_api) for value in vars(module).values() if str(value).startswith("/api/")
     }
     assert len(paths) > 8
     for path in paths:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
@@ -44,6 +45,19 @@ def test_an_oddity_does_not_hide_trouble_from_the_health():
     assert not well
     assert body["flows"]["setting"] == TROUBLE
     assert body["flows"]["report"] == OFF
+
+
+def test_without_our_changes_in_errbot_the_status_says_what_is_lost():
+    """As the operator decided it is no trouble; where a change was wanted and failed, it is."""
+    lost = ("messages may mix up their text", "replies may wait")
+    facts = replace(_facts(), alerts=AlertsStatus(True, True), without_patches=lost)
+    (first, second) = [line for line in status_of(facts) if line.flow == "errbot"]
+    assert (first.state, second.state) == (OFF, OFF)
+    assert first.facts == ("SENTRY_PATCH_ERRBOT is False", lost[0])
+    assert health_of(facts)[0]
+    failed = replace(facts, patches_failed=True)
+    assert not health_of(failed)[0]
+    assert "the log has the cause" in status_of(failed)[-1].facts[0]
 
 
 def _delivery(**values: object) -> str:

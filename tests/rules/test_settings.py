@@ -79,6 +79,7 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_WRITERS", "@bob", "wanted is a tuple", {QUERY, ALERTS}),
         ("SENTRY_AUTHOR_NOTES", 1, "True or False", {QUERY}),
         ("SENTRY_UNFURL", None, "True or False", {QUERY}),
+        ("SENTRY_PATCH_ERRBOT", "False", "True or False", set()),
         ("SENTRY_ALERTS", {"rooms": []}, "list of routes", {ALERTS}),
         ("SENTRY_ALERTS", [{"match": []}], 'route 1: "rooms" is missing', {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"]}, {"rooms": ["#a"], "matches": []}], "route 2: unknown key", {ALERTS}),

@@ -197,7 +197,7 @@ def test_a_subscription_calls_nobody(tmp_path: Path) -> None:
     from errbot_sentry.store.records import Subscription
 
     with world.store.write() as tx:
-        tx.requests.add_subscription(Subscription("#ops", (), "alice", 0.0))
+        tx.subscriptions.add(Subscription("#ops", (), "alice", 0.0))
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     assert world.at(1).heard()[0].startswith("New in shop")
 

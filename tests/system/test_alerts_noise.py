@@ -246,7 +246,7 @@ NIGHT = {**OPS, "quiet": "22:00-07:00 UTC"}
 def test_a_room_is_quiet_while_any_of_its_routes_is(tmp_path: Path, routes: list[dict[str, Any]], ends: int) -> None:
     world = World(tmp_path, routes, poll=0)
     with world.store.write() as tx:
-        tx.requests.add_subscription(Subscription("#ops", ("project=web",), "Ann", 0.0))
+        tx.subscriptions.add(Subscription("#ops", ("project=web",), "Ann", 0.0))
     world.flow.book.changed()
     hour = 3600
     world.hook(bodies.sentry_issue("1"))
@@ -265,7 +265,7 @@ def silence(world: World, length: float, matchers: tuple[str, ...] = ("project=s
     now = world.clock.now().timestamp()
     made = Silence("#ops", matchers, issue, " ".join(matchers) or issue, "Ann", "", now, now + length)
     with world.store.write() as tx:
-        return tx.requests.add_silence(made)
+        return tx.silences.add(made)
 
 
 def test_a_silence_holds_back_says_so_and_what_goes_on_is_told_afterwards(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_a_metric_alert_goes_up_and_down_in_one_conversation(tmp_path: Path) -> 
 def test_subscriptions_are_routes_of_their_own(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     with world.store.write() as tx:
-        tx.requests.add_subscription(Subscription("#web", ("project=shop", "level>=error"), "Ann", 0.0))
+        tx.subscriptions.add(Subscription("#web", ("project=shop", "level>=error"), "Ann", 0.0))
     world.flow.book.changed()
     world.hook(bodies.sentry_issue("1"))
     assert world.at(1).line() == [first(0, "#ops", "1"), first(0, "#web", "1")]
@@ -343,7 +343,7 @@ def test_a_daily_report(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS])
     now = START.timestamp()
     with world.store.write() as tx:
-        tx.requests.put_digest(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
+        tx.digests.put(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
     world.at(10)
     for number in range(3):
         world.server.event(str(number))

@@ -7,6 +7,7 @@ from pathlib import Path
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
 from tests.alerting import bodies
 from tests.alerting.world import World
+from tests.stores import outbox_of
 
 ROUTES = [{"rooms": ["#ops"]}]
 
@@ -151,5 +152,4 @@ def test_a_rule_on_a_resolved_issue_and_its_regression_are_one_first_word(tmp_pa
     world.at(6 * 3600 + 1)
     world.hook(bodies.sentry_issue("1", "unresolved", substatus="regressed"))
     world.at(6 * 3600 + 2)
-    with world.store.read() as tx:
-        assert [row.message.placement.value for row in tx.outbox.rows("#ops")] == ["channel", "thread"] * 2
+    assert [row.message.placement.value for row in outbox_of(world.store, "#ops")] == ["channel", "thread"] * 2

@@ -52,10 +52,10 @@ def worn(folder: Path, url: str = "") -> World:
     world = World(folder, ROUTES, poll=60, url=url, projects=(SHOP, LIVE))
     now = START.timestamp()
     with world.store.write() as tx:
-        tx.requests.add_silence(Silence("#ops", (), "7", "~(", "alice", "", now, now + 1900))
-        tx.requests.add_silence(Silence("", ("title=~.*silent.*",), "", "l" * 500, "alice", "", now, now + 120))
-        tx.requests.add_subscription(Subscription("#more", ("project=shop",), "alice", now))
-        tx.requests.put_digest(DigestPlan("#ops", "daily 12:10", now + 600, now))
+        tx.silences.add(Silence("#ops", (), "7", "~(", "alice", "", now, now + 1900))
+        tx.silences.add(Silence("", ("title=~.*silent.*",), "", "l" * 500, "alice", "", now, now + 120))
+        tx.subscriptions.add(Subscription("#more", ("project=shop",), "alice", now))
+        tx.digests.put(DigestPlan("#ops", "daily 12:10", now + 600, now))
         tx.accounts.put("@ann", "ann@example.org", now, "@ann")
     world.server.event("1")
     world.at(1)
@@ -100,7 +100,7 @@ def goes_on(folder: Path, url: str) -> None:
     world = World(folder, ROUTES, url=url, clock=clock, projects=(SHOP, LIVE))
     now = clock.now().timestamp()
     with world.store.write() as tx:
-        tx.requests.put_digest(DigestPlan("#live", "daily 12:30", now + 1740, now))
+        tx.digests.put(DigestPlan("#live", "daily 12:30", now + 1740, now))
     world.hook(bodies.sentry_issue("9001", project="live"), request_id="fresh 1")
     world.at(BEGIN + 100)
     world.hook(bodies.sentry_event_alert("9001", "live"), "event_alert", "fresh 2")

@@ -121,7 +121,7 @@ def test_a_broken_edit_leaves_the_old_code_in_force(tmp_path):
     bot, plugin = _bot(tmp_path)
     with bot:
         bot.invocation("!sentry status", "delivery")
-        model = plugin / "errbot_sentry" / "model.py"
+        model = plugin / "errbot_sentry" / "domain" / "issues.py"
         whole = model.read_text()
         model.write_text(whole + "\nthis is no Python\n")
         bot.invocation("!plugin reload SentryReporter", r"(?i)error|failed|invalid syntax")

@@ -11,6 +11,7 @@ from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import SENT
 from tests.alerting import bodies
 from tests.servers.xmpp_client import XmppClient
+from tests.stores import outbox_of
 from tests.system.xmpp_world import BOT, BOT_ADDRESS, ROOM, XmppWorld
 from tests.waiting import until
 
@@ -166,7 +167,6 @@ def test_what_came_while_the_server_was_away_is_told_after_the_bots_restart(tmp_
 def _settled(world: XmppWorld) -> bool:
     store = Store(f"sqlite:///{world.bot.data / 'sentry_reporter.sqlite3'}")
     try:
-        with store.read() as tx:
-            return bool(tx.outbox.rows(ROOM, (SENT,)))
+        return bool(outbox_of(store, ROOM, SENT))
     finally:
         store.close()

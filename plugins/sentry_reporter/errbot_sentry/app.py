@@ -12,13 +12,13 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from cachetools import TTLCache, cached
+
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.concurrency_limit import ConcurrencyLimit
-from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools
-from errbot_sentry.chat.errbot_patches.markdown_lock import lock_converters
-from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown, chat_dropped
-from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends
+from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
+from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
 from errbot_sentry.chat.incoming import invocation_of, is_command, person_of, sender_of
 from errbot_sentry.chat.nicks import nicks_of
@@ -40,12 +40,12 @@ from errbot_sentry.commands.registry import help_text
 from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
-from errbot_sentry.domain.cached_value import CachedValue
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
 from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
+from errbot_sentry.domain.locks import condition
 from errbot_sentry.health import FlowFacts, health_of, status_of
 from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
 from errbot_sentry.reporting.bot_facts import About
@@ -66,7 +66,7 @@ COMMANDS = (*QUERY_COMMANDS, *ALERT_COMMANDS)
 _ALERT_NAMES = frozenset(entry.name for entry in ALERT_COMMANDS)
 
 CLOSE_SECONDS = 5.0
-# The pages are open to whoever reaches the port, and what they tell is counted over every decision that is kept.
+# The pages are open to whoever reaches the port, and their facts are counted over every decision in the store.
 _PAGES_SECONDS = 10.0
 _SHORTEST_SECRET = 8  # a shorter one could be a word, and would be masked wherever that stands
 
@@ -117,24 +117,20 @@ class App:
         self._listener_trouble = ""
         self._commands: Commands | None = None
         self._alert_commands: AlertCommands | None = None
-        self._page_facts = CachedValue(self._facts, _PAGES_SECONDS, self._clock)
-        self._come_back: Callable[[], None] = lambda: None
-        self._unlock: Callable[[], None] = lambda: None
-        self._unflush: Callable[[], None] = lambda: None
-        self._unfree: Callable[[], None] = lambda: None
+        # With the condition one thread finds the facts, however many ask for a page at the same time.
+        pages = TTLCache[Any, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
+        self._page_facts = cached(pages, condition=condition())(self._facts)
+        self._patches = ErrbotPatches(bot, self._settings.patch_errbot, on_shutdown=self.close)
 
     def prepare(self) -> None:
         """What must not wait for the activation: errors of other plugins' loading, and the webhook's route."""
         mount(self._web)
-        self._unlock = lock_converters(self._bot)
-        self._unflush = flush_after_sends(self._bot)
-        self._unfree = free_old_pools(self._bot)
+        self._patches.apply()
         if self._reporting() and self.reporter.start():
             self.reporter.watch_commands(self._bot)
 
     def start(self) -> None:
         """Answer commands, take webhooks, poll and deliver; after a chat outage, deliver again."""
-        self._come_back()
         self._rooms.renew()
         if self._commands is not None:
             if self._alerts is not None:
@@ -235,11 +231,10 @@ class App:
         """The plugin is deactivated: close, and say so with True.
 
         With a listener of our own, a drop of the chat network is no reason to: intake, polling and reporting go on, and
-        the messages wait in the outbox until `start` is called again (design section 4, point 5).
+        the messages wait in the outbox until `start` is called again. `close` is then called at the bot's shutdown.
         """
-        if self._listener is not None and chat_dropped():
+        if self._listener is not None and self._patches.applied("shutdown") and chat_dropped():
             log.info("the chat network dropped; webhooks are still taken")
-            self._come_back = at_shutdown(self._bot, self.close)
             return False
         self.close()
         return True
@@ -260,9 +255,7 @@ class App:
             # From the last line to the first, and all of them even if one fails. Reporting ends last, so that errors
             # of the others' ends are still reported.
             with ExitStack() as ends:
-                ends.callback(self._unlock)
-                ends.callback(self._unflush)
-                ends.callback(self._unfree)
+                ends.callback(self._patches.undo)
                 ends.callback(lambda: self.reporter.close(left()))
                 ends.callback(self._connection.close)
                 ends.callback(lambda: self._background.close(min(1.0, left())))
@@ -335,14 +328,16 @@ class App:
             listening=self._listener.port if self._listener else None,
             listener_trouble=self._listener_trouble,
             now=self._clock.now(),
+            without_patches=self._patches.without,
+            patches_failed=self._patches.failed,
         )
 
     def _health_page(self) -> Reply:
-        well, facts = health_of(self._page_facts.get())
+        well, facts = health_of(self._page_facts())
         return Reply(200 if well else 503, json.dumps(facts), "application/json")
 
     def _metrics_page(self) -> Reply:
-        return Reply(200, exposition(self._page_facts.get(), self._api_times), CONTENT_TYPE)
+        return Reply(200, exposition(self._page_facts(), self._api_times), CONTENT_TYPE)
 
     def _tell_mistakes(self) -> None:
         """All at once, to the log and to the admins; some backends cannot send to admins at this point."""

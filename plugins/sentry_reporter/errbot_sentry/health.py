@@ -27,11 +27,14 @@ class FlowFacts:
     listening: int | None
     listener_trouble: str
     now: datetime
+    without_patches: tuple[str, ...] = ()
+    """What is lost because a change in Errbot is not made, a sentence each."""
+    patches_failed: bool = False
 
 
 def status_of(facts: FlowFacts) -> tuple[FlowStatus, ...]:
     """One line per part, in the order of the flows."""
-    return (_report(facts), *_alerts(facts), *_settings(facts))
+    return (_report(facts), *_alerts(facts), *_settings(facts), *_patches(facts))
 
 
 def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
@@ -143,6 +146,16 @@ def _settings(facts: FlowFacts) -> Iterator[FlowStatus]:
         yield FlowStatus("setting", TROUBLE if _harms(facts, mistake) else OK, (str(mistake),))
     for hint in facts.settings.hints:
         yield FlowStatus("setting", OK, (hint,))
+
+
+def _patches(facts: FlowFacts) -> Iterator[FlowStatus]:
+    """What is lost without our changes in Errbot: trouble where they were wanted, else the operator's decision."""
+    reason = (
+        "Errbot could not be patched: the log has the cause" if facts.patches_failed else "SENTRY_PATCH_ERRBOT is False"
+    )
+    state = TROUBLE if facts.patches_failed else OFF
+    for sentence in facts.without_patches:
+        yield FlowStatus("errbot", state, (reason, sentence))
 
 
 def _ago(then: datetime, now: datetime) -> str:

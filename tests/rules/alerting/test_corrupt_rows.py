@@ -119,7 +119,7 @@ def test_a_message(start: Callable[..., World]) -> None:
 def test_a_silence(start: Callable[..., World], matchers: str) -> None:
     world = start()
     with world.store.write() as tx:
-        tx.requests.add_silence(Silence("", ("project=shop",), "", "all", "alice", "", NOW, NOW + 60))
+        tx.silences.add(Silence("", ("project=shop",), "", "all", "alice", "", NOW, NOW + 60))
     corrupt_rows(world, "UPDATE silences SET matchers = :matchers", matchers=matchers)
     world.hook(bodies.sentry_issue("1"))
     assert names(world.at(90)) == ["New in shop"]
@@ -130,8 +130,8 @@ def test_a_silence(start: Callable[..., World], matchers: str) -> None:
 def test_a_subscription(start: Callable[..., World], matchers: str) -> None:
     world = start()
     with world.store.write() as tx:
-        tx.requests.add_subscription(Subscription("#more", ("project=shop",), "alice", NOW))
-        tx.requests.add_subscription(Subscription("#dev", ("project=shop",), "alice", NOW))
+        tx.subscriptions.add(Subscription("#more", ("project=shop",), "alice", NOW))
+        tx.subscriptions.add(Subscription("#dev", ("project=shop",), "alice", NOW))
     corrupt_rows(world, "UPDATE subscriptions SET matchers = :matchers WHERE room = '#more'", matchers=matchers)
     world.hook(bodies.sentry_issue("1"))
     world.at(5)
@@ -141,8 +141,8 @@ def test_a_subscription(start: Callable[..., World], matchers: str) -> None:
 def test_a_digest(start: Callable[..., World]) -> None:
     world = start()
     with world.store.write() as tx:
-        tx.requests.put_digest(DigestPlan("#more", "every full moon", NOW + 60, NOW))
-        tx.requests.put_digest(DigestPlan("#ops", "daily 12:02", NOW + 120, NOW))
+        tx.digests.put(DigestPlan("#more", "every full moon", NOW + 60, NOW))
+        tx.digests.put(DigestPlan("#ops", "daily 12:02", NOW + 120, NOW))
     world.at(180)
     assert [each.room for each in world.chat.heard] == ["#ops"]
     assert world.flow.status().damaged == {"digests": 1}
@@ -157,7 +157,7 @@ def test_a_held_word_a_group_and_a_digest_of_the_wrong_type(on_sqlite: World) ->
     corrupt_rows(world, "UPDATE groups SET span = 'long', due = :due WHERE issue = '3'", due=NOW + 30)
     corrupt_rows(world, "UPDATE groups SET due = -1e300 WHERE issue = '4'")
     with world.store.write() as tx:
-        tx.requests.put_digest(DigestPlan("#ops", "daily 12:02", NOW + 10, NOW))
+        tx.digests.put(DigestPlan("#ops", "daily 12:02", NOW + 10, NOW))
     corrupt_rows(world, "UPDATE digests SET since = 'noon'")
     world.hook(bodies.sentry_issue("3"))
     (storm,) = world.at(100).heard()

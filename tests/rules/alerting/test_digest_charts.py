@@ -86,7 +86,7 @@ def with_digest(folder: Path) -> World:
     world = World(folder, [{"rooms": ["#ops"]}], poll=0)
     now = START.timestamp()
     with world.store.write() as tx:
-        tx.requests.put_digest(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
+        tx.digests.put(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
     world.hook(bodies.sentry_issue("1"))
     return world
 

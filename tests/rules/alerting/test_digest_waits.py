@@ -22,7 +22,7 @@ def test_nobody_waits_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     world = World(tmp_path, [{"rooms": ["#ops"]}], poll=0)
     now = world.clock.now().timestamp()
     with world.store.write() as tx:
-        tx.requests.put_digest(DigestPlan("#ops", "daily 12:30", now + 1800, now))
+        tx.digests.put(DigestPlan("#ops", "daily 12:30", now + 1800, now))
     make: Callable[..., Any] = Digests.message
     stored = []
 

@@ -12,6 +12,7 @@ from errbot_sentry.domain.issues import Project
 from errbot_sentry.store.records import FAILED, DigestPlan, Silence
 from tests.alerting import bodies
 from tests.alerting.world import SHOP, World
+from tests.stores import outbox_of
 
 SECRET = Project("8", "secret", "Secret")
 BOTH = Access(room_projects={"#ops": ("shop", "secret")})
@@ -36,7 +37,7 @@ def test_a_silence_for_every_room_names_to_each_only_what_it_may_see(tmp_path: P
     now = world.clock.now().timestamp()
     matchers = ("project=~shop|secret",)
     with world.store.write() as tx:
-        tx.requests.add_silence(Silence("", matchers, "", matchers[0], "Ann", "", now, now + 600))
+        tx.silences.add(Silence("", matchers, "", matchers[0], "Ann", "", now, now + 600))
     world.flow.wake()
     world.hook(bodies.sentry_issue("1"))
     world.hook(bodies.sentry_issue("2", project="secret"))
@@ -55,10 +56,10 @@ def test_what_is_told_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, 
     now = world.clock.now().timestamp()
     with world.store.write() as tx:
         if deferred == "digest":
-            tx.requests.put_digest(DigestPlan("#ops", "daily 12:30", now + 1800, now))
+            tx.digests.put(DigestPlan("#ops", "daily 12:30", now + 1800, now))
         if deferred == "silence":
             silence = Silence("#ops", ("level>=error",), "", "level>=error", "Ann", "", now, now + 1800)
-            tx.requests.add_silence(silence)
+            tx.silences.add(silence)
     world.chat.up = deferred != "outbox"
     for number, project in (("1", "shop"), ("2", "secret")):
         world.hook(bodies.sentry_issue(number, project=project))
@@ -77,9 +78,7 @@ def test_what_is_told_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, 
     assert "SHOP-1" in told
     assert "SECRET" not in told
     if deferred == "outbox":
-        with world.store.read() as tx:
-            (row,) = tx.outbox.rows("#ops", [FAILED])[:1]
-        assert row.error == "The room may not see the project of this any more."
+        assert outbox_of(world.store, "#ops", FAILED)[0].error == "The room may not see the project of this any more."
 
 
 def test_a_project_that_was_renamed_is_judged_by_its_present_name(tmp_path: Path) -> None:

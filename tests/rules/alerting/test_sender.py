@@ -8,8 +8,9 @@ import pytest
 
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.errors import RoomUnknown, SendError, StoreError
-from errbot_sentry.store.records import Message
+from errbot_sentry.store.records import FAILED, Message
 from tests.alerting.world import START, Chat, VirtualClock, World
+from tests.stores import outbox_of
 
 ROUTES = [{"rooms": ["#ops"]}]
 
@@ -52,8 +53,7 @@ def test_a_message_that_nobody_takes_is_set_aside_and_shown(world: World) -> Non
     world.chat.refuses.clear()
     post(world, "#a", "next")
     assert world.at(700).heard() == ["New: next"]
-    with world.store.read() as tx:
-        assert tx.outbox.failed(5)[0].error == "There is no room #a."
+    assert outbox_of(world.store, "#a", FAILED)[0].error == "There is no room #a."
 
 
 def test_a_thousand_messages_for_a_dead_room_are_set_aside_within_the_hour_and_counted(world: World) -> None:
@@ -67,8 +67,7 @@ def test_a_thousand_messages_for_a_dead_room_are_set_aside_within_the_hour_and_c
     status = world.at(4300).flow.status()
     assert (status.queue, status.failed, status.failed_lately) == (1, 1000, 1000 - 1)
     assert world.flow._deliver.refused == 1000
-    with world.store.read() as tx:
-        assert {row.error for row in tx.outbox.failed(2000)} == {"There is no room #dead."}
+    assert {row.error for row in outbox_of(world.store, "#dead", FAILED)} == {"There is no room #dead."}
     world.chat.refuses.clear()
     assert world.at(4560).heard("#dead") == ["New: a late one"]
 

@@ -73,7 +73,7 @@ def test_who_unsubscribed_is_left_in_peace(tmp_path: Path) -> None:
     """Counts and deeds of all problems that the room knew of went on for hours."""
     world = World(tmp_path, [], poll=0)
     with world.store.write() as tx:
-        number = tx.requests.add_subscription(Subscription("#ops", (), "Ann", 0.0))
+        number = tx.subscriptions.add(Subscription("#ops", (), "Ann", 0.0))
     world.flow.book.changed()
     for issue in ("1", "2"):
         world.hook(bodies.sentry_issue(issue))
@@ -81,7 +81,7 @@ def test_who_unsubscribed_is_left_in_peace(tmp_path: Path) -> None:
     world.hook(bodies.sentry_event_alert("1"), "event_alert")
     world.at(110)
     with world.store.write() as tx:
-        tx.requests.end_subscription(number)
+        tx.subscriptions.remove(number)
     world.flow.book.changed()
     world.hook(bodies.sentry_issue("2", "resolved"))
     assert world.at(7200).line() == []

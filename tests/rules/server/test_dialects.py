@@ -15,9 +15,9 @@ from errbot_sentry.domain.errors import BadAnswer, BadQuery, BadReference, Unsup
 from errbot_sentry.domain.issues import Issue, IssueQuery, Project
 from errbot_sentry.server.connection import Connection
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
-from errbot_sentry.server.sentry_reads import list_query, period
+from errbot_sentry.server.sentry import list_query, period
 from tests.fakes.http_server import HttpServer, Request, as_json
-from tests.rules.server.test_catalog import HandClock
+from tests.rules.server.test_project_cache import HandClock
 
 WEB = Project("2", "web")
 

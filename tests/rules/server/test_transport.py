@@ -125,7 +125,7 @@ def test_many_threads_share_one_transport(serve):
     for thread in threads:
         thread.join()
     assert not wrong
-    assert transport.counts().calls == 240
+    assert transport.health("sentry").calls == 240
 
 
 def test_cookies_are_not_kept(serve):
@@ -307,7 +307,7 @@ def test_sentrys_own_rate_limit_has_only_a_reset_time(serve):
     with pytest.raises(RateLimited) as caught:
         transport.get("/api/0/")
     assert 35 < (caught.value.wait or 0) <= 40
-    assert (transport.counts().limit, transport.counts().remaining) == (40, 0)
+    assert (transport.health("sentry").limit, transport.health("sentry").remaining) == (40, 0)
 
 
 # --- redirects: the token stays -------------------------------------------------------------------------------------
@@ -715,7 +715,7 @@ def test_calls_are_counted_and_observed_by_template(serve):
         ("PUT", "/api/0/issues/{issue}/", 404, "NotFound"),
     ]
     assert all(each.seconds >= 0 for each in seen)
-    counts = transport.counts()
+    counts = transport.health("sentry")
     assert (counts.calls, counts.failures) == (3, 2)
 
 
@@ -726,8 +726,8 @@ def test_what_was_not_found_is_no_trouble_to_be_told(serve):
     for expected, last in ((NotFound, ""), (MissingScope, "(403)"), (NotFound, "(403)")):
         with pytest.raises(expected):
             transport.get("/api/0/issues/{issue}/", what="issue SECRET-1", issue="12")
-        assert last in transport.counts().last_error
-        assert "SECRET" not in transport.counts().last_error
+        assert last in transport.health("sentry").last_error
+        assert "SECRET" not in transport.health("sentry").last_error
 
 
 def test_a_path_prefix_of_the_server_is_kept(serve):

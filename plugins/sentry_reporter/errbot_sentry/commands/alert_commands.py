@@ -120,11 +120,11 @@ class AlertCommands:
         chosen = alert_words.matchers(alert_words.split(invocation.words, usage), usage)
         made = Subscription(room, tuple(str(each) for each in chosen), invocation.person.name, self._now())
         with self._store.write() as tx:
-            here = [each for each in tx.requests.subscriptions() if each.room == made.room]
+            here = [each for each in tx.subscriptions.all() if each.room == made.room]
             if len(here) >= MOST_SUBSCRIPTIONS:
                 instead = self._usage["unsubscribe"]
                 raise UserError(f"There are {MOST_SUBSCRIPTIONS} subscriptions here. End one with {instead} first.")
-            number = tx.requests.add_subscription(made)
+            number = tx.subscriptions.add(made)
         self._book.changed()
         self._wake()
         return View("sentry_alert_done", {"what": "Subscription", "number": number, "words": _label(made), "until": ""})
@@ -133,7 +133,7 @@ class AlertCommands:
         with self._store.read() as tx:
             found = [
                 each
-                for each in tx.requests.subscriptions()
+                for each in tx.subscriptions.all()
                 if each.room == self._here(invocation)
                 or (invocation.conversation.is_direct and self._may_name(each.matchers, invocation))
             ]
@@ -145,10 +145,10 @@ class AlertCommands:
         usage = self._usage["unsubscribe"]
         number = alert_words.number(alert_words.split(invocation.words, usage), usage)
         with self._store.write() as tx:
-            found = next((each for each in tx.requests.subscriptions() if each.id == number), None)
+            found = next((each for each in tx.subscriptions.all() if each.id == number), None)
             if found is None or not (invocation.conversation.is_direct or found.room == self._here(invocation)):
                 raise BadReference(f"There is no subscription {number} here.")
-            tx.requests.end_subscription(number)
+            tx.subscriptions.remove(number)
         self._book.changed()
         return View("sentry_alert_done", {"what": "Subscription", "number": number, "words": "over", "until": ""})
 
@@ -182,12 +182,12 @@ class AlertCommands:
             now + length.total_seconds(),
         )
         with self._store.write() as tx:
-            here = [each for each in tx.requests.silences() if each.room == made.room and each.ends > now]
+            here = [each for each in tx.silences.present() if each.room == made.room and each.ends > now]
             if len(here) >= MOST_SILENCES:
                 raise UserError(
                     f"There are {MOST_SILENCES} silences here. End one with {self._usage['unsilence']} first."
                 )
-            number = tx.requests.add_silence(made)
+            number = tx.silences.add(made)
         self._wake()
         until = f"for {write_duration(length)}, until {_clock_time(made.ends)}"
         return View("sentry_alert_done", {"what": "Silence", "number": number, "words": label, "until": until})
@@ -213,7 +213,7 @@ class AlertCommands:
         with self._store.read() as tx:
             found = [
                 each
-                for each in tx.requests.silences()
+                for each in tx.silences.present()
                 if each.ends > now
                 and self._holds_here(each, invocation)
                 # What was said in a direct message, or in another room, may be about what is not to be named here.
@@ -238,12 +238,12 @@ class AlertCommands:
         number = alert_words.number(alert_words.split(invocation.words, usage), usage)
         now = self._now()
         with self._store.write() as tx:
-            found = tx.requests.silence(number)
+            found = tx.silences.get(number)
             if found is None or found.ends <= now or not self._holds_here(found, invocation):
                 raise BadReference(f"There is no silence {number} here.")
             if not found.room and not invocation.conversation.is_direct:
                 raise NotAllowed("This silence holds in every room: end it in a direct message.")
-            tx.requests.end_silence(number, now)
+            tx.silences.end(number, now)
         self._wake()
         return View("sentry_alert_done", {"what": "Silence", "number": number, "words": "over", "until": ""})
 
@@ -279,23 +279,23 @@ class AlertCommands:
             message = self._digests.get(room, invocation.person.acl, lambda: self._digest_of(room, now))
             return View(TEMPLATES[message.kind], {**message.values, "uploaded": False}, chart_of(message))
         with self._store.write() as tx:
-            plan = tx.requests.digest(room)
+            plan = tx.digests.get(room)
             if typed == "off":
-                tx.requests.end_digest(room)
+                tx.digests.remove(room)
                 return View("sentry_digest_plan", {"schedule": "", "next": ""})
             if typed:
                 try:
                     plan = DigestPlan(room, typed, next_time(typed, now), now)
                 except ValueError as error:
                     raise UsageError(f"{error}.", usage) from error
-                tx.requests.put_digest(plan)
+                tx.digests.put(plan)
         self._wake()
         schedule, following = (plan.schedule, _clock_time(plan.next_at)) if plan else ("", "")
         return View("sentry_digest_plan", {"schedule": schedule, "next": following})
 
     def _digest_of(self, room: str, now: float) -> Message:
         with self._store.read() as tx:
-            recent = tx.requests.digest(room) or DigestPlan(room, "the last day", now, now - _DAY)
+            recent = tx.digests.get(room) or DigestPlan(room, "the last day", now, now - _DAY)
             return Digests(self._access).message(tx, recent, now)
 
     def _route(self, invocation: Invocation) -> View:

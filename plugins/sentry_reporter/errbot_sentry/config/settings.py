@@ -1,4 +1,4 @@
-"""All settings of design section 1, parsed once from Errbot's config module into one frozen object.
+"""All settings (config_template.py shows them), parsed once from Errbot's config module into one frozen object.
 
 Reading never raises: every mistake is collected as a sentence, and switches off the flow that it belongs to.
 """
@@ -82,7 +82,8 @@ class AlertSettings:
 class Settings:
     """Everything that the operator decided. `hints` are oddities that switch nothing off.
 
-    The state is at `state_url`, or where that is empty, in the SQLite file `state_file`.
+    The state is at `state_url`, or where that is empty, in the SQLite file `state_file`. `patch_errbot` says whether
+    Errbot may be changed (docs/errbot-patches.md).
     """
 
     report: ReportSettings = ReportSettings()
@@ -93,6 +94,7 @@ class Settings:
     state_url: Secret = Secret("")
     state_file: Path = Path("sentry_reporter.sqlite3")
     data_dir: Path = Path()
+    patch_errbot: bool = True
     mistakes: tuple[Mistake, ...] = ()
     hints: tuple[str, ...] = ()
 
@@ -127,6 +129,7 @@ _TABLE: tuple[tuple[str, values.Reader, Any, tuple[str, ...]], ...] = (
     ("SENTRY_WEBHOOK_LISTEN", values.listen, None, (ALERTS,)),
     ("SENTRY_POLL_SECONDS", values.interval, 60, (ALERTS,)),
     ("SENTRY_STATE_URL", values.state_url, "", (ALERTS,)),
+    ("SENTRY_PATCH_ERRBOT", values.flag, True, ()),
 )
 NAMES = tuple(row[0] for row in _TABLE)
 _SECRETS = ("SENTRY_DSN", "SENTRY_AUTH_TOKEN", "SENTRY_WEBHOOK_SECRET", "SENTRY_WEBHOOK_TOKENS", "SENTRY_STATE_URL")
@@ -190,6 +193,7 @@ def _assemble(config: object, found: dict[str, Any], mistakes: tuple[Mistake, ..
         state_url=found["SENTRY_STATE_URL"],
         state_file=data_dir / "sentry_reporter.sqlite3",
         data_dir=data_dir,
+        patch_errbot=found["SENTRY_PATCH_ERRBOT"],
         mistakes=mistakes,
         hints=_hints(config),
     )

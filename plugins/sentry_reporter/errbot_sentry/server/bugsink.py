@@ -1,6 +1,6 @@
 """The dialect of Bugsink: its own API, without organizations, search, users, levels or links.
 
-Measured on 2.6.1 (server facts, part 4) and read in its `issues/`, `events/`, `projects/` `api_views.py` and
+Measured on release 2.6.1, and read in its `issues/`, `events/`, `projects/` `api_views.py` and
 `serializers.py`. Lists are per project, 250 rows a page, and cannot be filtered: that is done here, with a bound.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from errbot_sentry.domain import identifiers
-from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import BadQuery, Unsupported
 from errbot_sentry.domain.issues import (
     ARCHIVED,
@@ -28,9 +27,8 @@ from errbot_sentry.domain.issues import (
     ResolveIn,
     TagSpread,
 )
-from errbot_sentry.server.bugsink_listing import Listing
-from errbot_sentry.server.change_check import confirm, not_shown
-from errbot_sentry.server.http.client import Transport
+from errbot_sentry.server.bugsink_listing import BugsinkListing
+from errbot_sentry.server.dialect import Dialect
 from errbot_sentry.server.http.limits import Query
 from errbot_sentry.server.http.paging import body_cursor
 from errbot_sentry.server.issue_urls import bugsink_address
@@ -42,9 +40,7 @@ from errbot_sentry.server.payloads.bugsink_json import (
 )
 from errbot_sentry.server.payloads.insight_json import newest_first
 from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
-from errbot_sentry.server.project_cache import Catalog
-from errbot_sentry.server.protocol import BUGSINK, Health, IssueAddress
-from errbot_sentry.server.server_health import health_of
+from errbot_sentry.server.protocol import BUGSINK, IssueAddress
 from errbot_sentry.server.time_series import Point, spread, step_of
 
 _API = "/api/canonical/0"
@@ -63,7 +59,7 @@ _MOST_EVENT_PAGES = 8
 _MOST_RELEASE_PROJECTS = 20
 
 
-# Bugsink's words for a change that does not fit the issue's state (`issues/api_views.py`), and ours.
+# Bugsink's sentences for a change that does not fit the issue's state (`issues/api_views.py`), and ours.
 _REFUSALS = {
     "already resolved": "On Bugsink this issue is resolved already: reopen it first.",
     "already muted": "On Bugsink this issue is archived already: reopen it first.",
@@ -71,23 +67,14 @@ _REFUSALS = {
 }
 
 
-class Bugsink:
-    """See `server.api.Server`."""
+class Bugsink(Dialect):
+    """See `server.protocol.Server`."""
 
     kind = BUGSINK
 
-    def __init__(self, transport: Transport, url: str, clock: Clock) -> None:
-        self._transport = transport
-        self._url = url
-        self._clock = clock
-        self._catalog = Catalog(self._fetch_projects, clock)
-
-    def projects(self) -> tuple[Project, ...]:
-        return self._catalog.all()
-
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
         projects = tuple(self._with_id(project) for project in query.projects) or self.projects()
-        return Listing(self._issue_page, self._clock).page(query, projects, cursor)
+        return BugsinkListing(self._issue_page, self._clock).page(query, projects, cursor)
 
     def issue(self, issue_id: str) -> Issue:
         return self._read(identifiers.uuid(issue_id))
@@ -128,7 +115,7 @@ class Bugsink:
         now = self.issue(issue.id)
         if now.status != UNRESOLVED:
             now = self._act(now, actions[now.status], UNRESOLVED)
-        return confirm(self._transport.host, issue, now, UNRESOLVED)
+        return self._confirm(issue, now, UNRESOLVED)
 
     def note(self, issue: Issue, text: str) -> None:
         body = {"issue": identifiers.uuid(issue.id), "comment": text}
@@ -136,7 +123,7 @@ class Bugsink:
         an_object(answer.json, "a comment").need("id", "a comment")
 
     def comments(self, issue: Issue) -> tuple[Comment, ...]:
-        raise Unsupported("Bugsink's API takes notes, but does not tell them.")
+        raise Unsupported("Bugsink's API takes notes, but does not list them.")
 
     def events(self, issue: Issue, limit: int) -> Page[Event]:
         """Rows without what the events say: their titles are the issue's."""
@@ -173,7 +160,7 @@ class Bugsink:
     def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
         wanted = projects or self.projects()
         if len(wanted) > _MOST_RELEASE_PROJECTS:
-            raise Unsupported(f"Bugsink tells releases by project, and these are {len(wanted)}: name some with -p.")
+            raise Unsupported(f"Bugsink lists releases by project, and these are {len(wanted)}: name some with -p.")
         found: list[Release] = []
         for project in wanted:
             known = self._with_id(project)
@@ -191,15 +178,15 @@ class Bugsink:
         if not (when.next_release or when.latest_release):
             raise Unsupported("Bugsink can resolve in @next or @latest, but not in a named release or commit.")
         row = self._post(issue, "resolve-next" if when.next_release else "resolve-latest")
-        changed = confirm(self._transport.host, issue, self._issue(row), RESOLVED)
+        changed = self._confirm(issue, self._issue(row), RESOLVED)
         by_next = row.yes("is_resolved_by_next_release")
         if row.yes("is_resolved_unconditionally") or by_next != when.next_release:
-            raise not_shown(self._transport.host, issue, "resolved by just that")
+            raise self._not_shown(issue, "resolved by just that")
         return changed
 
     def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:
         action, body = mute_action(until)
-        return confirm(self._transport.host, issue, self._issue(self._post(issue, action, body)), ARCHIVED)
+        return self._confirm(issue, self._issue(self._post(issue, action, body)), ARCHIVED)
 
     def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
         raise Unsupported("Bugsink has no assignee.")
@@ -212,9 +199,6 @@ class Bugsink:
 
     def address_of(self, url: str) -> IssueAddress | None:
         return bugsink_address(url, self._url)
-
-    def health(self) -> Health:
-        return health_of(self.kind, self._url, self._transport)
 
     def _fetch_projects(self) -> tuple[Project, ...]:
         found: list[Project] = []
@@ -247,7 +231,7 @@ class Bugsink:
     def _with_id(self, project: Project) -> Project:
         if identifiers.is_number(project.id):
             return project
-        found = self._catalog.by_slug(project.slug)
+        found = self._project_cache.by_slug(project.slug)
         if found is None:
             raise BadQuery("Bugsink has no such project that SENTRY_AUTH_TOKEN may see.")
         return found
@@ -258,7 +242,7 @@ class Bugsink:
 
     def _issue(self, row: Fields) -> Issue:
         project_id = row.text("project")
-        project = self._catalog.by_id(project_id) or Project(project_id, "")
+        project = self._project_cache.by_id(project_id) or Project(project_id, "")
         return read_bugsink_issue(row, project, self._url)
 
     def _act(self, issue: Issue, action: str, wanted: str) -> Issue:
@@ -270,7 +254,7 @@ class Bugsink:
             if now.status != wanted:
                 raise
             return now
-        return confirm(self._transport.host, issue, self._issue(row), wanted)
+        return self._confirm(issue, self._issue(row), wanted)
 
     def _post(self, issue: Issue, action: str, body: object = None) -> Fields:
         try:

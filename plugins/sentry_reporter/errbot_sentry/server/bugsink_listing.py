@@ -27,7 +27,7 @@ _NEVER = datetime.min.replace(tzinfo=timezone.utc)
 _STOPPED = "Not all issues were searched: name one project with -p, or ask for a shorter time."
 
 
-class Listing:
+class BugsinkListing:
     """One call of `Server.issues`; the cursor is how many rows have been shown before."""
 
     def __init__(self, fetch: FetchPage, clock: Clock) -> None:
@@ -41,7 +41,7 @@ class Listing:
         """The rows that fit, in order.
 
         Raises:
-            Unsupported: what Bugsink has not, by name.
+            Unsupported: the query needs what Bugsink does not have; the sentence names it.
         """
         search = _search(query)
         oldest = self._clock.now() - query.seen_within if query.seen_within is not None else None

@@ -24,7 +24,6 @@ from errbot_sentry.server.issue_urls import is_saas
 from errbot_sentry.server.payloads.json_fields import Fields
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY, Health, Server
 from errbot_sentry.server.sentry import Sentry
-from errbot_sentry.server.server_health import health_of
 
 AUTO = "auto"
 _ASK_AGAIN_SECONDS = 5.0
@@ -70,7 +69,7 @@ class Connection:
     def health(self) -> Health:
         """Counters so far; asks nobody. The kind is "auto" as long as it has not been found out."""
         server = self._server
-        return health_of(server.kind if server else self._settings.kind, self._settings.url, self._transport)
+        return self._transport.health(server.kind if server else self._settings.kind)
 
     def close(self) -> None:
         """Let go of the connections; calls under way end within a second."""

@@ -1,41 +1,181 @@
-"""The dialect of GlitchTip: its changes, on top of what it is asked (glitchtip_reads.py).
+"""The dialect of GlitchTip, as measured on its releases 4 and 5 and read in its source.
 
-As measured (server facts, part 3): a status is the only thing that it changes for certain. It answers 200 to keys that
-it does not know, and 500 to a body without a status; so what it cannot do is refused before it is asked, and what only
-newer ones can (assigning) is sent with the status as it is, and believed when the answer shows it.
+The issue list takes `id`, so that reading one issue stays inside the organization (the path `/issues/{id}/` does not).
+A permalink is built, because GlitchTip's own is wrong. Short ids cannot be looked up. Releases and statistics:
+`apps/releases/api.py` and `apps/stats/api.py`.
+
+A status is the only thing that it changes for certain. It answers 200 to keys that it does not know, and 500 to a body
+without a status. So what it cannot do is refused before it is asked. What only newer ones can (assigning) is sent with
+the status as it is, and believed when the answer shows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from cachetools import LRUCache
 
 from errbot_sentry.domain import identifiers
-from errbot_sentry.domain.errors import BadQuery, NotFound, Unsupported
-from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue, ResolveIn
-from errbot_sentry.server.change_check import confirm, nobody_there, not_shown
-from errbot_sentry.server.glitchtip_reads import GlitchTipReads
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import BadQuery, BadReference, NotFound, Unsupported
+from errbot_sentry.domain.issues import (
+    ARCHIVED,
+    ArchiveUntil,
+    Assignee,
+    Counts,
+    Issue,
+    IssueQuery,
+    Page,
+    Project,
+    Release,
+    ResolveIn,
+    TagSpread,
+)
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.server.glitchtip_search import glitchtip_query
+from errbot_sentry.server.http.client import Transport
+from errbot_sentry.server.http.limits import Query
+from errbot_sentry.server.issue_urls import glitchtip_address
 from errbot_sentry.server.payloads import triage_json
-from errbot_sentry.server.payloads.json_fields import Fields, an_object
+from errbot_sentry.server.payloads.insight_json import newest_first, read_releases, read_stats, read_tags
+from errbot_sentry.server.payloads.issue_json import read_issue
+from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
+from errbot_sentry.server.protocol import GLITCHTIP, IssueAddress
+from errbot_sentry.server.sentry_api import (
+    ISSUES,
+    MOST_ROWS,
+    RELEASES,
+    STATS,
+    STATUS_WORDS,
+    SentryApi,
+    cursors_of,
+    to_merge,
+)
+from errbot_sentry.server.time_series import DAY, HOUR, pairs_of, spread, step_of
 
-_ISSUES = "/api/0/organizations/{org}/issues/"
-_ISSUE = "/api/0/organizations/{org}/issues/{issue}/"
+_ISSUE_STATS = "/api/0/organizations/{org}/issues-stats/"
+_PROJECT_RELEASES = "/api/0/projects/{org}/{project}/releases/"
+_EVENTS = "/api/0/issues/{issue}/events/"
+_TAGS = "/api/0/issues/{issue}/tags/"
+_LATEST = "/api/0/issues/{issue}/events/latest/"
 _COMMENTS = "/api/0/issues/{issue}/comments/"
-_STATUS_WORDS = {UNRESOLVED: "unresolved", RESOLVED: "resolved", ARCHIVED: "ignored"}
+
+_MOST_PAGES = 5
+_MOST_KNOWN = 10_000
+_MOST_RELEASE_PROJECTS = 20
+_LONGEST_STATS = timedelta(days=14)
+_LONGEST_HOURLY = timedelta(days=40)  # it gives a thousand hours at most
+_SORTS = {"date": "-last_seen", "new": "-first_seen", "freq": "-count"}
 
 
-class GlitchTip(GlitchTipReads):
-    """See `server.api.Server`."""
+class GlitchTip(SentryApi):
+    """See `server.protocol.Server`."""
 
-    def resolve(self, issue: Issue) -> Issue:
-        return self._change(issue, {"status": "resolved"}, RESOLVED)
+    kind = GLITCHTIP
+    _page_size = "limit"
+    _latest, _events, _tags, _comments = _LATEST, _EVENTS, _TAGS, _COMMENTS
 
-    def reopen(self, issue: Issue) -> Issue:
-        return self._change(issue, {"status": "unresolved"}, UNRESOLVED)
+    def __init__(self, transport: Transport, url: str, org: str, clock: Clock) -> None:
+        super().__init__(transport, url, org, clock)
+        self._lock = Lock()
+        self._numbers: LRUCache[str, str] = LRUCache(_MOST_KNOWN)  # short id to number, of the issues seen so far
+
+    def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
+        wanted = self._list_query(query)
+        if query.seen_within is None:
+            return self._page(wanted, query.limit, cursor)
+        return self._recent(query, wanted, cursor, oldest=self._clock.now() - query.seen_within)
+
+    def issue(self, issue_id: str) -> Issue:
+        number = identifiers.number(issue_id)
+        found = self._page([("id", number)], 1)
+        if not found.items or found.items[0].id != number:
+            raise NotFound(f"{self._transport.host} has no issue {number} that SENTRY_AUTH_TOKEN may see.")
+        return found.items[0]
+
+    def issue_by_short_id(self, short_id: str) -> Issue:
+        wanted = identifiers.short_id(short_id)
+        with self._lock:
+            number = self._numbers.get(wanted)
+        if number is not None:
+            return self.issue(number)
+        slug = wanted.rpartition("-")[0]
+        project = self._project_cache.by_slug(slug)
+        if project is None:
+            raise BadReference(f"There is no issue {wanted}: no project is called {slug.lower()}.")
+        query = [("sort", "-last_seen"), ("project", project.id)]
+        for page in self._walk(query, MOST_ROWS):
+            for issue in page.items:
+                if issue.short_id.upper() == wanted:
+                    return issue
+        raise BadReference(
+            f"GlitchTip cannot look up short ids, and {wanted} is not among the {_MOST_PAGES * MOST_ROWS} issues of "
+            f"{project.slug} seen last: use its number or its URL."
+        )
+
+    def issue_of_event(self, event_id: str) -> Issue | None:
+        wanted = identifiers.event_id(event_id)
+        if wanted is None:
+            return None
+        found = self._page([("query", wanted)], 1)
+        return found.items[0] if found.items else None
+
+    def tag_values(self, issue: Issue, key: str) -> TagSpread:
+        for tag in read_tags(self._get_of(issue, _TAGS, [("key", key)]).json):
+            if tag.key == key:
+                return tag
+        raise NotFound(f"No event of {issue.short_id} has such a tag.")
+
+    def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
+        """From issues-stats: hours of the last day, days of the last fourteen, and nothing else."""
+        if span > _LONGEST_STATS:
+            raise Unsupported(
+                f"GlitchTip lists an issue's events of the last {_LONGEST_STATS.days} days: ask for less."
+            )
+        name = "24h" if span <= DAY else "14d"
+        query = [("groups", identifiers.number(issue.id)), ("statsPeriod", name)]
+        found = self._get(_ISSUE_STATS, query)
+        rows = [row for row in objects(found.json, "statistics") if row.line("id") == issue.id]
+        points = pairs_of(rows[0].fields("stats").raw(name)) if rows else []
+        return spread(points, self._clock.now(), span, HOUR if span <= DAY else DAY)
+
+    def project_counts(self, project: Project, span: timedelta) -> Counts:
+        """In hours always, and summed up here: with longer slices GlitchTip counts only the first hour of each."""
+        if span > _LONGEST_HOURLY:
+            raise Unsupported(
+                f"GlitchTip lists a project's events of the last {_LONGEST_HOURLY.days} days: ask for less."
+            )
+        now = self._clock.now()
+        query = [
+            ("category", "error"),
+            ("field", "sum(quantity)"),
+            ("interval", "1h"),
+            ("start", (now - span).isoformat()),
+            ("end", now.isoformat()),
+            ("project", self._project_id(project)),
+        ]
+        found = self._get(STATS, query)
+        return spread(read_stats(an_object(found.json, "statistics")), now, span, step_of(span))
+
+    def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
+        """All pages, up to a bound, and sorted here: GlitchTip gives them in no order."""
+        found: dict[str, Release] = {}
+        if projects:
+            if len(projects) > _MOST_RELEASE_PROJECTS:
+                raise Unsupported(f"GlitchTip lists releases by project, and these are {len(projects)}: name fewer.")
+            for project in projects:
+                found.update(self._releases(_PROJECT_RELEASES, project=project.slug))
+        else:
+            found.update(self._releases(RELEASES))
+        return newest_first(found.values())[:limit]
+
+    def address_of(self, url: str) -> IssueAddress | None:
+        return glitchtip_address(url, self._url, self._org)
 
     def note(self, issue: Issue, text: str) -> None:
         body = {"data": {"text": text}}
-        answer = self.transport.send(
+        answer = self._transport.send(
             "POST", _COMMENTS, body, what=f"issue {issue.short_id}", issue=identifiers.number(issue.id)
         )
         an_object(answer.json, "a comment").need("id", "a comment")
@@ -50,7 +190,7 @@ class GlitchTip(GlitchTipReads):
 
     def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
         now = self.issue(issue.id)  # its status has to be sent along, and must not be changed by that
-        body = {"status": _STATUS_WORDS[now.status], "assignedTo": triage_json.assignee_value(assignee)}
+        body = {"status": STATUS_WORDS[now.status], "assignedTo": triage_json.assignee_value(assignee)}
 
         def shows(row: Fields) -> bool:
             if "assignedTo" not in row and "assigned_to" not in row:
@@ -60,40 +200,81 @@ class GlitchTip(GlitchTipReads):
         try:
             return self._change(issue, body, now.status, shows, "assigned like that")
         except (BadQuery, NotFound) as error:
-            raise nobody_there(self.transport.host, error) from error
+            raise self._unknown_assignee(error) from error
 
     def set_priority(self, issue: Issue, priority: str) -> Issue:
         raise Unsupported("GlitchTip has no priority.")
 
     def merge(self, issues: tuple[Issue, ...]) -> Issue:
-        """The newest is left. The answer only repeats the question, so the list is asked what is still there.
-
-        Only ever with at least two ids: without any, GlitchTip would merge all issues of the organization.
-        """
-        ids = sorted({identifiers.number(issue.id) for issue in issues}, key=int)
-        if len(ids) < 2:
-            raise BadQuery("There is nothing to merge: name two different issues.")
+        """The newest is left. The answer only repeats the question, so the list is asked what is still there."""
+        ids = to_merge(issues)
         query = [("id", number) for number in ids]
-        self.transport.send("PUT", _ISSUES, {"merge": 1}, query, what="such issues", org=self.org)
-        left = self.list_by_ids(ids)
+        self._transport.send("PUT", ISSUES, {"merge": 1}, query, what="such issues", org=self._org)
+        left = self._page([("id", number) for number in ids], len(ids)).items
         if [issue.id for issue in left] != [ids[-1]]:
-            raise not_shown(self.transport.host, issues[0], "merged with the others")
+            raise self._not_shown(issues[0], "merged with the others")
         return left[0]
 
-    def _change(
-        self,
-        issue: Issue,
-        body: dict[str, Any],
-        status: str,
-        shows: Callable[[Fields], bool] = lambda _row: True,
-        what: str = "",
-    ) -> Issue:
-        """PUT to one issue, and its answer if that shows what was asked for."""
-        answer = self.transport.send(
-            "PUT", _ISSUE, body, what=f"issue {issue.short_id}", org=self.org, issue=identifiers.number(issue.id)
+    def _list_query(self, query: IssueQuery) -> Query:
+        if query.sort not in _SORTS:
+            raise Unsupported("GlitchTip does not count users: sort by date, new or freq.")
+        parameters = [("query", glitchtip_query(query.text, query.status)), ("sort", _SORTS[query.sort])]
+        parameters += [("project", self._project_id(project)) for project in query.projects]
+        parameters += [("environment", name) for name in query.environments]
+        return [(name, value) for name, value in parameters if value]
+
+    def _project_id(self, project: Project) -> str:
+        if identifiers.is_number(project.id):  # anything else is a 422
+            return project.id
+        found = self._project_cache.by_slug(project.slug)
+        if found is None:
+            raise NotFound(f"{self._transport.host} has no such project that SENTRY_AUTH_TOKEN may see.")
+        return found.id
+
+    def _recent(self, query: IssueQuery, wanted: Query, cursor: str | None, oldest: datetime) -> Page[Issue]:
+        """Only what was last seen since `oldest`: GlitchTip's own time filter looks at when it was seen first.
+
+        Sorted by last seen this is one request: older rows end the list. Sorted otherwise, pages without any such row
+        are skipped, a bounded number of them.
+        """
+        by_date = query.sort == "date"
+        previous = None
+        for place, page in enumerate(self._walk(wanted, query.limit, cursor)):
+            fresh = tuple(issue for issue in page.items if issue.last_seen is not None and issue.last_seen >= oldest)
+            previous = page.previous if place == 0 else previous
+            following = None if by_date and len(fresh) < len(page.items) else page.next
+            if fresh or by_date or following is None:
+                return Page(fresh, following, previous)
+        return Page(
+            (), None, previous, "The search for issues seen lately stopped here: sort by date to see them first."
         )
-        row = an_object(answer.json, "an issue")
-        changed = confirm(self.transport.host, issue, self.read_row(row), status)
-        if not shows(row):
-            raise not_shown(self.transport.host, issue, what)
-        return changed
+
+    def _walk(self, query: Query, limit: int, cursor: str | None = None) -> Iterator[Page[Issue]]:
+        """Page after page, a bounded number of them; its cursors have been seen to stick, so a repeated one ends it."""
+        for _ in range(_MOST_PAGES):
+            page = self._page(query, limit, cursor)
+            yield page
+            if page.next is None:
+                return
+            cursor = page.next
+
+    def _page(self, query: Query, limit: int, cursor: str | None = None) -> Page[Issue]:
+        parameters = [*query, self._limit(limit)]
+        if cursor:
+            parameters.append(("cursor", cursor))
+        answer = self._get(ISSUES, parameters)
+        issues = tuple(self._read_row(row) for row in objects(answer.json, "issues"))
+        self._remember(issues)
+        following, previous = cursors_of(answer)
+        return Page(issues, following if following != cursor else None, previous)
+
+    def _releases(self, path: str, **parts: str) -> dict[str, Release]:
+        pages = self._pages(path, _MOST_PAGES, what="such project", **parts)
+        return {release.version: release for page in pages for release in read_releases(page.json)}
+
+    def _read_row(self, row: Fields) -> Issue:
+        return read_issue(row, f"{self._url}/{self._org}/issues/{row.text('id')}", counts_users=False)
+
+    def _remember(self, issues: tuple[Issue, ...]) -> None:
+        with self._lock:
+            self._numbers.update((issue.short_id.upper(), issue.id) for issue in issues)

@@ -1,42 +1,144 @@
-"""The dialect of Sentry, SaaS and self-hosted: its changes, on top of what it is asked (sentry_reads.py).
+"""The dialect of Sentry, SaaS and self-hosted.
 
-Paths and bodies: `sentry-openapi.json`; notes as in getsentry/sentry `src/sentry/issues/endpoints/group_notes.py`.
+Paths, parameters and bodies: getsentry/sentry `api-docs/openapi.json`. Not in it, but in getsentry/sentry
+`src/sentry/issues/endpoints/`: an issue's notes (`group_notes.py`), all of its tags (`group_tags.py`), and short ids in
+place of an issue's number (`bases/group.py`: every issue endpoint below an organization takes both).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from datetime import timedelta
 
-from errbot_sentry.domain import identifiers
-from errbot_sentry.domain.errors import BadQuery, NotFound
-from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue, ResolveIn
-from errbot_sentry.server.change_check import confirm, nobody_there, not_shown
+from errbot_sentry.domain import identifiers, json_values
+from errbot_sentry.domain.errors import BadQuery, NotFound, Unsupported
+from errbot_sentry.domain.issues import (
+    ARCHIVED,
+    RESOLVED,
+    ArchiveUntil,
+    Assignee,
+    Counts,
+    Issue,
+    IssueQuery,
+    Page,
+    Project,
+    Release,
+    ResolveIn,
+    TagSpread,
+)
+from errbot_sentry.server.http.limits import Query
+from errbot_sentry.server.issue_urls import sentry_address
 from errbot_sentry.server.payloads import triage_json
+from errbot_sentry.server.payloads.insight_json import read_releases, read_stats, read_tag
+from errbot_sentry.server.payloads.issue_json import read_issue
 from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
-from errbot_sentry.server.sentry_reads import SentryReads
+from errbot_sentry.server.protocol import SENTRY, IssueAddress
+from errbot_sentry.server.search import names_a_status
+from errbot_sentry.server.sentry_api import (
+    ISSUE,
+    ISSUES,
+    MOST_ROWS,
+    RELEASES,
+    STATS,
+    STATUS_WORDS,
+    SentryApi,
+    cursors_of,
+    to_merge,
+)
+from errbot_sentry.server.time_series import DAY, HOUR, pairs_of, spread, step_of
 
-_ISSUES = "/api/0/organizations/{org}/issues/"
-_ISSUE = "/api/0/organizations/{org}/issues/{issue}/"
-_NOTES = "/api/0/organizations/{org}/issues/{issue}/notes/"
-_TEAMS = "/api/0/organizations/{org}/teams/"
+SHORT_ID = "/api/0/organizations/{org}/shortids/{issue}/"
+EVENT_ID = "/api/0/organizations/{org}/eventids/{event}/"
+LATEST = "/api/0/organizations/{org}/issues/{issue}/events/latest/"
+EVENTS = "/api/0/organizations/{org}/issues/{issue}/events/"
+TAGS = "/api/0/organizations/{org}/issues/{issue}/tags/"
+TAG = "/api/0/organizations/{org}/issues/{issue}/tags/{key}/"
+NOTES = "/api/0/organizations/{org}/issues/{issue}/notes/"
+TEAMS = "/api/0/organizations/{org}/teams/"
+
+_LONGEST_PERIOD = timedelta(days=90)
+_LONGEST_STATS = timedelta(days=30)
+_PERIOD_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-class Sentry(SentryReads):
-    """See `server.api.Server`."""
+class Sentry(SentryApi):
+    """See `server.protocol.Server`."""
 
-    def resolve(self, issue: Issue) -> Issue:
-        return self._change(issue, {"status": "resolved"}, RESOLVED)
+    kind = SENTRY
+    _page_size = "per_page"
+    _latest, _events, _tags, _comments = LATEST, EVENTS, TAGS, NOTES
 
-    def reopen(self, issue: Issue) -> Issue:
-        return self._change(issue, {"status": "unresolved"}, UNRESOLVED)
+    def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
+        answer = self._get(ISSUES, list_query(query, cursor))
+        issues = tuple(self._read_row(row) for row in objects(answer.json, "issues"))
+        following, previous = cursors_of(answer)
+        too_long = query.seen_within is not None and query.seen_within > _LONGEST_PERIOD
+        note = f"Sentry looks back {_LONGEST_PERIOD.days} days at most." if too_long else ""
+        return Page(issues, following, previous, note)
+
+    def issue(self, issue_id: str) -> Issue:
+        return self._read(identifiers.number(issue_id))
+
+    def issue_by_short_id(self, short_id: str) -> Issue:
+        wanted = identifiers.short_id(short_id)
+        try:
+            return self._read(wanted)
+        except NotFound:  # a server that takes only numbers there; else this is not found either
+            found = self._get(SHORT_ID, what=f"issue {wanted}", issue=wanted)
+            return self._read_row(an_object(found.json, "an issue").fields("group"))
+
+    def issue_of_event(self, event_id: str) -> Issue | None:
+        wanted = identifiers.event_id(event_id)
+        if wanted is None:
+            return None
+        try:
+            found = self._get(EVENT_ID, what="such event", event=wanted)
+            return self.issue(an_object(found.json, "an event").need("groupId", "an event"))
+        except NotFound:
+            return None
+
+    def tag_values(self, issue: Issue, key: str) -> TagSpread:
+        found = self._get(TAG, what="such tag on this issue", issue=identifiers.number(issue.id), key=key)
+        return read_tag(an_object(found.json, "a tag"))
+
+    def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
+        """From the issue's own statistics: hours of the last day, days of the last thirty."""
+        if span > _LONGEST_STATS:
+            raise Unsupported(f"Sentry lists an issue's events of the last {_LONGEST_STATS.days} days: ask for less.")
+        found = self._get_of(issue, ISSUE)
+        stats = an_object(found.json, "an issue").fields("stats")
+        fine = span <= DAY
+        points = pairs_of(stats.raw("24h" if fine else "30d"))
+        return spread(points, self._clock.now(), span, HOUR if fine else DAY)
+
+    def project_counts(self, project: Project, span: timedelta) -> Counts:
+        step = step_of(span)
+        query = [
+            ("project", project.id),
+            ("category", "error"),
+            ("outcome", "accepted"),
+            ("groupBy", "outcome"),
+            ("field", "sum(quantity)"),
+            ("statsPeriod", period(span)),
+            ("interval", "1h" if step == HOUR else "1d"),
+        ]
+        found = self._get(STATS, query)
+        return spread(read_stats(an_object(found.json, "statistics")), self._clock.now(), span, step)
+
+    def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
+        query = [self._limit(limit)]
+        query += [("project", project.id or project.slug) for project in projects]
+        found = self._get(RELEASES, query)
+        return read_releases(found.json)[:limit]
+
+    def address_of(self, url: str) -> IssueAddress | None:
+        return sentry_address(url, self._url, self._org)
 
     def note(self, issue: Issue, text: str) -> None:
         number = identifiers.number(issue.id)
         try:
-            self.transport.send(
-                "POST", _NOTES, {"text": text}, what=f"issue {issue.short_id}", org=self.org, issue=number
+            self._transport.send(
+                "POST", NOTES, {"text": text}, what=f"issue {issue.short_id}", org=self._org, issue=number
             )
         except BadQuery as error:
             if "already posted" not in error.detail:  # the same words within an hour: the note is there
@@ -53,7 +155,7 @@ class Sentry(SentryReads):
             )
         except BadQuery as error:
             raise BadQuery(
-                f"{self.transport.host} does not know that release or commit: see the command releases.",
+                f"{self._transport.host} does not know that release or commit: see the command releases.",
                 status=error.status,
                 detail=error.detail,
             ) from error
@@ -78,7 +180,7 @@ class Sentry(SentryReads):
                 "assigned like that",
             )
         except BadQuery as error:
-            raise nobody_there(self.transport.host, error) from error
+            raise self._unknown_assignee(error) from error
 
     def set_priority(self, issue: Issue, priority: str) -> Issue:
         return self._change(
@@ -90,21 +192,18 @@ class Sentry(SentryReads):
         )
 
     def merge(self, issues: tuple[Issue, ...]) -> Issue:
-        """Only ever with at least two ids: without any, Sentry would merge whatever a search finds."""
-        ids = sorted({identifiers.number(issue.id) for issue in issues})
-        if len(ids) < 2:
-            raise BadQuery("There is nothing to merge: name two different issues.")
+        ids = to_merge(issues)
         projects = {issue.project.id for issue in issues}
         query = [
             *(("id", number) for number in ids),
             *(("project", project) for project in sorted(projects) if project),
         ]
-        answer = self.transport.send("PUT", _ISSUES, {"merge": True}, query, what="such issues", org=self.org)
+        answer = self._transport.send("PUT", ISSUES, {"merge": True}, query, what="such issues", org=self._org)
         if answer.json is None:
-            raise NotFound(f"{self.transport.host} found none of these issues.")
+            raise NotFound(f"{self._transport.host} found none of these issues.")
         parent, merged = triage_json.merged_ids(an_object(answer.json, "a merge"))
         if merged != frozenset(ids):
-            raise not_shown(self.transport.host, issues[0], "merged with the others")
+            raise self._not_shown(issues[0], "merged with the others")
         return self.issue(parent)
 
     def _with_team_id(self, assignee: Assignee | None) -> Assignee | None:
@@ -112,29 +211,46 @@ class Sentry(SentryReads):
         if assignee is None or assignee.kind != "team" or assignee.id:
             return assignee
         query = [("query", assignee.name), ("detailed", "0"), ("per_page", "100")]
-        found = self.transport.get(_TEAMS, query, what=f"organization {self.org}", org=self.org)
+        found = self._get(TEAMS, query)
         for row in objects(found.json, "teams"):
             if row.line("slug").casefold() == assignee.name.casefold():
                 return replace(assignee, id=row.need("id", "a team"))
         raise NotFound(
-            f"{self.transport.host} has no such team: the slug is the last part of the team's address there."
+            f"{self._transport.host} has no such team: the slug is the last part of the team's address there."
         )
 
-    def _change(
-        self,
-        issue: Issue,
-        body: dict[str, Any],
-        status: str | None,
-        shows: Callable[[Fields], bool] = lambda _row: True,
-        what: str = "",
-    ) -> Issue:
-        """PUT to one issue, and its answer if that shows what was asked for; `status` None: as it was."""
-        answer = self.transport.send(
-            "PUT", _ISSUE, body, what=f"issue {issue.short_id}", org=self.org, issue=identifiers.number(issue.id)
-        )
-        row = an_object(answer.json, "an issue")
-        changed = self.read_row(row)
-        confirm(self.transport.host, issue, changed, changed.status if status is None else status)
-        if not shows(row):
-            raise not_shown(self.transport.host, issue, what)
-        return changed
+    def _read(self, issue: str) -> Issue:
+        found = self._get(ISSUE, what=f"issue {issue}", issue=issue)
+        return self._read_row(an_object(found.json, "an issue"))
+
+    def _read_row(self, row: Fields) -> Issue:
+        link = json_values.web_link(row.raw("permalink"))
+        return read_issue(row, link or f"{self._url}/organizations/{self._org}/issues/{row.text('id')}/")
+
+
+def list_query(query: IssueQuery, cursor: str | None) -> Query:
+    """The parameters of listOrganizationIssues. `query` is sent even when empty: without it Sentry adds its own."""
+    text = query.text.strip()
+    if query.status is not None and not names_a_status(text):
+        text = f"is:{STATUS_WORDS[query.status]} {text}".strip()
+    fine = query.seen_within is None or query.seen_within <= timedelta(hours=24)
+    parameters = [
+        ("query", text),
+        ("sort", query.sort),
+        ("limit", str(min(max(query.limit, 1), MOST_ROWS))),
+        ("groupStatsPeriod", "24h" if fine else "14d"),
+    ]
+    parameters += [("project", project.id or project.slug) for project in query.projects]
+    parameters += [("environment", name) for name in query.environments]
+    if query.seen_within is not None:
+        parameters.append(("statsPeriod", period(min(query.seen_within, _LONGEST_PERIOD))))
+    if cursor:
+        parameters.append(("cursor", cursor))
+    return parameters
+
+
+def period(span: timedelta) -> str:
+    """A span as `statsPeriod` writes it: one number and one unit."""
+    seconds = max(int(span.total_seconds()), 1)
+    size, unit = next((size, unit) for size, unit in _PERIOD_UNITS if seconds % size == 0)
+    return f"{seconds // size}{unit}"

@@ -1,4 +1,5 @@
-"""The only place that knows SQL: tables, migrations and the questions asked of them.
+"""The only place that knows SQL: tables, the migration and the queries.
 
-`store.py` opens the state, `rows.py` holds what comes out of it; both load without the database library.
+`database.py` opens the state and `records.py` has the values that come out of it; both load without the database
+library.
 """

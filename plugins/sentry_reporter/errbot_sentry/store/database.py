@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 from errbot_sentry.domain.errors import StoreAway, StoreError
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.corrupt_rows import CorruptRows
-from errbot_sentry.store.instance_lock import InstanceLock
-from errbot_sentry.store.outage import Outage
-from errbot_sentry.store.watchdog import Watchdog
-from errbot_sentry.store.writer_lock import WriterLock
+from errbot_sentry.store.state_locks import InstanceLock, WriterLock
+from errbot_sentry.store.watchdog import Outage, Watchdog
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -65,7 +63,12 @@ class Store:
             if self._closed:
                 raise StoreError("The alert state is closed.")
             if self._engine is None:
-                self._engine = self._opened()
+                engine = self._opened()
+                if self._closed:  # in the meantime
+                    engine.dispose()
+                    self._instance_lock.release()
+                    raise StoreError("The alert state is closed.")
+                self._engine = engine
 
     def _opened(self) -> Engine:
         from errbot_sentry.store.engine import make_engine, mapped

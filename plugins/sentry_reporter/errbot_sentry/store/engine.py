@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 # A webhook's sender waits for one second, so waiting longer for a foreign lock on the file would be in vain.
 _BUSY_MILLISECONDS = 800
+# Whoever creates the tables waits longer: nothing works without them, and the others who create them work on a disk.
+_MIGRATION_BUSY_MILLISECONDS = 20_000
+_LOOK = 0.02  # seconds between two tries to change a new file's journal
 _POOL_SECONDS = 2.0  # for a connection while others have all of them
 _READS = "errbot_sentry_reads"
 
@@ -152,11 +156,22 @@ def _limit_server(engine: Engine, address: URL, watchdog: Watchdog) -> None:
     event.listen(engine, "checkout", take)
 
 
-def without_limits(connection: Connection) -> None:
-    """Let this transaction take as long as it needs on the server: for migrations."""
-    if connection.dialect.name == "postgresql":
-        for name in _SERVER_LIMITS:
-            connection.exec_driver_sql(f"SET LOCAL {name} = 0")
+@contextmanager
+def without_limits(engine: Engine) -> Iterator[Connection]:
+    """A transaction that waits for other writers, and takes time, as long as it needs: for migrations."""
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection  # so that nothing of this begins the transaction
+        if engine.dialect.name == "sqlite":
+            driver.execute(f"PRAGMA busy_timeout={_MIGRATION_BUSY_MILLISECONDS}")
+        try:
+            with connection.begin():
+                if engine.dialect.name == "postgresql":
+                    for name in _SERVER_LIMITS:
+                        connection.exec_driver_sql(f"SET LOCAL {name} = 0")
+                yield connection
+        finally:
+            if engine.dialect.name == "sqlite":
+                driver.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
 
 
 def _raise_ours(context: ExceptionContext) -> None:
@@ -170,8 +185,25 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     connection.isolation_level = None  # Python's own BEGIN comes too late and takes no write lock
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
-    connection.execute("PRAGMA journal_mode=WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous=FULL")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Change a new file's journal. SQLite refuses that at once, without its busy time, while others have it open.
+
+    Nothing is to be changed in a file that has been in use: there it takes no lock.
+    """
+    ends = time.monotonic() + _MIGRATION_BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "is locked" not in str(error) or time.monotonic() >= ends:
+                raise
+            time.sleep(_LOOK)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -1,7 +1,8 @@
 """Named migrations, applied in order, each in one transaction with the record that it ran.
 
 Two bots that start together are safe: whoever comes second waits for the lock and finds the record. A migration that
-was released is never edited; a change is a new one at the end.
+was released is never edited; a change is a new one at the end. That is why each is written out here, and does not use
+`schema.py`, which describes the tables of today.
 """
 
 from __future__ import annotations
@@ -12,81 +13,126 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine, inspect, select, text
 
 from errbot_sentry.store import schema
-from errbot_sentry.store.engine import without_limits
+from errbot_sentry.store.engine import for_reading, without_limits
 
 # Any number that no other program on the same PostgreSQL database is likely to take.
 LOCK_MIGRATE = 73_011_901
 
+_RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT NOT NULL, at FLOAT NOT NULL, PRIMARY KEY (name))"
+# Also where they are there already: the record that this ran may be what cannot be read. SQLite numbers the rows only
+# in a column of exactly the type INTEGER.
+_FIRST_TABLES = """
+CREATE TABLE IF NOT EXISTS deliveries (
+    "key" TEXT NOT NULL, at FLOAT NOT NULL, PRIMARY KEY ("key")
+);
+CREATE INDEX IF NOT EXISTS deliveries_at ON deliveries (at);
+CREATE TABLE IF NOT EXISTS alerts (
+    id {number} NOT NULL, state TEXT NOT NULL, next_try FLOAT NOT NULL, tries INTEGER NOT NULL,
+    received FLOAT NOT NULL, body TEXT NOT NULL, issue TEXT NOT NULL, PRIMARY KEY (id)
+);
+CREATE INDEX IF NOT EXISTS alerts_order ON alerts (issue, id) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS alerts_received ON alerts (received);
+CREATE INDEX IF NOT EXISTS alerts_due ON alerts (state, next_try, id);
+CREATE TABLE IF NOT EXISTS decisions (
+    id {number} NOT NULL, alert_id BIGINT NOT NULL, room TEXT NOT NULL, name TEXT NOT NULL,
+    detail TEXT NOT NULL, reason TEXT NOT NULL, issue TEXT NOT NULL, at FLOAT NOT NULL, PRIMARY KEY (id)
+);
+CREATE INDEX IF NOT EXISTS decisions_room_at ON decisions (room, at);
+CREATE INDEX IF NOT EXISTS decisions_at ON decisions (at);
+CREATE INDEX IF NOT EXISTS decisions_room ON decisions (room, id);
+CREATE TABLE IF NOT EXISTS issues (
+    "key" TEXT NOT NULL, status TEXT NOT NULL, substatus TEXT NOT NULL, short_id TEXT NOT NULL,
+    title TEXT NOT NULL, project TEXT NOT NULL, events BIGINT, last_seen FLOAT NOT NULL, assignee TEXT NOT NULL,
+    level TEXT NOT NULL, link TEXT NOT NULL, notified_at FLOAT, changed FLOAT NOT NULL, touched FLOAT NOT NULL,
+    assignee_kind TEXT NOT NULL, assignee_mail TEXT NOT NULL, PRIMARY KEY ("key")
+);
+CREATE INDEX IF NOT EXISTS issues_touched ON issues (touched);
+CREATE TABLE IF NOT EXISTS groups (
+    room TEXT NOT NULL, issue TEXT NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL, at FLOAT NOT NULL,
+    opened FLOAT NOT NULL, notified_at FLOAT NOT NULL, status TEXT NOT NULL, level TEXT NOT NULL,
+    last_sent FLOAT NOT NULL, counted INTEGER NOT NULL, events BIGINT, due FLOAT, span FLOAT NOT NULL,
+    "window" FLOAT NOT NULL, repeat FLOAT NOT NULL, threads TEXT NOT NULL, mention TEXT NOT NULL,
+    thread_root BIGINT NOT NULL, alert_id BIGINT NOT NULL, mentioned TEXT NOT NULL, PRIMARY KEY (room, issue)
+);
+CREATE INDEX IF NOT EXISTS groups_issue ON groups (issue);
+CREATE INDEX IF NOT EXISTS groups_due ON groups (due);
+CREATE INDEX IF NOT EXISTS groups_at ON groups (at);
+CREATE TABLE IF NOT EXISTS deferred (
+    id {number} NOT NULL, room TEXT NOT NULL, reason TEXT NOT NULL, silence BIGINT NOT NULL,
+    alert_id BIGINT NOT NULL, issue TEXT NOT NULL, mention TEXT NOT NULL, due FLOAT NOT NULL, at FLOAT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX IF NOT EXISTS deferred_due ON deferred (due);
+CREATE INDEX IF NOT EXISTS deferred_room ON deferred (room, reason);
+CREATE INDEX IF NOT EXISTS deferred_silence ON deferred (silence);
+CREATE TABLE IF NOT EXISTS silences (
+    id {number} NOT NULL, room TEXT NOT NULL, matchers TEXT NOT NULL, issue TEXT NOT NULL, label TEXT NOT NULL,
+    author TEXT NOT NULL, comment TEXT NOT NULL, made FLOAT NOT NULL, ends FLOAT NOT NULL,
+    stage INTEGER NOT NULL, PRIMARY KEY (id)
+);
+CREATE INDEX IF NOT EXISTS silences_stage ON silences (stage, ends);
+CREATE TABLE IF NOT EXISTS subscriptions (
+    id {number} NOT NULL, room TEXT NOT NULL, matchers TEXT NOT NULL, author TEXT NOT NULL, made FLOAT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE TABLE IF NOT EXISTS digests (
+    room TEXT NOT NULL, schedule TEXT NOT NULL, next_at FLOAT NOT NULL, since FLOAT NOT NULL, PRIMARY KEY (room)
+);
+CREATE TABLE IF NOT EXISTS polls (
+    scope TEXT NOT NULL, baseline FLOAT NOT NULL, complete INTEGER NOT NULL, newest FLOAT NOT NULL,
+    next_at FLOAT NOT NULL, fails INTEGER NOT NULL, error TEXT NOT NULL, answered_at FLOAT NOT NULL,
+    PRIMARY KEY (scope)
+);
+CREATE TABLE IF NOT EXISTS outbox (
+    id {number} NOT NULL, state TEXT NOT NULL, room TEXT NOT NULL, issue TEXT NOT NULL,
+    alert_id BIGINT NOT NULL, thread_root BIGINT NOT NULL, threads TEXT NOT NULL, mark TEXT NOT NULL,
+    mention TEXT NOT NULL, kind TEXT NOT NULL, placement TEXT NOT NULL, projects TEXT NOT NULL,
+    alert_count INTEGER NOT NULL, body TEXT NOT NULL, tries INTEGER NOT NULL, next_try FLOAT NOT NULL, made FLOAT NOT NULL,
+    sent FLOAT, sent_id TEXT NOT NULL, owner TEXT NOT NULL, lease FLOAT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (id)
+);
+CREATE INDEX IF NOT EXISTS outbox_made ON outbox (made);
+CREATE INDEX IF NOT EXISTS outbox_recent ON outbox (room, placement, made);
+CREATE INDEX IF NOT EXISTS outbox_queue ON outbox (state, room, id);
+CREATE INDEX IF NOT EXISTS outbox_thread ON outbox (room, sent_id);
+CREATE TABLE IF NOT EXISTS accounts (
+    acl TEXT NOT NULL, mail TEXT NOT NULL, at FLOAT NOT NULL, mention TEXT NOT NULL, PRIMARY KEY (acl)
+);
+"""
+
 
 def _first_tables(connection: Connection) -> None:
-    chosen = [table for name, table in schema.metadata.tables.items() if name != schema.migrations.name]
-    # Also where they are there already: the record that this ran may be what cannot be read.
-    schema.metadata.create_all(connection, tables=chosen, checkfirst=True)
+    number = "BIGSERIAL" if connection.dialect.name == "postgresql" else "INTEGER"
+    for statement in _FIRST_TABLES.replace("{number}", number).strip().removesuffix(";").split(";"):
+        connection.exec_driver_sql(statement)
 
 
-def _people(connection: Connection) -> None:
-    schema.accounts.create(connection, checkfirst=True)
-
-
-def _callable_people(connection: Connection) -> None:
-    """Whom to call: how a person is mentioned, who an issue belongs to, and who was called last in a room."""
-    for table, name in (
-        ("issues", "assignee_kind"),
-        ("issues", "assignee_mail"),
-        ("groups", "mentioned"),
-        ("accounts", "mention"),
-    ):
-        _add_text(connection, table, name)
-
-
-def _add_text(connection: Connection, table: str, name: str) -> None:
-    """A column of text, empty in every row; not where the table was made with it. No row is rewritten."""
-    if name not in {column["name"] for column in inspect(connection).get_columns(table)}:
-        connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"))
-
-
-def _ordered_alerts(connection: Connection) -> None:
-    """Which problem an alert is about, so that none overtakes another about the same."""
-    _add_text(connection, "alerts", "issue")
-    schema.alerts_order.create(connection, checkfirst=True)
-
-
-MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
-    ("0001_first_tables", _first_tables),
-    ("0002_people", _people),
-    ("0003_callable_people", _callable_people),
-    ("0004_ordered_alerts", _ordered_alerts),
-)
+MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (("0001_first_tables", _first_tables),)
 
 
 def pending(engine: Engine) -> tuple[str, ...]:
-    """The names of the migrations still to be applied; changes nothing."""
-    with engine.connect() as connection:
+    """The names of the migrations still to be applied; changes nothing, and waits for no writer."""
+    with engine.connect() as connected:
+        connection = for_reading(connected)
         if not inspect(connection).has_table("migrations"):
             return tuple(name for name, _ in MIGRATIONS)
         done = set(connection.scalars(select(schema.migrations.c.name)))
         return tuple(name for name, _ in MIGRATIONS if name not in done)
 
 
-def migrate(engine: Engine) -> tuple[str, ...]:
-    """Apply what is pending; the names of those that this call applied."""
-    applied = []
+def migrate(engine: Engine) -> None:
+    """Apply what is pending. It waits for other writers as long as it needs to, and takes as long as it needs."""
     waiting = pending(engine)
     for name, change in MIGRATIONS:
-        if name in waiting and _apply(engine, name, change):
-            applied.append(name)
-    return tuple(applied)
+        if name in waiting:
+            _apply(engine, name, change)
 
 
-def _apply(engine: Engine, name: str, change: Callable[[Connection], None]) -> bool:
+def _apply(engine: Engine, name: str, change: Callable[[Connection], None]) -> None:
     # On SQLite the transaction itself is the lock: every one of ours begins by taking the right to write.
-    with engine.begin() as connection:
-        without_limits(connection)
+    with without_limits(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_MIGRATE})
-        schema.migrations.create(connection, checkfirst=True)
-        if connection.scalar(select(schema.migrations.c.name).where(schema.migrations.c.name == name)):
-            return False
-        change(connection)
-        connection.execute(schema.migrations.insert().values(name=name, at=time.time()))
-        return True
+        connection.exec_driver_sql(_RECORD)
+        if connection.scalar(select(schema.migrations.c.name).where(schema.migrations.c.name == name)) is None:
+            change(connection)
+            connection.execute(schema.migrations.insert().values(name=name, at=time.time()))

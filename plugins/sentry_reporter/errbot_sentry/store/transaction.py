@@ -1,71 +1,41 @@
-"""One transaction, and through it the questions by subject."""
+"""One transaction, and through it the queries by subject."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 
 from sqlalchemy import Connection, text
 
-from errbot_sentry.store.accounts_table import Accounts
 from errbot_sentry.store.corrupt_rows import CorruptRows
-from errbot_sentry.store.deferred_table import DeferredTable
-from errbot_sentry.store.groups_table import Groups
-from errbot_sentry.store.inbox_table import Inbox
-from errbot_sentry.store.issues_table import Issues
-from errbot_sentry.store.outbox_table import Outbox
-from errbot_sentry.store.polls_table import Polls
-from errbot_sentry.store.requests_table import RequestsTable
+from errbot_sentry.store.tables.accounts_table import AccountsTable
+from errbot_sentry.store.tables.deferred_table import DeferredTable
+from errbot_sentry.store.tables.digests_table import DigestsTable
+from errbot_sentry.store.tables.groups_table import GroupsTable
+from errbot_sentry.store.tables.inbox_table import InboxTable
+from errbot_sentry.store.tables.issues_table import IssuesTable
+from errbot_sentry.store.tables.outbox_table import OutboxTable
+from errbot_sentry.store.tables.polls_table import PollsTable
+from errbot_sentry.store.tables.silences_table import SilencesTable
+from errbot_sentry.store.tables.subscriptions_table import SubscriptionsTable
 
 
 class Transaction:
-    """What can be asked and changed inside one transaction."""
+    """What can be read and changed inside one transaction, by subject."""
 
     def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
-        """`damage` is told of rows that cannot be read."""
+        """`corrupt_rows` counts the rows that cannot be read."""
         self._connection = connection
-        self._corrupt_rows = corrupt_rows
-
-    @cached_property
-    def inbox(self) -> Inbox:
-        """Alerts that came in, and what became of them."""
-        return Inbox(self._connection, self._corrupt_rows)
-
-    @cached_property
-    def issues(self) -> Issues:
-        """Issues as last known."""
-        return Issues(self._connection, self._corrupt_rows)
-
-    @cached_property
-    def groups(self) -> Groups:
-        """What each room was told."""
-        return Groups(self._connection, self._corrupt_rows)
-
-    @cached_property
-    def deferred(self) -> DeferredTable:
-        """First words that are held back."""
-        return DeferredTable(self._connection, self._corrupt_rows)
-
-    @cached_property
-    def requests(self) -> RequestsTable:
-        """What people asked for in chat: silences, subscriptions, digests."""
-        return RequestsTable(self._connection, self._corrupt_rows)
-
-    @cached_property
-    def polls(self) -> Polls:
-        """How far the poller has read."""
-        return Polls(self._connection, self._corrupt_rows)
-
-    @cached_property
-    def outbox(self) -> Outbox:
-        """Messages on their way to rooms."""
-        return Outbox(self._connection, self._corrupt_rows)
-
-    @cached_property
-    def accounts(self) -> Accounts:
-        """Who chat people are on the server."""
-        return Accounts(self._connection, self._corrupt_rows)
+        self.inbox = InboxTable(connection, corrupt_rows)
+        self.issues = IssuesTable(connection, corrupt_rows)
+        self.groups = GroupsTable(connection, corrupt_rows)
+        self.deferred = DeferredTable(connection, corrupt_rows)
+        self.silences = SilencesTable(connection, corrupt_rows)
+        self.subscriptions = SubscriptionsTable(connection, corrupt_rows)
+        self.digests = DigestsTable(connection, corrupt_rows)
+        self.polls = PollsTable(connection, corrupt_rows)
+        self.outbox = OutboxTable(connection, corrupt_rows)
+        self.accounts = AccountsTable(connection, corrupt_rows)
 
     @contextmanager
     def part(self) -> Iterator[None]:

@@ -13,17 +13,20 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from errbot_sentry.domain.locks import condition
+from errbot_sentry.domain.errors import StoreAway
+from errbot_sentry.domain.locks import Lock, condition
 
 log = logging.getLogger(__name__)
 
 _LOOK = 0.05  # seconds between looks at the clock while a transaction is under way
 _IDLE = 30.0  # seconds without a transaction after which the thread ends
 _LAST = 1.0  # seconds for it to end
+_REST = 1.0  # seconds after a failure in which nobody tries
+_HANGS = 0.5  # seconds; a server that refuses sooner is no burden to whoever asks it
 
 
 class Limit:
@@ -124,3 +127,45 @@ class Watchdog:
                         with suppress(OSError):  # it is closed already
                             each.shutdown(socket.SHUT_RDWR)
             time.sleep(_LOOK)
+
+
+class Outage:
+    """While the server does not answer, everybody is refused at once, and one at a time tries again.
+
+    Nobody waits for a time limit that another has just reached. Safe to use from any thread.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._guard = Lock()
+        self._sentence = ""  # why the last attempt failed; "" while the server answers
+        self._rests_until = 0.0
+        self._trying = False
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Ask the server in this block.
+
+        Raises:
+            StoreAway: it did not answer a moment ago, or somebody is finding out just now whether it does again.
+        """
+        with self._guard:
+            begun = self._monotonic()
+            tries = bool(self._sentence)
+            if tries and (self._trying or begun < self._rests_until):
+                raise StoreAway(self._sentence)
+            self._trying = self._trying or tries
+        sentence = ""
+        try:
+            yield
+        except StoreAway as error:
+            sentence = str(error)
+            raise
+        finally:
+            with self._guard:
+                now = self._monotonic()
+                if sentence and (tries or now - begun >= _HANGS):
+                    self._sentence, self._rests_until = sentence, now + _REST
+                elif not sentence and tries:
+                    self._sentence = ""
+                self._trying = self._trying and not tries

@@ -40,7 +40,7 @@ class RouteTable:
             now = self._clock.monotonic()
             if self._read_at is None or (self._store.shared and now - self._read_at >= _FRESH):
                 with self._store.read() as tx:
-                    self._subscribed = tuple(route_of(each) for each in tx.requests.subscriptions())
+                    self._subscribed = tuple(route_of(each) for each in tx.subscriptions.all())
                 self._read_at = now
             return self._subscribed
 

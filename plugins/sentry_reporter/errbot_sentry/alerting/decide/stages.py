@@ -63,7 +63,7 @@ class Stages:
         key = issue_key(context.alert)
         context.known = tx.issues.get(key)
         context.groups = tx.groups.of_issue(key)
-        context.silences = tx.requests.silences()
+        context.silences = tx.silences.present()
         if context.alert.reason == SEEN_EVENT and context.known is None:
             context.alert = replace(context.alert, reason=NEW)
 

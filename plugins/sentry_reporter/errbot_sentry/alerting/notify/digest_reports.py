@@ -127,7 +127,7 @@ class Digests:
 
         For a reading transaction: whoever waits to write, such as the senders of webhooks, must not wait for it.
         """
-        return {plan: self._message_or_none(tx, plan, now) for plan in tx.requests.digests_due(now)}
+        return {plan: self._message_or_none(tx, plan, now) for plan in tx.digests.due(now)}
 
     def _message_or_none(self, tx: Transaction, plan: DigestPlan, now: float) -> Message | None:
         try:
@@ -140,7 +140,7 @@ class Digests:
 
     def queue(self, tx: Transaction, reports: Mapping[DigestPlan, Message | None], now: float) -> bool:
         """Put these reports into the outbox, as far as they are still due; whether there were any."""
-        due = [plan for plan in tx.requests.digests_due(now) if plan in reports]
+        due = [plan for plan in tx.digests.due(now) if plan in reports]
         for plan in due:
             report = reports[plan]
             try:
@@ -148,10 +148,10 @@ class Digests:
             except ValueError:  # no schedule that this version knows, or a time zone that this machine does not
                 report = None
             if report is None:
-                tx.requests.put_off_digest(plan.room, now)
+                tx.digests.put_off(plan.room, now)
                 continue
             tx.outbox.add(report, now)
-            tx.requests.put_digest(replace(plan, since=now, next_at=following))
+            tx.digests.put(replace(plan, since=now, next_at=following))
         return bool(due)
 
     def message(self, tx: Transaction, plan: DigestPlan, now: float) -> Message:

@@ -22,6 +22,6 @@ def forget_some(tx: Transaction, now: float) -> bool:
         tx.outbox.forget(now - KEEP_MESSAGES, STEP),
         tx.groups.forget(now - KEEP_GROUPS, STEP),
         tx.issues.forget(now - KEEP_ISSUES, STEP),
-        tx.requests.forget(now - KEEP_ALERTS, STEP),
+        tx.silences.forget(now - KEEP_ALERTS, STEP),
     )
     return any(count >= STEP for count in went)

@@ -115,8 +115,8 @@ class Scheduler:
 
     def _next_due(self, now: float) -> float | None:
         with self._store.read() as tx:
-            times = [tx.groups.next_due(), tx.deferred.next_due(now), tx.requests.next_digest()]
-            times += [_next_of(silence) for silence in tx.requests.silences()]
+            times = [tx.groups.next_due(), tx.deferred.next_due(now), tx.digests.next_due()]
+            times += [_next_of(silence) for silence in tx.silences.present()]
         known = [time for time in times if time is not None]
         return min(known, default=None)
 
@@ -124,7 +124,7 @@ class Scheduler:
         groups = tx.groups.due(now, _GROUPS_AT_ONCE)
         known = tx.issues.get_many([group.issue for group in groups])
         alerts = tx.inbox.get([group.alert_id for group in groups])
-        silences = self._silences.index(tx.requests.silences() if groups else [])
+        silences = self._silences.index(tx.silences.present() if groups else [])
         sent = []
         for group in groups:
             issue, alert = known.get(group.issue), alerts.get(group.alert_id)
@@ -251,9 +251,9 @@ class Scheduler:
             _apart(
                 tx,
                 partial(self._send_silence_notice, tx, silence, now),
-                partial(tx.requests.set_aside_silence, silence.id),
+                partial(tx.silences.set_aside, silence.id),
             )
-            for silence in tx.requests.silences()
+            for silence in tx.silences.present()
             if _next_of(silence) <= now
         ]
         return any(sent)
@@ -266,7 +266,7 @@ class Scheduler:
             # A silence for every room has silenced what not every room may see.
             rows = [(_name_of(alert, deferred), alert) for deferred, alert in silenced if deferred.room == room]
             tx.outbox.add(silence_notice(room, silence, label_for(silence, room, self._access), now, rows), now)
-        tx.requests.set_stage(silence.id, 2 if ended else 1)
+        tx.silences.set_stage(silence.id, 2 if ended else 1)
         if ended:
             tx.deferred.drop_silence(silence.id)
         return bool(rooms)

@@ -1,8 +1,13 @@
 """Errbot's command pools, freed when they are done.
 
-Before each admin-only command, also of other plugins, Errbot closes its pool of threads and makes a new one, and has
-`atexit` keep each of them to the end of the process (errbot/core.py, Errbot 6.2.1). A pool holds a pipe: two
-descriptors for every such command, four for a `!plugin deactivate` and `activate`, until no file can be opened.
+Errbot 6.2.1: before each admin-only command, also of other plugins, Errbot closes its pool of threads, makes a new one,
+and has `atexit` keep each of them to the end of the process (errbot/core.py, lines 457 to 463). A pool holds a pipe:
+two descriptors for every such command, four for a `!plugin deactivate` and `activate`, until no file can be opened. The
+registration came with https://github.com/errbotio/errbot/pull/1486.
+
+Change: `atexit` in `errbot.core` is an object that registers a pool by a weak reference.
+
+Undone: the module `atexit` is put back.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ import errbot.core
 
 
 class _AtExit:
-    """Takes the place of the module `atexit` in Errbot's core: pools are closed at the end, but not kept for that."""
+    """In place of the module `atexit` in Errbot's core: closes pools at the end without keeping them until then."""
 
     def register(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
         pool = getattr(function, "__self__", None)
@@ -30,14 +35,14 @@ class _AtExit:
         return getattr(atexit, name)
 
 
-def free_old_pools(bot: Any) -> Callable[[], None]:
-    """Let go of pools that are not in use any more, the present one included; returns what takes that back.
+def has_pool(bot: Any) -> bool:
+    """Whether this bot runs commands in a pool of threads (BOT_ASYNC)."""
+    return getattr(bot, "thread_pool", None) is not None
 
-    A bot without a pool (BOT_ASYNC is false) is left as it is.
-    """
-    pool = getattr(bot, "thread_pool", None)
-    if pool is None:
-        return lambda: None
+
+def free_old_pools(bot: Any) -> Callable[[], None]:
+    """Let go of pools that are not in use any more, the present one included; returns what undoes that."""
+    pool = bot.thread_pool
     atexit.unregister(pool.close)  # made before us, or while we were not active
     errbot.core.atexit = _AtExit()
     errbot.core.atexit.register(pool.close)
@@ -48,7 +53,7 @@ def free_old_pools(bot: Any) -> Callable[[], None]:
     return undo
 
 
-def _close(kept: weakref.ref[ThreadPool]) -> None:
-    pool = kept()
+def _close(reference: weakref.ref[ThreadPool]) -> None:
+    pool = reference()
     if pool is not None:
         pool.close()

@@ -1,13 +1,17 @@
 """Errbot's Markdown converters, made safe for several threads.
 
-A backend has one converter, which keeps its state in itself while it works, and Errbot calls it from the command pool,
-from pollers and from threads like ours, all at once. Then messages come out with each other's words (errbot-facts,
-section 10): a reply shows an alert, and a room reads what it may not see. So each converter of the bot gets a lock.
-It also forgets after each message, as Python-Markdown wants it and Errbot does not do: else it keeps every fenced block
-for as long as the bot runs, and footnotes and link targets of one message turn up in the next.
+Errbot 6.2.1: a backend has one converter for all messages (for example errbot/backends/irc.py, line 746). Errbot calls
+it from the command pool, from pollers and from threads like ours, all at once (errbot/backends/irc.py, line 763). A
+converter keeps its state in itself while it works, and Python-Markdown says that it is not safe for several threads
+(https://github.com/Python-Markdown/markdown/issues/812). Then messages come out with each other's text: a reply shows
+an alert, and a room reads what it may not see. Errbot never calls `reset` either. So every fenced block stays in
+memory, and footnotes and link targets of one message turn up in the next.
 
-A message that is one fenced block of plain characters, as most lists are, comes out of Errbot's own converters as it
-went in. Such a message does not have to go through them, which costs as much as a whole trivial command.
+Change: each converter of the bot object gets a lock, and is reset after each message. A message that is one fenced
+block of plain characters, as most lists are, comes out of Errbot's own converters as it went in. It does not go through
+them, which would cost as much as a whole trivial command.
+
+Undone: the converters get their own method back.
 """
 
 from __future__ import annotations
@@ -26,17 +30,26 @@ _ACTS = re.compile(r"[`~<&]|^ +$|\A\s|\s\Z", re.MULTILINE)
 _PROBE = "#1  [a](http://b.c/) **d** _e_\n    {: .f} *[g]: h\n\n[^i]: j | k"
 
 
+def has_converter(bot: Any) -> bool:
+    """Whether this bot object has converters of its own."""
+    return bool(_converters(bot))
+
+
 def lock_converters(bot: Any) -> Callable[[], None]:
-    """Let each converter of this bot object convert one text at a time; returns what takes that back."""
-    locked = [value for value in vars(bot).values() if isinstance(value, Markdown) and "convert" not in vars(value)]
-    for converter in locked:
-        converter.convert = _one_at_a_time(converter)
+    """Let each converter of this bot object convert one text at a time; returns what undoes that."""
+    made = [(each, _one_at_a_time(each)) for each in _converters(bot) if "convert" not in vars(each)]
+    for converter, convert in made:
+        converter.convert = convert
 
     def undo() -> None:
-        for converter in locked:
+        for converter, _ in made:
             vars(converter).pop("convert", None)
 
     return undo
+
+
+def _converters(bot: Any) -> list[Markdown]:
+    return [value for value in vars(bot).values() if isinstance(value, Markdown)]
 
 
 def _one_at_a_time(converter: Markdown) -> Callable[[str], str]:

@@ -1,4 +1,14 @@
-"""Telling a drop of the chat network from the other reasons for which Errbot deactivates a plugin."""
+"""Whether Errbot deactivates us because the chat network dropped, and a call when the bot really ends.
+
+Errbot 6.2.1: a backend that loses its connection calls `disconnect_callback`, which deactivates every plugin and gives
+no reason (errbot/core.py, lines 841 to 843). After the reconnect it activates them again. At the bot's end the same
+callback comes first, and then `shutdown` (errbot/core.py, line 868). `!plugin deactivate` and reloads come another way.
+
+Change: `shutdown` of the bot object calls our own end first. So the plugin can stay open through a drop of the chat
+network, which is what keeps its own web listener answering (docs/adr/0005-go-on-while-the-chat-network-is-away.md).
+
+Undone: the bot object gets its own method back.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +20,8 @@ from typing import Any
 def chat_dropped() -> bool:
     """Whether this call comes from Errbot's reaction to a lost connection, or from its end.
 
-    Errbot has no word for it: the backend calls `disconnect_callback`, which deactivates every plugin, and activates
-    them again when it is connected anew. At the bot's end the same is called, and then `shutdown`; so who stays
-    because of a drop must go `at_shutdown`. `!plugin deactivate` and reloads do not come this way.
+    Errbot does not say which it is, so this looks for `disconnect_callback` among the callers. Who stays open because
+    of it must end `at_shutdown`.
     """
     frame = sys._getframe(1)  # noqa: SLF001 - the documented way to look at one's callers
     while frame.f_back is not None:
@@ -23,7 +32,7 @@ def chat_dropped() -> bool:
 
 
 def at_shutdown(bot: Any, act: Callable[[], None]) -> Callable[[], None]:
-    """Have `act` called when this bot object is shut down; returns what takes that back."""
+    """Have `act` called when this bot object is shut down; returns what undoes that."""
     original = bot.shutdown
 
     def shutdown() -> None:

@@ -1,7 +1,13 @@
-"""Errbot's XMPP backend writes what other threads send only when its loop wakes for another reason.
+"""Messages on XMPP leave at once.
 
-Commands run in a pool, so their answers wait too: in a quiet room for up to a minute (errbot-facts, section 4; seen
-with prosody and slixmpp 1.8.6). So the loop is woken after each message.
+Errbot 6.2.1: `send_message` hands a message to slixmpp from whatever thread it is called in (errbot/backends/xmpp.py,
+lines 571 to 586). slixmpp writes it only when its event loop wakes for another reason. Commands run in a pool, so their
+answers wait too: in a quiet room for a minute or two. Seen with prosody and slixmpp 1.8.6; upstream:
+https://github.com/errbotio/errbot/issues/1598 and https://github.com/errbotio/errbot/issues/1757.
+
+Change: `send_message` of the bot object wakes the loop after each message.
+
+Undone: the bot object gets its own method back.
 """
 
 from __future__ import annotations
@@ -11,14 +17,14 @@ from contextlib import suppress
 from typing import Any
 
 
-def flush_after_sends(bot: Any) -> Callable[[], None]:
-    """Wake the loop of this bot object's client after each message; returns what takes that back.
+def has_loop(bot: Any) -> bool:
+    """Whether this bot's client has an event loop that other threads can wake: only XMPP's."""
+    return hasattr(_loop_of(bot), "call_soon_threadsafe")
 
-    Backends that have no such loop are left as they are.
-    """
-    loop = getattr(getattr(getattr(bot, "conn", None), "client", None), "loop", None)
-    if loop is None or not hasattr(loop, "call_soon_threadsafe"):
-        return lambda: None
+
+def flush_after_sends(bot: Any) -> Callable[[], None]:
+    """Wake the loop of this bot object's client after each message; returns what undoes that."""
+    loop = _loop_of(bot)
     original = bot.send_message
 
     def send_message(message: Any) -> None:
@@ -32,3 +38,7 @@ def flush_after_sends(bot: Any) -> Callable[[], None]:
 
     bot.send_message = send_message
     return undo
+
+
+def _loop_of(bot: Any) -> Any:
+    return getattr(getattr(getattr(bot, "conn", None), "client", None), "loop", None)

@@ -6,10 +6,11 @@ become links below the block where a backend can hide an address behind a word (
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, zip_longest
+
+from wcwidth import wcswidth, wcwidth
 
 from errbot_sentry.chat.render.escaping import Escape, plain
 from errbot_sentry.domain.conversation import Row
@@ -151,15 +152,8 @@ def width(text: str) -> int:
 
 @lru_cache(maxsize=1024)
 def _wide_width(text: str) -> int:
-    return sum(map(_cells_of, text))
-
-
-def _cells_of(char: str) -> int:
-    if char.isascii():
-        return 1
-    if unicodedata.category(char) in ("Mn", "Me", "Cf"):  # combining marks, and what only directs
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    found = wcswidth(text)
+    return found if found >= 0 else len(text)  # it holds a control character, whose width nobody knows
 
 
 def cut(text: str, room: int) -> str:
@@ -175,7 +169,7 @@ def cut(text: str, room: int) -> str:
 def _head(text: str, room: int) -> str:
     taken = 0
     for end, char in enumerate(text):
-        taken += _cells_of(char)
+        taken += max(wcwidth(char), 0)
         if taken > room:
             return text[:end]
     return text

@@ -39,7 +39,8 @@ from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.http import failures
 from errbot_sentry.server.http.body import TooManyBytes, Undecodable, decode, read_bounded
 from errbot_sentry.server.http.deadline import LimitedResponse, time_limit
-from errbot_sentry.server.http.limits import Answer, Counts, Exchange, Limits, Observer, Query, fill, pause_before_retry
+from errbot_sentry.server.http.limits import ApiAnswer, Exchange, Limits, Observer, Query, fill, pause_before_retry
+from errbot_sentry.server.protocol import Health
 
 _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -61,7 +62,7 @@ class Transport:
     Args:
         base_url: scheme, host, port and path prefix, without a slash at the end.
         sleep: pauses between tries; by default a pause that `close` ends.
-        observe: is told of every request, retries included.
+        observe: called with every request, retries included.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Transport:
         self._sleep = self._stopping.wait if sleep is None else sleep
         self._observe = observe
         self._lock = Lock()
-        self._counts = Counts()
+        self._health = Health("", base_url)
         self._bearer = _Bearer(token)
         self._adapter = _Adapter(pool_connections=2, pool_maxsize=16)
         # Proxies and REQUESTS_CA_BUNDLE once, because all calls go to this one address: a session of requests would
@@ -92,7 +93,7 @@ class Transport:
         self._proxies = dict(found["proxies"])
         self._verify = found["verify"] or True
 
-    def get(self, path: str, query: Query = (), *, what: str = "such thing", **parts: str) -> Answer:
+    def get(self, path: str, query: Query = (), *, what: str = "such thing", **parts: str) -> ApiAnswer:
         """Read. Tried again after a broken connection, a 502, 503 or 504, and a 429 that asks for a short wait.
 
         Args:
@@ -114,7 +115,7 @@ class Transport:
 
     def send(
         self, method: str, path: str, body: object = None, query: Query = (), *, what: str = "such thing", **parts: str
-    ) -> Answer:
+    ) -> ApiAnswer:
         """Change something; never tried twice.
 
         Raises:
@@ -122,10 +123,10 @@ class Transport:
         """
         return self._exchange(method, path, parts, query, body, what, time.monotonic() + self._limits.total)
 
-    def counts(self) -> Counts:
-        """Counters so far; asks nobody."""
+    def health(self, kind: str) -> Health:
+        """The counters so far, for a server of this kind; makes no request."""
         with self._lock:
-            return self._counts
+            return replace(self._health, kind=kind)
 
     def close(self) -> None:
         """Let go of all connections; calls under way end within a second, later ones fail at once."""
@@ -134,7 +135,7 @@ class Transport:
 
     def _exchange(
         self, method: str, path: str, parts: Mapping[str, str], query: Query, body: object, what: str, ends: float
-    ) -> Answer:
+    ) -> ApiAnswer:
         url = self._base_url + fill(path, parts)
         started = self._clock.monotonic()
         status: list[int] = []
@@ -152,7 +153,7 @@ class Transport:
                 name = type(failure).__name__ if failure else ""
                 self._observe(Exchange(method, path, status[-1] if status else None, seconds, name))
 
-    def _follow(self, method: str, url: str, query: Query, body: object, what: str, seen: list[int]) -> Answer:
+    def _follow(self, method: str, url: str, query: Query, body: object, what: str, seen: list[int]) -> ApiAnswer:
         for _ in range(_MOST_REDIRECTS + 1):
             try:
                 if self._stopping.is_set():
@@ -179,7 +180,7 @@ class Transport:
             proxies=self._proxies,
         )
 
-    def _read(self, response: requests.Response, method: str, what: str) -> Answer:
+    def _read(self, response: requests.Response, method: str, what: str) -> ApiAnswer:
         headers = {name.lower(): value for name, value in response.headers.items()}
         self._note_budget(headers)
         if response.status_code >= 400:
@@ -187,9 +188,9 @@ class Transport:
         try:
             raw = self._raw_body(response, headers, self._limits.bytes)
             if not raw.strip():
-                return Answer(None, headers)
+                return ApiAnswer(None, headers)
             failures.check_content_type(self.host, headers)
-            return Answer(decode(raw), headers)
+            return ApiAnswer(decode(raw), headers)
         except TooManyBytes as error:
             raise TooLarge(
                 f"The answer of {self.host} is larger than {self._limits.bytes // 1_000_000} MB: ask for less."
@@ -245,16 +246,16 @@ class Transport:
         )
         if limit is not None or remaining is not None:
             with self._lock:
-                self._counts = replace(self._counts, limit=limit, remaining=remaining)
+                self._health = replace(self._health, limit=limit, remaining=remaining)
 
     def _count(self, failure: ServerError | None) -> None:
         with self._lock:
-            self._counts = replace(self._counts, calls=self._counts.calls + 1)
+            self._health = replace(self._health, calls=self._health.calls + 1)
             if failure is not None:
-                self._counts = replace(self._counts, failures=self._counts.failures + 1)
+                self._health = replace(self._health, failures=self._health.failures + 1)
             if failure is not None and not isinstance(failure, NotFound):
                 # What was not found is what somebody asked for, perhaps where others may see it: no trouble, no news.
-                self._counts = replace(self._counts, last_error=str(failure))
+                self._health = replace(self._health, last_error=str(failure))
 
 
 def _origin(parts: Any) -> tuple[str, str | None, int | None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from errbot_sentry.domain.backoff import backoff
 from errbot_sentry.domain.errors import BadQuery, RateLimited, ServerError, ServerFailed, Unreachable
 
 Query = Sequence[tuple[str, str]]
@@ -26,7 +27,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiAnswer:
     """A successful answer: its JSON (None for an empty body) and its headers by lower-case name."""
 
     json: Any
@@ -51,17 +52,6 @@ Observer = Callable[[Exchange], None]
 """Is told of every request, in the thread that made it; must not raise."""
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Requests so far, how many of them failed, and the last rate-limit budget that the server told."""
-
-    calls: int = 0
-    failures: int = 0
-    last_error: str = ""
-    limit: int | None = None
-    remaining: int | None = None
-
-
 def fill(path: str, parts: Mapping[str, str]) -> str:
     """The path with its parts put in, each quoted whole, so that no part can reach into another.
 
@@ -79,4 +69,4 @@ def pause_before_retry(error: ServerError, attempt: int, limits: Limits) -> floa
     if isinstance(error, RateLimited):
         return error.wait if error.wait is not None and error.wait <= limits.longest_wait else None
     broken = isinstance(error, Unreachable) or (isinstance(error, ServerFailed) and error.status in (502, 503, 504))
-    return limits.first_pause * 3.0 ** (attempt - 1) if broken else None
+    return backoff(attempt, limits.first_pause, limits.longest_wait, factor=3.0) if broken else None

@@ -5,22 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Row, select
 
-from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import PollMark
 from errbot_sentry.store.schema import polls
-from errbot_sentry.store.sql_dialect import insert_for, is_due, moment
+from errbot_sentry.store.statements import Queries, insert_for, is_due, upsert
 
 LONGEST_WAIT = 7200.0  # seconds beyond the interval: no failure and no rate limit makes a longer pause
 
 
-class Polls:
-    """Questions about the poller's marks, inside one transaction."""
-
-    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
-        self._connection = connection
-        self._corrupt_rows = corrupt_rows
+class PollsTable(Queries):
+    """Queries about the poller's marks."""
 
     def get(self, scope: str) -> PollMark | None:
         """The mark of one scope, None if it was never read."""
@@ -35,9 +30,7 @@ class Polls:
     def put(self, mark: PollMark) -> None:
         """Add or replace a mark."""
         values = {**asdict(mark), "complete": int(mark.complete)}
-        statement = insert_for(self._connection, polls).values(values)
-        replaced = {name: value for name, value in values.items() if name != "scope"}
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["scope"], set_=replaced))
+        self._connection.execute(upsert(self._connection, polls), values)
 
     def claim(self, scope: str, now: float, until: float) -> bool:
         """Take this scope for oneself until then, if it is due; False where another bot was first or it is too early.
@@ -53,10 +46,6 @@ class Polls:
             where=is_due(polls.c.next_at, now, until - now + LONGEST_WAIT),
         ).returning(polls.c.scope)
         return self._connection.execute(taken).first() is not None
-
-    def next_due(self) -> float | None:
-        """When the next scope is due; None where there is no mark at all."""
-        return moment(self._connection, select(func.min(polls.c.next_at)))
 
     def _mark(self, row: Row[Any]) -> PollMark | None:
         def make() -> PollMark:

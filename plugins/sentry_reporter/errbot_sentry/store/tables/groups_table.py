@@ -1,4 +1,4 @@
-"""What each room was told about each problem."""
+"""What was sent to each room about each problem."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, tuple_
+from sqlalchemy import Row, func, select, tuple_
 
 from errbot_sentry.domain.issues import UNRESOLVED
-from errbot_sentry.store.corrupt_rows import CorruptRows
+from errbot_sentry.store.corrupt_rows import LATEST
 from errbot_sentry.store.records import Group
 from errbot_sentry.store.schema import groups
-from errbot_sentry.store.sql_dialect import moment, upsert
+from errbot_sentry.store.statements import Queries, is_due, next_due, parts, upsert
 
-_AT_ONCE = 400  # parameters in one IN list
 _NAMES = tuple(field.name for field in fields(Group))
 
 
-class Groups:
-    """Questions about groups, inside one transaction."""
-
-    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
-        self._connection = connection
-        self._corrupt_rows = corrupt_rows
+class GroupsTable(Queries):
+    """Queries about groups."""
 
     def of_issue(self, issue: str) -> dict[str, Group]:
         """The groups of one issue, by room."""
@@ -32,7 +27,7 @@ class Groups:
 
     def due(self, now: float, limit: int) -> list[Group]:
         """Groups to look at again, those due longest first."""
-        found = select(groups).where(groups.c.due <= now).order_by(groups.c.due).limit(limit)
+        found = select(groups).where(is_due(groups.c.due, now, LATEST)).order_by(groups.c.due).limit(limit)
         read = [(row, self._group(row)) for row in self._connection.execute(found)]
         for row in [row for row, group in read if group is None]:
             mine = groups.update().where(groups.c.room == row.room, groups.c.issue == row.issue)
@@ -41,27 +36,26 @@ class Groups:
 
     def next_due(self) -> float | None:
         """When the next group is to be looked at."""
-        return moment(self._connection, select(func.min(groups.c.due)))
+        return next_due(self._connection, select(func.min(groups.c.due)))
 
     def sent_in_list(self, room: str, issues: Sequence[str], thread_root: int) -> None:
-        """These problems were told by one list: what follows on each is told no sooner than a reminder would be."""
-        for start in range(0, len(issues), _AT_ONCE):
-            part = issues[start : start + _AT_ONCE]
+        """One list notified the room of these problems: an update on each comes no sooner than a reminder would."""
+        for part in parts(issues):
             found = groups.update().where(groups.c.room == room, groups.c.issue.in_(part))
             self._connection.execute(found.values(thread_root=thread_root, due=None, span=groups.c.repeat))
 
     def sent_alone(self, room: str, issue: str, thread_root: int) -> None:
-        """This problem, held back for a while, was told by a message of its own."""
+        """This problem was put off and then got a notification of its own."""
         found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
         self._connection.execute(found.values(thread_root=thread_root))
 
     def set_mentioned(self, room: str, issue: str, who: str) -> None:
-        """This owner of the problem was called in the room."""
+        """This owner of the problem was mentioned in the room."""
         found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
         self._connection.execute(found.values(mentioned=who))
 
     def set_mentioned_everywhere(self, issue: str, who: str) -> None:
-        """This owner knows of the assignment, and need not be called for it in any room; "" for nobody."""
+        """This owner took the problem, and is not mentioned for the assignment in any room; "" for nobody."""
         self._connection.execute(groups.update().where(groups.c.issue == issue).values(mentioned=who))
 
     def noisiest(self, room: str, since: float, limit: int) -> list[Group]:
@@ -82,12 +76,12 @@ class Groups:
         self._connection.execute(upsert(self._connection, groups), rows)
 
     def forget(self, before: float, limit: int) -> int:
-        """Drop at most `limit` groups without an alert since `before`; how many went."""
+        """Drop at most `limit` groups without an alert since `before`; how many were dropped."""
         old = select(groups.c.room, groups.c.issue).where(groups.c.at < before).limit(limit)
         return self._connection.execute(groups.delete().where(tuple_(groups.c.room, groups.c.issue).in_(old))).rowcount
 
     def _group(self, row: Row[Any]) -> Group | None:
-        # Where it cannot be read it is as if the room knew nothing, until it is put anew.
+        # Where it cannot be read it is as if nothing was sent, until it is written again.
         key = (row.room, row.issue)
         return self._corrupt_rows.read("groups", key, lambda: Group(*(getattr(row, name) for name in _NAMES)))
 

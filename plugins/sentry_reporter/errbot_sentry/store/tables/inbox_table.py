@@ -1,4 +1,4 @@
-"""Alerts that came in: kept before the webhook is answered, decided once, shown by `!sentry alerts`."""
+"""Alerts that came in: stored before the webhook is answered, decided once, shown by `!sentry alerts`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, and_, case, cast, func, or_, select
+from sqlalchemy import Integer, Row, and_, case, cast, func, or_, select
 
 from errbot_sentry.domain.alerts import Alert
-from errbot_sentry.store.bulk_rows import insert_rows, select_in
-from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import (
     SLICE,
     DecidedAlert,
@@ -26,11 +24,10 @@ from errbot_sentry.store.records import (
     order_key,
 )
 from errbot_sentry.store.schema import alerts, decisions, deliveries
-from errbot_sentry.store.sql_dialect import add_row, is_due, moment, time_of
+from errbot_sentry.store.statements import Queries, insert_rows, is_due, next_due, parts, select_in, time_of
 
 _WAITING, _DECIDED = "waiting", "decided"
 MOST_SUMMED = 50_000  # decisions of one room in one report
-_AT_ONCE = 400  # parameters in one IN list
 _COLUMNS = ("state", "next_try", "tries", "received", "body", "issue")
 
 
@@ -42,18 +39,14 @@ def _row(alert: Alert, now: float) -> tuple[object, ...]:
     return _WAITING, now, 0, now, alert_to_text(alert), order_key(alert)
 
 
-class Inbox:
-    """Questions about alerts, inside one transaction."""
-
-    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
-        self._connection = connection
-        self._corrupt_rows = corrupt_rows
+class InboxTable(Queries):
+    """Queries about alerts."""
 
     def take_in(self, deliveries_: Sequence[Delivery]) -> list[bool]:
         """Keep the alerts of these deliveries and what they are recognised by; for each whether it was the first.
 
         A delivery of which any key was known is a replay and leaves nothing. Few statements however many come, since
-        their senders wait. The caller has to be alone with this (`Work.alone`) where other bots share the state.
+        their senders wait. The caller has to be alone with this (`Transaction.alone`) where other bots share the state.
         """
         known = self._seen({key.text for each in deliveries_ for key in each.keys})
         firsts: list[bool] = []
@@ -76,10 +69,6 @@ class Inbox:
         read = (self._corrupt_rows.read("deliveries", row[0], partial(SeenKey, *row)) for row in rows)
         return {each.key: each.at for each in read if each is not None}
 
-    def add(self, alert: Alert, now: float) -> int:
-        """Keep an alert to be decided; its number."""
-        return add_row(self._connection, alerts.insert().values(dict(zip(_COLUMNS, _row(alert, now), strict=True))))
-
     def waiting(self, now: float, limit: int, also: Sequence[int] = ()) -> tuple[list[WaitingAlert], list[int]]:
         """Alerts to be decided now, those due longest first; and the numbers of those that cannot be read.
 
@@ -92,19 +81,19 @@ class Inbox:
             .order_by(alerts.c.next_try, alerts.c.id)
             .limit(limit)
         )
-        rows, damaged = [], []
+        rows, corrupt = [], []
         for row in found:
             waits = self._corrupt_rows.read("alerts", row.id, partial(_waiting, row))
             if waits is not None:
                 rows.append(waits)
             else:
-                damaged.append(row.id)
-        return rows, damaged
+                corrupt.append(row.id)
+        return rows, corrupt
 
     def parked(self, keys: Sequence[str], now: float) -> list[tuple[int, str, float]]:
         """Which alerts about these problems (`order_key`) are parked: number, key, until when."""
-        held_up = alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.next_try > now
-        found = select(alerts.c.id, alerts.c.issue, alerts.c.next_try).where(alerts.c.issue.in_(keys), *held_up)
+        parked = alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.next_try > now
+        found = select(alerts.c.id, alerts.c.issue, alerts.c.next_try).where(alerts.c.issue.in_(keys), *parked)
         rows = self._connection.execute(found.order_by(alerts.c.id))
         return [(row.id, row.issue, time_of(row.next_try) or now) for row in rows if row.issue]
 
@@ -114,8 +103,8 @@ class Inbox:
 
     def release(self, key: str, now: float) -> None:
         """The one that others about this problem waited behind is decided."""
-        held_up = alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.next_try > now
-        self._connection.execute(alerts.update().where(alerts.c.issue == key, *held_up).values(next_try=now))
+        parked = alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.next_try > now
+        self._connection.execute(alerts.update().where(alerts.c.issue == key, *parked).values(next_try=now))
 
     def still_waiting(self, ids: Sequence[int]) -> set[int]:
         """Which of these nobody has decided yet."""
@@ -125,7 +114,7 @@ class Inbox:
 
     def next_due(self) -> float | None:
         """When the next alert is to be looked at; None where none is waiting."""
-        return moment(self._connection, select(func.min(alerts.c.next_try)).where(alerts.c.state == _WAITING))
+        return next_due(self._connection, select(func.min(alerts.c.next_try)).where(alerts.c.state == _WAITING))
 
     def set_aside(self, ids: Sequence[int], name: str, now: float) -> None:
         """These cannot be read: no longer in anyone's way, kept under the decision of this name."""
@@ -183,8 +172,7 @@ class Inbox:
     def get(self, alert_ids: Sequence[int]) -> dict[int, Alert]:
         """Those of these alerts that are still kept."""
         kept: dict[int, Alert] = {}
-        for start in range(0, len(alert_ids), _AT_ONCE):
-            part = alert_ids[start : start + _AT_ONCE]
+        for part in parts(alert_ids):
             found = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(part)))
             read = ((row.id, self._alert(row.id, row.body)) for row in found)
             kept.update((alert_id, alert) for alert_id, alert in read if alert is not None)
@@ -234,15 +222,15 @@ class Inbox:
         return row[0], time_of(row[1])
 
     def forget(self, before: float, limit: int) -> int:
-        """Drop deliveries, decisions and decided alerts older than this, at most `limit` of each; how many went."""
-        gone = 0
+        """Drop deliveries, decisions and decided alerts older than this, at most `limit` of each; how many were."""
+        dropped = 0
         old_keys = select(deliveries.c.key).where(deliveries.c.at < before).limit(limit)
-        gone += self._connection.execute(deliveries.delete().where(deliveries.c.key.in_(old_keys))).rowcount
+        dropped += self._connection.execute(deliveries.delete().where(deliveries.c.key.in_(old_keys))).rowcount
         old_decisions = select(decisions.c.id).where(decisions.c.at < before).limit(limit)
-        gone += self._connection.execute(decisions.delete().where(decisions.c.id.in_(old_decisions))).rowcount
+        dropped += self._connection.execute(decisions.delete().where(decisions.c.id.in_(old_decisions))).rowcount
         old_alerts = select(alerts.c.id).where(alerts.c.received < before, alerts.c.state == _DECIDED).limit(limit)
-        gone += self._connection.execute(alerts.delete().where(alerts.c.id.in_(old_alerts))).rowcount
-        return gone
+        dropped += self._connection.execute(alerts.delete().where(alerts.c.id.in_(old_alerts))).rowcount
+        return dropped
 
 
 def _waiting(row: Any) -> WaitingAlert | None:

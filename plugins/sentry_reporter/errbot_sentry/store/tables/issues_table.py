@@ -6,23 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Row, select
 
-from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import KnownIssue
 from errbot_sentry.store.schema import issues
-from errbot_sentry.store.sql_dialect import upsert
+from errbot_sentry.store.statements import Queries, parts, upsert
 
 _NAMES = tuple(field.name for field in fields(KnownIssue))
-_AT_ONCE = 400  # parameters in one IN list
 
 
-class Issues:
-    """Questions about known issues, inside one transaction; every one by key."""
-
-    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
-        self._connection = connection
-        self._corrupt_rows = corrupt_rows
+class IssuesTable(Queries):
+    """Queries about known issues; every one by key."""
 
     def get(self, key: str) -> KnownIssue | None:
         """One issue, None if it is not known."""
@@ -32,8 +26,7 @@ class Issues:
     def get_many(self, keys: Sequence[str]) -> dict[str, KnownIssue]:
         """Those of these issues that are known."""
         found: dict[str, KnownIssue] = {}
-        for start in range(0, len(keys), _AT_ONCE):
-            part = keys[start : start + _AT_ONCE]
+        for part in parts(keys):
             rows = map(self._known, self._connection.execute(select(issues).where(issues.c.key.in_(part))))
             found.update((known.key, known) for known in rows if known is not None)
         return found
@@ -44,12 +37,8 @@ class Issues:
         if rows:
             self._connection.execute(upsert(self._connection, issues), rows)
 
-    def count(self) -> int:
-        """How many are known."""
-        return self._connection.scalar(select(func.count()).select_from(issues)) or 0
-
     def forget(self, before: float, limit: int) -> int:
-        """Drop at most `limit` issues that nothing was heard of since `before`; how many went."""
+        """Drop at most `limit` issues that nothing was received about since `before`; how many were dropped."""
         old = select(issues.c.key).where(issues.c.touched < before).limit(limit)
         return self._connection.execute(issues.delete().where(issues.c.key.in_(old))).rowcount
 

@@ -1,16 +1,16 @@
-"""Messages on their way to rooms: in order per room, claimed by one bot at a time, kept until they are delivered."""
+"""Messages on their way to rooms: in order per room, claimed by one bot at a time, stored until they are delivered."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 
 from errbot_sentry.domain.alerts import MessageKind, Placement
-from errbot_sentry.store.corrupt_rows import CorruptRows, fits
+from errbot_sentry.store.corrupt_rows import fits
 from errbot_sentry.store.records import (
     FAILED,
     SENDING,
@@ -23,20 +23,16 @@ from errbot_sentry.store.records import (
     RecentMessage,
 )
 from errbot_sentry.store.schema import outbox
-from errbot_sentry.store.sql_dialect import FURTHEST, add_row, is_due, moment, time_of
+from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, time_of
 
 _QUEUED = (WAITING, SENDING)
 _PLACEMENTS = (Placement.CHANNEL.value, Placement.THREAD.value)
 # The first queued message of every room.
-_HEADS = select(func.min(outbox.c.id)).where(outbox.c.state.in_(_QUEUED)).group_by(outbox.c.room).scalar_subquery()
+_FIRST_IDS = select(func.min(outbox.c.id)).where(outbox.c.state.in_(_QUEUED)).group_by(outbox.c.room).scalar_subquery()
 
 
-class Outbox:
-    """Questions about messages, inside one transaction."""
-
-    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
-        self._connection = connection
-        self._corrupt_rows = corrupt_rows
+class OutboxTable(Queries):
+    """Queries about messages."""
 
     def add(self, message: Message, now: float) -> int:
         """Queue a message; its number."""
@@ -80,10 +76,10 @@ class Outbox:
         return None
 
     def _next_free(self, now: float) -> Row[Any] | None:
-        free = or_(outbox.c.state == WAITING, outbox.c.lease <= now)
+        free = or_(outbox.c.state == WAITING, is_due(outbox.c.lease, now))
         return self._connection.execute(
             select(outbox)
-            .where(outbox.c.id.in_(_HEADS), is_due(outbox.c.next_try, now), free)
+            .where(outbox.c.id.in_(_FIRST_IDS), is_due(outbox.c.next_try, now), free)
             .order_by(outbox.c.next_try, outbox.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)  # else two bots that look at the same moment both take it
@@ -92,13 +88,13 @@ class Outbox:
     def next_due(self) -> float | None:
         """When the next message can be taken; None where none is queued."""
         ready = case((outbox.c.state == SENDING, outbox.c.lease), else_=outbox.c.next_try)
-        return moment(self._connection, select(func.min(ready)).where(outbox.c.id.in_(_HEADS)))
+        return next_due(self._connection, select(func.min(ready)).where(outbox.c.id.in_(_FIRST_IDS)))
 
     def renew(self, owner: str, now: float, until: float) -> None:
         """The owner is alive: it is still sending what it took, and will settle what it left unsure."""
         for state, lease in ((SENDING, until), (UNSURE, now)):
-            mine = and_(outbox.c.state == state, outbox.c.owner == owner, outbox.c.lease < lease)
-            self._connection.execute(outbox.update().where(mine).values(lease=lease))
+            own = and_(outbox.c.state == state, outbox.c.owner == owner, outbox.c.lease < lease)
+            self._connection.execute(outbox.update().where(own).values(lease=lease))
 
     def sent(self, row_id: int, now: float, sent_id: str, settle_until: float | None, owner: str) -> None:
         """The chat network took it. With `settle_until` that is no proof yet, and it stays unsure until then."""
@@ -132,10 +128,10 @@ class Outbox:
         taken = max(self._connection.scalar(each.limit(1)) or 0 for each in newest)
         in_a_row = and_(outbox.c.state == FAILED, outbox.c.room == room, outbox.c.id > taken, outbox.c.tries >= tries)
         refused = select(outbox.c.next_try).where(in_a_row).limit(1)  # when the last try was
-        last = moment(self._connection, refused.order_by(outbox.c.id.desc()))
+        last = time_of(self._connection.scalar(refused.order_by(outbox.c.id.desc())))
         if last is None or not lately <= last <= lately + FURTHEST:
             return None
-        return moment(self._connection, refused.order_by(outbox.c.id))
+        return time_of(self._connection.scalar(refused.order_by(outbox.c.id)))
 
     def settle(self, row_ids: Sequence[int]) -> None:
         """Unsure messages that arrived as far as anyone can know."""
@@ -182,7 +178,7 @@ class Outbox:
 
         What it was just sending needs no such help: `claim` takes it when the lease has run out.
         """
-        return self._free(and_(outbox.c.state == UNSURE, outbox.c.owner != owner, outbox.c.lease <= since), now)
+        return self._free(and_(outbox.c.state == UNSURE, outbox.c.owner != owner, is_due(outbox.c.lease, since)), now)
 
     def _free(self, which: ColumnElement[bool], now: float) -> int:
         freed = outbox.update().where(which).values(state=WAITING, next_try=now, owner="", lease=0.0)
@@ -197,18 +193,8 @@ class Outbox:
         recent = failed.where(outbox.c.next_try >= lately)  # when its last try was
         return QueueState(row[0], time_of(row[1]), *(self._connection.scalar(count) or 0 for count in (failed, recent)))
 
-    def failed(self, limit: int) -> list[OutboxRow]:
-        """The messages last set aside, newest first."""
-        found = select(outbox).where(outbox.c.state == FAILED).order_by(outbox.c.id.desc()).limit(limit)
-        return [row for row in map(self._row, self._connection.execute(found)) if row is not None]
-
-    def rows(self, room: str, states: Iterable[str] = (WAITING, SENDING, UNSURE, SENT)) -> list[OutboxRow]:
-        """The messages of one room in these states, oldest first."""
-        found = select(outbox).where(outbox.c.room == room, outbox.c.state.in_(list(states))).order_by(outbox.c.id)
-        return [row for row in map(self._row, self._connection.execute(found)) if row is not None]
-
     def forget(self, before: float, limit: int) -> int:
-        """Drop at most `limit` delivered or set-aside messages that were made before; how many went."""
+        """Drop at most `limit` delivered or set-aside messages that were made before; how many were dropped."""
         old = select(outbox.c.id).where(outbox.c.made < before, outbox.c.state.in_((SENT, FAILED))).limit(limit)
         return self._connection.execute(outbox.delete().where(outbox.c.id.in_(old))).rowcount
 

@@ -9,7 +9,7 @@ import pytest
 
 from errbot_sentry.domain.errors import TimedOut
 from errbot_sentry.domain.issues import Project
-from errbot_sentry.server.project_cache import KEPT_SECONDS, Catalog
+from errbot_sentry.server.dialect import CACHE_SECONDS, ProjectCache
 
 
 class HandClock:
@@ -33,9 +33,9 @@ def test_the_list_is_kept_for_a_while():
         fetched.append(clock.seconds)
         return (Project("1", "web"),)
 
-    catalog = Catalog(fetch, clock)
+    catalog = ProjectCache(fetch, clock)
     catalog.all()
-    clock.seconds += KEPT_SECONDS
+    clock.seconds += CACHE_SECONDS
     assert catalog.all() == (Project("1", "web"),)
     assert len(fetched) == 1
     clock.seconds += 1
@@ -51,7 +51,7 @@ def test_an_unknown_project_is_looked_for_again_but_not_every_time():
         fetched.append(1)
         return tuple(known)
 
-    catalog = Catalog(fetch, clock)
+    catalog = ProjectCache(fetch, clock)
     catalog.all()
     clock.seconds += 60
     known.append(Project("2", "Api"))
@@ -89,7 +89,7 @@ def test_who_waited_for_a_failure_has_failed_too():
             assert lock.comers.acquire(timeout=60)
         raise TimedOut("No answer in time.", wait=2.0)
 
-    catalog = Catalog(fetch, HandClock())
+    catalog = ProjectCache(fetch, HandClock())
     catalog._lock = lock  # type: ignore[assignment]
 
     def invocation() -> None:

@@ -1,0 +1,116 @@
+"""All changes that we make in Errbot: applied in this order, undone in the reverse one, or none of them.
+
+`SENTRY_PATCH_ERRBOT = False` leaves Errbot as it is; `!sentry status` then says what is lost. docs/errbot-patches.md is
+the page for operators.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools, has_pool
+from errbot_sentry.chat.errbot_patches.markdown_lock import has_converter, lock_converters
+from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown
+from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends, has_loop
+
+log = logging.getLogger(__name__)
+
+Undo = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One change. `name` is its module; `without` is the sentence for `!sentry status` where it is not applied.
+
+    `needed` says whether a bot object (Errbot's backend) has what is changed; `apply` changes it, calling its second
+    argument at the bot's end where it needs one, and returns what undoes the change. It may raise anything, and then
+    leaves Errbot as it was.
+    """
+
+    name: str
+    needed: Callable[[Any], bool]
+    apply: Callable[[Any, Callable[[], None]], Undo]
+    without: str
+
+
+PATCHES = (
+    Patch(
+        "markdown_lock",
+        has_converter,
+        lambda bot, _end: lock_converters(bot),
+        "messages that are sent at the same time may mix up their text, also across rooms",
+    ),
+    Patch(
+        "xmpp_flush",
+        has_loop,
+        lambda bot, _end: flush_after_sends(bot),
+        "replies and alerts on XMPP may wait for minutes",
+    ),
+    Patch(
+        "command_pools",
+        has_pool,
+        lambda bot, _end: free_old_pools(bot),
+        "each admin command keeps two file descriptors open until the bot stops",
+    ),
+    Patch(
+        "shutdown",
+        lambda _bot: True,
+        at_shutdown,
+        "webhooks are refused while the chat network is down, also with SENTRY_WEBHOOK_LISTEN",
+    ),
+)
+
+
+class ErrbotPatches:
+    """The patches of one bot object.
+
+    Args:
+        bot: Errbot's backend object.
+        wanted: the setting SENTRY_PATCH_ERRBOT.
+        on_shutdown: called when the bot shuts down, before Errbot's own end.
+    """
+
+    def __init__(self, bot: Any, wanted: bool, on_shutdown: Callable[[], None]) -> None:
+        self._bot = bot
+        self._wanted = wanted
+        self._on_shutdown = on_shutdown
+        self._undos = ExitStack()
+        self._applied: set[str] = set()
+        self.without: tuple[str, ...] = ()
+        """What is lost, because a patch that this bot needs is not applied."""
+        self.failed = False
+        """Whether a patch was wanted and could not be applied."""
+
+    def apply(self) -> None:
+        """Apply all that are wanted and needed. One that fails is logged and keeps none of the others back."""
+        lost = []
+        for patch in PATCHES:
+            if not patch.needed(self._bot):
+                continue
+            if self._wanted and self._try(patch):
+                self._applied.add(patch.name)
+            else:
+                lost.append(patch.without)
+        self.without = tuple(lost)
+
+    def applied(self, name: str) -> bool:
+        """Whether the patch of this name is in force."""
+        return name in self._applied
+
+    def undo(self) -> None:
+        """Leave Errbot as it was."""
+        self._applied.clear()
+        self._undos.close()
+
+    def _try(self, patch: Patch) -> bool:
+        try:
+            self._undos.callback(patch.apply(self._bot, self._on_shutdown))
+        except Exception:
+            log.exception("Errbot could not be patched by %s: %s", patch.name, patch.without)
+            self.failed = True
+            return False
+        return True

@@ -1,0 +1,121 @@
+"""What the dialects of all three servers share: a cache of the projects, and the check of each change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import NotAsAsked, ServerError
+from errbot_sentry.domain.issues import Issue, Project
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.server.http.client import Transport
+from errbot_sentry.server.protocol import Health
+
+CACHE_SECONDS = 300.0
+_FRESH_SECONDS = 5.0
+
+
+class ProjectCache:
+    """The server's projects, which change rarely and are needed by almost every command.
+
+    The list is fetched when it is too old; threads that need it meanwhile wait for the one that fetches. They share its
+    failure too. With a server that does not answer, each would else wait for all before it, and then for itself, and
+    occupy Errbot's command threads for minutes.
+    """
+
+    def __init__(self, fetch: Callable[[], tuple[Project, ...]], clock: Clock) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = Lock()
+        self._projects: tuple[Project, ...] = ()
+        self._fetched: float | None = None
+        self._tries = 0
+        self._failed: ServerError | None = None
+
+    def all(self, oldest: float = CACHE_SECONDS) -> tuple[Project, ...]:
+        """All projects, as they were at most `oldest` seconds ago.
+
+        Raises:
+            ServerError: the list could not be fetched, by this thread or by the one that it waited for.
+        """
+        tries = self._tries
+        with self._lock:
+            if self._fetched is None or self._clock.monotonic() - self._fetched > oldest:
+                if self._tries != tries and self._failed is not None:
+                    raise self._failed.again() from self._failed
+                self._try()
+            return self._projects
+
+    def by_id(self, project_id: str) -> Project | None:
+        """The project with this id; one that is not in the list yet is looked up on the server again."""
+        return self._find(lambda project: project.id == project_id)
+
+    def by_slug(self, slug: str) -> Project | None:
+        """The project with this slug, in any case; as `by_id`."""
+        return self._find(lambda project: project.slug.casefold() == slug.casefold())
+
+    def _find(self, fits: Callable[[Project], bool]) -> Project | None:
+        for oldest in (CACHE_SECONDS, _FRESH_SECONDS):
+            if found := next(filter(fits, self.all(oldest)), None):
+                return found
+        return None
+
+    def _try(self) -> None:
+        self._failed = None
+        try:
+            self._projects = self._fetch()
+            self._fetched = self._clock.monotonic()
+        except ServerError as error:
+            self._failed = error
+            raise
+        finally:
+            self._tries += 1
+
+
+class Dialect:
+    """The base of `Sentry`, `GlitchTip` and `Bugsink`, each of which is a `server.protocol.Server`."""
+
+    kind = ""
+
+    def __init__(self, transport: Transport, url: str, clock: Clock) -> None:
+        self._transport = transport
+        self._url = url
+        self._clock = clock
+        self._project_cache = ProjectCache(self._fetch_projects, clock)
+
+    def projects(self) -> tuple[Project, ...]:
+        return self._project_cache.all()
+
+    def health(self) -> Health:
+        return self._transport.health(self.kind)
+
+    def _fetch_projects(self) -> tuple[Project, ...]:
+        """All projects that the token sees."""
+        raise NotImplementedError
+
+    def _confirm(self, issue: Issue, answered: Issue, status: str) -> Issue:
+        """The issue as answered, if it is the one that was to be changed and has this status.
+
+        A change counts only when the server's answer shows it: some servers answer 200 to what they ignore.
+
+        Raises:
+            NotAsAsked: it is another one, or has another status.
+        """
+        host = self._transport.host
+        if answered.id != issue.id:
+            raise NotAsAsked(
+                f"{host} was asked to change {issue.short_id}, but answered with another issue: look at it there."
+            )
+        if answered.status != status:
+            raise NotAsAsked(
+                f"{host} took the request, but {issue.short_id} is {answered.status} there and not {status}: "
+                "look at it there."
+            )
+        return answered
+
+    def _not_shown(self, issue: Issue, what: str) -> NotAsAsked:
+        """For an answer that does not show the change; `what` are our words ("archived until it escalates")."""
+        return NotAsAsked(
+            f"{self._transport.host} took the request, but does not say that {issue.short_id} is {what}: "
+            "look at it there."
+        )

@@ -1,0 +1,149 @@
+"""What Sentry and GlitchTip have in common: organizations, numbered issues, changes by PUT, pages by a `Link` header.
+
+GlitchTip copies Sentry's API. Paths and bodies: getsentry/sentry `api-docs/openapi.json`, and the servers' own source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from errbot_sentry.domain import identifiers
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import BadQuery, NotFound, ServerError
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Comment, Event, Issue, Page, Project, TagSpread
+from errbot_sentry.server.dialect import Dialect
+from errbot_sentry.server.http.client import Transport
+from errbot_sentry.server.http.limits import ApiAnswer, Query
+from errbot_sentry.server.http.paging import link_cursors
+from errbot_sentry.server.payloads.event_json import read_event
+from errbot_sentry.server.payloads.insight_json import read_comments, read_events, read_tags
+from errbot_sentry.server.payloads.issue_json import read_project
+from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
+
+PROJECTS = "/api/0/organizations/{org}/projects/"
+ISSUES = "/api/0/organizations/{org}/issues/"
+ISSUE = "/api/0/organizations/{org}/issues/{issue}/"
+STATS = "/api/0/organizations/{org}/stats_v2/"
+RELEASES = "/api/0/organizations/{org}/releases/"
+
+MOST_ROWS = 100  # of one page; both give no more
+STATUS_WORDS = {UNRESOLVED: "unresolved", RESOLVED: "resolved", ARCHIVED: "ignored"}
+_MOST_PROJECT_PAGES = 20
+
+
+class SentryApi(Dialect):
+    """The base of `Sentry` and `GlitchTip`: one organization of such a server."""
+
+    _page_size = ""
+    """The parameter that bounds a page."""
+    _latest = _events = _tags = _comments = ""
+    """The paths below an issue."""
+
+    def __init__(self, transport: Transport, url: str, org: str, clock: Clock) -> None:
+        super().__init__(transport, url, clock)
+        self._org = org
+
+    def latest_event(self, issue: Issue) -> Event | None:
+        try:
+            found = self._get_of(issue, self._latest)
+        except NotFound:
+            return None
+        event = read_event(an_object(found.json, "an event"))
+        return replace(event, level=event.level or issue.level)
+
+    def comments(self, issue: Issue) -> tuple[Comment, ...]:
+        return read_comments(self._get_of(issue, self._comments).json)
+
+    def events(self, issue: Issue, limit: int) -> Page[Event]:
+        found = self._get_of(issue, self._events, [self._limit(limit)])
+        following, previous = cursors_of(found)
+        return Page(read_events(found.json, limit), following, previous)
+
+    def tags(self, issue: Issue) -> tuple[TagSpread, ...]:
+        return read_tags(self._get_of(issue, self._tags).json)
+
+    def resolve(self, issue: Issue) -> Issue:
+        return self._change(issue, {"status": STATUS_WORDS[RESOLVED]}, RESOLVED)
+
+    def reopen(self, issue: Issue) -> Issue:
+        return self._change(issue, {"status": STATUS_WORDS[UNRESOLVED]}, UNRESOLVED)
+
+    def _read_row(self, row: Fields) -> Issue:
+        """An issue as this server writes it."""
+        raise NotImplementedError
+
+    def _get(self, path: str, query: Query = (), *, what: str = "", **parts: str) -> ApiAnswer:
+        """Read below the organization; `what` is for the sentence of a 404."""
+        return self._transport.get(path, query, what=what or f"organization {self._org}", org=self._org, **parts)
+
+    def _get_of(self, issue: Issue, path: str, query: Query = (), **parts: str) -> ApiAnswer:
+        """Read below an issue."""
+        number = identifiers.number(issue.id)
+        return self._get(path, query, what=f"issue {issue.short_id}", issue=number, **parts)
+
+    def _limit(self, wanted: int) -> tuple[str, str]:
+        return self._page_size, str(min(max(wanted, 1), MOST_ROWS))
+
+    def _pages(self, path: str, most: int, *, what: str = "", **parts: str) -> Iterator[ApiAnswer]:
+        """Page after page of a whole list, at most so many; a cursor that does not move ends it."""
+        cursor: str | None = None
+        for _ in range(most):
+            query = [self._limit(MOST_ROWS), *([("cursor", cursor)] if cursor else [])]
+            answer = self._get(path, query, what=what, **parts)
+            yield answer
+            following, _previous = cursors_of(answer)
+            if following is None or following == cursor:
+                return
+            cursor = following
+
+    def _fetch_projects(self) -> tuple[Project, ...]:
+        pages = self._pages(PROJECTS, _MOST_PROJECT_PAGES)
+        found = [read_project(row) for page in pages for row in objects(page.json, "projects")]
+        return tuple(project for project in found if project.id and project.slug)
+
+    def _change(
+        self,
+        issue: Issue,
+        body: dict[str, Any],
+        status: str | None,
+        shows: Callable[[Fields], bool] = lambda _row: True,
+        what: str = "",
+    ) -> Issue:
+        """PUT to one issue, and its answer if that shows the change; `status` None: as it was."""
+        answer = self._transport.send(
+            "PUT", ISSUE, body, what=f"issue {issue.short_id}", org=self._org, issue=identifiers.number(issue.id)
+        )
+        row = an_object(answer.json, "an issue")
+        changed = self._read_row(row)
+        self._confirm(issue, changed, changed.status if status is None else status)
+        if not shows(row):
+            raise self._not_shown(issue, what)
+        return changed
+
+    def _unknown_assignee(self, error: ServerError) -> BadQuery:
+        """For a refusal to assign an issue that exists: so the person or the team does not."""
+        return BadQuery(
+            f"{self._transport.host} has no such person or team for this project: give the mail address used there, "
+            "or team:slug.",
+            status=error.status,
+            detail=error.detail,
+        )
+
+
+def to_merge(issues: tuple[Issue, ...]) -> list[str]:
+    """The numbers of issues to merge, in order.
+
+    Raises:
+        BadQuery: there are not two. Without any, both servers would merge whatever a search finds.
+    """
+    numbers = sorted({identifiers.number(issue.id) for issue in issues}, key=int)
+    if len(numbers) < 2:
+        raise BadQuery("There is nothing to merge: name two different issues.")
+    return numbers
+
+
+def cursors_of(answer: ApiAnswer) -> tuple[str | None, str | None]:
+    """The cursors of the next and the previous page."""
+    return link_cursors(answer.headers.get("link", ""))

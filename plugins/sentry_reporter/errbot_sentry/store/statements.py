@@ -1,0 +1,130 @@
+"""Statements that both databases take, and what the tables' queries have in common.
+
+Many rows go in one statement where a webhook's sender waits. The library's way to insert many rows executes one
+statement per row. With SQLite each of these lets go of the interpreter and has to win it back from all threads that
+take webhooks; under load that waiting is most of an answer's time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, or_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from errbot_sentry.config.matchers import read_matcher
+from errbot_sentry.store.corrupt_rows import LATEST, CorruptRows
+
+FURTHEST = 900.0  # seconds: alerts and messages are put off by five minutes at most
+
+AT_ONCE = 400  # parameters in one IN list
+_ROWS = 100  # rows in one statement; SQLite takes 32,766 parameters
+
+SKEW = 60.0  # seconds: how far what is written by another bot may be ahead of one's own clock
+
+Row = tuple[Any, ...]
+T = TypeVar("T")
+
+
+class Queries:
+    """The queries about one table, inside one transaction; each table has its own."""
+
+    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
+        self._connection = connection
+        self._corrupt_rows = corrupt_rows
+
+
+def parts(items: Sequence[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
+    """The items in parts that are small enough for one statement."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def insert_for(connection: Connection, table: Table) -> Any:
+    """An INSERT of the connection's own dialect, with `on_conflict_do_update` and `excluded`."""
+    return _insert_for(connection.dialect.name, table)
+
+
+def _insert_for(dialect: str, table: Table) -> Any:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def upsert(connection: Connection, table: Table) -> Any:
+    """An INSERT that replaces a row with the same primary key; to be executed with whole rows."""
+    return _upsert(connection.dialect.name, table)
+
+
+@lru_cache  # making the statement costs more than executing it
+def _upsert(dialect: str, table: Table) -> Any:
+    statement = _insert_for(dialect, table)
+    replaced = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
+
+
+def add_row(connection: Connection, statement: Insert) -> int:
+    """Insert one row; the number that the database gave it."""
+    key = connection.execute(statement).inserted_primary_key
+    return 0 if key is None else int(key[0])
+
+
+def next_due(connection: Connection, query: Select[Any]) -> float | None:
+    """The earliest time that a query finds, None where it finds none; 0, at once, where what it finds is no time."""
+    found = connection.scalar(query)
+    return None if found is None else time_of(found) or 0.0
+
+
+def time_of(value: object) -> float | None:
+    """A time as it can be reckoned with, None where it is none: SQLite keeps whatever it is given."""
+    if not isinstance(value, (int, float)) or not value < LATEST:
+        return None
+    return max(0.0, float(value))
+
+
+def is_due(column: ColumnElement[float], now: float, furthest: float = FURTHEST) -> ColumnElement[bool]:
+    """Whether the time in this column has come.
+
+    A time further ahead than anything is put off was written while the clock was wrong, and has come too. So has what
+    is no time (SQLite sorts texts behind all numbers, PostgreSQL NaN): the row is read, and then set aside.
+    """
+    return or_(column <= now, column > min(now + furthest, LATEST))
+
+
+@lru_cache(maxsize=1024)  # the same few in every transaction, and regular expressions take long to read
+def read_matchers(text: str) -> tuple[str, ...]:
+    """Matchers from their column; any error where they are corrupt, or none that this version knows."""
+    found = json.loads(text)
+    if not isinstance(found, list):
+        raise TypeError("matchers are no list")
+    for each in found:
+        read_matcher(each)
+    return tuple(found)
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], columns: tuple[str, ...]) -> None:
+    """Add rows, each with values for these columns in this order; those with a known primary key are replaced."""
+    for part in parts(rows, _ROWS):
+        statement = _insert_text(table, columns, len(part), _mark(connection))
+        connection.exec_driver_sql(statement, tuple(value for row in part for value in row))
+
+
+def select_in(connection: Connection, table: Table, columns: tuple[str, ...], keys: Sequence[str]) -> Iterator[Row]:
+    """The rows whose first of these columns has one of these values."""
+    for part in parts(keys, _ROWS):
+        marks = ", ".join([_mark(connection)] * len(part))
+        statement = f"SELECT {', '.join(columns)} FROM {table.name} WHERE {columns[0]} IN ({marks})"  # noqa: S608 - our own names
+        yield from map(tuple, connection.exec_driver_sql(statement, tuple(part)))
+
+
+def _mark(connection: Connection) -> str:
+    return "?" if connection.dialect.paramstyle == "qmark" else "%s"
+
+
+@lru_cache(maxsize=4 * _ROWS)
+def _insert_text(table: Table, columns: tuple[str, ...], count: int, mark: str) -> str:
+    row = f"({', '.join([mark] * len(columns))})"
+    keys = [column.name for column in table.primary_key if column.name in columns]
+    replaced = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    conflict = f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {replaced}" if keys else ""
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([row] * count)}{conflict}"  # noqa: S608 - as above

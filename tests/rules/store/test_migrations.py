@@ -1,0 +1,123 @@
+"""Opening a state: its tables are those of today, and are made once, also by many at once and beside other writers."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, inspect
+
+from errbot_sentry.store.schema import metadata
+from tests.stores import store_at
+
+# Longer than a webhook waits for a lock on the file (0.8 s).
+LONGER = 1.5
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.sqlite3"
+
+
+def tables_of(engine: Engine) -> dict[str, Any]:
+    """What a database says of its tables."""
+    found = inspect(engine)
+    described = {
+        name: (
+            {
+                column["name"]: (str(column["type"]), column["nullable"], column["default"])
+                for column in found.get_columns(name)
+            },
+            found.get_pk_constraint(name)["constrained_columns"],
+            sorted(
+                (index["name"], index["column_names"], index["unique"], str(_where(index)))
+                for index in found.get_indexes(name)
+            ),
+        )
+        for name in found.get_table_names()
+    }
+    engine.dispose()
+    return described
+
+
+def _where(index: Any) -> object:
+    options = index.get("dialect_options", {})
+    return options.get("sqlite_where", options.get("postgresql_where"))
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_the_migrations_make_the_tables_that_the_queries_are_written_for(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    urls = [f"sqlite:///{tmp_path / name}" for name in ("migrated", "described")]
+    if database == "postgresql":
+        server = request.getfixturevalue("postgres")
+        urls = [server.url() for _ in urls]
+    migrated, described = urls
+    store_at(migrated).open()
+    engine = create_engine(described)
+    metadata.create_all(engine)
+    assert tables_of(create_engine(migrated)) == tables_of(engine)
+
+
+def test_it_can_be_opened_by_many_at_once_and_is_migrated_once(path: Path) -> None:
+    stores = [store_at(path) for _ in range(8)]
+    ready = threading.Barrier(len(stores))
+
+    def open_it(number: int) -> None:
+        ready.wait(30)
+        stores[number].open()
+
+    with ThreadPoolExecutor(len(stores)) as pool:
+        list(pool.map(open_it, range(len(stores))))
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("SELECT name FROM migrations").fetchall() == [("0001_first_tables",)]
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_a_state_is_made_beside_another_program_that_writes_for_a_while(path: Path, journal: str) -> None:
+    """Whoever makes the tables waits longer for the file than whoever answers a webhook."""
+    store = store_at(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(f"PRAGMA journal_mode={journal}")
+        other.execute("CREATE TABLE theirs (x)")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO theirs VALUES (1)")
+        opening = pool.submit(store.open)
+        wait([opening], LONGER)
+        other.execute("COMMIT")
+        opening.result(60)
+    with store.read() as tx:
+        assert tx.inbox.waiting_count() == (0, None)
+
+
+def test_a_state_that_has_its_tables_is_opened_beside_another_program_that_writes(path: Path) -> None:
+    """Nothing is to be changed, so nothing is waited for."""
+    first = store_at(path)
+    first.open()
+    first.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        second = store_at(path)
+        second.open()
+        with second.read() as tx:
+            assert tx.inbox.waiting_count() == (0, None)
+
+
+def test_a_state_that_was_closed_while_it_was_being_opened_stays_closed(path: Path) -> None:
+    store = store_at(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, ThreadPoolExecutor(2) as pool:
+        other.execute("CREATE TABLE theirs (x)")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO theirs VALUES (1)")
+        opening = pool.submit(store.open)
+        while not opening.running():
+            pass
+        store.close()
+        other.execute("COMMIT")
+        assert "closed" in str(opening.exception(60))
