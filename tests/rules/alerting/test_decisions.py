@@ -14,7 +14,11 @@ DOCS = (ROOT / "docs" / "alerts.md").read_text()
 PACKAGE = ROOT / "plugins" / "sentry_reporter" / "errbot_sentry"
 # These are also names of something else: an alert's reason, a reason to defer, a state, a route's key.
 AMBIGUOUS = {"regressed", "escalating", "unmuted", "repeat", "quiet", "storm", "failed", "update"}
-PLACES = [*(PACKAGE / "alerting").rglob("*.py"), PACKAGE / "metrics.py", PACKAGE / "store" / "inbox_table.py"]
+PLACES = [
+    *(PACKAGE / "alerting").rglob("*.py"),
+    PACKAGE / "metrics.py",
+    PACKAGE / "store" / "tables" / "inbox_table.py",
+]
 
 
 @pytest.mark.parametrize("name", DecisionName)

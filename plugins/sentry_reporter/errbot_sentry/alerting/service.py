@@ -61,7 +61,7 @@ class AlertsStatus:
 
     `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
     `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside,
-    `failed_lately` those of the last hour, `held` first words that are put off; `decided` counts the kept decisions by
+    `failed_lately` those of the last hour, `deferred` notifications that are put off; `decided` counts the decisions by
     name, `damaged` the rows that could not be read since the start by table, `without` the alerts that were decided
     without the server's answer since then, by reason.
     """
@@ -164,9 +164,10 @@ class AlertService:
             return None
 
     def note_change(self, issue: Issue, conversation: Conversation) -> None:
-        """A person closed an issue from this room, and was answered there: that answer is the room's word about it.
+        """Note that a person closed an issue from this room, so that the room gets no update about it.
 
-        Where messages have ids our own word goes all the same: it stands under the first one, and marks it.
+        The answer to the command was that update. Where messages have ids the update is sent all the same: it goes
+        into the thread and marks the notification.
         """
         if conversation.is_direct or issue.status == UNRESOLVED:
             return
@@ -174,11 +175,11 @@ class AlertService:
             with self._store.write() as tx:
                 tx.alone(LOCK_DECIDE)
                 group = tx.groups.of_issue(issue.id).get(self.book.spelled(conversation.room))
-                head = tx.outbox.get(group.thread_root) if group is not None else None
-                if group is not None and head is not None and not head.sent_id:
+                root = tx.outbox.get(group.thread_root) if group is not None else None
+                if group is not None and root is not None and not root.sent_id:
                     tx.groups.put([replace(group, status=issue.status)])
         except StoreError as error:
-            log.warning("a change could not be noted, its room hears of it twice: %s", error)
+            log.warning("a change could not be noted, its room gets it twice: %s", error)
 
     def action_of_reaction(self, conversation: Conversation, emoji: str) -> IssueAction | None:
         """The action that a reaction on an alert stands for; None for any other message or reaction.
@@ -204,7 +205,7 @@ class AlertService:
             self._running = False
             self.intake.close()
             deadline = time.monotonic() + timeout
-            self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not hold the bot
+            self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not keep the bot
             for worker in self._workers:
                 worker.stop()
             ended = [worker.join(deadline) for worker in self._workers]

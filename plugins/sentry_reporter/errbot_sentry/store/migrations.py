@@ -87,8 +87,9 @@ CREATE TABLE IF NOT EXISTS outbox (
     id {number} NOT NULL, state TEXT NOT NULL, room TEXT NOT NULL, issue TEXT NOT NULL,
     alert_id BIGINT NOT NULL, thread_root BIGINT NOT NULL, threads TEXT NOT NULL, mark TEXT NOT NULL,
     mention TEXT NOT NULL, kind TEXT NOT NULL, placement TEXT NOT NULL, projects TEXT NOT NULL,
-    alert_count INTEGER NOT NULL, body TEXT NOT NULL, tries INTEGER NOT NULL, next_try FLOAT NOT NULL, made FLOAT NOT NULL,
-    sent FLOAT, sent_id TEXT NOT NULL, owner TEXT NOT NULL, lease FLOAT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (id)
+    alert_count INTEGER NOT NULL, body TEXT NOT NULL, tries INTEGER NOT NULL, next_try FLOAT NOT NULL,
+    made FLOAT NOT NULL, sent FLOAT, sent_id TEXT NOT NULL, owner TEXT NOT NULL, lease FLOAT NOT NULL,
+    error TEXT NOT NULL, PRIMARY KEY (id)
 );
 CREATE INDEX IF NOT EXISTS outbox_made ON outbox (made);
 CREATE INDEX IF NOT EXISTS outbox_recent ON outbox (room, placement, made);

@@ -1,8 +1,8 @@
-"""Which project and issue an alert is about, where its sender does not say so.
+"""Which project and issue an alert is about, where its sender leaves that out.
 
 Bugsink sends a project's number, GlitchTip its display name, event alerts no short id: the server knows the rest. It
 is asked beside the decisions (`look_ups.py`), so that an alert which needs nothing waits for nobody. What the server
-has not told in time is decided with what is known.
+has not said in time is decided with what is known.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Enricher:
     def __call__(self, row: WaitingAlert, known: KnownIssue | None, now: float) -> Enriched:
         """The alert with its project and, where it can be had, its short id, title and link."""
         alert = _from_memory(row.alert, known)
-        unheard = known is None or known.notified_at is None
-        if is_complete(alert) and not (is_vague(alert) and unheard):
+        unannounced = known is None or known.notified_at is None
+        if is_complete(alert) and not (is_vague(alert) and unannounced):
             return Enriched(alert)
         answer = self._look_ups.take(row.id)
         if answer is not None:

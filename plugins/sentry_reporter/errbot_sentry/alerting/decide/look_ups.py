@@ -1,4 +1,4 @@
-"""Questions to the server about alerts, asked beside the decisions: bounded in number and in time.
+"""Look-ups of alerts on the server, made beside the decisions: bounded in number and in time.
 
 Each alert has a budget; who decides takes the answer when it is there, and goes without it when the budget is spent. A
 server that fails, or takes longer than any budget, is left alone for a while.
@@ -28,7 +28,7 @@ SLOW, BUSY, FAILED = "slow", "busy", "failed"
 SENTENCES = {
     SLOW: "not looked up: the server took too long",
     BUSY: "not looked up: too many alerts waited for the server",
-    FAILED: "not looked up: the server could not tell",
+    FAILED: "not looked up: the server could not say",
 }
 
 

@@ -190,7 +190,7 @@ def silence_notice(
 
 
 def facts(alert: Alert) -> str:
-    """Level, counts, environment and release, as far as the sender told them: `error, 12 events, production`."""
+    """Level, counts, environment and release, as far as the sender names them: `error, 12 events, production`."""
     found = [
         alert.level or "",
         counted(alert.events, "event"),

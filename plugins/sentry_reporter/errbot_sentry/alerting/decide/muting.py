@@ -48,14 +48,14 @@ class SilenceIndex:
         self._names = {name for name, _ in self._by_value}
 
     def of(self, alert: Alert, room: str, now: float) -> Silence | None:
-        """The silence that holds this alert back in this room; the one that ends last, if several do."""
+        """The silence that matches this alert in this room; the one that ends last, if several do."""
         about = [*self._by_issue.get(issue_key(alert), ()), *self._others]
         for name in self._names:
             about += self._by_value.get((name, value_of(alert, name).casefold()), ())
-        found = [each for each in about if self._holds(each, alert, room, now)]
+        found = [each for each in about if self._matches(each, alert, room, now)]
         return max(found, key=lambda silence: silence.ends, default=None)
 
-    def _holds(self, silence: Silence, alert: Alert, room: str, now: float) -> bool:
+    def _matches(self, silence: Silence, alert: Alert, room: str, now: float) -> bool:
         if now >= silence.ends or silence.room not in ("", room):
             return False
         return bool(silence.issue) or all_match(self._matchers[silence.id], alert)

@@ -220,7 +220,7 @@ def known_after(alert: Alert, known: KnownIssue | None, now: float, *, notified:
         title=alert.title or before.title,
         project=alert.project or before.project,
         events=before.events if alert.events is None else max(alert.events, before.events or 0),
-        # The poller tells a regression from a reopening by this.
+        # The poller distinguishes a regression from a reopening by this.
         last_seen=before.last_seen if alert.reason in ACTIVITIES else max(before.last_seen, alert.at.timestamp()),
         assignee=owner[0],
         assignee_kind=owner[1],

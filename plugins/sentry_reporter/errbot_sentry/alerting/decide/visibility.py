@@ -1,4 +1,4 @@
-"""What a room may still be told of, when something is told some time after its alert was decided. Pure.
+"""What a room may still see when a message is sent some time after its alert was decided. Pure.
 
 A project can have got another name meanwhile, and the settings another `SENTRY_ROOM_PROJECTS` over a restart.
 """
@@ -17,7 +17,7 @@ from errbot_sentry.store.records import KnownIssue, Message, Silence
 
 
 def may_see_now(last: Alert | None, known: KnownIssue | None, room: str, access: Access) -> bool:
-    """Whether a room may be told of a problem, by its last alert and what is known of it now; not if both are gone."""
+    """Whether a room may see a problem, by its last alert and what is known of it now; not if both are gone."""
     project = known.project if known is not None else ""
     if last is None:
         return access.may_see(project, Conversation(room))
@@ -33,7 +33,7 @@ def may_be_sent(message: Message, last: Alert | None, known: KnownIssue | None, 
 
 
 def label_for(silence: Silence, room: str, access: Access) -> str:
-    """How a silence is called in a room: "" where it was made elsewhere and names what may not be seen here."""
+    """What a silence is labelled in a room: "" where it was made elsewhere and names what may not be seen here."""
     return silence.label if silence.room == room or may_name(about(silence), Conversation(room), access) else ""
 
 
@@ -45,7 +45,7 @@ def may_name(matchers: Iterable[str | Matcher], conversation: Conversation, acce
 
 
 def about(silence: Silence) -> tuple[str | Matcher, ...]:
-    """What a silence holds back, as matchers; a short id is whatever the server calls one, and is never parsed."""
+    """What a silence matches, as matchers; a short id is whatever the server calls one, and is never parsed."""
     return (Matcher("issue", "=", silence.label),) if silence.issue else silence.matchers
 
 

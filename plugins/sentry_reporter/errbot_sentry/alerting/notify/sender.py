@@ -96,7 +96,7 @@ class NotificationSender:
         return 0.0
 
     def keep_alive(self) -> float:
-        """Tell other bots that what this one has in hand is still its own; the seconds until it is to be told again.
+        """Renew the leases of what this bot is sending, for the other bots; the seconds until the next time.
 
         A step of a thread of its own: a slow network keeps the one that sends, and a hanging server the one that
         decides.
@@ -114,7 +114,7 @@ class NotificationSender:
         self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
 
     def _is_allowed(self, row: OutboxRow) -> bool:
-        """Whether the room may still hear of this: settings can have changed while it waited."""
+        """Whether the room may still see this: settings can have changed while it waited."""
         message = row.message
         if self._access.sees_everything(Conversation(message.room)):
             return True
@@ -143,7 +143,7 @@ class NotificationSender:
             if upload is not None:
                 self._sender.send_file(row.message.room, upload)
         except Exception:
-            log.exception("the picture of message %s could not be sent", row.id)
+            log.exception("the chart of message %s could not be sent", row.id)
 
     def _post(self, row: OutboxRow) -> str:
         """Post one message where it belongs; the id of what went to the room or thread."""

@@ -34,7 +34,7 @@ def compare(issue: Issue, known: KnownIssue | None, mark: PollMark, asked: float
     if known is None:
         return IssueDiff(now_known, _reason_of_unknown(issue, mark))
     if known.changed > asked:
-        # A webhook told us more recently than this page was made: the page may be the older truth.
+        # A webhook came after this page was made: the page may be the older truth.
         return IssueDiff(
             replace(
                 now_known,
@@ -77,7 +77,7 @@ def _reason_of_change(issue: Issue, known: KnownIssue) -> str:
         happened = seconds(issue.last_seen) > known.last_seen or issue.substatus == "regressed"
         return REGRESSED if happened else REOPENED
     if known.notified_at is None:
-        return ""  # nobody was told that it was open
+        return ""  # no room was notified that it was open
     return {RESOLVED: SEEN_RESOLVED, ARCHIVED: SEEN_ARCHIVED}.get(issue.status, "")
 
 
@@ -129,5 +129,5 @@ def alert_of(issue: Issue, diff: IssueDiff, now: datetime) -> Alert:
 
 
 def seconds(moment: datetime | None) -> float:
-    """Seconds since 1970, 0 for a time that the server did not tell."""
+    """Seconds since 1970, 0 for a time that the server left out."""
     return 0.0 if moment is None else moment.timestamp()

@@ -34,7 +34,7 @@ LARGEST_BODY = 5 * 1024 * 1024
 # GlitchTip has no ids and no times in its body: the same issue alerting again next week is the same bytes.
 SAME_BODY_SPAN = 600.0
 _LONGEST_KEY = 128
-# Senders without Sentry's headers are told apart by the shape of their bodies, in this order.
+# Senders without Sentry's headers are distinguished by the shape of their bodies, in this order.
 _BY_SHAPE = (
     (is_bugsink_webhook, read_bugsink_webhook),
     (is_glitchtip_webhook, read_glitchtip_webhook),
@@ -145,5 +145,5 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return content
 
 
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not JSON")
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
