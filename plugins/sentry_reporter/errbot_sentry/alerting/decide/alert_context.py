@@ -11,7 +11,7 @@ from errbot_sentry.store.records import Decision, Deferred, Group, KnownIssue, S
 
 
 @dataclass
-class Outcome:
+class RoomOutcome:
     """What the alert comes to in one room.
 
     `group` is what the room knows if the message is sent. `stored` is what is stored of it, None to leave it as it is.
@@ -48,7 +48,7 @@ class AlertContext:
     groups: dict[str, Group] = field(default_factory=dict)
     silences: list[Silence] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[RoomOutcome] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
 
     def decide(self, room: str, name: DecisionName, detail: str = "") -> None:

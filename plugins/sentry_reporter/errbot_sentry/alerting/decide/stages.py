@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from errbot_sentry.alerting.decide.alert_context import AlertContext, Outcome
+from errbot_sentry.alerting.decide.alert_context import AlertContext, RoomOutcome
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.grouping import decide_placement, group_after, group_not_sent, status_after
 from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
@@ -96,7 +96,7 @@ class Stages:
             group = group_after(
                 last, decision, context.alert, target.room, target.route, context.now, context.row.id
             )  # fmt: skip
-            context.outcomes.append(Outcome(target, decision.name, decision.placement, group, group, target.label))
+            context.outcomes.append(RoomOutcome(target, decision.name, decision.placement, group, group, target.label))
 
     def silence(self, context: AlertContext, _tx: Transaction) -> None:
         """Withhold what a silence matches. The room's group stays as it was: what goes on afterwards is sent then."""
@@ -130,7 +130,7 @@ class Stages:
             else:
                 self._defer_notification(context, outcome, quiet, tx)
 
-    def _defer_update(self, context: AlertContext, outcome: Outcome, quiet: float | None, tx: Transaction) -> None:
+    def _defer_update(self, context: AlertContext, outcome: RoomOutcome, quiet: float | None, tx: Transaction) -> None:
         room, issue = outcome.group.room, outcome.group.issue
         if quiet is not None:
             outcome.withhold(DecisionName.QUIET)
@@ -144,7 +144,7 @@ class Stages:
             outcome.deferral = Deferred(room, DEFER_UPDATES, context.row.id, issue, due, context.now)
 
     def _defer_notification(
-        self, context: AlertContext, outcome: Outcome, quiet: float | None, tx: Transaction
+        self, context: AlertContext, outcome: RoomOutcome, quiet: float | None, tx: Transaction
     ) -> None:
         room, route = outcome.target.room, outcome.target.route
         storm = tx.deferred.due_of_room(room, DEFER_STORM)
@@ -176,7 +176,7 @@ class Stages:
         changed = [outcome.stored for outcome in context.outcomes]
         tx.groups.put(group for group in (*changed, *others) if group is not None)
 
-    def _queue_message(self, context: AlertContext, outcome: Outcome, tx: Transaction) -> Group:
+    def _queue_message(self, context: AlertContext, outcome: RoomOutcome, tx: Transaction) -> Group:
         """Put the message into the outbox; what the room knows then."""
         group = outcome.group
         if outcome.placement is Placement.CHANNEL:
@@ -187,7 +187,7 @@ class Stages:
         root = number if outcome.placement is Placement.CHANNEL else group.thread_root
         return replace(group, thread_root=root, mentioned=choice.owner or group.mentioned)
 
-    def _message(self, context: AlertContext, outcome: Outcome, mention: str) -> Message:
+    def _message(self, context: AlertContext, outcome: RoomOutcome, mention: str) -> Message:
         group, alert, number = outcome.group, context.alert, context.row.id
         if outcome.placement is Placement.CHANNEL:
             return notification(group.room, alert, group.issue, number, mention)
