@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from errbot_sentry.alerting.receive.receiver import Answer
+from errbot_sentry.alerting.receive.receiver import WebhookAnswer
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.config.routes import read_route
@@ -30,8 +30,8 @@ from tests.alerting.bot import no_server
 class Trivial:
     """An intake that does nothing."""
 
-    def take(self, headers: Mapping[str, str], body: bytes, token: str | None = None) -> Answer:
-        return Answer(202, "Stored.")
+    def take(self, headers: Mapping[str, str], body: bytes, token: str | None = None) -> WebhookAnswer:
+        return WebhookAnswer(202, "Stored.")
 
 
 class Silence:

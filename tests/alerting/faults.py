@@ -24,7 +24,9 @@ from errbot import rendering
 
 from demo.bugsink import Bugsink, Refused
 from demo.processes import open_url
+from errbot_sentry.alerting.decide.messages import TEMPLATES
 from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import SENT, UNSURE, OutboxRow
 from tests.alerting import bodies
@@ -293,7 +295,7 @@ class FaultRun:
             alerts=alerts,
             waiting=waiting,
             broken_promises=len(self._promised - {each.alert.delivery for each in alerts}),
-            beyond=sum(row.message.values.get("left", 0) for row in rows if row.message.template == "sentry_held"),
+            beyond=sum(row.message.values["left"] for row in rows if row.message.kind is MessageKind.STORM_LIST),
             outbox=Counter(line for row in rows for line in lines_of(row)),
             heard=sorted(self._heard),
             faults=self._faults,
@@ -308,7 +310,7 @@ class FaultRun:
 
 def lines_of(row: OutboxRow) -> list[str]:
     """A message of the outbox as lines of the room."""
-    text = _TEXT.convert(Templates("text").render(row.message.template, row.message.values))
+    text = _TEXT.convert(Templates("text").render(TEMPLATES[row.message.kind], row.message.values))
     return [tidy(line) for line in text.split("\n") if line.strip()]
 
 

@@ -16,9 +16,10 @@ from typing import Any
 from errbot import rendering
 from sqlalchemy import event
 
-from errbot_sentry.alerting.receive.receiver import Answer
+from errbot_sentry.alerting.receive.receiver import WebhookAnswer
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.alerting.worker import Worker
+from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
@@ -32,7 +33,7 @@ from tests.alerting import bodies
 from tests.fakes.memory_server import MemoryServer
 from tests.stores import store_at
 
-_RENDER = rendering.text()
+_RENDER, _LAYOUT = rendering.text(), Layout("text", 100_000)
 START = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
 SHOP = Project("7", "shop", "Shop")
 
@@ -220,7 +221,7 @@ class World:
         """Seconds since the start."""
         return (self.clock.now() - START).total_seconds()
 
-    def hook(self, body: dict[str, Any], resource: str = "issue", request_id: str = "") -> Answer:
+    def hook(self, body: dict[str, Any], resource: str = "issue", request_id: str = "") -> WebhookAnswer:
         """A signed webhook arrives."""
         raw = bodies.encode(body)
         self._requests += 1
@@ -231,7 +232,7 @@ class World:
         server = MemoryServer(issues, now=self.clock.now)
         return Commands(lambda: server, self.access, QuerySettings(), self.clock, self.store, alerts=self.flow)
 
-    def plain_hook(self, body: dict[str, Any]) -> Answer:
+    def plain_hook(self, body: dict[str, Any]) -> WebhookAnswer:
         """A webhook arrives on the secret path."""
         return self.flow.intake.take({}, bodies.encode(body), bodies.TOKEN.reveal())
 
@@ -260,29 +261,30 @@ class World:
 
     def heard(self, room: str | None = None) -> list[str]:
         """What a room, or all of them, heard, as Errbot prints it and without the links; and forget it."""
-        texts = [
-            _RENDER.convert(each.text).strip().split(" · ")[0] for each in self.chat.heard if room in (None, each.room)
-        ]
+        texts = [_shown(each) for each in self.chat.heard if room in (None, each.room)]
         self.chat.heard.clear()
         return texts
 
     def line(self, room: str | None = None) -> list[str]:
         """The same as a time line: `SECOND ROOM[/THREAD] TEXT`."""
         told = [
-            f"{round(each.at)} {each.room}{'/' + each.thread if each.thread else ''} {text}"
-            for each, text in zip(self.chat.heard, [self._text(each) for each in self.chat.heard], strict=True)
+            f"{round(each.at)} {each.room}{'/' + each.thread if each.thread else ''} {_shown(each)}"
+            for each in self.chat.heard
             if room in (None, each.room)
         ]
         self.chat.heard.clear()
         return told
 
-    def _text(self, heard: Heard) -> str:
-        return _RENDER.convert(heard.text).strip().split(" · ")[0]
-
     def reasons(self, room: str) -> list[str]:
         """The named decisions for a room, oldest first."""
         with self.store.read() as tx:
             return [each.name for each in tx.inbox.decided(room, 100)][::-1]
+
+
+def _shown(heard: Heard) -> str:
+    """The lines of a message as people see them, without the link."""
+    lines = "\n\n".join(_LAYOUT.messages(heard.text))
+    return "\n".join(line.strip() for line in _RENDER.convert(lines).split("\n") if line.strip()).split(" · ")[0]
 
 
 __all__ = ["SHOP", "START", "UNRESOLVED", "Chat", "IssueServer", "RoomUnknown", "VirtualClock", "World"]

@@ -37,7 +37,7 @@ def test_between_202_and_delivery(start: Start) -> None:
     after.up.touch()
     until(lambda: after.status()["queue"] == 0 and after.said(), what="the message")
     assert after.hook(bodies.sentry_issue("1"), "r1") == 200
-    assert after.said() == ["#ops sentry_alert SHOP-1"]
+    assert after.said() == ["#ops sentry_notification SHOP-1"]
 
 
 def test_after_delivery_nothing_is_repeated(start: Start) -> None:
@@ -48,8 +48,8 @@ def test_after_delivery_nothing_is_repeated(start: Start) -> None:
     bot.kill()
     after = start()
     after.hook(bodies.sentry_issue("2"))
-    until(lambda: "#ops sentry_alert SHOP-2" in after.said(), what="the second message")
-    assert after.said() == ["#ops sentry_alert SHOP-1", "#ops sentry_alert SHOP-2"]
+    until(lambda: "#ops sentry_notification SHOP-2" in after.said(), what="the second message")
+    assert after.said() == ["#ops sentry_notification SHOP-1", "#ops sentry_notification SHOP-2"]
 
 
 def test_fifty_promises_and_a_kill(start: Start) -> None:

@@ -144,7 +144,7 @@ def test_who_was_called_by_the_first_word_is_not_called_again_for_the_assignment
     assert [line.split(" ")[0] for line in world.at(20).heard()] == ["ann", "SHOP-1"]
 
 
-def test_their_own_deed_calls_nobody(tmp_path: Path) -> None:
+def test_their_own_change_mentions_nobody(tmp_path: Path) -> None:
     """Neither on the server's page, nor with `!sentry assign REF me`, whose webhook comes from the bot's account."""
     world = make_world(tmp_path)
     world.hook(bodies.sentry_issue("1"))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.issues import RESOLVED, Issue
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Message
@@ -84,7 +85,7 @@ def test_one_webhook_load_balanced_over_two_bots_is_told_once(start: Start) -> N
         answers = {bot.hook(bodies.sentry_issue(str(number)), f"r{number}") for bot in (one, two)}
         assert answers == {202, 200}
     until(lambda: len(one.said()) >= 10 and one.status()["queue"] == 0 and one.status()["waiting"] == 0, 30, "all ten")
-    assert sorted(one.said()) == sorted(f"#ops sentry_alert SHOP-{number}" for number in range(10))
+    assert sorted(one.said()) == sorted(f"#ops sentry_notification SHOP-{number}" for number in range(10))
 
 
 def test_what_both_take_in_at_once_is_decided_once(start: Start) -> None:
@@ -106,14 +107,14 @@ def test_a_killed_bots_messages_are_posted_by_the_other(start: Start) -> None:
     one.kill()
     two = start()
     two.up.touch()
-    until(lambda: two.said() == ["#ops sentry_alert SHOP-1"], 30, "the other bot")
+    until(lambda: two.said() == ["#ops sentry_notification SHOP-1"], 30, "the other bot")
 
 
 def test_a_message_that_was_being_sent_is_taken_over_within_thirty_seconds(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.url()
     store = store_at(url)
     with store.write() as tx:
-        tx.outbox.add(Message("#ops", "sentry_alert", {"short_id": "SHOP-9"}), time.time())
+        tx.outbox.add(Message("#ops", MessageKind.NOTIFICATION, {"short_id": "SHOP-9"}), time.time())
         assert tx.outbox.claim("a bot that is dead now", time.time(), time.time() + 20.0) is not None
     begun = time.monotonic()
     bot = Bot(url, tmp_path)
@@ -121,7 +122,7 @@ def test_a_message_that_was_being_sent_is_taken_over_within_thirty_seconds(postg
     until(bot.said, 40, "the message")
     bot.kill()
     store.close()
-    assert bot.said() == ["#ops sentry_alert SHOP-9"]
+    assert bot.said() == ["#ops sentry_notification SHOP-9"]
     assert time.monotonic() - begun < 60
 
 
@@ -129,7 +130,7 @@ def test_two_that_look_at_the_same_moment_do_not_take_the_same_message(postgres:
     store = store_at(postgres.url())
     with store.write() as tx:
         for room in range(40):
-            tx.outbox.add(Message(f"#room{room}", "sentry_alert", {}), 1.0)
+            tx.outbox.add(Message(f"#room{room}", MessageKind.NOTIFICATION, {}), 1.0)
     event_filter = threading.Barrier(4)
 
     def take(owner: int) -> list[int]:
@@ -190,7 +191,7 @@ def test_a_long_message_is_not_taken_over_while_it_is_sent_and_a_look_up_hangs(
         with one.store.write() as tx:
             for title in ("short", "long"):
                 values = dict.fromkeys(("project", "short_id", "culprit", "facts", "rule", "text", "link", "mark"), "")
-                message = Message("#ops", "sentry_alert", {**values, "word": "New", "title": title})
+                message = Message("#ops", MessageKind.NOTIFICATION, {**values, "word": "New", "title": title})
                 tx.outbox.add(message, clock.now().timestamp())
         one.flow.wake()
         assert chat.entered.wait(60)
@@ -240,7 +241,7 @@ def test_a_restart_of_the_database_loses_nothing_and_tells_nothing_twice(postgre
             bots[1].kill()  # what follows is the work of the first one's threads alone
             assert bots[0].hook(bodies.sentry_issue("4")) == 202
             until(lambda: len(bots[0].said()) >= 5, 60, "one more")
-            assert sorted(bots[0].said()) == [f"#ops sentry_alert SHOP-{number}" for number in range(5)]
+            assert sorted(bots[0].said()) == [f"#ops sentry_notification SHOP-{number}" for number in range(5)]
         finally:
             for bot in bots:
                 bot.kill()

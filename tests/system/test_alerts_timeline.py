@@ -152,4 +152,4 @@ def test_a_rule_on_a_resolved_issue_and_its_regression_are_one_first_word(tmp_pa
     world.at(6 * 3600 + 1)
     world.hook(bodies.sentry_issue("1", "unresolved", substatus="regressed"))
     world.at(6 * 3600 + 2)
-    assert [row.message.notification for row in outbox_of(world.store, "#ops")] == [True, False, True, False]
+    assert [row.message.placement.value for row in outbox_of(world.store, "#ops")] == ["channel", "thread"] * 2

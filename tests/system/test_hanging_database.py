@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from errbot_sentry.alerting.receive.receiver import Answer
+from errbot_sentry.alerting.receive.receiver import WebhookAnswer
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.config.routes import read_route
@@ -40,7 +40,7 @@ def flow(postgres: Postgres) -> Iterator[AlertService]:
     made.close()
 
 
-def hook(flow: AlertService, number: int) -> Answer:
+def hook(flow: AlertService, number: int) -> WebhookAnswer:
     raw = bodies.encode(bodies.sentry_issue(str(number)))
     return flow.intake.take(bodies.signed(raw, "issue", f"r{number}"), raw, None)
 

@@ -73,7 +73,7 @@ def test_the_database_sums_what_a_digest_tells(request: pytest.FixtureRequest, t
     rows = some(3000)
     decided(world, rows)
     with world.store.read() as tx:
-        sums = tx.inbox.sums("#ops", NOW - 86_400, NOW)
+        sums = tx.inbox.sums("#ops", NOW - 86_400, NOW, "merged")
     assert (sums.alerts, sums.cut) == (3000, False)
     for reason in ("new", "regressed", "rule"):
         assert sums.problems[reason] == len({row["issue"] for row in rows if row["reason"] == reason})

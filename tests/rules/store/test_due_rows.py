@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.alerts import Alert, MessageKind
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.store.records import (
     DEFER_STORM,
@@ -35,7 +35,7 @@ def _add(tx: Transaction) -> None:
     tx.digests.put(DigestPlan("#ops", "daily 09:00", NOW, NOW))
     tx.silences.add(Silence("#ops", (), "1", "WEB-1", "Ann", "", NOW, NOW + 60))
     tx.polls.put(PollMark("web", NOW, True, NOW, NOW))
-    tx.outbox.add(Message("#ops", "sentry_alert", {}), NOW)
+    tx.outbox.add(Message("#ops", MessageKind.NOTIFICATION, {}), NOW)
 
 
 def _nothing(_tx: Transaction) -> object:
@@ -78,7 +78,7 @@ def test_what_is_no_time_is_due_counted_and_set_aside(tmp_path: Path, column: st
 def test_a_message_whose_claim_has_no_end_is_free(tmp_path: Path, value: object) -> None:
     store = store_at(tmp_path / "state.sqlite3")
     with store.write() as tx:
-        number = tx.outbox.add(Message("#ops", "sentry_alert", {}), NOW)
+        number = tx.outbox.add(Message("#ops", MessageKind.NOTIFICATION, {}), NOW)
         assert tx.outbox.claim("one", NOW, NOW + 20) is not None
         tx._connection.execute(text("UPDATE outbox SET lease = :value"), {"value": value})
         taken = tx.outbox.claim("two", NOW + 1, NOW + 21)

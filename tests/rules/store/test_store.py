@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from errbot_sentry.alerting.receive.receiver import Intake
+from errbot_sentry.alerting.receive.receiver import WebhookReceiver
 from errbot_sentry.config.settings import AlertSettings
-from errbot_sentry.domain.alerts import NEW, Alert
+from errbot_sentry.domain.alerts import NEW, Alert, MessageKind
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Delivery, DeliveryKey, KnownIssue, Message, alert_from_text, alert_to_text
@@ -39,7 +39,7 @@ def url(tmp_path: Path) -> str:
 
 def hook(store: Store, number: int = 0) -> int:
     """What a webhook is answered over this store."""
-    intake = Intake(AlertSettings(webhook_secrets=(bodies.SECRET,)), store, VirtualClock(), lambda more: None)
+    intake = WebhookReceiver(AlertSettings(webhook_secrets=(bodies.SECRET,)), store, VirtualClock(), lambda more: None)
     intake.open()
     raw = bodies.encode(bodies.sentry_issue(str(number)))
     return intake.take(bodies.signed(raw), raw, None).status
@@ -215,7 +215,7 @@ def test_every_look_up_of_an_alerts_way_goes_by_an_index(url: str) -> None:
     with store.write() as tx:
         number = add_alert(tx, 1.0)
         tx.inbox.take_in([Delivery((DeliveryKey("k"),), (ALERT,), 1.0)])
-        tx.outbox.add(Message("#a", "t", {}), 1.0)
+        tx.outbox.add(Message("#a", MessageKind.NOTIFICATION, {}), 1.0)
         tx.inbox.waiting(2.0, 10)
         tx.inbox.still_waiting([number])
         tx.inbox.next_due()
@@ -239,7 +239,7 @@ def test_every_look_up_of_an_alerts_way_goes_by_an_index(url: str) -> None:
 def test_one_owner_sends_a_message_and_another_takes_over_when_the_claim_ran_out(url: str) -> None:
     store = store_at(url)
     with store.write() as tx:
-        first, second = (tx.outbox.add(Message("#a", "t", {"n": n}), 1.0) for n in (1, 2))
+        first, second = (tx.outbox.add(Message("#a", MessageKind.NOTIFICATION, {"n": n}), 1.0) for n in (1, 2))
         one = tx.outbox.claim("one", 2.0, 22.0)
         assert one is not None
         assert one.id == first

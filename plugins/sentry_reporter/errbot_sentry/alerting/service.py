@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.enrich import Enricher, look_up
 from errbot_sentry.alerting.decide.look_ups import LookUps
 from errbot_sentry.alerting.decide.pipeline import Pipeline
@@ -22,7 +23,7 @@ from errbot_sentry.alerting.notify.scheduler import Scheduler
 from errbot_sentry.alerting.notify.sender import NotificationSender
 from errbot_sentry.alerting.receive.backpressure import Backpressure
 from errbot_sentry.alerting.receive.poller import Poller
-from errbot_sentry.alerting.receive.receiver import Intake
+from errbot_sentry.alerting.receive.receiver import WebhookReceiver
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
@@ -59,7 +60,7 @@ class AlertsStatus:
 
     `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
     `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside,
-    `failed_lately` those of the last hour, `held` first words that are put off; `decided` counts the kept decisions by
+    `failed_lately` those of the last hour, `deferred` notifications that are put off; `decided` counts the decisions by
     name, `damaged` the rows that could not be read since the start by table, `without` the alerts that were decided
     without the server's answer since then, by reason.
     """
@@ -98,7 +99,7 @@ class AlertService:
         self._store = store
         self._clock = clock or SystemClock()
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        self.intake = Intake(settings, store, self._clock, self._on_stored)
+        self.intake = WebhookReceiver(settings, store, self._clock, self._on_stored)
         self.book = RouteTable(settings.routes, store, self._clock)
         self._look_ups = LookUps(find_server, look_up, self._clock, self._on_found, self._on_asked)
         enrich, stages = Enricher(self._look_ups), Stages(self.book, access)
@@ -150,9 +151,10 @@ class AlertService:
             return None
 
     def note_change(self, issue: Issue, conversation: Conversation) -> None:
-        """A person closed an issue from this room, and was answered there: that answer is the room's word about it.
+        """Note that a person closed an issue from this room, so that the room gets no update about it.
 
-        Where messages have ids our own word goes all the same: it stands under the first one, and marks it.
+        The answer to the command was that update. Where messages have ids the update is sent all the same: it goes
+        into the thread and marks the notification.
         """
         if conversation.is_direct or issue.status == UNRESOLVED:
             return
@@ -160,11 +162,11 @@ class AlertService:
             with self._store.write() as tx:
                 tx.alone(LOCK_DECIDE)
                 group = tx.groups.of_issue(issue.id).get(self.book.spelled(conversation.room))
-                head = tx.outbox.get(group.thread_root) if group is not None else None
-                if group is not None and head is not None and not head.sent_id:
+                root = tx.outbox.get(group.thread_root) if group is not None else None
+                if group is not None and root is not None and not root.sent_id:
                     tx.groups.put([replace(group, status=issue.status)])
         except StoreError as error:
-            log.warning("a change could not be noted, its room hears of it twice: %s", error)
+            log.warning("a change could not be noted, its room gets it twice: %s", error)
 
     def action_of_reaction(self, conversation: Conversation, emoji: str) -> IssueAction | None:
         """The action that a reaction on an alert stands for; None for any other message or reaction.
@@ -190,7 +192,7 @@ class AlertService:
             self._running = False
             self.intake.close()
             deadline = time.monotonic() + timeout
-            self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not hold the bot
+            self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not keep the bot
             for worker in self._workers:
                 worker.stop()
             ended = [worker.join(deadline) for worker in self._workers]
@@ -207,7 +209,8 @@ class AlertService:
                 waiting, oldest_alert = tx.inbox.waiting_count()
                 queue = tx.outbox.state(self._now() - LATELY)
                 deferred = sum(tx.deferred.counts().values())
-                decided = tx.inbox.counts()
+                counts = tx.inbox.counts()
+                decided = {name.value: counts[name.value] for name in DecisionName if name.value in counts}
                 asked = self._asked(tx)
         except StoreError as error:
             return AlertsStatus(self._running, False, str(error), poll_error=self._poller.error)

@@ -1,4 +1,4 @@
-"""A daemon thread that does one step after the other, sleeps until there is something to do, and ends when told."""
+"""A daemon thread that does one step after the other, sleeps until there is something to do, and ends when asked to."""
 
 from __future__ import annotations
 

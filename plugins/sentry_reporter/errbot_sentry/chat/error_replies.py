@@ -1,4 +1,4 @@
-"""Replies to a person whose command failed: "Reported as ERRBOT-3 (event 1f2e…)", once.
+"""Replies to a person whose command failed: "ReportedError as ERRBOT-3 (event 1f2e…)", once.
 
 Reporting says whose error was captured. In the background we look up its short id on the server, which takes a moment.
 The reply answers the person's own message, so that it comes where they typed.
@@ -17,7 +17,7 @@ from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import SentryReporterError
 from errbot_sentry.domain.issues import Issue
-from errbot_sentry.reporting.follow_ups import Reported
+from errbot_sentry.reporting.follow_ups import ReportedError
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ class FollowUp:
         self._find_issue = find_issue
         self._clock = clock
 
-    def reported(self, reported: Reported) -> None:
+    def reported(self, reported: ReportedError) -> None:
         """Reply to this person; returns at once, and drops the reply (not the error) when too much waits."""
         self._background.do(lambda: self._reply(reported))
 
-    def _reply(self, reported: Reported) -> None:
+    def _reply(self, reported: ReportedError) -> None:
         issue = self._look(reported) if reported.sent else None
         values: dict[str, object] = {
             "event": reported.event_id[:8],
@@ -55,7 +55,7 @@ class FollowUp:
         for text in self._replies.of("follow-up", [View("sentry_reported", values)]):
             self._bot.send_simple_reply(reported.message, text)
 
-    def _look(self, reported: Reported) -> Issue | None:
+    def _look(self, reported: ReportedError) -> Issue | None:
         """The issue, as soon as the server shows it, for a few seconds."""
         conversation = conversation_of(reported.message, str(self._bot.mode))
         end = self._clock.monotonic() + _LOOK_SECONDS

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
-from errbot_sentry.alerting.notify.requested_digests import AskedDigests
+from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.list_memory import LastLists
@@ -193,7 +193,7 @@ class CommandContext:
     commands: Sequence[Command]
     prefix: str
     claims: Claims
-    requested_digests: AskedDigests
+    requested_digests: RequestedDigests
     test_run: ExclusiveRun
 
     def alert_flow(self) -> AlertService:

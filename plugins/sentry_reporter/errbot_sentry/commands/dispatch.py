@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from errbot_sentry.alerting.notify.requested_digests import AskedDigests
+from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.commands.accounts import Claims
 from errbot_sentry.commands.command_context import (
@@ -87,7 +87,7 @@ class Commands:
             commands=COMMANDS,
             prefix=prefix,
             claims=Claims(clock),
-            requested_digests=AskedDigests(clock),
+            requested_digests=RequestedDigests(clock),
             test_run=ExclusiveRun(),
         )
         self.unfurl = Unfurl(find_server, finder, settings, clock)

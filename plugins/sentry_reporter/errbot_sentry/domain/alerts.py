@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 # The reasons for which a server, or the poller, says something about an issue.
 NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted"
-
-
 RULE, METRIC, TEST = "rule", "metric", "test"
-
-
 SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
-
-
 REOPENED, SEEN_EVENT = "reopened", "event"
-
-
 ALERT_REASONS = (
     NEW,
     REGRESSED,
@@ -32,6 +25,39 @@ ALERT_REASONS = (
     COMMENTED,
     REOPENED,
     SEEN_EVENT,
+)
+
+# What people do to an issue; the other reasons are what the issue does by itself.
+ACTIVITIES = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED)
+
+
+class Placement(Enum):
+    """Where a message goes: a notification into the channel, an update into the thread under it, or nowhere."""
+
+    CHANNEL = "channel"
+    THREAD = "thread"
+    NONE = "none"
+
+
+class MessageKind(Enum):
+    """What a message is. Its template is named after it (`errbot_sentry.alerting.decide.messages.TEMPLATES`)."""
+
+    NOTIFICATION = "notification"  # about one problem
+    STORM_LIST = "storm_list"  # of deferred notifications, as are the next two
+    QUIET_LIST = "quiet_list"
+    WAIT_LIST = "wait_list"
+    UPDATE = "update"  # about one activity, or one flap
+    UPDATE_LIST = "update_list"
+    COUNT_UPDATE = "count_update"
+    SILENCE_NOTICE = "silence_notice"
+    DIGEST = "digest"
+
+
+NOTIFICATION_KINDS = (
+    MessageKind.NOTIFICATION,
+    MessageKind.STORM_LIST,
+    MessageKind.QUIET_LIST,
+    MessageKind.WAIT_LIST,
 )
 
 

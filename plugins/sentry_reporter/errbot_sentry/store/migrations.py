@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS groups (
     room TEXT NOT NULL, issue TEXT NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL, at FLOAT NOT NULL,
     opened FLOAT NOT NULL, notified_at FLOAT NOT NULL, status TEXT NOT NULL, level TEXT NOT NULL,
     last_sent FLOAT NOT NULL, counted INTEGER NOT NULL, events BIGINT, due FLOAT, span FLOAT NOT NULL,
-    "window" FLOAT NOT NULL, repeat FLOAT NOT NULL, placement TEXT NOT NULL, mention TEXT NOT NULL,
+    "window" FLOAT NOT NULL, repeat FLOAT NOT NULL, threads TEXT NOT NULL, mention TEXT NOT NULL,
     thread_root BIGINT NOT NULL, alert_id BIGINT NOT NULL, mentioned TEXT NOT NULL, PRIMARY KEY (room, issue)
 );
 CREATE INDEX IF NOT EXISTS groups_issue ON groups (issue);
@@ -85,13 +85,14 @@ CREATE TABLE IF NOT EXISTS polls (
 );
 CREATE TABLE IF NOT EXISTS outbox (
     id {number} NOT NULL, state TEXT NOT NULL, room TEXT NOT NULL, issue TEXT NOT NULL,
-    alert_id BIGINT NOT NULL, notification INTEGER NOT NULL, thread_root BIGINT NOT NULL,
-    placement TEXT NOT NULL, mark TEXT NOT NULL, mention TEXT NOT NULL, template TEXT NOT NULL,
-    body TEXT NOT NULL, tries INTEGER NOT NULL, next_try FLOAT NOT NULL, made FLOAT NOT NULL, sent FLOAT,
-    sent_id TEXT NOT NULL, owner TEXT NOT NULL, lease FLOAT NOT NULL, error TEXT NOT NULL, PRIMARY KEY (id)
+    alert_id BIGINT NOT NULL, thread_root BIGINT NOT NULL, threads TEXT NOT NULL, mark TEXT NOT NULL,
+    mention TEXT NOT NULL, kind TEXT NOT NULL, placement TEXT NOT NULL, projects TEXT NOT NULL,
+    alert_count INTEGER NOT NULL, body TEXT NOT NULL, tries INTEGER NOT NULL, next_try FLOAT NOT NULL,
+    made FLOAT NOT NULL, sent FLOAT, sent_id TEXT NOT NULL, owner TEXT NOT NULL, lease FLOAT NOT NULL,
+    error TEXT NOT NULL, PRIMARY KEY (id)
 );
 CREATE INDEX IF NOT EXISTS outbox_made ON outbox (made);
-CREATE INDEX IF NOT EXISTS outbox_recent ON outbox (room, notification, made);
+CREATE INDEX IF NOT EXISTS outbox_recent ON outbox (room, placement, made);
 CREATE INDEX IF NOT EXISTS outbox_queue ON outbox (state, room, id);
 CREATE INDEX IF NOT EXISTS outbox_thread ON outbox (room, sent_id);
 CREATE TABLE IF NOT EXISTS accounts (

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from errbot_sentry.config.mention_rules import kept_mention
-from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.alerts import Alert, MessageKind, Placement
 from errbot_sentry.store.corrupt_rows import fits
 
 _LONGEST_KEY = 200
@@ -72,12 +72,11 @@ class LinkedAccount:
 
 @dataclass(frozen=True)
 class RecentMessage:
-    """A message of the last minute, as far as it matters to the next: `reason` and `count` are those of a list."""
+    """A message of the last minute, as far as it matters to the next; `count` is how many a list stands for."""
 
     issue: str
-    template: str
-    reason: str = ""
-    count: int = 0
+    kind: MessageKind
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,8 @@ class Group:
     it. `notified_at` is when the last notification was decided, and `thread_root` its number in the outbox (0 while it
     is deferred). `last_sent` is when anything was last sent. `counted` alerts were only counted since then, and
     `events` is the issue's count at that time. `due` is when to look again, None for never. `span` is the length of
-    the present window; `window` and `repeat` are the route's. `placement` says where updates go. `mention` is the
+    the present window; `window` and `repeat` are the route's. `threads` is the route's choice of
+    where updates go. `mention` is the
     route's rule of whom to mention (as `mentions.write_mention` writes it), `mentioned` the owner who was mentioned
     last. `alert_id` is the last alert with a description of the problem.
     """
@@ -186,7 +186,7 @@ class Group:
     span: float = 0.0
     window: float = 0.0
     repeat: float = 0.0
-    placement: str = "thread"
+    threads: str = "thread"
     mention: str = ""
     thread_root: int = 0
     alert_id: int = 0
@@ -287,28 +287,29 @@ class PollMark:
 WAITING, SENDING, UNSURE, SENT, FAILED = "waiting", "sending", "unsure", "sent", "failed"
 
 
-ABOUT = "about"  # among a message's values: the projects of all that it lists
-
-
 @dataclass(frozen=True)
 class Message:
-    """A message to be posted: a template and its values, so that it is rendered by whoever sends it.
+    """A message to be posted: its kind and the values of its template, so that it is rendered by whoever sends it.
 
-    `mention` is trusted text in front of it (an operator's `@oncall`), where every value is hostile. `issue` is the
-    known issue that it is about ("" for none), `alert_id` what it goes back to (0 for none). A message that is no
-    `notification` is an update under the message `thread_root`: in its thread where there are threads, by `placement`.
-    `mark` is written onto the thread root where the network can edit.
+    `projects` are those of all that it lists, for rights; a message about one issue is judged by its issue. `count` is
+    how many alerts a list stands for. `mention` is trusted text in front of it (an operator's `@oncall`), where every
+    value is hostile. `issue` is the known issue that it is about ("" for none), `alert_id` what it goes back to (0 for
+    none). A message whose `placement` is THREAD goes under the message `thread_root` where there are threads; `threads`
+    is the route's choice ("thread", "channel" or "both"). `mark` is written onto the thread root where the network can
+    edit.
     """
 
     room: str
-    template: str
+    kind: MessageKind
     values: dict[str, Any]
+    placement: Placement = Placement.CHANNEL
+    projects: tuple[str, ...] = ()
+    count: int = 1
     mention: str = ""
     issue: str = ""
     alert_id: int = 0
-    notification: bool = True
     thread_root: int = 0
-    placement: str = "thread"
+    threads: str = "thread"
     mark: str = ""
 
 

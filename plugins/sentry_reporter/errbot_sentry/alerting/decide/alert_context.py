@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from errbot_sentry.alerting.decide.grouping import CHANNEL, NOWHERE, THREAD, GroupDecision, issue_key
+from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.routing import Target
-from errbot_sentry.domain.alerts import Alert
-from errbot_sentry.store.records import Decision, Deferred, Group, KnownIssue, Silence, WaitingAlert
-
-# Names of decisions that the place in time gives, beside those of `group`.
-SILENCED, QUIET, STORM, GATHERED, HELD = "silenced", "quiet", "storm", "gathered", "held"
-BUNDLED = "bundled"
+from errbot_sentry.domain.alerts import Alert, Placement
+from errbot_sentry.store.records import Decision, Deferred, Group, KnownIssue, Silence, WaitingAlert, issue_key
 
 
 @dataclass
-class Outcome:
-    """What the alert comes to in one room. `hold` is set where its first word is held back."""
+class RoomOutcome:
+    """What the alert comes to in one room.
+
+    `group` is what the room knows if the message is sent. `stored` is what is stored of it, None to leave it as it is.
+    `deferral` is set where the message is put off.
+    """
 
     target: Target
-    decided: GroupDecision
-    name: str
-    placement: str
+    name: DecisionName
+    placement: Placement
+    group: Group
+    stored: Group | None
     detail: str = ""
-    group: Group | None = None
     deferral: Deferred | None = None
 
-    def silence(self, name: str, detail: str = "") -> None:
-        """Say nothing, for this reason."""
-        self.name, self.placement = name, NOWHERE
+    def withhold(self, name: DecisionName, detail: str = "") -> None:
+        """Send nothing now, for this reason."""
+        self.name, self.placement = name, Placement.NONE
         self.detail = detail or self.detail
 
     @property
-    def speaks(self) -> bool:
+    def is_sent(self) -> bool:
         """Whether a message goes out now."""
-        return self.placement in (CHANNEL, THREAD)
+        return self.placement is not Placement.NONE
 
 
 @dataclass
@@ -48,10 +48,10 @@ class AlertContext:
     groups: dict[str, Group] = field(default_factory=dict)
     silences: list[Silence] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[RoomOutcome] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
 
-    def decide(self, room: str, name: str, detail: str = "") -> None:
+    def decide(self, room: str, name: DecisionName, detail: str = "") -> None:
         """Note what becomes of the alert in a room, or in none."""
         key = issue_key(self.alert)
-        self.decisions.append(Decision(self.row.id, room, name, detail, self.alert.reason, key))
+        self.decisions.append(Decision(self.row.id, room, name.value, detail, self.alert.reason, key))

@@ -1,8 +1,8 @@
-"""Which project and issue an alert is about, where its sender does not say so.
+"""Which project and issue an alert is about, where its sender leaves that out.
 
 Bugsink sends a project's number, GlitchTip its display name, event alerts no short id: the server knows the rest. It
 is asked beside the decisions (`look_ups.py`), so that an alert which needs nothing waits for nobody. What the server
-has not told in time is decided with what is known.
+has not said in time is decided with what is known.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from errbot_sentry.store.records import KnownIssue, WaitingAlert
 GIVE_UP = 86400.0  # seconds after which an alert without a project is given up
 _FRESH = 900.0  # an issue first seen this many seconds before its alert is new
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
-
-UNIDENTIFIED = "unidentified"
 
 
 @dataclass(frozen=True)
@@ -46,15 +44,15 @@ class Enricher:
     def __call__(self, row: WaitingAlert, known: KnownIssue | None, now: float) -> Enriched:
         """The alert with its project and, where it can be had, its short id, title and link."""
         alert = _from_memory(row.alert, known)
-        unheard = known is None or known.notified_at is None
-        if is_complete(alert) and not (is_vague(alert) and unheard):
+        unannounced = known is None or known.notified_at is None
+        if is_complete(alert) and not (is_vague(alert) and unannounced):
             return Enriched(alert)
         answer = self._look_ups.take(row.id)
         if answer is not None:
             alert, without = _from_memory(answer.alert, known), answer.failure
         else:
             until = self._look_ups.asked_until(row.id)
-            without = self._look_ups.invocation(row.id, alert, now) if until is None else ""
+            without = self._look_ups.start(row.id, alert, now) if until is None else ""
             if not without and (until is None or now < until):
                 return Enriched(alert, park=now + BUDGET if until is None else until)
             without = without or self._look_ups.late(row.id)

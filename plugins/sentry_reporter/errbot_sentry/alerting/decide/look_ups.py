@@ -1,4 +1,4 @@
-"""Questions to the server about alerts, asked beside the decisions: bounded in number and in time.
+"""Look-ups of alerts on the server, made beside the decisions: bounded in number and in time.
 
 Each alert has a budget; who decides takes the answer when it is there, and goes without it when the budget is spent. A
 server that fails, or takes longer than any budget, is left alone for a while.
@@ -28,12 +28,12 @@ SLOW, BUSY, FAILED = "slow", "busy", "failed"
 SENTENCES = {
     SLOW: "not looked up: the server took too long",
     BUSY: "not looked up: too many alerts waited for the server",
-    FAILED: "not looked up: the server could not tell",
+    FAILED: "not looked up: the server could not say",
 }
 
 
 @dataclass(frozen=True)
-class Answer:
+class LookUpAnswer:
     """The alert as the server completed it, or as it was with the name of the failure."""
 
     alert: Alert
@@ -44,7 +44,7 @@ class Answer:
 class _Question:
     alert: Alert
     until: float
-    answer: Answer | None = None
+    answer: LookUpAnswer | None = None
 
 
 class LookUps:
@@ -68,7 +68,7 @@ class LookUps:
         self._rests_until = 0.0
         self._guard = Lock()
 
-    def invocation(self, alert_id: int, alert: Alert, now: float) -> str:
+    def start(self, alert_id: int, alert: Alert, now: float) -> str:
         """Ask about this alert; "" or why that is not done."""
         with self._guard:
             if self._clock.monotonic() < self._rests_until:
@@ -90,7 +90,7 @@ class LookUps:
         with self._guard:
             return [number for number, question in self._questions.items() if question.answer is not None][:limit]
 
-    def take(self, alert_id: int) -> Answer | None:
+    def take(self, alert_id: int) -> LookUpAnswer | None:
         """The answer about this alert; None while there is none."""
         with self._guard:
             question = self._questions.get(alert_id)
@@ -114,7 +114,7 @@ class LookUps:
         if question is None:
             return None
         begun = self._clock.monotonic()
-        answer = Answer(question.alert, FAILED) if begun < self._rests_until else self._answer(question.alert)
+        answer = LookUpAnswer(question.alert, FAILED) if begun < self._rests_until else self._answer(question.alert)
         if self._clock.monotonic() - begun >= BUDGET:
             self._rest()
         with self._guard:
@@ -123,9 +123,9 @@ class LookUps:
         self._on_answer()
         return 0.0
 
-    def _answer(self, alert: Alert) -> Answer:
+    def _answer(self, alert: Alert) -> LookUpAnswer:
         try:
-            return Answer(self._look_up(alert, self._find_server()))
+            return LookUpAnswer(self._look_up(alert, self._find_server()))
         except SentryReporterError as error:
             log.info("the server could not complete an alert: %s", error)
             if getattr(error, "retry", True):
@@ -134,7 +134,7 @@ class LookUps:
             # An answer that we stumble over is this alert's trouble alone.
             log.exception("an alert could not be completed")
             self._rest()
-        return Answer(alert, FAILED)
+        return LookUpAnswer(alert, FAILED)
 
     def _rest(self) -> None:
         self._rests_until = self._clock.monotonic() + REST

@@ -1,9 +1,9 @@
-"""Whom a message calls: a route's rule, who the issue belongs to, and who that is in chat.
+"""Whom a message mentions: a route's rule, who the issue belongs to, and who that is in chat.
 
 Pure but for the last functions, which look into the state.
 
-Only first words call, and under them the assignment to somebody who was not called before. Counts, reminders under
-the first word and what else becomes of an issue never do.
+Only notifications mention somebody, and updates about an assignment to somebody who was not mentioned before. Counts,
+reminders and other updates never do.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from errbot_sentry.store.records import Group, KnownIssue
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
 
-# Why somebody, or nobody, is called.
+# Why somebody, or nobody, is mentioned.
 FIXED, OWNER, TEAM, OTHERWISE = "fixed", "owner", "team", "otherwise"
-UNASKED, NO_OWNER, UNLINKED, OWN_CHANGE, AGAIN = "unasked", "no_owner", "unlinked", "own_deed", "again"
+UNASKED, NO_OWNER, UNLINKED, OWN_CHANGE, AGAIN = "unasked", "no_owner", "unlinked", "own_change", "again"
 
 
 @dataclass(frozen=True)
 class MentionChoice:
-    """The named reason, the trusted text ("" calls nobody), and the owner it is for, to be called once ("": nobody)."""
+    """The named reason, the trusted text ("" mentions nobody), and the owner to be mentioned once ("": nobody)."""
 
     reason: str
     text: str = ""
     owner: str = ""
 
 
-def owner_of(*tellers: Alert | KnownIssue | None) -> Assignee | None:
+def owner_of(*sources: Alert | KnownIssue | None) -> Assignee | None:
     """Who the issue belongs to, as the first of these says that says anything; None for nobody."""
-    teller = next((each for each in tellers if each is not None and each.assignee_kind), None)
-    if teller is None or teller.assignee_kind == "nobody" or not (teller.assignee or teller.assignee_mail):
+    source = next((each for each in sources if each is not None and each.assignee_kind), None)
+    if source is None or source.assignee_kind == "nobody" or not (source.assignee or source.assignee_mail):
         return None
-    return Assignee(teller.assignee_kind, teller.assignee, teller.assignee_mail)
+    return Assignee(source.assignee_kind, source.assignee, source.assignee_mail)
 
 
 def owner_key(owner: Assignee) -> str:
@@ -47,31 +47,33 @@ def owner_key(owner: Assignee) -> str:
 
 
 def mention_for_notification(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
-    """Whom a first word calls. `linked` is the mention of the chat person who is the owner, "" where none is linked."""
+    """Whom a notification mentions. `linked` is the mention of the owner's chat person, "" where none is linked."""
     if rule.is_fixed:
         return MentionChoice(FIXED, rule.otherwise)
-    called = _call_owner(rule, owner, linked)
-    return called if called.text else MentionChoice(OTHERWISE, rule.otherwise)
+    found = _mention_owner(rule, owner, linked)
+    return found if found.text else MentionChoice(OTHERWISE, rule.otherwise)
 
 
 def mention_for_assignment(
-    rule: Mention, owner: Assignee | None, linked: str, actor: str, called: str
+    rule: Mention, owner: Assignee | None, linked: str, actor: str, mentioned: str
 ) -> MentionChoice:
-    """Whom the news of an assignment calls: its new owner, unless it was their own deed, or they were called before.
+    """Whom the update about an assignment mentions: the new owner.
 
-    `actor` is the name on the server of who assigned it, `called` the owner whom the room's messages called last.
+    Not if they did it themselves, or were mentioned before.
+
+    `actor` is the name on the server of who assigned it, `mentioned` the owner whom the room's messages mentioned last.
     """
-    found = _call_owner(rule, owner, linked)
+    found = _mention_owner(rule, owner, linked)
     if owner is None or not found.text:
         return found
-    if owner_key(owner) == called:
+    if owner_key(owner) == mentioned:
         return MentionChoice(AGAIN)
     if owner.kind == "user" and actor and actor == owner.name:
         return MentionChoice(OWN_CHANGE, owner=found.owner)
     return found
 
 
-def _call_owner(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
+def _mention_owner(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
     if owner is None:
         return MentionChoice(NO_OWNER)
     if owner.kind == "team":
@@ -82,15 +84,15 @@ def _call_owner(rule: Mention, owner: Assignee | None, linked: str) -> MentionCh
     return MentionChoice(OWNER, linked, owner_key(owner)) if linked else MentionChoice(UNLINKED)
 
 
-def mention_in_channel(tx: Transaction, kept: str, *tellers: Alert | KnownIssue | None) -> MentionChoice:
-    """Whom a first word calls, by a room's kept rule; `tellers` know who the issue belongs to, the newest first."""
+def mention_in_channel(tx: Transaction, kept: str, *sources: Alert | KnownIssue | None) -> MentionChoice:
+    """Whom a notification mentions, by a room's rule; `sources` say who the issue belongs to, the newest first."""
     rule = kept_mention(kept)
-    owner = owner_of(*tellers)
+    owner = owner_of(*sources)
     return mention_for_notification(rule, owner, _linked(tx, rule, owner))
 
 
 def mention_in_thread(tx: Transaction, group: Group, alert: Alert) -> MentionChoice:
-    """Whom a word under the first one calls."""
+    """Whom an update mentions."""
     if alert.reason != ASSIGNED:
         return MentionChoice(UNASKED)
     rule = kept_mention(group.mention)

@@ -1,20 +1,29 @@
-"""Alerts as messages: which template, with which values. Pure; bounded; every value is hostile text."""
+"""Alerts as messages: of which kind, with which values. Pure; bounded; every value is hostile text."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
-from errbot_sentry.alerting.decide.grouping import COMES_BACK, FLAPPING, issue_key
-from errbot_sentry.alerting.decide.muting import ACTIVITY_TEMPLATE
-from errbot_sentry.alerting.decide.visibility import ABOUT
-from errbot_sentry.domain.alerts import ASSIGNED, COMMENTED, METRIC, Alert
+from errbot_sentry.alerting.decide.grouping import RETURNS
+from errbot_sentry.domain.alerts import ASSIGNED, COMMENTED, METRIC, Alert, MessageKind, Placement
 from errbot_sentry.domain.durations import write_duration, write_roughly
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
-from errbot_sentry.store.records import Group, KnownIssue, Silence
+from errbot_sentry.store.records import Group, KnownIssue, Message, Silence, issue_key
 
+TEMPLATES = {
+    MessageKind.NOTIFICATION: "sentry_notification",
+    MessageKind.STORM_LIST: "sentry_notification_list",
+    MessageKind.QUIET_LIST: "sentry_notification_list",
+    MessageKind.WAIT_LIST: "sentry_notification_list",
+    MessageKind.UPDATE: "sentry_update",
+    MessageKind.UPDATE_LIST: "sentry_update_list",
+    MessageKind.COUNT_UPDATE: "sentry_count_update",
+    MessageKind.SILENCE_NOTICE: "sentry_silence_notice",
+    MessageKind.DIGEST: "sentry_digest",
+}
 LIST_LENGTH = 20
 _LONGEST_TITLE = 200
 _LONGEST_CULPRIT = 100
@@ -37,9 +46,9 @@ WORDS = {
 }
 
 
-def notification(alert: Alert) -> tuple[str, dict[str, Any]]:
-    """The template and values of a top-level message about one alert."""
-    return "sentry_alert", {
+def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: str = "") -> Message:
+    """The first message about a problem in a room, or the first since it came back."""
+    values = {
         "word": WORDS.get(alert.reason, "Alert"),
         "project": alert.project or alert.project_name,
         "short_id": alert.short_id,
@@ -51,77 +60,101 @@ def notification(alert: Alert) -> tuple[str, dict[str, Any]]:
         "link": alert.link,
         "mark": "",
     }
+    return Message(room, MessageKind.NOTIFICATION, values, mention=mention, issue=issue, alert_id=alert_id)
 
 
-def update(alert: Alert, name: str) -> tuple[str, dict[str, Any]]:
-    """The template and values of a word under the first one, about what became of the issue."""
-    deed = WORDS.get(alert.reason, "Alert").lower()
-    if alert.reason == METRIC:
-        deed = "resolved" if ("status", RESOLVED) in alert.tags else f"now {alert.level or 'alerting'}"
+def update(group: Group, alert: Alert, alert_id: int, mention: str = "", *, is_again: bool = False) -> Message:
+    """What became of the issue, under its notification; `is_again` says that it came back once more."""
+    values = _activity(alert, is_again=is_again)
+    message = Message(group.room, MessageKind.UPDATE, values, mention=mention, alert_id=alert_id, mark=_mark(alert))
+    return _under(group, message)
+
+
+def _mark(alert: Alert) -> str:
+    """What is written onto the notification where the network can edit: `resolved by Ann`; "" for a comment."""
+    values = _activity(alert)
     if alert.reason == COMMENTED:
-        deed = "comment"
+        return ""
+    return values["activity"] + (f" by {values['actor']}" if values["actor"] else "")
+
+
+def _under(group: Group, message: Message) -> Message:
+    """The message, placed under the notification of the problem."""
+    return replace(
+        message,
+        placement=Placement.THREAD,
+        issue=group.issue,
+        thread_root=group.thread_root,
+        threads=group.threads,
+    )
+
+
+def _activity(alert: Alert, *, is_again: bool = False) -> dict[str, str]:
+    activity = WORDS.get(alert.reason, "Alert").lower()
+    if alert.reason == METRIC:
+        activity = "resolved" if ("status", RESOLVED) in alert.tags else f"now {alert.level or 'alerting'}"
     if alert.reason == ASSIGNED and alert.assignee:
-        deed = f"assigned to {shorten(alert.assignee, _LONGEST_CULPRIT)}"
-    return "sentry_alert_follow", {
+        activity = f"assigned to {shorten(alert.assignee, _LONGEST_CULPRIT)}"
+    return {
         "short_id": alert.short_id or shorten(alert.title, _TITLE_IN_LIST),
-        "deed": deed + (" again" if name == FLAPPING else ""),
+        "activity": activity + (" again" if is_again else ""),
         "actor": shorten(alert.actor, _LONGEST_CULPRIT),
         "text": shorten(alert.text, _LONGEST_TITLE) if alert.reason in (COMMENTED, METRIC) else "",
     }
 
 
-def mark_of(alert: Alert) -> str:
-    """What is written onto the first message where the network can edit: `resolved by Ann`."""
-    values = update(alert, "")[1]
-    if alert.reason == COMMENTED:
-        return ""
-    return str(values["deed"]) + (f" by {values['actor']}" if values["actor"] else "")
-
-
-def count_update(group: Group, known: KnownIssue | None, now: float, *, reminds: bool) -> tuple[str, dict[str, Any]]:
-    """The template and values of "12 more events in 10m (1,240 in all)", told when a window closes."""
+def count_update(group: Group, known: KnownIssue | None, now: float, *, is_reminder: bool) -> Message:
+    """`12 more events in 10m (1,240 in all)`, sent when a window closes."""
     events = known.events if known is not None else None
     more = max(0, events - group.events) if events is not None and group.events is not None else 0
-    return "sentry_alert_count", {
+    values = {
         "short_id": (known.short_id if known else "") or group.issue,
-        "reminds": reminds,
+        "reminds": is_reminder,
         "more": counted(more, "more event") if more else counted(group.counted, "more alert"),
         "span": write_roughly(timedelta(seconds=max(60.0, now - group.last_sent))),
         "total": f"{events:,}" if more else "",
         "level": group.level,
     }
+    return _under(group, Message(group.room, MessageKind.COUNT_UPDATE, values))
 
 
-def batched_notification(why: str, told: Sequence[tuple[Alert, str]]) -> tuple[str, dict[str, Any]]:
-    """The template and values of one message about first words that were held back; `told` is (alert, status)."""
-    projects = sorted({alert.project for alert, _ in told if alert.project})
-    return "sentry_held", {
-        ABOUT: projects,
-        "why": why,
-        "count": len(told),
+def notification_list(room: str, kind: MessageKind, rows: Sequence[tuple[Alert, str]], mention: str = "") -> Message:
+    """One message for several deferred notifications; `rows` are alerts with their issue's status by now."""
+    projects = sorted({alert.project for alert, _ in rows if alert.project})
+    values = {
+        "kind": kind.value,
+        "count": len(rows),
         "projects": ", ".join(projects[:5]) + (", …" if len(projects) > 5 else ""),
-        "rows": [list_row(alert, status) for alert, status in told[:LIST_LENGTH]],
-        "left": max(0, len(told) - LIST_LENGTH),
+        "rows": [list_row(alert, status) for alert, status in rows[:LIST_LENGTH]],
+        "left": max(0, len(rows) - LIST_LENGTH),
     }
+    return Message(room, kind, values, projects=tuple(projects), count=len(rows), mention=mention)
 
 
-def activity_list(told: Sequence[Alert]) -> tuple[str, dict[str, Any]]:
-    """The template and values of one message about many things that became of issues, the oldest first."""
+def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Group | None = None) -> Message:
+    """One message for several updates, the oldest first; under its notification if all are about this one problem."""
     last: dict[str, tuple[Alert, int]] = {}
-    for alert in told:
+    for alert in alerts:
         key = issue_key(alert)
         last[key] = alert, last.get(key, (alert, 0))[1] + 1
-    words = [
-        (update(alert, FLAPPING if alert.reason in COMES_BACK else "")[1], count) for alert, count in last.values()
-    ]
+    rows = [{**_activity(alert, is_again=alert.reason in RETURNS), "times": count} for alert, count in last.values()]
     sums = Counter(WORDS.get(alert.reason, "Alert").lower() for alert, _ in last.values())
-    return ACTIVITY_TEMPLATE, {
-        "count": len(told),
+    values = {
+        "count": len(alerts),
         "sums": [f"{count} {word}" for word, count in sums.most_common()],
-        "rows": [{**values, "times": count} for values, count in words[:LIST_LENGTH]],
-        "left": max(0, len(words) - LIST_LENGTH),
-        ABOUT: sorted({alert.project for alert, _ in last.values()}),
+        "rows": rows[:LIST_LENGTH],
+        "left": max(0, len(rows) - LIST_LENGTH),
     }
+    message = Message(
+        room,
+        MessageKind.UPDATE_LIST,
+        values,
+        placement=Placement.THREAD,
+        projects=tuple(sorted({alert.project for alert, _ in last.values()})),
+        count=len(alerts),
+        mention=mention,
+    )
+    return message if only is None else _under(only, message)
 
 
 def list_row(alert: Alert, status: str = UNRESOLVED) -> dict[str, str]:
@@ -135,27 +168,29 @@ def list_row(alert: Alert, status: str = UNRESOLVED) -> dict[str, str]:
     }
 
 
-def silence_message(
-    silence: Silence, event: str, now: float, deferred: Sequence[str] = ()
-) -> tuple[str, dict[str, Any]]:
-    """The template and values of what is said about a silence; `event` is "ends" or "over", `held` what it held."""
-    counts: dict[str, int] = {}
-    for name in deferred:
-        counts[name] = counts.get(name, 0) + 1
-    most = sorted(counts.items(), key=lambda pair: -pair[1])
-    return "sentry_silence_told", {
+def silence_notice(
+    room: str, silence: Silence, label: str, now: float, rows: Sequence[tuple[str, Alert]] = ()
+) -> Message:
+    """What is said about a silence shortly before its end, and at its end.
+
+    `rows` are what it silenced in this room: a name for people, and the alert.
+    """
+    counts = Counter(name for name, _ in rows)
+    values = {
         "number": silence.id,
-        "label": shorten(silence.label, _LONGEST_TITLE),
-        "event": event,
+        "label": shorten(label, _LONGEST_TITLE),
+        "ended": now >= silence.ends,
         "left": write_duration(timedelta(seconds=max(0.0, silence.ends - now))),
-        "count": len(deferred),
+        "count": len(rows),
         "problems": len(counts),
-        "rows": [f"{name} ({count})" if count > 1 else name for name, count in most[:10]],
+        "rows": [f"{name} ({count})" if count > 1 else name for name, count in counts.most_common(10)],
     }
+    projects = tuple(sorted({alert.project for _, alert in rows}))
+    return Message(room, MessageKind.SILENCE_NOTICE, values, projects=projects, count=len(rows))
 
 
 def facts(alert: Alert) -> str:
-    """Level, counts, environment and release, as far as the sender told them: `error, 12 events, production`."""
+    """Level, counts, environment and release, as far as the sender names them: `error, 12 events, production`."""
     found = [
         alert.level or "",
         counted(alert.events, "event"),

@@ -1,30 +1,28 @@
-"""When a room is left in peace: silences, quiet hours, storms. Pure."""
+"""When a room gets nothing, or a list instead: silences, quiet hours, storms. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from errbot_sentry.alerting.decide.grouping import issue_key
 from errbot_sentry.config.matchers import Matcher, all_match, read_matcher, value_of
 from errbot_sentry.config.routes import QuietHours
-from errbot_sentry.domain.alerts import Alert
-from errbot_sentry.store.records import RecentMessage, Silence
+from errbot_sentry.domain.alerts import NOTIFICATION_KINDS, Alert, MessageKind
+from errbot_sentry.store.records import RecentMessage, Silence, issue_key
 
-# More than this many first words in this many seconds are a storm; it lasts until a list has fewer than STORM_ENDS.
-STORM_WORDS = 20
+# More than this many notifications in this many seconds are a storm; it lasts until a list has fewer than STORM_ENDS.
+MOST_NOTIFICATIONS = 20
 STORM_SPAN = 60.0
 STORM_ENDS = 5
-STORM_TEMPLATE = "sentry_held"
 
-# More words under first ones than this in STORM_SPAN, in a room or about one problem, are told as one list a minute.
-CHATTER_WORDS = 20
-CHATTER_OF_ONE = 5
-UPDATE_TEMPLATE, ACTIVITY_TEMPLATE = "sentry_alert_follow", "sentry_deeds"
+# More updates than this in STORM_SPAN, in a room or about one problem, are sent as one list a minute.
+MOST_UPDATES = 20
+MOST_UPDATES_OF_ONE = 5
 
 _GLOB = frozenset("*?[")
 _LONGEST_NOTICE = 900.0
 _SHORTEST_NOTICED = 1800.0
+_DAY = 86_400.0
 
 
 class SilenceIndex:
@@ -50,14 +48,14 @@ class SilenceIndex:
         self._names = {name for name, _ in self._by_value}
 
     def of(self, alert: Alert, room: str, now: float) -> Silence | None:
-        """The silence that holds this alert back in this room; the one that ends last, if several do."""
+        """The silence that matches this alert in this room; the one that ends last, if several do."""
         about = [*self._by_issue.get(issue_key(alert), ()), *self._others]
         for name in self._names:
             about += self._by_value.get((name, value_of(alert, name).casefold()), ())
-        found = [each for each in about if self._holds(each, alert, room, now)]
+        found = [each for each in about if self._matches(each, alert, room, now)]
         return max(found, key=lambda silence: silence.ends, default=None)
 
-    def _holds(self, silence: Silence, alert: Alert, room: str, now: float) -> bool:
+    def _matches(self, silence: Silence, alert: Alert, room: str, now: float) -> bool:
         if now >= silence.ends or silence.room not in ("", room):
             return False
         return bool(silence.issue) or all_match(self._matchers[silence.id], alert)
@@ -84,37 +82,47 @@ def notice_at(silence: Silence) -> float | None:
     return silence.ends - min(length / 10, _LONGEST_NOTICE)
 
 
-def quiet_until(quiet: QuietHours | None, now: float) -> float | None:
-    """When the quiet hours end that `now` lies in; None outside of them. Right over midnight and clock changes."""
-    if quiet is None:
-        return None
-    today = datetime.fromtimestamp(now, quiet.zone).date()
+def quiet_until(hours: Collection[QuietHours], now: float) -> float | None:
+    """When the quiet hours of a room end, by those of all its routes; None outside of them.
+
+    Hours that begin before others end make one span, of a day at the most.
+    """
+    quiet = now
+    while quiet < now + _DAY:
+        ends = [end for each in hours if (end := _end_of(each, quiet)) is not None]
+        if not ends:
+            break
+        quiet = max(ends)
+    return quiet if quiet > now else None
+
+
+def _end_of(hours: QuietHours, now: float) -> float | None:
+    """When the hours end that `now` lies in; None outside of them. Right over midnight and clock changes."""
+    today = datetime.fromtimestamp(now, hours.zone).date()
     for day in (today - timedelta(days=1), today):
-        start = datetime.combine(day, quiet.start, quiet.zone).timestamp()
-        last_day = day if quiet.end > quiet.start else day + timedelta(days=1)
-        end = datetime.combine(last_day, quiet.end, quiet.zone).timestamp()
+        start = datetime.combine(day, hours.start, hours.zone).timestamp()
+        last_day = day if hours.end > hours.start else day + timedelta(days=1)
+        end = datetime.combine(last_day, hours.end, hours.zone).timestamp()
         if start <= now < end:
             return end
     return None
 
 
 def is_storm(recent: Sequence[RecentMessage]) -> bool:
-    """Whether one more first word would be too much, after these top-level messages of the last STORM_SPAN."""
-    if len(recent) >= STORM_WORDS:
+    """Whether one more notification would be too much, after these messages in the channel in the last STORM_SPAN."""
+    notifications = [each for each in recent if each.kind in NOTIFICATION_KINDS]
+    if len(notifications) >= MOST_NOTIFICATIONS:
         return True
-    return any(
-        each.template == STORM_TEMPLATE and each.reason == "storm" and each.count >= STORM_ENDS for each in recent
-    )
+    return any(each.kind is MessageKind.STORM_LIST and each.count >= STORM_ENDS for each in notifications)
 
 
-def is_chatter(recent: Sequence[RecentMessage], issue: str) -> bool:
-    """Whether one more word under a first one would be too much; `recent` are those of the last STORM_SPAN.
+def has_too_many_updates(recent: Sequence[RecentMessage], issue: str) -> bool:
+    """Whether one more update about this issue would be too much, after these in the last STORM_SPAN.
 
-    The issue of one is "" for a list about several.
+    The issue of a list about several is "".
     """
-    told = [each.issue for each in recent if each.template == UPDATE_TEMPLATE]
-    if len(told) >= CHATTER_WORDS or told.count(issue) >= CHATTER_OF_ONE:
+    issues = [each.issue for each in recent if each.kind is MessageKind.UPDATE]
+    if len(issues) >= MOST_UPDATES or issues.count(issue) >= MOST_UPDATES_OF_ONE:
         return True
-    return any(
-        each.template == ACTIVITY_TEMPLATE and each.issue in ("", issue) and each.count >= STORM_ENDS for each in recent
-    )
+    lists = [each for each in recent if each.kind is MessageKind.UPDATE_LIST and each.issue in ("", issue)]
+    return any(each.count >= STORM_ENDS for each in lists)

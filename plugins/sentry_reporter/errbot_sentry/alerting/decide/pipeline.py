@@ -15,14 +15,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.alert_context import AlertContext
-from errbot_sentry.alerting.decide.enrich import UNIDENTIFIED, Enriched, Enricher
-from errbot_sentry.alerting.decide.grouping import issue_key
+from errbot_sentry.alerting.decide.decisions import DecisionName
+from errbot_sentry.alerting.decide.enrich import Enriched, Enricher
 from errbot_sentry.alerting.decide.look_ups import SENTENCES
 from errbot_sentry.alerting.decide.stages import Stages
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LOCK_DECIDE, KnownIssue, WaitingAlert, order_key
+from errbot_sentry.store.records import LOCK_DECIDE, KnownIssue, WaitingAlert, issue_key, order_key
 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH = 20
-BROKEN = "broken"
 
 
 class Pipeline:
@@ -58,7 +57,6 @@ class Pipeline:
         self._clock = clock
         self._on_message = on_message
         self._enough = enough
-        self.decided: Counter[str] = Counter()
         self.without: Counter[str] = Counter()
 
     def step(self) -> float | None:
@@ -85,8 +83,7 @@ class Pipeline:
         """What cannot be read is decided by nobody; the rest goes on."""
         with self._store.write() as tx:
             tx.alone(LOCK_DECIDE)
-            tx.inbox.set_aside(damaged, BROKEN, self._now())
-        self.decided[BROKEN] += len(damaged)
+            tx.inbox.set_aside(damaged, DecisionName.FAILED.value, self._now())
 
     def _decide_all(self, rows: Sequence[WaitingAlert], known: Mapping[str, KnownIssue]) -> bool:
         now = self._now()
@@ -103,8 +100,7 @@ class Pipeline:
                     break
         for context in contexts:
             self._enrich.settled(context.row.id)
-            self.decided.update(decision.name for decision in context.decisions)
-        return any(outcome.speaks for context in contexts for outcome in context.outcomes)
+        return any(outcome.is_sent for context in contexts for outcome in context.outcomes)
 
     def _step_one(
         self,
@@ -138,7 +134,7 @@ class Pipeline:
     def _decide(self, row: WaitingAlert, enriched: Enriched, now: float, tx: Transaction) -> AlertContext:
         context = AlertContext(row, enriched.alert, now)
         if enriched.lost:
-            context.decide("", UNIDENTIFIED)
+            context.decide("", DecisionName.NO_PROJECT)
         else:
             self._run(context, tx)
         if enriched.without:
@@ -159,7 +155,7 @@ class Pipeline:
         except Exception:
             # One alert that we cannot handle must not hold up the others for ever.
             log.exception("alert %s could not be decided", context.row.id)
-            context.decide("", BROKEN)
+            context.decide("", DecisionName.FAILED)
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from errbot_sentry.alerting.decide.muting import quiet_until
 from errbot_sentry.config.matchers import read_matcher
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.clock import Clock
@@ -51,6 +52,10 @@ class RouteTable:
     def of_room(self, room: str) -> list[Route]:
         """The routes that name a room."""
         return [route for route in self.all() if room in route.rooms]
+
+    def quiet_until(self, room: str, now: float) -> float | None:
+        """When the quiet hours end that a room has now; None where it has none now."""
+        return quiet_until([route.quiet for route in self.of_room(room) if route.quiet is not None], now)
 
     def spelled(self, room: str) -> str:
         """A room as the settings write it: chat networks take #Ops and #ops for one, and so do people."""

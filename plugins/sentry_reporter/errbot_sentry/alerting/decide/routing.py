@@ -11,14 +11,12 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.conversation import Conversation
 
-UNROUTED, NOT_VISIBLE = "unrouted", "not_visible"
-
 
 @dataclass(frozen=True)
 class Target:
-    """A room that gets the alert, by this route; None where it only follows a problem that it was told of.
+    """A room that gets the alert, by this route; None where it gets only updates about a problem it was notified of.
 
-    `label` says in words which route it is.
+    `label` names the route for people.
     """
 
     room: str

@@ -1,4 +1,4 @@
-"""What a room may still be told of, when something is told some time after its alert was decided. Pure.
+"""What a room may still see when a message is sent some time after its alert was decided. Pure.
 
 A project can have got another name meanwhile, and the settings another `SENTRY_ROOM_PROJECTS` over a restart.
 """
@@ -13,13 +13,11 @@ from errbot_sentry.config.matchers import Matcher, read_matcher
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.store.records import ABOUT, KnownIssue, Message, Silence
-
-__all__ = ["ABOUT", "about", "label_for", "may_be_sent", "may_name", "may_see_now"]
+from errbot_sentry.store.records import KnownIssue, Message, Silence
 
 
 def may_see_now(last: Alert | None, known: KnownIssue | None, room: str, access: Access) -> bool:
-    """Whether a room may be told of a problem, by its last alert and what is known of it now; not if both are gone."""
+    """Whether a room may see a problem, by its last alert and what is known of it now; not if both are gone."""
     project = known.project if known is not None else ""
     if last is None:
         return access.may_see(project, Conversation(room))
@@ -29,13 +27,13 @@ def may_see_now(last: Alert | None, known: KnownIssue | None, room: str, access:
 def may_be_sent(message: Message, last: Alert | None, known: KnownIssue | None, access: Access) -> bool:
     """Whether a message that waited may go to its room still; it may, where it is about no project."""
     conversation = Conversation(message.room)
-    if not all(access.may_see(str(project), conversation) for project in message.values.get(ABOUT, ())):
+    if not all(access.may_see(project, conversation) for project in message.projects):
         return False
     return (last is None and known is None) or may_see_now(last, known, message.room, access)
 
 
 def label_for(silence: Silence, room: str, access: Access) -> str:
-    """How a silence is called in a room: "" where it was made elsewhere and names what may not be seen here."""
+    """What a silence is labelled in a room: "" where it was made elsewhere and names what may not be seen here."""
     return silence.label if silence.room == room or may_name(about(silence), Conversation(room), access) else ""
 
 
@@ -47,7 +45,7 @@ def may_name(matchers: Iterable[str | Matcher], conversation: Conversation, acce
 
 
 def about(silence: Silence) -> tuple[str | Matcher, ...]:
-    """What a silence holds back, as matchers; a short id is whatever the server calls one, and is never parsed."""
+    """What a silence matches, as matchers; a short id is whatever the server calls one, and is never parsed."""
     return (Matcher("issue", "=", silence.label),) if silence.issue else silence.matchers
 
 

@@ -1,4 +1,4 @@
-"""A room's regular report: what was new, came back, went on and was resolved, against the time before. Mostly pure."""
+"""A room's digest: what was new, came back, went on and was resolved, against the time before. Mostly pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.messages import counted, shorten
-from errbot_sentry.alerting.decide.visibility import ABOUT, may_see_now
+from errbot_sentry.alerting.decide.visibility import may_see_now
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.alerts import NEW, REGRESSED, SEEN_RESOLVED
+from errbot_sentry.domain.alerts import NEW, REGRESSED, SEEN_RESOLVED, MessageKind
 from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.domain.issues import Counts
@@ -33,7 +34,6 @@ _SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2
 _BARS = "▁▂▃▄▅▆▇█"
 _SLICES = 24
 _NOISIEST = 5
-TEMPLATE = "sentry_digest"
 _MOST_SLICES = 48
 _LONGEST_SCHEDULE = 100
 _STEPS = (300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86_400)  # seconds
@@ -62,7 +62,7 @@ def next_time(schedule: str, now: float) -> float:
 
 
 def summary(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict[str, Any]:
-    """The numbers of a report: problems by what happened to them, with the difference to the time before."""
+    """The numbers of a digest: problems by what happened to them, with the difference to the time before."""
     slices = [0] * _SLICES
     for at, count in sums.slices:
         slices[max(0, min(_SLICES - 1, int((at - since) / max(1.0, until - since) * _SLICES)))] += count
@@ -84,8 +84,8 @@ def _against(label: str, now: int, then: int) -> str:
 
 def sparkline(values: Sequence[int]) -> str:
     """A chart in one line, "" where there is nothing."""
-    top = max(values, default=0)
-    return "".join(_BARS[round(value / top * (len(_BARS) - 1))] for value in values) if top else ""
+    most = max(values, default=0)
+    return "".join(_BARS[round(value / most * (len(_BARS) - 1))] for value in values) if most else ""
 
 
 def series(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict[str, Any]:
@@ -93,17 +93,17 @@ def series(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict
     span = next((step for step in _STEPS if (until - since) / step <= _MOST_SLICES), _STEPS[-1])
     count = max(1, math.ceil((until - since) / span))
     start = until - count * span
-    told, earlier = [0] * count, [0] * count
-    for slices, into, begin in ((sums.slices, told, start), (before.slices, earlier, start - count * span)):
+    present, earlier = [0] * count, [0] * count
+    for slices, into, begin in ((sums.slices, present, start), (before.slices, earlier, start - count * span)):
         for at, number in slices:
             if begin <= at <= begin + count * span:
                 into[min(count - 1, int((at - begin) / span))] += number
-    return {"start": start, "step": span, "counts": told, "before": earlier}
+    return {"start": start, "step": span, "counts": present, "before": earlier}
 
 
-def picture_of(message: Message) -> Upload | None:
-    """The picture that goes with a report; None for other messages, for silence, and where nothing can draw."""
-    drawn = message.values.get("series") if message.template == TEMPLATE else None
+def chart_of(message: Message) -> Upload | None:
+    """The chart that goes with a digest; None for other messages, for silence, and where nothing can draw."""
+    drawn = message.values.get("series") if message.kind is MessageKind.DIGEST else None
     if not isinstance(drawn, dict) or not any((*drawn["counts"], *drawn["before"])) or not charts.can_draw():
         return None
     schedule = str(message.values["schedule"])
@@ -117,13 +117,13 @@ def picture_of(message: Message) -> Upload | None:
 
 
 class Digests:
-    """Makes the reports that are due."""
+    """Makes the digests that are due."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
 
     def prepare(self, tx: Transaction, now: float) -> dict[DigestPlan, Message | None]:
-        """The reports that are due, None for one that cannot be made.
+        """The digests that are due, None for one that cannot be made.
 
         For a reading transaction: whoever waits to write, such as the senders of webhooks, must not wait for it.
         """
@@ -135,31 +135,31 @@ class Digests:
         except StoreError:
             raise
         except Exception:
-            log.exception("the report for %s could not be made", plan.room)
+            log.exception("the digest for %s could not be made", plan.room)
             return None
 
-    def tell(self, tx: Transaction, reports: Mapping[DigestPlan, Message | None], now: float) -> bool:
-        """Put these reports into the outbox, as far as they are still due; whether there were any."""
-        due = [plan for plan in tx.digests.due(now) if plan in reports]
+    def queue(self, tx: Transaction, digests: Mapping[DigestPlan, Message | None], now: float) -> bool:
+        """Put these digests into the outbox, as far as they are still due; whether there were any."""
+        due = [plan for plan in tx.digests.due(now) if plan in digests]
         for plan in due:
-            report = reports[plan]
+            digest = digests[plan]
             try:
                 following = next_time(plan.schedule, now)
             except ValueError:  # no schedule that this version knows, or a time zone that this machine does not
-                report = None
-            if report is None:
+                digest = None
+            if digest is None:
                 tx.digests.put_off(plan.room, now)
                 continue
-            tx.outbox.add(report, now)
+            tx.outbox.add(digest, now)
             tx.digests.put(replace(plan, since=now, next_at=following))
         return bool(due)
 
     def message(self, tx: Transaction, plan: DigestPlan, now: float) -> Message:
-        """The report of a room since its last one."""
+        """The digest of a room since its last one."""
         plan = replace(plan, since=max(plan.since, now - _LONGEST))  # nothing older is kept
         length = max(60.0, now - plan.since)
-        sums = tx.inbox.sums(plan.room, plan.since, now)
-        before = tx.inbox.sums(plan.room, plan.since - length, plan.since)
+        sums = tx.inbox.sums(plan.room, plan.since, now, DecisionName.MERGED.value)
+        before = tx.inbox.sums(plan.room, plan.since - length, plan.since, DecisionName.MERGED.value)
         noisiest = tx.groups.noisiest(plan.room, plan.since, _NOISIEST)
         known = tx.issues.get_many([group.issue for group in noisiest])
         known = {key: each for key, each in known.items() if may_see_now(None, each, plan.room, self._access)}
@@ -176,7 +176,7 @@ class Digests:
             **summary(sums, before, plan.since, now),
             "schedule": plan.schedule,
             "rows": rows,
-            ABOUT: sorted({each.project for each in known.values()}),
             "series": series(sums, before, plan.since, now),
         }
-        return Message(plan.room, TEMPLATE, values, notification=False, placement="channel")
+        projects = tuple(sorted({each.project for each in known.values()}))
+        return Message(plan.room, MessageKind.DIGEST, values, projects=projects)

@@ -28,7 +28,7 @@ class Sender(Protocol):
         """Post Markdown into a room, or into a thread of it (an id that this returned); may take its time.
 
         Returns:
-            The network's own id of the message, "" where it tells none.
+            The network's own id of the message, "" where it has none.
 
         Raises:
             NotConnected: nothing was posted; the message is kept without counting a try.

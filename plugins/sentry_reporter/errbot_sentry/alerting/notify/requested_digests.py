@@ -16,7 +16,7 @@ _PATIENCE = 5.0  # seconds to wait for the one that is being made
 _MOST_KEPT = 500
 
 
-class AskedDigests:
+class RequestedDigests:
     """Bounds what `digest now` costs. Safe to use from any thread."""
 
     def __init__(self, clock: Clock) -> None:

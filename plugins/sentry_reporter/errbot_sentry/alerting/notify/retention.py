@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 _DAY = 86_400.0
 KEEP_ALERTS = 30 * _DAY  # alerts with their decisions, and the keys by which replays are known
 KEEP_MESSAGES = 30 * _DAY  # delivered and set-aside messages, and with them which thread is about which issue
-KEEP_GROUPS = 90 * _DAY  # what a room was told of a problem, since its last alert
-KEEP_ISSUES = 180 * _DAY  # known issues, since anything was last heard of them
+KEEP_GROUPS = 90 * _DAY  # what was sent to a room about a problem, since its last alert
+KEEP_ISSUES = 180 * _DAY  # known issues, since the last alert or poll about them
 STEP = 500
 
 

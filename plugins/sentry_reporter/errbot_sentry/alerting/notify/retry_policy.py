@@ -11,7 +11,7 @@ LONGEST_PAUSE = 2.0 ** (MOST_TRIES - 2)
 # more, since a chat network may let the bot in again only after it has asked (IRC).
 _SECOND_TO_LAST = MOST_TRIES - 2
 _LAST_PAUSE = 2.0
-REFUSES_FOR = 2 * LONGEST_PAUSE  # how long a message that was set aside speaks for its room
+REFUSES_FOR = 2 * LONGEST_PAUSE  # how long a message that was set aside counts against its room
 STALE = 3600.0  # what has waited for so long for a room that has refused for so long is set aside together
 
 

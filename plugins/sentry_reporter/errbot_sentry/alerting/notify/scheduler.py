@@ -1,4 +1,4 @@
-"""What the passing of time brings: windows that close, words held back, silences that end, old rows that go."""
+"""What is due by time: windows that close, deferred messages, ends of silences, digests, old rows."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from errbot_sentry.alerting.decide.grouping import NOWHERE, WINDOW, tick
+from errbot_sentry.alerting.decide.decisions import DecisionName
+from errbot_sentry.alerting.decide.grouping import WindowDecision, decide_window, group_after_window
 from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
 from errbot_sentry.alerting.decide.messages import (
-    activity_list,
-    batched_notification,
     count_update,
     notification,
-    silence_message,
+    notification_list,
+    silence_notice,
+    update_list,
 )
 from errbot_sentry.alerting.decide.muting import (
+    MOST_NOTIFICATIONS,
     STORM_SPAN,
-    STORM_WORDS,
     SilenceBook,
     SilenceIndex,
     notice_at,
-    quiet_until,
 )
 from errbot_sentry.alerting.decide.route_table import RouteTable
-from errbot_sentry.alerting.decide.routing import NOT_VISIBLE
-from errbot_sentry.alerting.decide.visibility import ABOUT, label_for, may_see_now
+from errbot_sentry.alerting.decide.visibility import label_for, may_see_now
 from errbot_sentry.alerting.notify.digest_reports import Digests
 from errbot_sentry.alerting.notify.retention import forget_some
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.alerts import Alert, MessageKind
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import (
+    DEFER_QUIET,
+    DEFER_STORM,
     DEFER_UPDATES,
     DEFER_WAIT,
     LOCK_DECIDE,
@@ -44,7 +45,6 @@ from errbot_sentry.store.records import (
     Deferred,
     Group,
     KnownIssue,
-    Message,
     Silence,
 )
 
@@ -55,8 +55,19 @@ log = logging.getLogger(__name__)
 
 _GROUPS_AT_ONCE = 50
 _CLEANING = 60.0
-BLIP = "blip"
-_Told = tuple[Deferred, Alert, str]  # a word that was held back, its alert, the status of its issue by now
+_LIST_KINDS = {
+    DEFER_STORM: MessageKind.STORM_LIST,
+    DEFER_QUIET: MessageKind.QUIET_LIST,
+    DEFER_WAIT: MessageKind.WAIT_LIST,
+}
+
+
+class _Due(NamedTuple):
+    """A deferred message whose time has come, its alert, and the status of its issue by now."""
+
+    deferred: Deferred
+    alert: Alert
+    status: str
 
 
 class Scheduler:
@@ -65,7 +76,7 @@ class Scheduler:
     def __init__(
         self,
         store: Store,
-        book: RouteTable,
+        routes: RouteTable,
         digests: Digests,
         access: Access,
         clock: Clock,
@@ -73,7 +84,7 @@ class Scheduler:
     ) -> None:
         """`on_message` is called after messages were put into the outbox."""
         self._store = store
-        self._book = book
+        self._routes = routes
         self._digests = digests
         self._access = access
         self._clock = clock
@@ -92,13 +103,13 @@ class Scheduler:
             reports = self._digests.prepare(tx, now)
         with self._store.write() as tx:
             tx.alone(LOCK_DECIDE)
-            spoke = [
+            sent = [
                 self._close_windows(tx, now),
-                self._tell_held(tx, now),
-                self._tell_silences(tx, now),
-                self._digests.tell(tx, reports, now),
+                self._send_deferred(tx, now),
+                self._send_silence_notices(tx, now),
+                self._digests.queue(tx, reports, now),
             ]
-        if any(spoke):
+        if any(sent):
             self._on_message()
         return 0.0
 
@@ -112,19 +123,14 @@ class Scheduler:
     def _close_windows(self, tx: Transaction, now: float) -> bool:
         groups = tx.groups.due(now, _GROUPS_AT_ONCE)
         known = tx.issues.get_many([group.issue for group in groups])
-        lasts = tx.inbox.get([group.alert_id for group in groups])
+        alerts = tx.inbox.get([group.alert_id for group in groups])
         silences = self._silences.index(tx.silences.present() if groups else [])
-        spoke = [
-            _apart(
-                tx,
-                partial(
-                    self._close_window, tx, group, known.get(group.issue), lasts.get(group.alert_id), silences, now
-                ),
-                partial(tx.groups.set_aside, group.room, group.issue),
-            )
-            for group in groups
-        ]
-        return any(spoke)
+        sent = []
+        for group in groups:
+            issue, alert = known.get(group.issue), alerts.get(group.alert_id)
+            close = partial(self._close_window, tx, group, issue, alert, silences, now)
+            sent.append(_apart(tx, close, partial(tx.groups.set_aside, group.room, group.issue)))
+        return any(sent)
 
     def _close_window(
         self,
@@ -136,164 +142,142 @@ class Scheduler:
         now: float,
     ) -> bool:
         allowed = may_see_now(last, known, group.room, self._access)
-        if not allowed or not self._book.of_room(group.room):  # nor a room that has unsubscribed
+        if not allowed or not self._routes.of_room(group.room):  # nor a room that has unsubscribed
             tx.groups.put([replace(group, due=None)])
             return False
         later = self._later(tx, group, last, silences, now)
         if later is not None:
             tx.groups.put([replace(group, due=later)])
             return False
-        ticked = tick(group, known, now)
-        speaks = ticked.placement != NOWHERE
-        if speaks:
-            template, values = count_update(group, known, now, reminds=ticked.name != WINDOW)
-            message = Message(
-                group.room,
-                template,
-                values,
-                issue=group.issue,
-                notification=False,
-                thread_root=group.thread_root,
-                placement=group.placement,
-            )
-            tx.outbox.add(message, now)
-        tx.groups.put([ticked.group])
-        return speaks
+        decision = decide_window(group, known, now)
+        if decision.is_sent:
+            is_reminder = decision is WindowDecision.REMINDER
+            tx.outbox.add(count_update(group, known, now, is_reminder=is_reminder), now)
+        tx.groups.put([group_after_window(group, decision, known, now)])
+        return decision.is_sent
 
     def _later(
         self, tx: Transaction, group: Group, last: Alert | None, silences: SilenceIndex, now: float
     ) -> float | None:
-        """When to look at a group again whose room must not be bothered now."""
-        if group.thread_root == 0:  # its first word is held back still
+        """When to look at a group again whose room gets nothing now."""
+        if group.thread_root == 0:  # its notification is deferred still
             return now + max(group.span, STORM_SPAN)
-        quiet = [quiet_until(route.quiet, now) for route in self._book.of_room(group.room)]
-        ends = max((end for end in quiet if end is not None), default=None)
-        if ends is not None:
-            return ends + group.window
+        quiet = self._routes.quiet_until(group.room, now)
+        if quiet is not None:
+            return quiet + group.window
         silence = silences.of(last, group.room, now) if last is not None else None
         if silence is not None:
             return silence.ends + group.window
-        if tx.outbox.count_recent(group.room, now - STORM_SPAN) >= STORM_WORDS:
+        if tx.outbox.count_recent(group.room, now - STORM_SPAN) >= MOST_NOTIFICATIONS:
             return now + STORM_SPAN
         return None
 
-    def _tell_held(self, tx: Transaction, now: float) -> bool:
-        spoke = [
-            _apart(tx, partial(self._tell_room, tx, room, why, now), partial(tx.deferred.set_aside, room, why))
-            for room, why in tx.deferred.due(now)
+    def _send_deferred(self, tx: Transaction, now: float) -> bool:
+        sent = [
+            _apart(tx, partial(self._send_to_room, tx, room, reason, now), partial(tx.deferred.set_aside, room, reason))
+            for room, reason in tx.deferred.due(now)
         ]
-        return any(spoke)
+        return any(sent)
 
-    def _tell_room(self, tx: Transaction, room: str, why: str, now: float) -> bool:
-        words = tx.deferred.of_room(room, why)
-        alerts = tx.inbox.get([word.alert_id for word in words])
-        known = tx.issues.get_many([word.issue for word in words])
-        told = []
-        for word in words:
-            alert = alerts.get(word.alert_id)
-            status = known[word.issue].status if word.issue in known else UNRESOLVED
+    def _send_to_room(self, tx: Transaction, room: str, reason: str, now: float) -> bool:
+        deferred = tx.deferred.of_room(room, reason)
+        alerts = tx.inbox.get([each.alert_id for each in deferred])
+        known = tx.issues.get_many([each.issue for each in deferred])
+        due = []
+        for each in deferred:
+            alert = alerts.get(each.alert_id)
+            status = known[each.issue].status if each.issue in known else UNRESOLVED
             if alert is None:
                 continue
-            if not may_see_now(alert, known.get(word.issue), room, self._access):
-                self._note(tx, word, alert, NOT_VISIBLE, "", now)
-            elif why == DEFER_WAIT and status != UNRESOLVED:
-                self._note(tx, word, alert, BLIP, "resolved within the wait", now)
+            if not may_see_now(alert, known.get(each.issue), room, self._access):
+                self._decide(tx, each, alert, DecisionName.NOT_VISIBLE, now)
+            elif reason == DEFER_WAIT and status != UNRESOLVED:
+                self._decide(tx, each, alert, DecisionName.RESOLVED_EARLY, now)
             else:
-                told.append((word, alert, status))
-        if why == DEFER_UPDATES:
-            self._tell_deeds(tx, room, told, now)
-        else:
-            self._tell(tx, room, why, told, self._mention(tx, told, known), now)
-        tx.deferred.drop([word.id for word in words])
-        return bool(told)
+                due.append(_Due(each, alert, status))
+        if due and reason == DEFER_UPDATES:
+            self._send_updates(tx, room, due, now)
+        elif due:
+            self._send_notifications(tx, room, _LIST_KINDS[reason], due, self._mention(tx, due, known), now)
+        tx.deferred.drop([each.id for each in deferred])
+        return bool(due)
 
-    def _note(self, tx: Transaction, word: Deferred, alert: Alert, name: str, detail: str, now: float) -> None:
-        """What became of a word that was held back and is not told."""
-        noted = [Decision(word.alert_id, word.room, name, detail, alert.reason, word.issue)]
-        tx.inbox.decide(word.alert_id, alert, noted, now)
+    def _decide(self, tx: Transaction, deferred: Deferred, alert: Alert, name: DecisionName, now: float) -> None:
+        """Note what became of a deferred alert that is not sent."""
+        decision = Decision(deferred.alert_id, deferred.room, name.value, "", alert.reason, deferred.issue)
+        tx.inbox.decide(deferred.alert_id, alert, [decision], now)
 
-    def _mention(self, tx: Transaction, told: list[_Told], known: Mapping[str, KnownIssue]) -> str:
-        """Everybody whom the words that were held back call, each once."""
+    def _mention(self, tx: Transaction, due: list[_Due], known: Mapping[str, KnownIssue]) -> str:
+        """Everybody whom these notifications mention, each once."""
         texts = []
-        for word, alert, _ in told:
-            call = mention_in_channel(tx, word.mention, known.get(word.issue), alert)
-            texts.append(call.text)
-            if call.owner:
-                tx.groups.set_mentioned(word.room, word.issue, call.owner)
-        return " ".join(text for text in dict.fromkeys(texts) if text)
+        for each in due:
+            room, issue = each.deferred.room, each.deferred.issue
+            choice = mention_in_channel(tx, each.deferred.mention, known.get(issue), each.alert)
+            texts.append(choice.text)
+            if choice.owner:
+                tx.groups.set_mentioned(room, issue, choice.owner)
+        return _each_once(texts)
 
-    def _tell(self, tx: Transaction, room: str, why: str, told: list[_Told], mention: str, now: float) -> None:
-        if not told:
+    def _send_notifications(
+        self, tx: Transaction, room: str, kind: MessageKind, due: list[_Due], mention: str, now: float
+    ) -> None:
+        if len(due) == 1 and kind is not MessageKind.QUIET_LIST:
+            (only,) = due
+            issue, alert_id = only.deferred.issue, only.deferred.alert_id
+            root = tx.outbox.add(notification(room, only.alert, issue, alert_id, mention), now)
+            tx.groups.sent_alone(room, issue, root)
             return
-        if len(told) == 1 and why != "quiet":
-            word, alert, _ = told[0]
-            template, values = notification(alert)
-            head = tx.outbox.add(
-                Message(room, template, values, mention=mention, issue=word.issue, alert_id=word.alert_id), now
-            )
-            tx.groups.sent_alone(room, word.issue, head)
-            return
-        template, values = batched_notification(why, [(alert, status) for _, alert, status in told])
-        head = tx.outbox.add(Message(room, template, values, mention=mention), now)
-        tx.groups.sent_in_list(room, [word.issue for word, _, _ in told], head)
+        root = tx.outbox.add(notification_list(room, kind, [(each.alert, each.status) for each in due], mention), now)
+        tx.groups.sent_in_list(room, [each.deferred.issue for each in due], root)
 
-    def _tell_deeds(self, tx: Transaction, room: str, told: list[_Told], now: float) -> None:
-        """What became of many issues, or of one again and again, in one message; each new assignee is called once."""
-        if not told:
-            return
-        issues = {word.issue for word, _, _ in told}
+    def _send_updates(self, tx: Transaction, room: str, due: list[_Due], now: float) -> None:
+        """Send many updates in one message. Each new assignee is mentioned once."""
+        issues = {each.deferred.issue for each in due}
         groups = {issue: tx.groups.of_issue(issue).get(room) for issue in issues}
         texts = []
-        for word, alert, _ in told:
-            group = groups[word.issue]
-            call = mention_in_thread(tx, group, alert) if group is not None else None
-            if call is not None and call.owner and group is not None:
-                texts.append(call.text)
-                groups[word.issue] = replace(group, mentioned=call.owner)
-                tx.groups.set_mentioned(room, word.issue, call.owner)
+        for each in due:
+            issue = each.deferred.issue
+            group = groups[issue]
+            choice = mention_in_thread(tx, group, each.alert) if group is not None else None
+            if choice is not None and choice.owner and group is not None:
+                texts.append(choice.text)
+                groups[issue] = replace(group, mentioned=choice.owner)
+                tx.groups.set_mentioned(room, issue, choice.owner)
         only = groups[issues.pop()] if len(issues) == 1 else None
-        template, values = activity_list([alert for _, alert, _ in told])
-        mention = " ".join(text for text in dict.fromkeys(texts) if text)
-        message = Message(room, template, values, mention=mention, notification=False, placement="channel")
-        if only is not None:
-            message = replace(message, issue=only.issue, thread_root=only.thread_root, placement=only.placement)
-        tx.outbox.add(message, now)
+        tx.outbox.add(update_list(room, [each.alert for each in due], _each_once(texts), only), now)
 
-    def _tell_silences(self, tx: Transaction, now: float) -> bool:
-        spoke = [
+    def _send_silence_notices(self, tx: Transaction, now: float) -> bool:
+        sent = [
             _apart(
                 tx,
-                partial(self._tell_silence, tx, silence, now),
+                partial(self._send_silence_notice, tx, silence, now),
                 partial(tx.silences.set_aside, silence.id),
             )
             for silence in tx.silences.present()
             if _next_of(silence) <= now
         ]
-        return any(spoke)
+        return any(sent)
 
-    def _tell_silence(self, tx: Transaction, silence: Silence, now: float) -> bool:
-        over = now >= silence.ends
-        deferred = self._still_named(tx, tx.deferred.of_silence(silence.id))
-        rooms = {silence.room} if silence.room else {word.room for word, _ in deferred}
+    def _send_silence_notice(self, tx: Transaction, silence: Silence, now: float) -> bool:
+        ended = now >= silence.ends
+        silenced = self._visible(tx, tx.deferred.of_silence(silence.id))
+        rooms = {silence.room} if silence.room else {deferred.room for deferred, _ in silenced}
         for room in sorted(rooms):
-            # A silence for every room has held back what not every room may hear of.
-            names = [_name_of(alert, word) for word, alert in deferred if word.room == room]
-            label = label_for(silence, room, self._access)
-            template, values = silence_message(replace(silence, label=label), "over" if over else "ends", now, names)
-            values[ABOUT] = sorted({alert.project for word, alert in deferred if word.room == room})
-            tx.outbox.add(Message(room, template, values, notification=False, placement="channel"), now)
-        tx.silences.set_stage(silence.id, 2 if over else 1)
-        if over:
+            # A silence for every room has silenced what not every room may see.
+            rows = [(_name_of(alert, deferred), alert) for deferred, alert in silenced if deferred.room == room]
+            tx.outbox.add(silence_notice(room, silence, label_for(silence, room, self._access), now, rows), now)
+        tx.silences.set_stage(silence.id, 2 if ended else 1)
+        if ended:
             tx.deferred.drop_silence(silence.id)
         return bool(rooms)
 
-    def _still_named(self, tx: Transaction, words: Sequence[Deferred]) -> list[tuple[Deferred, Alert]]:
-        """What a silence held back, with its alerts, as far as each room may hear of it."""
-        alerts = tx.inbox.get([word.alert_id for word in words])
-        known = tx.issues.get_many(sorted({word.issue for word in words}))
-        pairs = [(word, alerts[word.alert_id]) for word in words if word.alert_id in alerts]
+    def _visible(self, tx: Transaction, silenced: Sequence[Deferred]) -> list[tuple[Deferred, Alert]]:
+        """What a silence has silenced, with its alerts, as far as each room may see it."""
+        alerts = tx.inbox.get([each.alert_id for each in silenced])
+        known = tx.issues.get_many(sorted({each.issue for each in silenced}))
+        pairs = [(each, alerts[each.alert_id]) for each in silenced if each.alert_id in alerts]
         return [
-            (word, alert) for word, alert in pairs if may_see_now(alert, known.get(word.issue), word.room, self._access)
+            (each, alert) for each, alert in pairs if may_see_now(alert, known.get(each.issue), each.room, self._access)
         ]
 
     def _clean(self, now: float) -> None:
@@ -313,9 +297,13 @@ def _apart(tx: Transaction, act: Callable[[], bool], set_aside: Callable[[], Non
     except StoreError:
         raise
     except Exception:
-        log.exception("something that was due could not be told and is set aside")
+        log.exception("something that was due failed and is set aside")
         set_aside()
         return False
+
+
+def _each_once(texts: Sequence[str]) -> str:
+    return " ".join(text for text in dict.fromkeys(texts) if text)
 
 
 def _next_of(silence: Silence) -> float:
@@ -323,5 +311,5 @@ def _next_of(silence: Silence) -> float:
     return silence.ends if notice is None else min(notice, silence.ends)
 
 
-def _name_of(alert: Alert, word: Deferred) -> str:
-    return alert.short_id or alert.title or word.issue
+def _name_of(alert: Alert, deferred: Deferred) -> str:
+    return alert.short_id or alert.title or deferred.issue

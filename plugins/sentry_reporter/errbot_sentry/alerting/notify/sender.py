@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from errbot_sentry.alerting.decide.messages import TEMPLATES
 from errbot_sentry.alerting.decide.visibility import may_be_sent
-from errbot_sentry.alerting.notify.digest_reports import picture_of
+from errbot_sentry.alerting.notify.digest_reports import chart_of
 from errbot_sentry.alerting.notify.ports import Renderer, Sender
 from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, REFUSES_FOR, Retry, after_refusal
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import MessageKind, Placement
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import NotConnected, SendError, SentryReporterError
 from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import OutboxRow
+from errbot_sentry.store.records import Message, OutboxRow
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +96,7 @@ class NotificationSender:
         return 0.0
 
     def keep_alive(self) -> float:
-        """Tell other bots that what this one has in hand is still its own; the seconds until it is to be told again.
+        """Renew the leases of what this bot is sending, for the other bots; the seconds until the next time.
 
         A step of a thread of its own: a slow network keeps the one that sends, and a hanging server the one that
         decides.
@@ -112,7 +114,7 @@ class NotificationSender:
         self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
 
     def _is_allowed(self, row: OutboxRow) -> bool:
-        """Whether the room may still hear of this: settings can have changed while it waited."""
+        """Whether the room may still see this: settings can have changed while it waited."""
         message = row.message
         if self._access.sees_everything(Conversation(message.room)):
             return True
@@ -123,7 +125,7 @@ class NotificationSender:
 
     def _send(self, row: OutboxRow, connection: str) -> None:
         try:
-            sent_id = self._speak(row)
+            sent_id = self._post(row)
         except NotConnected as error:
             self._mark(partial(self._retry, row, Retry(self._now() + OFFLINE_PAUSE, row.tries), str(error)))
         except Exception as error:
@@ -133,50 +135,50 @@ class NotificationSender:
         else:
             self.delivered += 1
             self._mark(partial(self._sent, row, sent_id, connection))
-            self._send_picture(row)  # after the mark, so that no failure of it sends the text again
+            self._send_chart(row)  # after the mark, so that no failure of it sends the text again
 
-    def _send_picture(self, row: OutboxRow) -> None:
+    def _send_chart(self, row: OutboxRow) -> None:
         try:
-            upload = picture_of(row.message)
+            upload = chart_of(row.message)
             if upload is not None:
                 self._sender.send_file(row.message.room, upload)
         except Exception:
-            log.exception("the picture of message %s could not be sent", row.id)
+            log.exception("the chart of message %s could not be sent", row.id)
 
-    def _speak(self, row: OutboxRow) -> str:
+    def _post(self, row: OutboxRow) -> str:
         """Post one message where it belongs; the id of what went to the room or thread."""
-        message, head = row.message, self._head(row)
-        text = self._text(row)
-        if message.notification or head is None or not head.sent_id or message.placement == "channel":
+        message, root = row.message, self._thread_root(row)
+        text = self._text(message)
+        if root is None or not root.sent_id or message.threads == "channel":
             return self._sender.send(message.room, text)
-        if message.mark:
-            self._mark_head(head, message.mark)
-        sent_id = self._sender.send(message.room, text, head.sent_id)
-        if message.placement == "both":
-            self._sender.send(message.room, self._text(row, calls=False))  # whom it calls is called once
+        if (
+            message.mark and root.message.kind is MessageKind.NOTIFICATION
+        ):  # a list is not marked by one of its problems
+            self._mark_root(root, message.mark)
+        sent_id = self._sender.send(message.room, text, root.sent_id)
+        if message.threads == "both":
+            self._sender.send(message.room, self._text(replace(message, mention="")))  # who is mentioned is so once
         return sent_id
 
-    def _head(self, row: OutboxRow) -> OutboxRow | None:
-        if row.message.notification or not row.message.thread_root:
+    def _thread_root(self, row: OutboxRow) -> OutboxRow | None:
+        if row.message.placement is not Placement.THREAD or not row.message.thread_root:
             return None
         with self._store.read() as tx:
             return tx.outbox.get(row.message.thread_root)
 
-    def _mark_head(self, head: OutboxRow, mark: str) -> None:
-        """Write onto the first message what became of it; only an ornament, so a failure is no more than noted."""
-        if "mark" not in head.message.values:
-            return  # a list of many problems is not marked by one of them
-        text = self._renderer.render(head.message.template, {**head.message.values, "mark": mark}).strip("\n")
+    def _mark_root(self, root: OutboxRow, mark: str) -> None:
+        """Write onto the notification what became of it; only an ornament, so a failure is no more than logged."""
+        marked = replace(root.message, values={**root.message.values, "mark": mark})
         try:
-            self._sender.edit(head.message.room, head.sent_id, f"{head.message.mention} {text}".strip())
+            self._sender.edit(root.message.room, root.sent_id, self._text(marked))
         except SendError as error:
-            log.info("message %s could not be edited: %s", head.id, error)
-        except Exception:  # what is kept of the first message cannot be rendered any more
-            log.exception("message %s could not be edited", head.id)
+            log.info("message %s could not be edited: %s", root.id, error)
+        except Exception:  # what is stored of the notification cannot be rendered any more
+            log.exception("message %s could not be edited", root.id)
 
-    def _text(self, row: OutboxRow, *, calls: bool = True) -> str:
-        text = self._renderer.render(row.message.template, row.message.values).strip("\n")
-        return f"{row.message.mention} {text}" if row.message.mention and calls else text
+    def _text(self, message: Message) -> str:
+        text = self._renderer.render(TEMPLATES[message.kind], message.values).strip("\n")
+        return f"{message.mention} {text}".strip() if message.mention else text
 
     def _mark(self, mark: Callable[[], None]) -> None:
         # If the store fails now, the worker comes back to this before it sends anything else.

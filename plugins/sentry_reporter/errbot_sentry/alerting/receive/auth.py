@@ -33,7 +33,7 @@ def is_token(given: str, tokens: Iterable[Secret]) -> bool:
 
 
 def _is_one_of(given: str, expected: list[str]) -> bool:
-    # Every one is compared, so that the time does not tell which was nearly right; bytes, because the comparison of
+    # Every one is compared, so that the time does not show which was nearly right; bytes, because the comparison of
     # texts refuses other letters than ASCII.
     sent = given.encode("utf-8", "surrogatepass")
     matches = [hmac.compare_digest(sent, each.encode()) for each in expected if each]

@@ -19,7 +19,7 @@ class Backpressure:
     """When to decide, and when to let others go first. For one thread, which looks again by itself while `resting`."""
 
     def __init__(self, waiting: Callable[[], int], monotonic: Callable[[], float]) -> None:
-        """`waiting` tells how many webhooks are being answered."""
+        """`waiting` says how many webhooks are being answered."""
         self._waiting = waiting
         self._monotonic = monotonic
         self._begun = 0.0

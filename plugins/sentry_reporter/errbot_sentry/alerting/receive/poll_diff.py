@@ -21,21 +21,21 @@ from errbot_sentry.store.records import KnownIssue, PollMark
 
 
 @dataclass(frozen=True)
-class Finding:
+class IssueDiff:
     """What one issue of the page came to: its new state to remember, and a reason where rooms may want to know."""
 
     known: KnownIssue
     reason: str = ""
 
 
-def compare(issue: Issue, known: KnownIssue | None, mark: PollMark, asked: float) -> Finding:
+def compare(issue: Issue, known: KnownIssue | None, mark: PollMark, asked: float) -> IssueDiff:
     """One issue of a page that was asked for at `asked`, against what is known. `known` changes only if it must."""
     now_known = _observed(issue, known, asked)
     if known is None:
-        return Finding(now_known, _reason_of_unknown(issue, mark))
+        return IssueDiff(now_known, _reason_of_unknown(issue, mark))
     if known.changed > asked:
-        # A webhook told us more recently than this page was made: the page may be the older truth.
-        return Finding(
+        # A webhook came after this page was made: the page may be the older truth.
+        return IssueDiff(
             replace(
                 now_known,
                 status=known.status,
@@ -45,7 +45,7 @@ def compare(issue: Issue, known: KnownIssue | None, mark: PollMark, asked: float
                 assignee_mail=known.assignee_mail,
             )
         )
-    return Finding(now_known, _reason_of_known(issue, known))
+    return IssueDiff(now_known, _reason_of_known(issue, known))
 
 
 def _reason_of_unknown(issue: Issue, mark: PollMark) -> str:
@@ -77,7 +77,7 @@ def _reason_of_change(issue: Issue, known: KnownIssue) -> str:
         happened = seconds(issue.last_seen) > known.last_seen or issue.substatus == "regressed"
         return REGRESSED if happened else REOPENED
     if known.notified_at is None:
-        return ""  # nobody was told that it was open
+        return ""  # no room was notified that it was open
     return {RESOLVED: SEEN_RESOLVED, ARCHIVED: SEEN_ARCHIVED}.get(issue.status, "")
 
 
@@ -101,13 +101,13 @@ def _observed(issue: Issue, known: KnownIssue | None, asked: float) -> KnownIssu
     return seen if seen == known else replace(seen, touched=asked)
 
 
-def alert_of(issue: Issue, finding: Finding, now: datetime) -> Alert:
-    """The alert about a finding. Its delivery key names the change: an issue is new once, and all else each time that a
+def alert_of(issue: Issue, diff: IssueDiff, now: datetime) -> Alert:
+    """The alert about a diff. Its delivery key names the change: an issue is new once, and all else each time that a
     poll finds it, since an issue can be resolved and opened again without an event."""
-    changed = "" if finding.reason == NEW else f":{now.timestamp()}"
+    changed = "" if diff.reason == NEW else f":{now.timestamp()}"
     return Alert(
-        delivery=f"poll:{finding.reason}:{issue.id}{changed}",
-        reason=finding.reason,
+        delivery=f"poll:{diff.reason}:{issue.id}{changed}",
+        reason=diff.reason,
         source="poll",
         at=now,
         issue_id=issue.id,
@@ -129,5 +129,5 @@ def alert_of(issue: Issue, finding: Finding, now: datetime) -> Alert:
 
 
 def seconds(moment: datetime | None) -> float:
-    """Seconds since 1970, 0 for a time that the server did not tell."""
+    """Seconds since 1970, 0 for a time that the server left out."""
     return 0.0 if moment is None else moment.timestamp()

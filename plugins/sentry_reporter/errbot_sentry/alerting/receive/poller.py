@@ -137,11 +137,11 @@ class Poller:
             tx.alone(LOCK_DECIDE)  # known issues are written by decisions too
             tx.alone(LOCK_TAKE_IN)
             known = tx.issues.get_many([issue.id for issue in issues])
-            findings = [(issue, compare(issue, known.get(issue.id), before, asked)) for issue in issues]
+            diffs = [(issue, compare(issue, known.get(issue.id), before, asked)) for issue in issues]
             if not first:
-                alerts = [alert_of(*pair, self._clock.now()) for pair in findings if pair[1].reason]
+                alerts = [alert_of(*pair, self._clock.now()) for pair in diffs if pair[1].reason]
                 news = sum(tx.inbox.take_in([_delivery(alert, asked) for alert in alerts]))
-            tx.issues.put(finding.known for issue, finding in findings if finding.known != known.get(issue.id))
+            tx.issues.put(diff.known for issue, diff in diffs if diff.known != known.get(issue.id))
             tx.polls.put(
                 replace(
                     before,

@@ -1,7 +1,7 @@
 """Webhooks in: verified, understood and durably stored before the answer; nothing is looked up or sent here.
 
 Sentry waits for one second and never repeats a failed delivery of an internal integration, so the answer is quick and
-202 is a promise (design, section 3).
+202 is a promise: the alert is on disk.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from errbot_sentry.alerting.receive.auth import is_signed, is_token
+from errbot_sentry.alerting.receive.bugsink_webhooks import is_bugsink_webhook, read_bugsink_webhook
+from errbot_sentry.alerting.receive.glitchtip_webhooks import is_glitchtip_webhook, read_glitchtip_webhook
 from errbot_sentry.alerting.receive.group_commit import GroupCommit
+from errbot_sentry.alerting.receive.legacy_webhooks import is_legacy_webhook, read_legacy_webhook
 from errbot_sentry.alerting.receive.parsed_webhook import Parsed
-from errbot_sentry.alerting.receive.plain_webhooks import read_plain_hook
-from errbot_sentry.alerting.receive.sentry_webhooks import read_sentry_hook
+from errbot_sentry.alerting.receive.sentry_webhooks import read_sentry_webhook
 from errbot_sentry.config.settings import AlertSettings
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import BadBody, BodyTooLarge, IntakeClosed, IntakeError, NotAuthentic, StoreError
 from errbot_sentry.domain.locks import Lock
@@ -31,17 +34,23 @@ LARGEST_BODY = 5 * 1024 * 1024
 # GlitchTip has no ids and no times in its body: the same issue alerting again next week is the same bytes.
 SAME_BODY_SPAN = 600.0
 _LONGEST_KEY = 128
+# Senders without Sentry's headers are distinguished by the shape of their bodies, in this order.
+_BY_SHAPE = (
+    (is_bugsink_webhook, read_bugsink_webhook),
+    (is_glitchtip_webhook, read_glitchtip_webhook),
+    (is_legacy_webhook, read_legacy_webhook),
+)
 
 
 @dataclass(frozen=True)
-class Answer:
+class WebhookAnswer:
     """The HTTP answer: a status and one line of text."""
 
     status: int
     text: str
 
 
-class Intake:
+class WebhookReceiver:
     """The receiving end of both webhook routes. Safe to call from any number of threads."""
 
     def __init__(self, settings: AlertSettings, store: Store, clock: Clock, on_stored: Callable[[int], None]) -> None:
@@ -53,7 +62,6 @@ class Intake:
         self._open = False
         self.last: float | None = None
         self.in_hand = 0
-        self.answers: dict[int, int] = {}
         self._counting = Lock()
 
     def open(self) -> None:
@@ -61,29 +69,28 @@ class Intake:
         self._open = True
 
     def close(self) -> None:
-        """Answer 503 from now on."""
+        """WebhookAnswer 503 from now on."""
         self._open = False
 
-    def take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> Answer:
+    def take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> WebhookAnswer:
         """The answer to one POST; `token` is the secret part of its URL, None on the signed route. Never raises."""
         with self._counting:
             self.in_hand += 1
         try:
             answer = self._take({name.lower(): value for name, value in headers.items()}, body, token)
         except IntakeError as error:
-            answer = Answer(error.status, str(error))
+            answer = WebhookAnswer(error.status, str(error))
         except StoreError:
             log.exception("a webhook could not be stored: lost, unless its sender repeats it or the poller finds it")
-            answer = Answer(503, "The alert could not be stored.")
+            answer = WebhookAnswer(503, "The alert could not be stored.")
         except Exception:
             log.exception("a webhook could not be read")
-            answer = Answer(400, "The webhook could not be read.")
+            answer = WebhookAnswer(400, "The webhook could not be read.")
         with self._counting:
             self.in_hand -= 1
-            self.answers[answer.status] = self.answers.get(answer.status, 0) + 1
         return answer
 
-    def _take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> Answer:
+    def _take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> WebhookAnswer:
         if not self._open:
             raise IntakeClosed("Alerts are switched off here.")
         if len(body) > LARGEST_BODY:
@@ -94,11 +101,11 @@ class Intake:
         keys = _keys(headers, body)
         parsed = self._read(headers, body, keys[0].text)
         if not parsed.alerts and not parsed.more:
-            return Answer(200, "No alert in this.")
+            return WebhookAnswer(200, "No alert in this.")
         if not self._group_commit.store(Delivery(keys, parsed.alerts, self.last)):
-            return Answer(200, "Known already.")
+            return WebhookAnswer(200, "Known already.")
         self._on_stored(parsed.more)
-        return Answer(202, "Stored.")
+        return WebhookAnswer(202, "Stored.")
 
     def _is_authentic(self, headers: Mapping[str, str], body: bytes, token: str | None) -> bool:
         if token is None:
@@ -109,8 +116,12 @@ class Intake:
         content = _json_object(body)
         resource = headers.get("sentry-hook-resource", "").strip().lower()
         if resource:
-            return read_sentry_hook(resource, content, delivery, self._clock.now())
-        return read_plain_hook(content, delivery, self._clock.now())
+            return read_sentry_webhook(resource, content, delivery, self._clock.now())
+        blank = Alert(delivery, "", "webhook", self._clock.now())
+        for is_its, read in _BY_SHAPE:
+            if is_its(content):
+                return read(content, blank)
+        raise BadBody("This is no webhook of Sentry, GlitchTip or Bugsink that is known here.")
 
 
 def _keys(headers: Mapping[str, str], body: bytes) -> tuple[DeliveryKey, ...]:
@@ -134,5 +145,5 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return content
 
 
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not JSON")
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

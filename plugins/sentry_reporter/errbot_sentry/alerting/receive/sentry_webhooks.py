@@ -1,7 +1,7 @@
 """Webhooks of Sentry's integration platform to alerts. Pure.
 
 Shapes: sentry-docs `docs/organization/integrations/integration-platform/webhooks/*.mdx`; code names of actions from
-getsentry/sentry `sentry_apps/tasks/sentry_apps.py`. What a resource does not tell stays empty.
+getsentry/sentry `sentry_apps/tasks/sentry_apps.py`. What a resource does not say stays empty.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _METRIC_LEVELS = {"critical": "fatal", "open": "error", "warning": "warning", "r
 _EVENT_URL = re.compile(r"/api/0/projects/[^/]+/([^/]+)/")
 
 
-def read_sentry_hook(resource: str, body: Mapping[str, Any], delivery: str, at: datetime) -> Parsed:
+def read_sentry_webhook(resource: str, body: Mapping[str, Any], delivery: str, at: datetime) -> Parsed:
     """The alert of one delivery, or none where the resource or action makes none.
 
     Raises:
@@ -85,7 +85,7 @@ def _need(data: Mapping[str, Any], name: str, *keys: str) -> Mapping[str, Any]:
 
 
 def of_issue(issue: Mapping[str, Any], alert: Alert) -> Alert:
-    """What an issue in the API's own form tells."""
+    """What an issue in the API's own form says."""
     project = json_values.mapping(issue.get("project"))
     assignee = json_values.mapping(issue.get("assignedTo"))
     return _with(
@@ -114,7 +114,7 @@ def _kind_of(issue: Mapping[str, Any], assignee: Mapping[str, Any]) -> str:
 
 
 def of_event(event: Mapping[str, Any], alert: Alert) -> Alert:
-    """What an event in the form of the alert webhooks tells."""
+    """What an event in the form of the alert webhooks says."""
     tags = json_values.tags(event.get("tags"))
     known = dict(tags)
     url = json_values.line(event.get("url"))

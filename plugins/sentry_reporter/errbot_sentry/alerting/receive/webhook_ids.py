@@ -2,7 +2,7 @@
 
 A webhook with a token in its address may be written by anybody who knows the token, and what is kept of it is used
 later: to ask the server, to act on a reaction, to find a room. So only what can be an id becomes one: an issue's id
-that is none refuses the webhook, a short id or slug that is none counts as not told, and the server is asked for it.
+that is none refuses the webhook, a short id or slug that is none counts as missing, and the server is asked for it.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from errbot_sentry.alerting.decide.decisions import WITHHELD
 from errbot_sentry.alerting.decide.messages import list_row
 from errbot_sentry.alerting.decide.routing import route_alert
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
@@ -18,15 +19,13 @@ from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.typed_text import echo, unquote
 
-NOT_SENT = ("silenced", "quiet", "storm", "gathered", "held", "bundled", "blip", "counted")
-
 
 def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`alerts`."""
     room = context.alert_room(typed.conversation, "Run this in the room whose alerts you want.")
     silenced = typed.options.silenced
     with context.store.read() as tx:
-        found = tx.inbox.decided(room, typed.options.limit, NOT_SENT if silenced else ())
+        found = tx.inbox.decided(room, typed.options.limit, [name.value for name in WITHHELD] if silenced else ())
     now = context.clock.now().timestamp()
     rows = [
         {

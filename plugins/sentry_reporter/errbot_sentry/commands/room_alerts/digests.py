@@ -5,7 +5,8 @@ from __future__ import annotations
 from calendar import day_name
 from collections.abc import Iterator
 
-from errbot_sentry.alerting.notify.digest_reports import DAYS, Digests, next_time, picture_of
+from errbot_sentry.alerting.decide.messages import TEMPLATES
+from errbot_sentry.alerting.notify.digest_reports import DAYS, Digests, chart_of, next_time
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.text import utc_time
@@ -22,7 +23,7 @@ def digest(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     schedule = " ".join(typed.words)
     if schedule == "now":
         message = context.requested_digests.get(room, typed.person.acl, lambda: _digest_of(context, room, now))
-        yield View(message.template, {**message.values, "uploaded": False}, picture_of(message))
+        yield View(TEMPLATES[message.kind], {**message.values, "uploaded": False}, chart_of(message))
         return
     with context.store.write() as tx:
         plan = tx.digests.get(room)

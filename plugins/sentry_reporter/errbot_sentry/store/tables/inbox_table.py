@@ -181,8 +181,11 @@ class InboxTable(Queries):
     def _alert(self, alert_id: int, text: object) -> Alert | None:
         return self._corrupt_rows.read("alerts", alert_id, lambda: alert_from_text(text))
 
-    def sums(self, room: str, since: float, until: float) -> RoomSums:
-        """What became of a room's alerts in a span of time, summed by the database over its newest MOST_SUMMED."""
+    def sums(self, room: str, since: float, until: float, merged: str) -> RoomSums:
+        """What became of a room's alerts in a span of time, summed by the database over its newest MOST_SUMMED.
+
+        `merged` is the decision that the slices leave out.
+        """
         newest = (
             select(decisions.c.at, decisions.c.name, decisions.c.reason, decisions.c.issue)
             .where(decisions.c.room == room, decisions.c.at >= since, decisions.c.at < until)
@@ -195,7 +198,7 @@ class InboxTable(Queries):
         whole = cast(func.floor(part) if self._connection.dialect.name == "postgresql" else part, Integer)
         counted = self._connection.scalar(select(func.count()).select_from(newest)) or 0
         reasons = select(newest.c.reason, func.count(newest.c.issue.distinct())).group_by(newest.c.reason)
-        spans = select(whole, func.count()).where(newest.c.name != "merged").group_by(whole)
+        spans = select(whole, func.count()).where(newest.c.name != merged).group_by(whole)
         slices = [
             (max(since, until - (number + 0.5) * SLICE), count)
             for number, count in self._connection.execute(spans)

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 
+from errbot_sentry.domain.alerts import MessageKind, Placement
 from errbot_sentry.store.corrupt_rows import fits
 from errbot_sentry.store.records import (
-    ABOUT,
     FAILED,
     SENDING,
     SENT,
@@ -26,6 +26,7 @@ from errbot_sentry.store.schema import outbox
 from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, time_of
 
 _QUEUED = (WAITING, SENDING)
+_PLACEMENTS = (Placement.CHANNEL.value, Placement.THREAD.value)
 # The first queued message of every room.
 _FIRST_IDS = select(func.min(outbox.c.id)).where(outbox.c.state.in_(_QUEUED)).group_by(outbox.c.room).scalar_subquery()
 
@@ -40,12 +41,14 @@ class OutboxTable(Queries):
             room=message.room,
             issue=message.issue,
             alert_id=message.alert_id,
-            notification=int(message.notification),
+            kind=message.kind.value,
+            placement=message.placement.value,
             thread_root=message.thread_root,
-            placement=message.placement,
+            threads=message.threads,
             mark=message.mark,
             mention=message.mention,
-            template=message.template,
+            projects=json.dumps(message.projects),
+            alert_count=message.count,
             body=json.dumps(message.values, ensure_ascii=False),
             tries=0,
             next_try=now,
@@ -148,18 +151,11 @@ class OutboxTable(Queries):
         found = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)
         return self._connection.scalar(found) or ""
 
-    def recent(self, room: str, since: float) -> list[RecentMessage]:
-        """The room's notifications made since then, newest first."""
-        return self._recent(room, since, notification=1)
-
-    def recent_under(self, room: str, since: float) -> list[RecentMessage]:
-        """The room's updates made since then, newest first."""
-        return self._recent(room, since, notification=0)
-
-    def _recent(self, room: str, since: float, notification: int) -> list[RecentMessage]:
+    def recent(self, room: str, placement: Placement, since: float) -> list[RecentMessage]:
+        """The room's messages with this placement made since then, newest first; at most a hundred."""
         found = (
-            select(outbox.c.id, outbox.c.issue, outbox.c.template, outbox.c.body)
-            .where(outbox.c.room == room, outbox.c.notification == notification, *_since(since))
+            select(outbox.c.id, outbox.c.issue, outbox.c.kind, outbox.c.alert_count)
+            .where(outbox.c.room == room, outbox.c.placement == placement.value, *_since(since))
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
@@ -170,7 +166,7 @@ class OutboxTable(Queries):
 
     def count_recent(self, room: str, since: float) -> int:
         """How many messages of any kind were made for a room since then."""
-        found = select(func.count()).where(outbox.c.room == room, outbox.c.notification.in_((0, 1)), *_since(since))
+        found = select(func.count()).where(outbox.c.room == room, outbox.c.placement.in_(_PLACEMENTS), *_since(since))
         return self._connection.scalar(found) or 0
 
     def free_all(self, now: float) -> int:
@@ -218,14 +214,16 @@ class OutboxTable(Queries):
     def _message(self, row: Row[Any]) -> Message:
         return Message(
             row.room,
-            row.template,
+            MessageKind(row.kind),
             _values(row.body),
+            placement=Placement(row.placement),
+            projects=_projects(row.projects),
+            count=row.alert_count,
             mention=row.mention,
             issue=row.issue,
             alert_id=row.alert_id,
-            notification=bool(row.notification),
             thread_root=row.thread_root,
-            placement=row.placement,
+            threads=row.threads,
             mark=row.mark,
         )
 
@@ -238,11 +236,18 @@ def _since(since: float) -> tuple[ColumnElement[bool], ...]:
 def _values(text: str) -> dict[str, Any]:
     """A template's values from their column; any error where they are corrupt."""
     values = json.loads(text)
-    if not isinstance(values, dict) or not isinstance(values.get(ABOUT, []), list):
-        raise TypeError("the values of a message are no object, or name no list of projects")
+    if not isinstance(values, dict):
+        raise TypeError("the values of a message are no object")
     return values
 
 
+def _projects(text: str) -> tuple[str, ...]:
+    """The projects of a message from their column; any error where they are damaged."""
+    projects = json.loads(text)
+    if not isinstance(projects, list) or not all(isinstance(each, str) for each in projects):
+        raise TypeError("the projects of a message are no list of texts")
+    return tuple(projects)
+
+
 def _recent(row: Any) -> RecentMessage:
-    values = _values(row.body)
-    return RecentMessage(row.issue, row.template, values.get("why") or "", values.get("count", 0))
+    return RecentMessage(row.issue, MessageKind(row.kind), row.alert_count)

@@ -81,7 +81,7 @@ def test_an_alert(start: Callable[..., World], body: str, caplog: pytest.LogCapt
     ]
     status = world.flow.status()
     assert status.waiting == 0
-    assert status.decided == {"broken": 1, "first": 1}
+    assert status.decided == {"failed": 1, "first": 1}
     assert status.damaged == {"alerts": 1}
 
 
@@ -185,4 +185,4 @@ def test_an_alert_with_a_time_that_is_none(on_sqlite: World) -> None:
     corrupt_rows(world, "UPDATE alerts SET received = 'yesterday'")
     world.hook(bodies.sentry_issue("2"))
     assert len(world.at(5).heard()) == 1
-    assert world.flow.status().decided == {"broken": 1, "first": 1}
+    assert world.flow.status().decided == {"failed": 1, "first": 1}

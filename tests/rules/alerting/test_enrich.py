@@ -70,7 +70,7 @@ def test_given_up_in_the_end_with_a_name(tmp_path: Path) -> None:
     world.plain_hook(body)
     world.at(GIVE_UP + 600)
     assert world.flow.status().waiting == 0
-    assert world.reasons("") == ["unidentified"]
+    assert world.reasons("") == ["no_project"]
 
 
 def test_an_event_alert_gets_the_short_id(tmp_path: Path) -> None:
@@ -88,3 +88,17 @@ def test_an_alert_that_waits_for_its_project_is_no_backlog(tmp_path: Path) -> No
     world.plain_hook({**bodies.glitchtip(16), "sections": []})
     status = world.at(3600).flow.status()
     assert (status.waiting, status.oldest) == (1, None)
+
+
+def test_a_mistake_of_ours_in_a_look_up_does_not_stop_the_others(tmp_path: Path) -> None:
+    """The first alert needs the server for its project; the second does not."""
+    world = World(tmp_path, ROUTES, poll=0)
+
+    def stumble() -> None:
+        raise KeyError("a mistake of ours")
+
+    world.server.projects = stumble  # type: ignore[assignment, method-assign]
+    nameless = {"id": "00000000-0000-4000-8000-000000000001", "project": 1, "title": "T", "alert_reason": "NEW"}
+    world.plain_hook(nameless)
+    world.hook(bodies.sentry_issue("101"))
+    assert ["101" in line for line in world.at(30).heard()] == [True]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, Retry, SetAside, after_refusal
+from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.errors import RoomUnknown, SendError, StoreError
 from errbot_sentry.store.records import FAILED, Message
 from tests.alerting.world import START, Chat, VirtualClock, World
@@ -18,7 +18,7 @@ ROUTES = [{"rooms": ["#ops"]}]
 def message(room: str, title: str) -> Message:
     """A first word."""
     values = dict.fromkeys(("project", "short_id", "culprit", "facts", "rule", "text", "link", "mark"), "")
-    return Message(room, "sentry_alert", {**values, "word": "New", "title": title})
+    return Message(room, MessageKind.NOTIFICATION, {**values, "word": "New", "title": title})
 
 
 def post(world: World, room: str, title: str) -> None:
@@ -31,20 +31,6 @@ def post(world: World, room: str, title: str) -> None:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path, ROUTES, poll=0)
-
-
-def test_pauses_grow_and_end() -> None:
-    answers = [after_refusal(tries, 0.0) for tries in range(1, MOST_TRIES + 1)]
-    assert answers[:4] == [Retry(1.0, 1), Retry(2.0, 2), Retry(4.0, 3), Retry(8.0, 4)]
-    assert answers[-1] == SetAside()
-
-
-def test_in_a_room_that_refuses_the_pause_is_the_longest_at_once() -> None:
-    now = 10_000.0
-    assert after_refusal(1, now, now - 100) == Retry(now + 256, MOST_TRIES - 2)
-    assert after_refusal(MOST_TRIES - 1, now, now - 100) == Retry(now + 2, MOST_TRIES - 1)
-    assert after_refusal(MOST_TRIES, now, now - 100) == SetAside()
-    assert after_refusal(MOST_TRIES, now, now - 3600) == SetAside(now - 3600)
 
 
 def test_order_per_room_and_no_room_waits_for_another(world: World) -> None:
@@ -139,9 +125,9 @@ def test_the_mention_of_the_route_stands_in_front_and_is_not_defused(tmp_path: P
     assert "@here" not in line
 
 
-def test_a_template_that_fails_does_not_stop_the_room(world: World) -> None:
+def test_a_message_that_cannot_be_rendered_does_not_stop_the_room(world: World) -> None:
     with world.store.write() as tx:
-        tx.outbox.add(Message("#a", "sentry_no_such_template", {}), START.timestamp())
+        tx.outbox.add(Message("#a", MessageKind.UPDATE_LIST, {"sums": 5}), START.timestamp())
     post(world, "#a", "next")
     assert world.at(700).heard() == ["New: next"]
     assert world.flow.status().failed == 1

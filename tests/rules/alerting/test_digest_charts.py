@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from errbot_sentry.alerting.notify.digest_reports import TEMPLATE, picture_of, series
+from errbot_sentry.alerting.notify.digest_reports import chart_of, series
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.domain import charts
+from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.store.records import DigestPlan, Message, RoomSums
 from tests.alerting import bodies
@@ -29,7 +30,7 @@ def told(*times: float) -> RoomSums:
 
 def report(counts: list[int], before: list[int], schedule: str = "daily 09:00", room: str = "#ops") -> Message:
     drawn = {"start": START.timestamp(), "step": 3600, "counts": counts, "before": before}
-    return Message(room, TEMPLATE, {"schedule": schedule, "facts": ["1 new"], "series": drawn})
+    return Message(room, MessageKind.DIGEST, {"schedule": schedule, "facts": ["1 new"], "series": drawn})
 
 
 @pytest.mark.parametrize(
@@ -55,12 +56,14 @@ def test_there_is_a_picture_only_where_there_is_something_to_draw_and_to_draw_wi
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
-    assert picture_of(Message("#ops", "sentry_alert", {})) is None
-    assert picture_of(Message("#ops", TEMPLATE, {"schedule": "daily 09:00", "facts": []})) is None, "an older report"
-    assert picture_of(report([0, 0], [0, 0])) is None
-    assert picture_of(report([0, 0], [0, 2])) is not None
+    assert chart_of(Message("#ops", MessageKind.NOTIFICATION, {})) is None
+    assert chart_of(Message("#ops", MessageKind.DIGEST, {"schedule": "daily 09:00", "facts": []})) is None, (
+        "an older report"
+    )
+    assert chart_of(report([0, 0], [0, 0])) is None
+    assert chart_of(report([0, 0], [0, 2])) is not None
     monkeypatch.setattr(charts, "can_draw", lambda: False)
-    assert picture_of(report([1], [0])) is None
+    assert chart_of(report([1], [0])) is None
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,7 @@ def test_there_is_a_picture_only_where_there_is_something_to_draw_and_to_draw_wi
 )
 def test_it_is_a_png_whatever_the_room_is_called(room: str, schedule: str) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
-    upload = picture_of(report([3, 0, 5], [0, 2, 0], schedule, room))
+    upload = chart_of(report([3, 0, 5], [0, 2, 0], schedule, room))
     assert upload is not None
     assert upload.make().startswith(b"\x89PNG")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from errbot_sentry.alerting.receive.receiver import LARGEST_BODY, SAME_BODY_SPAN, Intake
+from errbot_sentry.alerting.receive.receiver import LARGEST_BODY, SAME_BODY_SPAN, WebhookReceiver
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.alerts import COMMENTED, METRIC, NEW, REGRESSED, RULE, SEEN_ARCHIVED, TEST, Alert
@@ -28,7 +28,7 @@ class CommandContext:
         self.clock = VirtualClock()
         self.store = store_at(f"sqlite:///{folder / 's.sqlite3'}")
         self.more: list[int] = []
-        self.intake = Intake(SETTINGS, self.store, self.clock, self.more.append)
+        self.intake = WebhookReceiver(SETTINGS, self.store, self.clock, self.more.append)
         self.intake.open()
 
     def post(self, body: object, resource: str = "issue", request_id: str = "") -> int:
@@ -96,7 +96,9 @@ def test_header_names_in_any_case(context: CommandContext) -> None:
 
 
 def test_without_secrets_nothing_is_authentic(tmp_path: Path) -> None:
-    intake = Intake(AlertSettings(), store_at(f"sqlite:///{tmp_path / 's'}"), VirtualClock(), lambda more: None)
+    intake = WebhookReceiver(
+        AlertSettings(), store_at(f"sqlite:///{tmp_path / 's'}"), VirtualClock(), lambda more: None
+    )
     intake.open()
     raw = bodies.encode(bodies.sentry_issue())
     assert intake.take(bodies.signed(raw, secret=Secret("")), raw, None).status == 401

@@ -1,0 +1,65 @@
+"""The name of every decision about an alert, with a sentence for people.
+
+A name is stored with the alert, is a label of the metric `sentry_reporter_decisions`, and stands in `!sentry alerts`
+and in the table in docs/alerts.md. Nothing writes it a second time.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class DecisionName(str, Enum):
+    """What became of an alert in one room, or in none."""
+
+    sentence: str
+
+    def __new__(cls, name: str, sentence: str) -> DecisionName:
+        """A member whose value is the stored name."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.sentence = sentence
+        return member
+
+    # A notification in the channel.
+    FIRST = "first", "The room's first notification about this problem."
+    REPEAT = "repeat", "A new notification, since the problem goes on after the route's `repeat`."
+    REGRESSED = "regressed", "A new notification: the issue was resolved and came back."
+    ESCALATING = "escalating", "A new notification: the archived issue escalates."
+    UNMUTED = "unmuted", "A new notification: the issue is no longer archived."
+    # An update in the thread.
+    UPDATE = "update", "An update under the notification: somebody changed the issue, or a metric alert its level."
+    FLAPPING = "flapping", "An update: the issue came back within the window of its last notification."
+    # Sent later, or as a part of something else.
+    COUNTED = "counted", "Counted; the number is sent when the window closes."
+    BATCHED = "batched", "Deferred for the route's `wait`, then sent in one list with what came meanwhile."
+    STORM = "storm", "Deferred: too many notifications in a minute. They are sent as one list a minute."
+    QUIET = "quiet", "Deferred to the end of the room's quiet hours. Updates are not sent."
+    UPDATES_BATCHED = "updates_batched", "Deferred: too many updates in a minute. They are sent as one list."
+    # Not sent.
+    MERGED = "merged", "Says what the room was already notified of: webhook and poller, or rule and issue."
+    SILENCED = "silenced", "A silence matched. The silence's end reports the number."
+    NOT_YET_NOTIFIED = "not_yet_notified", "An update whose notification is itself deferred."
+    RESOLVED_EARLY = "resolved_early", "Resolved before the route's `wait` was over."
+    UNROUTED = "unrouted", "No route wants it."
+    NEVER_NOTIFIED = "never_notified", "An activity on a problem that no room was notified of."
+    NOT_VISIBLE = "not_visible", "The room may not see the project."
+    NO_PROJECT = "no_project", "For a whole day the server could not name the alert's project."
+    FAILED = "failed", "The stored alert cannot be read, or a mistake in this plugin. The log has the cause."
+
+    def __str__(self) -> str:
+        """The stored name."""
+        return str(self.value)
+
+
+# What `!sentry alerts --silenced` lists: the room got no message of its own about it.
+WITHHELD = (
+    DecisionName.COUNTED,
+    DecisionName.BATCHED,
+    DecisionName.STORM,
+    DecisionName.QUIET,
+    DecisionName.UPDATES_BATCHED,
+    DecisionName.SILENCED,
+    DecisionName.NOT_YET_NOTIFIED,
+    DecisionName.RESOLVED_EARLY,
+)

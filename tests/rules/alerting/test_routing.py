@@ -1,0 +1,65 @@
+"""Routing as a table: the routes and subscriptions, and which rooms get the alert by which of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from errbot_sentry.alerting.decide.routing import route_alert
+from errbot_sentry.config.routes import read_route
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import NEW, Alert
+
+AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
+ALERT = Alert("d", NEW, "webhook", AT, "1", "WEB-1", project="web", level="error")
+METRIC = replace(ALERT, issue_id="metric-9", tags=(("projects", "api"),))
+A, B = {"rooms": ["#a"]}, {"rooms": ["#b"]}
+TWO = {"rooms": ["#a", "#b"]}
+
+ROUTES: tuple[tuple[str, list[dict[str, Any]], list[dict[str, Any]], dict[str, str]], ...] = (
+    ("no route", [], [], {}),
+    ("the only route", [A], [], {"#a": "route 1"}),
+    ("the first match wins", [A, B], [], {"#a": "route 1"}),
+    ("it goes on", [{**A, "continue": True}, TWO], [], {"#a": "route 1", "#b": "route 2"}),
+    ("the first does not match", [{**A, "match": ["project=api"]}, B], [], {"#b": "route 2"}),
+    ("all conditions match", [{**A, "match": ["level>=error", "project=w*"]}], [], {"#a": "route 1"}),
+    ("one condition does not match", [{**A, "match": ["level>=fatal", "project=w*"]}], [], {}),
+    ("the first wants another reason", [{**A, "reasons": ["regressed"]}, B], [], {"#b": "route 2"}),
+    ("a subscription counts besides", [A], [B], {"#a": "route 1", "#b": "subscription"}),
+    ("all subscriptions count", [], [A, B], {"#a": "subscription", "#b": "subscription"}),
+    ("a room gets it once", [A], [A], {"#a": "route 1"}),
+    ("a subscription that does not match", [], [{**A, "match": ["project=api"]}], {}),
+)
+
+
+@pytest.mark.parametrize(
+    ("routes", "subscriptions", "expected"), [row[1:] for row in ROUTES], ids=[row[0] for row in ROUTES]
+)
+def test_which_rooms(
+    routes: list[dict[str, Any]], subscriptions: list[dict[str, Any]], expected: dict[str, str]
+) -> None:
+    routed = route_alert(ALERT, [*map(read_route, routes)], Access(), [*map(read_route, subscriptions)])
+    assert {target.room: target.label for target in routed.targets} == expected
+    assert routed.hidden == ()
+
+
+RIGHTS: tuple[tuple[str, Alert, Access, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("no setting", ALERT, Access(), ("#a", "#b"), ()),
+    ("a room of another project", ALERT, Access(room_projects={"#a": ("web",), "#b": ("api",)}), ("#a",), ("#b",)),
+    ("a room that no setting names", ALERT, Access(room_projects={"#a": ("web",)}), ("#a",), ("#b",)),
+    ("a project that the bot may not show", ALERT, Access(projects=("api",)), (), ("#a", "#b")),
+    ("an alert without a project", replace(ALERT, project=""), Access(), (), ("#a", "#b")),
+    ("a metric over two projects", METRIC, Access(room_projects={"#a": ("web",), "#b": ("*",)}), ("#b",), ("#a",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("alert", "access", "rooms", "hidden"), [row[1:] for row in RIGHTS], ids=[row[0] for row in RIGHTS]
+)
+def test_which_rooms_may_see_it(alert: Alert, access: Access, rooms: tuple[str, ...], hidden: tuple[str, ...]) -> None:
+    routed = route_alert(alert, [read_route(TWO)], access)
+    assert tuple(target.room for target in routed.targets) == rooms
+    assert routed.hidden == hidden
