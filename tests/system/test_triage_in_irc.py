@@ -36,7 +36,7 @@ SESSION = (
     ("!sentry issues", r"^No unresolved issues"),
     ("!sentry isues", r"did you mean `!sentry issues`\?"),
     ("!sentry issues -s frequency", r"did you mean freq\? Usage: !sentry issues"),
-    ("!sentry resolve #7", r"no row #7"),
+    ("!sentry resolve #7", r"There's no #7; the last list has"),
     ("!sentry whoami", r"haven't linked a server account"),
 )
 
