@@ -35,6 +35,7 @@ from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.reporting.collect.bot_context import NOWHERE, BotContext
 from errbot_sentry.reporting.collect.breadcrumbs import SEND
 from errbot_sentry.reporting.collect.event_filter import Intake
+from errbot_sentry.reporting.collect.load_errors import unread_exception
 from errbot_sentry.reporting.redact.safe_repr import LONGEST_VALUE, make_repr_processor
 
 log = logging.getLogger(__name__)
@@ -221,9 +222,14 @@ class Client:
         """An event of this exception, with the fields of `extra`."""
         if not self.active:
             return None
-        event, hint = event_from_exception(
-            exc_info, client_options=self._client.options, mechanism={"type": "logging", "handled": handled}
-        )
+        try:
+            event, hint = event_from_exception(
+                exc_info, client_options=self._client.options, mechanism={"type": "logging", "handled": handled}
+            )
+        except Exception:  # noqa: BLE001 - it is foreign code, of which the SDK reads much
+            # Without the cause: Python cannot print such an exception either.
+            log.warning("An exception cannot be read, its type and place are reported")
+            event, hint = {"exception": {"values": [unread_exception(exc_info[0], exc_info[2])]}}, {}
         event.update(extra)  # type: ignore[typeddict-item]  # the SDK types its events, not what they may carry besides
         return self.capture(event, intake, hint)  # type: ignore[arg-type]  # as above
 

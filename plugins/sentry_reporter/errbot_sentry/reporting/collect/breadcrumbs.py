@@ -138,8 +138,16 @@ class Breadcrumbs:
             "level": level_name(crumb.level),
             "category": crumb.logger,
             "message": text,
-            "timestamp": datetime.fromtimestamp(crumb.created, timezone.utc).isoformat(),
+            "timestamp": _time_of(crumb.created).isoformat(),
         }
+
+
+def _time_of(created: float) -> datetime:
+    """When a record was logged; now, where whoever has put it together gave it no such time."""
+    try:
+        return datetime.fromtimestamp(created, timezone.utc)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return datetime.now(timezone.utc)
 
 
 def level_name(level: int) -> str:
@@ -151,7 +159,7 @@ def _sentence(record: logging.LogRecord, where: BotContext, chat_text: str) -> s
     try:
         text = record.getMessage()
     except Exception:  # noqa: BLE001 - wrong arguments, or a __str__ that fails: logging itself prints and goes on
-        text = str(record.msg)
+        text = record.msg if isinstance(record.msg, str) else f"<{type(record.msg).__name__}>"
     if record.name == "errbot.core":
         text = core_sentence(text, record, where, chat_text)
     return cut(text, _LONGEST)

@@ -65,7 +65,8 @@ class ErrorCapture:
             self._take_load_errors(record)
             return
         exc_info = record.exc_info
-        if exc_info and exc_info[0] is not None:
+        # A record that somebody has put together, or that came from another process, may have anything there.
+        if isinstance(exc_info, tuple) and isinstance(exc_info[1], BaseException):
             self.take_exception(exc_info, record)
         else:
             self._take_sentence(record)
@@ -198,11 +199,18 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return cut(record.getMessage(), _LONGEST)
     except Exception:  # noqa: BLE001 - arguments that do not fit, or a __str__ that fails
+        return _unformatted(record)
+
+
+def _unformatted(record: logging.LogRecord) -> str:
+    try:
         return cut(str(record.msg), _LONGEST)
+    except Exception:  # noqa: BLE001 - a __str__ that fails
+        return f"<{type(record.msg).__name__}>"
 
 
 def _sentence_event(record: logging.LogRecord) -> Event:
-    entry: dict[str, Any] = {"message": cut(str(record.msg), _LONGEST), "formatted": _message(record)}
+    entry: dict[str, Any] = {"message": _unformatted(record), "formatted": _message(record)}
     if isinstance(record.args, tuple) and record.args:
         entry["params"] = [bot_context.printed(arg) for arg in record.args[:_MOST_PARAMS]]
     return {
@@ -214,4 +222,8 @@ def _sentence_event(record: logging.LogRecord) -> Event:
 
 
 def _extra(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: held for key, held in vars(record).items() if key not in _RECORD and not key.startswith("_")}
+    return {
+        key: held
+        for key, held in vars(record).items()
+        if isinstance(key, str) and key not in _RECORD and not key.startswith("_")
+    }

@@ -57,15 +57,18 @@ def exc_info_of(error: BaseException) -> tuple[type[BaseException], BaseExceptio
 
 
 def stays_in(error: BaseException) -> bool:
-    """Whether the exception, or its class, says `skip_sentry = True`."""
+    """Whether the exception, or its class, says `skip_sentry = True`; one that has every attribute does not."""
     try:
-        return bool(getattr(error, "skip_sentry", False))
+        return getattr(error, "skip_sentry", False) is True
     except Exception:  # noqa: BLE001 - a property of foreign code
         return False
 
 
 def _mark_of(error: BaseException) -> tuple[str | None, float] | None:
-    found = getattr(error, "__dict__", {}).get(_MARK)
+    try:
+        found = error.__dict__.get(_MARK)
+    except Exception:  # noqa: BLE001 - a property of foreign code
+        return None
     return found if isinstance(found, tuple) else None
 
 
@@ -124,7 +127,7 @@ class EventFilter:
         """Whether to capture this exception, and what was only counted of it before."""
         now = self._clock.monotonic()
         mark = _mark_of(error)
-        if mark is not None and now - mark[1] < _ECHO_SECONDS:
+        if mark is not None and 0 <= now - mark[1] < _ECHO_SECONDS:  # one that was stored may be of an earlier boot
             return False, None
         mark_seen(error, now)
         if stays_in(error):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import linecache
 import re
+import traceback
+from types import TracebackType
 from typing import Any
+
+from errbot_sentry.reporting.collect.repeat_counter import name_of_type
 
 _HEAD = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^\s+File "(?P<path>.+?)", line (?P<line>\d+)(?:, in (?P<function>.+))?$')
 _END = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<value>.*))?$")
 _CHAINED = re.compile(r"(?:During handling of the above exception|The above exception was the direct cause)[^\n]*\s*\Z")
 _CONTEXT_LINES = 5
+_MOST_FRAMES = 100
 
 
 def exceptions_in(text: str) -> list[list[dict[str, Any]]]:
@@ -27,6 +32,19 @@ def exceptions_in(text: str) -> list[list[dict[str, Any]]]:
                 chains.append([found])
         before = piece
     return chains
+
+
+def unread_exception(kind: type, position: TracebackType | None) -> dict[str, Any]:
+    """An exception that fails when it is looked at: its type, and the code on the way to it."""
+    module, name = name_of_type(kind)
+    frames = traceback.extract_tb(position, limit=-_MOST_FRAMES)
+    return {
+        "type": name,
+        "module": module or None,
+        "value": "",
+        "mechanism": {"type": "logging", "handled": True},
+        "stacktrace": {"frames": [_frame(each.filename, each.lineno or 0, each.name) for each in frames]},
+    }
 
 
 def _exception(piece: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from errbot_sentry.domain.locks import afterwards
 from errbot_sentry.reporting.collect.breadcrumbs import Breadcrumbs
 
 # An error while reporting is logged by one of these: reporting it would go round in circles.
-_OURS = ("errbot_sentry", "sentry_sdk", "urllib3")
+_OURS = ("errbot_sentry.", "sentry_sdk.", "urllib3.")
 
 
 class Taker(Protocol):
@@ -54,7 +54,7 @@ class ReportHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record, unless it is about our own work."""
-        if record.name.startswith(_OURS):
+        if f"{record.name}.".startswith(_OURS):
             return
         if self._here.busy:
             self._follow(record)

@@ -152,23 +152,31 @@ def _tally(key: int, entry: _Entry) -> Tally:
 def key_of_exception(error: BaseException, traceback: TracebackType | None, depth: int = 0) -> int:
     """The identity of an error: its type, the types of its causes, every code position of its traceback, and of a group
     the same for each of its members. Types by their names: a class that died leaves its address to the next one."""
-    parts: list[object] = [_name_of(type(error))]
-    cause = error.__cause__ or error.__context__
+    parts: list[object] = [name_of_type(type(error))]
+    cause = _cause_of(error)
     while cause is not None and len(parts) <= _MOST_CAUSES:
-        parts.append(_name_of(type(cause)))
-        cause = cause.__cause__ or cause.__context__
+        parts.append(name_of_type(type(cause)))
+        cause = _cause_of(cause)
     link = traceback
     while link is not None:
         code = link.tb_frame.f_code
         parts += (code.co_filename, code.co_firstlineno, link.tb_lasti)
         link = link.tb_next
-    if isinstance(error, _GROUP) and depth < _DEEPEST_GROUP:
+    if issubclass(type(error), _GROUP) and depth < _DEEPEST_GROUP:
         members: tuple[BaseException, ...] = error.exceptions  # type: ignore[attr-defined]  # not in Python 3.10
         parts += (key_of_exception(member, member.__traceback__, depth + 1) for member in members[:_MOST_MEMBERS])
     return hash(tuple(parts))
 
 
-def _name_of(kind: type) -> tuple[str, str]:
+def _cause_of(error: BaseException) -> BaseException | None:
+    try:
+        # Not "or", which asks for the cause's truth: that is foreign code.
+        return error.__context__ if error.__cause__ is None else error.__cause__
+    except Exception:  # noqa: BLE001 - and so may be its attributes
+        return None
+
+
+def name_of_type(kind: type) -> tuple[str, str]:
     """Module and qualified name of a class, past what its own attributes and its metaclass make of them."""
     module = type.__getattribute__(kind, "__dict__").get("__module__")
     name: str = type.__getattribute__(kind, "__qualname__")
@@ -177,4 +185,8 @@ def _name_of(kind: type) -> tuple[str, str]:
 
 def key_of_record(record: logging.LogRecord) -> int:
     """The identity of a record without an exception: where it was logged, and its sentence before its arguments."""
-    return hash((record.name, record.levelno, record.pathname, record.lineno, str(record.msg)[:500]))
+    try:
+        sentence = str(record.msg)[:500]
+    except Exception:  # noqa: BLE001 - __str__ is foreign code
+        sentence = ""
+    return hash((record.name, record.levelno, record.pathname, record.lineno, sentence))
