@@ -55,6 +55,11 @@ class Groups:
         found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
         self._connection.execute(found.values(head=head))
 
+    def forget_untold(self, room: str, issue: str) -> None:
+        """The first word about this problem was held back and will not be told: what comes next is a first word."""
+        mine = (groups.c.room == room, groups.c.issue == issue, groups.c.head == 0)
+        self._connection.execute(groups.delete().where(*mine))
+
     def called(self, room: str, issue: str, who: str) -> None:
         """This owner of the problem was called in the room."""
         found = groups.update().where(groups.c.room == room, groups.c.issue == issue)

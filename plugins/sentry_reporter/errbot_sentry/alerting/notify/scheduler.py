@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from errbot_sentry.alerting.decide.alert_context import QUIET, SILENCED
 from errbot_sentry.alerting.decide.grouping import NOWHERE, WINDOW, tick
 from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
 from errbot_sentry.alerting.decide.messages import (
@@ -26,7 +27,7 @@ from errbot_sentry.alerting.decide.muting import (
     quiet_until,
 )
 from errbot_sentry.alerting.decide.route_table import RouteTable
-from errbot_sentry.alerting.decide.routing import NOT_VISIBLE
+from errbot_sentry.alerting.decide.routing import NOT_VISIBLE, UNROUTED, route_alert
 from errbot_sentry.alerting.decide.visibility import ABOUT, label_for, may_see_now
 from errbot_sentry.alerting.notify.digest_reports import Digests
 from errbot_sentry.alerting.notify.retention import forget_some
@@ -37,6 +38,8 @@ from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import (
+    DEFER_QUIET,
+    DEFER_SILENCE,
     DEFER_UPDATES,
     DEFER_WAIT,
     LOCK_DECIDE,
@@ -182,6 +185,7 @@ class Scheduler:
         words = tx.deferred.of_room(room, why)
         alerts = tx.inbox.get([word.alert_id for word in words])
         known = tx.issues.get_many([word.issue for word in words])
+        silences = self._silences.index(tx.requests.silences())
         told = []
         for word in words:
             alert = alerts.get(word.alert_id)
@@ -192,7 +196,7 @@ class Scheduler:
                 self._note(tx, word, alert, NOT_VISIBLE, "", now)
             elif why == DEFER_WAIT and status != UNRESOLVED:
                 self._note(tx, word, alert, BLIP, "resolved within the wait", now)
-            else:
+            elif not self._hold_on(tx, word, alert, silences, now):
                 told.append((word, alert, status))
         if why == DEFER_UPDATES:
             self._tell_deeds(tx, room, told, now)
@@ -200,6 +204,34 @@ class Scheduler:
             self._tell(tx, room, why, told, self._mention(tx, told, known), now)
         tx.deferred.drop([word.id for word in words])
         return bool(told)
+
+    def _hold_on(self, tx: Transaction, word: Deferred, alert: Alert, silences: SilenceIndex, now: float) -> bool:
+        """Whether a word is not told now either: the room's last route has gone while it was held back, a silence has
+        been made, or quiet hours have begun."""
+        if not self._book.of_room(word.room):
+            self._note(tx, word, alert, UNROUTED, "no route names the room any more", now)
+            tx.groups.forget_untold(word.room, word.issue)
+            return True
+        silence = silences.of(alert, word.room, now)
+        if silence is not None:
+            self._note(tx, word, alert, SILENCED, f"silence {silence.id}", now)
+            tx.deferred.add([replace(word, why=DEFER_SILENCE, due=silence.ends, silence=silence.id)])
+            tx.groups.forget_untold(word.room, word.issue)  # what goes on afterwards is told as a first word
+            return True
+        quiet = self._quiet_until(alert, word.room, now)
+        if quiet is not None:
+            self._note(tx, word, alert, QUIET, "", now)
+            if word.why != DEFER_UPDATES:  # in quiet hours, what people do is not kept to be told later
+                tx.deferred.add([replace(word, why=DEFER_QUIET, due=quiet)])
+            return True
+        return False
+
+    def _quiet_until(self, alert: Alert, room: str, now: float) -> float | None:
+        """When the quiet hours end that hold for this alert in this room; None outside of them."""
+        routed = route_alert(alert, self._book.settled, self._access, self._book.subscribed())
+        route = next((target.route for target in routed.targets if target.room == room), None)
+        routes = self._book.of_room(room) if route is None else [route]
+        return quiet_until(next((each.quiet for each in routes if each.quiet is not None), None), now)
 
     def _note(self, tx: Transaction, word: Deferred, alert: Alert, name: str, detail: str, now: float) -> None:
         """What became of a word that was held back and is not told."""
