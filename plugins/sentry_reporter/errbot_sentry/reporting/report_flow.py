@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import weakref
@@ -110,7 +111,14 @@ class Flow:
 
     def notes(self) -> list[str]:
         notes = []
-        if not self.client.active:
+        root = logging.getLogger()
+        if self._handler not in root.handlers:
+            notes.append("another part of the bot has replaced the root logger's handlers: what is logged goes nowhere")
+        elif not root.isEnabledFor(self._settings.event_level):
+            notes.append("the root logger lets no error through (BOT_LOG_LEVEL, or logging.disable): none is reported")
+        if self.client.closed_by_others:
+            notes.append("another part of the bot has closed the client of sentry_sdk: nothing is sent until a reload")
+        elif not self.client.active:
             notes.append("another part of the bot has called sentry_sdk.init: errors go to its client, not to ours")
         if not self._own_transport:
             notes.append("SENTRY_OPTIONS has a transport of its own: no spool, and what it sends is not known here")

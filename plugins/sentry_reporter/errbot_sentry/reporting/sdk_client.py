@@ -87,6 +87,11 @@ class Client:
         return self._client is not None and sentry_sdk.get_client() is self._client
 
     @property
+    def closed_by_others(self) -> bool:
+        """Whether somebody else has closed our client, which then takes events and loses them."""
+        return self._client is not None and self._client.transport is None
+
+    @property
     def tracing(self) -> bool:
         """Whether the operator wants transactions."""
         return bool(self._users.get("traces_sample_rate") or self._users.get("traces_sampler"))
