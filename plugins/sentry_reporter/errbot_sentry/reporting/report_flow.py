@@ -114,8 +114,10 @@ class Flow:
         root = logging.getLogger()
         if self._handler not in root.handlers:
             notes.append("another part of the bot has replaced the root logger's handlers: what is logged goes nowhere")
-        elif not root.isEnabledFor(self._settings.event_level):
+        elif not root.isEnabledFor(self._settings.event_level) or self._handler.level > self._settings.event_level:
             notes.append("the root logger lets no error through (BOT_LOG_LEVEL, or logging.disable): none is reported")
+        if self._handler.failed:
+            notes.append("some errors could not be reported: the bot's log says why")
         if self.client.closed_by_others:
             notes.append("another part of the bot has closed the client of sentry_sdk: nothing is sent until a reload")
         elif not self.client.active:

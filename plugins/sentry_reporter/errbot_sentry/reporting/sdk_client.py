@@ -49,6 +49,12 @@ _INTAKE = "sentry_reporter_intake"
 _CLEAN_HOOKS = ("before_send_log", "before_send_metric", "before_send_span")
 
 
+def _check_event(answer: object) -> None:
+    """TypeError for what a hook has returned in place of an event: the SDK would lose it without a word."""
+    if answer is not None and not (isinstance(answer, dict) and answer):
+        raise TypeError(f"wanted is the event, or None to drop it, and not a {type(answer).__name__}")
+
+
 class _CommandScope(Scope):
     """The scope of a command, and what was typed. The SDK hands a copy to each thread that the command starts, and to
     its jobs in a ThreadPoolExecutor: so their words are known there too."""
@@ -207,6 +213,7 @@ class Client:
             return event
         try:
             answer: Event | None = hook(event, {key: held for key, held in hint.items() if key != _INTAKE})
+            _check_event(answer)
         except Exception:
             if not self._hook_failed:
                 log.exception("%s in SENTRY_OPTIONS failed, its events are dropped", name)

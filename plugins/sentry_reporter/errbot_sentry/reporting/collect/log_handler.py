@@ -44,13 +44,27 @@ class ReportHandler(logging.Handler):
         self._breadcrumb_level = breadcrumb_level
         self._event_level = event_level
         self._here = _Here()
-        self._failed = False
+        self.failed = False  # a record could not be reported, ever
         self.lost = 0
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Without logging's lock: ring and spool have their own, and one slow capture must not hold up all loggers."""
-        self.emit(record)
-        return True
+        kept = self._kept(record) if self.filters else record
+        if kept is not None:
+            self.emit(kept)
+        return kept is not None
+
+    def _kept(self, record: logging.LogRecord) -> logging.LogRecord | None:
+        """What the filters of others leave of a record. (Some put theirs on every handler of the root logger.) One that
+        fails may have been about to say no, or to take something out."""
+        try:
+            answer: object = self.filter(record)
+        except Exception:
+            told, self.failed = self.failed, True  # first, because what we log comes by here too
+            if not told:
+                logging.getLogger(__name__).exception("A filter on our handler failed; its records are not reported")
+            return None
+        return answer if isinstance(answer, logging.LogRecord) else record if answer else None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record, unless it is about our own work."""
@@ -91,9 +105,9 @@ class ReportHandler(logging.Handler):
             if record.levelno >= self._breadcrumb_level:
                 self._breadcrumbs.add(record)
         except Exception:
-            if not self._failed:
+            if not self.failed:
                 logging.getLogger(__name__).exception("A log record could not be reported; further ones are not told")
-            self._failed = True
+            self.failed = True
         finally:
             self._here.busy = False
 
