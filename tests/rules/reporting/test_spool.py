@@ -423,3 +423,17 @@ def test_what_waits_is_synced_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
     spool.close()
     rig.open().sync()  # what an earlier life left is as safe as it will get
     assert len(synced) == 5
+
+
+def test_nobody_else_can_put_a_folder_in_place_of_the_spools(tmp_path: Path) -> None:
+    """Where the umask lets everybody write, the folder above the project's was open to all."""
+    before = os.umask(0)
+    try:
+        spool = Spool(tmp_path / "sentry_spool" / "project", 1000, lambda _category, _reason: None)
+        spool.open()
+        spool.close()
+    finally:
+        os.umask(before)
+    assert [oct(place.stat().st_mode & 0o777) for place in sorted(tmp_path.rglob("*")) if place.is_dir()] == [
+        "0o700"
+    ] * 3

@@ -34,7 +34,9 @@ class Slot:
 
 def take_slot(root: Path) -> Slot:
     """The first slot that no process holds. Raises OSError where there is none, or no folder can be made."""
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The mode is for the last folder only; in the one above, whoever may write could put another in its place.
+    for folder in (root.parent, root):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number in range(_MOST_SLOTS):
         path = root / str(number)
         path.mkdir(mode=0o700, exist_ok=True)
