@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sentry_sdk
@@ -15,6 +18,7 @@ from errbot_sentry.reporting.bot_facts import About
 from errbot_sentry.reporting.collect.log_handler import ReportHandler
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import ingest_server
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -99,3 +103,24 @@ def test_a_filter_that_fails_lets_nothing_out(reporter: Reporter) -> None:
     logging.getLogger("some.plugin").error("lost")
     assert reporter.status().captured == 0
     assert reporter.status().notes == ("some errors could not be reported: the bot's log says why",)
+
+
+def test_what_is_being_captured_when_the_plugin_is_reloaded_is_not_lost(tmp_path: Path) -> None:
+    """The SDK drops an event without a word when its client is closed meanwhile."""
+    begun = threading.Event()
+
+    def slow(event: Any, _hint: Any) -> Any:
+        begun.set()
+        time.sleep(0.3)
+        return event
+
+    with ingest_server() as server:
+        settings = ReportSettings(enabled=True, dsn=Secret(server.dsn), options={"before_send": slow})
+        reporter = Reporter(settings, About("test", "6.2.1"), tmp_path)
+        assert reporter.start()
+        thread = threading.Thread(target=lambda: logging.getLogger("some.plugin").error("what happened"))
+        thread.start()
+        assert begun.wait(5)
+        reporter.close(5)
+        thread.join(5)
+        until(lambda: [event["logentry"]["message"] for event in server.events()] == ["what happened"], 5)

@@ -88,6 +88,7 @@ class Flow:
     def close(self, timeout: float) -> None:
         detach(self._handler)
         _running.discard(self)
+        self.client.settle(timeout / 4)
         self._tell_all(self._repeats.drain(), timeout / 4)
         self.client.flush()
         # What may still go out, then a request that does not want to end.

@@ -9,6 +9,7 @@ integration, say, report web errors with bodies and headers although BOT_LOG_SEN
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -46,6 +47,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Finish = Callable[[Event, Intake | None, ExcInfo | None], Event | None]
 
 _INTAKE = "sentry_reporter_intake"
+_PAUSE = 0.01
 _CLEAN_HOOKS = ("before_send_log", "before_send_metric", "before_send_span")
 
 
@@ -86,6 +88,8 @@ class Client:
         self._repr_processor: Any = None
         self._users: Mapping[str, Any] = settings.options
         self._hook_failed = False
+        # One entry for each capture that is under way: what is done to a list here cannot be interrupted.
+        self._under_way: list[None] = []
 
     @property
     def active(self) -> bool:
@@ -121,6 +125,13 @@ class Client:
         # operator made, one object for both clients, must live on.
         if before.is_active() and before.transport is not self._client.transport:
             before.close(timeout=0)
+
+    def settle(self, seconds: float) -> None:
+        """Wait for the captures of other threads that are under way, at most so long: once the client is closed, the
+        SDK loses their events without a word."""
+        end = time.monotonic() + seconds
+        while self._under_way and time.monotonic() < end:
+            time.sleep(_PAUSE)
 
     def flush(self) -> None:
         """Hand what the SDK gathers before sending (sessions, logs) to the transport."""
@@ -232,6 +243,10 @@ class Client:
 
     def capture_exception(self, exc_info: ExcInfo, extra: Event, intake: Intake, handled: bool = True) -> str | None:
         """An event of this exception, with the fields of `extra`."""
+        with self._capturing():
+            return self._capture_exception(exc_info, extra, intake, handled)
+
+    def _capture_exception(self, exc_info: ExcInfo, extra: Event, intake: Intake, handled: bool) -> str | None:
         if not self.active:
             return None
         try:
@@ -247,9 +262,18 @@ class Client:
 
     def capture(self, event: Event, intake: Intake, hint: dict[str, Any] | None = None) -> str | None:
         """An event made by us; None when it was not taken (sampled out, dropped by a hook)."""
-        if not self.active:
-            return None
-        return sentry_sdk.capture_event(event, hint={**(hint or {}), _INTAKE: intake})  # type: ignore[arg-type]  # as above
+        with self._capturing():
+            if not self.active:
+                return None
+            return sentry_sdk.capture_event(event, hint={**(hint or {}), _INTAKE: intake})  # type: ignore[arg-type]  # as above
+
+    @contextmanager
+    def _capturing(self) -> Iterator[None]:
+        self._under_way.append(None)
+        try:
+            yield
+        finally:
+            self._under_way.pop()
 
     def summary(self, exc_info: ExcInfo) -> Event:
         """The exception without locals and source: enough to tell its count later."""
