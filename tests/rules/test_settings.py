@@ -41,6 +41,13 @@ def test_nothing_set_means_the_defaults_of_the_design():
     assert found.state_file == Path("/data/sentry_reporter.sqlite3")
 
 
+def test_a_relative_data_folder_is_settled_at_the_start(tmp_path, monkeypatch):
+    """A plugin may change the working directory of the whole bot; what is spooled must not wander."""
+    monkeypatch.chdir(tmp_path)
+    found = read_settings(SimpleNamespace(BOT_ADMINS=(), BOT_DATA_DIR="data"), {})
+    assert (found.data_dir, found.state_file) == (tmp_path / "data", tmp_path / "data" / "sentry_reporter.sqlite3")
+
+
 def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
     """Old configurations keep their meaning."""
     assert _read(SENTRY_LOGLEVEL=logging.WARNING).report.event_level == logging.WARNING

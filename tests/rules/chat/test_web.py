@@ -247,6 +247,8 @@ def test_the_secret_part_of_an_address_stays_out_of_the_log(door, caplog):
         "/sentry/webhook/hunter2-Token~1.x",
         "/sentry//webhook//hunter2-Token~1.x?a=b",
         "/sentry/webhook/hunter2-Token~1.x/",
+        "/sentry%2Fwebhook/hunter2-Token~1.x",
+        "/%73entry/webhook%2fhunter2-Token~1.x",
     ):
         _ask(port, "POST", path, b"{}")
     assert "hunter2" not in caplog.text

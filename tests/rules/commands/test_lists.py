@@ -51,6 +51,20 @@ def test_a_list_is_forgotten_after_an_hour() -> None:
     assert world.server.asked("resolve") == []
 
 
+def test_a_numbered_list_outlives_the_list_of_issues_before_it() -> None:
+    """Bob's list of tags is two minutes old; that his list of issues is over an hour old makes no guess of it."""
+    world = World([issue(1), issue(2)])
+    world.lines("issues", BOB)
+    world.clock.turn(1800)
+    world.lines("issues")
+    world.clock.turn(1740)
+    world.server.spreads = (TagSpread("a", (), 1), TagSpread("b", (), 1))
+    world.lines("tags WEB-1", BOB)
+    world.clock.turn(120)
+    with pytest.raises(BadReference, match="could mean two issues"):
+        world.lines("issue #2")
+
+
 def test_a_row_beyond_the_list_says_how_long_it_is() -> None:
     world = World([issue(1), issue(2)])
     world.lines("issues")

@@ -220,9 +220,11 @@ class LastLists:
             return [shown for shown in map(self._live, here) if shown is not None]
 
     def _live(self, shown: ShownList | None) -> ShownList | None:
-        if shown is None or self._clock.now() - shown.shown_at > VALID_FOR:
-            return None
-        return shown
+        if shown is None or self._clock.now() - shown.shown_at <= VALID_FOR:
+            return shown
+        # The numbered lists that came after it are still on the screens.
+        asides = tuple(aside for aside in shown.asides if self._clock.now() - aside.shown_at <= VALID_FOR)
+        return ShownList(None, asides[0].shown_at, asides=asides) if asides else None
 
 
 def _is_after(at: datetime, limit: datetime | None) -> bool:

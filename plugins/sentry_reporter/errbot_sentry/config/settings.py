@@ -169,7 +169,8 @@ def _across(found: dict[str, Any]) -> list[Mistake]:
 
 
 def _assemble(config: object, found: dict[str, Any], mistakes: tuple[Mistake, ...]) -> Settings:
-    data_dir = Path(str(getattr(config, "BOT_DATA_DIR", ".")))
+    # Absolute: a plugin may change the working directory of the whole bot.
+    data_dir = Path(str(getattr(config, "BOT_DATA_DIR", "."))).absolute()
     admins = getattr(config, "BOT_ADMINS", ())
     writers = found["SENTRY_WRITERS"]
     return Settings(

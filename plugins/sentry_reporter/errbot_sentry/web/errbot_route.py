@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from urllib.parse import unquote
 
 import errbot.core_plugins
 from flask import Request, Response, request
@@ -29,6 +30,12 @@ MOST_BODIES = 30  # that arrive at once; each may take 5 MB
 # The web server logs each request's path, at INFO: into the bot's log, and into the breadcrumbs of events.
 _ACCESS_LOG = logging.getLogger("werkzeug")
 _TOKEN = re.compile(r"(sentry/+webhook/+)[^\s\"]+", re.IGNORECASE)
+_WRITTEN_OUT = re.compile(r"[^\s\"]*%[^\s\"]*")
+
+
+def _plainly(written: re.Match[str]) -> str:
+    """The address of a webhook, whichever of its characters are written as %2F and the like; others as they are."""
+    return f"{PREFIX}webhook/…" if _TOKEN.search(unquote(written[0])) else written[0]
 
 
 class TokenMask(logging.Filter):
@@ -37,7 +44,7 @@ class TokenMask(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Always true; the record's message is changed where it names such an address."""
         message = record.getMessage()
-        masked = _TOKEN.sub(r"\1…", message)
+        masked = _TOKEN.sub(r"\1…", _WRITTEN_OUT.sub(_plainly, message))
         if masked != message:
             record.msg, record.args = masked, ()
         return True

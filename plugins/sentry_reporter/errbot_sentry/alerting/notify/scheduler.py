@@ -37,6 +37,7 @@ from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import (
     DEFER_QUIET,
+    DEFER_SILENCE,
     DEFER_STORM,
     DEFER_UPDATES,
     DEFER_WAIT,
@@ -183,6 +184,7 @@ class Scheduler:
         deferred = tx.deferred.of_room(room, reason)
         alerts = tx.inbox.get([each.alert_id for each in deferred])
         known = tx.issues.get_many([each.issue for each in deferred])
+        silences = self._silences.index(tx.silences.present())
         due = []
         for each in deferred:
             alert = alerts.get(each.alert_id)
@@ -193,7 +195,7 @@ class Scheduler:
                 self._decide(tx, each, alert, DecisionName.NOT_VISIBLE, now)
             elif reason == DEFER_WAIT and status != UNRESOLVED:
                 self._decide(tx, each, alert, DecisionName.RESOLVED_EARLY, now)
-            else:
+            elif not self._defer_again(tx, each, alert, silences, now):
                 due.append(_Due(each, alert, status))
         if due and reason == DEFER_UPDATES:
             self._send_updates(tx, room, due, now)
@@ -202,9 +204,35 @@ class Scheduler:
         tx.deferred.drop([each.id for each in deferred])
         return bool(due)
 
-    def _decide(self, tx: Transaction, deferred: Deferred, alert: Alert, name: DecisionName, now: float) -> None:
+    def _defer_again(
+        self, tx: Transaction, deferred: Deferred, alert: Alert, silences: SilenceIndex, now: float
+    ) -> bool:
+        """Whether a deferred message is not sent now either: meanwhile the room's last route has gone, somebody made a
+        silence, or quiet hours have begun."""
+        room, issue = deferred.room, deferred.issue
+        if not self._routes.of_room(room):
+            self._decide(tx, deferred, alert, DecisionName.UNROUTED, now, "no route names the room any more")
+            tx.groups.forget_unsent(room, issue)
+            return True
+        silence = silences.of(alert, room, now)
+        if silence is not None:
+            self._decide(tx, deferred, alert, DecisionName.SILENCED, now, f"silence {silence.id}")
+            tx.deferred.add([replace(deferred, reason=DEFER_SILENCE, due=silence.ends, silence=silence.id)])
+            tx.groups.forget_unsent(room, issue)  # what goes on afterwards is a notification again
+            return True
+        quiet = self._routes.quiet_until(room, now)
+        if quiet is not None:
+            self._decide(tx, deferred, alert, DecisionName.QUIET, now)
+            if deferred.reason != DEFER_UPDATES:  # updates are not sent after quiet hours
+                tx.deferred.add([replace(deferred, reason=DEFER_QUIET, due=quiet)])
+            return True
+        return False
+
+    def _decide(
+        self, tx: Transaction, deferred: Deferred, alert: Alert, name: DecisionName, now: float, detail: str = ""
+    ) -> None:
         """Note what became of a deferred alert that is not sent."""
-        decision = Decision(deferred.alert_id, deferred.room, name.value, "", alert.reason, deferred.issue)
+        decision = Decision(deferred.alert_id, deferred.room, name.value, detail, alert.reason, deferred.issue)
         tx.inbox.decide(deferred.alert_id, alert, [decision], now)
 
     def _mention(self, tx: Transaction, due: list[_Due], known: Mapping[str, KnownIssue]) -> str:

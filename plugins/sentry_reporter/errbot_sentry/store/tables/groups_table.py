@@ -49,6 +49,11 @@ class GroupsTable(Queries):
         found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
         self._connection.execute(found.values(thread_root=thread_root))
 
+    def forget_unsent(self, room: str, issue: str) -> None:
+        """The notification of this problem was put off and will not be sent: what comes next is a notification."""
+        mine = (groups.c.room == room, groups.c.issue == issue, groups.c.thread_root == 0)
+        self._connection.execute(groups.delete().where(*mine))
+
     def set_mentioned(self, room: str, issue: str, who: str) -> None:
         """This owner of the problem was mentioned in the room."""
         found = groups.update().where(groups.c.room == room, groups.c.issue == issue)
