@@ -85,7 +85,7 @@ TABLE = (
     Row("tags {ref}", "shop", {BUGSINK: "count tags"}),
     Row("tags {ref} shop", "berlin", {BUGSINK: "count tags"}),
     Row("graph {ref}", "event", {}),
-    Row("graph -p {web}", "event", {BUGSINK: "ask for one issue"}),
+    Row("graph -p {web}", "event", {BUGSINK: "name one issue"}),
     Row("projects", "#1 ", {}),
     Row("releases", "#1 ", {}),
     Row("note {ref} it's “us”", "Note left on", {}),

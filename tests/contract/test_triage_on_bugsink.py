@@ -12,7 +12,7 @@ __all__ = ["room"]
 REFUSED = [
     ("tags #1", "count tags"),
     ("tags #1 shop", "count tags"),
-    ("graph -p bot-*", "ask for one issue"),
+    ("graph -p bot-*", "name one issue"),
     ("assign #1 me", "no assignee"),
     ("assign #1 bob@example.org", "no assignee"),
     ("assign #1 nobody", "no assignee"),
