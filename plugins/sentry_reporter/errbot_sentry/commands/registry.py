@@ -1,6 +1,6 @@
 """All commands: for each its name, words, options, rights, help and handler, in the order in which people see them.
 
-A new command is one entry here and one handler; help in chat, suggestions and the table in docs/query.md follow.
+A new command is one entry here and one handler; help in chat, suggestions and the table in docs/commands.md follow.
 """
 
 from __future__ import annotations

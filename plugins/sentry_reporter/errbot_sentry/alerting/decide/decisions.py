@@ -1,7 +1,7 @@
 """The name of every decision about an alert, with a sentence for people.
 
 A name is stored with the alert, is a label of the metric `sentry_reporter_decisions`, and stands in `!sentry alerts`
-and in the table in docs/alerts.md. Nothing writes it a second time.
+and in the table in docs/alerting.md. Nothing writes it a second time.
 """
 
 from __future__ import annotations
