@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from errbot_sentry.domain import charts
-from errbot_sentry.domain.block_chart import chart_of
+from errbot_sentry.domain.charts import block_chart
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, Unsupported, UsageError
 from errbot_sentry.domain.issues import Counts, ExceptionInfo, Frame, Release, TagSpread
@@ -220,11 +220,11 @@ def test_a_graph_of_nothing(world: World) -> None:
     (view,) = world.views("graph WEB-1")
     assert view.upload is None
     assert world.lines("graph WEB-1") == ["WEB-1 Problem 1: no events from Nov 17 to Nov 20 UTC."]
-    assert chart_of(Counts(NOW, DAY, ())).blocks == ""
+    assert block_chart(Counts(NOW, DAY, ())).blocks == ""
 
 
 def test_a_long_series_keeps_its_sum_in_sixty_blocks() -> None:
-    chart = chart_of(Counts(NOW - 14 * DAY, timedelta(hours=1), (1,) * 336))
+    chart = block_chart(Counts(NOW - 14 * DAY, timedelta(hours=1), (1,) * 336))
     assert chart.blocks == "█" * 60 or len(chart.blocks) == 60
     assert chart.total == "336 events"
 

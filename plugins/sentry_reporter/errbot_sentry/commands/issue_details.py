@@ -10,7 +10,7 @@ from errbot_sentry.commands.parser import names
 from errbot_sentry.commands.project_scope import scope
 from errbot_sentry.commands.views import event_row, issue_values, rows_view, spread_row, title_of, value_rows
 from errbot_sentry.domain import charts
-from errbot_sentry.domain.block_chart import chart_of
+from errbot_sentry.domain.charts import block_chart
 from errbot_sentry.domain.conversation import Row, Upload, View
 from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.errors import BadReference, NotFound, ServerError, Unsupported, UsageError
@@ -141,7 +141,7 @@ def _one_project(context: CommandContext, typed: ParsedCommand, server: Server, 
 
 
 def _graph_view(server: Server, project: Project, counts: Counts, name: str, period: timedelta) -> View:
-    chart = chart_of(counts)
+    chart = block_chart(counts)
     title = f"{cut(name, 100)}: {chart.total} in {write_duration(period)}"
     upload = None
     if chart.blocks and charts.can_draw():

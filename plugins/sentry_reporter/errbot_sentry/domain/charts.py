@@ -1,19 +1,25 @@
-"""Counts over time as a PNG: the only module that knows matplotlib, which is an optional extra and slow to import."""
+"""Counts over time: as a PNG, and in block characters where no PNG can be sent.
+
+The only module that knows matplotlib, which is an optional extra and slow to import.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timezone, tzinfo
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone, tzinfo
 from importlib.util import find_spec
 from io import BytesIO
 
 from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.issues import Counts, Release
 from errbot_sentry.domain.locks import Lock
+from errbot_sentry.domain.text import counted, short_count, span_words, sparkline
 
 # Its own light background: on a transparent one, no colour of letters reads well both in a light and in a dark chat.
 _PAPER, _INK, _BARS, _MARKS, _BEFORE = "#fbfbfd", "#2b2233", "#6c5fc7", "#c0392b", "#d98200"
 _MOST_RELEASES = 6
+_BLOCKS = 60
 _LONGEST_TITLE = 110  # characters, as many as the width takes
 _ONE_AT_A_TIME = Lock()  # drawing keeps a core busy
 
@@ -114,3 +120,39 @@ def _drawable(text: str) -> str:
 
     known = get_font(findfont("DejaVu Sans")).get_charmap()
     return "".join(ch if ord(ch) in known else "□" for ch in text)
+
+
+@dataclass(frozen=True)
+class BlockChart:
+    """One line of blocks and what to know about it; `blocks` is "" where nothing happened."""
+
+    blocks: str
+    start: str
+    end: str
+    slice: str
+    total: str
+    peak: str
+
+
+def block_chart(counts: Counts) -> BlockChart:
+    """The chart of a series; times are in UTC."""
+    width = min(_BLOCKS, len(counts.counts))
+    per_block = counts.step * (len(counts.counts) / width) if width else counts.step
+    top = max(range(len(counts.counts)), key=lambda index: counts.counts[index], default=0)
+    total = sum(counts.counts)
+    return BlockChart(
+        blocks=sparkline(counts.counts, _BLOCKS),
+        start=_moment(counts.start, counts.step),
+        end=_moment(counts.start + counts.step * len(counts.counts), counts.step),
+        slice=span_words(per_block),
+        total=counted(total, "event"),
+        peak=f"{short_count(counts.counts[top])} {'on' if counts.step >= timedelta(days=1) else 'at'} "
+        f"{_moment(counts.start + counts.step * top, counts.step)}"
+        if total
+        else "",
+    )
+
+
+def _moment(at: datetime, step: timedelta) -> str:
+    """A time as exact as the slices are."""
+    return at.strftime("%b %d" if step >= timedelta(days=1) else "%b %d %H:%M")

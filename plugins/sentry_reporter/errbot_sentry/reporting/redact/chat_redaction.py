@@ -10,7 +10,14 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from errbot_sentry.reporting.redact.spelling import View, folded, has_escapes, views_of, without_case, without_marks
+from errbot_sentry.reporting.redact.spelling import (
+    SpelledText,
+    folded,
+    has_escapes,
+    views_of,
+    without_case,
+    without_marks,
+)
 
 SEND, SCRUB, DROP = "send", "scrub", "drop"
 """SENTRY_CHAT_TEXT: typed words leave; only in an exception's own text; not at all."""
@@ -69,7 +76,7 @@ class ChatMask:
         inner = _QUOTED.fullmatch(low)
         return (inner[2] if inner else low) in self._exact
 
-    def _found(self, view: View) -> Iterator[tuple[int, int]]:
+    def _found(self, view: SpelledText) -> Iterator[tuple[int, int]]:
         text = view.text
         for word in self._hints:
             at = text.find(word)
@@ -85,7 +92,7 @@ class ChatMask:
                 yield from (match.span() for match in pattern.finditer(text) if match[0] in self._rest)
 
 
-def _begins(view: View, at: int) -> bool:
+def _begins(view: SpelledText, at: int) -> bool:
     """Whether a word may begin here: behind no letter or digit, behind the other kind of these, or with a hump."""
     if at == 0:
         return True
@@ -95,7 +102,7 @@ def _begins(view: View, at: int) -> bool:
     return view.letter(at).isupper() and view.letter(at - 1).islower()
 
 
-def _ends(view: View, end: int) -> bool:
+def _ends(view: SpelledText, end: int) -> bool:
     """Whether a word may end before this place."""
     if end == len(view.text):
         return True

@@ -49,7 +49,7 @@ def _folded_letter(letter: str) -> str:
 
 
 @dataclass(frozen=True)
-class View:
+class SpelledText:
     """A plain form; `starts` and `ends` are where each of its letters was in the source, None for the same places."""
 
     text: str
@@ -73,22 +73,22 @@ def has_escapes(text: str) -> bool:
     return "\\" in text or "%" in text or "&#" in text
 
 
-def views_of(text: str) -> list[View]:
+def views_of(text: str) -> list[SpelledText]:
     """The text as it stands, and, where it has escapes, with these read."""
     if not has_escapes(text):
         return [_as_it_stands(text)]
     return [_as_it_stands(text), _read(text)]
 
 
-def _as_it_stands(text: str) -> View:
+def _as_it_stands(text: str) -> SpelledText:
     if text.isascii():
-        return View(text.lower(), text)
+        return SpelledText(text.lower(), text)
     made = _Builder()
     made.add_plain(text, 0, len(text))
     return made.view(text)
 
 
-def _read(text: str) -> View:
+def _read(text: str) -> SpelledText:
     made = _Builder()
     at = 0
     for match in _ESCAPES.finditer(text):
@@ -121,8 +121,8 @@ class _Builder:
         self._starts = array("q")
         self._ends = array("q")
 
-    def view(self, source: str) -> View:
-        return View("".join(self._letters), source, self._starts, self._ends)
+    def view(self, source: str) -> SpelledText:
+        return SpelledText("".join(self._letters), source, self._starts, self._ends)
 
     def add_plain(self, text: str, start: int, end: int) -> None:
         """A piece that stands for itself."""
