@@ -39,31 +39,6 @@ OLD_WORDS = {
     "design section": "the fact itself",
     "house.md": "the fact itself",
 }
-# These still occur; whoever removes the last occurrence removes the word here.
-STILL_USED = {
-    "bundled",
-    "deed",
-    "deeds",
-    "design section",
-    "dress",
-    "errand",
-    "errands",
-    "errbot-facts",
-    "findings",
-    "first word",
-    "first words",
-    "gathered",
-    "gathering",
-    "gathers",
-    "heard",
-    "hears",
-    "hush",
-    "manners",
-    "server-facts",
-    "sketch",
-    "tally",
-}
-
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"```.*?```", re.DOTALL)
@@ -95,8 +70,6 @@ def _uses(word: str) -> list[str]:
 @pytest.mark.parametrize("word", sorted(OLD_WORDS))
 def test_no_old_word_is_used(word: str) -> None:
     found = _uses(word)
-    if found and word in STILL_USED:
-        pytest.xfail(f"still used {len(found)} times")
     assert found == [], f"say: {OLD_WORDS[word]}"
 
 

@@ -244,7 +244,7 @@ def test_a_note_in_the_thread_of_an_alert() -> None:
         ("101", "no, by us"),
         ("103", "500 errors again"),
     ]
-    with pytest.raises(BadReference, match=r"not found here\. If 'UTF-8' is the note's first word, put -- before it\."):
+    with pytest.raises(BadReference, match=r"not found here\. If the note begins with 'UTF-8', put -- before it\."):
         world.lines("note UTF-8 it should be", conversation=thread)
     with pytest.raises(UsageError, match="Is '500' an issue"):
         world.lines("note 500 errors again", conversation=thread)

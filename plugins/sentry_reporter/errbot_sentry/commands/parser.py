@@ -154,7 +154,7 @@ def names(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def names_matchers(words: Sequence[str]) -> bool:
-    """Whether the first word looks like a matcher rather than a REF."""
+    """Whether what was typed begins with a matcher rather than a REF."""
     return bool(words) and "://" not in words[0] and is_matcher(unquote(words[0]))
 
 

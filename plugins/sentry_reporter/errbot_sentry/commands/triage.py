@@ -144,7 +144,7 @@ def _noted_issue(context: CommandContext, typed: ParsedCommand, word: str) -> Is
         return context.finder.find(word, typed.invocation)
     except BadReference as error:
         if word and context.finder.in_thread(typed.invocation):
-            raise BadReference(f"{error} If {echo(word)} is the note's first word, put -- before it.") from error
+            raise BadReference(f"{error} If the note begins with {echo(word)}, put -- before it.") from error
         raise
 
 

@@ -105,7 +105,7 @@ def _form_of(options: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def leading_word(text: str) -> tuple[str, str]:
-    """The first word, and the rest as it was typed: for words that are meant for people, not for a server."""
+    """The leading word, and the rest as it was typed: for words that are meant for people, not for a server."""
     first, *rest = text.strip().split(maxsplit=1) or [""]
     return tidy(first), "".join(rest).strip()
 
