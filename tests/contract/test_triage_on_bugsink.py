@@ -65,7 +65,7 @@ def test_archive_for_a_time_until_a_number_and_for_ever(room: Room) -> None:
         assert words in room.lines(f"archive {row['friendly_id']}{option}")[0]
         assert room.project.issue(row["id"])["is_muted"] is True
         assert row["friendly_id"] in room.lines("issues is:archived")[0]
-        assert "open again" in room.lines(f"reopen {row['friendly_id']}")[0]
+        assert "reopened by" in room.lines(f"reopen {row['friendly_id']}")[0]
         assert room.project.issue(row["id"])["is_muted"] is False
 
 

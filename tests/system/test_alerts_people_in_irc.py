@@ -109,7 +109,7 @@ def test_the_linked_assignee_is_called_and_nobody_else_ever(people: People) -> N
     people.invocation("!sentry issues", re.escape(first.short_id))
     people.invocation(f"!sentry issue {first.short_id}", "basket")
     people.invocation("!sentry alerts", re.escape(first.short_id))
-    people.invocation(f"!sentry resolve {first.short_id}", "resolved, as")
+    people.invocation(f"!sentry resolve {first.short_id}", "resolved by")
     people.invocation("!sentry issue alice:bob", ".")
 
     until(lambda: people.bob.texts(ROOM, BOT)[-1:] == alice.texts(ROOM, BOT)[-1:], 30, "bob has seen what alice has")

@@ -66,8 +66,8 @@ return asyncio.run_coroutine_threadsafe(work(), client.loop).result(20)
 """
 
 
-def _run(world: World, *tx: str, channel: int = OPS) -> Any:
-    return world.greeter.run(_IN_THE_LOOP.format(channel=channel, tx="\n    ".join(tx)))
+def _run(world: World, *steps: str, channel: int = OPS) -> Any:
+    return world.greeter.run(_IN_THE_LOOP.format(channel=channel, work="\n    ".join(steps)))
 
 
 def test_the_librarys_calls_reach_the_stand_in(world: World) -> None:

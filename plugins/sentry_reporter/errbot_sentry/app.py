@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from cachetools import TTLCache, cached
+from cachetools import TTLCache
 
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue
@@ -35,7 +35,7 @@ from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
-from errbot_sentry.domain.locks import condition
+from errbot_sentry.domain.locks import Lock
 from errbot_sentry.health import FlowFacts, health_of, status_of
 from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, FlowCounts, exposition
 from errbot_sentry.reporting.collect.event_processor import BotFacts
@@ -104,9 +104,8 @@ class App:
         self._commands: Commands | None = None
         self.conversations: ConversationHandler | None = None
         """Handles what people do in chat, once `start` was called."""
-        # With the condition one thread finds the facts, however many ask for a page at the same time.
-        pages = TTLCache[Any, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
-        self._page_facts = cached(pages, condition=condition())(self._facts)
+        self._page_cache = TTLCache[str, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
+        self._page_lock = Lock()
         self._patches = ErrbotPatches(bot, self._settings.patch_errbot, on_shutdown=self.close)
 
     def prepare(self) -> None:
@@ -248,6 +247,14 @@ class App:
             without_patches=self._patches.without,
             patches_failed=self._patches.failed,
         )
+
+    def _page_facts(self) -> FlowFacts:
+        """The facts, some seconds old at most: one thread reads them, however many ask for a page at the same time."""
+        with self._page_lock:
+            facts = self._page_cache.get("facts")
+            if facts is None:
+                facts = self._page_cache["facts"] = self._facts()
+            return facts
 
     def _health_page(self) -> Reply:
         well, facts = health_of(self._page_facts())

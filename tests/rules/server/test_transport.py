@@ -174,7 +174,7 @@ STATUSES = [
     (409, {}, BadQuery, "(409)"),
     (410, {"message": "This API no longer exists."}, NotFound, "does not offer this any more (410)"),
     (422, {"detail": [{"loc": ["query", "sort"], "msg": "Input should be"}]}, BadQuery, "(422)"),
-    (429, "You are attempting to use this endpoint too frequently.", RateLimited, "try again in a minute"),
+    (429, "You are attempting to use this endpoint too frequently.", RateLimited, "Try again in a minute"),
     (500, {"detail": "Internal Error"}, ServerFailed, "failed on its side (500)"),
     (502, None, ServerFailed, "(502)"),
 ]
