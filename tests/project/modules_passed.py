@@ -88,7 +88,7 @@ class WatchedBot:
 
     def command(self) -> None:
         """Somebody types `!sentry issues`."""
-        self.errbot.invocation("!sentry issues", self.issue.short_id, 60)
+        self.errbot.ask("!sentry issues", self.issue.short_id, 60)
 
     def alert(self) -> None:
         """Sentry posts a signed webhook about a new issue; the room gets the notification."""

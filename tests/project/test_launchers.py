@@ -228,7 +228,7 @@ def test_lines_are_taken_apart(raw: bytes, sender: str, command: str, target: st
 
 def test_errbot_on_the_text_backend_answers_and_ends_in_order(tmp_path: Path) -> None:
     with ErrbotProcess(tmp_path, []) as bot:
-        bot.invocation("!echo hello there", r"hello there")
+        bot.ask("!echo hello there", r"hello there")
         assert "Plugin activation done." in bot.log
         assert bot.stop() == 0
     assert "Process exiting" in bot.log
@@ -241,7 +241,7 @@ def test_a_killed_errbot_starts_again(tmp_path: Path) -> None:
         bot.kill9()
         assert gone(pid)
         bot.start()
-        bot.invocation("!echo again", "again")
+        bot.ask("!echo again", "again")
 
 
 def test_errbot_on_irc_answers_in_its_room(tmp_path: Path, ngircd: Ngircd) -> None:

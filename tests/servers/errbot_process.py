@@ -123,7 +123,7 @@ class ErrbotProcess:
         with self._typing:
             self._started().type(text)
 
-    def invocation(self, text: str, pattern: str, timeout: float = REPLY_SECONDS) -> re.Match[str]:
+    def ask(self, text: str, pattern: str, timeout: float = REPLY_SECONDS) -> re.Match[str]:
         """Type a line and wait until what the terminal shows after it matches."""
         before = len(self.output)
         self.say(text)

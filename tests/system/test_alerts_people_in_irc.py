@@ -73,7 +73,7 @@ class People:
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.status == 202
 
-    def invocation(self, typed: str, pattern: str) -> str:
+    def ask(self, typed: str, pattern: str) -> str:
         """Alice types a command into the room and waits for the answer."""
         after = self.alice.count()
         self.alice.say(ROOM, typed)
@@ -88,10 +88,10 @@ def people(tmp_path: Path, ngircd: Ngircd) -> Iterator[People]:
 
 def test_the_linked_assignee_is_called_and_nobody_else_ever(people: People) -> None:
     alice, proof = people.alice, people.issue("for the proof")
-    phrase = people.invocation(f"!sentry link {MAIL}", r"I am .* in chat")
+    phrase = people.ask(f"!sentry link {MAIL}", r"I am .* in chat")
     assert not calls("alice", phrase), "the phrase is for copying, not for calling"
     proof.notes.append((phrase.strip(), people.tracker.now))  # copied as the client got it, unseen characters and all
-    people.invocation(f"!sentry link {MAIL} {proof.short_id}", "You are .* on the server")
+    people.ask(f"!sentry link {MAIL} {proof.short_id}", "You are .* on the server")
 
     first = people.issue(HOSTILE)
     people.hook(first, assignedTo=ALICE)
@@ -106,11 +106,11 @@ def test_the_linked_assignee_is_called_and_nobody_else_ever(people: People) -> N
     people.hook(unknown, "assigned", assignedTo=ALICE)
     assert alice.wait_for(rf"{unknown.short_id}.* assigned to", 60, sender=BOT).text.startswith("alice ")
 
-    people.invocation("!sentry issues", re.escape(first.short_id))
-    people.invocation(f"!sentry issue {first.short_id}", "basket")
-    people.invocation("!sentry alerts", re.escape(first.short_id))
-    people.invocation(f"!sentry resolve {first.short_id}", "resolved by")
-    people.invocation("!sentry issue alice:bob", ".")
+    people.ask("!sentry issues", re.escape(first.short_id))
+    people.ask(f"!sentry issue {first.short_id}", "basket")
+    people.ask("!sentry alerts", re.escape(first.short_id))
+    people.ask(f"!sentry resolve {first.short_id}", "resolved by")
+    people.ask("!sentry issue alice:bob", ".")
 
     until(lambda: people.bob.texts(ROOM, BOT)[-1:] == alice.texts(ROOM, BOT)[-1:], 30, "bob has seen what alice has")
     lines = alice.texts(ROOM, BOT)

@@ -76,7 +76,7 @@ def test_a_thousand_bad_bodies_are_refused_and_change_nothing(tmp_path):
         assert _post(port, f"/sentry/webhook/{TOKEN.reveal()}", b"x" * (5 * 1024 * 1024 + 1)) == 413
         assert set(seen) <= {200, 400, 401}, seen
         assert seen[401] == BODIES // 10
-        bot.invocation("!sentry status", "delivery")
+        bot.ask("!sentry status", "delivery")
         assert "Traceback" not in bot.log
         assert _post(port, f"/sentry/webhook/{TOKEN.reveal()}", json.dumps(sentry_issue()).encode()) == 202
     with closing(sqlite3.connect(bot.data / "sentry_reporter.sqlite3")) as state:
@@ -140,9 +140,9 @@ def test_a_server_that_answers_nonsense_gets_one_sentence_each_time(tmp_path):
             with ErrbotProcess(tmp_path / kind, PLUGIN, settings) as bot:
                 for words in ("issues", "issue 12", "issue WEB-1", "issues -p web foo", "resolve 12", "issue @latest"):
                     before = len(bot.output)
-                    bot.invocation(f"!sentry {words}", r"[a-z]{3}.*[.!?)\d…]")
+                    bot.ask(f"!sentry {words}", r"[a-z]{3}.*[.!?)\d…]")
                     assert "Computer says nooo" not in bot.output[before:]
-                bot.invocation("!sentry status", "delivery")
+                bot.ask("!sentry status", "delivery")
                 assert "Traceback" not in bot.log
                 assert "sntryu_0123" not in bot.log + bot.output
     assert nonsense.asked > 20
@@ -152,11 +152,11 @@ def test_words_and_numbers_beyond_reason_get_one_sentence(tmp_path):
     """From anybody who may write to the bot: no parser works on them, and none fails on them."""
     settings = {"SENTRY_ALERTS": [{"rooms": ["#ops"]}], "SENTRY_URL": "http://127.0.0.1:9", "SENTRY_SERVER": "bugsink"}
     with ErrbotProcess(tmp_path, PLUGIN, settings) as bot:
-        bot.invocation("!sentry status", "delivery")
-        bot.invocation(f'!sentry route web title="a{" " * 60_000}b"', "longer than 4000 characters")
-        bot.invocation(f"!sentry feedback {'x ' * 1500}", "more than 1000 words")
+        bot.ask("!sentry status", "delivery")
+        bot.ask(f'!sentry route web title="a{" " * 60_000}b"', "longer than 4000 characters")
+        bot.ask(f"!sentry feedback {'x ' * 1500}", "more than 1000 words")
         for number in ("0000000010000", "000000001" + "0" * 30, "9" * 3900):
-            bot.invocation(f"!sentry issues -n {number}", r"is not a number from\s+1\s+to\s+100")
-        bot.invocation(f"!sentry unsilence {'9' * 3900}", r"is not a number from\s+0\s+to\s+999999999")
-        bot.invocation("!sentry status", "delivery")
+            bot.ask(f"!sentry issues -n {number}", r"is not a number from\s+1\s+to\s+100")
+        bot.ask(f"!sentry unsilence {'9' * 3900}", r"is not a number from\s+0\s+to\s+999999999")
+        bot.ask("!sentry status", "delivery")
     assert "Traceback" not in bot.log

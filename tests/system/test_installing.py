@@ -13,7 +13,7 @@ from tests.system.plugin_copies import PLUGIN, ROOT, copy_folder, git_repository
 
 
 def _answers(bot: ErrbotProcess) -> None:
-    bot.invocation("!sentry status", "delivery")
+    bot.ask("!sentry status", "delivery")
     assert "Traceback" not in bot.log
 
 
@@ -37,9 +37,9 @@ def test_repos_install_from_a_git_path(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     with ErrbotProcess(tmp_path / "bot", empty) as bot:
-        bot.invocation(f"!repos install {repository}", r"A new plugin repository has been installed correctly")
+        bot.ask(f"!repos install {repository}", r"A new plugin repository has been installed correctly")
         _answers(bot)
-        bot.invocation("!status plugins", r"SentryReporter")
+        bot.ask("!status plugins", r"SentryReporter")
     assert "failed" not in bot.output.lower()
 
 

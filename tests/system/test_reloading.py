@@ -39,7 +39,7 @@ def _bot(folder: Path, **settings: object) -> tuple[ErrbotProcess, Path]:
 
 
 def _census(bot: ErrbotProcess) -> str:
-    return bot.invocation("!census", r"CENSUS (.*) END").group(1)
+    return bot.ask("!census", r"CENSUS (.*) END").group(1)
 
 
 def test_ten_times_off_and_on_leaves_nothing(tmp_path):
@@ -58,14 +58,14 @@ def test_ten_times_off_and_on_leaves_nothing(tmp_path):
     }
     bot, _ = _bot(tmp_path, **settings)
     with bot:
-        bot.invocation("!sentry status", "delivery")
+        bot.ask("!sentry status", "delivery")
         before = _census(bot)
         assert "/sentry" in before
         for _ in range(10):
-            bot.invocation("!plugin deactivate SentryReporter", "deactivated")
-            bot.invocation("!plugin activate SentryReporter", "activated")
+            bot.ask("!plugin deactivate SentryReporter", "deactivated")
+            bot.ask("!plugin activate SentryReporter", "activated")
         assert _census(bot) == before
-        bot.invocation("!plugin deactivate SentryReporter", "deactivated")
+        bot.ask("!plugin deactivate SentryReporter", "deactivated")
         off = _census(bot)
         assert "sentry" not in off.split("]")[0].lower(), "threads remain after deactivation"
 
@@ -84,14 +84,14 @@ def test_off_and_on_opens_no_more_pipes(tmp_path, listen):
     """Errbot keeps the pipe of each pool that it had, one for every admin's command; a hundred days later it stops."""
     bot, _ = _bot(tmp_path, SENTRY_ALERTS=[{"rooms": ["#ops"]}], SENTRY_WEBHOOK_LISTEN=listen)
     with bot:
-        bot.invocation("!sentry status", "delivery")
+        bot.ask("!sentry status", "delivery")
         before = _pipes(bot)
         for _ in range(5):
-            bot.invocation("!plugin deactivate SentryReporter", "deactivated")
-            bot.invocation("!plugin activate SentryReporter", "activated")
+            bot.ask("!plugin deactivate SentryReporter", "deactivated")
+            bot.ask("!plugin activate SentryReporter", "activated")
         for _ in range(5):
-            bot.invocation("!log tail 1", ".")
-        bot.invocation("!sentry status", "delivery")
+            bot.ask("!log tail 1", ".")
+        bot.ask("!sentry status", "delivery")
         until(lambda: _pipes(bot) <= before, 10, lambda: f"{before} pipes again, and not {_pipes(bot)}")
 
 
@@ -99,11 +99,11 @@ def test_reload_takes_changed_submodules(tmp_path):
     """Errbot itself would run the old ones for ever."""
     bot, plugin = _bot(tmp_path)
     with bot:
-        bot.invocation("!sentry status", "delivery")
+        bot.ask("!sentry status", "delivery")
         replies = plugin / "errbot_sentry" / "chat" / "replies.py"
         replies.write_text(replies.read_text().replace("def of(", "def of_(", 1) + OVERRIDE)
-        bot.invocation("!plugin reload SentryReporter", "reloaded")
-        bot.invocation("!sentry status", "NEW CODE RUNS")
+        bot.ask("!plugin reload SentryReporter", "reloaded")
+        bot.ask("!sentry status", "NEW CODE RUNS")
 
 
 OVERRIDE = """
@@ -120,13 +120,13 @@ def test_a_broken_edit_leaves_the_old_code_in_force(tmp_path):
     """The reload fails in words; activating again runs the old generation, unmixed; mending and reloading works."""
     bot, plugin = _bot(tmp_path)
     with bot:
-        bot.invocation("!sentry status", "delivery")
+        bot.ask("!sentry status", "delivery")
         model = plugin / "errbot_sentry" / "domain" / "issues.py"
         whole = model.read_text()
         model.write_text(whole + "\nthis is no Python\n")
-        bot.invocation("!plugin reload SentryReporter", r"(?i)error|failed|invalid syntax")
-        bot.invocation("!plugin activate SentryReporter", "activated")
-        bot.invocation("!sentry status", "delivery")
+        bot.ask("!plugin reload SentryReporter", r"(?i)error|failed|invalid syntax")
+        bot.ask("!plugin activate SentryReporter", "activated")
+        bot.ask("!sentry status", "delivery")
         model.write_text(whole)
-        bot.invocation("!plugin reload SentryReporter", "reloaded")
-        bot.invocation("!sentry status", "delivery")
+        bot.ask("!plugin reload SentryReporter", "reloaded")
+        bot.ask("!sentry status", "delivery")

@@ -195,11 +195,11 @@ def test_the_child_speaks_to_nobody(make: Make, server: IngestServer, tmp_path: 
     reporter._follow_ups.captured("a" * 32, where, 0.0, notify=True)  # the child inherits who waits to be notified
     context = multiprocessing.get_context("fork")
 
-    def tx() -> None:
+    def work() -> None:
         crash("in the child")
         until(lambda: reporter.status().spooled == 0, timeout=30)
 
-    child = context.Process(target=tx)
+    child = context.Process(target=work)
     child.start()
     assert ended(child) == 0
     until(lambda: notified.exists(), timeout=30, what="the parent telling")

@@ -66,9 +66,9 @@ def test_requests_hammering_at_the_start_do_not_kill_the_route(tmp_path):
                 if "Error loading Webserver" in bot.log:
                     continue  # the same race has hit Errbot's own web server plugin, which nobody can help
                 until(lambda: _status(port) == 401, 30, "an unknown token is refused")
-                bot.invocation("!plugin deactivate SentryReporter", "deactivated")
+                bot.ask("!plugin deactivate SentryReporter", "deactivated")
                 until(lambda: _status(port) == 503, 10, "a deactivated plugin answers 503")
-                bot.invocation("!plugin activate SentryReporter", "activated")
+                bot.ask("!plugin activate SentryReporter", "activated")
                 until(lambda: _status(port) == 401, 10, "activated again, it answers as before")
                 assert "Traceback" not in bot.log
                 break

@@ -92,12 +92,12 @@ def test_who_waited_for_a_failure_has_failed_too():
     catalog = ProjectCache(fetch, HandClock())
     catalog._lock = lock  # type: ignore[assignment]
 
-    def invocation() -> None:
+    def ask() -> None:
         with pytest.raises(TimedOut, match="No answer in time") as caught:
             catalog.all()
         told.append(caught.value)
 
-    threads = [threading.Thread(target=invocation) for _ in range(4)]
+    threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

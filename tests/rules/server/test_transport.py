@@ -113,13 +113,13 @@ def test_many_threads_share_one_transport(serve):
     transport = client(server.url)
     wrong: list[object] = []
 
-    def invocation(start: int) -> None:
+    def ask(start: int) -> None:
         for number in range(start, start + 30):
             found = transport.get("/api/0/", [("n", str(number))]).json
             if found != {"n": str(number)}:
                 wrong.append(found)
 
-    threads = [threading.Thread(target=invocation, args=(100 * place,)) for place in range(8)]
+    threads = [threading.Thread(target=ask, args=(100 * place,)) for place in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -609,13 +609,13 @@ def test_closing_ends_calls_under_way(serve):
     transport = client(server.url, limits=Limits(read=60, total=60))
     failed: list[ServerError] = []
 
-    def invocation() -> None:
+    def ask() -> None:
         try:
             transport.get("/api/0/")
         except ServerError as error:
             failed.append(error)
 
-    thread = threading.Thread(target=invocation)
+    thread = threading.Thread(target=ask)
     thread.start()
     until(lambda: server.requests, what="the request to arrive")
     transport.close()
@@ -632,11 +632,11 @@ def test_closing_ends_a_pause_between_tries(serve):
     server = serve(lambda request: as_json(None, 503))
     transport = Transport(server.url, Secret(TOKEN), limits=Limits(first_pause=50, total=1000))
 
-    def invocation() -> None:
+    def ask() -> None:
         with pytest.raises(ServerError):
             transport.get("/api/0/")
 
-    thread = threading.Thread(target=invocation)
+    thread = threading.Thread(target=ask)
     thread.start()
     until(lambda: server.requests, what="the first try")
     transport.close()
