@@ -63,18 +63,17 @@ def test_a_reaction_waits_for_no_follow_up(tmp_path: Path, hanging: socket.socke
         for number in range(60):
             app._follow_up.reported(ReportedError(f"{number:032x}", said, "x", sent=True))
         hanging.settimeout(30)
-        connection, _ = hanging.accept()  # the first look-up is under way
-        assert app.conversations is not None
-        app.conversations.reacted(
-            Reaction(
-                reactor=TestPerson("ann"),  # type: ignore[no-untyped-call]
-                action=REACTION_ADDED,
-                reacted_to={"ts": "1", "channel": "C1"},
-                reaction_name="eyes",
+        with hanging.accept()[0]:  # the first look-up is under way
+            assert app.conversations is not None
+            app.conversations.reacted(
+                Reaction(
+                    reactor=TestPerson("ann"),  # type: ignore[no-untyped-call]
+                    action=REACTION_ADDED,
+                    reacted_to={"ts": "1", "channel": "C1"},
+                    reaction_name="eyes",
+                )
             )
-        )
-        assert bot.asked_for_room.wait(30), "the reaction is looked at"
+            assert bot.asked_for_room.wait(30), "the reaction is looked at"
     finally:
         hanging.close()
         app.close()
-    connection.close()
