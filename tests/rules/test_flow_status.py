@@ -108,3 +108,12 @@ def test_trouble_stands_before_what_harms_nobody():
     first, *_ = [line for line in status_of(facts) if line.flow == "setting"]
     assert (first.facts[0].partition(":")[0], first.state) == ("SENTRY_URL", TROUBLE)
     assert health_of(facts)[1]["flows"]["setting"] == TROUBLE
+
+
+def test_what_was_dropped_in_chat_is_shown_and_no_trouble():
+    """A full queue of reactions: who reacted got nothing."""
+    facts = replace(_facts(), alerts=AlertsStatus(True, True), chat_dropped={"reactions": 3})
+    (chat,) = [line for line in status_of(facts) if line.flow == "chat"]
+    assert (chat.state, chat.facts) == (OK, ("3 reactions dropped: too many waited",))
+    assert health_of(facts)[0]
+    assert not [line for line in status_of(_facts()) if line.flow == "chat"]

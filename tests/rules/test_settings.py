@@ -66,6 +66,13 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_EVENTLEVEL", True, "logging level", {REPORT}),
         ("SENTRY_OPTIONS", [], "expected a dict", {REPORT}),
         ("SENTRY_OPTIONS", {"dsn": "x"}, "SENTRY_DSN instead", {REPORT}),
+        ("SENTRY_OPTIONS", {"in_app_exclude": 5}, "'in_app_exclude' as a list of strings, got 5", {REPORT}),
+        ("SENTRY_OPTIONS", {"in_app_include": "shop"}, "'in_app_include' as a list of strings", {REPORT}),
+        ("SENTRY_OPTIONS", {"ignore_errors": [5]}, "'ignore_errors' as a list of exception types", {REPORT}),
+        ("SENTRY_OPTIONS", {"event_scrubber": 5}, "'event_scrubber' as an EventScrubber", {REPORT}),
+        ("SENTRY_OPTIONS", {"project_root": Path("/srv")}, "'project_root' as a string, got a ", {REPORT}),
+        ("SENTRY_OPTIONS", {"before_send": {}}, "'before_send' as a function", {REPORT}),
+        ("SENTRY_OPTIONS", {"sample_rate": "0.5"}, "'sample_rate' as a number", {REPORT}),
         ("SENTRY_CHAT_TEXT", "all", "'send', 'scrub', 'drop'", {REPORT}),
         ("SENTRY_SPOOL_MB", -1, "0 or more", {REPORT}),
         ("SENTRY_REPEAT_SECONDS", "60", "0 or more", {REPORT}),
@@ -312,3 +319,24 @@ def test_an_impossible_host_is_a_mistake_and_no_crash(host):
     assert [mistake.setting for mistake in _read(SENTRY_WEBHOOK_LISTEN=(host, 80)).mistakes] == [
         "SENTRY_WEBHOOK_LISTEN"
     ]
+
+
+def test_options_that_the_sdk_takes_are_not_refused():
+    """It is the SDK that decides what works; only what would lose events, or mean something else, is refused."""
+    options = {
+        "in_app_exclude": ("shop",),
+        "in_app_include": None,
+        "ignore_errors": [KeyError, "ValueError", (OSError, TypeError)],
+        "event_scrubber": SimpleNamespace(scrub_event=print),
+        "project_root": None,
+        "before_send": print,
+        "before_breadcrumb": None,
+        "sample_rate": 1,
+        "traces_sample_rate": 0.5,
+        "max_value_length": None,
+        "release": "bot@1",
+        "attach_stacktrace": 1,
+    }
+    found = _read(SENTRY_OPTIONS=options)
+    assert not found.mistakes
+    assert found.report.options == options

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from cachetools import TTLCache
 
 from errbot_sentry.alerting.service import AlertService
-from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
 from errbot_sentry.chat.conversation_handler import ConversationHandler
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
 from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
@@ -86,15 +86,19 @@ class App:
         self._web = Web()
         self._api_times = ApiTimes()
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
-        self._background = BackgroundQueue()
+        # A queue each, because a follow-up asks the server for seconds: nobody's reaction or link waits for that.
+        self._background = BackgroundQueue("link summaries and files", self._clock)
+        self._reactions = BackgroundQueue("reactions", self._clock)
+        self._replies_to_errors = BackgroundQueue("replies to errors", self._clock)
+        self._queues = (self._background, self._reactions, self._replies_to_errors)
         self._rooms = Rooms(bot, is_active, self._background)
-        follow_up = FollowUp(bot, self._replies, self._background, self._issue_of_event, self._clock)
+        self._follow_up = FollowUp(bot, self._replies, self._replies_to_errors, self._issue_of_event, self._clock)
         self.reporter = Reporter(
             self._settings.report,
             facts=_bot_facts(bot),
             data_dir=self._settings.data_dir,
             clock=self._clock,
-            follower=follow_up,
+            follower=self._follow_up,
             secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
         )
         self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use
@@ -122,7 +126,8 @@ class App:
             if self._alerts is not None:
                 self._alerts.wake()
             return
-        self._background.start()
+        for queue in self._queues:
+            queue.start()
         self._start_alerts()
         self._commands = Commands(
             self._find_server,
@@ -138,7 +143,7 @@ class App:
             prefix=str(self._bot.prefix),
         )
         self.conversations = ConversationHandler(
-            self._bot, self._commands, self._replies, self._rooms, self._background, self._action_of
+            self._bot, self._commands, self._replies, self._rooms, self._background, self._reactions, self._action_of
         )
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.intake.take if self._alerts else None, pages)
@@ -190,7 +195,7 @@ class App:
                 ends.callback(self._patches.undo)
                 ends.callback(lambda: self.reporter.close(left()))
                 ends.callback(self._connection.close)
-                ends.callback(lambda: self._background.close(min(1.0, left())))
+                ends.callback(lambda: close_all(self._queues, min(1.0, left())))
                 ends.callback(self._store.close)
                 if self._alerts is not None:
                     ends.callback(self._alerts.close, left())
@@ -244,6 +249,7 @@ class App:
             listening=self._listener.port if self._listener else None,
             listener_trouble=self._listener_trouble,
             now=self._clock.now(),
+            chat_dropped={queue.jobs: queue.refused for queue in self._queues if queue.refused},
             without_patches=self._patches.without,
             patches_failed=self._patches.failed,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import humanize
@@ -27,6 +27,8 @@ class FlowFacts:
     listening: int | None
     listener_trouble: str
     now: datetime
+    chat_dropped: Mapping[str, int] = field(default_factory=dict)
+    """What people in chat did not get because too much waited: kind to count since the start."""
     without_patches: tuple[str, ...] = ()
     """What is lost because a change in Errbot is not made, a sentence each."""
     patches_failed: bool = False
@@ -34,7 +36,7 @@ class FlowFacts:
 
 def status_of(facts: FlowFacts) -> tuple[FlowStatus, ...]:
     """One line per part, in the order of the flows."""
-    return (_report(facts), *_alerts(facts), *_settings(facts), *_patches(facts))
+    return (_report(facts), *_alerts(facts), *_chat(facts), *_settings(facts), *_patches(facts))
 
 
 def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
@@ -128,6 +130,13 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
     stuck = alerts.oldest is not None and facts.now - alerts.oldest > _STUCK
     # Of what was set aside the last hour counts: else one message to a mistyped room would be trouble for a month.
     return FlowStatus("delivery", TROUBLE if stuck or alerts.failed_lately else OK, tuple(words))
+
+
+def _chat(facts: FlowFacts) -> Iterator[FlowStatus]:
+    """Only where something was dropped: what once waited too long is no trouble now."""
+    if facts.chat_dropped:
+        words = (f"{count} {jobs} dropped: too many waited" for jobs, count in facts.chat_dropped.items())
+        yield FlowStatus("chat", OK, tuple(words))
 
 
 def _switched_off(mistakes: Iterable[Mistake]) -> str:

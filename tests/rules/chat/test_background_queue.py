@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
+from tests.alerting.world import VirtualClock
 
 
 def test_a_failing_errand_does_not_stop_the_next(caplog):
@@ -18,9 +19,10 @@ def test_a_failing_errand_does_not_stop_the_next(caplog):
     assert "a job in the background failed" in caplog.text
 
 
-def test_too_many_errands_are_refused_and_counted():
-    """A slow chat network must not fill the memory."""
-    background, go, begun = BackgroundQueue(), threading.Event(), threading.Event()
+def test_too_many_errands_are_refused_and_counted_and_logged_once_a_minute(caplog):
+    """A slow chat network must not fill the memory, nor the log."""
+    clock = VirtualClock()
+    background, go, begun = BackgroundQueue("reactions", clock), threading.Event(), threading.Event()
     background.start()
 
     def block() -> None:
@@ -32,6 +34,12 @@ def test_too_many_errands_are_refused_and_counted():
     taken = sum(background.do(lambda: None) for _ in range(500))
     assert taken == 100
     assert background.refused == 400
+    assert [each.getMessage() for each in caplog.records if "too many" in each.getMessage()] == [
+        "too many reactions wait in the background: 1 dropped since the start"
+    ]
+    clock.advance(60)
+    assert not background.do(lambda: None)
+    assert "401 dropped since the start" in caplog.text
     go.set()
     background.close(5)
 
@@ -49,7 +57,7 @@ def test_an_errand_that_waits_is_told_of_the_end():
     assert begun.wait(10)
     background.close(5)
     assert gave_up == [True]
-    assert not [thread for thread in threading.enumerate() if thread.name == "sentry-errands"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "sentry-jobs"]
 
 
 def test_before_the_start_and_after_the_end_nothing_is_taken():

@@ -76,6 +76,82 @@ def test_a_hook_that_returns_no_event_is_counted(tmp_path: Path, answer: object)
         assert server.events() == []
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"in_app_exclude": 5},
+        {"in_app_include": [5]},
+        {"ignore_errors": [5]},
+        {"event_scrubber": 5},
+        {"project_root": 5},
+    ],
+)
+def test_an_event_that_the_sdk_fails_with_is_counted_and_noted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, object]
+) -> None:
+    """Whoever captures it: our handler, a plugin, or the SDK's own integration, which swallows the SDK's error."""
+    with ingest_server() as server:
+        settings = ReportSettings(enabled=True, dsn=Secret(server.dsn), options=options)
+        reporter = Reporter(settings, BotFacts("test", "6.2.1"), tmp_path)
+        assert reporter.start()
+        try:
+            _crash_in_a_thread()
+            assert reporter.status().dropped == {"sdk_failed": 1}
+            try:
+                {}["lost"]
+            except KeyError:
+                logging.getLogger("some.plugin").exception("lost")
+            try:
+                int("lost")
+            except ValueError:
+                assert reporter.capture_exception() is None
+            status = reporter.status()
+        finally:
+            reporter.close(1)
+        assert server.events() == []
+    assert status.dropped == {"sdk_failed": 3}
+    assert [note for note in status.notes if note.startswith("sentry-sdk failed") and "SENTRY_OPTIONS" in note]
+    assert caplog.text.count("sentry-sdk failed with an event") == 1
+
+
+def test_an_event_that_the_operator_ignores_is_counted_and_no_trouble(tmp_path: Path) -> None:
+    with ingest_server() as server:
+        settings = ReportSettings(enabled=True, dsn=Secret(server.dsn), options={"ignore_errors": [LookupError]})
+        reporter = Reporter(settings, BotFacts("test", "6.2.1"), tmp_path)
+        assert reporter.start()
+        try:
+            assert reporter.capture_exception(KeyError("ignored")) is None
+            status = reporter.status()
+        finally:
+            reporter.close(1)
+        assert server.events() == []
+    assert (status.dropped, status.notes) == ({"ignore_errors": 1}, ())
+
+
+def test_an_event_that_a_plugins_processor_drops_is_counted_once(tmp_path: Path) -> None:
+    with ingest_server() as server:
+        reporter = Reporter(ReportSettings(enabled=True, dsn=Secret(server.dsn)), BotFacts("test", "6.2.1"), tmp_path)
+        assert reporter.start()
+        try:
+            with sentry_sdk.new_scope() as scope:
+                scope.add_event_processor(lambda _event, _hint: None)
+                assert reporter.capture_message("dropped") is None
+            status = reporter.status()
+        finally:
+            reporter.close(1)
+    assert (status.dropped, status.notes) == ({"event_processor": 1}, ())
+
+
+def _crash_in_a_thread() -> None:
+    def crash() -> None:
+        raise ZeroDivisionError
+
+    thread = threading.Thread(target=crash)
+    thread.start()
+    thread.join()
+
+
 class Secretive(logging.Filter):
     """What a plugin puts on every handler of the root logger."""
 

@@ -34,7 +34,8 @@ class ConversationHandler:
 
     Args:
         bot: Errbot's backend object.
-        background: runs what must not be done in Errbot's receiving thread.
+        background: summarises links, which must not be done in Errbot's receiving thread.
+        reactions: does what reactions stand for. A person waits for it, so nothing else goes into this queue.
         action_of: what a reaction under an alert stands for.
     """
 
@@ -45,6 +46,7 @@ class ConversationHandler:
         replies: Replies,
         rooms: Rooms,
         background: BackgroundQueue,
+        reactions: BackgroundQueue,
         action_of: ActionOf,
     ) -> None:
         self._bot = bot
@@ -52,6 +54,7 @@ class ConversationHandler:
         self._replies = replies
         self._rooms = rooms
         self._background = background
+        self._reactions = reactions
         self._action_of = action_of
         self._concurrency = ConcurrencyLimit(int(getattr(bot.bot_config, "BOT_ASYNC_POOLSIZE", 10)))
 
@@ -89,7 +92,7 @@ class ConversationHandler:
 
     def reacted(self, reaction: Any) -> None:
         """Do what a reaction under an alert stands for, if it stands for a command. Returns at once."""
-        self._background.do(lambda: self._act(reaction))
+        self._reactions.do(lambda: self._act(reaction))
 
     def _act(self, reaction: Any) -> None:
         found = reaction_of(self._bot, reaction)

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from errbot_sentry.config.routes import Route, read_route
+from errbot_sentry.config.sdk_options import wrong_option
 from errbot_sentry.config.secrets import Secret, is_known_token, looks_secret, mask, mask_url, shape
 from errbot_sentry.domain.access import DIRECT
 
@@ -75,6 +76,9 @@ def options(value: Any) -> dict[str, Any]:
         raise ValueError(f'expected a dict such as {{"environment": "production"}}, got a {type(value).__name__}')
     if "dsn" in value:
         raise ValueError('has "dsn" in it; expected SENTRY_DSN instead')
+    wrong = wrong_option(value)
+    if wrong:
+        raise ValueError(wrong)
     return dict(value)
 
 

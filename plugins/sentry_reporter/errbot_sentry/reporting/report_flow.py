@@ -89,12 +89,15 @@ class ReportFlow:
             on_captured=lambda: counters.add("captured"),
         )
 
-        envelope_writer = EnvelopeWriter(self.spool, self._sender, sdk_http, counters.drop, before_send.redact)
+        envelope_writer = EnvelopeWriter(self.spool, self._sender, sdk_http, self._lost_in_capture, before_send.redact)
         self.client = SdkClient(settings, before_send, envelope_writer, counters.drop)
         self.capture = ErrorCapture(self.client, event_filter, follow_ups, clock)
         self._handler = ErrorLogHandler(self.capture, breadcrumbs, settings.breadcrumb_level, settings.event_level)
         self._has_forked = False
         self._looked_for_children = 0.0
+
+    def _lost_in_capture(self, category: str, reason: str) -> None:
+        self.client.lost(category, reason)
 
     def start(self) -> None:
         """Begin to report."""
@@ -162,6 +165,8 @@ class ReportFlow:
             notes.append("the root logger lets no error through (BOT_LOG_LEVEL, or logging.disable): none is reported")
         if self._handler.failed:
             notes.append("some errors could not be reported: the bot's log says why")
+        if self.client.sdk_failed:
+            notes.append("sentry-sdk failed with some events: the bot's log has the cause, perhaps SENTRY_OPTIONS")
         if self.client.closed_by_others:
             notes.append("another part of the bot has closed the client of sentry_sdk: nothing is sent until a reload")
         elif not self.client.active:

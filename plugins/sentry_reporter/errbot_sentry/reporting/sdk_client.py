@@ -9,6 +9,7 @@ and headers although BOT_LOG_SENTRY_FLASK is off.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,12 +53,16 @@ def _check_event(answer: object) -> None:
         raise TypeError(f"wanted is the event, or None to drop it, and not a {type(answer).__name__}")
 
 
+class _Here(threading.local):
+    accounted = 0  # events of this thread of which somebody has said what became of them
+
+
 class SdkClient:
     """sentry-sdk with our options, from `start` to `close`.
 
     Args:
         transport: takes the envelopes, unless the operator's options name another one.
-        on_lost: called with the category and the reason of each event that an operator's hook drops.
+        on_lost: called with the category and the reason of each event that is lost before it reaches the transport.
     """
 
     def __init__(
@@ -75,6 +80,9 @@ class SdkClient:
         self._client: Any = None
         self._repr_processor = make_repr_processor()
         self._hook_failed = False
+        self._here = _Here()
+        self.sdk_failed = False
+        """Whether the SDK failed with an event, ever."""
         # One entry for each capture that is under way: what is done to a list here cannot be interrupted.
         self._under_way: list[None] = []
 
@@ -103,6 +111,8 @@ class SdkClient:
             remove_repr_processor(self._repr_processor)
             raise
         self._client = sentry_sdk.get_client()
+        # Here all events come by: ours, other plugins', and those of the SDK's integrations, which swallow its errors.
+        self._client.capture_event = self._accounting(self._client.capture_event)
         # What the replaced client still has to send is sent: its worker ends behind its queue. A transport that the
         # operator made, one object for both clients, must live on.
         if before.is_active() and before.transport is not self._client.transport:
@@ -183,11 +193,45 @@ class SdkClient:
         chosen[LoggingIntegration.identifier] = LoggingIntegration(level=None, event_level=None, sentry_logs_level=logs)
         return list(chosen.values())
 
+    def lost(self, category: str, reason: str) -> None:
+        """Count an event that this thread captures and that does not reach the transport."""
+        self._here.accounted += 1
+        self._on_lost(category, reason)
+
+    def _accounting(self, capture: Callable[..., str | None]) -> Callable[..., str | None]:
+        """The SDK's `capture_event`; it counts as lost what neither leaves nor was dropped by somebody who counts."""
+
+        def accounting(event: Event, hint: dict[str, Any] | None = None, scope: Any = None) -> str | None:
+            category = "transaction" if event.get("type") == "transaction" else "error"
+            accounted = self._here.accounted
+            try:
+                event_id = capture(event, hint, scope)
+            except Exception as error:  # noqa: BLE001 - whatever the SDK does not expect in its options
+                self._lost_by_sdk(category, error)
+                return None
+            # A foreign transport counts for itself what the SDK gives up.
+            if event_id is None and accounted == self._here.accounted and "transport" not in self._operators:
+                if self._operators.get("ignore_errors") and (hint or {}).get("exc_info"):
+                    self.lost(category, "ignore_errors")
+                else:
+                    self._lost_by_sdk(category, None)
+            return event_id
+
+        return accounting
+
+    def _lost_by_sdk(self, category: str, error: Exception | None) -> None:
+        logged, self.sdk_failed = self.sdk_failed, True
+        if not logged:
+            log.error("sentry-sdk failed with an event, which is lost; further ones are only counted", exc_info=error)
+        self.lost(category, "sdk_failed")
+
     def _before_send(self, event: Event, hint: dict[str, Any]) -> Event | None:
+        self._here.accounted += 1
         finished = self._finish(event, hint.get(_CONTEXT), hint.get("exc_info"))
         return None if finished is None else self._operators_hook("before_send", finished, hint)
 
     def _before_send_transaction(self, event: Event, hint: dict[str, Any]) -> Event | None:
+        self._here.accounted += 1
         finished = self._finish(event, None, None)
         return None if finished is None else self._operators_hook("before_send_transaction", finished, hint)
 

@@ -8,6 +8,7 @@ Read in sentry-sdk 2.75.0; after an update of the SDK, compare these:
 | `HttpTransport._fetch_pending_client_report` | transport.py, line 433 | counts of lost events, for the server |
 | `serializer.global_repr_processors` | serializer.py, line 51 | taking our repr processor out again |
 | `Scope.client`, `Scope.set_client` | scope.py, lines 263 and 499 | leaving the SDK without a client |
+| `_Client.capture_event` | client.py, line 1152 | replaced in our client, to count the events that the SDK loses |
 | `Scope.__copy__` | scope.py, line 273 | a thread's copy of a command's scope, in command_scope.py |
 | `Dsn`, `event_from_exception`, `env_to_bool` | utils.py | public names that the documentation does not mention |
 """
