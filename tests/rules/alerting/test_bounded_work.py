@@ -22,7 +22,7 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import UserError
-from errbot_sentry.store.records import Silence
+from errbot_sentry.store.records import KnownIssue, Silence
 from errbot_sentry.store.schema import decisions
 from errbot_sentry.store.tables import inbox_table
 from tests.alerting.world import START, World
@@ -81,6 +81,14 @@ def test_the_database_sums_what_a_digest_tells(request: pytest.FixtureRequest, t
     assert sum(count for _, count in sums.slices) == len(spoken)
     for middle, count in sums.slices:
         assert count == sum(middle - 150 < at <= middle + 150 for at in spoken)
+
+    with world.store.write() as tx:  # only what is about a visible project, which an unknown issue never is
+        tx.issues.put(KnownIssue(str(key), "unresolved", project="shop" if key < 10 else "web") for key in range(30))
+        some_sums = tx.inbox.sums("#ops", NOW - 86_400, NOW, "merged", lambda project: project == "shop")
+    shop = [row for row in rows if int(row["issue"]) < 10]
+    assert some_sums.alerts == len(shop)
+    assert some_sums.problems["new"] == len({row["issue"] for row in shop if row["reason"] == "new"})
+    assert sum(count for _, count in some_sums.slices) == sum(row["name"] != "merged" for row in shop)
     world.store.close()
 
 

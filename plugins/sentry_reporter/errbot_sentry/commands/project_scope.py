@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
-from errbot_sentry.alerting.decide.visibility import may_name
-from errbot_sentry.config.matchers import Matcher
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Conversation, Invocation
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, NotAllowed
 from errbot_sentry.domain.issues import Issue, Project
 from errbot_sentry.domain.typed_text import echo
@@ -32,16 +30,6 @@ def no_such_issue(named: str) -> BadReference:
 def visible_issues(access: Access, conversation: Conversation, issues: Sequence[Issue]) -> tuple[Issue, ...]:
     """Those issues that may be shown in this place: every row is looked at, whatever the server was asked."""
     return tuple(issue for issue in issues if access.may_see(issue.project.slug, conversation))
-
-
-def may_name_here(access: Access, invocation: Invocation, matchers: Iterable[str | Matcher]) -> bool:
-    """Whether these matchers name no project, and no issue of one, that may not be shown in this conversation.
-
-    Who may change alert settings sees all of them in a direct message, to be able to.
-    """
-    if invocation.conversation.is_direct and access.may_write(invocation.person):
-        return True
-    return may_name(matchers, invocation.conversation, access)
 
 
 def visible_projects(access: Access, conversation: Conversation, server: Server) -> tuple[Project, ...]:

@@ -6,7 +6,7 @@ A project can have got another name meanwhile, and the settings another `SENTRY_
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from errbot_sentry.alerting.decide.routing import may_see_alert
 from errbot_sentry.config.matchers import Matcher, read_matcher
@@ -32,9 +32,39 @@ def may_be_sent(message: Message, last: Alert | None, known: KnownIssue | None, 
     return (last is None and known is None) or may_see_now(last, known, message.room, access)
 
 
-def label_for(silence: Silence, room: str, access: Access) -> str:
-    """What a silence is labelled in a room: "" where it was made elsewhere and names what may not be seen here."""
-    return silence.label if silence.room == room or may_name(about(silence), Conversation(room), access) else ""
+@dataclass(frozen=True)
+class ShownSilence:
+    """What of a silence may be shown in one place; an empty author or comment may not. `where` is where it applies."""
+
+    label: str
+    where: str
+    author: str = ""
+    comment: str = ""
+
+
+def shown_silence(
+    silence: Silence, conversation: Conversation, access: Access, *, to_writer: bool = False
+) -> ShownSilence | None:
+    """What of a silence may be shown in this place; None: nothing.
+
+    All of it where `shows_all_of` says so. Elsewhere what it matches, if that names no hidden project: its comment, its
+    author and its room were meant for those who see more.
+    """
+    where = silence.room or "every room"
+    if shows_all_of(silence.room, conversation, access, to_writer=to_writer):
+        return ShownSilence(silence.label, where, silence.author, silence.comment)
+    if not may_name(about(silence), conversation, access):
+        return None
+    return ShownSilence(silence.label, "another room" if silence.room else where)
+
+
+def shows_all_of(room: str, conversation: Conversation, access: Access, *, to_writer: bool = False) -> bool:
+    """Whether all of what was made in `room` ("" for a direct message) may be shown in this place.
+
+    In that room, where nothing is hidden, and in a direct message to a writer, who needs it to be able to change it.
+    """
+    made_here = bool(room) and room == conversation.room
+    return made_here or access.sees_everything(conversation) or (to_writer and conversation.is_direct)
 
 
 def may_name(matchers: Iterable[str | Matcher], conversation: Conversation, access: Access) -> bool:

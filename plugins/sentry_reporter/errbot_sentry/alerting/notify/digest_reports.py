@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, time, timedelta, timezone
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -18,11 +19,11 @@ from errbot_sentry.alerting.decide.visibility import may_see_now
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import NEW, REGRESSED, SEEN_RESOLVED, MessageKind
-from errbot_sentry.domain.conversation import Upload
+from errbot_sentry.domain.conversation import Conversation, Upload
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.domain.issues import Counts
 from errbot_sentry.domain.typed_text import echo
-from errbot_sentry.store.records import DigestPlan, Message, RoomSums
+from errbot_sentry.store.records import DigestPlan, KnownIssue, Message, RoomSums
 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
@@ -34,6 +35,7 @@ _SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2
 _BARS = "▁▂▃▄▅▆▇█"
 _SLICES = 24
 _NOISIEST = 5
+_COMPARED = 50  # of the visible projects; some of these may be about hidden ones too
 _MOST_SLICES = 48
 _LONGEST_SCHEDULE = 100
 _STEPS = (300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86_400)  # seconds
@@ -158,19 +160,19 @@ class Digests:
         """The digest of a room since its last one."""
         plan = replace(plan, since=max(plan.since, now - _LONGEST))  # nothing older is kept
         length = max(60.0, now - plan.since)
-        sums = tx.inbox.sums(plan.room, plan.since, now, DecisionName.MERGED.value)
-        before = tx.inbox.sums(plan.room, plan.since - length, plan.since, DecisionName.MERGED.value)
-        noisiest = tx.groups.noisiest(plan.room, plan.since, _NOISIEST)
-        known = tx.issues.get_many([group.issue for group in noisiest])
-        known = {key: each for key, each in known.items() if may_see_now(None, each, plan.room, self._access)}
+        room, visible = Conversation(plan.room), None
+        if not self._access.sees_everything(room):
+            visible = partial(self._access.may_see, conversation=room)
+        sums = tx.inbox.sums(plan.room, plan.since, now, DecisionName.MERGED.value, visible)
+        before = tx.inbox.sums(plan.room, plan.since - length, plan.since, DecisionName.MERGED.value, visible)
+        noisiest = self._noisiest(tx, plan)
         rows = [
             {
-                "short_id": known[group.issue].short_id,
-                "title": shorten(known[group.issue].title, 100),
-                "events": counted(known[group.issue].events, "event"),
+                "short_id": known.short_id,
+                "title": shorten(known.title, 100),
+                "events": counted(known.events, "event"),
             }
-            for group in noisiest
-            if group.issue in known
+            for known in noisiest
         ]
         values = {
             **summary(sums, before, plan.since, now),
@@ -178,5 +180,15 @@ class Digests:
             "rows": rows,
             "series": series(sums, before, plan.since, now),
         }
-        projects = tuple(sorted({each.project for each in known.values()}))
+        projects = tuple(sorted({each.project for each in noisiest}))
         return Message(plan.room, MessageKind.DIGEST, values, projects=projects)
+
+    def _noisiest(self, tx: Transaction, plan: DigestPlan) -> list[KnownIssue]:
+        """The noisiest problems that the room may see, by project and by the last alert: it may be about several."""
+        visible = partial(self._access.may_see, conversation=Conversation(plan.room))
+        groups = tx.groups.noisiest(plan.room, plan.since, _COMPARED, visible)
+        known = tx.issues.get_many([group.issue for group in groups])
+        alerts = tx.inbox.get([group.alert_id for group in groups])
+        found = ((alerts.get(group.alert_id), known.get(group.issue)) for group in groups)
+        shown = (each for last, each in found if each is not None and may_see_now(last, each, plan.room, self._access))
+        return list(islice(shown, _NOISIEST))

@@ -26,12 +26,13 @@ from errbot_sentry.alerting.decide.muting import (
     notice_at,
 )
 from errbot_sentry.alerting.decide.route_table import RouteTable
-from errbot_sentry.alerting.decide.visibility import label_for, may_see_now
+from errbot_sentry.alerting.decide.visibility import may_see_now, shown_silence
 from errbot_sentry.alerting.notify.digest_reports import Digests
 from errbot_sentry.alerting.notify.retention import forget_some
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert, MessageKind
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.database import Store
@@ -117,7 +118,7 @@ class Scheduler:
     def _next_due(self, now: float) -> float | None:
         with self._store.read() as tx:
             times = [tx.groups.next_due(), tx.deferred.next_due(now), tx.digests.next_due()]
-            times += [_next_of(silence) for silence in tx.silences.present()]
+            times += [self._notice_due(tx, silence, now) for silence in tx.silences.present()]
         known = [time for time in times if time is not None]
         return min(known, default=None)
 
@@ -282,22 +283,43 @@ class Scheduler:
                 partial(tx.silences.set_aside, silence.id),
             )
             for silence in tx.silences.present()
-            if _next_of(silence) <= now
+            if self._notice_due(tx, silence, now) <= now
         ]
         return any(sent)
 
     def _send_silence_notice(self, tx: Transaction, silence: Silence, now: float) -> bool:
         ended = now >= silence.ends
-        silenced = self._visible(tx, tx.deferred.of_silence(silence.id))
-        rooms = {silence.room} if silence.room else {deferred.room for deferred, _ in silenced}
+        deferred = tx.deferred.of_silence(silence.id)
+        quiet = {room for room in _rooms_of(silence, deferred) if self._routes.quiet_until(room, now) is not None}
+        due = [each for each in deferred if each.room not in quiet]
+        silenced = self._visible(tx, due)
+        rooms = ({silence.room} if silence.room else {each.room for each, _ in silenced}) - quiet
         for room in sorted(rooms):
             # A silence for every room has silenced what not every room may see.
-            rows = [(_name_of(alert, deferred), alert) for deferred, alert in silenced if deferred.room == room]
-            tx.outbox.add(silence_notice(room, silence, label_for(silence, room, self._access), now, rows), now)
-        tx.silences.set_stage(silence.id, 2 if ended else 1)
-        if ended:
+            rows = [(_name_of(alert, each), alert) for each, alert in silenced if each.room == room]
+            shown = shown_silence(silence, Conversation(room), self._access)
+            tx.outbox.add(silence_notice(room, silence, shown.label if shown is not None else "", now, rows), now)
+        if not ended:
+            tx.silences.set_stage(silence.id, 1)
+        elif quiet:  # these rooms get theirs later, and what was silenced in them waits for it
+            tx.deferred.drop([each.id for each in due])
+        else:
+            tx.silences.set_stage(silence.id, 2)
             tx.deferred.drop_silence(silence.id)
         return bool(rooms)
+
+    def _notice_due(self, tx: Transaction, silence: Silence, now: float) -> float:
+        """When the next notice about a silence can be sent to a room: not in the room's quiet hours.
+
+        A notice that a silence ends soon is dropped where the quiet hours last longer than the silence. Of a silence
+        for every room it goes only to the rooms that have no quiet hours at that moment.
+        """
+        at = _next_of(silence)
+        if at > now or (not silence.room and now < silence.ends):
+            return at
+        rooms = _rooms_of(silence, () if silence.room else tx.deferred.of_silence(silence.id))
+        due = min((self._routes.quiet_until(room, now) or now for room in rooms), default=now)
+        return min(due, silence.ends) if now < silence.ends else due
 
     def _visible(self, tx: Transaction, silenced: Sequence[Deferred]) -> list[tuple[Deferred, Alert]]:
         """What a silence has silenced, with its alerts, as far as each room may see it."""
@@ -332,6 +354,11 @@ def _apart(tx: Transaction, act: Callable[[], bool], set_aside: Callable[[], Non
 
 def _each_once(texts: Sequence[str]) -> str:
     return " ".join(text for text in dict.fromkeys(texts) if text)
+
+
+def _rooms_of(silence: Silence, deferred: Sequence[Deferred]) -> set[str]:
+    """The rooms that get notices about a silence; one for every room concerns those in which it silenced something."""
+    return {silence.room} if silence.room else {each.room for each in deferred}
 
 
 def _next_of(silence: Silence) -> float:

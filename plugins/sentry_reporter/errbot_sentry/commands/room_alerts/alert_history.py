@@ -9,6 +9,7 @@ from typing import Any
 from errbot_sentry.alerting.decide.decisions import WITHHELD
 from errbot_sentry.alerting.decide.messages import list_row
 from errbot_sentry.alerting.decide.routing import route_alert
+from errbot_sentry.alerting.decide.visibility import may_see_now
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers
 from errbot_sentry.config.matchers import FIELDS
@@ -18,6 +19,7 @@ from errbot_sentry.domain.durations import write_roughly
 from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.typed_text import echo, unquote
+from errbot_sentry.store.records import issue_key
 
 
 def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -26,6 +28,7 @@ def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
     silenced = typed.options.silenced
     with context.store.read() as tx:
         found = tx.inbox.decided(room, typed.options.limit, [name.value for name in WITHHELD] if silenced else ())
+        known = tx.issues.get_many([issue_key(each.alert) for each in found])
     now = context.clock.now().timestamp()
     rows = [
         {
@@ -35,7 +38,7 @@ def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
             "age": write_roughly(timedelta(seconds=int(max(0.0, now - each.at)))),
         }
         for each in found
-        if context.access.may_see(each.alert.project, typed.conversation)
+        if may_see_now(each.alert, known.get(issue_key(each.alert)), room, context.access)
     ]
     yield View("sentry_alerts", {"rows": rows, "silenced": silenced})
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 from errbot_sentry.alerting.decide.messages import shorten
-from errbot_sentry.alerting.decide.visibility import about
+from errbot_sentry.alerting.decide.visibility import shown_silence
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers, one_number
-from errbot_sentry.commands.project_scope import may_name_here
 from errbot_sentry.domain.conversation import Conversation, Invocation, View
 from errbot_sentry.domain.durations import read_duration, write_duration
 from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
@@ -49,28 +50,17 @@ def silence_issue(context: CommandContext, action: IssueAction, invocation: Invo
 
 def list_silences(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`silences`."""
-    now, here = context.clock.now().timestamp(), context.room_name(typed.conversation)
+    now, here = context.clock.now().timestamp(), Conversation(context.room_name(typed.conversation))
     with context.store.read() as tx:
-        found = [
-            each
-            for each in tx.silences.present()
-            if each.ends > now
-            and _applies_here(context, each, typed.conversation)
-            # One that was made in a direct message, or in another room, may name what is not to be named here.
-            and ((each.room and each.room == here) or may_name_here(context.access, typed.invocation, about(each)))
-        ]
-    rows = [
-        {
-            "number": each.id,
-            "label": each.label,
-            "left": span_words(timedelta(seconds=round(each.ends - now))),
-            "where": each.room or "every room",
-            "author": each.author,
-            "comment": each.comment,
-        }
-        for each in found
-    ]
-    context.lists.keep_numbers(typed.conversation, typed.person, max((each.id for each in found), default=0))
+        present = [each for each in tx.silences.present() if each.ends > now]
+    is_writer = context.access.may_write(typed.person)
+    rows: list[dict[str, Any]] = []
+    for each in present:
+        shown = shown_silence(each, here, context.access, to_writer=is_writer)
+        if shown is not None and _applies_here(context, each, typed.conversation):
+            left = span_words(timedelta(seconds=round(each.ends - now)))
+            rows.append({"number": each.id, "left": left, **asdict(shown)})
+    context.lists.keep_numbers(typed.conversation, typed.person, max((row["number"] for row in rows), default=0))
     yield View("sentry_silences", {"rows": rows})
 
 

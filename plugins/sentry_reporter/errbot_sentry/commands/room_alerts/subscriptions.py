@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from errbot_sentry.alerting.decide.visibility import may_name, shows_all_of
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, one_number
-from errbot_sentry.commands.project_scope import may_name_here
-from errbot_sentry.domain.conversation import View
+from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import BadReference, UserError
 from errbot_sentry.store.records import Subscription
 
@@ -36,13 +37,16 @@ def list_subscriptions(context: CommandContext, typed: ParsedCommand) -> Iterato
     """`subscriptions`."""
     direct, here = typed.conversation.is_direct, context.room_name(typed.conversation)
     with context.store.read() as tx:
-        found = [
-            each
-            for each in tx.subscriptions.all()
-            if each.room == here or (direct and may_name_here(context.access, typed.invocation, each.matchers))
-        ]
-    rows = [{"number": each.id, "label": _label(each), "room": each.room, "author": each.author} for each in found]
-    context.lists.keep_numbers(typed.conversation, typed.person, max((each.id for each in found), default=0))
+        found = [each for each in tx.subscriptions.all() if direct or each.room == here]
+    access, is_writer = context.access, context.access.may_write(typed.person)
+    rows: list[dict[str, Any]] = []
+    for each in found:
+        row = {"number": each.id, "label": _label(each), "room": each.room, "author": each.author}
+        if shows_all_of(each.room, Conversation(here), access, to_writer=is_writer):
+            rows.append(row)
+        elif may_name(each.matchers, typed.conversation, access):
+            rows.append({**row, "room": "another room", "author": ""})
+    context.lists.keep_numbers(typed.conversation, typed.person, max((row["number"] for row in rows), default=0))
     yield View("sentry_subscriptions", {"rows": rows, "direct": direct})
 
 

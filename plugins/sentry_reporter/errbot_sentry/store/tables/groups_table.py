@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Row, func, select, tuple_
@@ -11,9 +12,10 @@ from sqlalchemy import Row, func, select, tuple_
 from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.corrupt_rows import LATEST
 from errbot_sentry.store.records import Group
-from errbot_sentry.store.schema import groups
+from errbot_sentry.store.schema import groups, issues
 from errbot_sentry.store.statements import Queries, is_due, next_due, parts, upsert
 
+MOST_COMPARED = 5_000  # problems of one room in one report
 _NAMES = tuple(field.name for field in fields(Group))
 
 
@@ -63,15 +65,21 @@ class GroupsTable(Queries):
         """This owner took the problem, and is not mentioned for the assignment in any room; "" for nobody."""
         self._connection.execute(groups.update().where(groups.c.issue == issue).values(mentioned=who))
 
-    def noisiest(self, room: str, since: float, limit: int) -> list[Group]:
-        """Open problems of a room with an alert since then, those with the most events first."""
+    def noisiest(self, room: str, since: float, limit: int, visible: Callable[[str], bool]) -> list[Group]:
+        """Open problems of a room with an alert since then, those with the most events first.
+
+        Only those of a project that is `visible`, among the MOST_COMPARED noisiest.
+        """
         found = (
-            select(groups)
+            select(groups, issues.c.project)
+            .join(issues, issues.c.key == groups.c.issue)
             .where(groups.c.room == room, groups.c.at >= since, groups.c.status == UNRESOLVED)
             .order_by(func.coalesce(groups.c.events, 0).desc())
-            .limit(limit)
+            .limit(MOST_COMPARED)
         )
-        return [group for group in map(self._group, self._connection.execute(found)) if group is not None]
+        shown = (row for row in self._connection.execute(found) if visible(str(row.project)))
+        read = (self._group(row) for row in shown)
+        return list(islice((group for group in read if group is not None), limit))
 
     def put(self, changed: Iterable[Group]) -> None:
         """Add or replace groups."""

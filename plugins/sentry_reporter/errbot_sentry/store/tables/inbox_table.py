@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Integer, Row, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Row, and_, case, cast, func, or_, select
 
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.store.records import (
@@ -23,7 +24,7 @@ from errbot_sentry.store.records import (
     alert_to_text,
     order_key,
 )
-from errbot_sentry.store.schema import alerts, decisions, deliveries
+from errbot_sentry.store.schema import alerts, decisions, deliveries, issues
 from errbot_sentry.store.statements import Queries, insert_rows, is_due, next_due, parts, select_in, time_of
 
 _WAITING, _DECIDED = "waiting", "decided"
@@ -181,10 +182,13 @@ class InboxTable(Queries):
     def _alert(self, alert_id: int, text: object) -> Alert | None:
         return self._corrupt_rows.read("alerts", alert_id, lambda: alert_from_text(text))
 
-    def sums(self, room: str, since: float, until: float, merged: str) -> RoomSums:
+    def sums(
+        self, room: str, since: float, until: float, merged: str, visible: Callable[[str], bool] | None = None
+    ) -> RoomSums:
         """What became of a room's alerts in a span of time, summed by the database over its newest MOST_SUMMED.
 
-        `merged` is the decision that the slices leave out.
+        `merged` is the decision that the slices leave out. Only what is about a `visible` project counts, by the
+        project's present name; None: everything counts.
         """
         newest = (
             select(decisions.c.at, decisions.c.name, decisions.c.reason, decisions.c.issue)
@@ -193,19 +197,31 @@ class InboxTable(Queries):
             .limit(MOST_SUMMED)
             .subquery()
         )
+        # Whatever belongs to no known issue is hidden too.
+        source = newest if visible is None else newest.join(issues, issues.c.key == newest.c.issue)
+        project = () if visible is None else (issues.c.project,)
+
+        def summed(key: ColumnElement[Any], count: ColumnElement[int], *wanted: ColumnElement[bool]) -> Counter[Any]:
+            sums: Counter[Any] = Counter()
+            found = select(*project, key, count).select_from(source).where(*wanted).group_by(*project, key)
+            for *of, value, number in self._connection.execute(found):
+                if visible is None or visible(str(of[0])):
+                    sums[value] += number
+            return sums
+
         part = (until - newest.c.at) / SLICE
         # One rounds where a number becomes a whole one, the other cuts off, and not each has `floor`.
         whole = cast(func.floor(part) if self._connection.dialect.name == "postgresql" else part, Integer)
-        counted = self._connection.scalar(select(func.count()).select_from(newest)) or 0
-        reasons = select(newest.c.reason, func.count(newest.c.issue.distinct())).group_by(newest.c.reason)
-        spans = select(whole, func.count()).where(newest.c.name != merged).group_by(whole)
+        read = self._connection.scalar(select(func.count()).select_from(newest)) or 0
+        by_name = summed(newest.c.name, func.count())
+        by_reason = summed(newest.c.reason, func.count(newest.c.issue.distinct()))
         slices = [
             (max(since, until - (number + 0.5) * SLICE), count)
-            for number, count in self._connection.execute(spans)
+            for number, count in summed(whole, func.count(), newest.c.name != merged).items()
             if isinstance(number, int)
         ]
-        problems = {str(reason): count for reason, count in self._connection.execute(reasons)}
-        return RoomSums(counted, problems, tuple(sorted(slices)), counted >= MOST_SUMMED)
+        problems = {str(reason): count for reason, count in by_reason.items()}
+        return RoomSums(by_name.total(), problems, tuple(sorted(slices)), read >= MOST_SUMMED)
 
     def counts(self) -> dict[str, int]:
         """How many decisions of each name are stored."""
