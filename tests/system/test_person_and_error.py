@@ -25,7 +25,7 @@ def test_the_reference_comes_once_and_feedback_reaches_that_event(tmp_path):
     """A storm of the same error tells the person once; their words travel in a feedback envelope."""
     server = IngestServer()
     with _bot(tmp_path, server) as bot:
-        bot.invocation("!sentry feedback too early", "You have not run into an error")
+        bot.invocation("!sentry feedback too early", "You haven.t run into an error")
         said = bot.invocation("!checkout", r"Reported as event ([0-9a-f]{8})").group(1)
         for _ in range(3):
             bot.invocation("!checkout", "Computer says nooo")
