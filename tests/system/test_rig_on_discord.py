@@ -52,7 +52,7 @@ def test_the_bot_speaks_answers_and_is_refused(world: World) -> None:
     server.refuse(posts, 429, times=1, retry_after=0.1)
     world.greeter.say(f"<#{OPS}>", "in a moment")
     until(lambda: server.in_channel()[-1].text == "in a moment", 30)  # discord.py waits and repeats by itself
-    assert [call.status for call in server.called(posts)] == [200, 403, 429, 200]
+    assert [call.status for call in server.wait_for_call(posts, 4)] == [200, 403, 429, 200]
 
 
 # The work is a coroutine's body, run in the client's own loop.
