@@ -181,17 +181,14 @@ class World:
         clock: VirtualClock | None = None,
         server: IssueServer | None = None,
         chat: Chat | None = None,
+        **settings: Any,
     ) -> None:
         self.clock = clock or VirtualClock()
         self.server = server or IssueServer(self.clock, kind, projects)
         self.chat = chat or Chat(self.clock)
         self.url = url or f"sqlite:///{folder / 'state.sqlite3'}"
-        self.settings = AlertSettings(
-            routes=tuple(read_route(route) for route in routes),
-            webhook_secrets=(bodies.SECRET,),
-            webhook_tokens=(bodies.TOKEN,),
-            poll_seconds=poll,
-        )
+        settings = {"webhook_secrets": (bodies.SECRET,), "webhook_tokens": (bodies.TOKEN,), **settings}
+        self.settings = AlertSettings(tuple(read_route(route) for route in routes), poll_seconds=poll, **settings)
         self.access = access or Access()
         self._requests = 0
         self.boot()
@@ -275,6 +272,12 @@ class World:
         self.chat.heard.clear()
         return told
 
+    @staticmethod
+    def shown(text: str) -> str:
+        """A message as people see it, with its link."""
+        lines = "\n\n".join(_LAYOUT.messages(text))
+        return "\n".join(line.strip() for line in _RENDER.convert(lines).split("\n") if line.strip())
+
     def reasons(self, room: str) -> list[str]:
         """The named decisions for a room, oldest first."""
         with self.store.read() as tx:
@@ -283,8 +286,7 @@ class World:
 
 def _shown(heard: Heard) -> str:
     """The lines of a message as people see them, without the link."""
-    lines = "\n\n".join(_LAYOUT.messages(heard.text))
-    return "\n".join(line.strip() for line in _RENDER.convert(lines).split("\n") if line.strip()).split(" · ")[0]
+    return World.shown(heard.text).split(" · ")[0]
 
 
 __all__ = ["SHOP", "START", "UNRESOLVED", "Chat", "IssueServer", "RoomUnknown", "VirtualClock", "World"]

@@ -11,6 +11,7 @@ NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted
 RULE, METRIC, TEST = "rule", "metric", "test"
 SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
 REOPENED, SEEN_EVENT = "reopened", "event"
+PULL_REQUEST, SEER, STILL_OPEN = "pull_request", "seer", "still_open"
 ALERT_REASONS = (
     NEW,
     REGRESSED,
@@ -25,10 +26,16 @@ ALERT_REASONS = (
     COMMENTED,
     REOPENED,
     SEEN_EVENT,
+    PULL_REQUEST,
+    SEER,
+    STILL_OPEN,
 )
 
-# What people do to an issue; the other reasons are what the issue does by itself.
-ACTIVITIES = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED)
+# What people, Sentry's agent or a reminder do about an issue; the other reasons are what the issue does by itself.
+ACTIVITIES = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED, PULL_REQUEST, SEER, STILL_OPEN)
+
+# Alerts that read differently from those about errors.
+FEEDBACK, UPTIME = "feedback", "uptime"
 
 
 class Placement(Enum):
@@ -68,7 +75,9 @@ class Alert:
     `delivery` names this one delivery (Request-ID, body hash, or the poller's own key): the same one twice is a replay.
     `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are stored, as
     some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is "user", "team",
-    "nobody", or "" where the sender does not say. All texts are as hostile as any error.
+    "nobody", or "" where the sender does not say. `category` is FEEDBACK (what a user wrote), UPTIME (a monitored site)
+    or "" for all others. `how` says more about an activity: `in release shop@1.3.0`. All texts are as hostile as any
+    error.
     """
 
     delivery: str
@@ -95,3 +104,10 @@ class Alert:
     text: str = ""
     assignee_kind: str = ""
     assignee_mail: str = ""
+    category: str = ""
+    how: str = ""
+
+    @property
+    def way(self) -> str:
+        """By which way it came. Two ways report one change: the issue itself, and a rule that watches it."""
+        return "rule" if self.rule and self.reason != RULE else self.source

@@ -27,7 +27,7 @@ from errbot_sentry.domain.issues import (
     TagSpread,
 )
 from errbot_sentry.server.http.limits import Query
-from errbot_sentry.server.issue_urls import sentry_address
+from errbot_sentry.server.issue_urls import sentry_address, sentry_issue_page
 from errbot_sentry.server.payloads import triage_json
 from errbot_sentry.server.payloads.insight_json import read_releases, read_stats, read_tag
 from errbot_sentry.server.payloads.issue_json import read_issue
@@ -225,7 +225,7 @@ class Sentry(SentryApi):
 
     def _read_row(self, row: Fields) -> Issue:
         link = json_values.web_link(row.raw("permalink"))
-        return read_issue(row, link or f"{self._url}/organizations/{self._org}/issues/{row.text('id')}/")
+        return read_issue(row, link or sentry_issue_page(self._url, self._org, row.text("id")))
 
 
 def list_query(query: IssueQuery, cursor: str | None) -> Query:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from errbot_sentry.alerting.decide.look_ups import BUDGET, LookUps
-from errbot_sentry.domain.alerts import NEW, REGRESSED, RULE, TEST, Alert
+from errbot_sentry.domain.alerts import METRIC, NEW, REGRESSED, RULE, TEST, UPTIME, Alert
 from errbot_sentry.domain.issues import RESOLVED, Issue, Project
 from errbot_sentry.server.protocol import Server
 from errbot_sentry.store.records import KnownIssue, WaitingAlert
@@ -83,11 +83,13 @@ def look_up(alert: Alert, server: Server) -> Alert:
 
 
 def is_complete(alert: Alert) -> bool:
+    if alert.category == UPTIME:  # GlitchTip sends no project, and an uptime monitor need not have one
+        return True
     return bool(alert.project) and (bool(alert.short_id) or not _has_issue(alert))
 
 
 def _has_issue(alert: Alert) -> bool:
-    return bool(alert.issue_id) and not alert.issue_id.startswith("metric-")
+    return bool(alert.issue_id) and alert.reason != METRIC
 
 
 def is_vague(alert: Alert) -> bool:

@@ -7,10 +7,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from errbot_sentry.alerting.decide.grouping import RETURNS
-from errbot_sentry.domain.alerts import ASSIGNED, COMMENTED, METRIC, Alert, MessageKind, Placement
+from errbot_sentry.alerting.decide.alert_wording import (
+    BY_PEOPLE,
+    activity_of,
+    counted,
+    facts_of,
+    projects_named,
+    word_of,
+)
+from errbot_sentry.domain import json_values
+from errbot_sentry.domain.alerts import (
+    COMMENTED,
+    METRIC,
+    PULL_REQUEST,
+    SEEN_ARCHIVED,
+    SEER,
+    STILL_OPEN,
+    Alert,
+    MessageKind,
+    Placement,
+)
 from errbot_sentry.domain.durations import write_duration, write_roughly
-from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
+from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.records import Group, KnownIssue, Message, Silence, issue_key
 
 TEMPLATES = {
@@ -29,53 +47,39 @@ _LONGEST_TITLE = 200
 _LONGEST_CULPRIT = 100
 _TITLE_IN_LIST = 100
 
-WORDS = {
-    "new": "New",
-    "regressed": "Regressed",
-    "escalating": "Escalating",
-    "unmuted": "No longer muted",
-    "rule": "Alert",
-    "metric": "Metric alert",
-    "test": "Test",
-    "resolved": "Resolved",
-    "archived": "Archived",
-    "assigned": "Assigned",
-    "comment": "Comment",
-    "reopened": "Reopened",
-    "event": "Seen",
-}
-
 
 def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: str = "") -> Message:
     """The first message about a problem in a room, or the first since it came back."""
+    link = _pull_request(alert)
     values = {
-        "word": WORDS.get(alert.reason, "Alert"),
-        "project": alert.project or alert.project_name,
+        "word": word_of(alert),
+        "project": ", ".join(projects_named(alert)),
         "short_id": alert.short_id,
         "title": shorten(alert.title or "(no title)", _LONGEST_TITLE),
-        "culprit": shorten(alert.culprit, _LONGEST_CULPRIT),
-        "facts": facts(alert),
-        "rule": shorten(alert.rule, _LONGEST_CULPRIT),
-        "text": shorten(alert.text, _LONGEST_TITLE),
-        "link": alert.link,
+        "culprit": "" if alert.reason in BY_PEOPLE else shorten(alert.culprit, _LONGEST_CULPRIT),
+        "facts": ", ".join(shorten(fact, _LONGEST_TITLE) for fact in facts_of(alert)),
+        "rule": "" if alert.rule == alert.title else shorten(alert.rule, _LONGEST_CULPRIT),
+        "text": "" if alert.reason == METRIC or link else shorten(alert.text, _LONGEST_TITLE),
+        "link": link or alert.link,
         "mark": "",
     }
     return Message(room, MessageKind.NOTIFICATION, values, mention=mention, issue=issue, alert_id=alert_id)
 
 
-def update(group: Group, alert: Alert, alert_id: int, mention: str = "", *, is_again: bool = False) -> Message:
-    """What became of the issue, under its notification; `is_again` says that it came back once more."""
-    values = _activity(alert, is_again=is_again)
+def update(group: Group, alert: Alert, alert_id: int, mention: str = "") -> Message:
+    """What became of the issue, under its notification."""
+    values = _activity(alert)
     message = Message(group.room, MessageKind.UPDATE, values, mention=mention, alert_id=alert_id, mark=_mark(alert))
     return _under(group, message)
 
 
 def _mark(alert: Alert) -> str:
-    """What is written onto the notification where the network can edit: `resolved by Ann`; "" for a comment."""
-    values = _activity(alert)
-    if alert.reason == COMMENTED:
+    """What is written onto the notification where the network can edit: `resolved by Ann`, or ""."""
+    if alert.reason in (COMMENTED, PULL_REQUEST, SEER, STILL_OPEN):
         return ""
-    return values["activity"] + (f" by {values['actor']}" if values["actor"] else "")
+    values = _activity(alert)
+    parts = values["activity"], f"by {values['actor']}" if values["actor"] else "", values["until"]
+    return " ".join(filter(None, parts))
 
 
 def _under(group: Group, message: Message) -> Message:
@@ -89,18 +93,22 @@ def _under(group: Group, message: Message) -> Message:
     )
 
 
-def _activity(alert: Alert, *, is_again: bool = False) -> dict[str, str]:
-    activity = WORDS.get(alert.reason, "Alert").lower()
-    if alert.reason == METRIC:
-        activity = "resolved" if ("status", RESOLVED) in alert.tags else f"now {alert.level or 'alerting'}"
-    if alert.reason == ASSIGNED and alert.assignee:
-        activity = f"assigned to {shorten(alert.assignee, _LONGEST_CULPRIT)}"
+def _activity(alert: Alert) -> dict[str, str]:
+    link = _pull_request(alert)
+    text = alert.text if alert.reason in (COMMENTED, METRIC, SEER, STILL_OPEN) and not link else ""
     return {
         "short_id": alert.short_id or shorten(alert.title, _TITLE_IN_LIST),
-        "activity": activity + (" again" if is_again else ""),
+        "activity": shorten(activity_of(alert), _LONGEST_TITLE),
         "actor": shorten(alert.actor, _LONGEST_CULPRIT),
-        "text": shorten(alert.text, _LONGEST_TITLE) if alert.reason in (COMMENTED, METRIC) else "",
+        "until": alert.how if alert.reason == SEEN_ARCHIVED else "",
+        "text": shorten(text, _LONGEST_TITLE),
+        "link": link,
     }
+
+
+def _pull_request(alert: Alert) -> str:
+    """The address of the pull request that Seer's step is about, "" where it is about none."""
+    return json_values.web_link(alert.text) if alert.reason == SEER else ""
 
 
 def count_update(group: Group, known: KnownIssue | None, now: float, *, is_reminder: bool) -> Message:
@@ -137,8 +145,8 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
     for alert in alerts:
         key = issue_key(alert)
         last[key] = alert, last.get(key, (alert, 0))[1] + 1
-    rows = [{**_activity(alert, is_again=alert.reason in RETURNS), "times": count} for alert, count in last.values()]
-    sums = Counter(WORDS.get(alert.reason, "Alert").lower() for alert, _ in last.values())
+    rows = [{**_activity(alert), "times": count} for alert, count in last.values()]
+    sums = Counter(word_of(alert).lower() for alert, _ in last.values())
     values = {
         "count": len(alerts),
         "sums": [f"{count} {word}" for word, count in sums.most_common()],
@@ -160,7 +168,7 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
 def list_row(alert: Alert, status: str = UNRESOLVED) -> dict[str, str]:
     """One line of a list of alerts."""
     return {
-        "word": WORDS.get(alert.reason, "Alert"),
+        "word": word_of(alert),
         "short_id": alert.short_id,
         "title": shorten(alert.title or "(no title)", _TITLE_IN_LIST),
         "project": alert.project,
@@ -187,25 +195,6 @@ def silence_notice(
     }
     projects = tuple(sorted({alert.project for _, alert in rows}))
     return Message(room, MessageKind.SILENCE_NOTICE, values, projects=projects, count=len(rows))
-
-
-def facts(alert: Alert) -> str:
-    """Level, counts, environment and release, as far as the sender names them: `error, 12 events, production`."""
-    found = [
-        alert.level or "",
-        counted(alert.events, "event"),
-        counted(alert.users, "user") if alert.users else "",
-        alert.environment or "",
-        shorten(alert.release or "", _LONGEST_CULPRIT),
-    ]
-    return ", ".join(fact for fact in found if fact)
-
-
-def counted(number: int | None, noun: str) -> str:
-    """`1 event`, `1,240 events`, "" for unknown."""
-    if number is None:
-        return ""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def shorten(text: str, limit: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from errbot_sentry.config.matchers import all_match
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.alerts import UPTIME, Alert
 from errbot_sentry.domain.conversation import Conversation
 
 
@@ -64,5 +64,7 @@ def _wants(route: Route, alert: Alert) -> bool:
 
 def may_see_alert(alert: Alert, room: str, access: Access) -> bool:
     """Whether a room may see every project that the alert is about (a metric alert can be about several)."""
+    if alert.category == UPTIME and not alert.project:  # about no project that anybody could name
+        return access.sees_everything(Conversation(room))
     others = [value for key, value in alert.tags if key == "projects" and alert.issue_id.startswith("metric-")]
     return all(access.may_see(project, Conversation(room)) for project in (alert.project, *others))
