@@ -81,7 +81,7 @@ class App:
         config = bot.bot_config
         mode, limit = str(bot.mode), int(bot.message_size_limit)
         self._layout = Layout(mode, limit)
-        self._templates = Templates(mode, lambda: nicks_of(bot))
+        self._templates = Templates(mode, lambda: nicks_of(bot), prefix=str(bot.prefix))
         self._replies = Replies(self._templates, self._layout)
         self._web = Web()
         self._api_times = ApiTimes()

@@ -93,7 +93,7 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
     with pytest.raises(BadReference):
         room.type("unsilence 1", "#web")
     assert room.type("unsilence #1") == "Silence 1 ended"
-    assert room.world.at(2).heard() == ["Silence 1 (SHOP-1) is over; it held back 1 alert about 1 problem: SHOP-1"]
+    assert room.world.at(2).heard() == ["Silence 1 (SHOP-1) ended; it silenced 1 alert about 1 problem: SHOP-1"]
     room.world.hook(bodies.sentry_event_alert("1"), "event_alert")
     assert len(room.world.at(3).heard()) == 1
 
@@ -186,7 +186,7 @@ def test_digest(room: Room) -> None:
         "Digest: daily 09:00 Europe/Paris; next 2026-03-03 08:00 UTC"
     )
     assert room.type("digest weekly fri 17:30") == "Digest: Fridays 17:30; next 2026-03-06 17:30 UTC"
-    assert room.type("digest now", person=EVE).startswith("Report, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
+    assert room.type("digest now", person=EVE).startswith("Digest, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
     assert room.type("digest off") == "No digest is scheduled here."
 
 

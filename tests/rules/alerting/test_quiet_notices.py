@@ -9,7 +9,7 @@ from tests.alerting import bodies
 from tests.alerting.world import World
 
 # The virtual clock begins at noon.
-OVER = "Silence 1 (project=shop) is over; it held back 1 alert about 1 problem: SHOP-1"
+OVER = "Silence 1 (project=shop) ended; it silenced 1 alert about 1 problem: SHOP-1"
 
 
 def silence(world: World, room: str, seconds: float) -> None:
@@ -35,7 +35,7 @@ def test_that_a_silence_ends_soon_is_said_after_the_quiet_hours(tmp_path: Path) 
     silence(world, "#ops", 3600)
     world.hook(bodies.sentry_issue("1"))
     assert world.at(4000).line() == [
-        "3480 #ops Silence 1 (project=shop) ends in 2m; so far it held back 1 alert",
+        "3480 #ops Silence 1 (project=shop) ends in 2m; so far it silenced 1 alert",
         f"3600 #ops {OVER}",
     ]
 
@@ -50,7 +50,7 @@ def test_of_a_silence_for_every_room_only_the_quiet_rooms_wait(tmp_path: Path) -
     silence(world, "", 3600)
     world.hook(bodies.sentry_issue("1"))
     assert world.at(12_000).line() == [
-        "3240 #web Silence 1 (project=shop) ends in 6m; so far it held back 1 alert",
+        "3240 #web Silence 1 (project=shop) ends in 6m; so far it silenced 1 alert",
         f"3600 #web {OVER}",
         f"7200 #ops {OVER}",
         f"10800 #far {OVER}",

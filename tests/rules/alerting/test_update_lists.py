@@ -33,7 +33,7 @@ def test_a_bulk_resolve_is_a_few_lines_and_one_list(tmp_path: Path) -> None:
     assert lines[:20] == [f"{begin:.0f} #ops SHOP-{number} resolved" for number in range(1, 21)]
     (told,) = lines[20:]
     assert told.startswith(f"{begin + 60:.0f} #ops 40 changes in a minute: 40 resolved\nSHOP-21 resolved\nSHOP-22 ")
-    assert told.endswith("and 20 more, all of them in: sentry alerts")
+    assert told.endswith("…and 20 more: !sentry alerts")
     assert world.reasons("#ops").count("updates_batched") == 40
 
 
@@ -53,7 +53,7 @@ def test_a_problem_that_goes_back_and_forth_every_second(tmp_path: Path) -> None
 
     assert len(lines) < 10
     assert f"{begin + 120} #ops SHOP-2 resolved" in lines
-    assert any("changes in a minute: 1 regressed\nSHOP-1 regressed, after" in line for line in lines)
+    assert any("changes in a minute: 1 regressed\nSHOP-1 regressed again, after" in line for line in lines)
 
 
 def test_what_waits_for_its_list_survives_a_restart(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from errbot_sentry.alerting.decide.alert_wording import (
     projects_named,
     word_of,
 )
+from errbot_sentry.alerting.decide.grouping import RETURNS
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import (
     COMMENTED,
@@ -66,9 +67,9 @@ def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: st
     return Message(room, MessageKind.NOTIFICATION, values, mention=mention, issue=issue, alert_id=alert_id)
 
 
-def update(group: Group, alert: Alert, alert_id: int, mention: str = "") -> Message:
-    """What became of the issue, under its notification."""
-    values = _activity(alert)
+def update(group: Group, alert: Alert, alert_id: int, mention: str = "", *, is_again: bool = False) -> Message:
+    """What became of the issue, under its notification; `is_again` says that it came back once more."""
+    values = _activity(alert, is_again=is_again)
     message = Message(group.room, MessageKind.UPDATE, values, mention=mention, alert_id=alert_id, mark=_mark(alert))
     return _under(group, message)
 
@@ -93,12 +94,12 @@ def _under(group: Group, message: Message) -> Message:
     )
 
 
-def _activity(alert: Alert) -> dict[str, str]:
+def _activity(alert: Alert, *, is_again: bool = False) -> dict[str, str]:
     link = _pull_request(alert)
     text = alert.text if alert.reason in (COMMENTED, METRIC, SEER, STILL_OPEN) and not link else ""
     return {
         "short_id": alert.short_id or shorten(alert.title, _TITLE_IN_LIST),
-        "activity": shorten(activity_of(alert), _LONGEST_TITLE),
+        "activity": shorten(activity_of(alert), _LONGEST_TITLE) + (" again" if is_again else ""),
         "actor": shorten(alert.actor, _LONGEST_CULPRIT),
         "until": alert.how if alert.reason == SEEN_ARCHIVED else "",
         "text": shorten(text, _LONGEST_TITLE),
@@ -145,7 +146,7 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
     for alert in alerts:
         key = issue_key(alert)
         last[key] = alert, last.get(key, (alert, 0))[1] + 1
-    rows = [{**_activity(alert), "times": count} for alert, count in last.values()]
+    rows = [{**_activity(alert, is_again=alert.reason in RETURNS), "times": count} for alert, count in last.values()]
     sums = Counter(word_of(alert).lower() for alert, _ in last.values())
     values = {
         "count": len(alerts),

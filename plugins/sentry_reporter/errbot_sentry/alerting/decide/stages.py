@@ -191,7 +191,7 @@ class Stages:
         group, alert, number = outcome.group, context.alert, context.row.id
         if outcome.placement is Placement.CHANNEL:
             return notification(group.room, alert, group.issue, number, mention)
-        return update(group, alert, number, mention)
+        return update(group, alert, number, mention, is_again=outcome.name is DecisionName.FLAPPING)
 
     def remember(self, context: AlertContext, tx: Transaction) -> None:
         """Write what is known of the issue from now on."""
