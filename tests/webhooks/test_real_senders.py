@@ -94,12 +94,16 @@ def test_only_sentrys_own_request_id_names_a_delivery(tmp_path: Path) -> None:
 def test_a_body_in_the_format_of_a_chat_network_is_logged_with_what_to_set(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """GlitchTip shows our answer to nobody."""
+    """GlitchTip shows our answer to nobody. `!sentry status` shows it until the next body is right."""
+    rooms = Rooms(tmp_path, "glitchtip")
     with caplog.at_level(logging.WARNING):
-        answer = Rooms(tmp_path, "glitchtip").take(load("glitchtip", "discord_issue_alert")).answer
+        answer = rooms.take(load("glitchtip", "discord_issue_alert")).answer
     sentence = "This is GlitchTip's format for Discord. In GlitchTip, set the recipient's type to \"General webhook\"."
     assert answer == f"400 {sentence}"
     assert sentence in caplog.text
+    assert rooms.world.flow.status().webhook_refused == sentence
+    rooms.take(load("glitchtip", "uptime_down"))
+    assert rooms.world.flow.status().webhook_refused == ""
 
 
 @pytest.mark.parametrize(

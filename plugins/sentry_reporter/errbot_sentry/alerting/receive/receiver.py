@@ -65,6 +65,7 @@ class WebhookReceiver:
         self._group_commit = GroupCommit(store)
         self._open = False
         self.last: float | None = None
+        self.refused = ""  # why the last authentic body was refused; "" where it was not
         self.in_hand = 0
         self._counting = Lock()
 
@@ -84,6 +85,7 @@ class WebhookReceiver:
             answer = self._take({name.lower(): value for name, value in headers.items()}, body, token)
         except IntakeError as error:
             if isinstance(error, BadBody):  # most senders show the answer to nobody
+                self.refused = str(error)
                 log.warning("a webhook was refused: %s", error)
             answer = WebhookAnswer(error.status, str(error))
         except StoreError:
@@ -106,6 +108,7 @@ class WebhookReceiver:
         self.last = self._clock.now().timestamp()
         key = _key(headers, body)
         parsed = self._read(headers, body, Alert(key.text, "", "webhook", self._clock.now()))
+        self.refused = ""
         keys = (key, DeliveryKey(parsed.key, SAME_STEP_SPAN)) if parsed.key else (key,)
         if not parsed.alerts and not parsed.more:
             return WebhookAnswer(200, "No alert in this.")
