@@ -15,6 +15,7 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import AlertSettings, ServerSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.connection import Connection
 from errbot_sentry.web.application import Web
 from errbot_sentry.web.listener import Listener
@@ -37,11 +38,11 @@ class Room:
     def connection(self) -> str:
         return "up"
 
-    def send(self, room: str, text: str, thread: str = "") -> str:
-        self.heard.append(text)
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
+        self.heard.append(message.whole)
         return "an id"
 
-    def edit(self, room: str, sent_id: str, text: str) -> bool:
+    def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
         return True
 
 

@@ -13,6 +13,7 @@ from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.outgoing import Outgoing
 from tests.alerting import bodies
 from tests.alerting.world import Chat, IssueServer, VirtualClock
 from tests.stores import store_at
@@ -58,12 +59,12 @@ def test_the_end_does_not_wait_for_a_send_that_hangs(tmp_path: Path) -> None:
     clock = VirtualClock()
     chat, hang, entered = Chat(clock), threading.Event(), threading.Event()
 
-    def send(room: str, text: str, thread: str = "") -> str:
+    def hanging(room: str, message: Outgoing, thread: str = "") -> str:
         entered.set()
         hang.wait(30)
         return "id"
 
-    chat.send = send  # type: ignore[method-assign]
+    chat.post = hanging  # type: ignore[method-assign]
     flow = flow_on(tmp_path, chat, IssueServer(clock), poll=0)
     flow.start()
     post(flow, "1")

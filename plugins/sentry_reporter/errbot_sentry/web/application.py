@@ -78,9 +78,7 @@ class Web:
         self._take_click: TakeClick | None = None
         self._pages: Mapping[str, Page] = {}
 
-    def open(
-        self, take: TakeWebhook | None, pages: Mapping[str, Page], take_click: TakeClick | None = None
-    ) -> None:
+    def open(self, take: TakeWebhook | None, pages: Mapping[str, Page], take_click: TakeClick | None = None) -> None:
         """From now on `take` stores webhooks (None while alerts are switched off), `take_click` takes the clicks of the
         chat network, and PAGES are answered."""
         self._take, self._pages, self._take_click = take, pages, take_click
