@@ -12,16 +12,15 @@ from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.clicks import Click, FindClick, click_of_reaction
 from errbot_sentry.chat.concurrency_limit import ConcurrencyLimit
-from errbot_sentry.chat.incoming import invocation_of, is_command, person_of, sender_of
+from errbot_sentry.chat.incoming import invocation_of, is_command, person_of, sender_of, thread_of
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
 from errbot_sentry.chat.permission import may_run
 from errbot_sentry.chat.replies import Replies
-from errbot_sentry.chat.uploads import send_file
 from errbot_sentry.commands.command_context import find_command
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload, View
 from errbot_sentry.domain.errors import SendError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.outgoing import Outgoing
@@ -73,7 +72,7 @@ class ConversationHandler:
             return
         with self._concurrency.taken(person_of(sender, str(self._bot.mode)).acl) as free:
             views = self._views(command, msg, words) if free else _busy()
-            yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
+            yield from self._replies.of(command, views, lambda upload: self._send_file(msg, upload))
 
     def overheard(self, msg: Any) -> None:
         """Summarise the issue URLs in a message of a room, or of a direct conversation. Returns at once."""
@@ -145,6 +144,10 @@ class ConversationHandler:
         except SendError as error:
             log.info("a reply to a click goes into the thread: %s", error)
             return False
+
+    def _send_file(self, msg: Any, upload: Upload) -> bool:
+        """Send a file to where a message was typed; False where it could not be."""
+        return self._network.upload(msg.frm if msg.is_direct else msg.to, upload, thread_of(msg))
 
     def _views(self, command: str, msg: Any, words: str) -> Iterator[View]:
         """What answers a message; what is wrong with the message itself is an answer too."""

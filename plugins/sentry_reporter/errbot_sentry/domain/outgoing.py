@@ -25,7 +25,7 @@ class Card:
     """A notification in parts. All of them but the buttons are untrusted text on one line; "" where there is none.
 
     `heading` says what happened and where (`New in shop`), `title` what the problem is, `link` its page on the server.
-    `facts` are pairs of a name and a value. `mark` says what became of the problem (`resolved by Ann`). `level` is
+    `facts` are pairs of a name, "" where the value speaks for itself, and a value. `mark` says what became of the problem (`resolved by Ann`). `level` is
     Sentry's, for the colour; "" where it is unknown.
     """
 
@@ -82,9 +82,7 @@ def card_of(values: Mapping[str, object]) -> Card:
     if text("project"):
         heading = f"{heading} in {text('project')}"
     closed = mark.startswith(_CLOSING)
-    facts = [(name.capitalize(), text(name)) for name in ("rule",) if text(name)]
-    if text("facts"):
-        facts.insert(0, ("Facts", text("facts")))
+    facts = [(name, text(value)) for name, value in (("", "facts"), ("Rule", "rule")) if text(value)]
     return Card(
         heading=heading,
         title=text("title"),

@@ -6,6 +6,7 @@ dies. Others raise, or swallow the refusal: for these there is an adapter that p
 
 from __future__ import annotations
 
+import io
 import logging
 import uuid
 from collections.abc import Callable, Mapping
@@ -15,9 +16,8 @@ from typing import Any
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.clicks import OnClick
 from errbot_sentry.chat.networks.capabilities import CAPABILITIES, PLAIN
-from errbot_sentry.chat.render.escaping import Escape
+from errbot_sentry.chat.render.escaping import Escape, plain_file
 from errbot_sentry.chat.render.layout import Layout
-from errbot_sentry.chat.uploads import MODES, send_file_to
 from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.domain.errors import NotConnected, RoomUnknown, SendError
 from errbot_sentry.domain.outgoing import Outgoing
@@ -31,6 +31,23 @@ class ClickAnswer:
 
     status: int
     json: str = ""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to be sent."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+    @classmethod
+    def of(cls, upload: Upload) -> File:
+        """The file of an upload, which is made now; a text carries no control codes. Raises what the making does."""
+        content = upload.make()
+        if upload.media_type.startswith("text/"):
+            content = plain_file(content.decode("utf-8", "replace")).encode()
+        return cls(upload.name, upload.media_type, content)
 
 
 class ErrbotNetwork:
@@ -101,8 +118,23 @@ class ErrbotNetwork:
 
     def send_file(self, room: str, upload: Upload) -> None:
         """Have a file made and sent to a room, where the network takes files; returns at once. A failure is logged."""
-        if self.mode in MODES:
-            self._background.do(lambda: self._send_file(room, upload))
+        if self.capabilities.files:
+            self._background.do(lambda: self._upload_to_room(room, upload))
+
+    def _upload_to_room(self, room: str, upload: Upload) -> None:
+        self.upload(self._target(room), upload)
+
+    def upload(self, target: Any, upload: Upload, thread: str = "") -> bool:
+        """Make a file and send it to a room or person (Errbot's identifier); False where it could not be."""
+        if not self.capabilities.files:
+            return False
+        try:
+            self._upload(target, File.of(upload), thread)
+        except Exception as error:  # noqa: BLE001 - each backend raises what it likes
+            # matplotlib is installed and yet cannot be imported, say, or the network refuses: the words are shown.
+            log.warning("%s could not be made or sent: %r", upload.name, error)
+            return False
+        return True
 
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
         """Post a message to a room, in parts where it is long; the id of the first."""
@@ -116,8 +148,12 @@ class ErrbotNetwork:
         """Replace a message; only called where `capabilities.edits`."""
         raise NotImplementedError
 
-    def _send_file(self, room: str, upload: Upload) -> None:
-        send_file_to(self._bot, self._target(room), upload)
+    def _upload(self, target: Any, file: File, _thread: str) -> None:
+        """Send a file by Errbot's own way; raises whatever the backend does."""
+        content = io.BytesIO(file.content)
+        self._bot.send_stream_request(
+            target, content, name=file.name, size=len(file.content), stream_type=file.media_type
+        )
 
     def _limit(self) -> int:
         """Characters in one message."""

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from errbot_sentry.chat.clicks import Click, FindClick, OnClick
-from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork
+from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of
@@ -155,6 +155,13 @@ class SlackNetwork(ErrbotNetwork):
             values = self._text_values(self._layout.messages(message.whole)[0])
         self._call("chat_update", {"channel": target.id, "ts": sent_id, **values})
 
+    def _upload(self, target: Any, file: File, thread: str) -> None:
+        """Past the backend's own way (slackv3 0.3.2), which names a room as `<#C123|ops>`, where Slack wants `C123`, and
+        reports no failure."""
+        channel = str(getattr(target, "id", None) or target.channelid)
+        values = {"channel": channel, "filename": file.name, "content": file.content}
+        self._call("files_upload_v2", {**values, "thread_ts": thread or None})
+
     def _call(self, method: str, values: Mapping[str, Any]) -> Any:
         """One call of the Web API; its refusals as our errors."""
         from slack_sdk.errors import SlackApiError  # only where Slack's backend is installed
@@ -208,7 +215,10 @@ def _blocks(card: Card, mention: str) -> Iterator[dict[str, Any]]:
     )
     if card.detail:
         yield _rich([_text(plain(card.detail))])
-    facts = [*(f"{name}: {value}" for name, value in card.facts), *([card.mark] if card.mark else [])]
+    facts = [
+        *(f"{name}: {value}" if name else value for name, value in card.facts),
+        *([card.mark] if card.mark else []),
+    ]
     if facts:
         yield {
             "type": "context",
