@@ -25,8 +25,8 @@ class Card:
     """A notification in parts. All of them but the buttons are untrusted text on one line; "" where there is none.
 
     `heading` says what happened and where (`New in shop`), `title` what the problem is, `link` its page on the server.
-    `facts` are pairs of a name, "" where the value speaks for itself, and a value. `mark` says what became of the problem (`resolved by Ann`). `level` is
-    Sentry's, for the colour; "" where it is unknown.
+    `facts` are pairs of a name, "" where the value speaks for itself, and a value. `mark` says what became of the
+    problem (`resolved by Ann`). `level` is Sentry's, for the colour; "" where it is unknown.
     """
 
     heading: str

@@ -156,8 +156,8 @@ class SlackNetwork(ErrbotNetwork):
         self._call("chat_update", {"channel": target.id, "ts": sent_id, **values})
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
-        """Past the backend's own way (slackv3 0.3.2), which names a room as `<#C123|ops>`, where Slack wants `C123`, and
-        reports no failure."""
+        """Past the backend's own way (slackv3 0.3.2), which names a room as `<#C123|ops>`, where Slack wants `C123`,
+        and reports no failure."""
         channel = str(getattr(target, "id", None) or target.channelid)
         values = {"channel": channel, "filename": file.name, "content": file.content}
         self._call("files_upload_v2", {**values, "thread_ts": thread or None})
