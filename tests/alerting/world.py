@@ -204,7 +204,7 @@ class World:
             self.settings, self.access, self.store, lambda: self.server, self.chat, Templates("text"), self.clock
         )
         self.flow._poller._chance = random.Random(1)
-        self.flow.intake.open()
+        self.flow.receiver.open()
         self._due: dict[Worker, float | None] = dict.fromkeys(self.flow._workers, 0.001)
 
     def _hurry_disk(self) -> None:
@@ -225,7 +225,7 @@ class World:
         """A signed webhook arrives."""
         raw = bodies.encode(body)
         self._requests += 1
-        return self.flow.intake.take(bodies.signed(raw, resource, request_id or f"r{self._requests}"), raw, None)
+        return self.flow.receiver.take(bodies.signed(raw, resource, request_id or f"r{self._requests}"), raw, None)
 
     def commands(self, issues: Iterable[Issue] = ()) -> Commands:
         """The commands of this flow's bot, whose own server has these issues."""
@@ -234,7 +234,7 @@ class World:
 
     def plain_hook(self, body: dict[str, Any]) -> WebhookAnswer:
         """A webhook arrives on the secret path."""
-        return self.flow.intake.take({}, bodies.encode(body), bodies.TOKEN.reveal())
+        return self.flow.receiver.take({}, bodies.encode(body), bodies.TOKEN.reveal())
 
     def at(self, seconds: float) -> World:
         """Let everything happen until this second: each worker steps when its time has come or when it is woken."""

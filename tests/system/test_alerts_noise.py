@@ -247,7 +247,7 @@ def test_a_room_is_quiet_while_any_of_its_routes_is(tmp_path: Path, routes: list
     world = World(tmp_path, routes, poll=0)
     with world.store.write() as tx:
         tx.subscriptions.add(Subscription("#ops", ("project=web",), "Ann", 0.0))
-    world.flow.book.changed()
+    world.flow.routes.changed()
     hour = 3600
     world.hook(bodies.sentry_issue("1"))
     world.at(10 * hour)  # 22:00
@@ -334,7 +334,7 @@ def test_subscriptions_are_routes_of_their_own(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     with world.store.write() as tx:
         tx.subscriptions.add(Subscription("#web", ("project=shop", "level>=error"), "Ann", 0.0))
-    world.flow.book.changed()
+    world.flow.routes.changed()
     world.hook(bodies.sentry_issue("1"))
     assert world.at(1).line() == [first(0, "#ops", "1"), first(0, "#web", "1")]
 

@@ -60,7 +60,7 @@ class Watch:
         self.flow = AlertService(
             settings, access, self.store, self.connection.server, self.room, Templates("text"), clock
         )
-        self.flow.intake.open()
+        self.flow.receiver.open()
 
     def poll(self) -> list[str]:
         """Ask the server now, and let everything happen that follows; what the room hears."""
@@ -121,7 +121,7 @@ def test_a_webhook_that_bugsink_sends_and_the_poll_after_it_are_one_alert(
     watch: Watch, bugsink_project: BugsinkProject
 ) -> None:
     web = Web()
-    web.open(watch.flow.intake.take, {})
+    web.open(watch.flow.receiver.take, {})
     listener = Listener(("127.0.0.1", 0), web)
     try:
         watch.poll()

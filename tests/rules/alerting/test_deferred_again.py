@@ -93,9 +93,9 @@ def test_a_storm_is_over_for_a_room_that_has_unsubscribed(tmp_path: Path) -> Non
     world = World(tmp_path, [], poll=0)
     with world.store.write() as tx:
         number = tx.subscriptions.add(Subscription("#ops", (), "Ann", world.clock.now().timestamp()))
-    world.flow.book.changed()
+    world.flow.routes.changed()
     storm(world)
     with world.store.write() as tx:
         tx.subscriptions.remove(number)
-    world.flow.book.changed()
+    world.flow.routes.changed()
     assert world.at(900).line() == []

@@ -29,7 +29,7 @@ def flow_on(folder: Path, chat: Chat, server: IssueServer, poll: float = 0.05) -
 
 def post(flow: AlertService, issue: str) -> int:
     raw = bodies.encode(bodies.sentry_issue(issue))
-    return flow.intake.take(bodies.signed(raw), raw, None).status
+    return flow.receiver.take(bodies.signed(raw), raw, None).status
 
 
 def own_threads() -> list[str]:
@@ -77,7 +77,7 @@ def test_what_is_on_disk_goes_on_at_the_start(tmp_path: Path) -> None:
     clock = VirtualClock()
     chat, server = Chat(clock), IssueServer(clock)
     first = flow_on(tmp_path, chat, server, poll=0)
-    first.intake.open()
+    first.receiver.open()
     assert post(first, "1") == 202
     second = flow_on(tmp_path, chat, server, poll=0)
     second.start()

@@ -52,7 +52,7 @@ def running(tmp_path: Path) -> Iterator[tuple[AlertService, SlowServer, Chat]]:
 
 def hook(flow: AlertService, body: dict[str, object], resource: str, name: str) -> None:
     raw = bodies.encode(body)
-    assert flow.intake.take(bodies.signed(raw, resource, name), raw, None).status == 202
+    assert flow.receiver.take(bodies.signed(raw, resource, name), raw, None).status == 202
 
 
 def hang(world: World) -> None:

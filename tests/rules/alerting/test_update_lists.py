@@ -74,7 +74,7 @@ def test_who_unsubscribed_is_left_in_peace(tmp_path: Path) -> None:
     world = World(tmp_path, [], poll=0)
     with world.store.write() as tx:
         number = tx.subscriptions.add(Subscription("#ops", (), "Ann", 0.0))
-    world.flow.book.changed()
+    world.flow.routes.changed()
     for issue in ("1", "2"):
         world.hook(bodies.sentry_issue(issue))
     assert len(world.at(100).line()) == 2
@@ -82,6 +82,6 @@ def test_who_unsubscribed_is_left_in_peace(tmp_path: Path) -> None:
     world.at(110)
     with world.store.write() as tx:
         tx.subscriptions.remove(number)
-    world.flow.book.changed()
+    world.flow.routes.changed()
     world.hook(bodies.sentry_issue("2", "resolved"))
     assert world.at(7200).line() == []
