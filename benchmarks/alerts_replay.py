@@ -120,7 +120,7 @@ def replay(problems: list[Problem], folder: Path, chance: random.Random) -> tupl
 def heard_by_rooms(world: World, begun: dict[int, float]) -> tuple[Said, int, Counter[str]]:
     """What was said, and when each problem was first told; a list counts for all that it stands for."""
     said, first, lists = Said(), dict[int, float](), dict[str, list[float]]()
-    for heard in world.chat.heard:
+    for heard in world.chat.sent:
         named = {int(word.strip("`)").rpartition("-")[2]) for word in heard.text.split() if word.startswith("`P")}
         head = heard.text.split("\n")[0]
         for number in named:
@@ -139,7 +139,7 @@ def heard_by_rooms(world: World, begun: dict[int, float]) -> tuple[Said, int, Co
     missing = set(begun) - set(first)
     assert not missing, f"never told: {missing}"
     said.delays = sorted(first[number] - begun[number] for number in begun)
-    return said, len(world.chat.heard), Counter(world.flow.status().decided)
+    return said, len(world.chat.sent), Counter(world.flow.status().decided)
 
 
 def happen(world: World, kind: str, problem: Problem, rule: bool, *, first: bool, chance: random.Random) -> None:

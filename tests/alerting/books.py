@@ -29,7 +29,7 @@ class Books:
     broken_promises: int
     outbox: Counter[str]
     beyond: int
-    heard: list[tuple[float, str]]
+    received: list[tuple[float, str]]
     faults: list[float]
     unseen: int
     tracebacks: int
@@ -42,7 +42,7 @@ class Books:
     def first_told(self) -> dict[int, list[float]]:
         """Problem to the moments at which its first word was in the room, alone or in a list."""
         told: dict[int, list[float]] = {}
-        for at, text in self.heard:
+        for at, text in self.received:
             for number in PROBLEM.findall(text):
                 told.setdefault(int(number), []).append(at)
         return told
@@ -55,7 +55,7 @@ class Books:
     @property
     def twice(self) -> Counter[str]:
         """Lines that were in the room more often than the outbox has them."""
-        return Counter(text for _, text in self.heard) - self.outbox
+        return Counter(text for _, text in self.received) - self.outbox
 
     def check(self) -> None:
         """Fail with the first thing that does not add up."""
@@ -69,10 +69,10 @@ class Books:
         stormed = {each.alert.issue_id for each in self.alerts if each.name == "storm"}
         assert {self.issues[number] for number in untold} <= stormed, f"told alone or in a list, but not: {untold}"
         assert len(untold) == self.beyond, f"{len(untold)} are in no list, the lists say that {self.beyond} are"
-        missing = self.outbox - Counter(text for _, text in self.heard)
+        missing = self.outbox - Counter(text for _, text in self.received)
         assert not missing, f"all that counts as delivered was in the room; missing: {missing.most_common(3)}"
         for text in self.twice:
-            times = [at for at, heard in self.heard if heard == text]
+            times = [at for at, other in self.received if other == text]
             for earlier, later in pairwise(times):
                 dead = [fault for fault in self.faults if earlier - 1 <= fault <= min(later, earlier + TWICE_WITHIN)]
                 ours = self.outbox[text] > 1  # the same words, meant twice: "SHOP-1 3 more alerts in 1m"
@@ -87,5 +87,5 @@ class Books:
         yield f"{len(self.alerts):,} alerts, webhook's and poller's, each decided once: {names}"
         named = f"{len(self.first_told)} told by name, {self.beyond} in the 'and … more' of a list"
         yield f"{len(self.issues)} problems on the server: {named}; {self.found_by_poller} found by the poller first"
-        yield f"{len(self.heard):,} lines in the room, {sum(self.twice.values())} of them again, each around a kill"
+        yield f"{len(self.received):,} lines in the room, {sum(self.twice.values())} of them again, each around a kill"
         yield f"tracebacks in the bot's log: {self.tracebacks}"

@@ -68,7 +68,7 @@ class FaultRun:
         self._kills: Counter[str] = Counter()
         self._faults: list[float] = []
         self._promised: set[str] = set()
-        self._heard: list[tuple[float, str]] = []
+        self._received: list[tuple[float, str]] = []
         self._person: IrcClient | None = None
         self._unseen = 0
         self._problems = 0
@@ -236,7 +236,7 @@ class FaultRun:
     def _unwatch(self) -> None:
         if self._person is not None:
             self._person.close()
-            self._heard += [(line.at, plain(line)) for line in self._person.lines(ROOM, BOT)]
+            self._received += [(line.at, plain(line)) for line in self._person.lines(ROOM, BOT)]
             self._person = None
 
     def _listen(self) -> None:
@@ -297,7 +297,7 @@ class FaultRun:
             broken_promises=len(self._promised - {each.alert.delivery for each in alerts}),
             beyond=sum(row.message.values["left"] for row in rows if row.message.kind is MessageKind.STORM_LIST),
             outbox=Counter(line for row in rows for line in lines_of(row)),
-            heard=sorted(self._heard),
+            received=sorted(self._received),
             faults=self._faults,
             unseen=self._unseen,
             tracebacks=self.world.bot.log.count("Traceback"),

@@ -1,6 +1,6 @@
 """The alert flow under a virtual clock: real store, real templates, real flow; a server and a chat in memory.
 
-A test is a time line: things happen `at` a second, and `heard` says what the rooms got, when, and that they got
+A test is a time line: things happen `at` a second, and `messages` says what the rooms got, when, and that they got
 nothing else.
 """
 
@@ -114,7 +114,7 @@ class IssueServer:
 
 
 @dataclass(frozen=True)
-class Heard:
+class SentMessage:
     """A message as a room got it; `at` is seconds since the start."""
 
     at: float
@@ -133,8 +133,8 @@ class Chat:
     generation: int = 1
     up: bool = True
     refuses: dict[str, SendError] = field(default_factory=dict)
-    heard: list[Heard] = field(default_factory=list)
-    edited: list[Heard] = field(default_factory=list)
+    sent: list[SentMessage] = field(default_factory=list)
+    edited: list[SentMessage] = field(default_factory=list)
     files: list[tuple[str, Upload]] = field(default_factory=list)
     file_failure: Exception | None = None
 
@@ -151,12 +151,12 @@ class Chat:
         if room in self.refuses:
             raise self.refuses[room]
         at = (self.clock.now() - START).total_seconds()
-        self.heard.append(Heard(at, room, text, thread))
-        return f"m{len(self.heard)}" if self.threads else ""
+        self.sent.append(SentMessage(at, room, text, thread))
+        return f"m{len(self.sent)}" if self.threads else ""
 
     def edit(self, room: str, sent_id: str, text: str) -> bool:
         if self.threads:
-            self.edited.append(Heard((self.clock.now() - START).total_seconds(), room, text, sent_id))
+            self.edited.append(SentMessage((self.clock.now() - START).total_seconds(), room, text, sent_id))
         return self.threads
 
     def send_file(self, room: str, upload: Upload) -> None:
@@ -259,20 +259,20 @@ class World:
                 self._due[worker] = None if wait is None else self.clock.now().timestamp() + wait
         raise AssertionError("the flow never comes to rest")
 
-    def heard(self, room: str | None = None) -> list[str]:
+    def texts(self, room: str | None = None) -> list[str]:
         """What a room, or all of them, heard, as Errbot prints it and without the links; and forget it."""
-        texts = [_shown(each) for each in self.chat.heard if room in (None, each.room)]
-        self.chat.heard.clear()
+        texts = [_shown(each) for each in self.chat.sent if room in (None, each.room)]
+        self.chat.sent.clear()
         return texts
 
-    def line(self, room: str | None = None) -> list[str]:
+    def messages(self, room: str | None = None) -> list[str]:
         """The same as a time line: `SECOND ROOM[/THREAD] TEXT`."""
         told = [
             f"{round(each.at)} {each.room}{'/' + each.thread if each.thread else ''} {_shown(each)}"
-            for each in self.chat.heard
+            for each in self.chat.sent
             if room in (None, each.room)
         ]
-        self.chat.heard.clear()
+        self.chat.sent.clear()
         return told
 
     def reasons(self, room: str) -> list[str]:
@@ -281,9 +281,9 @@ class World:
             return [each.name for each in tx.inbox.decided(room, 100)][::-1]
 
 
-def _shown(heard: Heard) -> str:
+def _shown(message: SentMessage) -> str:
     """The lines of a message as people see them, without the link."""
-    lines = "\n\n".join(_LAYOUT.messages(heard.text))
+    lines = "\n\n".join(_LAYOUT.messages(message.text))
     return "\n".join(line.strip() for line in _RENDER.convert(lines).split("\n") if line.strip()).split(" · ")[0]
 
 

@@ -46,10 +46,10 @@ def test_the_time_line_is_the_same_on_postgresql(postgres: Postgres, tmp_path: P
     world.at(10)
     world.server.event("101")
     world.hook(bodies.sentry_issue("101"))
-    assert len(world.at(11).heard()) == 1
+    assert len(world.at(11).texts()) == 1
     world.server.change("101", status=RESOLVED)
     world.hook(bodies.sentry_issue("101", "resolved"))
-    assert world.at(150).heard() == ["SHOP-101 resolved"]
+    assert world.at(150).texts() == ["SHOP-101 resolved"]
     world.store.close()
 
 
@@ -201,13 +201,13 @@ def test_a_long_message_is_not_taken_over_while_it_is_sent_and_a_look_up_hangs(
             until(lambda: _lease(other) >= clock.now().timestamp() + 15, 30, "a sign of life")
             other.flow._send()
             other.flow._send()
-            assert other.heard() == []
+            assert other.texts() == []
     finally:
         event_filter.set()
     until(lambda: one.flow.status().queue == 0, 30, "the end of sending")
     assert one.flow.close()
     other.flow._send()
-    heard = [[text for text in world.heard() if text.startswith("New: ")] for world in (one, other)]
+    heard = [[text for text in world.texts() if text.startswith("New: ")] for world in (one, other)]
     assert heard == [["New: short", "New: long"], []]
     one.store.close()
     other.store.close()

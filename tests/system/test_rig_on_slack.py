@@ -35,10 +35,10 @@ class Buttons(BotPlugin):
 
     def callback_connect(self):  # Errbot calls it twice at each start
         socket = self._bot.slack_socket_mode
-        if socket and self.heard not in socket.socket_mode_request_listeners:
-            socket.socket_mode_request_listeners.append(self.heard)
+        if socket and self.received not in socket.socket_mode_request_listeners:
+            socket.socket_mode_request_listeners.append(self.received)
 
-    def heard(self, client, request):
+    def received(self, client, request):
         if request.type == "interactive":  # the backend has acknowledged it
             self.clicked(request.payload)
 

@@ -17,7 +17,7 @@ def many(folder: Path, count: int, access: Access | None = None) -> World:
         world.hook(bodies.sentry_issue(str(number)))
         world.at(10 * number)
     world.at(10 * count + 100)
-    world.heard()
+    world.texts()
     return world
 
 
@@ -28,7 +28,7 @@ def test_a_bulk_resolve_is_a_few_lines_and_one_list(tmp_path: Path) -> None:
     for number in range(1, 61):
         world.hook(bodies.sentry_issue(str(number), "resolved"))
 
-    lines = world.at(begin + 300).line()
+    lines = world.at(begin + 300).messages()
 
     assert lines[:20] == [f"{begin:.0f} #ops SHOP-{number} resolved" for number in range(1, 21)]
     (told,) = lines[20:]
@@ -49,7 +49,7 @@ def test_a_problem_that_goes_back_and_forth_every_second(tmp_path: Path) -> None
         world.at(begin + second + 2)
     world.hook(bodies.sentry_issue("2", "resolved"))
 
-    lines = world.at(begin + 400).line()
+    lines = world.at(begin + 400).messages()
 
     assert len(lines) < 10
     assert f"{begin + 120} #ops SHOP-2 resolved" in lines
@@ -62,10 +62,10 @@ def test_what_waits_for_its_list_survives_a_restart(tmp_path: Path) -> None:
     begin = world.seconds
     for number in range(1, 26):
         world.hook(bodies.sentry_issue(str(number), "resolved"))
-    assert len(world.at(begin + 5).line()) == 20
+    assert len(world.at(begin + 5).messages()) == 20
     world.boot()
 
-    (told,) = world.at(begin + 300).line()
+    (told,) = world.at(begin + 300).messages()
     assert "5 changes in a minute: 5 resolved\nSHOP-21 resolved" in told
 
 
@@ -77,11 +77,11 @@ def test_who_unsubscribed_is_left_in_peace(tmp_path: Path) -> None:
     world.flow.routes.changed()
     for issue in ("1", "2"):
         world.hook(bodies.sentry_issue(issue))
-    assert len(world.at(100).line()) == 2
+    assert len(world.at(100).messages()) == 2
     world.hook(bodies.sentry_event_alert("1"), "event_alert")
     world.at(110)
     with world.store.write() as tx:
         tx.subscriptions.remove(number)
     world.flow.routes.changed()
     world.hook(bodies.sentry_issue("2", "resolved"))
-    assert world.at(7200).line() == []
+    assert world.at(7200).messages() == []
