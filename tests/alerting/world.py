@@ -1,7 +1,7 @@
 """The alert flow under a virtual clock: real store, real templates, real flow; a server and a chat in memory.
 
-A test is a time line: things happen `at` a second, and `messages` says what the rooms got, when, and that they got
-nothing else.
+A test is a time line: things happen `at` a second, and `messages` says what the rooms received, when, and that
+they received nothing else.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SHOP = Project("7", "shop", "Shop")
 
 
 class VirtualClock:
-    """A clock that moves when it is told to."""
+    """A clock that moves only by `advance`."""
 
     def __init__(self, start: datetime = START) -> None:
         self.at = start
@@ -260,20 +260,20 @@ class World:
         raise AssertionError("the flow never comes to rest")
 
     def texts(self, room: str | None = None) -> list[str]:
-        """What a room, or all of them, heard, as Errbot prints it and without the links; and forget it."""
+        """What a room, or all of them, received since the last call, as Errbot prints it and without the links."""
         texts = [_shown(each) for each in self.chat.sent if room in (None, each.room)]
         self.chat.sent.clear()
         return texts
 
     def messages(self, room: str | None = None) -> list[str]:
-        """The same as a time line: `SECOND ROOM[/THREAD] TEXT`."""
-        told = [
+        """What a room, or all of them, received since the last call, each as `SECOND ROOM[/THREAD] TEXT`."""
+        lines = [
             f"{round(each.at)} {each.room}{'/' + each.thread if each.thread else ''} {_shown(each)}"
             for each in self.chat.sent
             if room in (None, each.room)
         ]
         self.chat.sent.clear()
-        return told
+        return lines
 
     def reasons(self, room: str) -> list[str]:
         """The named decisions for a room, oldest first."""

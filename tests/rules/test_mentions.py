@@ -58,11 +58,11 @@ def test_a_mistake_says_what_is_wanted(raw, says):
     st.builds(Mention, st.text(), st.booleans(), st.just((("backend", "@b"), ("web", "{"))))
     | st.builds(Mention, st.text())
 )
-def test_a_rule_comes_back_as_it_was_kept(rule):
+def test_a_rule_is_read_back_as_it_was_written(rule):
     assert load_mention(write_mention(rule)) == rule
 
 
-def test_a_plain_text_is_kept_as_it_stands():
+def test_a_plain_text_is_stored_as_it_stands():
     """So that what older versions stored is still understood."""
     assert write_mention(Mention("@oncall **now**")) == "@oncall **now**"
 
@@ -81,12 +81,12 @@ def test_a_plain_text_is_kept_as_it_stands():
         (Mention(assignee=True), BACKEND, "", MentionChoice(MentionReason.OTHERWISE)),
     ],
 )
-def test_whom_a_first_word_calls(rule, owner, linked, wanted):
+def test_whom_a_notification_mentions(rule, owner, linked, wanted):
     assert mention_for_notification(rule, owner, linked) == wanted
 
 
 @pytest.mark.parametrize(
-    ("rule", "owner", "linked", "actor", "called", "wanted"),
+    ("rule", "owner", "linked", "actor", "mentioned", "wanted"),
     [
         (RULE, ANN, "<@U1>", "Bob", "", MentionChoice(MentionReason.OWNER, "<@U1>", "ann@example.org")),
         (RULE, ANN, "<@U1>", "Bob", "team:backend", MentionChoice(MentionReason.OWNER, "<@U1>", "ann@example.org")),
@@ -100,6 +100,6 @@ def test_whom_a_first_word_calls(rule, owner, linked, wanted):
         (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", "Bob", "", MentionChoice(MentionReason.NOT_IN_RULE)),
     ],
 )
-def test_whom_an_assignment_calls(rule, owner, linked, actor, called, wanted):
-    """Nobody but the new owner, once, and not for their own deed; `else` is for first words."""
-    assert mention_for_assignment(rule, owner, linked, actor, called) == wanted
+def test_whom_an_assignment_mentions(rule, owner, linked, actor, mentioned, wanted):
+    """Nobody but the new owner, once, and not for their own change; `else` is for notifications."""
+    assert mention_for_assignment(rule, owner, linked, actor, mentioned) == wanted

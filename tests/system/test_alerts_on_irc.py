@@ -1,6 +1,6 @@
-"""The noise, for real: signed webhooks to a real Errbot on a real ngircd; what each room hears, and nothing else.
+"""Grouping and muting, for real: signed webhooks to a real Errbot on a real ngircd.
 
-That nothing else came is shown by a later word in the same room: messages of a room are delivered in order.
+That nothing else came is shown by a later message in the same room: messages of a room are delivered in order.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def test_storm_flapping_and_windows_side_by_side(tmp_path: Path, ngircd: Ngircd)
     assert rooms.bot.log.count("Traceback") == 0
 
 
-def test_a_silence_holds_over_the_death_of_the_bot(tmp_path: Path, ngircd: Ngircd) -> None:
+def test_a_silence_survives_the_death_of_the_bot(tmp_path: Path, ngircd: Ngircd) -> None:
     with Rooms(tmp_path, ngircd, [{"rooms": ["#ops"]}]).open() as rooms:
         rooms.alice.say("#ops", "!sentry silence project=shop -d 1h -c deploying")
         rooms.wait_for("#ops", "Silence 1: project=shop for 1h")

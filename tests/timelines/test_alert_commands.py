@@ -1,4 +1,4 @@
-"""Alert commands: what people ask for in a room, what they may, and what they are told."""
+"""Alert commands: what people ask for in a room, what they may, and the replies."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
 
 
 def test_a_silence_names_nothing_where_it_may_not_be_seen(tmp_path: Path) -> None:
-    """It holds in every room, but only those that may see the project read what it is about, and why."""
+    """It applies in every room, but only those that may see the project read what it is about, and why."""
     room = Room(tmp_path, room_projects={"#ops": ("*",), "#web": ("web",), "direct": ("*",)})
     room.type("silence SHOP-1 -d 2h -c we know", "")
     room.type("silence project=shop -d 2h", "")
@@ -131,7 +131,7 @@ def test_a_silence_names_nothing_where_it_may_not_be_seen(tmp_path: Path) -> Non
     assert "#4 issue=12" in room.type("silences", "#ops")
 
 
-def test_a_silence_made_in_a_direct_message_holds_everywhere(room: Room) -> None:
+def test_a_silence_made_in_a_direct_message_applies_everywhere(room: Room) -> None:
     room.type("silence project=shop -d 1h", "")
     room.world.hook(bodies.sentry_issue("1"))
     assert room.world.at(1).texts() == []
@@ -265,7 +265,7 @@ def test_what_is_about_a_room_is_asked_in_a_room(room: Room, line: str) -> None:
 
 
 def test_a_room_is_the_same_however_its_name_is_written(tmp_path: Path) -> None:
-    """With #Ops in the settings and #ops in chat, a silence held nothing back and `alerts` showed nothing."""
+    """With #Ops in the settings and #ops in chat, a silence matched nothing and `alerts` showed nothing."""
     room = Room(tmp_path)
     assert room.type("silence level>=error -d 1h", "#OPS").startswith("Silence 1")
     room.world.hook(bodies.sentry_issue("1"))

@@ -36,8 +36,8 @@ def test_an_alert_taken_in_by_a_clock_that_was_ahead_is_decided(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("why", ["storm", "wait"])
-def test_first_words_held_back_by_a_clock_that_was_ahead_are_told(tmp_path: Path, why: str) -> None:
-    """They waited for the old time to come round, and every later first word of the room with them."""
+def test_notifications_deferred_by_a_clock_that_was_ahead_are_sent(tmp_path: Path, why: str) -> None:
+    """They waited for the old time to come round, and every later notification of the room with them."""
     world = World(tmp_path, [{"rooms": ["#ops"], **({"wait": "5m"} if why == "wait" else {})}], poll=0)
     world.at(3 * 86400)
     for number in range(25):
@@ -52,7 +52,7 @@ def test_first_words_held_back_by_a_clock_that_was_ahead_are_told(tmp_path: Path
 
 
 def test_a_storm_does_not_last_until_the_old_time_comes_round(tmp_path: Path) -> None:
-    """What was told by the wrong time counted as told in the last minute, for as long as the clock had been ahead."""
+    """What was sent by the wrong time counted as sent in the last minute, for as long as the clock had been ahead."""
     world = World(tmp_path, [{"rooms": ["#ops"]}], poll=0)
     world.at(3 * 86400)
     for number in range(20):

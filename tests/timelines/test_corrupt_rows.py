@@ -148,7 +148,7 @@ def test_a_digest(start: Callable[..., World]) -> None:
     assert world.flow.status().damaged == {"digests": 1}
 
 
-def test_a_held_word_a_group_and_a_digest_of_the_wrong_type(on_sqlite: World) -> None:
+def test_a_deferred_message_a_group_and_a_digest_of_the_wrong_type(on_sqlite: World) -> None:
     world = on_sqlite
     for number in range(30):
         world.hook(bodies.sentry_issue(str(number)))
@@ -171,7 +171,7 @@ def test_a_known_issue_and_a_mark_of_the_wrong_type_do_not_stop_the_poller(on_sq
     world.at(1)
     corrupt_rows(world, "UPDATE issues SET last_seen = 'today'")
     world.server.event("2")
-    assert len(world.at(100).texts()) == 2  # nobody knows whether the first was told: rather twice than never
+    assert len(world.at(100).texts()) == 2  # nobody knows whether the first was sent: rather twice than never
     corrupt_rows(world, "UPDATE polls SET newest = 'today', answered_at = x'00'")
     world.at(200)
     world.server.event("3")

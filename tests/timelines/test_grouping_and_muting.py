@@ -1,4 +1,4 @@
-"""Time lines of the noise: bursts, windows, storms, quiet hours, silences, threads. Nothing else may be heard."""
+"""Bursts, windows, storms, quiet hours, silences, threads: what each room receives at which second."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ OPS = {"rooms": ["#ops"], "window": "5m", "repeat": "4h"}
 TITLE = "ZeroDivisionError: division by zero {} in checkout in shop.py — error, 1 event"
 
 
-def first(second: int, room: str, issue: str, word: str = "New", events: str = "1 event") -> str:
-    """The first word about an issue, as a line of the time line."""
+def first(second: int, room: str, issue: str, prefix: str = "New", events: str = "1 event") -> str:
+    """The notification about an issue, as a line of the time line."""
     title = f"ZeroDivisionError: division by zero {issue} in checkout in shop.py — error, {events}"
-    return f"{second} {room} {word} in shop: SHOP-{issue} {title}"
+    return f"{second} {room} {prefix} in shop: SHOP-{issue} {title}"
 
 
 def rule_again(world: World, second: float, issue: str = "1") -> None:
@@ -29,7 +29,7 @@ def rule_again(world: World, second: float, issue: str = "1") -> None:
     world.hook(bodies.sentry_event_alert(issue, event_id=f"{issue}-{second}"), "event_alert")
 
 
-def test_what_follows_is_counted_and_told_when_the_window_closes(tmp_path: Path) -> None:
+def test_what_follows_is_counted_and_the_count_is_sent_when_the_window_closes(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     world.hook(bodies.sentry_issue("1"))
     for second in (100, 150, 200, 250):
@@ -45,7 +45,7 @@ def test_what_follows_is_counted_and_told_when_the_window_closes(tmp_path: Path)
     assert world.reasons("#ops") == ["first", *["counted"] * 7]
 
 
-def test_events_that_the_poller_sees_are_told_too_and_ever_more_rarely(tmp_path: Path) -> None:
+def test_events_that_the_poller_sees_are_counted_too_and_reported_ever_more_rarely(tmp_path: Path) -> None:
     """Bugsink sends one webhook per issue; only the poller sees that it goes on."""
     world = World(tmp_path, [OPS], poll=120)
     world.at(10)
@@ -60,7 +60,7 @@ def test_events_that_the_poller_sees_are_told_too_and_ever_more_rarely(tmp_path:
     assert "is still going on" in lines[-1]
 
 
-def test_a_quiet_problem_is_not_mentioned_again(tmp_path: Path) -> None:
+def test_a_problem_that_is_over_gets_no_second_message(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS])
     world.at(10)
     world.server.event("1")
@@ -103,8 +103,8 @@ def test_activities_are_updates_under_the_notification_and_mark_it(tmp_path: Pat
     assert world.chat.edited[-1].text.endswith("· resolved")
 
 
-def test_who_resolves_in_a_room_is_not_told_so_again(tmp_path: Path) -> None:
-    """The answer to the command was the word; other rooms hear of it, and so does a room whose first word is marked."""
+def test_a_room_in_which_somebody_resolves_gets_no_update_about_it(tmp_path: Path) -> None:
+    """The answer to the command was the update. Other rooms get one."""
     world = World(tmp_path, [{**OPS, "rooms": ["#ops", "#web"]}])
     world.server.event("1")
     world.hook(bodies.sentry_issue("1"))
@@ -116,7 +116,7 @@ def test_who_resolves_in_a_room_is_not_told_so_again(tmp_path: Path) -> None:
     assert world.reasons("#ops") == ["first", "merged"]
 
 
-def test_where_messages_have_ids_the_first_word_is_marked_all_the_same(tmp_path: Path) -> None:
+def test_where_messages_have_ids_the_notification_is_marked_all_the_same(tmp_path: Path) -> None:
     clock = VirtualClock()
     world = World(tmp_path, [OPS], clock=clock, chat=Chat(clock, threads=True))
     world.server.event("1")
@@ -129,7 +129,7 @@ def test_where_messages_have_ids_the_first_word_is_marked_all_the_same(tmp_path:
 
 
 @pytest.mark.parametrize(("mode", "lines"), [("thread", ["/m1"]), ("channel", [""]), ("both", ["/m1", ""])])
-def test_each_room_chooses_where_later_words_go(tmp_path: Path, mode: str, lines: list[str]) -> None:
+def test_each_room_chooses_where_updates_go(tmp_path: Path, mode: str, lines: list[str]) -> None:
     clock = VirtualClock()
     world = World(tmp_path, [{**OPS, "threads": mode}], poll=0, clock=clock, chat=Chat(clock, threads=True))
     world.hook(bodies.sentry_issue("1"))
@@ -139,7 +139,7 @@ def test_each_room_chooses_where_later_words_go(tmp_path: Path, mode: str, lines
     assert world.at(20).messages() == [f"10 #ops{thread} SHOP-1 resolved" for thread in lines]
 
 
-def test_flapping_is_folded_and_a_real_regression_is_a_first_word(tmp_path: Path) -> None:
+def test_flapping_is_an_update_and_a_real_regression_is_a_notification(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     world.hook(bodies.sentry_issue("1"))
     for second in range(30, 270, 60):
@@ -147,8 +147,8 @@ def test_flapping_is_folded_and_a_real_regression_is_a_first_word(tmp_path: Path
         world.hook(bodies.sentry_issue("1", "resolved", count=str(second)))
         world.at(second + 30)
         world.hook(bodies.sentry_issue("1", "unresolved", substatus="regressed", count=str(second)))
-    tops = [line for line in world.at(290).messages() if " in shop: " in line]
-    assert tops == [first(0, "#ops", "1")]
+    notifications = [line for line in world.at(290).messages() if " in shop: " in line]
+    assert notifications == [first(0, "#ops", "1")]
     world.at(3600)
     world.hook(bodies.sentry_issue("1", "resolved", count="x"))
     world.at(7200)
@@ -173,7 +173,7 @@ def test_two_rooms_with_different_windows(tmp_path: Path) -> None:
     ]
 
 
-def test_wait_gathers_a_burst_into_one_message_and_a_blip_says_nothing(tmp_path: Path) -> None:
+def test_wait_batches_a_burst_and_a_blip_sends_nothing(tmp_path: Path) -> None:
     world = World(tmp_path, [{**OPS, "wait": "30s"}], poll=0)
     for second in range(5):
         world.at(second)
@@ -190,14 +190,14 @@ def test_a_storm_is_one_list_and_nothing_is_lost(tmp_path: Path) -> None:
     for number in range(500):
         world.hook(bodies.sentry_issue(str(number)))
     lines = world.at(59).messages()
-    assert len(lines) == 20, "twenty words a minute, then a list"
-    (told,) = world.at(3600).messages()
-    assert told.startswith("60 #ops 480 more problems in a minute in shop\n")
-    assert "and 460 more, all of them in: sentry alerts" in told
+    assert len(lines) == 20, "twenty notifications a minute, then a list"
+    (message,) = world.at(3600).messages()
+    assert message.startswith("60 #ops 480 more problems in a minute in shop\n")
+    assert "and 460 more, all of them in: sentry alerts" in message
     assert sorted(set(world.reasons("#ops"))) == ["storm"], "the last hundred"
     assert world.flow.status().decided == {"first": 20, "storm": 480}
     world.hook(bodies.sentry_issue("999"))
-    assert len(world.at(3610).messages()) == 1, "afterwards a first word goes out at once again"
+    assert len(world.at(3610).messages()) == 1, "afterwards a notification goes out at once again"
 
 
 def test_a_storm_that_goes_on_stays_one_message_a_minute(tmp_path: Path) -> None:
@@ -257,8 +257,8 @@ def test_a_room_is_quiet_while_any_of_its_routes_is(tmp_path: Path, routes: list
     world.hook(bodies.sentry_issue("3", project="web"))
     morning = (12 + ends) * hour
     assert world.at(morning - 1).messages() == []
-    (told,) = world.at(morning + 1).messages()
-    assert told.startswith(f"{morning} #ops 3 problems in the quiet hours in shop, web\n")
+    (message,) = world.at(morning + 1).messages()
+    assert message.startswith(f"{morning} #ops 3 problems in the quiet hours in shop, web\n")
 
 
 def silence(world: World, length: float, matchers: tuple[str, ...] = ("project=shop",), issue: str = "") -> int:
@@ -268,7 +268,7 @@ def silence(world: World, length: float, matchers: tuple[str, ...] = ("project=s
         return tx.silences.add(made)
 
 
-def test_a_silence_holds_back_says_so_and_what_goes_on_is_told_afterwards(tmp_path: Path) -> None:
+def test_a_silence_defers_reports_the_number_and_what_goes_on_is_a_notification(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     world.hook(bodies.sentry_issue("1"))
     world.at(10)
@@ -279,10 +279,10 @@ def test_a_silence_holds_back_says_so_and_what_goes_on_is_told_afterwards(tmp_pa
         world.hook(bodies.sentry_event_alert(str(number), event_id=f"{world.seconds}"), "event_alert")
     world.boot()  # a restart in the middle
     lines = world.at(7300).messages()
-    held = "ZeroDivisionError: division by zero 2 (2), SHOP-1, ZeroDivisionError: division by zero 3"
+    deferred = "ZeroDivisionError: division by zero 2 (2), SHOP-1, ZeroDivisionError: division by zero 3"
     assert lines == [
         "6490 #ops Silence 1 (project=shop) ends in 12m; so far it held back 4 alerts",
-        "7210 #ops Silence 1 (project=shop) is over; it held back 4 alerts about 3 problems: " + held,
+        "7210 #ops Silence 1 (project=shop) is over; it held back 4 alerts about 3 problems: " + deferred,
     ]
     rule_again(world, 7400, "3")
     (line,) = world.at(7410).messages()
@@ -299,7 +299,7 @@ def test_a_silence_of_one_issue_lets_the_others_through(tmp_path: Path) -> None:
     assert [line.split(" ")[1:3] for line in lines] == [["#ops", "New"], ["#ops", "Silence"]]
 
 
-def test_counts_do_not_speak_under_a_silence(tmp_path: Path) -> None:
+def test_no_count_is_sent_during_a_silence(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS])
     world.at(10)
     world.server.event("1")

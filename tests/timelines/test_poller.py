@@ -163,30 +163,30 @@ def test_the_rest_of_glitchtips_five_issues_is_fetched_at_once(tmp_path: Path) -
     world.at(10)
     for number in range(16, 21):
         world.server.event(str(number), lab)
-    world.plain_hook(bodies.glitchtip(16, 17, 18, told=5))
-    heard = world.at(11).texts()
-    assert sorted(line.split(": ")[1].split(" ")[0] for line in heard) == [f"LAB-APP-{n}" for n in range(16, 21)]
-    assert {line.split(" in ")[0] for line in heard} == {"New"}
+    world.plain_hook(bodies.glitchtip(16, 17, 18, claimed=5))
+    texts = world.at(11).texts()
+    assert sorted(line.split(": ")[1].split(" ")[0] for line in texts) == [f"LAB-APP-{n}" for n in range(16, 21)]
+    assert {line.split(" in ")[0] for line in texts} == {"New"}
 
 
-def test_each_change_is_told_also_when_no_event_lies_between(tmp_path: Path) -> None:
+def test_each_change_is_sent_also_when_no_event_lies_between(tmp_path: Path) -> None:
     """The second resolution was taken for the first, and the room believed the issue open for ever."""
     world = World(tmp_path, ROUTES)
     world.at(1)
     world.clock.advance(30)
     world.server.event("1")
     world.at(120).texts()
-    told = []
+    texts = []
     for minutes in (4, 14, 24):
         world.server.change("1", status="resolved")
-        told += world.at(minutes * 60).texts()
+        texts += world.at(minutes * 60).texts()
         world.server.change("1", status="unresolved")
-        told += world.at((minutes + 5) * 60).texts()
-    assert told == ["SHOP-1 resolved", "SHOP-1 reopened"] * 3
+        texts += world.at((minutes + 5) * 60).texts()
+    assert texts == ["SHOP-1 resolved", "SHOP-1 reopened"] * 3
 
 
 def test_an_hours_outage_is_caught_up_without_flooding_the_room(tmp_path: Path) -> None:
-    """Sixty new problems while the server was away: twenty words, and one list with the other forty."""
+    """Sixty new problems while the server was away: twenty notifications, and one list with the other forty."""
     world = World(tmp_path, ROUTES)
     world.server.event("old")
     world.at(1)
@@ -195,8 +195,8 @@ def test_an_hours_outage_is_caught_up_without_flooding_the_room(tmp_path: Path) 
         world.clock.advance(60)
         world.server.event(f"n{number}")
     world.server.failure = None
-    told = world.at(3700 + 1200).texts()
-    assert len(told) == 21
-    assert told[-1].startswith("40 more problems")
+    texts = world.at(3700 + 1200).texts()
+    assert len(texts) == 21
+    assert texts[-1].startswith("40 more problems")
     with world.store.read() as tx:
         assert tx.inbox.counts() == {"first": 20, "storm": 40}

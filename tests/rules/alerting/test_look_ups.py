@@ -90,7 +90,7 @@ def test_what_is_about_one_problem_is_decided_in_its_order(running: tuple[AlertS
     assert ["101" in chat.sent[0].text, "Alert" in chat.sent[1].text, "resolved" in chat.sent[2].text] == [True] * 3
 
 
-def test_what_the_server_has_not_told_in_time_is_decided_without_it(tmp_path: Path) -> None:
+def test_what_the_server_has_not_answered_in_time_is_decided_without_it(tmp_path: Path) -> None:
     world = World(tmp_path, ROUTES, poll=0)
     hang(world)
     for number in range(3):

@@ -1,4 +1,4 @@
-"""Webhooks in: every answer of design section 3, durable before 202, and nothing that a body can break."""
+"""Webhooks in: every answer, durable before 202, and nothing that a body can break."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_senders_that_cannot_sign(context: CommandContext) -> None:
     assert context.post_plain(bodies.bugsink()) == 202
     assert context.post_plain(bodies.bugsink(reason="TEST")) == 202
     assert context.post_plain(bodies.legacy()) == 202
-    assert context.post_plain(bodies.glitchtip(16, 17, 18, told=5)) == 202
+    assert context.post_plain(bodies.glitchtip(16, 17, 18, claimed=5)) == 202
     sink, test, old, *tips = context.stored()
     assert (sink.short_id, sink.project_id, sink.project_name, sink.events) == ("ERRBOT-1", "1", "Errbot", 15)
     assert test.reason == TEST

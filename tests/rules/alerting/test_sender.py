@@ -16,7 +16,7 @@ ROUTES = [{"rooms": ["#ops"]}]
 
 
 def message(room: str, title: str) -> Message:
-    """A first word."""
+    """A notification."""
     values = dict.fromkeys(("project", "short_id", "culprit", "facts", "rule", "text", "link", "mark"), "")
     return Message(room, MessageKind.NOTIFICATION, {**values, "word": "New", "title": title})
 
@@ -61,8 +61,8 @@ def test_a_thousand_messages_for_a_dead_room_are_set_aside_within_the_hour_and_c
     with world.store.write() as tx:
         for number in range(1000):
             tx.outbox.add(message("#dead", str(number)), START.timestamp())
-    post(world, "#alive", "heard")
-    assert world.at(3600).texts() == ["New: heard"]
+    post(world, "#alive", "sent")
+    assert world.at(3600).texts() == ["New: sent"]
     post(world, "#dead", "a late one")
     status = world.at(4300).flow.status()
     assert (status.queue, status.failed, status.failed_lately) == (1, 1000, 1000 - 1)
