@@ -78,7 +78,7 @@ def main() -> None:
             print(json.dumps(dataclasses.asdict(flow.status()), default=str), flush=True)
             continue
         headers, body = json.loads(line)
-        print(flow.intake.take(headers, body.encode(), None).status, flush=True)
+        print(flow.receiver.take(headers, body.encode(), None).status, flush=True)
     flow.close()
 
 

@@ -66,7 +66,7 @@ class World:
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.status == 202
 
-    def told(self, pattern: str, thread: str | None = None, channel: str = OPS) -> Said:
+    def wait_for(self, pattern: str, thread: str | None = None, channel: str = OPS) -> Said:
         """What the bot said in a channel (and in this thread of it, where one is given), waiting for it."""
 
         def found() -> Said | None:
@@ -80,9 +80,9 @@ class World:
         return until(found, 60, lambda: f"{pattern!r} on Slack, where there is {self.slack.said}")
 
     def notification(self, issue: TrackedIssue, **fields: Any) -> Said:
-        """An issue is new, and the room is told."""
+        """An issue is new, and the room is notified."""
         self.hook(issue, **fields)
-        said = self.told(rf"New.*{issue.short_id}")
+        said = self.wait_for(rf"New.*{issue.short_id}")
         assert said.thread == ""
         return said
 
@@ -90,11 +90,11 @@ class World:
         """This person proves to be the owner of MAIL."""
         proof = self.issue("for the proof")
         self.bot.say(person, f"!sentry link {MAIL}", OPS)
-        phrase = re.search(r"I am \w+ in chat: \w+", self.told("I am .* in chat").text)
+        phrase = re.search(r"I am \w+ in chat: \w+", self.wait_for("I am .* in chat").text)
         assert phrase is not None
         proof.notes.append((phrase[0], self.tracker.now))
         self.bot.say(person, f"!sentry link {MAIL} {proof.short_id}", OPS)
-        self.told("You are .* on the server")
+        self.wait_for("You are .* on the server")
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(tmp_path, ends)
 
 
-def test_what_follows_is_in_the_thread_and_the_first_word_is_edited(world: World) -> None:
+def test_updates_are_in_the_thread_and_the_notification_is_edited(world: World) -> None:
     """The room is named `#ops` in config.py, which Slack knows by an id."""
     issue = world.issue("@here <!channel> it broke")
     first = world.notification(issue)
@@ -111,9 +111,9 @@ def test_what_follows_is_in_the_thread_and_the_first_word_is_edited(world: World
     assert not re.search(r"@here|<!channel>", first.text)
 
     world.hook(issue, "assigned", assignedTo=OWNER)
-    world.told("assigned to The Bot by Carol", first.ts)
+    world.wait_for("assigned to The Bot by Carol", first.ts)
     world.hook(issue, "resolved")
-    world.told("resolved by Carol", first.ts)
+    world.wait_for("resolved by Carol", first.ts)
     assert [text.rpartition(" · ")[2] for text in first.texts[1:]] == [
         "assigned to The Bot by Carol",
         "resolved by Carol",
@@ -123,17 +123,17 @@ def test_what_follows_is_in_the_thread_and_the_first_word_is_edited(world: World
     assert len([said for said in world.slack.said if not said.thread]) == 1
 
 
-def test_the_first_word_is_known_after_a_restart_and_a_failing_edit_loses_no_line(world: World) -> None:
+def test_the_notification_is_known_after_a_restart_and_a_failing_edit_loses_no_line(world: World) -> None:
     issue, other = world.issue(), world.issue("another")
     first, second = world.notification(issue), world.notification(other)
     world.bot.process.stop()
     world.bot.process.start()
     world.hook(issue, "resolved")
-    world.told("resolved by Carol", first.ts)
+    world.wait_for("resolved by Carol", first.ts)
     assert first.text.endswith("resolved by Carol")
     world.slack.fails["chat.update"] = "fatal_error"
     world.hook(other, "archived")
-    world.told("archived by Carol", second.ts)
+    world.wait_for("archived by Carol", second.ts)
     assert len(second.texts) == 1
 
 
@@ -144,7 +144,7 @@ def test_a_message_that_slack_refuses_is_tried_again(world: World) -> None:
     world.hook(issue)
     until(lambda: world.slack.called("chat.postMessage"), 60, "it was tried")
     world.slack.fails.clear()
-    world.told(rf"New.*{issue.short_id}")
+    world.wait_for(rf"New.*{issue.short_id}")
     assert len(world.slack.in_channel(OPS)) == 1
 
 
@@ -152,21 +152,21 @@ def test_reactions_act_with_the_rights_of_who_reacted(world: World) -> None:
     world.link(ANN)
     issue = world.issue()
     first = world.notification(issue, assignedTo=OWNER)
-    assert first.text.startswith("<@U00ANN> *New* in shop"), "the linked assignee is called"
+    assert first.text.startswith("<@U00ANN> *New* in shop"), "the linked assignee is mentioned"
 
     world.bot.react(BOB, "white_check_mark", OPS, first.ts)
-    world.told("SENTRY_WRITERS", first.ts)
+    world.wait_for("SENTRY_WRITERS", first.ts)
     assert issue.status == "unresolved", "bob may not change issues"
 
     world.bot.react(ANN, "eyes", OPS, first.ts)
-    world.told(f"assigned to {MAIL} by ann", first.ts)
+    world.wait_for(f"assigned to {MAIL} by ann", first.ts)
     assert issue.assigned is not None
     assert issue.assigned["email"] == MAIL
 
     world.bot.react(ANN, "mute", OPS, first.ts)
-    world.told(r"Silence \d+: .*for 1h", first.ts)
+    world.wait_for(r"Silence \d+: .*for 1h", first.ts)
     world.bot.react(ANN, "white_check_mark", OPS, first.ts)
-    world.told("resolved by ann", first.ts)
+    world.wait_for("resolved by ann", first.ts)
     assert issue.status == "resolved"
 
 
@@ -183,10 +183,10 @@ def test_reactions_elsewhere_or_by_who_is_unknown_do_nothing(world: World) -> No
     ):
         assert world.bot.react(person, emoji, channel, ts) == 200
     world.bot.react(ANN, "eyes", OPS, first.ts)  # not linked: nobody to assign to
-    world.told("You haven't linked a server account", first.ts)
+    world.wait_for("You haven't linked a server account", first.ts)
     assert world.bot.react("U00WHO", "white_check_mark", OPS, first.ts) == 500, "the backend knows no such person"
     world.bot.say(ANN, "!sentry alerts", OPS)
-    world.told(rf"ago: New .*{issue.short_id}.*first")
+    world.wait_for(rf"ago: New .*{issue.short_id}.*first")
     assert (issue.status, issue.assigned) == ("unresolved", None)
     assert [each for each in world.slack.said if each.channel != OPS] == []
 
@@ -196,18 +196,18 @@ def test_commands_are_for_the_room_by_its_name_and_pictures_go_there(world: Worl
     issue = world.issue()
     first = world.notification(issue)
     world.bot.say(BOB, "!sentry issue", OPS, first.ts)
-    world.told(rf"{issue.short_id}", first.ts)
+    world.wait_for(rf"{issue.short_id}", first.ts)
     world.bot.say(BOB, f"!sentry issue {issue.short_id}", WEB)
-    world.told("not found here", channel=WEB)
+    world.wait_for("not found here", channel=WEB)
     world.bot.say(BOB, "!sentry graph", OPS, first.ts)
-    file = until(lambda: next(iter(world.slack.files), None), 60, "a picture on Slack")
+    file = until(lambda: next(iter(world.slack.files), None), 60, "a chart on Slack")
     assert (file["channel"], file["thread"]) == (OPS, first.ts)
     assert b"\x89PNG" in file["content"]
     address = f"{world.sentry.url}/organizations/acme/issues/{issue.id}/"
     world.bot.say(BOB, f"have you seen <{address}> ?", OPS, "1760000003.000100")
-    world.told(re.escape(issue.short_id), "1760000003.000100")
+    world.wait_for(re.escape(issue.short_id), "1760000003.000100")
     world.bot.say(ANN, "!sentry digest now", OPS)
-    world.told("Report.*last 24 hours")
+    world.wait_for("Report.*last 24 hours")
     assert [(each["title"], each["channel"]) for each in world.slack.files][1:] == [("report.png", OPS)]
 
 
@@ -283,7 +283,7 @@ def test_what_slack_refuses_is_never_called_delivered(world: World, error: str) 
     until(lambda: len(world.slack.called("chat.postMessage")) > 1, 60, "it was tried again")
     assert world.slack.in_channel(OPS) == []
     world.slack.fails.clear()
-    world.told(rf"New.*{issue.short_id}")
+    world.wait_for(rf"New.*{issue.short_id}")
     assert len(world.slack.in_channel(OPS)) == 1
 
 
@@ -291,7 +291,7 @@ def test_a_rate_limit_is_obeyed(world: World) -> None:
     issue = world.issue()
     world.slack.limit("chat.postMessage", 2)
     world.hook(issue)
-    world.told(rf"New.*{issue.short_id}")
+    world.wait_for(rf"New.*{issue.short_id}")
     assert len(world.slack.called("chat.postMessage")) == 2
 
 
@@ -300,5 +300,5 @@ def test_what_is_sent_is_what_the_golden_file_shows(world: World) -> None:
     issue = world.issue("@here <!channel> *it* <https://evil.example|broke> `now` &amp; _again_")
     first = world.notification(issue)
     world.hook(issue, "resolved")
-    world.told("resolved by Carol", first.ts)
+    world.wait_for("resolved by Carol", first.ts)
     golden(GOLDEN / "slack.json", world.slack.calls, {world.sentry.url: "https://sentry.example.com"})

@@ -147,7 +147,7 @@ class App:
             self._bot, self._commands, self._replies, self._network, self._background, self._clicks, self._alerts
         )
         pages = {"health": self._health_page, "metrics": self._metrics_page}
-        self._web.open(self._alerts.intake.take if self._alerts else None, pages, self._network.take_click)
+        self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
         self._tell_mistakes()
 
     def flows(self) -> Sequence[FlowStatus]:
@@ -168,8 +168,8 @@ class App:
     def leave(self) -> bool:
         """The plugin is deactivated: close, and say so with True.
 
-        With a listener of our own, a drop of the chat network is no reason to: intake, polling and reporting go on, and
-        the messages wait in the outbox until `start` is called again. `close` is then called at the bot's shutdown.
+        With a listener of our own, a drop of the chat network is no reason to: the receiver, polling and reporting go
+        on, and the messages wait in the outbox until `start` is called again. At the bot's shutdown, `close` is called.
         """
         if self._listener is not None and self._patches.applied("shutdown") and chat_dropped():
             log.info("the chat network dropped; webhooks are still taken")

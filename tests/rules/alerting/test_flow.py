@@ -30,7 +30,7 @@ def flow_on(folder: Path, chat: Chat, server: IssueServer, poll: float = 0.05) -
 
 def post(flow: AlertService, issue: str) -> int:
     raw = bodies.encode(bodies.sentry_issue(issue))
-    return flow.intake.take(bodies.signed(raw), raw, None).status
+    return flow.receiver.take(bodies.signed(raw), raw, None).status
 
 
 def own_threads() -> list[str]:
@@ -46,7 +46,7 @@ def test_from_webhook_to_room_by_its_own_threads_and_ten_restarts_leave_none(tmp
         flow.start()
         flow.start()
         assert post(flow, str(number)) == 202
-        until(lambda n=number: len(chat.heard) == n + 1, what="the message")
+        until(lambda n=number: len(chat.sent) == n + 1, what="the message")
         begun = time.monotonic()
         assert flow.close()
         assert time.monotonic() - begun < 5.0
@@ -78,11 +78,11 @@ def test_what_is_on_disk_goes_on_at_the_start(tmp_path: Path) -> None:
     clock = VirtualClock()
     chat, server = Chat(clock), IssueServer(clock)
     first = flow_on(tmp_path, chat, server, poll=0)
-    first.intake.open()
+    first.receiver.open()
     assert post(first, "1") == 202
     second = flow_on(tmp_path, chat, server, poll=0)
     second.start()
-    until(lambda: chat.heard, what="the message")
+    until(lambda: chat.sent, what="the message")
     assert second.close()
 
 

@@ -1,4 +1,4 @@
-"""The alert flow as one object: intake, poller, pipeline and delivery, started and ended together."""
+"""The alert flow as one object: receiver, poller, pipeline and delivery, started and ended together."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class AlertsStatus:
 
 
 class AlertService:
-    """Flow 3. `intake` takes webhooks between `start` and `close`; a closed flow can be started again."""
+    """Flow 3. `receiver` takes webhooks between `start` and `close`; a closed flow can be started again."""
 
     def __init__(
         self,
@@ -92,17 +92,17 @@ class AlertService:
         self._store = store
         self._clock = clock or SystemClock()
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        self.intake = WebhookReceiver(settings, store, self._clock, self._on_stored)
-        self.book = RouteTable(settings.routes, store, self._clock)
+        self.receiver = WebhookReceiver(settings, store, self._clock, self._on_stored)
+        self.routes = RouteTable(settings.routes, store, self._clock)
         self._look_ups = LookUps(find_server, look_up, self._clock, self._on_found, self._on_asked)
-        enrich, stages = Enricher(self._look_ups), Stages(self.book, access)
-        self._backpressure = Backpressure(lambda: self.intake.in_hand, time.monotonic)
+        enrich, stages = Enricher(self._look_ups), Stages(self.routes, access)
+        self._backpressure = Backpressure(lambda: self.receiver.in_hand, time.monotonic)
         self._pipeline = Pipeline(
             store, enrich, self._look_ups.answered, stages, self._clock, self._on_message, self._backpressure.enough
         )
-        self._scheduler = Scheduler(store, self.book, Digests(access), access, self._clock, self._on_message)
+        self._scheduler = Scheduler(store, self.routes, Digests(access), access, self._clock, self._on_message)
         self._poller = Poller(
-            settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
+            settings.poll_seconds, store, find_server, self.routes.all, access, self._clock, self._on_found
         )
         self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
         self._deciding = Worker("alert pipeline", self._decide)
@@ -125,7 +125,7 @@ class AlertService:
             self._store.end_within(None)
             for worker in self._workers:
                 worker.start()
-            self.intake.open()
+            self.receiver.open()
 
     def wake(self) -> None:
         """Look at everything now: the chat network is back, or routes have changed."""
@@ -138,7 +138,7 @@ class AlertService:
             return None
         try:
             with self._store.read() as tx:
-                return tx.outbox.issue_of_thread(self.book.spelled(conversation.room), conversation.thread) or None
+                return tx.outbox.issue_of_thread(self.routes.spelled(conversation.room), conversation.thread) or None
         except StoreError as error:
             log.warning("what a thread is about could not be read: %s", error)
             return None
@@ -154,7 +154,7 @@ class AlertService:
         try:
             with self._store.write() as tx:
                 tx.alone(LOCK_DECIDE)
-                group = tx.groups.of_issue(issue.id).get(self.book.spelled(conversation.room))
+                group = tx.groups.of_issue(issue.id).get(self.routes.spelled(conversation.room))
                 root = tx.outbox.get(group.thread_root) if group is not None else None
                 if group is not None and root is not None and not root.sent_id:
                     tx.groups.put([replace(group, status=issue.status)])
@@ -189,7 +189,7 @@ class AlertService:
             if not self._running:
                 return True
             self._running = False
-            self.intake.close()
+            self.receiver.close()
             deadline = time.monotonic() + timeout
             self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not keep the bot
             for worker in self._workers:
@@ -217,7 +217,7 @@ class AlertService:
         return AlertsStatus(
             running=self._running,
             database_ok=True,
-            webhook_last=_moment(self.intake.last),
+            webhook_last=_moment(self.receiver.last),
             poll_lag=None if asked is None else max(0.0, self._now() - asked),
             poll_error=self._poller.error,
             waiting=waiting,

@@ -21,11 +21,11 @@
     │   ├── TooLarge           the answer is over the size limit
     │   └── BadAnswer          not JSON, or JSON of another shape
     │       └── NotAsAsked     a change was taken, but the answer shows something else
-    ├── IntakeError            a webhook that is not taken; `status` is the HTTP answer
+    ├── WebhookRefused            a webhook that is not taken; `status` is the HTTP answer
     │   ├── NotAuthentic       401
     │   ├── BadBody            400
     │   ├── BodyTooLarge       413
-    │   └── IntakeClosed       503
+    │   └── ReceiverClosed       503
     ├── StoreError             the state could not be read or written
     │   └── StoreAway          its server does not answer: others need not try for a moment
     ├── Reentered              a thread takes a lock that it has already
@@ -160,29 +160,29 @@ class NotAsAsked(BadAnswer):
     """The server took a change, but its own answer shows the issue in another state."""
 
 
-class IntakeError(SentryReporterError):
+class WebhookRefused(SentryReporterError):
     """A webhook that is not taken; `status` is the HTTP status of the answer."""
 
     status = 400
 
 
-class NotAuthentic(IntakeError):
+class NotAuthentic(WebhookRefused):
     """Bad or missing signature, or an unknown token: always the same answer."""
 
     status = 401
 
 
-class BadBody(IntakeError):
+class BadBody(WebhookRefused):
     """The body is no JSON object, or lacks what it must have."""
 
 
-class BodyTooLarge(IntakeError):
+class BodyTooLarge(WebhookRefused):
     """The body is over the limit."""
 
     status = 413
 
 
-class IntakeClosed(IntakeError):
+class ReceiverClosed(WebhookRefused):
     """Alerts are off, the plugin is not active, or the store cannot be written."""
 
     status = 503
