@@ -258,6 +258,8 @@ class App:
             listening=self._listener.port if self._listener else None,
             listener_trouble=self._listener_trouble,
             now=self._clock.now(),
+            network=self._network.status(),
+            network_is_well=not self._network.trouble(),
             chat_dropped={queue.jobs: queue.refused for queue in self._queues if queue.refused},
             without_patches=self._patches.without,
             patches_failed=self._patches.failed,

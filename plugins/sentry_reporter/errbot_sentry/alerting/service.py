@@ -179,7 +179,7 @@ class AlertService:
     def mark(self, conversation: Conversation, mark: str) -> None:
         """Write onto an alert in a room what became of its issue; the thread is the id of the message."""
         try:
-            self._deliver.mark(self.book.spelled(conversation.room), conversation.thread, mark)
+            self._deliver.mark(self.routes.spelled(conversation.room), conversation.thread, mark)
         except StoreError as error:
             log.warning("an alert could not be marked: %s", error)
 

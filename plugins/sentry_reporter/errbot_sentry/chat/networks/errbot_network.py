@@ -92,6 +92,15 @@ class ErrbotNetwork:
         """Undo what `listen` did."""
         self._on_click = None
 
+    def trouble(self) -> str:
+        """What is wrong with the connection although the backend believes in it; "" for nothing."""
+        return ""
+
+    def status(self) -> tuple[str, ...]:
+        """For `!sentry status`: the network, what our adapter shows there, and what is wrong."""
+        trouble = self.trouble()
+        return (self.mode, str(self.capabilities), *((trouble,) if trouble else ()))
+
     def take_click(self, headers: Mapping[str, str], body: bytes) -> ClickAnswer:  # noqa: ARG002 - for the adapters
         """A click that the network sends by HTTP to `/sentry/clicks`; it is checked, and answered before any work.
 
