@@ -101,16 +101,16 @@ class Rooms:
     def take(self, body: Body, request_id: str | None = None) -> Reading:
         """Send this body, and read what the room gets."""
         headers, raw = body.delivery(request_id=request_id)
-        answer = self.world.flow.intake.take(headers, raw, None if body.is_signed else TOKEN)
+        answer = self.world.flow.receiver.take(headers, raw, None if body.is_signed else TOKEN)
         self.world.at(self.world.seconds + 10)
-        heard = [(each.room, _visible(each.text)) for each in self.world.chat.heard]
-        self.world.chat.heard.clear()
+        sent = [(each.room, _visible(each.text)) for each in self.world.chat.sent]
+        self.world.chat.sent.clear()
         with self.world.store.read() as tx:
             found = [each for room in (OPS, "") for each in tx.inbox.decided(room, 100)]
         names = tuple(each.name for each in found if each.received > self._read)
         self._read = self.world.clock.now().timestamp() - 5
-        texts = tuple(text for room, text in heard if room == OPS)
-        return Reading(f"{answer.status} {answer.text}", names, texts, any(room == PLAIN for room, _ in heard))
+        texts = tuple(text for room, text in sent if room == OPS)
+        return Reading(f"{answer.status} {answer.text}", names, texts, any(room == PLAIN for room, _ in sent))
 
 
 def _visible(text: str) -> str:
@@ -152,7 +152,7 @@ def _after(body: Body) -> Reading | None:
         if re.search("unresolved|regress|escalat", body.name) and body.server == "sentry":
             rooms.take(_with_issue(load("sentry", "issue_resolved"), _issue_number(body)), request_id="1" * 32)
         rooms.world.at(rooms.world.seconds + 600)
-        rooms.world.chat.heard.clear()
+        rooms.world.chat.sent.clear()
         return rooms.take(body)
 
 

@@ -77,10 +77,10 @@ def test_the_address_of_an_issue_that_comes_without_one(tmp_path: Path, url: str
     """On sentry.io each organization has a host; without SENTRY_ORG there is no address to build."""
     world = World(tmp_path, [{"rooms": [OPS], "reasons": ["resolved"]}], poll=0, server_url=url, org=org)
     raw = body_of("issue_resolved").raw()
-    world.flow.intake.take(bodies.signed(raw, request_id="1"), raw, None)
+    world.flow.receiver.take(bodies.signed(raw, request_id="1"), raw, None)
     world.at(10)
-    (heard,) = world.chat.heard
-    assert heard.text.endswith(f" · {link}" if link else "by Ann Lee")
+    (message,) = world.chat.sent
+    assert message.text.endswith(f" · {link}" if link else "by Ann Lee")
 
 
 def test_only_sentrys_own_request_id_names_a_delivery(tmp_path: Path) -> None:
@@ -117,4 +117,4 @@ def test_an_uptime_alert_names_no_project_and_goes_where_nothing_is_hidden(
     world = World(tmp_path, [{"rooms": [OPS]}], poll=0, access=access)
     world.plain_hook(load("glitchtip", "uptime_down").content)
     world.at(10)
-    assert len(world.chat.heard) == sent
+    assert len(world.chat.sent) == sent

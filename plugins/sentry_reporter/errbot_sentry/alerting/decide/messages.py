@@ -58,6 +58,7 @@ def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: st
         "short_id": alert.short_id,
         "title": shorten(alert.title or "(no title)", _LONGEST_TITLE),
         "culprit": "" if alert.reason in BY_PEOPLE else shorten(alert.culprit, _LONGEST_CULPRIT),
+        "level": alert.level or "",
         "facts": ", ".join(shorten(fact, _LONGEST_TITLE) for fact in facts_of(alert)),
         "rule": "" if alert.rule == alert.title else shorten(alert.rule, _LONGEST_CULPRIT),
         "text": "" if alert.reason == METRIC or link else shorten(alert.text, _LONGEST_TITLE),

@@ -24,7 +24,7 @@ from errbot_sentry.alerting.receive.wrong_formats import refusal_of
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.errors import BadBody, BodyTooLarge, IntakeClosed, IntakeError, NotAuthentic, StoreError
+from errbot_sentry.domain.errors import BadBody, BodyTooLarge, NotAuthentic, ReceiverClosed, StoreError, WebhookRefused
 from errbot_sentry.domain.identifiers import is_number
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.issue_urls import sentry_issue_page
@@ -83,7 +83,7 @@ class WebhookReceiver:
             self.in_hand += 1
         try:
             answer = self._take({name.lower(): value for name, value in headers.items()}, body, token)
-        except IntakeError as error:
+        except WebhookRefused as error:
             if isinstance(error, BadBody):  # most senders show the answer to nobody
                 self.refused = str(error)
                 log.warning("a webhook was refused: %s", error)
@@ -100,7 +100,7 @@ class WebhookReceiver:
 
     def _take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> WebhookAnswer:
         if not self._open:
-            raise IntakeClosed("Alerts are switched off here.")
+            raise ReceiverClosed("Alerts are switched off here.")
         if len(body) > LARGEST_BODY:
             raise BodyTooLarge("The body is over 5 MB.")
         if not self._is_authentic(headers, body, token):
