@@ -51,11 +51,12 @@ _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same st
 class AlertsStatus:
     """What `!sentry status` and `/sentry/health` show of this flow. Times are aware, spans are seconds.
 
-    `webhook_last` is the last authentic delivery since the start and `webhook_refused` why it was refused. `poll_lag`
-    is the time since the last answered poll. `waiting` counts alerts without a decision, `queue` messages not yet sent,
-    `failed` those set aside, `failed_lately` those of the last hour, `deferred` notifications that are put off; `decided` counts the decisions by
-    name, `damaged` the rows that could not be read since the start by table, `without` the alerts that were decided
-    without the server's answer since then, by reason.
+    `webhook_last` is the last authentic delivery since the start and `webhook_refused` why it was refused.
+    `poll_lag` is the time since the last answered poll. `waiting` counts alerts without a decision, `queue`
+    messages not yet sent, `failed` those set aside, `failed_lately` those of the last hour, `deferred`
+    notifications that are put off; `decided` counts the decisions by name, `damaged` the rows that could not be
+    read since the start by table, `without` the alerts that were decided without the server's answer since then, by
+    reason.
     """
 
     running: bool
