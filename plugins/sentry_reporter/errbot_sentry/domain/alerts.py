@@ -68,7 +68,10 @@ class Alert:
     `delivery` names this one delivery (Request-ID, body hash, or the poller's own key): the same one twice is a replay.
     `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are stored, as
     some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is "user", "team",
-    "nobody", or "" where the sender does not say. All texts are as hostile as any error.
+    "nobody", or "" where the sender does not say. `first_seen` is in seconds since 1970, `frame` the failing frame and
+    `trace` a short stack trace. `asked` names what of EVENT and ISSUE the alert was completed from: what such an alert
+    lacks, the server lacks. `away_since` is when the bot last knew, if the alert is from a time when it was away. All
+    texts are as hostile as any error.
     """
 
     delivery: str
@@ -95,3 +98,10 @@ class Alert:
     text: str = ""
     assignee_kind: str = ""
     assignee_mail: str = ""
+    platform: str | None = None
+    priority: str | None = None
+    first_seen: float | None = None
+    frame: str = ""
+    trace: str = ""
+    asked: str = ""
+    away_since: float | None = None
