@@ -6,7 +6,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -27,13 +27,14 @@ from errbot_sentry.alerting.receive.receiver import WebhookReceiver
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, StoreError
 from errbot_sentry.domain.issue_actions import AssignToMe, IssueAction, Options, ResolveNow, SilenceFor
 from errbot_sentry.domain.issues import UNRESOLVED, Issue
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.server.protocol import FindServer
+from errbot_sentry.server.protocol import FindServer, Server
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import LOCK_DECIDE
 
@@ -101,8 +102,8 @@ class AlertService:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.intake = WebhookReceiver(settings, store, self._clock, self._on_stored)
         self.book = RouteTable(settings.routes, store, self._clock)
-        self._look_ups = LookUps(find_server, look_up, self._clock, self._on_found, self._on_asked)
-        enrich, stages = Enricher(self._look_ups), Stages(self.book, access)
+        self._look_ups = LookUps(find_server, self._look_up, self._clock, self._on_found, self._on_asked)
+        enrich, stages = Enricher(self._look_ups, self.book.facts_to_fetch), Stages(self.book, access, self.kind)
         self._backpressure = Backpressure(lambda: self.intake.in_hand, time.monotonic)
         self._pipeline = Pipeline(
             store, enrich, self._look_ups.answered, stages, self._clock, self._on_message, self._backpressure.enough
@@ -122,6 +123,13 @@ class AlertService:
         self._resumed = False
         self._running = False
         self._switch = Lock()
+
+    def kind(self) -> str:
+        """The kind of the server, "" until it has answered."""
+        return self._look_ups.kind or self._poller.kind
+
+    def _look_up(self, alert: Alert, server: Server) -> Iterable[Alert]:
+        return look_up(alert, server, self.book.facts_to_fetch)
 
     def start(self) -> None:
         """Take webhooks and go on with whatever is on disk. Returns at once; the state is opened by the threads."""

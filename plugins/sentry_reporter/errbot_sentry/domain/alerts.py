@@ -11,6 +11,8 @@ NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted
 RULE, METRIC, TEST = "rule", "metric", "test"
 SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
 REOPENED, SEEN_EVENT = "reopened", "event"
+# The poller's own: the issue now has as many events or users as some route asks for. It is wanted where NEW is.
+REACHED = "amount"
 ALERT_REASONS = (
     NEW,
     REGRESSED,
@@ -69,9 +71,9 @@ class Alert:
     `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are stored, as
     some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is "user", "team",
     "nobody", or "" where the sender does not say. `first_seen` is in seconds since 1970, `frame` the failing frame and
-    `trace` a short stack trace. `asked` names what of EVENT and ISSUE the alert was completed from: what such an alert
-    lacks, the server lacks. `away_since` is when the bot last knew, if the alert is from a time when it was away. All
-    texts are as hostile as any error.
+    `trace` a short stack trace. `asked` names the answers of the server that the alert was completed from
+    (`config.facts`): what lacks then, the server does not say. `away_since` is when the server last answered, if the
+    alert is from a time when the bot could not ask it. All texts are as hostile as any error.
     """
 
     delivery: str

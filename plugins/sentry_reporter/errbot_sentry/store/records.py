@@ -136,6 +136,9 @@ class KnownIssue:
 
     `notified_at` is when a room was first notified, None while none was. `changed` is when an alert last set its
     status, which an older page of the server must not undo; `touched` is when anything was last received about it.
+    `facts` is what else the server was asked for, as an alert (`alert_to_text`) of that time. `lacking` counts how
+    often an alert about it was decided without such facts, since the server did not answer. `polled_events` and
+    `polled_users` are what the poller last saw.
     """
 
     key: str
@@ -154,6 +157,10 @@ class KnownIssue:
     touched: float = 0.0
     assignee_kind: str = ""
     assignee_mail: str = ""
+    facts: str = ""
+    lacking: int = 0
+    polled_events: int | None = None
+    polled_users: int | None = None
 
 
 @dataclass(frozen=True)

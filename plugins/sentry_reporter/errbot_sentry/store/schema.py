@@ -79,6 +79,10 @@ issues = Table(
     Column("touched", Float, nullable=False),
     Column("assignee_kind", Text, nullable=False),
     Column("assignee_mail", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("lacking", Integer, nullable=False),
+    Column("polled_events", BigInteger),
+    Column("polled_users", BigInteger),
     Index("issues_touched", "touched"),
 )
 

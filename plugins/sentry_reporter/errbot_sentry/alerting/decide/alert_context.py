@@ -39,7 +39,7 @@ class RoomOutcome:
 
 @dataclass
 class AlertContext:
-    """One alert on its way through the stages."""
+    """One alert on its way through the stages; `without` names why the server's answer is missing ("": it is not)."""
 
     row: WaitingAlert
     alert: Alert
@@ -50,6 +50,7 @@ class AlertContext:
     targets: list[Target] = field(default_factory=list)
     outcomes: list[RoomOutcome] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    without: str = ""
 
     def decide(self, room: str, name: DecisionName, detail: str = "") -> None:
         """Note what becomes of the alert in a room, or in none."""

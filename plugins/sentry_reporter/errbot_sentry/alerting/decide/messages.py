@@ -31,6 +31,7 @@ _TITLE_IN_LIST = 100
 
 WORDS = {
     "new": "New",
+    "amount": "Many events",
     "regressed": "Regressed",
     "escalating": "Escalating",
     "unmuted": "No longer muted",

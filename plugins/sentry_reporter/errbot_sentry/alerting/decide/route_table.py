@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from errbot_sentry.alerting.decide.muting import quiet_until
+from errbot_sentry.alerting.decide.routing import facts_to_fetch
 from errbot_sentry.config.matchers import read_matcher
 from errbot_sentry.config.routes import Route
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.database import Store
@@ -52,6 +54,10 @@ class RouteTable:
     def of_room(self, room: str) -> list[Route]:
         """The routes that name a room."""
         return [route for route in self.all() if room in route.rooms]
+
+    def facts_to_fetch(self, alert: Alert, kind: str, notifies: bool = True) -> frozenset[str]:
+        """What the server has to be asked for before this alert can be routed, and shown if it may notify."""
+        return facts_to_fetch(alert, self.settled, self.subscribed(), kind, notifies=notifies)
 
     def quiet_until(self, room: str, now: float) -> float | None:
         """When the quiet hours end that a room has now; None where it has none now."""
