@@ -13,6 +13,7 @@ SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "ass
 REOPENED, SEEN_EVENT = "reopened", "event"
 # The poller's own: the issue now has as many events or users as some route asks for. It is wanted where NEW is.
 REACHED = "amount"
+OWN_TEST = "A test by SentryReporter"  # the title of the event of `!sentry test`, which no digest counts
 ALERT_REASONS = (
     NEW,
     REGRESSED,
@@ -50,6 +51,7 @@ class MessageKind(Enum):
     WAIT_LIST = "wait_list"
     UPDATE = "update"  # about one activity, or one flap
     UPDATE_LIST = "update_list"
+    STACK_TRACE = "stack_trace"
     COUNT_UPDATE = "count_update"
     SILENCE_NOTICE = "silence_notice"
     DIGEST = "digest"

@@ -53,7 +53,8 @@ CREATE TABLE IF NOT EXISTS groups (
     opened FLOAT NOT NULL, notified_at FLOAT NOT NULL, status TEXT NOT NULL, level TEXT NOT NULL,
     last_sent FLOAT NOT NULL, counted INTEGER NOT NULL, events BIGINT, due FLOAT, span FLOAT NOT NULL,
     "window" FLOAT NOT NULL, repeat FLOAT NOT NULL, threads TEXT NOT NULL, mention TEXT NOT NULL,
-    thread_root BIGINT NOT NULL, alert_id BIGINT NOT NULL, mentioned TEXT NOT NULL, PRIMARY KEY (room, issue)
+    thread_root BIGINT NOT NULL, alert_id BIGINT NOT NULL, mentioned TEXT NOT NULL, returns INTEGER NOT NULL,
+    PRIMARY KEY (room, issue)
 );
 CREATE INDEX IF NOT EXISTS groups_issue ON groups (issue);
 CREATE INDEX IF NOT EXISTS groups_due ON groups (due);

@@ -174,7 +174,7 @@ class Group:
     the present window; `window` and `repeat` are the route's. `threads` is the route's choice of
     where updates go. `mention` is the
     route's rule of whom to mention (as `mentions.write_mention` writes it), `mentioned` the owner who was mentioned
-    last. `alert_id` is the last alert with a description of the problem.
+    last. `alert_id` is the last alert with a description of the problem, `returns` how often the problem came back.
     """
 
     room: str
@@ -198,6 +198,7 @@ class Group:
     thread_root: int = 0
     alert_id: int = 0
     mentioned: str = ""
+    returns: int = 0
 
     def check(self) -> None:
         """ValueError where the rule of whom to mention is none."""

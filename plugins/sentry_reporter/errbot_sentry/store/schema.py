@@ -110,6 +110,7 @@ groups = Table(
     Column("thread_root", BigInteger, nullable=False),
     Column("alert_id", BigInteger, nullable=False),
     Column("mentioned", Text, nullable=False),
+    Column("returns", Integer, nullable=False),
     Index("groups_issue", "issue"),
     Index("groups_due", "due"),
     Index("groups_at", "at"),

@@ -25,7 +25,7 @@ GIVE_UP = 86400.0  # seconds after which an alert without a project is given up
 _FRESH = 900.0  # an issue first seen this many seconds before its alert is new
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 _STALE = 3600.0  # a problem that comes back is asked about again, if its facts are older than this
-_TRACE_LINES = 15
+_TRACE_LINES = 8  # so few that a room without threads can have them too
 # What the server is asked for, by the alert, the kind of server, and whether the alert may become a notification.
 FactsToFetch = Callable[[Alert, str, bool], frozenset[str]]
 

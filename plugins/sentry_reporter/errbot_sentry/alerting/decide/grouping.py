@@ -130,6 +130,7 @@ def group_after(
     if last is None:
         status = status_after(alert, UNRESOLVED)
         group = Group(room, issue_key(alert), alert.reason, alert.source, now, now, now, status, alert_id=alert_id)
+        group = replace(group, returns=int(alert.reason in RETURNS))
     else:
         group = replace(
             last,
@@ -138,6 +139,7 @@ def group_after(
             at=now,
             alert_id=alert_id if alert.title and alert.reason not in ACTIVITIES else last.alert_id,
             status=status_after(alert, last.status),
+            returns=last.returns + (alert.reason in RETURNS and decision.name is not DecisionName.MERGED),
         )
     if decision.placement is not Placement.NONE:
         return _after_sending(group, decision.placement, alert, route, now)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from errbot_sentry.alerting.decide.grouping import RETURNS
+from errbot_sentry.config.matchers import values_of
 from errbot_sentry.domain.alerts import ASSIGNED, COMMENTED, METRIC, Alert, MessageKind, Placement
 from errbot_sentry.domain.durations import write_duration, write_roughly
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
+from errbot_sentry.domain.text import utc_time
 from errbot_sentry.store.records import Group, KnownIssue, Message, Silence, issue_key
 
 TEMPLATES = {
@@ -20,6 +22,7 @@ TEMPLATES = {
     MessageKind.WAIT_LIST: "sentry_notification_list",
     MessageKind.UPDATE: "sentry_update",
     MessageKind.UPDATE_LIST: "sentry_update_list",
+    MessageKind.STACK_TRACE: "sentry_alert_trace",
     MessageKind.COUNT_UPDATE: "sentry_count_update",
     MessageKind.SILENCE_NOTICE: "sentry_silence_notice",
     MessageKind.DIGEST: "sentry_digest",
@@ -47,21 +50,29 @@ WORDS = {
 }
 
 
-def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: str = "") -> Message:
-    """The first message about a problem in a room, or the first since it came back."""
+def notification(
+    room: str, alert: Alert, issue: str, alert_id: int, mention: str = "", show: Sequence[str] = ()
+) -> Message:
+    """The first message about a problem in a room, or the first since it came back; `show` names its facts."""
     values = {
         "word": WORDS.get(alert.reason, "Alert"),
         "project": alert.project or alert.project_name,
         "short_id": alert.short_id,
         "title": shorten(alert.title or "(no title)", _LONGEST_TITLE),
         "culprit": shorten(alert.culprit, _LONGEST_CULPRIT),
-        "facts": facts(alert),
+        "facts": facts(alert, show or _USUAL_FACTS),
         "rule": shorten(alert.rule, _LONGEST_CULPRIT),
         "text": shorten(alert.text, _LONGEST_TITLE),
         "link": alert.link,
         "mark": "",
     }
     return Message(room, MessageKind.NOTIFICATION, values, mention=mention, issue=issue, alert_id=alert_id)
+
+
+def stack_trace(group: Group, alert: Alert, thread_root: int, alert_id: int) -> Message:
+    """A short stack trace under its notification."""
+    message = Message(group.room, MessageKind.STACK_TRACE, {"text": alert.trace}, alert_id=alert_id)
+    return _under(replace(group, thread_root=thread_root), message)
 
 
 def update(group: Group, alert: Alert, alert_id: int, mention: str = "", *, is_again: bool = False) -> Message:
@@ -122,7 +133,9 @@ def count_update(group: Group, known: KnownIssue | None, now: float, *, is_remin
 def notification_list(room: str, kind: MessageKind, rows: Sequence[tuple[Alert, str]], mention: str = "") -> Message:
     """One message for several deferred notifications; `rows` are alerts with their issue's status by now."""
     projects = sorted({alert.project for alert, _ in rows if alert.project})
+    away = [alert.away_since for alert, _ in rows if alert.away_since is not None]
     values = {
+        "since": utc_time(min(away)) if len(away) == len(rows) else "",
         "kind": kind.value,
         "count": len(rows),
         "projects": ", ".join(projects[:5]) + (", …" if len(projects) > 5 else ""),
@@ -138,7 +151,11 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
     for alert in alerts:
         key = issue_key(alert)
         last[key] = alert, last.get(key, (alert, 0))[1] + 1
-    rows = [{**_activity(alert, is_again=alert.reason in RETURNS), "times": count} for alert, count in last.values()]
+    returns = Counter(issue_key(alert) for alert in alerts if alert.reason in RETURNS)
+    rows = [
+        {**_activity(alert, is_again=alert.reason in RETURNS and returns[key] > 1), "times": count}
+        for key, (alert, count) in last.items()
+    ]
     sums = Counter(WORDS.get(alert.reason, "Alert").lower() for alert, _ in last.values())
     values = {
         "count": len(alerts),
@@ -190,16 +207,30 @@ def silence_notice(
     return Message(room, MessageKind.SILENCE_NOTICE, values, projects=projects, count=len(rows))
 
 
-def facts(alert: Alert) -> str:
-    """Level, counts, environment and release, as far as the sender names them: `error, 12 events, production`."""
-    found = [
-        alert.level or "",
-        counted(alert.events, "event"),
-        counted(alert.users, "user") if alert.users else "",
-        alert.environment or "",
-        shorten(alert.release or "", _LONGEST_CULPRIT),
-    ]
+def facts(alert: Alert, show: Iterable[str]) -> str:
+    """These facts, as far as they are known: `error, 12 events, production`."""
+    found = (shorten(_fact(alert, name), _LONGEST_CULPRIT) for name in show)
     return ", ".join(fact for fact in found if fact)
+
+
+_USUAL_FACTS = ("level", "events", "users", "environment", "release")
+
+
+def _fact(alert: Alert, name: str) -> str:
+    """One fact in words, "" for an unknown one."""
+    if name == "events":
+        return counted(alert.events, "event")
+    if name == "users":
+        return counted(alert.users, "user") if alert.users else ""
+    if name == "priority":
+        return f"{alert.priority} priority" if alert.priority else ""
+    if name == "assignee":
+        return f"assigned to {alert.assignee}" if alert.assignee else ""
+    if name == "age":
+        seconds = alert.at.timestamp() - alert.first_seen if alert.first_seen is not None else 0.0
+        return f"first seen {write_roughly(timedelta(seconds=seconds))} ago" if seconds >= 1 else ""
+    (value,) = values_of(alert, name) if name != "frame" else (alert.frame,)
+    return f"{name.removeprefix('tag.')} {value}" if value and name.startswith("tag.") else value
 
 
 def counted(number: int | None, noun: str) -> str:

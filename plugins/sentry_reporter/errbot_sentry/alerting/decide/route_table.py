@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from errbot_sentry.alerting.decide.muting import quiet_until
 from errbot_sentry.alerting.decide.routing import facts_to_fetch
-from errbot_sentry.config.matchers import read_matcher
+from errbot_sentry.config.matchers import all_match, read_matcher
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
@@ -58,6 +58,10 @@ class RouteTable:
     def facts_to_fetch(self, alert: Alert, kind: str, notifies: bool = True) -> frozenset[str]:
         """What the server has to be asked for before this alert can be routed, and shown if it may notify."""
         return facts_to_fetch(alert, self.settled, self.subscribed(), kind, notifies=notifies)
+
+    def route_for(self, room: str, alert: Alert) -> Route | None:
+        """The first route that names the room and wants the alert; None for none any more."""
+        return next((route for route in self.of_room(room) if all_match(route.matchers, alert)), None)
 
     def quiet_until(self, room: str, now: float) -> float | None:
         """When the quiet hours end that a room has now; None where it has none now."""

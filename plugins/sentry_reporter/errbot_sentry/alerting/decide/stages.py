@@ -15,7 +15,7 @@ from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.enrich import facts_after
 from errbot_sentry.alerting.decide.grouping import decide_placement, group_after, group_not_sent, status_after
 from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
-from errbot_sentry.alerting.decide.messages import notification, update
+from errbot_sentry.alerting.decide.messages import notification, stack_trace, update
 from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceBook, has_too_many_updates, is_storm
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import Target, may_see_alert, route_alert
@@ -197,13 +197,18 @@ class Stages:
             choice = mention_in_thread(tx, group, context.alert)
         number = tx.outbox.add(self._message(context, outcome, choice.text), context.now)
         root = number if outcome.placement is Placement.CHANNEL else group.thread_root
+        route = outcome.target.route
+        if root == number and route is not None and route.trace and context.alert.trace:
+            tx.outbox.add(stack_trace(group, context.alert, root, context.row.id), context.now)
         return replace(group, thread_root=root, mentioned=choice.owner or group.mentioned)
 
     def _message(self, context: AlertContext, outcome: RoomOutcome, mention: str) -> Message:
         group, alert, number = outcome.group, context.alert, context.row.id
         if outcome.placement is Placement.CHANNEL:
-            return notification(group.room, alert, group.issue, number, mention)
-        return update(group, alert, number, mention, is_again=outcome.name is DecisionName.FLAPPING)
+            show = outcome.target.route.show if outcome.target.route is not None else ()
+            return notification(group.room, alert, group.issue, number, mention, show)
+        is_again = outcome.name is DecisionName.FLAPPING and group.returns > 1
+        return update(group, alert, number, mention, is_again=is_again)
 
     def remember(self, context: AlertContext, tx: Transaction) -> None:
         """Write what is known of the issue from now on."""
