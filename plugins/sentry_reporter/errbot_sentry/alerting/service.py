@@ -63,7 +63,8 @@ class AlertsStatus:
     `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside,
     `failed_lately` those of the last hour, `deferred` notifications that are put off; `decided` counts the decisions by
     name, `damaged` the rows that could not be read since the start by table, `without` the alerts that were decided
-    without the server's answer since then, by reason.
+    without the server's answer since then, by reason. `never_match` are sentences about matchers of routes that this
+    kind of server can never answer.
     """
 
     running: bool
@@ -81,6 +82,7 @@ class AlertsStatus:
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, int] = field(default_factory=dict)
+    never_match: tuple[str, ...] = ()
 
 
 class AlertService:
@@ -103,14 +105,24 @@ class AlertService:
         self.intake = WebhookReceiver(settings, store, self._clock, self._on_stored)
         self.book = RouteTable(settings.routes, store, self._clock)
         self._look_ups = LookUps(find_server, self._look_up, self._clock, self._on_found, self._on_asked)
-        enrich, stages = Enricher(self._look_ups, self.book.facts_to_fetch), Stages(self.book, access, self.kind)
+        enrich, stages = (
+            Enricher(self._look_ups, self.book.facts_to_fetch, self.kind),
+            Stages(self.book, access, self.kind),
+        )
         self._backpressure = Backpressure(lambda: self.intake.in_hand, time.monotonic)
         self._pipeline = Pipeline(
             store, enrich, self._look_ups.answered, stages, self._clock, self._on_message, self._backpressure.enough
         )
         self._scheduler = Scheduler(store, self.book, Digests(access), access, self._clock, self._on_message)
         self._poller = Poller(
-            settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
+            settings.poll_seconds,
+            store,
+            find_server,
+            self.book.all,
+            access,
+            self._clock,
+            self._on_found,
+            self._on_server,
         )
         self._deliver = NotificationSender(store, sender, renderer, access, self._clock, owner)
         self._deciding = Worker("alert pipeline", self._decide)
@@ -238,6 +250,7 @@ class AlertService:
             decided=decided,
             damaged=self._store.corrupt_rows.tables(),
             without=dict(self._pipeline.without),
+            never_match=tuple(self.book.never_match(self.kind())),
         )
 
     def _asked(self, tx: Transaction) -> float | None:
@@ -276,6 +289,10 @@ class AlertService:
 
     def _on_asked(self) -> None:
         self._asking.wake()
+
+    def _on_server(self) -> None:
+        for sentence in self.book.never_match(self.kind()):
+            log.warning("config.py: %s", sentence)
 
     def _on_found(self) -> None:
         self._deciding.wake()

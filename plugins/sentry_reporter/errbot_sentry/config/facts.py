@@ -58,7 +58,7 @@ def lacks(alert: Alert, name: str, kind: str) -> bool:
         absent = values_of(alert, name) == ("",)
     else:
         absent = not getattr(alert, name)
-    return absent and source_of(name, kind) not in alert.asked.split()
+    return absent and source_of(name, kind or "sentry") not in alert.asked.split()
 
 
 def never_known(matchers: Iterable[Matcher], kind: str) -> Iterator[str]:

@@ -48,15 +48,16 @@ class Enriched:
 class Enricher:
     """Completes alerts, from memory or with what the look-ups have brought; it asks nobody itself."""
 
-    def __init__(self, look_ups: LookUps, facts_to_fetch: FactsToFetch) -> None:
+    def __init__(self, look_ups: LookUps, facts_to_fetch: FactsToFetch, kind: Callable[[], str]) -> None:
         self._look_ups = look_ups
         self._facts_to_fetch = facts_to_fetch
+        self._kind = kind
 
     def __call__(self, row: WaitingAlert, known: KnownIssue | None, now: float) -> Enriched:
         """The alert with its project and, where it can be had, its short id, title, link and facts."""
         alert = _from_memory(row.alert, known, now)
         unannounced = known is None or known.notified_at is None
-        kind = self._look_ups.kind
+        kind = self._kind()
         missing = self._facts_to_fetch(alert, kind, unannounced or alert.reason in RETURNS)
         asks = _has_issue(alert) and any(not kind or source_of(name, kind) for name in missing)
         if is_complete(alert) and not (is_vague(alert) and unannounced) and not asks:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from errbot_sentry.alerting.decide.muting import quiet_until
 from errbot_sentry.alerting.decide.routing import facts_to_fetch
+from errbot_sentry.config.facts import never_known
 from errbot_sentry.config.matchers import all_match, read_matcher
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.alerts import Alert
@@ -58,6 +59,12 @@ class RouteTable:
     def facts_to_fetch(self, alert: Alert, kind: str, notifies: bool = True) -> frozenset[str]:
         """What the server has to be asked for before this alert can be routed, and shown if it may notify."""
         return facts_to_fetch(alert, self.settled, self.subscribed(), kind, notifies=notifies)
+
+    def never_match(self, kind: str) -> Iterator[str]:
+        """What this kind of server can never answer in the routes of the settings, in sentences."""
+        for number, route in enumerate(self.settled, start=1):
+            for sentence in never_known(route.matchers, kind):
+                yield f"SENTRY_ALERTS, route {number}: {sentence}"
 
     def route_for(self, room: str, alert: Alert) -> Route | None:
         """The first route that names the room and wants the alert; None for none any more."""

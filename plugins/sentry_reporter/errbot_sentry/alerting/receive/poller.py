@@ -49,9 +49,13 @@ class Poller:
         access: Access,
         clock: Clock,
         on_found: Callable[[], None],
+        on_server: Callable[[], None] = lambda: None,
         chance: random.Random | None = None,
     ) -> None:
-        """`on_found` is called after alerts were put into the inbox; `chance` makes the jitter."""
+        """`on_found` is called after alerts were put into the inbox, `on_server` when the server's kind is known.
+
+        `chance` makes the jitter.
+        """
         self._interval = interval
         self._store = store
         self._find_server = find_server
@@ -59,6 +63,7 @@ class Poller:
         self._access = access
         self._clock = clock
         self._on_found = on_found
+        self._on_server = on_server
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self._hurry = False
         self._fails = 0
@@ -87,7 +92,9 @@ class Poller:
         return max(0.0, min(due, default=self._now() + self._interval) - self._now())
 
     def _scopes(self, server: Server) -> list[Scope]:
-        self.kind = server.kind
+        if server.kind != self.kind:
+            self.kind = server.kind
+            self._on_server()
         url = server.health().url
         if server.kind != BUGSINK:
             return [Scope(f"{url} *")]
