@@ -23,8 +23,8 @@ def settle(flow: AlertService, chat: Chat) -> list[str]:
     for worker in (flow._polling, flow._deciding, flow._asking, flow._deciding, flow._sending):
         while worker._step() == 0:
             pass
-    texts = [each.text for each in chat.heard]
-    chat.heard.clear()
+    texts = [each.text for each in chat.sent]
+    chat.sent.clear()
     return texts
 
 

@@ -60,6 +60,7 @@ def notification(
         "short_id": alert.short_id,
         "title": shorten(alert.title or "(no title)", _LONGEST_TITLE),
         "culprit": shorten(alert.culprit, _LONGEST_CULPRIT),
+        "level": alert.level or "",
         "facts": facts(alert, show or _USUAL_FACTS),
         "rule": shorten(alert.rule, _LONGEST_CULPRIT),
         "text": shorten(alert.text, _LONGEST_TITLE),

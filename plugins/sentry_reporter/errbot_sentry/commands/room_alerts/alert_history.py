@@ -54,17 +54,17 @@ _SENTENCES = {name.value: name.sentence for name in DecisionName}
 def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`route`."""
     alert = _imagined(context, typed)
-    book, now = context.alert_flow().book, context.clock.now().timestamp()
+    routes, now = context.alert_flow().routes, context.clock.now().timestamp()
     kind = _kind(context)
-    routed = route_alert(alert, book.settled, context.access, book.subscribed(), kind)
+    routed = route_alert(alert, routes.settled, context.access, routes.subscribed(), kind)
     with context.store.read() as tx:
         silences = SilenceIndex(tx.silences.present())
-    rows = [{**_row(target), "but": _not_now(silences, book, alert, target.room, now)} for target in routed.targets]
+    rows = [{**_row(target), "but": _not_now(silences, routes, alert, target.room, now)} for target in routed.targets]
     rows += [{**_row(target), "but": f"only by its {', '.join(names)}"} for target, names in routed.undecided.items()]
     hidden = list(routed.hidden) if context.access.may_write(typed.person) else []
     never = [
         sentence
-        for route in book.all()
+        for route in routes.all()
         if may_name(route.matchers, typed.conversation, context.access)
         for sentence in never_known(route.matchers, kind)
     ]
@@ -77,9 +77,9 @@ def _row(target: Target) -> dict[str, str]:
     return {"room": target.room, "why": target.label, "matchers": matched}
 
 
-def _not_now(silences: SilenceIndex, book: RouteTable, alert: Alert, room: str, now: float) -> str:
+def _not_now(silences: SilenceIndex, routes: RouteTable, alert: Alert, room: str, now: float) -> str:
     """Why the room would get nothing now; "" where it would."""
-    silence, quiet = silences.of(alert, room, now), book.quiet_until(room, now)
+    silence, quiet = silences.of(alert, room, now), routes.quiet_until(room, now)
     if silence is not None:
         return f"silenced by silence {silence.id} until {utc_time(silence.ends)}"
     return f"in quiet hours, sent at {utc_time(quiet)}" if quiet is not None else ""

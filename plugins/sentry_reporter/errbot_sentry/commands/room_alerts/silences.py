@@ -110,7 +110,7 @@ def _silenced(
                 f"There are {MOST_SILENCES} silences here. End one with `{context.prefix}sentry unsilence N` first."
             )
         number = tx.silences.add(made)
-    context.alert_flow().book.changed()
+    context.alert_flow().routes.changed()
     context.alert_flow().wake()
     until = f"for {write_duration(length)}, until {utc_time(ends)}"
     return View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": label, "until": until})

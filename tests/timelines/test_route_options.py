@@ -71,7 +71,7 @@ def test_a_notification_shows_what_its_route_chose_and_the_trace_is_in_its_threa
     world.server.latest["101"] = EVENT
     world.hook(bodies.sentry_issue("101"))
     world.at(10)
-    first, trace = world.chat.heard
+    first, trace = world.chat.sent
     assert "customer acme, cart.py:12 in checkout" in first.text.replace("\\", "")
     assert (first.thread, trace.thread) == ("", "m1")
     lines = trace.text.replace("\u200b", "").split("\n")
@@ -95,7 +95,7 @@ def test_a_trace_goes_no_further_than_its_notification(tmp_path: Path) -> None:
     world.access = Access(room_projects={"#ops": ("other",)})
     world.boot()
     world.chat.up = True
-    assert world.at(60).heard() == []
+    assert world.at(60).texts() == []
 
 
 def test_without_a_trace_there_is_no_empty_one(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_without_a_trace_there_is_no_empty_one(tmp_path: Path) -> None:
     world.server.event("101")
     world.server.latest["101"] = replace(EVENT, exceptions=())
     world.hook(bodies.sentry_issue("101"))
-    assert len(world.at(10).heard()) == 1
+    assert len(world.at(10).texts()) == 1
 
 
 def test_the_first_regression_is_not_again(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_the_first_regression_is_not_again(tmp_path: Path) -> None:
         world.at(20 * number)
         world.hook(bodies.sentry_issue("101", "unresolved", substatus="regressed", count=str(number)))
         world.at(20 * number + 10)
-    told = [line for line in world.heard() if "regressed" in line]
+    told = [line for line in world.texts() if "regressed" in line]
     assert told == ["SHOP-101 regressed", "SHOP-101 regressed again"]
 
 
@@ -128,7 +128,7 @@ def test_after_a_time_away_the_oldest_comes_first_and_the_list_says_what_it_is(t
         world.server.event(f"{number:02}")
     world.clock.advance(600)
     world.boot()
-    told = world.at(1800).heard()
+    told = world.at(1800).texts()
     assert "KeyError: 00" in told[0]
     assert "KeyError: 19" in told[19]
     heading = told[20].split("\n")[0]
@@ -143,7 +143,7 @@ def test_a_digest_calls_nothing_noisy_that_happened_once_nor_our_own_test(tmp_pa
         world.server.event("ours", title=OWN_TEST)
     world.server.event("once")
     world.at(100)
-    world.heard()
+    world.texts()
     commands = world.commands()
     (view,) = commands.run("digest", Invocation(Person("@ann", "Ann"), Conversation("#ops"), "now"))
     assert [row["short_id"] for row in view.values["rows"]] == ["SHOP-loud"]

@@ -122,7 +122,7 @@ def test_our_own_example_works_on_each_server_by_hook_and_by_poll(
     polled(world, number, project, **({"level": None} if kind == BUGSINK else {}))
     if hook:
         hook(world)
-    (line,) = world.at(120).heard("#ops")
+    (line,) = world.at(120).texts("#ops")
     assert "error" in line, line
     assert "production" in line, line
     assert world.server.events_asked == [number], "one request"
@@ -134,7 +134,7 @@ def test_glitchtips_fatal_is_fatal(tmp_path: Path) -> None:
     world.server.event("16", LAB, level="fatal")
     world.server.event("17", LAB, level="error")
     world.plain_hook(bodies.glitchtip(16, 17))
-    (line,) = world.at(10).heard("#ops")
+    (line,) = world.at(10).texts("#ops")
     assert "LAB-APP-16" in line
     assert "fatal" in line
 
@@ -145,8 +145,8 @@ def test_a_burst_of_which_the_hook_carries_three_reaches_a_room_of_one_environme
     world.at(1)
     for number in range(1, 13):
         polled(world, str(number), LAB)
-    world.plain_hook(bodies.glitchtip(1, 2, 3, told=12))
-    assert len(world.at(30).heard("#ops")) == 12
+    world.plain_hook(bodies.glitchtip(1, 2, 3, claimed=12))
+    assert len(world.at(30).texts("#ops")) == 12
 
 
 def test_what_was_fetched_is_remembered(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_what_was_fetched_is_remembered(tmp_path: Path) -> None:
     for number in range(5):
         world.hook(bodies.sentry_issue("101", "unresolved", substatus="escalating", count=str(number)))
     world.at(20)
-    assert len(world.heard("#ops")) >= 2
+    assert len(world.texts("#ops")) >= 2
     assert world.server.events_asked == ["101"]
 
 
@@ -167,13 +167,13 @@ def test_what_comes_back_much_later_is_asked_about_again(tmp_path: Path) -> None
     world = World(tmp_path, [{"rooms": ["#ops"], "match": ["release=shop@2*"]}], poll=0)
     polled(world, "101")
     world.hook(bodies.sentry_issue("101"))
-    assert world.at(2).heard("#ops") == []
+    assert world.at(2).texts("#ops") == []
     world.server.latest["101"] = replace(EVENT, release="shop@2.0")
     world.hook(bodies.sentry_issue("101", "unresolved", substatus="regressed"))
-    assert world.at(4).heard("#ops") == []
+    assert world.at(4).texts("#ops") == []
     world.at(8000)
     world.hook(bodies.sentry_issue("101", "unresolved", substatus="regressed", count="9"))
-    assert len(world.at(8010).heard("#ops")) == 1
+    assert len(world.at(8010).texts("#ops")) == 1
     assert world.server.events_asked == ["101", "101"]
 
 
@@ -182,7 +182,7 @@ def test_an_alert_that_was_dropped_for_want_of_a_fact_names_it(tmp_path: Path) -
     world.server.event("101")
     world.server.event_failure = Unreachable("The server does not answer.")
     world.hook(bodies.sentry_issue("101"))
-    assert world.at(10).heard("#ops") == []
+    assert world.at(10).texts("#ops") == []
     with world.store.read() as tx:
         (decided,) = tx.inbox.decided("#ops", 5)
     assert decided.name == "fact_missing"
@@ -213,17 +213,17 @@ def test_the_poller_makes_good_what_a_failing_server_did_not_say(tmp_path: Path)
     polled(world, "101")
     world.server.event_failure = Unreachable("The server does not answer.")
     world.at(100)
-    assert world.heard("#ops") == []
+    assert world.texts("#ops") == []
     world.server.event_failure = None
-    assert len(world.at(300).heard("#ops")) == 1
-    assert len(world.at(900).heard("#ops")) == 0
+    assert len(world.at(300).texts("#ops")) == 1
+    assert len(world.at(900).texts("#ops")) == 0
 
 
 def test_a_room_that_needs_no_fact_does_not_wait_for_ever(tmp_path: Path) -> None:
     world = World(tmp_path, [{"rooms": ["#all"], "continue": True}, *TEMPLATE], poll=0)
     world.server.failure = Unreachable("The server does not answer.")
     world.hook(bodies.sentry_issue("101"))
-    assert len(world.at(6).heard("#all")) == 1
+    assert len(world.at(6).texts("#all")) == 1
 
 
 def test_what_is_only_counted_asks_nobody(tmp_path: Path) -> None:
@@ -245,17 +245,17 @@ def test_an_amount_that_is_reached_later_notifies_then_and_once(tmp_path: Path) 
     world.at(1)
     polled(world, "101")
     world.at(100)
-    assert (len(world.heard("#all")), world.heard("#many")) == (1, [])
+    assert (len(world.texts("#all")), world.texts("#many")) == (1, [])
     polled(world, "101")
-    assert world.at(200).heard("#many") == []
+    assert world.at(200).texts("#many") == []
     polled(world, "101")
-    (line,) = world.at(300).heard("#many")
+    (line,) = world.at(300).texts("#many")
     assert line.startswith("Many events in shop: SHOP-101")
     assert "3 events" in line
     for at in range(400, 1000, 100):
         polled(world, "101")
         world.at(at)
-    assert [line for line in world.heard("#many") if "Many events" in line] == []
+    assert [line for line in world.texts("#many") if "Many events" in line] == []
     assert world.reasons("#many") == ["reached"]
 
 
@@ -274,7 +274,7 @@ def test_an_amount_of_before_the_first_poll_is_no_news(tmp_path: Path) -> None:
         polled(world, "101")
     world.at(100)
     polled(world, "101")
-    assert world.at(300).heard() == []
+    assert world.at(300).texts() == []
 
 
 def test_a_regression_that_is_known_by_tags_in_other_letters(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_regression_that_is_known_by_tags_in_other_letters(tmp_path: Path) -> 
     body = bodies.glitchtip(16)
     body["attachments"][0]["fields"].append({"title": "Userid", "value": "42", "short": False})
     world.plain_hook(body)
-    assert len(world.at(10).heard("#ops")) == 1
+    assert len(world.at(10).texts("#ops")) == 1
     assert world.server.events_asked == []
 
 
@@ -297,4 +297,4 @@ def test_a_silence_asks_for_what_an_alert_lacks_too(tmp_path: Path, environment:
     list(world.commands().run("silence", words))
     polled(world, "101")
     world.server.latest["101"] = replace(EVENT, environment=environment)
-    assert len(world.at(200).heard("#ops")) == told
+    assert len(world.at(200).texts("#ops")) == told
