@@ -79,6 +79,10 @@ issues = Table(
     Column("touched", Float, nullable=False),
     Column("assignee_kind", Text, nullable=False),
     Column("assignee_mail", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("lacking", Integer, nullable=False),
+    Column("polled_events", BigInteger),
+    Column("polled_users", BigInteger),
     Index("issues_touched", "touched"),
 )
 
@@ -106,6 +110,7 @@ groups = Table(
     Column("thread_root", BigInteger, nullable=False),
     Column("alert_id", BigInteger, nullable=False),
     Column("mentioned", Text, nullable=False),
+    Column("returns", Integer, nullable=False),
     Index("groups_issue", "issue"),
     Index("groups_due", "due"),
     Index("groups_at", "at"),

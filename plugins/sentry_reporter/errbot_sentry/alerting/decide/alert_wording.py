@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import timedelta
+
+from errbot_sentry.config.matchers import values_of
 from errbot_sentry.domain.alerts import (
     ACTIVITIES,
     ASSIGNED,
@@ -15,11 +19,13 @@ from errbot_sentry.domain.alerts import (
     UPTIME,
     Alert,
 )
+from errbot_sentry.domain.durations import write_roughly
 from errbot_sentry.domain.issues import RESOLVED
 
 # Reason: the word at the beginning of a notification, and what an update says.
 _WORDS = {
     "new": ("New", "new"),
+    "amount": ("Many events", "many events"),
     "regressed": ("Regressed", "regressed"),
     "escalating": ("Escalating", "escalating"),
     "unmuted": ("No longer muted", "no longer muted"),
@@ -36,6 +42,7 @@ _WORDS = {
     "seer": ("Seer", "Seer"),
     "still_open": ("Still open", "still open"),
 }
+_USUAL_FACTS = ("level", "events", "users", "environment", "release")
 _METRIC_STATES = {"critical": "is now critical", "warning": "is now a warning", "open": "triggered"}
 # Of these a notification says who did it and how; the error itself is not what is new.
 BY_PEOPLE = tuple(reason for reason in ACTIVITIES if reason != STILL_OPEN)
@@ -65,12 +72,13 @@ def activity_of(alert: Alert) -> str:
     return f"{words} {alert.how}".strip() if alert.reason in (SEEN_RESOLVED, SEER) else words
 
 
-def facts_of(alert: Alert) -> list[str]:
-    """Level, counts, environment and release, as far as the sender names them: `error, 12 events, production`.
+def facts_of(alert: Alert, show: Iterable[str]) -> list[str]:
+    """The facts that a route shows, as far as they are known: `error, 12 events, production`.
 
-    Of an activity: how, and by whom. Of a metric: the value and its threshold.
+    Of an activity instead: how, and by whom. Before those of a metric: the value and its threshold.
     """
-    place = [alert.environment or "", alert.release or ""]
+    show = tuple(show)
+    place = [_fact(alert, name) for name in show or ("environment", "release")]
     if alert.reason in BY_PEOPLE:
         how = _assignee(alert) if alert.reason == ASSIGNED else alert.how
         found = [how, f"by {alert.actor}" if alert.actor else ""]
@@ -79,9 +87,25 @@ def facts_of(alert: Alert) -> list[str]:
     elif alert.category == FEEDBACK and word_of(alert) == "Feedback":
         found = [f"from {alert.actor}" if alert.actor else "", *place]
     else:
-        users = counted(alert.users, "user") if alert.users else ""
-        found = [alert.level or "", counted(alert.events, "event"), users, *place]
+        found = [_fact(alert, name) for name in show or _USUAL_FACTS]
     return [fact for fact in found if fact]
+
+
+def _fact(alert: Alert, name: str) -> str:
+    """One fact in words, "" for an unknown one."""
+    if name == "events":
+        return counted(alert.events, "event")
+    if name == "users":
+        return counted(alert.users, "user") if alert.users else ""
+    if name == "priority":
+        return f"{alert.priority} priority" if alert.priority else ""
+    if name == "assignee":
+        return f"assigned {_assignee(alert)}" if alert.assignee else ""
+    if name == "age":
+        seconds = alert.at.timestamp() - alert.first_seen if alert.first_seen is not None else 0.0
+        return f"first seen {write_roughly(timedelta(seconds=seconds))} ago" if seconds >= 1 else ""
+    (value,) = values_of(alert, name) if name != "frame" else (alert.frame,)
+    return f"{name.removeprefix('tag.')} {value}" if value and name.startswith("tag.") else value
 
 
 def projects_named(alert: Alert) -> list[str]:

@@ -30,6 +30,7 @@ from errbot_sentry.domain.alerts import (
 )
 from errbot_sentry.domain.durations import write_duration, write_roughly
 from errbot_sentry.domain.issues import UNRESOLVED
+from errbot_sentry.domain.text import utc_time
 from errbot_sentry.store.records import Group, KnownIssue, Message, Silence, issue_key
 
 TEMPLATES = {
@@ -39,6 +40,7 @@ TEMPLATES = {
     MessageKind.WAIT_LIST: "sentry_notification_list",
     MessageKind.UPDATE: "sentry_update",
     MessageKind.UPDATE_LIST: "sentry_update_list",
+    MessageKind.STACK_TRACE: "sentry_alert_trace",
     MessageKind.COUNT_UPDATE: "sentry_count_update",
     MessageKind.SILENCE_NOTICE: "sentry_silence_notice",
     MessageKind.DIGEST: "sentry_digest",
@@ -49,8 +51,10 @@ _LONGEST_CULPRIT = 100
 _TITLE_IN_LIST = 100
 
 
-def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: str = "") -> Message:
-    """The first message about a problem in a room, or the first since it came back."""
+def notification(
+    room: str, alert: Alert, issue: str, alert_id: int, mention: str = "", show: Sequence[str] = ()
+) -> Message:
+    """The first message about a problem in a room, or the first since it came back; `show` names its facts."""
     link = _pull_request(alert)
     values = {
         "word": word_of(alert),
@@ -59,13 +63,19 @@ def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: st
         "title": shorten(alert.title or "(no title)", _LONGEST_TITLE),
         "culprit": "" if alert.reason in BY_PEOPLE else shorten(alert.culprit, _LONGEST_CULPRIT),
         "level": alert.level or "",
-        "facts": ", ".join(shorten(fact, _LONGEST_TITLE) for fact in facts_of(alert)),
+        "facts": ", ".join(shorten(fact, _LONGEST_TITLE) for fact in facts_of(alert, show)),
         "rule": "" if alert.rule == alert.title else shorten(alert.rule, _LONGEST_CULPRIT),
         "text": "" if alert.reason == METRIC or link else shorten(alert.text, _LONGEST_TITLE),
         "link": link or alert.link,
         "mark": "",
     }
     return Message(room, MessageKind.NOTIFICATION, values, mention=mention, issue=issue, alert_id=alert_id)
+
+
+def stack_trace(group: Group, alert: Alert, thread_root: int, alert_id: int) -> Message:
+    """A short stack trace under its notification."""
+    message = Message(group.room, MessageKind.STACK_TRACE, {"text": alert.trace}, alert_id=alert_id)
+    return _under(replace(group, thread_root=thread_root), message)
 
 
 def update(group: Group, alert: Alert, alert_id: int, mention: str = "", *, is_again: bool = False) -> Message:
@@ -131,7 +141,9 @@ def count_update(group: Group, known: KnownIssue | None, now: float, *, is_remin
 def notification_list(room: str, kind: MessageKind, rows: Sequence[tuple[Alert, str]], mention: str = "") -> Message:
     """One message for several deferred notifications; `rows` are alerts with their issue's status by now."""
     projects = sorted({alert.project for alert, _ in rows if alert.project})
+    away = [alert.away_since for alert, _ in rows if alert.away_since is not None]
     values = {
+        "since": utc_time(min(away)) if len(away) == len(rows) else "",
         "kind": kind.value,
         "count": len(rows),
         "projects": ", ".join(projects[:5]) + (", …" if len(projects) > 5 else ""),
@@ -147,7 +159,11 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
     for alert in alerts:
         key = issue_key(alert)
         last[key] = alert, last.get(key, (alert, 0))[1] + 1
-    rows = [{**_activity(alert, is_again=alert.reason in RETURNS), "times": count} for alert, count in last.values()]
+    returns = Counter(issue_key(alert) for alert in alerts if alert.reason in RETURNS)
+    rows = [
+        {**_activity(alert, is_again=alert.reason in RETURNS and returns[key] > 1), "times": count}
+        for key, (alert, count) in last.items()
+    ]
     sums = Counter(word_of(alert).lower() for alert, _ in last.values())
     values = {
         "count": len(alerts),

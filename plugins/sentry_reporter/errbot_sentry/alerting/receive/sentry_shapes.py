@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from errbot_sentry.alerting.receive import webhook_ids
+from errbot_sentry.config.facts import EVENT
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import FEEDBACK, Alert
 from errbot_sentry.domain.durations import write_duration
@@ -49,6 +50,9 @@ def of_issue(issue: Fields, blank: Alert) -> Alert:
         assignee_kind=_kind_of(issue, assignee),
         assignee_mail=assignee.line("email"),
         category=FEEDBACK if is_feedback else "",
+        platform=issue.line("platform") or None,
+        priority=issue.line("priority") or None,
+        first_seen=first_seen.timestamp() if (first_seen := issue.time("firstSeen")) else None,
     )
 
 
@@ -76,6 +80,8 @@ def of_event(event: Fields, blank: Alert) -> Alert:
         link=_first_link(event, "web_url"),
         actor=feedback.line("name"),
         category=FEEDBACK if feedback else "",
+        platform=event.line("platform") or None,
+        asked=EVENT,
     )  # fmt: skip
 
 
