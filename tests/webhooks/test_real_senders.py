@@ -12,7 +12,7 @@ from errbot_sentry.domain.access import Access
 from tests.alerting import bodies
 from tests.alerting.world import World
 from tests.webhooks.bodies import Body, load
-from tests.webhooks.golden import OPS, Rooms
+from tests.webhooks.golden import KINDS, OPS, PROJECT, Rooms
 
 
 def body_of(name: str) -> Body:
@@ -104,6 +104,19 @@ def test_a_body_in_the_format_of_a_chat_network_is_logged_with_what_to_set(
     assert rooms.world.flow.status().webhook_refused == sentence
     rooms.take(load("glitchtip", "uptime_down"))
     assert rooms.world.flow.status().webhook_refused == ""
+
+
+@pytest.mark.parametrize(("match", "sent"), [("project=my-*", 1), ("project=other", 0)])
+@pytest.mark.parametrize(("server", "name"), [("glitchtip", "test_notification"), ("bugsink", "test")])
+def test_a_servers_test_reaches_every_room_of_its_project(
+    tmp_path: Path, server: str, name: str, match: str, sent: int
+) -> None:
+    """A test has no level, no environment and no issue: only what a route says of the project counts."""
+    route = {"rooms": [OPS], "match": [match, "level>=error", "environment=production", "tag.customer=acme"]}
+    world = World(tmp_path, [route], kind=KINDS[server], projects=(PROJECT,), poll=0)
+    world.plain_hook(load(server, name).content)
+    world.at(10)
+    assert len(world.chat.sent) == sent
 
 
 @pytest.mark.parametrize(
