@@ -7,7 +7,7 @@ they received nothing else.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -25,7 +25,7 @@ from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings, QuerySettings
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Upload
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery, Page, Project
 from errbot_sentry.server.protocol import SENTRY, FindServer, Health
@@ -36,6 +36,7 @@ from tests.stores import store_at
 _RENDER, _LAYOUT = rendering.text(), Layout("text", 100_000)
 START = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
 SHOP = Project("7", "shop", "Shop")
+ANN = Person("@ann", "Ann")
 
 
 class VirtualClock:
@@ -230,7 +231,7 @@ class World:
             webhook_tokens=(bodies.TOKEN,),
             poll_seconds=poll,
         )
-        self.access = access or Access()
+        self.access = access or Access(writers=("*",))
         self._find_server = find_server or (lambda: self.server)
         self._threads = threads
         self._requests = 0
@@ -239,6 +240,7 @@ class World:
     def boot(self) -> None:
         """Start on whatever is on disk, as after a crash: nothing of the run before is closed properly."""
         self.store = store_at(self.url)
+        self._typed: Commands | None = None
         self.workers: dict[str, SteppedWorker] = {}
         if self.url.startswith("sqlite"):
             _HURRIED.add(self.url.removeprefix("sqlite:///"))
@@ -264,9 +266,18 @@ class World:
         self._requests += 1
         return self.flow.receiver.take(bodies.signed(raw, resource, request_id or f"r{self._requests}"), raw, None)
 
-    def commands(self, issues: Iterable[Issue] = ()) -> Commands:
-        """The commands of this flow's bot, whose own server has these issues."""
-        server = MemoryServer(issues, now=self.clock.now)
+    def type(self, line: str, room: str = "#ops", person: Person = ANN, thread: str = "") -> str:
+        """Somebody types `!sentry LINE` in a room ("" for a direct message); the reply. Raises UserError."""
+        if self._typed is None:
+            self._typed = self.commands()
+        name, _, words = line.partition(" ")
+        views = self._typed.run(name, Invocation(person, Conversation(room, thread), words))
+        text = "\n".join(Templates("text").render(view.template, view.values) for view in views)
+        return _RENDER.convert(text).strip()
+
+    def commands(self) -> Commands:
+        """The commands of this flow's bot; they find the issues that the server has by now."""
+        server = MemoryServer(self.server.by_id.values(), now=self.clock.now)
         return Commands(lambda: server, self.access, QuerySettings(), self.clock, self.store, alerts=self.flow)
 
     def plain_hook(self, body: dict[str, Any]) -> WebhookAnswer:

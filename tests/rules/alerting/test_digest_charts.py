@@ -15,7 +15,7 @@ from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Upload
-from errbot_sentry.store.records import DigestPlan, Message, RoomSums
+from errbot_sentry.store.records import Message, RoomSums
 from tests.alerting import bodies
 from tests.alerting.world import START, World
 from tests.waiting import until
@@ -84,9 +84,7 @@ def test_it_is_a_png_whatever_the_room_is_called(room: str, schedule: str) -> No
 
 def with_digest(folder: Path) -> World:
     world = World(folder, [{"rooms": ["#ops"]}], poll=0)
-    now = START.timestamp()
-    with world.store.write() as tx:
-        tx.digests.put(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
+    world.type("digest daily 18:00")
     world.hook(bodies.sentry_issue("1"))
     return world
 
