@@ -28,6 +28,7 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery, Page, Project
+from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.protocol import SENTRY, FindServer, Health
 from tests.alerting import bodies
 from tests.fakes.memory_server import MemoryServer
@@ -143,18 +144,18 @@ class Chat:
         self.up = False
         self.generation += 1
 
-    def send(self, room: str, text: str, thread: str = "") -> str:
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
         if not self.up:
             raise NotConnected("Offline.")
         if room in self.refuses:
             raise self.refuses[room]
         at = (self.clock.now() - START).total_seconds()
-        self.sent.append(SentMessage(at, room, text, thread))
+        self.sent.append(SentMessage(at, room, message.whole, thread))
         return f"m{len(self.sent)}" if self.threads else ""
 
-    def edit(self, room: str, sent_id: str, text: str) -> bool:
+    def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
         if self.threads:
-            self.edited.append(SentMessage((self.clock.now() - START).total_seconds(), room, text, sent_id))
+            self.edited.append(SentMessage((self.clock.now() - START).total_seconds(), room, message.whole, sent_id))
         return self.threads
 
     def send_file(self, room: str, upload: Upload) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +16,9 @@ import pytest
 from tests.alerting import bodies
 from tests.fakes.sentry_server import SentryServer
 from tests.fakes.slack_server import Said, SlackServer
+from tests.fakes.slack_signed import send_click
 from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.networks import GOLDEN, golden
 from tests.servers.slack_bot import SlackBot
 from tests.waiting import until
 
@@ -29,7 +32,7 @@ OWNER = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
 class World:
     """Slack, Sentry, and the bot between them."""
 
-    def __init__(self, folder: Path, ends: ExitStack, **settings: Any) -> None:
+    def __init__(self, folder: Path, ends: ExitStack, *, socket_mode: bool = False, **settings: Any) -> None:
         self.slack = SlackServer()
         ends.enter_context(self.slack)
         self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
@@ -47,6 +50,7 @@ class World:
             SENTRY_ALERTS=[{"rooms": ["#ops"], "mention": {"assignee": True, "else": "<!subteam^S00ONCALL>"}}],
             SENTRY_ROOM_PROJECTS={"#ops": ["shop"]},
             SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
+            socket_mode=socket_mode,
             **settings,
         )
         ends.enter_context(self.bot.process)
@@ -205,3 +209,96 @@ def test_commands_are_for_the_room_by_its_name_and_pictures_go_there(world: Worl
     world.bot.say(ANN, "!sentry digest now", OPS)
     world.wait_for("Report.*last 24 hours")
     assert [(each["title"], each["channel"]) for each in world.slack.files][1:] == [("report.png", OPS)]
+
+
+@pytest.fixture(params=[True, False], ids=["socket mode", "http"])
+def clicking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """A world in which clicks come by the one way or the other."""
+    with ExitStack() as ends:
+        yield World(tmp_path, ends, socket_mode=request.param)
+
+
+def test_buttons_run_commands_with_the_rights_of_who_clicked(clicking: World) -> None:
+    """A reader is refused alone; a writer's click shows on the message; a second click and a restart are harmless."""
+    world = clicking
+    issue = world.issue()
+    first = world.notification(issue)
+    clicks = f"{world.bot.webhook.removesuffix('webhook')}clicks"
+
+    world.bot.click(BOB, first, "resolve", address=clicks)
+    refused = until(lambda: next(iter(world.slack.whispered), None), 60, "bob is refused")
+    assert (refused.user, refused.channel) == (BOB, OPS)
+    assert "SENTRY_WRITERS" in refused.text
+    assert (issue.status, len(first.texts)) == ("unresolved", 1)
+
+    world.bot.process.stop()
+    world.bot.process.start()
+    world.bot.click(ANN, first, "archive", "1d", address=clicks)
+    until(lambda: "archived for a day by ann" in first.text, 60, lambda: f"the mark in {first.texts}")
+    assert issue.status == "ignored"
+    for _ in range(2):
+        world.bot.click(ANN, first, "reopen", address=clicks)
+    until(lambda: "reopened by ann" in first.text, 60, lambda: f"the mark in {first.texts}")
+    assert issue.status == "unresolved"
+    world.bot.click(ANN, first, "resolve", address=clicks)
+    until(lambda: "resolved by ann" in first.text, 60, lambda: f"the mark in {first.texts}")
+    assert issue.status == "resolved"
+    assert [text.rpartition(" · ")[2] for text in first.texts[1:]] == [
+        "archived for a day by ann",
+        "reopened by ann",
+        "resolved by ann",
+    ]
+    assert [each.user for each in world.slack.whispered] == [BOB, ANN, ANN, ANN]
+    assert [said for said in world.slack.in_channel(OPS) if said.thread] == [], "nobody else reads the replies"
+
+
+def test_forged_and_replayed_clicks_change_nothing(world: World) -> None:
+    issue = world.issue()
+    first = world.notification(issue)
+    clicks = f"{world.bot.webhook.removesuffix('webhook')}clicks"
+    payload = world.slack.click_payload(ANN, first, "resolve")
+    assert send_click(clicks, payload, secret="a guess") == 401
+    assert send_click(clicks, payload, stamp=time.time() - 3600) == 401
+    foreign = Said(OPS, "1760000009.000001", ["said by a person"], blocks=first.blocks)
+    world.slack.said.append(foreign)
+    assert send_click(clicks, world.slack.click_payload(ANN, foreign, "resolve")) == 200
+    elsewhere = Said(WEB, first.ts, first.texts, blocks=first.blocks)
+    assert send_click(clicks, world.slack.click_payload(ANN, elsewhere, "resolve")) == 200
+    assert send_click(clicks, {**payload, "actions": [{"action_id": "delete"}]}) == 200
+    assert send_click(clicks, {**payload, "actions": 7}) == 200
+    assert send_click(clicks, {**payload, "channel": {"id": "C00NONE"}}) == 200
+    world.bot.click(BOB, first, "resolve", address=clicks)
+    until(lambda: world.slack.whispered, 60, "the last click was worked on")
+    assert [each.user for each in world.slack.whispered] == [BOB]
+    assert issue.status == "unresolved"
+
+
+@pytest.mark.parametrize(
+    "error", ["channel_not_found", "is_archived", "not_in_channel", "fatal_error", "invalid_blocks"]
+)
+def test_what_slack_refuses_is_never_called_delivered(world: World, error: str) -> None:
+    world.slack.fails["chat.postMessage"] = error
+    issue = world.issue()
+    world.hook(issue)
+    until(lambda: len(world.slack.called("chat.postMessage")) > 1, 60, "it was tried again")
+    assert world.slack.in_channel(OPS) == []
+    world.slack.fails.clear()
+    world.wait_for(rf"New.*{issue.short_id}")
+    assert len(world.slack.in_channel(OPS)) == 1
+
+
+def test_a_rate_limit_is_obeyed(world: World) -> None:
+    issue = world.issue()
+    world.slack.limit("chat.postMessage", 2)
+    world.hook(issue)
+    world.wait_for(rf"New.*{issue.short_id}")
+    assert len(world.slack.called("chat.postMessage")) == 2
+
+
+def test_what_is_sent_is_what_the_golden_file_shows(world: World) -> None:
+    """The raw calls, so that a reader sees what a room sees. `GOLDEN=1` writes the file anew."""
+    issue = world.issue("@here <!channel> *it* <https://evil.example|broke> `now` &amp; _again_")
+    first = world.notification(issue)
+    world.hook(issue, "resolved")
+    world.wait_for("resolved by Carol", first.ts)
+    golden(GOLDEN / "slack.json", world.slack.calls, {world.sentry.url: "https://sentry.example.com"})

@@ -13,6 +13,7 @@ import pytest
 
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.issues import RESOLVED, Issue
+from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Message
 from tests.alerting import bodies
@@ -156,11 +157,11 @@ class _Slow(Chat):
         super().__init__(clock, settle=5.0)
         self.release, self.entered = release, threading.Event()
 
-    def send(self, room: str, text: str, thread: str = "") -> str:
-        if "long" in text:
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
+        if "long" in message.text:
             self.entered.set()
             self.release.wait(120)
-        return super().send(room, text, thread)
+        return super().post(room, message, thread)
 
 
 class _Hanging(IssueServer):

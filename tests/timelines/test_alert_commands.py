@@ -139,17 +139,16 @@ def test_in_a_thread_the_issue_needs_no_name_and_reactions_are_commands(room: Ro
     assert room.world.flow.issue_of(Conversation("#ops", "m1")) == "1"
     assert room.world.flow.issue_of(Conversation("#other", "m1")) is None
     assert room.type("silence -d 1h", thread="m1").startswith("Silence 1: SHOP-1 for 1h")
-    react = room.world.flow.action_of_reaction
-    assert react(Conversation("#ops", "m1"), ":white_check_mark:") == IssueAction("1", ResolveNow())
-    mute = react(Conversation("#ops", "m1"), "mute")
-    assert mute == IssueAction("1", SilenceFor(timedelta(hours=1)))
+    click = room.world.flow.action_on
+    assert click(Conversation("#ops", "m1"), ResolveNow()) == IssueAction("1", ResolveNow())
+    mute = click(Conversation("#ops", "m1"), SilenceFor(timedelta(hours=1)))
+    assert mute is not None
     assert (mute.command, mute.as_typed) == ("silence", "1 -d 1h")
     conversation = Conversation("#ops", "m1")
     assert [view.values["number"] for view in room.world.commands().act(mute, Invocation(ANN, conversation))] == [2]
     with pytest.raises(NotAllowed, match="SENTRY_WRITERS"):
         list(room.world.commands().act(mute, Invocation(EVE, conversation)))
-    assert react(Conversation("#ops", "m1"), "tada") is None
-    assert react(Conversation("#ops", "m9"), "eyes") is None
+    assert click(Conversation("#ops", "m9"), ResolveNow()) is None
 
 
 def test_alerts_says_what_became_of_each(room: Room) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.errors import RoomUnknown, SendError, StoreError
+from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.records import FAILED, Message
 from tests.alerting.world import START, Chat, VirtualClock, World
 from tests.stores import outbox_of
@@ -87,10 +88,10 @@ def test_a_room_that_takes_messages_again_gets_all_that_is_left_at_once_and_in_o
 
 
 class _Picky(Chat):
-    def send(self, room: str, text: str, thread: str = "") -> str:
-        if "poison" in text:
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
+        if "poison" in message.text:
             raise SendError("Not this one.")
-        return super().send(room, text, thread)
+        return super().post(room, message, thread)
 
 
 def test_messages_that_are_refused_do_not_take_good_ones_with_them_after_hours_offline(tmp_path: Path) -> None:

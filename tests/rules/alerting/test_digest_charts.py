@@ -11,7 +11,7 @@ import pytest
 
 from errbot_sentry.alerting.notify.digest_reports import chart_of, series
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.rooms import Rooms
+from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Upload
@@ -127,7 +127,7 @@ class Backend(SimpleNamespace):
 def test_making_a_picture_holds_up_no_message() -> None:
     """It is made and sent in another thread, one at a time; one that fails is followed by the next."""
     backend, background, go = Backend(sent=[]), BackgroundQueue(), threading.Event()
-    rooms = Rooms(backend, lambda: True, background)
+    rooms = network_of(backend, lambda: True, background)
     background.start()
 
     def slowly() -> bytes:
@@ -151,7 +151,7 @@ def test_a_network_without_files_never_has_one_made() -> None:
     backend, background = Backend(sent=[], mode="irc"), BackgroundQueue()
     background.start()
     made: list[int] = []
-    Rooms(backend, lambda: True, background).send_file(
+    network_of(backend, lambda: True, background).send_file(
         "#ops", Upload("a.png", "image/png", lambda: bytes(made.append(1) or 1))
     )
     background.close(5)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.outgoing import Outgoing
 from tests.alerting import bodies
 from tests.alerting.world import Chat, World
 from tests.waiting import until
@@ -45,12 +46,12 @@ def test_from_webhook_to_room_by_its_own_threads_and_ten_restarts_leave_none(tmp
 def test_the_end_does_not_wait_for_a_send_that_hangs(tmp_path: Path) -> None:
     chat, hang, entered = Chat(SystemClock()), threading.Event(), threading.Event()
 
-    def send(room: str, text: str, thread: str = "") -> str:
+    def hanging(room: str, message: Outgoing, thread: str = "") -> str:
         entered.set()
         hang.wait(30)
         return "id"
 
-    chat.send = send  # type: ignore[method-assign]
+    chat.post = hanging  # type: ignore[method-assign]
     world = world_on(tmp_path, chat=chat)
     flow = world.flow
     flow.start()

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
@@ -19,7 +19,7 @@ from errbot_sentry.alerting.decide.pipeline import Pipeline
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.stages import Stages
 from errbot_sentry.alerting.notify.digest_reports import Digests
-from errbot_sentry.alerting.notify.ports import Renderer, Sender
+from errbot_sentry.alerting.notify.ports import Network, Renderer
 from errbot_sentry.alerting.notify.scheduler import Scheduler
 from errbot_sentry.alerting.notify.sender import NotificationSender
 from errbot_sentry.alerting.receive.backpressure import Backpressure
@@ -31,7 +31,7 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, StoreError
-from errbot_sentry.domain.issue_actions import AssignToMe, IssueAction, Options, ResolveNow, SilenceFor
+from errbot_sentry.domain.issue_actions import IssueAction, Options
 from errbot_sentry.domain.issues import UNRESOLVED, Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.protocol import FindServer
@@ -46,13 +46,6 @@ log = logging.getLogger(__name__)
 LATELY = 3600.0
 _LAST_SECONDS = 1.5  # for transactions, once the bot is ending
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
-
-# By Slack's names.
-REACTIONS: dict[str, Options] = {
-    "white_check_mark": ResolveNow(),
-    "mute": SilenceFor(timedelta(hours=1)),
-    "eyes": AssignToMe(),
-}
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ class AlertService:
         access: Access,
         store: Store,
         find_server: FindServer,
-        sender: Sender,
+        network: Network,
         renderer: Renderer,
         clock: Clock | None = None,
         *,
@@ -116,7 +109,7 @@ class AlertService:
         self._poller = Poller(
             settings.poll_seconds, store, find_server, self.routes.all, access, self._clock, self._on_found, chance
         )
-        self._deliver = NotificationSender(store, sender, renderer, access, self._clock, owner)
+        self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
         self._deciding = make_worker("alert pipeline", self._decide)
         self._polling = make_worker("poller", self._poller.step)
         self._sending = make_worker("alert delivery", self._send)
@@ -173,21 +166,27 @@ class AlertService:
         except StoreError as error:
             log.warning("a change could not be noted, its room gets it twice: %s", error)
 
-    def action_of_reaction(self, conversation: Conversation, emoji: str) -> IssueAction | None:
-        """The action that a reaction on an alert stands for; None for any other message or reaction.
+    def action_on(self, conversation: Conversation, options: Options) -> IssueAction | None:
+        """The action on the issue of an alert, None for any other message.
 
-        `place.thread` is the id of the message that was reacted to. The action is the reacting person's own, with that
-        person's rights.
+        The conversation's thread is the id of the message. The action is the clicking person's own, with that person's
+        rights.
         """
-        options = REACTIONS.get(emoji.strip(":").partition("::")[0])
-        issue = self.issue_of(conversation) if options is not None else None
-        if options is None or issue is None:
+        issue = self.issue_of(conversation)
+        if issue is None:
             return None
         try:
             return IssueAction(issue, options)
         except BadReference:
-            log.info("a reaction under an alert that is about no issue of the server")
+            log.info("a click on an alert that is about no issue of the server")
             return None
+
+    def mark(self, conversation: Conversation, mark: str) -> None:
+        """Write onto an alert in a room what became of its issue; the thread is the id of the message."""
+        try:
+            self._deliver.mark(self.routes.spelled(conversation.room), conversation.thread, mark)
+        except StoreError as error:
+            log.warning("an alert could not be marked: %s", error)
 
     def close(self, timeout: float = 5.0) -> bool:
         """Stop taking, deciding, asking and sending; what is stored stays. Whether all threads ended in time."""

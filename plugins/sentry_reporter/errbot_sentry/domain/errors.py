@@ -31,7 +31,10 @@
     ├── Reentered              a thread takes a lock that it has already
     └── SendError              the chat network did not take a message
         ├── NotConnected       the bot is offline: the message is tried again later
-        └── RoomUnknown        there is no such room, or the bot may not speak there
+        ├── RoomUnknown        there is no such room, or no longer
+        ├── NotAdmitted        the bot may not speak there
+        ├── SendLimited        too many messages; `wait` says how long
+        └── MessageTooLong     longer than the network takes: the same message is never taken
 
 `str(error)` is one sentence that is safe to show in chat: it carries no secret, no traceback and no foreign text.
 The foreign exception, where there is one, is chained as `__cause__` for the log.
@@ -206,4 +209,20 @@ class NotConnected(SendError):
 
 
 class RoomUnknown(SendError):
-    """There is no such room on this chat network, or the bot may not speak there."""
+    """There is no such room on this chat network, or no longer: unknown, archived, deleted."""
+
+
+class NotAdmitted(SendError):
+    """The bot may not speak in the room: not in it, removed from it, or without the right."""
+
+
+class SendLimited(SendError):
+    """The chat network wants fewer messages; `wait` is how many seconds it says, or a guess where it says nothing."""
+
+    def __init__(self, sentence: str, wait: float = 1.0) -> None:
+        super().__init__(sentence)
+        self.wait = wait
+
+
+class MessageTooLong(SendError):
+    """The message is longer than the network takes, or has a form that it never takes: trying again is useless."""
