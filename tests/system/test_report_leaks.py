@@ -186,7 +186,7 @@ def sent(bot: CrashBot) -> str:
 
 
 @pytest.mark.parametrize("mode", ["drop", "scrub"])
-def test_words_do_not_leave_by_the_event_that_tells_a_count(tmp_path: Path, server: IngestServer, mode: str) -> None:
+def test_words_do_not_leave_by_the_event_that_reports_a_count(tmp_path: Path, server: IngestServer, mode: str) -> None:
     with leaky_bot(tmp_path, server, SENTRY_CHAT_TEXT=mode, SENTRY_REPEAT_SECONDS=3600) as bot:
         for word in ("ONE_WORD", "SECOND_WORD", "THIRD_WORD"):
             bot.say(f"!leak again {word}")

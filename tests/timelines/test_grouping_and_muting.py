@@ -303,7 +303,7 @@ def test_no_count_is_sent_during_a_silence(tmp_path: Path) -> None:
     assert [line for line in world.at(1850).messages() if "more event" in line] == []
 
 
-def test_a_metric_alert_goes_up_and_down_in_one_conversation(tmp_path: Path) -> None:
+def test_a_metric_alert_goes_up_and_down_in_one_thread(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     for second, action in enumerate(("warning", "critical", "critical", "resolved"), 1):
         world.at(second * 10)

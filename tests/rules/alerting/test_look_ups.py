@@ -47,7 +47,7 @@ def hang(world: World) -> None:
 
 
 def test_an_alert_that_needs_nothing_waits_for_no_look_up(running: World) -> None:
-    """Ten that needed a server of six seconds held a complete one for a minute."""
+    """Ten that needed a server of six seconds delayed a complete one for a minute."""
     server, chat = running.server, running.chat
     for number in range(10):
         server.event(str(number))
@@ -99,7 +99,7 @@ def test_a_flood_of_alerts_to_look_up_is_bounded(tmp_path: Path) -> None:
     assert world.flow.status().waiting == 0
 
 
-def test_the_order_holds_over_a_restart_and_between_bots(tmp_path: Path) -> None:
+def test_the_order_stays_over_a_restart_and_between_bots(tmp_path: Path) -> None:
     """Nothing of it is kept in memory only."""
     world = World(tmp_path, ROUTES, poll=0)
     hang(world)
