@@ -30,7 +30,7 @@ REPORTING = '''
     from pathlib import Path
     from errbot import BotPlugin
     from errbot.version import VERSION
-    from errbot_sentry.reporting.collect.event_processor import BotFacts
+    from errbot_sentry.reporting.collect.bot_context import BotFacts
     from errbot_sentry.reporting.reporter import Reporter
     from errbot_sentry.config.settings import read_settings
     from tests.system.report_bot import STARTED

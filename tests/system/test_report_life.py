@@ -16,8 +16,9 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
-from errbot_sentry.reporting.collect.capture import ErrorCapture
-from errbot_sentry.reporting.collect.event_processor import BotFacts, EventProcessor
+from errbot_sentry.reporting.collect.bot_context import BotFacts
+from errbot_sentry.reporting.collect.event_processor import EventProcessor
+from errbot_sentry.reporting.collect.log_handler import ErrorCapture
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
 from tests.system.report_bot import wait_until_sent

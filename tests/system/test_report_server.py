@@ -18,7 +18,7 @@ import sentry_sdk
 
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import Behaviour, IngestServer, Taken, ingest_server
 from tests.system.report_bot import wait_until_sent
@@ -262,7 +262,7 @@ def test_the_bound_is_kept_and_counted(make: Make, server: IngestServer) -> None
 CHILD = """
 import logging, os, sys
 from pathlib import Path
-from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings

@@ -38,7 +38,7 @@ from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.health import FlowFacts, health_of, status_of
 from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, FlowCounts, exposition
-from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
 from errbot_sentry.reporting.reporter import Reporter
 from errbot_sentry.server.connection import Connection

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from errbot_sentry.reporting.deliver.disk_writer import DiskWriter
 from errbot_sentry.reporting.deliver.spool import Spool
+from errbot_sentry.reporting.deliver.spool_folder import DiskWriter
 from tests.waiting import until
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,9 +17,8 @@ from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.locks import Lock, afterwards, held
-from errbot_sentry.reporting.collect.bot_context import DIRECT, BotContext
-from errbot_sentry.reporting.collect.event_filter import exc_info_of
-from errbot_sentry.reporting.collect.event_processor import BotFacts, tag_fault
+from errbot_sentry.reporting.collect.bot_context import DIRECT, BotContext, BotFacts
+from errbot_sentry.reporting.collect.event_filter import asks_to_exit, exc_info_of
 from errbot_sentry.reporting.follow_ups import Follower, FollowUps
 from errbot_sentry.reporting.redact.scrubber import Scrubber, cut
 from errbot_sentry.reporting.report_status import Counters, ReportStatus
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LONGEST_FEEDBACK = 4000
+_TAG_KEY = re.compile(r"[a-zA-Z0-9_.:-]{1,32}")
+_LONGEST_TAG = 200
 
 
 class Reporter:
@@ -221,9 +223,25 @@ def _unless_interrupting(capture: Callable[[], str | None]) -> str | None:
         return None
     try:
         return capture()
-    except Exception:
+    except (Exception, SystemExit) as error:
+        if asks_to_exit(error):
+            raise
         log.exception("Something could not be reported")
         return None
+
+
+def tag_fault(key: object, value: object) -> str:
+    """Why this tag cannot be set, "" if it can (https://docs.sentry.io/platforms/python/enriching-events/tags/)."""
+    if not isinstance(key, str) or not _TAG_KEY.fullmatch(key):
+        return "its key must be 1 to 32 of a-z A-Z 0-9 _ . : -"
+    text = str(value)
+    if len(text) > _LONGEST_TAG:
+        return f"its value is longer than {_LONGEST_TAG} characters"
+    if "\n" in text or "\r" in text:
+        return "its value has more than one line"
+    if key.startswith("bot.") or key == "errbot.version":
+        return "that key is set by SentryReporter itself"
+    return ""
 
 
 def _enter(stack: ExitStack, measured: AbstractContextManager[None]) -> None:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 
 import sentry_sdk
@@ -30,7 +29,8 @@ from sentry_sdk.transport import Transport
 from sentry_sdk.utils import event_from_exception
 
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.collect.before_send import BeforeSend, CaptureContext
+from errbot_sentry.reporting.collect.event_filter import ExcInfo
+from errbot_sentry.reporting.collect.event_processor import CaptureContext, EventProcessor
 from errbot_sentry.reporting.collect.load_errors import unread_exception
 from errbot_sentry.reporting.redact.chat_redaction import SEND
 from errbot_sentry.reporting.redact.redaction import Event
@@ -38,8 +38,6 @@ from errbot_sentry.reporting.redact.safe_repr import LONGEST_VALUE, make_repr_pr
 from errbot_sentry.reporting.sdk_internals import add_repr_processor, forget_client, remove_repr_processor
 
 log = logging.getLogger(__name__)
-
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _CONTEXT = "sentry_reporter_context"  # our key in the SDK's hints
 _MECHANISM = {"type": "logging", "handled": True}
@@ -68,13 +66,13 @@ class SdkClient:
     def __init__(
         self,
         settings: ReportSettings,
-        before_send: BeforeSend,
+        event_processor: EventProcessor,
         transport: Transport,
         on_lost: Callable[[str, str], None],
     ) -> None:
         self._settings = settings
         self._operators: Mapping[str, Any] = settings.options
-        self._finish = before_send
+        self._finish = event_processor
         self._transport = transport
         self._on_lost = on_lost
         self._client: Any = None

@@ -74,6 +74,21 @@ class BotContext:
 NOWHERE = BotContext()
 
 
+@dataclass(frozen=True)
+class BotFacts:
+    """Facts about the bot for every event, and one look-up, so that nothing here imports Errbot.
+
+    Args:
+        backend: the bot's mode, "irc" or "slackv3" say.
+        errbot_version: Errbot's own version.
+        plugin_of: the name of the plugin that has this command (as in `cmd`, with underscores), "" when none has it.
+    """
+
+    backend: str = ""
+    errbot_version: str = ""
+    plugin_of: Callable[[str], str] = lambda _command: ""
+
+
 def of_exception(traceback: TracebackType | None) -> BotContext:
     """The context of an exception: its traceback from the newest frame out, then whoever called the oldest one."""
     if traceback is None:
