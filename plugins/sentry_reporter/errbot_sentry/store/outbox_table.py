@@ -195,8 +195,7 @@ class OutboxTable(Queries):
 
     def forget(self, before: float, limit: int) -> int:
         """Drop at most `limit` delivered or set-aside messages that were made before; how many were dropped."""
-        old = select(outbox.c.id).where(outbox.c.made < before, outbox.c.state.in_((SENT, FAILED))).limit(limit)
-        return self._connection.execute(outbox.delete().where(outbox.c.id.in_(old))).rowcount
+        return self._forget(outbox, limit, outbox.c.made < before, outbox.c.state.in_((SENT, FAILED)))
 
     def _set(self, row_ids: Sequence[int], **values: Any) -> None:
         if row_ids:
