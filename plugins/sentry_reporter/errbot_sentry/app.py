@@ -37,7 +37,7 @@ from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.health import FlowFacts, health_of, status_of
-from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, FlowCounts, exposition
+from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
 from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
 from errbot_sentry.reporting.reporter import Reporter
@@ -267,9 +267,7 @@ class App:
         return Reply(200 if well else 503, json.dumps(facts), "application/json")
 
     def _metrics_page(self) -> Reply:
-        facts = self._page_facts()
-        counts = FlowCounts(facts.report, facts.alerts, facts.now)
-        return Reply(200, exposition(counts, self._api_times), CONTENT_TYPE)
+        return Reply(200, exposition(self._page_facts(), self._api_times), CONTENT_TYPE)
 
     def _tell_mistakes(self) -> None:
         """All at once, to the log and to the admins; some backends cannot send to admins at this point."""
