@@ -93,6 +93,37 @@ def test_starting_twice_is_starting_once(make: Make, server: IngestServer) -> No
     assert len(server.events()) == 1
 
 
+def test_a_start_while_another_thread_closes_waits_for_its_end(
+    make: Make, server: IngestServer, tmp_path: Path
+) -> None:
+    """Else the new life could not take over what the old one leaves in its folder."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(event: Any, _hint: Any) -> Any:
+        begun.set()
+        may_end.wait(30)
+        return event
+
+    reporter = make(options={"before_send": slow}, repeat_seconds=0)
+    assert reporter.start()
+    capturing = threading.Thread(target=crash)
+    capturing.start()
+    assert begun.wait(10)
+    closing = threading.Thread(target=reporter.close, args=(20,))
+    closing.start()
+    until(lambda: not reporter.status().running, what="a close that has begun")
+    starting = threading.Thread(target=reporter.start)
+    starting.start()
+    starting.join(0.1)
+    may_end.set()
+    for thread in (capturing, closing, starting):
+        thread.join(30)
+    crash("in the next life")
+    wait_until_sent(reporter)
+    assert [folder.name for folder in tmp_path.glob("sentry_spool/*/*")] == ["0"]
+    assert len(server.events()) == 2
+
+
 def test_switched_off_everything_is_a_no_op(make: Make, server: IngestServer) -> None:
     before = traces()
     reporter = make(enabled=False)

@@ -7,7 +7,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -81,15 +81,15 @@ class ReportFlow:
             event_filter, facts, scrubber, settings.chat_text, breadcrumbs, lambda: counters.add("captured")
         )
 
-        envelope_writer = EnvelopeWriter(self.spool, self._sender, sdk_http, self._lost_in_capture, processor.redact)
+        def lost_in_capture(category: str, reason: str) -> None:
+            self.client.lost(category, reason)
+
+        envelope_writer = EnvelopeWriter(self.spool, self._sender, sdk_http, lost_in_capture, processor.redact)
         self.client = SdkClient(settings, processor, envelope_writer, counters.drop)
         self.capture = ErrorCapture(self.client, event_filter, follow_ups, clock)
         self._handler = ErrorLogHandler(self.capture, breadcrumbs, settings.breadcrumb_level, settings.event_level)
         self._has_forked = False
         self._looked_for_children = 0.0
-
-    def _lost_in_capture(self, category: str, reason: str) -> None:
-        self.client.lost(category, reason)
 
     def start(self) -> None:
         """Begin to report."""
@@ -127,12 +127,10 @@ class ReportFlow:
         if not self.client.active:
             yield
             return
-        with command_scope.command_scope(command):
-            if not self.client.tracing:
-                yield
-                return
-            with self.client.transaction("bot.command", command.command or "command"):
-                yield
+        with command_scope.command_scope(command), ExitStack() as measured:
+            if self.client.tracing:
+                measured.enter_context(self.client.transaction("bot.command", command.command or "command"))
+            yield
 
     def _capture_counts(self, counts: list[RepeatCount], seconds: float) -> None:
         """Capture each count as an event of its own, as many as the time allows, and the sum of the rest as one."""

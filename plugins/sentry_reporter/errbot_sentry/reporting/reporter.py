@@ -16,7 +16,7 @@ from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.issues import LEVELS
-from errbot_sentry.domain.locks import Lock, afterwards, held
+from errbot_sentry.domain.locks import afterwards, condition, held
 from errbot_sentry.reporting.collect.bot_context import DIRECT, BotContext, BotFacts
 from errbot_sentry.reporting.collect.event_filter import asks_to_exit, exc_info_of
 from errbot_sentry.reporting.follow_ups import Follower, FollowUps
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LONGEST_FEEDBACK = 4000
+_LONGEST_CLOSE = 30.0
 _TAG_KEY = re.compile(r"[a-zA-Z0-9_.:-]{1,32}")
 _LONGEST_TAG = 200
 
@@ -61,16 +62,19 @@ class Reporter:
         self._counters = Counters()
         self._follow_ups = FollowUps(follower)
         self._scrubber = Scrubber((*_keys_of(settings.dsn.reveal()), *secrets))
-        self._lock = Lock()
+        self._life = condition()
+        self._closing = False
         self._flow: ReportFlow | None = None
         self._unwatch: Callable[[], None] | None = None
         self._trouble = ""
 
     def start(self) -> bool:
-        """Begin to report, if the settings want it; True when it runs. Starting twice is starting once."""
+        """Begin to report, if the settings want it; True when it runs. Starting twice is starting once, and another
+        thread that closes comes to its end before."""
         if not self._settings.enabled or not self._settings.dsn:
             return False
-        with self._lock:
+        with self._life:
+            self._life.wait_for(lambda: not self._closing, _LONGEST_CLOSE)
             if self._flow is None:
                 try:
                     # sentry-sdk takes long to import: only if it is wanted.
@@ -89,17 +93,25 @@ class Reporter:
 
     def close(self, timeout: float = 5.0) -> None:
         """Stop within `timeout` seconds; what could not be sent stays in the spool for the next start."""
-        with self._lock:
+        with self._life:
+            self._life.wait_for(lambda: not self._closing, timeout)
             flow, self._flow = self._flow, None
+            if flow is None:
+                return
+            self._closing = True
             if self._unwatch is not None:
                 self._unwatch()
                 self._unwatch = None
-        if flow is not None:
+        try:
             flow.close(timeout)
+        finally:
+            with self._life:
+                self._closing = False
+                self._life.notify_all()
 
     def watch_commands(self, bot: Any) -> None:
         """Give every command of this bot object its own scope, and a transaction where tracing is on."""
-        with self._lock:
+        with self._life:
             if self._flow is not None and self._unwatch is None:
                 self._unwatch = self._flow.watch_commands(bot)
 
@@ -171,26 +183,23 @@ class Reporter:
         for key, value in tags.items():
             self.set_tag(key, value)
 
-    @contextmanager
-    def transaction(self, op: str, name: str) -> Iterator[None]:
+    def transaction(self, op: str, name: str) -> AbstractContextManager[None]:
         """Measure the body as a transaction, where `traces_sample_rate` in SENTRY_OPTIONS lets it."""
-        flow = self._flow
-        if flow is None:
-            yield
-            return
-        with ExitStack() as stack:
-            _enter(stack, flow.client.transaction(op, name))
-            yield
+        return self._measured(lambda flow: flow.client.transaction(op, name))
+
+    def span(self, op: str, name: str) -> AbstractContextManager[None]:
+        """Measure the body as a part of the running transaction."""
+        return self._measured(lambda flow: flow.client.span(op, name))
 
     @contextmanager
-    def span(self, op: str, name: str) -> Iterator[None]:
-        """Measure the body as a part of the running transaction."""
+    def _measured(self, begin: Callable[[ReportFlow], AbstractContextManager[Any]]) -> Iterator[None]:
         flow = self._flow
-        if flow is None:
-            yield
-            return
         with ExitStack() as stack:
-            _enter(stack, flow.client.span(op, name))
+            if flow is not None:
+                try:
+                    stack.enter_context(begin(flow))
+                except Exception:  # the body runs in any case
+                    log.exception("A transaction or span could not be begun")
             yield
 
     def feedback(self, person: Person, text: str) -> str | None:
@@ -242,14 +251,6 @@ def tag_fault(key: object, value: object) -> str:
     if key.startswith("bot.") or key == "errbot.version":
         return "that key is set by SentryReporter itself"
     return ""
-
-
-def _enter(stack: ExitStack, measured: AbstractContextManager[None]) -> None:
-    """Begin to measure; the body runs in any case."""
-    try:
-        stack.enter_context(measured)
-    except Exception:
-        log.exception("A transaction or span could not be begun")
 
 
 def _keys_of(dsn: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import sentry_sdk
@@ -313,20 +313,10 @@ class SdkClient:
         """A tag on everything that this thread (inside a command: this command) reports from here on."""
         sentry_sdk.get_isolation_scope().set_tag(key, value)
 
-    @contextmanager
-    def transaction(self, op: str, name: str) -> Iterator[None]:
+    def transaction(self, op: str, name: str) -> AbstractContextManager[Any]:
         """A transaction around the body, as far as the operator's sampling wants it."""
-        if not self.active:
-            yield
-            return
-        with sentry_sdk.start_transaction(op=op, name=name, source="task"):
-            yield
+        return sentry_sdk.start_transaction(op=op, name=name, source="task") if self.active else nullcontext()
 
-    @contextmanager
-    def span(self, op: str, name: str) -> Iterator[None]:
+    def span(self, op: str, name: str) -> AbstractContextManager[Any]:
         """A span around the body, inside the transaction that is running, if one is."""
-        if not self.active:
-            yield
-            return
-        with sentry_sdk.start_span(op=op, name=name):
-            yield
+        return sentry_sdk.start_span(op=op, name=name) if self.active else nullcontext()

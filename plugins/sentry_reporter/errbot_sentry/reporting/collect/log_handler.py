@@ -238,6 +238,8 @@ class ErrorLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Handle a record, unless it is about our own work."""
+        if not isinstance(record.name, str):  # the SDK, which sees the record after us, could not look at it either
+            record.name = "root"
         if f"{record.name}.".startswith(_OURS):
             return
         if self._here.busy:
