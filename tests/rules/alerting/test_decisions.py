@@ -17,7 +17,7 @@ AMBIGUOUS = {"regressed", "escalating", "unmuted", "repeat", "quiet", "storm", "
 PLACES = [
     *(PACKAGE / "alerting").rglob("*.py"),
     PACKAGE / "metrics.py",
-    PACKAGE / "store" / "tables" / "inbox_table.py",
+    PACKAGE / "store" / "inbox_table.py",
 ]
 
 

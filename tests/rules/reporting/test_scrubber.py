@@ -105,6 +105,9 @@ def test_a_secret_is_known_by_what_stands_before_it(text: str, secret: str) -> N
         "the author: Bob",
         "room #ops: 3 people",
         "usage: --token-file, --password",
+        "mkdir -parents /srv/mysql -p x",
+        "mysql -u root -P 3306 --protocol=tcp shop",
+        '<input value="blue" name="colour"> of a <b>password</b>',
         "https://sentry.example.com/settings/webhooks/",
     ],
 )
@@ -159,6 +162,7 @@ def test_source_lines_lose_only_literals() -> None:
         'set_password("hunter2")',
         'run(["mysql", "--password", "hunter2"])',
         'cmd = "mysql --password hunter2"',
+        'run(["mysql", "-phunter2"])',
         'connect("host=db password=hunter2")',
         'connect(f"host={host} password=hunter2")',
     ],
@@ -172,6 +176,8 @@ def test_names_beside_a_value_count() -> None:
     clean = SCRUBBER.value(value)
     assert "hunter2" not in repr(clean)
     assert clean[0] == ["'mysql'", "'--password'", FILTERED, "'db'"]
+    for command in (["mysql", "-u", "root", "-phunter2"], ["'/usr/bin/sshpass'", "'-p'", "'hunter2'", "'ssh'"]):
+        assert "hunter2" not in repr(SCRUBBER.value(command))
 
 
 def test_keys_are_masked_like_texts() -> None:

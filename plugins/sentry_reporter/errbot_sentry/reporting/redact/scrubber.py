@@ -142,6 +142,7 @@ _LONGEST_CACHED = 200
 _LONGEST_WORD = 1000
 _MOST_BESIDE = 8
 _DEEPEST = 40
+_PASSWORD_PROGRAM = re.compile("mysql|mariadb|sshpass")  # their -p is followed by a password
 _PAIR_KEY = re.compile(r"""[bru]{0,2}(['"]?)([\w .-]{1,60})\1""")
 
 
@@ -214,6 +215,7 @@ def _items(items: Sequence[Any], clean: Callable[[str], str], depth: int) -> lis
     """A list. In pairs (lists of headers) and behind options (command lines) names count; of a private key that was
     split into lines, every line goes."""
     pairs = len(items) % 2 == 0
+    program = _PASSWORD_PROGRAM.search(items[0]) if items and isinstance(items[0], str) else None
     made: list[Any] = []
     named = behind_option = in_key = False
     for number, item in enumerate(items):
@@ -222,9 +224,12 @@ def _items(items: Sequence[Any], clean: Callable[[str], str], depth: int) -> lis
             named = behind_option = False
             continue
         ends = in_key and KEY_ENDS.search(item) is not None
-        made.append(FILTERED if named or behind_option or in_key else clean(item))
+        bare = item.strip("'\"")
+        short = program is not None and bare.startswith("-p")
+        made.append(FILTERED if named or behind_option or in_key or (short and bare != "-p") else clean(item))
         in_key = (in_key and not ends) or _begins_key(item)
         behind_option = "--" in item[:4] and "=" not in item and is_sensitive_name(item)
+        behind_option = behind_option or (short and program is not None and program[0] == "sshpass")
         named = pairs and number % 2 == 0 and _names_a_secret(item)
     return made
 

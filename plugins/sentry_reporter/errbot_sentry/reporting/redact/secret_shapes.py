@@ -87,6 +87,9 @@ _SHAPES: tuple[Rule, ...] = (
     _rule("npm_", r"npm_\w{16,}"),
     _rule("pypi-", r"pypi-[\w-]{16,}"),
     _rule("sg.", r"SG\.[\w-]{12,}\.[\w-]{12,}"),
+    _rule("mysql", r"(mysql[^\r\n]{0,300}?(?<![\w-])-p[\"']?)[^\s\"',;\\\]]+", rf"\1{FILTERED}"),
+    _rule("mariadb", r"(mariadb[^\r\n]{0,300}?(?<![\w-])-p[\"']?)[^\s\"',;\\\]]+", rf"\1{FILTERED}"),
+    _rule("sshpass", r"(sshpass[^\r\n]{0,300}?(?<![\w-])-p[\"']?,?\s{0,3}[\"']?)[^\s\"',;\\\]]+", rf"\1{FILTERED}"),
     _rule("age-secret-key-", r"(?i)age-secret-key-[a-z0-9-]{16,}"),
     _rule("private", rf"(?:{KEY_BEGINS.pattern})(?s:.*?)(?:{KEY_ENDS.pattern}|\Z)"),
 )  # fmt: skip
