@@ -97,7 +97,7 @@ _LONG_HEX = re.compile(r"[0-9a-fA-F]{64,}")  # API tokens, HMAC signatures
 # A line of a key that somebody has split into lines; paths have fewer kinds of letters, or a dot.
 _KEY_LINE = re.compile(r"(?<![A-Za-z0-9+/._-])[A-Za-z0-9+/]{64,}={0,2}")
 _BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}:[\w-]{30,}")  # Telegram, whose URLs write it right behind "/bot"
-_DISCORD_TOKEN = re.compile(r"(?<![\w-])[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")
+_DISCORD_TOKEN = re.compile(r"(?:(?<![\w-])|(?<=\\[nrt]))[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")
 
 _BEHIND_SCHEME = re.compile(r"""(?<=://)[^\s"'<>]+""")
 _AUTHORITY = re.compile(r"[^/?#]*")
