@@ -18,8 +18,8 @@ from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import NoAnswer, ServerError
 from errbot_sentry.domain.locks import condition
 from errbot_sentry.reporting.deliver.http_poster import PostResponse
-from errbot_sentry.reporting.deliver.quota import Entry
 from errbot_sentry.reporting.deliver.spool import Spool
+from errbot_sentry.reporting.deliver.spool_folder import Entry
 from errbot_sentry.reporting.report_status import Counters
 from errbot_sentry.server.http.failures import wait_of
 

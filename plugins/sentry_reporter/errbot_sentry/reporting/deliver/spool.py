@@ -18,8 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.reporting.deliver.quota import ERROR, Entry, Quota
-from errbot_sentry.reporting.deliver.spool_folder import DiskWriter, Slot, envelopes_in, left_behind, take_slot
+from errbot_sentry.reporting.deliver.spool_folder import (
+    ERROR,
+    DiskWriter,
+    Entry,
+    Quota,
+    Slot,
+    envelopes_in,
+    left_behind,
+    take_slot,
+)
 
 log = logging.getLogger(__name__)
 

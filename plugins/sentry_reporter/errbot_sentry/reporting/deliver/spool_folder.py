@@ -1,4 +1,4 @@
-"""The folders inside the spool's folder, one for each process, the files in them, and the thread that writes these.
+"""The folders inside the spool's folder, one for each process, their files, and who writes and bounds them.
 
 A lock that ends with its process makes a folder the process's own. An envelope is one file, written under a temporary
 name and then renamed: a file with the right name is whole, whatever instant the process died at. A thread of its own
@@ -12,13 +12,114 @@ import os
 import queue
 import re
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from errbot_sentry.domain.locks import Latch, Lock
-from errbot_sentry.reporting.deliver.quota import Entry
+
+ERROR = "error"
+_PARTS = 4
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One waiting envelope: `category` as rate limits name it, `event_id` "" where it has none, `size` in bytes."""
+
+    seq: int
+    category: str
+    event_id: str
+    size: int
+    data: bytes | None = None
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.seq:016d}.{self.category}.{self.event_id}.gz"
+
+
+class Quota:
+    """What waits in one place, and what goes when it is full: errors go last, and only for other errors.
+
+    Of `limit` bytes, errors may take all, and each other category (transactions, feedback, monitors …) a quarter. Where
+    there is no room, a category makes it from its own oldest first, if its share is used up; then the category that
+    takes most of all others gives its oldest. Not safe by itself: the spool locks around it.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._entries: dict[str, OrderedDict[int, Entry]] = {}
+        self._bytes: dict[str, int] = {}
+        self.size = 0
+        self.reserved = 0  # for what is being written
+
+    def share(self, category: str) -> int:
+        """The bytes that a category may take; an envelope that is larger never fits."""
+        return self._limit if category == ERROR else self._limit // _PARTS
+
+    def add(self, entry: Entry) -> None:
+        """It waits here now."""
+        self._entries.setdefault(entry.category, OrderedDict())[entry.seq] = entry
+        self._bytes[entry.category] = self._bytes.get(entry.category, 0) + entry.size
+        self.size += entry.size
+
+    def remove(self, entry: Entry) -> None:
+        """It waits here no longer."""
+        self._bytes[entry.category] -= entry.size
+        self.size -= entry.size
+        del self._entries[entry.category][entry.seq]
+        if not self._entries[entry.category]:
+            del self._entries[entry.category], self._bytes[entry.category]
+
+    def categories(self) -> list[str]:
+        """The categories of which something waits here."""
+        return list(self._entries)
+
+    def clear(self) -> None:
+        """Nothing waits here any more."""
+        self._entries.clear()
+        self._bytes.clear()
+        self.size = self.reserved = 0
+
+    def room_for(self, category: str, size: int, spare: int | None) -> list[Entry] | None:
+        """What has to go for so many bytes more of a category, in this order; None: it does not fit, and nothing goes.
+
+        `spare` is the sequence number of one that stays, because it is being sent.
+        """
+        if size > self.share(category):
+            return None
+        waiting = {
+            name: (entry for entry in found.values() if entry.seq != spare) for name, found in self._entries.items()
+        }
+        left = dict(self._bytes)
+        chosen: list[Entry] = []
+
+        def take(name: str) -> bool:
+            """Choose the oldest of a category; False when there is none left."""
+            entry = next(waiting.get(name, iter(())), None)
+            if entry is None:
+                return False
+            chosen.append(entry)
+            left[name] -= entry.size
+            return True
+
+        def take_of_others() -> bool:
+            """Choose the oldest of the category, errors aside, that takes most."""
+            others = sorted((name for name in left if name != ERROR), key=lambda name: -left[name])
+            return any(take(name) for name in others)
+
+        while left.get(category, 0) + size > self.share(category):
+            if not take(category):
+                if category != ERROR:
+                    return None
+                break
+        while sum(left.values()) + self.reserved + size > self._limit:
+            if not take_of_others() and not (category == ERROR and take(ERROR)):
+                # What is being sent or written is over soon; for an error that little is borrowed.
+                return chosen if category == ERROR else None
+        return chosen
+
 
 try:
     import fcntl
