@@ -114,17 +114,19 @@ def test_an_answer_that_may_change_is_waited_out(
     assert reporter.status().last_failure == ""
 
 
-def test_one_envelope_that_the_server_hangs_up_on_holds_nothing_up(make: Make, server: IngestServer) -> None:
+@pytest.mark.parametrize("poison", [Behaviour(hang_up=True), Behaviour(status=500)], ids=["hangs up", "fails"])
+def test_one_envelope_that_the_server_chokes_on_delays_no_other(
+    make: Make, server: IngestServer, poison: Behaviour
+) -> None:
     def decide(taken: Taken) -> Behaviour | None:
-        poison = any("number 0" in str(event.get("exception")) for event in taken.events)
-        return Behaviour(hang_up=True) if poison else None
+        return poison if any("number 0" in str(event.get("exception")) for event in taken.events) else None
 
     server.decide = decide
     reporter = make()
-    for number in range(21):
+    for number in range(11):
         crash(number)
     until(lambda: reporter.status().spooled == 1, timeout=45, what="everything but the one")
-    assert values(server) == numbers(20, 1)
+    assert values(server) == numbers(10, 1)
     assert reporter.status().dropped == {}
 
 
@@ -164,20 +166,6 @@ def test_a_limit_of_another_category_does_not_hold_up_errors(make: Make, server:
     assert values(server) == numbers(2, 1)
     assert server.items("transaction") == []
     assert reporter.status().dropped == {"rate_limited (transaction)": 1}
-
-
-def test_one_envelope_that_always_fails_does_not_hold_up_the_others(make: Make, server: IngestServer) -> None:
-    def decide(taken: Taken) -> Behaviour | None:
-        poison = any(event["exception"]["values"][-1]["value"] == "number 0" for event in taken.events)
-        return Behaviour(status=500) if poison else None
-
-    server.decide = decide
-    reporter = make()
-    for number in range(4):
-        crash(number)
-    until(lambda: len(server.events()) == 3, timeout=20, what="the three others")
-    assert values(server) == numbers(3, 1)
-    until(lambda: reporter.status().spooled == 1, what="only the poison waits")
 
 
 def test_other_envelopes_pass_too(make: Make, server: IngestServer) -> None:
