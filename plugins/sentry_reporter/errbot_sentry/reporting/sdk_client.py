@@ -261,19 +261,16 @@ class SdkClient:
     def capture_exception(self, exc_info: ExcInfo, extra: Event, context: CaptureContext) -> str | None:
         """An event of this exception, with the fields of `extra`."""
         with self._capturing():
-            return self._capture_exception(exc_info, extra, context)
-
-    def _capture_exception(self, exc_info: ExcInfo, extra: Event, context: CaptureContext) -> str | None:
-        if not self.active:
-            return None
-        try:
-            event, hint = event_from_exception(exc_info, client_options=self._client.options, mechanism=_MECHANISM)
-        except Exception:  # noqa: BLE001 - it is foreign code, of which the SDK reads much
-            # Without the cause: Python cannot print such an exception either.
-            log.warning("An exception cannot be read, its type and place are reported")
-            event, hint = {"exception": {"values": [unread_exception(exc_info[0], exc_info[2])]}}, {}
-        event.update(extra)  # type: ignore[typeddict-item]  # the SDK types its events, not what they may carry besides
-        return self.capture(event, context, hint)  # type: ignore[arg-type]  # as above
+            if not self.active:
+                return None
+            try:
+                event, hint = event_from_exception(exc_info, client_options=self._client.options, mechanism=_MECHANISM)
+            except Exception:  # noqa: BLE001 - it is foreign code, of which the SDK reads much
+                # Without the cause: Python cannot print such an exception either.
+                log.warning("An exception cannot be read, its type and place are reported")
+                event, hint = {"exception": {"values": [unread_exception(exc_info[0], exc_info[2])]}}, {}
+            event.update(extra)  # type: ignore[typeddict-item]  # the SDK types its events, not what they may carry
+            return self.capture(event, context, hint)  # type: ignore[arg-type]  # as above
 
     def capture(self, event: Event, context: CaptureContext, hint: dict[str, Any] | None = None) -> str | None:
         """An event made by us; None when it was not taken (sampled out, dropped by a hook)."""

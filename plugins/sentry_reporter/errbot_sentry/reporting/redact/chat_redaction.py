@@ -235,7 +235,7 @@ class ChatMask:
             at = text.find(word)
             while at >= 0:
                 end = at + len(word)
-                if len(word) >= _LONG or (_begins(view, at) and _ends(view, end)):
+                if len(word) >= _LONG or (_is_edge(view, at, at - 1) and _is_edge(view, end, end)):
                     yield at, end
                     at = text.find(word, end)
                 else:
@@ -245,24 +245,15 @@ class ChatMask:
                 yield from (match.span() for match in pattern.finditer(text) if match[0] in self._rest)
 
 
-def _begins(view: SpelledText, at: int) -> bool:
-    """Whether a word may begin here: behind no letter or digit, behind the other kind of these, or with a hump."""
-    if at == 0:
+def _is_edge(view: SpelledText, at: int, outside: int) -> bool:
+    """Whether a word may begin or end before this letter: beside no letter or digit, beside the other kind of these, or
+    with a hump. `outside` is the neighbour that is not in the word."""
+    if at in (0, len(view.text)):
         return True
-    before, first = view.text[at - 1], view.text[at]
-    if not (before.isascii() and before.isalnum()) or before.isdigit() != first.isdigit():
+    neighbour = view.text[outside]
+    if not (neighbour.isascii() and neighbour.isalnum()) or view.text[at - 1].isdigit() != view.text[at].isdigit():
         return True
     return view.letter(at).isupper() and view.letter(at - 1).islower()
-
-
-def _ends(view: SpelledText, end: int) -> bool:
-    """Whether a word may end before this place."""
-    if end == len(view.text):
-        return True
-    after, last = view.text[end], view.text[end - 1]
-    if not (after.isascii() and after.isalnum()) or after.isdigit() != last.isdigit():
-        return True
-    return view.letter(end).isupper() and view.letter(end - 1).islower()
 
 
 def _without(text: str, places: list[tuple[int, int]]) -> str:
