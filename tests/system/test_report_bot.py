@@ -13,16 +13,10 @@ import pytest
 import requests
 import sentry_sdk
 
-from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.fakes.ingest_server import IngestServer
 from tests.system import report_bot
 from tests.system.report_bot import CrashBot, crash_bot, start_web_server, title, titles
 from tests.waiting import until
-
-
-@pytest.fixture
-def server() -> Iterator[IngestServer]:
-    with ingest_server() as server:
-        yield server
 
 
 @pytest.fixture(params=[True, False], ids=["core-wired", "core-off"])

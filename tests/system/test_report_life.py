@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,42 +11,16 @@ import pytest
 import sentry_sdk
 from sentry_sdk import serializer
 
-from errbot_sentry.config.secrets import Secret
-from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
-from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.collect.event_processor import EventProcessor
 from errbot_sentry.reporting.collect.log_handler import ErrorCapture
-from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.system.conftest import Make
 from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
 
 log = logging.getLogger("some.plugin")
-Make = Callable[..., Reporter]
-
-
-@pytest.fixture
-def server() -> Iterator[IngestServer]:
-    with ingest_server() as server:
-        yield server
-
-
-@pytest.fixture
-def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
-    made: list[Reporter] = []
-
-    def build(**settings: Any) -> Reporter:
-        clock = settings.pop("clock", None)
-        given = {"enabled": True, "dsn": Secret(server.dsn), **settings}
-        reporter = Reporter(ReportSettings(**given), BotFacts("test", "6.2.1"), tmp_path, clock)
-        made.append(reporter)
-        return reporter
-
-    yield build
-    for reporter in made:
-        reporter.close(5)
 
 
 def fail(error: Exception) -> None:
