@@ -124,29 +124,29 @@ class NotAsAsked(BadAnswer):
     """The server took a change, but its own answer shows the issue in another state."""
 
 
-class IntakeError(SentryReporterError):
+class WebhookRefused(SentryReporterError):
     """A webhook that is not taken; `status` is the HTTP status of the answer."""
 
     status = 400
 
 
-class NotAuthentic(IntakeError):
+class NotAuthentic(WebhookRefused):
     """Bad or missing signature, or an unknown token: always the same answer."""
 
     status = 401
 
 
-class BadBody(IntakeError):
+class BadBody(WebhookRefused):
     """The body is no JSON object, or lacks what it must have."""
 
 
-class BodyTooLarge(IntakeError):
+class BodyTooLarge(WebhookRefused):
     """The body is over the limit."""
 
     status = 413
 
 
-class IntakeClosed(IntakeError):
+class ReceiverClosed(WebhookRefused):
     """Alerts are off, the plugin is not active, or the store cannot be written."""
 
     status = 503
@@ -173,4 +173,20 @@ class NotConnected(SendError):
 
 
 class RoomUnknown(SendError):
-    """There is no such room on this chat network, or the bot may not speak there."""
+    """There is no such room on this chat network, or no longer: unknown, archived, deleted."""
+
+
+class NotAdmitted(SendError):
+    """The bot may not speak in the room: not in it, removed from it, or without the right."""
+
+
+class SendLimited(SendError):
+    """The chat network wants fewer messages; `wait` is how many seconds it says, or a guess where it says nothing."""
+
+    def __init__(self, sentence: str, wait: float = 1.0) -> None:
+        super().__init__(sentence)
+        self.wait = wait
+
+
+class MessageTooLong(SendError):
+    """The message is longer than the network takes, or has a form that it never takes: trying again is useless."""

@@ -10,13 +10,13 @@ from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
 
 from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.corrupt_rows import LATEST
-from errbot_sentry.store.records import DEFER_SILENCE, Deferred, Group
+from errbot_sentry.store.records import DeferReason, Deferred, Group
 from errbot_sentry.store.schema import deferred, groups, issues
 from errbot_sentry.store.statements import SKEW, Queries, is_due, next_due, parts, time_of
 
 MOST_COMPARED = 5_000  # problems of one room in one report
 CORRUPT = "corrupt"  # instead of the reason: no query asks for these
-_NOT_TIMED = (DEFER_SILENCE, CORRUPT)
+_TIMED = [reason.value for reason in DeferReason if reason is not DeferReason.SILENCE]
 
 
 class GroupsTable(Queries):
@@ -107,11 +107,13 @@ class DeferredTable(Queries):
 
     def add(self, added: Iterable[Deferred]) -> None:
         """Put these off."""
-        rows = [{key: value for key, value in each.__dict__.items() if key != "id"} for each in added]
+        rows = [{**each.__dict__, "reason": each.reason.value} for each in added]
+        for row in rows:
+            del row["id"]
         if rows:
             self._connection.execute(deferred.insert(), rows)
 
-    def of_room(self, room: str, reason: str) -> list[Deferred]:
+    def of_room(self, room: str, reason: DeferReason) -> list[Deferred]:
         """What is put off in a room for this reason, oldest first; only for a transaction that may write."""
         found = select(deferred).where(*_of(room, reason)).order_by(deferred.c.id)
         read, corrupt = self._read(found)
@@ -119,28 +121,28 @@ class DeferredTable(Queries):
             self._connection.execute(deferred.update().where(deferred.c.id.in_(part)).values(reason=CORRUPT))
         return read
 
-    def set_aside(self, room: str, reason: str) -> None:
+    def set_aside(self, room: str, reason: DeferReason) -> None:
         """What is put off in a room for this reason cannot be sent."""
         self._corrupt_rows.note("deferred", (room, reason))
         self._connection.execute(deferred.update().where(*_of(room, reason)).values(reason=CORRUPT))
 
-    def due_of_room(self, room: str, reason: str) -> float | None:
+    def due_of_room(self, room: str, reason: DeferReason) -> float | None:
         """When what is put off in a room for this reason is due; None where there is nothing."""
         return time_of(self._connection.scalar(select(func.min(deferred.c.due)).where(*_of(room, reason))))
 
-    def contains(self, room: str, reason: str, issue: str) -> bool:
+    def contains(self, room: str, reason: DeferReason, issue: str) -> bool:
         """Whether a message about this problem is put off in a room for this reason."""
         found = select(deferred.c.id).where(*_of(room, reason), deferred.c.issue == issue).limit(1)
         return self._connection.scalar(found) is not None
 
-    def due(self, now: float) -> list[tuple[str, str]]:
+    def due(self, now: float) -> list[tuple[str, DeferReason]]:
         """Rooms and reasons whose time has come; what a silence defers waits for its end."""
-        found = select(deferred.c.room, deferred.c.reason).where(_due(now) <= now, deferred.c.reason.not_in(_NOT_TIMED))
-        return [(row.room, row.reason) for row in self._connection.execute(found.distinct().limit(100))]
+        found = select(deferred.c.room, deferred.c.reason).where(_due(now) <= now, deferred.c.reason.in_(_TIMED))
+        return [(row.room, DeferReason(row.reason)) for row in self._connection.execute(found.distinct().limit(100))]
 
     def next_due(self, now: float) -> float | None:
         """When the next of these is due."""
-        return next_due(self._connection, select(func.min(_due(now))).where(deferred.c.reason.not_in(_NOT_TIMED)))
+        return next_due(self._connection, select(func.min(_due(now))).where(deferred.c.reason.in_(_TIMED)))
 
     def of_silence(self, silence: int) -> list[Deferred]:
         """What a silence defers, oldest first."""
@@ -164,7 +166,7 @@ class DeferredTable(Queries):
         """What could be read, and the numbers of the rows that could not."""
         read, corrupt = [], []
         for row in self._connection.execute(query):
-            each = self._record(Deferred, deferred, row)
+            each = self._record(Deferred, deferred, row, reason=DeferReason)
             if each is not None:
                 read.append(each)
             else:
@@ -172,12 +174,12 @@ class DeferredTable(Queries):
         return read, corrupt
 
 
-def _of(room: str, reason: str) -> tuple[ColumnElement[bool], ...]:
-    return deferred.c.room == room, deferred.c.reason == reason
+def _of(room: str, reason: DeferReason) -> tuple[ColumnElement[bool], ...]:
+    return deferred.c.room == room, deferred.c.reason == reason.value
 
 
 def _of_silence(silence: int) -> tuple[ColumnElement[bool], ...]:
-    return deferred.c.silence == silence, deferred.c.reason == DEFER_SILENCE
+    return deferred.c.silence == silence, deferred.c.reason == DeferReason.SILENCE.value
 
 
 def _due(now: float) -> ColumnElement[float]:
