@@ -9,8 +9,9 @@ from typing import Protocol
 
 from cachetools import LRUCache
 
+from errbot_sentry.domain.access import DIRECT
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.reporting.collect.bot_context import COMMAND, DIRECT, BotContext
+from errbot_sentry.reporting.collect.bot_context import COMMAND, BotContext
 
 log = logging.getLogger(__name__)
 

@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 from errbot_sentry.config.secrets import mask_url
 from errbot_sentry.config.settings import ReportSettings
+from errbot_sentry.domain.access import DIRECT
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.locks import afterwards, condition, held
-from errbot_sentry.reporting.collect.bot_context import DIRECT, BotContext, BotFacts
+from errbot_sentry.reporting.collect.bot_context import BotContext, BotFacts
 from errbot_sentry.reporting.collect.event_filter import asks_to_exit, exc_info_of
 from errbot_sentry.reporting.follow_ups import Follower, FollowUps
 from errbot_sentry.reporting.redact.scrubber import Scrubber, cut

@@ -150,8 +150,8 @@ class SdkClient:
             **operators,
             "in_app_include": [*(operators.get("in_app_include") or ()), "errbot.plugins", "errbot.flows"],
             "dsn": self._settings.dsn.reveal(),
-            "before_send": self._before_send,
-            "before_send_transaction": self._before_send_transaction,
+            "before_send": self._before("before_send"),
+            "before_send_transaction": self._before("before_send_transaction"),
         }
         experiments = operators.get("_experiments") or {}
         for name in _REDACTED_HOOKS:
@@ -223,15 +223,15 @@ class SdkClient:
             log.error("sentry-sdk failed with an event, which is lost; further ones are only counted", exc_info=error)
         self.lost(category, "sdk_failed")
 
-    def _before_send(self, event: Event, hint: dict[str, Any]) -> Event | None:
-        self._here.accounted += 1
-        finished = self._finish(event, hint.get(_CONTEXT), hint.get("exc_info"))
-        return None if finished is None else self._operators_hook("before_send", finished, hint)
+    def _before(self, name: str) -> Callable[[Event, dict[str, Any]], Event | None]:
+        """The SDK's hook of this name: ours, then the operator's."""
 
-    def _before_send_transaction(self, event: Event, hint: dict[str, Any]) -> Event | None:
-        self._here.accounted += 1
-        finished = self._finish(event, None, None)
-        return None if finished is None else self._operators_hook("before_send_transaction", finished, hint)
+        def finish(event: Event, hint: dict[str, Any]) -> Event | None:
+            self._here.accounted += 1
+            finished = self._finish(event, hint.get(_CONTEXT), hint.get("exc_info"))
+            return None if finished is None else self._operators_hook(name, finished, hint)
+
+        return finish
 
     def _operators_hook(self, name: str, event: Event, hint: dict[str, Any]) -> Event | None:
         """What the operator's own hook makes of the redacted event. A hook that fails may have been about to take

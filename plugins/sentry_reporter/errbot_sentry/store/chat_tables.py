@@ -146,7 +146,7 @@ class AccountsTable(Queries):
     def put(self, acl: str, mail: str, now: float, mention: str = "") -> None:
         """Store an address, in place of an earlier one, and how to mention its owner in chat."""
         values = {"acl": acl, "mail": mail, "at": now, "mention": mention}
-        self._connection.execute(upsert(self._connection, accounts), values)
+        self._connection.execute(upsert(self._connection.dialect.name, accounts), values)
 
     def drop(self, acl: str) -> bool:
         """Forget an address; whether there was one."""

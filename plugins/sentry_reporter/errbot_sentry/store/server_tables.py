@@ -59,7 +59,7 @@ class PollsTable(Queries):
     def put(self, mark: PollMark) -> None:
         """Add or replace a mark."""
         values = {**mark.__dict__, "complete": int(mark.complete)}
-        self._connection.execute(upsert(self._connection, polls), values)
+        self._connection.execute(upsert(self._connection.dialect.name, polls), values)
 
     def claim(self, scope: str, now: float, until: float) -> bool:
         """Take this scope for oneself until then, if it is due; False where another bot was first or it is too early.
@@ -68,7 +68,7 @@ class PollsTable(Queries):
         ahead than anybody waits was written while the clock was wrong, and is due.
         """
         empty = PollMark(scope, baseline=0.0, complete=False, newest=0.0, next_at=until)
-        statement = insert_for(self._connection, polls).values({**empty.__dict__, "complete": 0})
+        statement = insert_for(self._connection.dialect.name, polls).values({**empty.__dict__, "complete": 0})
         taken = statement.on_conflict_do_update(
             index_elements=["scope"],
             set_={"next_at": until},

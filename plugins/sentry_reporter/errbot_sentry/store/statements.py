@@ -58,7 +58,7 @@ class Queries:
         keys = _keys(table)
         rows = sorted((dict(each.__dict__) for each in records), key=lambda row: [str(row[key]) for key in keys])
         if rows:
-            self._connection.execute(upsert(self._connection, table), rows)
+            self._connection.execute(upsert(self._connection.dialect.name, table), rows)
 
     def _forget(self, table: Table, limit: int, *old: ColumnElement[bool]) -> int:
         """Drop at most `limit` rows of which all this is true; how many were dropped."""
@@ -83,23 +83,15 @@ def parts(items: Sequence[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def insert_for(connection: Connection, table: Table) -> Any:
-    """An INSERT of the connection's own dialect, with `on_conflict_do_update` and `excluded`."""
-    return _insert_for(connection.dialect.name, table)
-
-
-def _insert_for(dialect: str, table: Table) -> Any:
+def insert_for(dialect: str, table: Table) -> Any:
+    """An INSERT of this dialect's own kind, with `on_conflict_do_update` and `excluded`."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def upsert(connection: Connection, table: Table) -> Any:
-    """An INSERT that replaces a row with the same primary key; to be executed with whole rows."""
-    return _upsert(connection.dialect.name, table)
-
-
 @lru_cache  # making the statement costs more than executing it
-def _upsert(dialect: str, table: Table) -> Any:
-    statement = _insert_for(dialect, table)
+def upsert(dialect: str, table: Table) -> Any:
+    """An INSERT that replaces a row with the same primary key; to be executed with whole rows."""
+    statement = insert_for(dialect, table)
     replaced = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
 

@@ -16,12 +16,12 @@ from itertools import chain
 from types import FrameType, TracebackType
 from typing import Any
 
+from errbot_sentry.domain.access import DIRECT
 from errbot_sentry.reporting.redact.chat_redaction import LONGEST_READ
 from errbot_sentry.reporting.redact.scrubber import cut
 
 COMMAND, FILTER, CALLBACK, POLLER, WEBHOOK = "command", "filter", "callback", "poller", "webhook"
 FLOW, CONFIGURATION, ACTIVATION = "flow", "configuration", "activation"
-DIRECT = "direct"
 
 _LONGEST = 200
 
