@@ -28,9 +28,9 @@ def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
     """Makes reporters with these settings, not yet started; all are closed at the end."""
     made: list[Reporter] = []
 
-    def build(clock: Any = None, follower: Any = None, **settings: Any) -> Reporter:
+    def build(clock: Any = None, notify: Any = None, **settings: Any) -> Reporter:
         given = {"enabled": True, "dsn": Secret(server.dsn), **settings}
-        made.append(Reporter(ReportSettings(**given), BotFacts("test", "6.2.1"), tmp_path, clock, follower))
+        made.append(Reporter(ReportSettings(**given), BotFacts("test", "6.2.1"), tmp_path, clock, notify))
         return made[-1]
 
     yield build

@@ -289,7 +289,7 @@ def test_an_error_that_is_logged_twice_is_counted_once(tmp_path: Path, server: I
 def test_the_person_is_notified_once(bot: CrashBot) -> None:
     bot.say("!crash plain")
     event = bot.event()
-    errors = until(lambda: bot.plugin.notified.errors, what="the notification")
+    errors = until(lambda: bot.plugin.notified, what="the notification")
     assert [item.event_id for item in errors] == [event["event_id"]]
     assert errors[0].command == "crash_plain"
     assert errors[0].message.body == "!crash plain"

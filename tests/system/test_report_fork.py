@@ -151,23 +151,17 @@ def test_a_child_that_lives_on_holds_nothing_of_a_parent_that_died(
         os.close(reading)
 
 
-class Chat:
-    """Notifies people of where their error was reported."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def reported(self, reported: ReportedError) -> None:
-        with self.path.open("a") as file:
-            file.write(f"{os.getpid()} {reported.event_id}\n")
-
-
 def test_the_child_speaks_to_nobody(started: Make, server: IngestServer, tmp_path: Path) -> None:
     """The connection to the chat network is the parent's: two that write to it would garble it."""
     from errbot_sentry.reporting.collect.bot_context import BotContext
 
     notified = tmp_path / "notified"
-    reporter = started(follower=Chat(notified))
+
+    def notify(reported: ReportedError) -> None:
+        with notified.open("a") as file:
+            file.write(f"{os.getpid()} {reported.event_id}\n")
+
+    reporter = started(notify=notify)
     where = BotContext("command", person="bob", acl="bob", message="their message", command="bake")
     reporter._follow_ups.captured("a" * 32, where, 0.0, notify=True)  # the child inherits who waits to be notified
     context = multiprocessing.get_context("fork")

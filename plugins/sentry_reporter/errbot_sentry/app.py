@@ -98,7 +98,7 @@ class App:
             facts=_bot_facts(bot),
             data_dir=self._settings.data_dir,
             clock=self._clock,
-            follower=self._follow_up,
+            notify=self._follow_up.reported,
             secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
         )
         self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use

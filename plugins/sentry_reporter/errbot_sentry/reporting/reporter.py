@@ -20,7 +20,7 @@ from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.locks import afterwards, condition, held
 from errbot_sentry.reporting.collect.bot_context import BotContext, BotFacts
 from errbot_sentry.reporting.collect.event_filter import asks_to_exit, exc_info_of
-from errbot_sentry.reporting.follow_ups import Follower, FollowUps
+from errbot_sentry.reporting.follow_ups import FollowUps, Notify
 from errbot_sentry.reporting.redact.scrubber import Scrubber, cut
 from errbot_sentry.reporting.report_status import Counters, ReportStatus
 
@@ -43,7 +43,7 @@ class Reporter:
         facts: facts about the bot.
         data_dir: the bot's data directory; the spool goes into `sentry_spool` there.
         clock: time.
-        follower: notifies people of where their error was reported.
+        notify: notifies a person of how their error was reported.
         secrets: further texts that must never leave (the API token, say).
     """
 
@@ -53,7 +53,7 @@ class Reporter:
         facts: BotFacts,
         data_dir: Path,
         clock: Clock | None = None,
-        follower: Follower | None = None,
+        notify: Notify | None = None,
         secrets: Iterable[str] = (),
     ) -> None:
         self._settings = settings
@@ -61,7 +61,7 @@ class Reporter:
         self._data_dir = data_dir
         self._clock = clock or SystemClock()
         self._counters = Counters()
-        self._follow_ups = FollowUps(follower)
+        self._follow_ups = FollowUps(notify)
         self._scrubber = Scrubber((*_keys_of(settings.dsn.reveal()), *secrets))
         self._life = condition()
         self._closing = False
