@@ -128,7 +128,7 @@ def test_retry_after_is_obeyed(started: Make, server: IngestServer) -> None:
     assert values(server) == numbers(1, 1)
 
 
-def test_a_limit_of_another_category_does_not_hold_up_errors(started: Make, server: IngestServer) -> None:
+def test_a_limit_of_another_category_does_not_delay_errors(started: Make, server: IngestServer) -> None:
     reporter = started(repeat_seconds=0, options={"traces_sample_rate": 1.0})
     server.behaviour = Behaviour(headers={"X-Sentry-Rate-Limits": "86400:transaction;span:organization"})
     crash(1)
@@ -329,7 +329,7 @@ def test_what_was_spooled_waits_out_a_transport_of_the_operator(
     assert values(server) == numbers(1)
 
 
-def test_a_disk_that_hangs_holds_up_neither_the_bot_nor_the_events(
+def test_a_disk_that_hangs_delays_neither_the_bot_nor_the_events(
     started: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = threading.Event()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,7 +168,7 @@ def test_what_is_being_captured_when_the_plugin_is_reloaded_is_not_lost(tmp_path
 
     def slow(event: Any, _hint: Any) -> Any:
         begun.set()
-        time.sleep(0.3)
+        until(lambda: not reporter.status().running, 5, "the reload has begun")
         return event
 
     with reporting(tmp_path, before_send=slow) as (reporter, server):
