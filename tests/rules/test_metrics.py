@@ -11,8 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from errbot_sentry.alerting.service import AlertsStatus
 from errbot_sentry.config.settings import Settings
-from errbot_sentry.health import FlowFacts, health_of, status_of
-from errbot_sentry.metrics import ApiTimes, exposition
+from errbot_sentry.health import ApiTimes, FlowFacts, exposition, health_of, status_of
 from errbot_sentry.reporting.report_status import ReportStatus
 from errbot_sentry.server.http.limits import Exchange
 

@@ -22,8 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from errbot_sentry.config.settings import read_settings
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.issues import Project
-from errbot_sentry.health import FlowFacts, status_of
-from errbot_sentry.metrics import ApiTimes, exposition
+from errbot_sentry.health import ApiTimes, FlowFacts, exposition, status_of
 from errbot_sentry.reporting.report_status import ReportStatus
 from errbot_sentry.store.records import DigestPlan, Silence, Subscription
 from errbot_sentry.store.schema import metadata

@@ -36,8 +36,7 @@ from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.health import FlowFacts, health_of, status_of
-from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, exposition
+from errbot_sentry.health import CONTENT_TYPE, ApiTimes, FlowFacts, exposition, health_of, status_of
 from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
 from errbot_sentry.reporting.reporter import Reporter
