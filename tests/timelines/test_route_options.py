@@ -19,7 +19,9 @@ from tests.alerting.world import START, VirtualClock, World
 from tests.alerting.world import Chat as ChatNetwork
 
 LIBRARY = Frame("get", "/usr/lib/python3/json.py", 3)
-OWN = Frame("checkout", "cart.py", 12, in_app=True, source=((12, "total / <b>@here</b>"),))
+OWN = Frame(
+    "checkout", "cart.py", 12, in_app=True, variables=(("card", "4111"),), source=((12, "total / <b>@here</b>"),)
+)
 ERROR = ExceptionInfo("KeyError", "'x' ``` @everyone", (LIBRARY, OWN))
 EVENT = Event("e" * 32, "KeyError", environment="production", release="shop@1.2", tags=(("customer", "acme"),),
               exceptions=(ERROR,))  # fmt: skip
@@ -78,6 +80,7 @@ def test_a_notification_shows_what_its_route_chose_and_the_trace_is_in_its_threa
     assert lines[0] == lines[-1] == "```"
     assert "cart.py:12 in checkout" in trace.text.replace("\u200b", "")
     assert "@here" not in trace.text
+    assert "4111" not in trace.text, "nobody has asked for the values of variables"
     assert "@everyone" not in trace.text
     assert trace.text.count("```") == 2
     assert len(lines) <= 10
