@@ -7,9 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from errbot import rendering
 
-from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import QuerySettings
@@ -20,10 +18,10 @@ from errbot_sentry.domain.issue_actions import IssueAction, ResolveNow, SilenceF
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.server.protocol import BUGSINK
 from tests.alerting import bodies
-from tests.alerting.world import SHOP, Chat, VirtualClock, World
+from tests.alerting.world import ANN, SHOP, Chat, VirtualClock, World
 from tests.fakes.memory_server import MemoryServer
 
-ANN, BOB, EVE = Person("@ann", "Ann"), Person("@bob", "Bob"), Person("@eve", "Eve")
+BOB, EVE = Person("@bob", "Bob"), Person("@eve", "Eve")
 OPS = {"rooms": ["#ops"], "match": ["level>=error"]}
 
 
@@ -40,13 +38,9 @@ class Room:
             chat=Chat(clock, threads=True),
             access=Access(writers=("@ann",), **access),
         )
-        self.commands = self.world.commands(Issue(number, f"SHOP-{number}", "it broke", SHOP) for number in "12")
-
-    def type(self, line: str, room: str = "#ops", person: Person = ANN, thread: str = "") -> str:
-        name, _, words = line.partition(" ")
-        views = self.commands.run(name, Invocation(person, Conversation(room, thread), words))
-        text = "\n".join(Templates("text").render(view.template, view.values) for view in views)
-        return rendering.text().convert(text).strip()
+        for number in "12":
+            self.world.server.event(number)
+        self.type = self.world.type
 
 
 @pytest.fixture
@@ -159,9 +153,9 @@ def test_in_a_thread_the_issue_needs_no_name_and_reactions_are_commands(room: Ro
     assert mute is not None
     assert (mute.command, mute.as_typed) == ("silence", "1 -d 1h")
     conversation = Conversation("#ops", "m1")
-    assert [view.values["number"] for view in room.commands.act(mute, Invocation(ANN, conversation))] == [2]
+    assert [view.values["number"] for view in room.world.commands().act(mute, Invocation(ANN, conversation))] == [2]
     with pytest.raises(NotAllowed, match="SENTRY_WRITERS"):
-        list(room.commands.act(mute, Invocation(EVE, conversation)))
+        list(room.world.commands().act(mute, Invocation(EVE, conversation)))
     assert click(Conversation("#ops", "m9"), ResolveNow()) is None
 
 
@@ -293,14 +287,13 @@ def test_route_says_what_is_silenced_quiet_and_can_never_match(tmp_path: Path) -
     many = {"rooms": ["#many"], "match": ["events>=10"], "continue": True}
     room.world.settings = replace(room.world.settings, routes=tuple(map(read_route, (quiet, many, OPS))))
     room.world.boot()
-    room.commands = room.world.commands([Issue("1", "SHOP-1", "it broke", SHOP)])
-    room.type("silence project=shop -d 2h")
-    assert room.type("route shop level=error").split("\n") == [
+    room.world.type("silence project=shop -d 2h")
+    assert room.world.type("route shop level=error").split("\n") == [
         "#quiet by route 1: project=shop — in quiet hours, sent at 2026-03-02 14:00 UTC",
         "#ops by route 3: level>=error — silenced by silence 1 until 2026-03-02 14:00 UTC",
         "#many by route 2: events>=10 — only by its events",
     ]
-    assert "#many by route 2: events>=10\n" in room.type("route shop level=error events=12 age=2h") + "\n"
+    assert "#many by route 2: events>=10\n" in room.world.type("route shop level=error events=12 age=2h") + "\n"
 
 
 def test_a_matcher_that_the_server_can_never_answer_is_said(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from errbot_sentry.config.facts import SAYS, never_known
 from errbot_sentry.config.matchers import read_matcher
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.domain.alerts import NEW, RULE, Alert
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import Unreachable
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame, Project
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
@@ -292,9 +291,7 @@ def test_a_silence_asks_for_what_an_alert_lacks_too(tmp_path: Path, environment:
     """A silence of one environment missed every polled alert."""
     world = World(tmp_path, [{"rooms": ["#ops"]}])
     world.at(1)
-    words = Invocation(Person("@ann", "Ann"), Conversation("#ops"), "environment=staging -d 1d")
-    world.access = replace(world.access, writers=("@ann",))
-    list(world.commands().run("silence", words))
+    world.type("silence environment=staging -d 1d")
     polled(world, "101")
     world.server.latest["101"] = replace(EVENT, environment=environment)
     assert len(world.at(200).texts("#ops")) == told
