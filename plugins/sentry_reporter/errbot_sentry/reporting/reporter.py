@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from errbot_sentry.config.secrets import mask_url
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.access import DIRECT
+from errbot_sentry.domain.alerts import OWN_TEST
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.issues import LEVELS
@@ -144,7 +145,7 @@ class Reporter:
         if flow is None:
             return None
         context = BotContext("test", room=place.room or DIRECT, person=person.acl, nick=person.name)
-        return flow.capture.capture_message("A test by SentryReporter", "info", {"test": "yes"}, context)
+        return flow.capture.capture_message(OWN_TEST, "info", {"test": "yes"}, context)
 
     def capture_exception(self, exc: BaseException | None = None, **tags: object) -> str | None:
         """Report an exception, by default the one being handled; the event's id, or None when there is no new event

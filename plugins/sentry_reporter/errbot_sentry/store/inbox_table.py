@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Row, and_, case, cast, func, or_, select
 
-from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.alerts import TEST, Alert
 from errbot_sentry.store.records import (
     SLICE,
     DecidedAlert,
@@ -188,11 +188,13 @@ class InboxTable(Queries):
         """What became of a room's alerts in a span of time, summed by the database over its newest MOST_SUMMED.
 
         `merged` is the decision that the slices leave out. Only what is about a `visible` project counts, by the
-        project's present name; None: everything counts.
+        project's present name; None: everything counts. Tests never do.
         """
         newest = (
             select(decisions.c.at, decisions.c.name, decisions.c.reason, decisions.c.issue)
-            .where(decisions.c.room == room, decisions.c.at >= since, decisions.c.at < until)
+            .where(
+                decisions.c.room == room, decisions.c.at >= since, decisions.c.at < until, decisions.c.reason != TEST
+            )
             .order_by(decisions.c.at.desc())
             .limit(MOST_SUMMED)
             .subquery()

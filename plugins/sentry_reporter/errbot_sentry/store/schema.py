@@ -78,10 +78,13 @@ issues = Table(
     metadata,
     *_keys("key"),
     *_columns(Text, "status", "substatus", "short_id", "title", "project"),
-    *_columns(Text, "assignee", "level", "link", "assignee_kind", "assignee_mail"),
+    *_columns(Text, "assignee", "level", "link", "assignee_kind", "assignee_mail", "facts"),
+    *_columns(Integer, "lacking"),
     *_columns(Float, "last_seen", "changed", "touched"),
     Column("events", BigInteger),
     Column("notified_at", Float),
+    Column("polled_events", BigInteger),
+    Column("polled_users", BigInteger),
     Index("issues_touched", "touched"),
 )
 
@@ -91,7 +94,7 @@ groups = Table(
     *_keys("room", "issue"),
     *_columns(Text, "reason", "source", "status", "level", "threads", "mention", "mentioned"),
     *_columns(Float, "at", "opened", "notified_at", "last_sent", "span", "window", "repeat"),
-    *_columns(Integer, "counted"),
+    *_columns(Integer, "counted", "returns"),
     *_columns(BigInteger, "thread_root", "alert_id"),
     Column("events", BigInteger),
     Column("due", Float),
