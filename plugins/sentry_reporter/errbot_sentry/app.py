@@ -6,8 +6,9 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,7 @@ from cachetools import TTLCache
 
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
+from errbot_sentry.chat.bot_plugins import copies_of_us, web_server_trouble
 from errbot_sentry.chat.conversation_handler import ConversationHandler
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
 from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
@@ -28,8 +30,10 @@ from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.commands.command_context import FlowStatus
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
+from errbot_sentry.config.consistency import unmatched_projects
+from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT, Hint
 from errbot_sentry.config.secrets import Secret
-from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
+from errbot_sentry.config.settings import Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
@@ -77,7 +81,7 @@ class App:
         self._bot = bot
         self._warn_admins = warn_admins
         self._clock = clock or SystemClock()
-        self._settings = read_settings(bot.bot_config, os.environ)
+        self._settings = read_settings(bot.bot_config, os.environ, str(bot.mode))
         config = bot.bot_config
         mode, limit = str(bot.mode), int(bot.message_size_limit)
         self._layout = Layout(mode, limit)
@@ -108,6 +112,7 @@ class App:
         self._commands: Commands | None = None
         self.conversations: ConversationHandler | None = None
         """Handles what people do in chat, once `start` was called."""
+        self._projects_checked = False
         self._page_cache = TTLCache[str, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
         self._page_lock = Lock()
         self._patches = ErrbotPatches(bot, self._settings.patch_errbot, on_shutdown=self.close)
@@ -148,6 +153,7 @@ class App:
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.intake.take if self._alerts else None, pages)
         self._tell_mistakes()
+        self._check_projects()
 
     def flows(self) -> Sequence[FlowStatus]:
         """The health of each flow but the server's, for `!sentry status`."""
@@ -226,7 +232,29 @@ class App:
         mistakes = self._settings.mistakes_of(QUERY)
         if mistakes:
             raise ServerError(f"This is switched off by a wrong setting in config.py. {mistakes[0]}.")
-        return self._connection.server()
+        server = self._connection.server()
+        if not self._projects_checked:  # the server did not answer at the start
+            self._check_projects()
+        return server
+
+    def _check_projects(self) -> None:
+        """Look in the background whether the projects of the settings exist; after a failure, at the next request."""
+        settings = self._settings
+        if not settings.server.token or settings.mistakes_of(QUERY):
+            return
+
+        def check() -> None:
+            try:
+                slugs = [project.slug for project in self._connection.server().projects()]
+            except ServerError:
+                self._projects_checked = False
+                return
+            hints = tuple(unmatched_projects(settings.access, settings.alerts.routes, slugs))
+            self._settings = replace(settings, hints=settings.hints + hints)
+            self._tell_hints(hints)
+
+        self._projects_checked = True
+        self._background.do(check)
 
     def _issue_of_event(self, event_id: str, conversation: Conversation) -> Issue | None:
         """The issue of an event, if this conversation may see it."""
@@ -252,6 +280,7 @@ class App:
             chat_dropped={queue.jobs: queue.refused for queue in self._queues if queue.refused},
             without_patches=self._patches.without,
             patches_failed=self._patches.failed,
+            web_server_trouble=web_server_trouble(self._bot),
         )
 
     def _page_facts(self) -> FlowFacts:
@@ -272,16 +301,27 @@ class App:
         return Reply(200, exposition(counts, self._api_times), CONTENT_TYPE)
 
     def _tell_mistakes(self) -> None:
-        """All at once, to the log and to the admins; some backends cannot send to admins at this point."""
+        """All at once, to the log and to the admins."""
         trouble = [*map(str, self._settings.mistakes), *([self._listener_trouble] if self._listener_trouble else [])]
-        for hint in self._settings.hints:
-            log.warning("config.py: %s", hint)
-        if not trouble:
+        self._tell_admins("settings in config.py that cannot be used", trouble)
+        copies = copies_of_us(self._bot)
+        if len(copies) > 1:
+            folders = ": " + ", ".join(map(str, copies))
+            hint = Hint("SentryReporter is installed more than once, and Errbot loads one copy only", folders)
+            self._settings = replace(self._settings, hints=(*self._settings.hints, hint))
+        self._tell_hints(self._settings.hints)
+
+    def _tell_hints(self, hints: Iterable[Hint]) -> None:
+        self._tell_admins("check these settings in config.py", [str(hint) for hint in hints])
+
+    def _tell_admins(self, heading: str, sentences: Sequence[str]) -> None:
+        """To the log, and in one message to the admins; some backends cannot send to admins at this point."""
+        if not sentences:
             return
-        for sentence in trouble:
+        for sentence in sentences:
             log.warning("config.py: %s", sentence)
         try:
-            for message in self._replies.notice("SentryReporter: settings in config.py that cannot be used", trouble):
+            for message in self._replies.notice(f"SentryReporter: {heading}", sentences):
                 self._warn_admins(message)
         except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all
             log.warning("the admins could not be notified: %s", error)
