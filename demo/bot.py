@@ -23,7 +23,7 @@ _OURS = ("SENTRY_", "BOT_", "PYTHON")  # settings of the person's own bot must n
 
 def recipe() -> Recipe:
     """The bot's environment: the Errbot that the plugin is made for, and the plugin's requirements."""
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = (ROOT / "requirements-floors.txt").read_text().splitlines()
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     return Recipe("bot", tuple("errbot==6.2.1" if line.startswith("errbot") else line for line in wanted))
 
