@@ -14,6 +14,7 @@ from string import Template
 from demo.bugsink import Bugsink, Project
 from demo.environments import ROOT, Recipe
 from demo.processes import Guard, Process, environment, free_port
+from demo.tour import GUIDE
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 PLUGIN = ROOT / "plugins"
@@ -81,6 +82,7 @@ def make(folder: Path, python: Path, server: Bugsink, project: Project) -> Bot:
         "token": server.token,
         "port": port,
         "webhook_token": webhook_token,
+        "guide": GUIDE,
     }
     config = Template((TEMPLATES / "config.py.txt").read_text())
     (folder / "config.py").write_text(config.substitute({name: repr(value) for name, value in values.items()}))
