@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import socket
 from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from demo.processes import free_port
+from tests.fakes.http_server import as_json
+from tests.fakes.sentry_server import SentryServer
+from tests.fakes.tracker import Tracker
 from tests.servers.errbot_process import ErrbotProcess
 from tests.system.plugin_copies import PLUGIN, copy_folder
+from tests.waiting import until
 
 
 def said_twice(bot: ErrbotProcess, *sentences: str) -> None:
@@ -76,6 +81,27 @@ def test_projects_that_match_nothing_are_said_once_the_server_answers(tmp_path: 
         said_twice(bot, sentence)
         assert f"; did you mean '{bugsink_project.slug}'?" in bot.output.partition("!sentry")[0]
         assert "did you mean" not in bot.output[bot.output.rindex(sentence) :]
+
+
+def test_a_server_that_answers_later_is_asked_for_its_projects_then(tmp_path: Path) -> None:
+    """Where no project is hidden from anybody, everybody may read the near match."""
+    tracker = Tracker("t0ken", datetime.now(timezone.utc))
+    tracker.add_project("shop")
+    with SentryServer(tracker) as server:
+        answer, server.answer = server.answer, lambda _: as_json({"detail": "down"}, 503)
+        settings = {
+            "SENTRY_URL": server.url,
+            "SENTRY_SERVER": "sentry",
+            "SENTRY_AUTH_TOKEN": tracker.token,
+            "SENTRY_ORG": tracker.org,
+            "SENTRY_ALERTS": [{"rooms": ["#a"], "match": ["project=shpo"]}],
+            "SENTRY_POLL_SECONDS": 1,
+        }
+        with ErrbotProcess(tmp_path / "bot", PLUGIN, settings) as bot:
+            until(lambda: any("projects" in request.path for request in server.requests), 30, lambda: "it is asked")
+            server.answer = answer
+            bot.wait_for_output("no project of the server matches 'shpo'; did you mean 'shop'", 90)
+            bot.ask("!sentry status", "setting.* warning.*matches 'shpo'; did you mean 'shop'")
 
 
 def test_a_second_copy_of_the_plugin_is_said_with_both_folders(tmp_path: Path) -> None:

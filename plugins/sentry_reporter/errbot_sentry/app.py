@@ -30,7 +30,7 @@ from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.commands.command_context import FlowStatus
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
-from errbot_sentry.config.consistency import unmatched_projects
+from errbot_sentry.config.consistency import project_globs, unmatched_projects
 from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT, Hint
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import Settings, read_settings
@@ -59,6 +59,7 @@ __all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its comman
 CLOSE_SECONDS = 5.0
 # The pages are open to whoever reaches the port, and their facts are counted over every decision in the store.
 _PAGES_SECONDS = 10.0
+_PROJECTS_SECONDS = 10.0  # between two tries to get the list of projects
 _SHORTEST_SECRET = 8  # a shorter one could be a plain word, and would be masked wherever that occurs
 
 
@@ -112,7 +113,7 @@ class App:
         self._commands: Commands | None = None
         self.conversations: ConversationHandler | None = None
         """Handles what people do in chat, once `start` was called."""
-        self._projects_checked = False
+        self._projects_due: float | None = 0.0  # when to look for the projects of the settings; None: it is done
         self._page_cache = TTLCache[str, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
         self._page_lock = Lock()
         self._patches = ErrbotPatches(bot, self._settings.patch_errbot, on_shutdown=self.close)
@@ -233,27 +234,28 @@ class App:
         if mistakes:
             raise ServerError(f"This is switched off by a wrong setting in config.py. {mistakes[0]}.")
         server = self._connection.server()
-        if not self._projects_checked:  # the server did not answer at the start
+        if self._projects_due is not None and self._clock.monotonic() >= self._projects_due:
             self._check_projects()
         return server
 
     def _check_projects(self) -> None:
-        """Look in the background whether the projects of the settings exist; after a failure, at the next request."""
+        """Look in the background whether the projects of the settings exist; while the server fails, now and then."""
         settings = self._settings
-        if not settings.server.token or settings.mistakes_of(QUERY):
+        self._projects_due = None
+        wanted = project_globs(settings.access, settings.alerts.routes)
+        if not wanted or not settings.server.token or settings.mistakes_of(QUERY):
             return
 
         def check() -> None:
             try:
                 slugs = [project.slug for project in self._connection.server().projects()]
             except ServerError:
-                self._projects_checked = False
+                self._projects_due = self._clock.monotonic() + _PROJECTS_SECONDS
                 return
             hints = tuple(unmatched_projects(settings.access, settings.alerts.routes, slugs))
             self._settings = replace(settings, hints=settings.hints + hints)
             self._tell_hints(hints)
 
-        self._projects_checked = True
         self._background.do(check)
 
     def _issue_of_event(self, event_id: str, conversation: Conversation) -> Issue | None:

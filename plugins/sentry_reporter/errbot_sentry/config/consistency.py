@@ -64,9 +64,8 @@ def hints_together(found: Mapping[str, Any], config: object, mode: str) -> Itera
             yield Hint(f"SENTRY_ROOM_PROJECTS: {without_secrets(sentence)}")
 
 
-def unmatched_projects(access: Access, routes: Iterable[Route], slugs: Iterable[str]) -> Iterator[Hint]:
-    """The project globs of the settings that match none of the server's projects."""
-    slugs = tuple(slugs)
+def project_globs(access: Access, routes: Iterable[Route]) -> tuple[tuple[str, str], ...]:
+    """Every glob of projects in the settings, with the place where it stands."""
     wanted = [("SENTRY_PROJECTS", glob) for glob in access.projects]
     wanted += [
         (f"SENTRY_ROOM_PROJECTS, {room}", glob) for room, globs in access.room_projects.items() for glob in globs
@@ -77,7 +76,13 @@ def unmatched_projects(access: Access, routes: Iterable[Route], slugs: Iterable[
         for matcher in route.matchers
         if (matcher.name, matcher.operator) == ("project", "=")
     ]
-    for setting, glob in dict.fromkeys(wanted):
+    return tuple(dict.fromkeys(wanted))
+
+
+def unmatched_projects(access: Access, routes: Iterable[Route], slugs: Iterable[str]) -> Iterator[Hint]:
+    """The project globs of the settings that match none of the server's projects."""
+    slugs = tuple(slugs)
+    for setting, glob in project_globs(access, routes):
         if any(fnmatchcase(slug.casefold(), glob.casefold()) for slug in slugs):
             continue
         near = get_close_matches(glob.casefold(), slugs, n=1)
