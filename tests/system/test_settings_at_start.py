@@ -88,7 +88,7 @@ def test_a_server_that_answers_later_is_asked_for_its_projects_then(tmp_path: Pa
     tracker = Tracker("t0ken", datetime.now(timezone.utc))
     tracker.add_project("shop")
     with SentryServer(tracker) as server:
-        answer, server.answer = server.answer, lambda _: as_json({"detail": "down"}, 503)
+        answer, server.answer = server.answer, lambda _: as_json({"detail": "not yet"}, 403)
         settings = {
             "SENTRY_URL": server.url,
             "SENTRY_SERVER": "sentry",
@@ -99,6 +99,7 @@ def test_a_server_that_answers_later_is_asked_for_its_projects_then(tmp_path: Pa
         }
         with ErrbotProcess(tmp_path / "bot", PLUGIN, settings) as bot:
             until(lambda: any("projects" in request.path for request in server.requests), 30, lambda: "it is asked")
+            bot.ask("!sentry status", "polling.* trouble")
             server.answer = answer
             bot.wait_for_output("no project of the server matches 'shpo'; did you mean 'shop'", 90)
             bot.ask("!sentry status", "setting.* warning.*matches 'shpo'; did you mean 'shop'")
