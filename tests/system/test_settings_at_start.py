@@ -99,7 +99,7 @@ def test_a_server_that_answers_later_is_asked_for_its_projects_then(tmp_path: Pa
         }
         with ErrbotProcess(tmp_path / "bot", PLUGIN, settings) as bot:
             until(lambda: any("projects" in request.path for request in server.requests), 30, lambda: "it is asked")
-            bot.ask("!sentry status", "polling.* trouble")
+            bot.ask("!sentry status", "server.* trouble")
             server.answer = answer
             bot.wait_for_output("no project of the server matches 'shpo'; did you mean 'shop'", 90)
             bot.ask("!sentry status", "setting.* warning.*matches 'shpo'; did you mean 'shop'")
