@@ -16,9 +16,11 @@ import pytest
 
 from errbot_sentry.config.consistency import unmatched_projects
 from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
-from errbot_sentry.config.settings import NAMES, read_settings
+from errbot_sentry.config.settings import read_settings
+from errbot_sentry.config.settings_table import SETTINGS, settings_table
 
 ROOT = Path(__file__).resolve().parents[2]
+NAMES = tuple(setting.name for setting in SETTINGS)
 DSN = "https://0123456789abcdef0123456789abcdef@sentry.example.com/42"
 
 
@@ -332,13 +334,26 @@ def test_the_template_is_a_whole_configuration_and_shows_every_setting(tmp_path)
     assert found == bare, "the template's values are the defaults"
 
 
-def test_every_setting_of_the_template_has_a_comment_above_it():
-    """A setting that is not explained is not set."""
+def test_the_template_says_of_every_setting_what_the_table_says():
+    """In the comment above it, which may say more."""
     source = (ROOT / "config_template.py").read_text()
     lines = source.splitlines()
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in NAMES:
-            assert lines[node.lineno - 2].startswith("#"), lines[node.lineno - 1]
+    place = {
+        getattr(node.targets[0], "id", ""): node.lineno - 1
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+    }
+    for setting in SETTINGS:
+        above = itertools.takewhile(lambda line: line.startswith("#"), reversed(lines[: place[setting.name]]))
+        comment = " ".join(reversed([line[1:].strip() for line in above]))
+        assert setting.sentence in comment, setting.name
+
+
+def test_the_docs_have_the_same_table():
+    """To write it anew, copy settings_table() between the two marks."""
+    text = (ROOT / "docs" / "settings.md").read_text()
+    inside = text.partition("<!-- settings:")[2].partition("-->\n")[2].partition("<!-- /settings -->")[0]
+    assert inside.strip() == settings_table()
 
 
 def test_secrets_of_this_process_are_not_needed():

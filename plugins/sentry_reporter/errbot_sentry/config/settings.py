@@ -14,9 +14,10 @@ from typing import Any
 
 from errbot_sentry.config import fields as values
 from errbot_sentry.config.consistency import SAAS, hints_together, mistakes_together
-from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT, Hint, Mistake
+from errbot_sentry.config.mistakes import Hint, Mistake
 from errbot_sentry.config.routes import Route
 from errbot_sentry.config.secrets import Secret, without_secrets
+from errbot_sentry.config.settings_table import SETTINGS
 from errbot_sentry.domain.access import Access
 
 
@@ -89,38 +90,6 @@ class Settings:
         return tuple(mistake for mistake in self.mistakes if flow in mistake.flows)
 
 
-# Setting, reader, what stands for "not set", and the flows that a wrong value switches off.
-_TABLE: tuple[tuple[str, values.Reader, Any, tuple[str, ...]], ...] = (
-    ("BOT_LOG_SENTRY", values.flag, False, (REPORT,)),
-    ("SENTRY_DSN", values.dsn, "", (REPORT,)),
-    ("SENTRY_LOGLEVEL", values.level, None, (REPORT,)),
-    ("SENTRY_EVENTLEVEL", values.level, None, (REPORT,)),
-    ("SENTRY_OPTIONS", values.options, {}, (REPORT,)),
-    ("BOT_LOG_SENTRY_FLASK", values.flag, False, (REPORT,)),
-    ("SENTRY_CHAT_TEXT", values.one_of("send", "scrub", "drop"), "scrub", (REPORT,)),
-    ("SENTRY_SPOOL_MB", values.amount, 50, (REPORT,)),
-    ("SENTRY_REPEAT_SECONDS", values.amount, 60, (REPORT,)),
-    ("SENTRY_URL", values.base_url, SAAS, (QUERY, ALERTS)),
-    ("SENTRY_SERVER", values.one_of("auto", "sentry", "glitchtip", "bugsink"), "auto", (QUERY, ALERTS)),
-    ("SENTRY_AUTH_TOKEN", values.token, "", (QUERY, ALERTS)),
-    ("SENTRY_ORG", values.slug, "", (QUERY, ALERTS)),
-    ("SENTRY_PROJECTS", values.texts, (), (QUERY, ALERTS)),
-    ("SENTRY_ROOM_PROJECTS", values.room_projects, {}, (QUERY, ALERTS)),
-    ("SENTRY_WRITERS", values.texts, None, (QUERY, ALERTS)),
-    ("SENTRY_AUTHOR_NOTES", values.flag, True, (QUERY,)),
-    ("SENTRY_UNFURL", values.flag, True, (QUERY,)),
-    ("SENTRY_ALERTS", values.routes, [], (ALERTS,)),
-    ("SENTRY_WEBHOOK_SECRET", values.secrets, (), (ALERTS,)),
-    ("SENTRY_WEBHOOK_TOKENS", values.path_tokens, (), (ALERTS,)),
-    ("SENTRY_WEBHOOK_LISTEN", values.listen, None, (ALERTS,)),
-    ("SENTRY_POLL_SECONDS", values.interval, 60, (ALERTS,)),
-    ("SENTRY_STATE_URL", values.state_url, "", (ALERTS,)),
-    ("SENTRY_PATCH_ERRBOT", values.flag, True, ()),
-)
-NAMES = tuple(row[0] for row in _TABLE)
-_SECRETS = ("SENTRY_DSN", "SENTRY_AUTH_TOKEN", "SENTRY_WEBHOOK_SECRET", "SENTRY_WEBHOOK_TOKENS", "SENTRY_STATE_URL")
-
-
 def read_settings(config: object, environ: Mapping[str, str], mode: str = "") -> Settings:
     """Settings from Errbot's config module (or any object with such attributes) and the process environment.
 
@@ -130,15 +99,16 @@ def read_settings(config: object, environ: Mapping[str, str], mode: str = "") ->
     """
     found: dict[str, Any] = {}
     mistakes: list[Mistake] = []
-    for name, reader, default, flows in _TABLE:
+    for setting in SETTINGS:
+        name, reader, default = setting.name, setting.reader, setting.default
         raw = getattr(config, name, default)
-        if name in _SECRETS and not raw:
+        if setting.secret and not raw:
             raw = values.from_environment(name, environ) or default
         try:
             found[name] = reader(raw) if raw is not default else values.read_default(reader, default)
         except ValueError as error:
             # Routes quote what they do not understand, piece by piece.
-            mistakes.append(Mistake(name, without_secrets(str(error)), flows))
+            mistakes.append(Mistake(name, without_secrets(str(error)), setting.flows))
             found[name] = values.read_default(reader, default)
     refused = {mistake.setting for mistake in mistakes}
     mistakes += mistakes_together(found, config, mode, refused)
