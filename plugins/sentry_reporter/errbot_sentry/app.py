@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from cachetools import TTLCache
 
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
-from errbot_sentry.chat.bot_plugins import copies_of_us, web_server_trouble
+from errbot_sentry.chat.bot_plugins import web_server_trouble
 from errbot_sentry.chat.clicks import FindClick
 from errbot_sentry.chat.conversation_handler import ConversationHandler
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
@@ -28,11 +28,11 @@ from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.settings_notices import SettingsNotices
 from errbot_sentry.commands.command_context import FlowStatus
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
-from errbot_sentry.config.consistency import project_globs, unmatched_projects
-from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT, Hint
+from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
@@ -59,7 +59,6 @@ __all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its comman
 CLOSE_SECONDS = 5.0
 # The pages are open to whoever reaches the port, and their facts are counted over every decision in the store.
 _PAGES_SECONDS = 10.0
-_PROJECTS_SECONDS = 10.0  # between two tries to get the list of projects
 _SHORTEST_SECRET = 8  # a shorter one could be a plain word, and would be masked wherever that occurs
 
 
@@ -80,7 +79,6 @@ class App:
         clock: Clock | None = None,
     ) -> None:
         self._bot = bot
-        self._warn_admins = warn_admins
         self._clock = clock or SystemClock()
         self._settings = read_settings(bot.bot_config, os.environ, str(bot.mode))
         config = bot.bot_config
@@ -113,7 +111,9 @@ class App:
         self._commands: Commands | None = None
         self.conversations: ConversationHandler | None = None
         """Handles what people do in chat, once `start` was called."""
-        self._projects_due: float | None = 0.0  # when to look for the projects of the settings; None: it is done
+        self._notices = SettingsNotices(
+            bot, self._settings, self._replies, warn_admins, self._connection.server, self._background, self._clock
+        )
         self._page_cache = TTLCache[str, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
         self._page_lock = Lock()
         self._patches = ErrbotPatches(bot, self._settings.patch_errbot, on_shutdown=self.close)
@@ -154,8 +154,7 @@ class App:
         )
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
-        self._tell_mistakes()
-        self._check_projects()
+        self._notices.start(self._listener_trouble)
 
     def flows(self) -> Sequence[FlowStatus]:
         """The health of each flow but the server's, for `!sentry status`."""
@@ -243,29 +242,8 @@ class App:
         if mistakes:
             raise ServerError(f"This is switched off by a wrong setting in config.py. {mistakes[0]}.")
         server = self._connection.server()
-        if self._projects_due is not None and self._clock.monotonic() >= self._projects_due:
-            self._check_projects()
+        self._notices.look_for_projects()
         return server
-
-    def _check_projects(self) -> None:
-        """Look in the background whether the projects of the settings exist; while the server fails, now and then."""
-        settings = self._settings
-        self._projects_due = None
-        wanted = project_globs(settings.access, settings.alerts.routes)
-        if not wanted or not settings.server.token or settings.mistakes_of(QUERY):
-            return
-
-        def check() -> None:
-            try:
-                slugs = [project.slug for project in self._connection.server().projects()]
-            except ServerError:
-                self._projects_due = self._clock.monotonic() + _PROJECTS_SECONDS
-                return
-            hints = tuple(unmatched_projects(settings.access, settings.alerts.routes, slugs))
-            self._settings = replace(settings, hints=settings.hints + hints)
-            self._tell_hints(hints)
-
-        self._background.do(check)
 
     def _issue_of_event(self, event_id: str, conversation: Conversation) -> Issue | None:
         """The issue of an event, if this conversation may see it."""
@@ -282,7 +260,7 @@ class App:
 
     def _facts(self) -> FlowFacts:
         return FlowFacts(
-            settings=self._settings,
+            settings=replace(self._settings, hints=self._notices.hints),
             report=self.reporter.status(),
             alerts=self._alerts.status() if self._alerts else None,
             listening=self._listener.port if self._listener else None,
@@ -312,32 +290,6 @@ class App:
         facts = self._page_facts()
         counts = FlowCounts(facts.report, facts.alerts, facts.now)
         return Reply(200, exposition(counts, self._api_times), CONTENT_TYPE)
-
-    def _tell_mistakes(self) -> None:
-        """All at once, to the log and to the admins."""
-        trouble = [*map(str, self._settings.mistakes), *([self._listener_trouble] if self._listener_trouble else [])]
-        self._tell_admins("settings in config.py that cannot be used", trouble)
-        copies = copies_of_us(self._bot)
-        if len(copies) > 1:
-            folders = ": " + ", ".join(map(str, copies))
-            hint = Hint("SentryReporter is installed more than once, and Errbot loads one copy only", folders)
-            self._settings = replace(self._settings, hints=(*self._settings.hints, hint))
-        self._tell_hints(self._settings.hints)
-
-    def _tell_hints(self, hints: Iterable[Hint]) -> None:
-        self._tell_admins("check these settings in config.py", [str(hint) for hint in hints])
-
-    def _tell_admins(self, heading: str, sentences: Sequence[str]) -> None:
-        """To the log, and in one message to the admins; some backends cannot send to admins at this point."""
-        if not sentences:
-            return
-        for sentence in sentences:
-            log.warning("config.py: %s", sentence)
-        try:
-            for message in self._replies.notice(f"SentryReporter: {heading}", sentences):
-                self._warn_admins(message)
-        except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all
-            log.warning("the admins could not be notified: %s", error)
 
 
 def _secrets(settings: Settings) -> Iterator[Secret]:
