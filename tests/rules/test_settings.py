@@ -173,6 +173,16 @@ def test_a_typo_in_a_settings_name_is_pointed_out():
     ]
 
 
+def test_a_setting_in_the_environment_that_is_not_read_there_is_pointed_out():
+    """Only secrets are; the SDK has names of its own there."""
+    environ = {"SENTRY_ORG": "acme", "SENTRY_AUTH_TOKN": "x", "SENTRY_URL": "x", "SENTRY_RELEASE": "1", "PATH": "/bin"}
+    found = _read(environ, SENTRY_URL="https://sentry.example.com")
+    assert list(map(str, found.hints)) == [
+        "SENTRY_AUTH_TOKN in the environment is not a setting; did you mean SENTRY_AUTH_TOKEN?",
+        "SENTRY_ORG is not read from the environment; set it in config.py",
+    ]
+
+
 ROOMS = [
     # mode, room, the rooms that the bot joins, part of the sentence; "" where the room is fine
     ("irc", "ops", (), "'ops' is not a room's name on this chat network; did you mean '#ops'?"),

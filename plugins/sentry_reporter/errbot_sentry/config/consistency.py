@@ -64,6 +64,20 @@ def hints_together(found: Mapping[str, Any], config: object, mode: str) -> Itera
             yield Hint(f"SENTRY_ROOM_PROJECTS: {without_secrets(sentence)}")
 
 
+def environment_hints(config: object, environ: Mapping[str, str], secret: Mapping[str, bool]) -> Iterator[Hint]:
+    """Environment variables that were probably meant as settings: only secrets are read from there.
+
+    `secret` says of each setting whether it is one.
+    """
+    secrets = [name for name, is_secret in secret.items() if is_secret]
+    for name in sorted(environ):
+        near = get_close_matches(name, secrets, n=1, cutoff=_NEAR_ELSEWHERE)
+        if name in secret and not secret[name] and not hasattr(config, name):
+            yield Hint(f"{name} is not read from the environment; set it in config.py")
+        elif name not in secret and near:
+            yield Hint(f"{name} in the environment is not a setting; did you mean {near[0]}?")
+
+
 def project_globs(access: Access, routes: Iterable[Route]) -> tuple[tuple[str, str], ...]:
     """Every glob of projects in the settings, with the place where it stands."""
     wanted = [("SENTRY_PROJECTS", glob) for glob in access.projects]

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from errbot_sentry.config import fields as values
-from errbot_sentry.config.consistency import SAAS, hints_together, mistakes_together
+from errbot_sentry.config.consistency import SAAS, environment_hints, hints_together, mistakes_together
 from errbot_sentry.config.mistakes import Hint, Mistake
 from errbot_sentry.config.routes import Route
 from errbot_sentry.config.secrets import Secret, without_secrets
@@ -112,7 +112,8 @@ def read_settings(config: object, environ: Mapping[str, str], mode: str = "") ->
             found[name] = values.read_default(reader, default)
     refused = {mistake.setting for mistake in mistakes}
     mistakes += mistakes_together(found, config, mode, refused)
-    hints = tuple(hints_together(found, config, mode))
+    secret = {setting.name: setting.secret for setting in SETTINGS}
+    hints = (*hints_together(found, config, mode), *environment_hints(config, environ, secret))
     return _assemble(config, found, tuple(mistakes), hints)
 
 
