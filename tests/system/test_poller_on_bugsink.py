@@ -155,4 +155,4 @@ def test_our_own_example_of_a_route_works_by_hook_and_by_poll(tmp_path: Path, bu
         assert "AttributeError" in told
     finally:
         watch.connection.close()
-        watch.store.close()
+        watch.world.store.close()

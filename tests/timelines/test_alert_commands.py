@@ -287,13 +287,13 @@ def test_route_says_what_is_silenced_quiet_and_can_never_match(tmp_path: Path) -
     many = {"rooms": ["#many"], "match": ["events>=10"], "continue": True}
     room.world.settings = replace(room.world.settings, routes=tuple(map(read_route, (quiet, many, OPS))))
     room.world.boot()
-    room.type("silence project=shop -d 2h")
-    assert room.type("route shop level=error").split("\n") == [
+    room.world.type("silence project=shop -d 2h")
+    assert room.world.type("route shop level=error").split("\n") == [
         "#quiet by route 1: project=shop — in quiet hours, sent at 2026-03-02 14:00 UTC",
         "#ops by route 3: level>=error — silenced by silence 1 until 2026-03-02 14:00 UTC",
         "#many by route 2: events>=10 — only by its events",
     ]
-    assert "#many by route 2: events>=10\n" in room.type("route shop level=error events=12 age=2h") + "\n"
+    assert "#many by route 2: events>=10\n" in room.world.type("route shop level=error events=12 age=2h") + "\n"
 
 
 def test_a_matcher_that_the_server_can_never_answer_is_said(tmp_path: Path) -> None:

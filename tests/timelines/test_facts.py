@@ -14,7 +14,6 @@ from errbot_sentry.config.facts import SAYS, never_known
 from errbot_sentry.config.matchers import read_matcher
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.domain.alerts import NEW, RULE, Alert
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import Unreachable
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame, Project
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
@@ -292,9 +291,19 @@ def test_a_silence_asks_for_what_an_alert_lacks_too(tmp_path: Path, environment:
     """A silence of one environment missed every polled alert."""
     world = World(tmp_path, [{"rooms": ["#ops"]}])
     world.at(1)
-    words = Invocation(Person("@ann", "Ann"), Conversation("#ops"), "environment=staging -d 1d")
-    world.access = replace(world.access, writers=("@ann",))
-    list(world.commands().run("silence", words))
+    world.type("silence environment=staging -d 1d")
     polled(world, "101")
     world.server.latest["101"] = replace(EVENT, environment=environment)
     assert len(world.at(200).texts("#ops")) == told
+
+
+def test_a_rule_without_a_count_asks_for_it_until_the_amount_is_reached(tmp_path: Path) -> None:
+    """Sentry's alert rules name no number of events."""
+    world = World(tmp_path, [{"rooms": ["#ops"], "match": ["events>=3"]}], poll=0)
+    for number in range(6):
+        polled(world, "101")
+        world.hook(bodies.sentry_event_alert("101", event_id=f"{number:032x}"), "event_alert")
+        world.at(200 * number + 100)
+    assert world.reasons("#ops")[:1] == ["reached"]
+    assert set(world.reasons("#ops")[1:]) <= {"counted", "merged"}
+    assert len(world.server.looked_up) == 3

@@ -70,7 +70,7 @@ def refuse_unknown_projects(
 ) -> None:
     """Refuse slugs or globs that fit no project to be shown here, in a direct message no project at all.
 
-    A server that does not answer refuses none.
+    A server that does not answer, or shows no project at all, refuses none.
 
     Raises:
         BadReference: with the name that was probably meant.
@@ -80,7 +80,7 @@ def refuse_unknown_projects(
         all_projects, seen = server.projects(), visible_projects(access, conversation, server)
     except ServerError:
         return
-    for name in names:
+    for name in names if all_projects else ():
         # What is made in a direct message holds for all rooms, and so for what only some of them may see.
         if not any(_fits(name, project) for project in (all_projects if conversation.is_direct else seen)):
             raise _no_such_project(name, seen)

@@ -173,8 +173,8 @@ class Group:
     is deferred). `last_sent` is when anything was last sent. `counted` alerts were only counted since then, and
     `events` is the issue's count at that time. `due` is when to look again, None for never. `span` is the length of
     the present window; `window` and `repeat` are the route's. `threads` is the route's choice of
-    where updates go. `mention` is the
-    route's rule of whom to mention (as `mentions.write_mention` writes it), `mentioned` the owner who was mentioned
+    where updates go. `mention` is the route's rule of whom to mention (as `mention_rules.write_mention` writes it),
+    `mentioned` the owner who was mentioned
     last. `alert_id` is the last alert with a description of the problem, `returns` how often the problem came back.
     """
 
@@ -220,7 +220,7 @@ class DeferReason(str, Enum):
 class Deferred:
     """A message that is put off in a room, and why. `due` is when it is sent.
 
-    `mention` is the route's rule (`mentions.write_mention`): whom it mentions is found out when it is sent.
+    `mention` is the route's rule (`mention_rules.write_mention`): whom it mentions is found out when it is sent.
     """
 
     room: str

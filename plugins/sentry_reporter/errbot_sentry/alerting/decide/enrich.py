@@ -58,7 +58,8 @@ class Enricher:
         alert = _from_memory(row.alert, known, now)
         unannounced = known is None or known.notified_at is None
         kind = self._kind()
-        missing = self._facts_to_fetch(alert, kind, unannounced or alert.reason in RETURNS)
+        routed_as = alert if unannounced else with_known_amounts(alert, known)  # what is only counted asks nobody
+        missing = self._facts_to_fetch(routed_as, kind, unannounced or alert.reason in RETURNS)
         asks = _has_issue(alert) and any(not kind or source_of(name, kind) for name in missing)
         if is_complete(alert) and not (is_vague(alert) and unannounced) and not asks:
             return Enriched(alert)
@@ -111,6 +112,17 @@ def look_up(alert: Alert, server: Server, facts_to_fetch: Callable[[Alert, str],
         event = server.latest_event(Issue(alert.issue_id, alert.short_id, alert.title, project))
         if event is not None:
             yield _with_event(alert, event)
+
+
+def with_known_amounts(alert: Alert, known: KnownIssue | None) -> Alert:
+    """The alert with the numbers of events and users that were last known, where it has none: enough to route it."""
+    if known is None:
+        return alert
+    return replace(
+        alert,
+        events=known.events if alert.events is None else alert.events,
+        users=known.polled_users if alert.users is None else alert.users,
+    )
 
 
 def facts_after(alert: Alert, known: KnownIssue | None, now: float) -> str:

@@ -1,7 +1,7 @@
 """The stages of a decision, in the order of `Stages.in_order`. Each has the same shape: it reads the context and adds
 to it. Only the last two write.
 
-Pure functions decide (`routing`, `grouping`, `muting`, `mentions`); the stages read and write around them.
+Pure functions decide (`routing`, `grouping`, `muting`, `messages`); the stages read and write around them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.alert_context import AlertContext, RoomOutcome
 from errbot_sentry.alerting.decide.decisions import DecisionName
-from errbot_sentry.alerting.decide.enrich import facts_after
+from errbot_sentry.alerting.decide.enrich import facts_after, with_known_amounts
 from errbot_sentry.alerting.decide.grouping import decide_placement, group_after, group_not_sent, status_after
-from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
-from errbot_sentry.alerting.decide.messages import notification, stack_trace, update
+from errbot_sentry.alerting.decide.messages import (
+    mention_in_channel,
+    mention_in_thread,
+    notification,
+    stack_trace,
+    update,
+)
 from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceIndexCache, has_too_many_updates, is_storm
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import Target, may_see_alert, route_alert
@@ -70,7 +75,8 @@ class Stages:
     def route(self, context: AlertContext, _tx: Transaction) -> None:
         """Find the rooms that want it. Where a fact is missing, a room that knows the problem gets what follows."""
         kind = self._kind()
-        routed = route_alert(context.alert, self._routes.settled, self._access, self._routes.subscribed(), kind)
+        alert = with_known_amounts(context.alert, context.known)
+        routed = route_alert(alert, self._routes.settled, self._access, self._routes.subscribed(), kind)
         context.targets = list(routed.targets)
         for target, names in routed.undecided.items():
             if target.room in context.groups:

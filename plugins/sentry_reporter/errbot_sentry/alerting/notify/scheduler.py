@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.grouping import WindowDecision, decide_window, group_after_window
-from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
 from errbot_sentry.alerting.decide.messages import (
     count_update,
+    mention_in_channel,
+    mention_in_thread,
     notification,
     notification_list,
     silence_notice,
