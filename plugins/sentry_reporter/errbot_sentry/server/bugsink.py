@@ -6,11 +6,12 @@ Measured on release 2.6.1, and read in its `issues/`, `events/`, `projects/` `ap
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from types import MappingProxyType
 
 from errbot_sentry.domain import identifiers
-from errbot_sentry.domain.errors import BadQuery, Unsupported
+from errbot_sentry.domain.errors import BadQuery, NotFound, Unsupported
 from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
@@ -91,6 +92,14 @@ class Bugsink(Dialect):
 
     def issue(self, issue_id: str) -> Issue:
         return self._read(identifiers.uuid(issue_id))
+
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        """One request each: its list cannot be asked for some."""
+        found: list[Issue] = []
+        for each in ids:
+            with suppress(NotFound):
+                found.append(self.issue(each))
+        return tuple(found)
 
     def issue_by_short_id(self, short_id: str) -> Issue:
         return self._read(identifiers.short_id(short_id))
