@@ -42,8 +42,12 @@ def glitchtip_query(text: str, status: str | None) -> tuple[str, str]:
     parts = [_STATUS_WORDS[search.status]] if search.status is not None else []
     parts += [_key(term) for term in search.keys]
     words = [_word(word) for word in search.words]
-    changed = any(":" in word for word in search.words)
-    note = "GlitchTip takes a word with a colon for a tag; it searched without the colons." if changed else ""
+    notes = []
+    if any(":" in word for word in search.words):
+        notes.append("GlitchTip takes a word with a colon for a tag; it searched without the colons.")
+    if text.replace('\\"', "").count('"') % 2:
+        notes.append("A quotation mark without its partner was left out.")
+    note = " ".join(notes)
     return " ".join([*parts, *filter(None, words)]), note
 
 

@@ -110,6 +110,9 @@ class Sentry(SentryApi):
         `src/sentry/issues/endpoints/organization_group_index.py`)."""
         query = [("project", ALL_PROJECTS), *(("group", identifiers.number(each)) for each in ids)]
         found = {issue.id: issue for issue in map(self._read_row, objects(self._get(ISSUES, query).json, "issues"))}
+        for each in (each for each in ids if each not in found):  # one that was merged is found by itself only
+            with suppress(NotFound):
+                found[each] = self.issue(each)
         return tuple(found[each] for each in ids if each in found)
 
     def issue_by_short_id(self, short_id: str) -> Issue:
