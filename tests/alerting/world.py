@@ -27,7 +27,7 @@ from errbot_sentry.config.settings import AlertSettings, QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
-from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery, Page, Project
+from errbot_sentry.domain.issues import UNRESOLVED, Event, Issue, IssueQuery, Page, Project
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.protocol import SENTRY, FindServer, Health
 from tests.alerting import bodies
@@ -67,6 +67,9 @@ class IssueServer:
         self.asked: list[tuple[IssueQuery, str | None]] = []
         self.looked_up: list[str] = []
         self.failure: ServerError | None = None
+        self.latest: dict[str, Event] = {}
+        self.events_asked: list[str] = []
+        self.event_failure: ServerError | None = None
 
     def event(self, issue_id: str, project: Project = SHOP, **fields: Any) -> Issue:
         """An event happens: its issue is new, or seen again."""
@@ -103,6 +106,13 @@ class IssueServer:
         if issue_id not in self.by_id:
             raise NotFound("There is no such issue.")
         return self.by_id[issue_id]
+
+    def latest_event(self, issue: Issue) -> Event | None:
+        self.events_asked.append(issue.id)
+        self._fail()
+        if self.event_failure is not None:
+            raise self.event_failure
+        return self.latest.get(issue.id)
 
     def health(self) -> Health:
         return Health(self.kind, "https://sentry.example.com")
