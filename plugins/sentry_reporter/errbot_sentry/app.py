@@ -182,9 +182,9 @@ class App:
         self.close()
         return True
 
-    def feedback(self, person: Person, text: str) -> str | None:
+    def feedback(self, person: Person, text: str, kind: str) -> str | None:
         """Attach a person's words to the error that they last ran into; its event id."""
-        return self.reporter.feedback(person, text)
+        return self.reporter.feedback(person, text, kind)
 
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """End every thread within the timeout (seconds); what is on disk stays for the next start."""

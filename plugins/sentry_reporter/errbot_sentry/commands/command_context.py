@@ -129,8 +129,14 @@ class StatusSource(Protocol):
 class EventReporter(Protocol):
     """The reporting flow; the app implements it."""
 
-    def feedback(self, person: Person, text: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id, None where there is none."""
+    def feedback(self, person: Person, text: str, kind: str) -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id, None where there is none.
+
+        `kind` is the server's, "" where it is not known.
+
+        Raises:
+            UserError: the server would throw the words away.
+        """
         ...
 
     def capture_test(self, person: Person, conversation: Conversation) -> str:
