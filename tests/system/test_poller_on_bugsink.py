@@ -34,6 +34,9 @@ class Room:
     def __init__(self) -> None:
         self.heard: list[str] = []
 
+    def is_silent(self) -> bool:
+        return False
+
     def connection(self) -> str:
         return "up"
 

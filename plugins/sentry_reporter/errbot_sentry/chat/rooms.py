@@ -57,6 +57,12 @@ class Rooms:
         into a dying connection without an error."""
         return _SETTLE if self.mode in _UNCONFIRMED else 0.0
 
+    def is_silent(self) -> bool:
+        """Whether nothing has come from the chat server for longer than `settle`: then it is not known whether what
+        was written lately arrived. False where nobody listens for that (chat/errbot_patches/irc_ping.py)."""
+        silence = getattr(getattr(self._bot, "conn", None), "seconds_of_silence", None)
+        return callable(silence) and silence() > self.settle
+
     def connection(self) -> str:
         """A name for the present connection, "" while there is none; a new one after each reconnect."""
         if not self.connected():
@@ -130,13 +136,13 @@ class Rooms:
                 raise RoomUnknown(f"The chat network knows no room {room!r}.") from second
 
     def _be_in(self, target: Any, room: str) -> None:
-        """IRC loses without an error what is said in a channel that the bot is not in: it was kicked, or the channel is
-        missing in CHATROOM_PRESENCE. It joins the channel, and the message is tried again."""
-        if self.mode != "irc" or not room.startswith(_CHANNELS) or target.joined:
+        """IRC and XMPP lose without an error what is said in a room that the bot is not in: it was kicked, it has just
+        connected, or the room is missing in CHATROOM_PRESENCE. It joins the room, and the message is tried again."""
+        if self.mode not in _UNCONFIRMED or (self.mode == "irc" and not room.startswith(_CHANNELS)) or target.joined:
             return
         log.warning("the bot is not in %s, and joins it", room)
         try:
-            target.join()
+            target.join(username=self._bot.bot_config.CHATROOM_FN)  # XMPP's nick in the room; IRC takes no notice
         except Exception as error:  # noqa: BLE001 - what a plugin's callback for joined rooms raises, too
             log.warning("the room %r could not be joined: %s", room, error)
         raise SendError(f"The bot is not in the room {room}, and tries to join it.")

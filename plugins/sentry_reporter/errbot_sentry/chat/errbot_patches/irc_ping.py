@@ -1,0 +1,122 @@
+"""IRC: a connection that died without a word is noticed within seconds.
+
+Errbot 6.2.1: it only waits for what comes (errbot/backends/irc.py, line 334), and answers the server's pings. Where a
+cable is pulled or a router forgets the connection, nothing comes and no error either: the bot sits there until the
+kernel gives up on something it wrote, a quarter of an hour later, and what it says meanwhile is lost.
+
+Change: after three seconds in which nothing came, the bot pings the server. If then nothing comes for four more, and
+two more for each line that the bot has sent meanwhile (a server that brakes a flood takes two seconds over each line,
+RFC 2813, section 5.8), it ends the connection. Where that happens again soon, it waits up to a minute: the network is
+slow rather than dead.
+
+Undone: the bot does not ping any more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from errbot_sentry.domain.backoff import backoff
+
+log = logging.getLogger(__name__)
+
+TICK = 1.0
+PING_AFTER = 3.0
+ANSWER_WITHIN, LONGEST_ANSWER = 4.0, 60.0
+_PER_LINE = 2.0
+_SOON = 600.0
+
+
+class SilenceWatch:
+    """Judges from the time and what came whether a connection is alive. For IRC and XMPP; pure but for the clock."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._ended_at: float | None = None
+        self._ended = 0
+        self.received()
+
+    def received(self) -> None:
+        """Something came."""
+        self._received_at = self._monotonic()
+        self._asked = False
+        self._lines = 0
+
+    def said(self) -> None:
+        """A line was sent that the server may take its time over."""
+        self._lines += 1
+
+    def silence(self) -> float:
+        """Seconds since something came."""
+        return self._monotonic() - self._received_at
+
+    def asks(self) -> bool:
+        """Whether the server is to be pinged now."""
+        if self._asked or self.silence() < PING_AFTER:
+            return False
+        self._asked = True
+        return True
+
+    def is_dead(self) -> bool:
+        """Whether to give this connection up; if so, the next one begins now."""
+        now = self._monotonic()
+        if self._ended_at is not None and now - self._ended_at > _SOON:
+            self._ended = 0
+        patience = backoff(self._ended + 1, ANSWER_WITHIN, LONGEST_ANSWER)
+        if not self._asked or self.silence() < PING_AFTER + patience + _PER_LINE * self._lines:
+            return False
+        log.warning("nothing came from the chat server for %.0f s: the connection is given up", self.silence())
+        self._ended, self._ended_at = self._ended + 1, now
+        self.received()
+        return True
+
+
+class _IrcPing:
+    def __init__(self, conn: Any) -> None:
+        self._conn = conn
+        self._connection = conn.connection
+        self._send_raw = conn.connection.send_raw
+        self._active = True
+        self.watch = SilenceWatch()
+
+    def start(self) -> None:
+        self._connection.add_global_handler("all_raw_messages", self._arrived, -100)
+        self._connection.send_raw = self._sends
+        self._conn.seconds_of_silence = self.watch.silence
+        self._tick()
+
+    def stop(self) -> None:
+        self._active = False
+        self._connection.remove_global_handler("all_raw_messages", self._arrived)
+        vars(self._connection).pop("send_raw", None)
+        vars(self._conn).pop("seconds_of_silence", None)
+
+    def _arrived(self, connection: Any, _event: Any) -> None:
+        if connection is self._connection:
+            self.watch.received()
+
+    def _sends(self, line: str) -> None:
+        self.watch.said()
+        self._send_raw(line)
+
+    def _tick(self) -> None:
+        """In the library's own thread, once a second."""
+        if not self._active:
+            return
+        self._conn.reactor.scheduler.execute_after(TICK, self._tick)
+        if not self._connection.is_connected():
+            self.watch.received()  # the next connection begins afresh
+        elif self.watch.asks():
+            self._send_raw("PING :sentry-reporter")
+        elif self.watch.is_dead():
+            self._connection.disconnect("No answer")
+
+
+def ping_in_silence(bot: Any) -> Callable[[], None]:
+    """Watch the connection of this bot object; returns what undoes that."""
+    ping = _IrcPing(bot.conn)
+    ping.start()
+    return ping.stop

@@ -1,0 +1,88 @@
+"""When to try again, and when a silent connection is dead: decisions from the time and from what happened."""
+
+from __future__ import annotations
+
+import pytest
+
+from errbot_sentry.chat.errbot_patches.irc_nick import other_nick
+from errbot_sentry.chat.errbot_patches.irc_ping import SilenceWatch
+from errbot_sentry.chat.errbot_patches.irc_reconnect import ReconnectWaits
+
+
+class Time:
+    """A clock that stands until it is moved."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("lives", "waits"),
+    [
+        pytest.param([None, None, None, None, None], [1, 2, 4, 4, 4], id="unreachable: often, because it costs nobody"),
+        pytest.param([5, 5, 5, 5, 5, 5, 5], [1, 3, 9, 27, 81, 243, 300], id="turned away: ever more seldom"),
+        pytest.param([5, 5, 60, 5], [1, 3, 1, 3], id="a connection that lasted makes up for it"),
+        pytest.param([500, None, None, 5], [1, 1, 2, 3], id="a restart: away, then turned away once"),
+        pytest.param([5, None, 5, None, 5], [1, 1, 3, 1, 9], id="unreachable between does not hide it"),
+    ],
+)
+def test_the_wait_before_the_next_try(lives: list[float | None], waits: list[float]) -> None:
+    """`lives` are the seconds for which each connection stood, None for one that was never made."""
+    time = Time()
+    rule = ReconnectWaits(time, lambda: 0.5)
+    found = []
+    for life in lives:
+        if life is not None:
+            rule.connected()
+            time.now += life
+        found.append(rule.after_end())
+    assert found == waits
+
+
+@pytest.mark.parametrize(
+    ("lines", "ended_before", "asked_at", "dead_at"),
+    [
+        pytest.param(0, 0, 3, 7, id="idle"),
+        pytest.param(10, 0, 3, 27, id="a server that brakes our ten lines"),
+        pytest.param(0, 2, 3, 19, id="a slow network, given up twice already"),
+    ],
+)
+def test_a_silent_connection(lines: int, ended_before: int, asked_at: int, dead_at: int) -> None:
+    time = Time()
+    watch = SilenceWatch(time)
+    for _ in range(ended_before):
+        time.now += 100
+        assert watch.asks()
+        assert watch.is_dead()
+    for _ in range(lines):
+        watch.said()
+    asked = dead = 0
+    for second in range(1, 100):
+        time.now += 1
+        asked = asked or (second if watch.asks() else 0)
+        if watch.is_dead():
+            dead = second
+            break
+    assert (asked, dead) == (asked_at, dead_at)
+
+
+def test_a_sign_of_life_saves_the_connection() -> None:
+    time = Time()
+    watch = SilenceWatch(time)
+    for _ in range(20):
+        time.now += 5
+        assert watch.asks()
+        watch.received()
+        assert not watch.is_dead()
+
+
+def test_other_nicks_become_short_where_long_ones_are_refused() -> None:
+    assert [other_nick("sentryreporter", attempt) for attempt in (1, 2, 3, 4, 12)] == [
+        "sentryreporter_",
+        "sentryreporter_2",
+        "sentryreporter_3",
+        "sentryr_4",
+        "sentry_12",
+    ]
