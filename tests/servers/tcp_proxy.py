@@ -33,13 +33,17 @@ class TcpProxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.refuse()
-        self.cut()
-        for each in self._open:
-            _close(each)
+        self.end()
 
     def cut(self) -> None:
         """From now on nothing passes: not on the present connections, ever, nor on new ones until `mend`."""
         self._passes.clear()
+
+    def end(self) -> None:
+        """End the connections that stand."""
+        ending, self._open = self._open, []
+        for each in ending:
+            _close(each)
 
     def refuse(self) -> None:
         """New connections are refused until `mend`, as by a host on which no server runs."""

@@ -44,12 +44,13 @@ def test_the_wait_before_the_next_try(lives: list[float | None], waits: list[flo
 @pytest.mark.parametrize(
     ("lines", "ended_before", "asked_at", "dead_at"),
     [
-        pytest.param(0, 0, 3, 7, id="idle"),
-        pytest.param(10, 0, 3, 27, id="a server that brakes our ten lines"),
-        pytest.param(0, 2, 3, 19, id="a slow network, given up twice already"),
+        pytest.param(0, 0, 2.5, 6.5, id="idle"),
+        pytest.param(5, 0, 2.5, 6.5, id="a server takes five lines at once"),
+        pytest.param(15, 0, 2.5, 26.5, id="a server that brakes our lines"),
+        pytest.param(0, 2, 2.5, 18.5, id="a slow network, given up twice already"),
     ],
 )
-def test_a_silent_connection(lines: int, ended_before: int, asked_at: int, dead_at: int) -> None:
+def test_a_silent_connection(lines: int, ended_before: int, asked_at: float, dead_at: float) -> None:
     time = Time()
     watch = SilenceWatch(time)
     for _ in range(ended_before):
@@ -58,14 +59,11 @@ def test_a_silent_connection(lines: int, ended_before: int, asked_at: int, dead_
         assert watch.is_dead()
     for _ in range(lines):
         watch.said()
-    asked = dead = 0
-    for second in range(1, 100):
-        time.now += 1
-        asked = asked or (second if watch.asks() else 0)
-        if watch.is_dead():
-            dead = second
-            break
-    assert (asked, dead) == (asked_at, dead_at)
+    start, asked = time.now, 0.0
+    while not watch.is_dead():
+        time.now += 0.5
+        asked = asked or (time.now - start if watch.asks() else 0.0)
+    assert (asked, time.now - start) == (asked_at, dead_at)
 
 
 def test_a_sign_of_life_saves_the_connection() -> None:

@@ -17,6 +17,7 @@ from errbot_sentry.chat.errbot_patches.irc_nick import take_another_nick
 from errbot_sentry.chat.errbot_patches.irc_ping import ping_in_silence
 from errbot_sentry.chat.errbot_patches.irc_reconnect import is_irc, reconnect_soon
 from errbot_sentry.chat.errbot_patches.markdown_lock import has_converter, lock_converters
+from errbot_sentry.chat.errbot_patches.shelf_threads import has_shelf, share_shelves
 from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown, chat_dropped
 from errbot_sentry.chat.errbot_patches.sigterm import end_orderly, is_unhandled
 from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends, has_loop
@@ -68,6 +69,13 @@ PATCHES = (
         lambda _bot: True,
         at_shutdown,
         "webhooks are refused while the chat network is down, also with SENTRY_WEBHOOK_LISTEN",
+    ),
+    Patch(
+        "shelf_threads",
+        has_shelf,
+        lambda bot, _end: share_shelves(bot),
+        'on Python 3.13 Errbot and its plugins cannot use their storage: set STORAGE = "Memory" in config.py',
+        stays=True,
     ),
     Patch(
         "sigterm",

@@ -87,7 +87,7 @@ class _XmppReconnect:
         log.info("the XMPP server is not connected: the next try is in %.1f s", wait)
 
     def _tick(self) -> None:
-        """In the loop's thread, once a second."""
+        """In the loop's thread, twice a second."""
         if not self._active or self._loop.is_closed():
             return
         self._loop.call_later(TICK, self._tick)
