@@ -139,6 +139,7 @@ COMMANDS: tuple[Command, ...] = (
         group=CHANGE,
         options=(_YES,),
         writers_only=True,
+        act=triage.reopen_now,
     ),
     Command(
         name="archive",
@@ -151,6 +152,7 @@ COMMANDS: tuple[Command, ...] = (
         group=CHANGE,
         options=(_YES, Option(("-u", "--until"), "until", str, "forever")),
         writers_only=True,
+        act=triage.archive_now,
     ),
     Command(
         name="assign",

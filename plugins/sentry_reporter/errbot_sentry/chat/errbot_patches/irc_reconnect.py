@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from errbot_sentry.domain.backoff import backoff
+from errbot_sentry.domain.clock import backoff
 
 log = logging.getLogger(__name__)
 
