@@ -32,6 +32,7 @@ class FaultReport:
     received: list[tuple[float, str]]
     faults: list[float]
     unseen: int
+    slowest_end: float
     tracebacks: int
     decided: Counter[str] = field(init=False)
 
@@ -82,10 +83,11 @@ class FaultReport:
         """The outcome in lines."""
         names = ", ".join(f"{count} {name}" for name, count in sorted(self.decided.items()))
         answers = ", ".join(f"{count:,} {name}" for name, count in self.answers.most_common())
-        yield f"killed: {', '.join(f'{what} {count} times' for what, count in sorted(self.kills.items()))}"
+        yield f"broken: {', '.join(f'{what} {count} times' for what, count in sorted(self.kills.items()))}"
         yield f"{sum(self.answers.values()):,} webhooks: {answers}"
         yield f"{len(self.alerts):,} alerts, webhook's and poller's, each decided once: {names}"
         named = f"{len(self.first_sent)} named, {self.beyond} in the 'and … more' of a list"
         yield f"{len(self.issues)} problems on the server: {named}; {self.found_by_poller} found by the poller first"
         yield f"{len(self.received):,} lines in the room, {sum(self.twice.values())} of them again, each around a kill"
+        yield f"SIGTERM ended the bot in {self.slowest_end:.1f} s at most"
         yield f"tracebacks in the bot's log: {self.tracebacks}"
