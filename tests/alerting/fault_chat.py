@@ -47,7 +47,8 @@ class FaultChat:
         self._person.wait_for_join(BOT, self.room)
 
     def wait_for_no_bot(self) -> None:
-        """Until the bot has left the room, where anybody is there to see it."""
+        """Until the bot has left the room, where anybody is there to see it; also its silenced connections."""
+        self.proxy.end()
         until(lambda: not self._is_bot_there(), 30, "the bot has left")
 
     def watch(self) -> None:

@@ -61,6 +61,8 @@ class FaultReport:
     def check(self) -> None:
         """Fail with the first thing that does not add up."""
         assert self.unseen == 0, "the bot was in the room before the one who writes down: try another seed"
+        refused = {answer for answer in self.answers if answer.startswith("4")}
+        assert not refused, f"the bot understands each webhook, but answered {refused}"
         assert self.waiting == 0, "every alert is decided"
         assert self.broken_promises == 0, "what was answered 202 is decided"
         assert sum(self.decided.values()) == len({alert.alert.delivery for alert in self.alerts}), "decided once"

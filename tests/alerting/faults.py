@@ -1,7 +1,7 @@
 """Everything that can die, dying under load: a real Errbot, chat server and Bugsink, and the report afterwards.
 
-The load: Bugsink gets events, a part of them new problems, and posts its alerts to the bot; besides, signed rule alerts
-about known problems reach the bot all the time.
+The load: Bugsink gets events, a part of them new problems, and posts its alerts to the bot; besides, alerts about
+known problems reach the bot all the time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 from errbot import rendering
 
@@ -59,7 +60,6 @@ class FaultRun:
             self.project,
             STORAGE="Memory",  # Errbot's own storage does not survive kill -9, with or without us
             SENTRY_ALERTS=[{"rooms": [chat.room], "window": "20s"}],
-            SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
             SENTRY_POLL_SECONDS=3,
             **({"SENTRY_STATE_URL": state_url} if state_url else {}),
         )
@@ -71,7 +71,7 @@ class FaultRun:
         self._slowest_end = 0.0
         self._promised: set[str] = set()
         self._problems = 0
-        self._known: list[tuple[str, str]] = []
+        self._known: list[dict[str, Any]] = []
         self._counting = threading.Lock()
         self._end = threading.Event()
         self._relay = HttpServer(self._pass_on)
@@ -200,7 +200,7 @@ class FaultRun:
     def _learn(self) -> None:
         if self._problems % 5 == 0 or not self._known:
             with suppress(*_NO_ANSWER, Refused):
-                self._known = [(row["id"], row["calculated_value"]) for row in self.project.issues()]
+                self._known = self.project.issues()
 
     def _rules(self) -> None:
         """A rule of somebody's fires for a problem that is known."""
@@ -210,18 +210,27 @@ class FaultRun:
             if not known:
                 continue
             number += 1
-            issue, title = self._chance.choice(known)
-            fields = {"event_id": f"{number:032x}", "title": f"FaultError: {title}"}
-            body = bodies.encode(bodies.sentry_event_alert(issue, self.project.slug, **fields))
-            headers = bodies.signed(body, "event_alert", f"rule-{number}")
-            status = self._post("sentry/webhook", body, headers)
-            self._count(status, f"request:rule-{number}")
+            issue = self._chance.choice(known)
+            body = bodies.bugsink(
+                issue["id"],
+                friendly_id=issue["friendly_id"],
+                calculated_type="FaultError",
+                calculated_value=issue["calculated_value"],
+                title=f"FaultError: {issue['calculated_value']}",
+                project=self.project.id,
+                project_name=self.project.name,
+                digested_event_count=number,  # no two bodies are the same
+            )
+            self._post_bugsink(bodies.encode(body))
 
     def _pass_on(self, request: Request) -> Reply:
         """Bugsink's alert goes through here, so that its answer is known."""
-        status = self._post(f"sentry/webhook/{self.world.token}", request.body, {"Content-Type": "application/json"})
-        self._count(status, "body:" + hashlib.sha256(request.body).hexdigest())
-        return Reply(status or 502)
+        return Reply(self._post_bugsink(request.body) or 502)
+
+    def _post_bugsink(self, body: bytes) -> int:
+        status = self._post(f"sentry/webhook/{self.world.token}", body, {"Content-Type": "application/json"})
+        self._count(status, "body:" + hashlib.sha256(body).hexdigest())
+        return status
 
     def _post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
         """The bot's answer, 0 for none."""
