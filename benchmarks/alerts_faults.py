@@ -99,7 +99,7 @@ def _faults(run: FaultRun, disk: SmallDisk | None) -> list[Fault]:
     if run.chat.has_nicks:
         faults.append(Fault("bot", 2, (3.0, 15.0), run.take_nick, run.chat.free_nick))
     if disk is not None:
-        faults.append(Fault("disk", 2, (10.0, 10.0), lambda: run.fill(disk), disk.free))
+        faults.append(Fault("disk", 2, (10.0, 10.0), lambda: run.fill(disk), lambda: run.free(disk)))
     return faults
 
 

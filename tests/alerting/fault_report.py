@@ -31,6 +31,7 @@ class FaultReport:
     beyond: int
     received: list[tuple[float, str]]
     faults: list[float]
+    full: list[tuple[float, float]]
     unseen: int
     slowest_end: float
     tracebacks: int
@@ -77,9 +78,15 @@ class FaultReport:
         for text in self.twice:
             times = [at for at, other in self.received if other == text]
             for earlier, later in pairwise(times):
-                dead = [fault for fault in self.faults if earlier - 1 <= fault <= min(later, earlier + TWICE_WITHIN)]
+                until = min(later, self._not_marked_until(earlier))
+                dead = [fault for fault in self.faults if earlier - 1 <= fault <= until]
                 ours = self.outbox[text] > 1  # the same words, meant twice: "SHOP-1 3 more alerts in 1m"
                 assert dead or ours, f"said twice without a reason: {text} at {earlier:.1f} and {later:.1f}"
+
+    def _not_marked_until(self, sent: float) -> float:
+        """How long a message may take to be written down as arrived; while the disk is full none can be."""
+        ends = (end for begin, end in self.full if begin - TWICE_WITHIN <= sent <= end)
+        return max(ends, default=sent) + TWICE_WITHIN
 
     def lines(self) -> Iterator[str]:
         """The outcome in lines."""

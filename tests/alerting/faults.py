@@ -69,6 +69,8 @@ class FaultRun:
         self._kills: Counter[str] = Counter()
         self._faults: list[float] = []
         self._slowest_end = 0.0
+        self._full_since = 0.0
+        self._full: list[tuple[float, float]] = []
         self._promised: set[str] = set()
         self._problems = 0
         self._known: list[dict[str, Any]] = []
@@ -151,7 +153,13 @@ class FaultRun:
     def fill(self, disk: SmallDisk) -> None:
         """The disk of the bot's folder is full."""
         self._kills["the disk full"] += 1
+        self._full_since = time.monotonic()
         disk.fill()
+
+    def free(self, disk: SmallDisk) -> None:
+        """There is space again."""
+        disk.free()
+        self._full.append((self._full_since, time.monotonic()))
 
     def _revive_bot(self) -> None:
         """Where it found no chat server at its start, it gave up, as Errbot does."""
@@ -307,6 +315,7 @@ class FaultRun:
             outbox=Counter(line for row in rows for line in lines_of(row)),
             received=sorted(self.chat.received),
             faults=self._faults,
+            full=self._full,
             unseen=self.chat.unseen,
             slowest_end=self._slowest_end,
             tracebacks=self.world.bot.log.count("Traceback"),
