@@ -166,3 +166,12 @@ def test_the_end_of_the_bot_ends_the_plugin_first(bot):
     patches.undo()
     bot.shutdown()
     assert bot.ends == ["plugin", "errbot", "errbot"]
+
+
+def test_sigterm_is_ctrl_c_once_and_nothing_after_that(bot):
+    patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
+    patches.apply()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+    patches.undo()
