@@ -46,7 +46,9 @@ class Case:
         self.server = Ngircd(folder) if network == "irc" else Prosody(folder, (BOT, "alice"))
         self.server.start()
         self.proxy = TcpProxy(self.server.port)
-        self.world = RecoveryWorld(folder, self.server, port=self.proxy.port, SENTRY_PATCH_ERRBOT=patched)
+        # Without the patches XMPP's messages wait for the next ping, by default five minutes.
+        settings = {} if patched else {"SENTRY_PATCH_ERRBOT": False, "XMPP_KEEPALIVE_INTERVAL": 1}
+        self.world = RecoveryWorld(folder, self.server, port=self.proxy.port, **settings)
         self.person: IrcClient | XmppClient = self.world.person()
         self._numbers = count(1)
         self._waiting = ""

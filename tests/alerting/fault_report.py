@@ -98,5 +98,6 @@ class FaultReport:
         named = f"{len(self.first_sent)} named, {self.beyond} in the 'and … more' of a list"
         yield f"{len(self.issues)} problems on the server: {named}; {self.found_by_poller} found by the poller first"
         yield f"{len(self.received):,} lines in the room, {sum(self.twice.values())} of them again, each around a kill"
-        yield f"SIGTERM ended the bot in {self.slowest_end:.1f} s at most"
+        if self.slowest_end:
+            yield f"SIGTERM ended the bot in {self.slowest_end:.1f} s at most"
         yield f"tracebacks in the bot's log: {self.tracebacks}"
