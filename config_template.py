@@ -93,7 +93,9 @@ SENTRY_UNFURL = True
 
 # Routes: the first one that matches an alert wins, unless it says "continue": True. All keys are in
 # docs/alerting.md. Example:
-# SENTRY_ALERTS = [{"rooms": ["#ops"], "match": ["level>=error", "environment=production"]}]
+# SENTRY_ALERTS = [{"rooms": ["#ops"], "match": ["level>=error", "environment=production", "tag.customer=acme"]}]
+# What an alert does not carry, the bot asks the server for. "show": ["tag.customer", "release", "frame"] chooses what a
+# notification shows, "trace": True puts a short stack trace into its thread.
 # "mention" says whom a notification mentions: a fixed text such as "@oncall"; "assignee" for the chat person who has
 # linked the assignee's mail address (!sentry link); or both, and teams:
 # "mention": {"assignee": True, "teams": {"backend": "@backend-oncall"}, "else": "@oncall"}

@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--xmpp", action="store_true")
     parser.add_argument("--postgres", action="store_true")
     wanted = parser.parse_args()
-    logging.getLogger("errbot_sentry.store.state_locks").setLevel(logging.ERROR)  # we look into the running bot's state
+    logging.getLogger("errbot_sentry.store.database").setLevel(logging.ERROR)  # we look into the running bot's state
     warnings.simplefilter("ignore", DeprecationWarning)  # slixmpp 1.8.6 asks the resolver in its old way
     python = environments.build(environments.BUGSINK)
     with ExitStack() as stack:

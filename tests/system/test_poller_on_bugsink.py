@@ -4,82 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from errbot import rendering
 
-from errbot_sentry.alerting.service import AlertService
-from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.secrets import Secret
-from errbot_sentry.config.settings import AlertSettings, ServerSettings
+from errbot_sentry.config.settings import ServerSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
-from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.connection import Connection
 from errbot_sentry.web.application import Web
 from errbot_sentry.web.listener import Listener
 from tests.alerting import bodies
+from tests.alerting.world import World
 from tests.servers.bugsink import BugsinkProject
-from tests.stores import store_at
 from tests.waiting import until
 
 _RENDER = rendering.text()
 
 
-class Room:
-    """A chat with one room, which records."""
-
-    settle = 0.0
-
-    def __init__(self) -> None:
-        self.received: list[str] = []
-
-    def is_silent(self) -> bool:
-        return False
-
-    def connection(self) -> str:
-        return "up"
-
-    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
-        self.received.append(message.whole)
-        return "an id"
-
-    def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
-        return True
-
-
 class Watch:
     """The alert flow on a project, polling when a test asks for it."""
 
-    def __init__(self, folder: Path, project: BugsinkProject) -> None:
-        self.room = Room()
+    def __init__(self, folder: Path, project: BugsinkProject, route: dict[str, Any] | None = None) -> None:
         clock = SystemClock()
         self.connection = Connection(ServerSettings(project.url, "auto", Secret(project.token)), clock)
-        settings = AlertSettings(
-            routes=(read_route({"rooms": ["#ops"]}),), webhook_tokens=(bodies.TOKEN,), poll_seconds=3600
+        self.world = World(
+            folder,
+            [route or {"rooms": ["#ops"]}],
+            poll=0.001,
+            access=Access(projects=(project.slug,)),
+            clock=clock,
+            find_server=self.connection.server,
         )
-        access = Access(projects=(project.slug,))
-        self.store = store_at(f"sqlite:///{folder / 'state.sqlite3'}")
-        self.flow = AlertService(
-            settings, access, self.store, self.connection.server, self.room, Templates("text"), clock
-        )
-        self.flow.receiver.open()
+        self.flow = self.world.flow
 
     def poll(self) -> list[str]:
         """Ask the server now, and let everything happen that follows; what the room receives."""
-        self.flow._poller.hurry()
-        self.flow._polling._step()
+        self.world.step("poller")
         assert self.flow.status().poll_error == ""
         return self.settle()
 
     def settle(self) -> list[str]:
         """Let everything happen that is due."""
-        for worker in (self.flow._deciding, self.flow._asking, self.flow._deciding, self.flow._sending):
-            while worker._step() == 0:
+        for worker in ("alert pipeline", "alert look-ups", "alert pipeline", "alert delivery"):
+            while self.world.step(worker) == 0:
                 pass
-        received, self.room.received = self.room.received, []
-        return [_RENDER.convert(text).strip() for text in received]
+        return self.world.texts()
 
     def waiting(self) -> int:
         return self.flow.status().waiting
@@ -90,7 +62,6 @@ def watch(tmp_path: Path, bugsink_project: BugsinkProject) -> Iterator[Watch]:
     made = Watch(tmp_path, bugsink_project)
     yield made
     made.connection.close()
-    made.store.close()
 
 
 def test_without_any_webhook(watch: Watch, bugsink_project: BugsinkProject) -> None:
@@ -157,3 +128,31 @@ def test_a_webhook_that_never_came_is_found_at_the_next_poll(watch: Watch, bugsi
     (text,) = watch.poll()
     assert "TimeoutError" in text
     assert watch.poll() == []
+
+
+def test_our_own_example_of_a_route_works_by_hook_and_by_poll(tmp_path: Path, bugsink_project: BugsinkProject) -> None:
+    """Level, environment and tags are in no issue of Bugsink's and in none of its webhooks: they are in the event."""
+    match = ["level>=error", "environment=production", "tag.customer=acme", "platform=python"]
+    watch = Watch(tmp_path, bugsink_project, {"rooms": ["#ops"], "match": match, "show": ["tag.customer", "level"]})
+    wanted = {"environment": "production", "tags": {"customer": "acme"}, "level": "error"}
+    try:
+        watch.poll()
+        bugsink_project.send_event("KeyError", "wanted", **wanted)
+        bugsink_project.send_event("TypeError", "elsewhere", **{**wanted, "environment": "staging"})
+        bugsink_project.send_event("OSError", "harmless", **{**wanted, "level": "warning"})
+        bugsink_project.send_event("LookupError", "nobody's", **{**wanted, "tags": {}})
+        (told,) = watch.poll()
+        assert "KeyError" in told
+        assert "customer acme, error" in told
+
+        bugsink_project.send_event("AttributeError", "by webhook", **wanted)
+        (issue,) = [each for each in bugsink_project.issues() if each["calculated_type"] == "AttributeError"]
+        body = bodies.encode(
+            {**issue, "alert_reason": "NEW", "title": "AttributeError", "project_name": "x", "url": ""}
+        )
+        assert watch.flow.receiver.take({}, body, bodies.TOKEN.reveal()).status == 202
+        (told,) = watch.settle()
+        assert "AttributeError" in told
+    finally:
+        watch.connection.close()
+        watch.world.store.close()

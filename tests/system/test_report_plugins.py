@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 import requests
 
 from errbot_sentry.domain.conversation import Person
-from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.fakes.ingest_server import IngestServer
 from tests.system.report_bot import crash_bot, start_web_server, title, titles
 from tests.waiting import until
 
@@ -43,12 +42,6 @@ SPEAKING = """
             with self.sentry().span("work", "of our own"):
                 return "spoken"
 """
-
-
-@pytest.fixture
-def server() -> Iterator[IngestServer]:
-    with ingest_server() as server:
-        yield server
 
 
 def example() -> str:

@@ -22,9 +22,9 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import UserError
+from errbot_sentry.store import inbox_table
 from errbot_sentry.store.records import KnownIssue, Silence
 from errbot_sentry.store.schema import decisions
-from errbot_sentry.store.tables import inbox_table
 from tests.alerting.world import START, World
 from tests.servers.postgres import Postgres
 
@@ -67,7 +67,7 @@ def some(count: int, seed: int = 1) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_the_database_sums_what_a_digest_tells(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> None:
+def test_the_database_sums_what_a_digest_reports(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> None:
     server: Postgres | None = request.getfixturevalue("postgres") if database == "postgresql" else None
     world = World(tmp_path, [{"rooms": ["#ops"]}], poll=0, url=server.url() if server else "")
     rows = some(3000)

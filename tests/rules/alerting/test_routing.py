@@ -6,12 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-import pytest
-
 from errbot_sentry.alerting.decide.routing import route_alert
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import NEW, Alert
+from tests.tables import table
 
 AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ALERT = Alert("d", NEW, "webhook", AT, "1", "WEB-1", project="web", level="error")
@@ -35,9 +34,7 @@ ROUTES: tuple[tuple[str, list[dict[str, Any]], list[dict[str, Any]], dict[str, s
 )
 
 
-@pytest.mark.parametrize(
-    ("routes", "subscriptions", "expected"), [row[1:] for row in ROUTES], ids=[row[0] for row in ROUTES]
-)
+@table(("routes", "subscriptions", "expected"), ROUTES)
 def test_which_rooms(
     routes: list[dict[str, Any]], subscriptions: list[dict[str, Any]], expected: dict[str, str]
 ) -> None:
@@ -56,9 +53,7 @@ RIGHTS: tuple[tuple[str, Alert, Access, tuple[str, ...], tuple[str, ...]], ...] 
 )
 
 
-@pytest.mark.parametrize(
-    ("alert", "access", "rooms", "hidden"), [row[1:] for row in RIGHTS], ids=[row[0] for row in RIGHTS]
-)
+@table(("alert", "access", "rooms", "hidden"), RIGHTS)
 def test_which_rooms_may_see_it(alert: Alert, access: Access, rooms: tuple[str, ...], hidden: tuple[str, ...]) -> None:
     routed = route_alert(alert, [read_route(TWO)], access)
     assert tuple(target.room for target in routed.targets) == rooms

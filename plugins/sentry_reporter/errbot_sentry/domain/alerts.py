@@ -11,6 +11,9 @@ NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted
 RULE, METRIC, TEST = "rule", "metric", "test"
 SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
 REOPENED, SEEN_EVENT = "reopened", "event"
+# The poller's own: the issue now has as many events or users as some route asks for. It is wanted where NEW is.
+REACHED = "amount"
+OWN_TEST = "A test by SentryReporter"  # the title of the event of `!sentry test`, which no digest counts
 ALERT_REASONS = (
     NEW,
     REGRESSED,
@@ -48,6 +51,7 @@ class MessageKind(Enum):
     WAIT_LIST = "wait_list"
     UPDATE = "update"  # about one activity, or one flap
     UPDATE_LIST = "update_list"
+    STACK_TRACE = "stack_trace"
     COUNT_UPDATE = "count_update"
     SILENCE_NOTICE = "silence_notice"
     DIGEST = "digest"
@@ -68,7 +72,10 @@ class Alert:
     `delivery` names this one delivery (Request-ID, body hash, or the poller's own key): the same one twice is a replay.
     `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are stored, as
     some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is "user", "team",
-    "nobody", or "" where the sender does not say. All texts are as hostile as any error.
+    "nobody", or "" where the sender does not say. `first_seen` is in seconds since 1970, `frame` the failing frame and
+    `trace` a short stack trace. `asked` names the answers of the server that the alert was completed from
+    (`config.facts`): what lacks then, the server does not say. `away_since` is when the server last answered, if the
+    alert is from a time when the bot could not ask it. All texts are as hostile as any error.
     """
 
     delivery: str
@@ -95,3 +102,10 @@ class Alert:
     text: str = ""
     assignee_kind: str = ""
     assignee_mail: str = ""
+    platform: str | None = None
+    priority: str | None = None
+    first_seen: float | None = None
+    frame: str = ""
+    trace: str = ""
+    asked: str = ""
+    away_since: float | None = None

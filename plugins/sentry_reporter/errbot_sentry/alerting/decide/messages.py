@@ -1,17 +1,29 @@
-"""Alerts as messages: of which kind, with which values. Pure; bounded; every value is hostile text."""
+"""Alerts as messages: of which kind, with which values, and whom they mention. Bounded; every value is hostile text.
+
+Only notifications mention somebody, and updates about an assignment to somebody who was not mentioned before. Counts,
+reminders and other updates never do. All of it is pure but for the last functions, which look into the state.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.grouping import RETURNS
+from errbot_sentry.config.matchers import values_of
+from errbot_sentry.config.mention_rules import Mention, load_mention
 from errbot_sentry.domain.alerts import ASSIGNED, COMMENTED, METRIC, Alert, MessageKind, Placement
 from errbot_sentry.domain.durations import write_duration, write_roughly
-from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
+from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Assignee
+from errbot_sentry.domain.text import utc_time
 from errbot_sentry.store.records import Group, KnownIssue, Message, Silence, issue_key
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.transaction import Transaction
 
 TEMPLATES = {
     MessageKind.NOTIFICATION: "sentry_notification",
@@ -20,6 +32,7 @@ TEMPLATES = {
     MessageKind.WAIT_LIST: "sentry_notification_list",
     MessageKind.UPDATE: "sentry_update",
     MessageKind.UPDATE_LIST: "sentry_update_list",
+    MessageKind.STACK_TRACE: "sentry_alert_trace",
     MessageKind.COUNT_UPDATE: "sentry_count_update",
     MessageKind.SILENCE_NOTICE: "sentry_silence_notice",
     MessageKind.DIGEST: "sentry_digest",
@@ -31,6 +44,7 @@ _TITLE_IN_LIST = 100
 
 WORDS = {
     "new": "New",
+    "amount": "Many events",
     "regressed": "Regressed",
     "escalating": "Escalating",
     "unmuted": "No longer muted",
@@ -46,8 +60,10 @@ WORDS = {
 }
 
 
-def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: str = "") -> Message:
-    """The first message about a problem in a room, or the first since it came back."""
+def notification(
+    room: str, alert: Alert, issue: str, alert_id: int, mention: str = "", show: Sequence[str] = ()
+) -> Message:
+    """The first message about a problem in a room, or the first since it came back; `show` names its facts."""
     values = {
         "word": WORDS.get(alert.reason, "Alert"),
         "project": alert.project or alert.project_name,
@@ -55,13 +71,19 @@ def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: st
         "title": shorten(alert.title or "(no title)", _LONGEST_TITLE),
         "culprit": shorten(alert.culprit, _LONGEST_CULPRIT),
         "level": alert.level or "",
-        "facts": facts(alert),
+        "facts": facts(alert, show or _USUAL_FACTS),
         "rule": shorten(alert.rule, _LONGEST_CULPRIT),
         "text": shorten(alert.text, _LONGEST_TITLE),
         "link": alert.link,
         "mark": "",
     }
     return Message(room, MessageKind.NOTIFICATION, values, mention=mention, issue=issue, alert_id=alert_id)
+
+
+def stack_trace(group: Group, alert: Alert, thread_root: int, alert_id: int) -> Message:
+    """A short stack trace under its notification."""
+    message = Message(group.room, MessageKind.STACK_TRACE, {"text": alert.trace}, alert_id=alert_id)
+    return _under(replace(group, thread_root=thread_root), message)
 
 
 def update(group: Group, alert: Alert, alert_id: int, mention: str = "", *, is_again: bool = False) -> Message:
@@ -122,7 +144,9 @@ def count_update(group: Group, known: KnownIssue | None, now: float, *, is_remin
 def notification_list(room: str, kind: MessageKind, rows: Sequence[tuple[Alert, str]], mention: str = "") -> Message:
     """One message for several deferred notifications; `rows` are alerts with their issue's status by now."""
     projects = sorted({alert.project for alert, _ in rows if alert.project})
+    away = [alert.away_since for alert, _ in rows if alert.away_since is not None]
     values = {
+        "since": utc_time(min(away)) if len(away) == len(rows) else "",
         "kind": kind.value,
         "count": len(rows),
         "projects": ", ".join(projects[:5]) + (", …" if len(projects) > 5 else ""),
@@ -138,7 +162,11 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
     for alert in alerts:
         key = issue_key(alert)
         last[key] = alert, last.get(key, (alert, 0))[1] + 1
-    rows = [{**_activity(alert, is_again=alert.reason in RETURNS), "times": count} for alert, count in last.values()]
+    returns = Counter(issue_key(alert) for alert in alerts if alert.reason in RETURNS)
+    rows = [
+        {**_activity(alert, is_again=alert.reason in RETURNS and returns[key] > 1), "times": count}
+        for key, (alert, count) in last.items()
+    ]
     sums = Counter(WORDS.get(alert.reason, "Alert").lower() for alert, _ in last.values())
     values = {
         "count": len(alerts),
@@ -190,16 +218,30 @@ def silence_notice(
     return Message(room, MessageKind.SILENCE_NOTICE, values, projects=projects, count=len(rows))
 
 
-def facts(alert: Alert) -> str:
-    """Level, counts, environment and release, as far as the sender names them: `error, 12 events, production`."""
-    found = [
-        alert.level or "",
-        counted(alert.events, "event"),
-        counted(alert.users, "user") if alert.users else "",
-        alert.environment or "",
-        shorten(alert.release or "", _LONGEST_CULPRIT),
-    ]
+def facts(alert: Alert, show: Iterable[str]) -> str:
+    """These facts, as far as they are known: `error, 12 events, production`."""
+    found = (shorten(_fact(alert, name), _LONGEST_CULPRIT) for name in show)
     return ", ".join(fact for fact in found if fact)
+
+
+_USUAL_FACTS = ("level", "events", "users", "environment", "release")
+
+
+def _fact(alert: Alert, name: str) -> str:
+    """One fact in words, "" for an unknown one."""
+    if name == "events":
+        return counted(alert.events, "event")
+    if name == "users":
+        return counted(alert.users, "user") if alert.users else ""
+    if name == "priority":
+        return f"{alert.priority} priority" if alert.priority else ""
+    if name == "assignee":
+        return f"assigned to {alert.assignee}" if alert.assignee else ""
+    if name == "age":
+        seconds = alert.at.timestamp() - alert.first_seen if alert.first_seen is not None else 0.0
+        return f"first seen {write_roughly(timedelta(seconds=seconds))} ago" if seconds >= 1 else ""
+    (value,) = values_of(alert, name) if name != "frame" else (alert.frame,)
+    return f"{name.removeprefix('tag.')} {value}" if value and name.startswith("tag.") else value
 
 
 def counted(number: int | None, noun: str) -> str:
@@ -212,3 +254,103 @@ def counted(number: int | None, noun: str) -> str:
 def shorten(text: str, limit: int) -> str:
     """At most `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+class MentionReason(Enum):
+    """Why a message mentions somebody, or nobody."""
+
+    FIXED = "The route's rule is a fixed text, or none."
+    OWNER = "The issue belongs to a person who is linked to somebody in chat."
+    TEAM = "The issue belongs to a team that the rule names."
+    OTHERWISE = "The rule's `else`: nobody better is known."
+    NOT_IN_RULE = "The rule does not mention this kind of owner, or this kind of message mentions nobody."
+    NO_OWNER = "The issue belongs to nobody."
+    UNLINKED = "The issue belongs to a person who is not linked to anybody in chat."
+    OWN_CHANGE = "The new owner assigned the issue themselves."
+    MENTIONED_BEFORE = "The new owner was the last one to be mentioned."
+
+
+@dataclass(frozen=True)
+class MentionChoice:
+    """The named reason, the trusted text ("" mentions nobody), and the owner to be mentioned once ("": nobody)."""
+
+    reason: MentionReason
+    text: str = ""
+    owner: str = ""
+
+
+def owner_of(*sources: Alert | KnownIssue | None) -> Assignee | None:
+    """Who the issue belongs to, as the first of these says that says anything; None for nobody."""
+    source = next((each for each in sources if each is not None and each.assignee_kind), None)
+    if source is None or source.assignee_kind == "nobody" or not (source.assignee or source.assignee_mail):
+        return None
+    return Assignee(source.assignee_kind, source.assignee, source.assignee_mail)
+
+
+def owner_key(owner: Assignee) -> str:
+    """What an owner is remembered by."""
+    return f"team:{owner.name.casefold()}" if owner.kind == "team" else (owner.email or owner.name).casefold()
+
+
+def mention_for_notification(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
+    """Whom a notification mentions. `linked` is the mention of the owner's chat person, "" where none is linked."""
+    if rule.is_fixed:
+        return MentionChoice(MentionReason.FIXED, rule.otherwise)
+    found = _mention_owner(rule, owner, linked)
+    return found if found.text else MentionChoice(MentionReason.OTHERWISE, rule.otherwise)
+
+
+def mention_for_assignment(
+    rule: Mention, owner: Assignee | None, linked: str, actor: str, mentioned: str
+) -> MentionChoice:
+    """Whom the update about an assignment mentions: the new owner.
+
+    Not if they did it themselves, or were mentioned before.
+
+    `actor` is the name on the server of who assigned it, `mentioned` the owner whom the room's messages mentioned last.
+    """
+    found = _mention_owner(rule, owner, linked)
+    if owner is None or not found.text:
+        return found
+    if owner_key(owner) == mentioned:
+        return MentionChoice(MentionReason.MENTIONED_BEFORE)
+    if owner.kind == "user" and actor and actor == owner.name:
+        return MentionChoice(MentionReason.OWN_CHANGE, owner=found.owner)
+    return found
+
+
+def _mention_owner(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
+    if owner is None:
+        return MentionChoice(MentionReason.NO_OWNER)
+    if owner.kind == "team":
+        text = rule.of_team(owner.name)
+        if not text:
+            return MentionChoice(MentionReason.NOT_IN_RULE)
+        return MentionChoice(MentionReason.TEAM, text, owner_key(owner))
+    if not rule.assignee:
+        return MentionChoice(MentionReason.NOT_IN_RULE)
+    if not linked:
+        return MentionChoice(MentionReason.UNLINKED)
+    return MentionChoice(MentionReason.OWNER, linked, owner_key(owner))
+
+
+def mention_in_channel(tx: Transaction, stored_rule: str, *sources: Alert | KnownIssue | None) -> MentionChoice:
+    """Whom a notification mentions, by a room's rule; `sources` say who the issue belongs to, the newest first."""
+    rule = load_mention(stored_rule)
+    owner = owner_of(*sources)
+    return mention_for_notification(rule, owner, _linked(tx, rule, owner))
+
+
+def mention_in_thread(tx: Transaction, group: Group, alert: Alert) -> MentionChoice:
+    """Whom an update mentions."""
+    if alert.reason != ASSIGNED:
+        return MentionChoice(MentionReason.NOT_IN_RULE)
+    rule = load_mention(group.mention)
+    owner = owner_of(alert)
+    return mention_for_assignment(rule, owner, _linked(tx, rule, owner), alert.actor, group.mentioned)
+
+
+def _linked(tx: Transaction, rule: Mention, owner: Assignee | None) -> str:
+    if not rule.assignee or owner is None or owner.kind != "user" or not owner.email:
+        return ""
+    return tx.accounts.mention_of(owner.email)

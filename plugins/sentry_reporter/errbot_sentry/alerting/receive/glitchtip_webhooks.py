@@ -16,7 +16,8 @@ from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import RULE, TEST, Alert
 from errbot_sentry.domain.errors import BadBody
 
-_COLOURS = {"#e52b50": "error", "#e9b949": "warning", "#4b60b4": "info"}
+# One colour stands for error and fatal: what it is, only the server can say.
+_COLOURS = {"#e9b949": "warning", "#4b60b4": "info"}
 _MOST_ISSUES = 100  # GlitchTip sends three at most
 _ISSUE = re.compile(r"/issues/([0-9]{1,19})/?$")
 _COUNT = re.compile(r"\(([0-9]{1,6}) issues\)\s*$")

@@ -13,6 +13,7 @@ from typing import Any
 
 from errbot_sentry.alerting.receive import webhook_ids
 from errbot_sentry.alerting.receive.parsed_webhook import NOTHING, Parsed
+from errbot_sentry.config.facts import EVENT
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import (
     ASSIGNED,
@@ -131,6 +132,8 @@ def of_event(event: Mapping[str, Any], alert: Alert) -> Alert:
         release=json_values.first_line(event.get("release"), known.get("release")) or None,
         tags=tags,
         link=json_values.web_link(event.get("web_url")),
+        platform=json_values.line(event.get("platform")) or None,
+        asked=EVENT,
     )
 
 

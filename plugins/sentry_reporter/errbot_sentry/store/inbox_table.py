@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Row, and_, case, cast, func, or_, select
 
-from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.alerts import TEST, Alert
 from errbot_sentry.store.records import (
     SLICE,
     DecidedAlert,
@@ -188,11 +188,13 @@ class InboxTable(Queries):
         """What became of a room's alerts in a span of time, summed by the database over its newest MOST_SUMMED.
 
         `merged` is the decision that the slices leave out. Only what is about a `visible` project counts, by the
-        project's present name; None: everything counts.
+        project's present name; None: everything counts. Tests never do.
         """
         newest = (
             select(decisions.c.at, decisions.c.name, decisions.c.reason, decisions.c.issue)
-            .where(decisions.c.room == room, decisions.c.at >= since, decisions.c.at < until)
+            .where(
+                decisions.c.room == room, decisions.c.at >= since, decisions.c.at < until, decisions.c.reason != TEST
+            )
             .order_by(decisions.c.at.desc())
             .limit(MOST_SUMMED)
             .subquery()
@@ -239,14 +241,11 @@ class InboxTable(Queries):
 
     def forget(self, before: float, limit: int) -> int:
         """Drop deliveries, decisions and decided alerts older than this, at most `limit` of each; how many were."""
-        dropped = 0
-        old_keys = select(deliveries.c.key).where(deliveries.c.at < before).limit(limit)
-        dropped += self._connection.execute(deliveries.delete().where(deliveries.c.key.in_(old_keys))).rowcount
-        old_decisions = select(decisions.c.id).where(decisions.c.at < before).limit(limit)
-        dropped += self._connection.execute(decisions.delete().where(decisions.c.id.in_(old_decisions))).rowcount
-        old_alerts = select(alerts.c.id).where(alerts.c.received < before, alerts.c.state == _DECIDED).limit(limit)
-        dropped += self._connection.execute(alerts.delete().where(alerts.c.id.in_(old_alerts))).rowcount
-        return dropped
+        return (
+            self._forget(deliveries, limit, deliveries.c.at < before)
+            + self._forget(decisions, limit, decisions.c.at < before)
+            + self._forget(alerts, limit, alerts.c.received < before, alerts.c.state == _DECIDED)
+        )
 
 
 def _waiting(row: Any) -> WaitingAlert | None:
