@@ -21,7 +21,7 @@ class Time:
 @pytest.mark.parametrize(
     ("lives", "waits"),
     [
-        pytest.param([None, None, None, None, None], [1, 2, 4, 4, 4], id="unreachable: often, because it costs nobody"),
+        pytest.param([None, None, None, None, None], [1, 2, 3, 3, 3], id="unreachable: often, because it costs nobody"),
         pytest.param([5, 5, 5, 5, 5, 5, 5], [1, 3, 9, 27, 81, 243, 300], id="turned away: ever more seldom"),
         pytest.param([5, 5, 60, 5], [1, 3, 1, 3], id="a connection that lasted makes up for it"),
         pytest.param([500, None, None, 5], [1, 1, 2, 3], id="a restart: away, then turned away once"),
@@ -29,13 +29,13 @@ class Time:
     ],
 )
 def test_the_wait_before_the_next_try(lives: list[float | None], waits: list[float]) -> None:
-    """`lives` are the seconds for which each connection stood, None for one that was never made."""
+    """`lives` are the seconds for which each connection stood, None where the server never said anything."""
     time = Time()
     rule = ReconnectWaits(time, lambda: 0.5)
     found = []
     for life in lives:
         if life is not None:
-            rule.connected()
+            rule.spoke()
             time.now += life
         found.append(rule.after_end())
     assert found == waits
@@ -54,6 +54,7 @@ def test_a_silent_connection(lines: int, ended_before: int, asked_at: float, dea
     time = Time()
     watch = SilenceWatch(time)
     for _ in range(ended_before):
+        watch.received()
         time.now += 100
         assert watch.asks()
         assert watch.is_dead()
@@ -64,6 +65,16 @@ def test_a_silent_connection(lines: int, ended_before: int, asked_at: float, dea
         time.now += 0.5
         asked = asked or (time.now - start if watch.asks() else 0.0)
     assert (asked, time.now - start) == (asked_at, dead_at)
+
+
+def test_connections_on_which_nothing_ever_came_are_given_up_as_fast_each_time() -> None:
+    time = Time()
+    watch = SilenceWatch(time)
+    for _ in range(10):
+        time.now += 2.5
+        assert watch.asks()
+        time.now += 4
+        assert watch.is_dead()
 
 
 def test_a_sign_of_life_saves_the_connection() -> None:

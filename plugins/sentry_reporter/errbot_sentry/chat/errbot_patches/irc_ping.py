@@ -37,10 +37,16 @@ class SilenceWatch:
         self._monotonic = monotonic
         self._ended_at: float | None = None
         self._ended = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """A connection begins; nothing came on it yet."""
         self.received()
+        self._spoke = False
 
     def received(self) -> None:
         """Something came."""
+        self._spoke = True
         self._received_at = self._monotonic()
         self._asked = False
         self._lines = 0
@@ -69,8 +75,9 @@ class SilenceWatch:
         if not self._asked or self.silence() < PING_AFTER + patience + _PER_LINE * max(0, self._lines - _FREE_LINES):
             return False
         log.warning("nothing came from the chat server for %.0f s: the connection is given up", self.silence())
-        self._ended, self._ended_at = self._ended + 1, now
-        self.received()
+        if self._spoke:  # else it never lived, which says nothing about the network's pace
+            self._ended, self._ended_at = self._ended + 1, now
+        self.begin()
         return True
 
 
@@ -108,7 +115,7 @@ class _IrcPing:
             return
         self._conn.reactor.scheduler.execute_after(TICK, self._tick)
         if not self._connection.is_connected():
-            self.watch.received()  # the next connection begins afresh
+            self.watch.begin()
         elif self.watch.asks():
             self._send_raw("PING :sentry-reporter")
         elif self.watch.is_dead():

@@ -5,8 +5,8 @@ own waits: a minute at least, five at most (irc/bot.py, `ExponentialBackoff`). E
 and ignores it (errbot/backends/irc.py, line 350). A try has no time limit: where nobody answers at all, it takes the
 kernel's two minutes, and keeps the bot from everything else.
 
-Change: the connection gets waits of ours. While the server cannot be reached, a try every four seconds or so; each is
-given up after five. A server that takes the connection and ends it within a minute, because of a ban for example, is
+Change: the connection gets waits of ours. While the server cannot be reached, a try every three seconds or so; each is
+given up after five. A server that answers and ends the connection within a minute, because of a ban for example, is
 asked after one second, then three, nine and so on up to five minutes.
 
 Undone: the connection gets the library's waits back.
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
 LASTING = 60.0
-_UNREACHABLE = (1.0, 4.0)  # first and longest wait
+_UNREACHABLE = (1.0, 3.0)  # first and longest wait
 _TURNED_AWAY = (1.0, 300.0)
 
 
@@ -44,20 +44,21 @@ class ReconnectWaits:
         self._luck = luck
         self._unreached = 0
         self._turned_away = 0
-        self._connected_at: float | None = None
+        self._spoke_at: float | None = None
 
-    def connected(self) -> None:
-        """The server took the connection, whatever it will say."""
-        self._connected_at = self._monotonic()
+    def spoke(self) -> None:
+        """The server said something. One that takes a connection and says nothing counts as out of reach."""
+        if self._spoke_at is None:
+            self._spoke_at = self._monotonic()
 
     def after_end(self) -> float:
         """A try failed, or a connection ended: the seconds until the next try."""
-        connected_at, self._connected_at = self._connected_at, None
-        if connected_at is None:
+        spoke_at, self._spoke_at = self._spoke_at, None
+        if spoke_at is None:
             self._unreached += 1
             return backoff(self._unreached, *_UNREACHABLE, spread=0.5, luck=self._luck())
         self._unreached = 0
-        self._turned_away = 1 if self._monotonic() - connected_at >= LASTING else self._turned_away + 1
+        self._turned_away = 1 if self._monotonic() - spoke_at >= LASTING else self._turned_away + 1
         return backoff(self._turned_away, *_TURNED_AWAY, factor=3.0, spread=0.5, luck=self._luck())
 
 
@@ -79,9 +80,12 @@ class _Reconnect:
             return wrap(sock)
 
         connect_factory.wrapper = limited
-        made = self._connect(*args, connect_factory=connect_factory, **kwargs)
-        self._waits.connected()
-        return made
+        return self._connect(*args, connect_factory=connect_factory, **kwargs)
+
+    def spoke(self, connection: Any, _event: Any) -> None:
+        """Something came from the server."""
+        if connection is self._conn.connection:
+            self._waits.spoke()
 
     def run(self, _bot: Any) -> None:
         if self._scheduled:
@@ -116,9 +120,11 @@ def reconnect_soon(bot: Any) -> Callable[[], None]:
         raise TypeError(f"the waits are not the library's: {original!r}")
     conn.recon = ours = _Reconnect(conn)
     conn.connection.connect = ours.connect
+    conn.connection.add_global_handler("all_raw_messages", ours.spoke, -100)
 
     def undo() -> None:
         conn.recon = original
         del conn.connection.connect
+        conn.connection.remove_global_handler("all_raw_messages", ours.spoke)
 
     return undo

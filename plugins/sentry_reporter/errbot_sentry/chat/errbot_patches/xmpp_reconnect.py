@@ -58,11 +58,11 @@ class _XmppReconnect:
 
     def _receives(self, data: bytes) -> None:
         self._watch.received()
+        self._waits.spoke()
         self._received(data)
 
     def _connected(self, _event: Any) -> None:
-        self._waits.connected()
-        self._watch.received()
+        self._watch.begin()
 
     def _started(self, _event: Any) -> None:
         self._up = True
