@@ -33,7 +33,8 @@ Path(BOT_DATA_DIR).mkdir(parents=True, exist_ok=True)
 BOT_LOG_SENTRY = False
 
 # Where events go: the DSN of the bot's own project on your server. You may leave any secret empty here and set the
-# environment variable of the same name instead.
+# environment variable of the same name instead. For the DSN that is safer: Errbot itself reads this line before any
+# plugin, and does not start if it is not a DSN, for example without https://.
 SENTRY_DSN = ""
 
 # Log records from this level on become breadcrumbs: the log lines that an event brings along.
@@ -91,6 +92,9 @@ SENTRY_UNFURL = True
 
 # ── SentryReporter: alerts into rooms ─────────────────────────────────────────────────────────────────────────
 
+# A room is written as its network writes it: "#ops" on IRC, Slack and Discord, "~ops" on Mattermost,
+# "ops@conference.example.com" on XMPP, the group's number on Telegram.
+#
 # Routes: the first one that matches an alert wins, unless it says "continue": True. All keys are in
 # docs/alerting.md. Example:
 # SENTRY_ALERTS = [{"rooms": ["#ops"], "match": ["level>=error", "environment=production", "tag.customer=acme"]}]

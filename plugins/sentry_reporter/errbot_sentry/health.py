@@ -14,8 +14,9 @@ import humanize
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.service import AlertsStatus
-from errbot_sentry.commands.command_context import OFF, OK, TROUBLE, FlowStatus
-from errbot_sentry.config.settings import ALERTS, REPORT, Mistake, Settings
+from errbot_sentry.commands.command_context import OFF, OK, TROUBLE, WARNING, FlowStatus
+from errbot_sentry.config.mistakes import ALERTS, REPORT, Mistake
+from errbot_sentry.config.settings import Settings
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.reporting.report_status import ReportStatus
 from errbot_sentry.server.http.limits import Exchange
@@ -45,6 +46,8 @@ class FlowFacts:
     without_patches: tuple[str, ...] = ()
     """What is lost because a change in Errbot is not made, a sentence each."""
     patches_failed: bool = False
+    web_server_trouble: str = ""
+    """Why Errbot's own web server does not run."""
 
 
 def status_of(facts: FlowFacts) -> tuple[FlowStatus, ...]:
@@ -107,6 +110,8 @@ def _webhook(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         return FlowStatus("webhook", TROUBLE, (facts.listener_trouble,))
     if not settings.webhook_secrets and not settings.webhook_tokens:
         return FlowStatus("webhook", OFF, ("neither SENTRY_WEBHOOK_SECRET nor SENTRY_WEBHOOK_TOKENS is set",))
+    if not facts.listening and facts.web_server_trouble:
+        return FlowStatus("webhook", TROUBLE, (facts.web_server_trouble,))
     where = f"own listener on port {facts.listening}" if facts.listening else "on Errbot's web server"
     seen = "none since the start" if alerts.webhook_last is None else f"last {_ago(alerts.webhook_last, facts.now)}"
     return FlowStatus("webhook", OK, (where, seen))
@@ -166,11 +171,11 @@ def _harms(facts: FlowFacts, mistake: Mistake) -> bool:
 def _settings(facts: FlowFacts) -> Iterator[FlowStatus]:
     """Each mistake and each oddity on a line of its own, so that none is lost where lines are cut."""
     for mistake in sorted(facts.settings.mistakes, key=lambda mistake: not _harms(facts, mistake)):
-        yield FlowStatus("setting", TROUBLE if _harms(facts, mistake) else OK, (str(mistake),))
+        yield FlowStatus("setting", TROUBLE if _harms(facts, mistake) else WARNING, (str(mistake),))
     for sentence in facts.alerts.never_match if facts.alerts is not None else ():
-        yield FlowStatus("setting", OK, (sentence,))
+        yield FlowStatus("setting", WARNING, (sentence,))
     for hint in facts.settings.hints:
-        yield FlowStatus("setting", OK, (hint,))
+        yield FlowStatus("setting", WARNING, (hint.sentence,))
 
 
 def _patches(facts: FlowFacts) -> Iterator[FlowStatus]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from errbot_sentry.commands.accounts import Claims
 
 READ, CHANGE, ALERTS, ABOUT = "read", "change", "alerts", "about"
-OK, OFF, TROUBLE = "ok", "off", "trouble"
+OK, OFF, WARNING, TROUBLE = "ok", "off", "warning", "trouble"
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class ParsedCommand:
 
 @dataclass(frozen=True)
 class FlowStatus:
-    """One line of `!sentry status`: the flow's name, OK, OFF or TROUBLE, and facts in words, secrets masked."""
+    """One line of `!sentry status`: name, state (OK, OFF, WARNING or TROUBLE), and facts in words, secrets masked."""
 
     flow: str
     state: str

@@ -8,7 +8,9 @@ webhook that comes in whole is quicker than any that is kept open on purpose.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import socket
 import threading
 import time
@@ -213,6 +215,11 @@ _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized",
     413: "Content Too Large",
     503: "Service Unavailable",
 }
+_WHY = {
+    errno.EADDRINUSE: "another program uses this port already",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.EACCES: "the bot's user may not listen on this port (below 1024, only root may)",
+}
 
 
 class Listener:
@@ -290,7 +297,15 @@ def _listen(address: tuple[str, int]) -> socket.socket:
     try:
         return socket.create_server(address, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
-        raise SettingsError(f"SENTRY_WEBHOOK_LISTEN: cannot listen on {host}:{port}.") from error
+        raise SettingsError(f"SENTRY_WEBHOOK_LISTEN: cannot listen on {host}:{port}: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    if number is None:
+        return "there is no such port"
+    # Below zero it is the number of a failed look-up of the name, in the same kind of exception.
+    return _WHY.get(number, os.strerror(number)) if number > 0 else "this host name has no address"
 
 
 def _application(web: Web) -> Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]:
