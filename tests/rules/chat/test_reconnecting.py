@@ -58,6 +58,7 @@ def test_a_silent_connection(lines: int, ended_before: int, asked_at: float, dea
         time.now += 100
         assert watch.asks()
         assert watch.is_dead()
+    watch.received()
     for _ in range(lines):
         watch.said()
     start, asked = time.now, 0.0
@@ -67,14 +68,31 @@ def test_a_silent_connection(lines: int, ended_before: int, asked_at: float, dea
     assert (asked, time.now - start) == (asked_at, dead_at)
 
 
-def test_connections_on_which_nothing_ever_came_are_given_up_as_fast_each_time() -> None:
+def test_a_server_that_takes_long_to_greet_gets_more_time_with_each_try() -> None:
     time = Time()
     watch = SilenceWatch(time)
-    for _ in range(10):
+    for patience in (4, 6, 9, 13.5):
         time.now += 2.5
         assert watch.asks()
-        time.now += 4
+        time.now += patience - 0.1
+        assert not watch.is_dead()
+        time.now += 0.1
         assert watch.is_dead()
+
+
+def test_a_connection_that_was_given_up_stays_silent_until_something_comes() -> None:
+    """Else what was written into it would count as arrived in the moment before it is taken down."""
+    time = Time()
+    watch = SilenceWatch(time)
+    watch.received()
+    time.now += 10
+    assert watch.asks()
+    assert watch.is_dead()
+    assert watch.silence() == 10
+    watch.begin()
+    assert watch.silence() == 10
+    watch.received()
+    assert watch.silence() == 0
 
 
 def test_a_sign_of_life_saves_the_connection() -> None:

@@ -37,17 +37,24 @@ class SilenceWatch:
         self._monotonic = monotonic
         self._ended_at: float | None = None
         self._ended = 0
+        self._mute = 0
+        self._received_at = self._monotonic()
         self.begin()
 
     def begin(self) -> None:
         """A connection begins; nothing came on it yet."""
-        self.received()
+        self._start()
         self._spoke = False
 
     def received(self) -> None:
         """Something came."""
+        self._start()
+        self._received_at = self._quiet_since
         self._spoke = True
-        self._received_at = self._monotonic()
+        self._mute = 0
+
+    def _start(self) -> None:
+        self._quiet_since = self._monotonic()
         self._asked = False
         self._lines = 0
 
@@ -56,12 +63,15 @@ class SilenceWatch:
         self._lines += 1
 
     def silence(self) -> float:
-        """Seconds since something came."""
+        """Seconds since something came, on whatever connection: a new one is no sign that the last line arrived."""
         return self._monotonic() - self._received_at
+
+    def _quiet(self) -> float:
+        return self._monotonic() - self._quiet_since
 
     def asks(self) -> bool:
         """Whether the server is to be pinged now."""
-        if self._asked or self.silence() < PING_AFTER:
+        if self._asked or self._quiet() < PING_AFTER:
             return False
         self._asked = True
         return True
@@ -71,12 +81,19 @@ class SilenceWatch:
         now = self._monotonic()
         if self._ended_at is not None and now - self._ended_at > _SOON:
             self._ended = 0
-        patience = backoff(self._ended + 1, ANSWER_WITHIN, LONGEST_ANSWER)
-        if not self._asked or self.silence() < PING_AFTER + patience + _PER_LINE * max(0, self._lines - _FREE_LINES):
+        # A server may look up our name before it says anything: one that never spoke gets more time with each try.
+        patience = (
+            backoff(self._ended + 1, ANSWER_WITHIN, LONGEST_ANSWER)
+            if self._spoke
+            else backoff(self._mute + 1, ANSWER_WITHIN, LONGEST_ANSWER, factor=1.5)
+        )
+        if not self._asked or self._quiet() < PING_AFTER + patience + _PER_LINE * max(0, self._lines - _FREE_LINES):
             return False
-        log.warning("nothing came from the chat server for %.0f s: the connection is given up", self.silence())
-        if self._spoke:  # else it never lived, which says nothing about the network's pace
+        log.warning("nothing came from the chat server for %.0f s: the connection is given up", self._quiet())
+        if self._spoke:
             self._ended, self._ended_at = self._ended + 1, now
+        else:
+            self._mute += 1
         self.begin()
         return True
 
