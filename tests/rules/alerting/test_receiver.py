@@ -161,7 +161,7 @@ def test_senders_that_cannot_sign(context: CommandContext) -> None:
     assert (old.issue_id, old.project, old.environment, old.rule) == ("33", "shop", "staging", "Every new issue")
     assert "referrer" not in old.link
     assert [(tip.issue_id, tip.short_id, tip.level, tip.environment) for tip in tips] == [
-        (str(n), f"LAB-APP-{n}", "error", "production") for n in (16, 17, 18)
+        (str(n), f"LAB-APP-{n}", None, "production") for n in (16, 17, 18)
     ]
     assert context.more == [0, 0, 0, 2], "two issues that the sender mentions and does not send"
 
