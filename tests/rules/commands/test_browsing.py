@@ -262,3 +262,17 @@ def test_a_release_of_hidden_projects_too_tells_no_number_of_theirs(world: World
     )
     assert world.lines("releases") == ["#1 shop@1.4 · now · web", "#2 shop@1.5 · now · 4 new issues · web"]
     assert "3 new issues" in world.lines("releases", conversation=Conversation("#vault"))[0]
+
+
+def test_variables_that_python_sets_itself_are_left_out_of_a_trace() -> None:
+    """At the level of a module they are most of its variables."""
+    world = World([issue(1)])
+    variables = (("__builtins__", "{...}"), ("__name__", "'shop'"), ("cart", "[1, 2]"))
+    frame = Frame("<module>", "shop/main.py", 7, in_app=True, variables=variables)
+    world.server.events_by_issue["101"] = replace(
+        EVENT, exceptions=(ExceptionInfo("ZeroDivisionError", "division by zero", (frame,)),)
+    )
+    for typed in ("trace WEB-1", "trace WEB-1 --full"):
+        text = "\n".join(world.lines(typed))
+        assert "cart = [1, 2]" in text
+        assert "__" not in text

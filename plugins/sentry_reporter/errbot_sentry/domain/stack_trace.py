@@ -91,7 +91,9 @@ def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variabl
             pointer = ">" if number == frame.line else " "
             yield _bounded(f"  {pointer} {number:>4} {text.rstrip()}")
     if with_variables:
-        for name, value in frame.variables[: detail.variables]:
+        # Those that Python itself sets fill a module's frame, and say nothing about the error.
+        chosen = [(name, value) for name, value in frame.variables if not (name[:2] == name[-2:] == "__")]
+        for name, value in chosen[: detail.variables]:
             yield _bounded(f"      {one_line(name)} = {one_line(value)}")
 
 
