@@ -92,7 +92,7 @@ def show_graph(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         issue = _issue(context, typed)
         counts, project = server.issue_counts(issue, period), issue.project
         name = f"{issue.short_id or issue.id} {issue.title}"
-    yield _graph_view(server, project, counts, name, period)
+    yield _graph_view(server, project, counts, name, period, dark=typed.options.dark)
 
 
 def newest_event(server: Server, issue: Issue) -> tuple[Event | None, str]:
@@ -140,12 +140,14 @@ def _one_project(context: CommandContext, typed: ParsedCommand, server: Server, 
     return found[0]
 
 
-def _graph_view(server: Server, project: Project, counts: Counts, name: str, period: timedelta) -> View:
+def _graph_view(server: Server, project: Project, counts: Counts, name: str, period: timedelta, *, dark: bool) -> View:
     chart = block_chart(counts)
     title = f"{cut(name, 100)}: {chart.total} in {write_duration(period)}"
     upload = None
     if chart.blocks and charts.can_draw():
-        upload = Upload("events.png", "image/png", lambda: charts.draw(counts, title, _releases(server, project)))
+        upload = Upload(
+            "events.png", "image/png", lambda: charts.draw(counts, title, _releases(server, project), dark=dark)
+        )
     return View("sentry_graph", {"name": cut(name, 150), "chart": chart, "uploaded": False}, upload)
 
 

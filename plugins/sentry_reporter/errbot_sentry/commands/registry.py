@@ -94,11 +94,15 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="graph",
-        usage="sentry graph REF|-p PROJECT [-t 14d]",
-        help="events over time",
+        usage="sentry graph REF|-p PROJECT [-t 14d] [--dark]",
+        help="events over time; --dark: as a dark picture where the chat takes files",
         handler=issue_details.show_graph,
         examples=("sentry graph #1", "sentry graph -p web -t 24h"),
-        options=(_PROJECTS, Option(("-t", "--period"), "span", span, timedelta(days=14))),
+        options=(
+            _PROJECTS,
+            Option(("-t", "--period"), "span", span, timedelta(days=14)),
+            Option(("--dark",), "dark"),
+        ),
     ),
     Command(
         name="projects",
