@@ -31,8 +31,8 @@ from errbot_sentry.commands.registry import COMMANDS, help_text
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
-from errbot_sentry.domain.conversation import Conversation, Person
-from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
+from errbot_sentry.domain.conversation import Conversation
+from errbot_sentry.domain.errors import ServerError, SettingsError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
@@ -137,7 +137,7 @@ class App:
             self._store,
             alerts=self._alerts,
             status=self,
-            reporter=self if self._reporting() else None,
+            reporter=self.reporter if self._reporting() else None,
             changed=self._note_change,
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
@@ -153,17 +153,6 @@ class App:
         """The health of each flow but the server's, for `!sentry status`."""
         return status_of(self._facts())
 
-    def capture_test(self, person: Person, conversation: Conversation) -> str:
-        """Send a test event through the whole way; its id.
-
-        Raises:
-            UserError: it could not be stored.
-        """
-        event_id = self.reporter.capture_test(person, conversation)
-        if event_id is None:
-            raise UserError("The test event was not taken: !sentry status has the reason.")
-        return event_id
-
     def leave(self) -> bool:
         """The plugin is deactivated: close, and say so with True.
 
@@ -175,10 +164,6 @@ class App:
             return False
         self.close()
         return True
-
-    def feedback(self, person: Person, text: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id."""
-        return self.reporter.feedback(person, text)
 
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """End every thread within the timeout (seconds); what is on disk stays for the next start."""

@@ -144,10 +144,14 @@ def test_status_shows_the_server_and_the_flows() -> None:
 class LateReporter:
     """Sends a test event that the server shows only some seconds later."""
 
-    def __init__(self, after: float, issue_id: str = "101") -> None:
+    def __init__(self, after: float, issue_id: str = "101", unsent: str | None = None) -> None:
         self.asked: list[tuple[Person, Conversation]] = []
-        self._after, self._issue_id = after, issue_id
+        self._after, self._issue_id, self._unsent = after, issue_id, unsent
         self.world: World | None = None
+
+    def unsent_reason(self, event_id: str) -> str | None:
+        assert event_id == "e" * 32
+        return self._unsent
 
     def capture_test(self, person: Person, conversation: Conversation) -> str:
         assert self.world is not None
@@ -162,8 +166,8 @@ class LateReporter:
         return "e" * 32
 
 
-def reporting_world(after: float, issue_id: str = "101") -> World:
-    reporter = LateReporter(after, issue_id)
+def reporting_world(after: float, issue_id: str = "101", unsent: str | None = None) -> World:
+    reporter = LateReporter(after, issue_id, unsent)
     world = World([issue(1), issue(3, VAULT)], access=ROOMS, reporter=reporter)
     reporter.world = world
     return world
@@ -172,7 +176,7 @@ def reporting_world(after: float, issue_id: str = "101") -> World:
 def test_the_test_event_is_followed_until_the_server_shows_it() -> None:
     world = reporting_world(after=3)
     assert world.lines("test") == [
-        f"Sent the test event {'e' * 32}; looking for it on the server…",
+        f"Captured test event {'e' * 32}; looking for it on the server…",
         "The server shows it: WEB-1, after 3 s · https://sentry.example.com/organizations/acme/issues/101/",
     ]
 
@@ -184,17 +188,27 @@ def test_a_test_event_that_never_comes_is_given_up_in_bounded_time() -> None:
     assert world.clock.monotonic() - before <= 21
 
 
+@pytest.mark.parametrize("server_works", [True, False])
+def test_a_test_event_that_waits_in_the_spool_was_not_sent(server_works: bool) -> None:
+    world = reporting_world(after=3600, unsent="the server cannot be reached")
+    if not server_works:
+        world.server.fail("issue_of_event", Unreachable("No connection."), times=99)
+    text = "\n".join(world.lines("test"))
+    assert text.endswith("It hasn't reached the server: the server cannot be reached")
+    assert "sent" not in text.lower()
+
+
 def test_a_test_event_in_a_hidden_project_shows_nothing_of_it() -> None:
     world = reporting_world(after=0, issue_id="103")
-    assert world.lines("test", conversation=DIRECT)[1] == "The server has it, but its project may not be shown here."
+    assert world.lines("test", conversation=DIRECT)[1] == "The server has it, but its project isn't visible here."
 
 
 def test_a_server_that_cannot_be_asked_is_said() -> None:
     world = reporting_world(after=0)
     world.server.fail("issue_of_event", BadToken("The server refuses the token."))
-    assert world.lines("test")[1] == "It was sent, but I could not look for it: The server refuses the token."
+    assert world.lines("test")[1] == "It was sent, but I couldn't look for it: The server refuses the token."
     world.server.fail("issue_of_event", TimedOut("No answer in time."), times=99)
-    assert world.lines("test")[1] == "It was sent, but I could not look for it: No answer in time."
+    assert world.lines("test")[1] == "It was sent, but I couldn't look for it: No answer in time."
 
 
 def test_a_passing_failure_is_waited_out() -> None:

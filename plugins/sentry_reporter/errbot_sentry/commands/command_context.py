@@ -127,18 +127,18 @@ class StatusSource(Protocol):
 
 
 class EventReporter(Protocol):
-    """The reporting flow; the app implements it."""
+    """The reporting flow; `Reporter` implements it."""
 
     def feedback(self, person: Person, text: str) -> str | None:
         """Attach a person's words to the error that they last ran into; its event id, None where there is none."""
         ...
 
-    def capture_test(self, person: Person, conversation: Conversation) -> str:
-        """Send a test event; its id, 32 hex digits.
+    def capture_test(self, person: Person, conversation: Conversation) -> str | None:
+        """Capture a test event; its id, 32 hex digits, None where it was not taken."""
+        ...
 
-        Raises:
-            SentryReporterError: reporting is off, or the event could not be stored.
-        """
+    def unsent_reason(self, event_id: str) -> str | None:
+        """Why an event has not reached the server, in words; None where it has, or where nobody can know."""
         ...
 
 

@@ -13,6 +13,7 @@ from errbot_sentry.commands.command_context import (
     READ,
     TROUBLE,
     CommandContext,
+    EventReporter,
     FlowStatus,
     ParsedCommand,
     find_command,
@@ -77,8 +78,10 @@ def send_test(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         raise UserError("A test is already running. Wait for its result.")
     try:
         event_id = context.reporter.capture_test(typed.person, typed.conversation)
-        yield View("sentry_test", {"step": "sent", "event": cut(event_id, 40)})
-        yield _follow(context, event_id, typed.conversation)
+        if event_id is None:
+            raise UserError("The test event was not taken. `!sentry status` has the reason.")
+        yield View("sentry_test", {"step": "captured", "event": cut(event_id, 40)})
+        yield _follow(context, context.reporter, event_id, typed.conversation)
     finally:
         context.test_run.end()
 
@@ -95,14 +98,20 @@ def feedback(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     yield View("sentry_feedback", {"event": event_id[:8]})
 
 
-def _follow(context: CommandContext, event_id: str, conversation: Conversation) -> View:
+def _follow(context: CommandContext, reporter: EventReporter, event_id: str, conversation: Conversation) -> View:
     """Ask the server for the event until it shows it, for a bounded time."""
     values: dict[str, object] = {"event": cut(event_id, 40), "seconds": int(_TEST_SECONDS)}
     start = context.clock.monotonic()
+    issue, why_blind = None, ""
     try:
         issue = _wait_for(context, event_id, start + _TEST_SECONDS)
     except (ServerError, Unsupported) as error:
-        return View("sentry_test", {**values, "step": "blind", "why": str(error)})
+        why_blind = str(error)
+    unsent = reporter.unsent_reason(event_id) if issue is None else None
+    if unsent is not None:
+        return View("sentry_test", {**values, "step": "unsent", "why": cut(unsent, 200)})
+    if why_blind:
+        return View("sentry_test", {**values, "step": "blind", "why": why_blind})
     if issue is None:
         return View("sentry_test", {**values, "step": "late"})
     if not visible_issues(context.access, conversation, (issue,)):

@@ -123,13 +123,20 @@ class Reporter:
             notes=tuple(notes),
         )
 
-    def capture_test(self, person: Person, place: Conversation) -> str | None:
+    def capture_test(self, person: Person, conversation: Conversation) -> str | None:
         """Send a test event the whole way; its id, or None when reporting is off."""
         flow = self._flow
         if flow is None:
             return None
-        context = BotContext("test", room=place.room or DIRECT, person=person.acl, nick=person.name)
+        context = BotContext("test", room=conversation.room or DIRECT, person=person.acl, nick=person.name)
         return flow.capture.capture_message("A test by SentryReporter", "info", {"test": "yes"}, context)
+
+    def unsent_reason(self, event_id: str) -> str | None:
+        """Why an event has not reached the server; None: the server has confirmed it, or nobody here can know."""
+        flow = self._flow
+        if flow is None or not flow.own_transport or self._follow_ups.is_sent(event_id):
+            return None
+        return self._counters.last_failure or "it is still waiting to be sent"
 
     def capture_exception(self, exc: BaseException | None = None, **tags: object) -> str | None:
         """Report an exception, by default the one being handled; the event's id, or None when there is no new event
