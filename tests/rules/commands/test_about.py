@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.command_context import OFF, FlowStatus
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadToken, ServerFailed, TimedOut, Unreachable, UsageError, UserError
@@ -134,11 +135,21 @@ class Flows:
 def test_status_shows_the_server_and_the_flows() -> None:
     world = World([issue(1)], status=Flows())
     assert world.lines("status") == [
-        "server ok: Sentry at https://sentry.example.com · 1 calls, 0 failed",
+        "server ok: Sentry · 1 call, 0 failed · https://sentry.example.com",
         "report off: BOT_LOG_SENTRY is False",
     ]
-    world.server.fail("projects", BadToken("The server refuses the token."))
+    world.server.fail("check", BadToken("The server refuses the token."))
     assert world.lines("status")[0] == "server trouble: The server refuses the token."
+
+
+def test_what_people_copy_has_no_unseen_characters() -> None:
+    world = World([issue(1)])
+    templates = Templates("irc", lambda: frozenset({"alice", "sentry"}))
+    shown = [
+        templates.render(view.template, view.values) for typed in ("whoami", "status") for view in world.views(typed)
+    ]
+    assert "`alice!a@host`" in shown[0]
+    assert "https://sentry.example.com" in shown[1]
 
 
 class LateReporter:

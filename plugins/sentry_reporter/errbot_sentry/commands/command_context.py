@@ -111,11 +111,15 @@ class ParsedCommand:
 
 @dataclass(frozen=True)
 class FlowStatus:
-    """One line of `!sentry status`: the flow's name, OK, OFF or TROUBLE, and facts in words, secrets masked."""
+    """One line of `!sentry status`: the flow's name, OK, OFF or TROUBLE, and facts in words, secrets masked.
+
+    `address` is a web address that people may want to open or copy, "" without one.
+    """
 
     flow: str
     state: str
     facts: tuple[str, ...] = ()
+    address: str = ""
 
 
 class StatusSource(Protocol):

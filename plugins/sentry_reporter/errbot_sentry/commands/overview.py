@@ -24,7 +24,7 @@ from errbot_sentry.commands.project_scope import nothing_words, visible_issues, 
 from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import NotFound, ServerError, Unsupported, UsageError, UserError
 from errbot_sentry.domain.issues import Issue
-from errbot_sentry.domain.text import cut
+from errbot_sentry.domain.text import counted, cut
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import Health, Server
 
@@ -66,7 +66,7 @@ def status(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     lines = (_server_status(context, typed.conversation), *others)
     yield View(
         "sentry_status",
-        {"lines": [(line.flow, line.state, cut(" · ".join(line.facts), 360)) for line in lines]},
+        {"lines": [(line.flow, line.state, cut(" · ".join(line.facts), 360), line.address) for line in lines]},
     )
 
 
@@ -143,7 +143,7 @@ def _connection(context: CommandContext, conversation: Conversation) -> tuple[st
     try:
         server = context.find_server()
         health = server.health()
-        connected, url = _KINDS.get(health.kind, health.kind), health.url
+        connected, url = _kind_name(health), health.url
         seen = visible_projects(context.access, conversation, server)
     except ServerError as error:
         return "", "", str(error), ""
@@ -187,13 +187,13 @@ def _server_status(context: CommandContext, conversation: Conversation) -> FlowS
     """
     try:
         server = context.find_server()
-        server.projects()
+        server.check()
     except ServerError as error:
         return FlowStatus("server", TROUBLE, (str(error),))
     health = server.health()
     if not context.access.sees_everything(conversation):
-        return FlowStatus("server", OK, (_server_words(health),))
-    return FlowStatus("server", OK, _health_words(health))
+        return FlowStatus("server", OK, (_kind_name(health),), health.url)
+    return FlowStatus("server", OK, _health_words(health), health.url)
 
 
 def _issue_of(server: Server, event_id: str) -> Issue | None:
@@ -203,12 +203,12 @@ def _issue_of(server: Server, event_id: str) -> Issue | None:
         return None
 
 
-def _server_words(health: Health) -> str:
-    return f"{_KINDS.get(health.kind, health.kind)} at {health.url}"
+def _kind_name(health: Health) -> str:
+    return _KINDS.get(health.kind, health.kind)
 
 
 def _health_words(health: Health) -> tuple[str, ...]:
-    facts = [_server_words(health), f"{health.calls} calls, {health.failures} failed"]
+    facts = [_kind_name(health), f"{counted(health.calls, 'call')}, {health.failures} failed"]
     if health.remaining is not None:
         facts.append(f"{health.remaining} of {health.limit} calls left" if health.limit else f"{health.remaining} left")
     if health.last_error:

@@ -146,6 +146,10 @@ class Server(Protocol):
         """What an issue URL of this server names; None for any other URL. Makes no request."""
         ...
 
+    def check(self) -> None:
+        """Have the server answer now, whatever is cached; raises ServerError where it does not."""
+        ...
+
     def health(self) -> Health:
         """The counters so far; makes no request."""
         ...

@@ -156,6 +156,11 @@ class Escape:
         line = without_nicks(defuse(plain(value)), self._nicks).replace("`", "'")
         return self._without_rewriting(line)
 
+    def exact(self, value: object) -> str:
+        """A value for between backticks that people copy: without the unseen characters that keep others from being
+        notified, so only for what names the reader or an operator's setting."""
+        return _SLACK_COMMAND.sub("(", plain(value)).replace("`", "'")
+
     def block(self, value: object) -> str:
         """Lines for between fences: layout stays, tabs become spaces, no line can close the fence."""
         text = "\n".join(_visible_line(line) for line in _LINE_ENDS.split(str(value)))
