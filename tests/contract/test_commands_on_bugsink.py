@@ -135,5 +135,6 @@ def test_the_test_event_is_found(room: Room) -> None:
 def test_the_overview_and_the_status(room: Room) -> None:
     assert room.lines("sentry")[0] == f"Connected to Bugsink at {room.project.url}, projects: {room.project.slug}"
     status = room.lines("status")[0]
-    assert status.startswith("server ok: Bugsink · ") and status.endswith(room.project.url)
+    assert status.startswith("server ok: Bugsink · ")
+    assert status.endswith(room.project.url)
     assert room.lines("projects")[0].startswith(f"#1 {room.project.slug}")
