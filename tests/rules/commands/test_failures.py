@@ -33,7 +33,7 @@ COMMAND_LINES = {
     "status": "status",
 }
 # They ask what `issues` asks, or nobody.
-WITHOUT = {"next", "prev", "unlink", "whoami", "test", "feedback"}
+WITHOUT = {"ack", "next", "prev", "unlink", "whoami", "test", "feedback"}
 
 FAILURES: tuple[tuple[type[ServerError], str], ...] = (
     (errors.Unreachable, "The server cannot be reached."),

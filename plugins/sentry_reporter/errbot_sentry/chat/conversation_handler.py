@@ -15,7 +15,7 @@ from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.chat.uploads import send_file
 from errbot_sentry.commands.command_context import find_command
-from errbot_sentry.commands.dispatch import Commands
+from errbot_sentry.commands.dispatch import Commands, meant_command
 from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
 from errbot_sentry.domain.conversation import Conversation, Invocation, View
@@ -60,7 +60,7 @@ class ConversationHandler:
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        entry = find_command(command, COMMANDS)
+        entry = find_command(meant_command(command, words), COMMANDS)
         if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
             return
         sender = sender_of(self._bot, msg)

@@ -17,7 +17,7 @@ from errbot_sentry.commands.command_context import (
     StatusSource,
     find_command,
 )
-from errbot_sentry.commands.issue_refs import IssueFinder, NoThreads, ThreadLookup
+from errbot_sentry.commands.issue_refs import IssueFinder, NoThreads, ThreadLookup, is_reference
 from errbot_sentry.commands.list_memory import LastLists
 from errbot_sentry.commands.parser import parse
 from errbot_sentry.commands.registry import COMMANDS
@@ -32,6 +32,11 @@ from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import FindServer
 from errbot_sentry.store.database import Store
+
+
+def meant_command(name: str, words: str) -> str:
+    """The command that was meant: `!sentry WEB-3` is `!sentry issue WEB-3`, with the rights of that."""
+    return "issue" if name == "sentry" and len(words.split()) == 1 and is_reference(words) else name
 
 
 class Commands:
@@ -98,7 +103,7 @@ class Commands:
         Raises:
             SentryReporterError: while iterating; its text is the answer to show.
         """
-        entry = find_command(name, COMMANDS)
+        entry = find_command(meant_command(name, invocation.words), COMMANDS)
         if entry is None:
             raise UsageError(f"There is no command {echo(name)}.")
         typed = parse(entry, invocation, self._prefix)

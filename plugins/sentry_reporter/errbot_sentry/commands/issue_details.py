@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
+from errbot_sentry.commands.issue_refs import is_reference
 from errbot_sentry.commands.parser import names
 from errbot_sentry.commands.project_scope import scope
 from errbot_sentry.commands.views import event_row, issue_values, rows_view, spread_row, title_of, value_rows
@@ -128,7 +129,7 @@ def _reference_and_key(context: CommandContext, typed: ParsedCommand) -> tuple[s
     words = typed.words
     if len(words) == 2:
         return words[0], unquote(words[1])
-    if words and not context.finder.is_reference(words[0]) and context.finder.in_thread(typed.invocation):
+    if words and not is_reference(words[0]) and context.finder.in_thread(typed.invocation):
         return "", unquote(words[0])
     return (words[0] if words else ""), ""
 

@@ -118,6 +118,15 @@ def read_reference(word: str) -> Reference:
     raise BadReference(f"{echo(word)} isn't a valid issue reference. {WANTED}.")
 
 
+def is_reference(word: str) -> bool:
+    """Whether a word has one of the forms of a REF; nobody is asked."""
+    try:
+        read_reference(word)
+    except BadReference:
+        return False
+    return True
+
+
 def expand_rows(words: Sequence[str]) -> tuple[str, ...]:
     """The words, with `#2-5` written out as `#2 #3 #4 #5`.
 
@@ -228,14 +237,6 @@ class IssueFinder:
         except BadReference as error:
             raise BadReference(f"{error} Nothing changed." if len(named) > 1 else str(error)) from error
         return tuple({issue.id: issue for issue in found}.values())
-
-    def is_reference(self, word: str) -> bool:
-        """Whether a word has one of the forms of a REF; nobody is asked."""
-        try:
-            read_reference(word)
-        except BadReference:
-            return False
-        return True
 
     def in_thread(self, invocation: Invocation) -> bool:
         """Whether this is the thread of an alert, so that no REF is needed."""

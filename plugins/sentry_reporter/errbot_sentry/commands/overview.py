@@ -30,8 +30,6 @@ from errbot_sentry.server.protocol import Health, Server
 
 _KINDS = {"sentry": "Sentry", "glitchtip": "GlitchTip", "bugsink": "Bugsink"}
 _GROUPS = ((READ, "Look"), (CHANGE, "Change"), (ALERTS, "Alerts"), (ABOUT, "About"))
-# Words that people try, and the commands that do it.
-_INSTEAD = {"mute": ("silence", "archive"), "snooze": ("silence", "archive"), "ack": ("assign", "silence")}
 _TEST_SECONDS = 20.0
 _TEST_PAUSE = 1.0
 
@@ -168,14 +166,7 @@ def _refuse(context: CommandContext, typed: str) -> NoReturn:
     """Name the command that was probably meant."""
     command = f"{context.prefix}sentry"
     near = suggestion(typed, context.commands)
-    if typed.casefold() in _INSTEAD:
-        hint = f"use {' or '.join(f'`{command} {name}`' for name in _INSTEAD[typed.casefold()])}."
-    elif near:
-        hint = f"did you mean `{command} {near}`?"
-    elif context.finder.is_reference(typed):
-        hint = f"did you mean `{command} issue {cut(typed, 60)}`?"
-    else:
-        hint = f"`{command}` lists them."
+    hint = f"did you mean `{command} {near}`?" if near else f"`{command}` lists them."
     raise UsageError(f"There is no command {echo(typed)}: {hint}")
 
 

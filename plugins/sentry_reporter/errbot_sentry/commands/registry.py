@@ -20,10 +20,10 @@ _YES = Option(("-y", "--yes"), "yes")
 COMMANDS: tuple[Command, ...] = (
     Command(
         name="sentry",
-        usage="sentry",
-        help="what is connected, and what you may use here",
+        usage="sentry [REF]",
+        help="what is connected, and what you may use here; with a REF, that issue's details",
         handler=overview.overview,
-        examples=("sentry",),
+        examples=("sentry", "sentry WEB-1A"),
         group=ABOUT,
     ),
     Command(
@@ -168,6 +168,16 @@ COMMANDS: tuple[Command, ...] = (
         act=triage.assign_to_me,
     ),
     Command(
+        name="ack",
+        usage="sentry ack REF… [--yes]",
+        help="take issues on: the same as `assign REF me`",
+        handler=triage.acknowledge,
+        examples=("sentry ack #1",),
+        group=CHANGE,
+        options=(_YES,),
+        writers_only=True,
+    ),
+    Command(
         name="note",
         usage="sentry note REF TEXT",
         help="leave a note on an issue",
@@ -254,6 +264,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="silence",
+        aliases=("mute", "snooze"),
         usage="sentry silence MATCHERS|REF -d 2h [-c why]",
         help="send no alerts for a time; typed in a direct message, in every room",
         handler=silences.silence,
@@ -268,6 +279,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="unsilence",
+        aliases=("unmute",),
         usage="sentry unsilence N",
         help="end a silence now",
         handler=silences.unsilence,

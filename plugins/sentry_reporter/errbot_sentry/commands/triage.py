@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from errbot_sentry.commands.accounts import linked_mail, read_mail
 from errbot_sentry.commands.bulk_change import Change, carry_out, confirm_count, leave_note, signature
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
+from errbot_sentry.commands.issue_refs import is_reference
 from errbot_sentry.commands.triage_options import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.commands.views import title_of
 from errbot_sentry.domain.conversation import Invocation, Person, View
@@ -71,6 +72,11 @@ def assign(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`assign`."""
     who = _assignee(context, typed, _last_word(typed, f"Who is it for? {_ASSIGNEES}"))
     yield from _change(context, typed, _assignment(context, who, typed.person), typed.words[:-1])
+
+
+def acknowledge(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`ack`: in other tools, it says that somebody is working on a problem; here, the assignee says that."""
+    yield from _change(context, typed, _assignment(context, _me(context, typed.person), typed.person), typed.words)
 
 
 def assign_to_me(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
@@ -163,7 +169,7 @@ def _reference_and_text(context: CommandContext, typed: ParsedCommand) -> tuple[
             f"Is {echo(first)} an issue, or does your note begin with it? Begin with -- for a note on this thread's "
             "issue, or give the short ID.",
         )
-    return (first, rest) if first and context.finder.is_reference(first) else ("", typed.text)
+    return (first, rest) if first and is_reference(first) else ("", typed.text)
 
 
 def _assignment(context: CommandContext, who: Assignee | None, person: Person) -> Change:

@@ -21,10 +21,9 @@ FOLDER = Path(__file__).resolve().parents[3] / "templates"
 class Templates:
     """Renders `sentry_*` templates for one backend, each value by way of `escape`.
 
-    Filters: none for running text, `code` between backticks, `exact` there for what people copy, `block` between fences,
-    `href` for a link's target,
-    `address` for a web address that stands by itself, `table` for the rows of a list, with all of their
-    markup, and for lines to stand below them.
+    Filters: none for running text, `code` between backticks, `exact` there for what people copy, `block` between
+    fences, `href` for a link's target, `address` for a web address that stands by itself, `table` for the rows of a
+    list, with all of their markup, and for lines to stand below them.
     """
 
     def __init__(self, mode: str, nicks: Nicks = frozenset, folder: Path = FOLDER) -> None:
