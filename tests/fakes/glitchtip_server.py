@@ -17,7 +17,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tests.fakes.http_server import HttpServer, Reply, Request, as_html, as_json
-from tests.fakes.tracker import TrackedEvent, TrackedIssue, Tracker, frames, iso
+from tests.fakes.tracker import TrackedEvent, TrackedIssue, Tracker, entries, frames, iso
 
 _SORTS = ("last_seen", "first_seen", "count", "priority")
 _SPA = ("/issues", "/projects", "/releases", "/settings", "/performance", "/uptime-monitors")
@@ -43,6 +43,7 @@ class GlitchTipServer(HttpServer):
             ("GET", rf"{org}/stats_v2/", self._stats),
             ("GET", rf"{org}/releases/", self._releases),
             ("GET", r"/api/0/projects/(?P<org>[-\w]+)/(?P<project>[-\w]+)/releases/", self._releases),
+            ("GET", rf"{org}/monitors/", self._monitors),
             ("GET", rf"{issue}/", self._issue),
             ("PUT", rf"{issue}/", self._update),
             ("GET", rf"{issue}/events/", self._events),
@@ -169,7 +170,7 @@ class GlitchTipServer(HttpServer):
                 "id": event.id, "eventID": event.id, "groupID": found.id, "projectID": int(found.project.id),
                 "dateCreated": iso(event.at), "dateReceived": iso(event.at), "culprit": "shop in checkout",
                 "title": found.title, "message": "", "metadata": {}, "tags": _pairs(event), "platform": "python",
-                "entries": [{"type": "exception", "data": {"values": values}}], "contexts": None, "context": None,
+                "entries": entries(event, values), "contexts": event.contexts or None, "context": None,
                 "user": event.user, "sdk": None, "packages": None, "nextEventID": None, "previousEventID": None,
                 "userReport": None, "errors": [],
             }
@@ -296,6 +297,12 @@ class GlitchTipServer(HttpServer):
             if not project or slug == project
         ]  # fmt: skip
         return self._paged(request, rows)
+
+    def _monitors(self, request: Request, org: str) -> Reply:
+        """GlitchTip `apps/uptime/{api,schema}.py`; here each row has only what differs from monitor to monitor."""
+        common = {"monitorType": "GET", "environmentId": None, "envName": None, "endpointId": None, "checks": [],
+                  "heartbeatEndpoint": None, "organizationId": 1, "expectedStatus": 200, "timeout": None}  # fmt: skip
+        return self._paged(request, [{**common, **row} for row in self.tracker.monitors])
 
     def _row(self, issue: TrackedIssue) -> dict[str, Any]:
         row = {

@@ -26,7 +26,23 @@ UNDESCRIBED = {
     ("GET", "/api/0/organizations/{organization_id_or_slug}/issues/{issue_id}/tags/"): (
         "getsentry/sentry src/sentry/issues/endpoints/group_tags.py (publish_status UNKNOWN)"
     ),
+    ("GET", "/api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/events/{event_id}/owners/"): (
+        "getsentry/sentry src/sentry/issues/endpoints/event_owners.py (publish_status PRIVATE)"
+    ),
+    ("GET", "/api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/events/{event_id}/committers/"): (
+        "getsentry/sentry src/sentry/issues/endpoints/event_file_committers.py (publish_status PRIVATE)"
+    ),
+    ("GET", "/api/0/organizations/{organization_id_or_slug}/uptime/"): (
+        "getsentry/sentry src/sentry/uptime/endpoints/organization_uptime_alert_index.py (publish_status EXPERIMENTAL)"
+    ),
     ("GET", "/api/0/"): "getsentry/sentry src/sentry/api/endpoints/index.py",
+}
+
+# Answers that the description has wrong, with the source that is right.
+OTHER_ANSWERS = {
+    "/api/0/organizations/{organization_id_or_slug}/monitors/": (
+        "`environments` is a list, and `owner` may be null: getsentry/sentry src/sentry/monitors/serializers.py"
+    ),
 }
 
 
@@ -91,6 +107,8 @@ def check_answer(method: str, path: str, status: int, body: Any) -> None:
     responses = _description()["paths"][template][method.lower()]["responses"]
     if str(status) not in responses:
         raise Deviation(f"{method} {template} is not described with status {status}")
+    if template in OTHER_ANSWERS:
+        return
     content = _resolved(responses[str(status)]).get("content", {})
     if "application/json" in content:
         _validate(body, content["application/json"]["schema"], f"answer of {method} {template}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.fakes import openapi
 from tests.fakes.http_server import HttpServer, Reply, Request, as_html, as_json
-from tests.fakes.tracker import TrackedEvent, TrackedIssue, Tracker, frames, iso
+from tests.fakes.tracker import TrackedEvent, TrackedIssue, Tracker, entries, frames, iso
 
 _KEYS = {"date": "last_seen", "new": "first_seen"}
 
@@ -29,6 +29,7 @@ class SentryServer(HttpServer):
         self.checked = 0
         org = re.escape(tracker.org)
         issue = rf"/api/0/organizations/{org}/issues/(?P<issue>[^/]+)"
+        event = rf"/api/0/projects/{org}/(?P<project>[^/]+)/events/(?P<event>[^/]+)"
         self._routes: list[tuple[str, str, Callable[..., Reply]]] = [
             ("GET", "/api/0/", self._index),
             ("GET", rf"/api/0/organizations/{org}/projects/", self._projects),
@@ -47,6 +48,10 @@ class SentryServer(HttpServer):
             ("GET", rf"/api/0/organizations/{org}/releases/", self._releases),
             ("GET", rf"/api/0/organizations/{org}/stats_v2/", self._stats),
             ("GET", rf"/api/0/organizations/{org}/teams/", self._teams),
+            ("GET", rf"/api/0/organizations/{org}/monitors/", self._cron_monitors),
+            ("GET", rf"/api/0/organizations/{org}/uptime/", self._uptime_monitors),
+            ("GET", rf"{event}/owners/", self._owners),
+            ("GET", rf"{event}/committers/", self._committers),
         ]
 
     def _answer(self, request: Request) -> Reply:
@@ -179,8 +184,8 @@ class SentryServer(HttpServer):
         values = [{"type": issue.kind, "value": issue.value, "module": None, "stacktrace": {"frames": frames()}}]
         return {
             "id": event.id, "groupID": issue.id, "eventID": event.id, "projectID": issue.project.id, "size": 7055,
-            "entries": [{"type": "exception", "data": {"values": values}}], "dist": None, "message": "",
-            "title": issue.title, "location": "shop.py:12", "user": event.user, "contexts": {}, "sdk": None,
+            "entries": entries(event, values), "dist": None, "message": "",
+            "title": issue.title, "location": "shop.py:12", "user": event.user, "contexts": event.contexts, "sdk": None,
             "context": {}, "packages": {}, "type": "error", "metadata": {"type": issue.kind, "value": issue.value},
             "tags": _pairs(event.tags), "platform": "python", "dateReceived": iso(event.at), "errors": [],
             "occurrence": None, "_meta": {}, "crashFile": None, "culprit": "shop in checkout",
@@ -360,6 +365,48 @@ class SentryServer(HttpServer):
         ]  # fmt: skip
         return self._paged(request, rows, 100)
 
+    def _owners(self, request: Request, project: str, event: str) -> Reply:
+        """getsentry/sentry `src/sentry/issues/endpoints/event_owners.py`."""
+        found = self.tracker.issue_of_event(event)
+        if found is None or found.project.slug != project:
+            return as_json({"detail": "Event not found"}, 404)
+        return as_json({"owners": self.tracker.owners.get(found.id, []), "rule": None, "rules": []})
+
+    def _committers(self, request: Request, project: str, event: str) -> Reply:
+        """getsentry/sentry `src/sentry/issues/endpoints/event_file_committers.py`: 404 where nothing is known."""
+        found = self.tracker.issue_of_event(event)
+        suspects = (
+            self.tracker.suspects.get(found.id, []) if found is not None and found.project.slug == project else []
+        )
+        if not suspects:
+            return as_json({"detail": "No committers found"}, 404)
+        return as_json(
+            {
+                "committers": [
+                    {
+                        "author": {"name": mail.partition("@")[0], "email": mail},
+                        "commits": [
+                            {"id": sha, "message": message, "dateCreated": iso(self.tracker.now),
+                             "pullRequest": {"id": "9", "externalUrl": "https://git.example/shop/pull/9"},
+                             "suspectCommitType": "via commit in release"}
+                        ],
+                    }
+                    for sha, message, mail in suspects
+                ]
+            }
+        )  # fmt: skip
+
+    def _cron_monitors(self, request: Request) -> Reply:
+        return self._paged(request, self._of_projects(request, self.tracker.monitors), 100)
+
+    def _uptime_monitors(self, request: Request) -> Reply:
+        return self._paged(request, self._of_projects(request, self.tracker.uptime), 100)
+
+    def _of_projects(self, request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        wanted = request.values("project")
+        slugs = {project.slug for project in self.tracker.projects if not wanted or project.id in wanted}
+        return [row for row in rows if (row.get("projectSlug") or row["project"]["slug"]) in slugs]
+
     # --- JSON -------------------------------------------------------------------------------------------------------
 
     def _base(self, issue: TrackedIssue) -> dict[str, Any]:
@@ -403,11 +450,23 @@ class SentryServer(HttpServer):
             event.tags["release"] for event in sorted(issue.events, key=lambda e: e.at) if "release" in event.tags
         ]
         return {
-            **self._base(issue), "activity": [], "seenBy": [], "participants": [], "userReportCount": 0, "tags": [],
+            **self._base(issue), "activity": self._activity(issue), "seenBy": [], "participants": [], "tags": [],
+            "userReportCount": 0,
             "firstRelease": {"version": releases[0]} if releases else None,
             "lastRelease": {"version": releases[-1]} if releases else None,
             "stats": {"24h": self._series(issue, 3600, 24), "30d": self._series(issue, 86400, 30)},
         }  # fmt: skip
+
+    def _activity(self, issue: TrackedIssue) -> list[dict[str, Any]]:
+        """As in getOrganizationIssue; newest first, and `first_seen` last."""
+        user = {"id": "7", "name": "Ann", "username": "ann", "email": "ann@example.com"}
+        rows = [(kind, at, data, user) for kind, at, data in issue.activity]
+        rows.append(("first_seen", issue.first_seen, {"priority": "high"}, None))
+        rows.sort(key=lambda row: row[1], reverse=True)
+        return [
+            {"id": str(place), "type": kind, "data": data, "user": who, "dateCreated": iso(at)}
+            for place, (kind, at, data, who) in enumerate(rows)
+        ]
 
     def _series(self, issue: TrackedIssue, step: int, slices: int) -> list[list[int]]:
         end = int(self.tracker.now.timestamp()) // step * step + step
@@ -467,3 +526,26 @@ def _tag_row(issue: TrackedIssue, key: str) -> dict[str, Any]:
         "totalValues": counts.total(),
         "topValues": tops,
     }
+
+
+def cron_monitor_row(name: str, slug: str, *environments: dict[str, Any], status: str = "active") -> dict[str, Any]:
+    """As in listOrganizationMonitors, but that `environments` is a list, as in `src/sentry/monitors/serializers.py`."""
+    config = {"schedule_type": "crontab", "schedule": "0 * * * *", "checkin_margin": 1, "max_runtime": 30,
+              "timezone": "UTC", "failure_issue_threshold": None, "recovery_threshold": None,
+              "alert_rule_id": None}  # fmt: skip
+    places = [{"isMuted": False, "activeIncident": None, **environment} for environment in environments]
+    return {
+        "id": "5e1f0000-0000-4000-8000-000000000001", "name": name, "slug": name, "status": status, "isMuted": False,
+        "isUpserting": False, "config": config, "dateCreated": "2026-01-01T00:00:00Z", "environments": places,
+        "owner": None, "project": _project_row("2", slug, slug),
+    }  # fmt: skip
+
+
+def uptime_monitor_row(name: str, slug: str, url: str, *, state: int, status: str = "active") -> dict[str, Any]:
+    """getsentry/sentry `src/sentry/uptime/endpoints/serializers.py`; `state` is 1 for up and 2 for down."""
+    return {
+        "id": "77", "projectSlug": slug, "environment": "production", "name": name, "status": status,
+        "uptimeStatus": state, "mode": 1, "owner": None, "recoveryThreshold": 1, "downtimeThreshold": 3, "url": url,
+        "method": "GET", "body": None, "headers": [], "intervalSeconds": 60, "timeoutMs": 5000, "traceSampling": False,
+        "assertion": None,
+    }  # fmt: skip

@@ -24,6 +24,9 @@ class TrackedEvent:
     at: datetime
     tags: dict[str, str]
     user: dict[str, str] | None = None
+    breadcrumbs: list[dict[str, Any]] = field(default_factory=list)
+    request: dict[str, Any] | None = None
+    contexts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -44,6 +47,7 @@ class TrackedIssue:
     priority: str = "medium"
     notes: list[tuple[str, datetime]] = field(default_factory=list)
     deleted: bool = False
+    activity: list[tuple[str, datetime, dict[str, Any]]] = field(default_factory=list)
 
     @property
     def title(self) -> str:
@@ -72,6 +76,10 @@ class Tracker:
         self.teams = {"ops": "41", "web-team": "42"}
         self.members = {"ann@example.com": "7", "bob@example.com": "8"}
         self.commits = {("acme/shop", "abc123")}
+        self.suspects: dict[str, list[tuple[str, str, str]]] = {}  # issue id: (sha, message, mail address)
+        self.owners: dict[str, list[dict[str, str]]] = {}  # issue id: actors
+        self.monitors: list[dict[str, Any]] = []  # in the shape of the server that serves it
+        self.uptime: list[dict[str, Any]] = []
 
     def add_project(self, slug: str) -> TrackedProject:
         project = TrackedProject(str(len(self.projects) + 2), slug, slug.title())
@@ -130,6 +138,16 @@ def base32(number: int) -> str:
 
 def iso(at: datetime) -> str:
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def entries(event: TrackedEvent, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The `entries` of an event in the API (getsentry/sentry-api-schema, getOrganizationIssueEvent)."""
+    found: list[dict[str, Any]] = [{"type": "exception", "data": {"values": values}}]
+    if event.breadcrumbs:
+        found.append({"type": "breadcrumbs", "data": {"values": event.breadcrumbs}})
+    if event.request is not None:
+        found.append({"type": "request", "data": event.request})
+    return found
 
 
 def frames() -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from cachetools import LRUCache
 
@@ -26,10 +27,10 @@ from errbot_sentry.domain.issues import (
     Counts,
     Issue,
     IssueQuery,
+    Monitor,
     Page,
     Project,
     Release,
-    ResolveIn,
     TagSpread,
 )
 from errbot_sentry.domain.locks import Lock
@@ -41,15 +42,18 @@ from errbot_sentry.server.payloads import triage_json
 from errbot_sentry.server.payloads.insight_json import newest_first, read_releases, read_stats, read_tags
 from errbot_sentry.server.payloads.issue_json import read_issue
 from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
+from errbot_sentry.server.payloads.monitor_json import read_glitchtip_monitors
 from errbot_sentry.server.protocol import GLITCHTIP, IssueAddress
 from errbot_sentry.server.sentry_api import (
     ISSUES,
+    MONITORS,
     MOST_ROWS,
     RELEASES,
     STATS,
     STATUS_WORDS,
     SentryApi,
     cursors_of,
+    of_projects,
     to_merge,
 )
 from errbot_sentry.server.time_series import DAY, HOUR, pairs_of, spread, step_of
@@ -73,6 +77,15 @@ class GlitchTip(SentryApi):
     """See `server.protocol.Server`."""
 
     kind = GLITCHTIP
+    refusals = MappingProxyType(
+        {
+            "resolve_in": "GlitchTip cannot resolve by release or commit, it would resolve at once: leave out --in.",
+            "set_priority": "GlitchTip has no priority.",
+            "read_activity": "GlitchTip does not record what happened to an issue: it has notes only.",
+            "read_suspect_commits": "GlitchTip does not know the commits of a release.",
+            "read_owners": "GlitchTip has no ownership rules.",
+        }
+    )
     _page_size = "limit"
     _latest, _events, _tags, _comments = _LATEST, _EVENTS, _TAGS, _COMMENTS
 
@@ -170,6 +183,11 @@ class GlitchTip(SentryApi):
             found.update(self._releases(RELEASES))
         return newest_first(found.values())[:limit]
 
+    def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
+        found = self._get(MONITORS, [self._limit(MOST_ROWS)])
+        shown = read_glitchtip_monitors(found.json, self.projects(), f"{self._url}/{self._org}")
+        return of_projects(shown, projects)
+
     def address_of(self, url: str) -> IssueAddress | None:
         return glitchtip_address(url, self._url, self._org)
 
@@ -179,9 +197,6 @@ class GlitchTip(SentryApi):
             "POST", _COMMENTS, body, what=f"issue {issue.short_id}", issue=identifiers.number(issue.id)
         )
         an_object(answer.json, "a comment").need("id", "a comment")
-
-    def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:
-        raise Unsupported("GlitchTip cannot resolve by release or commit, it would resolve at once: leave out --in.")
 
     def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:
         if until != ArchiveUntil():
@@ -201,9 +216,6 @@ class GlitchTip(SentryApi):
             return self._change(issue, body, now.status, shows, "assigned like that")
         except (BadQuery, NotFound) as error:
             raise self._unknown_assignee(error) from error
-
-    def set_priority(self, issue: Issue, priority: str) -> Issue:
-        raise Unsupported("GlitchTip has no priority.")
 
     def merge(self, issues: tuple[Issue, ...]) -> Issue:
         """The newest is left. The answer only repeats the request, so the list is read to see what is still there."""

@@ -1,48 +1,65 @@
 """The dialect of Sentry, SaaS and self-hosted.
 
 Paths, parameters and bodies: `openapi-derefed.json` of getsentry/sentry-api-schema. Not in it, but in getsentry/sentry
-`src/sentry/issues/endpoints/`: an issue's notes (`group_notes.py`), all of its tags (`group_tags.py`), and short ids in
-place of an issue's number (`bases/group.py`: every issue endpoint below an organization takes both).
+`src/sentry/issues/endpoints/`: an issue's notes (`group_notes.py`), all of its tags (`group_tags.py`), the owners and
+committers of an event (`event_owners.py`, `event_file_committers.py`), and short ids in place of an issue's number
+(`bases/group.py`: every issue endpoint below an organization takes both); and in `src/sentry/uptime/endpoints/` the
+uptime monitors.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 from errbot_sentry.domain import identifiers, json_values
-from errbot_sentry.domain.errors import BadQuery, NotFound, Unsupported
+from errbot_sentry.domain.errors import BadAnswer, BadQuery, NotFound, Unsupported
 from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
     ArchiveUntil,
     Assignee,
     Counts,
+    Event,
     Issue,
+    IssueActivity,
     IssueQuery,
+    Monitor,
     Page,
     Project,
     Release,
     ResolveIn,
+    SuspectCommit,
     TagSpread,
 )
 from errbot_sentry.server.http.limits import Query
 from errbot_sentry.server.issue_urls import sentry_address
 from errbot_sentry.server.payloads import triage_json
-from errbot_sentry.server.payloads.insight_json import read_releases, read_stats, read_tag
+from errbot_sentry.server.payloads.insight_json import (
+    read_activity,
+    read_owners,
+    read_releases,
+    read_stats,
+    read_suspect_commits,
+    read_tag,
+)
 from errbot_sentry.server.payloads.issue_json import read_issue
 from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
+from errbot_sentry.server.payloads.monitor_json import read_cron_monitors, read_uptime_monitors
 from errbot_sentry.server.protocol import SENTRY, IssueAddress
 from errbot_sentry.server.search import names_a_status
 from errbot_sentry.server.sentry_api import (
     ISSUE,
     ISSUES,
+    MONITORS,
     MOST_ROWS,
     RELEASES,
     STATS,
     STATUS_WORDS,
     SentryApi,
     cursors_of,
+    of_projects,
     to_merge,
 )
 from errbot_sentry.server.time_series import DAY, HOUR, pairs_of, spread, step_of
@@ -54,6 +71,9 @@ EVENTS = "/api/0/organizations/{org}/issues/{issue}/events/"
 TAGS = "/api/0/organizations/{org}/issues/{issue}/tags/"
 TAG = "/api/0/organizations/{org}/issues/{issue}/tags/{key}/"
 NOTES = "/api/0/organizations/{org}/issues/{issue}/notes/"
+OWNERS = "/api/0/projects/{org}/{project}/events/{event}/owners/"
+COMMITTERS = "/api/0/projects/{org}/{project}/events/{event}/committers/"
+UPTIME = "/api/0/organizations/{org}/uptime/"
 TEAMS = "/api/0/organizations/{org}/teams/"
 
 _LONGEST_PERIOD = timedelta(days=90)
@@ -131,6 +151,23 @@ class Sentry(SentryApi):
         found = self._get(RELEASES, query)
         return read_releases(found.json)[:limit]
 
+    def read_activity(self, issue_id: str) -> tuple[IssueActivity, ...]:
+        found = self._get(ISSUE, what=f"issue {issue_id}", issue=identifiers.number(issue_id))
+        return read_activity(an_object(found.json, "an issue"))
+
+    def read_suspect_commits(self, issue: Issue, event: Event) -> tuple[SuspectCommit, ...]:
+        return read_suspect_commits(self._of_event(COMMITTERS, issue, event))
+
+    def read_owners(self, issue: Issue, event: Event) -> tuple[Assignee, ...]:
+        return read_owners(self._of_event(OWNERS, issue, event))
+
+    def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
+        query = [("project", project.id or project.slug) for project in projects]
+        found = [*read_cron_monitors(self._get(MONITORS, query).json)]
+        with suppress(NotFound, BadAnswer):  # a server from before 2025
+            found += read_uptime_monitors(self._get(UPTIME, query).json)
+        return of_projects(found, projects)
+
     def address_of(self, url: str) -> IssueAddress | None:
         return sentry_address(url, self._url, self._org)
 
@@ -205,6 +242,14 @@ class Sentry(SentryApi):
         if merged != frozenset(ids):
             raise self._not_shown(issues[0], "merged with the others")
         return self.issue(parent)
+
+    def _of_event(self, path: str, issue: Issue, event: Event) -> Fields:
+        """What Sentry knows of an event's causes; it answers 404 where it knows none (no release, no commits)."""
+        try:
+            found = self._get(path, project=issue.project.slug or issue.project.id, event=event.id)
+        except NotFound:
+            return Fields(None)
+        return an_object(found.json, "an answer")
 
     def _with_team_id(self, assignee: Assignee | None) -> Assignee | None:
         """Sentry names a team by its number."""

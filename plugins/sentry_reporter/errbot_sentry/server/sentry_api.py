@@ -6,14 +6,25 @@ of both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from errbot_sentry.domain import identifiers
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import BadQuery, NotFound, ServerError
-from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Comment, Event, Issue, Page, Project, TagSpread
+from errbot_sentry.domain.issues import (
+    ARCHIVED,
+    RESOLVED,
+    UNRESOLVED,
+    Comment,
+    Event,
+    Issue,
+    Monitor,
+    Page,
+    Project,
+    TagSpread,
+)
 from errbot_sentry.server.dialect import Dialect
 from errbot_sentry.server.http.client import Transport
 from errbot_sentry.server.http.limits import ApiAnswer, Query
@@ -27,6 +38,7 @@ PROJECTS = "/api/0/organizations/{org}/projects/"
 ISSUES = "/api/0/organizations/{org}/issues/"
 ISSUE = "/api/0/organizations/{org}/issues/{issue}/"
 STATS = "/api/0/organizations/{org}/stats_v2/"
+MONITORS = "/api/0/organizations/{org}/monitors/"
 RELEASES = "/api/0/organizations/{org}/releases/"
 
 MOST_ROWS = 100  # of one page; both give no more
@@ -148,3 +160,10 @@ def to_merge(issues: tuple[Issue, ...]) -> list[str]:
 def cursors_of(answer: ApiAnswer) -> tuple[str | None, str | None]:
     """The cursors of the next and the previous page."""
     return link_cursors(answer.headers.get("link", ""))
+
+
+def of_projects(monitors: Iterable[Monitor], projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
+    """The monitors of these projects, all for `()`: those that are down first, then by name."""
+    slugs = {project.slug for project in projects}
+    found = [monitor for monitor in monitors if not slugs or monitor.project in slugs]
+    return tuple(sorted(found, key=lambda monitor: (monitor.up is not False, monitor.kind, monitor.name.casefold())))
