@@ -29,7 +29,7 @@ def test_the_overview_shows_what_this_person_may_use_here() -> None:
     world = World([issue(1), issue(2, VAULT)], access=ROOMS)
     assert world.lines("sentry") == [
         "Connected to Sentry at https://sentry.example.com, projects: web",
-        "Look: issues, next, prev, issue, trace, events, tags, graph, projects, releases",
+        "Look: issues, next, prev, issue, trace, breadcrumbs, events, tags, graph, projects, releases, monitors",
         "Change: resolve, reopen, archive, assign, ack, note, priority, merge",
         "Alerts: alerts, route, subscriptions, silences, subscribe, unsubscribe, silence, unsilence, digest",
         "About: link, unlink, whoami, feedback, status, test",
@@ -41,6 +41,14 @@ def test_the_overview_shows_what_this_person_may_use_here() -> None:
     assert any("SENTRY_WRITERS" in line for line in reader)
     nowhere = world.lines("sentry", conversation=Conversation("#elsewhere"))
     assert "No projects are visible here" in nowhere[1]
+
+
+def test_what_the_server_refuses_is_neither_listed_nor_recommended() -> None:
+    world = World([issue(1)], unsupported=("accounts", "merge", "assign", "read_monitors"))
+    listed = ", ".join(line.partition(": ")[2] for line in world.lines("sentry")).split(", ")
+    assert not {"link", "merge", "assign", "ack", "monitors"}.intersection(listed)
+    assert {"resolve", "releases", "whoami"} <= set(listed)
+    assert world.lines("whoami")[1] == "This server has no accounts."
 
 
 def test_the_overview_comes_also_without_the_server() -> None:

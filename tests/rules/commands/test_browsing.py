@@ -10,8 +10,20 @@ import pytest
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.charts import block_chart
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.domain.errors import BadReference, Unsupported, UsageError
-from errbot_sentry.domain.issues import Counts, ExceptionInfo, Frame, Release, TagSpread
+from errbot_sentry.domain.errors import BadReference, TimedOut, Unsupported, UsageError
+from errbot_sentry.domain.issues import (
+    Assignee,
+    Counts,
+    EventBreadcrumb,
+    EventRequest,
+    ExceptionInfo,
+    Frame,
+    IssueActivity,
+    Monitor,
+    Release,
+    SuspectCommit,
+    TagSpread,
+)
 from errbot_sentry.domain.stack_trace import FULL, SHORT, shortened, trace_lines
 from tests.rules.commands.test_references import Threads
 from tests.rules.commands.world import EVENT, NOW, OPS, ROOMS, VAULT, World, issue, rendered
@@ -276,3 +288,107 @@ def test_variables_that_python_sets_itself_are_left_out_of_a_trace() -> None:
         text = "\n".join(world.lines(typed))
         assert "cart = [1, 2]" in text
         assert "__" not in text
+
+
+FULL_EVENT = replace(
+    EVENT,
+    transaction="/checkout/",
+    request=EventRequest("POST", "https://shop.example.com/checkout", "a=1", (("User-Agent", "Firefox"),), "cart=7"),
+    contexts=(("runtime", (("name", "CPython"), ("version", "3.12"))),),
+    breadcrumbs=tuple(
+        EventBreadcrumb(NOW + timedelta(seconds=number), "http", "info", f"GET /{number}\nx", (("status", "200"),))
+        for number in range(12)
+    ),
+)
+
+
+def full_world(**options: object) -> World:
+    made = World([issue(1)], **options)
+    made.server.events_by_issue["101"] = FULL_EVENT
+    made.server.activity = (IssueActivity("set_resolved", NOW - DAY, "bob"), IssueActivity("note", None, "al", "why?"))
+    made.server.suspect_commits = (
+        SuspectCommit("1f2e3d4c5b6a7", "fix it", "bob", at=NOW - DAY, link="https://x.org/1"),
+    )
+    made.server.owners = (Assignee("team", "payments"), Assignee("user", "bob"))
+    return made
+
+
+def test_a_full_issue_has_request_contexts_activity_commits_and_owners() -> None:
+    lines = full_world().lines("issue WEB-1 --full")
+    assert "transaction: /checkout/" in lines
+    assert lines[lines.index("request") :] == [
+        "request",
+        "POST https://shop.example.com/checkout?a=1",
+        "User-Agent: Firefox",
+        "body: cart=7",
+        "contexts",
+        "runtime: name=CPython · version=3.12",
+        "activity",
+        "a day ago: resolved by bob",
+        "note by al: why?",
+        "suspect commits",
+        "1f2e3d4c5b6a fix it, by bob, a day ago · https://x.org/1",
+        "owners",
+        "team payments",
+        "bob",
+    ]
+
+
+def test_a_full_issue_says_what_this_server_lacks_and_what_failed() -> None:
+    world = full_world(unsupported=("read_activity", "read_owners"))
+    world.server.fail("read_suspect_commits", TimedOut("No answer in time."))
+    assert world.lines("issue WEB-1 --full")[-3:] == [
+        "This server has no read_activity.",
+        "Its suspect commits could not be read: No answer in time.",
+        "This server has no read_owners.",
+    ]
+    assert world.server.asked("read_activity") == []
+    assert "request" not in world.lines("issue WEB-1")
+
+
+def test_breadcrumbs_are_in_order_newest_last() -> None:
+    lines = full_world().lines("breadcrumbs WEB-1 -n 2")
+    assert lines[1:] == [
+        "```",
+        "12:00:10 info    http: GET /10 x status=200",
+        "12:00:11 info    http: GET /11 x status=200",
+        "```",
+        f"event {'e' * 32} · transaction /checkout/ · release shop@1.4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "said"), [(None, "The server no longer has an event"), (EVENT, "Its latest event has no breadcrumbs.")]
+)
+def test_an_issue_without_breadcrumbs_says_so(event: object, said: str) -> None:
+    world = World([issue(1)])
+    world.server.events_by_issue.update({"101": event} if event else {})  # type: ignore[dict-item]
+    assert world.lines("breadcrumbs WEB-1")[1].startswith(said)
+
+
+def test_monitors_that_fail_come_first_and_hidden_ones_not_at_all() -> None:
+    world = World([issue(1), issue(2, VAULT)], access=ROOMS)
+    world.server.monitors = (
+        Monitor(
+            "cron", "1", "backup", "web", "production", "ok", True, "0 3 * * *", last=NOW - DAY, link="https://x/1"
+        ),
+        Monitor("uptime", "2", "shop", "web", "", "failed", False, "1 minute", "https://shop.example.com", NOW),
+        Monitor("cron", "3", "paused", "web", status="disabled"),
+        Monitor("cron", "4", "secret", "vault", status="error", up=False),
+    )
+    assert [line.replace(" · https://x/1", "") for line in world.lines("monitors")] == [
+        "#1 shop · ✗ failed · https://shop.example.com · uptime · 1 minute · last now · web",
+        "#2 paused · · disabled · cron · never run · web",
+        "#3 backup · ✓ ok · cron · 0 3 * * * · last a day ago · web · production",
+    ]
+    assert world.lines("monitors -n 1")[1] == "3 in all; -n 3 shows more."
+    with pytest.raises(BadReference, match="isn't of issues"):
+        world.lines("issue #1")
+
+
+def test_monitors_are_refused_in_words_where_the_server_has_none() -> None:
+    world = World([issue(1)], unsupported=("read_monitors", "assign"))
+    for typed in ("monitors", "assign WEB-1 me", "ack WEB-1"):
+        with pytest.raises(Unsupported, match="This server has no "):
+            world.lines(typed)
+    assert world.server.calls == []

@@ -17,6 +17,8 @@ COMMAND_LINES = {
     "issues": "issues -p web",
     "issue": "issue WEB-1",
     "trace": "trace WEB-1",
+    "breadcrumbs": "breadcrumbs WEB-1",
+    "monitors": "monitors",
     "events": "events WEB-1",
     "tags": "tags WEB-1",
     "graph": "graph WEB-1",

@@ -164,9 +164,10 @@ def test_who_takes_an_issue_needs_no_mention_about_it_and_others_do() -> None:
 
 
 def test_an_assignment_that_failed_is_not_stored_as_taken() -> None:
-    world = World([issue(1)], unsupported=("assign",))
+    world = World([issue(1)])
     world.link("alice@example.org")
     alert_in_room(world)
+    world.server.fail("assign", Unsupported("This version cannot assign."))
     with pytest.raises(Unsupported):
         world.lines("assign WEB-1 me")
     assert not_to_mention(world) == ["", "bob"]
@@ -318,6 +319,7 @@ def test_what_a_server_cannot_do_is_refused_with_its_reason(call: str, command: 
 
 
 def test_what_a_server_cannot_do_to_a_later_issue_keeps_its_reason() -> None:
-    world = World([issue(1, priority="high"), issue(2)], unsupported=["set_priority"])
+    world = World([issue(1, priority="high"), issue(2)])
+    world.server.fail("set_priority", Unsupported("This server has no set_priority."))
     lines = world.lines("priority WEB-1 WEB-2 high")
     assert lines[2].startswith("WEB-2 not changed: This server has no set_priority: Problem 2")

@@ -15,12 +15,11 @@ from datetime import datetime, timedelta
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Person, View
-from errbot_sentry.domain.errors import BadReference, Unsupported
+from errbot_sentry.domain.errors import BadReference, ServerError
 from errbot_sentry.domain.issues import Comment
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.text import cut, one_line
 from errbot_sentry.domain.typed_text import echo, tidy
-from errbot_sentry.server.protocol import BUGSINK
 
 CODE_VALID_FOR = timedelta(hours=1)
 _MOST_CLAIMS = 200
@@ -100,8 +99,6 @@ def link(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     if mail is None:
         raise typed.mistake(f"{echo(typed.words[0])} isn't a valid mail address.")
     server = context.find_server()
-    if server.kind == BUGSINK:
-        raise Unsupported("Bugsink has no user accounts to link.")
     claim = context.claims.open(typed.person, mail)
     values = {"mail": mail, "phrase": claim.phrase, "prefix": context.prefix}
     if len(typed.words) == 1:
@@ -135,10 +132,18 @@ def whoami(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             "name": cut(typed.person.name, 60),
             "acl": cut(typed.person.acl, 200),
             "mail": linked_mail(context, typed.person) or "",
+            "refusal": _link_refusal(context),
             "may_change": context.access.may_write(typed.person),
             "prefix": context.prefix,
         },
     )
+
+
+def _link_refusal(context: CommandContext) -> str:
+    try:
+        return context.find_server().refusal("accounts")
+    except ServerError:
+        return ""
 
 
 def linked_mail(context: CommandContext, person: Person) -> str | None:

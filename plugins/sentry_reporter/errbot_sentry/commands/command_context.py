@@ -62,6 +62,7 @@ class Command:
         readers_may: words with which everybody may run it all the same.
         most_words: how many words it takes besides its options; None: any number.
         free_text: its words are for people to read; they are neither split nor searched for options.
+        needs: what `Server.refusal` is asked for: on a server that refuses it, the command is neither listed nor run.
         act: carries it out for a reaction, where one stands for this command.
     """
 
@@ -77,6 +78,7 @@ class Command:
     readers_may: tuple[str, ...] = ()
     most_words: int | None = None
     free_text: bool = False
+    needs: str = ""
     act: ActionHandler | None = None
 
 

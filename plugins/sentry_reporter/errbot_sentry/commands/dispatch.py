@@ -26,7 +26,7 @@ from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
-from errbot_sentry.domain.errors import NotAllowed, UsageError
+from errbot_sentry.domain.errors import NotAllowed, Unsupported, UsageError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.typed_text import echo
@@ -109,6 +109,7 @@ class Commands:
         typed = parse(entry, invocation, self._prefix)
         if " ".join(typed.words) not in entry.readers_may:
             self._check_rights(entry, invocation.person)
+        self._check_server(entry)
         if entry.group == ALERTS:
             self._context.alert_flow()
         yield from entry.handler(self._context, typed)
@@ -119,6 +120,7 @@ class Commands:
         if entry is None or entry.act is None:
             raise UsageError(f"No reaction stands for {echo(action.command)}.")
         self._check_rights(entry, invocation.person)
+        self._check_server(entry)
         yield from entry.act(self._context, action, invocation)
 
     def _check_rights(self, entry: Command, person: Person) -> None:
@@ -126,3 +128,8 @@ class Commands:
         if entry.writers_only and not self._access.may_write(person):
             what = "alert settings" if entry.group == ALERTS else "issues"
             raise NotAllowed(f"You can't change {what}. Ask an operator to add you to SENTRY_WRITERS.")
+
+    def _check_server(self, entry: Command) -> None:
+        """Refuse what this kind of server can never do, before anything else is asked of it."""
+        if entry.needs and (refusal := self._context.find_server().refusal(entry.needs)):
+            raise Unsupported(refusal)

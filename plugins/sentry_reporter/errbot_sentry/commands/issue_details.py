@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.issue_refs import is_reference
 from errbot_sentry.commands.parser import names
 from errbot_sentry.commands.project_scope import scope
-from errbot_sentry.commands.views import event_row, issue_values, rows_view, spread_row, title_of, value_rows
+from errbot_sentry.commands.views import (
+    Section,
+    activity_line,
+    assignee_name,
+    breadcrumb_line,
+    commit_line,
+    event_row,
+    event_sections,
+    issue_values,
+    rows_view,
+    spread_row,
+    title_of,
+    value_rows,
+)
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.charts import block_chart
 from errbot_sentry.domain.conversation import Row, Upload, View
@@ -24,14 +37,18 @@ from errbot_sentry.server.protocol import Server
 _MOST_KEYS = 20
 _LONGEST_GRAPH = timedelta(days=90)
 _MARKED_RELEASES = 20
+_MOST_IN_SECTION = 10
 _NO_EVENT = "The server no longer has an event of this issue."
 
 
 def show_issue(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`issue`."""
     issue = _issue(context, typed)
-    event, note = newest_event(context.find_server(), issue)
-    yield View("sentry_issue", {**issue_values(issue, event, context.clock.now()), "note": note})
+    server, now = context.find_server(), context.clock.now()
+    event, note = newest_event(server, issue)
+    sections, notes = _sections(server, issue, event, now) if typed.options.full else ((), ())
+    values = {**issue_values(issue, event, now), "sections": sections, "notes": [note, *notes] if note else notes}
+    yield View("sentry_issue", values)
 
 
 def show_trace(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -49,6 +66,16 @@ def show_trace(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         {**_heading(issue), "text": text, "note": _event_words(event), "uploaded": False},
         _as_file(issue, event, lines) if full else None,
     )
+
+
+def show_breadcrumbs(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`breadcrumbs`."""
+    issue = _issue(context, typed)
+    event = context.find_server().latest_event(issue)
+    crumbs = event.breadcrumbs[-typed.options.limit :] if event else ()
+    note = _NO_EVENT if event is None else _event_words(event) if crumbs else "Its latest event has no breadcrumbs."
+    text = "\n".join(breadcrumb_line(crumb) for crumb in crumbs)
+    yield View("sentry_trace", {**_heading(issue), "text": text, "note": note, "uploaded": False})
 
 
 def list_events(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -103,6 +130,38 @@ def newest_event(server: Server, issue: Issue) -> tuple[Event | None, str]:
     except ServerError as error:
         return None, f"The latest event could not be read: {error}"
     return event, "" if event is not None else _NO_EVENT
+
+
+def _sections(
+    server: Server, issue: Issue, event: Event | None, now: datetime
+) -> tuple[Sequence[Section], Sequence[str]]:
+    """What `--full` adds, and a sentence for each part that this server lacks or could not give."""
+    sections = list(event_sections(event)) if event else []
+    notes = []
+    parts: list[tuple[str, str, Callable[[], Iterable[tuple[str, str]]]]] = [
+        ("activity", "read_activity", lambda: (activity_line(one, now) for one in server.read_activity(issue.id))),
+    ]
+    if event is not None:
+        parts += [
+            (
+                "suspect commits",
+                "read_suspect_commits",
+                lambda: (commit_line(one, now) for one in server.read_suspect_commits(issue, event)),
+            ),
+            ("owners", "read_owners", lambda: ((assignee_name(one), "") for one in server.read_owners(issue, event))),
+        ]
+    for heading, method, lines in parts:
+        if refusal := server.refusal(method):
+            notes.append(refusal)
+            continue
+        try:
+            found = list(lines())[:_MOST_IN_SECTION]
+        except (ServerError, Unsupported) as error:
+            notes.append(f"Its {heading} could not be read: {error}")
+            continue
+        if found:
+            sections.append((heading, found))
+    return sections, notes
 
 
 def _issue(context: CommandContext, typed: ParsedCommand) -> Issue:
@@ -165,7 +224,12 @@ def _heading(issue: Issue) -> dict[str, object]:
 
 
 def _event_words(event: Event) -> str:
-    known = (("event", event.id[:32]), ("release", event.release), ("environment", event.environment))
+    known = (
+        ("event", event.id[:32]),
+        ("transaction", event.transaction),
+        ("release", event.release),
+        ("environment", event.environment),
+    )
     return cut(" · ".join(f"{name} {value}" for name, value in known if value), 300)
 
 

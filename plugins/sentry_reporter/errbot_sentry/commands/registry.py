@@ -15,6 +15,7 @@ from errbot_sentry.commands.room_alerts import alert_history, digests, silences,
 
 _PROJECTS = Option(("-p", "--project"), "projects", str, many=True)
 _LIMIT = Option(("-n", "--limit"), "limit", row_limit, 10)
+_FULL = Option(("--full",), "full")
 _YES = Option(("-y", "--yes"), "yes")
 
 COMMANDS: tuple[Command, ...] = (
@@ -59,10 +60,12 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="issue",
-        usage="sentry issue REF",
-        help="full issue details; REF is WEB-1A, a number, an address, #3 or @latest",
+        usage="sentry issue REF [--full]",
+        help="issue details; REF is WEB-1A, a number, an address, #3 or @latest; --full: also the request, contexts, "
+        "activity, suspect commits and owners, as far as the server knows them",
         handler=issue_details.show_issue,
-        examples=("sentry issue WEB-1A", "sentry issue #3", "sentry issue @latest"),
+        examples=("sentry issue WEB-1A", "sentry issue #3", "sentry issue @latest --full"),
+        options=(_FULL,),
         most_words=1,
     ),
     Command(
@@ -72,7 +75,16 @@ COMMANDS: tuple[Command, ...] = (
         "where the chat takes files",
         handler=issue_details.show_trace,
         examples=("sentry trace #1", "sentry trace WEB-1A --full"),
-        options=(Option(("--full",), "full"),),
+        options=(_FULL,),
+        most_words=1,
+    ),
+    Command(
+        name="breadcrumbs",
+        usage="sentry breadcrumbs REF [-n 10]",
+        help="what the program did before the latest event, newest last",
+        handler=issue_details.show_breadcrumbs,
+        examples=("sentry breadcrumbs #1", "sentry breadcrumbs WEB-1A -n 50"),
+        options=(_LIMIT,),
         most_words=1,
     ),
     Command(
@@ -91,6 +103,7 @@ COMMANDS: tuple[Command, ...] = (
         handler=issue_details.show_tags,
         examples=("sentry tags #1", "sentry tags WEB-1A browser"),
         most_words=2,
+        needs="tags",
     ),
     Command(
         name="graph",
@@ -120,6 +133,16 @@ COMMANDS: tuple[Command, ...] = (
         examples=("sentry releases -p web",),
         options=(_PROJECTS, _LIMIT),
         most_words=0,
+    ),
+    Command(
+        name="monitors",
+        usage="sentry monitors [-p PROJECT]… [-n 10]",
+        help="cron and uptime monitors, failing ones first",
+        handler=lists.list_monitors,
+        examples=("sentry monitors", "sentry monitors -p web"),
+        options=(_PROJECTS, _LIMIT),
+        most_words=0,
+        needs="read_monitors",
     ),
     Command(
         name="resolve",
@@ -166,6 +189,7 @@ COMMANDS: tuple[Command, ...] = (
         options=(_YES,),
         writers_only=True,
         act=triage.assign_to_me,
+        needs="assign",
     ),
     Command(
         name="ack",
@@ -176,6 +200,7 @@ COMMANDS: tuple[Command, ...] = (
         group=CHANGE,
         options=(_YES,),
         writers_only=True,
+        needs="assign",
     ),
     Command(
         name="note",
@@ -196,6 +221,7 @@ COMMANDS: tuple[Command, ...] = (
         group=CHANGE,
         options=(_YES,),
         writers_only=True,
+        needs="set_priority",
     ),
     Command(
         name="merge",
@@ -206,6 +232,7 @@ COMMANDS: tuple[Command, ...] = (
         group=CHANGE,
         options=(_YES,),
         writers_only=True,
+        needs="merge",
     ),
     Command(
         name="alerts",
@@ -306,6 +333,7 @@ COMMANDS: tuple[Command, ...] = (
         examples=("sentry link alice@example.org", "sentry link alice@example.org WEB-1A"),
         group=ABOUT,
         most_words=2,
+        needs="accounts",
     ),
     Command(
         name="unlink",

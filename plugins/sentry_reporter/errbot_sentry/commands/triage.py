@@ -21,7 +21,7 @@ from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import ARCHIVED, PRIORITIES, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo, leading_word, unquote
-from errbot_sentry.server.protocol import BUGSINK, Server
+from errbot_sentry.server.protocol import Server
 
 log = logging.getLogger(__name__)
 
@@ -200,8 +200,6 @@ def _assignee(context: CommandContext, typed: ParsedCommand, word: str) -> Assig
 
 def _me(context: CommandContext, person: Person) -> Assignee:
     mail = linked_mail(context, person)
-    if mail is None and context.find_server().kind == BUGSINK:
-        return Assignee("user", "")  # it has no assignees at all, and says so
     if mail is None:
         raise UserError(f"You haven't linked a server account. Run `{context.prefix}sentry link MAIL` first.")
     return Assignee("user", mail, mail)

@@ -14,7 +14,7 @@ from errbot_sentry.domain.text import one_line, short_path
 
 SHORT_LINES = 30
 FULL_LINES = 100
-_LONGEST_LINE = 180
+LONGEST_LINE = 180
 _SHORT_VARIABLES = 8
 _LAST_FOREIGN = 3
 
@@ -99,4 +99,4 @@ def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variabl
 
 def _bounded(line: str) -> str:
     flat = line.replace("\n", " ").replace("\r", " ")
-    return flat if len(flat) <= _LONGEST_LINE else flat[: _LONGEST_LINE - 1] + "…"
+    return flat if len(flat) <= LONGEST_LINE else flat[: LONGEST_LINE - 1] + "…"

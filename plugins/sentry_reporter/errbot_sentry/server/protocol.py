@@ -62,7 +62,10 @@ class Server(Protocol):
         ...
 
     def refusal(self, method: str) -> str:
-        """Why this kind of server can never do what this method of ours asks, in a sentence; "" where it may."""
+        """Why this kind of server can never do what this method of ours asks, in a sentence; "" where it may.
+
+        "accounts" asks for people's accounts on it.
+        """
         ...
 
     def projects(self) -> tuple[Project, ...]:
