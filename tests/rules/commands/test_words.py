@@ -65,10 +65,9 @@ def test_quotes_and_dashes_of_values() -> None:
 
 ENTRY = Command(
     "issues",
-    "sentry issues [QUERY] [-n 10]",
     "what it does",
     lambda _context, _typed: iter(()),
-    (),
+    args="[QUERY] [-n 10]",
     options=(
         Option(("-n", "--limit"), "limit", row_limit, 10),
         Option(("-p", "--project"), "project", str, many=True),

@@ -56,7 +56,8 @@ class Command:
     """One command: all that help, parser, rights check and dispatch need to know of it.
 
     Args:
-        usage, examples: without the bot's prefix.
+        args: what may follow its name, as the usage line has it.
+        examples: what may follow its name, for instance; "" is the name alone.
         group: READ, CHANGE, ALERTS or ABOUT: where `!sentry` lists it.
         writers_only: only SENTRY_WRITERS may run it.
         readers_may: words with which everybody may run it all the same.
@@ -67,10 +68,10 @@ class Command:
     """
 
     name: str
-    usage: str
     help: str
     handler: Handler
-    examples: tuple[str, ...]
+    args: str = ""
+    examples: tuple[str, ...] = ("",)
     group: str = READ
     aliases: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
@@ -80,6 +81,16 @@ class Command:
     free_text: bool = False
     needs: str = ""
     act: ActionHandler | None = None
+
+    @property
+    def usage(self) -> str:
+        """`sentry issue REF`, without the bot's prefix."""
+        return self.typed_with(self.args)
+
+    def typed_with(self, args: str) -> str:
+        """What people type for it with these arguments, without the bot's prefix."""
+        words = ("sentry", "" if self.name == "sentry" else self.name, args)
+        return " ".join(word for word in words if word)
 
 
 @dataclass(frozen=True)
