@@ -33,7 +33,7 @@ def test_the_overview_shows_what_this_person_may_use_here() -> None:
         "Change: resolve, reopen, archive, assign, ack, note, priority, merge",
         "Alerts: alerts, route, subscriptions, silences, subscribe, unsubscribe, silence, unsilence, digest",
         "About: link, unlink, whoami, feedback, status, test",
-        "More about each: `!sentry help issues`",
+        "More about a command: `!sentry help issues`",
     ]
     reader = world.lines("sentry", person=Person("carol", "carol"), conversation=Conversation("#vault"))
     assert reader[0].endswith("projects: vault, web")
@@ -63,7 +63,7 @@ def test_the_overview_comes_also_without_the_server() -> None:
 def test_commands_of_all_groups_are_listed_and_suggested() -> None:
     world = World([issue(1)], prefix=".")
     assert any(line.startswith("Alerts: alerts, route,") and "silence" in line for line in world.lines("sentry"))
-    with pytest.raises(UsageError, match=r"There is no command 'silense': did you mean `\.sentry silence`\?"):
+    with pytest.raises(UsageError, match=r"Unknown command 'silense'; did you mean `\.sentry silence`\?"):
         world.lines("sentry silense 2h")
 
 
@@ -130,8 +130,8 @@ def test_an_issue_is_shown_also_when_its_event_cannot_be_read() -> None:
     world = World([issue(1)])
     world.server.fail("latest_event", ServerFailed("The server failed (502)."))
     lines = world.lines("issue WEB-1")
-    assert lines[-1] == "The latest event could not be read: The server failed (502)."
-    assert "no longer has an event" in world.lines("issue WEB-1")[-1]
+    assert lines[-1] == "Couldn't read the latest event: The server failed (502)."
+    assert "has no event of this issue any more" in world.lines("issue WEB-1")[-1]
 
 
 def test_one_issue_costs_two_requests() -> None:
@@ -141,7 +141,7 @@ def test_one_issue_costs_two_requests() -> None:
 
 
 def test_one_issue_at_a_time() -> None:
-    with pytest.raises(UsageError, match=r"is one word too many.*Usage: !sentry issue REF"):
+    with pytest.raises(UsageError, match=r"Unexpected word.*Usage: !sentry issue REF"):
         World([issue(1)]).lines("issue WEB-1 WEB-2")
 
 

@@ -115,7 +115,7 @@ def test_a_missing_trace_is_said(world: World) -> None:
     world.server.events_by_issue["101"] = replace(EVENT, exceptions=())
     assert world.lines("trace WEB-1")[1] == "Its latest event has no stack trace."
     del world.server.events_by_issue["101"]
-    assert world.lines("trace WEB-1")[1] == "The server no longer has an event of this issue."
+    assert world.lines("trace WEB-1")[1] == "The server has no event of this issue any more."
 
 
 def test_events(world: World) -> None:
@@ -165,7 +165,7 @@ def test_tags(world: World) -> None:
         "#2 Chrome · 40% · 399 events · ████████",
         "#3 (empty) · <1% · 1 event · █",
     ]
-    with pytest.raises(BadReference, match="None of its events has the tag 'colour'"):
+    with pytest.raises(BadReference, match="No event of this issue has the tag 'colour'"):
         world.lines("tags WEB-1 colour")
 
 
@@ -339,7 +339,7 @@ def test_a_full_issue_says_what_this_server_lacks_and_what_failed() -> None:
     world.server.fail("read_suspect_commits", TimedOut("No answer in time."))
     assert world.lines("issue WEB-1 --full")[-3:] == [
         "This server has no read_activity.",
-        "Its suspect commits could not be read: No answer in time.",
+        "Couldn't read its suspect commits: No answer in time.",
         "This server has no read_owners.",
     ]
     assert world.server.asked("read_activity") == []
@@ -358,7 +358,8 @@ def test_breadcrumbs_are_in_order_newest_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "said"), [(None, "The server no longer has an event"), (EVENT, "Its latest event has no breadcrumbs.")]
+    ("event", "said"),
+    [(None, "The server has no event of this issue any more"), (EVENT, "Its latest event has no breadcrumbs.")],
 )
 def test_an_issue_without_breadcrumbs_says_so(event: object, said: str) -> None:
     world = World([issue(1)])
@@ -382,7 +383,7 @@ def test_monitors_that_fail_come_first_and_hidden_ones_not_at_all() -> None:
         "#3 backup · ✓ ok · cron · 0 3 * * * · last a day ago · web · production",
     ]
     assert world.lines("monitors -n 1")[1] == "3 in all; -n 3 shows more."
-    with pytest.raises(BadReference, match="isn't of issues"):
+    with pytest.raises(BadReference, match="isn't an issue"):
         world.lines("issue #1")
 
 

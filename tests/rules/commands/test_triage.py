@@ -283,9 +283,9 @@ def test_merge() -> None:
 
 def test_merge_needs_two_of_one_project() -> None:
     world = World([issue(1), issue(2, API)])
-    with pytest.raises(UsageError, match="two issues or more"):
+    with pytest.raises(UsageError, match="at least two issues"):
         world.lines("merge WEB-1 web-1")
-    with pytest.raises(UserError, match="one project"):
+    with pytest.raises(UserError, match="same project"):
         world.lines("merge WEB-1 API-2")
     assert world.server.asked("merge") == []
 

@@ -116,5 +116,5 @@ class ConversationHandler:
 
 
 def _busy() -> Iterator[View]:
-    raise UserError("Too many commands of mine are still running: try again when some have been answered.")
+    raise UserError("Too many of my commands are still running. Try again in a moment.")
     yield  # an iterator, like those of all commands

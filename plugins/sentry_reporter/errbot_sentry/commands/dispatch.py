@@ -105,7 +105,7 @@ class Commands:
         """
         entry = find_command(meant_command(name, invocation.words), COMMANDS)
         if entry is None:
-            raise UsageError(f"There is no command {echo(name)}.")
+            raise UsageError(f"Unknown command {echo(name)}.")
         typed = parse(entry, invocation, self._prefix)
         if " ".join(typed.words) not in entry.readers_may:
             self._check_rights(entry, invocation.person)

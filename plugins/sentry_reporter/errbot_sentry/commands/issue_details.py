@@ -38,7 +38,7 @@ _MOST_KEYS = 20
 _LONGEST_GRAPH = timedelta(days=90)
 _MARKED_RELEASES = 20
 _MOST_IN_SECTION = 10
-_NO_EVENT = "The server no longer has an event of this issue."
+_NO_EVENT = "The server has no event of this issue any more."
 
 
 def show_issue(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -99,9 +99,9 @@ def show_tags(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     try:
         spread = server.tag_values(issue, key)
     except NotFound as error:
-        raise BadReference(f"None of its events has the tag {echo(key)}.") from error
+        raise BadReference(f"No event of this issue has the tag {echo(key)}.") from error
     rows = value_rows(spread)
-    yield _aside(context, typed, issue, f"tag {cut(key, 60)}", rows, "None of its events has that tag.")
+    yield _aside(context, typed, issue, f"tag {cut(key, 60)}", rows, "No event of this issue has that tag.")
 
 
 def show_graph(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -128,7 +128,7 @@ def newest_event(server: Server, issue: Issue) -> tuple[Event | None, str]:
     try:
         event = server.latest_event(issue)
     except ServerError as error:
-        return None, f"The latest event could not be read: {error}"
+        return None, f"Couldn't read the latest event: {error}"
     return event, "" if event is not None else _NO_EVENT
 
 
@@ -157,7 +157,7 @@ def _sections(
         try:
             found = list(lines())[:_MOST_IN_SECTION]
         except (ServerError, Unsupported) as error:
-            notes.append(f"Its {heading} could not be read: {error}")
+            notes.append(f"Couldn't read its {heading}: {error}")
             continue
         if found:
             sections.append((heading, found))

@@ -71,7 +71,7 @@ class ShownList:
         if self.next is None:
             raise BadReference("That was the last page.")
         if self.next in (list_page.cursor for list_page in self.list_pages):
-            raise BadReference("That was the last page: the server repeats itself from here.")
+            raise BadReference("That was the last page; from here the server repeats itself.")
         before = self.here.before + self.here.count
         if before >= _MOST_ROWS:
             raise BadReference(f"Only {_MOST_ROWS} rows can be listed. Narrow the list with search words or -p.")
@@ -185,9 +185,7 @@ class LastLists:
             longest = max(len(shown.rows) for shown in ([own] if own is not None else others))
             raise BadReference(f"There's no #{number}; the last list has {counted(longest, 'row')}.")
         if meant == {""}:
-            raise BadReference(
-                f"#{number} is a row of a list that isn't of issues. Use the issue's short ID, {_LIST_AGAIN}."
-            )
+            raise BadReference(f"#{number} in the last list isn't an issue. Use the issue's short ID, {_LIST_AGAIN}.")
         if len(meant) > 1:
             things = "things" if "" in meant else "issues"
             raise BadReference(

@@ -77,7 +77,7 @@ def send_test(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     try:
         event_id = context.reporter.capture_test(typed.person, typed.conversation)
         if event_id is None:
-            raise UserError("The test event was not taken. `!sentry status` has the reason.")
+            raise UserError("The test event wasn't captured. `!sentry status` says why.")
         yield View("sentry_test", {"step": "captured", "event": cut(event_id, 40)})
         yield _follow(context, context.reporter, event_id, typed.conversation)
     finally:
@@ -87,7 +87,7 @@ def send_test(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 def feedback(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`feedback`."""
     if not typed.text:
-        raise typed.mistake("What happened, in your words?")
+        raise typed.mistake("Say what happened, in your own words.")
     if context.reporter is None:
         raise UserError("Reporting is off, so there is no error to attach this to.")
     event_id = context.reporter.feedback(typed.person, typed.text)
@@ -171,7 +171,7 @@ def _refuse(context: CommandContext, typed: str) -> NoReturn:
     command = f"{context.prefix}sentry"
     near = suggestion(typed, context.commands)
     hint = f"did you mean `{command} {near}`?" if near else f"`{command}` lists them."
-    raise UsageError(f"There is no command {echo(typed)}: {hint}")
+    raise UsageError(f"Unknown command {echo(typed)}; {hint}")
 
 
 def _server_status(context: CommandContext, conversation: Conversation) -> FlowStatus:

@@ -21,7 +21,7 @@ _YES = Option(("-y", "--yes"), "yes")
 COMMANDS: tuple[Command, ...] = (
     Command(
         "sentry",
-        "what is connected, and what you may use here; with a REF, that issue's details",
+        "what the bot is connected to and what you can do here; with a REF, that issue's details",
         overview.overview,
         args="[REF]",
         examples=("", "WEB-1A"),
@@ -42,8 +42,8 @@ COMMANDS: tuple[Command, ...] = (
             _LIMIT,
         ),
     ),
-    Command("next", "the following page of the last list here", lists.next_page, most_words=0),
-    Command("prev", "the previous page of the last list here", lists.previous_page, most_words=0),
+    Command("next", "next page of the last list here", lists.next_page, most_words=0),
+    Command("prev", "previous page of the last list here", lists.previous_page, most_words=0),
     Command(
         "issue",
         "issue details; REF is WEB-1A, a number, an address, #3 or @latest; --full: also the request, contexts, "
@@ -84,7 +84,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "tags",
-        "how the tags of an issue are spread, or one tag's values",
+        "the most frequent values of each tag of an issue, or all values of one tag",
         issue_details.show_tags,
         args="REF [KEY]",
         examples=("#1", "WEB-1A browser"),
@@ -93,13 +93,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "graph",
-        "events over time; --dark: as a dark picture where the chat takes files",
+        "events over time; --dark: with a dark background, where the chat takes files",
         issue_details.show_graph,
         args="REF|-p PROJECT [-t 14d] [--dark]",
         examples=("#1", "-p web -t 24h"),
         options=(_PROJECTS, Option(("-t", "--period"), "span", span, timedelta(days=14)), Option(("--dark",), "dark")),
     ),
-    Command("projects", "the projects that may be shown here", lists.list_projects, most_words=0),
+    Command("projects", "projects that are visible here", lists.list_projects, most_words=0),
     Command(
         "releases",
         "the newest releases",
@@ -121,7 +121,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "resolve",
-        "resolve, now or by a release or commit",
+        "resolve issues, now or in a release or by a commit",
         triage.resolve,
         args="REF… [--in VERSION|@next|@latest|@commit:REPO@SHA] [--yes]",
         examples=("#1", "#2-5", "WEB-1A WEB-2B --in @next"),
@@ -133,7 +133,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "reopen",
-        "open again",
+        "reopen issues",
         triage.reopen,
         args="REF… [--yes]",
         examples=("WEB-1A",),
@@ -156,7 +156,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "assign",
-        "assign; WHO is me, a mail address, team:slug or nobody",
+        "assign issues; WHO is me, a mail address, team:slug or nobody",
         triage.assign,
         args="REF… WHO [--yes]",
         examples=("#1 me", "WEB-1A WEB-2B team:payments"),
@@ -200,7 +200,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "merge",
-        "make one issue of several of one project",
+        "merge issues of one project into one",
         triage.merge,
         args="REF REF… [--yes]",
         examples=("WEB-1A WEB-2B",),
@@ -211,7 +211,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "alerts",
-        "the last alerts for this room, also those that were not sent, each with the reason",
+        "recent alerts for this room, including those that were not sent, with the reason",
         alert_history.list_alerts,
         args="[--silenced] [-n 10]",
         examples=("", "--silenced -n 20"),
@@ -233,7 +233,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("silences", "the silences that apply here", silences.list_silences, group=ALERTS, most_words=0),
     Command(
         "subscribe",
-        "alerts for the room where it is typed",
+        "send matching alerts to this room",
         subscriptions.subscribe,
         args="[MATCHERS]",
         examples=("project=web-* level>=error", 'title=~"Timeout.*"'),
@@ -252,7 +252,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "silence",
-        "send no alerts for a time; typed in a direct message, in every room",
+        "send no alerts for a while; typed in a direct message, for every room",
         silences.silence,
         args="MATCHERS|REF -d 2h [-c why]",
         examples=("WEB-1A -d 2h -c deploying", "project=web environment=staging -d 1d"),
@@ -278,7 +278,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "digest",
-        "a regular digest for this room; everybody may ask for one `now`",
+        "a regular digest for this room; anyone can get one `now`",
         digests.digest,
         args="[daily HH:MM|weekly DAY HH:MM|off|now] [ZONE]",
         examples=("daily 09:00 Europe/Paris", "weekly mon 09:00", "now"),
@@ -300,7 +300,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("whoami", "who you are here and on the server", accounts.whoami, group=ABOUT, most_words=0),
     Command(
         "feedback",
-        "attach your words to the error of the bot that you last ran into",
+        "attach your words to the last error of the bot that you ran into",
         overview.feedback,
         args="TEXT",
         examples=("I wanted to split the bill by zero",),

@@ -102,7 +102,7 @@ def note(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     if not text:
         raise typed.mistake("What should the note say?")
     if len(text) > _LONGEST_NOTE:
-        raise UsageError(f"A note has at most {_LONGEST_NOTE} characters.")
+        raise UsageError(f"A note can have at most {_LONGEST_NOTE} characters.")
     issue = _noted_issue(context, typed, word)
     # Always signed, also without SENTRY_AUTHOR_NOTES: on the server, the bot's account is the author.
     signed = f"{_CONTROLS.sub(' ', text)}\n\n— {signature(context, typed.person)}, from chat"
@@ -114,9 +114,9 @@ def merge(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`merge`."""
     issues = context.finder.find_all(typed.words, typed.invocation)
     if len(issues) < 2:
-        raise typed.mistake("Name two issues or more.")
+        raise typed.mistake("Name at least two issues.")
     if len({issue.project.id for issue in issues}) > 1:
-        raise UserError("Only issues of one project can be merged. Nothing changed.")
+        raise UserError("Only issues in the same project can be merged. Nothing changed.")
     confirm_count(len(issues), "Merging", typed.options.yes)
     server = context.find_server()
     who = cut(typed.person.name, 60)
