@@ -32,7 +32,7 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.domain.errors import ServerError, SettingsError
+from errbot_sentry.domain.errors import ServerError, SettingsError, StoreError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
@@ -92,7 +92,9 @@ class App:
         self._replies_to_errors = BackgroundQueue("replies to errors", self._clock)
         self._queues = (self._background, self._reactions, self._replies_to_errors)
         self._rooms = Rooms(bot, is_active, self._background)
-        self._follow_up = FollowUp(bot, self._replies, self._replies_to_errors, self._issue_of_event, self._clock)
+        self._follow_up = FollowUp(
+            bot, self._replies, self._replies_to_errors, self._issue_of_event, self._is_announced, self._clock
+        )
         self.reporter = Reporter(
             self._settings.report,
             facts=_bot_facts(bot),
@@ -217,6 +219,15 @@ class App:
         """The issue of an event, if this conversation may see it."""
         issue = self._find_server().issue_of_event(event_id)
         return issue if issue is not None and self._settings.access.may_see(issue.project.slug, conversation) else None
+
+    def _is_announced(self, issue: Issue, conversation: Conversation) -> bool:
+        """Whether a room gets a notification about this issue, because it is new: one address is enough there."""
+        if self._alerts is None or conversation.is_direct or (issue.events or 0) > 1:
+            return False
+        try:
+            return self._alerts.book.notifies(conversation.room, issue)
+        except StoreError:
+            return False
 
     def _note_change(self, issue: Issue, conversation: Conversation) -> None:
         """A person changed an issue from here: the alert that says the same need not come here too."""

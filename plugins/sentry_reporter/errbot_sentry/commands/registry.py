@@ -296,7 +296,14 @@ COMMANDS: tuple[Command, ...] = (
         most_words=2,
         needs="accounts",
     ),
-    Command("unlink", "forget which account on the server is yours", accounts.unlink, group=ABOUT, most_words=0),
+    Command(
+        "unlink",
+        "forget which account on the server is yours",
+        accounts.unlink,
+        group=ABOUT,
+        most_words=0,
+        needs="accounts",
+    ),
     Command("whoami", "who you are here and on the server", accounts.whoami, group=ABOUT, most_words=0),
     Command(
         "feedback",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from errbot_sentry.alerting.decide.muting import quiet_until
-from errbot_sentry.config.matchers import read_matcher
+from errbot_sentry.config.matchers import all_match, read_matcher
 from errbot_sentry.config.routes import Route
+from errbot_sentry.domain.alerts import NEW, Alert
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Subscription
@@ -62,6 +64,12 @@ class RouteTable:
         folded = room.casefold()
         named = (each for route in self.settled for each in route.rooms)
         return next((each for each in named if each.casefold() == folded), room)
+
+    def notifies(self, room: str, issue: Issue) -> bool:
+        """Whether a room gets a notification about this issue, if it is new."""
+        alert = Alert("", NEW, "", self._clock.now(), project=issue.project.slug, title=issue.title, level=issue.level)
+        routes = self.of_room(self.spelled(room))
+        return any(NEW in route.reasons and all_match(route.matchers, alert) for route in routes)
 
 
 def route_of(subscription: Subscription) -> Route:
