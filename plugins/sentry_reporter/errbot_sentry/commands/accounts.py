@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Person, View
-from errbot_sentry.domain.errors import BadReference, ServerError
+from errbot_sentry.domain.errors import BadReference
 from errbot_sentry.domain.issues import Comment
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.text import cut, one_line
@@ -132,18 +132,11 @@ def whoami(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             "name": cut(typed.person.name, 60),
             "acl": cut(typed.person.acl, 200),
             "mail": linked_mail(context, typed.person) or "",
-            "refusal": _link_refusal(context),
+            "refusal": context.refusal("accounts"),
             "may_change": context.access.may_write(typed.person),
             "prefix": context.prefix,
         },
     )
-
-
-def _link_refusal(context: CommandContext) -> str:
-    try:
-        return context.find_server().refusal("accounts")
-    except ServerError:
-        return ""
 
 
 def linked_mail(context: CommandContext, person: Person) -> str | None:

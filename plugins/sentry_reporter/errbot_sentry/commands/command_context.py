@@ -16,7 +16,7 @@ from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
-from errbot_sentry.domain.errors import UsageError, UserError
+from errbot_sentry.domain.errors import ServerError, UsageError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
@@ -212,6 +212,13 @@ class CommandContext:
     claims: Claims
     requested_digests: RequestedDigests
     test_run: ExclusiveRun
+
+    def refusal(self, what: str) -> str:
+        """Why the server can never do this (see `Server.refusal`), "" where it may, or is not known just now."""
+        try:
+            return self.find_server().refusal(what) if what else ""
+        except ServerError:
+            return ""
 
     def alert_flow(self) -> AlertService:
         """The alert flow.

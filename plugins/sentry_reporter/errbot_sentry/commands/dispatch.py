@@ -131,5 +131,5 @@ class Commands:
 
     def _check_server(self, entry: Command) -> None:
         """Refuse what this kind of server can never do, before anything else is asked of it."""
-        if entry.needs and (refusal := self._context.find_server().refusal(entry.needs)):
+        if refusal := self._context.refusal(entry.needs):
             raise Unsupported(refusal)

@@ -43,7 +43,7 @@ def overview(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         _help(context, words[1])
     connected, url, trouble, projects = _connection(context, typed.conversation)
     may_change = context.access.may_write(typed.person)
-    groups = [(label, _names(context, group, may_change, connected=bool(connected))) for group, label in _GROUPS]
+    groups = [(label, _names(context, group, may_change)) for group, label in _GROUPS]
     yield View(
         "sentry_overview",
         {
@@ -150,13 +150,10 @@ def _connection(context: CommandContext, conversation: Conversation) -> tuple[st
     return connected, url, "", _some([project.slug for project in seen])
 
 
-def _names(context: CommandContext, group: str, may_change: bool, *, connected: bool) -> str:
+def _names(context: CommandContext, group: str, may_change: bool) -> str:
     """The commands of a group that this person may run, without those that the server refuses."""
-    entries = [entry for entry in context.commands if entry.group == group and (may_change or not entry.writers_only)]
-    if connected:
-        server = context.find_server()
-        entries = [entry for entry in entries if not entry.needs or not server.refusal(entry.needs)]
-    return ", ".join(entry.name for entry in entries if entry.name != "sentry")
+    entries = (entry for entry in context.commands if entry.group == group and (may_change or not entry.writers_only))
+    return ", ".join(entry.name for entry in entries if entry.name != "sentry" and not context.refusal(entry.needs))
 
 
 def _help(context: CommandContext, typed: str) -> NoReturn:

@@ -313,6 +313,7 @@ COMMANDS: tuple[Command, ...] = (
         examples=("I wanted to split the bill by zero",),
         group=ABOUT,
         free_text=True,
+        needs="feedback",
     ),
     Command("status", "health of each part", overview.status, group=ABOUT, most_words=0),
     Command("test", "send a test event end to end", overview.send_test, group=ABOUT, most_words=0),

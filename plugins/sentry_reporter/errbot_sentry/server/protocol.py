@@ -64,7 +64,7 @@ class Server(Protocol):
     def refusal(self, method: str) -> str:
         """Why this kind of server can never do what this method of ours asks, in a sentence; "" where it may.
 
-        "accounts" asks for people's accounts on it.
+        "accounts" asks for people's accounts on it, "feedback" for people's words about an event.
         """
         ...
 
