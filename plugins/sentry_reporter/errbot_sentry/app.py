@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
@@ -25,7 +25,6 @@ from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
-from errbot_sentry.commands.command_context import FlowStatus
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
 from errbot_sentry.config.secrets import Secret
@@ -138,7 +137,7 @@ class App:
             self._clock,
             self._store,
             alerts=self._alerts,
-            status=self,
+            status=lambda: status_of(self._facts()),
             reporter=self.reporter if self._reporting() else None,
             changed=self._note_change,
             org=self._settings.server.org,
@@ -150,10 +149,6 @@ class App:
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.intake.take if self._alerts else None, pages)
         self._tell_mistakes()
-
-    def flows(self) -> Sequence[FlowStatus]:
-        """The health of each flow but the server's, for `!sentry status`."""
-        return status_of(self._facts())
 
     def leave(self) -> bool:
         """The plugin is deactivated: close, and say so with True.

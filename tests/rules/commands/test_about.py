@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from errbot_sentry.chat.render.templates import Templates
@@ -145,15 +143,8 @@ def test_one_issue_at_a_time() -> None:
         World([issue(1)]).lines("issue WEB-1 WEB-2")
 
 
-class Flows:
-    """The health of other flows, as the runtime tells it."""
-
-    def flows(self) -> Sequence[FlowStatus]:
-        return (FlowStatus("report", OFF, ("BOT_LOG_SENTRY is False",)),)
-
-
 def test_status_shows_the_server_and_the_flows() -> None:
-    world = World([issue(1)], status=Flows())
+    world = World([issue(1)], status=lambda: [FlowStatus("report", OFF, ("BOT_LOG_SENTRY is False",))])
     assert world.lines("status") == [
         "server ok: Sentry · 1 call, 0 failed · https://sentry.example.com",
         "report off: BOT_LOG_SENTRY is False",

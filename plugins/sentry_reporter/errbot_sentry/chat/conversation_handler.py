@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.concurrency_limit import ConcurrencyLimit
-from errbot_sentry.chat.incoming import invocation_of, is_command, person_of, sender_of
-from errbot_sentry.chat.permission import may_run
+from errbot_sentry.chat.incoming import invocation_of, is_command, may_run, person_of, sender_of
 from errbot_sentry.chat.reactions import reaction_of
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.rooms import Rooms
@@ -21,12 +21,46 @@ from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
 from errbot_sentry.domain.conversation import Conversation, Invocation, View
 from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.issue_actions import IssueAction
+from errbot_sentry.domain.locks import Lock
 
 log = logging.getLogger(__name__)
 
+_LEFT_FOR_OTHERS = 2
+_MOST_EACH = 4
 
 ActionOf = Callable[[Conversation, str], IssueAction | None]
 """The action on an issue that an emoji under a message stands for; the conversation's thread is that message's id."""
+
+
+class ConcurrencyLimit:
+    """A bound on the commands that run at once: all plugins share a few threads of Errbot, and ours never take all.
+
+    A command waits for the server (15 s at worst for each call), and on IRC for its lines to be sent, one a second.
+    Without a bound, a server that does not answer would stop the whole bot as soon as ten commands have been typed.
+
+    Args:
+        threads: how many commands Errbot runs at once (`BOT_ASYNC_POOLSIZE`).
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._most = max(1, threads - _LEFT_FOR_OTHERS)
+        self._lock = Lock()
+        self._running: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, who: str) -> Iterator[bool]:
+        """Inside: whether this person's command may run; nobody has to wait."""
+        with self._lock:
+            free = self._running.total() < self._most and self._running[who] < _MOST_EACH
+            if free:
+                self._running[who] += 1
+        try:
+            yield free
+        finally:
+            if free:
+                with self._lock:
+                    self._running[who] -= 1
+                    self._running += Counter()  # drops who has nothing running
 
 
 class ConversationHandler:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+
+from cachetools import TTLCache
 
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.domain.clock import Clock
@@ -35,7 +36,6 @@ class Claim:
     mail: str
     code: str
     name: str
-    since: datetime
 
     @property
     def phrase(self) -> str:
@@ -47,31 +47,26 @@ class Claims:
     """Claims that wait for their proof, one per person; bounded, and forgotten after an hour."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
         self._lock = Lock()
-        self._claims: OrderedDict[str, Claim] = OrderedDict()
+        self._claims: TTLCache[str, Claim] = TTLCache(
+            _MOST_CLAIMS, CODE_VALID_FOR.total_seconds(), timer=clock.monotonic
+        )
 
     def open(self, person: Person, mail: str) -> Claim:
         """The person's claim to this address: the one that waits, or a new one with a new code."""
         with self._lock:
             waiting = self._claims.get(person.acl)
-            if waiting is not None and waiting.mail == mail and not self._old(waiting):
+            if waiting is not None and waiting.mail == mail:
                 return waiting
             code = "".join(secrets.choice(_LETTERS) for _ in range(10))
             name = one_line(tidy(person.name).translate(_NOT_IN_NAMES))
-            self._claims[person.acl] = Claim(mail, code, cut(name, 60), self._clock.now())
-            self._claims.move_to_end(person.acl)
-            while len(self._claims) > _MOST_CLAIMS:
-                self._claims.popitem(last=False)
-            return self._claims[person.acl]
+            claim = self._claims[person.acl] = Claim(mail, code, cut(name, 60))
+            return claim
 
     def close(self, person: Person) -> None:
         """The claim has been proved or given up."""
         with self._lock:
             self._claims.pop(person.acl, None)
-
-    def _old(self, claim: Claim) -> bool:
-        return self._clock.now() - claim.since > CODE_VALID_FOR
 
 
 def proves(claim: Claim, comments: Sequence[Comment]) -> bool:

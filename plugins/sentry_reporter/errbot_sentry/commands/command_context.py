@@ -135,14 +135,6 @@ class FlowStatus:
     address: str = ""
 
 
-class StatusSource(Protocol):
-    """The health of the flows; the app implements it."""
-
-    def flows(self) -> Sequence[FlowStatus]:
-        """One entry per flow, quickly and from memory."""
-        ...
-
-
 class EventReporter(Protocol):
     """The reporting flow; `Reporter` implements it."""
 
@@ -184,7 +176,7 @@ class CommandContext:
     Args:
         find_server: the server; called by each command, so that a server that comes back is used at once.
         alerts: the alert flow; None: a wrong setting switches it off.
-        status: the health of the other flows; None: `status` shows the server's only.
+        status: the health of the other flows, from memory; None: `status` shows the server's only.
         reporter: the reporting flow; None: reporting is off.
         changed: called with each issue that was changed, as it is now, and the conversation that asked for it.
         sleep: waits some seconds.
@@ -203,7 +195,7 @@ class CommandContext:
     finder: IssueFinder
     lists: LastLists
     alerts: AlertService | None
-    status: StatusSource | None
+    status: Callable[[], Sequence[FlowStatus]] | None
     reporter: EventReporter | None
     changed: Callable[[Issue, Conversation], None]
     sleep: Callable[[float], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
@@ -14,7 +14,7 @@ from errbot_sentry.commands.command_context import (
     CommandContext,
     EventReporter,
     ExclusiveRun,
-    StatusSource,
+    FlowStatus,
     find_command,
 )
 from errbot_sentry.commands.issue_refs import IssueFinder, NoThreads, ThreadLookup, is_reference
@@ -65,7 +65,7 @@ class Commands:
         *,
         alerts: AlertService | None = None,
         threads: ThreadLookup | None = None,
-        status: StatusSource | None = None,
+        status: Callable[[], Sequence[FlowStatus]] | None = None,
         reporter: EventReporter | None = None,
         changed: Callable[[Issue, Conversation], None] = lambda _issue, _conversation: None,
         org: str = "",

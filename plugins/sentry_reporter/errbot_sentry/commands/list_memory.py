@@ -6,10 +6,11 @@ Lists of an issue's events or tags are numbered too; a row of theirs would mean 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from cachetools import LRUCache
 
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Person
@@ -111,15 +112,12 @@ class LastLists:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._lists: OrderedDict[tuple[Conversation, Person], ShownList] = OrderedDict()
+        self._lists: LRUCache[tuple[Conversation, Person], ShownList] = LRUCache(_MOST_LISTS)
 
     def keep(self, conversation: Conversation, person: Person, shown: ShownList) -> None:
         """Remember what was just shown; the oldest list goes when there are too many."""
         with self._lock:
             self._lists[conversation, person] = shown
-            self._lists.move_to_end((conversation, person))
-            while len(self._lists) > _MOST_LISTS:
-                self._lists.popitem(last=False)
 
     def keep_aside(self, conversation: Conversation, person: Person, issue_id: str, length: int) -> None:
         """Remember that a numbered list of what belongs to an issue was shown: `#3` could now mean that issue.

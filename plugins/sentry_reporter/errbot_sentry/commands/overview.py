@@ -60,7 +60,7 @@ def overview(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 def status(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`status`."""
-    others = context.status.flows() if context.status is not None else ()
+    others = context.status() if context.status is not None else ()
     lines = (_server_status(context, typed.conversation), *others)
     yield View(
         "sentry_status",
