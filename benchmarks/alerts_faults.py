@@ -1,4 +1,4 @@
-"""Kill the bot, the chat server and the error server at random moments under load, then check the books.
+"""Kill the bot, the chat server and the error server at random moments under load, then check that everything adds up.
 
     python -m benchmarks.alerts_faults [SECONDS] [SEED]
 
@@ -40,12 +40,12 @@ def main() -> None:
                 run.load(seconds, dice)
                 dice.heal()
                 run.come_to_rest()
-                books = run.books()
+                report = run.report()
     print(f"{seconds:g} s, seed {seed}")
-    for line in books.told():
+    for line in report.lines():
         print(line)
-    books.check()
-    print("the books agree")
+    report.check()
+    print("everything adds up")
 
 
 class Dice:

@@ -1,4 +1,4 @@
-"""A made-up day of 100 000 events, replayed: how many top-level messages, and how long until each first word.
+"""A made-up day of 100 000 events, replayed: how many top-level messages, and how long until each notification.
 
     python -m benchmarks.alerts_replay [EVENTS]
 
@@ -43,7 +43,7 @@ class Problem:
 class Said:
     """What one way of alerting says."""
 
-    tops: Counter[int] = field(default_factory=Counter)
+    notifications: Counter[int] = field(default_factory=Counter)
     delays: list[float] = field(default_factory=list)
 
 
@@ -79,9 +79,9 @@ def baselines(problems: list[Problem]) -> dict[str, Said]:
     """One message per webhook, and Sentry's own limit per issue and rule."""
     per_hook, limited = Said(), Said()
     for problem in problems:
-        per_hook.tops[problem.number] += 1 + (problem.resolved is not None) + (problem.back is not None)
-        per_hook.tops[problem.number] += len(spaced(problem.times, RULE_SPAN))
-        limited.tops[problem.number] += len(spaced(problem.times, SENTRY_SPAN))
+        per_hook.notifications[problem.number] += 1 + (problem.resolved is not None) + (problem.back is not None)
+        per_hook.notifications[problem.number] += len(spaced(problem.times, RULE_SPAN))
+        limited.notifications[problem.number] += len(spaced(problem.times, SENTRY_SPAN))
     return {"one message per webhook": per_hook, "Sentry's limit, one per issue in 30 min": limited}
 
 
@@ -95,7 +95,7 @@ def spaced(times: list[float], span: float) -> list[float]:
 
 
 def replay(problems: list[Problem], folder: Path, chance: random.Random) -> tuple[Said, int, Counter[str]]:
-    """What our rooms hear."""
+    """What our rooms receive."""
     routes = [
         {"rooms": [f"#room{room}"], "match": [f"project=~p({'|'.join(str(n) for n in range(room, PROJECTS, ROOMS))})"]}
         for room in range(ROOMS)
@@ -114,32 +114,32 @@ def replay(problems: list[Problem], folder: Path, chance: random.Random) -> tupl
         happen(world, kind, problem, rule, first=problem.number not in begun, chance=chance)
         begun.setdefault(problem.number, at)
     world.at(DAY + 1800)
-    return heard_by_rooms(world, begun)
+    return received_by_rooms(world, begun)
 
 
-def heard_by_rooms(world: World, begun: dict[int, float]) -> tuple[Said, int, Counter[str]]:
-    """What was said, and when each problem was first told; a list counts for all that it stands for."""
+def received_by_rooms(world: World, begun: dict[int, float]) -> tuple[Said, int, Counter[str]]:
+    """What was said, and when each problem was first sent; a list counts for all that it stands for."""
     said, first, lists = Said(), dict[int, float](), dict[str, list[float]]()
-    for heard in world.chat.heard:
-        named = {int(word.strip("`)").rpartition("-")[2]) for word in heard.text.split() if word.startswith("`P")}
-        head = heard.text.split("\n")[0]
+    for message in world.chat.sent:
+        named = {int(word.strip("`)").rpartition("-")[2]) for word in message.text.split() if word.startswith("`P")}
+        title = message.text.split("\n")[0]
         for number in named:
-            first.setdefault(number, heard.at)
-        if "problems" in head:
-            said.tops[-1] += 1
-            lists.setdefault(heard.room, []).append(heard.at)
-        elif head.startswith("**"):
-            said.tops.update(named)
+            first.setdefault(number, message.at)
+        if "problems" in title:
+            said.notifications[-1] += 1
+            lists.setdefault(message.room, []).append(message.at)
+        elif title.startswith("**"):
+            said.notifications.update(named)
     with world.store.read() as work:
         for room, times in lists.items():
             for each in work.inbox.decided(room, 100_000, ("storm",)):
                 number = int(each.alert.issue_id)
-                told = min(at for at in times if at >= begun[number])
-                first[number] = min(first.get(number, told), told)
+                sent = min(at for at in times if at >= begun[number])
+                first[number] = min(first.get(number, sent), sent)
     missing = set(begun) - set(first)
-    assert not missing, f"never told: {missing}"
+    assert not missing, f"never sent: {missing}"
     said.delays = sorted(first[number] - begun[number] for number in begun)
-    return said, len(world.chat.heard), Counter(world.flow.status().decided)
+    return said, len(world.chat.sent), Counter(world.flow.status().decided)
 
 
 def happen(world: World, kind: str, problem: Problem, rule: bool, *, first: bool, chance: random.Random) -> None:
@@ -173,16 +173,18 @@ def main() -> None:
     took = time.perf_counter() - begun
     for name, other in baselines(problems).items():
         print(
-            f"{name}: {sum(other.tops.values()):,} messages, {sum(other.tops.values()) / len(problems):.2f} per problem"
+            f"{name}: {other.notifications.total():,} messages, "
+            f"{other.notifications.total() / len(problems):.2f} per problem"
         )
-    tops = sum(said.tops.values())
+    notifications = said.notifications.total()
     print(
-        f"this plugin: {tops:,} top-level messages, {tops / len(problems):.2f} per problem; {messages:,} lines in all"
+        f"this plugin: {notifications:,} top-level messages, {notifications / len(problems):.2f} per problem; "
+        f"{messages:,} lines in all"
     )
     delays = said.delays
     print(
-        f"first word after: median {statistics.median(delays):.1f} s, p95 {delays[int(len(delays) * 0.95)]:.1f} s, "
-        f"worst {delays[-1]:.1f} s, all {len(delays)} told"
+        f"first notification after: median {statistics.median(delays):.1f} s, "
+        f"p95 {delays[int(len(delays) * 0.95)]:.1f} s, worst {delays[-1]:.1f} s, all {len(delays)} sent"
     )
     print("decisions: " + ", ".join(f"{name} {number:,}" for name, number in decided.most_common()))
     print(f"replayed in {took:.0f} s")

@@ -80,17 +80,17 @@ def measure(kind: str, seconds: float) -> list[Result]:
         server.stdin.write("\n")
         server.stdin.flush()
         if kind == "full":
-            _compare_books(sum(found.answers.get("202", 0) for found in results), server.stdout.readline())
+            _compare_counts(sum(found.answers.get("202", 0) for found in results), server.stdout.readline())
         server.stdin.close()
         server.stdout.close()
         server.wait(20)
     return results
 
 
-def _compare_books(answered: int, stored: str) -> None:
+def _compare_counts(answered: int, stored: str) -> None:
     print(f"answered 202: {answered:,}; in the store: {int(stored):,}", flush=True)
     if answered != int(stored):
-        sys.exit("The books do not agree.")
+        sys.exit("The counts do not agree.")
 
 
 def _name(connections: int, rate: int) -> str:

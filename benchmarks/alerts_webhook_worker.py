@@ -1,6 +1,6 @@
 """A web server with webhooks, for `alerts_webhook`: one of "full", "trivial", "errbot". Prints its port when ready.
 
-full: our listener with the whole alert flow on SQLite behind it. trivial: our listener, an intake that only says 202.
+full: our listener with the whole alert flow on SQLite behind it. trivial: our listener, a receiver that only says 202.
 errbot: a handler that only says 202 on werkzeug with a thread per request, as Errbot's web server runs it.
 """
 
@@ -28,7 +28,7 @@ from tests.alerting.bot import no_server
 
 
 class Trivial:
-    """An intake that does nothing."""
+    """A receiver that does nothing."""
 
     def take(self, headers: Mapping[str, str], body: bytes, token: str | None = None) -> WebhookAnswer:
         return WebhookAnswer(202, "Stored.")
@@ -56,15 +56,15 @@ def full(folder: Path) -> None:
     store = Store(f"sqlite:///{folder / 'state.sqlite3'}")
     flow = AlertService(settings, Access(), store, no_server, Silence(), Templates("text"), SystemClock())
     flow.start()
-    serve(flow.intake)
+    serve(flow.receiver)
     with store.read() as work:
         print(work.inbox.waiting_count()[0] + sum(work.inbox.counts().values()), flush=True)
     flow.close()
 
 
-def serve(intake: Any) -> None:
+def serve(receiver: Any) -> None:
     web = Web()
-    web.open(intake.take, {})
+    web.open(receiver.take, {})
     listener = Listener(("127.0.0.1", 0), web)
     print(listener.port, flush=True)
     sys.stdin.readline()

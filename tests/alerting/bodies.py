@@ -1,4 +1,4 @@
-"""Webhook bodies as the senders write them (server-facts, sections 1, 3 and 4), and their signatures."""
+"""Webhook bodies as the senders write them, and their signatures."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def bugsink(
     }
 
 
-def glitchtip(*numbers: int, told: int | None = None) -> dict[str, Any]:
-    """GlitchTip's Slack-shaped body with these issues; `told` is the number that its text claims."""
-    count = len(numbers) if told is None else told
+def glitchtip(*numbers: int, claimed: int | None = None) -> dict[str, Any]:
+    """GlitchTip's Slack-shaped body with these issues; `claimed` is the number that its text claims."""
+    count = len(numbers) if claimed is None else claimed
     return {
         "alias": "GlitchTip",
         "text": "GlitchTip Alert" + (f" ({count} issues)" if count > 1 else ""),

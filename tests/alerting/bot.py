@@ -22,6 +22,7 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.domain.errors import Unreachable
+from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.protocol import Server
 from errbot_sentry.store.database import Store
 
@@ -40,12 +41,12 @@ class FileChat:
     def connection(self) -> str:
         return "up" if self._up.exists() else ""
 
-    def send(self, room: str, text: str, thread: str = "") -> str:
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
         with self._chat.open("a") as file:
-            file.write(f"{room} {text} {thread}".strip() + "\n")
+            file.write(f"{room} {message.whole} {thread}".strip() + "\n")
         return "an id"
 
-    def edit(self, room: str, sent_id: str, text: str) -> bool:
+    def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
         return False
 
     def send_file(self, room: str, upload: Upload) -> None:
@@ -77,7 +78,7 @@ def main() -> None:
             print(json.dumps(dataclasses.asdict(flow.status()), default=str), flush=True)
             continue
         headers, body = json.loads(line)
-        print(flow.intake.take(headers, body.encode(), None).status, flush=True)
+        print(flow.receiver.take(headers, body.encode(), None).status, flush=True)
     flow.close()
 
 

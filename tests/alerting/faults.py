@@ -1,4 +1,4 @@
-"""Everything that can die, dying under load: a real Errbot, ngircd and Bugsink, and the books afterwards.
+"""Everything that can die, dying under load: a real Errbot, ngircd and Bugsink, and the report afterwards.
 
 The load: Bugsink gets events, a part of them new problems, and posts its alerts to the bot; besides, signed rule alerts
 about known problems reach the bot all the time.
@@ -30,7 +30,7 @@ from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import SENT, UNSURE, OutboxRow
 from tests.alerting import bodies
-from tests.alerting.books import PROBLEM, Books
+from tests.alerting.fault_report import PROBLEM, FaultReport
 from tests.fakes.http_server import HttpServer, Reply, Request
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.irc_client import IrcClient, Line
@@ -46,7 +46,7 @@ _TEXT = rendering.text()
 
 
 class FaultRun:
-    """One run: `running`, `load` with somebody who kills, everything started again, `come_to_rest`, `books`."""
+    """One run: `running`, `load` with somebody who kills, everything started again, `come_to_rest`, `report`."""
 
     def __init__(self, folder: Path, server: Bugsink, ircd: Ngircd, chance: random.Random) -> None:
         self.server, self.ircd = server, ircd
@@ -56,7 +56,7 @@ class FaultRun:
             ircd,
             self.project,
             BOT_LOG_SENTRY=False,
-            STORAGE="Memory",  # Errbot's own storage does not survive kill -9, with or without us (errbot-facts, 8)
+            STORAGE="Memory",  # Errbot's own storage does not survive kill -9, with or without us
             IRC_CHANNEL_RATE=None,
             SENTRY_ALERTS=[{"rooms": [ROOM], "window": "20s"}],
             SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
@@ -68,7 +68,7 @@ class FaultRun:
         self._kills: Counter[str] = Counter()
         self._faults: list[float] = []
         self._promised: set[str] = set()
-        self._heard: list[tuple[float, str]] = []
+        self._received: list[tuple[float, str]] = []
         self._person: IrcClient | None = None
         self._unseen = 0
         self._problems = 0
@@ -226,7 +226,7 @@ class FaultRun:
             if status == 202:
                 self._promised.add(key)
 
-    # The one who writes down what the room hears.
+    # The one who writes down what the room receives.
 
     def _watch(self) -> None:
         self._person = IrcClient(self.ircd.host, self.ircd.port, "alice")
@@ -236,7 +236,7 @@ class FaultRun:
     def _unwatch(self) -> None:
         if self._person is not None:
             self._person.close()
-            self._heard += [(line.at, plain(line)) for line in self._person.lines(ROOM, BOT)]
+            self._received += [(line.at, plain(line)) for line in self._person.lines(ROOM, BOT)]
             self._person = None
 
     def _listen(self) -> None:
@@ -266,15 +266,15 @@ class FaultRun:
                     polled = all(mark.answered_at > since for mark in tx.polls.all())
                     waiting, _ = tx.inbox.waiting_count()
                     known = tx.issues.get_many(list(issues.values()))
-                    told = all(issue in known and known[issue].notified_at for issue in issues.values())
+                    sent = all(issue in known and known[issue].notified_at for issue in issues.values())
                     busy = tx.outbox.state(since).depth or tx.deferred.counts()
-                    return bool(polled and told and not waiting and not busy and not outbox_of(store, ROOM, UNSURE))
+                    return bool(polled and sent and not waiting and not busy and not outbox_of(store, ROOM, UNSURE))
             finally:
                 store.close()
 
-        until(at_rest, timeout, "everything is told", every=0.5)
+        until(at_rest, timeout, "everything is sent", every=0.5)
 
-    def books(self) -> Books:
+    def report(self) -> FaultReport:
         """Stop the bot and read everything."""
         self.world.bot.stop()
         if self._person is not None:
@@ -288,7 +288,7 @@ class FaultRun:
             rows = outbox_of(store, ROOM, SENT, UNSURE)
         finally:
             store.close()
-        return Books(
+        return FaultReport(
             answers=self._answers,
             kills=self._kills,
             issues=self._issues(),
@@ -297,7 +297,7 @@ class FaultRun:
             broken_promises=len(self._promised - {each.alert.delivery for each in alerts}),
             beyond=sum(row.message.values["left"] for row in rows if row.message.kind is MessageKind.STORM_LIST),
             outbox=Counter(line for row in rows for line in lines_of(row)),
-            heard=sorted(self._heard),
+            received=sorted(self._received),
             faults=self._faults,
             unseen=self._unseen,
             tracebacks=self.world.bot.log.count("Traceback"),

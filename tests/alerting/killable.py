@@ -1,4 +1,4 @@
-"""The process of `bot.py`, held by the tests."""
+"""The process of `bot.py`, as the tests see it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Bot:
         return found
 
     def said(self) -> list[str]:
-        """What the room heard, from all bots so far."""
+        """What the room received, from all bots so far."""
         return self.chat.read_text().splitlines() if self.chat.exists() else []
 
     def warned(self) -> str:

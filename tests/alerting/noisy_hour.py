@@ -46,13 +46,13 @@ Every line of the room is here; {lines} of them are the bot's. Times are UTC. `-
 room. Addresses are shortened, bold is left out.
 """
 
-Deed = Callable[["Hour"], None]
+Action = Callable[["Hour"], None]
 
 
-def story() -> list[tuple[float, Deed]]:
+def story() -> list[tuple[float, Action]]:
     """What happens at which minute. Short ids count up in the order in which problems first happen."""
     chance = random.Random(1)
-    events: list[tuple[float, Deed]] = [
+    events: list[tuple[float, Action]] = [
         *often(chance, CHECKOUT, 400, 1.1, 60),
         *often(chance, BASKET, 25, 4.1, 16),
         *often(chance, BASKET, 30, 40.1, 60),
@@ -71,7 +71,7 @@ def story() -> list[tuple[float, Deed]]:
             (16.2, say("!sentry issue SHOP-2")),
             (17, say("!sentry resolve SHOP-2")),
             (18, error(COUPON)),
-            (20, tell("the shop is deployed: 30 new problems within 40 seconds")),
+            (20, narrate("the shop is deployed: 30 new problems within 40 seconds")),
             *[(20 + chance.uniform(0.05, 0.7), error(problem)) for problem in DEPLOYED],
             (23.5, say("!sentry alerts -n 5")),
             (24.5, say("!sentry issues AttributeError -n 3")),
@@ -94,12 +94,12 @@ def story() -> list[tuple[float, Deed]]:
 
 def often(
     chance: random.Random, problem: tuple[str, str, str], times: int, start: float, end: float
-) -> list[tuple[float, Deed]]:
+) -> list[tuple[float, Action]]:
     """A problem that goes on between two minutes."""
     return [(chance.uniform(start, end), error(problem)) for _ in range(times)]
 
 
-def error(problem: tuple[str, str, str]) -> Deed:
+def error(problem: tuple[str, str, str]) -> Action:
     """The shop reports an error to Bugsink."""
     kind, value, place = problem
 
@@ -111,22 +111,22 @@ def error(problem: tuple[str, str, str]) -> Deed:
     return act
 
 
-def say(text: str) -> Deed:
+def say(text: str) -> Action:
     """Ann types a line in the room."""
     return lambda hour: hour.type(text)
 
 
-def silence(ref: str, minutes: float, why: str) -> Deed:
+def silence(ref: str, minutes: float, why: str) -> Action:
     """Ann silences something for so many minutes of the story."""
     return lambda hour: hour.type(f"!sentry silence {ref} -d {hour.span(minutes)} -c {why}")
 
 
-def tell(text: str) -> Deed:
-    """A word for the reader."""
+def narrate(text: str) -> Action:
+    """A line for the reader."""
     return lambda hour: hour.note(text)
 
 
-def network(*, up: bool) -> Deed:
+def network(*, up: bool) -> Action:
     """The IRC server dies, or is back."""
     return lambda hour: hour.network_back() if up else hour.network_gone()
 
@@ -164,9 +164,9 @@ class Hour:
             assert self._ann is not None
             self._ann.wait_for_join(BOT, ROOM)
             start = time.monotonic()
-            for minute, deed in [*story(), (HOUR, tell("the hour is over"))]:
+            for minute, action in [*story(), (HOUR, narrate("the hour is over"))]:
                 self._listen_until(start + minute * 60 * self.pace)
-                deed(self)
+                action(self)
             self._leave()
 
     def type(self, text: str) -> None:
@@ -176,7 +176,7 @@ class Hour:
         self._write(time.time(), f"<{self._ann.nick}> {text}")
 
     def note(self, text: str) -> None:
-        """A word for the reader."""
+        """A line for the reader."""
         self._write(time.time(), f"-- {text}")
 
     def network_gone(self) -> None:
@@ -207,14 +207,14 @@ class Hour:
             if self._ann is not None:
                 lines = self._ann.all_lines()
                 for line in lines[self._taken :]:
-                    self._hear(line)
+                    self._take_down(line)
                 self._taken = len(lines)
             left = end - time.monotonic()
             if left <= 0:
                 return
             time.sleep(min(left, 0.2))
 
-    def _hear(self, line: Line) -> None:
+    def _take_down(self, line: Line) -> None:
         at = time.time() - (time.monotonic() - line.at)
         if line.command in ("PRIVMSG", "NOTICE") and line.target.lower() == ROOM:
             self._write(at, f"<{line.sender}> {plain(line.text)}")
@@ -228,14 +228,14 @@ class Hour:
 
     def page(self, minutes: float) -> Iterator[str]:
         """The document."""
-        spoken = [text for _, text in self._record if text.startswith(f"<{BOT}>")]
+        lines = [text for _, text in self._record if text.startswith(f"<{BOT}>")]
         yield _HEAD.format(
             events=self.events,
             problems=len(self.problems),
             room=ROOM,
             minutes=minutes,
             windows="the default windows" if self.pace == 1 else "windows shortened in proportion",
-            lines=len(spoken),
+            lines=len(lines),
         )
         yield "```"
         for at, text in self._record:

@@ -1,7 +1,7 @@
 """The alert flow under a virtual clock: real store, real templates, real flow; a server and a chat in memory.
 
-A test is a time line: things happen `at` a second, and `heard` says what the rooms got, when, and that they got
-nothing else.
+A test is a time line: things happen `at` a second, and `messages` says what the rooms received, when, and that
+they received nothing else.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Upload
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery, Page, Project
+from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.protocol import SENTRY, Health
 from tests.alerting import bodies
 from tests.fakes.memory_server import MemoryServer
@@ -39,7 +40,7 @@ SHOP = Project("7", "shop", "Shop")
 
 
 class VirtualClock:
-    """A clock that moves when it is told to."""
+    """A clock that moves only by `advance`."""
 
     def __init__(self, start: datetime = START) -> None:
         self.at = start
@@ -114,7 +115,7 @@ class IssueServer:
 
 
 @dataclass(frozen=True)
-class Heard:
+class SentMessage:
     """A message as a room got it; `at` is seconds since the start."""
 
     at: float
@@ -133,8 +134,8 @@ class Chat:
     generation: int = 1
     up: bool = True
     refuses: dict[str, SendError] = field(default_factory=dict)
-    heard: list[Heard] = field(default_factory=list)
-    edited: list[Heard] = field(default_factory=list)
+    sent: list[SentMessage] = field(default_factory=list)
+    edited: list[SentMessage] = field(default_factory=list)
     files: list[tuple[str, Upload]] = field(default_factory=list)
     file_failure: Exception | None = None
 
@@ -145,18 +146,18 @@ class Chat:
         self.up = False
         self.generation += 1
 
-    def send(self, room: str, text: str, thread: str = "") -> str:
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
         if not self.up:
             raise NotConnected("Offline.")
         if room in self.refuses:
             raise self.refuses[room]
         at = (self.clock.now() - START).total_seconds()
-        self.heard.append(Heard(at, room, text, thread))
-        return f"m{len(self.heard)}" if self.threads else ""
+        self.sent.append(SentMessage(at, room, message.whole, thread))
+        return f"m{len(self.sent)}" if self.threads else ""
 
-    def edit(self, room: str, sent_id: str, text: str) -> bool:
+    def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
         if self.threads:
-            self.edited.append(Heard((self.clock.now() - START).total_seconds(), room, text, sent_id))
+            self.edited.append(SentMessage((self.clock.now() - START).total_seconds(), room, message.whole, sent_id))
         return self.threads
 
     def send_file(self, room: str, upload: Upload) -> None:
@@ -204,7 +205,7 @@ class World:
             self.settings, self.access, self.store, lambda: self.server, self.chat, Templates("text"), self.clock
         )
         self.flow._poller._chance = random.Random(1)
-        self.flow.intake.open()
+        self.flow.receiver.open()
         self._due: dict[Worker, float | None] = dict.fromkeys(self.flow._workers, 0.001)
 
     def _hurry_disk(self) -> None:
@@ -225,7 +226,7 @@ class World:
         """A signed webhook arrives."""
         raw = bodies.encode(body)
         self._requests += 1
-        return self.flow.intake.take(bodies.signed(raw, resource, request_id or f"r{self._requests}"), raw, None)
+        return self.flow.receiver.take(bodies.signed(raw, resource, request_id or f"r{self._requests}"), raw, None)
 
     def commands(self, issues: Iterable[Issue] = ()) -> Commands:
         """The commands of this flow's bot, whose own server has these issues."""
@@ -234,7 +235,7 @@ class World:
 
     def plain_hook(self, body: dict[str, Any]) -> WebhookAnswer:
         """A webhook arrives on the secret path."""
-        return self.flow.intake.take({}, bodies.encode(body), bodies.TOKEN.reveal())
+        return self.flow.receiver.take({}, bodies.encode(body), bodies.TOKEN.reveal())
 
     def at(self, seconds: float) -> World:
         """Let everything happen until this second: each worker steps when its time has come or when it is woken."""
@@ -259,21 +260,21 @@ class World:
                 self._due[worker] = None if wait is None else self.clock.now().timestamp() + wait
         raise AssertionError("the flow never comes to rest")
 
-    def heard(self, room: str | None = None) -> list[str]:
-        """What a room, or all of them, heard, as Errbot prints it and without the links; and forget it."""
-        texts = [_shown(each) for each in self.chat.heard if room in (None, each.room)]
-        self.chat.heard.clear()
+    def texts(self, room: str | None = None) -> list[str]:
+        """What a room, or all of them, received since the last call, as Errbot prints it and without the links."""
+        texts = [_shown(each) for each in self.chat.sent if room in (None, each.room)]
+        self.chat.sent.clear()
         return texts
 
-    def line(self, room: str | None = None) -> list[str]:
-        """The same as a time line: `SECOND ROOM[/THREAD] TEXT`."""
-        told = [
+    def messages(self, room: str | None = None) -> list[str]:
+        """What a room, or all of them, received since the last call, each as `SECOND ROOM[/THREAD] TEXT`."""
+        lines = [
             f"{round(each.at)} {each.room}{'/' + each.thread if each.thread else ''} {_shown(each)}"
-            for each in self.chat.heard
+            for each in self.chat.sent
             if room in (None, each.room)
         ]
-        self.chat.heard.clear()
-        return told
+        self.chat.sent.clear()
+        return lines
 
     def reasons(self, room: str) -> list[str]:
         """The named decisions for a room, oldest first."""
@@ -281,9 +282,9 @@ class World:
             return [each.name for each in tx.inbox.decided(room, 100)][::-1]
 
 
-def _shown(heard: Heard) -> str:
+def _shown(message: SentMessage) -> str:
     """The lines of a message as people see them, without the link."""
-    lines = "\n\n".join(_LAYOUT.messages(heard.text))
+    lines = "\n\n".join(_LAYOUT.messages(message.text))
     return "\n".join(line.strip() for line in _RENDER.convert(lines).split("\n") if line.strip()).split(" · ")[0]
 
 

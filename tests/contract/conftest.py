@@ -41,7 +41,7 @@ def on(request: pytest.FixtureRequest) -> Iterator[Session]:
 
 @pytest.fixture(scope="session")
 def small_bugsink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bugsink]:
-    """A Bugsink with few projects, for questions about all of them: the shared one gathers hundreds."""
+    """A Bugsink with few projects, for questions about all of them: the shared one has hundreds."""
     try:
         python = environments.build(environments.BUGSINK)
     except environments.CannotBuild as reason:

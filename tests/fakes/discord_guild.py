@@ -113,7 +113,7 @@ def application_shown() -> dict[str, Any]:
 
 
 class DiscordGuild:
-    """One guild. State is public. `publish(event, data)` is told of what happens."""
+    """One guild. State is public. `publish(event, data)` is called with what happens."""
 
     def __init__(self, publish: Callable[[str, dict[str, Any]], None]) -> None:
         self._publish = publish
@@ -145,7 +145,7 @@ class DiscordGuild:
         return self.channels.setdefault(key, Channel(key, "", _DIRECT, person=person))
 
     def add(self, author: int, channel: int, values: dict[str, Any], files: dict[str, Upload] | None = None) -> Sent:
-        """A new message; its author hears of it too."""
+        """A new message; its author's client gets it too."""
         sent = Sent(_FIRST_MESSAGE + len(self.sent), channel, author, [_kept(values)], files or {})
         self.sent.append(sent)
         self._publish("MESSAGE_CREATE", self.shown(sent, event=True))
@@ -160,11 +160,11 @@ class DiscordGuild:
     def react(self, person: int, sent: Sent, emoji: str) -> None:
         """A reaction, and its event."""
         sent.reactions.append((person, emoji))
-        told = {"user_id": str(person), "channel_id": str(sent.channel), "message_id": str(sent.id)}
-        told |= {"emoji": {"id": None, "name": emoji}}
+        payload = {"user_id": str(person), "channel_id": str(sent.channel), "message_id": str(sent.id)}
+        payload |= {"emoji": {"id": None, "name": emoji}}
         if self.channels[sent.channel].kind != _DIRECT:
-            told |= {"guild_id": str(GUILD), "member": member_shown(person)}
-        self._publish("MESSAGE_REACTION_ADD", told)
+            payload |= {"guild_id": str(GUILD), "member": member_shown(person)}
+        self._publish("MESSAGE_REACTION_ADD", payload)
 
     def start_thread(self, sent: Sent, name: str) -> Channel:
         """A thread on a message. Raises Refused."""

@@ -108,14 +108,18 @@ class DiscordServer(NetworkServer):
         with self._guard:
             click = Interaction(1440000000000000000 + len(self.interactions), person, sent, time.monotonic())
             self.interactions.append(click)
-            told = {"id": str(click.id), "application_id": str(APPLICATION), "type": 3, "token": click.token}
-            told |= {"version": 1, "channel_id": str(sent.channel), "message": self.guild.shown(sent)}
-            told |= {"data": {"custom_id": custom_id, "component_type": 2}, "locale": "en-US", "app_permissions": "0"}
+            payload = {"id": str(click.id), "application_id": str(APPLICATION), "type": 3, "token": click.token}
+            payload |= {"version": 1, "channel_id": str(sent.channel), "message": self.guild.shown(sent)}
+            payload |= {
+                "data": {"custom_id": custom_id, "component_type": 2},
+                "locale": "en-US",
+                "app_permissions": "0",
+            }
             if self.guild.channels[sent.channel].person:
-                told["user"] = person_shown(person)
+                payload["user"] = person_shown(person)
             else:
-                told |= {"guild_id": str(GUILD), "member": {**member_shown(person), "permissions": "0"}}
-            self._publish("INTERACTION_CREATE", told)
+                payload |= {"guild_id": str(GUILD), "member": {**member_shown(person), "permissions": "0"}}
+            self._publish("INTERACTION_CREATE", payload)
         return click
 
     def forget_session(self) -> None:
@@ -210,7 +214,7 @@ class DiscordServer(NetworkServer):
                 each.send(self._events[-1])
 
     def _publish(self, event: str, data: dict[str, Any]) -> None:
-        """What the bot may hear of, by its intents."""
+        """What the bot may receive, by its intents."""
         if event == "MESSAGE_REACTION_ADD" and not self.intents & _REACTIONS:
             return
         if event.startswith("MESSAGE_") and "author" in data and "guild_id" in data:

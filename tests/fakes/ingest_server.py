@@ -1,4 +1,4 @@
-"""A local ingest endpoint that takes Sentry envelopes, remembers them, and fails in every way it is told to."""
+"""A local ingest endpoint that takes Sentry envelopes, remembers them, and fails in every way that a test asks for."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Post:
 
 
 class MattermostTeam:
-    """One team. State is public. `publish(event, channel, data)` is told of what happens."""
+    """One team. State is public. `publish(event, channel, data)` is called with what happens."""
 
     def __init__(self, publish: Callable[[str, Channel, dict[str, Any]], None]) -> None:
         self._publish = publish
@@ -160,12 +160,12 @@ class MattermostTeam:
         files: tuple[str, ...] = (),
         props: dict[str, Any] | None = None,
     ) -> Post:
-        """A new post; its author's own client hears of it too (channels/app/notification.go)."""
+        """A new post; its author's own client gets it too (channels/app/notification.go)."""
         channel = self.channels[channel_id]
         post = Post(mm_id(f"post{len(self.posts) + 1}x"), channel_id, user, [(text, props or {})], root, files)
         self.posts.append(post)
         named = [key for key, name in self.people.items() if f"@{name}" in text]
-        told = {
+        payload = {
             "post": json.dumps(post.shown()),
             "channel_type": channel.type,
             "channel_display_name": channel.name,
@@ -175,7 +175,7 @@ class MattermostTeam:
             "set_online": True,
             **({"mentions": json.dumps(named)} if named else {}),
         }
-        self._publish("posted", channel, told)
+        self._publish("posted", channel, payload)
         return post
 
     def change(self, post: Post, message: str | None, props: dict[str, Any] | None) -> Post:
@@ -188,7 +188,7 @@ class MattermostTeam:
         """A reaction, and its event (channels/app/reaction.go, sendReactionEvent)."""
         post = self.post(post_id)
         post.reactions.append((person, emoji))
-        told = {"user_id": person, "post_id": post_id, "emoji_name": emoji, "create_at": 1760000000000}
-        told["channel_id"] = post.channel
-        self._publish("reaction_added", self.channels[post.channel], {"reaction": json.dumps(told)})
-        return told
+        payload = {"user_id": person, "post_id": post_id, "emoji_name": emoji, "create_at": 1760000000000}
+        payload["channel_id"] = post.channel
+        self._publish("reaction_added", self.channels[post.channel], {"reaction": json.dumps(payload)})
+        return payload

@@ -115,7 +115,7 @@ class NetworkServer(HttpServer):
             each.close(code)
 
     def silence(self) -> None:
-        """Let all open websockets hear and say nothing more, without ending them."""
+        """Let all open websockets receive and send nothing more, without ending them."""
         for each in self._take_sockets():
             each.silence()
 

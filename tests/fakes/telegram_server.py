@@ -51,7 +51,7 @@ class Sent:
 
 
 class TelegramServer(NetworkServer):
-    """Calls are named by their method: "sendMessage". Who never wrote to the bot (not in `started`) hears nothing."""
+    """Calls are named by their method: "sendMessage". Who never wrote to the bot (not in `started`) gets nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,9 +106,9 @@ class TelegramServer(NetworkServer):
         """Somebody sets their reactions; False where the bot did not ask for such updates, and so gets none."""
         with self._guard:
             old, sent.reactions[person] = sent.reactions.get(person, []), list(emojis)
-            told = {"chat": self._chat(sent.chat), "message_id": sent.id, "user": self._person(person)}
-            told |= {"date": 1760000000, "old_reaction": _emojis(old), "new_reaction": _emojis(emojis)}
-            return self._tell("message_reaction", told)
+            payload = {"chat": self._chat(sent.chat), "message_id": sent.id, "user": self._person(person)}
+            payload |= {"date": 1760000000, "old_reaction": _emojis(old), "new_reaction": _emojis(emojis)}
+            return self._tell("message_reaction", payload)
 
     def wait_for_poll(self, timeout: float = WAIT_SECONDS) -> None:
         """Wait until the bot has a long poll open."""

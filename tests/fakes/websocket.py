@@ -95,7 +95,7 @@ class WebSocket:
             reset(self._connection)
 
     def silence(self) -> None:
-        """From now on hear and say nothing, with the connection open: a network path that has died unnoticed."""
+        """From now on receive and send nothing, with the connection open: a network path that has died unnoticed."""
         self._silent = True
 
     def _frame(self, kind: int, payload: bytes) -> None:

@@ -51,6 +51,8 @@ def _texts() -> dict[str, str]:
     files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "config_template.py"]
     files += [path for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "adr"]
     files += [path for path in (ROOT / "plugins").rglob("*") if path.suffix in (".py", ".md", ".plug")]
+    files += [path for part in ("tests", "benchmarks", "demo") for path in (ROOT / part).rglob("*.py")]
+    files.remove(Path(__file__))
     return {
         str(path.relative_to(ROOT)): _CAMEL.sub(" ", path.read_text(encoding="utf-8")).replace("_", " ").lower()
         for path in files

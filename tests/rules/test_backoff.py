@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from errbot_sentry.domain.backoff import backoff
+from errbot_sentry.domain.clock import backoff
 
 
 @pytest.mark.parametrize(

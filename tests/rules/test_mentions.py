@@ -9,20 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errbot_sentry.alerting.decide.mentions import (
-    AGAIN,
-    FIXED,
-    NO_OWNER,
-    OTHERWISE,
-    OWN_CHANGE,
-    OWNER,
-    TEAM,
-    UNASKED,
-    UNLINKED,
     MentionChoice,
+    MentionReason,
     mention_for_assignment,
     mention_for_notification,
 )
-from errbot_sentry.config.mention_rules import Mention, kept_mention, read_mention, write_mention
+from errbot_sentry.config.mention_rules import Mention, load_mention, read_mention, write_mention
 from errbot_sentry.domain.issues import Assignee
 
 ANN = Assignee("user", "Ann Lee", "Ann@example.org")
@@ -66,11 +58,11 @@ def test_a_mistake_says_what_is_wanted(raw, says):
     st.builds(Mention, st.text(), st.booleans(), st.just((("backend", "@b"), ("web", "{"))))
     | st.builds(Mention, st.text())
 )
-def test_a_rule_comes_back_as_it_was_kept(rule):
-    assert kept_mention(write_mention(rule)) == rule
+def test_a_rule_is_read_back_as_it_was_written(rule):
+    assert load_mention(write_mention(rule)) == rule
 
 
-def test_a_plain_text_is_kept_as_it_stands():
+def test_a_plain_text_is_stored_as_it_stands():
     """So that what older versions stored is still understood."""
     assert write_mention(Mention("@oncall **now**")) == "@oncall **now**"
 
@@ -78,36 +70,36 @@ def test_a_plain_text_is_kept_as_it_stands():
 @pytest.mark.parametrize(
     ("rule", "owner", "linked", "wanted"),
     [
-        (Mention("@oncall"), ANN, "<@U1>", MentionChoice(FIXED, "@oncall")),
-        (Mention(), ANN, "<@U1>", MentionChoice(FIXED)),
-        (RULE, ANN, "<@U1>", MentionChoice(OWNER, "<@U1>", "ann@example.org")),
-        (RULE, ANN, "", MentionChoice(OTHERWISE, "@oncall")),
-        (RULE, BACKEND, "", MentionChoice(TEAM, "@backend-oncall", "team:backend")),
-        (RULE, Assignee("team", "web"), "", MentionChoice(OTHERWISE, "@oncall")),
-        (RULE, None, "", MentionChoice(OTHERWISE, "@oncall")),
-        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", MentionChoice(OTHERWISE)),
-        (Mention(assignee=True), BACKEND, "", MentionChoice(OTHERWISE)),
+        (Mention("@oncall"), ANN, "<@U1>", MentionChoice(MentionReason.FIXED, "@oncall")),
+        (Mention(), ANN, "<@U1>", MentionChoice(MentionReason.FIXED)),
+        (RULE, ANN, "<@U1>", MentionChoice(MentionReason.OWNER, "<@U1>", "ann@example.org")),
+        (RULE, ANN, "", MentionChoice(MentionReason.OTHERWISE, "@oncall")),
+        (RULE, BACKEND, "", MentionChoice(MentionReason.TEAM, "@backend-oncall", "team:backend")),
+        (RULE, Assignee("team", "web"), "", MentionChoice(MentionReason.OTHERWISE, "@oncall")),
+        (RULE, None, "", MentionChoice(MentionReason.OTHERWISE, "@oncall")),
+        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", MentionChoice(MentionReason.OTHERWISE)),
+        (Mention(assignee=True), BACKEND, "", MentionChoice(MentionReason.OTHERWISE)),
     ],
 )
-def test_whom_a_first_word_calls(rule, owner, linked, wanted):
+def test_whom_a_notification_mentions(rule, owner, linked, wanted):
     assert mention_for_notification(rule, owner, linked) == wanted
 
 
 @pytest.mark.parametrize(
-    ("rule", "owner", "linked", "actor", "called", "wanted"),
+    ("rule", "owner", "linked", "actor", "mentioned", "wanted"),
     [
-        (RULE, ANN, "<@U1>", "Bob", "", MentionChoice(OWNER, "<@U1>", "ann@example.org")),
-        (RULE, ANN, "<@U1>", "Bob", "team:backend", MentionChoice(OWNER, "<@U1>", "ann@example.org")),
-        (RULE, ANN, "<@U1>", "Bob", "ann@example.org", MentionChoice(AGAIN)),
-        (RULE, ANN, "<@U1>", "Ann Lee", "", MentionChoice(OWN_CHANGE, "", "ann@example.org")),
-        (RULE, ANN, "", "Bob", "", MentionChoice(UNLINKED)),
-        (RULE, None, "", "Bob", "", MentionChoice(NO_OWNER)),
-        (RULE, BACKEND, "", "Bob", "", MentionChoice(TEAM, "@backend-oncall", "team:backend")),
-        (RULE, BACKEND, "", "backend", "", MentionChoice(TEAM, "@backend-oncall", "team:backend")),
-        (Mention("@oncall"), ANN, "<@U1>", "Bob", "", MentionChoice(UNASKED)),
-        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", "Bob", "", MentionChoice(UNASKED)),
+        (RULE, ANN, "<@U1>", "Bob", "", MentionChoice(MentionReason.OWNER, "<@U1>", "ann@example.org")),
+        (RULE, ANN, "<@U1>", "Bob", "team:backend", MentionChoice(MentionReason.OWNER, "<@U1>", "ann@example.org")),
+        (RULE, ANN, "<@U1>", "Bob", "ann@example.org", MentionChoice(MentionReason.MENTIONED_BEFORE)),
+        (RULE, ANN, "<@U1>", "Ann Lee", "", MentionChoice(MentionReason.OWN_CHANGE, "", "ann@example.org")),
+        (RULE, ANN, "", "Bob", "", MentionChoice(MentionReason.UNLINKED)),
+        (RULE, None, "", "Bob", "", MentionChoice(MentionReason.NO_OWNER)),
+        (RULE, BACKEND, "", "Bob", "", MentionChoice(MentionReason.TEAM, "@backend-oncall", "team:backend")),
+        (RULE, BACKEND, "", "backend", "", MentionChoice(MentionReason.TEAM, "@backend-oncall", "team:backend")),
+        (Mention("@oncall"), ANN, "<@U1>", "Bob", "", MentionChoice(MentionReason.NOT_IN_RULE)),
+        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", "Bob", "", MentionChoice(MentionReason.NOT_IN_RULE)),
     ],
 )
-def test_whom_an_assignment_calls(rule, owner, linked, actor, called, wanted):
-    """Nobody but the new owner, once, and not for their own deed; `else` is for first words."""
-    assert mention_for_assignment(rule, owner, linked, actor, called) == wanted
+def test_whom_an_assignment_mentions(rule, owner, linked, actor, mentioned, wanted):
+    """Nobody but the new owner, once, and not for their own change; `else` is for notifications."""
+    assert mention_for_assignment(rule, owner, linked, actor, mentioned) == wanted

@@ -46,7 +46,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "is_matcher": is_matcher,
     "a matcher as text": lambda text: str(Matcher("title", "=", text)),
     "split_words": split_words,
-    "first_word": leading_word,
+    "leading_word": leading_word,
     "unquote": unquote,
     "split_before": lambda text: split_before(text, ("-c", "--comment")),
     "read_number": lambda text: read_number(text, 1, 100),

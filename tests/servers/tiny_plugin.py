@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Enough to see that a bot hears and speaks (Errbot has an `!echo` of its own): `!repeat words` answers, `!post room
+# Enough to see that a bot receives and sends (Errbot has an `!echo` of its own): `!repeat words` answers, `!post room
 # words` begins by itself, `!who` says how Errbot sees the one who asks. `!try expression` evaluates Python inside the
 # bot and answers with the value or the error: for what only the backend's own client can do (`bot` is the backend).
 ECHO = '''

@@ -1,4 +1,4 @@
-"""A person on an XMPP server, for tests: slixmpp in a thread of its own, with everything heard kept."""
+"""A person on an XMPP server, for tests: slixmpp in a thread of its own, with everything received recorded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class XmppClient:
         self.name = name
         self._timeout = timeout
         self._changed = threading.Condition()
-        self._heard: list[Stanza] = []
+        self._received: list[Stanza] = []
         self._there: dict[str, set[str]] = {}
         self._errors: list[str] = []
         self._ready = False
@@ -70,12 +70,14 @@ class XmppClient:
     def count(self) -> int:
         """How many messages came so far; what a later `wait_for(after=...)` takes."""
         with self._changed:
-            return len(self._heard)
+            return len(self._received)
 
-    def heard(self, room: str | None = None, sender: str | None = None, after: int = 0) -> list[Stanza]:
+    def received(self, room: str | None = None, sender: str | None = None, after: int = 0) -> list[Stanza]:
         """What came, oldest first; `room` "" for direct messages."""
         with self._changed:
-            return [each for each in self._heard[after:] if room in (None, each.room) and sender in (None, each.sender)]
+            return [
+                each for each in self._received[after:] if room in (None, each.room) and sender in (None, each.sender)
+            ]
 
     def wait_for(
         self, pattern: str, timeout: float = 60.0, *, room: str | None = None, sender: str | None = None, after: int = 0
@@ -86,7 +88,7 @@ class XmppClient:
         """
 
         def found() -> Stanza | None:
-            for each in self._heard[after:]:
+            for each in self._received[after:]:
                 if (
                     room in (None, each.room)
                     and sender in (None, each.sender)
@@ -116,7 +118,7 @@ class XmppClient:
                     return found
                 left = deadline - time.monotonic()
                 if left <= 0 or self._errors:
-                    came = "\n".join(f"  {each}" for each in self._heard[-20:]) or "  nothing"
+                    came = "\n".join(f"  {each}" for each in self._received[-20:]) or "  nothing"
                     why = self._errors[0] if self._errors else f"{timeout:g} s passed"
                     raise AssertionError(f"{self.name} waited for this: {what}, but {why}; what came:\n{came}")
                 self._changed.wait(min(left, 0.5))
@@ -162,7 +164,7 @@ class XmppClient:
         sender = stanza["from"].resource if in_room else stanza["from"].bare
         markup = stanza.xml.find("{http://jabber.org/protocol/xhtml-im}html") is not None
         with self._changed:
-            self._heard.append(Stanza(room, sender, stanza["body"], markup))
+            self._received.append(Stanza(room, sender, stanza["body"], markup))
             self._changed.notify_all()
 
     def _on_presence(self, presence: Any) -> None:

@@ -13,7 +13,7 @@ _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def copy_folder(into: Path) -> Path:
-    """The plugin's folder alone, copied below `into`, as design section 6 promises it runs."""
+    """The plugin's folder alone, copied below `into`, as it runs after an install by hand."""
     into.mkdir(parents=True, exist_ok=True)
     return Path(shutil.copytree(PLUGIN, into / "sentry_reporter", ignore=_IGNORED))
 

@@ -14,7 +14,7 @@ from tests.alerting.faults import FaultRun
 from tests.servers.ngircd import Ngircd
 
 
-def test_each_part_dies_once_and_the_books_agree(tmp_path: Path, ngircd: Ngircd, bugsink: Bugsink) -> None:
+def test_each_part_dies_once_and_everything_adds_up(tmp_path: Path, ngircd: Ngircd, bugsink: Bugsink) -> None:
     run = FaultRun(tmp_path, bugsink, ngircd, random.Random(1))
     plan: list[tuple[float, Callable[[], None]]] = [
         (3, run.kill_bot),
@@ -38,7 +38,7 @@ def test_each_part_dies_once_and_the_books_agree(tmp_path: Path, ngircd: Ngircd,
         while plan:
             plan.pop(0)[1]()
         run.come_to_rest()
-        books = run.books()
-    books.check()
-    assert books.tracebacks == 0
-    assert books.kills == {"the bot": 3, "the error server": 1, "the chat server": 1}
+        report = run.report()
+    report.check()
+    assert report.tracebacks == 0
+    assert report.kills == {"the bot": 3, "the error server": 1, "the chat server": 1}

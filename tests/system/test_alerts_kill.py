@@ -53,7 +53,7 @@ def test_after_delivery_nothing_is_repeated(start: Start) -> None:
 
 
 def test_fifty_promises_and_a_kill(start: Start) -> None:
-    """The first twenty are told one by one, the rest is a storm and comes as a list; none is forgotten."""
+    """The first twenty are sent one by one, the rest is a storm and comes as a list; none is forgotten."""
     bot = start()
     bot.up.touch()
     promised = [number for number in range(50) if bot.hook(bodies.sentry_issue(str(number))) == 202]

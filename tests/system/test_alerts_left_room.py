@@ -1,4 +1,4 @@
-"""On a real IRC network: what a room is to hear while the bot is not in it, it hears when the bot is back."""
+"""On a real IRC network: what is for a room while the bot is not in it arrives when the bot is back."""
 
 from __future__ import annotations
 

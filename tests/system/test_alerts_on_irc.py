@@ -1,6 +1,6 @@
-"""The noise, for real: signed webhooks to a real Errbot on a real ngircd; what each room hears, and nothing else.
+"""Grouping and muting, for real: signed webhooks to a real Errbot on a real ngircd.
 
-That nothing else came is shown by a later word in the same room: messages of a room are delivered in order.
+That nothing else came is shown by a later message in the same room: messages of a room are delivered in order.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Rooms:
         """When the bot said this in a room."""
         return self.alice.wait_for(pattern, timeout, target=room, sender=BOT, after=after).at
 
-    def heard(self, room: str, after: int = 0) -> list[str]:
+    def received(self, room: str, after: int = 0) -> list[str]:
         """What the bot said in a room, in short: without codes, titles, places and addresses."""
         return [short(text) for text in self.alice.texts(room, BOT, after=after)]
 
@@ -111,19 +111,19 @@ def test_storm_flapping_and_windows_side_by_side(tmp_path: Path, ngircd: Ngircd)
 
         rooms.wait_for("#flap", "FLAP-51")
         flapping = ["FLAP-50 resolved", "FLAP-50 regressed again"]
-        assert rooms.heard("#flap") == ["New FLAP-50", *flapping, *flapping, "New FLAP-51"]
+        assert rooms.received("#flap") == ["New FLAP-50", *flapping, *flapping, "New FLAP-51"]
 
         first = rooms.wait_for("#fast", "more events")
         assert rooms.wait_for("#slow", "more events") > first
         rooms.hook("2", project="web")
         for room in ("#fast", "#slow"):
             rooms.wait_for(room, "WEB-2")
-            assert rooms.heard(room) == ["New WEB-1", "WEB-1 8 more events in 1m (9 in all)", "New WEB-2"]
+            assert rooms.received(room) == ["New WEB-1", "WEB-1 8 more events in 1m (9 in all)", "New WEB-2"]
 
         rooms.wait_for("#storm", "STORM-130", timeout=120)
         rooms.hook("101", "resolved", "storm")
         rooms.wait_for("#storm", "STORM-101 resolved")
-        assert rooms.heard("#storm") == [
+        assert rooms.received("#storm") == [
             *[f"New STORM-{number}" for number in range(101, 121)],
             "10 more problems in a minute in storm",
             *[f"New STORM-{number}" for number in range(121, 131)],
@@ -132,7 +132,7 @@ def test_storm_flapping_and_windows_side_by_side(tmp_path: Path, ngircd: Ngircd)
     assert rooms.bot.log.count("Traceback") == 0
 
 
-def test_a_silence_holds_over_the_death_of_the_bot(tmp_path: Path, ngircd: Ngircd) -> None:
+def test_a_silence_survives_the_death_of_the_bot(tmp_path: Path, ngircd: Ngircd) -> None:
     with Rooms(tmp_path, ngircd, [{"rooms": ["#ops"]}]).open() as rooms:
         rooms.alice.say("#ops", "!sentry silence project=shop -d 1h -c deploying")
         rooms.wait_for("#ops", "Silence 1: project=shop for 1h")
@@ -150,5 +150,5 @@ def test_a_silence_holds_over_the_death_of_the_bot(tmp_path: Path, ngircd: Ngirc
         rooms.wait_for("#ops", "it held back 3 alerts about 3 problems: SHOP-1, SHOP-2, SHOP-3", after=seen)
         rooms.hook("4")
         rooms.wait_for("#ops", "SHOP-4", after=seen)
-        assert [text for text in rooms.heard("#ops") if text.startswith("New")] == ["New SHOP-4"]
+        assert [text for text in rooms.received("#ops") if text.startswith("New")] == ["New SHOP-4"]
     assert rooms.bot.log.count("Traceback") == 0

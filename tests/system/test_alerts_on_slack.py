@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +16,9 @@ import pytest
 from tests.alerting import bodies
 from tests.fakes.sentry_server import SentryServer
 from tests.fakes.slack_server import Said, SlackServer
+from tests.fakes.slack_signed import send_click
 from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.networks import GOLDEN, golden
 from tests.servers.slack_bot import SlackBot
 from tests.waiting import until
 
@@ -29,7 +32,7 @@ OWNER = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
 class World:
     """Slack, Sentry, and the bot between them."""
 
-    def __init__(self, folder: Path, ends: ExitStack, **settings: Any) -> None:
+    def __init__(self, folder: Path, ends: ExitStack, *, socket_mode: bool = False, **settings: Any) -> None:
         self.slack = SlackServer()
         ends.enter_context(self.slack)
         self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
@@ -47,6 +50,7 @@ class World:
             SENTRY_ALERTS=[{"rooms": ["#ops"], "mention": {"assignee": True, "else": "<!subteam^S00ONCALL>"}}],
             SENTRY_ROOM_PROJECTS={"#ops": ["shop"]},
             SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
+            socket_mode=socket_mode,
             **settings,
         )
         ends.enter_context(self.bot.process)
@@ -62,7 +66,7 @@ class World:
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.status == 202
 
-    def told(self, pattern: str, thread: str | None = None, channel: str = OPS) -> Said:
+    def wait_for(self, pattern: str, thread: str | None = None, channel: str = OPS) -> Said:
         """What the bot said in a channel (and in this thread of it, where one is given), waiting for it."""
 
         def found() -> Said | None:
@@ -75,10 +79,10 @@ class World:
 
         return until(found, 60, lambda: f"{pattern!r} on Slack, where there is {self.slack.said}")
 
-    def first_word(self, issue: TrackedIssue, **fields: Any) -> Said:
-        """An issue is new, and the room is told."""
+    def notification(self, issue: TrackedIssue, **fields: Any) -> Said:
+        """An issue is new, and the room is notified."""
         self.hook(issue, **fields)
-        said = self.told(rf"New.*{issue.short_id}")
+        said = self.wait_for(rf"New.*{issue.short_id}")
         assert said.thread == ""
         return said
 
@@ -86,11 +90,11 @@ class World:
         """This person proves to be the owner of MAIL."""
         proof = self.issue("for the proof")
         self.bot.say(person, f"!sentry link {MAIL}", OPS)
-        phrase = re.search(r"I am \w+ in chat: \w+", self.told("I am .* in chat").text)
+        phrase = re.search(r"I am \w+ in chat: \w+", self.wait_for("I am .* in chat").text)
         assert phrase is not None
         proof.notes.append((phrase[0], self.tracker.now))
         self.bot.say(person, f"!sentry link {MAIL} {proof.short_id}", OPS)
-        self.told("You are .* on the server")
+        self.wait_for("You are .* on the server")
 
 
 @pytest.fixture
@@ -99,17 +103,17 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(tmp_path, ends)
 
 
-def test_what_follows_is_in_the_thread_and_the_first_word_is_edited(world: World) -> None:
+def test_updates_are_in_the_thread_and_the_notification_is_edited(world: World) -> None:
     """The room is named `#ops` in config.py, which Slack knows by an id."""
     issue = world.issue("@here <!channel> it broke")
-    first = world.first_word(issue)
+    first = world.notification(issue)
     assert first.text.startswith("<!subteam^S00ONCALL> *New* in shop")
     assert not re.search(r"@here|<!channel>", first.text)
 
     world.hook(issue, "assigned", assignedTo=OWNER)
-    world.told("assigned to The Bot by Carol", first.ts)
+    world.wait_for("assigned to The Bot by Carol", first.ts)
     world.hook(issue, "resolved")
-    world.told("resolved by Carol", first.ts)
+    world.wait_for("resolved by Carol", first.ts)
     assert [text.rpartition(" · ")[2] for text in first.texts[1:]] == [
         "assigned to The Bot by Carol",
         "resolved by Carol",
@@ -119,17 +123,17 @@ def test_what_follows_is_in_the_thread_and_the_first_word_is_edited(world: World
     assert len([said for said in world.slack.said if not said.thread]) == 1
 
 
-def test_the_first_word_is_known_after_a_restart_and_a_failing_edit_loses_no_line(world: World) -> None:
+def test_the_notification_is_known_after_a_restart_and_a_failing_edit_loses_no_line(world: World) -> None:
     issue, other = world.issue(), world.issue("another")
-    first, second = world.first_word(issue), world.first_word(other)
+    first, second = world.notification(issue), world.notification(other)
     world.bot.process.stop()
     world.bot.process.start()
     world.hook(issue, "resolved")
-    world.told("resolved by Carol", first.ts)
+    world.wait_for("resolved by Carol", first.ts)
     assert first.text.endswith("resolved by Carol")
     world.slack.fails["chat.update"] = "fatal_error"
     world.hook(other, "archived")
-    world.told("archived by Carol", second.ts)
+    world.wait_for("archived by Carol", second.ts)
     assert len(second.texts) == 1
 
 
@@ -140,35 +144,35 @@ def test_a_message_that_slack_refuses_is_tried_again(world: World) -> None:
     world.hook(issue)
     until(lambda: world.slack.called("chat.postMessage"), 60, "it was tried")
     world.slack.fails.clear()
-    world.told(rf"New.*{issue.short_id}")
+    world.wait_for(rf"New.*{issue.short_id}")
     assert len(world.slack.in_channel(OPS)) == 1
 
 
 def test_reactions_act_with_the_rights_of_who_reacted(world: World) -> None:
     world.link(ANN)
     issue = world.issue()
-    first = world.first_word(issue, assignedTo=OWNER)
-    assert first.text.startswith("<@U00ANN> *New* in shop"), "the linked assignee is called"
+    first = world.notification(issue, assignedTo=OWNER)
+    assert first.text.startswith("<@U00ANN> *New* in shop"), "the linked assignee is mentioned"
 
     world.bot.react(BOB, "white_check_mark", OPS, first.ts)
-    world.told("SENTRY_WRITERS", first.ts)
+    world.wait_for("SENTRY_WRITERS", first.ts)
     assert issue.status == "unresolved", "bob may not change issues"
 
     world.bot.react(ANN, "eyes", OPS, first.ts)
-    world.told(f"assigned to {MAIL} by ann", first.ts)
+    world.wait_for(f"assigned to {MAIL} by ann", first.ts)
     assert issue.assigned is not None
     assert issue.assigned["email"] == MAIL
 
     world.bot.react(ANN, "mute", OPS, first.ts)
-    world.told(r"Silence \d+: .*for 1h", first.ts)
+    world.wait_for(r"Silence \d+: .*for 1h", first.ts)
     world.bot.react(ANN, "white_check_mark", OPS, first.ts)
-    world.told("resolved by ann", first.ts)
+    world.wait_for("resolved by ann", first.ts)
     assert issue.status == "resolved"
 
 
 def test_reactions_elsewhere_or_by_who_is_unknown_do_nothing(world: World) -> None:
     issue = world.issue()
-    first = world.first_word(issue)
+    first = world.notification(issue)
     foreign = Said(OPS, "1760000009.000001", ["said by a person"])
     world.slack.said.append(foreign)
     for person, emoji, channel, ts in (
@@ -179,10 +183,10 @@ def test_reactions_elsewhere_or_by_who_is_unknown_do_nothing(world: World) -> No
     ):
         assert world.bot.react(person, emoji, channel, ts) == 200
     world.bot.react(ANN, "eyes", OPS, first.ts)  # not linked: nobody to assign to
-    world.told("You haven't linked a server account", first.ts)
+    world.wait_for("You haven't linked a server account", first.ts)
     assert world.bot.react("U00WHO", "white_check_mark", OPS, first.ts) == 500, "the backend knows no such person"
     world.bot.say(ANN, "!sentry alerts", OPS)
-    world.told(rf"ago: New .*{issue.short_id}.*first")
+    world.wait_for(rf"ago: New .*{issue.short_id}.*first")
     assert (issue.status, issue.assigned) == ("unresolved", None)
     assert [each for each in world.slack.said if each.channel != OPS] == []
 
@@ -190,18 +194,111 @@ def test_reactions_elsewhere_or_by_who_is_unknown_do_nothing(world: World) -> No
 def test_commands_are_for_the_room_by_its_name_and_pictures_go_there(world: World) -> None:
     """`SENTRY_ROOM_PROJECTS` names `#ops`; another channel sees nothing. In the alert's thread no REF is needed."""
     issue = world.issue()
-    first = world.first_word(issue)
+    first = world.notification(issue)
     world.bot.say(BOB, "!sentry issue", OPS, first.ts)
-    world.told(rf"{issue.short_id}", first.ts)
+    world.wait_for(rf"{issue.short_id}", first.ts)
     world.bot.say(BOB, f"!sentry issue {issue.short_id}", WEB)
-    world.told("not found here", channel=WEB)
+    world.wait_for("not found here", channel=WEB)
     world.bot.say(BOB, "!sentry graph", OPS, first.ts)
-    file = until(lambda: next(iter(world.slack.files), None), 60, "a picture on Slack")
+    file = until(lambda: next(iter(world.slack.files), None), 60, "a chart on Slack")
     assert (file["channel"], file["thread"]) == (OPS, first.ts)
     assert b"\x89PNG" in file["content"]
     address = f"{world.sentry.url}/organizations/acme/issues/{issue.id}/"
     world.bot.say(BOB, f"have you seen <{address}> ?", OPS, "1760000003.000100")
-    world.told(re.escape(issue.short_id), "1760000003.000100")
+    world.wait_for(re.escape(issue.short_id), "1760000003.000100")
     world.bot.say(ANN, "!sentry digest now", OPS)
-    world.told("Report.*last 24 hours")
+    world.wait_for("Report.*last 24 hours")
     assert [(each["title"], each["channel"]) for each in world.slack.files][1:] == [("report.png", OPS)]
+
+
+@pytest.fixture(params=[True, False], ids=["socket mode", "http"])
+def clicking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """A world in which clicks come by the one way or the other."""
+    with ExitStack() as ends:
+        yield World(tmp_path, ends, socket_mode=request.param)
+
+
+def test_buttons_run_commands_with_the_rights_of_who_clicked(clicking: World) -> None:
+    """A reader is refused alone; a writer's click shows on the message; a second click and a restart are harmless."""
+    world = clicking
+    issue = world.issue()
+    first = world.notification(issue)
+    clicks = f"{world.bot.webhook.removesuffix('webhook')}clicks"
+
+    world.bot.click(BOB, first, "resolve", address=clicks)
+    refused = until(lambda: next(iter(world.slack.whispered), None), 60, "bob is refused")
+    assert (refused.user, refused.channel) == (BOB, OPS)
+    assert "SENTRY_WRITERS" in refused.text
+    assert (issue.status, len(first.texts)) == ("unresolved", 1)
+
+    world.bot.process.stop()
+    world.bot.process.start()
+    world.bot.click(ANN, first, "archive", "1d", address=clicks)
+    until(lambda: "archived for a day by ann" in first.text, 60, lambda: f"the mark in {first.texts}")
+    assert issue.status == "ignored"
+    for _ in range(2):
+        world.bot.click(ANN, first, "reopen", address=clicks)
+    until(lambda: "reopened by ann" in first.text, 60, lambda: f"the mark in {first.texts}")
+    assert issue.status == "unresolved"
+    world.bot.click(ANN, first, "resolve", address=clicks)
+    until(lambda: "resolved by ann" in first.text, 60, lambda: f"the mark in {first.texts}")
+    assert issue.status == "resolved"
+    assert [text.rpartition(" · ")[2] for text in first.texts[1:]] == [
+        "archived for a day by ann",
+        "reopened by ann",
+        "resolved by ann",
+    ]
+    assert [each.user for each in world.slack.whispered] == [BOB, ANN, ANN, ANN]
+    assert [said for said in world.slack.in_channel(OPS) if said.thread] == [], "nobody else reads the replies"
+
+
+def test_forged_and_replayed_clicks_change_nothing(world: World) -> None:
+    issue = world.issue()
+    first = world.notification(issue)
+    clicks = f"{world.bot.webhook.removesuffix('webhook')}clicks"
+    payload = world.slack.click_payload(ANN, first, "resolve")
+    assert send_click(clicks, payload, secret="a guess") == 401
+    assert send_click(clicks, payload, stamp=time.time() - 3600) == 401
+    foreign = Said(OPS, "1760000009.000001", ["said by a person"], blocks=first.blocks)
+    world.slack.said.append(foreign)
+    assert send_click(clicks, world.slack.click_payload(ANN, foreign, "resolve")) == 200
+    elsewhere = Said(WEB, first.ts, first.texts, blocks=first.blocks)
+    assert send_click(clicks, world.slack.click_payload(ANN, elsewhere, "resolve")) == 200
+    assert send_click(clicks, {**payload, "actions": [{"action_id": "delete"}]}) == 200
+    assert send_click(clicks, {**payload, "actions": 7}) == 200
+    assert send_click(clicks, {**payload, "channel": {"id": "C00NONE"}}) == 200
+    world.bot.click(BOB, first, "resolve", address=clicks)
+    until(lambda: world.slack.whispered, 60, "the last click was worked on")
+    assert [each.user for each in world.slack.whispered] == [BOB]
+    assert issue.status == "unresolved"
+
+
+@pytest.mark.parametrize(
+    "error", ["channel_not_found", "is_archived", "not_in_channel", "fatal_error", "invalid_blocks"]
+)
+def test_what_slack_refuses_is_never_called_delivered(world: World, error: str) -> None:
+    world.slack.fails["chat.postMessage"] = error
+    issue = world.issue()
+    world.hook(issue)
+    until(lambda: len(world.slack.called("chat.postMessage")) > 1, 60, "it was tried again")
+    assert world.slack.in_channel(OPS) == []
+    world.slack.fails.clear()
+    world.wait_for(rf"New.*{issue.short_id}")
+    assert len(world.slack.in_channel(OPS)) == 1
+
+
+def test_a_rate_limit_is_obeyed(world: World) -> None:
+    issue = world.issue()
+    world.slack.limit("chat.postMessage", 2)
+    world.hook(issue)
+    world.wait_for(rf"New.*{issue.short_id}")
+    assert len(world.slack.called("chat.postMessage")) == 2
+
+
+def test_what_is_sent_is_what_the_golden_file_shows(world: World) -> None:
+    """The raw calls, so that a reader sees what a room sees. `GOLDEN=1` writes the file anew."""
+    issue = world.issue("@here <!channel> *it* <https://evil.example|broke> `now` &amp; _again_")
+    first = world.notification(issue)
+    world.hook(issue, "resolved")
+    world.wait_for("resolved by Carol", first.ts)
+    golden(GOLDEN / "slack.json", world.slack.calls, {world.sentry.url: "https://sentry.example.com"})

@@ -1,4 +1,4 @@
-"""On a real IRC network: the assignee's client is called by our mention, and nobody's by what an error says."""
+"""On a real IRC network: the assignee's client is alerted by our mention, and nobody's by what an error says."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ ALICE = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
 HOSTILE = "alice: bob's basket, carol_x |bob| www.evil.example evil.example/bob @alice"
 
 
-def calls(nick: str, line: str) -> bool:
-    """Whether a client calls its person for a line: irssi and HexChat do for a nick that no letter or digit touches."""
+def alerts_person(nick: str, line: str) -> bool:
+    """Whether a line alerts a person: irssi and HexChat do so for a nick that no letter or digit touches."""
     return re.search(rf"(?<![^\W_]){re.escape(nick)}(?![^\W_])", line, re.IGNORECASE) is not None
 
 
@@ -86,19 +86,19 @@ def people(tmp_path: Path, ngircd: Ngircd) -> Iterator[People]:
         yield People(tmp_path, ngircd, ends)
 
 
-def test_the_linked_assignee_is_called_and_nobody_else_ever(people: People) -> None:
+def test_the_linked_assignee_is_mentioned_and_nobody_else_ever(people: People) -> None:
     alice, proof = people.alice, people.issue("for the proof")
     phrase = people.ask(f"!sentry link {MAIL}", r"I am .* in chat")
-    assert not calls("alice", phrase), "the phrase is for copying, not for calling"
+    assert not alerts_person("alice", phrase), "the phrase is for copying, not for alerting"
     proof.notes.append((phrase.strip(), people.tracker.now))  # copied as the client got it, unseen characters and all
     people.ask(f"!sentry link {MAIL} {proof.short_id}", "You are .* on the server")
 
     first = people.issue(HOSTILE)
     people.hook(first, assignedTo=ALICE)
-    told = alice.wait_for(rf"New.*{first.short_id}", 60, target=ROOM, sender=BOT).text
-    assert told.startswith("alice ")
-    assert calls("alice", told)
-    assert not calls("alice", told.removeprefix("alice "))
+    text = alice.wait_for(rf"New.*{first.short_id}", 60, target=ROOM, sender=BOT).text
+    assert text.startswith("alice ")
+    assert alerts_person("alice", text)
+    assert not alerts_person("alice", text.removeprefix("alice "))
 
     unknown = people.issue("nobody has it")
     people.hook(unknown, assignedTo=None)
@@ -118,5 +118,5 @@ def test_the_linked_assignee_is_called_and_nobody_else_ever(people: People) -> N
     for line in lines:
         text = line.removeprefix("alice ")
         for nick in ("alice", "bob", "carol_x"):
-            assert not calls(nick, text), f"{nick} is called by {line!r}"
+            assert not alerts_person(nick, text), f"{nick} is alerted by {line!r}"
         assert not re.search(r"www\.|evil\.example/", text)

@@ -13,6 +13,7 @@ import pytest
 
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.issues import RESOLVED, Issue
+from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Message
 from tests.alerting import bodies
@@ -46,10 +47,10 @@ def test_the_time_line_is_the_same_on_postgresql(postgres: Postgres, tmp_path: P
     world.at(10)
     world.server.event("101")
     world.hook(bodies.sentry_issue("101"))
-    assert len(world.at(11).heard()) == 1
+    assert len(world.at(11).texts()) == 1
     world.server.change("101", status=RESOLVED)
     world.hook(bodies.sentry_issue("101", "resolved"))
-    assert world.at(150).heard() == ["SHOP-101 resolved"]
+    assert world.at(150).texts() == ["SHOP-101 resolved"]
     world.store.close()
 
 
@@ -78,7 +79,7 @@ def test_migrations_run_once_with_many_starting_together(postgres: Postgres) -> 
         store.close()
 
 
-def test_one_webhook_load_balanced_over_two_bots_is_told_once(start: Start) -> None:
+def test_one_webhook_load_balanced_over_two_bots_is_sent_once(start: Start) -> None:
     one, two = start(), start()
     one.up.touch()
     for number in range(10):
@@ -89,7 +90,7 @@ def test_one_webhook_load_balanced_over_two_bots_is_told_once(start: Start) -> N
 
 
 def test_what_both_take_in_at_once_is_decided_once(start: Start) -> None:
-    """The same issue by different deliveries: whoever decides first tells it, the other sees that it was told."""
+    """The same issue by different deliveries: whoever decides first sends it, the other sees that it was sent."""
     one, two = start(), start()
     one.up.touch()
     with ThreadPoolExecutor(2) as pool:
@@ -131,12 +132,12 @@ def test_two_that_look_at_the_same_moment_do_not_take_the_same_message(postgres:
     with store.write() as tx:
         for room in range(40):
             tx.outbox.add(Message(f"#room{room}", MessageKind.NOTIFICATION, {}), 1.0)
-    event_filter = threading.Barrier(4)
+    release = threading.Barrier(4)
 
     def take(owner: int) -> list[int]:
         taken = []
         for _ in range(40):
-            event_filter.wait(20)
+            release.wait(20)
             with store.write() as tx:
                 row = tx.outbox.claim(str(owner), 2.0, 100.0)
             taken += [row.id] if row is not None else []
@@ -152,27 +153,27 @@ def test_two_that_look_at_the_same_moment_do_not_take_the_same_message(postgres:
 class _Slow(Chat):
     """A network that takes its time over one message and confirms none."""
 
-    def __init__(self, clock: VirtualClock, event_filter: threading.Event) -> None:
+    def __init__(self, clock: VirtualClock, release: threading.Event) -> None:
         super().__init__(clock, settle=5.0)
-        self.event_filter, self.entered = event_filter, threading.Event()
+        self.release, self.entered = release, threading.Event()
 
-    def send(self, room: str, text: str, thread: str = "") -> str:
-        if "long" in text:
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
+        if "long" in message.text:
             self.entered.set()
-            self.event_filter.wait(120)
-        return super().send(room, text, thread)
+            self.release.wait(120)
+        return super().post(room, message, thread)
 
 
 class _Hanging(IssueServer):
     """A server that does not answer."""
 
-    def __init__(self, clock: VirtualClock, event_filter: threading.Event) -> None:
+    def __init__(self, clock: VirtualClock, release: threading.Event) -> None:
         super().__init__(clock)
-        self.event_filter, self.entered = event_filter, threading.Event()
+        self.release, self.entered = release, threading.Event()
 
     def issue(self, issue_id: str) -> Issue:
         self.entered.set()
-        self.event_filter.wait(120)
+        self.release.wait(120)
         return super().issue(issue_id)
 
 
@@ -180,8 +181,8 @@ def test_a_long_message_is_not_taken_over_while_it_is_sent_and_a_look_up_hangs(
     postgres: Postgres, tmp_path: Path
 ) -> None:
     """Nor is the one before it, which was sent and is not yet known to have arrived."""
-    url, clock, event_filter = postgres.url(), VirtualClock(), threading.Event()
-    server, chat = _Hanging(clock, event_filter), _Slow(clock, event_filter)
+    url, clock, release = postgres.url(), VirtualClock(), threading.Event()
+    server, chat = _Hanging(clock, release), _Slow(clock, release)
     one = World(tmp_path, [OPS], poll=0, url=url, clock=clock, server=server, chat=chat)
     other = World(tmp_path, [OPS], poll=0, url=url, clock=clock)
     one.flow.start()
@@ -201,14 +202,14 @@ def test_a_long_message_is_not_taken_over_while_it_is_sent_and_a_look_up_hangs(
             until(lambda: _lease(other) >= clock.now().timestamp() + 15, 30, "a sign of life")
             other.flow._send()
             other.flow._send()
-            assert other.heard() == []
+            assert other.texts() == []
     finally:
-        event_filter.set()
+        release.set()
     until(lambda: one.flow.status().queue == 0, 30, "the end of sending")
     assert one.flow.close()
     other.flow._send()
-    heard = [[text for text in world.heard() if text.startswith("New: ")] for world in (one, other)]
-    assert heard == [["New: short", "New: long"], []]
+    texts = [[text for text in world.texts() if text.startswith("New: ")] for world in (one, other)]
+    assert texts == [["New: short", "New: long"], []]
     one.store.close()
     other.store.close()
 
@@ -219,7 +220,7 @@ def _lease(world: World) -> float:
         return tx.outbox.next_due() or 0.0
 
 
-def test_a_restart_of_the_database_loses_nothing_and_tells_nothing_twice(postgres: Postgres, tmp_path: Path) -> None:
+def test_a_restart_of_the_database_loses_nothing_and_sends_nothing_twice(postgres: Postgres, tmp_path: Path) -> None:
     """A server of its own, ended at once while two bots run on it: both take webhooks again, and threads go on."""
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         server = Postgres(Path(folder))
@@ -227,8 +228,10 @@ def test_a_restart_of_the_database_loses_nothing_and_tells_nothing_twice(postgre
         url = server.url()
         bots = [Bot(url, tmp_path) for _ in range(2)]
         try:
-            kept = [bot.hook(bodies.sentry_issue(str(number))) for number, bot in enumerate(bots)]  # nobody tells yet
-            assert kept == [202, 202]
+            answers = [
+                bot.hook(bodies.sentry_issue(str(number))) for number, bot in enumerate(bots)
+            ]  # nobody sends yet
+            assert answers == [202, 202]
             server.stop()
             assert bots[0].hook(bodies.sentry_issue("9")) == 503
             for bot in bots:

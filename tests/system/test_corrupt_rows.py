@@ -113,7 +113,7 @@ def goes_on(folder: Path, url: str) -> None:
     world.store.close()
     world.boot()  # a restart meets the same rows
     sleep_until(world, END)
-    sent = [each.text for each in world.chat.heard if each.room == "#live"]
+    sent = [each.text for each in world.chat.sent if each.room == "#live"]
     assert any("**New** in live" in each for each in sent), sent
     assert any("1 more" in each for each in sent), sent
     assert any("daily 12:08" in each for each in sent), sent

@@ -1,4 +1,4 @@
-"""Errbot's own rules hold by every door: what is typed, an alias of it, a pasted link, a reaction."""
+"""Errbot's own rules apply on every way in: what is typed, an alias of it, a pasted link, a reaction."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def test_a_reaction_is_the_command_with_its_access_controls(tmp_path: Path) -> N
     with ExitStack() as ends:
         world = SlackWorld(tmp_path, ends, ACCESS_CONTROLS=rules, SENTRY_WRITERS=("*",))
         issue = world.issue()
-        said = world.first_word(issue)
+        said = world.notification(issue)
         world.bot.react(ANN, "white_check_mark", OPS, said.ts)
         world.bot.react(ANN, "mute", OPS, said.ts)
         world.bot.react(ANN, "eyes", OPS, said.ts)
-        world.told("You haven't linked a server account", said.ts)  # reactions are acted on in turn
+        world.wait_for("You haven't linked a server account", said.ts)  # reactions are acted on in turn
         assert issue.status == "unresolved"
         assert [each for each in world.slack.in_channel(OPS) if "Silence" in each.text or "allowed" in each.text] == []
         world.bot.react(BOB, "white_check_mark", OPS, said.ts)
-        world.told("resolved by bob", said.ts)
+        world.wait_for("resolved by bob", said.ts)
         assert issue.status == "resolved"
 
 
@@ -80,7 +80,7 @@ def test_what_stands_in_an_alert_is_never_part_of_a_command(tmp_path: Path, wron
     with ExitStack() as ends:
         world = SlackWorld(tmp_path, ends)
         issue, other = world.issue(), world.issue("another")
-        said, later = world.first_word(issue), world.first_word(other)
+        said, later = world.notification(issue), world.notification(other)
         world.bot.process.stop()
         with closing(sqlite3.connect(world.bot.process.data / "sentry_reporter.sqlite3")) as state, state:
             changed = state.execute("UPDATE outbox SET issue = ? WHERE issue = ?", (wrong, issue.id))
@@ -88,5 +88,5 @@ def test_what_stands_in_an_alert_is_never_part_of_a_command(tmp_path: Path, wron
         world.bot.process.start()
         world.bot.react(ANN, "white_check_mark", OPS, said.ts)
         world.bot.react(ANN, "white_check_mark", OPS, later.ts)
-        world.told("resolved by ann", later.ts)
+        world.wait_for("resolved by ann", later.ts)
         assert (issue.status, other.status) == ("unresolved", "resolved")

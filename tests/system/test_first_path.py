@@ -49,7 +49,7 @@ def test_a_crash_becomes_an_issue_an_alert_and_is_resolved_from_chat(tmp_path, n
 
 
 def _alert(number: int) -> dict[str, object]:
-    """A body as Bugsink's custom alert posts it (server-facts, sections 1.5 and 4)."""
+    """A body as Bugsink's custom alert posts it."""
     return {
         "id": str(uuid.uuid4()),
         "friendly_id": f"TILL-{number}",

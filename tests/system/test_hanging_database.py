@@ -42,7 +42,7 @@ def flow(postgres: Postgres) -> Iterator[AlertService]:
 
 def hook(flow: AlertService, number: int) -> WebhookAnswer:
     raw = bodies.encode(bodies.sentry_issue(str(number)))
-    return flow.intake.take(bodies.signed(raw, "issue", f"r{number}"), raw, None)
+    return flow.receiver.take(bodies.signed(raw, "issue", f"r{number}"), raw, None)
 
 
 def seconds(act: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""The person whose command failed: told once where the error went, in the place where they typed, and heard."""
+"""The person whose command failed: one reply, where they typed, says where the error went."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _bot(folder, server: IngestServer) -> ErrbotProcess:
 
 
 def test_the_reference_comes_once_and_feedback_reaches_that_event(tmp_path):
-    """A storm of the same error tells the person once; their words travel in a feedback envelope."""
+    """A storm of the same error is one reply to the person; their words travel in a feedback envelope."""
     server = IngestServer()
     with _bot(tmp_path, server) as bot:
         bot.ask("!sentry feedback too early", "You haven't run into an error")

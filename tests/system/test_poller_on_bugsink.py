@@ -1,4 +1,4 @@
-"""The poller against a real Bugsink: what no webhook told is in the room after the next poll, and nothing twice."""
+"""The poller against a real Bugsink: what no webhook reported is in the room after the next poll, and nothing twice."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import AlertSettings, ServerSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.connection import Connection
 from errbot_sentry.web.application import Web
 from errbot_sentry.web.listener import Listener
@@ -32,21 +33,21 @@ class Room:
     settle = 0.0
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.received: list[str] = []
 
     def connection(self) -> str:
         return "up"
 
-    def send(self, room: str, text: str, thread: str = "") -> str:
-        self.heard.append(text)
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
+        self.received.append(message.whole)
         return "an id"
 
-    def edit(self, room: str, sent_id: str, text: str) -> bool:
+    def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
         return True
 
 
 class Watch:
-    """The alert flow on a project, polling when it is told to."""
+    """The alert flow on a project, polling when a test asks for it."""
 
     def __init__(self, folder: Path, project: BugsinkProject) -> None:
         self.room = Room()
@@ -60,10 +61,10 @@ class Watch:
         self.flow = AlertService(
             settings, access, self.store, self.connection.server, self.room, Templates("text"), clock
         )
-        self.flow.intake.open()
+        self.flow.receiver.open()
 
     def poll(self) -> list[str]:
-        """Ask the server now, and let everything happen that follows; what the room hears."""
+        """Ask the server now, and let everything happen that follows; what the room receives."""
         self.flow._poller.hurry()
         self.flow._polling._step()
         assert self.flow.status().poll_error == ""
@@ -74,8 +75,8 @@ class Watch:
         for worker in (self.flow._deciding, self.flow._asking, self.flow._deciding, self.flow._sending):
             while worker._step() == 0:
                 pass
-        heard, self.room.heard = self.room.heard, []
-        return [_RENDER.convert(text).strip() for text in heard]
+        received, self.room.received = self.room.received, []
+        return [_RENDER.convert(text).strip() for text in received]
 
     def waiting(self) -> int:
         return self.flow.status().waiting
@@ -90,7 +91,7 @@ def watch(tmp_path: Path, bugsink_project: BugsinkProject) -> Iterator[Watch]:
 
 
 def test_without_any_webhook(watch: Watch, bugsink_project: BugsinkProject) -> None:
-    """New, resolved and muted by somebody in the web pages, come back: each is told once, at the next poll."""
+    """New, resolved and muted by somebody in the web pages, come back: each is sent once, at the next poll."""
     bugsink_project.send_event("OldError", "from before the bot")
     assert watch.poll() == [], "the first poll only learns what is there"
 
@@ -121,15 +122,15 @@ def test_a_webhook_that_bugsink_sends_and_the_poll_after_it_are_one_alert(
     watch: Watch, bugsink_project: BugsinkProject
 ) -> None:
     web = Web()
-    web.open(watch.flow.intake.take, {})
+    web.open(watch.flow.receiver.take, {})
     listener = Listener(("127.0.0.1", 0), web)
     try:
         watch.poll()
         bugsink_project.add_alert(f"http://127.0.0.1:{listener.port}/sentry/webhook/{bodies.TOKEN.reveal()}")
         bugsink_project.send_event("KeyError", "customer")
         until(watch.waiting, timeout=60, what="Bugsink's webhook")
-        (told,) = watch.settle()
-        assert "KeyError" in told
+        (text,) = watch.settle()
+        assert "KeyError" in text
         assert watch.poll() == []
 
         (issue,) = bugsink_project.issues()
@@ -150,6 +151,6 @@ def test_a_webhook_that_never_came_is_found_at_the_next_poll(watch: Watch, bugsi
     bugsink_project.add_alert("http://127.0.0.1:9/sentry/webhook/nobody-listens")
     bugsink_project.send_event("TimeoutError", "till")
     until(bugsink_project.last_alert_failure, timeout=60, what="a webhook that could not be posted", every=0.5)
-    (told,) = watch.poll()
-    assert "TimeoutError" in told
+    (text,) = watch.poll()
+    assert "TimeoutError" in text
     assert watch.poll() == []

@@ -65,7 +65,7 @@ LEAKY = '''
 
         @botcmd
         def leak_crumb(self, msg, args):
-            thread = threading.Thread(target=self.log.info, args=("heard %s", args.split()[0]))
+            thread = threading.Thread(target=self.log.info, args=("received %s", args.split()[0]))
             thread.start()
             thread.join()
             return "done"
@@ -188,7 +188,7 @@ def sent(bot: CrashBot) -> str:
 @pytest.mark.parametrize("mode", ["drop", "scrub"])
 def test_words_do_not_leave_by_the_event_that_tells_a_count(tmp_path: Path, server: IngestServer, mode: str) -> None:
     with leaky_bot(tmp_path, server, SENTRY_CHAT_TEXT=mode, SENTRY_REPEAT_SECONDS=3600) as bot:
-        for word in ("FIRST_WORD", "SECOND_WORD", "THIRD_WORD"):
+        for word in ("ONE_WORD", "SECOND_WORD", "THIRD_WORD"):
             bot.say(f"!leak again {word}")
         bot.settle()
     counts = [event for event in server.events() if "repeated" in event.get("tags", {})]
@@ -225,7 +225,7 @@ def test_a_line_that_a_thread_logs_is_masked_for_everybody(bot: CrashBot) -> Non
     bot.say("!leak crumb PRIVATE_WORD")
     bot.say_in_room("!leak plain other", who="bob")
     event = bot.event()
-    assert "heard [chat]" in [crumb.get("message") for crumb in event["breadcrumbs"]["values"]]
+    assert "received [chat]" in [crumb.get("message") for crumb in event["breadcrumbs"]["values"]]
     assert "PRIVATE_WORD" not in sent(bot)
 
 

@@ -94,7 +94,7 @@ def test_the_librarys_calls_reach_the_stand_in(world: World) -> None:
     assert [emoji for _, emoji in sent.reactions] == ["✅"]
 
 
-def test_a_click_is_answered_once_and_a_reaction_heard(world: World) -> None:
+def test_a_click_is_answered_once_and_a_reaction_received(world: World) -> None:
     server = world.discord
     _run(
         world,

@@ -27,7 +27,7 @@ def bot(tmp_path: Path, synapse: Synapse, ann: MatrixPerson) -> Iterator[MatrixB
 
 
 def test_a_bot_answers_and_posts_in_a_room(synapse: Synapse, ann: MatrixPerson, bot: MatrixBot):
-    """The backend hears a command, answers, posts by id and by alias; after a kick it is refused."""
+    """The backend receives a command, answers, posts by id and by alias; after a kick it is refused."""
     room = ann.create_room("ops")
     bot.enter(room, ann)
 

@@ -155,7 +155,7 @@ def test_the_drivers_calls_reach_the_stand_in_and_a_click_is_answered(plain: Wor
     assert server.click(ANN, key, "resolve").status == 404  # the button has gone with the update
 
 
-def test_a_reaction_is_heard(plain: World) -> None:
+def test_a_reaction_is_received(plain: World) -> None:
     plain.greeter.say("~ops", "it broke")
     (post,) = plain.mattermost.in_channel()
     plain.greeter.run("""

@@ -1,4 +1,4 @@
-"""The ground for tests on Slack holds: the real backend and slack_sdk hear clicks both ways and meet refusals."""
+"""The ground for tests on Slack holds: the real backend and slack_sdk receive clicks both ways and meet refusals."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Buttons(BotPlugin):
 
     def callback_connect(self):  # Errbot calls it twice at each start
         socket = self._bot.slack_socket_mode
-        if socket and self.heard not in socket.socket_mode_request_listeners:
-            socket.socket_mode_request_listeners.append(self.heard)
+        if socket and self.received not in socket.socket_mode_request_listeners:
+            socket.socket_mode_request_listeners.append(self.received)
 
-    def heard(self, client, request):
+    def received(self, client, request):
         if request.type == "interactive":  # the backend has acknowledged it
             self.clicked(request.payload)
 
@@ -155,7 +155,7 @@ def test_each_refusal(slack: SlackServer, bot: SlackBot):
 
 
 def test_a_socket_comes_back(slack: SlackServer, tmp_path: Path):
-    """Slack asks for a new connection, and ends one: slack_sdk connects again, and clicks are heard."""
+    """Slack asks for a new connection, and ends one: slack_sdk connects again, and clicks are received."""
     bot = SlackBot(tmp_path, slack, plugins=[write_plugin(tmp_path, BUTTONS, "Buttons")], socket_mode=True)
     with bot.process:
         for end in (slack.socket.refresh, slack.socket.close):

@@ -141,7 +141,7 @@ def test_a_click_and_a_reaction_come_to_who_asks_for_them(world: World) -> None:
     assert click["callback_query"]["data"] == "r:7"
 
 
-def test_the_bot_hears_of_edits_clicks_and_topics_only_what_the_backend_can(world: World) -> None:
+def test_the_bot_receives_edits_clicks_and_topics_only_as_far_as_the_backend_can(world: World) -> None:
     server = world.telegram
     typed = server.say(ANN, "!ping", FORUM, topic=TOPIC)
     until(lambda: server.in_chat(FORUM), 30)

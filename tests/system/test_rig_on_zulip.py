@@ -15,12 +15,12 @@ from tests.waiting import until
 
 ANN, BOB = 8, 9
 
-# Answers `!repeat`, as a bot does: in the same topic, or to the person alone; says which reactions it hears.
+# Answers `!repeat`, as a bot does: in the same topic, or to the person alone; says which reactions it receives.
 BOT_SCRIPT = """
-def heard(event):
+def received(event):
     if event["type"] == "reaction":
         words = f"{event['op']} {event['emoji_name']} by {event['user_id']} under {event['message_id']}"
-        client.send_message({"type": "stream", "to": "web", "topic": "heard", "content": words})
+        client.send_message({"type": "stream", "to": "web", "topic": "received", "content": words})
     elif event["message"]["content"].startswith("!repeat "):
         asked = event["message"]
         reply = {"content": "you said: " + asked["content"][8:]}
@@ -30,7 +30,7 @@ def heard(event):
             reply |= {"type": "direct", "to": [asked["sender_id"]]}
         client.send_message(reply)
 
-client.call_on_each_event(heard, event_types=["message", "reaction"])
+client.call_on_each_event(received, event_types=["message", "reaction"])
 """
 
 

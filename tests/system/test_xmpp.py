@@ -42,7 +42,7 @@ def test_an_alert_reaches_the_room_and_its_issue_is_resolved_from_chat(tmp_path,
         alice.say(BOT_ADDRESS, "!sentry resolve #1")
         alice.wait_for(rf"{issue['friendly_id']} resolved by alice", room="", after=seen)
         assert bugsink_project.issue(issue["id"])["is_resolved"]
-        assert len([each for each in alice.heard(ROOM, BOT) if each.text.startswith("New")]) == 1
+        assert len([each for each in alice.received(ROOM, BOT) if each.text.startswith("New")]) == 1
     assert bugsink_project.last_alert_failure() is None
     assert world.bot.log.count("Traceback") == 0
 
@@ -95,7 +95,7 @@ def test_a_private_message_through_a_room_is_its_occupants_own(tmp_path, prosody
         seen = mallory.count()
         mallory.say(bot, "!sentry issue #1")
         mallory.wait_for("list", room="", after=seen)
-        assert not [each for each in mallory.heard("", after=seen) if issue["friendly_id"] in each.text]
+        assert not [each for each in mallory.received("", after=seen) if issue["friendly_id"] in each.text]
 
         alice.say(bot, "!sentry resolve #1")
         alice.wait_for(rf"{issue['friendly_id']} resolved by ann", room="")
@@ -126,7 +126,7 @@ def test_hostile_text_is_text_and_ends_no_connection(tmp_path, prosody, bugsink_
         seen = alice.count()
         alice.say(ROOM, "!sentry issues")
         alice.wait_for("ValueError", room=ROOM, sender=BOT, after=seen)
-        said = alice.heard(ROOM, BOT)
+        said = alice.received(ROOM, BOT)
     assert not [each for each in said if each.markup]
     assert "<b>bold</b>" in alert.text
     assert "**bold**" in alert.text
@@ -160,7 +160,7 @@ def test_what_came_while_the_server_was_away_is_told_after_the_bots_restart(tmp_
             alice.wait_for("New in .*meanwhile 2", room=ROOM, sender=BOT)
             bugsink_project.send_event("KeyError", "marker")
             alice.wait_for("New in .*marker", room=ROOM, sender=BOT)
-            told = [each.text.split(":")[2].split(" in ")[0].strip() for each in alice.heard(ROOM, BOT)]
+            told = [each.text.split(":")[2].split(" in ")[0].strip() for each in alice.received(ROOM, BOT)]
     assert told == ["meanwhile 1", "meanwhile 2", "marker"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.webhooks.bodies import FOLDER, SERVERS, Body, every, load, of_resource, sign
 
-# server-facts, 1.1: S:sentry_apps/utils/webhooks.py and event_types.py; archived beside ignored until 2024.
+# Sentry, src/sentry/sentry_apps/utils/webhooks.py and event_types.py; archived beside ignored until 2024.
 ACTIONS = {
     "installation": {"created", "deleted"},
     "issue": {"created", "resolved", "assigned", "unresolved", "ignored", "archived"},

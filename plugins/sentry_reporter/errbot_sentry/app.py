@@ -16,15 +16,16 @@ from cachetools import TTLCache
 
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
+from errbot_sentry.chat.clicks import FindClick
 from errbot_sentry.chat.conversation_handler import ConversationHandler
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
 from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
+from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import Replies
-from errbot_sentry.chat.rooms import Rooms
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
 from errbot_sentry.config.secrets import Secret
@@ -32,7 +33,6 @@ from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import ServerError, SettingsError, StoreError
-from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.health import FlowFacts, health_of, status_of
@@ -85,12 +85,12 @@ class App:
         self._web = Web()
         self._api_times = ApiTimes()
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
-        # A queue each, because a follow-up asks the server for seconds: nobody's reaction or link waits for that.
+        # A queue each, because a follow-up asks the server for seconds: nobody's click or link waits for that.
         self._background = BackgroundQueue("link summaries and files", self._clock)
-        self._reactions = BackgroundQueue("reactions", self._clock)
+        self._clicks = BackgroundQueue("clicks", self._clock)
         self._replies_to_errors = BackgroundQueue("replies to errors", self._clock)
-        self._queues = (self._background, self._reactions, self._replies_to_errors)
-        self._rooms = Rooms(bot, is_active, self._background)
+        self._queues = (self._background, self._clicks, self._replies_to_errors)
+        self._network = network_of(bot, is_active, self._background)
         self._follow_up = FollowUp(
             bot, self._replies, self._replies_to_errors, self._issue_of_event, self._is_announced, self._clock
         )
@@ -122,7 +122,8 @@ class App:
 
     def start(self) -> None:
         """Answer commands, take webhooks, poll and deliver; after a chat outage, deliver again."""
-        self._rooms.renew()
+        self._network.renew()
+        self._network.listen(self._clicked)
         if self._commands is not None:
             if self._alerts is not None:
                 self._alerts.wake()
@@ -144,17 +145,17 @@ class App:
             prefix=str(self._bot.prefix),
         )
         self.conversations = ConversationHandler(
-            self._bot, self._commands, self._replies, self._rooms, self._background, self._reactions, self._action_of
+            self._bot, self._commands, self._replies, self._network, self._background, self._clicks, self._alerts
         )
         pages = {"health": self._health_page, "metrics": self._metrics_page}
-        self._web.open(self._alerts.intake.take if self._alerts else None, pages)
+        self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
         self._tell_mistakes()
 
     def leave(self) -> bool:
         """The plugin is deactivated: close, and say so with True.
 
-        With a listener of our own, a drop of the chat network is no reason to: intake, polling and reporting go on, and
-        the messages wait in the outbox until `start` is called again. `close` is then called at the bot's shutdown.
+        With a listener of our own, a drop of the chat network is no reason to: the receiver, polling and reporting go
+        on, and the messages wait in the outbox until `start` is called again. At the bot's shutdown, `close` is called.
         """
         if self._listener is not None and self._patches.applied("shutdown") and chat_dropped():
             log.info("the chat network dropped; webhooks are still taken")
@@ -175,6 +176,7 @@ class App:
             # of the others' ends are still reported.
             with ExitStack() as ends:
                 ends.callback(self._patches.undo)
+                ends.callback(self._network.close)
                 ends.callback(lambda: self.reporter.close(left()))
                 ends.callback(self._connection.close)
                 ends.callback(lambda: close_all(self._queues, min(1.0, left())))
@@ -186,15 +188,22 @@ class App:
         except Exception:
             log.exception("a part of SentryReporter did not end as it should")
 
-    def _action_of(self, conversation: Conversation, emoji: str) -> IssueAction | None:
-        return self._alerts.action_of_reaction(conversation, emoji) if self._alerts is not None else None
+    def _clicked(self, find: FindClick) -> None:
+        if self.conversations is not None:
+            self.conversations.clicked(find)
 
     def _start_alerts(self) -> None:
         settings = self._settings
         if settings.mistakes_of(ALERTS):
             return
         self._alerts = AlertService(
-            settings.alerts, settings.access, self._store, self._find_server, self._rooms, self._templates, self._clock
+            settings.alerts,
+            settings.access,
+            self._store,
+            self._find_server,
+            self._network,
+            self._templates,
+            self._clock,
         )
         self._alerts.start()
         if settings.alerts.listen is not None:
@@ -220,7 +229,7 @@ class App:
         if self._alerts is None or conversation.is_direct or (issue.events or 0) > 1:
             return False
         try:
-            return self._alerts.book.notifies(conversation.room, issue)
+            return self._alerts.routes.notifies(conversation.room, issue)
         except StoreError:
             return False
 
@@ -240,6 +249,8 @@ class App:
             listening=self._listener.port if self._listener else None,
             listener_trouble=self._listener_trouble,
             now=self._clock.now(),
+            network=self._network.status(),
+            network_is_well=not self._network.trouble(),
             chat_dropped={queue.jobs: queue.refused for queue in self._queues if queue.refused},
             without_patches=self._patches.without,
             patches_failed=self._patches.failed,

@@ -27,6 +27,9 @@ class FlowFacts:
     listening: int | None
     listener_trouble: str
     now: datetime
+    network: tuple[str, ...] = ()
+    """The chat network's adapter: its name, what it can show, and what is wrong with it at present, if anything."""
+    network_is_well: bool = True
     chat_dropped: Mapping[str, int] = field(default_factory=dict)
     """What people in chat did not get because too much waited: kind to count since the start."""
     without_patches: tuple[str, ...] = ()
@@ -133,10 +136,11 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
 
 
 def _chat(facts: FlowFacts) -> Iterator[FlowStatus]:
-    """Only where something was dropped: what once waited too long is no trouble now."""
-    if facts.chat_dropped:
-        words = (f"{count} {jobs} dropped: too many waited" for jobs, count in facts.chat_dropped.items())
-        yield FlowStatus("chat", OK, tuple(words))
+    """The network, and what was dropped: what once waited too long is no trouble now."""
+    dropped = (f"{count} {jobs} dropped: too many waited" for jobs, count in facts.chat_dropped.items())
+    words = (*facts.network, *dropped)
+    if words:
+        yield FlowStatus("chat", OK if facts.network_is_well else TROUBLE, words)
 
 
 def _switched_off(mistakes: Iterable[Mistake]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from errbot_sentry.alerting.decide.muting import SilenceBook, SilenceIndex
+from errbot_sentry.alerting.decide.muting import SilenceIndex, SilenceIndexCache
 from errbot_sentry.alerting.notify.digest_reports import Digests
 from errbot_sentry.alerting.notify.requested_digests import FRESH, PAUSE
 from errbot_sentry.commands.room_alerts.silences import MOST_SILENCES
@@ -177,7 +177,7 @@ def test_the_index_finds_what_comparing_with_all_of_them_finds() -> None:
 
 
 def test_matchers_are_read_once_for_as_long_as_the_silences_are_the_same() -> None:
-    book = SilenceBook()
+    book = SilenceIndexCache()
     silences = [Silence("", ("title=~a.*",), "", "", "ann", "", NOW, NOW + 9, id=1)]
     index = book.index(silences)
     assert book.index(list(silences)) is index

@@ -11,7 +11,7 @@ import pytest
 
 from errbot_sentry.alerting.notify.digest_reports import chart_of, series
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.rooms import Rooms
+from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Upload
@@ -94,7 +94,7 @@ def with_digest(folder: Path) -> World:
 def test_the_picture_follows_the_report(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
     world = with_digest(tmp_path)
-    lines = world.at(6 * 3600 + 1).line()
+    lines = world.at(6 * 3600 + 1).messages()
     assert lines[-1].startswith("21600 #ops Report, daily 18:00: 1 new")
     ((room, upload),) = world.chat.files
     assert (room, upload.name) == ("#ops", "report.png")
@@ -106,7 +106,7 @@ def test_a_picture_that_fails_costs_no_report_and_repeats_none(tmp_path: Path) -
     world.chat.file_failure = RuntimeError("no files today")
     world.at(6 * 3600 + 1)
     world.hook(bodies.sentry_issue("2"))
-    lines = world.at(12 * 3600).line()
+    lines = world.at(12 * 3600).messages()
     assert len([line for line in lines if "Report" in line]) == 1
     assert lines[-1].startswith("21601 #ops New in shop: SHOP-2")
     assert world.flow.status().failed == 0
@@ -129,7 +129,7 @@ class Backend(SimpleNamespace):
 def test_making_a_picture_holds_up_no_message() -> None:
     """It is made and sent in another thread, one at a time; one that fails is followed by the next."""
     backend, background, go = Backend(sent=[]), BackgroundQueue(), threading.Event()
-    rooms = Rooms(backend, lambda: True, background)
+    rooms = network_of(backend, lambda: True, background)
     background.start()
 
     def slowly() -> bytes:
@@ -153,7 +153,7 @@ def test_a_network_without_files_never_has_one_made() -> None:
     backend, background = Backend(sent=[], mode="irc"), BackgroundQueue()
     background.start()
     made: list[int] = []
-    Rooms(backend, lambda: True, background).send_file(
+    network_of(backend, lambda: True, background).send_file(
         "#ops", Upload("a.png", "image/png", lambda: bytes(made.append(1) or 1))
     )
     background.close(5)

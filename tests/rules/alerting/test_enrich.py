@@ -18,7 +18,7 @@ LAB = Project("3", "lab-app", "Lab App")
 def test_bugsink_sends_a_number_and_the_server_knows_the_slug(tmp_path: Path) -> None:
     world = World(tmp_path, ROUTES, kind=BUGSINK, projects=(Project("1", "errbot-live", "Errbot"),))
     world.plain_hook(bodies.bugsink())
-    assert world.at(1).heard() == [
+    assert world.at(1).texts() == [
         "New in errbot-live: ERRBOT-1 ValueError: invalid literal for int() in /api/users/login — 15 events"
     ]
 
@@ -27,7 +27,7 @@ def test_bugsinks_test_message_is_told_in_the_project_that_it_names(tmp_path: Pa
     both = (Project("1", "other", "Other"), Project("2", "errbot-live", "Errbot"))
     world = World(tmp_path, ROUTES, kind=BUGSINK, projects=both)
     world.plain_hook(bodies.bugsink(reason="TEST"))
-    (line,) = world.at(1).heard()
+    (line,) = world.at(1).texts()
     assert line.startswith("Test in errbot-live:")
 
 
@@ -35,7 +35,7 @@ def test_with_the_server_away_the_short_id_tells_the_project(tmp_path: Path) -> 
     world = World(tmp_path, ROUTES, kind=BUGSINK, poll=0)
     world.server.failure = Unreachable("The server does not answer.")
     world.plain_hook(bodies.bugsink())
-    (line,) = world.at(1).heard()
+    (line,) = world.at(1).texts()
     assert line.startswith("New in errbot: ERRBOT-1 ")
 
 
@@ -45,11 +45,11 @@ def test_glitchtip_without_short_ids_waits_for_the_server(tmp_path: Path) -> Non
     body = bodies.glitchtip(16)
     del body["sections"]
     world.plain_hook(body)
-    assert world.at(600).heard() == []
+    assert world.at(600).texts() == []
     assert world.flow.status().waiting == 1
     world.server.failure = None
     world.server.event("16", LAB)
-    (line,) = world.at(1200).heard()
+    (line,) = world.at(1200).texts()
     assert "in lab-app: LAB-APP-16 FirstError: order <16> *failed*" in line
     assert world.flow.status().waiting == 0
 
@@ -59,7 +59,7 @@ def test_a_server_that_fails_is_left_alone_for_a_while(tmp_path: Path) -> None:
     world.server.failure = Unreachable("The server does not answer.")
     for number in range(15):
         world.hook(bodies.sentry_event_alert(str(number)), "event_alert")
-    assert len(world.at(1).heard()) == 15, "they are told without the short id"
+    assert len(world.at(1).texts()) == 15, "they are told without the short id"
     assert len(world.server.looked_up) == 1
 
 
@@ -77,7 +77,7 @@ def test_an_event_alert_gets_the_short_id(tmp_path: Path) -> None:
     world = World(tmp_path, ROUTES, poll=0)
     world.server.event("101")
     world.hook(bodies.sentry_event_alert("101"), "event_alert")
-    (line,) = world.at(1).heard()
+    (line,) = world.at(1).texts()
     assert line.startswith("Alert in shop: SHOP-101 ZeroDivisionError")
     assert line.endswith("— error, 1 event, production, shop@1.2.0 (Many errors)")
 
@@ -101,4 +101,4 @@ def test_a_mistake_of_ours_in_a_look_up_does_not_stop_the_others(tmp_path: Path)
     nameless = {"id": "00000000-0000-4000-8000-000000000001", "project": 1, "title": "T", "alert_reason": "NEW"}
     world.plain_hook(nameless)
     world.hook(bodies.sentry_issue("101"))
-    assert ["101" in line for line in world.at(30).heard()] == [True]
+    assert ["101" in line for line in world.at(30).texts()] == [True]

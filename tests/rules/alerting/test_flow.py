@@ -13,6 +13,7 @@ from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.outgoing import Outgoing
 from tests.alerting import bodies
 from tests.alerting.world import Chat, IssueServer, VirtualClock
 from tests.stores import store_at
@@ -29,7 +30,7 @@ def flow_on(folder: Path, chat: Chat, server: IssueServer, poll: float = 0.05) -
 
 def post(flow: AlertService, issue: str) -> int:
     raw = bodies.encode(bodies.sentry_issue(issue))
-    return flow.intake.take(bodies.signed(raw), raw, None).status
+    return flow.receiver.take(bodies.signed(raw), raw, None).status
 
 
 def own_threads() -> list[str]:
@@ -45,7 +46,7 @@ def test_from_webhook_to_room_by_its_own_threads_and_ten_restarts_leave_none(tmp
         flow.start()
         flow.start()
         assert post(flow, str(number)) == 202
-        until(lambda n=number: len(chat.heard) == n + 1, what="the message")
+        until(lambda n=number: len(chat.sent) == n + 1, what="the message")
         begun = time.monotonic()
         assert flow.close()
         assert time.monotonic() - begun < 5.0
@@ -58,12 +59,12 @@ def test_the_end_does_not_wait_for_a_send_that_hangs(tmp_path: Path) -> None:
     clock = VirtualClock()
     chat, hang, entered = Chat(clock), threading.Event(), threading.Event()
 
-    def send(room: str, text: str, thread: str = "") -> str:
+    def hanging(room: str, message: Outgoing, thread: str = "") -> str:
         entered.set()
         hang.wait(30)
         return "id"
 
-    chat.send = send  # type: ignore[method-assign]
+    chat.post = hanging  # type: ignore[method-assign]
     flow = flow_on(tmp_path, chat, IssueServer(clock), poll=0)
     flow.start()
     post(flow, "1")
@@ -77,11 +78,11 @@ def test_what_is_on_disk_goes_on_at_the_start(tmp_path: Path) -> None:
     clock = VirtualClock()
     chat, server = Chat(clock), IssueServer(clock)
     first = flow_on(tmp_path, chat, server, poll=0)
-    first.intake.open()
+    first.receiver.open()
     assert post(first, "1") == 202
     second = flow_on(tmp_path, chat, server, poll=0)
     second.start()
-    until(lambda: chat.heard, what="the message")
+    until(lambda: chat.sent, what="the message")
     assert second.close()
 
 

@@ -1,4 +1,4 @@
-"""Deliveries that wait together are stored together, and each hears what became of its own."""
+"""Deliveries that wait together are stored together, and each gets the answer for its own."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def running(tmp_path: Path) -> Iterator[tuple[AlertService, SlowServer, Chat]]:
 
 def hook(flow: AlertService, body: dict[str, object], resource: str, name: str) -> None:
     raw = bodies.encode(body)
-    assert flow.intake.take(bodies.signed(raw, resource, name), raw, None).status == 202
+    assert flow.receiver.take(bodies.signed(raw, resource, name), raw, None).status == 202
 
 
 def hang(world: World) -> None:
@@ -69,11 +69,11 @@ def test_an_alert_that_needs_nothing_waits_for_no_look_up(running: tuple[AlertSe
         hook(flow, bodies.sentry_event_alert(str(number)), "event_alert", f"slow {number}")
     until(lambda: len(server.looked_up) == 1, 20, "the first look-up")
     hook(flow, bodies.sentry_issue("101"), "issue", "complete")
-    until(lambda: ["101" in each.text for each in chat.heard] == [True], 20, "the complete one, before all others")
+    until(lambda: ["101" in each.text for each in chat.sent] == [True], 20, "the complete one, before all others")
     assert not server.let.is_set()
     assert len(server.looked_up) == 1
     server.let.set()
-    until(lambda: len(chat.heard) == 11, 30, "all of them")
+    until(lambda: len(chat.sent) == 11, 30, "all of them")
 
 
 def test_what_is_about_one_problem_is_decided_in_its_order(running: tuple[AlertService, SlowServer, Chat]) -> None:
@@ -84,19 +84,19 @@ def test_what_is_about_one_problem_is_decided_in_its_order(running: tuple[AlertS
     until(lambda: len(server.looked_up) == 1, 20, "the look-up")
     hook(flow, bodies.sentry_issue("7", "resolved"), "issue", "second")
     hook(flow, bodies.sentry_issue("101"), "issue", "other")
-    until(lambda: len(chat.heard) == 1, 20, "the other problem")
+    until(lambda: len(chat.sent) == 1, 20, "the other problem")
     server.let.set()
-    until(lambda: len(chat.heard) == 3, 20, "both")
-    assert ["101" in chat.heard[0].text, "Alert" in chat.heard[1].text, "resolved" in chat.heard[2].text] == [True] * 3
+    until(lambda: len(chat.sent) == 3, 20, "both")
+    assert ["101" in chat.sent[0].text, "Alert" in chat.sent[1].text, "resolved" in chat.sent[2].text] == [True] * 3
 
 
-def test_what_the_server_has_not_told_in_time_is_decided_without_it(tmp_path: Path) -> None:
+def test_what_the_server_has_not_answered_in_time_is_decided_without_it(tmp_path: Path) -> None:
     world = World(tmp_path, ROUTES, poll=0)
     hang(world)
     for number in range(3):
         world.hook(bodies.sentry_event_alert(str(number)), "event_alert")
-    assert world.at(BUDGET - 1).heard() == []
-    assert len(world.at(BUDGET + 1).heard()) == 3
+    assert world.at(BUDGET - 1).texts() == []
+    assert len(world.at(BUDGET + 1).texts()) == 3
     with world.store.read() as tx:
         assert {each.detail for each in tx.inbox.decided("#ops", 9)} == {f"route 1; {SENTENCES['slow']}"}
     assert world.flow.status().without == {"slow": 3}
@@ -124,6 +124,6 @@ def test_the_order_holds_over_a_restart_and_between_bots(tmp_path: Path) -> None
     world.boot()
     hang(world)
     world.hook(bodies.sentry_issue("7", "resolved"), request_id="second")
-    assert world.at(2).heard() == []
-    told = world.at(3 * BUDGET + 2).heard()
+    assert world.at(2).texts() == []
+    told = world.at(3 * BUDGET + 2).texts()
     assert [each.split(" ")[0] for each in told] == ["Alert", "issue"] or "resolved" in told[1], told

@@ -1,4 +1,4 @@
-"""Webhooks in: every answer of design section 3, durable before 202, and nothing that a body can break."""
+"""Webhooks in: every answer, durable before 202, and nothing that a body can break."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ SETTINGS = AlertSettings(webhook_secrets=(bodies.SECRET, Secret("the-next-secret
 
 
 class CommandContext:
-    """An intake on a store of its own."""
+    """A receiver on a store of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = VirtualClock()
         self.store = store_at(f"sqlite:///{folder / 's.sqlite3'}")
         self.more: list[int] = []
-        self.intake = WebhookReceiver(SETTINGS, self.store, self.clock, self.more.append)
-        self.intake.open()
+        self.receiver = WebhookReceiver(SETTINGS, self.store, self.clock, self.more.append)
+        self.receiver.open()
 
     def post(self, body: object, resource: str = "issue", request_id: str = "") -> int:
         raw = body if isinstance(body, bytes) else bodies.encode(body)
-        return self.intake.take(bodies.signed(raw, resource, request_id), raw, None).status
+        return self.receiver.take(bodies.signed(raw, resource, request_id), raw, None).status
 
     def post_plain(self, body: object) -> int:
         raw = body if isinstance(body, bytes) else bodies.encode(body)
-        return self.intake.take({}, raw, bodies.TOKEN.reveal()).status
+        return self.receiver.take({}, raw, bodies.TOKEN.reveal()).status
 
     def forget(self) -> None:
         with self.store.write() as tx:
@@ -65,14 +65,14 @@ def test_a_signed_issue_is_stored_before_the_answer(context: CommandContext, tmp
 @pytest.mark.parametrize("secret", SETTINGS.webhook_secrets)
 def test_both_secrets_count_while_they_are_rotated(context: CommandContext, secret: Secret) -> None:
     raw = bodies.encode(bodies.sentry_issue())
-    assert context.intake.take(bodies.signed(raw, secret=secret), raw, None).status == 202
+    assert context.receiver.take(bodies.signed(raw, secret=secret), raw, None).status == 202
 
 
 def test_whoever_is_not_authentic_gets_one_and_the_same_answer(context: CommandContext) -> None:
     raw = bodies.encode(bodies.sentry_issue())
     good = bodies.signed(raw)
     answers = {
-        context.intake.take(headers, body, token)
+        context.receiver.take(headers, body, token)
         for headers, body, token in [
             ({}, raw, None),
             ({**good, "Sentry-Hook-Signature": ""}, raw, None),
@@ -92,17 +92,17 @@ def test_whoever_is_not_authentic_gets_one_and_the_same_answer(context: CommandC
 
 def test_header_names_in_any_case(context: CommandContext) -> None:
     raw = bodies.encode(bodies.sentry_issue())
-    assert context.intake.take({k.upper(): v for k, v in bodies.signed(raw).items()}, raw, None).status == 202
+    assert context.receiver.take({k.upper(): v for k, v in bodies.signed(raw).items()}, raw, None).status == 202
 
 
 def test_without_secrets_nothing_is_authentic(tmp_path: Path) -> None:
-    intake = WebhookReceiver(
+    receiver = WebhookReceiver(
         AlertSettings(), store_at(f"sqlite:///{tmp_path / 's'}"), VirtualClock(), lambda more: None
     )
-    intake.open()
+    receiver.open()
     raw = bodies.encode(bodies.sentry_issue())
-    assert intake.take(bodies.signed(raw, secret=Secret("")), raw, None).status == 401
-    assert intake.take({}, raw, "").status == 401
+    assert receiver.take(bodies.signed(raw, secret=Secret("")), raw, None).status == 401
+    assert receiver.take({}, raw, "").status == 401
 
 
 def test_the_same_delivery_again_is_known(context: CommandContext) -> None:
@@ -154,7 +154,7 @@ def test_senders_that_cannot_sign(context: CommandContext) -> None:
     assert context.post_plain(bodies.bugsink()) == 202
     assert context.post_plain(bodies.bugsink(reason="TEST")) == 202
     assert context.post_plain(bodies.legacy()) == 202
-    assert context.post_plain(bodies.glitchtip(16, 17, 18, told=5)) == 202
+    assert context.post_plain(bodies.glitchtip(16, 17, 18, claimed=5)) == 202
     sink, test, old, *tips = context.stored()
     assert (sink.short_id, sink.project_id, sink.project_name, sink.events) == ("ERRBOT-1", "1", "Errbot", 15)
     assert test.reason == TEST
@@ -175,10 +175,10 @@ def test_senders_that_cannot_sign(context: CommandContext) -> None:
     ],
 )  # fmt: skip
 def test_bad_bodies_are_refused_with_a_sentence(context: CommandContext, raw: bytes) -> None:
-    answer = context.intake.take(bodies.signed(raw), raw, None)
+    answer = context.receiver.take(bodies.signed(raw), raw, None)
     assert answer.status == 400
     assert answer.text.endswith(".")
-    assert context.intake.take({}, raw, bodies.TOKEN.reveal()).status == 400
+    assert context.receiver.take({}, raw, bodies.TOKEN.reveal()).status == 400
     assert context.stored() == []
 
 
@@ -189,11 +189,11 @@ def test_numbers_that_json_does_not_have_are_refused(context: CommandContext) ->
 
 def test_a_huge_body_is_refused_before_it_is_read(context: CommandContext) -> None:
     raw = b" " * (LARGEST_BODY + 1)
-    assert context.intake.take({}, raw, None).status == 413
+    assert context.receiver.take({}, raw, None).status == 413
 
 
 def test_closed_is_503(context: CommandContext) -> None:
-    context.intake.close()
+    context.receiver.close()
     assert context.post(bodies.sentry_issue()) == 503
 
 
@@ -265,7 +265,7 @@ def test_a_thousand_and_more_generated_bodies(tmp_path: Path, caplog: pytest.Log
         nonlocal count
         resource, raw = delivery
         count += 1
-        signed = context.intake.take(bodies.signed(raw, resource, f"id-{count}"), raw, None)
+        signed = context.receiver.take(bodies.signed(raw, resource, f"id-{count}"), raw, None)
         assert signed.status in (200, 202, 400)
         stored = context.stored()
         told_of_more = bool(context.more and context.more.pop())

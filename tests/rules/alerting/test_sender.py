@@ -8,6 +8,7 @@ import pytest
 
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.errors import RoomUnknown, SendError, StoreError
+from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.records import FAILED, Message
 from tests.alerting.world import START, Chat, VirtualClock, World
 from tests.stores import outbox_of
@@ -16,7 +17,7 @@ ROUTES = [{"rooms": ["#ops"]}]
 
 
 def message(room: str, title: str) -> Message:
-    """A first word."""
+    """A notification."""
     values = dict.fromkeys(("project", "short_id", "culprit", "facts", "rule", "text", "link", "mark"), "")
     return Message(room, MessageKind.NOTIFICATION, {**values, "word": "New", "title": title})
 
@@ -38,9 +39,9 @@ def test_order_per_room_and_no_room_waits_for_another(world: World) -> None:
     for title in ("one", "two"):
         post(world, "#a", title)
         post(world, "#b", title)
-    assert world.at(10).heard() == ["New: one", "New: two"]
+    assert world.at(10).texts() == ["New: one", "New: two"]
     world.chat.refuses.clear()
-    assert world.at(60).heard("#a") == ["New: one", "New: two"]
+    assert world.at(60).texts("#a") == ["New: one", "New: two"]
 
 
 def test_a_message_that_nobody_takes_is_set_aside_and_shown(world: World) -> None:
@@ -52,7 +53,7 @@ def test_a_message_that_nobody_takes_is_set_aside_and_shown(world: World) -> Non
     assert (world.flow.status().queue, world.flow.status().failed) == (0, 1)
     world.chat.refuses.clear()
     post(world, "#a", "next")
-    assert world.at(700).heard() == ["New: next"]
+    assert world.at(700).texts() == ["New: next"]
     assert outbox_of(world.store, "#a", FAILED)[0].error == "There is no room #a."
 
 
@@ -61,15 +62,15 @@ def test_a_thousand_messages_for_a_dead_room_are_set_aside_within_the_hour_and_c
     with world.store.write() as tx:
         for number in range(1000):
             tx.outbox.add(message("#dead", str(number)), START.timestamp())
-    post(world, "#alive", "heard")
-    assert world.at(3600).heard() == ["New: heard"]
+    post(world, "#alive", "sent")
+    assert world.at(3600).texts() == ["New: sent"]
     post(world, "#dead", "a late one")
     status = world.at(4300).flow.status()
     assert (status.queue, status.failed, status.failed_lately) == (1, 1000, 1000 - 1)
     assert world.flow._deliver.refused == 1000
     assert {row.error for row in outbox_of(world.store, "#dead", FAILED)} == {"There is no room #dead."}
     world.chat.refuses.clear()
-    assert world.at(4560).heard("#dead") == ["New: a late one"]
+    assert world.at(4560).texts("#dead") == ["New: a late one"]
 
 
 def test_a_room_that_takes_messages_again_gets_all_that_is_left_at_once_and_in_order(world: World) -> None:
@@ -79,19 +80,19 @@ def test_a_room_that_takes_messages_again_gets_all_that_is_left_at_once_and_in_o
     world.at(2000)
     assert world.flow.status().failed == 6  # one in the first eight and a half minutes, then one in four
     world.chat.refuses.clear()
-    assert world.at(2060).heard("#a") == [f"New: {number}" for number in range(6, 20)]
+    assert world.at(2060).texts("#a") == [f"New: {number}" for number in range(6, 20)]
     world.chat.refuses["#a"] = SendError("No.")  # a room that has taken messages since begins with short pauses again
     post(world, "#a", "short")
     world.at(2064)
     world.chat.refuses.clear()
-    assert world.at(2068).heard("#a") == ["New: short"]
+    assert world.at(2068).texts("#a") == ["New: short"]
 
 
 class _Picky(Chat):
-    def send(self, room: str, text: str, thread: str = "") -> str:
-        if "poison" in text:
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
+        if "poison" in message.text:
             raise SendError("Not this one.")
-        return super().send(room, text, thread)
+        return super().post(room, message, thread)
 
 
 def test_messages_that_are_refused_do_not_take_good_ones_with_them_after_hours_offline(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_messages_that_are_refused_do_not_take_good_ones_with_them_after_hours_o
         post(world, "#a", title)
     world.at(7200)
     world.chat.up = True
-    assert world.at(9000).heard() == ["New: good", "New: better"]
+    assert world.at(9000).texts() == ["New: good", "New: better"]
     assert world.flow.status().failed == 2
 
 
@@ -110,17 +111,17 @@ def test_time_offline_uses_up_no_try(world: World) -> None:
     world.chat.drop()
     for number in range(3):
         post(world, "#a", str(number))
-    assert world.at(1200).heard() == []
+    assert world.at(1200).texts() == []
     assert world.flow.status().queue == 3
     world.chat.up = True
-    assert world.at(1203).heard() == ["New: 0", "New: 1", "New: 2"]
+    assert world.at(1203).texts() == ["New: 0", "New: 1", "New: 2"]
 
 
 def test_the_mention_of_the_route_stands_in_front_and_is_not_defused(tmp_path: Path) -> None:
     world = World(tmp_path, [{"rooms": ["#ops"], "mention": "@oncall"}])
     world.at(1)
     world.server.event("x", title="@here look")
-    (line,) = world.at(100).heard()
+    (line,) = world.at(100).texts()
     assert line.startswith("@oncall New in shop")
     assert "@here" not in line
 
@@ -129,7 +130,7 @@ def test_a_message_that_cannot_be_rendered_does_not_stop_the_room(world: World) 
     with world.store.write() as tx:
         tx.outbox.add(Message("#a", MessageKind.UPDATE_LIST, {"sums": 5}), START.timestamp())
     post(world, "#a", "next")
-    assert world.at(700).heard() == ["New: next"]
+    assert world.at(700).texts() == ["New: next"]
     assert world.flow.status().failed == 1
 
 
@@ -141,14 +142,14 @@ def test_what_was_sent_into_a_dying_connection_is_sent_again_in_order(tmp_path: 
     post(world, "#a", "lost 1")
     post(world, "#a", "lost 2")
     world.at(12)
-    world.heard()
+    world.texts()
     world.chat.drop()
     world.at(20)
     post(world, "#a", "later")
     world.at(30)
     world.chat.up = True
-    assert world.at(40).heard() == ["New: lost 1", "New: lost 2", "New: later"]
-    assert world.at(60).heard() == []
+    assert world.at(40).texts() == ["New: lost 1", "New: lost 2", "New: later"]
+    assert world.at(60).texts() == []
 
 
 def test_an_orderly_end_settles_what_was_sent_and_a_broken_one_sends_it_again(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_an_orderly_end_settles_what_was_sent_and_a_broken_one_sends_it_again(tm
     world.flow._deliver.close()
     world.boot()
     world.at(2)
-    assert world.heard() == ["New: orderly"]
+    assert world.texts() == ["New: orderly"]
     post(world, "#a", "broken")
     world.at(3)
     world.chat.drop()
@@ -167,7 +168,7 @@ def test_an_orderly_end_settles_what_was_sent_and_a_broken_one_sends_it_again(tm
     world.chat.up = True
     world.boot()
     world.at(4)
-    assert world.heard() == ["New: broken", "New: broken"]
+    assert world.texts() == ["New: broken", "New: broken"]
 
 
 def test_sent_but_not_marked_is_marked_first_and_not_sent_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +177,7 @@ def test_sent_but_not_marked_is_marked_first_and_not_sent_twice(world: World, mo
 
     def fails_after_sending() -> object:
         nonlocal failures
-        if world.chat.heard and failures < 3:
+        if world.chat.sent and failures < 3:
             failures += 1
             raise StoreError("The disk is full.")
         return real()
@@ -188,5 +189,5 @@ def test_sent_but_not_marked_is_marked_first_and_not_sent_twice(world: World, mo
         except StoreError:
             continue
     assert failures == 3
-    assert world.heard() == ["New: once"]
+    assert world.texts() == ["New: once"]
     assert world.flow.status().queue == 0

@@ -22,7 +22,7 @@ from errbot_sentry.web.application import LARGEST_BODY, Web
 from errbot_sentry.web.arriving_bodies import CONNECTIONS
 from errbot_sentry.web.errbot_route import MOST_BODIES, mount
 from errbot_sentry.web.listener import Listener
-from tests.rules.chat.test_web import KeepingIntake
+from tests.rules.chat.test_web import RecordingReceiver
 from tests.waiting import until
 
 MEGABYTE = 1024 * 1024
@@ -37,14 +37,14 @@ def announced(size: int | str) -> bytes:
 
 
 class Door:
-    """A web server with an intake behind it, and the connections that a test makes to it; by default our listener."""
+    """A web server with a receiver behind it, and the connections that a test makes to it; by default our listener."""
 
     def __init__(self, stack: ExitStack, start: Callable[[Web], int] | None = None, **bounds: int) -> None:
         self._stack = stack
         self._bounds = {"patience": 600, **bounds}  # however slow the machine is
-        self.intake = KeepingIntake()
+        self.receiver = RecordingReceiver()
         web = Web()
-        web.open(lambda *delivery: self.intake.take(*delivery), {})
+        web.open(lambda *delivery: self.receiver.take(*delivery), {})
         self.port = (start or self._listener)(web)
 
     def _listener(self, web: Web) -> int:
@@ -110,7 +110,7 @@ def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(stack, 
     door = Door(stack)
     answer = door.connect(head).recv(1000)
     assert answer.startswith(b"HTTP/1.1 413 "), answer
-    assert not door.intake.taken
+    assert not door.receiver.taken
 
 
 @pytest.mark.parametrize("digits", [5000, 20_000])
@@ -157,7 +157,7 @@ def test_chunks_are_counted_without_what_is_between_them(stack):
         endless.sendall(piece)
     endless.sendall(b"1\r\nx\r\n")
     assert endless.recv(100).startswith(b"HTTP/1.1 413 "), "without waiting for an end"
-    assert [len(body) for _, body, _ in door.intake.taken] == [LARGEST_BODY]
+    assert [len(body) for _, body, _ in door.receiver.taken] == [LARGEST_BODY]
 
 
 @pytest.mark.parametrize("head", [announced(LARGEST_BODY - 1), CHUNKED + b"500000\r\n"], ids=["announced", "chunked"])
@@ -204,14 +204,14 @@ def test_a_request_that_is_being_answered_is_not_closed_for_others(stack):
     """It has come in whole: it gets its answer."""
     door = Door(stack)
     go = threading.Event()
-    take, started = door.intake.take, threading.Event()
+    take, started = door.receiver.take, threading.Event()
 
     def slowly(*args: object) -> object:
         started.set()
         assert go.wait(30)
         return take(*args)
 
-    door.intake.take = slowly  # type: ignore[method-assign]
+    door.receiver.take = slowly  # type: ignore[method-assign]
     first = door.connect(announced(2) + b"{}")
     assert started.wait(10)
     opened = [door.connect(announced(100)) for _ in range(CONNECTIONS + 20)]
@@ -275,7 +275,7 @@ def test_errbots_web_server_reads_a_bounded_number_of_bodies(stack, head):
     assert door.deliver() == 202
     assert sum(map(_is_closed, opened)) <= 60 - MOST_BODIES + 1, "no more than have to make room"
     assert (tracemalloc.get_traced_memory()[1] - before) / MEGABYTE < 40
-    assert [body for _, body, _ in door.intake.taken] == [b"{}"]
+    assert [body for _, body, _ in door.receiver.taken] == [b"{}"]
     for connection in opened:
         connection.close()
 
@@ -297,7 +297,7 @@ def test_a_burst_at_errbots_web_server_loses_none(stack):
     bodies = [b"%d" % number * 2000 for number in range(100, 180)]
     with ThreadPoolExecutor(80) as pool:
         assert set(pool.map(door.deliver, bodies)) == {202}
-    assert sorted(body for _, body, _ in door.intake.taken) == bodies
+    assert sorted(body for _, body, _ in door.receiver.taken) == bodies
 
 
 def test_urgent_data_is_read_like_any_other(stack, caplog):

@@ -1,4 +1,4 @@
-"""Errands: done in order, bounded, and over in time."""
+"""Background jobs: done in order, bounded, and over in time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from errbot_sentry.chat.background_queue import BackgroundQueue
 from tests.alerting.world import VirtualClock
 
 
-def test_a_failing_errand_does_not_stop_the_next(caplog):
+def test_a_failing_job_does_not_stop_the_next(caplog):
     """Each backend raises what it likes."""
     background, done = BackgroundQueue(), threading.Event()
     background.start()
@@ -19,7 +19,7 @@ def test_a_failing_errand_does_not_stop_the_next(caplog):
     assert "a job in the background failed" in caplog.text
 
 
-def test_too_many_errands_are_refused_and_counted_and_logged_once_a_minute(caplog):
+def test_too_many_jobs_are_refused_and_counted_and_logged_once_a_minute(caplog):
     """A slow chat network must not fill the memory, nor the log."""
     clock = VirtualClock()
     background, go, begun = BackgroundQueue("reactions", clock), threading.Event(), threading.Event()
@@ -44,7 +44,7 @@ def test_too_many_errands_are_refused_and_counted_and_logged_once_a_minute(caplo
     background.close(5)
 
 
-def test_an_errand_that_waits_is_told_of_the_end():
+def test_a_job_that_waits_is_notified_of_the_end():
     """So that closing takes no longer than it must."""
     background, begun, gave_up = BackgroundQueue(), threading.Event(), []
     background.start()

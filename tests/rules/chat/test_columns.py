@@ -264,7 +264,7 @@ def test_a_cut_fits_its_columns_and_loses_nothing_that_fitted(value, room):
 
 
 def test_lines_stay_within_their_width_and_html_gets_a_preformatted_block():
-    """For backends that nobody here has heard of."""
+    """For backends that nobody here knows."""
     (message,) = Layout("matrix", 10_000).messages(Templates("matrix").render("sentry_issues", _values(ROWS)))
     assert xhtml().convert(message).startswith("<pre><code>")
     assert all(width(line) <= WIDEST for line in _lines("text", ROWS) if "→" not in line)

@@ -88,7 +88,7 @@ def test_no_mention_hides_behind_a_letter_or_a_dot(mode, value):
 
 
 def test_a_mail_address_can_be_copied_where_it_pages_nobody():
-    """Only Discord hears @everyone in the middle of one."""
+    """Only Discord reads @everyone in the middle of one."""
     assert "bob@example" in Escape("slackv3").text("from bob@example.com")
     assert "@everyone" not in Escape("discord").text("from bob@everyone.com")
 

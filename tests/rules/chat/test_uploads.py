@@ -6,17 +6,17 @@ import logging
 from typing import Any
 
 import pytest
-from errbot.backends.base import Message
 from errbot.backends.test import TestPerson
 
-from errbot_sentry.chat.uploads import send_file
+from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.domain.conversation import Upload
 
 
 class Bot:
-    """What `send_file` needs of Errbot's backend object."""
+    """What a network needs of Errbot's backend object."""
 
-    mode = "test"
+    mode, message_size_limit = "test", 10_000
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, bytes, str]] = []
@@ -28,13 +28,13 @@ class Bot:
         self.sent.append((target, content, name))
 
 
-def message() -> Message:
-    return Message("!x", frm=TestPerson("bob"), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
+def send(bot: Bot, upload: Upload) -> bool:
+    return network_of(bot, lambda: True, BackgroundQueue()).upload(TestPerson("bob"), upload)  # type: ignore[no-untyped-call]
 
 
 def test_a_file_goes_to_where_it_was_asked_for() -> None:
     bot = Bot()
-    assert send_file(bot, message(), Upload("events.png", "image/png", lambda: b"PNG"))
+    assert send(bot, Upload("events.png", "image/png", lambda: b"PNG"))
     assert [(str(target), content, name) for target, content, name in bot.sent] == [("bob", b"PNG", "events.png")]
 
 
@@ -42,8 +42,8 @@ def test_a_text_file_carries_no_control_codes() -> None:
     """`trace --full`: a terminal that shows the file would obey them. A picture is sent as it is."""
     bot = Bot()
     raw = "a\x1b[31m\u202eb\n\tc\x07".encode()
-    assert send_file(bot, message(), Upload("WEB-1.txt", "text/plain", lambda: raw + b"\xff"))
-    assert send_file(bot, message(), Upload("x.png", "image/png", lambda: raw))
+    assert send(bot, Upload("WEB-1.txt", "text/plain", lambda: raw + b"\xff"))
+    assert send(bot, Upload("x.png", "image/png", lambda: raw))
     assert [content for _, content, _ in bot.sent] == ["a[31mb\n\tc\ufffd".encode(), raw]
 
 
@@ -54,7 +54,7 @@ def test_a_picture_that_cannot_be_made_is_no_failure_of_the_command(caplog: pyte
         raise ImportError("numpy.core.multiarray failed to import")
 
     bot = Bot()
-    with caplog.at_level(logging.ERROR):
-        assert not send_file(bot, message(), Upload("events.png", "image/png", broken))
+    with caplog.at_level(logging.WARNING):
+        assert not send(bot, Upload("events.png", "image/png", broken))
     assert bot.sent == []
-    assert "events.png could not be made" in caplog.text
+    assert "events.png could not be made or sent" in caplog.text

@@ -29,7 +29,7 @@ class Answer:
 
 
 @dataclass
-class KeepingIntake:
+class RecordingReceiver:
     """Keeps what it is given, as the alert flow does."""
 
     taken: list[tuple[dict[str, str], bytes, str | None]] = field(default_factory=list)
@@ -75,20 +75,20 @@ def _ask(port, method, path, body=None, headers=None) -> tuple[int, bytes]:
         connection.close()
 
 
-def _open(web: Web) -> KeepingIntake:
-    intake = KeepingIntake()
-    web.open(intake.take, {"health": lambda: Reply(200, "{}", "application/json")})
-    return intake
+def _open(web: Web) -> RecordingReceiver:
+    receiver = RecordingReceiver()
+    web.open(receiver.take, {"health": lambda: Reply(200, "{}", "application/json")})
+    return receiver
 
 
 def test_deliveries_reach_the_intake_byte_by_byte(door):
     """The signature is over the raw bytes: re-encoding them would break it."""
     port, web = door
-    intake = _open(web)
+    receiver = _open(web)
     body = b'{"a": 1}\xff\x00 \r\n'
     assert _ask(port, "POST", "/sentry/webhook", body, {"Sentry-Hook-Signature": "ab", "Request-ID": "1"})[0] == 202
     assert _ask(port, "POST", "/sentry/webhook/tok-en", body)[0] == 202
-    (headers, first, token), (_, second, path_token) = intake.taken
+    (headers, first, token), (_, second, path_token) = receiver.taken
     assert (first, second, token, path_token) == (body, body, None, "tok-en")
     assert {name.lower(): value for name, value in headers.items()}["sentry-hook-signature"] == "ab"
 
@@ -98,11 +98,11 @@ def test_closed_it_answers_503_and_opened_again_it_takes(door):
     port, web = door
     assert _ask(port, "POST", "/sentry/webhook", b"{}")[0] == 503
     assert _ask(port, "GET", "/sentry/health")[0] == 503
-    intake = _open(web)
+    receiver = _open(web)
     assert _ask(port, "POST", "/sentry/webhook", b"{}")[0] == 202
     web.close()
     assert _ask(port, "POST", "/sentry/webhook", b"{}")[0] == 503
-    assert len(intake.taken) == 1
+    assert len(receiver.taken) == 1
 
 
 def test_health_is_json_and_its_status_tells_without_reading_it(door):
@@ -129,15 +129,15 @@ def test_health_is_json_and_its_status_tells_without_reading_it(door):
 def test_other_paths_and_verbs_are_refused(door, method, path, status):
     """And reach nobody."""
     port, web = door
-    intake = _open(web)
+    receiver = _open(web)
     assert _ask(port, method, path, b"{}")[0] == status
-    assert not intake.taken
+    assert not receiver.taken
 
 
 def test_an_answer_to_head_has_no_body(door):
     """Load balancers ask so, and keep the connection: the next answer would begin with the rest of this one."""
     port, web = door
-    web.open(KeepingIntake().take, {"health": lambda: Reply(200, "{}", "application/json")})
+    web.open(RecordingReceiver().take, {"health": lambda: Reply(200, "{}", "application/json")})
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(b"HEAD /sentry/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
@@ -149,11 +149,11 @@ def test_an_answer_to_head_has_no_body(door):
 def test_a_body_over_five_megabytes_is_refused(door):
     """With 413, announced or not; the bound itself is taken."""
     port, web = door
-    intake = _open(web)
+    receiver = _open(web)
     assert _ask(port, "POST", "/sentry/webhook", b"x" * LARGEST_BODY)[0] == 202
     for size in (LARGEST_BODY + 1, 3 * LARGEST_BODY):
         assert _ask(port, "POST", "/sentry/webhook", b"x" * size)[0] == 413, "and the sender gets to read it"
-    assert len(intake.taken) == 1
+    assert len(receiver.taken) == 1
 
 
 def test_an_announced_large_body_is_refused_unread():
@@ -176,18 +176,18 @@ def test_an_announced_large_body_is_refused_unread():
 def test_a_sender_that_stops_in_the_middle_does_no_harm(door):
     """The next delivery is taken as ever."""
     port, web = door
-    intake = _open(web)
+    receiver = _open(web)
     with socket.create_connection(("127.0.0.1", port)) as broken:
         broken.sendall(b"POST /sentry/webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     assert _ask(port, "POST", "/sentry/webhook", b"{}")[0] == 202
-    assert [body for _, body, _ in intake.taken if body] == [b"{}"]
+    assert [body for _, body, _ in receiver.taken if body] == [b"{}"]
 
 
 def test_a_sender_that_drips_is_cut_off_and_others_are_not():
     """Two hundred of them would hold all connections; the time for a request counts from its first byte."""
     web = Web()
-    intake = KeepingIntake()
-    web.open(intake.take, {})
+    receiver = RecordingReceiver()
+    web.open(receiver.take, {})
     listener = Listener(("127.0.0.1", 0), web, patience=2)
     steady = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=30)
     dripper = socket.create_connection(("127.0.0.1", listener.port), timeout=30)

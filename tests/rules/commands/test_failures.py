@@ -83,7 +83,7 @@ CASES = [(typed, call) for typed in COMMAND_LINES.values() for call in calls_of(
 
 
 def test_every_command_is_tried() -> None:
-    """Those about alerts are tried in tests/rules/alerting/test_commands.py."""
+    """Those about alerts are tried in tests/timelines/test_alert_commands.py."""
     assert set(COMMAND_LINES) | WITHOUT == {entry.name for entry in COMMANDS if entry.group != ALERTS}
 
 

@@ -116,7 +116,7 @@ def test_next_after_two_lists_of_others_is_not_guessed() -> None:
 
 
 def test_a_cursor_that_repeats_ends_the_walk() -> None:
-    """GlitchTip's order by priority can send the same page for ever (server-facts, section 3)."""
+    """GlitchTip's order by priority can send the same page for ever."""
     list_page = list_memory.ListPage("abc", 10)
     shown = list_memory.ShownList(
         query=None, shown_at=NOW, list_pages=(list_memory.ListPage(None, 0), list_page), next="abc"

@@ -105,7 +105,7 @@ def test_ignore_is_archive_and_for_ever_is_the_default() -> None:
 
 
 def test_an_archive_without_the_end_that_was_asked_for_is_found_out() -> None:
-    """GlitchTip ignores statusDetails and archives for ever (server-facts, section 3)."""
+    """GlitchTip ignores statusDetails and archives for ever."""
     world = World([issue(1, status=ARCHIVED, substatus="archived_forever")])
     world.server.changes_hold = False
     assert (

@@ -48,7 +48,7 @@ def test_silence_about_what_may_not_be_seen_or_is_not_ours(world: World) -> None
 def test_a_failing_server_is_no_reason_to_talk(world: World) -> None:
     world.server.fail("issue", TimedOut("No answer in time."))
     assert unfurled(world, ADDRESS) == []
-    assert unfurled(world, ADDRESS) == []  # other errands wait meanwhile, so it is left alone for a while
+    assert unfurled(world, ADDRESS) == []  # other jobs wait meanwhile, so it is left alone for a while
     assert len(world.server.asked("issue")) == 1
     world.clock.turn(21)
     assert len(unfurled(world, ADDRESS)) == 1  # and the next one who pastes it gets it

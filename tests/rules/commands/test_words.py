@@ -52,7 +52,7 @@ def test_any_text_is_split_or_refused(typed: str) -> None:
     assert not any("\n" in word or "\x00" in word for word in words)
 
 
-def test_the_rest_after_the_first_word_is_left_alone() -> None:
+def test_the_rest_after_the_leading_word_is_left_alone() -> None:
     assert leading_word("  #1  it's “fixed”,  I think") == ("#1", "it's “fixed”,  I think")
     assert leading_word("#1") == ("#1", "")
 

@@ -154,7 +154,7 @@ def test_a_breadcrumb_without_a_time_spoils_no_event(server: IngestServer, creat
     assert [crumb.get("message") for crumb in event["breadcrumbs"]["values"]].count("before") == 1
 
 
-def test_a_logger_whose_name_only_begins_like_ours_is_heard(server: IngestServer) -> None:
+def test_a_logger_whose_name_only_begins_like_ours_is_reported(server: IngestServer) -> None:
     logging.getLogger("urllib3_helpers").error("what happened")
     assert the_event(server)["logger"] == "urllib3_helpers"
 

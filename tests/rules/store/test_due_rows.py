@@ -11,7 +11,7 @@ from sqlalchemy import text
 from errbot_sentry.domain.alerts import Alert, MessageKind
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.store.records import (
-    DEFER_STORM,
+    DeferReason,
     Deferred,
     Delivery,
     DigestPlan,
@@ -31,7 +31,7 @@ def _add(tx: Transaction) -> None:
     alert = Alert("d", "new", "webhook", SystemClock().now(), "1", "WEB-1")
     tx.inbox.take_in([Delivery((), (alert,), NOW)])
     tx.groups.put([Group("#ops", "1", "new", "webhook", NOW, NOW, NOW, "unresolved", due=NOW)])
-    tx.deferred.add([Deferred("#ops", DEFER_STORM, 1, "1", NOW, NOW)])
+    tx.deferred.add([Deferred("#ops", DeferReason.STORM, 1, "1", NOW, NOW)])
     tx.digests.put(DigestPlan("#ops", "daily 09:00", NOW, NOW))
     tx.silences.add(Silence("#ops", (), "1", "WEB-1", "Ann", "", NOW, NOW + 60))
     tx.polls.put(PollMark("web", NOW, True, NOW, NOW))

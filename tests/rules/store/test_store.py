@@ -39,10 +39,12 @@ def url(tmp_path: Path) -> str:
 
 def hook(store: Store, number: int = 0) -> int:
     """What a webhook is answered over this store."""
-    intake = WebhookReceiver(AlertSettings(webhook_secrets=(bodies.SECRET,)), store, VirtualClock(), lambda more: None)
-    intake.open()
+    receiver = WebhookReceiver(
+        AlertSettings(webhook_secrets=(bodies.SECRET,)), store, VirtualClock(), lambda more: None
+    )
+    receiver.open()
     raw = bodies.encode(bodies.sentry_issue(str(number)))
-    return intake.take(bodies.signed(raw), raw, None).status
+    return receiver.take(bodies.signed(raw), raw, None).status
 
 
 def add_alert(tx: Transaction, now: float) -> int:

@@ -1,4 +1,4 @@
-"""The alert flow as one object: intake, poller, pipeline and delivery, started and ended together."""
+"""The alert flow as one object: receiver, poller, pipeline and delivery, started and ended together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
@@ -18,7 +18,7 @@ from errbot_sentry.alerting.decide.pipeline import Pipeline
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.stages import Stages
 from errbot_sentry.alerting.notify.digest_reports import Digests
-from errbot_sentry.alerting.notify.ports import Renderer, Sender
+from errbot_sentry.alerting.notify.ports import Network, Renderer
 from errbot_sentry.alerting.notify.scheduler import Scheduler
 from errbot_sentry.alerting.notify.sender import NotificationSender
 from errbot_sentry.alerting.receive.backpressure import Backpressure
@@ -30,7 +30,7 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, StoreError
-from errbot_sentry.domain.issue_actions import AssignToMe, IssueAction, Options, ResolveNow, SilenceFor
+from errbot_sentry.domain.issue_actions import IssueAction, Options
 from errbot_sentry.domain.issues import UNRESOLVED, Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.protocol import FindServer
@@ -45,13 +45,6 @@ log = logging.getLogger(__name__)
 LATELY = 3600.0
 _LAST_SECONDS = 1.5  # for transactions, once the bot is ending
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
-
-# By Slack's names.
-REACTIONS: dict[str, Options] = {
-    "white_check_mark": ResolveNow(),
-    "mute": SilenceFor(timedelta(hours=1)),
-    "eyes": AssignToMe(),
-}
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ class AlertsStatus:
 
 
 class AlertService:
-    """Flow 3. `intake` takes webhooks between `start` and `close`; a closed flow can be started again."""
+    """Flow 3. `receiver` takes webhooks between `start` and `close`; a closed flow can be started again."""
 
     def __init__(
         self,
@@ -91,7 +84,7 @@ class AlertService:
         access: Access,
         store: Store,
         find_server: FindServer,
-        sender: Sender,
+        network: Network,
         renderer: Renderer,
         clock: Clock | None = None,
     ) -> None:
@@ -99,19 +92,19 @@ class AlertService:
         self._store = store
         self._clock = clock or SystemClock()
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        self.intake = WebhookReceiver(settings, store, self._clock, self._on_stored)
-        self.book = RouteTable(settings.routes, store, self._clock)
+        self.receiver = WebhookReceiver(settings, store, self._clock, self._on_stored)
+        self.routes = RouteTable(settings.routes, store, self._clock)
         self._look_ups = LookUps(find_server, look_up, self._clock, self._on_found, self._on_asked)
-        enrich, stages = Enricher(self._look_ups), Stages(self.book, access)
-        self._backpressure = Backpressure(lambda: self.intake.in_hand, time.monotonic)
+        enrich, stages = Enricher(self._look_ups), Stages(self.routes, access)
+        self._backpressure = Backpressure(lambda: self.receiver.in_hand, time.monotonic)
         self._pipeline = Pipeline(
             store, enrich, self._look_ups.answered, stages, self._clock, self._on_message, self._backpressure.enough
         )
-        self._scheduler = Scheduler(store, self.book, Digests(access), access, self._clock, self._on_message)
+        self._scheduler = Scheduler(store, self.routes, Digests(access), access, self._clock, self._on_message)
         self._poller = Poller(
-            settings.poll_seconds, store, find_server, self.book.all, access, self._clock, self._on_found
+            settings.poll_seconds, store, find_server, self.routes.all, access, self._clock, self._on_found
         )
-        self._deliver = NotificationSender(store, sender, renderer, access, self._clock, owner)
+        self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
         self._deciding = Worker("alert pipeline", self._decide)
         self._polling = Worker("poller", self._poller.step)
         self._sending = Worker("alert delivery", self._send)
@@ -132,7 +125,7 @@ class AlertService:
             self._store.end_within(None)
             for worker in self._workers:
                 worker.start()
-            self.intake.open()
+            self.receiver.open()
 
     def wake(self) -> None:
         """Look at everything now: the chat network is back, or routes have changed."""
@@ -145,7 +138,7 @@ class AlertService:
             return None
         try:
             with self._store.read() as tx:
-                return tx.outbox.issue_of_thread(self.book.spelled(conversation.room), conversation.thread) or None
+                return tx.outbox.issue_of_thread(self.routes.spelled(conversation.room), conversation.thread) or None
         except StoreError as error:
             log.warning("what a thread is about could not be read: %s", error)
             return None
@@ -161,28 +154,34 @@ class AlertService:
         try:
             with self._store.write() as tx:
                 tx.alone(LOCK_DECIDE)
-                group = tx.groups.of_issue(issue.id).get(self.book.spelled(conversation.room))
+                group = tx.groups.of_issue(issue.id).get(self.routes.spelled(conversation.room))
                 root = tx.outbox.get(group.thread_root) if group is not None else None
                 if group is not None and root is not None and not root.sent_id:
                     tx.groups.put([replace(group, status=issue.status)])
         except StoreError as error:
             log.warning("a change could not be noted, its room gets it twice: %s", error)
 
-    def action_of_reaction(self, conversation: Conversation, emoji: str) -> IssueAction | None:
-        """The action that a reaction on an alert stands for; None for any other message or reaction.
+    def action_on(self, conversation: Conversation, options: Options) -> IssueAction | None:
+        """The action on the issue of an alert, None for any other message.
 
-        `place.thread` is the id of the message that was reacted to. The action is the reacting person's own, with that
-        person's rights.
+        The conversation's thread is the id of the message. The action is the clicking person's own, with that person's
+        rights.
         """
-        options = REACTIONS.get(emoji.strip(":").partition("::")[0])
-        issue = self.issue_of(conversation) if options is not None else None
-        if options is None or issue is None:
+        issue = self.issue_of(conversation)
+        if issue is None:
             return None
         try:
             return IssueAction(issue, options)
         except BadReference:
-            log.info("a reaction under an alert that is about no issue of the server")
+            log.info("a click on an alert that is about no issue of the server")
             return None
+
+    def mark(self, conversation: Conversation, mark: str) -> None:
+        """Write onto an alert in a room what became of its issue; the thread is the id of the message."""
+        try:
+            self._deliver.mark(self.routes.spelled(conversation.room), conversation.thread, mark)
+        except StoreError as error:
+            log.warning("an alert could not be marked: %s", error)
 
     def close(self, timeout: float = 5.0) -> bool:
         """Stop taking, deciding, asking and sending; what is stored stays. Whether all threads ended in time."""
@@ -190,7 +189,7 @@ class AlertService:
             if not self._running:
                 return True
             self._running = False
-            self.intake.close()
+            self.receiver.close()
             deadline = time.monotonic() + timeout
             self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not keep the bot
             for worker in self._workers:
@@ -218,7 +217,7 @@ class AlertService:
         return AlertsStatus(
             running=self._running,
             database_ok=True,
-            webhook_last=_moment(self.intake.last),
+            webhook_last=_moment(self.receiver.last),
             poll_lag=None if asked is None else max(0.0, self._now() - asked),
             poll_error=self._poller.error,
             waiting=waiting,

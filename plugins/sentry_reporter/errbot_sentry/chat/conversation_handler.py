@@ -1,35 +1,37 @@
-"""What people do in chat: a typed command, a message with issue links, a reaction under an alert."""
+"""What people do in chat: a typed command, a message with issue links, a click or a reaction on an alert."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from cachetools import TTLCache
+
+from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.incoming import invocation_of, is_command, may_run, person_of, sender_of
-from errbot_sentry.chat.reactions import reaction_of
+from errbot_sentry.chat.clicks import Click, FindClick, click_of_reaction
+from errbot_sentry.chat.incoming import invocation_of, is_command, may_run, person_of, sender_of, thread_of
+from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
 from errbot_sentry.chat.replies import Replies
-from errbot_sentry.chat.rooms import Rooms
-from errbot_sentry.chat.uploads import send_file
 from errbot_sentry.commands.command_context import find_command
 from errbot_sentry.commands.dispatch import Commands, meant_command
 from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
-from errbot_sentry.domain.conversation import Conversation, Invocation, View
-from errbot_sentry.domain.errors import UserError
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload, View
+from errbot_sentry.domain.errors import SendError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.locks import Lock
+from errbot_sentry.domain.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
 
 _LEFT_FOR_OTHERS = 2
 _MOST_EACH = 4
 
-ActionOf = Callable[[Conversation, str], IssueAction | None]
-"""The action on an issue that an emoji under a message stands for; the conversation's thread is that message's id."""
+_SAME_CLICK = 10.0  # seconds in which the same click of the same person counts once
 
 
 class ConcurrencyLimit:
@@ -69,8 +71,8 @@ class ConversationHandler:
     Args:
         bot: Errbot's backend object.
         background: summarises links, which must not be done in Errbot's receiving thread.
-        reactions: does what reactions stand for. A person waits for it, so nothing else goes into this queue.
-        action_of: what a reaction under an alert stands for.
+        clicks: does what buttons and reactions stand for. A person waits for it, so nothing else goes into this queue.
+        alerts: knows what a message is about; None while the alert flow is switched off.
     """
 
     def __init__(
@@ -78,18 +80,19 @@ class ConversationHandler:
         bot: Any,
         commands: Commands,
         replies: Replies,
-        rooms: Rooms,
+        network: ErrbotNetwork,
         background: BackgroundQueue,
-        reactions: BackgroundQueue,
-        action_of: ActionOf,
+        clicks: BackgroundQueue,
+        alerts: AlertService | None,
     ) -> None:
         self._bot = bot
         self._commands = commands
         self._replies = replies
-        self._rooms = rooms
+        self._network = network
         self._background = background
-        self._reactions = reactions
-        self._action_of = action_of
+        self._clicks = clicks
+        self._alerts = alerts
+        self._lately: TTLCache[object, bool] = TTLCache(1000, _SAME_CLICK)  # used by the thread of `clicks` alone
         self._concurrency = ConcurrencyLimit(int(getattr(bot.bot_config, "BOT_ASYNC_POOLSIZE", 10)))
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
@@ -103,7 +106,7 @@ class ConversationHandler:
             return
         with self._concurrency.taken(person_of(sender, str(self._bot.mode)).acl) as free:
             views = self._views(command, msg, words) if free else _busy()
-            yield from self._replies.of(command, views, lambda upload: send_file(self._bot, msg, upload))
+            yield from self._replies.of(command, views, lambda upload: self._send_file(msg, upload))
 
     def overheard(self, msg: Any) -> None:
         """Summarise the issue URLs in a message of a room, or of a direct conversation. Returns at once."""
@@ -126,21 +129,59 @@ class ConversationHandler:
 
     def reacted(self, reaction: Any) -> None:
         """Do what a reaction under an alert stands for, if it stands for a command. Returns at once."""
-        self._reactions.do(lambda: self._act(reaction))
+        self.clicked(lambda: click_of_reaction(self._bot, reaction))
 
-    def _act(self, reaction: Any) -> None:
-        found = reaction_of(self._bot, reaction)
-        action = self._action_of(found.conversation, found.emoji) if found is not None else None
-        if found is None or action is None:
+    def clicked(self, find: FindClick) -> None:
+        """Do what a click on an alert stands for. Returns at once."""
+        self._clicks.do(lambda: self._act(find()))
+
+    def _act(self, click: Click | None) -> None:
+        """Have the action done as if the person had typed the command in the alert's thread.
+
+        What comes of it is written onto the alert for all; the person alone reads the reply, where the network can
+        show something to one person, else it goes into the thread.
+        """
+        if click is None or self._alerts is None:
             return
-        typed = found.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
+        mode = str(self._bot.mode)
+        person, conversation = click.person(mode), click.conversation(mode)
+        action = self._alerts.action_on(conversation, click.options)
+        if action is None or self._is_repeated((person.acl, conversation, action)):
+            return
+        typed = click.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
         if not may_run(self._bot, typed, action.command, action.as_typed, aloud=True):
             return
-        conversation = found.conversation
-        for message in self._replies.of(
-            action.command, self._commands.act(action, Invocation(found.person, conversation))
-        ):
-            self._rooms.send(conversation.room, message, conversation.thread)
+        views = self._marking(
+            self._commands.act(action, Invocation(person, conversation)), action, person, conversation
+        )
+        for message in self._replies.of(action.command, views):
+            if not self._whispered(click, message):
+                self._network.post(conversation.room, Outgoing(message), conversation.thread)
+
+    def _marking(
+        self, views: Iterator[View], action: IssueAction, person: Person, conversation: Conversation
+    ) -> Iterator[View]:
+        """The views; after the last one the alert is marked, so not where an error ended them."""
+        yield from views
+        if self._alerts is not None:
+            self._alerts.mark(conversation, f"{action.options.done} by {person.name}")
+
+    def _is_repeated(self, what: object) -> bool:
+        """A double click, or the same click twice from a network that delivers at least once."""
+        repeated = what in self._lately
+        self._lately[what] = True
+        return repeated
+
+    def _whispered(self, click: Click, message: str) -> bool:
+        try:
+            return click.whisper(message)
+        except SendError as error:
+            log.info("a reply to a click goes into the thread: %s", error)
+            return False
+
+    def _send_file(self, msg: Any, upload: Upload) -> bool:
+        """Send a file to where a message was typed; False where it could not be."""
+        return self._network.upload(msg.frm if msg.is_direct else msg.to, upload, thread_of(msg))
 
     def _views(self, command: str, msg: Any, words: str) -> Iterator[View]:
         """What answers a message; what is wrong with the message itself is an answer too."""

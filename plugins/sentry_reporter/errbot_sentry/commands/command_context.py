@@ -224,7 +224,7 @@ class CommandContext:
 
     def room_name(self, conversation: Conversation) -> str:
         """The room as alerts know it, "" for a direct message."""
-        return self.alert_flow().book.spelled(conversation.room)
+        return self.alert_flow().routes.spelled(conversation.room)
 
     def alert_room(self, conversation: Conversation, instead: str) -> str:
         """The room as alerts know it; UserError with the sentence `instead` in a direct message."""

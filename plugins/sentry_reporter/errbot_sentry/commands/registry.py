@@ -141,6 +141,7 @@ COMMANDS: tuple[Command, ...] = (
         group=CHANGE,
         options=(_YES,),
         writers_only=True,
+        act=triage.reopen_now,
     ),
     Command(
         "archive",
@@ -153,6 +154,7 @@ COMMANDS: tuple[Command, ...] = (
         group=CHANGE,
         options=(_YES, Option(("-u", "--until"), "until", str, "forever")),
         writers_only=True,
+        act=triage.archive_now,
     ),
     Command(
         "assign",

@@ -17,7 +17,7 @@ from errbot_sentry.commands.triage_options import read_resolve_in, read_until, r
 from errbot_sentry.commands.views import title_of
 from errbot_sentry.domain.conversation import Invocation, Person, View
 from errbot_sentry.domain.errors import BadReference, SentryReporterError, StoreError, UsageError, UserError
-from errbot_sentry.domain.issue_actions import IssueAction
+from errbot_sentry.domain.issue_actions import Archive, IssueAction
 from errbot_sentry.domain.issues import ARCHIVED, PRIORITIES, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo, leading_word, unquote
@@ -52,7 +52,7 @@ def resolve(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def resolve_now(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-    """A reaction that resolves."""
+    """A click or reaction that resolves."""
     issue = context.finder.find_by_id(action.issue_id, invocation)
     yield from carry_out(context, RESOLVE, (issue,), invocation)
 
@@ -62,10 +62,24 @@ def reopen(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     yield from _change(context, typed, REOPEN, typed.words)
 
 
+def reopen_now(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
+    """A click that opens again."""
+    yield from carry_out(context, REOPEN, (context.finder.find_by_id(action.issue_id, invocation),), invocation)
+
+
 def archive(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`archive`."""
     until = read_until(typed.options.until, context.clock.now())
     yield from _change(context, typed, _archiving(until), typed.words)
+
+
+def archive_now(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
+    """A click that archives."""
+    if not isinstance(action.options, Archive):
+        raise UsageError("This click archives nothing.")
+    until = read_until(action.options.until, context.clock.now())
+    issue = context.finder.find_by_id(action.issue_id, invocation)
+    yield from carry_out(context, _archiving(until), (issue,), invocation)
 
 
 def assign(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:

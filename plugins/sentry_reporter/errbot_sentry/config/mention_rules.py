@@ -68,7 +68,7 @@ def write_mention(rule: Mention) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def kept_mention(text: str) -> Mention:
+def load_mention(text: str) -> Mention:
     """The rule back from `write_mention`.
 
     Raises:

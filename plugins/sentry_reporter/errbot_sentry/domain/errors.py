@@ -21,17 +21,20 @@
     │   ├── TooLarge           the answer is over the size limit
     │   └── BadAnswer          not JSON, or JSON of another shape
     │       └── NotAsAsked     a change was taken, but the answer shows something else
-    ├── IntakeError            a webhook that is not taken; `status` is the HTTP answer
+    ├── WebhookRefused            a webhook that is not taken; `status` is the HTTP answer
     │   ├── NotAuthentic       401
     │   ├── BadBody            400
     │   ├── BodyTooLarge       413
-    │   └── IntakeClosed       503
+    │   └── ReceiverClosed       503
     ├── StoreError             the state could not be read or written
     │   └── StoreAway          its server does not answer: others need not try for a moment
     ├── Reentered              a thread takes a lock that it has already
     └── SendError              the chat network did not take a message
         ├── NotConnected       the bot is offline: the message is tried again later
-        └── RoomUnknown        there is no such room, or the bot may not speak there
+        ├── RoomUnknown        there is no such room, or no longer
+        ├── NotAdmitted        the bot may not speak there
+        ├── SendLimited        too many messages; `wait` says how long
+        └── MessageTooLong     longer than the network takes: the same message is never taken
 
 `str(error)` is one sentence that is safe to show in chat: it carries no secret, no traceback and no foreign text.
 The foreign exception, where there is one, is chained as `__cause__` for the log.
@@ -157,29 +160,29 @@ class NotAsAsked(BadAnswer):
     """The server took a change, but its own answer shows the issue in another state."""
 
 
-class IntakeError(SentryReporterError):
+class WebhookRefused(SentryReporterError):
     """A webhook that is not taken; `status` is the HTTP status of the answer."""
 
     status = 400
 
 
-class NotAuthentic(IntakeError):
+class NotAuthentic(WebhookRefused):
     """Bad or missing signature, or an unknown token: always the same answer."""
 
     status = 401
 
 
-class BadBody(IntakeError):
+class BadBody(WebhookRefused):
     """The body is no JSON object, or lacks what it must have."""
 
 
-class BodyTooLarge(IntakeError):
+class BodyTooLarge(WebhookRefused):
     """The body is over the limit."""
 
     status = 413
 
 
-class IntakeClosed(IntakeError):
+class ReceiverClosed(WebhookRefused):
     """Alerts are off, the plugin is not active, or the store cannot be written."""
 
     status = 503
@@ -206,4 +209,20 @@ class NotConnected(SendError):
 
 
 class RoomUnknown(SendError):
-    """There is no such room on this chat network, or the bot may not speak there."""
+    """There is no such room on this chat network, or no longer: unknown, archived, deleted."""
+
+
+class NotAdmitted(SendError):
+    """The bot may not speak in the room: not in it, removed from it, or without the right."""
+
+
+class SendLimited(SendError):
+    """The chat network wants fewer messages; `wait` is how many seconds it says, or a guess where it says nothing."""
+
+    def __init__(self, sentence: str, wait: float = 1.0) -> None:
+        super().__init__(sentence)
+        self.wait = wait
+
+
+class MessageTooLong(SendError):
+    """The message is longer than the network takes, or has a form that it never takes: trying again is useless."""

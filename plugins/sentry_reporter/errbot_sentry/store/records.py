@@ -10,9 +10,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
+from enum import Enum
 from typing import Any
 
-from errbot_sentry.config.mention_rules import kept_mention
+from errbot_sentry.config.mention_rules import load_mention
 from errbot_sentry.domain.alerts import Alert, MessageKind, Placement
 from errbot_sentry.store.corrupt_rows import fits
 
@@ -194,18 +195,28 @@ class Group:
 
     def check(self) -> None:
         """ValueError where the rule of whom to mention is none."""
-        kept_mention(self.mention)
+        load_mention(self.mention)
+
+
+class DeferReason(str, Enum):
+    """Why a message is put off."""
+
+    WAIT = "wait"  # the route's `wait`: what comes meanwhile is sent in one list
+    STORM = "storm"  # too many notifications in the room in a minute
+    UPDATES = "updates"  # too many updates in the room in a minute
+    QUIET = "quiet"  # the room's quiet hours; sent at their end
+    SILENCE = "silence"  # a silence matches; counted at its end
 
 
 @dataclass(frozen=True)
 class Deferred:
-    """A message that is put off in a room. `reason` is one of the names below; `due` is when it is sent.
+    """A message that is put off in a room, and why. `due` is when it is sent.
 
     `mention` is the route's rule (`mentions.write_mention`): whom it mentions is found out when it is sent.
     """
 
     room: str
-    reason: str
+    reason: DeferReason
     alert_id: int
     issue: str
     due: float
@@ -216,11 +227,7 @@ class Deferred:
 
     def check(self) -> None:
         """ValueError where the rule of whom to mention is none."""
-        kept_mention(self.mention)
-
-
-DEFER_WAIT, DEFER_STORM, DEFER_QUIET, DEFER_SILENCE = "wait", "storm", "quiet", "silence"
-DEFER_UPDATES = "updates"  # of which there were too many
+        load_mention(self.mention)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,16 @@ class Body(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+class ClickResult(Protocol):
+    """The HTTP status of the answer to a click, and its JSON where the chat network wants one."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def json(self) -> str: ...
+
+
 class WebhookResult(Protocol):
     """The HTTP status and the sentence for the sender of a webhook."""
 
@@ -51,6 +61,9 @@ class WebhookResult(Protocol):
 TakeWebhook = Callable[[Mapping[str, str], bytes, str | None], WebhookResult]
 """Stores one delivery: its headers, its body and the token of its URL. Never raises, sends or fetches anything."""
 
+TakeClick = Callable[[Mapping[str, str], bytes], ClickResult]
+"""Takes one click from a chat network: its headers and body. It checks, and does nothing else before it answers."""
+
 Page = Callable[[], Reply]
 """Answers a GET; it must be quick and contain no secrets."""
 
@@ -62,42 +75,50 @@ class Web:
 
     def __init__(self) -> None:
         self._take: TakeWebhook | None = None
+        self._take_click: TakeClick | None = None
         self._pages: Mapping[str, Page] = {}
 
-    def open(self, take: TakeWebhook | None, pages: Mapping[str, Page]) -> None:
-        """From now on `take` stores webhooks (None while alerts are switched off), and PAGES are answered."""
-        self._take, self._pages = take, pages
+    def open(self, take: TakeWebhook | None, pages: Mapping[str, Page], take_click: TakeClick | None = None) -> None:
+        """From now on `take` stores webhooks (None while alerts are switched off), `take_click` takes the clicks of the
+        chat network, and PAGES are answered."""
+        self._take, self._pages, self._take_click = take, pages, take_click
 
     def close(self) -> None:
         """From now on everything is answered with 503."""
-        self._take, self._pages = None, {}
+        self._take, self._pages, self._take_click = None, {}, None
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: Body, length: int | None) -> Reply:
         """Answer one request; `path` is what follows /sentry/, `length` the Content-Length where it is known."""
         parts = path.strip("/").split("/")
         if len(parts) == 1 and parts[0] in PAGES:
             return self._answer_page(parts[0]) if method in ("GET", "HEAD") else Reply(405, "Use GET.")
-        if parts[0] != "webhook" or len(parts) > 2:
+        if parts != ["clicks"] and (parts[0] != "webhook" or len(parts) > 2):
             return Reply(404, "There is nothing here.")
         if method != "POST":
             return Reply(405, "Use POST.")
+        if parts == ["clicks"]:
+            return self._answer_click(headers, body, length)
         return self._answer_webhook(headers, body, length, parts[1] if len(parts) == 2 else None)
 
     def _answer_webhook(self, headers: Mapping[str, str], body: Body, length: int | None, token: str | None) -> Reply:
         take = self._take
         if take is None:
             return Reply(503, "Alerts are switched off.")
-        try:
-            content = _read(body, length)
-        except (OSError, ValueError) as error:  # chunks that are none; raised further, it would be an error of the bot
-            log.info("the body of a webhook could not be read: %s", error)
-            return Reply(400, "The body could not be read.")
-        if content is None:
-            return Reply(413, TOO_LARGE)
-        if length is not None and len(content) < length:
-            return Reply(400, "The body is shorter than its Content-Length.")
+        content = _content(body, length)
+        if isinstance(content, Reply):
+            return content
         answer = take(headers, content, token)
         return Reply(answer.status, answer.text)
+
+    def _answer_click(self, headers: Mapping[str, str], body: Body, length: int | None) -> Reply:
+        take = self._take_click
+        if take is None:
+            return Reply(503, "The bot is not active.")
+        content = _content(body, length)
+        if isinstance(content, Reply):
+            return content
+        answer = take(headers, content)
+        return Reply(answer.status, answer.json, "application/json" if answer.json else _PLAIN)
 
     def _answer_page(self, name: str) -> Reply:
         page = self._pages.get(name)
@@ -108,6 +129,20 @@ class Web:
         except Exception:
             log.exception("/sentry/%s could not be made", name)
             return Reply(500, "This could not be made; the bot's log has the cause.")
+
+
+def _content(body: Body, length: int | None) -> bytes | Reply:
+    """The whole body, or the answer to one that cannot be read."""
+    try:
+        content = _read(body, length)
+    except (OSError, ValueError) as error:  # chunks that are none; raised further, it would be an error of the bot
+        log.info("the body of a request could not be read: %s", error)
+        return Reply(400, "The body could not be read.")
+    if content is None:
+        return Reply(413, TOO_LARGE)
+    if length is not None and len(content) < length:
+        return Reply(400, "The body is shorter than its Content-Length.")
+    return content
 
 
 def _read(body: Body, length: int | None) -> bytes | None:

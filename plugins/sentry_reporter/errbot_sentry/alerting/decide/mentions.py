@@ -9,9 +9,10 @@ reminders and other updates never do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from errbot_sentry.config.mention_rules import Mention, kept_mention
+from errbot_sentry.config.mention_rules import Mention, load_mention
 from errbot_sentry.domain.alerts import ASSIGNED, Alert
 from errbot_sentry.domain.issues import Assignee
 from errbot_sentry.store.records import Group, KnownIssue
@@ -19,16 +20,26 @@ from errbot_sentry.store.records import Group, KnownIssue
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
 
-# Why somebody, or nobody, is mentioned.
-FIXED, OWNER, TEAM, OTHERWISE = "fixed", "owner", "team", "otherwise"
-UNASKED, NO_OWNER, UNLINKED, OWN_CHANGE, AGAIN = "unasked", "no_owner", "unlinked", "own_change", "again"
+
+class MentionReason(Enum):
+    """Why a message mentions somebody, or nobody."""
+
+    FIXED = "The route's rule is a fixed text, or none."
+    OWNER = "The issue belongs to a person who is linked to somebody in chat."
+    TEAM = "The issue belongs to a team that the rule names."
+    OTHERWISE = "The rule's `else`: nobody better is known."
+    NOT_IN_RULE = "The rule does not mention this kind of owner, or this kind of message mentions nobody."
+    NO_OWNER = "The issue belongs to nobody."
+    UNLINKED = "The issue belongs to a person who is not linked to anybody in chat."
+    OWN_CHANGE = "The new owner assigned the issue themselves."
+    MENTIONED_BEFORE = "The new owner was the last one to be mentioned."
 
 
 @dataclass(frozen=True)
 class MentionChoice:
     """The named reason, the trusted text ("" mentions nobody), and the owner to be mentioned once ("": nobody)."""
 
-    reason: str
+    reason: MentionReason
     text: str = ""
     owner: str = ""
 
@@ -49,9 +60,9 @@ def owner_key(owner: Assignee) -> str:
 def mention_for_notification(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
     """Whom a notification mentions. `linked` is the mention of the owner's chat person, "" where none is linked."""
     if rule.is_fixed:
-        return MentionChoice(FIXED, rule.otherwise)
+        return MentionChoice(MentionReason.FIXED, rule.otherwise)
     found = _mention_owner(rule, owner, linked)
-    return found if found.text else MentionChoice(OTHERWISE, rule.otherwise)
+    return found if found.text else MentionChoice(MentionReason.OTHERWISE, rule.otherwise)
 
 
 def mention_for_assignment(
@@ -67,26 +78,30 @@ def mention_for_assignment(
     if owner is None or not found.text:
         return found
     if owner_key(owner) == mentioned:
-        return MentionChoice(AGAIN)
+        return MentionChoice(MentionReason.MENTIONED_BEFORE)
     if owner.kind == "user" and actor and actor == owner.name:
-        return MentionChoice(OWN_CHANGE, owner=found.owner)
+        return MentionChoice(MentionReason.OWN_CHANGE, owner=found.owner)
     return found
 
 
 def _mention_owner(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
     if owner is None:
-        return MentionChoice(NO_OWNER)
+        return MentionChoice(MentionReason.NO_OWNER)
     if owner.kind == "team":
         text = rule.of_team(owner.name)
-        return MentionChoice(TEAM, text, owner_key(owner)) if text else MentionChoice(UNASKED)
+        if not text:
+            return MentionChoice(MentionReason.NOT_IN_RULE)
+        return MentionChoice(MentionReason.TEAM, text, owner_key(owner))
     if not rule.assignee:
-        return MentionChoice(UNASKED)
-    return MentionChoice(OWNER, linked, owner_key(owner)) if linked else MentionChoice(UNLINKED)
+        return MentionChoice(MentionReason.NOT_IN_RULE)
+    if not linked:
+        return MentionChoice(MentionReason.UNLINKED)
+    return MentionChoice(MentionReason.OWNER, linked, owner_key(owner))
 
 
-def mention_in_channel(tx: Transaction, kept: str, *sources: Alert | KnownIssue | None) -> MentionChoice:
+def mention_in_channel(tx: Transaction, stored_rule: str, *sources: Alert | KnownIssue | None) -> MentionChoice:
     """Whom a notification mentions, by a room's rule; `sources` say who the issue belongs to, the newest first."""
-    rule = kept_mention(kept)
+    rule = load_mention(stored_rule)
     owner = owner_of(*sources)
     return mention_for_notification(rule, owner, _linked(tx, rule, owner))
 
@@ -94,8 +109,8 @@ def mention_in_channel(tx: Transaction, kept: str, *sources: Alert | KnownIssue 
 def mention_in_thread(tx: Transaction, group: Group, alert: Alert) -> MentionChoice:
     """Whom an update mentions."""
     if alert.reason != ASSIGNED:
-        return MentionChoice(UNASKED)
-    rule = kept_mention(group.mention)
+        return MentionChoice(MentionReason.NOT_IN_RULE)
+    rule = load_mention(group.mention)
     owner = owner_of(alert)
     return mention_for_assignment(rule, owner, _linked(tx, rule, owner), alert.actor, group.mentioned)
 

@@ -54,6 +54,7 @@ def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: st
         "short_id": alert.short_id,
         "title": shorten(alert.title or "(no title)", _LONGEST_TITLE),
         "culprit": shorten(alert.culprit, _LONGEST_CULPRIT),
+        "level": alert.level or "",
         "facts": facts(alert),
         "rule": shorten(alert.rule, _LONGEST_CULPRIT),
         "text": shorten(alert.text, _LONGEST_TITLE),

@@ -61,7 +61,7 @@ class SilenceIndex:
         return bool(silence.issue) or all_match(self._matchers[silence.id], alert)
 
 
-class SilenceBook:
+class SilenceIndexCache:
     """Keeps the index for as long as the silences are the same. For one thread."""
 
     def __init__(self) -> None:

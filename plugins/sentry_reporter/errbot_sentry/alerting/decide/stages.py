@@ -15,18 +15,14 @@ from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.grouping import decide_placement, group_after, group_not_sent, status_after
 from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
 from errbot_sentry.alerting.decide.messages import notification, update
-from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceBook, has_too_many_updates, is_storm
+from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceIndexCache, has_too_many_updates, is_storm
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import Target, may_see_alert, route_alert
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import ACTIVITIES, NEW, SEEN_EVENT, Alert, Placement
 from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.records import (
-    DEFER_QUIET,
-    DEFER_SILENCE,
-    DEFER_STORM,
-    DEFER_UPDATES,
-    DEFER_WAIT,
+    DeferReason,
     Deferred,
     Group,
     KnownIssue,
@@ -46,7 +42,7 @@ class Stages:
     def __init__(self, routes: RouteTable, access: Access) -> None:
         self._routes = routes
         self._access = access
-        self._silences = SilenceBook()
+        self._silences = SilenceIndexCache()
         self.in_order: tuple[Stage, ...] = (
             self.load,
             self.route,
@@ -109,15 +105,8 @@ class Stages:
             outcome.withhold(DecisionName.SILENCED, f"silence {silence.id}")
             before = context.groups.get(room)
             outcome.stored = None if before is None else group_not_sent(before, context.alert)
-            outcome.deferral = Deferred(
-                room,
-                DEFER_SILENCE,
-                context.row.id,
-                outcome.group.issue,
-                silence.ends,
-                context.now,
-                silence=silence.id,
-            )
+            why, issue = DeferReason.SILENCE, outcome.group.issue
+            outcome.deferral = Deferred(room, why, context.row.id, issue, silence.ends, context.now, silence=silence.id)
 
     def defer(self, context: AlertContext, tx: Transaction) -> None:
         """Put off what quiet hours, a storm, or the route's `wait` put off; drop updates of what is put off."""
@@ -136,28 +125,28 @@ class Stages:
             outcome.withhold(DecisionName.QUIET)
         elif outcome.group.thread_root == 0:
             outcome.withhold(DecisionName.NOT_YET_NOTIFIED)
-        elif tx.deferred.contains(room, DEFER_UPDATES, issue) or has_too_many_updates(
+        elif tx.deferred.contains(room, DeferReason.UPDATES, issue) or has_too_many_updates(
             tx.outbox.recent(room, Placement.THREAD, context.now - STORM_SPAN), issue
         ):
             outcome.withhold(DecisionName.UPDATES_BATCHED)
-            due = tx.deferred.due_of_room(room, DEFER_UPDATES) or context.now + STORM_SPAN
-            outcome.deferral = Deferred(room, DEFER_UPDATES, context.row.id, issue, due, context.now)
+            due = tx.deferred.due_of_room(room, DeferReason.UPDATES) or context.now + STORM_SPAN
+            outcome.deferral = Deferred(room, DeferReason.UPDATES, context.row.id, issue, due, context.now)
 
     def _defer_notification(
         self, context: AlertContext, outcome: RoomOutcome, quiet: float | None, tx: Transaction
     ) -> None:
         room, route = outcome.target.room, outcome.target.route
-        storm = tx.deferred.due_of_room(room, DEFER_STORM)
+        storm = tx.deferred.due_of_room(room, DeferReason.STORM)
         wait = route.wait.total_seconds() if route is not None and outcome.name is DecisionName.FIRST else 0.0
         if quiet is not None:
-            name, why, due = DecisionName.QUIET, DEFER_QUIET, quiet
+            name, why, due = DecisionName.QUIET, DeferReason.QUIET, quiet
         elif storm is not None:
-            name, why, due = DecisionName.STORM, DEFER_STORM, storm
+            name, why, due = DecisionName.STORM, DeferReason.STORM, storm
         elif is_storm(tx.outbox.recent(room, Placement.CHANNEL, context.now - STORM_SPAN)):
-            name, why, due = DecisionName.STORM, DEFER_STORM, context.now + STORM_SPAN
+            name, why, due = DecisionName.STORM, DeferReason.STORM, context.now + STORM_SPAN
         elif wait:
-            begun = tx.deferred.due_of_room(room, DEFER_WAIT)
-            name, why, due = DecisionName.BATCHED, DEFER_WAIT, begun if begun is not None else context.now + wait
+            begun = tx.deferred.due_of_room(room, DeferReason.WAIT)
+            name, why, due = DecisionName.BATCHED, DeferReason.WAIT, begun if begun is not None else context.now + wait
         else:
             return
         outcome.withhold(name)

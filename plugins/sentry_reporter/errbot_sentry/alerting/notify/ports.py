@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from errbot_sentry.domain.conversation import Upload
+from errbot_sentry.domain.outgoing import Outgoing
 
 
-class Sender(Protocol):
+class Network(Protocol):
     """One chat network. Called by one thread at a time."""
 
     @property
@@ -24,20 +25,22 @@ class Sender(Protocol):
         """A name for the present connection, another one after each reconnect; "" while there is none."""
         ...
 
-    def send(self, room: str, text: str, thread: str = "") -> str:
-        """Post Markdown into a room, or into a thread of it (an id that this returned); may take its time.
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
+        """Post into a room, or into a thread of it (an id that this returned); may take its time.
 
         Returns:
-            The network's own id of the message, "" where it has none.
+            The network's own id of the message, "" where it has none (IRC, XMPP).
 
         Raises:
             NotConnected: nothing was posted; the message is kept without counting a try.
-            RoomUnknown, SendError: it was not taken; tried again a bounded number of times.
+            SendLimited: nothing was posted; it may be after some seconds.
+            MessageTooLong: it is never taken.
+            RoomUnknown, NotAdmitted, SendError: it was not taken; tried again a bounded number of times.
         """
         ...
 
-    def edit(self, room: str, sent_id: str, text: str) -> bool:
-        """Replace the text of a message that was posted before; False where the network has no such thing.
+    def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
+        """Replace a message that was posted before; False where the network has no such thing.
 
         Raises:
             SendError: it was not taken.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from errbot_sentry.domain.errors import MessageTooLong, SendLimited
+
 # Nine pauses from one second to 256: about eight and a half minutes until a message that nobody takes is set aside.
 MOST_TRIES = 10
 LONGEST_PAUSE = 2.0 ** (MOST_TRIES - 2)
@@ -33,12 +35,21 @@ class SetAside:
     before: float | None = None
 
 
-def after_refusal(tries: int, now: float, refuses_since: float | None = None) -> Retry | SetAside:
+def after_refusal(
+    tries: int, now: float, refuses_since: float | None = None, refusal: Exception | None = None
+) -> Retry | SetAside:
     """What to do with a message that the chat network has refused for the `tries`-th time (1 is the first).
+
+    A network that wants fewer messages is obeyed, and that is no try: `SendLimited` says for how long. A message that
+    the network never takes (`MessageTooLong`) is not tried again.
 
     `refuses_since` is when the room's first message in a row was set aside so, the last of them just now: then it is
     the room, not the message, and its others do not begin with short pauses again.
     """
+    if isinstance(refusal, SendLimited):
+        return Retry(now + min(max(refusal.wait, 1.0), LONGEST_PAUSE), tries - 1)
+    if isinstance(refusal, MessageTooLong):
+        return SetAside()
     if tries >= MOST_TRIES:
         is_dead = refuses_since is not None and refuses_since <= now - STALE
         return SetAside(now - STALE if is_dead else None)

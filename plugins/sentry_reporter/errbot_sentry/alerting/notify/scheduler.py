@@ -21,8 +21,8 @@ from errbot_sentry.alerting.decide.messages import (
 from errbot_sentry.alerting.decide.muting import (
     MOST_NOTIFICATIONS,
     STORM_SPAN,
-    SilenceBook,
     SilenceIndex,
+    SilenceIndexCache,
     notice_at,
 )
 from errbot_sentry.alerting.decide.route_table import RouteTable
@@ -37,13 +37,9 @@ from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import (
-    DEFER_QUIET,
-    DEFER_SILENCE,
-    DEFER_STORM,
-    DEFER_UPDATES,
-    DEFER_WAIT,
     LOCK_DECIDE,
     Decision,
+    DeferReason,
     Deferred,
     Group,
     KnownIssue,
@@ -58,9 +54,9 @@ log = logging.getLogger(__name__)
 _GROUPS_AT_ONCE = 50
 _CLEANING = 60.0
 _LIST_KINDS = {
-    DEFER_STORM: MessageKind.STORM_LIST,
-    DEFER_QUIET: MessageKind.QUIET_LIST,
-    DEFER_WAIT: MessageKind.WAIT_LIST,
+    DeferReason.STORM: MessageKind.STORM_LIST,
+    DeferReason.QUIET: MessageKind.QUIET_LIST,
+    DeferReason.WAIT: MessageKind.WAIT_LIST,
 }
 
 
@@ -92,7 +88,7 @@ class Scheduler:
         self._clock = clock
         self._on_message = on_message
         self._cleaned = 0.0
-        self._silences = SilenceBook()
+        self._silences = SilenceIndexCache()
 
     def step(self) -> float | None:
         """Do what is due; the seconds until something is due again, None where nothing ever is."""
@@ -181,7 +177,7 @@ class Scheduler:
         ]
         return any(sent)
 
-    def _send_to_room(self, tx: Transaction, room: str, reason: str, now: float) -> bool:
+    def _send_to_room(self, tx: Transaction, room: str, reason: DeferReason, now: float) -> bool:
         deferred = tx.deferred.of_room(room, reason)
         alerts = tx.inbox.get([each.alert_id for each in deferred])
         known = tx.issues.get_many([each.issue for each in deferred])
@@ -194,11 +190,11 @@ class Scheduler:
                 continue
             if not may_see_now(alert, known.get(each.issue), room, self._access):
                 self._decide(tx, each, alert, DecisionName.NOT_VISIBLE, now)
-            elif reason == DEFER_WAIT and status != UNRESOLVED:
+            elif reason is DeferReason.WAIT and status != UNRESOLVED:
                 self._decide(tx, each, alert, DecisionName.RESOLVED_EARLY, now)
             elif not self._defer_again(tx, each, alert, silences, now):
                 due.append(_Due(each, alert, status))
-        if due and reason == DEFER_UPDATES:
+        if due and reason is DeferReason.UPDATES:
             self._send_updates(tx, room, due, now)
         elif due:
             self._send_notifications(tx, room, _LIST_KINDS[reason], due, self._mention(tx, due, known), now)
@@ -218,14 +214,14 @@ class Scheduler:
         silence = silences.of(alert, room, now)
         if silence is not None:
             self._decide(tx, deferred, alert, DecisionName.SILENCED, now, f"silence {silence.id}")
-            tx.deferred.add([replace(deferred, reason=DEFER_SILENCE, due=silence.ends, silence=silence.id)])
+            tx.deferred.add([replace(deferred, reason=DeferReason.SILENCE, due=silence.ends, silence=silence.id)])
             tx.groups.forget_unsent(room, issue)  # what goes on afterwards is a notification again
             return True
         quiet = self._routes.quiet_until(room, now)
         if quiet is not None:
             self._decide(tx, deferred, alert, DecisionName.QUIET, now)
-            if deferred.reason != DEFER_UPDATES:  # updates are not sent after quiet hours
-                tx.deferred.add([replace(deferred, reason=DEFER_QUIET, due=quiet)])
+            if deferred.reason is not DeferReason.UPDATES:  # updates are not sent after quiet hours
+                tx.deferred.add([replace(deferred, reason=DeferReason.QUIET, due=quiet)])
             return True
         return False
 

@@ -14,13 +14,14 @@ from functools import partial
 from errbot_sentry.alerting.decide.messages import TEMPLATES
 from errbot_sentry.alerting.decide.visibility import may_be_sent
 from errbot_sentry.alerting.notify.digest_reports import chart_of
-from errbot_sentry.alerting.notify.ports import Renderer, Sender
+from errbot_sentry.alerting.notify.ports import Network, Renderer
 from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, REFUSES_FOR, Retry, after_refusal
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import MessageKind, Placement
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import NotConnected, SendError, SentryReporterError
+from errbot_sentry.domain.outgoing import Outgoing, card_of
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Message, OutboxRow
 
@@ -46,11 +47,11 @@ class NotificationSender:
     """Empties the outbox."""
 
     def __init__(
-        self, store: Store, sender: Sender, renderer: Renderer, access: Access, clock: Clock, owner: str
+        self, store: Store, network: Network, renderer: Renderer, access: Access, clock: Clock, owner: str
     ) -> None:
         """`owner` names this run of this bot among all that share the state."""
         self._store = store
-        self._sender = sender
+        self._network = network
         self._renderer = renderer
         self._access = access
         self._clock = clock
@@ -72,7 +73,7 @@ class NotificationSender:
         if self._unmarked is not None:
             self._unmarked()  # before anything else, or a message that was sent would be sent again
             self._unmarked = None
-        connection = self._sender.connection()
+        connection = self._network.connection()
         self._settle(connection)
         if not connection:
             return OFFLINE_PAUSE
@@ -109,7 +110,7 @@ class NotificationSender:
 
     def close(self) -> None:
         """Decide about what is not settled: arrived if the connection still stands, else to be sent again."""
-        connection = self._sender.connection()
+        connection = self._network.connection()
         self._finish([taken for taken in self._unsettled if taken.connection == connection], arrived=True)
         self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
 
@@ -141,23 +142,21 @@ class NotificationSender:
         try:
             upload = chart_of(row.message)
             if upload is not None:
-                self._sender.send_file(row.message.room, upload)
+                self._network.send_file(row.message.room, upload)
         except Exception:
             log.exception("the chart of message %s could not be sent", row.id)
 
     def _post(self, row: OutboxRow) -> str:
         """Post one message where it belongs; the id of what went to the room or thread."""
         message, root = row.message, self._thread_root(row)
-        text = self._text(message)
+        outgoing = self._outgoing(message)
         if root is None or not root.sent_id or message.threads == "channel":
-            return self._sender.send(message.room, text)
-        if (
-            message.mark and root.message.kind is MessageKind.NOTIFICATION
-        ):  # a list is not marked by one of its problems
+            return self._network.post(message.room, outgoing)
+        if message.mark:
             self._mark_root(root, message.mark)
-        sent_id = self._sender.send(message.room, text, root.sent_id)
+        sent_id = self._network.post(message.room, outgoing, root.sent_id)
         if message.threads == "both":
-            self._sender.send(message.room, self._text(replace(message, mention="")))  # who is mentioned is so once
+            self._network.post(message.room, outgoing.unmentioned())  # who is mentioned is so once
         return sent_id
 
     def _thread_root(self, row: OutboxRow) -> OutboxRow | None:
@@ -166,19 +165,29 @@ class NotificationSender:
         with self._store.read() as tx:
             return tx.outbox.get(row.message.thread_root)
 
+    def mark(self, room: str, sent_id: str, mark: str) -> None:
+        """Write onto the notification with this id what became of it, as an update under it does."""
+        with self._store.read() as tx:
+            root = tx.outbox.sent_message(room, sent_id)
+        if root is not None:
+            self._mark_root(root, mark)
+
     def _mark_root(self, root: OutboxRow, mark: str) -> None:
         """Write onto the notification what became of it; only an ornament, so a failure is no more than logged."""
+        if root.message.kind is not MessageKind.NOTIFICATION:  # a list is not marked by one of its problems
+            return
         marked = replace(root.message, values={**root.message.values, "mark": mark})
         try:
-            self._sender.edit(root.message.room, root.sent_id, self._text(marked))
+            self._network.edit(root.message.room, root.sent_id, self._outgoing(marked))
         except SendError as error:
             log.info("message %s could not be edited: %s", root.id, error)
         except Exception:  # what is stored of the notification cannot be rendered any more
             log.exception("message %s could not be edited", root.id)
 
-    def _text(self, message: Message) -> str:
+    def _outgoing(self, message: Message) -> Outgoing:
         text = self._renderer.render(TEMPLATES[message.kind], message.values).strip("\n")
-        return f"{message.mention} {text}".strip() if message.mention else text
+        card = card_of(message.values) if message.kind is MessageKind.NOTIFICATION else None
+        return Outgoing(text, card, message.mention)
 
     def _mark(self, mark: Callable[[], None]) -> None:
         # If the store fails now, the worker comes back to this before it sends anything else.
@@ -188,7 +197,7 @@ class NotificationSender:
 
     def _sent(self, row: OutboxRow, sent_id: str, connection: str) -> None:
         now = self._now()
-        settle = 0.0 if sent_id else self._sender.settle
+        settle = 0.0 if sent_id else self._network.settle
         settles = now + settle if settle > 0 else None
         with self._store.write() as tx:
             tx.outbox.sent(row.id, now, sent_id, settles, self._owner)
@@ -204,7 +213,7 @@ class NotificationSender:
         room, now = row.message.room, self._now()
         # Only what the network says is about the room; a template that fails is about the message.
         refuses_since = self._refuses_since(room, now) if isinstance(error, SendError) else None
-        answer = after_refusal(row.tries + 1, now, refuses_since)
+        answer = after_refusal(row.tries + 1, now, refuses_since, error)
         if isinstance(answer, Retry):
             self._retry(row, answer, sentence)
             return

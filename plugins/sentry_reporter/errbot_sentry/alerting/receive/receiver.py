@@ -23,7 +23,7 @@ from errbot_sentry.alerting.receive.sentry_webhooks import read_sentry_webhook
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.errors import BadBody, BodyTooLarge, IntakeClosed, IntakeError, NotAuthentic, StoreError
+from errbot_sentry.domain.errors import BadBody, BodyTooLarge, NotAuthentic, ReceiverClosed, StoreError, WebhookRefused
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Delivery, DeliveryKey
@@ -78,7 +78,7 @@ class WebhookReceiver:
             self.in_hand += 1
         try:
             answer = self._take({name.lower(): value for name, value in headers.items()}, body, token)
-        except IntakeError as error:
+        except WebhookRefused as error:
             answer = WebhookAnswer(error.status, str(error))
         except StoreError:
             log.exception("a webhook could not be stored: lost, unless its sender repeats it or the poller finds it")
@@ -92,7 +92,7 @@ class WebhookReceiver:
 
     def _take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> WebhookAnswer:
         if not self._open:
-            raise IntakeClosed("Alerts are switched off here.")
+            raise ReceiverClosed("Alerts are switched off here.")
         if len(body) > LARGEST_BODY:
             raise BodyTooLarge("The body is over 5 MB.")
         if not self._is_authentic(headers, body, token):

@@ -46,8 +46,8 @@ def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
 def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`route`."""
     alert = _imagined(context, typed)
-    book = context.alert_flow().book
-    routed = route_alert(alert, book.settled, context.access, book.subscribed())
+    routes = context.alert_flow().routes
+    routed = route_alert(alert, routes.settled, context.access, routes.subscribed())
     rows = [
         {"room": target.room, "why": target.label, "matchers": _matchers_of(target.route)} for target in routed.targets
     ]

@@ -28,7 +28,7 @@ def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
                 f"End one with `{context.prefix}sentry unsubscribe N` first."
             )
         number = tx.subscriptions.add(made)
-    context.alert_flow().book.changed()
+    context.alert_flow().routes.changed()
     context.alert_flow().wake()
     yield View("sentry_alert_setting", {"kind": "Subscription", "number": number, "label": _label(made), "until": ""})
 
@@ -60,7 +60,7 @@ def unsubscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
             command = f"{context.prefix}sentry subscriptions"
             raise BadReference(f"There's no subscription {number} here. `{command}` lists them.")
         tx.subscriptions.remove(number)
-    context.alert_flow().book.changed()
+    context.alert_flow().routes.changed()
     yield View("sentry_alert_setting", {"kind": "Subscription", "number": number, "label": "", "until": ""})
 
 

@@ -7,8 +7,7 @@ import random
 import threading
 from collections.abc import Callable
 
-from errbot_sentry.domain.backoff import backoff
-from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.clock import Clock, backoff
 from errbot_sentry.domain.errors import NoAnswer, ServerError
 from errbot_sentry.domain.locks import condition
 from errbot_sentry.reporting.deliver.http_poster import PostResponse

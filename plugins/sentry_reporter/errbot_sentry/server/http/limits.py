@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from errbot_sentry.domain.backoff import backoff
+from errbot_sentry.domain.clock import backoff
 from errbot_sentry.domain.errors import BadQuery, RateLimited, ServerError, ServerFailed, Unreachable
 
 Query = Sequence[tuple[str, str]]

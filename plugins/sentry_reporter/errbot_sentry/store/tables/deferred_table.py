@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
 
 from errbot_sentry.store.corrupt_rows import LATEST
-from errbot_sentry.store.records import DEFER_SILENCE, Deferred
+from errbot_sentry.store.records import DeferReason, Deferred
 from errbot_sentry.store.schema import deferred
 from errbot_sentry.store.statements import SKEW, Queries, next_due, parts, time_of
 
 CORRUPT = "corrupt"  # instead of the reason: no query asks for these
-_NOT_TIMED = (DEFER_SILENCE, CORRUPT)
+_TIMED = [reason.value for reason in DeferReason if reason is not DeferReason.SILENCE]
 _NAMES = tuple(field.name for field in fields(Deferred))
 
 
@@ -24,11 +24,13 @@ class DeferredTable(Queries):
 
     def add(self, added: Iterable[Deferred]) -> None:
         """Put these off."""
-        rows = [{key: value for key, value in asdict(each).items() if key != "id"} for each in added]
+        rows = [{**asdict(each), "reason": each.reason.value} for each in added]
+        for row in rows:
+            del row["id"]
         if rows:
             self._connection.execute(deferred.insert(), rows)
 
-    def of_room(self, room: str, reason: str) -> list[Deferred]:
+    def of_room(self, room: str, reason: DeferReason) -> list[Deferred]:
         """What is put off in a room for this reason, oldest first; only for a transaction that may write."""
         found = select(deferred).where(*_of(room, reason)).order_by(deferred.c.id)
         read, corrupt = self._read(found)
@@ -36,28 +38,28 @@ class DeferredTable(Queries):
             self._connection.execute(deferred.update().where(deferred.c.id.in_(part)).values(reason=CORRUPT))
         return read
 
-    def set_aside(self, room: str, reason: str) -> None:
+    def set_aside(self, room: str, reason: DeferReason) -> None:
         """What is put off in a room for this reason cannot be sent."""
         self._corrupt_rows.note("deferred", (room, reason))
         self._connection.execute(deferred.update().where(*_of(room, reason)).values(reason=CORRUPT))
 
-    def due_of_room(self, room: str, reason: str) -> float | None:
+    def due_of_room(self, room: str, reason: DeferReason) -> float | None:
         """When what is put off in a room for this reason is due; None where there is nothing."""
         return time_of(self._connection.scalar(select(func.min(deferred.c.due)).where(*_of(room, reason))))
 
-    def contains(self, room: str, reason: str, issue: str) -> bool:
+    def contains(self, room: str, reason: DeferReason, issue: str) -> bool:
         """Whether a message about this problem is put off in a room for this reason."""
         found = select(deferred.c.id).where(*_of(room, reason), deferred.c.issue == issue).limit(1)
         return self._connection.scalar(found) is not None
 
-    def due(self, now: float) -> list[tuple[str, str]]:
+    def due(self, now: float) -> list[tuple[str, DeferReason]]:
         """Rooms and reasons whose time has come; what a silence defers waits for its end."""
-        found = select(deferred.c.room, deferred.c.reason).where(_due(now) <= now, deferred.c.reason.not_in(_NOT_TIMED))
-        return [(row.room, row.reason) for row in self._connection.execute(found.distinct().limit(100))]
+        found = select(deferred.c.room, deferred.c.reason).where(_due(now) <= now, deferred.c.reason.in_(_TIMED))
+        return [(row.room, DeferReason(row.reason)) for row in self._connection.execute(found.distinct().limit(100))]
 
     def next_due(self, now: float) -> float | None:
         """When the next of these is due."""
-        return next_due(self._connection, select(func.min(_due(now))).where(deferred.c.reason.not_in(_NOT_TIMED)))
+        return next_due(self._connection, select(func.min(_due(now))).where(deferred.c.reason.in_(_TIMED)))
 
     def of_silence(self, silence: int) -> list[Deferred]:
         """What a silence defers, oldest first."""
@@ -89,16 +91,17 @@ class DeferredTable(Queries):
         return read, corrupt
 
 
-def _of(room: str, reason: str) -> tuple[ColumnElement[bool], ...]:
-    return deferred.c.room == room, deferred.c.reason == reason
+def _of(room: str, reason: DeferReason) -> tuple[ColumnElement[bool], ...]:
+    return deferred.c.room == room, deferred.c.reason == reason.value
 
 
 def _of_silence(silence: int) -> tuple[ColumnElement[bool], ...]:
-    return deferred.c.silence == silence, deferred.c.reason == DEFER_SILENCE
+    return deferred.c.silence == silence, deferred.c.reason == DeferReason.SILENCE.value
 
 
 def _deferred(row: Row[Any]) -> Deferred:
-    return Deferred(**{name: getattr(row, name) for name in _NAMES})
+    values = {name: getattr(row, name) for name in _NAMES}
+    return Deferred(**{**values, "reason": DeferReason(row.reason)})
 
 
 def _due(now: float) -> ColumnElement[float]:

@@ -146,6 +146,12 @@ class OutboxTable(Queries):
         row = self._connection.execute(select(outbox).where(outbox.c.id == row_id)).first()
         return None if row is None else self._row(row)
 
+    def sent_message(self, room: str, sent_id: str) -> OutboxRow | None:
+        """The message that the chat network knows under this id in this room."""
+        found = select(outbox).where(outbox.c.room == room, outbox.c.sent_id == sent_id).limit(1)
+        row = self._connection.execute(found).first()
+        return None if row is None else self._row(row)
+
     def issue_of_thread(self, room: str, thread: str) -> str:
         """The issue that the message with this id of the chat network is about, "" if it is none of ours."""
         found = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)

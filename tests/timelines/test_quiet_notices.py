@@ -24,8 +24,8 @@ def test_the_end_of_a_silence_is_not_said_in_quiet_hours(tmp_path: Path) -> None
     world = World(tmp_path, [{"rooms": ["#ops"], "quiet": "12:10-14:00"}], poll=0)
     silence(world, "#ops", 3600)
     world.hook(bodies.sentry_issue("1"))
-    assert world.at(7199).line() == []
-    assert world.at(8000).line() == [f"7200 #ops {OVER}"]
+    assert world.at(7199).messages() == []
+    assert world.at(8000).messages() == [f"7200 #ops {OVER}"]
     with world.store.read() as tx:
         assert (tx.silences.present(), tx.deferred.counts()) == ([], {})
 
@@ -34,7 +34,7 @@ def test_that_a_silence_ends_soon_is_said_after_the_quiet_hours(tmp_path: Path) 
     world = World(tmp_path, [{"rooms": ["#ops"], "quiet": "11:00-12:58"}], poll=0)
     silence(world, "#ops", 3600)
     world.hook(bodies.sentry_issue("1"))
-    assert world.at(4000).line() == [
+    assert world.at(4000).messages() == [
         "3480 #ops Silence 1 (project=shop) ends in 2m; so far it held back 1 alert",
         f"3600 #ops {OVER}",
     ]
@@ -49,7 +49,7 @@ def test_of_a_silence_for_every_room_only_the_quiet_rooms_wait(tmp_path: Path) -
     world = World(tmp_path, routes, poll=0)
     silence(world, "", 3600)
     world.hook(bodies.sentry_issue("1"))
-    assert world.at(12_000).line() == [
+    assert world.at(12_000).messages() == [
         "3240 #web Silence 1 (project=shop) ends in 6m; so far it held back 1 alert",
         f"3600 #web {OVER}",
         f"7200 #ops {OVER}",

@@ -1,4 +1,4 @@
-"""A room hears nothing of a project that it may not see, also where something is told long after its alert came."""
+"""A room receives nothing of a project that it may not see, also where a message is sent long after its alert came."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def restart(world: World, access: Access) -> None:
 
 
 def test_a_silence_for_every_room_names_to_each_only_what_it_may_see(tmp_path: Path) -> None:
-    """When it was over, each room was told the problems of all rooms."""
+    """When it was over, each room got the problems of all rooms."""
     world = World(
         tmp_path,
         [{"rooms": ["#shop"], "match": ["project=shop"]}, {"rooms": ["#safe"]}],
@@ -42,15 +42,17 @@ def test_a_silence_for_every_room_names_to_each_only_what_it_may_see(tmp_path: P
     world.hook(bodies.sentry_issue("1"))
     world.hook(bodies.sentry_issue("2", project="secret"))
 
-    assert world.at(700).line("#shop") == ["600 #shop Silence 1 is over; it held back 1 alert about 1 problem: SHOP-1"]
+    assert world.at(700).messages("#shop") == [
+        "600 #shop Silence 1 is over; it held back 1 alert about 1 problem: SHOP-1"
+    ]
     world = World(tmp_path, [], poll=0)
     with world.store.read() as tx:
         assert tx.deferred.counts() == {}
 
 
 @pytest.mark.parametrize("deferred", ["quiet", "window", "digest", "silence", "outbox"])
-def test_what_is_told_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, deferred: str) -> None:
-    """Rights were asked only when the alert came."""
+def test_what_is_sent_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, deferred: str) -> None:
+    """Rights were checked only when the alert came."""
     route = {"rooms": ["#ops"], **({"quiet": "11:00-13:00"} if deferred == "quiet" else {})}
     world = World(tmp_path, [route], access=BOTH, projects=(SHOP, SECRET), poll=0)
     now = world.clock.now().timestamp()
@@ -69,14 +71,14 @@ def test_what_is_told_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, 
         world.at(100)
         world.hook(bodies.sentry_event_alert(number, project=project, release="2"), "event_alert")
     if deferred != "outbox":
-        world.chat.heard.clear()
+        world.chat.sent.clear()
 
     world.chat.up = True
     restart(world, NARROW)
 
-    told = "\n".join(world.at(5000).line())
-    assert "SHOP-1" in told
-    assert "SECRET" not in told
+    texts = "\n".join(world.at(5000).messages())
+    assert "SHOP-1" in texts
+    assert "SECRET" not in texts
     if deferred == "outbox":
         assert outbox_of(world.store, "#ops", FAILED)[0].error == "The room may not see the project of this any more."
 
@@ -89,10 +91,10 @@ def test_a_project_that_was_renamed_is_judged_by_its_present_name(tmp_path: Path
     world.hook(bodies.sentry_event_alert("1"), "event_alert")
     world.at(100)
     world.hook(bodies.sentry_event_alert("1", release="2"), "event_alert")
-    world.at(110).heard()
+    world.at(110).texts()
     with world.store.write() as tx:
         known = tx.issues.get("1")
         assert known is not None
         tx.issues.put([replace(known, project="renamed")])
 
-    assert world.at(5000).line() == []
+    assert world.at(5000).messages() == []

@@ -36,7 +36,7 @@ def test_nobody_waits_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     done: list[bool] = []
     monkeypatch.setattr(Digests, "message", message)
     if way == "due":
-        assert "Report, daily" in world.at(1900).heard()[0]
+        assert "Report, daily" in world.at(1900).texts()[0]
     else:
         commands = world.commands()
         list(commands.run("digest", Invocation(Person("@eve", "Eve"), Conversation("#ops"), "now")))

@@ -1,4 +1,4 @@
-"""Alert commands: what people ask for in a room, what they may, and what they are told."""
+"""Alert commands: what people ask for in a room, what they may, and the replies."""
 
 from __future__ import annotations
 
@@ -55,19 +55,19 @@ def test_subscribe_list_and_unsubscribe(room: Room) -> None:
     assert room.type("subscriptions", "#web") == '#1 project=shop title=~"Zero .*|Zero.*", by Ann'
     assert room.type("subscriptions", "#ops") == "No subscriptions here."
     room.world.hook(bodies.sentry_issue("1"))
-    assert len(room.world.at(1).heard("#web")) == 1
+    assert len(room.world.at(1).texts("#web")) == 1
     with pytest.raises(BadReference):
         room.type("unsubscribe 1", "#ops")
     assert room.type("unsubscribe 1", "#web") == "Subscription 1 ended"
     room.world.hook(bodies.sentry_issue("2"))
-    assert room.world.at(2).heard("#web") == []
+    assert room.world.at(2).texts("#web") == []
 
 
 def test_a_subscription_shows_no_project_that_the_room_may_not_see(tmp_path: Path) -> None:
     room = Room(tmp_path, room_projects={"#ops": ("*",), "#web": ("web",)})
     room.type("subscribe", "#web")
     room.world.hook(bodies.sentry_issue("1"))
-    assert room.world.at(1).heard("#web") == []
+    assert room.world.at(1).texts("#web") == []
     assert room.type("alerts", "#web") == "No alerts for this room yet."
 
 
@@ -86,16 +86,16 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
     with pytest.raises(BadReference, match="isn't an issue"):
         room.type("issue #1")
     room.world.hook(bodies.sentry_issue("1"))
-    assert room.world.at(1).heard() == []
+    assert room.world.at(1).texts() == []
     assert room.type(
         "alerts --silenced"
     ) == "0s ago: New SHOP-1 ZeroDivisionError: division by zero 1 — silenced (silence 1)".replace("0s", "1s")
     with pytest.raises(BadReference):
         room.type("unsilence 1", "#web")
     assert room.type("unsilence #1") == "Silence 1 ended"
-    assert room.world.at(2).heard() == ["Silence 1 (SHOP-1) is over; it held back 1 alert about 1 problem: SHOP-1"]
+    assert room.world.at(2).texts() == ["Silence 1 (SHOP-1) is over; it held back 1 alert about 1 problem: SHOP-1"]
     room.world.hook(bodies.sentry_event_alert("1"), "event_alert")
-    assert len(room.world.at(3).heard()) == 1
+    assert len(room.world.at(3).texts()) == 1
 
 
 def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
@@ -116,7 +116,7 @@ def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
 
 
 def test_a_silence_names_nothing_where_it_may_not_be_seen(tmp_path: Path) -> None:
-    """It holds in every room, but only those that may see the project read what it is about, and why."""
+    """It applies in every room, but only those that may see the project read what it is about, and why."""
     room = Room(tmp_path, room_projects={"#ops": ("*",), "#web": ("web",), "direct": ("*",)})
     room.type("silence SHOP-1 -d 2h -c we know", "")
     room.type("silence project=shop -d 2h", "")
@@ -131,10 +131,10 @@ def test_a_silence_names_nothing_where_it_may_not_be_seen(tmp_path: Path) -> Non
     assert "#4 issue=12" in room.type("silences", "#ops")
 
 
-def test_a_silence_made_in_a_direct_message_holds_everywhere(room: Room) -> None:
+def test_a_silence_made_in_a_direct_message_applies_everywhere(room: Room) -> None:
     room.type("silence project=shop -d 1h", "")
     room.world.hook(bodies.sentry_issue("1"))
-    assert room.world.at(1).heard() == []
+    assert room.world.at(1).texts() == []
     with pytest.raises(NotAllowed, match="direct"):
         room.type("unsilence 1")
     assert room.type("unsilence 1", "") == "Silence 1 ended"
@@ -146,17 +146,16 @@ def test_in_a_thread_the_issue_needs_no_name_and_reactions_are_commands(room: Ro
     assert room.world.flow.issue_of(Conversation("#ops", "m1")) == "1"
     assert room.world.flow.issue_of(Conversation("#other", "m1")) is None
     assert room.type("silence -d 1h", thread="m1").startswith("Silence 1: SHOP-1 for 1h")
-    react = room.world.flow.action_of_reaction
-    assert react(Conversation("#ops", "m1"), ":white_check_mark:") == IssueAction("1", ResolveNow())
-    mute = react(Conversation("#ops", "m1"), "mute")
-    assert mute == IssueAction("1", SilenceFor(timedelta(hours=1)))
+    click = room.world.flow.action_on
+    assert click(Conversation("#ops", "m1"), ResolveNow()) == IssueAction("1", ResolveNow())
+    mute = click(Conversation("#ops", "m1"), SilenceFor(timedelta(hours=1)))
+    assert mute is not None
     assert (mute.command, mute.as_typed) == ("silence", "1 -d 1h")
     conversation = Conversation("#ops", "m1")
     assert [view.values["number"] for view in room.commands.act(mute, Invocation(ANN, conversation))] == [2]
     with pytest.raises(NotAllowed, match="SENTRY_WRITERS"):
         list(room.commands.act(mute, Invocation(EVE, conversation)))
-    assert react(Conversation("#ops", "m1"), "tada") is None
-    assert react(Conversation("#ops", "m9"), "eyes") is None
+    assert click(Conversation("#ops", "m9"), ResolveNow()) is None
 
 
 def test_alerts_says_what_became_of_each(room: Room) -> None:
@@ -265,11 +264,11 @@ def test_what_is_about_a_room_is_asked_in_a_room(room: Room, line: str) -> None:
 
 
 def test_a_room_is_the_same_however_its_name_is_written(tmp_path: Path) -> None:
-    """With #Ops in the settings and #ops in chat, a silence held nothing back and `alerts` showed nothing."""
+    """With #Ops in the settings and #ops in chat, a silence matched nothing and `alerts` showed nothing."""
     room = Room(tmp_path)
     assert room.type("silence level>=error -d 1h", "#OPS").startswith("Silence 1")
     room.world.hook(bodies.sentry_issue("1"))
     room.world.at(1)
-    assert room.world.chat.heard == []
+    assert room.world.chat.sent == []
     assert "silenced" in room.type("alerts", "#Ops")
     assert room.type("silences", "#oPs").startswith("#1 level>=error in #ops")

@@ -1,4 +1,4 @@
-"""Who is called, and when: the assignee, a team, or somebody else; with first words and assignments only."""
+"""Who is mentioned, and when: the assignee, a team, or somebody else; by notifications and assignments only."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.issues import Assignee
+from errbot_sentry.store.records import Subscription
 from tests.alerting import bodies
 from tests.alerting.world import Chat, VirtualClock, World
 
@@ -44,35 +45,35 @@ def assigned(world: World, second: float, owner: dict[str, str] | None, actor: s
 
 
 @pytest.mark.parametrize(
-    ("owner", "called"),
+    ("owner", "mentioned"),
     [(ANN, "ann"), (BACKEND, "@backend-oncall"), ({**BACKEND, "name": "web"}, "@oncall"), (None, "@oncall")],
     ids=["person", "team", "another-team", "nobody"],
 )
-def test_a_first_word_calls_whom_the_issue_belongs_to(tmp_path: Path, owner: Any, called: str) -> None:
+def test_a_notification_mentions_whom_the_issue_belongs_to(tmp_path: Path, owner: Any, mentioned: str) -> None:
     world = make_world(tmp_path)
     world.hook(bodies.sentry_issue("1", assignedTo=owner))
-    (line,) = world.at(1).heard()
-    assert line.startswith(f"{called} New in shop: SHOP-1")
+    (line,) = world.at(1).texts()
+    assert line.startswith(f"{mentioned} New in shop: SHOP-1")
 
 
-def test_who_is_not_linked_is_not_called_by_name(tmp_path: Path) -> None:
+def test_who_is_not_linked_is_not_mentioned_by_name(tmp_path: Path) -> None:
     """The name on the server is no name in chat."""
     world = make_world(tmp_path)
     with world.store.write() as tx:
         tx.accounts.drop("ann!a@host")
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
-    assert world.at(1).heard()[0].startswith("@oncall New in shop")
+    assert world.at(1).texts()[0].startswith("@oncall New in shop")
 
 
-def test_of_two_names_of_one_person_the_one_linked_last_is_called(tmp_path: Path) -> None:
+def test_of_two_names_of_one_person_the_one_linked_last_is_mentioned(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     world.clock.advance(1)
     link(world, "ann_!a@home", "ann@example.org", "ann\\_")
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
-    assert world.at(2).heard()[0].startswith("ann_ New in shop")
+    assert world.at(2).texts()[0].startswith("ann_ New in shop")
 
 
-def test_counts_and_other_deeds_call_nobody(tmp_path: Path) -> None:
+def test_counts_and_other_activities_mention_nobody(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     for second in (100, 200):
@@ -80,27 +81,27 @@ def test_counts_and_other_deeds_call_nobody(tmp_path: Path) -> None:
         world.hook(bodies.sentry_event_alert("1", event_id=str(second)), "event_alert")
     world.at(400)
     world.hook(bodies.sentry_issue("1", "resolved", assignedTo=ANN))
-    first, count, resolved = world.at(500).heard()
+    first, count, resolved = world.at(500).texts()
     assert first.startswith("ann New")
     assert count.startswith("SHOP-1 2 more alerts")
     assert resolved.startswith("SHOP-1 resolved")
 
 
-def test_what_comes_back_calls_who_has_it_by_then_though_the_alert_does_not_say(tmp_path: Path) -> None:
-    """A rule's webhook carries no assignee: who it was last known to belong to is called, without asking."""
+def test_what_comes_back_mentions_the_assignee_by_then_though_the_alert_does_not_name_one(tmp_path: Path) -> None:
+    """A rule's webhook carries no assignee: its last known one is mentioned, without asking the server."""
     world = make_world(tmp_path, {**ROUTE, "repeat": "1h"})
     world.hook(bodies.sentry_issue("1", assignedTo=None))
     assigned(world, 50, BOB)
     world.at(20_000)
     world.hook(bodies.sentry_event_alert("1", event_id="x"), "event_alert")
-    first, news, again = world.at(20_001).heard()
+    first, news, again = world.at(20_001).texts()
     assert first.startswith("@oncall New")
     assert news.startswith("bob SHOP-1 assigned to Bob")
     assert again.startswith("bob Alert in shop")
     assert world.server.looked_up == []
 
 
-def test_who_has_it_no_more_is_not_called_when_it_comes_back(tmp_path: Path) -> None:
+def test_a_former_assignee_is_not_mentioned_when_it_comes_back(tmp_path: Path) -> None:
     """Taking an issue from somebody sends no webhook; a later one says that nobody has it."""
     world = make_world(tmp_path)
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
@@ -108,40 +109,40 @@ def test_who_has_it_no_more_is_not_called_when_it_comes_back(tmp_path: Path) -> 
     world.hook(bodies.sentry_issue("1", "resolved", assignedTo=None))
     world.at(20_000)
     world.hook(bodies.sentry_event_alert("1", event_id="x"), "event_alert")
-    assert [line.split(" SHOP")[0] for line in world.at(20_010).heard()][2:] == ["@oncall Alert in shop:"]
+    assert [line.split(" SHOP")[0] for line in world.at(20_010).texts()][2:] == ["@oncall Alert in shop:"]
 
 
 def test_the_poller_knows_the_assignee_too(tmp_path: Path) -> None:
     world = make_world(tmp_path, poll=60)
     world.at(1)
     world.server.event("1", assignee=Assignee("user", "Ann Lee", "ann@example.org"))
-    assert world.at(100).heard()[0].startswith("ann New in shop")
+    assert world.at(100).texts()[0].startswith("ann New in shop")
     world.server.change("1", assignee=Assignee("team", "backend"))
-    assert [line.split(" SHOP")[0] for line in world.at(200).heard()] == ["@backend-oncall"]
+    assert [line.split(" SHOP")[0] for line in world.at(200).texts()] == ["@backend-oncall"]
     world.server.event("1", assignee=None)
     world.at(300)
     world.server.change("1", assignee=Assignee("user", "Bob", "bob@example.org"))
-    assert [line.split(" SHOP")[0] for line in world.at(400).heard()] == ["bob"]
+    assert [line.split(" SHOP")[0] for line in world.at(400).texts()] == ["bob"]
 
 
-def test_an_assignment_is_told_in_the_thread_and_calls_the_new_owner_once(tmp_path: Path) -> None:
+def test_an_assignment_is_an_update_and_mentions_the_new_owner_once(tmp_path: Path) -> None:
     world = threaded(tmp_path)
     world.hook(bodies.sentry_issue("1"))
     assigned(world, 10, ANN)
     assigned(world, 20, ANN)
     assigned(world, 30, BACKEND)
     assigned(world, 40, ANN)
-    lines = world.at(50).line()
+    lines = world.at(50).messages()
     assert [line.partition(" SHOP-1")[0] for line in lines[1:]] == [
         "10 #ops/m1 ann", "20 #ops/m1", "30 #ops/m1 @backend-oncall", "40 #ops/m1 ann",
     ]  # fmt: skip
 
 
-def test_who_was_called_by_the_first_word_is_not_called_again_for_the_assignment(tmp_path: Path) -> None:
+def test_who_was_mentioned_by_the_notification_is_not_mentioned_again_for_the_assignment(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     assigned(world, 10, ANN)
-    assert [line.split(" ")[0] for line in world.at(20).heard()] == ["ann", "SHOP-1"]
+    assert [line.split(" ")[0] for line in world.at(20).texts()] == ["ann", "SHOP-1"]
 
 
 def test_their_own_change_mentions_nobody(tmp_path: Path) -> None:
@@ -153,55 +154,53 @@ def test_their_own_change_mentions_nobody(tmp_path: Path) -> None:
     with world.store.write() as tx:
         tx.groups.set_mentioned_everywhere("2", "ann@example.org")
     assigned(world, 20, ANN, actor="Sentry bot", issue="2")
-    assert not [line for line in world.at(30).heard() if line.startswith("ann")]
+    assert not [line for line in world.at(30).texts() if line.startswith("ann")]
 
 
-def test_with_both_thread_and_channel_they_are_called_once(tmp_path: Path) -> None:
+def test_with_both_thread_and_channel_they_are_mentioned_once(tmp_path: Path) -> None:
     world = threaded(tmp_path, {**ROUTE, "threads": "both"})
     world.hook(bodies.sentry_issue("1"))
     assigned(world, 10, ANN)
-    _, in_thread, in_room = world.at(20).line()
+    _, in_thread, in_room = world.at(20).messages()
     assert in_thread.startswith("10 #ops/m1 ann SHOP-1")
     assert in_room.startswith("10 #ops SHOP-1")
 
 
-def test_a_route_with_a_fixed_text_calls_nobody_for_an_assignment(tmp_path: Path) -> None:
+def test_a_route_with_a_fixed_text_mentions_nobody_for_an_assignment(tmp_path: Path) -> None:
     world = make_world(tmp_path, {"rooms": ["#ops"], "mention": "@oncall"})
     world.hook(bodies.sentry_issue("1"))
     assigned(world, 10, ANN)
-    assert [line.split(" ")[0] for line in world.at(20).heard()] == ["@oncall", "SHOP-1"]
+    assert [line.split(" ")[0] for line in world.at(20).texts()] == ["@oncall", "SHOP-1"]
 
 
-def test_a_burst_that_was_gathered_calls_each_owner_once_and_who_has_it_by_then(tmp_path: Path) -> None:
+def test_a_batch_mentions_each_owner_once_and_the_assignees_by_then(tmp_path: Path) -> None:
     world = make_world(tmp_path, {**ROUTE, "wait": "1m"})
     for issue, owner in (("1", ANN), ("2", ANN), ("3", None), ("4", BACKEND)):
         world.hook(bodies.sentry_issue(issue, assignedTo=owner))
     assigned(world, 30, BOB, issue="3")
-    (told,) = world.at(100).heard()
-    assert told.startswith("ann bob @backend-oncall 4 problems at once")
+    (message,) = world.at(100).texts()
+    assert message.startswith("ann bob @backend-oncall 4 problems at once")
     assigned(world, 110, BOB, issue="3")
-    assert [line.split(" ")[0] for line in world.at(120).heard()] == ["SHOP-3"]
+    assert [line.split(" ")[0] for line in world.at(120).texts()] == ["SHOP-3"]
 
 
-def test_whom_a_room_calls_is_kept_over_a_restart(tmp_path: Path) -> None:
+def test_whom_a_room_mentions_survives_a_restart(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     world.at(1)
-    world.heard()
+    world.texts()
     world.boot()
     assigned(world, 10, ANN)
     assigned(world, 20, BOB)
-    assert [line.split(" ")[0] for line in world.at(30).heard()] == ["SHOP-1", "bob"]
+    assert [line.split(" ")[0] for line in world.at(30).texts()] == ["SHOP-1", "bob"]
 
 
-def test_a_subscription_calls_nobody(tmp_path: Path) -> None:
+def test_a_subscription_mentions_nobody(tmp_path: Path) -> None:
     world = make_world(tmp_path, {"rooms": ["#else"], "match": ["project=none"]})
-    from errbot_sentry.store.records import Subscription
-
     with world.store.write() as tx:
         tx.subscriptions.add(Subscription("#ops", (), "alice", 0.0))
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
-    assert world.at(1).heard()[0].startswith("New in shop")
+    assert world.at(1).texts()[0].startswith("New in shop")
 
 
 def test_the_clock_of_links_is_the_systems(tmp_path: Path) -> None:

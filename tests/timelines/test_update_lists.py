@@ -11,13 +11,13 @@ from tests.alerting.world import World
 
 
 def many(folder: Path, count: int, access: Access | None = None) -> World:
-    """A room that knows of so many problems, none of them told in the last minute."""
+    """A room that knows of so many problems, with no message in the last minute."""
     world = World(folder, [{"rooms": ["#ops"]}], poll=0, access=access)
     for number in range(1, count + 1):
         world.hook(bodies.sentry_issue(str(number)))
         world.at(10 * number)
     world.at(10 * count + 100)
-    world.heard()
+    world.texts()
     return world
 
 
@@ -28,17 +28,17 @@ def test_a_bulk_resolve_is_a_few_lines_and_one_list(tmp_path: Path) -> None:
     for number in range(1, 61):
         world.hook(bodies.sentry_issue(str(number), "resolved"))
 
-    lines = world.at(begin + 300).line()
+    lines = world.at(begin + 300).messages()
 
     assert lines[:20] == [f"{begin:.0f} #ops SHOP-{number} resolved" for number in range(1, 21)]
-    (told,) = lines[20:]
-    assert told.startswith(f"{begin + 60:.0f} #ops 40 changes in a minute: 40 resolved\nSHOP-21 resolved\nSHOP-22 ")
-    assert told.endswith("and 20 more, all of them in: sentry alerts")
+    (message,) = lines[20:]
+    assert message.startswith(f"{begin + 60:.0f} #ops 40 changes in a minute: 40 resolved\nSHOP-21 resolved\nSHOP-22 ")
+    assert message.endswith("and 20 more, all of them in: sentry alerts")
     assert world.reasons("#ops").count("updates_batched") == 40
 
 
 def test_a_problem_that_goes_back_and_forth_every_second(tmp_path: Path) -> None:
-    """It was two lines in two seconds for as long as it went on; another problem's deed is told at once."""
+    """It was two lines in two seconds for as long as it went on; another problem's activity is sent at once."""
     world = many(tmp_path, 2)
     begin = round(world.seconds)
     for second in range(0, 120, 2):
@@ -49,7 +49,7 @@ def test_a_problem_that_goes_back_and_forth_every_second(tmp_path: Path) -> None
         world.at(begin + second + 2)
     world.hook(bodies.sentry_issue("2", "resolved"))
 
-    lines = world.at(begin + 400).line()
+    lines = world.at(begin + 400).messages()
 
     assert len(lines) < 10
     assert f"{begin + 120} #ops SHOP-2 resolved" in lines
@@ -57,31 +57,31 @@ def test_a_problem_that_goes_back_and_forth_every_second(tmp_path: Path) -> None
 
 
 def test_what_waits_for_its_list_survives_a_restart(tmp_path: Path) -> None:
-    """It is on disk, like everything that is held back."""
+    """It is on disk, like everything that is deferred."""
     world = many(tmp_path, 25)
     begin = world.seconds
     for number in range(1, 26):
         world.hook(bodies.sentry_issue(str(number), "resolved"))
-    assert len(world.at(begin + 5).line()) == 20
+    assert len(world.at(begin + 5).messages()) == 20
     world.boot()
 
-    (told,) = world.at(begin + 300).line()
-    assert "5 changes in a minute: 5 resolved\nSHOP-21 resolved" in told
+    (message,) = world.at(begin + 300).messages()
+    assert "5 changes in a minute: 5 resolved\nSHOP-21 resolved" in message
 
 
 def test_who_unsubscribed_is_left_in_peace(tmp_path: Path) -> None:
-    """Counts and deeds of all problems that the room knew of went on for hours."""
+    """Counts and activities of all problems that the room knew of went on for hours."""
     world = World(tmp_path, [], poll=0)
     with world.store.write() as tx:
         number = tx.subscriptions.add(Subscription("#ops", (), "Ann", 0.0))
-    world.flow.book.changed()
+    world.flow.routes.changed()
     for issue in ("1", "2"):
         world.hook(bodies.sentry_issue(issue))
-    assert len(world.at(100).line()) == 2
+    assert len(world.at(100).messages()) == 2
     world.hook(bodies.sentry_event_alert("1"), "event_alert")
     world.at(110)
     with world.store.write() as tx:
         tx.subscriptions.remove(number)
-    world.flow.book.changed()
+    world.flow.routes.changed()
     world.hook(bodies.sentry_issue("2", "resolved"))
-    assert world.at(7200).line() == []
+    assert world.at(7200).messages() == []

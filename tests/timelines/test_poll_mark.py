@@ -36,4 +36,4 @@ def test_a_clock_that_was_ahead_does_not_stop_polling(tmp_path: Path) -> None:
     world.flow.close()
     world.boot()
     world.server.event("fresh")
-    assert world.at(400).heard() == ["New in shop: SHOP-fresh KeyError: fresh — error, 1 event"]
+    assert world.at(400).texts() == ["New in shop: SHOP-fresh KeyError: fresh — error, 1 event"]

@@ -98,5 +98,5 @@ def test_a_digest_counts_and_lists_nothing_of_a_project_that_is_hidden_now(tmp_p
         now = world.clock.now().timestamp()
         tx.digests.put(DigestPlan("#ops", "daily 12:30", now + 1780, now - 20))
     world.flow.wake()
-    world.chat.heard.clear()
-    assert "3 new" in world.at(2000).heard()[0]
+    world.chat.sent.clear()
+    assert "3 new" in world.at(2000).texts()[0]

@@ -65,7 +65,7 @@ def corrupt_rows(world: World, statement: str, **values: object) -> None:
 
 def names(world: World) -> list[str]:
     """The rooms' messages, without their endings."""
-    return [line.split(":")[0] for line in world.heard()]
+    return [line.split(":")[0] for line in world.texts()]
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
@@ -92,7 +92,7 @@ def test_an_alert_that_was_decided_before(start: Callable[..., World]) -> None:
     corrupt_rows(world, "UPDATE alerts SET body = 'x'")
     world.hook(bodies.sentry_issue("1", "resolved"))
     world.hook(bodies.sentry_issue("2"))
-    assert len(world.at(100).heard()) == 3
+    assert len(world.at(100).texts()) == 3
     with world.store.read() as tx:
         assert len(tx.inbox.decided("#ops", 100)) == 2
 
@@ -106,10 +106,10 @@ def test_a_message(start: Callable[..., World]) -> None:
     world.hook(bodies.sentry_issue("2"))
     world.at(6)
     world.chat.up = True
-    assert len(world.at(20).heard()) == 1
+    assert len(world.at(20).texts()) == 1
     assert world.flow.status().failed_lately == 1
     world.hook(bodies.sentry_issue("1", "resolved"))
-    assert world.at(30).heard() == ["SHOP-1 resolved"]
+    assert world.at(30).texts() == ["SHOP-1 resolved"]
     world.clock.advance(3700)
     assert world.flow.status().failed_lately == 0
     assert world.flow.status().failed == 1
@@ -135,7 +135,7 @@ def test_a_subscription(start: Callable[..., World], matchers: str) -> None:
     corrupt_rows(world, "UPDATE subscriptions SET matchers = :matchers WHERE room = '#more'", matchers=matchers)
     world.hook(bodies.sentry_issue("1"))
     world.at(5)
-    assert sorted(each.room for each in world.chat.heard) == ["#dev", "#ops"]
+    assert sorted(each.room for each in world.chat.sent) == ["#dev", "#ops"]
 
 
 def test_a_digest(start: Callable[..., World]) -> None:
@@ -144,15 +144,15 @@ def test_a_digest(start: Callable[..., World]) -> None:
         tx.digests.put(DigestPlan("#more", "every full moon", NOW + 60, NOW))
         tx.digests.put(DigestPlan("#ops", "daily 12:02", NOW + 120, NOW))
     world.at(180)
-    assert [each.room for each in world.chat.heard] == ["#ops"]
+    assert [each.room for each in world.chat.sent] == ["#ops"]
     assert world.flow.status().damaged == {"digests": 1}
 
 
-def test_a_held_word_a_group_and_a_digest_of_the_wrong_type(on_sqlite: World) -> None:
+def test_a_deferred_message_a_group_and_a_digest_of_the_wrong_type(on_sqlite: World) -> None:
     world = on_sqlite
     for number in range(30):
         world.hook(bodies.sentry_issue(str(number)))
-    assert len(world.at(1).heard()) == 20
+    assert len(world.at(1).texts()) == 20
     corrupt_rows(world, "UPDATE deferred SET mention = x'00' WHERE id = 1")
     corrupt_rows(world, "UPDATE groups SET span = 'long', due = :due WHERE issue = '3'", due=NOW + 30)
     corrupt_rows(world, "UPDATE groups SET due = -1e300 WHERE issue = '4'")
@@ -160,7 +160,7 @@ def test_a_held_word_a_group_and_a_digest_of_the_wrong_type(on_sqlite: World) ->
         tx.digests.put(DigestPlan("#ops", "daily 12:02", NOW + 10, NOW))
     corrupt_rows(world, "UPDATE digests SET since = 'noon'")
     world.hook(bodies.sentry_issue("3"))
-    (storm,) = world.at(100).heard()
+    (storm,) = world.at(100).texts()
     assert storm.startswith("9 more problems"), storm
     assert world.flow.status().damaged == {"digests": 1, "deferred": 1, "groups": 2}
 
@@ -171,11 +171,11 @@ def test_a_known_issue_and_a_mark_of_the_wrong_type_do_not_stop_the_poller(on_sq
     world.at(1)
     corrupt_rows(world, "UPDATE issues SET last_seen = 'today'")
     world.server.event("2")
-    assert len(world.at(100).heard()) == 2  # nobody knows whether the first was told: rather twice than never
+    assert len(world.at(100).texts()) == 2  # nobody knows whether the first was sent: rather twice than never
     corrupt_rows(world, "UPDATE polls SET newest = 'today', answered_at = x'00'")
     world.at(200)
     world.server.event("3")
-    assert len(world.at(300).heard()) == 1
+    assert len(world.at(300).texts()) == 1
     assert world.flow.status().damaged == {"issues": 1, "polls": 1}
 
 
@@ -184,5 +184,5 @@ def test_an_alert_with_a_time_that_is_none(on_sqlite: World) -> None:
     world.hook(bodies.sentry_issue("1"))
     corrupt_rows(world, "UPDATE alerts SET received = 'yesterday'")
     world.hook(bodies.sentry_issue("2"))
-    assert len(world.at(5).heard()) == 1
+    assert len(world.at(5).texts()) == 1
     assert world.flow.status().decided == {"failed": 1, "first": 1}

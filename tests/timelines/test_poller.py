@@ -23,10 +23,10 @@ def test_what_was_there_before_the_first_poll_is_not_announced(tmp_path: Path) -
     world = World(tmp_path, ROUTES)
     for number in range(5):
         world.server.event(f"old{number}")
-    assert world.at(200).heard() == []
+    assert world.at(200).texts() == []
     world.server.event("fresh")
-    assert world.at(300).heard() == ["New in shop: SHOP-fresh KeyError: fresh — error, 1 event"]
-    assert world.at(600).heard() == []
+    assert world.at(300).texts() == ["New in shop: SHOP-fresh KeyError: fresh — error, 1 event"]
+    assert world.at(600).texts() == []
 
 
 def test_one_request_per_interval_while_nothing_happens(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_mark_survives_a_restart(tmp_path: Path) -> None:
     world.server.event("while-away")
     world.clock.advance(3600)
     world.boot()
-    assert world.at(3700).heard() == ["New in shop: SHOP-while-away KeyError: while-away — error, 1 event"]
+    assert world.at(3700).texts() == ["New in shop: SHOP-while-away KeyError: while-away — error, 1 event"]
 
 
 def test_changes_elsewhere(tmp_path: Path) -> None:
@@ -69,14 +69,14 @@ def test_changes_elsewhere(tmp_path: Path) -> None:
     world.at(1)
     world.server.change("a", status=RESOLVED)
     world.server.change("b", status=ARCHIVED)
-    assert world.at(100).heard() == []
+    assert world.at(100).texts() == []
     world.server.event("a", status=UNRESOLVED)
     world.server.change("b", status=UNRESOLVED)
-    assert [line.split(" in ")[0] for line in world.at(200).heard()] == ["Regressed", "No longer muted"]
+    assert [line.split(" in ")[0] for line in world.at(200).texts()] == ["Regressed", "No longer muted"]
     world.server.change("a", status=RESOLVED)
     world.at(3600)
     world.server.change("a", status=UNRESOLVED)
-    assert world.at(7200).heard() == ["SHOP-a resolved", "SHOP-a reopened"]
+    assert world.at(7200).texts() == ["SHOP-a resolved", "SHOP-a reopened"]
 
 
 def test_an_old_page_does_not_undo_what_a_webhook_said(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_an_old_page_does_not_undo_what_a_webhook_said(tmp_path: Path) -> None:
     world.at(1)
     world.server.event("101")
     world.at(100)
-    world.heard()
+    world.texts()
     invocation = world.server.issues
 
     def slow(*args: object) -> object:
@@ -99,7 +99,7 @@ def test_an_old_page_does_not_undo_what_a_webhook_said(tmp_path: Path) -> None:
     world.server.issues = slow  # type: ignore[assignment, method-assign]
     world.at(170)
     world.server.change("101", status=RESOLVED)
-    assert world.at(400).heard() == ["SHOP-101 resolved"]
+    assert world.at(400).texts() == ["SHOP-101 resolved"]
 
 
 def test_an_hours_backlog_is_read_to_its_end(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_the_pages_of_one_poll_are_bounded(tmp_path: Path) -> None:
     assert len(world.server.asked) == MOST_PAGES
     world.clock.advance(10)
     world.server.event("n0")  # beyond what the first poll saw, from before it, and seen again
-    assert world.at(200).heard() == []
+    assert world.at(200).texts() == []
 
 
 def test_failures_make_growing_pauses_and_lose_nothing(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_failures_make_growing_pauses_and_lose_nothing(tmp_path: Path) -> None:
     assert 5 <= len(world.server.asked) <= 8
     assert world.flow.status().poll_error == "The server failed."
     world.server.failure = None
-    assert world.at(5400).heard() == ["New in shop: SHOP-meanwhile KeyError: meanwhile — error, 1 event"]
+    assert world.at(5400).texts() == ["New in shop: SHOP-meanwhile KeyError: meanwhile — error, 1 event"]
     assert world.flow.status().poll_error == ""
 
 
@@ -163,30 +163,30 @@ def test_the_rest_of_glitchtips_five_issues_is_fetched_at_once(tmp_path: Path) -
     world.at(10)
     for number in range(16, 21):
         world.server.event(str(number), lab)
-    world.plain_hook(bodies.glitchtip(16, 17, 18, told=5))
-    heard = world.at(11).heard()
-    assert sorted(line.split(": ")[1].split(" ")[0] for line in heard) == [f"LAB-APP-{n}" for n in range(16, 21)]
-    assert {line.split(" in ")[0] for line in heard} == {"New"}
+    world.plain_hook(bodies.glitchtip(16, 17, 18, claimed=5))
+    texts = world.at(11).texts()
+    assert sorted(line.split(": ")[1].split(" ")[0] for line in texts) == [f"LAB-APP-{n}" for n in range(16, 21)]
+    assert {line.split(" in ")[0] for line in texts} == {"New"}
 
 
-def test_each_change_is_told_also_when_no_event_lies_between(tmp_path: Path) -> None:
+def test_each_change_is_sent_also_when_no_event_lies_between(tmp_path: Path) -> None:
     """The second resolution was taken for the first, and the room believed the issue open for ever."""
     world = World(tmp_path, ROUTES)
     world.at(1)
     world.clock.advance(30)
     world.server.event("1")
-    world.at(120).heard()
-    told = []
+    world.at(120).texts()
+    texts = []
     for minutes in (4, 14, 24):
         world.server.change("1", status="resolved")
-        told += world.at(minutes * 60).heard()
+        texts += world.at(minutes * 60).texts()
         world.server.change("1", status="unresolved")
-        told += world.at((minutes + 5) * 60).heard()
-    assert told == ["SHOP-1 resolved", "SHOP-1 reopened"] * 3
+        texts += world.at((minutes + 5) * 60).texts()
+    assert texts == ["SHOP-1 resolved", "SHOP-1 reopened"] * 3
 
 
 def test_an_hours_outage_is_caught_up_without_flooding_the_room(tmp_path: Path) -> None:
-    """Sixty new problems while the server was away: twenty words, and one list with the other forty."""
+    """Sixty new problems while the server was away: twenty notifications, and one list with the other forty."""
     world = World(tmp_path, ROUTES)
     world.server.event("old")
     world.at(1)
@@ -195,8 +195,8 @@ def test_an_hours_outage_is_caught_up_without_flooding_the_room(tmp_path: Path) 
         world.clock.advance(60)
         world.server.event(f"n{number}")
     world.server.failure = None
-    told = world.at(3700 + 1200).heard()
-    assert len(told) == 21
-    assert told[-1].startswith("40 more problems")
+    texts = world.at(3700 + 1200).texts()
+    assert len(texts) == 21
+    assert texts[-1].startswith("40 more problems")
     with world.store.read() as tx:
         assert tx.inbox.counts() == {"first": 20, "storm": 40}

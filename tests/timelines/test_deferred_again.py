@@ -29,7 +29,7 @@ def storm(world: World) -> None:
     for number in range(25):
         world.hook(bodies.sentry_issue(str(number)))
         world.at(1)
-    world.chat.heard.clear()
+    world.chat.sent.clear()
 
 
 @pytest.mark.parametrize("deferred", ["quiet", "wait"])
@@ -39,10 +39,10 @@ def test_what_was_deferred_before_a_silence_waits_for_its_end(tmp_path: Path, de
     world.hook(bodies.sentry_issue("1"))
     world.at(due - 100)
     silence(world, 700)
-    assert world.at(due + 500).line() == []
+    assert world.at(due + 500).messages() == []
     assert world.reasons("#ops")[-1] == "silenced"
     over = f"{due + 600} #ops Silence 1 (project=shop) is over; it held back 1 alert about 1 problem: SHOP-1"
-    assert world.at(due + 900).line() == [over]
+    assert world.at(due + 900).messages() == [over]
 
 
 def test_what_goes_on_after_such_a_silence_is_a_notification(tmp_path: Path) -> None:
@@ -50,9 +50,9 @@ def test_what_goes_on_after_such_a_silence_is_a_notification(tmp_path: Path) -> 
     world.hook(bodies.sentry_issue("1"))
     world.at(10)
     silence(world, 600)
-    world.at(1000).line()
+    world.at(1000).messages()
     world.hook(bodies.sentry_event_alert("1"), "event_alert")
-    (line,) = world.at(1100).line()
+    (line,) = world.at(1100).messages()
     assert line.startswith("1060 #ops Alert in shop: SHOP-1")
 
 
@@ -60,7 +60,7 @@ def test_a_storm_keeps_to_a_silence_made_meanwhile(tmp_path: Path) -> None:
     world = World(tmp_path, [{"rooms": ["#ops"]}], poll=0)
     storm(world)
     silence(world, 1000)
-    assert world.at(900).line() == []
+    assert world.at(900).messages() == []
 
 
 @pytest.mark.parametrize("deferred", ["storm", "wait"])
@@ -71,8 +71,8 @@ def test_nobody_is_mentioned_in_quiet_hours_by_what_was_deferred_before(tmp_path
         storm(world)
     else:
         world.hook(bodies.sentry_issue("1"))
-    assert world.at(3599).line() == []
-    (line,) = world.at(3700).line()
+    assert world.at(3599).messages() == []
+    (line,) = world.at(3700).messages()
     assert line.startswith("3600 #ops @oncall")
     assert "quiet hours" in line
 
@@ -85,7 +85,7 @@ def test_a_room_that_has_unsubscribed_gets_nothing_of_what_was_deferred(tmp_path
     world.at(60)
     world.settings = type(world.settings)(webhook_secrets=(bodies.SECRET,), poll_seconds=0)
     world.boot()
-    assert world.at(due + 1000).line() == []
+    assert world.at(due + 1000).messages() == []
     assert world.reasons("#ops")[-1] == "unrouted"
 
 
@@ -93,9 +93,9 @@ def test_a_storm_is_over_for_a_room_that_has_unsubscribed(tmp_path: Path) -> Non
     world = World(tmp_path, [], poll=0)
     with world.store.write() as tx:
         number = tx.subscriptions.add(Subscription("#ops", (), "Ann", world.clock.now().timestamp()))
-    world.flow.book.changed()
+    world.flow.routes.changed()
     storm(world)
     with world.store.write() as tx:
         tx.subscriptions.remove(number)
-    world.flow.book.changed()
-    assert world.at(900).line() == []
+    world.flow.routes.changed()
+    assert world.at(900).messages() == []

@@ -1,4 +1,4 @@
-"""Time lines of the noise: bursts, windows, storms, quiet hours, silences, threads. Nothing else may be heard."""
+"""Bursts, windows, storms, quiet hours, silences, threads: what each room receives at which second."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ OPS = {"rooms": ["#ops"], "window": "5m", "repeat": "4h"}
 TITLE = "ZeroDivisionError: division by zero {} in checkout in shop.py — error, 1 event"
 
 
-def first(second: int, room: str, issue: str, word: str = "New", events: str = "1 event") -> str:
-    """The first word about an issue, as a line of the time line."""
+def first(second: int, room: str, issue: str, prefix: str = "New", events: str = "1 event") -> str:
+    """The notification about an issue, as a line of the time line."""
     title = f"ZeroDivisionError: division by zero {issue} in checkout in shop.py — error, {events}"
-    return f"{second} {room} {word} in shop: SHOP-{issue} {title}"
+    return f"{second} {room} {prefix} in shop: SHOP-{issue} {title}"
 
 
 def rule_again(world: World, second: float, issue: str = "1") -> None:
@@ -29,30 +29,30 @@ def rule_again(world: World, second: float, issue: str = "1") -> None:
     world.hook(bodies.sentry_event_alert(issue, event_id=f"{issue}-{second}"), "event_alert")
 
 
-def test_what_follows_is_counted_and_told_when_the_window_closes(tmp_path: Path) -> None:
+def test_what_follows_is_counted_and_the_count_is_sent_when_the_window_closes(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     world.hook(bodies.sentry_issue("1"))
     for second in (100, 150, 200, 250):
         rule_again(world, second)
-    assert world.at(299).line() == [first(0, "#ops", "1")]
-    assert world.at(400).line() == ["300 #ops SHOP-1 4 more alerts in 5m"]
+    assert world.at(299).messages() == [first(0, "#ops", "1")]
+    assert world.at(400).messages() == ["300 #ops SHOP-1 4 more alerts in 5m"]
     for second in (450, 500):
         rule_again(world, second)
-    assert world.at(899).line() == [], "the second window is twice as long"
-    assert world.at(1199).line() == ["900 #ops SHOP-1 2 more alerts in 10m"]
+    assert world.at(899).messages() == [], "the second window is twice as long"
+    assert world.at(1199).messages() == ["900 #ops SHOP-1 2 more alerts in 10m"]
     rule_again(world, 1200)
-    assert world.at(3600).line() == ["2100 #ops SHOP-1 1 more alert in 20m"]
+    assert world.at(3600).messages() == ["2100 #ops SHOP-1 1 more alert in 20m"]
     assert world.reasons("#ops") == ["first", *["counted"] * 7]
 
 
-def test_events_that_the_poller_sees_are_told_too_and_ever_more_rarely(tmp_path: Path) -> None:
+def test_events_that_the_poller_sees_are_counted_too_and_reported_ever_more_rarely(tmp_path: Path) -> None:
     """Bugsink sends one webhook per issue; only the poller sees that it goes on."""
     world = World(tmp_path, [OPS], poll=120)
     world.at(10)
     for second in range(20, 86_400, 100):
         world.at(second)
         world.server.event("1")
-    lines = world.line()
+    lines = world.messages()
     assert "New in shop: SHOP-1" in lines[0]
     assert [line for line in lines[1:] if "New in" in line] == []
     assert 8 <= len(lines) <= 14, lines
@@ -60,18 +60,18 @@ def test_events_that_the_poller_sees_are_told_too_and_ever_more_rarely(tmp_path:
     assert "is still going on" in lines[-1]
 
 
-def test_a_quiet_problem_is_not_mentioned_again(tmp_path: Path) -> None:
+def test_a_problem_that_is_over_gets_no_second_message(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS])
     world.at(10)
     world.server.event("1")
-    assert len(world.at(86_400).line()) == 1
+    assert len(world.at(86_400).messages()) == 1
 
 
 def test_it_comes_back_after_the_repeat_time(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     world.hook(bodies.sentry_issue("1"))
     rule_again(world, 30_000)
-    assert [line.split(":")[0] for line in world.at(40_000).line()] == [
+    assert [line.split(":")[0] for line in world.at(40_000).messages()] == [
         "0 #ops New in shop",
         "30000 #ops Alert in shop",
     ]
@@ -93,7 +93,7 @@ def test_activities_are_updates_under_the_notification_and_mark_it(tmp_path: Pat
     world.hook(bodies.sentry_issue("1", "resolved"))
     world.at(40)
     world.hook(bodies.sentry_issue("1", "resolved", count="9"))
-    assert world.at(600).line() == [
+    assert world.at(600).messages() == [
         first(0, "#ops", "1"),
         "10 #ops/m1 SHOP-1 assigned to Bob by Ann",
         "20 #ops/m1 SHOP-1 comment by Ann: the *proxy* again",
@@ -103,43 +103,43 @@ def test_activities_are_updates_under_the_notification_and_mark_it(tmp_path: Pat
     assert world.chat.edited[-1].text.endswith("· resolved")
 
 
-def test_who_resolves_in_a_room_is_not_told_so_again(tmp_path: Path) -> None:
-    """The answer to the command was the word; other rooms hear of it, and so does a room whose first word is marked."""
+def test_a_room_in_which_somebody_resolves_gets_no_update_about_it(tmp_path: Path) -> None:
+    """The answer to the command was the update. Other rooms get one."""
     world = World(tmp_path, [{**OPS, "rooms": ["#ops", "#web"]}])
     world.server.event("1")
     world.hook(bodies.sentry_issue("1"))
     world.at(10)
-    world.line()
+    world.messages()
     world.server.change("1", status=RESOLVED)
     world.flow.note_change(world.server.by_id["1"], Conversation("#ops"))
-    assert [line.split(" ", 1)[1] for line in world.at(200).line()] == ["#web SHOP-1 resolved"]
+    assert [line.split(" ", 1)[1] for line in world.at(200).messages()] == ["#web SHOP-1 resolved"]
     assert world.reasons("#ops") == ["first", "merged"]
 
 
-def test_where_messages_have_ids_the_first_word_is_marked_all_the_same(tmp_path: Path) -> None:
+def test_where_messages_have_ids_the_notification_is_marked_all_the_same(tmp_path: Path) -> None:
     clock = VirtualClock()
     world = World(tmp_path, [OPS], clock=clock, chat=Chat(clock, threads=True))
     world.server.event("1")
     world.hook(bodies.sentry_issue("1"))
     world.at(10)
-    world.line()
+    world.messages()
     world.server.change("1", status=RESOLVED)
     world.flow.note_change(world.server.by_id["1"], Conversation("#ops"))
-    assert [line.split(" ", 1)[1] for line in world.at(200).line()] == ["#ops/m1 SHOP-1 resolved"]
+    assert [line.split(" ", 1)[1] for line in world.at(200).messages()] == ["#ops/m1 SHOP-1 resolved"]
 
 
 @pytest.mark.parametrize(("mode", "lines"), [("thread", ["/m1"]), ("channel", [""]), ("both", ["/m1", ""])])
-def test_each_room_chooses_where_later_words_go(tmp_path: Path, mode: str, lines: list[str]) -> None:
+def test_each_room_chooses_where_updates_go(tmp_path: Path, mode: str, lines: list[str]) -> None:
     clock = VirtualClock()
     world = World(tmp_path, [{**OPS, "threads": mode}], poll=0, clock=clock, chat=Chat(clock, threads=True))
     world.hook(bodies.sentry_issue("1"))
     world.at(10)
-    world.line()
+    world.messages()
     world.hook(bodies.sentry_issue("1", "resolved"))
-    assert world.at(20).line() == [f"10 #ops{thread} SHOP-1 resolved" for thread in lines]
+    assert world.at(20).messages() == [f"10 #ops{thread} SHOP-1 resolved" for thread in lines]
 
 
-def test_flapping_is_folded_and_a_real_regression_is_a_first_word(tmp_path: Path) -> None:
+def test_flapping_is_an_update_and_a_real_regression_is_a_notification(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     world.hook(bodies.sentry_issue("1"))
     for second in range(30, 270, 60):
@@ -147,14 +147,14 @@ def test_flapping_is_folded_and_a_real_regression_is_a_first_word(tmp_path: Path
         world.hook(bodies.sentry_issue("1", "resolved", count=str(second)))
         world.at(second + 30)
         world.hook(bodies.sentry_issue("1", "unresolved", substatus="regressed", count=str(second)))
-    tops = [line for line in world.at(290).line() if " in shop: " in line]
-    assert tops == [first(0, "#ops", "1")]
+    notifications = [line for line in world.at(290).messages() if " in shop: " in line]
+    assert notifications == [first(0, "#ops", "1")]
     world.at(3600)
     world.hook(bodies.sentry_issue("1", "resolved", count="x"))
     world.at(7200)
-    world.line()
+    world.messages()
     world.hook(bodies.sentry_issue("1", "unresolved", substatus="regressed", count="1000"))
-    assert world.at(7210).line() == [first(7200, "#ops", "1", "Regressed", "1,000 events")]
+    assert world.at(7210).messages() == [first(7200, "#ops", "1", "Regressed", "1,000 events")]
 
 
 def test_two_rooms_with_different_windows(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_two_rooms_with_different_windows(tmp_path: Path) -> None:
     world = World(tmp_path, routes, poll=0)
     world.hook(bodies.sentry_issue("1"))
     rule_again(world, 95)
-    assert world.at(3600).line() == [
+    assert world.at(3600).messages() == [
         first(0, "#fast", "1"),
         first(0, "#slow", "1"),
         "155 #fast SHOP-1 1 more alert in 2m35s",
@@ -173,13 +173,13 @@ def test_two_rooms_with_different_windows(tmp_path: Path) -> None:
     ]
 
 
-def test_wait_gathers_a_burst_into_one_message_and_a_blip_says_nothing(tmp_path: Path) -> None:
+def test_wait_batches_a_burst_and_a_blip_sends_nothing(tmp_path: Path) -> None:
     world = World(tmp_path, [{**OPS, "wait": "30s"}], poll=0)
     for second in range(5):
         world.at(second)
         world.hook(bodies.sentry_issue(str(second)))
     world.hook(bodies.sentry_issue("3", "resolved"))
-    (line,) = world.at(100).line()
+    (line,) = world.at(100).messages()
     assert line.startswith("30 #ops 4 problems at once in shop\n")
     assert [word in line for word in ("SHOP-0", "SHOP-1", "SHOP-2", "SHOP-3", "SHOP-4")] == [True] * 3 + [False, True]
     assert world.reasons("#ops")[-1] == "resolved_early"
@@ -189,15 +189,15 @@ def test_a_storm_is_one_list_and_nothing_is_lost(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     for number in range(500):
         world.hook(bodies.sentry_issue(str(number)))
-    lines = world.at(59).line()
-    assert len(lines) == 20, "twenty words a minute, then a list"
-    (told,) = world.at(3600).line()
-    assert told.startswith("60 #ops 480 more problems in a minute in shop\n")
-    assert "and 460 more, all of them in: sentry alerts" in told
+    lines = world.at(59).messages()
+    assert len(lines) == 20, "twenty notifications a minute, then a list"
+    (message,) = world.at(3600).messages()
+    assert message.startswith("60 #ops 480 more problems in a minute in shop\n")
+    assert "and 460 more, all of them in: sentry alerts" in message
     assert sorted(set(world.reasons("#ops"))) == ["storm"], "the last hundred"
     assert world.flow.status().decided == {"first": 20, "storm": 480}
     world.hook(bodies.sentry_issue("999"))
-    assert len(world.at(3610).line()) == 1, "afterwards a first word goes out at once again"
+    assert len(world.at(3610).messages()) == 1, "afterwards a notification goes out at once again"
 
 
 def test_a_storm_that_goes_on_stays_one_message_a_minute(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_storm_that_goes_on_stays_one_message_a_minute(tmp_path: Path) -> None
     for number in range(150):
         world.at(number * 2)
         world.hook(bodies.sentry_issue(str(number)))
-    lines = world.at(400).line()
+    lines = world.at(400).messages()
     assert len(lines) <= 20 + 6
     assert world.flow.status().decided["storm"] == 150 - 20
 
@@ -216,19 +216,19 @@ def test_quiet_hours_over_midnight_give_one_summary_in_the_morning(tmp_path: Pat
     world.hook(bodies.sentry_issue("1"))
     world.at(9 * hour)  # 21:00
     world.hook(bodies.sentry_issue("2"))
-    assert len(world.at(10 * hour).line()) == 2
+    assert len(world.at(10 * hour).messages()) == 2
     for number in (3, 4):
         world.at((10 + number) * hour)
         world.hook(bodies.sentry_issue(str(number)))
     world.hook(bodies.sentry_issue("3", "resolved"))
     rule_again(world, 15 * hour, "4")
     rule_again(world, 15 * hour, "1")
-    lines = world.at(30 * hour).line()
+    lines = world.at(30 * hour).messages()
     assert lines[0].split("\n")[0] == f"{19 * hour} #ops 3 problems in the quiet hours in shop"
     assert "SHOP-3 ZeroDivisionError: division by zero 3 (resolved by now)" in lines[0]
     assert all(int(line.split()[0]) >= 19 * hour for line in lines)
     world.hook(bodies.sentry_issue("5"))
-    assert world.at(31 * hour).line() == [first(30 * hour, "#ops", "5")]
+    assert world.at(31 * hour).messages() == [first(30 * hour, "#ops", "5")]
 
 
 NIGHT = {**OPS, "quiet": "22:00-07:00 UTC"}
@@ -247,18 +247,18 @@ def test_a_room_is_quiet_while_any_of_its_routes_is(tmp_path: Path, routes: list
     world = World(tmp_path, routes, poll=0)
     with world.store.write() as tx:
         tx.subscriptions.add(Subscription("#ops", ("project=web",), "Ann", 0.0))
-    world.flow.book.changed()
+    world.flow.routes.changed()
     hour = 3600
     world.hook(bodies.sentry_issue("1"))
     world.at(10 * hour)  # 22:00
-    world.line()
+    world.messages()
     rule_again(world, 11 * hour, "1")
     world.hook(bodies.sentry_issue("2"))
     world.hook(bodies.sentry_issue("3", project="web"))
     morning = (12 + ends) * hour
-    assert world.at(morning - 1).line() == []
-    (told,) = world.at(morning + 1).line()
-    assert told.startswith(f"{morning} #ops 3 problems in the quiet hours in shop, web\n")
+    assert world.at(morning - 1).messages() == []
+    (message,) = world.at(morning + 1).messages()
+    assert message.startswith(f"{morning} #ops 3 problems in the quiet hours in shop, web\n")
 
 
 def silence(world: World, length: float, matchers: tuple[str, ...] = ("project=shop",), issue: str = "") -> int:
@@ -268,24 +268,24 @@ def silence(world: World, length: float, matchers: tuple[str, ...] = ("project=s
         return tx.silences.add(made)
 
 
-def test_a_silence_holds_back_says_so_and_what_goes_on_is_told_afterwards(tmp_path: Path) -> None:
+def test_a_silence_defers_reports_the_number_and_what_goes_on_is_a_notification(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     world.hook(bodies.sentry_issue("1"))
     world.at(10)
-    world.line()
+    world.messages()
     silence(world, 7200)
     for number in (1, 2, 2, 3):
         world.at(world.seconds + 100)
         world.hook(bodies.sentry_event_alert(str(number), event_id=f"{world.seconds}"), "event_alert")
     world.boot()  # a restart in the middle
-    lines = world.at(7300).line()
-    held = "ZeroDivisionError: division by zero 2 (2), SHOP-1, ZeroDivisionError: division by zero 3"
+    lines = world.at(7300).messages()
+    deferred = "ZeroDivisionError: division by zero 2 (2), SHOP-1, ZeroDivisionError: division by zero 3"
     assert lines == [
         "6490 #ops Silence 1 (project=shop) ends in 12m; so far it held back 4 alerts",
-        "7210 #ops Silence 1 (project=shop) is over; it held back 4 alerts about 3 problems: " + held,
+        "7210 #ops Silence 1 (project=shop) is over; it held back 4 alerts about 3 problems: " + deferred,
     ]
     rule_again(world, 7400, "3")
-    (line,) = world.at(7410).line()
+    (line,) = world.at(7410).messages()
     assert line.startswith("7400 #ops Alert in shop")
     assert world.reasons("#ops") == ["first", *["silenced"] * 4, "first"]
 
@@ -295,21 +295,21 @@ def test_a_silence_of_one_issue_lets_the_others_through(tmp_path: Path) -> None:
     silence(world, 600, (), "1")
     world.hook(bodies.sentry_issue("1"))
     world.hook(bodies.sentry_issue("2"))
-    lines = world.at(700).line()
+    lines = world.at(700).messages()
     assert [line.split(" ")[1:3] for line in lines] == [["#ops", "New"], ["#ops", "Silence"]]
 
 
-def test_counts_do_not_speak_under_a_silence(tmp_path: Path) -> None:
+def test_no_count_is_sent_during_a_silence(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS])
     world.at(10)
     world.server.event("1")
     world.at(100)
-    world.line()
+    world.messages()
     silence(world, 1800)
     for second in range(120, 1800, 60):
         world.at(second)
         world.server.event("1")
-    assert [line for line in world.at(1850).line() if "more event" in line] == []
+    assert [line for line in world.at(1850).messages() if "more event" in line] == []
 
 
 def test_a_metric_alert_goes_up_and_down_in_one_conversation(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_a_metric_alert_goes_up_and_down_in_one_conversation(tmp_path: Path) -> 
         world.hook(bodies.metric_alert(action), "metric_alert", f"m{second}")
     world.at(9000)
     world.hook(bodies.metric_alert("critical"), "metric_alert", "m9")
-    words = [line.split(" ", 2)[2] for line in world.at(9010).line()]
+    words = [line.split(" ", 2)[2] for line in world.at(9010).messages()]
     assert [word.split(":")[0] for word in words] == [
         "Metric alert in shop",
         "Critical",
@@ -334,9 +334,9 @@ def test_subscriptions_are_routes_of_their_own(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     with world.store.write() as tx:
         tx.subscriptions.add(Subscription("#web", ("project=shop", "level>=error"), "Ann", 0.0))
-    world.flow.book.changed()
+    world.flow.routes.changed()
     world.hook(bodies.sentry_issue("1"))
-    assert world.at(1).line() == [first(0, "#ops", "1"), first(0, "#web", "1")]
+    assert world.at(1).messages() == [first(0, "#ops", "1"), first(0, "#web", "1")]
 
 
 def test_a_daily_report(tmp_path: Path) -> None:
@@ -352,8 +352,8 @@ def test_a_daily_report(tmp_path: Path) -> None:
     world.at(4000)
     world.server.event("0", status=UNRESOLVED)
     world.at(6 * 3600 - 10)
-    world.line()
-    (line,) = world.at(6 * 3600 + 10).line()
+    world.messages()
+    (line,) = world.at(6 * 3600 + 10).messages()
     assert line.startswith("21600 #ops Report, daily 18:00: 3 new (+3), 1 regressed (+1), 1 resolved (+1); ")
     assert "SHOP-0 KeyError: 0 — 2 events" in line
-    assert len(world.at(30 * 3600 + 10).line()) == 1
+    assert len(world.at(30 * 3600 + 10).messages()) == 1

@@ -1,4 +1,4 @@
-"""The books of a fault run: what was promised, what the server knows, what the state says, what the room saw."""
+"""What a fault run came to: what was promised, what the server knows, what the state says, what the room saw."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROBLEM = re.compile(r"problem (\d+) of this run")
 
 
 @dataclass
-class Books:
+class FaultReport:
     """What the run came to; `check` says whether it adds up."""
 
     answers: Counter[str]
@@ -29,7 +29,7 @@ class Books:
     broken_promises: int
     outbox: Counter[str]
     beyond: int
-    heard: list[tuple[float, str]]
+    received: list[tuple[float, str]]
     faults: list[float]
     unseen: int
     tracebacks: int
@@ -39,23 +39,23 @@ class Books:
         self.decided = Counter(alert.name for alert in self.alerts)
 
     @property
-    def first_told(self) -> dict[int, list[float]]:
-        """Problem to the moments at which its first word was in the room, alone or in a list."""
-        told: dict[int, list[float]] = {}
-        for at, text in self.heard:
+    def first_sent(self) -> dict[int, list[float]]:
+        """Problem to the moments at which its notification was in the room, alone or in a list."""
+        sent: dict[int, list[float]] = {}
+        for at, text in self.received:
             for number in PROBLEM.findall(text):
-                told.setdefault(int(number), []).append(at)
-        return told
+                sent.setdefault(int(number), []).append(at)
+        return sent
 
     @property
     def found_by_poller(self) -> int:
-        """Problems of which the room's first word came from the poller."""
+        """Problems of which the room's notification came from the poller."""
         return sum(1 for alert in self.alerts if alert.alert.source == "poll" and alert.name in ("first", "storm"))
 
     @property
     def twice(self) -> Counter[str]:
         """Lines that were in the room more often than the outbox has them."""
-        return Counter(text for _, text in self.heard) - self.outbox
+        return Counter(text for _, text in self.received) - self.outbox
 
     def check(self) -> None:
         """Fail with the first thing that does not add up."""
@@ -64,28 +64,28 @@ class Books:
         assert self.broken_promises == 0, "what was answered 202 is decided"
         assert sum(self.decided.values()) == len({alert.alert.delivery for alert in self.alerts}), "decided once"
         firsts = Counter(each.alert.issue_id for each in self.alerts if each.name in ("first", "storm"))
-        assert firsts == Counter(self.issues.values()), "one first word for each problem that the server knows"
-        untold = set(self.issues) - set(self.first_told)
+        assert firsts == Counter(self.issues.values()), "one notification for each problem that the server knows"
+        unsent = set(self.issues) - set(self.first_sent)
         stormed = {each.alert.issue_id for each in self.alerts if each.name == "storm"}
-        assert {self.issues[number] for number in untold} <= stormed, f"told alone or in a list, but not: {untold}"
-        assert len(untold) == self.beyond, f"{len(untold)} are in no list, the lists say that {self.beyond} are"
-        missing = self.outbox - Counter(text for _, text in self.heard)
+        assert {self.issues[number] for number in unsent} <= stormed, f"sent alone or in a list, but not: {unsent}"
+        assert len(unsent) == self.beyond, f"{len(unsent)} are in no list, the lists say that {self.beyond} are"
+        missing = self.outbox - Counter(text for _, text in self.received)
         assert not missing, f"all that counts as delivered was in the room; missing: {missing.most_common(3)}"
         for text in self.twice:
-            times = [at for at, heard in self.heard if heard == text]
+            times = [at for at, other in self.received if other == text]
             for earlier, later in pairwise(times):
                 dead = [fault for fault in self.faults if earlier - 1 <= fault <= min(later, earlier + TWICE_WITHIN)]
                 ours = self.outbox[text] > 1  # the same words, meant twice: "SHOP-1 3 more alerts in 1m"
                 assert dead or ours, f"said twice without a reason: {text} at {earlier:.1f} and {later:.1f}"
 
-    def told(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """The outcome in lines."""
         names = ", ".join(f"{count} {name}" for name, count in sorted(self.decided.items()))
         answers = ", ".join(f"{count:,} {name}" for name, count in self.answers.most_common())
         yield f"killed: {', '.join(f'{what} {count} times' for what, count in sorted(self.kills.items()))}"
         yield f"{sum(self.answers.values()):,} webhooks: {answers}"
         yield f"{len(self.alerts):,} alerts, webhook's and poller's, each decided once: {names}"
-        named = f"{len(self.first_told)} told by name, {self.beyond} in the 'and … more' of a list"
+        named = f"{len(self.first_sent)} named, {self.beyond} in the 'and … more' of a list"
         yield f"{len(self.issues)} problems on the server: {named}; {self.found_by_poller} found by the poller first"
-        yield f"{len(self.heard):,} lines in the room, {sum(self.twice.values())} of them again, each around a kill"
+        yield f"{len(self.received):,} lines in the room, {sum(self.twice.values())} of them again, each around a kill"
         yield f"tracebacks in the bot's log: {self.tracebacks}"

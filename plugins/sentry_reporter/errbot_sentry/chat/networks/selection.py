@@ -1,0 +1,19 @@
+"""Which adapter serves which backend of Errbot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
+from errbot_sentry.chat.networks.irc_and_xmpp import IrcNetwork, XmppNetwork
+from errbot_sentry.chat.networks.slack import SlackNetwork
+
+ADAPTERS: dict[str, type[ErrbotNetwork]] = {"irc": IrcNetwork, "xmpp": XmppNetwork, "slackv3": SlackNetwork}
+"""By Errbot's name of the backend (`bot.mode`). Any other one is served by plain sends."""
+
+
+def network_of(bot: Any, is_active: Callable[[], bool], background: BackgroundQueue) -> ErrbotNetwork:
+    """The chat network of this bot, with all that our adapter for it can do."""
+    return ADAPTERS.get(str(bot.mode), ErrbotNetwork)(bot, is_active, background)

@@ -1,0 +1,253 @@
+"""Slack, by the client of its backend (errbot-backend-slackv3, slack_sdk): cards, threads, edits, buttons.
+
+Methods, errors and blocks are those of docs.slack.dev/reference. `bot.slack_web` is the WebClient; with an app token
+there is also `bot.slack_socket_mode`, and clicks come by it. Else they come as signed requests to our own web server.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs
+
+from errbot_sentry.chat.clicks import Click, FindClick, OnClick
+from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File
+from errbot_sentry.chat.render.escaping import plain
+from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of
+from errbot_sentry.domain.outgoing import Button, Card, Outgoing
+
+log = logging.getLogger(__name__)
+
+_REFUSALS: dict[str, type[SendError]] = {
+    **dict.fromkeys(("channel_not_found", "is_archived", "channel_is_archived"), RoomUnknown),
+    **dict.fromkeys(
+        (
+            "not_in_channel",
+            "restricted_action",
+            "restricted_action_thread_locked",
+            "no_permission",
+            "ekm_access_denied",
+        ),
+        NotAdmitted,
+    ),
+    **dict.fromkeys(("msg_too_long", "msg_blocks_too_long", "no_text"), MessageTooLong),
+}
+_NO_CARD = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
+_DEFAULT_WAIT = 30.0
+_CODE = re.compile(r"[a-z_]{1,60}")
+_COLORS = {
+    "fatal": ":red_circle:",
+    "error": ":large_orange_circle:",
+    "warning": ":large_yellow_circle:",
+    "info": ":large_blue_circle:",
+}
+
+
+class SlackNetwork(ErrbotNetwork):
+    """One workspace."""
+
+    def listen(self, on_click: OnClick) -> None:
+        super().listen(on_click)
+        socket = getattr(self._bot, "slack_socket_mode", None)
+        # Errbot calls callback_connect twice at each start, and the client may be another one after a reconnect.
+        if socket is not None and self._on_socket not in socket.socket_mode_request_listeners:
+            socket.socket_mode_request_listeners.append(self._on_socket)
+
+    def close(self) -> None:
+        super().close()
+        socket = getattr(self._bot, "slack_socket_mode", None)
+        if socket is not None and self._on_socket in socket.socket_mode_request_listeners:
+            socket.socket_mode_request_listeners.remove(self._on_socket)
+
+    def take_click(self, headers: Mapping[str, str], body: bytes) -> ClickAnswer:
+        """A click that Slack sends to the interactivity URL of the app: a form with the JSON in `payload`, signed.
+
+        docs.slack.dev/authentication/verifying-requests-from-slack; slack_sdk refuses what is older than five minutes.
+        """
+        secret = str((getattr(self._bot.bot_config, "BOT_IDENTITY", None) or {}).get("signing_secret") or "")
+        if not secret:
+            return ClickAnswer(404)
+        from slack_sdk.signature import SignatureVerifier  # only where Slack's backend is installed
+
+        if not SignatureVerifier(secret).is_valid_request(body, dict(headers)):
+            return ClickAnswer(401)
+        try:
+            payload = json.loads(parse_qs(body.decode())["payload"][0])
+        except (KeyError, ValueError):
+            return ClickAnswer(400)
+        self._take(payload)
+        return ClickAnswer(200)
+
+    def _on_socket(self, _client: Any, request: Any) -> None:
+        if request.type == "interactive":  # the backend has acknowledged it
+            self._take(request.payload)
+
+    def _take(self, payload: object) -> None:
+        if self._on_click is not None:
+            self._on_click(self._click_finder(payload))
+
+    def _click_finder(self, payload: object) -> FindClick:
+        def find() -> Click | None:
+            try:
+                return self._click(payload)
+            except (LookupError, TypeError, AttributeError) as error:
+                log.warning("a click from Slack of another shape: %r", error)
+                return None
+
+        return find
+
+    def _click(self, payload: Any) -> Click | None:
+        """The click of a `block_actions` payload (docs.slack.dev/reference/interaction-payloads)."""
+        if payload.get("type") != "block_actions":
+            return None
+        action, user, channel = payload["actions"][0], str(payload["user"]["id"]), str(payload["channel"]["id"])
+        options = options_of(str(action["action_id"]), str((action.get("selected_option") or {}).get("value", "")))
+        if options is None:
+            return None
+        ts = str(payload["message"]["ts"])
+
+        def whisper(text: str) -> bool:
+            values = {"channel": channel, "user": user, "text": self._bot.md.convert(text), "thread_ts": ts}
+            self._call("chat_postEphemeral", values)
+            return True
+
+        room = self._bot.query_room(channel)
+        sender = self._bot.build_identifier(f"<@{user}>")
+        extras = {"slack_event": {"ts": ts, "thread_ts": ts}, "thread_ts": ts}
+        return Click(sender, room, ts, options, extras, whisper)
+
+    def _find(self, room: str) -> Any:
+        """Only build_identifier finds `#ops`: query_room looks for a channel with the # in its name, and gives an empty
+        room without an error (slackv3 0.3.2)."""
+        found = (self._bot.build_identifier if room[:1] in ("#", "<") else self._bot.query_room)(room)
+        _ = found.id  # an empty room has none
+        return found
+
+    def _post(self, target: Any, message: Outgoing, thread: str) -> str:
+        if message.card is None:
+            return super()._post(target, message, thread)
+        values = {"channel": target.id, **self._card_values(message, message.card)}
+        try:
+            return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
+        except _CardRefused as error:
+            log.warning("%s It is sent as text.", error)
+            return super()._post(target, message, thread)
+
+    def _post_text(self, target: Any, body: str, thread: str) -> str:
+        values = {"channel": target.id, **self._text_values(body)}
+        return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
+
+    def _post_values(self, values: Mapping[str, Any]) -> str:
+        ts = self._call("chat_postMessage", values).get("ts")
+        if not ts:
+            raise SendError("Slack did not take the message.")
+        return str(ts)
+
+    def _edit(self, target: Any, sent_id: str, message: Outgoing) -> None:
+        if message.card is not None:
+            values = self._card_values(message, message.card)
+        else:
+            values = self._text_values(self._layout.messages(message.whole)[0])
+        self._call("chat_update", {"channel": target.id, "ts": sent_id, **values})
+
+    def _upload(self, target: Any, file: File, thread: str) -> None:
+        """Past the backend's own way (slackv3 0.3.2), which names a room as `<#C123|ops>`, where Slack wants `C123`,
+        and reports no failure."""
+        channel = str(getattr(target, "id", None) or target.channelid)
+        values = {"channel": channel, "filename": file.name, "content": file.content}
+        self._call("files_upload_v2", {**values, "thread_ts": thread or None})
+
+    def _call(self, method: str, values: Mapping[str, Any]) -> Any:
+        """One call of the Web API; its refusals as our errors."""
+        from slack_sdk.errors import SlackApiError  # only where Slack's backend is installed
+
+        try:
+            return getattr(self._bot.slack_web, method)(**values)
+        except SlackApiError as error:
+            raise _refusal(error, has_card="blocks" in values) from error
+        except Exception as error:  # the connection broke: nobody knows whether it was taken
+            raise SendError("Slack did not answer.") from error
+
+    def _text_values(self, markdown: str) -> dict[str, Any]:
+        text = self._bot.md.convert(markdown)
+        return {"text": text, "unfurl_links": False, "unfurl_media": False, "link_names": True}
+
+    def _card_values(self, message: Outgoing, card: Card) -> dict[str, Any]:
+        """The blocks, and the text that notifications on a phone show."""
+        card = replace(card, link=self._escape.href(card.link))
+        blocks = list(_blocks(card, self._bot.md.convert(message.mention) if message.mention else ""))
+        return {**self._text_values(message.whole), "blocks": blocks}
+
+
+class _CardRefused(SendError):
+    """Slack takes no such blocks: the same is said as text."""
+
+
+def _refusal(error: Any, *, has_card: bool) -> SendError:
+    """Slack's error as ours; its codes stand on each method's page of docs.slack.dev/reference/methods."""
+    code = str(error.response.get("error", ""))
+    code = code if _CODE.fullmatch(code) else "unknown error"
+    if code == "ratelimited":
+        wait = str((error.response.headers or {}).get("Retry-After", ""))
+        return SendLimited("Slack wants fewer messages.", float(wait) if wait.isdigit() else _DEFAULT_WAIT)
+    if has_card and code in _NO_CARD:
+        return _CardRefused(f"Slack did not take the card ({code}).")
+    return _REFUSALS.get(code, SendError)(f"Slack refused the message ({code}).")
+
+
+def _blocks(card: Card, mention: str) -> Iterator[dict[str, Any]]:
+    """The card in blocks. Rich text is never parsed for markup, mentions or links: all foreign text stands in it."""
+    if mention:
+        yield {"type": "section", "text": {"type": "mrkdwn", "text": mention}}
+    sign = _COLORS.get(card.level, "")
+    head = [{"type": "emoji", "name": sign.strip(":")}, _text(" ")] if sign else []
+    name = " ".join(part for part in (plain(card.short_id), plain(card.title)) if part)
+    title = {"type": "link", "url": card.link, "text": name} if card.link else _text(name)
+    yield _rich(
+        [*head, _text(plain(card.heading), bold=True)],
+        [title],
+        *([[_text(plain(card.culprit))]] if card.culprit else []),
+    )
+    if card.detail:
+        yield _rich([_text(plain(card.detail))])
+    facts = [
+        *(f"{name}: {value}" if name else value for name, value in card.facts),
+        *([card.mark] if card.mark else []),
+    ]
+    if facts:
+        yield {
+            "type": "context",
+            "elements": [{"type": "plain_text", "text": plain(fact), "emoji": False} for fact in facts[:10]],
+        }
+    if card.buttons:
+        yield {"type": "actions", "elements": [_button(each) for each in card.buttons]}
+
+
+def _rich(*lines: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": _lines(lines)}]}
+
+
+def _lines(lines: tuple[list[dict[str, Any]], ...]) -> list[dict[str, Any]]:
+    joined: list[dict[str, Any]] = []
+    for line in lines:
+        joined += [_text("\n"), *line] if joined else line
+    return joined
+
+
+def _text(text: str, *, bold: bool = False) -> dict[str, Any]:
+    return {"type": "text", "text": text, **({"style": {"bold": True}} if bold else {})}
+
+
+def _button(button: Button) -> dict[str, Any]:
+    label = {"type": "plain_text", "text": button.label}
+    if button.action != ARCHIVE:
+        return {"type": "button", "action_id": button.action, "text": label}
+    options = [
+        {"text": {"type": "plain_text", "text": text}, "value": value} for value, text in ARCHIVE_CHOICES.items()
+    ]
+    return {"type": "static_select", "action_id": button.action, "placeholder": label, "options": options}
