@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from errbot_sentry.commands import accounts, issue_details, lists, overview, triage
 from errbot_sentry.commands.command_context import ABOUT, ALERTS, CHANGE, Command, Option, sentence
@@ -18,14 +19,18 @@ _LIMIT = Option(("-n", "--limit"), "limit", row_limit, 10)
 _FULL = Option(("--full",), "full")
 _YES = Option(("-y", "--yes"), "yes")
 
+_change = partial(Command, group=CHANGE, writers_only=True)
+_alerts = partial(Command, group=ALERTS)
+_setting = partial(Command, group=ALERTS, writers_only=True)
+_about = partial(Command, group=ABOUT)
+
 COMMANDS: tuple[Command, ...] = (
-    Command(
+    _about(
         "sentry",
         "what the bot is connected to and what you can do here; with a REF, that issue's details",
         overview.overview,
         args="[REF]",
         examples=("", "WEB-1A"),
-        group=ABOUT,
     ),
     Command(
         "issues",
@@ -119,31 +124,27 @@ COMMANDS: tuple[Command, ...] = (
         most_words=0,
         needs="read_monitors",
     ),
-    Command(
+    _change(
         "resolve",
         "resolve issues, now or in a release or by a commit",
         triage.resolve,
         args="REF… [--in VERSION|@next|@latest|@commit:REPO@SHA] [--yes]",
         examples=("#1", "#2-5", "WEB-1A WEB-2B --in @next"),
         aliases=("close",),
-        group=CHANGE,
         options=(_YES, Option(("-i", "--in"), "resolve_in", str)),
-        writers_only=True,
         act=triage.resolve_now,
     ),
-    Command(
+    _change(
         "reopen",
         "reopen issues",
         triage.reopen,
         args="REF… [--yes]",
         examples=("WEB-1A",),
         aliases=("unresolve",),
-        group=CHANGE,
         options=(_YES,),
-        writers_only=True,
         act=triage.reopen_now,
     ),
-    Command(
+    _change(
         "archive",
         "archive, forever or until it escalates, for a time, to a date (UTC), or until so many more events (x) or "
         "users (u), in a window where given",
@@ -151,174 +152,132 @@ COMMANDS: tuple[Command, ...] = (
         args="REF… [--until forever|escalating|2h|DATE|10x|10u|10x/5m] [--yes]",
         examples=("#1", "WEB-1A --until 2h", "#2 --until 10x/5m"),
         aliases=("ignore",),
-        group=CHANGE,
         options=(_YES, Option(("-u", "--until"), "until", str, "forever")),
-        writers_only=True,
         act=triage.archive_now,
     ),
-    Command(
+    _change(
         "assign",
         "assign issues; WHO is me, a mail address, team:slug or nobody",
         triage.assign,
         args="REF… WHO [--yes]",
         examples=("#1 me", "WEB-1A WEB-2B team:payments"),
-        group=CHANGE,
         options=(_YES,),
-        writers_only=True,
         act=triage.assign_to_me,
         needs="assign",
     ),
-    Command(
+    _change(
         "ack",
         "take issues on: the same as `assign REF me`",
         triage.acknowledge,
         args="REF… [--yes]",
         examples=("#1",),
-        group=CHANGE,
         options=(_YES,),
-        writers_only=True,
         needs="assign",
     ),
-    Command(
+    _change(
         "note",
         "leave a note on an issue",
         triage.note,
         args="REF TEXT",
         examples=("#1 caused by the proxy",),
-        group=CHANGE,
-        writers_only=True,
         free_text=True,
     ),
-    Command(
+    _change(
         "priority",
         "set the priority",
         triage.set_priority,
         args="REF… high|medium|low [--yes]",
         examples=("#1 high",),
-        group=CHANGE,
         options=(_YES,),
-        writers_only=True,
         needs="set_priority",
     ),
-    Command(
+    _change(
         "merge",
         "merge issues of one project into one",
         triage.merge,
         args="REF REF… [--yes]",
         examples=("WEB-1A WEB-2B",),
-        group=CHANGE,
         options=(_YES,),
-        writers_only=True,
         needs="merge",
     ),
-    Command(
+    _alerts(
         "alerts",
         "recent alerts for this room, including those that were not sent, with the reason",
         alert_history.list_alerts,
         args="[--silenced] [-n 10]",
         examples=("", "--silenced -n 20"),
-        group=ALERTS,
         options=(Option(("--silenced",), "silenced"), _LIMIT),
         most_words=0,
     ),
-    Command(
+    _alerts(
         "route",
         "dry run: which rooms would get such an alert, and why",
         alert_history.dry_run,
         args="PROJECT [level=error] [environment=…] [reason=new] [tag.KEY=…]",
         examples=("web level=error environment=production",),
-        group=ALERTS,
     ),
-    Command(
-        "subscriptions", "the subscriptions of this room", subscriptions.list_subscriptions, group=ALERTS, most_words=0
-    ),
-    Command("silences", "the silences that apply here", silences.list_silences, group=ALERTS, most_words=0),
-    Command(
+    _alerts("subscriptions", "the subscriptions of this room", subscriptions.list_subscriptions, most_words=0),
+    _alerts("silences", "the silences that apply here", silences.list_silences, most_words=0),
+    _setting(
         "subscribe",
         "send matching alerts to this room",
         subscriptions.subscribe,
         args="[MATCHERS]",
         examples=("project=web-* level>=error", 'title=~"Timeout.*"'),
-        group=ALERTS,
-        writers_only=True,
     ),
-    Command(
-        "unsubscribe",
-        "end a subscription",
-        subscriptions.unsubscribe,
-        args="N",
-        examples=("3",),
-        group=ALERTS,
-        writers_only=True,
-        most_words=1,
-    ),
-    Command(
+    _setting("unsubscribe", "end a subscription", subscriptions.unsubscribe, args="N", examples=("3",), most_words=1),
+    _setting(
         "silence",
         "send no alerts for a while; typed in a direct message, for every room",
         silences.silence,
         args="MATCHERS|REF -d 2h [-c why]",
         examples=("WEB-1A -d 2h -c deploying", "project=web environment=staging -d 1d"),
         aliases=("mute", "snooze"),
-        group=ALERTS,
         options=(
             Option(("-d", "--duration"), "length", silences.silence_length),
             Option(("-c", "--comment"), "comment", default="", to_the_end=True),
         ),
-        writers_only=True,
         act=silences.silence_issue,
     ),
-    Command(
+    _setting(
         "unsilence",
         "end a silence now",
         silences.unsilence,
         args="N",
         examples=("3",),
         aliases=("unmute",),
-        group=ALERTS,
-        writers_only=True,
         most_words=1,
     ),
-    Command(
+    _setting(
         "digest",
         "a regular digest for this room; anyone can get one `now`",
         digests.digest,
         args="[daily HH:MM|weekly DAY HH:MM|off|now] [ZONE]",
         examples=("daily 09:00 Europe/Paris", "weekly mon 09:00", "now"),
-        group=ALERTS,
-        writers_only=True,
         readers_may=("now",),
     ),
-    Command(
+    _about(
         "link",
         "prove which account on the server is yours, for `assign me`, notes and mentions; without REF it says how",
         accounts.link,
         args="MAIL [REF]",
         examples=("alice@example.org", "alice@example.org WEB-1A"),
-        group=ABOUT,
         most_words=2,
         needs="accounts",
     ),
-    Command(
-        "unlink",
-        "forget which account on the server is yours",
-        accounts.unlink,
-        group=ABOUT,
-        most_words=0,
-        needs="accounts",
-    ),
-    Command("whoami", "who you are here and on the server", accounts.whoami, group=ABOUT, most_words=0),
-    Command(
+    _about("unlink", "forget which account on the server is yours", accounts.unlink, most_words=0, needs="accounts"),
+    _about("whoami", "who you are here and on the server", accounts.whoami, most_words=0),
+    _about(
         "feedback",
         "attach your words to the last error of the bot that you ran into",
         overview.feedback,
         args="TEXT",
         examples=("I wanted to split the bill by zero",),
-        group=ABOUT,
         free_text=True,
         needs="feedback",
     ),
-    Command("status", "health of each part", overview.status, group=ABOUT, most_words=0),
-    Command("test", "send a test event end to end", overview.send_test, group=ABOUT, most_words=0),
+    _about("status", "health of each part", overview.status, most_words=0),
+    _about("test", "send a test event end to end", overview.send_test, most_words=0),
 )
 
 
