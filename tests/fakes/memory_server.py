@@ -132,6 +132,10 @@ class MemoryServer:
         self._note_call("issue", issue_id)
         return self._stored(issue_id)
 
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        self._note_call("issues_by_id", ids)
+        return tuple(self.stored[each] for each in ids if each in self.stored)
+
     def issue_by_short_id(self, short_id: str) -> Issue:
         self._note_call("issue_by_short_id", short_id)
         for issue in self.stored.values():

@@ -48,6 +48,8 @@ class SentryServer(HttpServer):
             ("GET", rf"/api/0/organizations/{org}/releases/", self._releases),
             ("GET", rf"/api/0/organizations/{org}/stats_v2/", self._stats),
             ("GET", rf"/api/0/organizations/{org}/teams/", self._teams),
+            ("GET", rf"/api/0/organizations/{org}/environments/", self._environments),
+            ("GET", rf"/api/0/projects/{org}/(?P<project>[^/]+)/environments/", self._environments),
             ("GET", rf"/api/0/organizations/{org}/monitors/", self._cron_monitors),
             ("GET", rf"/api/0/organizations/{org}/uptime/", self._uptime_monitors),
             ("GET", rf"{event}/owners/", self._owners),
@@ -105,9 +107,14 @@ class SentryServer(HttpServer):
         return self._paged(request, rows, min(int(request.value("per_page", "100")), 2))
 
     def _list(self, request: Request) -> Reply:
+        if ids := request.values("group"):  # "just ignore any query components": organization_group_index.py
+            rows = [self._row(issue, "24h") for issue in self._in_projects(request) if issue.id in ids]
+            return as_json(rows)
+        if not set(request.values("environment")) <= set(self.tracker.environments()):
+            return as_json({"detail": "The requested resource does not exist"}, 404)
         if "query" not in dict(request.query):
             return as_json({"detail": "this stand-in wants an explicit query: Sentry would add its own"}, 400)
-        found = [issue for issue in self.tracker.listed() if self._fits(issue, request)]
+        found = [issue for issue in self._in_projects(request) if self._fits(issue, request)]
         sort = request.value("sort", "date")
         if sort in _KEYS:
             found.sort(key=lambda issue: getattr(issue, _KEYS[sort]), reverse=True)
@@ -116,12 +123,20 @@ class SentryServer(HttpServer):
         rows = [self._row(issue, request.value("groupStatsPeriod", "24h")) for issue in found]
         return self._paged(request, rows, int(request.value("limit", "100")))
 
+    def _in_projects(self, request: Request) -> list[TrackedIssue]:
+        """The issues of the projects named; -1 is all of them, none is "my projects" for the person of a personal token
+        (`src/sentry/api/bases/organization.py`)."""
+        wanted = request.values("project")
+
+        def named(issue: TrackedIssue) -> bool:
+            project = issue.project
+            return project.member if not wanted else bool({"-1", project.id, project.slug} & set(wanted))
+
+        return [issue for issue in self.tracker.listed() if named(issue)]
+
     def _fits(self, issue: TrackedIssue, request: Request) -> bool:
-        projects = request.values("project")
         environments = request.values("environment")
         period = request.value("statsPeriod")
-        if projects and issue.project.id not in projects and issue.project.slug not in projects:
-            return False
         if environments and not any(event.tags.get("environment") in environments for event in issue.events):
             return False
         if period and issue.last_seen < self.tracker.now - _span(period):
@@ -131,7 +146,9 @@ class SentryServer(HttpServer):
     # --- one issue --------------------------------------------------------------------------------------------------
 
     def _found(self, name: str) -> TrackedIssue | None:
-        return self.tracker.issue(name)
+        """By number or short id; the number of a merged one finds what it was merged into (`GroupRedirect`)."""
+        known = next((issue for issue in self.tracker.issues if issue.id == name), None)
+        return known.merged_into if known is not None and known.merged_into else self.tracker.issue(name)
 
     def _issue(self, request: Request, issue: str) -> Reply:
         found = self._found(issue)
@@ -213,7 +230,7 @@ class SentryServer(HttpServer):
             {"id": str(place), "type": "note", "data": {"text": text}, "dateCreated": iso(at), "user": user}
             for place, (text, at) in enumerate(found.notes)
         ]
-        return as_json([{"id": "99", "type": "set_resolved", "data": {}, "user": None}, *rows])
+        return self._paged(request, rows[::-1], 100)  # newest first, and nothing but notes: group_notes.py
 
     def _add_note(self, request: Request, issue: str) -> Reply:
         found = self._found(issue)
@@ -222,7 +239,7 @@ class SentryServer(HttpServer):
         text = request.json.get("text")
         if not text:
             return as_json({"text": ["This field is required."]}, 400)
-        if any(known == text for known, _at in found.notes):
+        if any(known == text and at > self.tracker.now - timedelta(hours=1) for known, at in found.notes):
             return as_json({"detail": "You have already posted that comment."}, 400)
         found.notes.append((text, self.tracker.now))
         return as_json({"id": "5", "type": "note", "data": {"text": text}}, 201)
@@ -302,11 +319,14 @@ class SentryServer(HttpServer):
         if not ids:
             raise AssertionError("a bulk change without ids would change everything")
         found = [issue for issue in self.tracker.listed() if issue.id in ids]
+        if not found:  # then what a search finds: `src/sentry/api/helpers/group_index/update.py`
+            query = request.value("query", "is:unresolved")
+            found = [issue for issue in self._in_projects(request) if all(_matches(issue, t) for t in query.split())]
         if not found:
             return Reply(204)
         if len({issue.project.id for issue in found}) > 1:
             return as_json({"detail": "Merging across multiple projects is not supported"}, 400)
-        parent = max(found, key=lambda issue: len(issue.events))
+        parent = min(found, key=lambda issue: issue.first_seen)  # merge.py: the primary group is the oldest
         self.tracker.merge(found, parent)
         children = [issue.id for issue in found if issue is not parent]
         return as_json({"merge": {"parent": parent.id, "children": children}})
@@ -314,9 +334,11 @@ class SentryServer(HttpServer):
     # --- around -----------------------------------------------------------------------------------------------------
 
     def _releases(self, request: Request) -> Reply:
-        projects = {project.id: project for project in self.tracker.projects}
-        wanted = {projects[number].slug for number in request.values("project")} or {
-            slug for _version, _at, slug in self.tracker.releases
+        asked = request.values("project")
+        wanted = {
+            project.slug
+            for project in self.tracker.projects
+            if (project.member if not asked else {"-1", project.id, project.slug} & set(asked))
         }
         rows = [
             {
@@ -365,6 +387,11 @@ class SentryServer(HttpServer):
         ]  # fmt: skip
         return self._paged(request, rows, 100)
 
+    def _environments(self, request: Request, project: str = "") -> Reply:
+        more = {"isHidden": False} if project else {}
+        names = self.tracker.environments(project)
+        return as_json([{"id": str(number), "name": name, **more} for number, name in enumerate(names)])
+
     def _owners(self, request: Request, project: str, event: str) -> Reply:
         """getsentry/sentry `src/sentry/issues/endpoints/event_owners.py`."""
         found = self.tracker.issue_of_event(event)
@@ -403,8 +430,8 @@ class SentryServer(HttpServer):
         return self._paged(request, self._of_projects(request, self.tracker.uptime), 100)
 
     def _of_projects(self, request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        wanted = request.values("project")
-        slugs = {project.slug for project in self.tracker.projects if not wanted or project.id in wanted}
+        wanted = {*request.values("project")}
+        slugs = {project.slug for project in self.tracker.projects if wanted & {"-1", project.id}}
         return [row for row in rows if (row.get("projectSlug") or row["project"]["slug"]) in slugs]
 
     # --- JSON -------------------------------------------------------------------------------------------------------
@@ -495,6 +522,8 @@ def _matches(issue: TrackedIssue, term: str) -> bool:
     key, colon, value = term.partition(":")
     if not colon:
         return term.lower() in issue.title.lower()
+    if key == "issue.id":
+        return issue.id in value.strip("[]").split(",")
     if key == "is":
         return issue.status == {"ignored": "ignored", "archived": "ignored"}.get(value, value)
     return any(event.tags.get(key) == value for event in issue.events)

@@ -138,8 +138,14 @@ class FlowStatus:
 class EventReporter(Protocol):
     """The reporting flow; `Reporter` implements it."""
 
-    def feedback(self, person: Person, text: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id, None where there is none."""
+    def feedback(self, person: Person, text: str, kind: str) -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id, None where there is none.
+
+        `kind` is the server's, "" where it is not known.
+
+        Raises:
+            UserError: the server would throw the words away.
+        """
         ...
 
     def capture_test(self, person: Person, conversation: Conversation) -> str | None:

@@ -26,7 +26,7 @@ from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
-from errbot_sentry.domain.errors import NotAllowed, Unsupported, UsageError
+from errbot_sentry.domain.errors import NotAllowed, StoreError, Unsupported, UsageError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.typed_text import echo
@@ -73,7 +73,14 @@ class Commands:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         lists = LastLists(clock)
-        finder = IssueFinder(find_server, access, lists, threads or alerts or NoThreads(), org)
+        finder = IssueFinder(
+            find_server,
+            access,
+            lists,
+            threads or alerts or NoThreads(),
+            org,
+            lambda short_id: _known_id(store, short_id),
+        )
         self._access = access
         self._prefix = prefix
         self._context = CommandContext(
@@ -133,3 +140,12 @@ class Commands:
         """Refuse what this kind of server can never do, before anything else is asked of it."""
         if refusal := self._context.refusal(entry.needs):
             raise Unsupported(refusal)
+
+
+def _known_id(store: Store, short_id: str) -> str:
+    """The server's id of an issue that the bot has told of, by its short id; "" for another."""
+    try:
+        with store.read() as tx:
+            return tx.issues.id_of(short_id)
+    except StoreError:
+        return ""

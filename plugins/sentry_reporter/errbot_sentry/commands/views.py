@@ -142,7 +142,7 @@ def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, 
             _seen("first seen", issue.first_seen, issue.first_release, now),
             _seen("last seen", issue.last_seen, issue.last_release or (event.release if event else None), now),
         ),
-        "culprit": cut(issue.culprit, 200),
+        "where": cut(_where(issue, event), 200),
         "tags": tag_words(event.tags) if event else "",
         "error": exception_line(event.exceptions[-1]) if event and event.exceptions else "",
         "frame": frame_view(failing_frame(event.exceptions[-1])) if event and event.exceptions else None,
@@ -157,11 +157,8 @@ def event_sections(event: Event) -> Iterator[Section]:
         if request.body:
             lines.append(f"body: {request.body}")
         yield "request", [(cut(line), "") for line in lines]
-    contexts = [
-        (name, _SEPARATOR.join(f"{key}={cut(value, 80)}" for key, value in pairs)) for name, pairs in event.contexts
-    ]
-    if contexts:
-        yield "contexts", [(cut(f"{name}: {facts}"), "") for name, facts in contexts]
+    if event.contexts:
+        yield "contexts", [(cut(f"{name}: {tag_words(pairs)}"), "") for name, pairs in event.contexts]
 
 
 def activity_line(activity: IssueActivity, now: datetime) -> tuple[str, str]:
@@ -206,6 +203,13 @@ def monitor_row(monitor: Monitor, number: int, now: datetime) -> Row:
         cells=cells,
         link=monitor.link if len(monitor.link) <= LINE_BYTES // 2 else "",
     )
+
+
+def _where(issue: Issue, event: Event | None) -> str:
+    """The transaction; without one the culprit, unless the event's own frame stands below."""
+    if event is None or not (event.transaction or event.exceptions):
+        return issue.culprit
+    return event.transaction
 
 
 def _seen(words: str, at: datetime | None, release: str | None, now: datetime) -> str:

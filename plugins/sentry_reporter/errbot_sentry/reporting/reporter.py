@@ -14,6 +14,7 @@ from errbot_sentry.config.secrets import mask_url
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
+from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.locks import Lock, afterwards, held
 from errbot_sentry.reporting.collect.bot_context import DIRECT, BotContext
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Sentry drops a `user_report` in silence for an event that is older, and one with a longer name (getsentry/sentry
+# `src/sentry/feedback/usecases/ingest/userreport.py`). GlitchTip and Bugsink ignore these items.
+_LATEST_REPORT, _LONGEST_NAME = 30 * 60.0, 128
+_SENTRY = "sentry"
 _LONGEST_FEEDBACK = 4000
 
 
@@ -198,13 +203,27 @@ class Reporter:
             _enter(stack, flow.client.span(op, name))
             yield
 
-    def feedback(self, person: Person, text: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id, None when there is none."""
+    def feedback(self, person: Person, text: str, kind: str = "") -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id, None when there is none.
+
+        Args:
+            kind: the server's; "" where nobody knows it. Then it is told in the older form, which every Sentry takes,
+                but only for an event of the last 30 minutes.
+
+        Raises:
+            UserError: the server would throw the words away.
+        """
         flow = self._flow
-        event_id = self._follow_ups.last_of(person.acl)
-        if flow is None or event_id is None:
+        last = self._follow_ups.last_of(person.acl)
+        if flow is None or last is None:
             return None
-        flow.client.send_feedback(event_id, person.name, self._scrubber.text(cut(text, _LONGEST_FEEDBACK)))
+        event_id, at = last
+        if kind != _SENTRY and self._clock.monotonic() - at > _LATEST_REPORT:
+            raise UserError(
+                "Your last error is more than 30 minutes old, and the server takes no feedback about it any more."
+            )
+        words = self._scrubber.text(cut(text, _LONGEST_FEEDBACK))
+        flow.client.send_feedback(event_id, cut(person.name, _LONGEST_NAME), words, modern=kind == _SENTRY)
         return event_id
 
     def _good_tags(self, tags: Mapping[str, object]) -> dict[str, str]:

@@ -6,11 +6,12 @@ Measured on release 2.6.1, and read in its `issues/`, `events/`, `projects/` `ap
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from types import MappingProxyType
 
 from errbot_sentry.domain import identifiers
-from errbot_sentry.domain.errors import BadQuery, Unsupported
+from errbot_sentry.domain.errors import BadQuery, NotFound, Unsupported
 from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
@@ -76,7 +77,7 @@ class Bugsink(Dialect):
             "tag_values": "Bugsink's API does not count tags: the tags of the newest event are with the issue.",
             "project_counts": "Bugsink's API does not count a project's events over time: name one issue.",
             "accounts": "Bugsink has no user accounts to link.",
-            "feedback": "Bugsink does not take user feedback.",
+            "feedback": "Bugsink takes no feedback from a bot. Use `!sentry note` on the issue.",
             "assign": "Bugsink has no assignee.",
             "set_priority": "Bugsink has no priority.",
             "merge": "Bugsink cannot merge issues.",
@@ -93,6 +94,14 @@ class Bugsink(Dialect):
 
     def issue(self, issue_id: str) -> Issue:
         return self._read(identifiers.uuid(issue_id))
+
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        """One request each: its list cannot be asked for some."""
+        found: list[Issue] = []
+        for each in ids:
+            with suppress(NotFound):
+                found.append(self.issue(each))
+        return tuple(found)
 
     def issue_by_short_id(self, short_id: str) -> Issue:
         return self._read(identifiers.short_id(short_id))

@@ -80,6 +80,10 @@ class Server(Protocol):
         """One issue by the server's own id (numeric or UUID)."""
         ...
 
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        """The issues with these ids, in this order and without those that are not found; few requests, if not one."""
+        ...
+
     def issue_by_short_id(self, short_id: str) -> Issue:
         """One issue by its short id, any case."""
         ...

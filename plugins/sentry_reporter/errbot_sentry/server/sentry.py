@@ -76,6 +76,7 @@ COMMITTERS = "/api/0/projects/{org}/{project}/events/{event}/committers/"
 UPTIME = "/api/0/organizations/{org}/uptime/"
 TEAMS = "/api/0/organizations/{org}/teams/"
 
+ALL_PROJECTS = "-1"
 _LONGEST_PERIOD = timedelta(days=90)
 _LONGEST_STATS = timedelta(days=30)
 _PERIOD_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -89,7 +90,12 @@ class Sentry(SentryApi):
     _latest, _events, _tags, _comments = LATEST, EVENTS, TAGS, NOTES
 
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
-        answer = self._get(ISSUES, list_query(query, cursor))
+        try:
+            answer = self._get(ISSUES, list_query(query, cursor))
+        except NotFound:
+            if query.environments:
+                self._check_environments(query)
+            raise
         issues = tuple(self._read_row(row) for row in objects(answer.json, "issues"))
         following, previous = cursors_of(answer)
         too_long = query.seen_within is not None and query.seen_within > _LONGEST_PERIOD
@@ -98,6 +104,13 @@ class Sentry(SentryApi):
 
     def issue(self, issue_id: str) -> Issue:
         return self._read(identifiers.number(issue_id))
+
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        """With `group`, Sentry gives just these, whatever their status and age (getsentry/sentry
+        `src/sentry/issues/endpoints/organization_group_index.py`)."""
+        query = [("project", ALL_PROJECTS), *(("group", identifiers.number(each)) for each in ids)]
+        found = {issue.id: issue for issue in map(self._read_row, objects(self._get(ISSUES, query).json, "issues"))}
+        return tuple(found[each] for each in ids if each in found)
 
     def issue_by_short_id(self, short_id: str) -> Issue:
         wanted = identifiers.short_id(short_id)
@@ -142,13 +155,11 @@ class Sentry(SentryApi):
             ("statsPeriod", period(span)),
             ("interval", "1h" if step == HOUR else "1d"),
         ]
-        found = self._get(STATS, query)
+        found = self._get(STATS, query, scope="org:read")
         return spread(read_stats(an_object(found.json, "statistics")), self._clock.now(), span, step)
 
     def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
-        query = [self._limit(limit)]
-        query += [("project", project.id or project.slug) for project in projects]
-        found = self._get(RELEASES, query)
+        found = self._get(RELEASES, [self._limit(limit), *of_all(projects)])
         return read_releases(found.json)[:limit]
 
     def read_activity(self, issue_id: str) -> tuple[IssueActivity, ...]:
@@ -162,8 +173,8 @@ class Sentry(SentryApi):
         return read_owners(self._of_event(OWNERS, issue, event))
 
     def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
-        query = [("project", project.id or project.slug) for project in projects]
-        found = [*read_cron_monitors(self._get(MONITORS, query).json)]
+        query = of_all(projects)
+        found = [*read_cron_monitors(self._get(MONITORS, query, scope="org:read").json)]
         with suppress(NotFound, BadAnswer):  # a server from before 2025
             found += read_uptime_monitors(self._get(UPTIME, query).json)
         return of_projects(found, projects)
@@ -231,7 +242,10 @@ class Sentry(SentryApi):
     def merge(self, issues: tuple[Issue, ...]) -> Issue:
         ids = to_merge(issues)
         projects = {issue.project.id for issue in issues}
+        # A newer server that finds none of the ids merges what the search finds, up to a thousand issues: so the search
+        # names just these (getsentry/sentry `src/sentry/api/helpers/group_index/update.py`).
         query = [
+            ("query", f"issue.id:[{','.join(ids)}]"),
             *(("id", number) for number in ids),
             *(("project", project) for project in sorted(projects) if project),
         ]
@@ -273,6 +287,12 @@ class Sentry(SentryApi):
         return read_issue(row, link or f"{self._url}/organizations/{self._org}/issues/{row.text('id')}/")
 
 
+def of_all(projects: tuple[Project, ...]) -> list[tuple[str, str]]:
+    """The `project` parameters. Without one, a personal token gets the projects that its owner is a member of only
+    (getsentry/sentry `src/sentry/api/bases/organization.py`, ALL_ACCESS_PROJECTS)."""
+    return [("project", project.id or project.slug) for project in projects] or [("project", ALL_PROJECTS)]
+
+
 def list_query(query: IssueQuery, cursor: str | None) -> Query:
     """The parameters of listOrganizationIssues. `query` is sent even when empty: without it Sentry adds its own."""
     text = query.text.strip()
@@ -285,7 +305,7 @@ def list_query(query: IssueQuery, cursor: str | None) -> Query:
         ("limit", str(min(max(query.limit, 1), MOST_ROWS))),
         ("groupStatsPeriod", "24h" if fine else "14d"),
     ]
-    parameters += [("project", project.id or project.slug) for project in query.projects]
+    parameters += of_all(query.projects)
     parameters += [("environment", name) for name in query.environments]
     if query.seen_within is not None:
         parameters.append(("statsPeriod", period(min(query.seen_within, _LONGEST_PERIOD))))

@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS issues (
     assignee_kind TEXT NOT NULL, assignee_mail TEXT NOT NULL, PRIMARY KEY ("key")
 );
 CREATE INDEX IF NOT EXISTS issues_touched ON issues (touched);
+CREATE INDEX IF NOT EXISTS issues_short_id ON issues (short_id);
 CREATE TABLE IF NOT EXISTS groups (
     room TEXT NOT NULL, issue TEXT NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL, at FLOAT NOT NULL,
     opened FLOAT NOT NULL, notified_at FLOAT NOT NULL, status TEXT NOT NULL, level TEXT NOT NULL,

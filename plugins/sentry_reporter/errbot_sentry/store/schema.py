@@ -80,6 +80,7 @@ issues = Table(
     Column("assignee_kind", Text, nullable=False),
     Column("assignee_mail", Text, nullable=False),
     Index("issues_touched", "touched"),
+    Index("issues_short_id", "short_id"),
 )
 
 groups = Table(
