@@ -25,7 +25,7 @@ from errbot_sentry.domain.issues import (
     TagSpread,
 )
 from errbot_sentry.domain.stack_trace import FULL, SHORT, shortened, trace_lines
-from tests.rules.commands.test_references import Threads
+from tests.rules.commands.test_references import thread_issue
 from tests.rules.commands.world import EVENT, NOW, OPS, ROOMS, VAULT, World, issue, rendered
 
 BROWSER = TagSpread("browser", (("Firefox 140", 600), ("Chrome", 399), ("", 1)), 1000, 12)
@@ -170,7 +170,7 @@ def test_tags(world: World) -> None:
 
 
 def test_tags_in_a_thread() -> None:
-    world = World([issue(3, VAULT)], threads=Threads())
+    world = World([issue(3, VAULT)], thread_issue=thread_issue)
     world.server.spreads = (BROWSER,)
     thread = Conversation("#ops", "17.1")
     assert world.lines("tags", conversation=thread)[0] == "VAULT-3 Problem 3 · tags"

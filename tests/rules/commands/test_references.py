@@ -193,15 +193,12 @@ def test_bugsink_names_issues_by_uuid() -> None:
     assert "WEB-1" in world.lines(f"issue {'b' * 32}")[0]
 
 
-class Threads:
-    """The alert flow's memory: one thread about one issue."""
-
-    def issue_of(self, conversation: Conversation) -> str | None:
-        return "103" if conversation.thread == "17.1" else None
+def thread_issue(conversation: Conversation) -> str | None:
+    return "103" if conversation.thread == "17.1" else None
 
 
 def test_in_a_thread_no_word_is_needed() -> None:
-    world = World([issue(1), issue(3, VAULT)], threads=Threads(), access=ROOMS)
+    world = World([issue(1), issue(3, VAULT)], thread_issue=thread_issue, access=ROOMS)
     vault = Conversation("#vault", "17.1")
     assert "VAULT-3" in world.lines("issue", conversation=vault)[0]
     assert "VAULT-3 resolved" in world.lines("resolve", conversation=vault)[0]

@@ -12,7 +12,7 @@ from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadQuery, BadReference, NotAllowed, Unsupported, UsageError, UserError
 from errbot_sentry.domain.issues import ARCHIVED, UNRESOLVED, ArchiveUntil, Assignee, ResolveIn
 from errbot_sentry.store.records import Group
-from tests.rules.commands.test_references import Threads
+from tests.rules.commands.test_references import thread_issue
 from tests.rules.commands.world import API, BOB, NOW, ROOMS, VAULT, World, issue
 
 HOUR = timedelta(hours=1)
@@ -174,7 +174,7 @@ def test_an_assignment_that_failed_is_not_stored_as_taken() -> None:
 
 
 def test_in_a_thread_the_last_word_is_enough() -> None:
-    world = World([issue(3, VAULT)], threads=Threads())
+    world = World([issue(3, VAULT)], thread_issue=thread_issue)
     thread = Conversation("#ops", "17.1")
     assert "VAULT-3 assigned to team pay" in world.lines("assign team:pay", conversation=thread)[0]
     assert "VAULT-3 given low priority" in world.lines("priority low", conversation=thread)[0]
@@ -235,7 +235,7 @@ def test_a_note_may_begin_on_the_next_line(between: str) -> None:
 
 
 def test_a_note_in_the_thread_of_an_alert() -> None:
-    world = World([issue(1), issue(3, VAULT)], threads=Threads())
+    world = World([issue(1), issue(3, VAULT)], thread_issue=thread_issue)
     thread = Conversation("#ops", "17.1")
     world.lines("note caused by the proxy", conversation=thread)
     world.lines("note WEB-1 no, by us", conversation=thread)

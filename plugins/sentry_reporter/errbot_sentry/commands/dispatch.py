@@ -17,7 +17,7 @@ from errbot_sentry.commands.command_context import (
     FlowStatus,
     find_command,
 )
-from errbot_sentry.commands.issue_refs import IssueFinder, NoThreads, ThreadLookup, is_reference
+from errbot_sentry.commands.issue_refs import IssueFinder, ThreadIssue, is_reference
 from errbot_sentry.commands.list_memory import LastLists
 from errbot_sentry.commands.parser import parse
 from errbot_sentry.commands.registry import COMMANDS
@@ -46,7 +46,7 @@ class Commands:
         find_server: the server; called by each command, so that a server that comes back is used at once.
         clock: `now` for ages and expiry, `monotonic` for waits.
         alerts: the alert flow; None: a wrong setting switches it off.
-        threads: which issue a thread is about; None: what the alert flow says.
+        thread_issue: which issue a thread is about; None: what the alert flow says.
         status: the health of the other flows, for `status`; None: only the server's is shown.
         reporter: the reporting flow; None: reporting is off.
         changed: called with each issue that was changed, and the conversation that asked for it.
@@ -64,7 +64,7 @@ class Commands:
         store: Store,
         *,
         alerts: AlertService | None = None,
-        threads: ThreadLookup | None = None,
+        thread_issue: ThreadIssue | None = None,
         status: Callable[[], Sequence[FlowStatus]] | None = None,
         reporter: EventReporter | None = None,
         changed: Callable[[Issue, Conversation], None] = lambda _issue, _conversation: None,
@@ -77,7 +77,7 @@ class Commands:
             find_server,
             access,
             lists,
-            threads or alerts or NoThreads(),
+            thread_issue or (alerts.issue_of if alerts is not None else lambda _conversation: None),
             org,
             lambda short_id: _known_id(store, short_id),
         )

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Protocol
 from uuid import UUID
 
 from errbot_sentry.commands.list_memory import LastLists
@@ -128,20 +127,8 @@ def _bare(word: str) -> str:
     return text.rstrip(",;:.)").strip("`* ")
 
 
-class ThreadLookup(Protocol):
-    """Where threads are known; AlertService is one."""
-
-    def issue_of(self, conversation: Conversation) -> str | None:
-        """The id of the issue whose alert began this thread, or None."""
-        ...
-
-
-class NoThreads:
-    """For backends without threads, and while alerts are off."""
-
-    def issue_of(self, conversation: Conversation) -> str | None:
-        del conversation
-        return None
+ThreadIssue = Callable[[Conversation], str | None]
+"""The id of the issue whose alert began the thread of a conversation, or None."""
 
 
 class IssueFinder:
@@ -159,14 +146,14 @@ class IssueFinder:
         find_server: FindServer,
         access: Access,
         lists: LastLists,
-        threads: ThreadLookup,
+        thread_issue: ThreadIssue,
         org: str = "",
         known_id: Callable[[str], str] = lambda _short_id: "",
     ) -> None:
         self._find_server = find_server
         self._access = access
         self._lists = lists
-        self._threads = threads
+        self._thread_issue = thread_issue
         self._org = org
         self._known_id = known_id
 
@@ -219,7 +206,7 @@ class IssueFinder:
 
     def in_thread(self, invocation: Invocation) -> bool:
         """Whether this is the thread of an alert, so that no REF is needed."""
-        return bool(invocation.conversation.thread) and self._threads.issue_of(invocation.conversation) is not None
+        return bool(invocation.conversation.thread) and self._thread_issue(invocation.conversation) is not None
 
     def _read_together(self, words: Sequence[str], invocation: Invocation) -> dict[str, Issue | None]:
         """The issues that several words name by row or number, read in one request where the server can."""
@@ -272,7 +259,7 @@ class IssueFinder:
         return reference.text
 
     def _of_thread(self, invocation: Invocation) -> str:
-        issue_id = self._threads.issue_of(invocation.conversation) if invocation.conversation.thread else None
+        issue_id = self._thread_issue(invocation.conversation) if invocation.conversation.thread else None
         if issue_id is None:
             raise BadReference(f"Which issue? {WANTED}.")
         return issue_id
