@@ -123,16 +123,14 @@ class LastLists:
         """Remember that a numbered list of what belongs to an issue was shown: `#3` could now mean that issue.
 
         For a list of something else `issue_id` is "": `#3` could mean something that is no issue, and is refused.
+        `length` is the highest number shown, 0 where there is none.
         """
+        if not length:
+            return
         now = self._clock.now()
         shown = self.own(conversation, person) or ShownList(None, now)
         asides = (*shown.asides, Aside(issue_id, length, now))[-_MOST_ASIDES:]
         self.keep(conversation, person, replace(shown, asides=asides))
-
-    def keep_numbers(self, conversation: Conversation, person: Person, highest: int) -> None:
-        """Remember that a list of something else was shown, with numbers up to this one: `#3` may be meant as one."""
-        if highest:
-            self.keep_aside(conversation, person, "", highest)
 
     def own(self, conversation: Conversation, person: Person) -> ShownList | None:
         """The last list that this person asked for here, unless it has expired."""

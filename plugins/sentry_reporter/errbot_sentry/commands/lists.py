@@ -94,7 +94,7 @@ def list_monitors(context: CommandContext, typed: ParsedCommand) -> Iterator[Vie
     found.sort(key=lambda monitor: (monitor.up is not False, monitor.up is not None, monitor.name.casefold()))
     now = context.clock.now()
     rows = [monitor_row(monitor, number, now) for number, monitor in enumerate(found[:limit], 1)]
-    context.lists.keep_numbers(typed.conversation, typed.person, len(rows))
+    context.lists.keep_aside(typed.conversation, typed.person, "", len(rows))
     note = f"{len(found)} in all; -n {min(len(found), MOST_ROWS)} shows more." if len(found) > limit else ""
     yield rows_view({}, rows, "No monitors found.", note)
 
