@@ -50,7 +50,7 @@ def decide(count: int) -> None:
             world.hook(bodies.sentry_event_alert(issue, event_id=str(number)), "event_alert")
         world.server.by_id.clear()
         begun, cpu = time.perf_counter(), time.process_time()
-        while world.flow._pipeline.step() == 0.0:
+        while world.step("alert pipeline") == 0.0:
             pass
         took, cpu = time.perf_counter() - begun, time.process_time() - cpu
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

@@ -7,14 +7,14 @@ they received nothing else.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from errbot import rendering
-from sqlalchemy import event
+from sqlalchemy import Connection, Engine, event
 
 from errbot_sentry.alerting.receive.receiver import WebhookAnswer
 from errbot_sentry.alerting.service import AlertService
@@ -25,11 +25,11 @@ from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings, QuerySettings
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Upload
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery, Page, Project
 from errbot_sentry.domain.outgoing import Outgoing
-from errbot_sentry.server.protocol import SENTRY, Health
+from errbot_sentry.server.protocol import SENTRY, FindServer, Health
 from tests.alerting import bodies
 from tests.fakes.memory_server import MemoryServer
 from tests.stores import store_at
@@ -37,6 +37,7 @@ from tests.stores import store_at
 _RENDER, _LAYOUT = rendering.text(), Layout("text", 100_000)
 START = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
 SHOP = Project("7", "shop", "Shop")
+ANN = Person("@ann", "Ann")
 
 
 class VirtualClock:
@@ -80,9 +81,6 @@ class IssueServer:
     def change(self, issue_id: str, **fields: Any) -> None:
         """Someone changes an issue on the server."""
         self.by_id[issue_id] = replace(self.by_id[issue_id], **fields)
-
-    def __call__(self) -> IssueServer:
-        return self
 
     def projects(self) -> tuple[Project, ...]:
         self._fail()
@@ -166,8 +164,47 @@ class Chat:
             raise self.file_failure
 
 
+class SteppedWorker:
+    """A worker without a thread: `World.at` takes a step when its time has come or when it was woken."""
+
+    def __init__(self, name: str, step: Callable[[], float | None]) -> None:
+        self.name = name
+        self.step = step
+        self.running = False
+        self.woken = False
+        self.due: float | None = None
+
+    def start(self) -> None:
+        self.running = self.woken = True
+
+    def wake(self) -> None:
+        self.woken = True
+
+    def stop(self) -> None:
+        self.running = False
+
+    def join(self, deadline: float) -> bool:
+        return True
+
+    def is_ready(self, now: float) -> bool:
+        return self.running and (self.woken or (self.due is not None and self.due <= now))
+
+
+_HURRIED: set[str | None] = set()
+
+
+@event.listens_for(Engine, "engine_connect")
+def _hurry_disk(connection: Connection) -> None:
+    """Virtual hours have thousands of commits; that each is on the disk is tested elsewhere."""
+    if connection.engine.url.database in _HURRIED:
+        connection.connection.driver_connection.execute("PRAGMA synchronous=OFF")
+
+
 class World:
-    """Everything, driven step by step without a thread."""
+    """Everything, driven step by step without a thread.
+
+    With `threads` it is driven by its own threads, from `flow.start()` on; `at` and `step` are not for it.
+    """
 
     def __init__(
         self,
@@ -179,9 +216,11 @@ class World:
         poll: float = 60,
         access: Access | None = None,
         url: str = "",
-        clock: VirtualClock | None = None,
+        clock: Any = None,
         server: IssueServer | None = None,
         chat: Chat | None = None,
+        find_server: FindServer | None = None,
+        threads: bool = False,
     ) -> None:
         self.clock = clock or VirtualClock()
         self.server = server or IssueServer(self.clock, kind, projects)
@@ -193,29 +232,29 @@ class World:
             webhook_tokens=(bodies.TOKEN,),
             poll_seconds=poll,
         )
-        self.access = access or Access()
+        self.access = access or Access(writers=("*",))
+        self._find_server = find_server or (lambda: self.server)
+        self._threads = threads
         self._requests = 0
         self.boot()
 
     def boot(self) -> None:
         """Start on whatever is on disk, as after a crash: nothing of the run before is closed properly."""
         self.store = store_at(self.url)
-        self._hurry_disk()
+        self._typed: Commands | None = None
+        self.workers: dict[str, SteppedWorker] = {}
+        if self.url.startswith("sqlite"):
+            _HURRIED.add(self.url.removeprefix("sqlite:///"))
         self.flow = AlertService(
-            self.settings, self.access, self.store, lambda: self.server, self.chat, Templates("text"), self.clock
-        )
-        self.flow._poller._chance = random.Random(1)
-        self.flow.receiver.open()
-        self._due: dict[Worker, float | None] = dict.fromkeys(self.flow._workers, 0.001)
+            self.settings, self.access, self.store, self._find_server, self.chat, Templates("text"), self.clock,
+            make_worker=Worker if self._threads else self._make_worker, chance=random.Random(1),
+        )  # fmt: skip
+        if not self._threads:
+            self.flow.start()
 
-    def _hurry_disk(self) -> None:
-        """Virtual hours have thousands of commits; that each is on the disk is tested elsewhere."""
-        self.store.open()
-        engine = self.store._engine
-        assert engine is not None
-        if engine.dialect.name == "sqlite":
-            engine.dispose()
-            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    def _make_worker(self, name: str, step: Callable[[], float | None]) -> Any:
+        self.workers[name] = SteppedWorker(name, step)
+        return self.workers[name]
 
     @property
     def seconds(self) -> float:
@@ -228,9 +267,18 @@ class World:
         self._requests += 1
         return self.flow.receiver.take(bodies.signed(raw, resource, request_id or f"r{self._requests}"), raw, None)
 
-    def commands(self, issues: Iterable[Issue] = ()) -> Commands:
-        """The commands of this flow's bot, whose own server has these issues."""
-        server = MemoryServer(issues, now=self.clock.now)
+    def type(self, line: str, room: str = "#ops", person: Person = ANN, thread: str = "") -> str:
+        """Somebody types `!sentry LINE` in a room ("" for a direct message); the reply. Raises UserError."""
+        if self._typed is None:
+            self._typed = self.commands()
+        name, _, words = line.partition(" ")
+        views = self._typed.run(name, Invocation(person, Conversation(room, thread), words))
+        text = "\n".join(Templates("text").render(view.template, view.values) for view in views)
+        return _RENDER.convert(text).strip()
+
+    def commands(self) -> Commands:
+        """The commands of this flow's bot; they find the issues that the server has by now."""
+        server = MemoryServer(self.server.by_id.values(), now=self.clock.now)
         return Commands(lambda: server, self.access, QuerySettings(), self.clock, self.store, alerts=self.flow)
 
     def plain_hook(self, body: dict[str, Any]) -> WebhookAnswer:
@@ -241,23 +289,30 @@ class World:
         """Let everything happen until this second: each worker steps when its time has come or when it is woken."""
         end = START.timestamp() + seconds
         while True:
-            due = self._tx()
+            due = self._settle()
             if due is None or due > end:
                 self.clock.at = max(datetime.fromtimestamp(end, timezone.utc), self.clock.at)
                 return self
             self.clock.at = max(datetime.fromtimestamp(due, timezone.utc), self.clock.at + timedelta(milliseconds=1))
 
-    def _tx(self) -> float | None:
+    def step(self, name: str) -> float | None:
+        """Let one worker take one step now, such as "poller"; the seconds that it wants to sleep afterwards."""
+        worker = self.workers[name]
+        worker.woken = False
+        wait = worker.step()
+        worker.due = None if wait is None else self.clock.now().timestamp() + wait
+        return wait
+
+    def _settle(self) -> float | None:
         """Let the workers work until all of them sleep; when the first one wants to be woken."""
         for _ in range(100_000):
             now = self.clock.now().timestamp()
-            ready = [w for w in self.flow._workers if w._wake.is_set() or (self._due[w] or now + 1) <= now]
+            ready = [worker.name for worker in self.workers.values() if worker.is_ready(now)]
             if not ready:
-                return min((due for due in self._due.values() if due is not None), default=None)
-            for worker in ready:
-                worker._wake.clear()
-                wait = worker._step()
-                self._due[worker] = None if wait is None else self.clock.now().timestamp() + wait
+                waiting = [worker.due for worker in self.workers.values() if worker.running]
+                return min((due for due in waiting if due is not None), default=None)
+            for name in ready:
+                self.step(name)
         raise AssertionError("the flow never comes to rest")
 
     def texts(self, room: str | None = None) -> list[str]:

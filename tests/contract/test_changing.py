@@ -107,7 +107,7 @@ def test_archive_until(on, name):
         assert on.world.status(known) == UNRESOLVED
 
 
-def test_what_sentry_is_told_about_an_archive(sentry):
+def test_what_sentry_gets_about_an_archive(sentry):
     """Minutes and counts; the substatus says what kind it is."""
     on, world = sentry
     for name, (until, _able) in ARCHIVES.items():

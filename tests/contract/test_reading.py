@@ -34,7 +34,7 @@ def test_projects_are_found_and_kept(on):
     assert on.requests_of(on.server.projects) == []
 
 
-def test_an_issue_tells_what_the_server_knows(on):
+def test_an_issue_has_what_the_server_knows(on):
     """And None for what it does not, never a made-up value."""
     known = on.world.add(on.world.web, "ZeroDivisionError", "division by zero", release="shop@1.0")
     on.world.again(known, release="shop@1.1")
@@ -335,7 +335,7 @@ def test_events_of_an_issue_over_time(on, span, step):
     assert counts.start + span - step <= on.clock.now() < counts.start + span
 
 
-def test_events_over_a_longer_time_than_the_server_tells(on):
+def test_events_over_a_longer_time_than_the_server_answers_for(on):
     """Refused with the longest that there is."""
     known = on.world.add(on.world.web, "ValueError", "it broke")
     issue = on.server.issue(known.id)

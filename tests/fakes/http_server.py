@@ -63,30 +63,44 @@ def as_html(text: str = "<html><title>Sign in</title></html>", status: int = 200
 Answering = Callable[[Request], Reply]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class HttpServer:
     """Serves in threads from `with` to its end; `requests` is what was asked so far, `answer` may be replaced."""
 
-    def __init__(self, answer: Answering, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, answer: Answering, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.answer = answer
         self._scheme = "https" if tls else "http"
         self.requests: list[Request] = []
         self.stopping = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), _handler_of(self))
         if tls is not None:
             # The handshake is made in the request's own thread: one that fails must not stop the server.
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    @property
     def url(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> HttpServer:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> HttpServer:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
         self.stopping.set()
         self._server.shutdown()
         self._server.server_close()

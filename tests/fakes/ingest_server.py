@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import socket
 import threading
@@ -10,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.fakes.http_server import HttpServer, Reply, Request
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -73,7 +75,7 @@ class IngestServer:
         self.decide: Callable[[Taken], Behaviour | None] | None = None  # for one envelope; None: as ever
         self._once: list[Behaviour] = []
         self._lock = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
+        self._server: HttpServer | None = None
         self.port = 0
         self.resume()
 
@@ -118,63 +120,24 @@ class IngestServer:
     def stop(self) -> None:
         """Refuse connections from now on."""
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.stop()
             self._server = None
 
     def resume(self) -> None:
         """Listen (again, on the same port)."""
-        server = _Server(("127.0.0.1", self.port), _handler(self))
-        self.port = server.server_address[1]
-        self._server = server
-        threading.Thread(target=server.serve_forever, args=(0.02,), name="ingest-server", daemon=True).start()
+        self._server = HttpServer(self._reply, port=self.port).start()
+        self.port = self._server.port
 
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 128
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is what some tests are about."""
-
-
-def _handler(owner: IngestServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.path.rstrip("/").endswith("/store"):  # raven, in the benchmarks
-                self.reply(Behaviour())
-                return
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            behaviour = owner.answer(body)
-            if behaviour.hang_up:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            self.reply(behaviour)
-
-        def reply(self, behaviour: Behaviour) -> None:
-            answer = b'{"id": ""}' if behaviour.status < 300 else b"no"
-            self.send_response(behaviour.status)
-            for name, value in behaviour.headers.items():
-                self.send_header(name, value)
-            if not behaviour.endless:
-                self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-            self.close_connection = self.close_connection or behaviour.endless
-            while behaviour.endless:  # until the client hangs up, which raises
-                self.wfile.write(b"and so on " * 100)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class says so
-            """Quiet."""
-
-    return Handler
+    def _reply(self, request: Request) -> Reply:
+        if request.path.rstrip("/").endswith("/store"):  # raven, in the benchmarks
+            return Reply(200, b'{"id": ""}')
+        behaviour = self.answer(
+            gzip.decompress(request.body) if request.headers.get("content-encoding") == "gzip" else request.body
+        )
+        if behaviour.hang_up:
+            return Reply(raw=lambda connection: connection.shutdown(socket.SHUT_RDWR))
+        endless = itertools.repeat(b"and so on " * 100) if behaviour.endless else None  # until the client hangs up
+        return Reply(behaviour.status, b'{"id": ""}' if behaviour.status < 300 else b"no", behaviour.headers, endless)
 
 
 @contextmanager

@@ -69,8 +69,6 @@ class NetworkServer(HttpServer):
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(self._answer, tls)
-        handler = self._server.RequestHandlerClass
-        handler.do_PATCH = handler.do_any  # type: ignore[attr-defined]
         self.calls: list[Call] = []
         self.offline = False
         self.sockets: list[WebSocket] = []

@@ -17,6 +17,7 @@ from tests.fakes.http_server import HttpServer, Reply, Request, as_json
 from tests.fakes.slack_messages import BOT_ID, BOT_NAME, Said, Whispered, parsed
 from tests.fakes.slack_signed import SIGNING_SECRET, send_event
 from tests.fakes.slack_socket import SocketMode
+from tests.fakes.websocket import upgrade
 
 __all__ = ["BOT_ID", "BOT_NAME", "SIGNING_SECRET", "Said", "SlackServer", "Whispered", "send_event"]
 
@@ -107,8 +108,7 @@ class SlackServer(HttpServer):
             self._uploads[request.segments[1]] = request.body
             return Reply(200, b"OK")
         if request.path == "/link":
-            key = request.headers["sec-websocket-key"]
-            return Reply(raw=lambda connection: self.socket.serve(connection, key))
+            return upgrade(request, self.socket.serve)
         if request.path.startswith("/response/"):
             with self._guard:
                 return self._respond(request.segments[1], request.json or {})

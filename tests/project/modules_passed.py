@@ -31,7 +31,7 @@ from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
 _TOKEN = "sntryu_" + "a1" * 20
-_SETTLES_SECONDS = 2.0  # threads still write down what a flow has done when its result is there
+_IDLE_SECONDS = 2.0  # threads still write down what a flow has done when its result is there
 _RUN_WATCHED = Path(__file__).resolve().parents[1] / "servers" / "run_errbot_watched.py"
 
 
@@ -81,6 +81,10 @@ class WatchedBot:
 
         return called
 
+    def wait_until_idle(self) -> None:
+        """Wait until no module has been called for a while."""
+        until(lambda: time.time() - self.calls.stat().st_mtime > _IDLE_SECONDS, 60, "the bot is idle")
+
     def error(self) -> None:
         """A command crashes; its event reaches the server."""
         self.errbot.say("!checkout")
@@ -107,9 +111,9 @@ def main(arguments: list[str]) -> None:
         bot.command()  # the first one finds out what the server is
         flows = {}
         for act in (bot.error, bot.command, bot.alert):
-            time.sleep(_SETTLES_SECONDS)
+            bot.wait_until_idle()
             called = bot.modules(act)
-            time.sleep(_SETTLES_SECONDS)
+            bot.wait_until_idle()
             flows[act.__name__] = called()
     for flow, modules in flows.items():
         print(f"{flow}: {len(modules)} modules")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +17,7 @@ import pytest
 
 from demo.bugsink import LOGIN, PASSWORD, Bugsink, Refused
 from demo.processes import CannotStart, Process, accepts
+from tests.fakes.http_server import HttpServer, Reply, Request
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.errbot_process import ErrbotProcess, irc_settings
 from tests.servers.irc_client import IrcClient, parse
@@ -85,33 +83,18 @@ def test_a_server_does_not_outlive_a_starter_that_is_killed(tmp_path: Path) -> N
 # --- Bugsink -------------------------------------------------------------------------------------------------------
 
 
-class Receiver(BaseHTTPRequestHandler):
-    """Receives an alert, and requests the issue from the server's API before it answers."""
-
-    taken: list[dict[str, Any]]
-    server_asked: Bugsink
-
-    def do_POST(self) -> None:
-        alert = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        issue = self.server_asked.api("GET", f"issues/{alert['id']}/")
-        self.taken.append({**alert, "asked": issue["friendly_id"]})
-        self.send_response(202)
-        self.end_headers()
-
-    def log_request(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def receiver(bugsink: Bugsink) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Receives alerts, and requests each issue from the server's API before it answers."""
     taken: list[dict[str, Any]] = []
-    handler = type("Handler", (Receiver,), {"taken": taken, "server_asked": bugsink})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{httpd.server_port}/hook", taken
-        httpd.shutdown()
-        thread.join()
+
+    def take(request: Request) -> Reply:
+        issue = bugsink.api("GET", f"issues/{request.json['id']}/")
+        taken.append({**request.json, "asked": issue["friendly_id"]})
+        return Reply(202)
+
+    with HttpServer(take) as server:
+        yield f"{server.url}/hook", taken
 
 
 def test_an_event_becomes_an_issue_of_its_own_project(bugsink_project: BugsinkProject) -> None:

@@ -91,7 +91,7 @@ def test_a_matcher_prints_as_it_can_be_typed_again():
     st.sampled_from(["=", "!="]),
     st.text(max_size=20) | st.text('~=!"( a', max_size=6),
 )
-def test_a_kept_matcher_is_read_as_the_same_again(name, operator, value):
+def test_a_stored_matcher_is_read_as_the_same_again(name, operator, value):
     """`"title= ~(("` was stored as a regular expression that is none, and from then on no alert could be decided."""
     matcher = Matcher(name, operator, value)
     assert read_matcher(str(matcher)) == matcher

@@ -16,6 +16,7 @@ from errbot_sentry.alerting.decide.mentions import (
 )
 from errbot_sentry.config.mention_rules import Mention, load_mention, read_mention, write_mention
 from errbot_sentry.domain.issues import Assignee
+from tests.tables import table
 
 ANN = Assignee("user", "Ann Lee", "Ann@example.org")
 BACKEND = Assignee("team", "backend")
@@ -67,39 +68,45 @@ def test_a_plain_text_is_stored_as_it_stands():
     assert write_mention(Mention("@oncall **now**")) == "@oncall **now**"
 
 
-@pytest.mark.parametrize(
-    ("rule", "owner", "linked", "wanted"),
-    [
-        (Mention("@oncall"), ANN, "<@U1>", MentionChoice(MentionReason.FIXED, "@oncall")),
-        (Mention(), ANN, "<@U1>", MentionChoice(MentionReason.FIXED)),
-        (RULE, ANN, "<@U1>", MentionChoice(MentionReason.OWNER, "<@U1>", "ann@example.org")),
-        (RULE, ANN, "", MentionChoice(MentionReason.OTHERWISE, "@oncall")),
-        (RULE, BACKEND, "", MentionChoice(MentionReason.TEAM, "@backend-oncall", "team:backend")),
-        (RULE, Assignee("team", "web"), "", MentionChoice(MentionReason.OTHERWISE, "@oncall")),
-        (RULE, None, "", MentionChoice(MentionReason.OTHERWISE, "@oncall")),
-        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", MentionChoice(MentionReason.OTHERWISE)),
-        (Mention(assignee=True), BACKEND, "", MentionChoice(MentionReason.OTHERWISE)),
-    ],
+FIXED = Mention("@oncall")
+ONLY_TEAMS = Mention(teams=(("backend", "@b"),))
+NOTIFICATIONS = (
+    ("a fixed text", FIXED, ANN, "<@U1>", MentionChoice(MentionReason.FIXED, "@oncall")),
+    ("no rule", Mention(), ANN, "<@U1>", MentionChoice(MentionReason.FIXED)),
+    ("the linked assignee", RULE, ANN, "<@U1>", MentionChoice(MentionReason.OWNER, "<@U1>", "ann@example.org")),
+    ("an assignee who is not linked", RULE, ANN, "", MentionChoice(MentionReason.OTHERWISE, "@oncall")),
+    ("a team of the rule", RULE, BACKEND, "", MentionChoice(MentionReason.TEAM, "@backend-oncall", "team:backend")),
+    ("another team", RULE, Assignee("team", "web"), "", MentionChoice(MentionReason.OTHERWISE, "@oncall")),
+    ("nobody has it", RULE, None, "", MentionChoice(MentionReason.OTHERWISE, "@oncall")),
+    ("only teams, and a person", ONLY_TEAMS, ANN, "<@U1>", MentionChoice(MentionReason.OTHERWISE)),
+    ("only persons, and a team", Mention(assignee=True), BACKEND, "", MentionChoice(MentionReason.OTHERWISE)),
 )
-def test_whom_a_notification_mentions(rule, owner, linked, wanted):
-    assert mention_for_notification(rule, owner, linked) == wanted
 
 
-@pytest.mark.parametrize(
-    ("rule", "owner", "linked", "actor", "mentioned", "wanted"),
-    [
-        (RULE, ANN, "<@U1>", "Bob", "", MentionChoice(MentionReason.OWNER, "<@U1>", "ann@example.org")),
-        (RULE, ANN, "<@U1>", "Bob", "team:backend", MentionChoice(MentionReason.OWNER, "<@U1>", "ann@example.org")),
-        (RULE, ANN, "<@U1>", "Bob", "ann@example.org", MentionChoice(MentionReason.MENTIONED_BEFORE)),
-        (RULE, ANN, "<@U1>", "Ann Lee", "", MentionChoice(MentionReason.OWN_CHANGE, "", "ann@example.org")),
-        (RULE, ANN, "", "Bob", "", MentionChoice(MentionReason.UNLINKED)),
-        (RULE, None, "", "Bob", "", MentionChoice(MentionReason.NO_OWNER)),
-        (RULE, BACKEND, "", "Bob", "", MentionChoice(MentionReason.TEAM, "@backend-oncall", "team:backend")),
-        (RULE, BACKEND, "", "backend", "", MentionChoice(MentionReason.TEAM, "@backend-oncall", "team:backend")),
-        (Mention("@oncall"), ANN, "<@U1>", "Bob", "", MentionChoice(MentionReason.NOT_IN_RULE)),
-        (Mention(teams=(("backend", "@b"),)), ANN, "<@U1>", "Bob", "", MentionChoice(MentionReason.NOT_IN_RULE)),
-    ],
-)
-def test_whom_an_assignment_mentions(rule, owner, linked, actor, mentioned, wanted):
+@table(("rule", "owner", "linked", "expected"), NOTIFICATIONS)
+def test_whom_a_notification_mentions(rule, owner, linked, expected):
+    assert mention_for_notification(rule, owner, linked) == expected
+
+
+OF_ANN = MentionChoice(MentionReason.OWNER, "<@U1>", "ann@example.org")
+OF_BACKEND = MentionChoice(MentionReason.TEAM, "@backend-oncall", "team:backend")
+BEFORE, NOT_IN_RULE = MentionChoice(MentionReason.MENTIONED_BEFORE), MentionChoice(MentionReason.NOT_IN_RULE)
+OWN_CHANGE = MentionChoice(MentionReason.OWN_CHANGE, "", "ann@example.org")
+ASSIGNMENTS = (
+    ("somebody assigns her", RULE, ANN, "<@U1>", "Bob", "", OF_ANN),
+    ("another was mentioned", RULE, ANN, "<@U1>", "Bob", "team:backend", OF_ANN),
+    ("she was mentioned last", RULE, ANN, "<@U1>", "Bob", "ann@example.org", BEFORE),
+    ("her own change", RULE, ANN, "<@U1>", "Ann Lee", "", OWN_CHANGE),
+    ("she is not linked", RULE, ANN, "", "Bob", "", MentionChoice(MentionReason.UNLINKED)),
+    ("nobody has it: no `else`", RULE, None, "", "Bob", "", MentionChoice(MentionReason.NO_OWNER)),
+    ("a team of the rule", RULE, BACKEND, "", "Bob", "", OF_BACKEND),
+    ("a person of the team's name", RULE, BACKEND, "", "backend", "", OF_BACKEND),
+    ("a fixed text", FIXED, ANN, "<@U1>", "Bob", "", NOT_IN_RULE),
+    ("only teams, and a person", ONLY_TEAMS, ANN, "<@U1>", "Bob", "", NOT_IN_RULE),
+)  # fmt: skip
+
+
+@table(("rule", "owner", "linked", "actor", "mentioned", "expected"), ASSIGNMENTS)
+def test_whom_an_assignment_mentions(rule, owner, linked, actor, mentioned, expected):
     """Nobody but the new owner, once, and not for their own change; `else` is for notifications."""
-    assert mention_for_assignment(rule, owner, linked, actor, mentioned) == wanted
+    assert mention_for_assignment(rule, owner, linked, actor, mentioned) == expected

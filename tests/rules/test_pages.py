@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from errbot_sentry.app import App
 from tests.alerting.world import World
@@ -25,7 +25,7 @@ class Pages:
         self.app = App(bot, lambda: True, lambda text: None, self.world.clock)
         self.app._alerts = self.world.flow
         self._statements: list[str] = []
-        event.listen(self.world.store._engine, "before_cursor_execute", lambda *each: self._statements.append(each[2]))
+        event.listen(Engine, "before_cursor_execute", lambda *each: self._statements.append(each[2]))
 
     def counted(self) -> int:
         return sum("FROM decisions" in statement for statement in self._statements)

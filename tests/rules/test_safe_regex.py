@@ -97,7 +97,7 @@ def test_what_is_not_taken_is_refused_with_what_to_do(pattern: str, advice: str)
         compile_linear(pattern)
 
 
-def test_the_person_is_told_so() -> None:
+def test_the_reply_says_so() -> None:
     with pytest.raises(
         ValueError, match=r"'title=~\(\?!x\)y' uses a syntax that RE2 doesn't have .*add a second matcher"
     ):

@@ -229,7 +229,7 @@ def test_secrets_of_this_process_are_not_needed():
 
 
 @pytest.mark.parametrize("password", ["a/b", "a#b", "a?b"])
-def test_a_password_that_breaks_its_url_is_told_with_the_way_to_write_it(password):
+def test_a_password_that_breaks_its_url_is_reported_with_the_way_to_write_it(password):
     """Else it fails later, in the database library, which quotes a part of the password."""
     found = _read(SENTRY_STATE_URL=f"postgresql://bot:{password}@db/state")
     (mistake,) = found.mistakes

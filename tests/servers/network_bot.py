@@ -16,6 +16,7 @@ from demo.environments import ROOT, Recipe
 from demo.processes import free_port
 from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.tiny_plugin import write_plugin
 from tests.waiting import until
 
 _LINES = [line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
@@ -107,7 +108,7 @@ ORDERS = Path({orders!r})
 
 
 class Greeter(BotPlugin):
-    """Does what it is told to."""
+    """Does what a test puts into its folder."""
 
     def activate(self):
         super().activate()
@@ -149,13 +150,10 @@ class Greeter:
     """A tiny plugin, for rigs without ours; `folder` is what Errbot loads it from."""
 
     def __init__(self, parent: Path) -> None:
-        self.folder = parent / "greeter"
         self._orders = parent / "orders"
-        self.folder.mkdir()
         self._orders.mkdir()
+        self.folder = write_plugin(parent, _GREETER.format(orders=str(self._orders)), "Greeter")
         self._count = 0
-        (self.folder / "greeter.py").write_text(_GREETER.format(orders=str(self._orders)))
-        (self.folder / "greeter.plug").write_text("[Core]\nName = Greeter\nModule = greeter\n[Python]\nVersion = 3\n")
 
     def say(self, room: str, text: str) -> None:
         """The bot sends a text to what `build_identifier(room)` names. Raises Failed where the backend raises."""

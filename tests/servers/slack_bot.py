@@ -12,6 +12,7 @@ from tests.fakes.slack_server import SIGNING_SECRET, Said, SlackServer, send_eve
 from tests.fakes.slack_signed import event_body, send_click
 from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.tiny_plugin import write_plugin
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
@@ -70,10 +71,7 @@ class SlackBot:
         self._slack = slack
         self._socket_mode = socket_mode
         self._port, self._listen = free_port(), free_port()
-        door = folder / "door"
-        door.mkdir()
-        (door / "door.py").write_text(_DOOR.format(port=self._port))
-        (door / "door.plug").write_text("[Core]\nName = SlackDoor\nModule = door\n[Python]\nVersion = 3\n")
+        door = write_plugin(folder, _DOOR.format(port=self._port), "SlackDoor")
         identity = {"token": "xoxb-1", "signing_secret": SIGNING_SECRET}
         ours = {"SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self._listen), "SENTRY_POLL_SECONDS": 0}
         self.process = ErrbotProcess(

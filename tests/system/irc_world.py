@@ -13,6 +13,7 @@ from tests.servers.bugsink import BugsinkProject
 from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.irc_client import IrcClient
 from tests.servers.ngircd import Ngircd
+from tests.servers.tiny_plugin import write_plugin
 from tests.system.plugin_copies import PLUGIN
 
 ROOM = "#ops"
@@ -38,10 +39,7 @@ class Shop(BotPlugin):
 
 def shop(folder: Path) -> Path:
     """A plugin that crashes, in a folder of its own."""
-    folder.mkdir(parents=True)
-    (folder / "shop.py").write_text(SHOP)
-    (folder / "shop.plug").write_text("[Core]\nName = Shop\nModule = shop\n[Python]\nVersion = 3\n")
-    return folder
+    return write_plugin(folder, SHOP, "Shop")
 
 
 class IrcWorld:

@@ -7,7 +7,6 @@ import json
 import logging
 import socket
 import sys
-import textwrap
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from errbot.backends.test import TestBot, TestOccupant
 
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer
+from tests.servers.tiny_plugin import write_plugin
 from tests.waiting import until
 
 STARTED: list[Reporter] = []
@@ -259,17 +259,6 @@ def wait_until_sent(reporter: Reporter) -> None:
     until(lambda: reporter.status().spooled == 0, timeout=60, what="an empty spool", every=0.005)
 
 
-def write_plugin(folder: Path, name: str, source: str, kind: str = "plug", home: str = "") -> None:
-    """A plugin in a folder of its own; a flow beside a plugin, because Errbot looks for it nowhere else."""
-    place = folder / (home or name.lower())
-    place.mkdir(parents=True, exist_ok=True)
-    module = f"{name.lower()}_plugin"
-    (place / f"{module}.{kind}").write_text(
-        f"[Core]\nName = {name}\nModule = {module}\n\n[Python]\nVersion = 3\n", encoding="utf-8"
-    )
-    (place / f"{module}.py").write_text(textwrap.dedent(source), encoding="utf-8")
-
-
 class CrashBot:
     """The bot, its reporter, and what the server got."""
 
@@ -349,11 +338,11 @@ def crash_bot(
 ) -> Iterator[CrashBot]:
     """Start the bot; `broken` are further plugins (name, source) that load after ours."""
     plugins = folder / "plugins"
-    write_plugin(plugins, "AReporting", REPORTING)
-    write_plugin(plugins, "Crash", CRASHING)
-    write_plugin(plugins, "CrashFlow", FLOW, kind="flow", home="crash")
+    write_plugin(plugins, REPORTING, "AReporting")
+    write_plugin(plugins, CRASHING, "Crash")
+    write_plugin(plugins, FLOW, "CrashFlow", kind="flow", home="crash")
     for name, source in broken:
-        write_plugin(plugins, name, source)
+        write_plugin(plugins, source, name)
     settings = {"BOT_LOG_SENTRY": True, "SENTRY_DSN": server.dsn, "SENTRY_LOGLEVEL": logging.INFO,
         "SENTRY_EVENTLEVEL": logging.ERROR, **config}  # fmt: skip
     # The core's switch is the same as ours; a test that wants the core's wiring off turns it on only for us.

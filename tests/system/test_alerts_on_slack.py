@@ -191,7 +191,7 @@ def test_reactions_elsewhere_or_by_who_is_unknown_do_nothing(world: World) -> No
     assert [each for each in world.slack.said if each.channel != OPS] == []
 
 
-def test_commands_are_for_the_room_by_its_name_and_pictures_go_there(world: World) -> None:
+def test_commands_are_for_the_room_by_its_name_and_charts_go_there(world: World) -> None:
     """`SENTRY_ROOM_PROJECTS` names `#ops`; another channel sees nothing. In the alert's thread no REF is needed."""
     issue = world.issue()
     first = world.notification(issue)

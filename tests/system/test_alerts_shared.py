@@ -183,7 +183,7 @@ def test_a_long_message_is_not_taken_over_while_it_is_sent_and_a_look_up_hangs(
     """Nor is the one before it, which was sent and is not yet known to have arrived."""
     url, clock, release = postgres.url(), VirtualClock(), threading.Event()
     server, chat = _Hanging(clock, release), _Slow(clock, release)
-    one = World(tmp_path, [OPS], poll=0, url=url, clock=clock, server=server, chat=chat)
+    one = World(tmp_path, [OPS], poll=0, url=url, clock=clock, server=server, chat=chat, threads=True)
     other = World(tmp_path, [OPS], poll=0, url=url, clock=clock)
     one.flow.start()
     try:
@@ -200,14 +200,14 @@ def test_a_long_message_is_not_taken_over_while_it_is_sent_and_a_look_up_hangs(
             clock.advance(15)
             one.flow.wake()
             until(lambda: _lease(other) >= clock.now().timestamp() + 15, 30, "a sign of life")
-            other.flow._send()
-            other.flow._send()
+            other.step("alert delivery")
+            other.step("alert delivery")
             assert other.texts() == []
     finally:
         release.set()
     until(lambda: one.flow.status().queue == 0, 30, "the end of sending")
     assert one.flow.close()
-    other.flow._send()
+    other.step("alert delivery")
     texts = [[text for text in world.texts() if text.startswith("New: ")] for world in (one, other)]
     assert texts == [["New: short", "New: long"], []]
     one.store.close()

@@ -6,20 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from errbot_sentry.alerting.receive.receiver import WebhookAnswer
-from errbot_sentry.alerting.service import AlertService
-from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.config.routes import read_route
-from errbot_sentry.config.settings import AlertSettings
-from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.errors import StoreAway, StoreError
 from errbot_sentry.store.database import ANSWER_SECONDS, WORK_SECONDS
 from tests.alerting import bodies
-from tests.alerting.world import Chat, IssueServer, VirtualClock
+from tests.alerting.world import World
 from tests.servers.postgres import Postgres
 from tests.stores import store_at
 from tests.waiting import until
@@ -29,20 +26,16 @@ SLOW = 10.0
 
 
 @pytest.fixture
-def flow(postgres: Postgres) -> Iterator[AlertService]:
+def world(postgres: Postgres, tmp_path: Path) -> Iterator[World]:
     """The flow with its own threads on a database of its own."""
-    settings = AlertSettings(routes=(read_route({"rooms": ["#ops"]}),), webhook_secrets=(bodies.SECRET,))
-    clock = VirtualClock()
-    chat, server = Chat(clock), IssueServer(clock)
-    made = AlertService(settings, Access(), store_at(postgres.url()), lambda: server, chat, Templates("text"))
-    made.start()
+    made = World(tmp_path, [{"rooms": ["#ops"]}], url=postgres.url(), clock=SystemClock(), threads=True)
+    made.flow.start()
     yield made
-    made.close()
+    made.flow.close()
 
 
-def hook(flow: AlertService, number: int) -> WebhookAnswer:
-    raw = bodies.encode(bodies.sentry_issue(str(number)))
-    return flow.receiver.take(bodies.signed(raw, "issue", f"r{number}"), raw, None)
+def hook(world: World, number: int) -> WebhookAnswer:
+    return world.hook(bodies.sentry_issue(str(number)), request_id=f"r{number}")
 
 
 def seconds(act: Callable[[], object]) -> float:
@@ -51,33 +44,33 @@ def seconds(act: Callable[[], object]) -> float:
     return time.monotonic() - begun
 
 
-def test_webhooks_are_refused_and_the_health_answers_while_it_hangs(postgres: Postgres, flow: AlertService) -> None:
-    until(lambda: hook(flow, 1).status in (200, 202), 20, "the first webhook")
+def test_webhooks_are_refused_and_the_health_answers_while_it_hangs(postgres: Postgres, world: World) -> None:
+    until(lambda: hook(world, 1).status in (200, 202), 20, "the first webhook")
     with postgres.hanging():
         with ThreadPoolExecutor(12) as pool:
             begun = time.monotonic()
-            answers = list(pool.map(lambda number: hook(flow, number), range(100, 160)))
+            answers = list(pool.map(lambda number: hook(world, number), range(100, 160)))
             took = time.monotonic() - begun
         assert {answer.status for answer in answers} == {503}
         assert took < 2 * ANSWER_SECONDS + SLOW, "sixty at once, not one after the other"
-        status = flow.status()
+        status = world.flow.status()
         assert not status.database_ok
         assert "does not answer" in status.database_error
-        assert seconds(lambda: hook(flow, 200)) < ANSWER_SECONDS + SLOW
-        assert seconds(flow.status) < ANSWER_SECONDS + SLOW
-    until(lambda: hook(flow, 300).status in (200, 202), 20, "webhooks are stored again")
-    until(lambda: flow.status().database_ok, 20, "the health is good again")
+        assert seconds(lambda: hook(world, 200)) < ANSWER_SECONDS + SLOW
+        assert seconds(world.flow.status) < ANSWER_SECONDS + SLOW
+    until(lambda: hook(world, 300).status in (200, 202), 20, "webhooks are stored again")
+    until(lambda: world.flow.status().database_ok, 20, "the health is good again")
 
 
-def test_it_ends_in_time_while_the_database_hangs(postgres: Postgres, flow: AlertService) -> None:
-    until(lambda: hook(flow, 1).status in (200, 202), 20, "the first webhook")
+def test_it_ends_in_time_while_the_database_hangs(postgres: Postgres, world: World) -> None:
+    until(lambda: hook(world, 1).status in (200, 202), 20, "the first webhook")
     with postgres.hanging():
         ended: list[bool] = []
-        closing = threading.Thread(target=lambda: ended.append(flow.close(5.0)))
+        closing = threading.Thread(target=lambda: ended.append(world.flow.close(5.0)))
         closing.start()
         closing.join(5.0 + SLOW)
         assert ended == [True]
-        assert seconds(flow._store.close) < ANSWER_SECONDS + SLOW
+        assert seconds(world.store.close) < ANSWER_SECONDS + SLOW
 
 
 def test_a_transaction_under_way_is_cut_off(postgres: Postgres) -> None:

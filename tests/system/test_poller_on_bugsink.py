@@ -8,75 +8,49 @@ from pathlib import Path
 import pytest
 from errbot import rendering
 
-from errbot_sentry.alerting.service import AlertService
-from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.secrets import Secret
-from errbot_sentry.config.settings import AlertSettings, ServerSettings
+from errbot_sentry.config.settings import ServerSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
-from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.connection import Connection
 from errbot_sentry.web.application import Web
 from errbot_sentry.web.listener import Listener
 from tests.alerting import bodies
+from tests.alerting.world import World
 from tests.servers.bugsink import BugsinkProject
-from tests.stores import store_at
 from tests.waiting import until
 
 _RENDER = rendering.text()
-
-
-class Room:
-    """A chat with one room, which records."""
-
-    settle = 0.0
-
-    def __init__(self) -> None:
-        self.received: list[str] = []
-
-    def connection(self) -> str:
-        return "up"
-
-    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
-        self.received.append(message.whole)
-        return "an id"
-
-    def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
-        return True
 
 
 class Watch:
     """The alert flow on a project, polling when a test asks for it."""
 
     def __init__(self, folder: Path, project: BugsinkProject) -> None:
-        self.room = Room()
         clock = SystemClock()
         self.connection = Connection(ServerSettings(project.url, "auto", Secret(project.token)), clock)
-        settings = AlertSettings(
-            routes=(read_route({"rooms": ["#ops"]}),), webhook_tokens=(bodies.TOKEN,), poll_seconds=3600
+        self.world = World(
+            folder,
+            [{"rooms": ["#ops"]}],
+            poll=0.001,
+            access=Access(projects=(project.slug,)),
+            clock=clock,
+            find_server=self.connection.server,
         )
-        access = Access(projects=(project.slug,))
-        self.store = store_at(f"sqlite:///{folder / 'state.sqlite3'}")
-        self.flow = AlertService(
-            settings, access, self.store, self.connection.server, self.room, Templates("text"), clock
-        )
-        self.flow.receiver.open()
+        self.flow = self.world.flow
 
     def poll(self) -> list[str]:
         """Ask the server now, and let everything happen that follows; what the room receives."""
-        self.flow._poller.hurry()
-        self.flow._polling._step()
+        self.world.step("poller")
         assert self.flow.status().poll_error == ""
         return self.settle()
 
     def settle(self) -> list[str]:
         """Let everything happen that is due."""
-        for worker in (self.flow._deciding, self.flow._asking, self.flow._deciding, self.flow._sending):
-            while worker._step() == 0:
+        for worker in ("alert pipeline", "alert look-ups", "alert pipeline", "alert delivery"):
+            while self.world.step(worker) == 0:
                 pass
-        received, self.room.received = self.room.received, []
-        return [_RENDER.convert(text).strip() for text in received]
+        return self.world.texts()
 
     def waiting(self) -> int:
         return self.flow.status().waiting
@@ -87,7 +61,6 @@ def watch(tmp_path: Path, bugsink_project: BugsinkProject) -> Iterator[Watch]:
     made = Watch(tmp_path, bugsink_project)
     yield made
     made.connection.close()
-    made.store.close()
 
 
 def test_without_any_webhook(watch: Watch, bugsink_project: BugsinkProject) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.tiny_plugin import write_plugin
 from tests.system.plugin_copies import copy_folder
 from tests.waiting import until
 
@@ -31,10 +32,7 @@ class Census(BotPlugin):
 
 def _bot(folder: Path, **settings: object) -> tuple[ErrbotProcess, Path]:
     plugin = copy_folder(folder / "extra")
-    census = folder / "extra" / "census"
-    census.mkdir()
-    (census / "census.py").write_text(CENSUS)
-    (census / "census.plug").write_text("[Core]\nName = Census\nModule = census\n[Python]\nVersion = 3\n")
+    write_plugin(folder / "extra", CENSUS, "Census")
     return ErrbotProcess(folder / "bot", folder / "extra", settings), plugin
 
 

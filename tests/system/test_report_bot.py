@@ -14,6 +14,7 @@ import requests
 import sentry_sdk
 
 from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.servers.tiny_plugin import write_plugin
 from tests.system import report_bot
 from tests.system.report_bot import CrashBot, crash_bot, start_web_server, title, titles
 from tests.waiting import until
@@ -231,8 +232,7 @@ def test_a_second_connection(tmp_path: Path, server: IngestServer) -> None:
 
 
 def test_a_flow_that_cannot_be_set_up(tmp_path: Path, server: IngestServer) -> None:
-    flow = (tmp_path, "BrokenFlow", report_bot.BROKEN_FLOW)
-    report_bot.write_plugin(flow[0] / "plugins", flow[1], flow[2], kind="flow", home="crash")
+    write_plugin(tmp_path / "plugins", report_bot.BROKEN_FLOW, "BrokenFlow", kind="flow", home="crash")
     with crash_bot(tmp_path, server) as bot:
         event = bot.event()
     assert title(event) == "TimeoutError: in a flow's set-up"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fakes.http_server import HttpServer, Reply
 from tests.fakes.ingest_server import IngestServer, ingest_server
 from tests.system.report_bot import CrashBot, crash_bot
 from tests.waiting import until
@@ -186,7 +185,7 @@ def sent(bot: CrashBot) -> str:
 
 
 @pytest.mark.parametrize("mode", ["drop", "scrub"])
-def test_words_do_not_leave_by_the_event_that_tells_a_count(tmp_path: Path, server: IngestServer, mode: str) -> None:
+def test_words_do_not_leave_by_the_event_that_reports_a_count(tmp_path: Path, server: IngestServer, mode: str) -> None:
     with leaky_bot(tmp_path, server, SENTRY_CHAT_TEXT=mode, SENTRY_REPEAT_SECONDS=3600) as bot:
         for word in ("ONE_WORD", "SECOND_WORD", "THIRD_WORD"):
             bot.say(f"!leak again {word}")
@@ -240,47 +239,21 @@ def test_names_of_transactions_and_spans(tmp_path: Path, server: IngestServer) -
         assert "look at [chat]" in left
 
 
-class OtherHost(HTTPServer):
-    """Some server that plugins ask; remembers the headers that it got."""
-
-    def __init__(self) -> None:
-        self.requests: list[dict[str, str]] = []
-        requests = self.requests
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                requests.append({name.lower(): value for name, value in self.headers.items()})
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class says so
-                """Quiet."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/x"
-
-
 @pytest.fixture
-def other_host() -> Iterator[OtherHost]:
-    other = OtherHost()
-    threading.Thread(target=other.serve_forever, args=(0.02,), daemon=True).start()
-    yield other
-    other.shutdown()
-    other.server_close()
+def other_host() -> Iterator[HttpServer]:
+    """Some server that plugins ask."""
+    with HttpServer(lambda _: Reply()) as server:
+        yield server
 
 
-def test_other_hosts_get_no_header_of_ours(bot: CrashBot, other_host: OtherHost) -> None:
+def test_other_hosts_get_no_header_of_ours(bot: CrashBot, other_host: HttpServer) -> None:
     """The SDK would give them the DSN's key, the release and the environment, as `baggage`."""
     bot.say(f"!leak fetch {other_host.url} PRIVATE_WORD")
-    (headers,) = other_host.requests
-    assert not {"baggage", "sentry-trace"} & set(headers)
+    (request,) = other_host.requests
+    assert not {"baggage", "sentry-trace"} & set(request.headers)
 
 
-def test_what_a_plugin_asked_elsewhere_is_no_breadcrumb_of_others(bot: CrashBot, other_host: OtherHost) -> None:
+def test_what_a_plugin_asked_elsewhere_is_no_breadcrumb_of_others(bot: CrashBot, other_host: HttpServer) -> None:
     """Callbacks share a thread, and with it the SDK's own breadcrumbs of requests."""
     bot.say_in_room(f"look up {other_host.url} PRIVATE_WORD", who="carol")
     bot.say_in_room("callback please", who="bob")

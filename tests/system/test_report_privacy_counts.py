@@ -39,7 +39,7 @@ def server() -> Iterator[IngestServer]:
 @pytest.mark.parametrize("mode", ["scrub", "drop", "send"])
 @examples(max(10, EXAMPLES // 4))
 @given(data=st.data())
-def test_no_secret_is_in_an_event_that_tells_a_count(
+def test_no_secret_is_in_an_event_that_reports_a_count(
     server: IngestServer, tmp_path_factory: pytest.TempPathFactory, mode: str, data: st.DataObject
 ) -> None:
     draw = data.draw

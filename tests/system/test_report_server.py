@@ -114,7 +114,7 @@ def test_an_answer_that_may_change_is_waited_out(
     assert reporter.status().last_failure == ""
 
 
-def test_one_envelope_that_the_server_hangs_up_on_holds_nothing_up(make: Make, server: IngestServer) -> None:
+def test_one_envelope_that_the_server_hangs_up_on_delays_nothing(make: Make, server: IngestServer) -> None:
     def decide(taken: Taken) -> Behaviour | None:
         poison = any("number 0" in str(event.get("exception")) for event in taken.events)
         return Behaviour(hang_up=True) if poison else None
@@ -152,7 +152,7 @@ def test_retry_after_is_obeyed(make: Make, server: IngestServer) -> None:
     assert values(server) == numbers(1, 1)
 
 
-def test_a_limit_of_another_category_does_not_hold_up_errors(make: Make, server: IngestServer) -> None:
+def test_a_limit_of_another_category_does_not_delay_errors(make: Make, server: IngestServer) -> None:
     reporter = make(options={"traces_sample_rate": 1.0})
     server.behaviour = Behaviour(headers={"X-Sentry-Rate-Limits": "86400:transaction;span:organization"})
     crash(1)
@@ -166,7 +166,7 @@ def test_a_limit_of_another_category_does_not_hold_up_errors(make: Make, server:
     assert reporter.status().dropped == {"rate_limited (transaction)": 1}
 
 
-def test_one_envelope_that_always_fails_does_not_hold_up_the_others(make: Make, server: IngestServer) -> None:
+def test_one_envelope_that_always_fails_does_not_delay_the_others(make: Make, server: IngestServer) -> None:
     def decide(taken: Taken) -> Behaviour | None:
         poison = any(event["exception"]["values"][-1]["value"] == "number 0" for event in taken.events)
         return Behaviour(status=500) if poison else None
@@ -367,7 +367,7 @@ def test_what_was_spooled_waits_out_a_transport_of_the_operator(
     assert values(server) == numbers(1)
 
 
-def test_a_disk_that_hangs_holds_up_neither_the_bot_nor_the_events(
+def test_a_disk_that_hangs_delays_neither_the_bot_nor_the_events(
     make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = threading.Event()

@@ -9,8 +9,8 @@ import pytest
 
 from tests.servers.matrix_bot import MatrixBot
 from tests.servers.matrix_client import MatrixPerson, Refused
+from tests.servers.network_bot import Greeter
 from tests.servers.synapse import Synapse
-from tests.servers.tiny_plugin import write_plugin
 
 
 @pytest.fixture
@@ -19,24 +19,29 @@ def ann(synapse: Synapse) -> MatrixPerson:
 
 
 @pytest.fixture
-def bot(tmp_path: Path, synapse: Synapse, ann: MatrixPerson) -> Iterator[MatrixBot]:
+def greeter(tmp_path: Path) -> Greeter:
+    return Greeter(tmp_path)
+
+
+@pytest.fixture
+def bot(tmp_path: Path, synapse: Synapse, ann: MatrixPerson, greeter: Greeter) -> Iterator[MatrixBot]:
     """A bot with a tiny plugin and without ours."""
-    made = MatrixBot(tmp_path, synapse, [write_plugin(tmp_path)], admins=(ann.id,))
+    made = MatrixBot(tmp_path, synapse, [greeter.folder], admins=(ann.id,))
     with made.process:
         yield made
 
 
-def test_a_bot_answers_and_posts_in_a_room(synapse: Synapse, ann: MatrixPerson, bot: MatrixBot):
+def test_a_bot_answers_and_posts_in_a_room(synapse: Synapse, ann: MatrixPerson, bot: MatrixBot, greeter: Greeter):
     """The backend receives a command, answers, posts by id and by alias; after a kick it is refused."""
     room = ann.create_room("ops")
     bot.enter(room, ann)
 
-    ann.send(room, "!repeat hello")
-    answer = ann.wait_for(room, "you said: hello")
+    ann.send(room, "!ping")
+    answer = ann.wait_for(room, "pong")
     assert answer.sender == bot.id
 
     for address in (room, "#ops:chat.test"):
-        ann.send(room, f"!post {address} to {address[0]}")
+        greeter.say(address, f"to {address[0]}")
         assert ann.wait_for(room, f"^to {address[0]}").kind == "m.text"
 
     ann.kick(room, bot.id)

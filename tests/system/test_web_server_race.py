@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 
 from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.tiny_plugin import write_plugin
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
@@ -45,10 +46,7 @@ def _status(port: int, method: str = "POST") -> int | None:
 def test_requests_hammering_at_the_start_do_not_kill_the_route(tmp_path):
     """Seen with @webhook: two of three boots left the plugin dead until a restart."""
     port = _free_port()
-    starter = tmp_path / "starter"
-    starter.mkdir()
-    (starter / "starter.py").write_text(CONFIGURE.replace("NUMBER", str(port)))
-    (starter / "starter.plug").write_text("[Core]\nName = AWebserverStarter\nModule = starter\n[Python]\nVersion = 3\n")
+    starter = write_plugin(tmp_path, CONFIGURE.replace("NUMBER", str(port)), "AWebserverStarter")
     settings = {"SENTRY_ALERTS": [{"rooms": ["#ops"]}], "SENTRY_WEBHOOK_TOKENS": ("right-token",)}
     seen: set[int | None] = set()
     stop = threading.Event()

@@ -135,7 +135,7 @@ def test_hostile_text_is_text_and_ends_no_connection(tmp_path, prosody, bugsink_
     assert world.bot.log.count("Disconnect callback") <= 1, "only at the bot's own end"
 
 
-def test_what_came_while_the_server_was_away_is_told_after_the_bots_restart(tmp_path, prosody, bugsink_project):
+def test_what_came_while_the_server_was_away_is_sent_after_the_bots_restart(tmp_path, prosody, bugsink_project):
     """Errbot's XMPP backend does not connect again by itself: the listener goes on, a restart brings it all."""
     world = XmppWorld(tmp_path, prosody, bugsink_project)
     bugsink_project.add_alert(world.webhook)

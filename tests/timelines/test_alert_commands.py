@@ -6,18 +6,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from errbot import rendering
 
-from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction, ResolveNow, SilenceFor
-from errbot_sentry.domain.issues import Issue
 from tests.alerting import bodies
-from tests.alerting.world import SHOP, Chat, VirtualClock, World
+from tests.alerting.world import ANN, Chat, VirtualClock, World
 
-ANN, BOB, EVE = Person("@ann", "Ann"), Person("@bob", "Bob"), Person("@eve", "Eve")
+BOB, EVE = Person("@bob", "Bob"), Person("@eve", "Eve")
 OPS = {"rooms": ["#ops"], "match": ["level>=error"]}
 
 
@@ -34,13 +31,9 @@ class Room:
             chat=Chat(clock, threads=True),
             access=Access(writers=("@ann",), **access),
         )
-        self.commands = self.world.commands(Issue(number, f"SHOP-{number}", "it broke", SHOP) for number in "12")
-
-    def type(self, line: str, room: str = "#ops", person: Person = ANN, thread: str = "") -> str:
-        name, _, words = line.partition(" ")
-        views = self.commands.run(name, Invocation(person, Conversation(room, thread), words))
-        text = "\n".join(Templates("text").render(view.template, view.values) for view in views)
-        return rendering.text().convert(text).strip()
+        for number in "12":
+            self.world.server.event(number)
+        self.type = self.world.type
 
 
 @pytest.fixture
@@ -152,9 +145,9 @@ def test_in_a_thread_the_issue_needs_no_name_and_reactions_are_commands(room: Ro
     assert mute is not None
     assert (mute.command, mute.as_typed) == ("silence", "1 -d 1h")
     conversation = Conversation("#ops", "m1")
-    assert [view.values["number"] for view in room.commands.act(mute, Invocation(ANN, conversation))] == [2]
+    assert [view.values["number"] for view in room.world.commands().act(mute, Invocation(ANN, conversation))] == [2]
     with pytest.raises(NotAllowed, match="SENTRY_WRITERS"):
-        list(room.commands.act(mute, Invocation(EVE, conversation)))
+        list(room.world.commands().act(mute, Invocation(EVE, conversation)))
     assert click(Conversation("#ops", "m9"), ResolveNow()) is None
 
 

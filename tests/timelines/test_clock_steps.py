@@ -16,8 +16,8 @@ def test_a_room_is_not_silent_until_the_old_time_comes_round(tmp_path: Path) -> 
     world.at(3600)
     world.chat.drop()
     world.hook(bodies.sentry_issue("101"))
-    world.flow._decide()
-    world.flow._send()
+    world.step("alert pipeline")
+    world.step("alert delivery")
     world.clock.advance(-3000)
     world.chat.up = True
     world.hook(bodies.sentry_issue("102"))

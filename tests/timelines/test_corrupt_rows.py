@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import NullPool, create_engine, text
 
 from errbot_sentry.store.records import DigestPlan, Silence, Subscription
 from tests.alerting import bodies
@@ -57,9 +57,7 @@ def on_sqlite(tmp_path: Path) -> World:
 
 def corrupt_rows(world: World, statement: str, **values: object) -> None:
     """Change rows as no program of ours would."""
-    engine = world.store._engine
-    assert engine is not None
-    with engine.begin() as connection:
+    with create_engine(world.url, poolclass=NullPool).begin() as connection:
         assert connection.execute(text(statement), values).rowcount
 
 

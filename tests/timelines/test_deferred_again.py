@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from errbot_sentry.store.records import Silence, Subscription
 from tests.alerting import bodies
 from tests.alerting.world import World
 
@@ -16,13 +15,6 @@ DEFERRED = {
     "quiet": ({"quiet": "11:00-13:00"}, 3600),
     "wait": ({"wait": "30m"}, 1800),
 }
-
-
-def silence(world: World, seconds: float, matchers: tuple[str, ...] = ("project=shop",)) -> None:
-    now = world.clock.now().timestamp()
-    with world.store.write() as tx:
-        tx.silences.add(Silence("#ops", matchers, "", matchers[0], "Ann", "", now, now + seconds))
-    world.flow.wake()
 
 
 def storm(world: World) -> None:
@@ -38,7 +30,7 @@ def test_what_was_deferred_before_a_silence_waits_for_its_end(tmp_path: Path, de
     world = World(tmp_path, [{"rooms": ["#ops"], "mention": "@oncall", **more}], poll=0)
     world.hook(bodies.sentry_issue("1"))
     world.at(due - 100)
-    silence(world, 700)
+    world.type("silence project=shop -d 700s")
     assert world.at(due + 500).messages() == []
     assert world.reasons("#ops")[-1] == "silenced"
     over = f"{due + 600} #ops Silence 1 (project=shop) is over; it held back 1 alert about 1 problem: SHOP-1"
@@ -49,7 +41,7 @@ def test_what_goes_on_after_such_a_silence_is_a_notification(tmp_path: Path) -> 
     world = World(tmp_path, [{"rooms": ["#ops"], "wait": "1m"}], poll=0)
     world.hook(bodies.sentry_issue("1"))
     world.at(10)
-    silence(world, 600)
+    world.type("silence project=shop -d 600s")
     world.at(1000).messages()
     world.hook(bodies.sentry_event_alert("1"), "event_alert")
     (line,) = world.at(1100).messages()
@@ -59,7 +51,7 @@ def test_what_goes_on_after_such_a_silence_is_a_notification(tmp_path: Path) -> 
 def test_a_storm_keeps_to_a_silence_made_meanwhile(tmp_path: Path) -> None:
     world = World(tmp_path, [{"rooms": ["#ops"]}], poll=0)
     storm(world)
-    silence(world, 1000)
+    world.type("silence project=shop -d 1000s")
     assert world.at(900).messages() == []
 
 
@@ -91,11 +83,7 @@ def test_a_room_that_has_unsubscribed_gets_nothing_of_what_was_deferred(tmp_path
 
 def test_a_storm_is_over_for_a_room_that_has_unsubscribed(tmp_path: Path) -> None:
     world = World(tmp_path, [], poll=0)
-    with world.store.write() as tx:
-        number = tx.subscriptions.add(Subscription("#ops", (), "Ann", world.clock.now().timestamp()))
-    world.flow.routes.changed()
+    world.type("subscribe")
     storm(world)
-    with world.store.write() as tx:
-        tx.subscriptions.remove(number)
-    world.flow.routes.changed()
+    world.type("unsubscribe 1")
     assert world.at(900).messages() == []

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from errbot_sentry.alerting.notify.digest_reports import Digests
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person
-from errbot_sentry.store.records import DigestPlan
 from tests.alerting import bodies
 from tests.alerting.world import World
 
@@ -20,9 +18,7 @@ from tests.alerting.world import World
 def test_nobody_waits_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """It was made with the right to write in hand; senders of webhooks give up after a second."""
     world = World(tmp_path, [{"rooms": ["#ops"]}], poll=0)
-    now = world.clock.now().timestamp()
-    with world.store.write() as tx:
-        tx.digests.put(DigestPlan("#ops", "daily 12:30", now + 1800, now))
+    world.type("digest daily 12:30")
     make: Callable[..., Any] = Digests.message
     stored = []
 
@@ -38,7 +34,6 @@ def test_nobody_waits_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     if way == "due":
         assert "Report, daily" in world.at(1900).texts()[0]
     else:
-        commands = world.commands()
-        list(commands.run("digest", Invocation(Person("@eve", "Eve"), Conversation("#ops"), "now")))
+        world.type("digest now")
     assert done[:1] == [True]
     assert stored[0] == 202

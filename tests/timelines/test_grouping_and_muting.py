@@ -9,9 +9,8 @@ import pytest
 
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
-from errbot_sentry.store.records import DigestPlan, Silence, Subscription
 from tests.alerting import bodies
-from tests.alerting.world import START, Chat, VirtualClock, World
+from tests.alerting.world import Chat, VirtualClock, World
 
 OPS = {"rooms": ["#ops"], "window": "5m", "repeat": "4h"}
 TITLE = "ZeroDivisionError: division by zero {} in checkout in shop.py — error, 1 event"
@@ -245,9 +244,7 @@ NIGHT = {**OPS, "quiet": "22:00-07:00 UTC"}
 )
 def test_a_room_is_quiet_while_any_of_its_routes_is(tmp_path: Path, routes: list[dict[str, Any]], ends: int) -> None:
     world = World(tmp_path, routes, poll=0)
-    with world.store.write() as tx:
-        tx.subscriptions.add(Subscription("#ops", ("project=web",), "Ann", 0.0))
-    world.flow.routes.changed()
+    world.type("subscribe project=web")
     hour = 3600
     world.hook(bodies.sentry_issue("1"))
     world.at(10 * hour)  # 22:00
@@ -261,19 +258,12 @@ def test_a_room_is_quiet_while_any_of_its_routes_is(tmp_path: Path, routes: list
     assert message.startswith(f"{morning} #ops 3 problems in the quiet hours in shop, web\n")
 
 
-def silence(world: World, length: float, matchers: tuple[str, ...] = ("project=shop",), issue: str = "") -> int:
-    now = world.clock.now().timestamp()
-    made = Silence("#ops", matchers, issue, " ".join(matchers) or issue, "Ann", "", now, now + length)
-    with world.store.write() as tx:
-        return tx.silences.add(made)
-
-
 def test_a_silence_defers_reports_the_number_and_what_goes_on_is_a_notification(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     world.hook(bodies.sentry_issue("1"))
     world.at(10)
     world.messages()
-    silence(world, 7200)
+    world.type("silence project=shop -d 2h")
     for number in (1, 2, 2, 3):
         world.at(world.seconds + 100)
         world.hook(bodies.sentry_event_alert(str(number), event_id=f"{world.seconds}"), "event_alert")
@@ -292,7 +282,8 @@ def test_a_silence_defers_reports_the_number_and_what_goes_on_is_a_notification(
 
 def test_a_silence_of_one_issue_lets_the_others_through(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
-    silence(world, 600, (), "1")
+    world.server.event("1")
+    world.type("silence SHOP-1 -d 10m")
     world.hook(bodies.sentry_issue("1"))
     world.hook(bodies.sentry_issue("2"))
     lines = world.at(700).messages()
@@ -305,14 +296,14 @@ def test_no_count_is_sent_during_a_silence(tmp_path: Path) -> None:
     world.server.event("1")
     world.at(100)
     world.messages()
-    silence(world, 1800)
+    world.type("silence project=shop -d 30m")
     for second in range(120, 1800, 60):
         world.at(second)
         world.server.event("1")
     assert [line for line in world.at(1850).messages() if "more event" in line] == []
 
 
-def test_a_metric_alert_goes_up_and_down_in_one_conversation(tmp_path: Path) -> None:
+def test_a_metric_alert_goes_up_and_down_in_one_thread(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
     for second, action in enumerate(("warning", "critical", "critical", "resolved"), 1):
         world.at(second * 10)
@@ -332,18 +323,14 @@ def test_a_metric_alert_goes_up_and_down_in_one_conversation(tmp_path: Path) -> 
 
 def test_subscriptions_are_routes_of_their_own(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS], poll=0)
-    with world.store.write() as tx:
-        tx.subscriptions.add(Subscription("#web", ("project=shop", "level>=error"), "Ann", 0.0))
-    world.flow.routes.changed()
+    world.type("subscribe project=shop level>=error", "#web")
     world.hook(bodies.sentry_issue("1"))
     assert world.at(1).messages() == [first(0, "#ops", "1"), first(0, "#web", "1")]
 
 
 def test_a_daily_report(tmp_path: Path) -> None:
     world = World(tmp_path, [OPS])
-    now = START.timestamp()
-    with world.store.write() as tx:
-        tx.digests.put(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
+    world.type("digest daily 18:00")
     world.at(10)
     for number in range(3):
         world.server.event(str(number))

@@ -9,7 +9,6 @@ import pytest
 
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.issues import Assignee
-from errbot_sentry.store.records import Subscription
 from tests.alerting import bodies
 from tests.alerting.world import Chat, VirtualClock, World
 
@@ -197,8 +196,7 @@ def test_whom_a_room_mentions_survives_a_restart(tmp_path: Path) -> None:
 
 def test_a_subscription_mentions_nobody(tmp_path: Path) -> None:
     world = make_world(tmp_path, {"rooms": ["#else"], "match": ["project=none"]})
-    with world.store.write() as tx:
-        tx.subscriptions.add(Subscription("#ops", (), "alice", 0.0))
+    world.type("subscribe")
     world.hook(bodies.sentry_issue("1", assignedTo=ANN))
     assert world.at(1).texts()[0].startswith("New in shop")
 

@@ -92,7 +92,7 @@ def test_an_old_page_does_not_undo_what_a_webhook_said(tmp_path: Path) -> None:
         page = invocation(*args)  # type: ignore[arg-type]
         world.clock.advance(5)
         world.hook(bodies.sentry_issue("101", "resolved"))
-        world.flow._decide()
+        world.step("alert pipeline")
         world.server.issues = invocation  # type: ignore[method-assign]
         return page
 
@@ -109,8 +109,8 @@ def test_an_hours_backlog_is_read_to_its_end(tmp_path: Path) -> None:
     for number in range(PAGE_SIZE * 3):
         world.server.event(f"n{number}")
     world.server.asked.clear()
-    world.flow._poller.hurry()
-    world.flow._poller.step()
+    world.clock.advance(70)
+    world.step("poller")
     with world.store.read() as tx:
         assert tx.inbox.waiting_count()[0] == PAGE_SIZE * 3
     assert len(world.server.asked) == 4
@@ -120,7 +120,7 @@ def test_the_pages_of_one_poll_are_bounded(tmp_path: Path) -> None:
     world = World(tmp_path, ROUTES)
     for number in range(PAGE_SIZE * (MOST_PAGES + 3)):
         world.server.event(f"n{number}")
-    world.flow._poller.step()
+    world.step("poller")
     assert len(world.server.asked) == MOST_PAGES
     world.clock.advance(10)
     world.server.event("n0")  # beyond what the first poll saw, from before it, and seen again

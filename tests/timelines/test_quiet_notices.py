@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from errbot_sentry.store.records import Silence
 from tests.alerting import bodies
 from tests.alerting.world import World
 
@@ -12,17 +11,10 @@ from tests.alerting.world import World
 OVER = "Silence 1 (project=shop) is over; it held back 1 alert about 1 problem: SHOP-1"
 
 
-def silence(world: World, room: str, seconds: float) -> None:
-    now = world.clock.now().timestamp()
-    with world.store.write() as tx:
-        tx.silences.add(Silence(room, ("project=shop",), "", "project=shop", "Ann", "", now, now + seconds))
-    world.flow.wake()
-
-
 def test_the_end_of_a_silence_is_not_said_in_quiet_hours(tmp_path: Path) -> None:
     """Nor that it ends soon, when it is over by then."""
     world = World(tmp_path, [{"rooms": ["#ops"], "quiet": "12:10-14:00"}], poll=0)
-    silence(world, "#ops", 3600)
+    world.type("silence project=shop -d 1h")
     world.hook(bodies.sentry_issue("1"))
     assert world.at(7199).messages() == []
     assert world.at(8000).messages() == [f"7200 #ops {OVER}"]
@@ -32,7 +24,7 @@ def test_the_end_of_a_silence_is_not_said_in_quiet_hours(tmp_path: Path) -> None
 
 def test_that_a_silence_ends_soon_is_said_after_the_quiet_hours(tmp_path: Path) -> None:
     world = World(tmp_path, [{"rooms": ["#ops"], "quiet": "11:00-12:58"}], poll=0)
-    silence(world, "#ops", 3600)
+    world.type("silence project=shop -d 1h")
     world.hook(bodies.sentry_issue("1"))
     assert world.at(4000).messages() == [
         "3480 #ops Silence 1 (project=shop) ends in 2m; so far it held back 1 alert",
@@ -47,7 +39,7 @@ def test_of_a_silence_for_every_room_only_the_quiet_rooms_wait(tmp_path: Path) -
         {"rooms": ["#web"]},
     ]
     world = World(tmp_path, routes, poll=0)
-    silence(world, "", 3600)
+    world.type("silence project=shop -d 1h", "")
     world.hook(bodies.sentry_issue("1"))
     assert world.at(12_000).messages() == [
         "3240 #web Silence 1 (project=shop) ends in 6m; so far it held back 1 alert",

@@ -9,13 +9,13 @@ import pytest
 
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.issues import Project
-from errbot_sentry.store.records import FAILED, DigestPlan, Silence
+from errbot_sentry.store.records import FAILED
 from tests.alerting import bodies
 from tests.alerting.world import SHOP, World
 from tests.stores import outbox_of
 
 SECRET = Project("8", "secret", "Secret")
-BOTH = Access(room_projects={"#ops": ("shop", "secret")})
+BOTH = Access(room_projects={"#ops": ("shop", "secret")}, writers=("*",))
 NARROW = Access(room_projects={"#ops": ("shop",)})
 
 
@@ -30,15 +30,11 @@ def test_a_silence_for_every_room_names_to_each_only_what_it_may_see(tmp_path: P
     world = World(
         tmp_path,
         [{"rooms": ["#shop"], "match": ["project=shop"]}, {"rooms": ["#safe"]}],
-        access=Access(room_projects={"#shop": ("shop",), "#safe": ("secret",)}),
+        access=Access(room_projects={"#shop": ("shop",), "#safe": ("secret",)}, writers=("*",)),
         projects=(SHOP, SECRET),
         poll=0,
     )
-    now = world.clock.now().timestamp()
-    matchers = ("project=~shop|secret",)
-    with world.store.write() as tx:
-        tx.silences.add(Silence("", matchers, "", matchers[0], "Ann", "", now, now + 600))
-    world.flow.wake()
+    world.type("silence project=~shop|secret -d 10m", "")
     world.hook(bodies.sentry_issue("1"))
     world.hook(bodies.sentry_issue("2", project="secret"))
 
@@ -55,13 +51,10 @@ def test_what_is_sent_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, 
     """Rights were checked only when the alert came."""
     route = {"rooms": ["#ops"], **({"quiet": "11:00-13:00"} if deferred == "quiet" else {})}
     world = World(tmp_path, [route], access=BOTH, projects=(SHOP, SECRET), poll=0)
-    now = world.clock.now().timestamp()
-    with world.store.write() as tx:
-        if deferred == "digest":
-            tx.digests.put(DigestPlan("#ops", "daily 12:30", now + 1800, now))
-        if deferred == "silence":
-            silence = Silence("#ops", ("level>=error",), "", "level>=error", "Ann", "", now, now + 1800)
-            tx.silences.add(silence)
+    if deferred == "digest":
+        world.type("digest daily 12:30")
+    if deferred == "silence":
+        world.type("silence level>=error -d 30m")
     world.chat.up = deferred != "outbox"
     for number, project in (("1", "shop"), ("2", "secret")):
         world.hook(bodies.sentry_issue(number, project=project))

@@ -6,25 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from errbot import rendering
 
-from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person
+from errbot_sentry.domain.conversation import Person
 from errbot_sentry.domain.issues import Project
 from errbot_sentry.store.records import DigestPlan
 from tests.alerting import bodies
-from tests.alerting.world import SHOP, World
+from tests.alerting.world import ANN, SHOP, World
 
-ANN, EVE = Person("@ann", "Ann"), Person("@eve", "Eve")
+EVE = Person("@eve", "Eve")
 SECRET = Project("8", "secret", "Secret")
 
 
 def typed(world: World, line: str, room: str = "", person: Person = EVE) -> str:
-    name, _, words = line.partition(" ")
-    views = world.commands().run(name, Invocation(person, Conversation(room), words))
-    text = "\n".join(Templates("text").render(view.template, view.values) for view in views)
-    return rendering.text().convert(text).strip()
+    return world.type(line, room, person)
 
 
 def restart(world: World, access: Access) -> None:

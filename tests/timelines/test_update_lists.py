@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from errbot_sentry.domain.access import Access
-from errbot_sentry.store.records import Subscription
 from tests.alerting import bodies
 from tests.alerting.world import World
 
@@ -72,16 +71,12 @@ def test_what_waits_for_its_list_survives_a_restart(tmp_path: Path) -> None:
 def test_who_unsubscribed_is_left_in_peace(tmp_path: Path) -> None:
     """Counts and activities of all problems that the room knew of went on for hours."""
     world = World(tmp_path, [], poll=0)
-    with world.store.write() as tx:
-        number = tx.subscriptions.add(Subscription("#ops", (), "Ann", 0.0))
-    world.flow.routes.changed()
+    world.type("subscribe")
     for issue in ("1", "2"):
         world.hook(bodies.sentry_issue(issue))
     assert len(world.at(100).messages()) == 2
     world.hook(bodies.sentry_event_alert("1"), "event_alert")
     world.at(110)
-    with world.store.write() as tx:
-        tx.subscriptions.remove(number)
-    world.flow.routes.changed()
+    world.type("unsubscribe 1")
     world.hook(bodies.sentry_issue("2", "resolved"))
     assert world.at(7200).messages() == []

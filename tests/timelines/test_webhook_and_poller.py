@@ -40,8 +40,8 @@ def test_both_before_either_is_decided(tmp_path: Path) -> None:
     world = World(tmp_path, ROUTES)
     world.at(10)
     world.server.event("101")
-    world.flow._poller.hurry()
-    world.flow._poller.step()
+    world.clock.advance(70)
+    world.step("poller")
     world.hook(bodies.sentry_issue("101"))
     assert len(world.at(100).texts()) == 1
     assert world.reasons("#ops") == ["first", "merged"]
@@ -114,7 +114,7 @@ def test_an_alert_that_another_bot_has_decided_meanwhile_is_left_alone(tmp_path:
 
     def other_bot_first(issue_id: str) -> object:
         world.server.issue = look_up  # type: ignore[method-assign]
-        world.flow._pipeline.step()
+        world.step("alert pipeline")
         return look_up(issue_id)
 
     world.server.issue = other_bot_first  # type: ignore[assignment, method-assign]

@@ -19,7 +19,7 @@ class World:
         self.backpressure.end()
 
 
-def test_nobody_waits_then_nothing_holds_a_step_up() -> None:
+def test_nobody_waits_then_nothing_delays_a_step() -> None:
     world = World()
     world.backpressure.begin()
     world.now += 10.0

@@ -67,7 +67,7 @@ def some(count: int, seed: int = 1) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_the_database_sums_what_a_digest_tells(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> None:
+def test_the_database_sums_what_a_digest_reports(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> None:
     server: Postgres | None = request.getfixturevalue("postgres") if database == "postgresql" else None
     world = World(tmp_path, [{"rooms": ["#ops"]}], poll=0, url=server.url() if server else "")
     rows = some(3000)

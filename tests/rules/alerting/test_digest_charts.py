@@ -1,4 +1,4 @@
-"""The picture that goes with a report: what it shows, and that it never costs the report."""
+"""The chart that goes with a report: what it shows, and that it never costs the report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Upload
-from errbot_sentry.store.records import DigestPlan, Message, RoomSums
+from errbot_sentry.store.records import Message, RoomSums
 from tests.alerting import bodies
 from tests.alerting.world import START, World
 from tests.waiting import until
@@ -24,7 +24,7 @@ DAY = 86_400.0
 NOW = 100 * DAY
 
 
-def told(*times: float) -> RoomSums:
+def sums(*times: float) -> RoomSums:
     return RoomSums(len(times), {}, tuple((at, 1) for at in times))
 
 
@@ -39,20 +39,20 @@ def report(counts: list[int], before: list[int], schedule: str = "daily 09:00", 
      (90 * DAY, 86_400, 90)],
 )  # fmt: skip
 def test_slices_are_as_long_as_people_count_time(length: float, step: int, count: int) -> None:
-    made = series(told(), told(), NOW - length, NOW)
+    made = series(sums(), sums(), NOW - length, NOW)
     assert (made["step"], len(made["counts"]), len(made["before"])) == (step, count, count)
     assert made["start"] == NOW - step * count
 
 
 def test_every_alert_of_both_times_is_in_its_slice_and_none_twice() -> None:
-    now = told(NOW - DAY, NOW - 1, NOW)
-    before = told(NOW - DAY - 1, NOW - 2 * DAY)
+    now = sums(NOW - DAY, NOW - 1, NOW)
+    before = sums(NOW - DAY - 1, NOW - 2 * DAY)
     made = series(now, before, NOW - DAY, NOW)
     assert (made["counts"][0], made["counts"][-1], sum(made["counts"])) == (1, 2, 3)
     assert (made["before"][0], made["before"][-1], sum(made["before"])) == (1, 1, 2)
 
 
-def test_there_is_a_picture_only_where_there_is_something_to_draw_and_to_draw_with(
+def test_there_is_a_chart_only_where_there_is_something_to_draw_and_to_draw_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
@@ -84,14 +84,12 @@ def test_it_is_a_png_whatever_the_room_is_called(room: str, schedule: str) -> No
 
 def with_digest(folder: Path) -> World:
     world = World(folder, [{"rooms": ["#ops"]}], poll=0)
-    now = START.timestamp()
-    with world.store.write() as tx:
-        tx.digests.put(DigestPlan("#ops", "daily 18:00", now + 6 * 3600, now))
+    world.type("digest daily 18:00")
     world.hook(bodies.sentry_issue("1"))
     return world
 
 
-def test_the_picture_follows_the_report(tmp_path: Path) -> None:
+def test_the_chart_follows_the_report(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
     world = with_digest(tmp_path)
     lines = world.at(6 * 3600 + 1).messages()
@@ -100,7 +98,7 @@ def test_the_picture_follows_the_report(tmp_path: Path) -> None:
     assert (room, upload.name) == ("#ops", "report.png")
 
 
-def test_a_picture_that_fails_costs_no_report_and_repeats_none(tmp_path: Path) -> None:
+def test_a_chart_that_fails_costs_no_report_and_repeats_none(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
     world = with_digest(tmp_path)
     world.chat.file_failure = RuntimeError("no files today")
@@ -126,7 +124,7 @@ class Backend(SimpleNamespace):
         self.sent.append((target, source.read(), about["name"]))
 
 
-def test_making_a_picture_holds_up_no_message() -> None:
+def test_drawing_a_chart_delays_no_message() -> None:
     """It is made and sent in another thread, one at a time; one that fails is followed by the next."""
     backend, background, go = Backend(sent=[]), BackgroundQueue(), threading.Event()
     rooms = network_of(backend, lambda: True, background)

@@ -6,31 +6,20 @@ import threading
 import time
 from pathlib import Path
 
-from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.alerting.worker import Worker
-from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.config.routes import read_route
-from errbot_sentry.config.settings import AlertSettings
-from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.outgoing import Outgoing
 from tests.alerting import bodies
-from tests.alerting.world import Chat, IssueServer, VirtualClock
-from tests.stores import store_at
+from tests.alerting.world import Chat, World
 from tests.waiting import until
 
 
-def flow_on(folder: Path, chat: Chat, server: IssueServer, poll: float = 0.05) -> AlertService:
-    settings = AlertSettings(
-        routes=(read_route({"rooms": ["#ops"]}),), webhook_secrets=(bodies.SECRET,), poll_seconds=poll
-    )
-    store = store_at(f"sqlite:///{folder / 'state.sqlite3'}")
-    return AlertService(settings, Access(), store, lambda: server, chat, Templates("text"), SystemClock())
+def world_on(folder: Path, poll: float = 0, chat: Chat | None = None) -> World:
+    return World(folder, [{"rooms": ["#ops"]}], poll=poll, clock=SystemClock(), chat=chat, threads=True)
 
 
-def post(flow: AlertService, issue: str) -> int:
-    raw = bodies.encode(bodies.sentry_issue(issue))
-    return flow.receiver.take(bodies.signed(raw), raw, None).status
+def post(world: World, issue: str) -> int:
+    return world.hook(bodies.sentry_issue(issue)).status
 
 
 def own_threads() -> list[str]:
@@ -38,26 +27,24 @@ def own_threads() -> list[str]:
 
 
 def test_from_webhook_to_room_by_its_own_threads_and_ten_restarts_leave_none(tmp_path: Path) -> None:
-    clock = VirtualClock()
-    chat, server = Chat(clock), IssueServer(clock)
-    flow = flow_on(tmp_path, chat, server)
-    assert post(flow, "early") == 503
+    world = world_on(tmp_path, poll=0.05)
+    flow, chat = world.flow, world.chat
+    assert post(world, "early") == 503
     for number in range(10):
         flow.start()
         flow.start()
-        assert post(flow, str(number)) == 202
+        assert post(world, str(number)) == 202
         until(lambda n=number: len(chat.sent) == n + 1, what="the message")
         begun = time.monotonic()
         assert flow.close()
         assert time.monotonic() - begun < 5.0
-        assert post(flow, "late") == 503
+        assert post(world, "late") == 503
     assert own_threads() == []
     assert flow.status().queue == 0
 
 
 def test_the_end_does_not_wait_for_a_send_that_hangs(tmp_path: Path) -> None:
-    clock = VirtualClock()
-    chat, hang, entered = Chat(clock), threading.Event(), threading.Event()
+    chat, hang, entered = Chat(SystemClock()), threading.Event(), threading.Event()
 
     def hanging(room: str, message: Outgoing, thread: str = "") -> str:
         entered.set()
@@ -65,9 +52,10 @@ def test_the_end_does_not_wait_for_a_send_that_hangs(tmp_path: Path) -> None:
         return "id"
 
     chat.post = hanging  # type: ignore[method-assign]
-    flow = flow_on(tmp_path, chat, IssueServer(clock), poll=0)
+    world = world_on(tmp_path, chat=chat)
+    flow = world.flow
     flow.start()
-    post(flow, "1")
+    post(world, "1")
     assert entered.wait(10)
     assert flow.close(timeout=0.2) is False
     hang.set()
@@ -75,24 +63,17 @@ def test_the_end_does_not_wait_for_a_send_that_hangs(tmp_path: Path) -> None:
 
 
 def test_what_is_on_disk_goes_on_at_the_start(tmp_path: Path) -> None:
-    clock = VirtualClock()
-    chat, server = Chat(clock), IssueServer(clock)
-    first = flow_on(tmp_path, chat, server, poll=0)
-    first.receiver.open()
+    first = world_on(tmp_path)
+    first.flow.receiver.open()
     assert post(first, "1") == 202
-    second = flow_on(tmp_path, chat, server, poll=0)
-    second.start()
-    until(lambda: chat.sent, what="the message")
-    assert second.close()
+    second = world_on(tmp_path)
+    second.flow.start()
+    until(lambda: second.chat.sent, what="the message")
+    assert second.flow.close()
 
 
 def test_the_status_without_a_database(tmp_path: Path) -> None:
-    clock = VirtualClock()
-    flow = AlertService(
-        AlertSettings(), Access(), store_at(f"sqlite:///{tmp_path / 'none' / 's'}"), lambda: IssueServer(clock),
-        Chat(clock), Templates("text"), SystemClock(),
-    )  # fmt: skip
-    status = flow.status()
+    status = world_on(tmp_path / "none").flow.status()
     assert not status.database_ok
     assert "cannot be opened" in status.database_error
 

@@ -74,7 +74,7 @@ def test_the_same_delivery_twice_in_one_commit_is_one_alert(store: Store) -> Non
         assert tx.inbox.waiting_count()[0] == 2
 
 
-def test_a_commit_that_fails_is_told_to_all_who_shared_it_and_stops_nobody_after(store: Store) -> None:
+def test_a_commit_that_fails_fails_for_all_who_shared_it_and_stops_nobody_after(store: Store) -> None:
     commits = Commits(store)
     answers = all_at_once(store, ["a", "b", "c"], then=commits)
     for answer in answers:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
-import pytest
-
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.grouping import (
     PlacementDecision,
@@ -21,6 +19,7 @@ from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.alerts import Alert, Placement
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED
 from errbot_sentry.store.records import Group, KnownIssue
+from tests.tables import table
 
 AT = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
 NOW = AT.timestamp()
@@ -81,11 +80,7 @@ PLACEMENTS: tuple[tuple[str, Group | None, Alert, float, DecisionName, Placement
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("last", "given", "seconds", "name", "placement"),
-    [row[1:] for row in PLACEMENTS],
-    ids=[row[0] for row in PLACEMENTS],
-)
+@table(("last", "given", "seconds", "name", "placement"), PLACEMENTS)
 def test_placement(last: Group | None, given: Alert, seconds: float, name: DecisionName, placement: Placement) -> None:
     assert decide_placement(last, given, NOW + seconds) == PlacementDecision(name, placement)
 
@@ -108,9 +103,7 @@ WINDOWS: tuple[tuple[str, Group, KnownIssue | None, float, WindowDecision], ...]
 )
 
 
-@pytest.mark.parametrize(
-    ("group", "issue", "seconds", "expected"), [row[1:] for row in WINDOWS], ids=[row[0] for row in WINDOWS]
-)
+@table(("group", "issue", "seconds", "expected"), WINDOWS)
 def test_window(group: Group, issue: KnownIssue | None, seconds: float, expected: WindowDecision) -> None:
     assert decide_window(group, issue, NOW + seconds) is expected
 

@@ -10,6 +10,7 @@ from errbot_sentry.alerting.decide.muting import has_too_many_updates, is_storm,
 from errbot_sentry.config.routes import read_quiet_hours
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.store.records import RecentMessage, Silence
+from tests.tables import table
 
 NIGHT, PARIS, DAWN = "22:00-07:00", "22:00-07:00 Europe/Paris", "06:00-08:00"
 
@@ -37,7 +38,7 @@ def _at(text: str) -> datetime:
     return datetime.fromisoformat(f"2026-{text}:00+00:00")
 
 
-@pytest.mark.parametrize(("hours", "now", "ends"), [row[1:] for row in QUIET], ids=[row[0] for row in QUIET])
+@table(("hours", "now", "ends"), QUIET)
 def test_quiet_hours(hours: list[str], now: str, ends: str | None) -> None:
     found = quiet_until([read_quiet_hours(each) for each in hours], _at(now).timestamp())
     assert (found and datetime.fromtimestamp(found, timezone.utc)) == (ends and _at(ends))
@@ -60,7 +61,7 @@ STORMS: tuple[tuple[str, list[RecentMessage], bool], ...] = (
 )
 
 
-@pytest.mark.parametrize(("recent", "expected"), [row[1:] for row in STORMS], ids=[row[0] for row in STORMS])
+@table(("recent", "expected"), STORMS)
 def test_storm(recent: list[RecentMessage], expected: bool) -> None:
     assert is_storm(recent) is expected
 
@@ -79,7 +80,7 @@ UPDATES: tuple[tuple[str, list[RecentMessage], bool], ...] = (
 )
 
 
-@pytest.mark.parametrize(("recent", "expected"), [row[1:] for row in UPDATES], ids=[row[0] for row in UPDATES])
+@table(("recent", "expected"), UPDATES)
 def test_too_many_updates(recent: list[RecentMessage], expected: bool) -> None:
     assert has_too_many_updates(recent, "1") is expected
 

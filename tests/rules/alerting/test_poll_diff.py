@@ -6,18 +6,17 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-import pytest
-
 from errbot_sentry.alerting.receive.poll_diff import compare
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Assignee, Issue, Project
 from errbot_sentry.store.records import KnownIssue, PollMark
+from tests.tables import table
 
 ASKED = 10_000.0
 PART = PollMark("*", baseline=5000.0, complete=False, newest=9000.0, next_at=0.0, answered_at=9000.0)
 WHOLE = replace(PART, complete=True)
 OPEN = KnownIssue("1", UNRESOLVED, "ongoing", "WEB-1", last_seen=9000.0, notified_at=1.0)
 SOLVED, MUTED = replace(OPEN, status=RESOLVED), replace(OPEN, status=ARCHIVED)
-UNTOLD = replace(OPEN, notified_at=None)
+NOT_NOTIFIED = replace(OPEN, notified_at=None)
 ANN = Assignee("user", "Ann", "ann@example.org")
 
 
@@ -44,7 +43,7 @@ ROWS: tuple[tuple[str, KnownIssue | None, Issue, PollMark, str], ...] = (
     ("how it was is not known", replace(OPEN, substatus=""), page(substatus="escalating"), PART, ""),
     ("resolved", OPEN, page(RESOLVED), PART, "resolved"),
     ("archived", OPEN, page(ARCHIVED), PART, "archived"),
-    ("resolved, and no room was notified", UNTOLD, page(RESOLVED), PART, ""),
+    ("resolved, and no room was notified", NOT_NOTIFIED, page(RESOLVED), PART, ""),
     ("open again after an event", SOLVED, page(last=9001), PART, "regressed"),
     ("open again, the server says regressed", SOLVED, page(substatus="regressed"), PART, "regressed"),
     ("open again without an event", SOLVED, page(), PART, "reopened"),
@@ -53,16 +52,14 @@ ROWS: tuple[tuple[str, KnownIssue | None, Issue, PollMark, str], ...] = (
     ("no longer archived: escalating", MUTED, page(substatus="escalating"), PART, "escalating"),
     ("assigned", OPEN, page(assignee=ANN), PART, "assigned"),
     ("assigned as before", replace(OPEN, assignee="Ann"), page(assignee=ANN), PART, ""),
-    ("assigned, and no room was notified", UNTOLD, page(assignee=ANN), PART, ""),
+    ("assigned, and no room was notified", NOT_NOTIFIED, page(assignee=ANN), PART, ""),
     ("no longer assigned", replace(OPEN, assignee="Ann"), page(), PART, ""),
     ("a webhook came after the page was asked for", replace(OPEN, changed=ASKED + 1), page(RESOLVED), PART, ""),
     ("a webhook came before", replace(OPEN, changed=ASKED - 1), page(RESOLVED), PART, "resolved"),
 )
 
 
-@pytest.mark.parametrize(
-    ("known", "issue", "mark", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
-)
+@table(("known", "issue", "mark", "expected"), ROWS)
 def test_reason(known: KnownIssue | None, issue: Issue, mark: PollMark, expected: str) -> None:
     assert compare(issue, known, mark, ASKED).reason == expected
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from errbot_sentry.alerting.notify.retry_policy import Retry, SetAside, after_refusal
+from tests.tables import table
 
 NOW = 10_000.0
 
@@ -22,8 +21,6 @@ ROWS: tuple[tuple[str, int, float | None, Retry | SetAside], ...] = (
 )
 
 
-@pytest.mark.parametrize(
-    ("tries", "refuses_since", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
-)
+@table(("tries", "refuses_since", "expected"), ROWS)
 def test_after_refusal(tries: int, refuses_since: float | None, expected: Retry | SetAside) -> None:
     assert after_refusal(tries, NOW, refuses_since) == expected

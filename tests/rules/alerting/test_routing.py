@@ -16,6 +16,7 @@ from errbot_sentry.domain.alerts import NEW, Alert
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.issues import Issue, Project
 from tests.stores import store_at
+from tests.tables import table
 
 AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ALERT = Alert("d", NEW, "webhook", AT, "1", "WEB-1", project="web", level="error")
@@ -39,9 +40,7 @@ ROUTES: tuple[tuple[str, list[dict[str, Any]], list[dict[str, Any]], dict[str, s
 )
 
 
-@pytest.mark.parametrize(
-    ("routes", "subscriptions", "expected"), [row[1:] for row in ROUTES], ids=[row[0] for row in ROUTES]
-)
+@table(("routes", "subscriptions", "expected"), ROUTES)
 def test_which_rooms(
     routes: list[dict[str, Any]], subscriptions: list[dict[str, Any]], expected: dict[str, str]
 ) -> None:
@@ -60,9 +59,7 @@ RIGHTS: tuple[tuple[str, Alert, Access, tuple[str, ...], tuple[str, ...]], ...] 
 )
 
 
-@pytest.mark.parametrize(
-    ("alert", "access", "rooms", "hidden"), [row[1:] for row in RIGHTS], ids=[row[0] for row in RIGHTS]
-)
+@table(("alert", "access", "rooms", "hidden"), RIGHTS)
 def test_which_rooms_may_see_it(alert: Alert, access: Access, rooms: tuple[str, ...], hidden: tuple[str, ...]) -> None:
     routed = route_alert(alert, [read_route(TWO)], access)
     assert tuple(target.room for target in routed.targets) == rooms

@@ -195,7 +195,7 @@ def test_no_words_hide_an_address_in_slack():
 @pytest.mark.parametrize(
     "value", ["alice's", "alice_", "x-alice", "_alice_", "/alice/", "ALICE|away", "a-b-c", "b-c", "[x]"]
 )
-def test_a_nick_calls_nobody_whatever_stands_beside_it(value):
+def test_a_nick_mentions_nobody_whatever_stands_beside_it(value):
     """irssi and HexChat take anything but letters and digits for the end of a nick."""
     nicks = ("alice", "a-b", "b-c", "[x]")
     escape = Escape("irc", lambda: frozenset(nicks))
@@ -215,7 +215,7 @@ def test_a_nick_calls_nobody_whatever_stands_beside_it(value):
         ("Straße", "ßtra Straße"),
     ],
 )  # fmt: skip
-def test_a_nick_calls_nobody_in_whatever_case(nick, value):
+def test_a_nick_mentions_nobody_in_whatever_case(nick, value):
     """Folding changes the length of a text: `ß` is `ss`, `İ` is two letters."""
     escape = Escape("irc", lambda: nicks_of(irc_with(nick)))
     for shown in (escape.text(value), escape.code(value), escape.block(value)):

@@ -60,7 +60,7 @@ def test_each_network_has_its_own_way_to_call_a_person(mode, person, mention):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_no_name_of_the_network_calls_nobody(mode, person):
+def test_what_is_no_name_of_the_network_mentions_nobody(mode, person):
     assert mention_of(mode, person) == ""
 
 

@@ -33,5 +33,5 @@ def test_the_servers_own_words_say_what_is_wrong_with_a_question_and_stay_words(
     ("error", "answer"),
     [(MissingScope("Not allowed.", detail="secret"), r"Not allowed\."), (ValueError("token=abc"), FAILED)],
 )
-def test_other_failures_tell_no_foreign_words(error: Exception, answer: str) -> None:
+def test_other_failures_show_no_foreign_words(error: Exception, answer: str) -> None:
     assert answers(error) == [answer]

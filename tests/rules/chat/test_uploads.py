@@ -47,7 +47,7 @@ def test_a_text_file_carries_no_control_codes() -> None:
     assert [content for _, content, _ in bot.sent] == ["a[31mb\n\tc\ufffd".encode(), raw]
 
 
-def test_a_picture_that_cannot_be_made_is_no_failure_of_the_command(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_chart_that_cannot_be_drawn_is_no_failure_of_the_command(caplog: pytest.LogCaptureFixture) -> None:
     """matplotlib may be there and yet not be importable: built for another NumPy, say."""
 
     def broken() -> bytes:

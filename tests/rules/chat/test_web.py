@@ -105,7 +105,7 @@ def test_closed_it_answers_503_and_opened_again_it_takes(door):
     assert len(receiver.taken) == 1
 
 
-def test_health_is_json_and_its_status_tells_without_reading_it(door):
+def test_health_is_json_and_its_status_code_is_enough(door):
     """For load balancers."""
     port, web = door
     web.open(None, {"health": lambda: Reply(503, '{"database": "locked"}', "application/json")})

@@ -241,7 +241,7 @@ def test_a_long_series_keeps_its_sum_in_sixty_blocks() -> None:
     assert chart.total == "336 events"
 
 
-def test_the_picture_is_a_png_and_marks_releases_without_needing_them(world: World) -> None:
+def test_the_chart_is_a_png_and_marks_releases_without_needing_them(world: World) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
     (view,) = world.views("graph WEB-1")
     assert view.upload is not None
@@ -261,13 +261,13 @@ def test_hostile_titles_are_drawn_as_text() -> None:
     assert charts.draw(Counts(NOW, DAY, (1,)), "$\\frac{1}{0}$ \x00\x1b 漢🔥\n" * 9).startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_there_is_no_picture(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_there_is_no_chart(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(charts, "can_draw", lambda: False)
     (view,) = world.views("graph WEB-1")
     assert view.upload is None
 
 
-def test_a_release_of_hidden_projects_too_tells_no_number_of_theirs(world: World) -> None:
+def test_a_release_of_hidden_projects_too_shows_no_number_of_theirs(world: World) -> None:
     world.server.known_releases = (
         Release("shop@1.4", NOW, 3, ("web", "vault")),
         Release("shop@1.5", NOW, 4, ("web",)),

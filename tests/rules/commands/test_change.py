@@ -36,7 +36,7 @@ def statuses(world: World) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("command", ["resolve #1", "reopen WEB-1", "unresolve 101"])
-def test_only_writers_may_change_and_others_are_told_who_decides(command: str) -> None:
+def test_only_writers_may_change_and_others_learn_who_decides(command: str) -> None:
     world = World([issue(1)])
     with pytest.raises(NotAllowed, match="Ask an operator to add you to SENTRY_WRITERS"):
         world.lines(command, person=BOB)
@@ -238,7 +238,7 @@ def test_what_nobody_can_know_is_said_and_the_rest_is_not_tried() -> None:
         (BadQuery("The server refuses it."), "resolved by alice"),
     ],
 )
-def test_a_partial_failure_is_told_exactly(error: ServerError, rest: str) -> None:
+def test_a_partial_failure_is_reported_exactly(error: ServerError, rest: str) -> None:
     world = World([issue(1), issue(2)])
     world.server.fail("resolve", error)
     lines = world.lines("resolve WEB-1 WEB-2")

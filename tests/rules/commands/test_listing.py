@@ -17,7 +17,7 @@ from errbot_sentry.domain.text import weight
 from tests.rules.commands.world import NOW, WEB, World, issue
 
 
-def test_the_row_tells_what_there_is() -> None:
+def test_the_row_shows_what_there_is() -> None:
     world = World([issue(1, substatus="regressed")])
     (line,) = world.lines("issues")
     assert line == (

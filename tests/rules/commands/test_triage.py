@@ -290,7 +290,7 @@ def test_merge_needs_two_of_one_project() -> None:
     assert world.server.asked("merge") == []
 
 
-def test_merge_without_its_note_is_told() -> None:
+def test_merge_without_its_note_is_reported() -> None:
     world = World([issue(1), issue(2)])
     world.server.fail("note", BadQuery("The server refuses the note."))
     assert (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -188,7 +187,7 @@ def test_what_is_being_captured_when_the_plugin_is_reloaded_is_not_lost(tmp_path
 
     def slow(event: Any, _hint: Any) -> Any:
         begun.set()
-        time.sleep(0.3)
+        until(lambda: not reporter.status().running, 5, "the reload has begun")
         return event
 
     with ingest_server() as server:

@@ -252,7 +252,7 @@ def test_an_issue_of_the_api():
     assert issue.project == Project("2", "web", "Web")
 
 
-def test_a_status_that_is_none_of_ours_is_told():
+def test_a_status_that_is_none_of_ours_is_shown():
     """reprocessing, pending_merge."""
     issue = read_issue(Fields({**ISSUE, "status": "reprocessing", "substatus": None}), "")
     assert (issue.status, issue.substatus) == ("unresolved", "reprocessing")

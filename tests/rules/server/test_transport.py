@@ -281,7 +281,7 @@ def test_a_short_rate_limit_is_waited_for(serve):
         ({}, None, "in a minute"),
     ],
 )
-def test_a_long_rate_limit_is_told(serve, headers, wait, words):
+def test_a_long_rate_limit_is_in_the_sentence(serve, headers, wait, words):
     """The poller waits that long; the person reads it."""
     server = serve(lambda request: as_json("too frequently", 429, **headers))
     with pytest.raises(RateLimited) as caught:
@@ -727,7 +727,7 @@ def test_calls_are_counted_and_observed_by_template(serve):
     assert (counts.calls, counts.failures) == (3, 2)
 
 
-def test_what_was_not_found_is_no_trouble_to_be_told(serve):
+def test_what_was_not_found_is_no_trouble_to_report(serve):
     """It is what somebody asked for, in another room perhaps: `status` must not repeat it."""
     server = serve(in_turn(as_json({}, 404), as_json({}, 403), as_json({}, 404)))
     transport = client(server.url)

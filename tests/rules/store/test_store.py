@@ -291,7 +291,7 @@ def test_many_threads_write_and_everything_is_there(url: str) -> None:
     assert row_count(store, "issues") == 200
 
 
-def test_a_second_bot_on_the_same_file_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_bot_on_the_same_file_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It may send again what the first has in flight; a bot that was stopped or killed leaves nothing behind."""
     url = f"sqlite:///{tmp_path / 'state.sqlite3'}"
     first, second, third = store_at(url), store_at(url), store_at(url)
@@ -307,7 +307,7 @@ def test_a_second_bot_on_the_same_file_is_told_of(tmp_path: Path, caplog: pytest
     third.close()
 
 
-def test_more_held_words_than_a_statement_has_parameters(url: str) -> None:
+def test_more_deferred_messages_than_a_statement_has_parameters(url: str) -> None:
     """A public DSN lets anybody make that many issues in the quiet hours; nothing timed went on from then on."""
     store = store_at(url)
     many = range(1, 260_000)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -87,7 +88,11 @@ class AlertService:
         network: Network,
         renderer: Renderer,
         clock: Clock | None = None,
+        *,
+        make_worker: Callable[[str, Callable[[], float | None]], Worker] = Worker,
+        chance: random.Random | None = None,
     ) -> None:
+        """`make_worker` makes a worker of a name and a step; `chance` makes the poller's jitter."""
         self._access = access
         self._store = store
         self._clock = clock or SystemClock()
@@ -102,16 +107,16 @@ class AlertService:
         )
         self._scheduler = Scheduler(store, self.routes, Digests(access), access, self._clock, self._on_message)
         self._poller = Poller(
-            settings.poll_seconds, store, find_server, self.routes.all, access, self._clock, self._on_found
+            settings.poll_seconds, store, find_server, self.routes.all, access, self._clock, self._on_found, chance
         )
         self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
-        self._deciding = Worker("alert pipeline", self._decide)
-        self._polling = Worker("poller", self._poller.step)
-        self._sending = Worker("alert delivery", self._send)
-        self._asking = Worker("alert look-ups", self._look_ups.step)
+        self._deciding = make_worker("alert pipeline", self._decide)
+        self._polling = make_worker("poller", self._poller.step)
+        self._sending = make_worker("alert delivery", self._send)
+        self._asking = make_worker("alert look-ups", self._look_ups.step)
         self._workers = [self._polling, self._deciding, self._asking, self._sending]
         if store.shared:
-            self._workers.append(Worker("alert heartbeat", self._deliver.keep_alive))
+            self._workers.append(make_worker("alert heartbeat", self._deliver.keep_alive))
         self._resumed = False
         self._running = False
         self._switch = Lock()

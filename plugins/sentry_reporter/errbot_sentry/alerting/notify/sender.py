@@ -59,8 +59,6 @@ class NotificationSender:
         self._unsettled: list[_Taken] = []
         self._unmarked: Callable[[], None] | None = None
         self._sending = False
-        self.delivered = 0
-        self.refused = 0
 
     def resume(self) -> None:
         """Put back what an earlier run was sending when it ended."""
@@ -134,7 +132,6 @@ class NotificationSender:
                 log.exception("message %s could not be sent", row.id)
             self._mark(partial(self._refuse, row, error))
         else:
-            self.delivered += 1
             self._mark(partial(self._sent, row, sent_id, connection))
             self._send_chart(row)  # after the mark, so that no failure of it sends the text again
 
@@ -218,7 +215,6 @@ class NotificationSender:
             self._retry(row, answer, sentence)
             return
         more = self._set_aside(row, sentence, answer.before)
-        self.refused += 1 + more
         log.error("message %s for %s is set aside, nobody takes it: %s", row.id, room, sentence)
         if more:
             log.error("%s more messages for %s, more than an hour old, are set aside with it", more, room)

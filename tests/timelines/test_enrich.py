@@ -23,7 +23,7 @@ def test_bugsink_sends_a_number_and_the_server_knows_the_slug(tmp_path: Path) ->
     ]
 
 
-def test_bugsinks_test_message_is_told_in_the_project_that_it_names(tmp_path: Path) -> None:
+def test_bugsinks_test_message_is_sent_for_the_project_that_it_names(tmp_path: Path) -> None:
     both = (Project("1", "other", "Other"), Project("2", "errbot-live", "Errbot"))
     world = World(tmp_path, ROUTES, kind=BUGSINK, projects=both)
     world.plain_hook(bodies.bugsink(reason="TEST"))
@@ -31,7 +31,7 @@ def test_bugsinks_test_message_is_told_in_the_project_that_it_names(tmp_path: Pa
     assert line.startswith("Test in errbot-live:")
 
 
-def test_with_the_server_away_the_short_id_tells_the_project(tmp_path: Path) -> None:
+def test_with_the_server_away_the_short_id_names_the_project(tmp_path: Path) -> None:
     world = World(tmp_path, ROUTES, kind=BUGSINK, poll=0)
     world.server.failure = Unreachable("The server does not answer.")
     world.plain_hook(bodies.bugsink())
@@ -59,7 +59,7 @@ def test_a_server_that_fails_is_left_alone_for_a_while(tmp_path: Path) -> None:
     world.server.failure = Unreachable("The server does not answer.")
     for number in range(15):
         world.hook(bodies.sentry_event_alert(str(number)), "event_alert")
-    assert len(world.at(1).texts()) == 15, "they are told without the short id"
+    assert len(world.at(1).texts()) == 15, "they are sent without the short id"
     assert len(world.server.looked_up) == 1
 
 

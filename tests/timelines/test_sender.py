@@ -26,7 +26,7 @@ def post(world: World, room: str, title: str) -> None:
     """A message, straight into the outbox."""
     with world.store.write() as tx:
         tx.outbox.add(message(room, title), world.clock.now().timestamp())
-    world.flow._on_message()
+    world.flow.wake()
 
 
 @pytest.fixture
@@ -67,7 +67,6 @@ def test_a_thousand_messages_for_a_dead_room_are_set_aside_within_the_hour_and_c
     post(world, "#dead", "a late one")
     status = world.at(4300).flow.status()
     assert (status.queue, status.failed, status.failed_lately) == (1, 1000, 1000 - 1)
-    assert world.flow._deliver.refused == 1000
     assert {row.error for row in outbox_of(world.store, "#dead", FAILED)} == {"There is no room #dead."}
     world.chat.refuses.clear()
     assert world.at(4560).texts("#dead") == ["New: a late one"]
@@ -157,14 +156,14 @@ def test_an_orderly_end_settles_what_was_sent_and_a_broken_one_sends_it_again(tm
     world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=Chat(clock, settle=5.0))
     post(world, "#a", "orderly")
     world.at(1)
-    world.flow._deliver.close()
+    world.flow.close()
     world.boot()
     world.at(2)
     assert world.texts() == ["New: orderly"]
     post(world, "#a", "broken")
     world.at(3)
     world.chat.drop()
-    world.flow._deliver.close()  # Errbot deactivates every plugin when the chat network drops
+    world.flow.close()  # Errbot deactivates every plugin when the chat network drops
     world.chat.up = True
     world.boot()
     world.at(4)
@@ -185,7 +184,7 @@ def test_sent_but_not_marked_is_marked_first_and_not_sent_twice(world: World, mo
     monkeypatch.setattr(world.store, "write", fails_after_sending)
     for _ in range(6):
         try:
-            world.flow._send()
+            world.step("alert delivery")
         except StoreError:
             continue
     assert failures == 3
