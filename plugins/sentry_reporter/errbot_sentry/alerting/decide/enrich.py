@@ -7,6 +7,7 @@ has not said in time is decided with what is known.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from errbot_sentry.alerting.decide.look_ups import BUDGET, LookUps
@@ -73,13 +74,27 @@ class Enricher:
         self._look_ups.forget(alert_id)
 
 
-def look_up(alert: Alert, server: Server) -> Alert:
-    """The alert with what the server knows of its project and issue; raises what the server raises."""
-    if not alert.project:
-        alert = _with_project(alert, server.projects())
-    if _has_issue(alert) and (not is_complete(alert) or is_vague(alert)):
-        alert = _with_issue(alert, server)
-    return alert
+def look_up(alerts: Sequence[Alert], server: Server) -> list[Alert | None]:
+    """The alerts with what the server knows of their projects and issues, None for one whose issue it does not have;
+    raises what the server raises. The issues of several alerts are read together."""
+    placed = [alert if alert.project else _with_project(alert, server.projects()) for alert in alerts]
+    ids = tuple(dict.fromkeys(alert.issue_id for alert in placed if _lacks_issue(alert)))
+    if len(ids) > 1:
+        issues = {issue.id: issue for issue in server.issues_by_id(ids)}
+    else:
+        issues = {issue_id: server.issue(issue_id) for issue_id in ids}
+    return [
+        alert
+        if not _lacks_issue(alert)
+        else _with_issue(alert, issues[alert.issue_id])
+        if alert.issue_id in issues
+        else None
+        for alert in placed
+    ]
+
+
+def _lacks_issue(alert: Alert) -> bool:
+    return _has_issue(alert) and (not is_complete(alert) or is_vague(alert))
 
 
 def is_complete(alert: Alert) -> bool:
@@ -120,8 +135,7 @@ def _with_project(alert: Alert, projects: tuple[Project, ...]) -> Alert:
     return alert
 
 
-def _with_issue(alert: Alert, server: Server) -> Alert:
-    issue = server.issue(alert.issue_id)
+def _with_issue(alert: Alert, issue: Issue) -> Alert:
     if issue.assignee is not None and not alert.assignee_kind:
         owner = issue.assignee
         alert = replace(alert, assignee=owner.name, assignee_kind=owner.kind, assignee_mail=owner.email)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 BUDGET = 5.0  # seconds for one alert, from the first look at it
 REST = 30.0  # seconds in which a server that failed is not asked again
 MOST = 100  # alerts that wait for an answer
+_AT_ONCE = 20
 
 # Why an alert was decided without the server's answer; shown by `!sentry alerts` and counted by name.
 SLOW, BUSY, FAILED = "slow", "busy", "failed"
@@ -53,7 +55,7 @@ class LookUps:
     def __init__(
         self,
         find_server: FindServer,
-        look_up: Callable[[Alert, Server], Alert],
+        look_up: Callable[[Sequence[Alert], Server], Sequence[Alert | None]],
         clock: Clock,
         on_answer: Callable[[], None],
         on_asked: Callable[[], None],
@@ -107,34 +109,46 @@ class LookUps:
             self._questions.pop(alert_id, None)
 
     def step(self) -> float | None:
-        """Ask the server about one alert; 0 where there may be more, None where there is none."""
+        """Ask the server about the alerts that wait, several at once; 0 where there may be more, None without any."""
         with self._guard:
             open_ = ((number, question) for number, question in self._questions.items() if question.answer is None)
-            number, question = next(open_, (0, None))
-        if question is None:
+            asked = dict(islice(open_, _AT_ONCE))
+        if not asked:
             return None
         begun = self._clock.monotonic()
-        answer = LookUpAnswer(question.alert, FAILED) if begun < self._rests_until else self._answer(question.alert)
+        answers = self._answers([question.alert for question in asked.values()])
         if self._clock.monotonic() - begun >= BUDGET:
             self._rest()
         with self._guard:
-            if self._questions.get(number) is question:
-                question.answer = answer
+            for (number, question), answer in zip(asked.items(), answers, strict=True):
+                if self._questions.get(number) is question:
+                    question.answer = answer
         self._on_answer()
         return 0.0
 
-    def _answer(self, alert: Alert) -> LookUpAnswer:
+    def _answers(self, alerts: Sequence[Alert]) -> list[LookUpAnswer]:
+        if self._clock.monotonic() < self._rests_until:
+            return [LookUpAnswer(alert, FAILED) for alert in alerts]
         try:
-            return LookUpAnswer(self._look_up(alert, self._find_server()))
+            found = self._look_up(alerts, self._find_server())
+            return [
+                LookUpAnswer(alert, FAILED) if known is None else LookUpAnswer(known)
+                for alert, known in zip(alerts, found, strict=True)
+            ]
         except SentryReporterError as error:
             log.info("the server could not complete an alert: %s", error)
             if getattr(error, "retry", True):
                 self._rest()
+                return [LookUpAnswer(alert, FAILED) for alert in alerts]
         except Exception:
             # An answer that we stumble over is this alert's trouble alone.
             log.exception("an alert could not be completed")
-            self._rest()
-        return LookUpAnswer(alert, FAILED)
+            if len(alerts) == 1:
+                self._rest()
+        if len(alerts) == 1:
+            return [LookUpAnswer(alert, FAILED) for alert in alerts]
+        # What is wrong with one of them is not the others' trouble.
+        return [answer for alert in alerts for answer in self._answers([alert])]
 
     def _rest(self) -> None:
         self._rests_until = self._clock.monotonic() + REST
