@@ -145,7 +145,7 @@ def test_one_issue_at_a_time() -> None:
 def test_status_shows_the_server_and_the_flows() -> None:
     world = World([issue(1)], status=lambda: [FlowStatus("report", OFF, ("BOT_LOG_SENTRY is False",))])
     assert world.lines("status") == [
-        "server ok: Sentry · 1 call, 0 failed · https://sentry.example.com",
+        "server ok: Sentry · 1 call since the start, 0 failed · https://sentry.example.com",
         "report off: BOT_LOG_SENTRY is False",
     ]
     world.server.fail("check", BadToken("The server refuses the token."))

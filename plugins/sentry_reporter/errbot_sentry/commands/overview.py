@@ -204,7 +204,7 @@ def _kind_name(health: Health) -> str:
 
 
 def _health_words(health: Health) -> tuple[str, ...]:
-    facts = [_kind_name(health), f"{counted(health.calls, 'call')}, {health.failures} failed"]
+    facts = [_kind_name(health), f"{counted(health.calls, 'call')} since the start, {health.failures} failed"]
     if health.remaining is not None:
         facts.append(f"{health.remaining} of {health.limit} calls left" if health.limit else f"{health.remaining} left")
     if health.last_error:
