@@ -28,7 +28,7 @@ AWAY = {"bot": (0.0, 6.0), "server": (1.0, 12.0), "chat": (1.0, 20.0)}
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else SEED
-    logging.getLogger("errbot_sentry.store.state_locks").setLevel(logging.ERROR)  # we look into the running bot's state
+    logging.getLogger("errbot_sentry.store.database").setLevel(logging.ERROR)  # we look into the running bot's state
     python = environments.build(environments.BUGSINK)
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
+from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.service import AlertsStatus
 from errbot_sentry.commands.command_context import OFF, OK, TROUBLE
 from errbot_sentry.config.settings import read_settings
@@ -117,3 +118,9 @@ def test_what_was_dropped_in_chat_is_shown_and_no_trouble():
     assert (chat.state, chat.facts) == (OK, ("3 reactions dropped: too many waited",))
     assert health_of(facts)[0]
     assert not [line for line in status_of(_facts()) if line.flow == "chat"]
+
+
+def test_alerts_that_could_not_be_decided_are_shown():
+    alerts = AlertsStatus(True, True, decided={DecisionName.FAILED.value: 2})
+    (delivery,) = [line for line in status_of(replace(_facts(), alerts=alerts)) if line.flow == "delivery"]
+    assert "2 could not be decided: the log has the causes" in delivery.facts

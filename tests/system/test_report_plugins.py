@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import requests
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Person
 from errbot_sentry.domain.errors import UserError
-from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.fakes.ingest_server import IngestServer
 from tests.system.report_bot import crash_bot, start_web_server, title, titles
 from tests.waiting import until
 
@@ -45,12 +44,6 @@ SPEAKING = """
             with self.sentry().span("work", "of our own"):
                 return "spoken"
 """
-
-
-@pytest.fixture
-def server() -> Iterator[IngestServer]:
-    with ingest_server() as server:
-        yield server
 
 
 def example() -> str:

@@ -35,9 +35,8 @@ from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import ServerError, SettingsError, StoreError
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.health import FlowFacts, health_of, status_of
-from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, FlowCounts, exposition
-from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.health import CONTENT_TYPE, ApiTimes, FlowFacts, exposition, health_of, status_of
+from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
 from errbot_sentry.reporting.reporter import Reporter
 from errbot_sentry.server.connection import Connection
@@ -99,7 +98,7 @@ class App:
             facts=_bot_facts(bot),
             data_dir=self._settings.data_dir,
             clock=self._clock,
-            follower=self._follow_up,
+            notify=self._follow_up.reported,
             secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
         )
         self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use
@@ -269,9 +268,7 @@ class App:
         return Reply(200 if well else 503, json.dumps(facts), "application/json")
 
     def _metrics_page(self) -> Reply:
-        facts = self._page_facts()
-        counts = FlowCounts(facts.report, facts.alerts, facts.now)
-        return Reply(200, exposition(counts, self._api_times), CONTENT_TYPE)
+        return Reply(200, exposition(self._page_facts(), self._api_times), CONTENT_TYPE)
 
     def _tell_mistakes(self) -> None:
         """All at once, to the log and to the admins; some backends cannot send to admins at this point."""

@@ -25,6 +25,8 @@ from errbot_sentry.store.records import (
 from errbot_sentry.store.schema import outbox
 from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, time_of
 
+# Columns with the names of a message's fields.
+_SAME = ("room", "issue", "alert_id", "thread_root", "threads", "mark", "mention")
 _QUEUED = (WAITING, SENDING)
 _PLACEMENTS = (Placement.CHANNEL.value, Placement.THREAD.value)
 # The first queued message of every room.
@@ -38,15 +40,9 @@ class OutboxTable(Queries):
         """Queue a message; its number."""
         statement = outbox.insert().values(
             state=WAITING,
-            room=message.room,
-            issue=message.issue,
-            alert_id=message.alert_id,
+            **{name: getattr(message, name) for name in _SAME},
             kind=message.kind.value,
             placement=message.placement.value,
-            thread_root=message.thread_root,
-            threads=message.threads,
-            mark=message.mark,
-            mention=message.mention,
             projects=json.dumps(message.projects),
             alert_count=message.count,
             body=json.dumps(message.values, ensure_ascii=False),
@@ -201,8 +197,7 @@ class OutboxTable(Queries):
 
     def forget(self, before: float, limit: int) -> int:
         """Drop at most `limit` delivered or set-aside messages that were made before; how many were dropped."""
-        old = select(outbox.c.id).where(outbox.c.made < before, outbox.c.state.in_((SENT, FAILED))).limit(limit)
-        return self._connection.execute(outbox.delete().where(outbox.c.id.in_(old))).rowcount
+        return self._forget(outbox, limit, outbox.c.made < before, outbox.c.state.in_((SENT, FAILED)))
 
     def _set(self, row_ids: Sequence[int], **values: Any) -> None:
         if row_ids:
@@ -219,18 +214,12 @@ class OutboxTable(Queries):
 
     def _message(self, row: Row[Any]) -> Message:
         return Message(
-            row.room,
-            MessageKind(row.kind),
-            _values(row.body),
+            kind=MessageKind(row.kind),
+            values=_values(row.body),
             placement=Placement(row.placement),
             projects=_projects(row.projects),
             count=row.alert_count,
-            mention=row.mention,
-            issue=row.issue,
-            alert_id=row.alert_id,
-            thread_root=row.thread_root,
-            threads=row.threads,
-            mark=row.mark,
+            **{name: getattr(row, name) for name in _SAME},
         )
 
 

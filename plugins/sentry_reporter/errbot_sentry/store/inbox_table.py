@@ -239,14 +239,11 @@ class InboxTable(Queries):
 
     def forget(self, before: float, limit: int) -> int:
         """Drop deliveries, decisions and decided alerts older than this, at most `limit` of each; how many were."""
-        dropped = 0
-        old_keys = select(deliveries.c.key).where(deliveries.c.at < before).limit(limit)
-        dropped += self._connection.execute(deliveries.delete().where(deliveries.c.key.in_(old_keys))).rowcount
-        old_decisions = select(decisions.c.id).where(decisions.c.at < before).limit(limit)
-        dropped += self._connection.execute(decisions.delete().where(decisions.c.id.in_(old_decisions))).rowcount
-        old_alerts = select(alerts.c.id).where(alerts.c.received < before, alerts.c.state == _DECIDED).limit(limit)
-        dropped += self._connection.execute(alerts.delete().where(alerts.c.id.in_(old_alerts))).rowcount
-        return dropped
+        return (
+            self._forget(deliveries, limit, deliveries.c.at < before)
+            + self._forget(decisions, limit, decisions.c.at < before)
+            + self._forget(alerts, limit, alerts.c.received < before, alerts.c.state == _DECIDED)
+        )
 
 
 def _waiting(row: Any) -> WaitingAlert | None:
