@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -331,6 +332,36 @@ def test_a_full_issue_has_request_contexts_activity_commits_and_owners() -> None
         "team payments",
         "bob",
     ]
+
+
+SECRET_PAIRS = (("user", "bob"), ("password", "hunter2 x"), ("apiKey", "sekret"), ("seen", "Bearer abcdef123456"))
+
+
+def test_no_credentials_of_an_event_are_shown() -> None:
+    """Not every SDK masks them, and Bugsink and GlitchTip show what was sent."""
+    world = full_world()
+    world.server.events_by_issue["101"] = replace(
+        FULL_EVENT,
+        tags=SECRET_PAIRS,
+        request=EventRequest(
+            "POST", "https://u:hunter2@shop.example.com/pay?token=hunter2&a=1", "token=hunter2&a=1",
+            (("X-Trace", "Basic aHVudGVyMjpodW50ZXIy"),), '{"card": 4, "nested": {"password": "hunter2 x"}}',
+        ),
+        contexts=(("auth", SECRET_PAIRS),),
+        breadcrumbs=(EventBreadcrumb(NOW, "http", "info", "GET /?sid=hunter2", SECRET_PAIRS),
+                     EventBreadcrumb(NOW, "", None, "", (("a", "1"),))),
+        exceptions=(ExceptionInfo("E", "x", (Frame("f", "a.py", 7, in_app=True, variables=SECRET_PAIRS),)),),
+    )  # fmt: skip
+    full, crumbs, trace = (world.lines(f"{typed} WEB-1") for typed in ("issue --full", "breadcrumbs", "trace --full"))
+    assert not [line for line in (*full, *crumbs, *trace) if re.search("hunter2|sekret|aHVud|abcdef123456", line)]
+    assert "POST https://[Filtered]@shop.example.com/pay?token=[Filtered]&a=1" in full
+    assert 'body: {"card": 4, "nested": {"password": [Filtered]}}' in full
+    assert "auth: user=bob · password=[Filtered] · apiKey=[Filtered] · seen=Bearer [Filtered]" in full
+    assert "      password = [Filtered]" in trace
+    assert crumbs[3] == "12:00:00         a=1"
+    world.server.spreads = (TagSpread("session", (("hunter2", 3),), 3, 1),)
+    assert world.lines("tags WEB-1")[1] == "#1 session · [Filtered] 100%"
+    assert world.lines("tags WEB-1 session")[1].startswith("#1 [Filtered] · 100%")
 
 
 def test_a_full_issue_says_what_this_server_lacks_and_what_failed() -> None:
