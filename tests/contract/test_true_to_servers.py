@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from errbot_sentry.domain.errors import BadQuery, BadReference, MissingScope, NotFound, Unsupported, UsageError
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Assignee, IssueQuery, ResolveIn
-from errbot_sentry.server.protocol import BUGSINK, SENTRY
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
 from errbot_sentry.store.records import KnownIssue
 from tests.contract.test_commands import Room
 from tests.contract.worlds import Session, TrackerWorld
@@ -30,6 +31,17 @@ def test_a_mistyped_environment_is_named(on, by_project):
     if on.kind == SENTRY:
         with pytest.raises(NotFound, match="organization nowhere"):
             on.connect(org="nowhere").server().issues(IssueQuery(environments=("production",)))
+
+
+def test_an_id_that_is_no_number_sorts_last(glitchtip: tuple[Session, TrackerWorld]):
+    """A proxy between may answer anything: that is not a mistake in the bot."""
+    on, world = glitchtip
+    known = world.add("web", "AError", "a")
+    world.add("web", "BError", "b")
+    assert on.server.kind == GLITCHTIP
+    answer, wanted, odd = world.server.answer, f'"id": "{known.id}"'.encode(), b'"id": "?"'
+    world.server.answer = lambda request: replace(found := answer(request), body=found.body.replace(wanted, odd))
+    assert [issue.title for issue in on.server.issues(IssueQuery(sort="freq")).items] == ["BError: b", "AError: a"]
 
 
 def test_a_personal_token_lists_all_projects(sentry: tuple[Session, TrackerWorld]):

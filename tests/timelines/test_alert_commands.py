@@ -103,7 +103,7 @@ def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
     """After `silences` shows `#1 SHOP-1 …`, `resolve #1` must not resolve the first row of an older list of issues."""
     room.type("silence SHOP-1 -d 2h")
     room.type("silences")
-    with pytest.raises(BadReference, match="#1 is a row of a list that isn't an issue"):
+    with pytest.raises(BadReference, match="#1 in the last list isn't an issue"):
         room.type("resolve #1")
     room.type("issues")
     room.world.clock.advance(1)
@@ -175,6 +175,12 @@ def test_alerts_says_what_became_of_each(room: Room) -> None:
             "The room's first notification about this problem."
         ),
     ]
+
+
+@pytest.mark.parametrize(("span", "left"), [("1h", "hour"), ("1d", "day"), ("3h", "3 hours")])
+def test_how_long_a_silence_goes_on_reads_well(room: Room, span: str, left: str) -> None:
+    room.type(f"silence level>=error -d {span}")
+    assert room.type("silences") == f"#1 level>=error in #ops for another {left}, by Ann"
 
 
 def test_route_is_a_dry_run(room: Room) -> None:

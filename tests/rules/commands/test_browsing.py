@@ -397,6 +397,25 @@ def test_an_issue_without_breadcrumbs_says_so(event: object, said: str) -> None:
     assert world.lines("breadcrumbs WEB-1")[1].startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        ("first_seen", "high", "first seen, high priority"),
+        ("set_priority", "low", "priority set to low by bob"),
+        ("assigned", "a@example.com", "assigned to a@example.com by bob"),
+        ("assigned", "", "assigned by bob"),
+        ("set_resolved_in_release", "2.0 {x}", "resolved in release 2.0 {x} by bob"),
+        ("set_regression", "", "regressed"),
+        ("set_ignored", "", "archived by bob"),
+        ("odd_thing", "{}", "odd thing by bob: {}"),
+    ],
+)
+def test_activity_is_in_words(kind: str, text: str, words: str) -> None:
+    world = full_world()
+    world.server.activity = (IssueActivity(kind, NOW - DAY, "bob" if "by bob" in words else "", text),)
+    assert f"a day ago: {words}" in world.lines("issue WEB-1 --full")
+
+
 def test_monitors_that_fail_come_first_and_hidden_ones_not_at_all() -> None:
     world = World([issue(1), issue(2, VAULT)], access=ROOMS)
     world.server.monitors = (
@@ -406,13 +425,17 @@ def test_monitors_that_fail_come_first_and_hidden_ones_not_at_all() -> None:
         Monitor("uptime", "2", "shop", "web", "", "failed", False, "1 minute", "https://shop.example.com", NOW),
         Monitor("cron", "3", "paused", "web", status="disabled"),
         Monitor("cron", "4", "secret", "vault", status="error", up=False),
+        Monitor("uptime", "5", "tip", "web", status="up", up=True, since=NOW - DAY),
+        Monitor("uptime", "6", "unsaid", "web", status="up", up=True),
     )
     assert [line.replace(" · https://x/1", "") for line in world.lines("monitors")] == [
         "#1 shop · ✗ failed · https://shop.example.com · uptime · 1 minute · last now · web",
         "#2 paused · · disabled · cron · never run · web",
         "#3 backup · ✓ ok · cron · 0 3 * * * · last a day ago · web · production",
+        "#4 tip · ✓ up · uptime · for a day · web",
+        "#5 unsaid · ✓ up · uptime · web",
     ]
-    assert world.lines("monitors -n 1")[1] == "3 in all; -n 3 shows more."
+    assert world.lines("monitors -n 1")[1] == "5 in all; -n 5 shows more."
     with pytest.raises(BadReference, match="isn't an issue"):
         world.lines("issue #1")
 

@@ -48,6 +48,22 @@ _SEPARATOR = " · "
 _LONGEST_TITLE = 400
 _MOST_TAGS = 12
 _LONGEST_MASKED = 1000
+# Kinds of activity (getsentry/sentry `src/sentry/types/activity.py`): with the text that comes with it, and without.
+_ACTIVITY_WORDS = {
+    "first_seen": ("first seen, {} priority", "first seen"),
+    "set_priority": ("priority set to {}", "priority changed"),
+    "assigned": ("assigned to {}", "assigned"),
+    "set_resolved_in_release": ("resolved in release {}", "resolved in the next release"),
+    "set_resolved_in_commit": ("resolved in commit {}", "resolved by a commit"),
+    "set_resolved_in_pull_request": ("resolved by a pull request",) * 2,
+    "set_resolved_by_age": ("resolved automatically, after a time without events",) * 2,
+    "set_regression": ("regressed in release {}", "regressed"),
+    "set_unresolved": ("reopened",) * 2,
+    "set_ignored": ("archived",) * 2,
+    "auto_set_ongoing": ("ongoing",) * 2,
+    "mark_reviewed": ("reviewed",) * 2,
+    "merge": ("merged with other issues",) * 2,
+}
 _SCRUBBER = Scrubber()
 
 Section = tuple[str, Sequence[tuple[str, str]]]
@@ -156,7 +172,7 @@ def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, 
 def masked(name: str, value: str) -> str:
     """A value of an event without credentials: servers show what the program's SDK sent, and a room has many readers.
 
-    All of it goes where its name says that it is a secret, and in every other text what has the name or the shape of one.
+    All of it goes where its name says that it is a secret, and in every other text what has its name or shape.
     """
     return FILTERED if is_sensitive_name(name) else _without_credentials(value)
 
@@ -183,8 +199,11 @@ def event_sections(event: Event) -> Iterator[Section]:
 def activity_line(activity: IssueActivity, now: datetime) -> tuple[str, str]:
     """`2 days ago: resolved by alice`."""
     when = f"{ago(activity.at, now)}: " if activity.at else ""
-    kind = activity.kind.replace("_", " ").removeprefix("set ")
     by = f" by {activity.author}" if activity.author else ""
+    if activity.kind in _ACTIVITY_WORDS:
+        with_text, without = _ACTIVITY_WORDS[activity.kind]
+        return cut(f"{when}{with_text.format(activity.text) if activity.text else without}{by}"), ""
+    kind = activity.kind.replace("_", " ").removeprefix("set ")
     return cut(f"{when}{kind}{by}{f': {activity.text}' if activity.text else ''}"), ""
 
 
@@ -210,7 +229,7 @@ def monitor_row(monitor: Monitor, number: int, now: datetime) -> Row:
     cells = (
         monitor.kind,
         cut(monitor.schedule, 40),
-        f"last {ago(monitor.last, now)}" if monitor.last else "never run",
+        _when_run(monitor, now),
         cut(monitor.project, 60),
         cut(monitor.environment, 40),
     )
@@ -222,6 +241,13 @@ def monitor_row(monitor: Monitor, number: int, now: datetime) -> Row:
         cells=cells,
         link=monitor.link if len(monitor.link) <= LINE_BYTES // 2 else "",
     )
+
+
+def _when_run(monitor: Monitor, now: datetime) -> str:
+    if monitor.since is not None:
+        return f"for {span_words(now - monitor.since)}"
+    never = "never run" if monitor.kind == "cron" else ""
+    return f"last {ago(monitor.last, now)}" if monitor.last else never
 
 
 def _where(issue: Issue, event: Event | None) -> str:
