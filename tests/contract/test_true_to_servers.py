@@ -25,12 +25,26 @@ def test_a_mistyped_environment_is_named(on, by_project):
     here = (on.project(on.world.web),) if by_project else ()
     with pytest.raises(UsageError, match=r"'prodution' here: did you mean 'production'\?"):
         on.server.issues(IssueQuery(projects=here, environments=("prodution",)))
+    with pytest.raises(UsageError, match=r"'prod' here: did you mean 'production'\?"):
+        on.server.issues(IssueQuery(projects=here, environments=("prod",)))
     with pytest.raises(UsageError, match="leave out -e"):
         on.server.issues(IssueQuery(projects=here, environments=("qqq",)))
     assert on.server.issues(IssueQuery(projects=here, environments=("staging",))).items == ()
     if on.kind == SENTRY:
         with pytest.raises(NotFound, match="organization nowhere"):
             on.connect(org="nowhere").server().issues(IssueQuery(environments=("production",)))
+
+
+def test_an_event_id_as_a_query_finds_its_issue(on):
+    """Whatever its status, with anything but Bugsink; there the reply says what does."""
+    known = on.world.add(on.world.web, "AError", "a")
+    on.world.set_status(known, RESOLVED)
+    (line,) = Room(on).lines(f"issues {known.event_id}")
+    if on.kind == BUGSINK:
+        assert line.endswith("`!sentry issue` with an event's ID finds its issue.")
+        assert Room(on).lines(f"issue {known.event_id}")[0].startswith(known.short_id)
+    else:
+        assert line.startswith(f"#1 {known.short_id} ")
 
 
 def test_an_id_that_is_no_number_sorts_last(glitchtip: tuple[Session, TrackerWorld]):

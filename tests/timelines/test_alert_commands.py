@@ -197,6 +197,8 @@ def test_digest(room: Room) -> None:
     assert room.type("digest daily 09:00 Europe/Paris") == (
         "Digest: daily 09:00 Europe/Paris; next 2026-03-03 08:00 UTC"
     )
+    with pytest.raises(UsageError, match=r"'Europe/Pari' isn't a time zone; did you mean Europe/Paris\?"):
+        room.type("digest daily 09:00 Europe/Pari")
     assert room.type("digest weekly fri 17:30") == "Digest: Fridays 17:30; next 2026-03-06 17:30 UTC"
     assert room.type("digest now", person=EVE).startswith("Digest, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
     assert room.type("digest off") == "No digest is scheduled here."

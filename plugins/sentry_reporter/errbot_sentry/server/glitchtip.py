@@ -227,7 +227,7 @@ class GlitchTip(SentryApi):
         self._need_assignees(issue, "This GlitchTip is too old to resolve in a release, it would resolve at once.")
         known = {release.version for release in self.releases((issue.project,), MOST_ROWS * _MOST_PAGES)}
         if not known or (when.release and when.release not in known):
-            raise BadQuery(f"{self._transport.host} does not know that release: see the command releases.")
+            raise BadQuery(f"{self._transport.host} does not know that release; `!sentry releases` lists them.")
         details = {"inNextRelease": True} if when.latest_release else {"inRelease": when.release}
         return self._change(issue, {"status": "resolved", "statusDetails": details}, RESOLVED)
 
