@@ -32,8 +32,8 @@ def share_shelves(bot: Any) -> Callable[[], None]:
     """Let this bot object's shelves be used by every thread; returns what undoes that.
 
     Raises:
-        RestartNeeded: in another thread than the main one, which opened the shelves: after an installation into a running
-            bot.
+        RestartNeeded: in another thread than the main one, which opened the shelves: after an installation into a
+            running bot.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RestartNeeded("Python lets only the thread that opened a shelf open it again.")
