@@ -122,7 +122,6 @@ class AlertService:
             access,
             self._clock,
             self._on_found,
-            self._on_server,
             chance,
         )
         self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
@@ -297,10 +296,6 @@ class AlertService:
 
     def _on_asked(self) -> None:
         self._asking.wake()
-
-    def _on_server(self) -> None:
-        for sentence in self.routes.never_match(self.kind()):
-            log.warning("config.py: %s", sentence)
 
     def _on_found(self) -> None:
         self._deciding.wake()
