@@ -189,7 +189,11 @@ def test_route_is_a_dry_run(room: Room) -> None:
         "#ops by route 1: level>=error",
         "#web by subscription: tag.customer=acme",
     ]
-    assert room.type("route shop level=info") == "No room would get an alert (new) of shop."
+    assert room.type("route shop level=info tag.customer=b") == "No room would get an alert (new) of shop."
+    assert room.type("route shop") == (
+        "No room would get an alert (new) of shop. "
+        "Routes also look at level, tag.customer; add what the alert would have."
+    )
 
 
 def test_digest(room: Room) -> None:

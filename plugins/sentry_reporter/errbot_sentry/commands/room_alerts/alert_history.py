@@ -69,7 +69,16 @@ def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         if may_name(route.matchers, typed.conversation, context.access)
         for sentence in never_known(route.matchers, kind)
     ]
-    values = {"rows": rows, "hidden": hidden, "never": list(dict.fromkeys(never))}
+    asked_for = (
+        matcher.name
+        for route in routes.all()
+        if not rows and may_name(route.matchers, typed.conversation, context.access)
+        for matcher in route.matchers
+        if matcher.name not in ("project", "issue", "reason", "source")
+    )
+    said = {word.partition("=")[0] for word in typed.words}
+    untyped = [name for name in dict.fromkeys(asked_for) if name not in said]
+    values = {"rows": rows, "hidden": hidden, "never": list(dict.fromkeys(never)), "untyped": ", ".join(untyped[:5])}
     yield View("sentry_routes", {**values, "project": alert.project, "reason": alert.reason})
 
 
