@@ -108,7 +108,7 @@ def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variabl
         # Those that Python itself sets fill a module's frame, and say nothing about the error.
         chosen = [(name, value) for name, value in frame.variables if not (name[:2] == name[-2:] == "__")]
         for name, value in chosen[: detail.variables]:
-            yield _bounded(f"      {one_line(name)} = {one_line(detail.mask(name, value))}")
+            yield _bounded(f"      {one_line(name)} = {one_line(detail.mask(name, value[: 2 * LONGEST_LINE]))}")
 
 
 def _bounded(line: str) -> str:
