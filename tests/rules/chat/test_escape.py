@@ -99,7 +99,7 @@ def test_a_fence_cannot_be_closed_from_within():
     assert "```" not in Escape("text").block("a\n```\n# out\n```")
 
 
-# What Mattermost's apps do to running text: github.com/mattermost/marked, lib/marked.js, `inline.escape`; then the browser
+# What Mattermost does to running text (github.com/mattermost/marked, lib/marked.js, `inline.escape`); then the browser
 # reads entities.
 _UNESCAPED = re.compile(r"\\([`*{}\[\]()#+\-.!_>|~]|\\(?![A-Za-z0-9_]))")
 # webapp/channels/src/utils/emoticons.tsx and text_formatting.tsx; marked's `inlinelatex`, `autolink` and `tag`.
