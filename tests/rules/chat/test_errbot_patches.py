@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import ssl
+import sys
 from multiprocessing.pool import ThreadPool
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import errbot.core
@@ -29,6 +31,12 @@ class _Bot:
         self.thread_pool = ThreadPool(1)
         self.conn = SimpleNamespace(client=SimpleNamespace(loop=_Loop()))
         self.ends: list[str] = []
+        self.mode = "mattermost"
+        self.driver = SimpleNamespace(options={"keepalive": False})
+        self.event_handlers: dict[str, list[Any]] = {"hello": []}
+
+    def register_handler(self, event: str, handler: Any) -> None:
+        self.event_handlers[event].append(handler)
 
     def send_message(self, message: object) -> None: ...
 
@@ -42,6 +50,9 @@ class _Bot:
             own
             | ({"converter"} if "convert" in vars(self.md) else set())
             | ({"atexit"} if _atexit_is_ours() else set())
+            | ({"keepalive"} if self.driver.options["keepalive"] else set())
+            | ({"hello"} if self.event_handlers["hello"] else set())
+            | ({"tls"} if sys.modules["mattermostdriver.websocket"].ssl is not ssl else set())
         )
 
 
@@ -50,7 +61,10 @@ def _atexit_is_ours() -> bool:
 
 
 @pytest.fixture
-def bot():
+def bot(monkeypatch):
+    driver = ModuleType("mattermostdriver.websocket")
+    driver.ssl = ssl
+    monkeypatch.setitem(sys.modules, driver.__name__, driver)
     made = _Bot()
     yield made
     made.thread_pool.terminate()
@@ -59,7 +73,7 @@ def bot():
 def test_all_patches_are_applied_and_all_of_them_are_undone(bot):
     patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
     patches.apply()
-    assert bot.changed() == {"send_message", "shutdown", "converter", "atexit"}
+    assert bot.changed() == {"send_message", "shutdown", "converter", "atexit", "keepalive", "hello", "tls"}
     assert (patches.without, patches.failed) == ((), False)
     assert all(patches.applied(patch.name) for patch in PATCHES)
     patches.undo()
@@ -104,6 +118,24 @@ def test_a_patch_that_fails_half_way_leaves_nothing_changed(bot):
     with pytest.raises(TypeError):
         markdown_lock.lock_converters(bot)
     assert "convert" not in vars(bot.md)
+
+
+def test_mattermosts_driver_connects_again_after_each_connect_and_checks_whom_it_speaks_to(bot):
+    """Each connect makes a new driver."""
+    patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
+    patches.apply()
+    bot.driver = SimpleNamespace(options={"keepalive": False})
+    for handler in bot.event_handlers["hello"]:
+        handler({})
+    assert bot.driver.options["keepalive"]
+    made = sys.modules["mattermostdriver.websocket"].ssl.create_default_context(purpose=ssl.Purpose.CLIENT_AUTH)
+    assert (made.verify_mode, made.check_hostname) == (ssl.CERT_REQUIRED, True)
+    patches.undo()
+    bot.insecure = True
+    patches.apply()
+    made = sys.modules["mattermostdriver.websocket"].ssl.create_default_context(purpose=ssl.Purpose.CLIENT_AUTH)
+    made.verify_mode = ssl.CERT_NONE  # as the driver does
+    patches.undo()
 
 
 def test_the_end_of_the_bot_ends_the_plugin_first(bot):

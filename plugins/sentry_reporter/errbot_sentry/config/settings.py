@@ -6,8 +6,8 @@ Reading never raises: every mistake is collected as a sentence, and switches off
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -69,12 +69,16 @@ class QuerySettings:
 
 @dataclass(frozen=True)
 class AlertSettings:
-    """Flow 3. `listen` is (host, port) of the own listener or None for Errbot's web server; `poll_seconds` 0: never."""
+    """Flow 3. `listen` is (host, port) of the own listener or None for Errbot's web server; `poll_seconds` 0: never.
+
+    `public_url` is where others reach either of them, without a trailing slash; "" where it is not known.
+    """
 
     routes: tuple[Route, ...] = ()
     webhook_secrets: tuple[Secret, ...] = ()
     webhook_tokens: tuple[Secret, ...] = ()
     listen: tuple[str, int] | None = None
+    public_url: str = ""
     poll_seconds: float = 60
 
 
@@ -102,6 +106,15 @@ class Settings:
         """The mistakes that switch this flow off; empty when it may run."""
         return tuple(mistake for mistake in self.mistakes if flow in mistake.flows)
 
+    def with_rooms(self, name_of: Callable[[str], str]) -> Settings:
+        """The same, with each room under the one name that the chat network has for it."""
+        routes = (replace(route, rooms=tuple(dict.fromkeys(map(name_of, route.rooms)))) for route in self.alerts.routes)
+        return replace(
+            self,
+            alerts=replace(self.alerts, routes=tuple(routes)),
+            access=self.access.with_rooms(name_of),
+        )
+
 
 # Setting, reader, what stands for "not set", and the flows that a wrong value switches off.
 _TABLE: tuple[tuple[str, values.Reader, Any, tuple[str, ...]], ...] = (
@@ -127,6 +140,7 @@ _TABLE: tuple[tuple[str, values.Reader, Any, tuple[str, ...]], ...] = (
     ("SENTRY_WEBHOOK_SECRET", values.secrets, (), (ALERTS,)),
     ("SENTRY_WEBHOOK_TOKENS", values.path_tokens, (), (ALERTS,)),
     ("SENTRY_WEBHOOK_LISTEN", values.listen, None, (ALERTS,)),
+    ("SENTRY_PUBLIC_URL", values.public_url, "", (ALERTS,)),
     ("SENTRY_POLL_SECONDS", values.interval, 60, (ALERTS,)),
     ("SENTRY_STATE_URL", values.state_url, "", (ALERTS,)),
     ("SENTRY_PATCH_ERRBOT", values.flag, True, ()),
@@ -189,6 +203,7 @@ def _assemble(config: object, found: dict[str, Any], mistakes: tuple[Mistake, ..
             webhook_secrets=found["SENTRY_WEBHOOK_SECRET"],
             webhook_tokens=found["SENTRY_WEBHOOK_TOKENS"],
             listen=found["SENTRY_WEBHOOK_LISTEN"],
+            public_url=found["SENTRY_PUBLIC_URL"],
             poll_seconds=found["SENTRY_POLL_SECONDS"],
         ),
         state_url=found["SENTRY_STATE_URL"],

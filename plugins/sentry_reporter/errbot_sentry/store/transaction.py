@@ -14,6 +14,7 @@ from errbot_sentry.store.tables.digests_table import DigestsTable
 from errbot_sentry.store.tables.groups_table import GroupsTable
 from errbot_sentry.store.tables.inbox_table import InboxTable
 from errbot_sentry.store.tables.issues_table import IssuesTable
+from errbot_sentry.store.tables.made_once_table import MadeOnceTable
 from errbot_sentry.store.tables.outbox_table import OutboxTable
 from errbot_sentry.store.tables.polls_table import PollsTable
 from errbot_sentry.store.tables.silences_table import SilencesTable
@@ -36,6 +37,7 @@ class Transaction:
         self.polls = PollsTable(connection, corrupt_rows)
         self.outbox = OutboxTable(connection, corrupt_rows)
         self.accounts = AccountsTable(connection, corrupt_rows)
+        self.made_once = MadeOnceTable(connection, corrupt_rows)
 
     @contextmanager
     def part(self) -> Iterator[None]:

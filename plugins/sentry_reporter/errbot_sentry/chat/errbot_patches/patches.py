@@ -14,6 +14,8 @@ from typing import Any
 
 from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools, has_pool
 from errbot_sentry.chat.errbot_patches.markdown_lock import has_converter, lock_converters
+from errbot_sentry.chat.errbot_patches.mattermost_reconnect import is_mattermost, reconnect_after_cuts
+from errbot_sentry.chat.errbot_patches.mattermost_tls import connect_as_client, has_driver
 from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown
 from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends, has_loop
 
@@ -49,6 +51,18 @@ PATCHES = (
         has_loop,
         lambda bot, _end: flush_after_sends(bot),
         "replies and alerts on XMPP may wait for minutes",
+    ),
+    Patch(
+        "mattermost_reconnect",
+        is_mattermost,
+        lambda bot, _end: reconnect_after_cuts(bot),
+        "after a cut connection to Mattermost the bot reads nothing until it is restarted",
+    ),
+    Patch(
+        "mattermost_tls",
+        has_driver,
+        lambda bot, _end: connect_as_client(bot),
+        "the bot reads nothing from a Mattermost server with https",
     ),
     Patch(
         "command_pools",

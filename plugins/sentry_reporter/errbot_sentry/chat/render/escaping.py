@@ -69,6 +69,7 @@ _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
 # Mattermost un-escapes these alone, and a backslash only where no ASCII letter or digit follows (github.com/mattermost/
 # marked, lib/marked.js, `inline.escape`); `\:` would be shown as it is. It leaves entities to the browser.
 _MATTERMOST = re.compile(r"([`*_{}\[\]()>#+\-.!|~]|\\(?![A-Za-z0-9]))")
+_ID = re.compile(r"[\w.@!~:#/+=*-]{1,200}")
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _FORMULA = re.compile(r"\$[^$]+\$(?!\w)")
 # What it looks for in the text that is left: #tags, ~channels, :names: of emoji, and faces such as :D (webapp/channels/
@@ -171,6 +172,10 @@ class Escape:
         """A value for between backticks, on one line; backticks become apostrophes."""
         line = without_nicks(defuse(plain(value)), self._nicks).replace("`", "'")
         return self._without_rewriting(line)
+
+    def copied(self, value: object) -> str:
+        """A person's own id for between backticks, to be copied into config.py: with nothing unseen in it."""
+        return str(value) if _ID.fullmatch(str(value)) else self.code(value)
 
     def block(self, value: object) -> str:
         """Lines for between fences: layout stays, tabs become spaces, no line can close the fence."""

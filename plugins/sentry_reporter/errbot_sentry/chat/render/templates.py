@@ -21,7 +21,8 @@ FOLDER = Path(__file__).resolve().parents[3] / "templates"
 class Templates:
     """Renders `sentry_*` templates for one backend, each value by way of `escape`.
 
-    Filters: none for running text, `code` between backticks, `block` between fences, `href` for a link's target,
+    Filters: none for running text, `code` between backticks, `copied` there for a
+    person's own id, `block` between fences, `href` for a link's target,
     `address` for a web address that stands by itself, `table` for the rows of a list, with all of their
     markup, and for lines to stand below them.
     """
@@ -42,7 +43,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        for name in ("code", "block", "href", "address"):
+        for name in ("code", "copied", "block", "href", "address"):
             self._environment.filters[name] = _as_markup(getattr(escape, name))
         self._environment.filters["table"] = _as_markup(Table(mode, escape).render)
 
