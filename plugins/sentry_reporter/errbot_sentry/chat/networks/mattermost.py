@@ -25,6 +25,7 @@ from errbot_sentry.chat.networks.mattermost_cards import attachment_of
 from errbot_sentry.domain.errors import (
     MessageTooLong,
     NotAdmitted,
+    NotConnected,
     RoomUnknown,
     SendError,
     SendLimited,
@@ -107,8 +108,10 @@ class MattermostNetwork(ErrbotNetwork):
         if _ID.fullmatch(name):
             try:
                 return f"~{self._call('channels', 'get_channel', channel_id=name)['name']}"
-            except SendError as error:
-                log.info("%s is taken for the name of a channel, not for its id: %s", name, error)
+            except (RoomUnknown, NotAdmitted):
+                log.info("%s is taken for the name of a channel, not for its id", name)
+            except SendError:
+                return name  # it is looked up again when something is to be sent there
         return f"~{name.removeprefix('#')}"
 
     def take_click(self, headers: Mapping[str, str], body: bytes) -> ClickAnswer:  # noqa: ARG002 - clicks have none
@@ -189,9 +192,10 @@ class MattermostNetwork(ErrbotNetwork):
     def _find(self, room: str) -> Any:
         """A channel's name goes to query_room without its ~, with which that asks for a channel named so."""
         name = self.room_named(room)
+        self._limit_time()
         try:
             return self._bot.build_identifier(name) if name[:1] == "@" else self._bot.query_room(name.removeprefix("~"))
-        except requests.HTTPError as error:
+        except requests.RequestException as error:
             raise _refusal(error) from error
 
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
@@ -245,17 +249,20 @@ class MattermostNetwork(ErrbotNetwork):
 
     def _call(self, endpoint: str, method: str, **values: Any) -> Any:
         """One call of the API; its refusals as our errors."""
-        driver = self._bot.driver
-        if driver is None:
-            raise SendError("The bot is not connected to Mattermost.")
-        if driver.options.get("request_timeout") is None:  # it would wait for ever
-            driver.options["request_timeout"] = _CALL_SECONDS
+        self._limit_time()
         try:
-            return getattr(getattr(driver, endpoint), method)(**values)
-        except requests.HTTPError as error:
+            return getattr(getattr(self._bot.driver, endpoint), method)(**values)
+        except requests.RequestException as error:
             raise _refusal(error) from error
-        except Exception as error:  # the connection broke: nobody knows whether it was taken
-            raise SendError("Mattermost did not answer.") from error
+        except ValueError as error:  # no JSON: a proxy's page, say
+            raise SendError("Mattermost's answer could not be read.") from error
+
+    def _limit_time(self) -> None:
+        """The driver would wait for an answer for ever."""
+        if self._bot.driver is None:
+            raise NotConnected("The bot is not connected to Mattermost.")
+        if self._bot.driver.options.get("request_timeout") is None:
+            self._bot.driver.options["request_timeout"] = _CALL_SECONDS
 
     def _card_values(self, message: Outgoing, card: Card) -> dict[str, Any]:
         """The message, which mentions and is found by searches, and the card under it."""
@@ -279,7 +286,7 @@ def _channel_of(target: Any) -> str:
     return str(getattr(target, "id", None) or target.channelid)
 
 
-def _refusal(error: requests.HTTPError) -> SendError:
+def _refusal(error: requests.RequestException) -> SendError:
     """Mattermost's error as ours, by its id or status (public/model/utils.go, AppError).
 
     The driver passes on the words alone, in the server's language; the answer is in the error that it replaces.
@@ -287,8 +294,8 @@ def _refusal(error: requests.HTTPError) -> SendError:
     cause: Any = error
     while cause is not None and getattr(cause, "response", None) is None:
         cause = cause.__context__
-    if cause is None:
-        return SendError("Mattermost refused the message.")
+    if cause is None:  # the connection broke: nobody knows whether it was taken
+        return SendError("Mattermost did not answer.")
     response = cause.response
     status = int(response.status_code)
     if status == 429:  # channels/app/ratelimit.go
