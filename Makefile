@@ -15,11 +15,11 @@ help:
 	@echo "make bench        the benchmarks, against their floors and peers (ARGS=name for one)"
 	@echo "make clean        remove everything that was built"
 
-$(ENVIRONMENT)/ready: requirements.txt requirements-dev.txt
+$(ENVIRONMENT)/ready: requirements-floors.txt requirements-dev.txt
 	@echo "Building the environment for tests in $(ENVIRONMENT) (once, about a minute) …"
 	@rm -rf $(ENVIRONMENT)
 	@$(PYTHON) -m venv $(ENVIRONMENT)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-floors.txt -r requirements-dev.txt
 	@touch $@
 
 demo:

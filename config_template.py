@@ -33,7 +33,8 @@ Path(BOT_DATA_DIR).mkdir(parents=True, exist_ok=True)
 BOT_LOG_SENTRY = False
 
 # Where events go: the DSN of the bot's own project on your server. You may leave any secret empty here and set the
-# environment variable of the same name instead.
+# environment variable of the same name instead. For the DSN that is safer: Errbot itself reads this line before any
+# plugin, and does not start if it is not a DSN, for example without https://.
 SENTRY_DSN = ""
 
 # Log records from this level on become breadcrumbs: the log lines that an event brings along.
@@ -67,7 +68,9 @@ SENTRY_URL = "https://sentry.io"
 # "sentry", "glitchtip", "bugsink", or "auto": the bot asks the server what it is.
 SENTRY_SERVER = "auto"
 
-# An API token. Sentry: an internal integration with event:read, event:write and project:read.
+# An API token. Sentry: of an internal integration with event:read, event:write, project:read, org:read and team:read.
+# GlitchTip: with event:read, event:write, project:read, project:releases and org:read. Bugsink: what
+# `bugsink-manage create_auth_token` prints. docs/servers.md lists which command needs what.
 SENTRY_AUTH_TOKEN = ""
 
 # The organization's slug, as in its URL. Bugsink has none.
@@ -91,9 +94,14 @@ SENTRY_UNFURL = True
 
 # ── SentryReporter: alerts into rooms ─────────────────────────────────────────────────────────────────────────
 
+# A room is written as its network writes it: "#ops" on IRC, Slack and Discord, "~ops" on Mattermost,
+# "ops@conference.example.com" on XMPP, the group's number on Telegram.
+#
 # Routes: the first one that matches an alert wins, unless it says "continue": True. All keys are in
 # docs/alerting.md. Example:
-# SENTRY_ALERTS = [{"rooms": ["#ops"], "match": ["level>=error", "environment=production"]}]
+# SENTRY_ALERTS = [{"rooms": ["#ops"], "match": ["level>=error", "environment=production", "tag.customer=acme"]}]
+# What an alert does not carry, the bot asks the server for. "show": ["tag.customer", "release", "frame"] chooses what a
+# notification shows, "trace": True puts a short stack trace into its thread.
 # "mention" says whom a notification mentions: a fixed text such as "@oncall"; "assignee" for the chat person who has
 # linked the assignee's mail address (!sentry link); or both, and teams:
 # "mention": {"assignee": True, "teams": {"backend": "@backend-oncall"}, "else": "@oncall"}
@@ -111,8 +119,8 @@ SENTRY_WEBHOOK_TOKENS = ()
 # through Errbot's web server, if you have configured that (!plugin config Webserver).
 SENTRY_WEBHOOK_LISTEN = None
 
-# Where others reach that listener (or Errbot's web server), such as "https://bot.example.com". Mattermost sends clicks
-# there, to /sentry/clicks; without it, alerts have no buttons on Mattermost.
+# Where others reach that listener (or Errbot's web server), such as "https://bot.example.com"; Mattermost sends clicks
+# there. Without it, alerts have no buttons on Mattermost.
 SENTRY_PUBLIC_URL = ""
 
 # How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.

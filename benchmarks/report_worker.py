@@ -35,7 +35,7 @@ def start(arm: str, dsn: str, folder: Path) -> Callable[[], None]:
     if arm == "ours":
         from errbot_sentry.config.secrets import Secret
         from errbot_sentry.config.settings import ReportSettings
-        from errbot_sentry.reporting.collect.event_processor import BotFacts
+        from errbot_sentry.reporting.collect.bot_context import BotFacts
         from errbot_sentry.reporting.reporter import Reporter
 
         reporter = Reporter(ReportSettings(enabled=True, dsn=Secret(dsn)), BotFacts("bench", "6.2.1"), folder)

@@ -35,7 +35,7 @@ Ready. Your terminal is now a chat with the bot. Its messages to the room #ops a
 
 {guide}
 
-More: `!sentry` lists the commands, `!sentry status` shows the health of each part, `!shop order tea` is another bug.
+More: `help` shows this again, `!sentry` lists the commands, `!sentry status` shows the health of each part.
 In the browser: {url}  (login {login}, password {password})
 The bot's config and log: {folder}
 Leave with Ctrl-C or Ctrl-D; everything stops then.
@@ -77,7 +77,7 @@ def _run(state: Path, play: bool) -> int:
         world = tour.World(server, project)
         if play:
             return _play(made, world, state)
-        ready = _READY.format(guide=tour.guide(), url=server.url, login=LOGIN, password=PASSWORD, folder=made.folder)
+        ready = _READY.format(guide=tour.GUIDE, url=server.url, login=LOGIN, password=PASSWORD, folder=made.folder)
         announce(ready)
         code = made.run_in_terminal()
         announce("\nThe bot has stopped; stopping Bugsink. `make demo` starts afresh.")
@@ -88,12 +88,12 @@ def _play(made: bot.Bot, world: tour.World, state: Path) -> int:
     announce("Starting Errbot. The tour types the commands for you.")
     process = made.start_with_pipe()
     try:
-        played = tour.Player(process, world, announce).play(tour.STEPS)
+        played = tour.Player(process, world, announce).play(tour.STEPS + tour.ROOM_STEPS)
     except (tour.Failed, CannotStart) as problem:
         raise tour.Failed(f"The tour FAILED. {problem}\n\nThe bot's log: {made.folder / 'errbot.log'}") from problem
     finally:
         process.stop(signal.SIGINT)
-    tour.save(played, state / "tour.json")
+    tour.save(played[: len(tour.STEPS)], state / "tour.json")  # the picture shows the first part
     announce(f"\nThe tour passed: {len(played)} steps, each checked.")
     return 0
 

@@ -14,6 +14,7 @@ from string import Template
 from demo.bugsink import Bugsink, Project
 from demo.environments import ROOT, Recipe
 from demo.processes import Guard, Process, environment, free_port
+from demo.tour import GUIDE
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 PLUGIN = ROOT / "plugins"
@@ -23,7 +24,7 @@ _OURS = ("SENTRY_", "BOT_", "PYTHON")  # settings of the person's own bot must n
 
 def recipe() -> Recipe:
     """The bot's environment: the Errbot that the plugin is made for, and the plugin's requirements."""
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = (ROOT / "requirements-floors.txt").read_text().splitlines()
     wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     return Recipe("bot", tuple("errbot==6.2.1" if line.startswith("errbot") else line for line in wanted))
 
@@ -81,6 +82,7 @@ def make(folder: Path, python: Path, server: Bugsink, project: Project) -> Bot:
         "token": server.token,
         "port": port,
         "webhook_token": webhook_token,
+        "guide": GUIDE,
     }
     config = Template((TEMPLATES / "config.py.txt").read_text())
     (folder / "config.py").write_text(config.substitute({name: repr(value) for name, value in values.items()}))

@@ -132,11 +132,54 @@ STEPS = (
     ),
 )
 
+ROOM_STEPS = (
+    Step(
+        "Go into the room. Its alerts are changed from there.",
+        "!inroom #ops",
+        ((r"Joined Room #ops", "the way in"),),
+    ),
+    Step(
+        "Silence the shop for two hours.",
+        "!sentry silence project=shop -d 2h",
+        ((r"Silence 1\b", "the silence's number"),),
+    ),
+    Step(
+        "Crash again, with another bug: this time the room stays quiet.",
+        "!shop order tea",
+        ((r"SHOP-2", "the error, for the person whose command failed"),),
+    ),
+    Step(
+        "See what became of each alert.",
+        "!sentry alerts",
+        ((r"SHOP-2.*silenced", "the silenced alert"), (r"SHOP-1", "the alert from before")),
+    ),
+    Step(
+        "End the silence.",
+        "!sentry unsilence 1",
+        ((r"Silence 1 ended", "the bot's confirmation"),),
+    ),
+    Step(
+        "Subscribe the room to more alerts than config.py gives it.",
+        "!sentry subscribe project=shop",
+        ((r"Subscription 1\b", "the subscription's number"),),
+    ),
+    Step(
+        "Read a digest of the last 24 hours.",
+        "!sentry digest now",
+        ((r"last 24 hours: 2 new", "the digest"),),
+    ),
+)
 
-def guide() -> str:
-    """The steps, for a person at the keyboard."""
-    width = max(len(step.typed) for step in STEPS)
-    return "\n".join(f"    {step.typed:<{width}}   {step.why}" for step in STEPS)
+
+_BACK = Step("Leave the room, and talk to the bot alone again.", "!inperson", ())
+
+
+def _guide(steps: tuple[Step, ...]) -> str:
+    return "\n".join(f"    {step.typed:<36} {step.why}" for step in steps)
+
+
+GUIDE = f"{_guide(STEPS)}\n\nThen in the room:\n\n{_guide((*ROOM_STEPS, _BACK))}"
+"""All steps, for a person at the keyboard."""
 
 
 def plain(screen: str) -> str:

@@ -163,6 +163,8 @@ def test_however_it_ends_nothing_is_left(
         until(lambda: ">>> " in screen.text(), 60, lambda: f"the bot's prompt; the screen: {screen.text()}")
         os.write(ours, b"!shop checkout 2\r")
         until(lambda: "5.45 each" in screen.text(), 60, lambda: f"the bot's answer; the screen: {screen.text()}")
+        os.write(ours, b"help\r")
+        until(lambda: screen.text().count("Then in the room") == 2, 60, lambda: f"the guide again; {screen.text()}")
         assert processes_in(state)
         os.write(ours, b"\x03")
         until(lambda: screen.text() is not None and demo.poll() is not None, 60, lambda: f"the end; {screen.text()}")

@@ -31,15 +31,17 @@ def test_the_product_has_the_only_plug_file():
     ]
 
 
-def test_the_two_requirements_files_name_the_same_distributions():
-    """Errbot reads only the one beside the .plug, and compares its raw lines (errbot/plugin_manager.py): bare names."""
+def test_the_requirements_files_name_the_same_distributions():
+    """Errbot compares the raw lines of a requirements.txt with installed packages (errbot/repo_manager.py,
+    `check_dependencies`), of the one beside the .plug at the start and of the repository's own after an update: so both
+    have bare names, and the lowest versions are in a third file."""
     floors = [
         re.split(r"[<>=!~\[ ]", line)[0]
-        for line in (ROOT / "requirements.txt").read_text().splitlines()
+        for line in (ROOT / "requirements-floors.txt").read_text().splitlines()
         if line and not line.startswith("#")
     ]
-    bare = (ROOT / "plugins/sentry_reporter/requirements.txt").read_text().split()
-    assert floors == ["errbot", *bare]
+    bare = (ROOT / "plugins/sentry_reporter/requirements.txt").read_text().splitlines()
+    assert (ROOT / "requirements.txt").read_text().splitlines() == floors == ["errbot", *bare]
     assert all(re.fullmatch(r"[A-Za-z0-9-]+", name) for name in bare)
 
 
@@ -49,7 +51,9 @@ def test_floors_agree_with_errbots_exact_pins():
 
     from packaging.requirements import Requirement
 
-    ours = [Requirement(line) for line in (ROOT / "requirements.txt").read_text().splitlines() if line[:1].isalpha()]
+    ours = [
+        Requirement(line) for line in (ROOT / "requirements-floors.txt").read_text().splitlines() if line[:1].isalpha()
+    ]
     pins = {(pin := Requirement(text)).name.lower(): pin for text in requires("errbot") or []}
     for requirement in ours:
         pin = pins.get(requirement.name.lower())

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
+from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.service import AlertsStatus
-from errbot_sentry.commands.command_context import OFF, OK, TROUBLE
+from errbot_sentry.commands.command_context import OFF, OK, TROUBLE, WARNING
 from errbot_sentry.config.settings import read_settings
 from errbot_sentry.health import FlowFacts, health_of, status_of
 from errbot_sentry.reporting.report_status import ReportStatus
@@ -83,7 +84,7 @@ def test_a_wrong_dsn_of_a_flow_that_is_off_is_no_trouble():
     assert next(line.state for line in lines if line.flow == "report") == OFF
     settings = [line for line in lines if line.flow == "setting"]
     assert [line.facts[0].partition(":")[0] for line in settings] == ["SENTRY_DSN", "SENTRY_SPOOL_MB"]
-    assert {line.state for line in settings} == {OK}
+    assert {line.state for line in settings} == {WARNING}
     well, body = health_of(FlowFacts(facts.settings, facts.report, AlertsStatus(True, True), None, "", facts.now))
     assert (well, body["status"]) == (True, "ok")
     assert next(line.state for line in status_of(_facts(BOT_LOG_SENTRY="no")) if line.flow == "report") == TROUBLE
@@ -103,6 +104,34 @@ def test_polling_for_subscriptions_alone_is_not_off():
     assert polling(poll_error="The server does not answer.") == TROUBLE
 
 
+def test_a_webhook_that_was_refused_says_what_to_set():
+    """Its sender shows the answer to nobody; it is no trouble of the bot."""
+    facts = replace(
+        _facts(SENTRY_WEBHOOK_TOKENS=("x" * 20,)), alerts=AlertsStatus(True, True, webhook_refused="Set this.")
+    )
+    (webhook,) = [line for line in status_of(facts) if line.flow == "webhook"]
+    assert (webhook.state, webhook.facts[-1]) == (OK, "the last one was refused: Set this.")
+
+
+def test_a_name_that_is_no_setting_is_a_warning_and_the_health_page_stays_well():
+    """Status called it ok."""
+    facts = replace(_facts(SENTRY_PROJETCS=()), alerts=AlertsStatus(True, True))
+    (line,) = [line for line in status_of(facts) if line.flow == "setting"]
+    assert (line.state, line.facts) == (WARNING, ("SENTRY_PROJETCS is not a setting; did you mean SENTRY_PROJECTS?",))
+    assert health_of(facts)[0]
+
+
+def test_webhooks_that_nobody_takes_are_trouble():
+    """Errbot's web server is not configured, or another program has its port; Errbot says neither."""
+    facts = replace(_facts(SENTRY_WEBHOOK_TOKENS=("abc",)), alerts=AlertsStatus(True, True))
+    assert next(line.state for line in status_of(facts) if line.flow == "webhook") == OK
+    facts = replace(facts, web_server_trouble="it is off")
+    assert next(line for line in status_of(facts) if line.flow == "webhook").facts == ("it is off",)
+    assert not health_of(facts)[0]
+    off = replace(_facts(), alerts=AlertsStatus(True, True), web_server_trouble="it is off")
+    assert next(line.state for line in status_of(off) if line.flow == "webhook") == OFF
+
+
 def test_trouble_stands_before_what_harms_nobody():
     facts = _facts(SENTRY_DSN="nonsense", SENTRY_URL="ftp://x")
     first, *_ = [line for line in status_of(facts) if line.flow == "setting"]
@@ -117,3 +146,9 @@ def test_what_was_dropped_in_chat_is_shown_and_no_trouble():
     assert (chat.state, chat.facts) == (OK, ("3 reactions dropped: too many waited",))
     assert health_of(facts)[0]
     assert not [line for line in status_of(_facts()) if line.flow == "chat"]
+
+
+def test_alerts_that_could_not_be_decided_are_shown():
+    alerts = AlertsStatus(True, True, decided={DecisionName.FAILED.value: 2})
+    (delivery,) = [line for line in status_of(replace(_facts(), alerts=alerts)) if line.flow == "delivery"]
+    assert "2 could not be decided: the log has the causes" in delivery.facts

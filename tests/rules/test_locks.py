@@ -9,7 +9,7 @@ import pytest
 
 from errbot_sentry.domain.errors import Reentered
 from errbot_sentry.domain.locks import Latch, Lock, afterwards, condition, held
-from errbot_sentry.store.state_locks import WriterLock
+from errbot_sentry.store.database import WriterLock
 
 
 def test_a_thread_that_comes_again_is_refused_and_still_holds_it() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errbot_sentry.config.matchers import Matcher, all_match, read_matcher
-from errbot_sentry.domain.alerts import NEW, Alert
+from errbot_sentry.domain.alerts import NEW, RULE, Alert
 
 ALERT = Alert(
     delivery="d",
@@ -21,7 +21,14 @@ ALERT = Alert(
     level="error",
     project="web-shop",
     environment="production",
-    tags=(("customer", "acme"), ("env.zone", "b")),
+    tags=(("customer", "acme"), ("env.zone", "b"), ("Userid", "42")),
+    events=12,
+    users=5,
+    priority="medium",
+    platform="python",
+    first_seen=1767225600.0 - 1800,
+    assignee="Backend",
+    assignee_kind="team",
 )
 
 
@@ -47,6 +54,28 @@ ALERT = Alert(
         ("issue=web-1a", True),
         ("release=1.*", False),
         ("reason=new", True),
+        ("tag.userId=42", True),
+        ("tag.environment=production", True),
+        ("events>=10", True),
+        ("events>=13", False),
+        ("events<13", True),
+        ("events=12", True),
+        ("users>=5", True),
+        ("users>5", False),
+        ("priority=medium", True),
+        ("priority>=high", False),
+        ("priority>=low", True),
+        ("platform=python*", True),
+        ("age<1h", True),
+        ("age<=30m", True),
+        ("age>=1h", False),
+        ("assignee=team:backend", True),
+        ("assignee=team:#Backend", True),
+        ("assignee=back*", True),
+        ("assignee!=team:web", True),
+        ("assignee!=team:backend", False),
+        ("assignee=nobody", False),
+        ("level<fatal", True),
     ],
 )
 def test_one_condition(text, holds):
@@ -61,6 +90,20 @@ def test_an_unknown_level_is_below_every_level():
 
 
 @pytest.mark.parametrize(
+    "text", ["events>=0", "users>=0", "priority>=low", "age>=0s", "age<9w", "events<9", "level<fatal"]
+)
+def test_an_amount_that_is_not_known_fits_no_comparison(text):
+    """Neither from above nor from below."""
+    without = Alert(delivery="d", reason=RULE, source="poll", at=ALERT.at)
+    assert not read_matcher(text).matches(without)
+
+
+def test_a_new_problem_has_the_age_of_nothing():
+    """Sentry's hook about a created issue does not say when that was."""
+    assert read_matcher("age<1m").matches(Alert(delivery="d", reason=NEW, source="webhook", at=ALERT.at))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
@@ -69,6 +112,14 @@ def test_an_unknown_level_is_below_every_level():
         "tag.=x",
         "level>=loud",
         "project>=a",
+        "events>=many",
+        "events>=-1",
+        "age<soon",
+        "priority>=urgent",
+        "priority=urgent",
+        "level=errro",
+        "age=1h",
+        "title<x",
         "title=~(",
         "x" * 900 + "=1",
         "title=" + "x" * 500,
@@ -82,7 +133,7 @@ def test_what_is_no_matcher_is_refused_with_a_sentence(text):
 
 def test_a_matcher_prints_as_it_can_be_typed_again():
     """Silences and subscriptions are shown that way."""
-    for text in ("project=web-*", 'title=~"a b.*"', "tag.x!=", "level>=error"):
+    for text in ("project=web-*", 'title=~"a b.*"', "tag.x!=", "level>=error", "events<3", "age<=1h30m"):
         assert read_matcher(str(read_matcher(text))) == read_matcher(text)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errbot_sentry.alerting.decide.mentions import (
+from errbot_sentry.alerting.decide.messages import (
     MentionChoice,
     MentionReason,
     mention_for_assignment,

@@ -11,8 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from errbot_sentry.alerting.service import AlertsStatus
 from errbot_sentry.config.settings import Settings
-from errbot_sentry.health import FlowFacts, health_of, status_of
-from errbot_sentry.metrics import ApiTimes, FlowCounts, exposition
+from errbot_sentry.health import ApiTimes, FlowFacts, exposition, health_of, status_of
 from errbot_sentry.reporting.report_status import ReportStatus
 from errbot_sentry.server.http.limits import Exchange
 
@@ -20,15 +19,8 @@ DOCS = Path(__file__).resolve().parents[2] / "docs" / "monitoring"
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)
 
 
-def _facts(alerts=None):
-    return FlowFacts(
-        settings=Settings(),
-        report=ReportStatus(),
-        alerts=alerts,
-        listening=None,
-        listener_trouble="",
-        now=NOW,
-    )
+def _facts(alerts=None, report=None, **more):
+    return FlowFacts(Settings(), report or ReportStatus(), alerts, None, "", NOW, **more)
 
 
 def _read(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -49,9 +41,10 @@ def test_every_count_is_there():
     alerts = AlertsStatus(
         True, True, queue=3, oldest=NOW - timedelta(seconds=90), decided={"first": 4, "silenced": 1}, poll_lag=12.5
     )
-    found = _read(exposition(FlowCounts(report, alerts, NOW), times))
+    found = _read(exposition(_facts(alerts, report, chat_dropped={"reactions": 3}), times))
     assert found["sentry_reporter_events_captured_total", ()] == 7
     assert found["sentry_reporter_events_dropped_total", (("reason", "spool full"),)] == 2
+    assert found["sentry_reporter_chat_jobs_dropped_total", (("jobs", "reactions"),)] == 3
     assert found["sentry_reporter_decisions", (("decision", "silenced"),)] == 1
     assert found["sentry_reporter_queue_age_seconds", ()] == 90
     assert found["sentry_reporter_poll_lag_seconds", ()] == 12.5
@@ -66,7 +59,7 @@ def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
     times = ApiTimes()
     times.observe(Exchange("GET", "/issues/{}/", 200, 0.25))
     alerts = AlertsStatus(True, True, poll_lag=1.0, webhook_last=NOW, decided={"first": 1})
-    found = {name for name, _ in _read(exposition(FlowCounts(ReportStatus(dropped={"x": 1}), alerts, NOW), times))}
+    found = {name for name, _ in _read(exposition(_facts(alerts, ReportStatus(dropped={"x": 1})), times))}
     pages = [(DOCS / name).read_text() for name in ("dashboard.json", "rules.yml")]
     json.loads(pages[0])
     named = {name for page in pages for name in re.findall(r"sentry_reporter_\w+", page)}
@@ -76,7 +69,7 @@ def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
 
 def test_with_alerts_off_their_metrics_are_absent():
     """Absent is not zero."""
-    found = _read(exposition(FlowCounts(ReportStatus(), None, NOW), ApiTimes()))
+    found = _read(exposition(_facts(), ApiTimes()))
     assert ("sentry_reporter_outbox_messages", ()) not in found
     assert ("sentry_reporter_events_captured_total", ()) in found
 

@@ -14,14 +14,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from errbot_sentry.config.settings import ALERTS, NAMES, QUERY, REPORT, read_settings
+from errbot_sentry.config.consistency import unmatched_projects
+from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
+from errbot_sentry.config.settings import read_settings
+from errbot_sentry.config.settings_table import SETTINGS, settings_table
 
 ROOT = Path(__file__).resolve().parents[2]
+NAMES = tuple(setting.name for setting in SETTINGS)
 DSN = "https://0123456789abcdef0123456789abcdef@sentry.example.com/42"
 
 
-def _read(environ=None, **values):
-    return read_settings(SimpleNamespace(BOT_ADMINS=("@admin",), BOT_DATA_DIR="/data", **values), environ or {})
+def _read(environ=None, mode="", **values):
+    config = SimpleNamespace(BOT_ADMINS=("@admin",), BOT_DATA_DIR="/data", **values)
+    return read_settings(config, environ or {}, mode)
 
 
 def test_nothing_set_means_the_defaults_of_the_design():
@@ -78,7 +83,19 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_REPEAT_SECONDS", "60", "0 or more", {REPORT}),
         ("SENTRY_URL", "sentry.io", "the server's address", {QUERY, ALERTS}),
         ("SENTRY_URL", "https://user:hunter2hunter2@host", "leave the URL plain", {QUERY, ALERTS}),
-        ("SENTRY_URL", "https://host/api/0/", "without the path of the API", {QUERY, ALERTS}),
+        (
+            "SENTRY_URL",
+            "https://host/api/0/",
+            "the API; did you mean 'https://host', without the path?",
+            {QUERY, ALERTS},
+        ),
+        (
+            "SENTRY_URL",
+            "https://host/organizations/acme/issues/",
+            "a page; did you mean 'https://host'",
+            {QUERY, ALERTS},
+        ),
+        ("SENTRY_URL", "https://sentry.io/acme", "did you mean 'https://sentry.io'", {QUERY, ALERTS}),
         ("SENTRY_URL", "http://[bad", "the server's address", {QUERY, ALERTS}),
         ("SENTRY_SERVER", "sentinel", "'bugsink'", {QUERY, ALERTS}),
         ("SENTRY_SERVER", "glichtip", "did you mean 'glitchtip'?", {QUERY, ALERTS}),
@@ -148,13 +165,131 @@ def test_the_environment_wins_over_an_empty_secret_only():
 
 def test_a_typo_in_a_settings_name_is_pointed_out():
     """It would otherwise have no effect, silently."""
-    assert _read(SENTRY_TOKEN="x", SENTRY_ALERT=[]).hints[0].endswith("did you mean SENTRY_ALERTS?")
+    found = _read(SENTRY_QZX="x", SENTRY_ALERT=[], SENTYR_URL="x", BOT_LOG_LEVEL=10, Sentry_x=1, SENTRY_TRANSPORT=())
+    assert list(map(str, found.hints)) == [
+        "SENTRY_ALERT is not a setting; did you mean SENTRY_ALERTS?",
+        "SENTRY_QZX is not a setting and has no effect",
+        "SENTYR_URL is not a setting; did you mean SENTRY_URL?",
+    ]
+
+
+def test_a_setting_in_the_environment_that_is_not_read_there_is_pointed_out():
+    """Only secrets are; the SDK has names of its own there."""
+    environ = {"SENTRY_ORG": "acme", "SENTRY_AUTH_TOKN": "x", "SENTRY_URL": "x", "SENTRY_RELEASE": "1", "PATH": "/bin"}
+    found = _read(environ, SENTRY_URL="https://sentry.example.com")
+    assert list(map(str, found.hints)) == [
+        "SENTRY_AUTH_TOKN in the environment is not a setting; did you mean SENTRY_AUTH_TOKEN?",
+        "SENTRY_ORG is not read from the environment; set it in config.py",
+    ]
+
+
+ROOMS = [
+    # mode, room, the rooms that the bot joins, part of the sentence; "" where the room is fine
+    ("irc", "ops", (), "'ops' is not a room's name on this chat network; did you mean '#ops'?"),
+    ("irc", "@ops", (), "did you mean '#ops'?"),
+    ("irc", "Ops", ("#ops-team", ("#ops", "password")), "did you mean '#ops'?"),
+    ("irc", "#ops", (), ""),
+    ("irc", "&local", (), ""),
+    ("text", "ops", ("#ops",), "did you mean '#ops'?"),
+    ("xmpp", "ops", ("ops@conf.example.com",), "did you mean 'ops@conf.example.com'?"),
+    ("xmpp", "#ops", (), "expected one such as 'ops@conference.example.com'"),
+    ("xmpp", "ops@conf.example.com", (), ""),
+    ("telegram", "#ops", (), "expected one such as '-1001234567890'"),
+    ("telegram", "-100123", (), ""),
+    ("slackv3", "@ops", (), "did you mean '#ops'?"),
+    ("slackv3", "ops", (), ""),
+    ("slackv3", "<#C0123>", (), ""),
+    ("mattermost", "~ops now", (), "expected one such as '~ops'"),
+    ("mattermost", "ops", (), ""),
+    ("mattermost", "~ops", (), ""),
+    ("discord", "ops", (), "did you mean '#ops'?"),
+    ("discord", "<#123456789012345678>", (), ""),
+    ("matrix", "#ops", (), "expected one such as '#ops:example.com'"),
+    ("matrix", "!aBc:example.com", (), ""),
+    ("zulip", "ops", (), ""),
+]
+
+
+@pytest.mark.parametrize(("mode", "room", "joined", "part"), ROOMS)
+def test_a_room_that_is_none_on_this_network_is_refused_at_the_start(mode, room, joined, part):
+    """On IRC its alerts went to the person of that name, or nowhere, and status called it ok."""
+    routes = [{"rooms": ["#ops"]}] if mode in ("irc", "text") else []
+    found = _read(mode=mode, CHATROOM_PRESENCE=joined, SENTRY_ALERTS=[*routes, {"rooms": [room]}])
+    assert [str(mistake) for mistake in found.mistakes_of(ALERTS)] == [str(mistake) for mistake in found.mistakes]
+    if part:
+        (mistake,) = found.mistakes
+        assert part in str(mistake)
+        assert f"route {len(routes) + 1}: " in str(mistake)
+    else:
+        assert not found.mistakes
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("ops", "did you mean '#ops'?"),
+        ("Direct", "did you mean 'direct', in small letters?"),
+        ("#ops", ""),
+        ("*", ""),
+        ("[#&]ops", ""),
+    ],
+)
+def test_a_room_of_the_room_projects_that_matches_nothing_is_pointed_out(key, hint):
+    """As soon as one room is named, all others see nothing: with a wrong name, nobody sees anything."""
+    found = _read(mode="irc", SENTRY_ROOM_PROJECTS={key: ["*"]})
+    assert [hint in str(each) for each in found.hints] == [True] * bool(hint)
+
+
+@pytest.mark.parametrize(
+    ("url", "dsn", "token", "mistake", "hint"),
+    [
+        (None, DSN, "t0ken", "did you mean 'https://sentry.example.com'?", ""),
+        ("https://sentry.io", DSN, "t0ken", "", "did you mean 'https://sentry.example.com'?"),
+        ("https://errors.example.com", DSN, "t0ken", "", ""),  # two servers, as the operator says
+        ("https://sentry.example.com", DSN, "t0ken", "", ""),
+        ("https://sentry.example.com/e", DSN, "t0ken", "", "did you mean 'https://sentry.example.com'?"),
+        ("http://host:8000", "http://key@host:8000/errors/1", "t0ken", "", "did you mean 'http://host:8000/errors'?"),
+        (None, DSN, "", "", ""),  # no commands, so no server is missing
+        (None, "", "t0ken", "", ""),
+        (None, "https://0123456789abcdef@o447951.ingest.us.sentry.io/1", "t0ken", "", ""),
+    ],
+)
+def test_a_forgotten_server_is_pointed_out(url, dsn, token, mistake, hint):
+    """The token of a server of one's own must not go to sentry.io."""
+    values = {"SENTRY_DSN": dsn, "SENTRY_AUTH_TOKEN": token, **({"SENTRY_URL": url} if url else {})}
+    found = _read(**values)
+    assert [mistake in str(each) for each in found.mistakes_of(QUERY)] == [True] * bool(mistake)
+    assert [hint in str(each) for each in found.hints] == [True] * bool(hint)
+    assert found.mistakes_of(QUERY) == found.mistakes_of(ALERTS)
+    assert "0123456789abcdef" not in str(found)
+
+
+def test_projects_that_match_nothing_are_found_once_the_servers_are_known():
+    """Each setting with a glob of projects; the near match is for admins where projects are hidden from some rooms."""
+    slugs = ("web-shop", "api")
+
+    def hints(**values):
+        found = _read(**values)
+        return [(hint.sentence, hint.detail) for hint in unmatched_projects(found.access, found.alerts.routes, slugs)]
+
+    routes = [
+        {"rooms": ["#a"], "match": ["project=wep-shop"]},
+        {"rooms": ["#a"], "match": ["project!=x", "level=error"]},
+    ]
+    assert hints(SENTRY_PROJECTS=("WEB-*",), SENTRY_ROOM_PROJECTS={"#a": ["api"], "direct": ["*"]}) == []
+    sentence = "SENTRY_ALERTS, route 1: no project of the server matches 'wep-shop'"
+    assert hints(SENTRY_ALERTS=routes) == [(f"{sentence}; did you mean 'web-shop'?", "")]
+    assert hints(SENTRY_ROOM_PROJECTS={"#a": ["apii", "api"]}, SENTRY_ALERTS=routes) == [
+        ("SENTRY_ROOM_PROJECTS, #a: no project of the server matches 'apii'", "; did you mean 'api'?"),
+        (sentence, "; did you mean 'web-shop'?"),
+    ]
 
 
 def test_no_secret_is_shown_by_any_way_of_printing():
     """repr, str, format and the mistakes show four characters at most."""
     secrets = {
         "SENTRY_DSN": DSN,
+        "SENTRY_URL": "https://sentry.example.com",
         "SENTRY_AUTH_TOKEN": "sntryu_0123456789abcdefWXYZ",
         "SENTRY_WEBHOOK_SECRET": ("oldsecret0123456789", "newsecret0123456789"),
         "SENTRY_WEBHOOK_TOKENS": ("pathsecret0123456789",),
@@ -210,13 +345,26 @@ def test_the_template_is_a_whole_configuration_and_shows_every_setting(tmp_path)
     assert found == bare, "the template's values are the defaults"
 
 
-def test_every_setting_of_the_template_has_a_comment_above_it():
-    """A setting that is not explained is not set."""
+def test_the_template_says_of_every_setting_what_the_table_says():
+    """In the comment above it, which may say more."""
     source = (ROOT / "config_template.py").read_text()
     lines = source.splitlines()
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in NAMES:
-            assert lines[node.lineno - 2].startswith("#"), lines[node.lineno - 1]
+    place = {
+        getattr(node.targets[0], "id", ""): node.lineno - 1
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+    }
+    for setting in SETTINGS:
+        above = itertools.takewhile(lambda line: line.startswith("#"), reversed(lines[: place[setting.name]]))
+        comment = " ".join(reversed([line[1:].strip() for line in above]))
+        assert setting.sentence in comment, setting.name
+
+
+def test_the_docs_have_the_same_table():
+    """To write it anew, copy settings_table() between the two marks."""
+    text = (ROOT / "docs" / "settings.md").read_text()
+    inside = text.partition("<!-- settings:")[2].partition("-->\n")[2].partition("<!-- /settings -->")[0]
+    assert inside.strip() == settings_table()
 
 
 def test_secrets_of_this_process_are_not_needed():
@@ -260,6 +408,8 @@ _FORMS = {
     "listen": lambda value: (value, "3142"),
     "listen there": lambda value: (value, 3142),
     "route": lambda value: [value],
+    "rooms": lambda value: [{"rooms": [value]}],
+    "project": lambda value: [{"rooms": ["#a"], "match": [f"project={value}"]}],
     "room": lambda value: [{"rooms": [value], "window": value, value: 1}],
     "window": lambda value: [{"rooms": ["#a"], "window": value}],
     "match": lambda value: [{"rooms": ["#a"], "match": [value, f"{value}=x", f"project=~({value}"]}],
@@ -275,8 +425,8 @@ _FORMS = {
 def test_a_secret_in_any_setting_is_never_quoted(name):
     """What is pasted into the wrong setting would be read by everybody who reads the status."""
     for pasted, form in itertools.product(PASTED, _FORMS if name == "SENTRY_ALERTS" else list(_FORMS)[:6]):
-        found = _read(**{name: _FORMS[form](pasted)})
-        shown = " ".join(map(str, found.mistakes)) + found.server.url + found.server.org
+        found = _read(mode="irc", **{name: _FORMS[form](pasted)})
+        shown = " ".join(map(str, (*found.mistakes, *found.hints))) + found.server.url + found.server.org
         assert not _shows(pasted, shown + str(found.alerts.listen)), form
 
 

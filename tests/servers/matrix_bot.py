@@ -16,7 +16,7 @@ from tests.servers.synapse import PASSWORD, Synapse
 
 # With what the plugin wants, so that it runs in there too; apart from the tests' own environment, because matrix-nio
 # brings libraries that change what sentry-sdk does.
-_LINES = [line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+_LINES = [line.strip() for line in (ROOT / "requirements-floors.txt").read_text().splitlines()]
 MATRIX = Recipe(
     "matrix-bot",
     (

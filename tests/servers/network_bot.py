@@ -19,7 +19,7 @@ from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.tiny_plugin import write_plugin
 from tests.waiting import until
 
-_LINES = [line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+_LINES = [line.strip() for line in (ROOT / "requirements-floors.txt").read_text().splitlines()]
 # Apart from the tests' own environment: backends bring libraries that change what sentry-sdk does.
 OURS = (
     *(line for line in _LINES if line and not line.startswith(("#", "errbot"))),

@@ -17,7 +17,7 @@ from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
 # Apart from the tests' own environment: the backend brings libraries that change what sentry-sdk does.
-_LINES = [line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+_LINES = [line.strip() for line in (ROOT / "requirements-floors.txt").read_text().splitlines()]
 SLACK = Recipe(
     "slack",
     (

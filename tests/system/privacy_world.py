@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer
 from tests.system.report_bot import wait_until_sent

@@ -30,24 +30,19 @@ REPORTING = '''
     from pathlib import Path
     from errbot import BotPlugin
     from errbot.version import VERSION
-    from errbot_sentry.reporting.collect.event_processor import BotFacts
+    from errbot_sentry.reporting.collect.bot_context import BotFacts
     from errbot_sentry.reporting.reporter import Reporter
     from errbot_sentry.config.settings import read_settings
     from tests.system.report_bot import STARTED
-
-    class Notified:
-        def __init__(self):
-            self.errors = []
-        def reported(self, reported):
-            self.errors.append(reported)
 
     class AReporting(BotPlugin):
         def __init__(self, bot, name=None):
             super().__init__(bot, name)
             settings = read_settings(bot.bot_config, {})
-            self.notified = Notified()
+            self.notified = []
             facts = BotFacts(str(bot.mode), VERSION, self.plugin_of)
-            self.reporter = Reporter(settings.report, facts, Path(bot.bot_config.BOT_DATA_DIR), follower=self.notified)
+            data = Path(bot.bot_config.BOT_DATA_DIR)
+            self.reporter = Reporter(settings.report, facts, data, notify=self.notified.append)
             STARTED.append(self.reporter)
             self.reporter.start()
             self.reporter.watch_commands(bot)

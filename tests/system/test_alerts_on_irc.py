@@ -147,7 +147,7 @@ def test_a_silence_survives_the_death_of_the_bot(tmp_path: Path, ngircd: Ngircd)
         rooms.wait_for("#ops", "#1 project=shop in #ops .* by .*: deploying", after=seen)
         until(lambda: rooms.decided() == 3, 60, "all three are decided")
         rooms.alice.say("#ops", "!sentry unsilence 1")
-        rooms.wait_for("#ops", "it held back 3 alerts about 3 problems: SHOP-1, SHOP-2, SHOP-3", after=seen)
+        rooms.wait_for("#ops", "it silenced 3 alerts about 3 problems: SHOP-1, SHOP-2, SHOP-3", after=seen)
         rooms.hook("4")
         rooms.wait_for("#ops", "SHOP-4", after=seen)
         assert [text for text in rooms.received("#ops") if text.startswith("New")] == ["New SHOP-4"]

@@ -22,8 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from errbot_sentry.config.settings import read_settings
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.issues import Project
-from errbot_sentry.health import FlowFacts, status_of
-from errbot_sentry.metrics import ApiTimes, FlowCounts, exposition
+from errbot_sentry.health import ApiTimes, FlowFacts, exposition, status_of
 from errbot_sentry.reporting.report_status import ReportStatus
 from errbot_sentry.store.records import DigestPlan, Silence, Subscription
 from errbot_sentry.store.schema import metadata
@@ -133,7 +132,7 @@ def answers(world: World) -> None:
     assert status.database_ok
     facts = FlowFacts(read_settings(SimpleNamespace(), {}), ReportStatus(), status, None, "", world.clock.now())
     assert status_of(facts)
-    assert "sentry_reporter_decisions" in exposition(FlowCounts(facts.report, facts.alerts, facts.now), ApiTimes())
+    assert "sentry_reporter_decisions" in exposition(facts, ApiTimes())
     commands = world.commands()
     for room in ("#ops", "#live", ""):
         for name in ("alerts", "silences", "subscriptions", "digest now"):

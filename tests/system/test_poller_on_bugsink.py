@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from errbot import rendering
@@ -26,12 +27,12 @@ _RENDER = rendering.text()
 class Watch:
     """The alert flow on a project, polling when a test asks for it."""
 
-    def __init__(self, folder: Path, project: BugsinkProject) -> None:
+    def __init__(self, folder: Path, project: BugsinkProject, route: dict[str, Any] | None = None) -> None:
         clock = SystemClock()
         self.connection = Connection(ServerSettings(project.url, "auto", Secret(project.token)), clock)
         self.world = World(
             folder,
-            [{"rooms": ["#ops"]}],
+            [route or {"rooms": ["#ops"]}],
             poll=0.001,
             access=Access(projects=(project.slug,)),
             clock=clock,
@@ -127,3 +128,31 @@ def test_a_webhook_that_never_came_is_found_at_the_next_poll(watch: Watch, bugsi
     (text,) = watch.poll()
     assert "TimeoutError" in text
     assert watch.poll() == []
+
+
+def test_our_own_example_of_a_route_works_by_hook_and_by_poll(tmp_path: Path, bugsink_project: BugsinkProject) -> None:
+    """Level, environment and tags are in no issue of Bugsink's and in none of its webhooks: they are in the event."""
+    match = ["level>=error", "environment=production", "tag.customer=acme", "platform=python"]
+    watch = Watch(tmp_path, bugsink_project, {"rooms": ["#ops"], "match": match, "show": ["tag.customer", "level"]})
+    wanted = {"environment": "production", "tags": {"customer": "acme"}, "level": "error"}
+    try:
+        watch.poll()
+        bugsink_project.send_event("KeyError", "wanted", **wanted)
+        bugsink_project.send_event("TypeError", "elsewhere", **{**wanted, "environment": "staging"})
+        bugsink_project.send_event("OSError", "harmless", **{**wanted, "level": "warning"})
+        bugsink_project.send_event("LookupError", "nobody's", **{**wanted, "tags": {}})
+        (told,) = watch.poll()
+        assert "KeyError" in told
+        assert "customer acme, error" in told
+
+        bugsink_project.send_event("AttributeError", "by webhook", **wanted)
+        (issue,) = [each for each in bugsink_project.issues() if each["calculated_type"] == "AttributeError"]
+        body = bodies.encode(
+            {**issue, "alert_reason": "NEW", "title": "AttributeError", "project_name": "x", "url": ""}
+        )
+        assert watch.flow.receiver.take({}, body, bodies.TOKEN.reveal()).status == 202
+        (told,) = watch.settle()
+        assert "AttributeError" in told
+    finally:
+        watch.connection.close()
+        watch.world.store.close()

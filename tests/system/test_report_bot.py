@@ -13,17 +13,11 @@ import pytest
 import requests
 import sentry_sdk
 
-from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.fakes.ingest_server import IngestServer
 from tests.servers.tiny_plugin import write_plugin
 from tests.system import report_bot
 from tests.system.report_bot import CrashBot, crash_bot, start_web_server, title, titles
 from tests.waiting import until
-
-
-@pytest.fixture
-def server() -> Iterator[IngestServer]:
-    with ingest_server() as server:
-        yield server
 
 
 @pytest.fixture(params=[True, False], ids=["core-wired", "core-off"])
@@ -295,7 +289,7 @@ def test_an_error_that_is_logged_twice_is_counted_once(tmp_path: Path, server: I
 def test_the_person_is_notified_once(bot: CrashBot) -> None:
     bot.say("!crash plain")
     event = bot.event()
-    errors = until(lambda: bot.plugin.notified.errors, what="the notification")
+    errors = until(lambda: bot.plugin.notified, what="the notification")
     assert [item.event_id for item in errors] == [event["event_id"]]
     assert errors[0].command == "crash_plain"
     assert errors[0].message.body == "!crash plain"

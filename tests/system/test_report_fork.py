@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ import pytest
 
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.follow_ups import ReportedError
 from errbot_sentry.reporting.reporter import Reporter
-from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.fakes.ingest_server import IngestServer
+from tests.system.conftest import Make
 from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
 
@@ -28,30 +29,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
 ]
 log = logging.getLogger("some.plugin")
-Make = Callable[..., Reporter]
-
-
-@pytest.fixture
-def server() -> Iterator[IngestServer]:
-    with ingest_server() as server:
-        yield server
-
-
-@pytest.fixture
-def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
-    made: list[Reporter] = []
-
-    def build(**settings: Any) -> Reporter:
-        follower = settings.pop("follower", None)
-        given = {"enabled": True, "dsn": Secret(server.dsn), **settings}
-        reporter = Reporter(ReportSettings(**given), BotFacts("test", "6.2.1"), tmp_path, follower=follower)
-        made.append(reporter)
-        assert reporter.start()
-        return reporter
-
-    yield build
-    for reporter in made:
-        reporter.close(5)
 
 
 def fail(text: str) -> None:
@@ -78,8 +55,8 @@ def ended(child: Any) -> int:
 
 
 @pytest.mark.parametrize("spool_mb", [10, 0])
-def test_a_child_of_multiprocessing(make: Make, server: IngestServer, spool_mb: int) -> None:
-    reporter = make(spool_mb=spool_mb)
+def test_a_child_of_multiprocessing(started: Make, server: IngestServer, spool_mb: int) -> None:
+    reporter = started(spool_mb=spool_mb)
     crash("in the parent, before")  # so that there is a connection that the child must not use
     until(lambda: "in the parent, before" in values(server), what="the first one")
     began = time.monotonic()
@@ -93,9 +70,9 @@ def test_a_child_of_multiprocessing(make: Make, server: IngestServer, spool_mb: 
     assert sorted(values(server)) == ["in the child", "in the parent, before"]  # the third only repeats the first
 
 
-def test_what_the_parent_has_seen_is_new_in_the_child(make: Make, server: IngestServer) -> None:
+def test_what_the_parent_has_seen_is_new_in_the_child(started: Make, server: IngestServer) -> None:
     """Only the parent can report what it counts, and the child may end before it reports what it has counted."""
-    make(repeat_seconds=3600)
+    started(repeat_seconds=3600)
     crash("here")
     child = multiprocessing.get_context("fork").Process(target=crash, args=("there",))
     child.start()
@@ -104,9 +81,9 @@ def test_what_the_parent_has_seen_is_new_in_the_child(make: Make, server: Ingest
 
 
 @pytest.mark.parametrize("end", [lambda: os._exit(0), lambda: os.kill(os.getpid(), signal.SIGKILL)])
-def test_a_child_that_ends_at_once(make: Make, server: IngestServer, end: Callable[[], None]) -> None:
+def test_a_child_that_ends_at_once(started: Make, server: IngestServer, end: Callable[[], None]) -> None:
     """Its event is on disk when the capture returns, and the parent sends what a child has left."""
-    make()
+    started()
     server.stop()
     child = os.fork()
     if not child:
@@ -118,9 +95,9 @@ def test_a_child_that_ends_at_once(make: Make, server: IngestServer, end: Callab
     until(lambda: values(server) == ["last words"], timeout=40, what="what the child has left")
 
 
-def test_children_while_threads_report(make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_children_while_threads_report(started: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork meets locks that other threads have; they are free in the child."""
-    reporter = make(repeat_seconds=0, spool_mb=50)
+    reporter = started(repeat_seconds=0, spool_mb=50)
     root = logging.getLogger()  # pytest's own handlers write to files, whose locks Python leaves as the fork met them
     monkeypatch.setattr(root, "handlers", [one for one in root.handlers if type(one).__name__ == "ErrorLogHandler"])
     over = threading.Event()
@@ -149,7 +126,7 @@ def test_children_while_threads_report(make: Make, server: IngestServer, monkeyp
 
 
 def test_a_child_that_lives_on_holds_nothing_of_a_parent_that_died(
-    make: Make, server: IngestServer, tmp_path: Path
+    started: Make, server: IngestServer, tmp_path: Path
 ) -> None:
     """The lock on the parent's slot ends with the parent: its next life sends what waits there."""
     server.stop()
@@ -167,30 +144,24 @@ def test_a_child_that_lives_on_holds_nothing_of_a_parent_that_died(
     os.waitpid(bot, 0)
     try:
         server.resume()
-        make()
+        started()
         until(lambda: values(server) == ["before the bot died"], timeout=30, what="what the bot has left")
     finally:
         os.close(writing)
         os.close(reading)
 
 
-class Chat:
-    """Notifies people of where their error was reported."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def reported(self, reported: ReportedError) -> None:
-        with self.path.open("a") as file:
-            file.write(f"{os.getpid()} {reported.event_id}\n")
-
-
-def test_the_child_speaks_to_nobody(make: Make, server: IngestServer, tmp_path: Path) -> None:
+def test_the_child_speaks_to_nobody(started: Make, server: IngestServer, tmp_path: Path) -> None:
     """The connection to the chat network is the parent's: two that write to it would garble it."""
     from errbot_sentry.reporting.collect.bot_context import BotContext
 
     notified = tmp_path / "notified"
-    reporter = make(follower=Chat(notified))
+
+    def notify(reported: ReportedError) -> None:
+        with notified.open("a") as file:
+            file.write(f"{os.getpid()} {reported.event_id}\n")
+
+    reporter = started(notify=notify)
     where = BotContext("command", person="bob", acl="bob", message="their message", command="bake")
     reporter._follow_ups.captured("a" * 32, where, 0.0, notify=True)  # the child inherits who waits to be notified
     context = multiprocessing.get_context("fork")

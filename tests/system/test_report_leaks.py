@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.http_server import HttpServer, Reply
-from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.fakes.ingest_server import IngestServer
 from tests.system.report_bot import CrashBot, crash_bot
 from tests.waiting import until
 
@@ -161,12 +161,6 @@ LEAKY = '''
             except KeyError:
                 raise ExceptionGroup(f"group of {word}", [inner, TypeError(word)])
 '''
-
-
-@pytest.fixture
-def server() -> Iterator[IngestServer]:
-    with ingest_server() as server:
-        yield server
 
 
 @pytest.fixture

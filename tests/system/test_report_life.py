@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +11,16 @@ import pytest
 import sentry_sdk
 from sentry_sdk import serializer
 
-from errbot_sentry.config.secrets import Secret
-from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
-from errbot_sentry.reporting.collect.capture import ErrorCapture
-from errbot_sentry.reporting.collect.event_processor import BotFacts, EventProcessor
-from errbot_sentry.reporting.reporter import Reporter
+from errbot_sentry.reporting.collect.event_processor import EventProcessor
+from errbot_sentry.reporting.collect.log_handler import ErrorCapture
 from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.system.conftest import Make
 from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
 
 log = logging.getLogger("some.plugin")
-Make = Callable[..., Reporter]
-
-
-@pytest.fixture
-def server() -> Iterator[IngestServer]:
-    with ingest_server() as server:
-        yield server
-
-
-@pytest.fixture
-def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
-    made: list[Reporter] = []
-
-    def build(**settings: Any) -> Reporter:
-        clock = settings.pop("clock", None)
-        given = {"enabled": True, "dsn": Secret(server.dsn), **settings}
-        reporter = Reporter(ReportSettings(**given), BotFacts("test", "6.2.1"), tmp_path, clock)
-        made.append(reporter)
-        return reporter
-
-    yield build
-    for reporter in made:
-        reporter.close(5)
 
 
 def fail(error: Exception) -> None:
@@ -90,6 +64,37 @@ def test_starting_twice_is_starting_once(make: Make, server: IngestServer) -> No
     crash()
     wait_until_sent(reporter)
     assert len(server.events()) == 1
+
+
+def test_a_start_while_another_thread_closes_waits_for_its_end(
+    make: Make, server: IngestServer, tmp_path: Path
+) -> None:
+    """Else the new life could not take over what the old one leaves in its folder."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(event: Any, _hint: Any) -> Any:
+        begun.set()
+        may_end.wait(30)
+        return event
+
+    reporter = make(options={"before_send": slow}, repeat_seconds=0)
+    assert reporter.start()
+    capturing = threading.Thread(target=crash)
+    capturing.start()
+    assert begun.wait(10)
+    closing = threading.Thread(target=reporter.close, args=(20,))
+    closing.start()
+    until(lambda: not reporter.status().running, what="a close that has begun")
+    starting = threading.Thread(target=reporter.start)
+    starting.start()
+    starting.join(0.1)
+    may_end.set()
+    for thread in (capturing, closing, starting):
+        thread.join(30)
+    crash("in the next life")
+    wait_until_sent(reporter)
+    assert [folder.name for folder in tmp_path.glob("sentry_spool/*/*")] == ["0"]
+    assert len(server.events()) == 2
 
 
 def test_switched_off_everything_is_a_no_op(make: Make, server: IngestServer) -> None:

@@ -9,46 +9,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sentry_sdk
 
-from errbot_sentry.config.secrets import Secret
-from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.collect.event_processor import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
-from tests.fakes.ingest_server import Behaviour, IngestServer, Taken, ingest_server
+from tests.fakes.ingest_server import Behaviour, IngestServer, Taken
+from tests.system.conftest import Make
 from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
 
 log = logging.getLogger("some.plugin")
 ROOT = Path(__file__).resolve().parents[2]
-Make = Callable[..., Reporter]
-
-
-@pytest.fixture
-def server() -> Iterator[IngestServer]:
-    with ingest_server() as server:
-        yield server
-
-
-@pytest.fixture
-def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
-    made: list[Reporter] = []
-
-    def build(**settings: Any) -> Reporter:
-        given = {"enabled": True, "dsn": Secret(server.dsn), "repeat_seconds": 0, **settings}
-        reporter = Reporter(ReportSettings(**given), BotFacts("test", "6.2.1"), tmp_path)
-        made.append(reporter)
-        assert reporter.start()
-        return reporter
-
-    yield build
-    for reporter in made:
-        reporter.close(5)
 
 
 def fail(error: Exception) -> None:
@@ -74,8 +48,8 @@ def all_sent(reporter: Reporter) -> bool:
     return reporter.status().spooled == 0
 
 
-def test_an_outage_loses_nothing_and_keeps_the_order(make: Make, server: IngestServer) -> None:
-    reporter = make()
+def test_an_outage_loses_nothing_and_keeps_the_order(started: Make, server: IngestServer) -> None:
+    reporter = started(repeat_seconds=0)
     server.stop()
     for number in range(50):
         crash(number)
@@ -101,9 +75,9 @@ def test_an_outage_loses_nothing_and_keeps_the_order(make: Make, server: IngestS
     ],
 )
 def test_an_answer_that_may_change_is_waited_out(
-    make: Make, server: IngestServer, behaviour: Behaviour, words: str
+    started: Make, server: IngestServer, behaviour: Behaviour, words: str
 ) -> None:
-    reporter = make()
+    reporter = started(repeat_seconds=0)
     server.next_answers(behaviour)
     crash(1)
     until(lambda: words in reporter.status().last_failure, what=lambda: reporter.status().last_failure)
@@ -114,25 +88,27 @@ def test_an_answer_that_may_change_is_waited_out(
     assert reporter.status().last_failure == ""
 
 
-def test_one_envelope_that_the_server_hangs_up_on_delays_nothing(make: Make, server: IngestServer) -> None:
+@pytest.mark.parametrize("poison", [Behaviour(hang_up=True), Behaviour(status=500)], ids=["hangs up", "fails"])
+def test_one_envelope_that_the_server_chokes_on_delays_no_other(
+    started: Make, server: IngestServer, poison: Behaviour
+) -> None:
     def decide(taken: Taken) -> Behaviour | None:
-        poison = any("number 0" in str(event.get("exception")) for event in taken.events)
-        return Behaviour(hang_up=True) if poison else None
+        return poison if any("number 0" in str(event.get("exception")) for event in taken.events) else None
 
     server.decide = decide
-    reporter = make()
-    for number in range(21):
+    reporter = started(repeat_seconds=0)
+    for number in range(11):
         crash(number)
     until(lambda: reporter.status().spooled == 1, timeout=45, what="everything but the one")
-    assert values(server) == numbers(20, 1)
+    assert values(server) == numbers(10, 1)
     assert reporter.status().dropped == {}
 
 
 @pytest.mark.parametrize(("status", "reason"), [(400, "refused_400"), (413, "too_large")])
 def test_an_answer_that_will_never_change_is_counted(
-    make: Make, server: IngestServer, status: int, reason: str
+    started: Make, server: IngestServer, status: int, reason: str
 ) -> None:
-    reporter = make()
+    reporter = started(repeat_seconds=0)
     server.next_answers(Behaviour(status=status))
     crash(1)
     crash(2)
@@ -141,8 +117,8 @@ def test_an_answer_that_will_never_change_is_counted(
     assert reporter.status().dropped == {reason: 1}
 
 
-def test_retry_after_is_obeyed(make: Make, server: IngestServer) -> None:
-    reporter = make()
+def test_retry_after_is_obeyed(started: Make, server: IngestServer) -> None:
+    reporter = started(repeat_seconds=0)
     server.next_answers(Behaviour(status=429, headers={"Retry-After": "1"}))
     began = time.monotonic()
     crash(1)
@@ -152,8 +128,8 @@ def test_retry_after_is_obeyed(make: Make, server: IngestServer) -> None:
     assert values(server) == numbers(1, 1)
 
 
-def test_a_limit_of_another_category_does_not_delay_errors(make: Make, server: IngestServer) -> None:
-    reporter = make(options={"traces_sample_rate": 1.0})
+def test_a_limit_of_another_category_does_not_delay_errors(started: Make, server: IngestServer) -> None:
+    reporter = started(repeat_seconds=0, options={"traces_sample_rate": 1.0})
     server.behaviour = Behaviour(headers={"X-Sentry-Rate-Limits": "86400:transaction;span:organization"})
     crash(1)
     until(lambda: all_sent(reporter), what="the first error")
@@ -166,22 +142,8 @@ def test_a_limit_of_another_category_does_not_delay_errors(make: Make, server: I
     assert reporter.status().dropped == {"rate_limited (transaction)": 1}
 
 
-def test_one_envelope_that_always_fails_does_not_delay_the_others(make: Make, server: IngestServer) -> None:
-    def decide(taken: Taken) -> Behaviour | None:
-        poison = any(event["exception"]["values"][-1]["value"] == "number 0" for event in taken.events)
-        return Behaviour(status=500) if poison else None
-
-    server.decide = decide
-    reporter = make()
-    for number in range(4):
-        crash(number)
-    until(lambda: len(server.events()) == 3, timeout=20, what="the three others")
-    assert values(server) == numbers(3, 1)
-    until(lambda: reporter.status().spooled == 1, what="only the poison waits")
-
-
-def test_other_envelopes_pass_too(make: Make, server: IngestServer) -> None:
-    reporter = make(options={"traces_sample_rate": 1.0, "release": "bot@1"})
+def test_other_envelopes_pass_too(started: Make, server: IngestServer) -> None:
+    reporter = started(repeat_seconds=0, options={"traces_sample_rate": 1.0, "release": "bot@1"})
     server.stop()
     with reporter.transaction("job", "nightly"), reporter.span("step", "first"):
         pass
@@ -201,16 +163,16 @@ def test_other_envelopes_pass_too(make: Make, server: IngestServer) -> None:
     assert reporter.status().others_sent >= 3
 
 
-def test_no_envelope_claims_to_be_sent_when_it_was_made(make: Make, server: IngestServer) -> None:
-    reporter = make()
+def test_no_envelope_claims_to_be_sent_when_it_was_made(started: Make, server: IngestServer) -> None:
+    reporter = started(repeat_seconds=0)
     crash(1)
     wait_until_sent(reporter)
     assert "sent_at" not in server.taken[0].header
 
 
 @pytest.mark.parametrize("way", ["hanging", "unreachable"])
-def test_stopping_is_quick_and_keeps_what_waits(make: Make, server: IngestServer, way: str, tmp_path: Path) -> None:
-    reporter = make()
+def test_stopping_is_quick_and_keeps_what_waits(started: Make, server: IngestServer, way: str, tmp_path: Path) -> None:
+    reporter = started(repeat_seconds=0)
     if way == "hanging":
         server.behaviour = Behaviour(delay=30)
     else:
@@ -227,26 +189,26 @@ def test_stopping_is_quick_and_keeps_what_waits(make: Make, server: IngestServer
     assert len(list(tmp_path.rglob("*.gz"))) == 1
 
 
-def test_an_ordinary_stop_sends_what_it_can(make: Make, server: IngestServer) -> None:
+def test_an_ordinary_stop_sends_what_it_can(started: Make, server: IngestServer) -> None:
     server.behaviour = Behaviour(delay=0.05)
-    reporter = make()
+    reporter = started(repeat_seconds=0)
     for number in range(10):
         crash(number)
     reporter.close(5)
     assert values(server) == numbers(10)
 
 
-def test_without_a_spool_memory_serves(make: Make, server: IngestServer, tmp_path: Path) -> None:
-    reporter = make(spool_mb=0)
+def test_without_a_spool_memory_serves(started: Make, server: IngestServer, tmp_path: Path) -> None:
+    reporter = started(repeat_seconds=0, spool_mb=0)
     crash(1)
     wait_until_sent(reporter)
     assert values(server) == numbers(1, 1)
     assert not (tmp_path / "sentry_spool").exists()
 
 
-def test_the_bound_is_kept_and_counted(make: Make, server: IngestServer) -> None:
+def test_the_bound_is_kept_and_counted(started: Make, server: IngestServer) -> None:
     server.stop()
-    reporter = make(spool_mb=0.05)
+    reporter = started(repeat_seconds=0, spool_mb=0.05)
     for number in range(60):
         crash(number)
     status = reporter.status()
@@ -262,7 +224,7 @@ def test_the_bound_is_kept_and_counted(make: Make, server: IngestServer) -> None
 CHILD = """
 import logging, os, sys
 from pathlib import Path
-from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
@@ -288,7 +250,7 @@ sys.stdin.read()
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("count", [1, 40])
 def test_a_killed_process_loses_nothing(
-    make: Make, server: IngestServer, tmp_path: Path, ending: signal.Signals, count: int
+    started: Make, server: IngestServer, tmp_path: Path, ending: signal.Signals, count: int
 ) -> None:
     server.behaviour = Behaviour(delay=0.02)
     child = subprocess.Popen(
@@ -305,7 +267,7 @@ def test_a_killed_process_loses_nothing(
     child.wait(10)
     child.stdin.close()
     child.stdout.close()
-    reporter = make()
+    reporter = started(repeat_seconds=0)
     until(lambda: all_sent(reporter), timeout=20, what="what the dead process left")
     ids = {event["event_id"] for event in server.events()}
     assert len(ids) == count
@@ -313,9 +275,9 @@ def test_a_killed_process_loses_nothing(
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_an_answer_without_an_end_is_left(make: Make, server: IngestServer, status: int) -> None:
+def test_an_answer_without_an_end_is_left(started: Make, server: IngestServer, status: int) -> None:
     server.next_answers(Behaviour(status, endless=True))
-    reporter = make()
+    reporter = started(repeat_seconds=0)
     crash(0)
     crash(1)
     until(lambda: all_sent(reporter), 60, what="both events")
@@ -324,7 +286,7 @@ def test_an_answer_without_an_end_is_left(make: Make, server: IngestServer, stat
 
 
 def test_a_hook_that_puts_anything_into_an_event(
-    make: Make, server: IngestServer, caplog: pytest.LogCaptureFixture
+    started: Make, server: IngestServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It runs after the serializer; such an event is counted as given up, and the next one leaves."""
 
@@ -333,7 +295,7 @@ def test_a_hook_that_puts_anything_into_an_event(
             event["extra"] = {"odd": object()}
         return event
 
-    reporter = make(options={"before_send": before_send})
+    reporter = started(repeat_seconds=0, options={"before_send": before_send})
     crash(0)
     crash(1)
     wait_until_sent(reporter)
@@ -343,10 +305,10 @@ def test_a_hook_that_puts_anything_into_an_event(
 
 
 def test_what_was_spooled_waits_out_a_transport_of_the_operator(
-    make: Make, server: IngestServer, caplog: pytest.LogCaptureFixture
+    started: Make, server: IngestServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.stop()
-    first = make()
+    first = started(repeat_seconds=0)
     crash(0)
     first.close(5)
     taken: list[Any] = []
@@ -355,20 +317,20 @@ def test_what_was_spooled_waits_out_a_transport_of_the_operator(
         def capture_envelope(self, envelope: Any) -> None:
             taken.append(envelope)
 
-    second = make(options={"transport": Own})
+    second = started(repeat_seconds=0, options={"transport": Own})
     crash(1)
     assert len(taken) == 1
     wait_until_sent(second)
     second.close(5)
     assert "unforeseen" not in caplog.text
     server.resume()
-    third = make()
+    third = started(repeat_seconds=0)
     until(lambda: all_sent(third), 60, what="the event of the first life")
     assert values(server) == numbers(1)
 
 
 def test_a_disk_that_hangs_delays_neither_the_bot_nor_the_events(
-    make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
+    started: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = threading.Event()
     real = os.write
@@ -377,7 +339,7 @@ def test_a_disk_that_hangs_delays_neither_the_bot_nor_the_events(
         gone.wait(60)
         return real(handle, data)
 
-    reporter = make()
+    reporter = started(repeat_seconds=0)
     monkeypatch.setattr(os, "write", write)
     for number in range(20):
         crash(number)
@@ -389,13 +351,13 @@ def test_a_disk_that_hangs_delays_neither_the_bot_nor_the_events(
 
 
 def test_what_waits_for_the_server_is_made_sure_of(
-    make: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
+    started: Make, server: IngestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the server is away the sender has time for fsync; with the server there, nothing needs it."""
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
     server.stop()
-    reporter = make()
+    reporter = started(repeat_seconds=0)
     crash(0)
     until(lambda: len(synced) >= 2, 60, what="the file and its folder")
     server.resume()

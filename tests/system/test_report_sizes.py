@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sentry_sdk
 
-from errbot_sentry.config.secrets import Secret
-from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.collect.event_processor import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
-from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.fakes.ingest_server import IngestServer
+from tests.system.conftest import Make
 from tests.system.report_bot import wait_until_sent
 
 log = logging.getLogger("some.plugin")
@@ -24,19 +20,8 @@ SERVERS_LIMIT = 1_000_000  # Bugsink's MAX_EVENT_SIZE is 1 MiB
 
 
 @pytest.fixture
-def server() -> Iterator[IngestServer]:
-    with ingest_server() as server:
-        yield server
-
-
-@pytest.fixture
-def reporter(server: IngestServer, tmp_path: Path) -> Iterator[Reporter]:
-    options = {"traces_sample_rate": 1.0}
-    settings = ReportSettings(enabled=True, dsn=Secret(server.dsn), repeat_seconds=0, options=options)
-    reporter = Reporter(settings, BotFacts("test", "6.2.1"), tmp_path)
-    assert reporter.start()
-    yield reporter
-    reporter.close(5)
+def reporter(started: Make) -> Reporter:
+    return started(repeat_seconds=0, options={"traces_sample_rate": 1.0})
 
 
 def report(error: BaseException) -> None:
@@ -100,11 +85,8 @@ def test_a_large_group(reporter: Reporter, server: IngestServer) -> None:
     assert event["contexts"]["left_out"]["exceptions"] > 9000
 
 
-@pytest.mark.parametrize("make", [with_wide_fields])
-def test_wide_fields_end_in_an_event_that_says_the_least(
-    reporter: Reporter, server: IngestServer, make: Callable[[], None]
-) -> None:
-    make()
+def test_wide_fields_end_in_an_event_that_says_the_least(reporter: Reporter, server: IngestServer) -> None:
+    with_wide_fields()
     event = check(server, reporter)
     assert event["exception"]["values"][-1]["value"] == "the last one"
     assert event["event_id"]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from errbot_sentry.commands.dispatch import Commands
+from errbot_sentry.config.routes import read_route
+from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction, ResolveNow, SilenceFor
+from errbot_sentry.domain.issues import Issue
+from errbot_sentry.server.protocol import BUGSINK
 from tests.alerting import bodies
-from tests.alerting.world import ANN, Chat, VirtualClock, World
+from tests.alerting.world import ANN, SHOP, Chat, VirtualClock, World
+from tests.fakes.memory_server import MemoryServer
 
 BOB, EVE = Person("@bob", "Bob"), Person("@eve", "Eve")
 OPS = {"rooms": ["#ops"], "match": ["level>=error"]}
@@ -80,13 +87,14 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
         room.type("issue #1")
     room.world.hook(bodies.sentry_issue("1"))
     assert room.world.at(1).texts() == []
-    assert room.type(
-        "alerts --silenced"
-    ) == "0s ago: New SHOP-1 ZeroDivisionError: division by zero 1 — silenced (silence 1)".replace("0s", "1s")
+    assert room.type("alerts --silenced") == (
+        "1s ago: New SHOP-1 ZeroDivisionError: division by zero 1 — silenced (silence 1): "
+        "A silence matched. The silence's end reports the number."
+    )
     with pytest.raises(BadReference):
         room.type("unsilence 1", "#web")
     assert room.type("unsilence #1") == "Silence 1 ended"
-    assert room.world.at(2).texts() == ["Silence 1 (SHOP-1) is over; it held back 1 alert about 1 problem: SHOP-1"]
+    assert room.world.at(2).texts() == ["Silence 1 (SHOP-1) ended; it silenced 1 alert about 1 problem: SHOP-1"]
     room.world.hook(bodies.sentry_event_alert("1"), "event_alert")
     assert len(room.world.at(3).texts()) == 1
 
@@ -158,8 +166,14 @@ def test_alerts_says_what_became_of_each(room: Room) -> None:
     room.world.hook(bodies.sentry_event_alert("1"), "event_alert")
     room.world.at(260)
     assert room.type("alerts").split("\n") == [
-        "1m ago: Alert SHOP-1 ZeroDivisionError: division by zero 1 — counted (route 1)",
-        "4m20s ago: New SHOP-1 ZeroDivisionError: division by zero 1 — first (route 1)",
+        (
+            "1m ago: Alert SHOP-1 ZeroDivisionError: division by zero 1 — counted (route 1): "
+            "Counted; the number is sent when the window closes."
+        ),
+        (
+            "4m20s ago: New SHOP-1 ZeroDivisionError: division by zero 1 — first (route 1): "
+            "The room's first notification about this problem."
+        ),
     ]
 
 
@@ -178,7 +192,7 @@ def test_digest(room: Room) -> None:
         "Digest: daily 09:00 Europe/Paris; next 2026-03-03 08:00 UTC"
     )
     assert room.type("digest weekly fri 17:30") == "Digest: Fridays 17:30; next 2026-03-06 17:30 UTC"
-    assert room.type("digest now", person=EVE).startswith("Report, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
+    assert room.type("digest now", person=EVE).startswith("Digest, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
     assert room.type("digest off") == "No digest is scheduled here."
 
 
@@ -265,3 +279,49 @@ def test_a_room_is_the_same_however_its_name_is_written(tmp_path: Path) -> None:
     assert room.world.chat.sent == []
     assert "silenced" in room.type("alerts", "#Ops")
     assert room.type("silences", "#oPs").startswith("#1 level>=error in #ops")
+
+
+def test_route_says_what_is_silenced_quiet_and_can_never_match(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    quiet = {"rooms": ["#quiet"], "quiet": "11:00-14:00", "match": ["project=shop"], "continue": True}
+    many = {"rooms": ["#many"], "match": ["events>=10"], "continue": True}
+    room.world.settings = replace(room.world.settings, routes=tuple(map(read_route, (quiet, many, OPS))))
+    room.world.boot()
+    room.world.type("silence project=shop -d 2h")
+    assert room.world.type("route shop level=error").split("\n") == [
+        "#quiet by route 1: project=shop — in quiet hours, sent at 2026-03-02 14:00 UTC",
+        "#ops by route 3: level>=error — silenced by silence 1 until 2026-03-02 14:00 UTC",
+        "#many by route 2: events>=10 — only by its events",
+    ]
+    assert "#many by route 2: events>=10\n" in room.world.type("route shop level=error events=12 age=2h") + "\n"
+
+
+def test_a_matcher_that_the_server_can_never_answer_is_said(tmp_path: Path) -> None:
+    """By `route`, by `status` and in the log."""
+    world = World(tmp_path, [{"rooms": ["#ops"], "match": ["users>=5"]}], kind=BUGSINK)
+    world.at(1)
+    assert world.flow.status().never_match == (
+        "SENTRY_ALERTS, route 1: users>=5 never matches: Bugsink doesn't say users",
+    )
+    server = MemoryServer([Issue("1", "SHOP-1", "it broke", SHOP)], kind=BUGSINK)
+    commands = Commands(lambda: server, world.access, QuerySettings(), world.clock, world.store, alerts=world.flow)
+    (view,) = commands.run("route", Invocation(ANN, Conversation("#ops"), "shop users=7"))
+    assert view.values["never"] == ["users>=5 never matches: Bugsink doesn't say users"]
+
+
+@pytest.mark.parametrize("line", ["subscribe project=shp", "silence project=shp -d 1h", "route shp"])
+def test_a_project_that_does_not_exist_is_refused_with_the_near_one(room: Room, line: str) -> None:
+    with pytest.raises(BadReference, match="Project 'shp' not found here; did you mean shop"):
+        room.type(line)
+
+
+@pytest.mark.parametrize("line", ["subscribe project=sh*", "silence project=SHOP -d 1h", "subscribe project!=shp"])
+def test_a_project_that_exists_is_not(room: Room, line: str) -> None:
+    assert room.type(line)
+
+
+def test_the_same_subscription_twice_is_one(room: Room) -> None:
+    room.type("subscribe project=shop level>=error", "#web")
+    with pytest.raises(UserError, match="has that already: subscription 1"):
+        room.type("subscribe level>=error project=shop", "#web")
+    assert "Subscription 2" in room.type("subscribe level>=error project=shop", "#ops")

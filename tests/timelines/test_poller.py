@@ -72,7 +72,7 @@ def test_changes_elsewhere(tmp_path: Path) -> None:
     assert world.at(100).texts() == []
     world.server.event("a", status=UNRESOLVED)
     world.server.change("b", status=UNRESOLVED)
-    assert [line.split(" in ")[0] for line in world.at(200).texts()] == ["Regressed", "No longer muted"]
+    assert [line.split(" in ")[0] for line in world.at(200).texts()] == ["No longer muted", "Regressed"]
     world.server.change("a", status=RESOLVED)
     world.at(3600)
     world.server.change("a", status=UNRESOLVED)

@@ -75,9 +75,9 @@ def test_a_digest_counts_and_lists_nothing_of_a_project_that_is_hidden_now(tmp_p
     both = Access(room_projects={"#ops": ("shop", "secret")})
     world = World(tmp_path, [{"rooms": ["#ops"]}], access=both, projects=(SHOP, SECRET), poll=0)
     for number in range(1, 7):
-        world.hook(bodies.sentry_issue(str(number), project="secret"))
+        world.hook(bodies.sentry_issue(str(number), project="secret", count="9"))
     for number in range(11, 14):
-        world.hook(bodies.sentry_issue(str(number)))
+        world.hook(bodies.sentry_issue(str(number), count="2"))
     world.at(10)
     assert "9 new" in typed(world, "digest now", "#ops")
 

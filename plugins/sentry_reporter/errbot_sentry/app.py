@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,6 +18,7 @@ from cachetools import TTLCache
 
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
+from errbot_sentry.chat.bot_plugins import web_server_trouble
 from errbot_sentry.chat.clicks import FindClick
 from errbot_sentry.chat.conversation_handler import ConversationHandler
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
@@ -27,19 +29,20 @@ from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.settings_notices import SettingsNotices
 from errbot_sentry.commands.command_context import FlowStatus
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
+from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
 from errbot_sentry.config.secrets import Secret
-from errbot_sentry.config.settings import ALERTS, QUERY, REPORT, Settings, read_settings
+from errbot_sentry.config.settings import Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.health import FlowFacts, health_of, status_of
-from errbot_sentry.metrics import CONTENT_TYPE, ApiTimes, FlowCounts, exposition
-from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.health import CONTENT_TYPE, ApiTimes, FlowFacts, exposition, health_of, status_of
+from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
 from errbot_sentry.reporting.reporter import Reporter
 from errbot_sentry.server.connection import Connection
@@ -76,13 +79,12 @@ class App:
         clock: Clock | None = None,
     ) -> None:
         self._bot = bot
-        self._warn_admins = warn_admins
         self._clock = clock or SystemClock()
-        self._settings = read_settings(bot.bot_config, os.environ)
+        self._settings = read_settings(bot.bot_config, os.environ, str(bot.mode))
         config = bot.bot_config
         mode, limit = str(bot.mode), int(bot.message_size_limit)
         self._layout = Layout(mode, limit)
-        self._templates = Templates(mode, lambda: nicks_of(bot))
+        self._templates = Templates(mode, lambda: nicks_of(bot), prefix=str(bot.prefix))
         self._replies = Replies(self._templates, self._layout)
         self._web = Web()
         self._api_times = ApiTimes()
@@ -99,7 +101,7 @@ class App:
             facts=_bot_facts(bot),
             data_dir=self._settings.data_dir,
             clock=self._clock,
-            follower=self._follow_up,
+            notify=self._follow_up.reported,
             secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
         )
         self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use
@@ -109,6 +111,9 @@ class App:
         self._commands: Commands | None = None
         self.conversations: ConversationHandler | None = None
         """Handles what people do in chat, once `start` was called."""
+        self._notices = SettingsNotices(
+            bot, self._settings, self._replies, warn_admins, self._connection.server, self._background, self._clock
+        )
         self._page_cache = TTLCache[str, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
         self._page_lock = Lock()
         self._patches = ErrbotPatches(bot, self._settings.patch_errbot, on_shutdown=self.close)
@@ -151,7 +156,7 @@ class App:
         )
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
-        self._tell_mistakes()
+        self._notices.start(self._listener_trouble)
 
     def flows(self) -> Sequence[FlowStatus]:
         """The health of each flow but the server's, for `!sentry status`."""
@@ -180,9 +185,9 @@ class App:
         self.close()
         return True
 
-    def feedback(self, person: Person, text: str) -> str | None:
+    def feedback(self, person: Person, text: str, kind: str) -> str | None:
         """Attach a person's words to the error that they last ran into; its event id."""
-        return self.reporter.feedback(person, text)
+        return self.reporter.feedback(person, text, kind)
 
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """End every thread within the timeout (seconds); what is on disk stays for the next start."""
@@ -242,7 +247,9 @@ class App:
         mistakes = self._settings.mistakes_of(QUERY)
         if mistakes:
             raise ServerError(f"This is switched off by a wrong setting in config.py. {mistakes[0]}.")
-        return self._connection.server()
+        server = self._connection.server()
+        self._notices.look_for_projects()
+        return server
 
     def _issue_of_event(self, event_id: str, conversation: Conversation) -> Issue | None:
         """The issue of an event, if this conversation may see it."""
@@ -259,7 +266,7 @@ class App:
 
     def _facts(self) -> FlowFacts:
         return FlowFacts(
-            settings=self._settings,
+            settings=replace(self._settings, hints=self._notices.hints),
             report=self.reporter.status(),
             alerts=self._alerts.status() if self._alerts else None,
             listening=self._listener.port if self._listener else None,
@@ -270,6 +277,7 @@ class App:
             chat_dropped={queue.jobs: queue.refused for queue in self._queues if queue.refused},
             without_patches=self._patches.without,
             patches_failed=self._patches.failed,
+            web_server_trouble=web_server_trouble(self._bot),
         )
 
     def _page_facts(self) -> FlowFacts:
@@ -285,24 +293,7 @@ class App:
         return Reply(200 if well else 503, json.dumps(facts), "application/json")
 
     def _metrics_page(self) -> Reply:
-        facts = self._page_facts()
-        counts = FlowCounts(facts.report, facts.alerts, facts.now)
-        return Reply(200, exposition(counts, self._api_times), CONTENT_TYPE)
-
-    def _tell_mistakes(self) -> None:
-        """All at once, to the log and to the admins; some backends cannot send to admins at this point."""
-        trouble = [*map(str, self._settings.mistakes), *([self._listener_trouble] if self._listener_trouble else [])]
-        for hint in self._settings.hints:
-            log.warning("config.py: %s", hint)
-        if not trouble:
-            return
-        for sentence in trouble:
-            log.warning("config.py: %s", sentence)
-        try:
-            for message in self._replies.notice("SentryReporter: settings in config.py that cannot be used", trouble):
-                self._warn_admins(message)
-        except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all
-            log.warning("the admins could not be notified: %s", error)
+        return Reply(200, exposition(self._page_facts(), self._api_times), CONTENT_TYPE)
 
 
 def _secrets(settings: Settings) -> Iterator[Secret]:

@@ -1,17 +1,28 @@
-"""The health of the flows, in words (`!sentry status`) and in JSON (`/sentry/health`). Pure."""
+"""The health of the flows: in words (`!sentry status`), in JSON (`/sentry/health`), and as Prometheus text.
+
+No text from outside is in the JSON or in a label of `/sentry/metrics`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import humanize
 
+from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.service import AlertsStatus
-from errbot_sentry.commands.command_context import OFF, OK, TROUBLE, FlowStatus
-from errbot_sentry.config.settings import ALERTS, REPORT, Mistake, Settings
+from errbot_sentry.commands.command_context import OFF, OK, TROUBLE, WARNING, FlowStatus
+from errbot_sentry.config.mistakes import ALERTS, REPORT, Mistake
+from errbot_sentry.config.settings import Settings
+from errbot_sentry.domain.locks import Lock
 from errbot_sentry.reporting.report_status import ReportStatus
+from errbot_sentry.server.http.limits import Exchange
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 _STUCK = timedelta(minutes=10)  # the outbox gives up on a room's first message after less
 _POLLS_MISSED = 3  # a poll may be late; three in a row are trouble
@@ -35,6 +46,8 @@ class FlowFacts:
     without_patches: tuple[str, ...] = ()
     """What is lost because a change in Errbot is not made, a sentence each."""
     patches_failed: bool = False
+    web_server_trouble: str = ""
+    """Why Errbot's own web server does not run."""
 
 
 def status_of(facts: FlowFacts) -> tuple[FlowStatus, ...]:
@@ -97,9 +110,13 @@ def _webhook(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         return FlowStatus("webhook", TROUBLE, (facts.listener_trouble,))
     if not settings.webhook_secrets and not settings.webhook_tokens:
         return FlowStatus("webhook", OFF, ("neither SENTRY_WEBHOOK_SECRET nor SENTRY_WEBHOOK_TOKENS is set",))
+    if not facts.listening and facts.web_server_trouble:
+        return FlowStatus("webhook", TROUBLE, (facts.web_server_trouble,))
     where = f"own listener on port {facts.listening}" if facts.listening else "on Errbot's web server"
     seen = "none since the start" if alerts.webhook_last is None else f"last {_ago(alerts.webhook_last, facts.now)}"
-    return FlowStatus("webhook", OK, (where, seen))
+    # No trouble of the bot's own: whoever watches /sentry/health must not restart it for a sender's settings.
+    refused = (f"the last one was refused: {alerts.webhook_refused}",) if alerts.webhook_refused else ()
+    return FlowStatus("webhook", OK, (where, seen, *refused))
 
 
 def _poll(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
@@ -124,9 +141,9 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         words.append(f"oldest from {_ago(alerts.oldest, facts.now)}")
     if alerts.failed:
         words.append(f"{alerts.failed} could not be delivered, {alerts.failed_lately} of them in the last hour")
-    broken = alerts.decided.get("broken", 0)
-    if broken:
-        words.append(f"{broken} could not be decided: the log has the causes")
+    undecided = alerts.decided.get(DecisionName.FAILED.value, 0)
+    if undecided:
+        words.append(f"{undecided} could not be decided: the log has the causes")
     if alerts.damaged:
         tables = ", ".join(f"{count} in {table}" for table, count in alerts.damaged.items())
         words.append(f"rows of the state that cannot be read and are passed over: {tables}")
@@ -156,9 +173,11 @@ def _harms(facts: FlowFacts, mistake: Mistake) -> bool:
 def _settings(facts: FlowFacts) -> Iterator[FlowStatus]:
     """Each mistake and each oddity on a line of its own, so that none is lost where lines are cut."""
     for mistake in sorted(facts.settings.mistakes, key=lambda mistake: not _harms(facts, mistake)):
-        yield FlowStatus("setting", TROUBLE if _harms(facts, mistake) else OK, (str(mistake),))
+        yield FlowStatus("setting", TROUBLE if _harms(facts, mistake) else WARNING, (str(mistake),))
+    for sentence in facts.alerts.never_match if facts.alerts is not None else ():
+        yield FlowStatus("setting", WARNING, (sentence,))
     for hint in facts.settings.hints:
-        yield FlowStatus("setting", OK, (hint,))
+        yield FlowStatus("setting", WARNING, (hint.sentence,))
 
 
 def _patches(facts: FlowFacts) -> Iterator[FlowStatus]:
@@ -173,3 +192,110 @@ def _patches(facts: FlowFacts) -> Iterator[FlowStatus]:
 
 def _ago(then: datetime, now: datetime) -> str:
     return humanize.naturaltime(now - then)
+
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+# Kind, name, help, and the value; None where it is not known.
+_ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
+    ("counter", "events_captured", "Errors and messages taken for reporting.", lambda facts: facts.report.captured),
+    ("counter", "events_sent", "Events that the server has confirmed.", lambda facts: facts.report.sent),
+    ("counter", "events_repeated", "Identical errors that were counted.", lambda facts: facts.report.repeated),
+    ("gauge", "events_spooled", "Envelopes that wait on disk.", lambda facts: facts.report.spooled),
+    ("gauge", "spool_bytes", "Disk that they take.", lambda facts: facts.report.spool_bytes),
+    ("gauge", "alerts_waiting", "Alerts without a decision.", lambda facts: _count(facts, "waiting")),
+    ("gauge", "alerts_deferred", "Notifications that are deferred.", lambda facts: _count(facts, "deferred")),
+    ("gauge", "outbox_messages", "Messages not yet sent.", lambda facts: _count(facts, "queue")),
+    ("gauge", "outbox_failed", "Messages set aside after too many tries.", lambda facts: _count(facts, "failed")),
+    ("gauge", "queue_age_seconds", "Age of the oldest alert or message that waits.", lambda facts: _age(facts)),
+    ("gauge", "poll_lag_seconds", "Time since the last answered poll.", lambda facts: _count(facts, "poll_lag")),
+    ("gauge", "webhook_age_seconds", "Time since the last authentic webhook.", lambda facts: _webhook_age(facts)),
+    ("gauge", "database_up", "1 while the state can be read.", lambda facts: _count(facts, "database_ok")),
+)
+# Kind, name, help, the label, and what is counted under each of its values; None where alerts are switched off.
+_LABELLED: tuple[tuple[str, str, str, str, Callable[[FlowFacts], Mapping[str, int] | None]], ...] = (
+    ("counter", "events_dropped", "Events given up.", "reason", lambda facts: facts.report.dropped),
+    ("counter", "chat_jobs_dropped", "Jobs for chat that had no room.", "jobs", lambda facts: facts.chat_dropped),
+    ("gauge", "decisions", "Decisions about alerts in the store.", "decision", lambda facts: _count(facts, "decided")),
+    ("counter", "alerts_not_looked_up", "Decided without the server's answer.", "reason",
+        lambda facts: _count(facts, "without")),
+    ("gauge", "damaged_rows", "Rows of the state that cannot be read.", "table",
+        lambda facts: _count(facts, "damaged")),
+)  # fmt: skip
+
+
+class ApiTimes:
+    """Counts and seconds of the calls to the server, by method, path template and result."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._totals: dict[tuple[str, str, str], tuple[int, float]] = {}
+
+    def observe(self, exchange: Exchange) -> None:
+        """One call; the transport calls this, in any thread."""
+        key = (exchange.method, exchange.path, str(exchange.status or exchange.error or "none"))
+        with self._lock:
+            count, seconds = self._totals.get(key, (0, 0.0))
+            self._totals[key] = (count + 1, seconds + exchange.seconds)
+
+    def totals(self) -> dict[tuple[str, str, str], tuple[int, float]]:
+        """(method, path template, status or error) to (calls, seconds)."""
+        with self._lock:
+            return dict(self._totals)
+
+
+def exposition(facts: FlowFacts, times: ApiTimes) -> str:
+    """All metrics in Prometheus' text format."""
+    # At the first scrape, because most bots are never scraped and a start should cost nothing.
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry()
+    registry.register(_Snapshot(facts, times))
+    return generate_latest(registry).decode()
+
+
+class _Snapshot:
+    """The collector of one scrape."""
+
+    def __init__(self, facts: FlowFacts, times: ApiTimes) -> None:
+        self._facts = facts
+        self._times = times
+
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+
+        families: dict[str, Any] = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
+        for kind, name, words, value_of in _ROWS:
+            value = value_of(self._facts)
+            if value is not None:
+                yield families[kind](f"sentry_reporter_{name}", words, value=float(value))
+        for kind, name, words, label, counts_of in _LABELLED:
+            counts = counts_of(self._facts)
+            if counts is not None:
+                family = families[kind](f"sentry_reporter_{name}", words, labels=[label])
+                for each, count in counts.items():
+                    family.add_metric([each], count)
+                yield family
+        calls = SummaryMetricFamily(
+            "sentry_reporter_api_seconds", "Calls to the server.", labels=["method", "path", "result"]
+        )
+        for key, (count, seconds) in sorted(self._times.totals().items()):
+            calls.add_metric(list(key), count_value=count, sum_value=seconds)
+        yield calls
+
+
+def _count(facts: FlowFacts, name: str) -> Any:
+    return None if facts.alerts is None else getattr(facts.alerts, name)
+
+
+def _age(facts: FlowFacts) -> float | None:
+    if facts.alerts is None:
+        return None
+    return 0.0 if facts.alerts.oldest is None else (facts.now - facts.alerts.oldest).total_seconds()
+
+
+def _webhook_age(facts: FlowFacts) -> float | None:
+    if facts.alerts is None or facts.alerts.webhook_last is None:
+        return None
+    return (facts.now - facts.alerts.webhook_last).total_seconds()

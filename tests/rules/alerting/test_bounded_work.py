@@ -22,9 +22,9 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import UserError
+from errbot_sentry.store import inbox_table
 from errbot_sentry.store.records import KnownIssue, Silence
 from errbot_sentry.store.schema import decisions
-from errbot_sentry.store.tables import inbox_table
 from tests.alerting.world import START, World
 from tests.servers.postgres import Postgres
 

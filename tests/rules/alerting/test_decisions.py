@@ -16,8 +16,8 @@ PACKAGE = ROOT / "plugins" / "sentry_reporter" / "errbot_sentry"
 AMBIGUOUS = {"regressed", "escalating", "unmuted", "repeat", "quiet", "storm", "failed", "update"}
 PLACES = [
     *(PACKAGE / "alerting").rglob("*.py"),
-    PACKAGE / "metrics.py",
-    PACKAGE / "store" / "tables" / "inbox_table.py",
+    PACKAGE / "health.py",
+    PACKAGE / "store" / "inbox_table.py",
 ]
 
 

@@ -19,9 +19,8 @@ from errbot.core_plugins.wsview import reset_app
 from werkzeug.serving import ThreadedWSGIServer
 
 from errbot_sentry.web.application import LARGEST_BODY, Web
-from errbot_sentry.web.arriving_bodies import CONNECTIONS
 from errbot_sentry.web.errbot_route import MOST_BODIES, mount
-from errbot_sentry.web.listener import Listener
+from errbot_sentry.web.listener import CONNECTIONS, Listener
 from tests.rules.chat.test_web import RecordingReceiver
 from tests.waiting import until
 

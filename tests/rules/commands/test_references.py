@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from errbot_sentry.commands.issue_refs import (
     UuidId,
     read_reference,
 )
-from errbot_sentry.domain.conversation import Conversation, Invocation
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadReference, NotAllowed, SentryReporterError, TimedOut
 from errbot_sentry.server.protocol import BUGSINK
 from tests.fakes.memory_server import URL
@@ -222,3 +223,22 @@ def test_a_failing_server_is_not_a_missing_issue(world: World) -> None:
     world.server.fail("issue_by_short_id", TimedOut("The server gave no answer in time."))
     with pytest.raises(SentryReporterError, match="no answer in time"):
         list(world.commands.run("issue", Invocation(ALICE, OPS, "WEB-1")))
+
+
+class Crashed:
+    """The reporting flow of a person who ran into an error."""
+
+    def feedback(self, person: Person, text: str, kind: str) -> str:
+        return "4fb1" * 8
+
+    def capture_test(self, person: Person, conversation: Conversation) -> str:
+        return "4fb1" * 8
+
+
+@pytest.mark.parametrize("typed", ["feedback the till was closed", "test"])
+def test_the_id_of_an_event_that_the_bot_prints_names_its_issue(typed: str) -> None:
+    """Whole: a part of it could not be looked up on any server."""
+    world = World([issue(1)], reporter=Crashed())
+    world.server.issue_of_events["4fb1" * 8] = "101"
+    (event,) = re.findall(r"event ([0-9a-f]+)", world.lines(typed)[0])
+    assert world.lines(f"issue {event}")[0].startswith("WEB-1 ")

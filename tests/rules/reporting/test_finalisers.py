@@ -22,7 +22,7 @@ import sentry_sdk
 import errbot_sentry
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
 from tests.waiting import until

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.collect.event_processor import BotFacts
+from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.collect.log_handler import ErrorLogHandler
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
@@ -165,3 +166,64 @@ def test_a_mark_of_an_earlier_boot_hides_nothing(server: IngestServer) -> None:
     error.__dict__["_sentry_reporter_seen"] = (None, time.monotonic() + 1e6)
     raised(lambda: error)
     assert the_event(server)["exception"]["values"][-1]["value"] == "kept"
+
+
+def test_a_record_without_a_name_is_reported(server: IngestServer) -> None:
+    """Who puts records together may leave it out: logging.makeLogRecord then sets None."""
+    log_record({"name": None, "levelno": logging.INFO, "msg": "before"})
+    record = logging.makeLogRecord({"levelno": logging.ERROR, "levelname": "ERROR", "msg": "what happened"})
+    logging.getLogger("some.plugin").handle(record)  # the SDK's own part in it has no name to look at either
+    event = the_event(server)
+    assert event["logentry"]["message"] == "what happened"
+    assert event["logger"] == "root"
+    assert [crumb.get("message") for crumb in event["breadcrumbs"]["values"]].count("before") == 1
+
+
+class Exiting:
+    """A value whose text ends the thread that asks for it."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+    __repr__ = __str__
+
+
+def with_local(value: object, sentence: object = "it failed") -> None:
+    try:
+        raise ValueError(str(type(value)))  # noqa: TRY301 - its frame has the value
+    except ValueError:
+        log_record({"msg": sentence, "exc_info": sys.exc_info()})
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda: log_record({"msg": Exiting()}),
+        lambda: log_record({"msg": "about %s", "args": (Exiting(),)}),
+        lambda: with_local(Exiting()),
+        lambda: with_local(0, Exiting()),
+    ],
+    ids=["sentence", "argument", "local", "sentence with an exception"],
+)
+def test_a_text_that_wants_to_exit_ends_no_thread(server: IngestServer, fail: Callable[[], None]) -> None:
+    fail()
+    log.error("what came after")
+    server.flush()  # type: ignore[attr-defined]  # as above
+    assert "what came after" in [event.get("logentry", {}).get("message") for event in server.events()]
+
+
+def test_a_signal_that_ends_the_bot_is_not_kept_from_it(server: IngestServer) -> None:
+    class Signalling:
+        def __str__(self) -> str:
+            signal.raise_signal(signal.SIGUSR1)
+            return "a text"
+
+    def end(_number: int, _frame: object) -> None:
+        sys.exit(7)
+
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        with pytest.raises(SystemExit):
+            log_record({"msg": Signalling()})
+    finally:
+        signal.signal(signal.SIGUSR1, before)

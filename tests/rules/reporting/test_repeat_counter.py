@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errbot_sentry.reporting.collect.repeat_counter import (
+from errbot_sentry.reporting.collect.event_filter import (
     RepeatCount,
     RepeatCounter,
     key_of_exception,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from errbot_sentry.reporting.deliver.size_limits import shrink
+from errbot_sentry.reporting.deliver.envelope_writer import shrink
 
 MOST = 900_000
 LEAST = 200_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from errbot_sentry.reporting.collect.event_processor import tag_fault
+from errbot_sentry.reporting.reporter import tag_fault
 
 
 @pytest.mark.parametrize(("key", "value"), [("a", "b"), ("team:x.y-z_1", 3), ("x" * 32, "y" * 200), ("a", "")])

@@ -7,7 +7,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -28,13 +28,14 @@ from errbot_sentry.alerting.receive.receiver import WebhookReceiver
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, StoreError
 from errbot_sentry.domain.issue_actions import IssueAction, Options
 from errbot_sentry.domain.issues import UNRESOLVED, Issue
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.server.protocol import FindServer
+from errbot_sentry.server.protocol import FindServer, Server
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import LOCK_DECIDE
 
@@ -52,17 +53,20 @@ _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same st
 class AlertsStatus:
     """What `!sentry status` and `/sentry/health` show of this flow. Times are aware, spans are seconds.
 
-    `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
-    `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside,
-    `failed_lately` those of the last hour, `deferred` notifications that are put off; `decided` counts the decisions by
-    name, `damaged` the rows that could not be read since the start by table, `without` the alerts that were decided
-    without the server's answer since then, by reason.
+    `webhook_last` is the last authentic delivery since the start and `webhook_refused` why it was refused.
+    `poll_lag` is the time since the last answered poll. `waiting` counts alerts without a decision, `queue`
+    messages not yet sent, `failed` those set aside, `failed_lately` those of the last hour, `deferred`
+    notifications that are put off; `decided` counts the decisions by name, `damaged` the rows that could not be
+    read since the start by table, `without` the alerts that were decided without the server's answer since then, by
+    reason. `never_match` are sentences about matchers of
+    routes that this kind of server can never answer.
     """
 
     running: bool
     database_ok: bool
     database_error: str = ""
     webhook_last: datetime | None = None
+    webhook_refused: str = ""
     poll_lag: float | None = None
     poll_error: str = ""
     waiting: int = 0
@@ -74,6 +78,7 @@ class AlertsStatus:
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, int] = field(default_factory=dict)
+    never_match: tuple[str, ...] = ()
 
 
 class AlertService:
@@ -99,15 +104,26 @@ class AlertService:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.receiver = WebhookReceiver(settings, store, self._clock, self._on_stored)
         self.routes = RouteTable(settings.routes, store, self._clock)
-        self._look_ups = LookUps(find_server, look_up, self._clock, self._on_found, self._on_asked)
-        enrich, stages = Enricher(self._look_ups), Stages(self.routes, access)
+        self._look_ups = LookUps(find_server, self._look_up, self._clock, self._on_found, self._on_asked)
+        enrich, stages = (
+            Enricher(self._look_ups, self.routes.facts_to_fetch, self.kind),
+            Stages(self.routes, access, self.kind),
+        )
         self._backpressure = Backpressure(lambda: self.receiver.in_hand, time.monotonic)
         self._pipeline = Pipeline(
             store, enrich, self._look_ups.answered, stages, self._clock, self._on_message, self._backpressure.enough
         )
         self._scheduler = Scheduler(store, self.routes, Digests(access), access, self._clock, self._on_message)
         self._poller = Poller(
-            settings.poll_seconds, store, find_server, self.routes.all, access, self._clock, self._on_found, chance
+            settings.poll_seconds,
+            store,
+            find_server,
+            self.routes.all,
+            access,
+            self._clock,
+            self._on_found,
+            self._on_server,
+            chance,
         )
         self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
         self._deciding = make_worker("alert pipeline", self._decide)
@@ -120,6 +136,13 @@ class AlertService:
         self._resumed = False
         self._running = False
         self._switch = Lock()
+
+    def kind(self) -> str:
+        """The kind of the server, "" until it has answered."""
+        return self._look_ups.kind or self._poller.kind
+
+    def _look_up(self, alert: Alert, server: Server) -> Iterable[Alert]:
+        return look_up(alert, server, self.routes.facts_to_fetch)
 
     def start(self) -> None:
         """Take webhooks and go on with whatever is on disk. Returns at once; the state is opened by the threads."""
@@ -223,6 +246,7 @@ class AlertService:
             running=self._running,
             database_ok=True,
             webhook_last=_moment(self.receiver.last),
+            webhook_refused=self.receiver.refused,
             poll_lag=None if asked is None else max(0.0, self._now() - asked),
             poll_error=self._poller.error,
             waiting=waiting,
@@ -234,6 +258,7 @@ class AlertService:
             decided=decided,
             damaged=self._store.corrupt_rows.tables(),
             without=dict(self._pipeline.without),
+            never_match=tuple(self.routes.never_match(self.kind())),
         )
 
     def _asked(self, tx: Transaction) -> float | None:
@@ -272,6 +297,10 @@ class AlertService:
 
     def _on_asked(self) -> None:
         self._asking.wake()
+
+    def _on_server(self) -> None:
+        for sentence in self.routes.never_match(self.kind()):
+            log.warning("config.py: %s", sentence)
 
     def _on_found(self) -> None:
         self._deciding.wake()

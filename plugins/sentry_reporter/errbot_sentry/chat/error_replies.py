@@ -22,7 +22,7 @@ from errbot_sentry.reporting.follow_ups import ReportedError
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 6.0
-_PAUSE = 0.5
+_PAUSE = 1.2  # Sentry allows an organization one look-up of an event a second
 
 FindIssue = Callable[[str, Conversation], Issue | None]
 """The issue of an event (32 hex digits), if this conversation may see it; None while the server does not show it."""
@@ -47,7 +47,7 @@ class FollowUp:
     def _reply(self, reported: ReportedError) -> None:
         issue = self._look(reported) if reported.sent else None
         values: dict[str, object] = {
-            "event": reported.event_id[:8],
+            "event": reported.event_id,
             "sent": reported.sent,
             "id": issue.short_id or issue.id if issue else "",
             "link": issue.link if issue else "",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from errbot_sentry.commands.accounts import Claims
 
 READ, CHANGE, ALERTS, ABOUT = "read", "change", "alerts", "about"
-OK, OFF, TROUBLE = "ok", "off", "trouble"
+OK, OFF, WARNING, TROUBLE = "ok", "off", "warning", "trouble"
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class ParsedCommand:
 
 @dataclass(frozen=True)
 class FlowStatus:
-    """One line of `!sentry status`: the flow's name, OK, OFF or TROUBLE, and facts in words, secrets masked."""
+    """One line of `!sentry status`: name, state (OK, OFF, WARNING or TROUBLE), and facts in words, secrets masked."""
 
     flow: str
     state: str
@@ -129,8 +129,14 @@ class StatusSource(Protocol):
 class EventReporter(Protocol):
     """The reporting flow; the app implements it."""
 
-    def feedback(self, person: Person, text: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id, None where there is none."""
+    def feedback(self, person: Person, text: str, kind: str) -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id, None where there is none.
+
+        `kind` is the server's, "" where it is not known.
+
+        Raises:
+            UserError: the server would throw the words away.
+        """
         ...
 
     def capture_test(self, person: Person, conversation: Conversation) -> str:

@@ -26,7 +26,7 @@ from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
-from errbot_sentry.domain.errors import NotAllowed, UsageError
+from errbot_sentry.domain.errors import NotAllowed, StoreError, UsageError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.typed_text import echo
@@ -68,7 +68,14 @@ class Commands:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         lists = LastLists(clock)
-        finder = IssueFinder(find_server, access, lists, threads or alerts or NoThreads(), org)
+        finder = IssueFinder(
+            find_server,
+            access,
+            lists,
+            threads or alerts or NoThreads(),
+            org,
+            lambda short_id: _known_id(store, short_id),
+        )
         self._access = access
         self._prefix = prefix
         self._context = CommandContext(
@@ -121,3 +128,12 @@ class Commands:
         if entry.writers_only and not self._access.may_write(person):
             what = "alert settings" if entry.group == ALERTS else "issues"
             raise NotAllowed(f"You can't change {what}. Ask an operator to add you to SENTRY_WRITERS.")
+
+
+def _known_id(store: Store, short_id: str) -> str:
+    """The server's id of an issue that the bot has told of, by its short id; "" for another."""
+    try:
+        with store.read() as tx:
+            return tx.issues.id_of(short_id)
+    except StoreError:
+        return ""

@@ -7,20 +7,21 @@ of REF comes through it, so that none can be a way around the rights.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import UUID
 
 from errbot_sentry.commands.list_memory import LastLists
-from errbot_sentry.commands.project_scope import no_such_issue, scope, visible_issues
+from errbot_sentry.commands.project_scope import NO_PROJECTS, no_such_issue, scope, visible_issues
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation
-from errbot_sentry.domain.errors import BadReference, NotFound, Unsupported, UsageError
+from errbot_sentry.domain.errors import BadReference, NotFound, ServerError, Unsupported, UsageError
 from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo, plain_dashes, read_number, unquote
-from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, FindServer, Server
 
 MOST_ISSUES = 100
 
@@ -174,16 +175,25 @@ class IssueFinder:
     Args:
         org: the organization that the server's issues belong to, or "" where there is none; an address that names
             another one is not ours.
+        known_id: the server's id of a short id that the bot has shown before, "" for another; GlitchTip cannot look up
+            short ids.
     """
 
     def __init__(
-        self, find_server: FindServer, access: Access, lists: LastLists, threads: ThreadLookup, org: str = ""
+        self,
+        find_server: FindServer,
+        access: Access,
+        lists: LastLists,
+        threads: ThreadLookup,
+        org: str = "",
+        known_id: Callable[[str], str] = lambda _short_id: "",
     ) -> None:
         self._find_server = find_server
         self._access = access
         self._lists = lists
         self._threads = threads
         self._org = org
+        self._known_id = known_id
 
     def find(self, word: str, invocation: Invocation) -> Issue:
         """The one issue that a word names here; the empty word is the thread's.
@@ -193,24 +203,23 @@ class IssueFinder:
             ServerError: the server could not be asked.
         """
         reference = read_reference(word)
-        named = f"Issue {cut(unquote(word), 40)}" if word else "This thread's issue"
+        named = _named(word)
         try:
             issue = self._look_up(reference, invocation)
-        except NotFound as error:
-            raise no_such_issue(named) from error
-        if issue is None or not visible_issues(self._access, invocation.conversation, (issue,)):
-            raise no_such_issue(named)
-        return issue
+        except NotFound:
+            issue = None
+        else:
+            if issue is None:  # nobody was asked
+                raise no_such_issue(named)
+        return self._visible(issue, named, invocation)
 
     def find_by_id(self, issue_id: str, invocation: Invocation) -> Issue:
         """The issue with this id of the server's, where it may be shown here; raises as `find` does."""
         try:
-            issue = self._find_server().issue(issue_id)
-        except NotFound as error:
-            raise no_such_issue("This alert's issue") from error
-        if not visible_issues(self._access, invocation.conversation, (issue,)):
-            raise no_such_issue("This alert's issue")
-        return issue
+            issue: Issue | None = self._find_server().issue(issue_id)
+        except NotFound:
+            issue = None
+        return self._visible(issue, "This alert's issue", invocation)
 
     def find_all(self, words: Sequence[str], invocation: Invocation) -> tuple[Issue, ...]:
         """All issues named, each once, in the order typed; no words: the thread's. One bad REF refuses them all.
@@ -224,7 +233,11 @@ class IssueFinder:
         if len(named) > MOST_ISSUES:
             raise UsageError(f"{len(named)} issues are too many at once; use at most {MOST_ISSUES}.")
         try:
-            found = [self.find(word, invocation) for word in named.values()]
+            read = self._read_together(tuple(named.values()), invocation)
+            found = [
+                self._visible(read[word], _named(word), invocation) if word in read else self.find(word, invocation)
+                for word in named.values()
+            ]
         except BadReference as error:
             raise BadReference(f"{error} Nothing changed." if len(named) > 1 else str(error)) from error
         return tuple({issue.id: issue for issue in found}.values())
@@ -240,6 +253,36 @@ class IssueFinder:
     def in_thread(self, invocation: Invocation) -> bool:
         """Whether this is the thread of an alert, so that no REF is needed."""
         return bool(invocation.conversation.thread) and self._threads.issue_of(invocation.conversation) is not None
+
+    def _read_together(self, words: Sequence[str], invocation: Invocation) -> dict[str, Issue | None]:
+        """The issues that several words name by row or number, read in one request where the server can."""
+        ids = {}
+        for word in words:
+            reference = read_reference(word)
+            if isinstance(reference, RowNumber):
+                ids[word] = self._lists.row(invocation.conversation, invocation.person, reference.number)
+            elif isinstance(reference, IssueId):
+                self._lists.check_number(invocation.conversation, invocation.person, reference.text)
+                ids[word] = reference.text
+        if len(ids) < 2:
+            return {}
+        found = {issue.id: issue for issue in self._find_server().issues_by_id(tuple(dict.fromkeys(ids.values())))}
+        return {word: found.get(issue_id) for word, issue_id in ids.items()}
+
+    def _visible(self, issue: Issue | None, named: str, invocation: Invocation) -> Issue:
+        """The issue, where there is one that may be shown here.
+
+        An unknown organization answers like an unknown issue; the list of projects tells them apart.
+        """
+        if issue is not None and visible_issues(self._access, invocation.conversation, (issue,)):
+            return issue
+        try:
+            projects = self._find_server().projects()
+        except NotFound:
+            raise
+        except ServerError:
+            raise no_such_issue(named) from None
+        raise no_such_issue(named) if projects else BadReference(NO_PROJECTS)
 
     def _look_up(self, reference: Reference, invocation: Invocation) -> Issue | None:
         if isinstance(reference, RowNumber):
@@ -274,6 +317,11 @@ class IssueFinder:
         """
         if not self._access.may_see(short_id.rpartition("-")[0], invocation.conversation):
             return None
+        if server.kind == GLITCHTIP and (known := self._known_id(short_id)):
+            with suppress(NotFound):
+                issue = server.issue(known)
+                if issue.short_id.upper() == short_id:
+                    return issue
         return server.issue_by_short_id(short_id)
 
     def _by_url(self, server: Server, reference: Url, invocation: Invocation) -> Issue | None:
@@ -303,6 +351,10 @@ class IssueFinder:
                 else f"No issue{like} found here."
             )
         return newest[0]
+
+
+def _named(word: str) -> str:
+    return f"Issue {cut(unquote(word), 40)}" if word else "This thread's issue"
 
 
 def _by_uuid(server: Server, reference: UuidId) -> Issue | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
+from errbot_sentry.config.matchers import Matcher
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.domain.errors import BadReference, NotAllowed
+from errbot_sentry.domain.errors import BadReference, NotAllowed, ServerError
 from errbot_sentry.domain.issues import Issue, Project
 from errbot_sentry.domain.typed_text import echo
-from errbot_sentry.server.protocol import Server
+from errbot_sentry.server.protocol import FindServer, Server
 
 NOTHING_HERE = "No projects are visible here. Check SENTRY_PROJECTS and SENTRY_ROOM_PROJECTS."
 NO_PROJECTS = "The server shows no projects. Check SENTRY_ORG, and what SENTRY_AUTH_TOKEN may see."
@@ -62,6 +63,32 @@ def scope(access: Access, conversation: Conversation, server: Server, wanted: Se
             raise _no_such_project(name, seen)
         chosen.update({project.id: project for project in fitting})
     return tuple(chosen.values())
+
+
+def refuse_unknown_projects(
+    access: Access, conversation: Conversation, find_server: FindServer, names: Iterable[str]
+) -> None:
+    """Refuse slugs or globs that fit no project to be shown here, in a direct message no project at all.
+
+    A server that does not answer, or shows no project at all, refuses none.
+
+    Raises:
+        BadReference: with the name that was probably meant.
+    """
+    try:
+        server = find_server()
+        all_projects, seen = server.projects(), visible_projects(access, conversation, server)
+    except ServerError:
+        return
+    for name in names if all_projects else ():
+        # What is made in a direct message holds for all rooms, and so for what only some of them may see.
+        if not any(_fits(name, project) for project in (all_projects if conversation.is_direct else seen)):
+            raise _no_such_project(name, seen)
+
+
+def projects_named(matchers: Iterable[Matcher]) -> list[str]:
+    """The projects that these matchers ask for."""
+    return [matcher.value for matcher in matchers if (matcher.name, matcher.operator) == ("project", "=")]
 
 
 def _fits(name: str, project: Project) -> bool:

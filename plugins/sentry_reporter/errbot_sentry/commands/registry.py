@@ -207,8 +207,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="route",
-        usage="sentry route PROJECT [level=error] [environment=…] [reason=new] [tag.KEY=…]",
-        help="dry run: which rooms would get such an alert, and why",
+        usage="sentry route PROJECT [level=error] [environment=…] [events=12] [reason=new] [tag.KEY=…]",
+        help="dry run: which rooms would get such an alert, and why, or why not now",
         handler=alert_history.dry_run,
         examples=("sentry route web level=error environment=production",),
         group=ALERTS,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from errbot_sentry.commands.accounts import linked_mail, read_mail
-from errbot_sentry.commands.bulk_change import Change, carry_out, confirm_count, leave_note, signature
+from errbot_sentry.commands.bulk_change import Change, carry_out, confirm_count, leave_note, signature, write_note
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.triage_options import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.commands.views import title_of
@@ -114,7 +114,7 @@ def note(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     issue = _noted_issue(context, typed, word)
     # Always signed, also without SENTRY_AUTHOR_NOTES: on the server, the bot's account is the author.
     signed = f"{_CONTROLS.sub(' ', text)}\n\n— {signature(context, typed.person)}, from chat"
-    context.find_server().note(issue, signed)
+    write_note(context.find_server(), issue, signed)
     yield View("sentry_noted", {**_named(issue), "who": cut(typed.person.name, 60)})
 
 
@@ -132,7 +132,7 @@ def merge(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     left = server.merge(issues)
     names = ", ".join(issue.short_id or issue.id for issue in issues)
     failed = leave_note(context, server, f"merged {names}", left, typed.invocation)
-    noted = f"The note about who asked could not be left: {failed}" if failed else ""
+    noted = f"{failed[:1].upper()}{failed[1:]}." if failed else ""
     yield View("sentry_merged", {**_named(left), "names": cut(names, 300), "who": who, "note": noted})
 
 

@@ -135,11 +135,18 @@ def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, 
             _seen("first seen", issue.first_seen, issue.first_release, now),
             _seen("last seen", issue.last_seen, issue.last_release or (event.release if event else None), now),
         ),
-        "culprit": cut(issue.culprit, 200),
+        "where": cut(_where(issue, event), 200),
         "tags": tag_words(event.tags) if event else "",
         "error": exception_line(event.exceptions[-1]) if event and event.exceptions else "",
         "frame": frame_view(failing_frame(event.exceptions[-1])) if event and event.exceptions else None,
     }
+
+
+def _where(issue: Issue, event: Event | None) -> str:
+    """The transaction; without one the culprit, unless the event's own frame stands below."""
+    if event is None or not (event.transaction or event.exceptions):
+        return issue.culprit
+    return event.transaction
 
 
 def _seen(words: str, at: datetime | None, release: str | None, now: datetime) -> str:

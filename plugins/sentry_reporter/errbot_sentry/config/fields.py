@@ -23,6 +23,9 @@ Reader = Callable[[Any], Any]
 
 _LEVEL_NAMES = {name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{0,253}")
+_PAGES = {"api": "the API"} | dict.fromkeys(
+    ("organizations", "issues", "settings", "projects", "auth", "login", "accounts", "dashboards"), "a page"
+)
 _PATH_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -126,8 +129,11 @@ def base_url(value: Any) -> str:
     odd_host = is_known_token(parts.netloc) if "." in parts.netloc else looks_secret(parts.netloc)
     if odd_host or looks_secret(parts.path):
         raise ValueError(f"contains what could be a token, which belongs in SENTRY_AUTH_TOKEN; expected {form}")
-    if "/api/" in parts.path + "/":
-        raise ValueError(f"expected {form}, without the path of the API, got {shape(value)}")
+    # Another path may be right: the server may be served below it.
+    page = next((segment for segment in parts.path.split("/") if segment in _PAGES), "")
+    if page or (parts.path and parts.netloc == "sentry.io"):
+        bare = f"{parts.scheme}://{parts.netloc}"
+        raise ValueError(f"is the address of {_PAGES.get(page, 'a page')}; did you mean {bare!r}, without the path?")
     return text
 
 

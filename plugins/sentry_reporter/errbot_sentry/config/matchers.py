@@ -1,21 +1,23 @@
 """Alertmanager's matchers over an alert: `project=web-*`, `level>=error`, `tag.customer!=acme`, `title=~"Time.*"`.
 
 Used by routes, subscriptions and silences. `=` and `!=` compare with globs, any case; `=~` and `!~` take a regular
-expression in RE2's syntax that must match the whole value; `>=` is for levels. A name that the alert lacks counts as
-the empty text.
+expression in RE2's syntax that must match the whole value; `>=`, `>`, `<=` and `<` are for levels, priorities, amounts
+and ages. A name that the alert lacks counts as the empty text, and fits no such comparison.
 """
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from errbot_sentry.config.safe_regex import compile_linear, matches_whole
-from errbot_sentry.domain.alerts import Alert
-from errbot_sentry.domain.issues import LEVELS, level_rank
-from errbot_sentry.domain.typed_text import echo
+from errbot_sentry.domain.alerts import NEW, Alert
+from errbot_sentry.domain.durations import read_duration
+from errbot_sentry.domain.issues import LEVELS, PRIORITIES
+from errbot_sentry.domain.typed_text import echo, read_number
 
 FIELDS = (
     "project",
@@ -29,14 +31,37 @@ FIELDS = (
     "rule",
     "assignee",
     "source",
+    "events",
+    "users",
+    "priority",
+    "platform",
+    "age",
 )
-_BEGINNING = re.compile(r"\s*([A-Za-z][\w.:-]*)\s*(!=|=~|!~|>=|=)")  # the rest is the value: nothing to search for
+# The rest is the value: nothing to search for.
+_BEGINNING = re.compile(r"\s*([A-Za-z][\w.:-]*)\s*(!=|=~|!~|>=|<=|=|>|<)")
 _LONGEST_VALUE = 400
+_MOST = 10**12
+_GLOB = frozenset("*?[")
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+}
+# The names that have an order: how a value is read as a number, and what is said of one that cannot be.
+_ORDERED: dict[str, tuple[Callable[[str], float], str]] = {
+    "level": (LEVELS.index, f"use one of {', '.join(LEVELS)}"),
+    "priority": (PRIORITIES[::-1].index, f"use one of {', '.join(PRIORITIES)}"),
+    "events": (lambda text: read_number(text, 0, _MOST), "use a number, as in events>=10"),
+    "users": (lambda text: read_number(text, 0, _MOST), "use a number, as in users>=5"),
+    "age": (lambda text: read_duration(text).total_seconds(), "use a duration, as in age<1h"),
+}
+AMOUNTS = ("events", "users")  # what grows by itself: a matcher that asks for more can match later
 
 
 @dataclass(frozen=True)
 class Matcher:
-    """One condition. `name` is one of FIELDS or `tag.KEY`; `operator` is one of = != =~ !~ >=."""
+    """One condition. `name` is one of FIELDS or `tag.KEY`; `operator` is one of = != =~ !~ >= > <= <."""
 
     name: str
     operator: str
@@ -50,23 +75,63 @@ class Matcher:
 
     def matches(self, alert: Alert) -> bool:
         """Whether the alert fulfils this one condition."""
-        found = value_of(alert, self.name)
-        if self.operator == ">=":
-            return level_rank(found) >= level_rank(self.value)
+        if self.operator in _COMPARE:
+            return self.holds(_amount_of(alert, self.name))
+        found = values_of(alert, self.name)
         if self.operator in ("=~", "!~"):
-            return matches_whole(self.value, found) is (self.operator == "=~")
-        hit = fnmatchcase(found.casefold(), self.value.casefold())
-        return hit is (self.operator == "=")
+            return any(matches_whole(self.value, each) for each in found) is (self.operator == "=~")
+        wanted = self.value.casefold()
+        return any(fnmatchcase(each.casefold(), wanted) for each in found) is (self.operator == "=")
+
+    def holds(self, amount: float | None) -> bool:
+        """Whether a comparison is true for this value, which is not for an unknown one."""
+        return amount is not None and _COMPARE[self.operator](amount, _ORDERED[self.name][0](self.value))
+
+    @property
+    def grows(self) -> bool:
+        """Whether it can become true by more events or users."""
+        return self.name in AMOUNTS and self.operator in (">=", ">")
 
 
-def value_of(alert: Alert, name: str) -> str:
-    """The alert's value under a matcher's name, "" where it has none."""
+def values_of(alert: Alert, name: str) -> tuple[str, ...]:
+    """The alert's value under a matcher's name, the empty text where it has none; of an assignee each name."""
     if name.startswith("tag."):
-        return dict(alert.tags).get(name[len("tag.") :], "")
+        key = name[len("tag.") :]
+        # SDKs send these three beside the tags; Sentry lists them among them.
+        beside = getattr(alert, key) if key in ("environment", "release", "level") else None
+        return (next((value for tag, value in alert.tags if _folded(tag) == _folded(key)), beside or ""),)
     if name == "issue":
-        return alert.short_id or alert.issue_id
+        return (alert.short_id or alert.issue_id,)
+    if name == "assignee":
+        return _assignees(alert)
+    if name == "age":
+        return ("",)
     found = getattr(alert, name)
-    return "" if found is None else str(found)
+    return ("" if found is None else str(found),)
+
+
+def _folded(key: str) -> str:
+    # GlitchTip writes `server_name` as "Server Name" and `userId` as "Userid" (apps/alerts/webhooks.py).
+    return key.casefold().replace(" ", "_")
+
+
+def _assignees(alert: Alert) -> tuple[str, ...]:
+    if alert.assignee_kind == "nobody":
+        return "", "nobody"
+    slug = alert.assignee.removeprefix("#")
+    return (slug, f"team:{slug}", f"team:#{slug}") if alert.assignee_kind == "team" else (slug, alert.assignee_mail)
+
+
+def _amount_of(alert: Alert, name: str) -> float | None:
+    if name == "age":
+        if alert.first_seen is None:
+            return 0.0 if alert.reason == NEW else None
+        return max(0.0, alert.at.timestamp() - alert.first_seen)
+    found = getattr(alert, name)
+    try:
+        return None if found is None else _ORDERED[name][0](str(found))
+    except ValueError:
+        return None
 
 
 def read_matcher(text: str) -> Matcher:
@@ -101,8 +166,17 @@ def _check_name(name: str) -> None:
 def _check_value(name: str, operator: str, value: str, text: str) -> None:
     if len(value) > _LONGEST_VALUE:
         raise ValueError(f"the value of {echo(name)} is longer than {_LONGEST_VALUE} characters")
-    if operator == ">=" and (name != "level" or value not in LEVELS):
-        raise ValueError(f"{echo(text)}: >= is for levels: level>= and one of {', '.join(LEVELS)}")
+    is_plain = operator in ("=", "!=") and value and not _GLOB & set(value)
+    if name in _ORDERED and (operator in _COMPARE or is_plain):
+        read, hint = _ORDERED[name]
+        try:
+            read(value)
+        except ValueError as error:
+            raise ValueError(f"{echo(text)}: {hint}") from error
+    if operator in _COMPARE and name not in _ORDERED:
+        raise ValueError(f"{echo(text)}: {operator} is for {', '.join(_ORDERED)}")
+    if name == "age" and operator not in _COMPARE:
+        raise ValueError(f"{echo(text)}: compare an age, as in age<1h")
     if operator in ("=~", "!~"):
         try:
             compile_linear(value)

@@ -8,16 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import time, timedelta
+from difflib import get_close_matches
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
+from errbot_sentry.config.facts import SHOWN
 from errbot_sentry.config.matchers import Matcher, read_matcher
 from errbot_sentry.config.mention_rules import Mention, read_mention
-from errbot_sentry.domain.alerts import ALERT_REASONS, ESCALATING, METRIC, NEW, REGRESSED, RULE, TEST, UNMUTED
+from errbot_sentry.domain.alerts import (
+    ALERT_REASONS,
+    ESCALATING,
+    METRIC,
+    NEW,
+    REGRESSED,
+    RULE,
+    STILL_OPEN,
+    TEST,
+    UNMUTED,
+)
 from errbot_sentry.domain.durations import read_duration
 
 THREAD_MODES = ("thread", "channel", "both")
-DEFAULT_REASONS = (NEW, REGRESSED, ESCALATING, UNMUTED, RULE, METRIC, TEST)
+DEFAULT_REASONS = (NEW, REGRESSED, ESCALATING, UNMUTED, RULE, METRIC, STILL_OPEN, TEST)
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,10 @@ class QuietHours:
 
 @dataclass(frozen=True)
 class Route:
-    """One route: `wait` is the span before a notification, `window` that of merging, `repeat` that to a reminder."""
+    """One route: `wait` is the span before a notification, `window` that of merging, `repeat` that to a reminder.
+
+    `show` names the facts of its notifications, empty for the usual ones; `trace` asks for a short stack trace.
+    """
 
     rooms: tuple[str, ...]
     matchers: tuple[Matcher, ...] = ()
@@ -43,29 +58,40 @@ class Route:
     repeat: timedelta = timedelta(hours=4)
     quiet: QuietHours | None = None
     goes_on: bool = False
+    show: tuple[str, ...] = ()
+    trace: bool = False
 
 
 def read_route(raw: object) -> Route:
     """One entry of `SENTRY_ALERTS`.
 
     Raises:
-        ValueError: with a sentence that names the key, what was found and what was expected.
+        ValueError: with every mistake in it: the key, what was found and what was expected.
     """
     if not isinstance(raw, Mapping):
         raise ValueError(f'{raw!r} is not a valid route; try {{"rooms": ["#ops"], "match": ["level>=error"]}}')
-    unknown = [str(key) for key in raw if key not in _READERS]
-    if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r}; a route has {', '.join(_READERS)}")
+    mistakes = [_unknown_key(str(key)) for key in raw if key not in _READERS]
     if not raw.get("rooms"):
-        raise ValueError('"rooms" is missing: name at least one room')
+        mistakes.append('"rooms" is missing: name at least one room')
     values: dict[str, Any] = {}
     for key, value in raw.items():
-        field, reader = _READERS[key]
+        field, reader = _READERS.get(key, ("", _nothing))
         try:
             values[field] = reader(value)
         except ValueError as error:
-            raise ValueError(f'"{key}": {error}') from error
+            mistakes.append(f'"{key}": {error}')
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
     return Route(**values)
+
+
+def _unknown_key(key: str) -> str:
+    near = get_close_matches(key, _READERS, n=1)
+    return f"unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"a route has {', '.join(_READERS)}")
+
+
+def _nothing(_value: object) -> None:
+    """What stands under an unknown key is not read."""
 
 
 def read_quiet_hours(text: str) -> QuietHours:
@@ -74,17 +100,32 @@ def read_quiet_hours(text: str) -> QuietHours:
     Raises:
         ValueError: with a sentence that says what is wanted.
     """
-    span, _, zone = text.strip().partition(" ")
+    span, _, name = text.strip().partition(" ")
     try:
         start, end = (time.fromisoformat(part) for part in span.split("-"))
-        quiet = QuietHours(start, end, ZoneInfo(zone.strip() or "UTC"))
-    except (ValueError, KeyError, OSError) as error:
+    except ValueError as error:
         raise ValueError(f'{text!r} is not a span such as "22:00-07:00 Europe/Paris"') from error
+    zone = read_zone(name.strip() or "UTC")
     if start.tzinfo or end.tzinfo:
         raise ValueError(f'{text!r}: the zone stands at the end, as in "22:00-07:00 Europe/Paris"')
     if start == end:
         raise ValueError(f"{text!r} begins and ends at the same minute")
-    return quiet
+    return QuietHours(start, end, zone)
+
+
+def read_zone(name: str) -> ZoneInfo:
+    """A time zone by its name, such as `Europe/Paris`.
+
+    Raises:
+        ValueError: there is none of this name; with the name that was probably meant.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ValueError, KeyError, OSError) as error:
+        folded = {zone.casefold(): zone for zone in available_timezones()}
+        near = get_close_matches(name.casefold()[:60], folded, n=1)
+        hint = f"; did you mean {folded[near[0]]}?" if near else "; write it as in Europe/Paris"
+        raise ValueError(f"{name[:60]!r} isn't a time zone{hint}") from error
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -107,6 +148,27 @@ def _reasons(value: object) -> tuple[str, ...]:
     return reasons
 
 
+def _shown(value: object) -> tuple[str, ...]:
+    names = _texts(value)
+    for name in names:
+        if name not in SHOWN and not (name.startswith("tag.") and len(name) > len("tag.")):
+            raise ValueError(f"{name!r} is none of {', '.join(SHOWN)}, tag.KEY")
+    return names
+
+
+def _matchers(value: object) -> tuple[Matcher, ...]:
+    """All matchers; every wrong one is named."""
+    read, wrong = [], []
+    for text in _texts(value):
+        try:
+            read.append(read_matcher(text))
+        except ValueError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return tuple(read)
+
+
 def _threads(value: object) -> str:
     if value not in THREAD_MODES:
         raise ValueError(f"{value!r} is none of {', '.join(THREAD_MODES)}")
@@ -121,7 +183,7 @@ def _flag(value: object) -> bool:
 
 _READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "rooms": ("rooms", _texts),
-    "match": ("matchers", lambda value: tuple(read_matcher(text) for text in _texts(value))),
+    "match": ("matchers", _matchers),
     "reasons": ("reasons", _reasons),
     "mention": ("mention", read_mention),
     "threads": ("threads", _threads),
@@ -130,4 +192,6 @@ _READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "repeat": ("repeat", lambda value: read_duration(_text(value))),
     "quiet": ("quiet", lambda value: read_quiet_hours(_text(value))),
     "continue": ("goes_on", _flag),
+    "show": ("show", _shown),
+    "trace": ("trace", _flag),
 }

@@ -1,41 +1,5 @@
 """The one tree of this product's own exceptions.
 
-    SentryReporterError
-    ├── SettingsError          a setting in config.py cannot be used
-    ├── UserError              a mistake of the person: it cannot be done as typed
-    │   ├── UsageError         the words do not fit the command
-    │   ├── NotAllowed         this person or this room may not
-    │   ├── BadReference       a REF that is unknown, stale or ambiguous
-    │   └── Unsupported        this kind of server cannot do it
-    ├── ServerError            the Sentry-compatible server
-    │   ├── Unreachable        no connection, broken connection, TLS
-    │   ├── TimedOut           no answer in time
-    │   ├── NoAnswer           it had the request, or a part of it, and did not answer
-    │   ├── RateLimited        429; `wait` says how long
-    │   ├── ServerFailed       5xx
-    │   ├── BadToken           401
-    │   ├── MissingScope       403
-    │   ├── NotFound           404, 410
-    │   ├── BadQuery           400 or 422: the server refuses the request
-    │   ├── RedirectRefused    it points to another host: the token stays here
-    │   ├── TooLarge           the answer is over the size limit
-    │   └── BadAnswer          not JSON, or JSON of another shape
-    │       └── NotAsAsked     a change was taken, but the answer shows something else
-    ├── WebhookRefused            a webhook that is not taken; `status` is the HTTP answer
-    │   ├── NotAuthentic       401
-    │   ├── BadBody            400
-    │   ├── BodyTooLarge       413
-    │   └── ReceiverClosed       503
-    ├── StoreError             the state could not be read or written
-    │   └── StoreAway          its server does not answer: others need not try for a moment
-    ├── Reentered              a thread takes a lock that it has already
-    └── SendError              the chat network did not take a message
-        ├── NotConnected       the bot is offline: the message is tried again later
-        ├── RoomUnknown        there is no such room, or no longer
-        ├── NotAdmitted        the bot may not speak there
-        ├── SendLimited        too many messages; `wait` says how long
-        └── MessageTooLong     longer than the network takes: the same message is never taken
-
 `str(error)` is one sentence that is safe to show in chat: it carries no secret, no traceback and no foreign text.
 The foreign exception, where there is one, is chained as `__cause__` for the log.
 """

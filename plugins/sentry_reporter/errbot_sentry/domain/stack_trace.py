@@ -30,6 +30,7 @@ class Detail:
 
 
 SHORT = Detail(around_failing=2, around_others=0, variables=_SHORT_VARIABLES, fold=True)
+ALERT = Detail(around_failing=0, around_others=0, variables=0, fold=True)  # nobody has asked for the values
 FULL = Detail(around_failing=20, around_others=5, variables=200, fold=False)
 
 
@@ -55,6 +56,15 @@ def failing_frame(error: ExceptionInfo) -> Frame | None:
     """The newest frame of the program itself, or the newest of all where none is."""
     own = [frame for frame in error.frames if frame.in_app]
     return next(reversed(own or error.frames), None)
+
+
+def frame_words(event: Event) -> str:
+    """`cart.py:12 in checkout`, the place where the last exception was raised; "" without one."""
+    frame = failing_frame(event.exceptions[-1]) if event.exceptions else None
+    if frame is None:
+        return ""
+    line = "" if frame.line is None else f":{frame.line}"
+    return _bounded(f"{one_line(short_path(frame.filename) or frame.module)}{line} in {one_line(frame.function)}")
 
 
 def _exception_lines(error: ExceptionInfo, detail: Detail, *, with_variables: bool) -> Iterator[str]:

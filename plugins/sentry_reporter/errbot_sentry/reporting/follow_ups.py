@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from cachetools import LRUCache
 
+from errbot_sentry.domain.access import DIRECT
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.reporting.collect.bot_context import COMMAND, DIRECT, BotContext
+from errbot_sentry.reporting.collect.bot_context import COMMAND, BotContext
 
 log = logging.getLogger(__name__)
 
@@ -34,27 +35,23 @@ class ReportedError:
     sent: bool
 
 
-class Follower(Protocol):
-    """Who notifies people. Called from the sender's thread, so it must return at once."""
-
-    def reported(self, reported: ReportedError) -> None:
-        """A person's command failed, and this is how it was reported."""
-        ...
+Notify = Callable[[ReportedError], object]
+"""Notifies a person of how their error was reported. Called from the sender's thread, so it must return at once."""
 
 
 class FollowUps:
     """Who is to be notified of what, and which error each person ran into last. Safe to use from any thread."""
 
-    def __init__(self, follower: Follower | None) -> None:
-        self._follower = follower
+    def __init__(self, notify: Notify | None) -> None:
+        self._notify_person = notify
         self._lock = Lock()
         self._waiting: OrderedDict[str, tuple[float, ReportedError]] = OrderedDict()
         self._notified_at: LRUCache[str, deque[float]] = LRUCache(_MOST_PEOPLE)
-        self._last: LRUCache[str, str] = LRUCache(_MOST_PEOPLE)
+        self._last: LRUCache[str, tuple[str, float]] = LRUCache(_MOST_PEOPLE)
 
     def leave_to_parent(self) -> None:
         """In the child of a fork: the connection to the chat network is the parent's, so nobody is notified."""
-        self._follower = None
+        self._notify_person = None
         self._waiting.clear()
 
     def captured(self, event_id: str, context: BotContext, now: float, notify: bool) -> None:
@@ -63,8 +60,8 @@ class FollowUps:
             return
         with self._lock:
             for person in {context.person, context.acl} - {context.room, ""}:
-                self._last[person] = event_id
-            if not notify or self._follower is None or context.message is None:
+                self._last[person] = event_id, now
+            if not notify or self._notify_person is None or context.message is None:
                 return
             if not self._is_within_limits(context, now):
                 return
@@ -72,9 +69,9 @@ class FollowUps:
             if len(self._waiting) > _MOST_WAITING:
                 self._waiting.popitem(last=False)
 
-    def last_of(self, person: str) -> str | None:
+    def last_of(self, person: str) -> tuple[str, float] | None:
         """The id of the event that this person (BotContext.person or BotContext.acl, never a nick, which anybody may
-        take) ran into last."""
+        take) ran into last, and when that was (seconds of the monotonic clock)."""
         with self._lock:
             return self._last.get(person)
 
@@ -112,9 +109,9 @@ class FollowUps:
         return True
 
     def _notify(self, reported: ReportedError) -> None:
-        if self._follower is None:
+        if self._notify_person is None:
             return
         try:
-            self._follower.reported(reported)
+            self._notify_person(reported)
         except Exception:
             log.exception("The person could not be notified of event %s", reported.event_id)

@@ -7,7 +7,7 @@ import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,21 +15,17 @@ from urllib.parse import urlsplit
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.reporting.collect import command_scope
-from errbot_sentry.reporting.collect.before_send import BeforeSend
-from errbot_sentry.reporting.collect.bot_context import BotContext
+from errbot_sentry.reporting.collect.bot_context import BotContext, BotFacts
 from errbot_sentry.reporting.collect.breadcrumbs import Breadcrumbs
-from errbot_sentry.reporting.collect.capture import ErrorCapture
-from errbot_sentry.reporting.collect.event_filter import EventFilter
-from errbot_sentry.reporting.collect.event_processor import BotFacts, EventProcessor
-from errbot_sentry.reporting.collect.log_handler import ErrorLogHandler, attach, detach
-from errbot_sentry.reporting.collect.repeat_counter import RepeatCount, RepeatCounter, sum_of
-from errbot_sentry.reporting.deliver.disk_writer import DiskWriter
+from errbot_sentry.reporting.collect.event_filter import EventFilter, RepeatCount, RepeatCounter, sum_of
+from errbot_sentry.reporting.collect.event_processor import EventProcessor
+from errbot_sentry.reporting.collect.log_handler import ErrorCapture, ErrorLogHandler
 from errbot_sentry.reporting.deliver.envelope_sender import EnvelopeSender
 from errbot_sentry.reporting.deliver.envelope_writer import EnvelopeWriter
 from errbot_sentry.reporting.deliver.http_poster import HttpPoster
 from errbot_sentry.reporting.deliver.spool import Spool
+from errbot_sentry.reporting.deliver.spool_folder import DiskWriter
 from errbot_sentry.reporting.follow_ups import FollowUps
-from errbot_sentry.reporting.redact.redaction import Redactor
 from errbot_sentry.reporting.redact.scrubber import Scrubber
 from errbot_sentry.reporting.report_status import Counters
 from errbot_sentry.reporting.sdk_client import SdkClient
@@ -81,23 +77,19 @@ class ReportFlow:
             int(settings.options.get("max_breadcrumbs", 100)),
             hook=settings.options.get("before_breadcrumb"),
         )
-        before_send = BeforeSend(
-            event_filter,
-            EventProcessor(facts, settings.chat_text),
-            Redactor(scrubber, settings.chat_text),
-            breadcrumbs,
-            on_captured=lambda: counters.add("captured"),
+        processor = EventProcessor(
+            event_filter, facts, scrubber, settings.chat_text, breadcrumbs, lambda: counters.add("captured")
         )
 
-        envelope_writer = EnvelopeWriter(self.spool, self._sender, sdk_http, self._lost_in_capture, before_send.redact)
-        self.client = SdkClient(settings, before_send, envelope_writer, counters.drop)
+        def lost_in_capture(category: str, reason: str) -> None:
+            self.client.lost(category, reason)
+
+        envelope_writer = EnvelopeWriter(self.spool, self._sender, sdk_http, lost_in_capture, processor.redact)
+        self.client = SdkClient(settings, processor, envelope_writer, counters.drop)
         self.capture = ErrorCapture(self.client, event_filter, follow_ups, clock)
         self._handler = ErrorLogHandler(self.capture, breadcrumbs, settings.breadcrumb_level, settings.event_level)
         self._has_forked = False
         self._looked_for_children = 0.0
-
-    def _lost_in_capture(self, category: str, reason: str) -> None:
-        self.client.lost(category, reason)
 
     def start(self) -> None:
         """Begin to report."""
@@ -108,12 +100,12 @@ class ReportFlow:
             self.spool.close()
             raise
         self._sender.start()
-        attach(self._handler)
+        logging.getLogger().addHandler(self._handler)
         _running.add(self)
 
     def close(self, timeout: float) -> None:
         """Stop within `timeout` seconds."""
-        detach(self._handler)
+        logging.getLogger().removeHandler(self._handler)
         _running.discard(self)
         self.client.settle(timeout / 4)
         self._capture_counts(self._repeats.drain(), timeout / 4)
@@ -135,12 +127,10 @@ class ReportFlow:
         if not self.client.active:
             yield
             return
-        with command_scope.command_scope(command):
-            if not self.client.tracing:
-                yield
-                return
-            with self.client.transaction("bot.command", command.command or "command"):
-                yield
+        with command_scope.command_scope(command), ExitStack() as measured:
+            if self.client.tracing:
+                measured.enter_context(self.client.transaction("bot.command", command.command or "command"))
+            yield
 
     def _capture_counts(self, counts: list[RepeatCount], seconds: float) -> None:
         """Capture each count as an event of its own, as many as the time allows, and the sum of the rest as one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -12,14 +13,16 @@ from urllib.parse import urlsplit
 
 from errbot_sentry.config.secrets import mask_url
 from errbot_sentry.config.settings import ReportSettings
+from errbot_sentry.domain.access import DIRECT
+from errbot_sentry.domain.alerts import OWN_TEST
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
+from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.issues import LEVELS
-from errbot_sentry.domain.locks import Lock, afterwards, held
-from errbot_sentry.reporting.collect.bot_context import DIRECT, BotContext
-from errbot_sentry.reporting.collect.event_filter import exc_info_of
-from errbot_sentry.reporting.collect.event_processor import BotFacts, tag_fault
-from errbot_sentry.reporting.follow_ups import Follower, FollowUps
+from errbot_sentry.domain.locks import afterwards, condition, held
+from errbot_sentry.reporting.collect.bot_context import BotContext, BotFacts
+from errbot_sentry.reporting.collect.event_filter import asks_to_exit, exc_info_of
+from errbot_sentry.reporting.follow_ups import FollowUps, Notify
 from errbot_sentry.reporting.redact.scrubber import Scrubber, cut
 from errbot_sentry.reporting.report_status import Counters, ReportStatus
 
@@ -28,7 +31,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Sentry drops a `user_report` in silence for an event that is older, and one with a longer name (getsentry/sentry
+# `src/sentry/feedback/usecases/ingest/userreport.py`). GlitchTip and Bugsink ignore these items.
+_LATEST_REPORT, _LONGEST_NAME = 30 * 60.0, 128
+_SENTRY, _NO_FEEDBACK = "sentry", {"glitchtip": "GlitchTip", "bugsink": "Bugsink"}
 _LONGEST_FEEDBACK = 4000
+_LONGEST_CLOSE = 30.0
+_TAG_KEY = re.compile(r"[a-zA-Z0-9_.:-]{1,32}")
+_LONGEST_TAG = 200
 
 
 class Reporter:
@@ -39,7 +49,7 @@ class Reporter:
         facts: facts about the bot.
         data_dir: the bot's data directory; the spool goes into `sentry_spool` there.
         clock: time.
-        follower: notifies people of where their error was reported.
+        notify: notifies a person of how their error was reported.
         secrets: further texts that must never leave (the API token, say).
     """
 
@@ -49,7 +59,7 @@ class Reporter:
         facts: BotFacts,
         data_dir: Path,
         clock: Clock | None = None,
-        follower: Follower | None = None,
+        notify: Notify | None = None,
         secrets: Iterable[str] = (),
     ) -> None:
         self._settings = settings
@@ -57,18 +67,21 @@ class Reporter:
         self._data_dir = data_dir
         self._clock = clock or SystemClock()
         self._counters = Counters()
-        self._follow_ups = FollowUps(follower)
+        self._follow_ups = FollowUps(notify)
         self._scrubber = Scrubber((*_keys_of(settings.dsn.reveal()), *secrets))
-        self._lock = Lock()
+        self._life = condition()
+        self._closing = False
         self._flow: ReportFlow | None = None
         self._unwatch: Callable[[], None] | None = None
         self._trouble = ""
 
     def start(self) -> bool:
-        """Begin to report, if the settings want it; True when it runs. Starting twice is starting once."""
+        """Begin to report, if the settings want it; True when it runs. Starting twice is starting once, and another
+        thread that closes comes to its end before."""
         if not self._settings.enabled or not self._settings.dsn:
             return False
-        with self._lock:
+        with self._life:
+            self._life.wait_for(lambda: not self._closing, _LONGEST_CLOSE)
             if self._flow is None:
                 try:
                     # sentry-sdk takes long to import: only if it is wanted.
@@ -87,17 +100,25 @@ class Reporter:
 
     def close(self, timeout: float = 5.0) -> None:
         """Stop within `timeout` seconds; what could not be sent stays in the spool for the next start."""
-        with self._lock:
+        with self._life:
+            self._life.wait_for(lambda: not self._closing, timeout)
             flow, self._flow = self._flow, None
+            if flow is None:
+                return
+            self._closing = True
             if self._unwatch is not None:
                 self._unwatch()
                 self._unwatch = None
-        if flow is not None:
+        try:
             flow.close(timeout)
+        finally:
+            with self._life:
+                self._closing = False
+                self._life.notify_all()
 
     def watch_commands(self, bot: Any) -> None:
         """Give every command of this bot object its own scope, and a transaction where tracing is on."""
-        with self._lock:
+        with self._life:
             if self._flow is not None and self._unwatch is None:
                 self._unwatch = self._flow.watch_commands(bot)
 
@@ -129,7 +150,7 @@ class Reporter:
         if flow is None:
             return None
         context = BotContext("test", room=place.room or DIRECT, person=person.acl, nick=person.name)
-        return flow.capture.capture_message("A test by SentryReporter", "info", {"test": "yes"}, context)
+        return flow.capture.capture_message(OWN_TEST, "info", {"test": "yes"}, context)
 
     def capture_exception(self, exc: BaseException | None = None, **tags: object) -> str | None:
         """Report an exception, by default the one being handled; the event's id, or None when there is no new event
@@ -169,35 +190,48 @@ class Reporter:
         for key, value in tags.items():
             self.set_tag(key, value)
 
-    @contextmanager
-    def transaction(self, op: str, name: str) -> Iterator[None]:
+    def transaction(self, op: str, name: str) -> AbstractContextManager[None]:
         """Measure the body as a transaction, where `traces_sample_rate` in SENTRY_OPTIONS lets it."""
-        flow = self._flow
-        if flow is None:
-            yield
-            return
-        with ExitStack() as stack:
-            _enter(stack, flow.client.transaction(op, name))
-            yield
+        return self._measured(lambda flow: flow.client.transaction(op, name))
+
+    def span(self, op: str, name: str) -> AbstractContextManager[None]:
+        """Measure the body as a part of the running transaction."""
+        return self._measured(lambda flow: flow.client.span(op, name))
 
     @contextmanager
-    def span(self, op: str, name: str) -> Iterator[None]:
-        """Measure the body as a part of the running transaction."""
+    def _measured(self, begin: Callable[[ReportFlow], AbstractContextManager[Any]]) -> Iterator[None]:
         flow = self._flow
-        if flow is None:
-            yield
-            return
         with ExitStack() as stack:
-            _enter(stack, flow.client.span(op, name))
+            if flow is not None:
+                try:
+                    stack.enter_context(begin(flow))
+                except Exception:  # the body runs in any case
+                    log.exception("A transaction or span could not be begun")
             yield
 
-    def feedback(self, person: Person, text: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id, None when there is none."""
+    def feedback(self, person: Person, text: str, kind: str = "") -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id, None when there is none.
+
+        Args:
+            kind: the server's; "" where nobody knows it. Then it is told in the older form, which every Sentry takes,
+                but only for an event of the last 30 minutes.
+
+        Raises:
+            UserError: the server would throw the words away.
+        """
         flow = self._flow
-        event_id = self._follow_ups.last_of(person.acl)
-        if flow is None or event_id is None:
+        last = self._follow_ups.last_of(person.acl)
+        if flow is None or last is None:
             return None
-        flow.client.send_feedback(event_id, person.name, self._scrubber.text(cut(text, _LONGEST_FEEDBACK)))
+        event_id, at = last
+        if kind in _NO_FEEDBACK:
+            raise UserError(f"{_NO_FEEDBACK[kind]} takes no feedback from a bot: use the command note on the issue.")
+        if kind != _SENTRY and self._clock.monotonic() - at > _LATEST_REPORT:
+            raise UserError(
+                "Your last error is more than 30 minutes old, and the server takes no words about it any more."
+            )
+        words = self._scrubber.text(cut(text, _LONGEST_FEEDBACK))
+        flow.client.send_feedback(event_id, cut(person.name, _LONGEST_NAME), words, modern=kind == _SENTRY)
         return event_id
 
     def _good_tags(self, tags: Mapping[str, object]) -> dict[str, str]:
@@ -221,17 +255,25 @@ def _unless_interrupting(capture: Callable[[], str | None]) -> str | None:
         return None
     try:
         return capture()
-    except Exception:
+    except (Exception, SystemExit) as error:
+        if asks_to_exit(error):
+            raise
         log.exception("Something could not be reported")
         return None
 
 
-def _enter(stack: ExitStack, measured: AbstractContextManager[None]) -> None:
-    """Begin to measure; the body runs in any case."""
-    try:
-        stack.enter_context(measured)
-    except Exception:
-        log.exception("A transaction or span could not be begun")
+def tag_fault(key: object, value: object) -> str:
+    """Why this tag cannot be set, "" if it can (https://docs.sentry.io/platforms/python/enriching-events/tags/)."""
+    if not isinstance(key, str) or not _TAG_KEY.fullmatch(key):
+        return "its key must be 1 to 32 of a-z A-Z 0-9 _ . : -"
+    text = str(value)
+    if len(text) > _LONGEST_TAG:
+        return f"its value is longer than {_LONGEST_TAG} characters"
+    if "\n" in text or "\r" in text:
+        return "its value has more than one line"
+    if key.startswith("bot.") or key == "errbot.version":
+        return "that key is set by SentryReporter itself"
+    return ""
 
 
 def _keys_of(dsn: str) -> tuple[str, ...]:

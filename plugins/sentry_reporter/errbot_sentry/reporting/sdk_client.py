@@ -11,9 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from types import TracebackType
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime, timezone
 from typing import Any
 
 import sentry_sdk
@@ -27,10 +28,11 @@ from sentry_sdk.integrations.modules import ModulesIntegration
 from sentry_sdk.integrations.stdlib import StdlibIntegration
 from sentry_sdk.integrations.threading import ThreadingIntegration
 from sentry_sdk.transport import Transport
-from sentry_sdk.utils import event_from_exception
+from sentry_sdk.utils import event_from_exception, format_timestamp
 
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.reporting.collect.before_send import BeforeSend, CaptureContext
+from errbot_sentry.reporting.collect.event_filter import ExcInfo
+from errbot_sentry.reporting.collect.event_processor import CaptureContext, EventProcessor
 from errbot_sentry.reporting.collect.load_errors import unread_exception
 from errbot_sentry.reporting.redact.chat_redaction import SEND
 from errbot_sentry.reporting.redact.redaction import Event
@@ -38,8 +40,6 @@ from errbot_sentry.reporting.redact.safe_repr import LONGEST_VALUE, make_repr_pr
 from errbot_sentry.reporting.sdk_internals import add_repr_processor, forget_client, remove_repr_processor
 
 log = logging.getLogger(__name__)
-
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _CONTEXT = "sentry_reporter_context"  # our key in the SDK's hints
 _MECHANISM = {"type": "logging", "handled": True}
@@ -68,13 +68,13 @@ class SdkClient:
     def __init__(
         self,
         settings: ReportSettings,
-        before_send: BeforeSend,
+        event_processor: EventProcessor,
         transport: Transport,
         on_lost: Callable[[str, str], None],
     ) -> None:
         self._settings = settings
         self._operators: Mapping[str, Any] = settings.options
-        self._finish = before_send
+        self._finish = event_processor
         self._transport = transport
         self._on_lost = on_lost
         self._client: Any = None
@@ -152,8 +152,8 @@ class SdkClient:
             **operators,
             "in_app_include": [*(operators.get("in_app_include") or ()), "errbot.plugins", "errbot.flows"],
             "dsn": self._settings.dsn.reveal(),
-            "before_send": self._before_send,
-            "before_send_transaction": self._before_send_transaction,
+            "before_send": self._before("before_send"),
+            "before_send_transaction": self._before("before_send_transaction"),
         }
         experiments = operators.get("_experiments") or {}
         for name in _REDACTED_HOOKS:
@@ -225,15 +225,15 @@ class SdkClient:
             log.error("sentry-sdk failed with an event, which is lost; further ones are only counted", exc_info=error)
         self.lost(category, "sdk_failed")
 
-    def _before_send(self, event: Event, hint: dict[str, Any]) -> Event | None:
-        self._here.accounted += 1
-        finished = self._finish(event, hint.get(_CONTEXT), hint.get("exc_info"))
-        return None if finished is None else self._operators_hook("before_send", finished, hint)
+    def _before(self, name: str) -> Callable[[Event, dict[str, Any]], Event | None]:
+        """The SDK's hook of this name: ours, then the operator's."""
 
-    def _before_send_transaction(self, event: Event, hint: dict[str, Any]) -> Event | None:
-        self._here.accounted += 1
-        finished = self._finish(event, None, None)
-        return None if finished is None else self._operators_hook("before_send_transaction", finished, hint)
+        def finish(event: Event, hint: dict[str, Any]) -> Event | None:
+            self._here.accounted += 1
+            finished = self._finish(event, hint.get(_CONTEXT), hint.get("exc_info"))
+            return None if finished is None else self._operators_hook(name, finished, hint)
+
+        return finish
 
     def _operators_hook(self, name: str, event: Event, hint: dict[str, Any]) -> Event | None:
         """What the operator's own hook makes of the redacted event. A hook that fails may have been about to take
@@ -263,19 +263,16 @@ class SdkClient:
     def capture_exception(self, exc_info: ExcInfo, extra: Event, context: CaptureContext) -> str | None:
         """An event of this exception, with the fields of `extra`."""
         with self._capturing():
-            return self._capture_exception(exc_info, extra, context)
-
-    def _capture_exception(self, exc_info: ExcInfo, extra: Event, context: CaptureContext) -> str | None:
-        if not self.active:
-            return None
-        try:
-            event, hint = event_from_exception(exc_info, client_options=self._client.options, mechanism=_MECHANISM)
-        except Exception:  # noqa: BLE001 - it is foreign code, of which the SDK reads much
-            # Without the cause: Python cannot print such an exception either.
-            log.warning("An exception cannot be read, its type and place are reported")
-            event, hint = {"exception": {"values": [unread_exception(exc_info[0], exc_info[2])]}}, {}
-        event.update(extra)  # type: ignore[typeddict-item]  # the SDK types its events, not what they may carry besides
-        return self.capture(event, context, hint)  # type: ignore[arg-type]  # as above
+            if not self.active:
+                return None
+            try:
+                event, hint = event_from_exception(exc_info, client_options=self._client.options, mechanism=_MECHANISM)
+            except Exception:  # noqa: BLE001 - it is foreign code, of which the SDK reads much
+                # Without the cause: Python cannot print such an exception either.
+                log.warning("An exception cannot be read, its type and place are reported")
+                event, hint = {"exception": {"values": [unread_exception(exc_info[0], exc_info[2])]}}, {}
+            event.update(extra)  # type: ignore[typeddict-item]  # the SDK types its events, not what they may carry
+            return self.capture(event, context, hint)  # type: ignore[arg-type]  # as above
 
     def capture(self, event: Event, context: CaptureContext, hint: dict[str, Any] | None = None) -> str | None:
         """An event made by us; None when it was not taken (sampled out, dropped by a hook)."""
@@ -303,11 +300,23 @@ class SdkClient:
         event, _ = event_from_exception(exc_info, client_options=options, mechanism=_MECHANISM)
         return dict(event)
 
-    def send_feedback(self, event_id: str, name: str, text: str) -> None:
-        """A person's words about an event (https://develop.sentry.dev/sdk/data-model/envelope-items/, user_report)."""
-        report = {"event_id": event_id, "name": name, "email": "", "comments": text}
-        envelope = Envelope(headers={"event_id": event_id})
-        envelope.add_item(Item(PayloadRef(json=report), type="user_report"))
+    def send_feedback(self, event_id: str, name: str, text: str, *, modern: bool) -> None:
+        """A person's words about an event: a `feedback` item, an event of its own that names the other
+        (https://develop.sentry.dev/application-architecture/feedback-architecture/), or the older `user_report`
+        (https://develop.sentry.dev/sdk/data-model/envelope-items/)."""
+        if modern:
+            said = {"message": text, "name": name, "associated_event_id": event_id, "source": "chat"}
+            own_id = uuid.uuid4().hex
+            payload: dict[str, object] = {
+                "event_id": own_id, "timestamp": format_timestamp(datetime.now(timezone.utc)), "platform": "python",
+                "level": "info", "contexts": {"feedback": said},
+            }  # fmt: skip
+            envelope = Envelope(headers={"event_id": own_id})
+            envelope.add_item(Item(PayloadRef(json=payload), type="feedback"))
+        else:
+            report = {"event_id": event_id, "name": name, "email": "", "comments": text}
+            envelope = Envelope(headers={"event_id": event_id})
+            envelope.add_item(Item(PayloadRef(json=report), type="user_report"))
         if self.active and self._client.transport is not None:
             self._client.transport.capture_envelope(envelope)
 
@@ -315,20 +324,10 @@ class SdkClient:
         """A tag on everything that this thread (inside a command: this command) reports from here on."""
         sentry_sdk.get_isolation_scope().set_tag(key, value)
 
-    @contextmanager
-    def transaction(self, op: str, name: str) -> Iterator[None]:
+    def transaction(self, op: str, name: str) -> AbstractContextManager[Any]:
         """A transaction around the body, as far as the operator's sampling wants it."""
-        if not self.active:
-            yield
-            return
-        with sentry_sdk.start_transaction(op=op, name=name, source="task"):
-            yield
+        return sentry_sdk.start_transaction(op=op, name=name, source="task") if self.active else nullcontext()
 
-    @contextmanager
-    def span(self, op: str, name: str) -> Iterator[None]:
+    def span(self, op: str, name: str) -> AbstractContextManager[Any]:
         """A span around the body, inside the transaction that is running, if one is."""
-        if not self.active:
-            yield
-            return
-        with sentry_sdk.start_span(op=op, name=name):
-            yield
+        return sentry_sdk.start_span(op=op, name=name) if self.active else nullcontext()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from errbot_sentry.config.settings import ServerSettings
 from errbot_sentry.domain.clock import Clock, SystemClock
@@ -132,8 +133,10 @@ def find_kind(transport: Transport, *, prefer_bugsink: bool = False) -> str:
     if not prefer_bugsink and not root.fields("user") and _is_bugsink(transport):
         return BUGSINK
     if not auth:
+        path = urlsplit(transport.health(AUTO).url).path
         raise BadAnswer(
-            f"{transport.host} is neither Sentry nor GlitchTip nor Bugsink: check SENTRY_URL, or set SENTRY_SERVER."
+            f"{transport.host}{path} is neither Sentry nor GlitchTip nor Bugsink: "
+            "check SENTRY_URL, or set SENTRY_SERVER."
         )
     return SENTRY
 

@@ -44,15 +44,18 @@ CREATE TABLE IF NOT EXISTS issues (
     "key" TEXT NOT NULL, status TEXT NOT NULL, substatus TEXT NOT NULL, short_id TEXT NOT NULL,
     title TEXT NOT NULL, project TEXT NOT NULL, events BIGINT, last_seen FLOAT NOT NULL, assignee TEXT NOT NULL,
     level TEXT NOT NULL, link TEXT NOT NULL, notified_at FLOAT, changed FLOAT NOT NULL, touched FLOAT NOT NULL,
-    assignee_kind TEXT NOT NULL, assignee_mail TEXT NOT NULL, PRIMARY KEY ("key")
+    assignee_kind TEXT NOT NULL, assignee_mail TEXT NOT NULL, facts TEXT NOT NULL, lacking INTEGER NOT NULL,
+    polled_events BIGINT, polled_users BIGINT, PRIMARY KEY ("key")
 );
 CREATE INDEX IF NOT EXISTS issues_touched ON issues (touched);
+CREATE INDEX IF NOT EXISTS issues_short_id ON issues (short_id);
 CREATE TABLE IF NOT EXISTS groups (
     room TEXT NOT NULL, issue TEXT NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL, at FLOAT NOT NULL,
     opened FLOAT NOT NULL, notified_at FLOAT NOT NULL, status TEXT NOT NULL, level TEXT NOT NULL,
     last_sent FLOAT NOT NULL, counted INTEGER NOT NULL, events BIGINT, due FLOAT, span FLOAT NOT NULL,
     "window" FLOAT NOT NULL, repeat FLOAT NOT NULL, threads TEXT NOT NULL, mention TEXT NOT NULL,
-    thread_root BIGINT NOT NULL, alert_id BIGINT NOT NULL, mentioned TEXT NOT NULL, PRIMARY KEY (room, issue)
+    thread_root BIGINT NOT NULL, alert_id BIGINT NOT NULL, mentioned TEXT NOT NULL, returns INTEGER NOT NULL,
+    PRIMARY KEY (room, issue)
 );
 CREATE INDEX IF NOT EXISTS groups_issue ON groups (issue);
 CREATE INDEX IF NOT EXISTS groups_due ON groups (due);

@@ -137,6 +137,9 @@ class KnownIssue:
 
     `notified_at` is when a room was first notified, None while none was. `changed` is when an alert last set its
     status, which an older page of the server must not undo; `touched` is when anything was last received about it.
+    `facts` is what else the server was asked for, as an alert (`alert_to_text`) of that time. `lacking` counts how
+    often an alert about it was decided without such facts, since the server did not answer. `polled_events` and
+    `polled_users` are what the poller last saw.
     """
 
     key: str
@@ -155,6 +158,10 @@ class KnownIssue:
     touched: float = 0.0
     assignee_kind: str = ""
     assignee_mail: str = ""
+    facts: str = ""
+    lacking: int = 0
+    polled_events: int | None = None
+    polled_users: int | None = None
 
 
 @dataclass(frozen=True)
@@ -166,9 +173,9 @@ class Group:
     is deferred). `last_sent` is when anything was last sent. `counted` alerts were only counted since then, and
     `events` is the issue's count at that time. `due` is when to look again, None for never. `span` is the length of
     the present window; `window` and `repeat` are the route's. `threads` is the route's choice of
-    where updates go. `mention` is the
-    route's rule of whom to mention (as `mentions.write_mention` writes it), `mentioned` the owner who was mentioned
-    last. `alert_id` is the last alert with a description of the problem.
+    where updates go. `mention` is the route's rule of whom to mention (as `mention_rules.write_mention` writes it),
+    `mentioned` the owner who was mentioned
+    last. `alert_id` is the last alert with a description of the problem, `returns` how often the problem came back.
     """
 
     room: str
@@ -192,6 +199,7 @@ class Group:
     thread_root: int = 0
     alert_id: int = 0
     mentioned: str = ""
+    returns: int = 0
 
     def check(self) -> None:
         """ValueError where the rule of whom to mention is none."""
@@ -212,7 +220,7 @@ class DeferReason(str, Enum):
 class Deferred:
     """A message that is put off in a room, and why. `due` is when it is sent.
 
-    `mention` is the route's rule (`mentions.write_mention`): whom it mentions is found out when it is sent.
+    `mention` is the route's rule (`mention_rules.write_mention`): whom it mentions is found out when it is sent.
     """
 
     room: str

@@ -5,33 +5,50 @@ Times are seconds since 1970. Every look-up in the flow of an alert goes by one 
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
 
 metadata = MetaData()
 
-# SQLite numbers rows only in a column of exactly this type.
-_Id = BigInteger().with_variant(Integer, "sqlite")
 
-migrations = Table("migrations", metadata, Column("name", Text, primary_key=True), Column("at", Float, nullable=False))
+def _columns(kind: Any, *names: str) -> list[Column[Any]]:
+    """Columns that always have a value of this type."""
+    return [Column(name, kind, nullable=False) for name in names]
+
+
+def _keys(*names: str) -> list[Column[Any]]:
+    """Texts by which a row is known."""
+    return [Column(name, Text, primary_key=True) for name in names]
+
+
+def _number() -> Column[Any]:
+    """A row's number, which the database gives it. SQLite does only in a column of exactly the type INTEGER."""
+    return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+
+
+migrations = Table(
+    "migrations",
+    metadata,
+    *_keys("name"),
+    *_columns(Float, "at"),
+)
 
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("at", Float, nullable=False),
+    *_keys("key"),
+    *_columns(Float, "at"),
     Index("deliveries_at", "at"),
 )
 
 alerts = Table(
     "alerts",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("state", Text, nullable=False),
-    Column("next_try", Float, nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("received", Float, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("issue", Text, nullable=False),
+    _number(),
+    *_columns(Text, "state", "body", "issue"),
+    *_columns(Float, "next_try", "received"),
+    *_columns(Integer, "tries"),
     Index("alerts_due", "state", "next_try", "id"),
     Index("alerts_received", "received"),
 )
@@ -47,14 +64,10 @@ alerts_order = Index(
 decisions = Table(
     "decisions",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("alert_id", BigInteger, nullable=False),
-    Column("room", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("issue", Text, nullable=False),
-    Column("at", Float, nullable=False),
+    _number(),
+    *_columns(Text, "room", "name", "detail", "reason", "issue"),
+    *_columns(Float, "at"),
+    *_columns(BigInteger, "alert_id"),
     Index("decisions_room", "room", "id"),
     Index("decisions_room_at", "room", "at"),
     Index("decisions_at", "at"),
@@ -63,49 +76,29 @@ decisions = Table(
 issues = Table(
     "issues",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("status", Text, nullable=False),
-    Column("substatus", Text, nullable=False),
-    Column("short_id", Text, nullable=False),
-    Column("title", Text, nullable=False),
-    Column("project", Text, nullable=False),
+    *_keys("key"),
+    *_columns(Text, "status", "substatus", "short_id", "title", "project"),
+    *_columns(Text, "assignee", "level", "link", "assignee_kind", "assignee_mail", "facts"),
+    *_columns(Integer, "lacking"),
+    *_columns(Float, "last_seen", "changed", "touched"),
     Column("events", BigInteger),
-    Column("last_seen", Float, nullable=False),
-    Column("assignee", Text, nullable=False),
-    Column("level", Text, nullable=False),
-    Column("link", Text, nullable=False),
     Column("notified_at", Float),
-    Column("changed", Float, nullable=False),
-    Column("touched", Float, nullable=False),
-    Column("assignee_kind", Text, nullable=False),
-    Column("assignee_mail", Text, nullable=False),
+    Column("polled_events", BigInteger),
+    Column("polled_users", BigInteger),
     Index("issues_touched", "touched"),
+    Index("issues_short_id", "short_id"),
 )
 
 groups = Table(
     "groups",
     metadata,
-    Column("room", Text, primary_key=True),
-    Column("issue", Text, primary_key=True),
-    Column("reason", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("at", Float, nullable=False),
-    Column("opened", Float, nullable=False),
-    Column("notified_at", Float, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("level", Text, nullable=False),
-    Column("last_sent", Float, nullable=False),
-    Column("counted", Integer, nullable=False),
+    *_keys("room", "issue"),
+    *_columns(Text, "reason", "source", "status", "level", "threads", "mention", "mentioned"),
+    *_columns(Float, "at", "opened", "notified_at", "last_sent", "span", "window", "repeat"),
+    *_columns(Integer, "counted", "returns"),
+    *_columns(BigInteger, "thread_root", "alert_id"),
     Column("events", BigInteger),
     Column("due", Float),
-    Column("span", Float, nullable=False),
-    Column("window", Float, nullable=False),
-    Column("repeat", Float, nullable=False),
-    Column("threads", Text, nullable=False),
-    Column("mention", Text, nullable=False),
-    Column("thread_root", BigInteger, nullable=False),
-    Column("alert_id", BigInteger, nullable=False),
-    Column("mentioned", Text, nullable=False),
     Index("groups_issue", "issue"),
     Index("groups_due", "due"),
     Index("groups_at", "at"),
@@ -114,15 +107,10 @@ groups = Table(
 deferred = Table(
     "deferred",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("room", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("silence", BigInteger, nullable=False),
-    Column("alert_id", BigInteger, nullable=False),
-    Column("issue", Text, nullable=False),
-    Column("mention", Text, nullable=False),
-    Column("due", Float, nullable=False),
-    Column("at", Float, nullable=False),
+    _number(),
+    *_columns(Text, "room", "reason", "issue", "mention"),
+    *_columns(Float, "due", "at"),
+    *_columns(BigInteger, "silence", "alert_id"),
     Index("deferred_due", "due"),
     Index("deferred_room", "room", "reason"),
     Index("deferred_silence", "silence"),
@@ -131,76 +119,48 @@ deferred = Table(
 silences = Table(
     "silences",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("room", Text, nullable=False),
-    Column("matchers", Text, nullable=False),
-    Column("issue", Text, nullable=False),
-    Column("label", Text, nullable=False),
-    Column("author", Text, nullable=False),
-    Column("comment", Text, nullable=False),
-    Column("made", Float, nullable=False),
-    Column("ends", Float, nullable=False),
-    Column("stage", Integer, nullable=False),
+    _number(),
+    *_columns(Text, "room", "matchers", "issue", "label", "author", "comment"),
+    *_columns(Float, "made", "ends"),
+    *_columns(Integer, "stage"),
     Index("silences_stage", "stage", "ends"),
 )
 
 subscriptions = Table(
     "subscriptions",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("room", Text, nullable=False),
-    Column("matchers", Text, nullable=False),
-    Column("author", Text, nullable=False),
-    Column("made", Float, nullable=False),
+    _number(),
+    *_columns(Text, "room", "matchers", "author"),
+    *_columns(Float, "made"),
 )
 
 digests = Table(
     "digests",
     metadata,
-    Column("room", Text, primary_key=True),
-    Column("schedule", Text, nullable=False),
-    Column("next_at", Float, nullable=False),
-    Column("since", Float, nullable=False),
+    *_keys("room"),
+    *_columns(Text, "schedule"),
+    *_columns(Float, "next_at", "since"),
 )
 
 polls = Table(
     "polls",
     metadata,
-    Column("scope", Text, primary_key=True),
-    Column("baseline", Float, nullable=False),
-    Column("complete", Integer, nullable=False),
-    Column("newest", Float, nullable=False),
-    Column("next_at", Float, nullable=False),
-    Column("fails", Integer, nullable=False),
-    Column("error", Text, nullable=False),
-    Column("answered_at", Float, nullable=False),
+    *_keys("scope"),
+    *_columns(Text, "error"),
+    *_columns(Float, "baseline", "newest", "next_at", "answered_at"),
+    *_columns(Integer, "complete", "fails"),
 )
 
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("state", Text, nullable=False),
-    Column("room", Text, nullable=False),
-    Column("issue", Text, nullable=False),
-    Column("alert_id", BigInteger, nullable=False),
-    Column("thread_root", BigInteger, nullable=False),
-    Column("threads", Text, nullable=False),
-    Column("mark", Text, nullable=False),
-    Column("mention", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("placement", Text, nullable=False),
-    Column("projects", Text, nullable=False),
-    Column("alert_count", Integer, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("next_try", Float, nullable=False),
-    Column("made", Float, nullable=False),
+    _number(),
+    *_columns(Text, "state", "room", "issue", "threads", "mark", "mention", "kind"),
+    *_columns(Text, "placement", "projects", "body", "sent_id", "owner", "error"),
+    *_columns(Float, "next_try", "made", "lease"),
+    *_columns(Integer, "alert_count", "tries"),
+    *_columns(BigInteger, "alert_id", "thread_root"),
     Column("sent", Float),
-    Column("sent_id", Text, nullable=False),
-    Column("owner", Text, nullable=False),
-    Column("lease", Float, nullable=False),
-    Column("error", Text, nullable=False),
     Index("outbox_queue", "state", "room", "id"),
     Index("outbox_made", "made"),
     Index("outbox_recent", "room", "placement", "made"),
@@ -212,8 +172,7 @@ made_once = Table("made_once", metadata, Column("name", Text, primary_key=True),
 accounts = Table(
     "accounts",
     metadata,
-    Column("acl", Text, primary_key=True),
-    Column("mail", Text, nullable=False),
-    Column("at", Float, nullable=False),
-    Column("mention", Text, nullable=False),
+    *_keys("acl"),
+    *_columns(Text, "mail", "mention"),
+    *_columns(Float, "at"),
 )

@@ -8,11 +8,13 @@ take webhooks; under load that waiting is most of an answer's time.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, or_
+from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, or_, select, tuple_
+from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql, sqlite
 
 from errbot_sentry.config.matchers import read_matcher
@@ -36,29 +38,60 @@ class Queries:
         self._connection = connection
         self._corrupt_rows = corrupt_rows
 
+    def _record(self, kind: type[T], table: Table, row: SqlRow[Any], **readers: Callable[[Any], object]) -> T | None:
+        """The row as a record of this kind; None where it cannot be read.
+
+        A field is the value of the column with its name, or what its reader makes of that.
+        """
+        keys = tuple(getattr(row, name) for name in _keys(table))
+        # mypy does not see that a class can be hashed.
+        names = [name for name in _names(kind) if name not in readers]  # type: ignore[arg-type]
+
+        def make() -> T:
+            values = {name: getattr(row, name) for name in names}
+            return kind(**values, **{name: read(getattr(row, name)) for name, read in readers.items()})
+
+        return self._corrupt_rows.read(table.name, keys[0] if len(keys) == 1 else keys, make)
+
+    def _put(self, table: Table, records: Iterable[object]) -> None:
+        """Add or replace records whose fields are the table's columns, always in the same order."""
+        keys = _keys(table)
+        rows = sorted((dict(each.__dict__) for each in records), key=lambda row: [str(row[key]) for key in keys])
+        if rows:
+            self._connection.execute(upsert(self._connection.dialect.name, table), rows)
+
+    def _forget(self, table: Table, limit: int, *old: ColumnElement[bool]) -> int:
+        """Drop at most `limit` rows of which all this is true; how many were dropped."""
+        keys = list(table.primary_key)
+        found = select(*keys).where(*old).limit(limit)
+        key = keys[0] if len(keys) == 1 else tuple_(*keys)
+        return self._connection.execute(table.delete().where(key.in_(found))).rowcount
+
+
+@lru_cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+@lru_cache
+def _keys(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key)
+
 
 def parts(items: Sequence[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
     """The items in parts that are small enough for one statement."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def insert_for(connection: Connection, table: Table) -> Any:
-    """An INSERT of the connection's own dialect, with `on_conflict_do_update` and `excluded`."""
-    return _insert_for(connection.dialect.name, table)
-
-
-def _insert_for(dialect: str, table: Table) -> Any:
+def insert_for(dialect: str, table: Table) -> Any:
+    """An INSERT of this dialect's own kind, with `on_conflict_do_update` and `excluded`."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def upsert(connection: Connection, table: Table) -> Any:
-    """An INSERT that replaces a row with the same primary key; to be executed with whole rows."""
-    return _upsert(connection.dialect.name, table)
-
-
 @lru_cache  # making the statement costs more than executing it
-def _upsert(dialect: str, table: Table) -> Any:
-    statement = _insert_for(dialect, table)
+def upsert(dialect: str, table: Table) -> Any:
+    """An INSERT that replaces a row with the same primary key; to be executed with whole rows."""
+    statement = insert_for(dialect, table)
     replaced = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
 

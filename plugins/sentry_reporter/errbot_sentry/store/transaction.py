@@ -7,18 +7,13 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
 
+from errbot_sentry.store.chat_tables import AccountsTable, DigestsTable, SilencesTable, SubscriptionsTable
 from errbot_sentry.store.corrupt_rows import CorruptRows
-from errbot_sentry.store.tables.accounts_table import AccountsTable
-from errbot_sentry.store.tables.deferred_table import DeferredTable
-from errbot_sentry.store.tables.digests_table import DigestsTable
-from errbot_sentry.store.tables.groups_table import GroupsTable
-from errbot_sentry.store.tables.inbox_table import InboxTable
-from errbot_sentry.store.tables.issues_table import IssuesTable
-from errbot_sentry.store.tables.made_once_table import MadeOnceTable
-from errbot_sentry.store.tables.outbox_table import OutboxTable
-from errbot_sentry.store.tables.polls_table import PollsTable
-from errbot_sentry.store.tables.silences_table import SilencesTable
-from errbot_sentry.store.tables.subscriptions_table import SubscriptionsTable
+from errbot_sentry.store.inbox_table import InboxTable
+from errbot_sentry.store.made_once_table import MadeOnceTable
+from errbot_sentry.store.outbox_table import OutboxTable
+from errbot_sentry.store.room_tables import DeferredTable, GroupsTable
+from errbot_sentry.store.server_tables import IssuesTable, PollsTable
 
 
 class Transaction:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.routing import Target
-from errbot_sentry.domain.alerts import Alert, Placement
+from errbot_sentry.domain.alerts import OWN_TEST, TEST, Alert, Placement
 from errbot_sentry.store.records import Decision, Deferred, Group, KnownIssue, Silence, WaitingAlert, issue_key
 
 
@@ -39,7 +39,7 @@ class RoomOutcome:
 
 @dataclass
 class AlertContext:
-    """One alert on its way through the stages."""
+    """One alert on its way through the stages; `without` names why the server's answer is missing ("": it is not)."""
 
     row: WaitingAlert
     alert: Alert
@@ -50,8 +50,10 @@ class AlertContext:
     targets: list[Target] = field(default_factory=list)
     outcomes: list[RoomOutcome] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    without: str = ""
 
     def decide(self, room: str, name: DecisionName, detail: str = "") -> None:
         """Note what becomes of the alert in a room, or in none."""
         key = issue_key(self.alert)
-        self.decisions.append(Decision(self.row.id, room, name.value, detail, self.alert.reason, key))
+        reason = TEST if OWN_TEST in self.alert.title else self.alert.reason
+        self.decisions.append(Decision(self.row.id, room, name.value, detail, reason, key))

@@ -23,6 +23,7 @@ class DecisionName(str, Enum):
 
     # A notification in the channel.
     FIRST = "first", "The room's first notification about this problem."
+    REACHED = "reached", "A notification: the problem has as many events or users as the route asks for."
     REPEAT = "repeat", "A new notification, since the problem goes on after the route's `repeat`."
     REGRESSED = "regressed", "A new notification: the issue was resolved and came back."
     ESCALATING = "escalating", "A new notification: the archived issue escalates."
@@ -41,6 +42,7 @@ class DecisionName(str, Enum):
     SILENCED = "silenced", "A silence matched. The silence's end reports the number."
     NOT_YET_NOTIFIED = "not_yet_notified", "An update whose notification is itself deferred."
     RESOLVED_EARLY = "resolved_early", "Resolved before the route's `wait` was over."
+    FACT_MISSING = "fact_missing", "Not routed: a fact that the room's route asks for is missing."
     UNROUTED = "unrouted", "No route wants it."
     NEVER_NOTIFIED = "never_notified", "An activity on a problem that no room was notified of."
     NOT_VISIBLE = "not_visible", "The room may not see the project."

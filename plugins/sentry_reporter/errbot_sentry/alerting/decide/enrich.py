@@ -1,23 +1,33 @@
-"""Which project and issue an alert is about, where its sender leaves that out.
+"""Which project and issue an alert is about, and what routes ask for, where its sender leaves that out.
 
-Bugsink sends a project's number, GlitchTip its display name, event alerts no short id: the server knows the rest. It
-is asked beside the decisions (`look_ups.py`), so that an alert which needs nothing waits for nobody. What the server
-has not said in time is decided with what is known.
+Bugsink sends a project's number, GlitchTip its display name, event alerts no short id, and most alerts no environment:
+the server knows the rest. It is asked beside the decisions (`look_ups.py`), so that an alert which needs nothing waits
+for nobody. Facts are asked for once for each problem, by one request for its issue or its latest event, and remembered.
+What the server has not said in time is decided with what is known.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 
+from errbot_sentry.alerting.decide.grouping import RETURNS
 from errbot_sentry.alerting.decide.look_ups import BUDGET, LookUps
-from errbot_sentry.domain.alerts import NEW, REGRESSED, RULE, TEST, Alert
-from errbot_sentry.domain.issues import RESOLVED, Issue, Project
+from errbot_sentry.config.facts import EVENT, FRAMES, ISSUE, source_of
+from errbot_sentry.domain.alerts import METRIC, NEW, REGRESSED, RULE, TEST, UPTIME, Alert
+from errbot_sentry.domain.issues import RESOLVED, Event, Issue, Project
+from errbot_sentry.domain.stack_trace import ALERT, frame_words, shortened, trace_lines
 from errbot_sentry.server.protocol import Server
-from errbot_sentry.store.records import KnownIssue, WaitingAlert
+from errbot_sentry.store.records import KnownIssue, WaitingAlert, alert_from_text, alert_to_text
 
 GIVE_UP = 86400.0  # seconds after which an alert without a project is given up
 _FRESH = 900.0  # an issue first seen this many seconds before its alert is new
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
+_STALE = 3600.0  # a problem that comes back is asked about again, if its facts are older than this
+_TRACE_LINES = 8  # so few that a room without threads can have them too
+# What the server is asked for, by the alert, the kind of server, and whether the alert may become a notification.
+FactsToFetch = Callable[[Alert, str, bool], frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -38,24 +48,31 @@ class Enriched:
 class Enricher:
     """Completes alerts, from memory or with what the look-ups have brought; it asks nobody itself."""
 
-    def __init__(self, look_ups: LookUps) -> None:
+    def __init__(self, look_ups: LookUps, facts_to_fetch: FactsToFetch, kind: Callable[[], str]) -> None:
         self._look_ups = look_ups
+        self._facts_to_fetch = facts_to_fetch
+        self._kind = kind
 
     def __call__(self, row: WaitingAlert, known: KnownIssue | None, now: float) -> Enriched:
-        """The alert with its project and, where it can be had, its short id, title and link."""
-        alert = _from_memory(row.alert, known)
+        """The alert with its project and, where it can be had, its short id, title, link and facts."""
+        alert = _from_memory(row.alert, known, now)
         unannounced = known is None or known.notified_at is None
-        if is_complete(alert) and not (is_vague(alert) and unannounced):
+        kind = self._kind()
+        routed_as = alert if unannounced else with_known_amounts(alert, known)  # what is only counted asks nobody
+        missing = self._facts_to_fetch(routed_as, kind, unannounced or alert.reason in RETURNS)
+        asks = _has_issue(alert) and any(not kind or source_of(name, kind) for name in missing)
+        if is_complete(alert) and not (is_vague(alert) and unannounced) and not asks:
             return Enriched(alert)
         answer = self._look_ups.take(row.id)
         if answer is not None:
-            alert, without = _from_memory(answer.alert, known), answer.failure
+            alert, without = _from_memory(answer.alert, known, now, even_stale=True), answer.failure
         else:
             until = self._look_ups.asked_until(row.id)
             without = self._look_ups.start(row.id, alert, now) if until is None else ""
             if not without and (until is None or now < until):
                 return Enriched(alert, park=now + BUDGET if until is None else until)
             without = without or self._look_ups.late(row.id)
+            alert = _from_memory(alert, known, now, even_stale=True)
         if not alert.project:
             alert = replace(alert, project=_project_in(alert.short_id))
         if alert.project:
@@ -73,21 +90,68 @@ class Enricher:
         self._look_ups.forget(alert_id)
 
 
-def look_up(alert: Alert, server: Server) -> Alert:
-    """The alert with what the server knows of its project and issue; raises what the server raises."""
+def look_up(alert: Alert, server: Server, facts_to_fetch: Callable[[Alert, str], frozenset[str]]) -> Iterator[Alert]:
+    """The alert after each answer: its project, then what the issue says, then what the latest event says.
+
+    Each is asked for only where it is needed. Raises what the server raises.
+    """
     if not alert.project:
         alert = _with_project(alert, server.projects())
-    if _has_issue(alert) and (not is_complete(alert) or is_vague(alert)):
+        yield alert
+    if not _has_issue(alert):
+        return
+
+    def needs(*sources: str) -> bool:
+        return any(source_of(name, server.kind) in sources for name in facts_to_fetch(alert, server.kind))
+
+    if not is_complete(alert) or is_vague(alert) or needs(ISSUE):
         alert = _with_issue(alert, server)
-    return alert
+        yield alert
+    if needs(EVENT, FRAMES):
+        project = Project(alert.project_id, alert.project, alert.project_name)
+        event = server.latest_event(Issue(alert.issue_id, alert.short_id, alert.title, project))
+        if event is not None:
+            yield _with_event(alert, event)
+
+
+def with_known_amounts(alert: Alert, known: KnownIssue | None) -> Alert:
+    """The alert with the numbers of events and users that were last known, where it has none: enough to route it."""
+    if known is None:
+        return alert
+    return replace(
+        alert,
+        events=known.events if alert.events is None else alert.events,
+        users=known.polled_users if alert.users is None else alert.users,
+    )
+
+
+def facts_after(alert: Alert, known: KnownIssue | None, now: float) -> str:
+    """What is remembered of the facts of an alert's problem, as `KnownIssue.facts` has it."""
+    before = known.facts if known is not None else ""
+    if not alert.asked or (before and _facts_of(before).asked == alert.asked and alert.reason not in RETURNS):
+        return before
+    at = datetime.fromtimestamp(now, timezone.utc)
+    return alert_to_text(
+        replace(_NO_FACTS, at=at, **{name: getattr(alert, name) for name in (*_FACTS, "tags", "asked")})
+    )
+
+
+_FACTS = ("environment", "release", "platform", "priority", "first_seen", "frame")
+_NO_FACTS = Alert("facts", "facts", "facts", datetime(1970, 1, 1, tzinfo=timezone.utc))
+
+
+def _facts_of(text: str) -> Alert:
+    return (alert_from_text(text) if text else None) or _NO_FACTS
 
 
 def is_complete(alert: Alert) -> bool:
+    if alert.category == UPTIME:  # GlitchTip sends no project, and an uptime monitor need not have one
+        return True
     return bool(alert.project) and (bool(alert.short_id) or not _has_issue(alert))
 
 
 def _has_issue(alert: Alert) -> bool:
-    return bool(alert.issue_id) and not alert.issue_id.startswith("metric-")
+    return bool(alert.issue_id) and alert.reason != METRIC
 
 
 def is_vague(alert: Alert) -> bool:
@@ -95,9 +159,13 @@ def is_vague(alert: Alert) -> bool:
     return alert.reason == RULE and not alert.rule
 
 
-def _from_memory(alert: Alert, known: KnownIssue | None) -> Alert:
+def _from_memory(alert: Alert, known: KnownIssue | None, now: float, *, even_stale: bool = False) -> Alert:
     if known is None:
         return alert
+    facts = _facts_of(known.facts)
+    if alert.reason in RETURNS and now - facts.at.timestamp() > _STALE and not even_stale:
+        facts = _NO_FACTS
+    present = {tag for tag, _ in alert.tags}
     return replace(
         alert,
         project=alert.project or known.project,
@@ -106,7 +174,14 @@ def _from_memory(alert: Alert, known: KnownIssue | None) -> Alert:
         link=alert.link or known.link,
         level=alert.level or known.level or None,
         reason=REGRESSED if is_vague(alert) and known.status == RESOLVED else alert.reason,
+        tags=(*alert.tags, *(tag for tag in facts.tags if tag[0] not in present)),
+        asked=_joined(alert.asked, facts.asked),
+        **{name: getattr(alert, name) or getattr(facts, name) for name in _FACTS},
     )
+
+
+def _joined(*asked: str) -> str:
+    return " ".join(dict.fromkeys(" ".join(asked).split()))
 
 
 def _with_project(alert: Alert, projects: tuple[Project, ...]) -> Alert:
@@ -135,7 +210,27 @@ def _with_issue(alert: Alert, server: Server) -> Alert:
         link=alert.link or issue.link,
         events=issue.events if alert.events is None else alert.events,
         users=issue.users if alert.users is None else alert.users,
+        assignee_kind=alert.assignee_kind or "nobody",
+        release=alert.release or issue.last_release,
+        priority=alert.priority or issue.priority,
+        first_seen=alert.first_seen if issue.first_seen is None else issue.first_seen.timestamp(),
+        asked=_joined(alert.asked, ISSUE),
         reason=NEW if _is_fresh(alert, issue) else alert.reason,
+    )
+
+
+def _with_event(alert: Alert, event: Event) -> Alert:
+    present = {tag for tag, _ in alert.tags}
+    return replace(
+        alert,
+        level=alert.level or event.level,
+        environment=alert.environment or event.environment,
+        release=alert.release or event.release,
+        platform=alert.platform or event.platform or None,
+        tags=(*alert.tags, *(tag for tag in event.tags if tag[0] not in present)),
+        frame=frame_words(event),
+        trace="\n".join(shortened(trace_lines(event, ALERT), _TRACE_LINES)),
+        asked=_joined(alert.asked, EVENT, FRAMES),
     )
 
 

@@ -21,6 +21,7 @@ from errbot_sentry.domain.alerts import (
     ESCALATING,
     METRIC,
     NEW,
+    REACHED,
     REGRESSED,
     REOPENED,
     RULE,
@@ -41,6 +42,7 @@ SAME_EVENT_SPAN = 90.0
 
 _STATUS_OF = {
     NEW: UNRESOLVED,
+    REACHED: UNRESOLVED,
     REGRESSED: UNRESOLVED,
     ESCALATING: UNRESOLVED,
     UNMUTED: UNRESOLVED,
@@ -91,13 +93,13 @@ def decide_placement(last: Group | None, alert: Alert, now: float) -> PlacementD
 
 
 def _says_nothing_new(last: Group, alert: Alert, now: float) -> bool:
-    if alert.reason == NEW or (alert.reason == RULE and abs(now - last.notified_at) < SAME_EVENT_SPAN):
+    if alert.reason in (NEW, REACHED) or (alert.reason == RULE and abs(now - last.notified_at) < SAME_EVENT_SPAN):
         return True
     if alert.reason in ACTIVITIES and _STATUS_OF.get(alert.reason) == last.status:
         return True
     # The other way reported it before, by the same reason or only as a rule that fired.
     same = alert.reason in (*RETURNS, RULE) and last.reason in (alert.reason, RULE)
-    still_open = last.status == UNRESOLVED and last.source != alert.source
+    still_open = last.status == UNRESOLVED and last.source != alert.way
     return same and still_open and abs(now - last.at) <= SAME_CHANGE_SPAN
 
 
@@ -127,15 +129,17 @@ def group_after(
     """What a room knows of a problem after this decision; `route` is None where only an activity brings it there."""
     if last is None:
         status = status_after(alert, UNRESOLVED)
-        group = Group(room, issue_key(alert), alert.reason, alert.source, now, now, now, status, alert_id=alert_id)
+        group = Group(room, issue_key(alert), alert.reason, alert.way, now, now, now, status, alert_id=alert_id)
+        group = replace(group, returns=int(alert.reason in RETURNS))
     else:
         group = replace(
             last,
             reason=alert.reason,
-            source=alert.source,
+            source=alert.way,
             at=now,
             alert_id=alert_id if alert.title and alert.reason not in ACTIVITIES else last.alert_id,
             status=status_after(alert, last.status),
+            returns=last.returns + (alert.reason in RETURNS and decision.name is not DecisionName.MERGED),
         )
     if decision.placement is not Placement.NONE:
         return _after_sending(group, decision.placement, alert, route, now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from errbot_sentry.domain.alerts import Alert
@@ -53,12 +53,14 @@ class LookUps:
     def __init__(
         self,
         find_server: FindServer,
-        look_up: Callable[[Alert, Server], Alert],
+        look_up: Callable[[Alert, Server], Iterable[Alert]],
         clock: Clock,
         on_answer: Callable[[], None],
         on_asked: Callable[[], None],
     ) -> None:
-        """`on_answer` is called when an answer can be taken, `on_asked` when `step` has something to do."""
+        """`look_up` gives the alert after each answer of the server, so that a failure leaves what came before it.
+
+        `on_answer` is called when an answer can be taken, `on_asked` when `step` has something to do."""
         self._find_server = find_server
         self._look_up = look_up
         self._clock = clock
@@ -66,6 +68,7 @@ class LookUps:
         self._on_asked = on_asked
         self._questions: OrderedDict[int, _Question] = OrderedDict()
         self._rests_until = 0.0
+        self.kind = ""  # of the server that was asked last
         self._guard = Lock()
 
     def start(self, alert_id: int, alert: Alert, now: float) -> str:
@@ -125,7 +128,11 @@ class LookUps:
 
     def _answer(self, alert: Alert) -> LookUpAnswer:
         try:
-            return LookUpAnswer(self._look_up(alert, self._find_server()))
+            server = self._find_server()
+            self.kind = server.kind
+            for completed in self._look_up(alert, server):
+                alert = completed
+            return LookUpAnswer(alert)
         except SentryReporterError as error:
             log.info("the server could not complete an alert: %s", error)
             if getattr(error, "retry", True):

@@ -1,17 +1,48 @@
-"""Alerts as messages: of which kind, with which values. Pure; bounded; every value is hostile text."""
+"""Alerts as messages: of which kind, with which values, and whom they mention. Bounded; every value is hostile text.
+
+Only notifications mention somebody, and updates about an assignment to somebody who was not mentioned before. Counts,
+reminders and other updates never do. All of it is pure but for the last functions, which look into the state.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING
 
+from errbot_sentry.alerting.decide.alert_wording import (
+    BY_PEOPLE,
+    activity_of,
+    counted,
+    facts_of,
+    projects_named,
+    word_of,
+)
 from errbot_sentry.alerting.decide.grouping import RETURNS
-from errbot_sentry.domain.alerts import ASSIGNED, COMMENTED, METRIC, Alert, MessageKind, Placement
+from errbot_sentry.config.mention_rules import Mention, load_mention
+from errbot_sentry.domain import json_values
+from errbot_sentry.domain.alerts import (
+    ASSIGNED,
+    COMMENTED,
+    METRIC,
+    PULL_REQUEST,
+    SEEN_ARCHIVED,
+    SEER,
+    STILL_OPEN,
+    Alert,
+    MessageKind,
+    Placement,
+)
 from errbot_sentry.domain.durations import write_duration, write_roughly
-from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
+from errbot_sentry.domain.issues import UNRESOLVED, Assignee
+from errbot_sentry.domain.text import utc_time
 from errbot_sentry.store.records import Group, KnownIssue, Message, Silence, issue_key
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.transaction import Transaction
 
 TEMPLATES = {
     MessageKind.NOTIFICATION: "sentry_notification",
@@ -20,6 +51,7 @@ TEMPLATES = {
     MessageKind.WAIT_LIST: "sentry_notification_list",
     MessageKind.UPDATE: "sentry_update",
     MessageKind.UPDATE_LIST: "sentry_update_list",
+    MessageKind.STACK_TRACE: "sentry_alert_trace",
     MessageKind.COUNT_UPDATE: "sentry_count_update",
     MessageKind.SILENCE_NOTICE: "sentry_silence_notice",
     MessageKind.DIGEST: "sentry_digest",
@@ -29,39 +61,32 @@ _LONGEST_TITLE = 200
 _LONGEST_CULPRIT = 100
 _TITLE_IN_LIST = 100
 
-WORDS = {
-    "new": "New",
-    "regressed": "Regressed",
-    "escalating": "Escalating",
-    "unmuted": "No longer muted",
-    "rule": "Alert",
-    "metric": "Metric alert",
-    "test": "Test",
-    "resolved": "Resolved",
-    "archived": "Archived",
-    "assigned": "Assigned",
-    "comment": "Comment",
-    "reopened": "Reopened",
-    "event": "Seen",
-}
 
-
-def notification(room: str, alert: Alert, issue: str, alert_id: int, mention: str = "") -> Message:
-    """The first message about a problem in a room, or the first since it came back."""
+def notification(
+    room: str, alert: Alert, issue: str, alert_id: int, mention: str = "", show: Sequence[str] = ()
+) -> Message:
+    """The first message about a problem in a room, or the first since it came back; `show` names its facts."""
+    link = _pull_request(alert)
     values = {
-        "word": WORDS.get(alert.reason, "Alert"),
-        "project": alert.project or alert.project_name,
+        "word": word_of(alert),
+        "project": ", ".join(projects_named(alert)),
         "short_id": alert.short_id,
         "title": shorten(alert.title or "(no title)", _LONGEST_TITLE),
-        "culprit": shorten(alert.culprit, _LONGEST_CULPRIT),
+        "culprit": "" if alert.reason in BY_PEOPLE else shorten(alert.culprit, _LONGEST_CULPRIT),
         "level": alert.level or "",
-        "facts": facts(alert),
-        "rule": shorten(alert.rule, _LONGEST_CULPRIT),
-        "text": shorten(alert.text, _LONGEST_TITLE),
-        "link": alert.link,
+        "facts": ", ".join(shorten(fact, _LONGEST_TITLE) for fact in facts_of(alert, show)),
+        "rule": "" if alert.rule == alert.title else shorten(alert.rule, _LONGEST_CULPRIT),
+        "text": "" if alert.reason == METRIC or link else shorten(alert.text, _LONGEST_TITLE),
+        "link": link or alert.link,
         "mark": "",
     }
     return Message(room, MessageKind.NOTIFICATION, values, mention=mention, issue=issue, alert_id=alert_id)
+
+
+def stack_trace(group: Group, alert: Alert, thread_root: int, alert_id: int) -> Message:
+    """A short stack trace under its notification."""
+    message = Message(group.room, MessageKind.STACK_TRACE, {"text": alert.trace}, alert_id=alert_id)
+    return _under(replace(group, thread_root=thread_root), message)
 
 
 def update(group: Group, alert: Alert, alert_id: int, mention: str = "", *, is_again: bool = False) -> Message:
@@ -72,11 +97,12 @@ def update(group: Group, alert: Alert, alert_id: int, mention: str = "", *, is_a
 
 
 def _mark(alert: Alert) -> str:
-    """What is written onto the notification where the network can edit: `resolved by Ann`; "" for a comment."""
-    values = _activity(alert)
-    if alert.reason == COMMENTED:
+    """What is written onto the notification where the network can edit: `resolved by Ann`, or ""."""
+    if alert.reason in (COMMENTED, PULL_REQUEST, SEER, STILL_OPEN):
         return ""
-    return values["activity"] + (f" by {values['actor']}" if values["actor"] else "")
+    values = _activity(alert)
+    parts = values["activity"], f"by {values['actor']}" if values["actor"] else "", values["until"]
+    return " ".join(filter(None, parts))
 
 
 def _under(group: Group, message: Message) -> Message:
@@ -91,17 +117,21 @@ def _under(group: Group, message: Message) -> Message:
 
 
 def _activity(alert: Alert, *, is_again: bool = False) -> dict[str, str]:
-    activity = WORDS.get(alert.reason, "Alert").lower()
-    if alert.reason == METRIC:
-        activity = "resolved" if ("status", RESOLVED) in alert.tags else f"now {alert.level or 'alerting'}"
-    if alert.reason == ASSIGNED and alert.assignee:
-        activity = f"assigned to {shorten(alert.assignee, _LONGEST_CULPRIT)}"
+    link = _pull_request(alert)
+    text = alert.text if alert.reason in (COMMENTED, METRIC, SEER, STILL_OPEN) and not link else ""
     return {
         "short_id": alert.short_id or shorten(alert.title, _TITLE_IN_LIST),
-        "activity": activity + (" again" if is_again else ""),
+        "activity": shorten(activity_of(alert), _LONGEST_TITLE) + (" again" if is_again else ""),
         "actor": shorten(alert.actor, _LONGEST_CULPRIT),
-        "text": shorten(alert.text, _LONGEST_TITLE) if alert.reason in (COMMENTED, METRIC) else "",
+        "until": alert.how if alert.reason == SEEN_ARCHIVED else "",
+        "text": shorten(text, _LONGEST_TITLE),
+        "link": link,
     }
+
+
+def _pull_request(alert: Alert) -> str:
+    """The address of the pull request that Seer's step is about, "" where it is about none."""
+    return json_values.web_link(alert.text) if alert.reason == SEER else ""
 
 
 def count_update(group: Group, known: KnownIssue | None, now: float, *, is_reminder: bool) -> Message:
@@ -122,7 +152,9 @@ def count_update(group: Group, known: KnownIssue | None, now: float, *, is_remin
 def notification_list(room: str, kind: MessageKind, rows: Sequence[tuple[Alert, str]], mention: str = "") -> Message:
     """One message for several deferred notifications; `rows` are alerts with their issue's status by now."""
     projects = sorted({alert.project for alert, _ in rows if alert.project})
+    away = [alert.away_since for alert, _ in rows if alert.away_since is not None]
     values = {
+        "since": utc_time(min(away)) if len(away) == len(rows) else "",
         "kind": kind.value,
         "count": len(rows),
         "projects": ", ".join(projects[:5]) + (", …" if len(projects) > 5 else ""),
@@ -138,8 +170,12 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
     for alert in alerts:
         key = issue_key(alert)
         last[key] = alert, last.get(key, (alert, 0))[1] + 1
-    rows = [{**_activity(alert, is_again=alert.reason in RETURNS), "times": count} for alert, count in last.values()]
-    sums = Counter(WORDS.get(alert.reason, "Alert").lower() for alert, _ in last.values())
+    returns = Counter(issue_key(alert) for alert in alerts if alert.reason in RETURNS)
+    rows = [
+        {**_activity(alert, is_again=alert.reason in RETURNS and returns[key] > 1), "times": count}
+        for key, (alert, count) in last.items()
+    ]
+    sums = Counter(word_of(alert).lower() for alert, _ in last.values())
     values = {
         "count": len(alerts),
         "sums": [f"{count} {word}" for word, count in sums.most_common()],
@@ -161,7 +197,7 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
 def list_row(alert: Alert, status: str = UNRESOLVED) -> dict[str, str]:
     """One line of a list of alerts."""
     return {
-        "word": WORDS.get(alert.reason, "Alert"),
+        "word": word_of(alert),
         "short_id": alert.short_id,
         "title": shorten(alert.title or "(no title)", _TITLE_IN_LIST),
         "project": alert.project,
@@ -190,25 +226,106 @@ def silence_notice(
     return Message(room, MessageKind.SILENCE_NOTICE, values, projects=projects, count=len(rows))
 
 
-def facts(alert: Alert) -> str:
-    """Level, counts, environment and release, as far as the sender names them: `error, 12 events, production`."""
-    found = [
-        alert.level or "",
-        counted(alert.events, "event"),
-        counted(alert.users, "user") if alert.users else "",
-        alert.environment or "",
-        shorten(alert.release or "", _LONGEST_CULPRIT),
-    ]
-    return ", ".join(fact for fact in found if fact)
-
-
-def counted(number: int | None, noun: str) -> str:
-    """`1 event`, `1,240 events`, "" for unknown."""
-    if number is None:
-        return ""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def shorten(text: str, limit: int) -> str:
     """At most `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+class MentionReason(Enum):
+    """Why a message mentions somebody, or nobody."""
+
+    FIXED = "The route's rule is a fixed text, or none."
+    OWNER = "The issue belongs to a person who is linked to somebody in chat."
+    TEAM = "The issue belongs to a team that the rule names."
+    OTHERWISE = "The rule's `else`: nobody better is known."
+    NOT_IN_RULE = "The rule does not mention this kind of owner, or this kind of message mentions nobody."
+    NO_OWNER = "The issue belongs to nobody."
+    UNLINKED = "The issue belongs to a person who is not linked to anybody in chat."
+    OWN_CHANGE = "The new owner assigned the issue themselves."
+    MENTIONED_BEFORE = "The new owner was the last one to be mentioned."
+
+
+@dataclass(frozen=True)
+class MentionChoice:
+    """The named reason, the trusted text ("" mentions nobody), and the owner to be mentioned once ("": nobody)."""
+
+    reason: MentionReason
+    text: str = ""
+    owner: str = ""
+
+
+def owner_of(*sources: Alert | KnownIssue | None) -> Assignee | None:
+    """Who the issue belongs to, as the first of these says that says anything; None for nobody."""
+    source = next((each for each in sources if each is not None and each.assignee_kind), None)
+    if source is None or source.assignee_kind == "nobody" or not (source.assignee or source.assignee_mail):
+        return None
+    return Assignee(source.assignee_kind, source.assignee, source.assignee_mail)
+
+
+def owner_key(owner: Assignee) -> str:
+    """What an owner is remembered by."""
+    return f"team:{owner.name.casefold()}" if owner.kind == "team" else (owner.email or owner.name).casefold()
+
+
+def mention_for_notification(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
+    """Whom a notification mentions. `linked` is the mention of the owner's chat person, "" where none is linked."""
+    if rule.is_fixed:
+        return MentionChoice(MentionReason.FIXED, rule.otherwise)
+    found = _mention_owner(rule, owner, linked)
+    return found if found.text else MentionChoice(MentionReason.OTHERWISE, rule.otherwise)
+
+
+def mention_for_assignment(
+    rule: Mention, owner: Assignee | None, linked: str, actor: str, mentioned: str
+) -> MentionChoice:
+    """Whom the update about an assignment mentions: the new owner.
+
+    Not if they did it themselves, or were mentioned before.
+
+    `actor` is the name on the server of who assigned it, `mentioned` the owner whom the room's messages mentioned last.
+    """
+    found = _mention_owner(rule, owner, linked)
+    if owner is None or not found.text:
+        return found
+    if owner_key(owner) == mentioned:
+        return MentionChoice(MentionReason.MENTIONED_BEFORE)
+    if owner.kind == "user" and actor and actor == owner.name:
+        return MentionChoice(MentionReason.OWN_CHANGE, owner=found.owner)
+    return found
+
+
+def _mention_owner(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
+    if owner is None:
+        return MentionChoice(MentionReason.NO_OWNER)
+    if owner.kind == "team":
+        text = rule.of_team(owner.name)
+        if not text:
+            return MentionChoice(MentionReason.NOT_IN_RULE)
+        return MentionChoice(MentionReason.TEAM, text, owner_key(owner))
+    if not rule.assignee:
+        return MentionChoice(MentionReason.NOT_IN_RULE)
+    if not linked:
+        return MentionChoice(MentionReason.UNLINKED)
+    return MentionChoice(MentionReason.OWNER, linked, owner_key(owner))
+
+
+def mention_in_channel(tx: Transaction, stored_rule: str, *sources: Alert | KnownIssue | None) -> MentionChoice:
+    """Whom a notification mentions, by a room's rule; `sources` say who the issue belongs to, the newest first."""
+    rule = load_mention(stored_rule)
+    owner = owner_of(*sources)
+    return mention_for_notification(rule, owner, _linked(tx, rule, owner))
+
+
+def mention_in_thread(tx: Transaction, group: Group, alert: Alert) -> MentionChoice:
+    """Whom an update mentions."""
+    if alert.reason != ASSIGNED:
+        return MentionChoice(MentionReason.NOT_IN_RULE)
+    rule = load_mention(group.mention)
+    owner = owner_of(alert)
+    return mention_for_assignment(rule, owner, _linked(tx, rule, owner), alert.actor, group.mentioned)
+
+
+def _linked(tx: Transaction, rule: Mention, owner: Assignee | None) -> str:
+    if not rule.assignee or owner is None or owner.kind != "user" or not owner.email:
+        return ""
+    return tx.accounts.mention_of(owner.email)

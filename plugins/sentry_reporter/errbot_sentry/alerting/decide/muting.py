@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from errbot_sentry.config.matchers import Matcher, all_match, read_matcher, value_of
+from errbot_sentry.config.matchers import Matcher, all_match, read_matcher, values_of
 from errbot_sentry.config.routes import QuietHours
 from errbot_sentry.domain.alerts import NOTIFICATION_KINDS, Alert, MessageKind
 from errbot_sentry.store.records import RecentMessage, Silence, issue_key
@@ -51,7 +51,8 @@ class SilenceIndex:
         """The silence that matches this alert in this room; the one that ends last, if several do."""
         about = [*self._by_issue.get(issue_key(alert), ()), *self._others]
         for name in self._names:
-            about += self._by_value.get((name, value_of(alert, name).casefold()), ())
+            for value in values_of(alert, name):
+                about += self._by_value.get((name, value.casefold()), ())
         found = [each for each in about if self._matches(each, alert, room, now)]
         return max(found, key=lambda silence: silence.ends, default=None)
 

@@ -132,7 +132,7 @@ class Pipeline:
         return self._decide(row, enriched, now, tx)
 
     def _decide(self, row: WaitingAlert, enriched: Enriched, now: float, tx: Transaction) -> AlertContext:
-        context = AlertContext(row, enriched.alert, now)
+        context = AlertContext(row, enriched.alert, now, without=enriched.without)
         if enriched.lost:
             context.decide("", DecisionName.NO_PROJECT)
         else:

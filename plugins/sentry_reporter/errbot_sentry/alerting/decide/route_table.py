@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from errbot_sentry.alerting.decide.muting import quiet_until
-from errbot_sentry.config.matchers import read_matcher
-from errbot_sentry.config.routes import Route
+from errbot_sentry.alerting.decide.routing import facts_to_fetch
+from errbot_sentry.config.facts import never_known
+from errbot_sentry.config.matchers import all_match, read_matcher
+from errbot_sentry.config.routes import DEFAULT_REASONS, Route
+from errbot_sentry.domain.alerts import ALERT_REASONS, Alert
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import Subscription
+from errbot_sentry.store.records import Silence, Subscription
 
 _FRESH = 5.0  # seconds until another bot's subscription is noticed
 
@@ -23,6 +26,7 @@ class RouteTable:
         self._store = store
         self._clock = clock
         self._subscribed: tuple[Route, ...] = ()
+        self._silenced: tuple[Route, ...] = ()
         self._read_at: float | None = None
         self._guard = Lock()
 
@@ -37,21 +41,42 @@ class RouteTable:
     def subscribed(self) -> Sequence[Route]:
         """The routes that subscriptions make."""
         with self._guard:
-            now = self._clock.monotonic()
-            if self._read_at is None or (self._store.shared and now - self._read_at >= _FRESH):
-                with self._store.read() as tx:
-                    self._subscribed = tuple(route_of(each) for each in tx.subscriptions.all())
-                self._read_at = now
+            self._read()
             return self._subscribed
 
+    def _read(self) -> None:
+        now = self._clock.monotonic()
+        if self._read_at is None or (self._store.shared and now - self._read_at >= _FRESH):
+            with self._store.read() as tx:
+                self._subscribed = tuple(route_of(each) for each in tx.subscriptions.all())
+                self._silenced = tuple(route_of(each, ALERT_REASONS) for each in tx.silences.present() if each.matchers)
+            self._read_at = now
+
     def changed(self) -> None:
-        """A subscription was made or ended."""
+        """A subscription or a silence was made, or a subscription ended."""
         with self._guard:
             self._read_at = None
 
     def of_room(self, room: str) -> list[Route]:
         """The routes that name a room."""
         return [route for route in self.all() if room in route.rooms]
+
+    def facts_to_fetch(self, alert: Alert, kind: str, notifies: bool = True) -> frozenset[str]:
+        """What the server has to be asked for before this alert can be routed, and shown if it may notify."""
+        subscribed = self.subscribed()
+        found = facts_to_fetch(alert, self.settled, subscribed, kind, notifies=notifies)
+        # A silence that asks for an environment must not miss what is polled.
+        return found | facts_to_fetch(alert, (), self._silenced, kind, notifies=False)
+
+    def never_match(self, kind: str) -> Iterator[str]:
+        """What this kind of server can never answer in the routes of the settings, in sentences."""
+        for number, route in enumerate(self.settled, start=1):
+            for sentence in never_known(route.matchers, kind):
+                yield f"SENTRY_ALERTS, route {number}: {sentence}"
+
+    def route_for(self, room: str, alert: Alert) -> Route | None:
+        """The first route that names the room and wants the alert; None for none any more."""
+        return next((route for route in self.of_room(room) if all_match(route.matchers, alert)), None)
 
     def quiet_until(self, room: str, now: float) -> float | None:
         """When the quiet hours end that a room has now; None where it has none now."""
@@ -64,7 +89,7 @@ class RouteTable:
         return next((each for each in named if each.casefold() == folded), room)
 
 
-def route_of(subscription: Subscription) -> Route:
-    """The route that a subscription is."""
-    matchers = tuple(read_matcher(text) for text in subscription.matchers)
-    return Route(rooms=(subscription.room,), matchers=matchers, goes_on=True)
+def route_of(made: Subscription | Silence, reasons: tuple[str, ...] = DEFAULT_REASONS) -> Route:
+    """The route that a subscription is, or the one whose alerts a silence withholds."""
+    matchers = tuple(read_matcher(text) for text in made.matchers)
+    return Route(rooms=(made.room,), matchers=matchers, reasons=reasons, goes_on=True)

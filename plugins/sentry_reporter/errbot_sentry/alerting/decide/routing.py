@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from errbot_sentry.config.matchers import all_match
+from errbot_sentry.config.facts import lacks
+from errbot_sentry.config.matchers import Matcher, all_match
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.alerts import NEW, REACHED, TEST, UPTIME, Alert
 from errbot_sentry.domain.conversation import Conversation
 
 
@@ -26,19 +27,31 @@ class Target:
 
 @dataclass(frozen=True)
 class Routed:
-    """Where an alert goes: the rooms, and the rooms of matching routes that may not see its project."""
+    """Where an alert goes: the rooms, and the rooms of matching routes that may not see its project.
+
+    `undecided` are the rooms whose route would match but for facts that the alert lacks, with the names of these.
+    """
 
     targets: tuple[Target, ...]
     hidden: tuple[str, ...]
+    undecided: Mapping[Target, tuple[str, ...]] = field(default_factory=dict)
 
 
-def route_alert(alert: Alert, routes: Sequence[Route], access: Access, subscriptions: Sequence[Route] = ()) -> Routed:
+def route_alert(
+    alert: Alert, routes: Sequence[Route], access: Access, subscriptions: Sequence[Route] = (), kind: str = ""
+) -> Routed:
     """The first matching route wins unless it goes on; every subscription counts besides.
 
-    A room that several routes name gets the alert once.
+    A room that several routes name gets the alert once. A fact that is still missing counts as the empty text.
     """
-    matching = [*_matching(alert, routes)]
-    matching += [(route, "subscription") for route in subscriptions if _wants(route, alert)]
+    matching: list[tuple[Route, str]] = []
+    undecided: dict[str, tuple[Target, tuple[str, ...]]] = {}
+    for route, label, missing in _candidates(alert, routes, subscriptions, kind):
+        if all_match(_conditions(route, alert), alert):
+            matching.append((route, label))
+        elif missing:
+            visible = (room for room in route.rooms if may_see_alert(alert, room, access))
+            undecided.update((room, (Target(room, route, label), missing)) for room in visible)
     targets: dict[str, Target] = {}
     hidden: dict[str, None] = {}
     for route, label in matching:
@@ -47,22 +60,60 @@ def route_alert(alert: Alert, routes: Sequence[Route], access: Access, subscript
                 hidden[room] = None
             elif room not in targets:
                 targets[room] = Target(room, route, label)
-    return Routed(tuple(targets.values()), tuple(hidden))
+    left = dict(each for room, each in undecided.items() if room not in targets)
+    return Routed(tuple(targets.values()), tuple(hidden), left)
 
 
-def _matching(alert: Alert, routes: Sequence[Route]) -> Iterator[tuple[Route, str]]:
+def facts_to_fetch(
+    alert: Alert, routes: Sequence[Route], subscriptions: Sequence[Route], kind: str, *, notifies: bool
+) -> frozenset[str]:
+    """What the alert lacks that decides whether a route wants it, and if it may notify, what such a route shows."""
+    found: set[str] = set()
+    for route, _, missing in _candidates(alert, routes, subscriptions, kind):
+        found.update(missing)
+        if notifies:
+            shown = (*route.show, "trace") if route.trace else route.show
+            found.update(name for name in shown if lacks(alert, name, kind))
+    return frozenset(found)
+
+
+def _candidates(
+    alert: Alert, routes: Sequence[Route], subscriptions: Sequence[Route], kind: str
+) -> Iterator[tuple[Route, str, tuple[str, ...]]]:
+    """The routes that want the alert by all that it says, each with its name and the facts that the alert lacks."""
     for number, route in enumerate(routes, start=1):
-        if _wants(route, alert):
-            yield route, f"route {number}"
-            if not route.goes_on:
-                return
+        missing = _missing(route, alert, kind)
+        if missing is not None:
+            yield route, f"route {number}", missing
+            if not route.goes_on and all_match(_conditions(route, alert), alert):
+                break
+    for route in subscriptions:
+        missing = _missing(route, alert, kind)
+        if missing is not None:
+            yield route, "subscription", missing
 
 
-def _wants(route: Route, alert: Alert) -> bool:
-    return alert.reason in route.reasons and all_match(route.matchers, alert)
+def _conditions(route: Route, alert: Alert) -> tuple[Matcher, ...]:
+    """What must hold; of a server's test message, which has neither level nor tags, only what names the project."""
+    return tuple(each for each in route.matchers if alert.reason != TEST or each.name == "project")
+
+
+def _missing(route: Route, alert: Alert, kind: str) -> tuple[str, ...] | None:
+    """The facts that the route asks for and the alert lacks; None where it does not want the alert anyhow."""
+    if alert.reason == REACHED:
+        wanted = NEW in route.reasons and any(matcher.grows for matcher in route.matchers)
+    else:
+        wanted = alert.reason in route.reasons
+    conditions = _conditions(route, alert)
+    unknown = [matcher for matcher in conditions if lacks(alert, matcher.name, kind)]
+    if not wanted or not all_match((each for each in conditions if each not in unknown), alert):
+        return None
+    return tuple(dict.fromkeys(matcher.name for matcher in unknown))
 
 
 def may_see_alert(alert: Alert, room: str, access: Access) -> bool:
     """Whether a room may see every project that the alert is about (a metric alert can be about several)."""
+    if alert.category == UPTIME and not alert.project:  # about no project that anybody could name
+        return access.sees_everything(Conversation(room))
     others = [value for key, value in alert.tags if key == "projects" and alert.issue_id.startswith("metric-")]
     return all(access.may_see(project, Conversation(room)) for project in (alert.project, *others))

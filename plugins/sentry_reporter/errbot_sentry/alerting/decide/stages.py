@@ -1,23 +1,30 @@
 """The stages of a decision, in the order of `Stages.in_order`. Each has the same shape: it reads the context and adds
 to it. Only the last two write.
 
-Pure functions decide (`routing`, `grouping`, `muting`, `mentions`); the stages read and write around them.
+Pure functions decide (`routing`, `grouping`, `muting`, `messages`); the stages read and write around them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.alert_context import AlertContext, RoomOutcome
 from errbot_sentry.alerting.decide.decisions import DecisionName
+from errbot_sentry.alerting.decide.enrich import facts_after, with_known_amounts
 from errbot_sentry.alerting.decide.grouping import decide_placement, group_after, group_not_sent, status_after
-from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
-from errbot_sentry.alerting.decide.messages import notification, update
+from errbot_sentry.alerting.decide.messages import (
+    mention_in_channel,
+    mention_in_thread,
+    notification,
+    stack_trace,
+    update,
+)
 from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceIndexCache, has_too_many_updates, is_storm
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import Target, may_see_alert, route_alert
+from errbot_sentry.config.facts import NAMES, can_be_known
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import ACTIVITIES, NEW, SEEN_EVENT, Alert, Placement
 from errbot_sentry.domain.issues import UNRESOLVED
@@ -39,7 +46,9 @@ Stage = Callable[[AlertContext, "Transaction"], None]
 class Stages:
     """All stages, with what they need to know of routes and rights."""
 
-    def __init__(self, routes: RouteTable, access: Access) -> None:
+    def __init__(self, routes: RouteTable, access: Access, kind: Callable[[], str]) -> None:
+        """`kind` is the server's, "" while it is not known."""
+        self._kind = kind
         self._routes = routes
         self._access = access
         self._silences = SilenceIndexCache()
@@ -64,9 +73,16 @@ class Stages:
             context.alert = replace(context.alert, reason=NEW)
 
     def route(self, context: AlertContext, _tx: Transaction) -> None:
-        """Find the rooms that want it."""
-        routed = route_alert(context.alert, self._routes.settled, self._access, self._routes.subscribed())
+        """Find the rooms that want it. Where a fact is missing, a room that knows the problem gets what follows."""
+        kind = self._kind()
+        alert = with_known_amounts(context.alert, context.known)
+        routed = route_alert(alert, self._routes.settled, self._access, self._routes.subscribed(), kind)
         context.targets = list(routed.targets)
+        for target, names in routed.undecided.items():
+            if target.room in context.groups:
+                context.targets.append(target)
+            else:
+                context.decide(target.room, DecisionName.FACT_MISSING, missing_words(names, kind))
         for room in routed.hidden:
             context.decide("", DecisionName.NOT_VISIBLE, room)
 
@@ -92,7 +108,9 @@ class Stages:
             group = group_after(
                 last, decision, context.alert, target.room, target.route, context.now, context.row.id
             )  # fmt: skip
-            context.outcomes.append(RoomOutcome(target, decision.name, decision.placement, group, group, target.label))
+            waited = decision.name is DecisionName.FIRST and _waited(context, target)
+            name = DecisionName.REACHED if waited else decision.name
+            context.outcomes.append(RoomOutcome(target, name, decision.placement, group, group, target.label))
 
     def silence(self, context: AlertContext, _tx: Transaction) -> None:
         """Withhold what a silence matches. The room's group stays as it was: what goes on afterwards is sent then."""
@@ -137,7 +155,7 @@ class Stages:
     ) -> None:
         room, route = outcome.target.room, outcome.target.route
         storm = tx.deferred.due_of_room(room, DeferReason.STORM)
-        wait = route.wait.total_seconds() if route is not None and outcome.name is DecisionName.FIRST else 0.0
+        wait = route.wait.total_seconds() if route is not None and outcome.name in _FIRSTS else 0.0
         if quiet is not None:
             name, why, due = DecisionName.QUIET, DeferReason.QUIET, quiet
         elif storm is not None:
@@ -174,22 +192,46 @@ class Stages:
             choice = mention_in_thread(tx, group, context.alert)
         number = tx.outbox.add(self._message(context, outcome, choice.text), context.now)
         root = number if outcome.placement is Placement.CHANNEL else group.thread_root
+        route = outcome.target.route
+        if root == number and route is not None and route.trace and context.alert.trace:
+            tx.outbox.add(stack_trace(group, context.alert, root, context.row.id), context.now)
         return replace(group, thread_root=root, mentioned=choice.owner or group.mentioned)
 
     def _message(self, context: AlertContext, outcome: RoomOutcome, mention: str) -> Message:
         group, alert, number = outcome.group, context.alert, context.row.id
         if outcome.placement is Placement.CHANNEL:
-            return notification(group.room, alert, group.issue, number, mention)
-        return update(group, alert, number, mention, is_again=outcome.name is DecisionName.FLAPPING)
+            show = outcome.target.route.show if outcome.target.route is not None else ()
+            return notification(group.room, alert, group.issue, number, mention, show)
+        is_again = outcome.name is DecisionName.FLAPPING and group.returns > 1
+        return update(group, alert, number, mention, is_again=is_again)
 
     def remember(self, context: AlertContext, tx: Transaction) -> None:
         """Write what is known of the issue from now on."""
         if context.alert.issue_id:
             notified = any(outcome.is_sent or outcome.deferral is not None for outcome in context.outcomes)
-            tx.issues.put([known_after(context.alert, context.known, context.now, notified=notified)])
+            known = known_after(context.alert, context.known, context.now, notified=notified)
+            lacks = context.without and any(each.name == DecisionName.FACT_MISSING for each in context.decisions)
+            tx.issues.put([replace(known, lacking=known.lacking + 1 if lacks else 0)])
 
     def _may_see(self, context: AlertContext, room: str) -> bool:
         return may_see_alert(context.alert, room, self._access)
+
+
+_FIRSTS = (DecisionName.FIRST, DecisionName.REACHED)
+
+
+def _waited(context: AlertContext, target: Target) -> bool:
+    """Whether the room's route waited for an amount of a problem that is not new."""
+    route = target.route
+    return context.known is not None and route is not None and any(matcher.grows for matcher in route.matchers)
+
+
+def missing_words(names: Sequence[str], kind: str) -> str:
+    """`the server did not say its environment`, for people."""
+    never = [name for name in names if not can_be_known(name, kind)]
+    if never:
+        return f"{NAMES[kind]} never says {', '.join(never)}"
+    return f"the server did not say its {', '.join(names)}"
 
 
 def known_after(alert: Alert, known: KnownIssue | None, now: float, *, notified: bool) -> KnownIssue:
@@ -219,4 +261,5 @@ def known_after(alert: Alert, known: KnownIssue | None, now: float, *, notified:
         notified_at=now if notified and before.notified_at is None else before.notified_at,
         changed=now if changes else before.changed,
         touched=now,
+        facts=facts_after(alert, known, now),
     )

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.grouping import WindowDecision, decide_window, group_after_window
-from errbot_sentry.alerting.decide.mentions import mention_in_channel, mention_in_thread
 from errbot_sentry.alerting.decide.messages import (
     count_update,
+    mention_in_channel,
+    mention_in_thread,
     notification,
     notification_list,
     silence_notice,
+    stack_trace,
     update_list,
 )
 from errbot_sentry.alerting.decide.muting import (
@@ -249,7 +251,12 @@ class Scheduler:
         if len(due) == 1 and kind is not MessageKind.QUIET_LIST:
             (only,) = due
             issue, alert_id = only.deferred.issue, only.deferred.alert_id
-            root = tx.outbox.add(notification(room, only.alert, issue, alert_id, mention), now)
+            route = self._routes.route_for(room, only.alert)
+            show = route.show if route is not None else ()
+            root = tx.outbox.add(notification(room, only.alert, issue, alert_id, mention, show), now)
+            group = tx.groups.of_issue(issue).get(room) if route is not None and route.trace else None
+            if group is not None and only.alert.trace:
+                tx.outbox.add(stack_trace(group, only.alert, root, alert_id), now)
             tx.groups.sent_alone(room, issue, root)
             return
         root = tx.outbox.add(notification_list(room, kind, [(each.alert, each.status) for each in due], mention), now)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from errbot_sentry.config.facts import ISSUE
+from errbot_sentry.config.matchers import Matcher
 from errbot_sentry.domain.alerts import (
     ASSIGNED,
     ESCALATING,
     NEW,
+    REACHED,
     REGRESSED,
     REOPENED,
     SEEN_ARCHIVED,
@@ -28,8 +32,16 @@ class IssueDiff:
     reason: str = ""
 
 
-def compare(issue: Issue, known: KnownIssue | None, mark: PollMark, asked: float) -> IssueDiff:
-    """One issue of a page that was asked for at `asked`, against what is known. `known` changes only if it must."""
+MOST_RETRIES = 5  # of a problem that was decided without the server's answer
+
+
+def compare(
+    issue: Issue, known: KnownIssue | None, mark: PollMark, asked: float, amounts: Sequence[Matcher] = ()
+) -> IssueDiff:
+    """One issue of a page that was asked for at `asked`, against what is known. `known` changes only if it must.
+
+    `amounts` are the matchers of all routes that more events or users can make true.
+    """
     now_known = _observed(issue, known, asked)
     if known is None:
         return IssueDiff(now_known, _reason_of_unknown(issue, mark))
@@ -43,9 +55,11 @@ def compare(issue: Issue, known: KnownIssue | None, mark: PollMark, asked: float
                 assignee=known.assignee,
                 assignee_kind=known.assignee_kind,
                 assignee_mail=known.assignee_mail,
+                polled_events=known.polled_events,
+                polled_users=known.polled_users,
             )
         )
-    return IssueDiff(now_known, _reason_of_known(issue, known))
+    return IssueDiff(now_known, _reason_of_known(issue, known) or _reason_of_waiting(issue, known, amounts))
 
 
 def _reason_of_unknown(issue: Issue, mark: PollMark) -> str:
@@ -66,6 +80,17 @@ def _reason_of_known(issue: Issue, known: KnownIssue) -> str:
     if issue.assignee and issue.assignee.name != known.assignee and known.notified_at is not None:
         return ASSIGNED
     return ""
+
+
+def _reason_of_waiting(issue: Issue, known: KnownIssue, amounts: Sequence[Matcher]) -> str:
+    """A route waits for facts that the server did not say before, or for an amount that is reached now."""
+    if issue.status != UNRESOLVED:
+        return ""
+    if 0 < known.lacking <= MOST_RETRIES:
+        return NEW
+    now = {"events": issue.events, "users": issue.users}
+    before = {"events": known.polled_events or 0, "users": known.polled_users or 0}
+    return REACHED if any(each.holds(now[each.name]) and not each.holds(before[each.name]) for each in amounts) else ""
 
 
 def _reason_of_change(issue: Issue, known: KnownIssue) -> str:
@@ -97,14 +122,16 @@ def _observed(issue: Issue, known: KnownIssue | None, asked: float) -> KnownIssu
         assignee_mail=issue.assignee.email if issue.assignee else "",
         level=issue.level or before.level,
         link=issue.link or before.link,
+        polled_events=issue.events,
+        polled_users=issue.users,
     )
     return seen if seen == known else replace(seen, touched=asked)
 
 
-def alert_of(issue: Issue, diff: IssueDiff, now: datetime) -> Alert:
+def alert_of(issue: Issue, diff: IssueDiff, now: datetime, away_since: float | None = None) -> Alert:
     """The alert about a diff. Its delivery key names the change: an issue is new once, and all else each time that a
     poll finds it, since an issue can be resolved and opened again without an event."""
-    changed = "" if diff.reason == NEW else f":{now.timestamp()}"
+    changed = "" if diff.reason == NEW and not diff.known.lacking else f":{now.timestamp()}"
     return Alert(
         delivery=f"poll:{diff.reason}:{issue.id}{changed}",
         reason=diff.reason,
@@ -125,6 +152,10 @@ def alert_of(issue: Issue, diff: IssueDiff, now: datetime) -> Alert:
         assignee=issue.assignee.name if issue.assignee else "",
         assignee_kind=issue.assignee.kind if issue.assignee else "nobody",
         assignee_mail=issue.assignee.email if issue.assignee else "",
+        priority=issue.priority,
+        first_seen=None if issue.first_seen is None else issue.first_seen.timestamp(),
+        asked=ISSUE,
+        away_since=away_since,
     )
 
 

@@ -26,6 +26,7 @@ PAGE_SIZE = 100
 MOST_PAGES = 10  # of one scope at one poll: what an hour's outage leaves behind
 LONGEST_PAUSE = 900.0
 _JITTER = 0.1
+_AWAY, _AWAY_POLLS = 120.0, 3.0  # seconds, or intervals if they are longer
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,13 @@ class Poller:
         access: Access,
         clock: Clock,
         on_found: Callable[[], None],
+        on_server: Callable[[], None] = lambda: None,
         chance: random.Random | None = None,
     ) -> None:
-        """`on_found` is called after alerts were put into the inbox; `chance` makes the jitter."""
+        """`on_found` is called after alerts were put into the inbox, `on_server` when the server's kind is known.
+
+        `chance` makes the jitter.
+        """
         self._interval = interval
         self._store = store
         self._find_server = find_server
@@ -58,9 +63,11 @@ class Poller:
         self._access = access
         self._clock = clock
         self._on_found = on_found
+        self._on_server = on_server
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self._hurry = False
         self._fails = 0
+        self.kind = ""
         self.asked: float | None = None
         self.error = ""
 
@@ -85,6 +92,9 @@ class Poller:
         return max(0.0, min(due, default=self._now() + self._interval) - self._now())
 
     def _scopes(self, server: Server) -> list[Scope]:
+        if server.kind != self.kind:
+            self.kind = server.kind
+            self._on_server()
         url = server.health().url
         if server.kind != BUGSINK:
             return [Scope(f"{url} *")]
@@ -133,13 +143,16 @@ class Poller:
         first = mark is None or not mark.answered_at
         before = PollMark(scope.name, newest, complete, newest, 0.0) if mark is None or first else mark
         news = 0
+        amounts = [each for route in self._routes() for each in route.matchers if each.grows]
+        away_since = before.answered_at if not first and asked - before.answered_at > self._away() else None
         with self._store.write() as tx:
             tx.alone(LOCK_DECIDE)  # known issues are written by decisions too
             tx.alone(LOCK_TAKE_IN)
             known = tx.issues.get_many([issue.id for issue in issues])
-            diffs = [(issue, compare(issue, known.get(issue.id), before, asked)) for issue in issues]
+            diffs = [(issue, compare(issue, known.get(issue.id), before, asked, amounts)) for issue in issues]
+            diffs.sort(key=lambda pair: seconds(pair[0].last_seen))  # what happened first is sent first
             if not first:
-                alerts = [alert_of(*pair, self._clock.now()) for pair in diffs if pair[1].reason]
+                alerts = [alert_of(*pair, self._clock.now(), away_since) for pair in diffs if pair[1].reason]
                 news = sum(tx.inbox.take_in([_delivery(alert, asked) for alert in alerts]))
             tx.issues.put(diff.known for issue, diff in diffs if diff.known != known.get(issue.id))
             tx.polls.put(
@@ -154,6 +167,10 @@ class Poller:
             )
         if news:
             self._on_found()
+
+    def _away(self) -> float:
+        """After how many seconds without an answer a poll catches up with a time when the bot was away."""
+        return max(_AWAY_POLLS * self._interval, _AWAY)
 
     def _failed(self, scope: Scope, mark: PollMark | None, error: ServerError) -> float:
         self.error = str(error)

@@ -18,7 +18,7 @@ from typing import Any
 
 def is_mattermost(bot: Any) -> bool:
     """Whether this is the backend for Mattermost."""
-    return bool(getattr(bot, "mode", "") == "mattermost" and hasattr(bot, "register_handler"))
+    return hasattr(bot, "driver") and hasattr(bot, "register_handler")
 
 
 def reconnect_after_cuts(bot: Any) -> Callable[[], None]:

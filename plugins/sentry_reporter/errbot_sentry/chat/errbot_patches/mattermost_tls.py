@@ -38,7 +38,7 @@ class _ClientSsl:
 
 def has_driver(bot: Any) -> bool:
     """Whether this bot speaks to Mattermost by that driver."""
-    return bool(getattr(bot, "mode", "") == "mattermost" and _MODULE in sys.modules)
+    return hasattr(bot, "driver") and _MODULE in sys.modules
 
 
 def connect_as_client(bot: Any) -> Callable[[], None]:

@@ -198,7 +198,10 @@ class Escape:
     def address(self, value: object) -> str:
         """A web address to stand by itself, which clients make a link of: an http(s) one, or nothing."""
         address = self.href(value)
-        return address if self._raw_markdown else _MARKDOWN_IN_ADDRESS.sub(r"\\\1", address)
+        if self._raw_markdown:
+            return address
+        # `&notification=1` would come back as `¬ification=1`.
+        return _MARKDOWN_IN_ADDRESS.sub(r"\\\1", address.replace("&", "&amp;"))
 
     def href(self, value: object) -> str:
         """A link target: an http(s) address of visible ASCII characters, or nothing."""

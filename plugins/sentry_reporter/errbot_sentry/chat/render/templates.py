@@ -24,10 +24,10 @@ class Templates:
     Filters: none for running text, `code` between backticks, `copied` there for a
     person's own id, `block` between fences, `href` for a link's target,
     `address` for a web address that stands by itself, `table` for the rows of a list, with all of their
-    markup, and for lines to stand below them.
+    markup, and for lines to stand below them. Every template knows the bot's command `prefix`.
     """
 
-    def __init__(self, mode: str, nicks: Nicks = frozenset, folder: Path = FOLDER) -> None:
+    def __init__(self, mode: str, nicks: Nicks = frozenset, folder: Path = FOLDER, prefix: str = "!") -> None:
         escape = self.escape = Escape(mode, nicks)
 
         def finalize(value: object) -> Markup:
@@ -45,6 +45,7 @@ class Templates:
         )
         for name in ("code", "copied", "block", "href", "address"):
             self._environment.filters[name] = _as_markup(getattr(escape, name))
+        self._environment.globals["prefix"] = prefix
         self._environment.filters["table"] = _as_markup(Table(mode, escape).render)
 
     def render(self, template: str, values: Mapping[str, object]) -> str:

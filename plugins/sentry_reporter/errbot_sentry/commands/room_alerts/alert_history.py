@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from errbot_sentry.alerting.decide.decisions import WITHHELD
+from errbot_sentry.alerting.decide.decisions import WITHHELD, DecisionName
 from errbot_sentry.alerting.decide.messages import list_row
-from errbot_sentry.alerting.decide.routing import route_alert
-from errbot_sentry.alerting.decide.visibility import may_see_now
+from errbot_sentry.alerting.decide.muting import SilenceIndex
+from errbot_sentry.alerting.decide.route_table import RouteTable
+from errbot_sentry.alerting.decide.routing import Target, route_alert
+from errbot_sentry.alerting.decide.visibility import may_name, may_see_now
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers
-from errbot_sentry.config.matchers import FIELDS
+from errbot_sentry.commands.project_scope import refuse_unknown_projects
+from errbot_sentry.config.facts import EVENT, FRAMES, ISSUE, never_known
+from errbot_sentry.config.matchers import AMOUNTS
 from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, Alert
 from errbot_sentry.domain.conversation import View
-from errbot_sentry.domain.durations import write_roughly
-from errbot_sentry.domain.errors import UserError
-from errbot_sentry.domain.issues import LEVELS
+from errbot_sentry.domain.durations import read_duration, write_roughly
+from errbot_sentry.domain.errors import ServerError, UserError
+from errbot_sentry.domain.text import utc_time
 from errbot_sentry.domain.typed_text import echo, unquote
 from errbot_sentry.store.records import issue_key
 
@@ -34,6 +38,7 @@ def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
         {
             **list_row(each.alert),
             "name": each.name.replace("_", " "),
+            "sentence": _SENTENCES.get(each.name, ""),
             "detail": each.detail,
             "age": write_roughly(timedelta(seconds=int(max(0.0, now - each.at)))),
         }
@@ -43,16 +48,41 @@ def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
     yield View("sentry_alerts", {"rows": rows, "silenced": silenced})
 
 
+_SENTENCES = {name.value: name.sentence for name in DecisionName}
+
+
 def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`route`."""
     alert = _imagined(context, typed)
-    routes = context.alert_flow().routes
-    routed = route_alert(alert, routes.settled, context.access, routes.subscribed())
-    rows = [
-        {"room": target.room, "why": target.label, "matchers": _matchers_of(target.route)} for target in routed.targets
-    ]
+    routes, now = context.alert_flow().routes, context.clock.now().timestamp()
+    kind = _kind(context)
+    routed = route_alert(alert, routes.settled, context.access, routes.subscribed(), kind)
+    with context.store.read() as tx:
+        silences = SilenceIndex(tx.silences.present())
+    rows = [{**_row(target), "but": _not_now(silences, routes, alert, target.room, now)} for target in routed.targets]
+    rows += [{**_row(target), "but": f"only by its {', '.join(names)}"} for target, names in routed.undecided.items()]
     hidden = list(routed.hidden) if context.access.may_write(typed.person) else []
-    yield View("sentry_routes", {"rows": rows, "hidden": hidden, "project": alert.project, "reason": alert.reason})
+    never = [
+        sentence
+        for route in routes.all()
+        if may_name(route.matchers, typed.conversation, context.access)
+        for sentence in never_known(route.matchers, kind)
+    ]
+    values = {"rows": rows, "hidden": hidden, "never": list(dict.fromkeys(never))}
+    yield View("sentry_routes", {**values, "project": alert.project, "reason": alert.reason})
+
+
+def _row(target: Target) -> dict[str, str]:
+    matched = " ".join(str(matcher) for matcher in target.route.matchers) if target.route is not None else ""
+    return {"room": target.room, "why": target.label, "matchers": matched}
+
+
+def _not_now(silences: SilenceIndex, routes: RouteTable, alert: Alert, room: str, now: float) -> str:
+    """Why the room would get nothing now; "" where it would."""
+    silence, quiet = silences.of(alert, room, now), routes.quiet_until(room, now)
+    if silence is not None:
+        return f"silenced by silence {silence.id} until {utc_time(silence.ends)}"
+    return f"in quiet hours, sent at {utc_time(quiet)}" if quiet is not None else ""
 
 
 def _imagined(context: CommandContext, typed: ParsedCommand) -> Alert:
@@ -60,26 +90,45 @@ def _imagined(context: CommandContext, typed: ParsedCommand) -> Alert:
     if not typed.words or names_matchers(typed.words):
         raise typed.mistake("For which project?")
     project = unquote(typed.words[0])
+    refuse_unknown_projects(context.access, typed.conversation, context.find_server, [project])
     if not context.access.may_see(project, typed.conversation):
         raise UserError(f"Project {echo(project)} not found here. List them with `{context.prefix}sentry projects`.")
-    values: dict[str, Any] = {}
-    tags = []
-    for matcher in matchers(typed, typed.words[1:]):
+    now = context.clock.now()
+    words = [unquote(word) for word in typed.words[1:]]
+    values = _values(typed, [word for word in words if not word.startswith("age=")])
+    for word in (each for each in words if each.startswith("age=")):
+        try:
+            values["first_seen"] = (now - read_duration(word.removeprefix("age="))).timestamp()
+        except ValueError as error:
+            raise typed.mistake(f"{error}.") from error
+    reason = values.pop("reason", NEW)
+    if reason not in ALERT_REASONS:
+        raise typed.mistake(f"Unknown reason. Reasons: {', '.join(ALERT_REASONS)}.")
+    source = values.pop("source", "webhook")
+    # What was not typed, the imagined problem does not have; but how many events a real one will have, nobody knows.
+    asked = f"{ISSUE} {EVENT} {FRAMES}"
+    return Alert("dry-run", reason, source, now, project=project, asked=asked, **values)
+
+
+def _values(typed: ParsedCommand, words: Sequence[str]) -> dict[str, Any]:
+    """The fields of an alert that these matchers describe."""
+    values: dict[str, Any] = {"tags": ()}
+    for matcher in matchers(typed, words):
         if matcher.operator != "=":
             raise typed.mistake("Use = for every value here.")
         if matcher.name.startswith("tag."):
-            tags.append((matcher.name[4:], matcher.value))
-        else:
-            values[matcher.name] = matcher.value
-    known = {name: value for name, value in values.items() if name in FIELDS and name not in ("issue", "project")}
-    if known.get("level", LEVELS[0]) not in LEVELS:
-        raise typed.mistake(f"Unknown level. Levels: {', '.join(LEVELS)}.")
-    reason = known.pop("reason", NEW)
-    if reason not in ALERT_REASONS:
-        raise typed.mistake(f"Unknown reason. Reasons: {', '.join(ALERT_REASONS)}.")
-    source = known.pop("source", "webhook")
-    return Alert("dry-run", reason, source, context.clock.now(), project=project, tags=tuple(tags), **known)
+            values["tags"] += ((matcher.name.removeprefix("tag."), matcher.value),)
+        elif matcher.name == "assignee":
+            kind, _, values["assignee"] = matcher.value.rpartition(":")
+            values["assignee_kind"] = kind or "user"
+        elif matcher.name not in ("issue", "project"):
+            values[matcher.name] = int(matcher.value) if matcher.name in AMOUNTS else matcher.value
+    return values
 
 
-def _matchers_of(route: Any) -> str:
-    return " ".join(str(matcher) for matcher in route.matchers) if route is not None else ""
+def _kind(context: CommandContext) -> str:
+    """The kind of the server, as it was last known where it does not answer."""
+    try:
+        return context.find_server().kind
+    except ServerError:
+        return context.alert_flow().kind()

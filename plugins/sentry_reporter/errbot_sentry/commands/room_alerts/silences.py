@@ -11,6 +11,7 @@ from errbot_sentry.alerting.decide.messages import shorten
 from errbot_sentry.alerting.decide.visibility import shown_silence
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers, one_number
+from errbot_sentry.commands.project_scope import projects_named, refuse_unknown_projects
 from errbot_sentry.domain.conversation import Conversation, Invocation, View
 from errbot_sentry.domain.durations import read_duration, write_duration
 from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
@@ -29,7 +30,9 @@ def silence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     if length is None:
         raise typed.mistake("For how long? Add a duration, such as -d 2h.")
     if names_matchers(typed.words):
-        chosen = tuple(str(matcher) for matcher in matchers(typed, typed.words))
+        asked_for = matchers(typed, typed.words)
+        refuse_unknown_projects(context.access, typed.conversation, context.find_server, projects_named(asked_for))
+        chosen = tuple(str(matcher) for matcher in asked_for)
         yield _silenced(context, typed.invocation, chosen, None, comment, length)
         return
     if len(typed.words) > 1:
@@ -107,6 +110,7 @@ def _silenced(
                 f"There are {MOST_SILENCES} silences here. End one with `{context.prefix}sentry unsilence N` first."
             )
         number = tx.silences.add(made)
+    context.alert_flow().routes.changed()
     context.alert_flow().wake()
     until = f"for {write_duration(length)}, until {utc_time(ends)}"
     return View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": label, "until": until})

@@ -8,6 +8,7 @@ from typing import Any
 from errbot_sentry.alerting.decide.visibility import may_name, shows_all_of
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, one_number
+from errbot_sentry.commands.project_scope import projects_named, refuse_unknown_projects
 from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import BadReference, UserError
 from errbot_sentry.store.records import Subscription
@@ -18,10 +19,15 @@ MOST_SUBSCRIPTIONS = 50  # of one room
 def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`subscribe`."""
     room = context.alert_room(typed.conversation, "Run this in the room that should get the alerts.")
-    chosen = tuple(str(matcher) for matcher in matchers(typed, typed.words))
+    asked_for = matchers(typed, typed.words)
+    refuse_unknown_projects(context.access, typed.conversation, context.find_server, projects_named(asked_for))
+    chosen = tuple(str(matcher) for matcher in asked_for)
     made = Subscription(room, chosen, typed.person.name, context.clock.now().timestamp())
     with context.store.write() as tx:
         here = [each for each in tx.subscriptions.all() if each.room == room]
+        same = next((each for each in here if set(each.matchers) == set(chosen)), None)
+        if same is not None:
+            raise UserError(f"This room has that already: subscription {same.id}.")
         if len(here) >= MOST_SUBSCRIPTIONS:
             raise UserError(
                 f"There are {MOST_SUBSCRIPTIONS} subscriptions here. "

@@ -16,12 +16,12 @@ from itertools import chain
 from types import FrameType, TracebackType
 from typing import Any
 
+from errbot_sentry.domain.access import DIRECT
 from errbot_sentry.reporting.redact.chat_redaction import LONGEST_READ
 from errbot_sentry.reporting.redact.scrubber import cut
 
 COMMAND, FILTER, CALLBACK, POLLER, WEBHOOK = "command", "filter", "callback", "poller", "webhook"
 FLOW, CONFIGURATION, ACTIVATION = "flow", "configuration", "activation"
-DIRECT = "direct"
 
 _LONGEST = 200
 
@@ -72,6 +72,21 @@ class BotContext:
 
 
 NOWHERE = BotContext()
+
+
+@dataclass(frozen=True)
+class BotFacts:
+    """Facts about the bot for every event, and one look-up, so that nothing here imports Errbot.
+
+    Args:
+        backend: the bot's mode, "irc" or "slackv3" say.
+        errbot_version: Errbot's own version.
+        plugin_of: the name of the plugin that has this command (as in `cmd`, with underscores), "" when none has it.
+    """
+
+    backend: str = ""
+    errbot_version: str = ""
+    plugin_of: Callable[[str], str] = lambda _command: ""
 
 
 def of_exception(traceback: TracebackType | None) -> BotContext:

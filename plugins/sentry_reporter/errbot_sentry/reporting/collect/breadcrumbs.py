@@ -154,11 +154,24 @@ def level_name(level: int) -> str:
     return LEVELS.get(level) or LEVELS[max((known for known in LEVELS if known <= level), default=10)]
 
 
-def _sentence(record: logging.LogRecord, context: BotContext, chat_text: str) -> str:
+def message_of(record: logging.LogRecord) -> str:
+    """A record's sentence, without its arguments where these do not fit."""
     try:
-        text = record.getMessage()
+        return record.getMessage()
     except Exception:  # noqa: BLE001 - wrong arguments, or a __str__ that fails: logging itself prints and continues
-        text = record.msg if isinstance(record.msg, str) else f"<{type(record.msg).__name__}>"
+        return unformatted(record)
+
+
+def unformatted(record: logging.LogRecord) -> str:
+    """A record's sentence before its arguments are in it; its type, where it has no text."""
+    try:
+        return str(record.msg)
+    except Exception:  # noqa: BLE001 - a __str__ that fails
+        return f"<{type(record.msg).__name__}>"
+
+
+def _sentence(record: logging.LogRecord, context: BotContext, chat_text: str) -> str:
+    text = message_of(record)
     if record.name == "errbot.core":
         text = core_sentence(text, record, context, chat_text)
     return cut(text, _LONGEST)

@@ -1,110 +1,170 @@
-"""Enrichment: what an event says about the bot, the command, the room and the person, beside what the SDK found."""
+"""The SDK's last question before an event leaves (`before_send`): does it count, what belongs to it, what must go.
+
+Every event passes here, also those that the SDK's own integrations made: the filter, then enrichment with the bot, the
+command, the room and the person, then redaction.
+"""
 
 from __future__ import annotations
 
-import re
+import builtins
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from errbot_sentry.reporting.collect.bot_context import COMMAND, BotContext
-from errbot_sentry.reporting.collect.repeat_counter import RepeatCount
-from errbot_sentry.reporting.redact.chat_redaction import SEND
-from errbot_sentry.reporting.redact.redaction import Event
+from errbot_sentry.reporting.collect import bot_context
+from errbot_sentry.reporting.collect.bot_context import COMMAND, BotContext, BotFacts
+from errbot_sentry.reporting.collect.breadcrumbs import Breadcrumbs
+from errbot_sentry.reporting.collect.command_scope import current_command, with_words
+from errbot_sentry.reporting.collect.event_filter import EventFilter, ExcInfo, RepeatCount
+from errbot_sentry.reporting.redact.chat_redaction import CHAT, SEND, mask_of
+from errbot_sentry.reporting.redact.redaction import MOST_STEPS, Event, Redaction
+from errbot_sentry.reporting.redact.scrubber import Scrubber
 
-_TAG_KEY = re.compile(r"[a-zA-Z0-9_.:-]{1,32}")
-_LONGEST_TAG = 200
+log = logging.getLogger(__name__)
 
-
-def _unknown(_command: str) -> str:
-    return ""
+# Attached texts of up to a megabyte are masked, with the words of a long message too.
+_MOST_STEPS_BESIDE = 6_000_000
+_NO_ERRORS = ("transaction", "check_in")
 
 
 @dataclass(frozen=True)
-class BotFacts:
-    """Facts about the bot for every event, and one look-up, so that nothing here imports Errbot.
+class CaptureContext:
+    """What goes with an event that we made: its place, how often the same error was counted before, and the sentence
+    that was logged along with an exception."""
 
-    Args:
-        backend: the bot's mode, "irc" or "slackv3" say.
-        errbot_version: Errbot's own version.
-        plugin_of: the name of the plugin that has this command (as in `cmd`, with underscores), "" when none has it.
-    """
-
-    backend: str = ""
-    errbot_version: str = ""
-    plugin_of: Callable[[str], str] = _unknown
+    place: BotContext
+    earlier: RepeatCount | None = None
+    sentence: str = ""
 
 
 class EventProcessor:
-    """Adds context to events. Any thread may call it.
+    """Filters, enriches and redacts. Any thread may call it.
 
     Args:
         chat_text: SENTRY_CHAT_TEXT.
+        on_captured: called for each error or message that leaves.
     """
 
-    def __init__(self, facts: BotFacts, chat_text: str) -> None:
+    def __init__(
+        self,
+        event_filter: EventFilter,
+        facts: BotFacts,
+        scrubber: Scrubber,
+        chat_text: str,
+        breadcrumbs: Breadcrumbs,
+        on_captured: Callable[[], None],
+    ) -> None:
+        self._event_filter = event_filter
         self._facts = facts
+        self._scrubber = scrubber
         self._chat_text = chat_text
+        self._breadcrumbs = breadcrumbs
+        self._on_captured = on_captured
+        self._failed = False
 
-    def enrich(
-        self, event: Event, context: BotContext, earlier: RepeatCount | None = None, sentence: str = ""
-    ) -> frozenset[str]:
+    def __call__(self, event: Event, context: CaptureContext | None, exc_info: ExcInfo | None) -> Event | None:
+        """The event as it may leave, None where it must not. `context` is None for events that we did not make."""
+        try:
+            return self._finished(event, context, exc_info)
+        except Exception:
+            if not self._failed:
+                log.exception("An event could not be completed; it leaves with nothing but its type")
+            self._failed = True
+            return types_only(event)
+
+    def redact(self, item: Any) -> Any:
+        """What is no event (a log, a metric, an attached text): a text or JSON-like value, without secrets and without
+        the words of the command that runs here."""
+        place = with_words(bot_context.of_stack())
+        return self._redaction(place, most_steps=_MOST_STEPS_BESIDE).value(item)
+
+    def _finished(self, event: Event, context: CaptureContext | None, exc_info: ExcInfo | None) -> Event | None:
+        if event.get("type") in _NO_ERRORS:
+            return self._complete(event, CaptureContext(current_command()))
+        if context is None:
+            context = self._context_of(exc_info)
+            if context is None:
+                return None
+        self._on_captured()
+        return self._complete(event, context)
+
+    def _context_of(self, exc_info: ExcInfo | None) -> CaptureContext | None:
+        """The context of an event that the SDK made; None where it must not leave."""
+        earlier = None
+        if exc_info is None:
+            place = bot_context.of_stack()
+        else:
+            admitted, earlier = self._event_filter.admit_exception(exc_info[1], exc_info[2])
+            if not admitted:
+                return None
+            place = bot_context.of_exception(exc_info[2])
+        return CaptureContext(with_words(place if place.kind else current_command()), earlier)
+
+    def _complete(self, event: Event, context: CaptureContext) -> Event:
+        place = context.place
+        names = self.enrich(event, context)
+        redaction = self._redaction(place, names)
+        redacted = redaction.event(event)
+        if event.get("type") not in _NO_ERRORS:
+            self._breadcrumbs.add_to(redacted, place.person, redaction.without_words)
+        return redacted
+
+    def _redaction(
+        self, place: BotContext, names: frozenset[str] = frozenset(), most_steps: int = MOST_STEPS
+    ) -> Redaction:
+        """The masking of the words of this place; the names of its command and plugin stay readable."""
+        spared = (place.typed_to or place.command, place.plugin)
+        mask = mask_of(place.typed, spared) if place.typed and self._chat_text != SEND else None
+        return Redaction(self._scrubber, mask or None, self._chat_text, names, most_steps)
+
+    def enrich(self, event: Event, context: CaptureContext) -> frozenset[str]:
         """Add to the event what is known of its place; returns the names among it that stay readable, whatever was
-        typed.
-
-        Args:
-            earlier: how often the same error was counted before without an event.
-            sentence: what was logged along with an exception.
-        """
-        if event.get("type") == "transaction" and context.kind == COMMAND:
+        typed."""
+        if event.get("type") == "transaction" and context.place.kind == COMMAND:
             taken = _milliseconds(event.get("start_timestamp"), event.get("timestamp"))
             if taken is not None:
                 event.setdefault("measurements", {})["command.duration"] = {"value": taken, "unit": "millisecond"}
-        names = self._add_place(event, context)
+        names = self._add_place(event, context.place)
+        earlier = context.earlier
         if earlier is not None:
-            _add_count(event, earlier)
-        if sentence:
-            event.setdefault("contexts", {})["log"] = {"sentence": sentence}
+            event["tags"]["repeated"] = str(earlier.count)
+            seconds = round(earlier.last - earlier.first, 3)
+            event["contexts"]["repeats"] = {"type": "repeats", "count": earlier.count, "seconds": seconds}
+        if context.sentence:
+            event["contexts"]["log"] = {"sentence": context.sentence}
         return names
 
-    def _add_place(self, event: Event, context: BotContext) -> frozenset[str]:
-        """Who and where; returns what of it stays readable, whatever was typed."""
-        plugin = context.plugin or (self._facts.plugin_of(context.command) if context.command else "")
+    def _add_place(self, event: Event, place: BotContext) -> frozenset[str]:
+        facts = self._facts
+        plugin = place.plugin or (facts.plugin_of(place.command) if place.command else "")
         own = {
-            "bot.backend": self._facts.backend,
-            "errbot.version": self._facts.errbot_version,
-            "bot.command": context.command,
+            "bot.backend": facts.backend,
+            "errbot.version": facts.errbot_version,
+            "bot.command": place.command,
             "bot.plugin": plugin,
-            "bot.room": context.room,
-            "bot.entry": context.entry,
+            "bot.room": place.room,
+            "bot.entry": place.entry,
         }
         tags = event.get("tags")
         event["tags"] = {
             **(tags if isinstance(tags, dict) else {}),
             **{key: value for key, value in own.items() if value},
         }
-        if context.person:
-            person = {"id": context.person, "username": context.nick or context.person}
+        if place.person:
+            person = {"id": place.person, "username": place.nick or place.person}
             event["user"] = {**person, **(event.get("user") or {})}
-        if context.transaction and event.get("type") != "transaction":
-            event["transaction"] = context.transaction
-            event["transaction_info"] = {"source": "task" if context.kind == COMMAND else "component"}
+        if place.transaction and event.get("type") != "transaction":
+            event["transaction"] = place.transaction
+            event["transaction_info"] = {"source": "task" if place.kind == COMMAND else "component"}
         contexts = event.setdefault("contexts", {})
-        contexts["errbot"] = {"type": "errbot", "version": self._facts.errbot_version, "backend": self._facts.backend}
+        contexts["errbot"] = {"type": "errbot", "version": facts.errbot_version, "backend": facts.backend}
         if plugin:
-            contexts["plugin"] = {"type": "plugin", "name": plugin, "module": context.module, "kind": context.kind}
-        if self._chat_text == SEND and context.typed and not context.typed_to:
-            contexts["chat"] = {"type": "chat", "message": context.typed[0]}
-        return frozenset((*own.values(), context.person, context.nick, context.transaction)) - {""}
-
-
-def _add_count(event: Event, earlier: RepeatCount) -> None:
-    event["tags"]["repeated"] = str(earlier.count)
-    event.setdefault("contexts", {})["repeats"] = {
-        "type": "repeats",
-        "count": earlier.count,
-        "seconds": round(earlier.last - earlier.first, 3),
-    }
+            contexts["plugin"] = {"type": "plugin", "name": plugin, "module": place.module, "kind": place.kind}
+        if self._chat_text == SEND and place.typed and not place.typed_to:
+            contexts["chat"] = {"type": "chat", "message": place.typed[0]}
+        return frozenset((*own.values(), place.person, place.nick, place.transaction)) - {""}
 
 
 def _milliseconds(start: object, end: object) -> float | None:
@@ -115,15 +175,16 @@ def _milliseconds(start: object, end: object) -> float | None:
     return round((ended - began).total_seconds() * 1000, 3)
 
 
-def tag_fault(key: object, value: object) -> str:
-    """Why this tag cannot be set, "" if it can (https://docs.sentry.io/platforms/python/enriching-events/tags/)."""
-    if not isinstance(key, str) or not _TAG_KEY.fullmatch(key):
-        return "its key must be 1 to 32 of a-z A-Z 0-9 _ . : -"
-    text = str(value)
-    if len(text) > _LONGEST_TAG:
-        return f"its value is longer than {_LONGEST_TAG} characters"
-    if "\n" in text or "\r" in text:
-        return "its value has more than one line"
-    if key.startswith("bot.") or key == "errbot.version":
-        return "that key is set by SentryReporter itself"
-    return ""
+def types_only(event: Event) -> Event:
+    """What may leave of an event that could not be completed: that it happened, and the types of its exceptions, as far
+    as they are Python's own (a plugin may have made the name of one from what somebody typed)."""
+    values = (event.get("exception") or {}).get("values") or []
+    kept: Event = {key: event[key] for key in ("event_id", "timestamp", "platform", "level", "sdk") if key in event}
+    kept["exception"] = {
+        "values": [{"type": _own_type(value.get("type")), "value": CHAT} for value in values if isinstance(value, dict)]
+    }
+    return kept
+
+
+def _own_type(name: object) -> str:
+    return name if isinstance(name, str) and isinstance(getattr(builtins, name, None), type) else "Exception"

@@ -8,7 +8,7 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from errbot_sentry.reporting.collect.repeat_counter import name_of_type
+from errbot_sentry.reporting.collect.event_filter import name_of_type
 
 _HEAD = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^\s+File "(?P<path>.+?)", line (?P<line>\d+)(?:, in (?P<function>.+))?$')

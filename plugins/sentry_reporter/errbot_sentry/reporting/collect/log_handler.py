@@ -1,14 +1,187 @@
-"""The handler on Python's root logger: gets every record of the bot."""
+"""The handler on Python's root logger gets every record of the bot; `ErrorCapture` makes events of errors."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
+from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.locks import afterwards
-from errbot_sentry.reporting.collect.breadcrumbs import Breadcrumbs
-from errbot_sentry.reporting.collect.capture import ErrorCapture
+from errbot_sentry.reporting.collect import bot_context, load_errors
+from errbot_sentry.reporting.collect.bot_context import NOWHERE, BotContext
+from errbot_sentry.reporting.collect.breadcrumbs import Breadcrumbs, level_name, message_of, unformatted
+from errbot_sentry.reporting.collect.command_scope import mark_failed, with_words
+from errbot_sentry.reporting.collect.event_filter import (
+    ErrorSummary,
+    EventFilter,
+    ExcInfo,
+    RepeatCount,
+    asks_to_exit,
+    event_id_of,
+    is_echo,
+    is_load_errors,
+    key_of_record,
+    mark_seen,
+)
+from errbot_sentry.reporting.collect.event_processor import CaptureContext
+from errbot_sentry.reporting.follow_ups import FollowUps
+from errbot_sentry.reporting.redact.redaction import Event
+from errbot_sentry.reporting.redact.scrubber import cut
+from errbot_sentry.reporting.sdk_client import SdkClient
+
+log = logging.getLogger(__name__)
+
+# The attributes that every record has; what else there is came from `extra=`.
+_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "tags", "stack"}
+_LONGEST = 8192
+_MOST_PARAMS = 20
+
+
+class ErrorCapture:
+    """Captures what the log handler and other plugins bring. Any thread may call it."""
+
+    def __init__(self, client: SdkClient, event_filter: EventFilter, follow_ups: FollowUps, clock: Clock) -> None:
+        self._client = client
+        self._event_filter = event_filter
+        self._follow_ups = follow_ups
+        self._clock = clock
+
+    def capture_record(self, record: logging.LogRecord) -> None:
+        """An event of a log record, if it deserves one."""
+        if is_echo(record):
+            return
+        if is_load_errors(record):
+            self._capture_load_errors(record)
+            return
+        exc_info = record.exc_info
+        # A record that somebody has put together, or that came from another process, may have anything there.
+        if isinstance(exc_info, tuple) and isinstance(exc_info[1], BaseException):
+            self.capture_exception(exc_info, record)
+        else:
+            self._capture_sentence(record)
+
+    def capture_exception(
+        self, exc_info: ExcInfo, record: logging.LogRecord | None = None, tags: Mapping[str, str] | None = None
+    ) -> str | None:
+        """An event of an exception, and its id; None when there is none: captured before, only counted, or with
+        `skip_sentry`."""
+        extra: Event = {"level": "error"}
+        if record is not None:
+            extra = {"level": level_name(record.levelno), "logger": record.name, "extra": _extra(record)}
+        error = exc_info[1]
+        crashed = record is not None and record.name == "errbot.core"
+        admitted, earlier = self._event_filter.admit_exception(
+            error, exc_info[2], lambda: self._summarize(exc_info, extra)
+        )
+        if not admitted:
+            if crashed:  # the plugin has logged it by itself before it raised it
+                self._after_capture(event_id_of(error), bot_context.of_exception(exc_info[2]), crashed)
+            return None
+        place = with_words(bot_context.of_exception(exc_info[2]))
+        if tags:
+            extra["tags"] = dict(tags)
+        event_id = self._client.capture_exception(exc_info, extra, CaptureContext(place, earlier, _sentence(record)))
+        mark_seen(error, self._clock.monotonic(), event_id)
+        self._after_capture(event_id, place, crashed)
+        return event_id
+
+    def _capture_sentence(self, record: logging.LogRecord) -> None:
+        place = with_words(bot_context.of_stack())
+        admitted, earlier = self._event_filter.admit_key(
+            key_of_record(record), lambda: ErrorSummary(_sentence_event(record), _without_person(place))
+        )
+        if admitted:
+            self._client.capture(_sentence_event(record), CaptureContext(place, earlier))
+
+    def _capture_load_errors(self, record: logging.LogRecord) -> None:
+        chains = load_errors.exceptions_in(record.getMessage())
+        for chain in chains:
+            frames = chain[-1]["stacktrace"]["frames"]
+            positions = ((frame["abs_path"], frame["lineno"]) for frame in frames)
+            admitted, earlier = self._event_filter.admit_key(hash((chain[-1]["type"], *positions)))
+            if admitted:
+                event = {"level": "error", "logger": record.name, "exception": {"values": chain}}
+                self._client.capture(event, CaptureContext(BotContext("load"), earlier))
+        if not chains:
+            self._capture_sentence(record)
+
+    def capture_message(
+        self, text: str, level: str, tags: Mapping[str, str] | None = None, place: BotContext | None = None
+    ) -> str | None:
+        """An event of a sentence, by default with the place of the caller; its id."""
+        event: Event = {"level": level, "logentry": {"message": cut(text, _LONGEST)}, "tags": dict(tags or {})}
+        return self._client.capture(
+            event, CaptureContext(with_words(bot_context.of_stack() if place is None else place))
+        )
+
+    def capture_count(self, count: RepeatCount) -> None:
+        """One event for errors that were only counted, when no captured one came to carry the count."""
+        summary = count.summary
+        if isinstance(summary, ErrorSummary):
+            event, place = dict(summary.event), summary.place
+        else:
+            event, place = {"level": "error", "logentry": {"message": "An error repeated"}}, NOWHERE
+        for value in (event.get("exception") or {}).get("values", ()):
+            for frame in (value.get("stacktrace") or {}).get("frames", ()):
+                load_errors.add_source(frame)
+        self._client.capture(event, CaptureContext(place, count))
+
+    def _after_capture(self, event_id: str | None, place: BotContext, crashed: bool) -> None:
+        if place.kind != bot_context.COMMAND:
+            return
+        if event_id is not None:
+            self._follow_ups.captured(event_id, place, self._clock.monotonic(), notify=crashed)
+        if crashed:
+            mark_failed()
+
+    def _summarize(self, exc_info: ExcInfo, extra: Event) -> ErrorSummary | None:
+        try:
+            kept: Event = {key: extra[key] for key in ("level", "logger") if key in extra}
+            place = with_words(bot_context.of_exception(exc_info[2]))
+            return ErrorSummary({**self._client.event_without_details(exc_info), **kept}, _without_person(place))
+        except Exception:
+            log.exception("An error that repeats could not be summarized")
+            return None
+
+
+def _without_person(place: BotContext) -> BotContext:
+    """The place of an error without the people: a count is of many, and no message object should live that long."""
+    return replace(place, room="", person="", nick="", acl="", message=None)
+
+
+def _sentence(record: logging.LogRecord | None) -> str:
+    """What was logged along with an exception; Errbot's own sentences say nothing new."""
+    if record is None or (record.name.startswith("errbot.") and not record.name.startswith("errbot.plugins.")):
+        return ""
+    return cut(message_of(record), _LONGEST)
+
+
+def _sentence_event(record: logging.LogRecord) -> Event:
+    entry: dict[str, Any] = {
+        "message": cut(unformatted(record), _LONGEST),
+        "formatted": cut(message_of(record), _LONGEST),
+    }
+    if isinstance(record.args, tuple) and record.args:
+        entry["params"] = [bot_context.printed(arg) for arg in record.args[:_MOST_PARAMS]]
+    return {
+        "level": level_name(record.levelno),
+        "logger": record.name,
+        "logentry": entry,
+        "extra": _extra(record),
+    }
+
+
+def _extra(record: logging.LogRecord) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in vars(record).items()
+        if isinstance(key, str) and key not in _RECORD and not key.startswith("_")
+    }
+
 
 # An error while reporting is logged by one of these: reporting it would go round in circles.
 _OURS = ("errbot_sentry.", "sentry_sdk.", "urllib3.")
@@ -53,15 +226,20 @@ class ErrorLogHandler(logging.Handler):
         fails may have been about to say no, or to take something out."""
         try:
             answer: object = self.filter(record)
-        except Exception:
-            logged, self.failed = self.failed, True  # first, because what we log comes by here too
-            if not logged:
-                logging.getLogger(__name__).exception("A filter on our handler failed; its records are not reported")
+        except Exception:  # noqa: BLE001 - foreign code; it is logged
+            self._note_failure("A filter on our handler failed; its records are not reported")
             return None
         return answer if isinstance(answer, logging.LogRecord) else record if answer else None
 
+    def _note_failure(self, sentence: str) -> None:
+        logged, self.failed = self.failed, True  # first, because what we log comes by here too
+        if not logged:
+            log.exception(sentence)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Handle a record, unless it is about our own work."""
+        if not isinstance(record.name, str):  # the SDK, which sees the record after us, could not look at it either
+            record.name = "root"
         if f"{record.name}.".startswith(_OURS):
             return
         if self._here.busy:
@@ -98,21 +276,9 @@ class ErrorLogHandler(logging.Handler):
                 self._capture.capture_record(record)
             if record.levelno >= self._breadcrumb_level:
                 self._breadcrumbs.add(record)
-        except Exception:
-            if not self.failed:
-                logging.getLogger(__name__).exception(
-                    "A log record could not be reported; further failures are not logged"
-                )
-            self.failed = True
+        except (Exception, SystemExit) as error:
+            if asks_to_exit(error):
+                raise
+            self._note_failure("A log record could not be reported; further failures are not logged")
         finally:
             self._here.busy = False
-
-
-def attach(handler: logging.Handler) -> None:
-    """Listen to the root logger."""
-    logging.getLogger().addHandler(handler)
-
-
-def detach(handler: logging.Handler) -> None:
-    """Stop listening."""
-    logging.getLogger().removeHandler(handler)

@@ -1,20 +1,79 @@
-"""The background sender: one thread that empties the spool, oldest first, as fast as the server allows."""
+"""The background sender: one thread that empties the spool, oldest first, as fast as the server allows.
+
+The server's rate limits say when it takes envelopes again (`X-Sentry-Rate-Limits`, else `Retry-After` of a 429):
+https://develop.sentry.dev/sdk/expected-features/rate-limiting/. Bugsink says with every answer that it takes no
+transactions.
+"""
 
 from __future__ import annotations
 
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 
 from errbot_sentry.domain.clock import Clock, backoff
 from errbot_sentry.domain.errors import NoAnswer, ServerError
 from errbot_sentry.domain.locks import condition
 from errbot_sentry.reporting.deliver.http_poster import PostResponse
-from errbot_sentry.reporting.deliver.quota import Entry
-from errbot_sentry.reporting.deliver.rate_limits import WORTH_WAITING, RateLimits
 from errbot_sentry.reporting.deliver.spool import Spool
+from errbot_sentry.reporting.deliver.spool_folder import Entry
 from errbot_sentry.reporting.report_status import Counters
+from errbot_sentry.server.http.failures import wait_of
+
+_DEFAULT_WAIT = 60.0
+_LONGEST_WAIT = 24 * 3600.0
+_ALL = ""
+_MOST_CATEGORIES = 100
+# What a person waits for stays until the limit is over. Of the rest the server wants none now, and it would push
+# errors out of the spool; the SDK drops it too.
+WORTH_WAITING = frozenset({"error", "default", "monitor", "feedback"})
+
+
+class RateLimits:
+    """Until when (monotonic seconds) the server takes nothing of a category."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def read(self, status: int, headers: Mapping[str, str], now: float) -> None:
+        """Learn from an answer. `headers` has lower-case names."""
+        self._until = {category: until for category, until in self._until.items() if until > now}
+        limits = headers.get("x-sentry-rate-limits", "")
+        understood = False
+        for limit in limits.split(","):
+            parts = limit.strip().split(":")
+            wait = _seconds(parts[0]) if len(parts) > 1 else None
+            if wait is None:
+                continue
+            understood = True
+            for category in parts[1].split(";"):
+                if len(self._until) < _MOST_CATEGORIES:
+                    self._until[category.strip().lower()] = now + wait
+        if status == 429 and not understood:
+            self._until[_ALL] = now + (wait_of(headers, datetime.now(timezone.utc)) or _DEFAULT_WAIT)
+
+    def wait(self, category: str, now: float) -> float:
+        """Seconds until this category may be sent, 0 for now."""
+        until = max(self._until.get(_ALL, 0.0), self._until.get(category, 0.0))
+        return max(0.0, until - now)
+
+    def closed(self, now: float) -> set[str]:
+        """The categories that may not be sent now; with "" among them, none may."""
+        return {category for category, until in self._until.items() if until > now}
+
+    def next_change(self, now: float) -> float | None:
+        """Seconds until the next limit ends, None without one."""
+        return min((until - now for until in self._until.values() if until > now), default=None)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return float(min(max(0, int(text)), _LONGEST_WAIT))
+    except ValueError:
+        return None
+
 
 log = logging.getLogger(__name__)
 

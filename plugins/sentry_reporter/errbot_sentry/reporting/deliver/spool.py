@@ -18,9 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.reporting.deliver.disk_writer import DiskWriter
-from errbot_sentry.reporting.deliver.quota import ERROR, Entry, Quota
-from errbot_sentry.reporting.deliver.slots import Slot, envelopes_in, left_behind, take_slot
+from errbot_sentry.reporting.deliver.spool_folder import (
+    ERROR,
+    DiskWriter,
+    Entry,
+    Quota,
+    Slot,
+    envelopes_in,
+    left_behind,
+    take_slot,
+)
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +154,7 @@ class Spool:
             # What is larger than its share would push everything else out, and still not fit.
             fits = entry.size <= self._disk.share(category)
             slot = self._slot if fits else None
-            refused, too_much = self._admit(entry, slot is not None)
+            refused, too_much = ("", []) if slot is None else self._make_room(self._disk, entry, SPOOL_FULL)
             if slot is not None and not refused:
                 self._disk.reserved += entry.size
         if refused:
@@ -165,7 +172,7 @@ class Spool:
             if slot is not None:
                 self._disk.reserved -= entry.size
             if not written:
-                refused = self._refused_by_memory(entry)
+                refused, _ = self._make_room(self._memory, entry, MEMORY_FULL)
             if not refused:
                 self._entries[entry.seq] = added
                 (self._disk if written else self._memory).add(added)
@@ -173,29 +180,17 @@ class Spool:
             self._dropped(category, refused)
         return added
 
-    def _admit(self, entry: Entry, to_disk: bool) -> tuple[str, list[Entry]]:
-        """Why it is refused, "" if it is not, and the files that have to go for it."""
+    def _make_room(self, quota: Quota, entry: Entry, reason: str) -> tuple[str, list[Entry]]:
+        """Why it is refused, "" if it is not, and what had to go for it, for this reason."""
         if self._closed:
             return CLOSED, []
-        if not to_disk:
-            return (TOO_LARGE if entry.size > self._memory.share(entry.category) else ""), []
-        too_much = self._disk.room_for(entry.category, entry.size, self._taken)
+        if entry.size > quota.share(entry.category):
+            return TOO_LARGE, []
+        too_much = quota.room_for(entry.category, entry.size, self._taken)
         if too_much is None:
-            return SPOOL_FULL, []
-        self._give_up(too_much, SPOOL_FULL)
+            return reason, []
+        self._give_up(too_much, reason)
         return "", too_much
-
-    def _refused_by_memory(self, entry: Entry) -> str:
-        """Why memory has no room for it, "" once there is."""
-        if self._closed:
-            return CLOSED
-        if entry.size > self._memory.share(entry.category):
-            return TOO_LARGE
-        too_much = self._memory.room_for(entry.category, entry.size, self._taken)
-        if too_much is None:
-            return MEMORY_FULL
-        self._give_up(too_much, MEMORY_FULL)
-        return ""
 
     def _give_up(self, entries: list[Entry], reason: str) -> None:
         for entry in entries:

@@ -51,6 +51,13 @@ _ELEMENT = re.compile(
     r"(?:\s{0,200}<!\[CDATA\[[\s\S]*?(?:\]\]>|\Z)|[^<]+)"
 )
 
+# <add value="value" name="password"/>, {"value": "value", "name": "password"}: the name comes behind.
+_VALUE_FIRST = re.compile(
+    rf"""(?i)(\bvalue(?:{_QUOTE})?\s{{0,9}}[=:]\s{{0,9}}(?P<quote>{_QUOTE}))(?:(?!(?P=quote))[^<>]){{1,2000}}"""
+    rf"""(?=(?P=quote)[^<>{{}}]{{0,200}}\b(?:name|key)(?:{_QUOTE})?\s{{0,9}}[=:]\s{{0,9}}{_QUOTE}"""
+    rf"""[\w .-]{{0,40}}{NAME})"""
+)
+
 
 def without_named_values(text: str, low: str, keep_lines: bool = False) -> str:
     """The text (`low` is its lower case) without such values; `keep_lines`: with as many lines as before."""
@@ -62,6 +69,8 @@ def without_named_values(text: str, low: str, keep_lines: bool = False) -> str:
         text = without_option_values(text)
     if "</" in low or "<![" in low:
         text = _ELEMENT.sub(rf"\1{FILTERED}", text)
+    if "value" in low:
+        text = _VALUE_FIRST.sub(rf"\1{FILTERED}", text)
     return text
 
 

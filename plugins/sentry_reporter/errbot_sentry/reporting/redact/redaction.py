@@ -3,6 +3,9 @@
 A `Redaction` is made for one event, with the words of the command that the event is about. An unknown field is
 masked like any other text. It works on the event as the SDK's serializer left it, plain dicts, lists and texts, in the
 shape of https://develop.sentry.dev/sdk/data-model/event-payloads/.
+
+The SDK notes lengths and limits beside an event (`_meta`) before anything is masked, so its notes repeat every key on
+the way to what was shortened. They are made anew from the event as it leaves.
 """
 
 from __future__ import annotations
@@ -10,24 +13,68 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from errbot_sentry.reporting.redact.chat_redaction import DROP, SEND, ChatMask, mask_of
-from errbot_sentry.reporting.redact.event_schema import (
-    BREADCRUMB_KEYS,
-    CONTEXT_KEYS,
-    CONTEXT_NAMES,
-    FRAME_KEYS,
-    FRAME_NAMES,
-    LOGENTRY_KEYS,
-    MEASUREMENT_KEYS,
-    MECHANISM_KEYS,
-    REQUEST_KEYS,
-    SOURCE_KEYS,
-    SPAN_KEYS,
-    THREAD_KEYS,
-    USER_KEYS,
-    meta_for,
-)
+from errbot_sentry.reporting.redact.chat_redaction import DROP, SEND, ChatMask
 from errbot_sentry.reporting.redact.scrubber import FILTERED, Scrubber, cleaned, is_sensitive_name
+
+SOURCE_KEYS = ("pre_context", "context_line", "post_context")
+FRAME_NAMES = ("filename", "abs_path", "function", "module")
+
+# The protocol's own keys, which stay whatever was typed: without them the server could not read the event.
+SPAN_KEYS = frozenset({"span_id", "trace_id", "parent_span_id", "op", "description", "start_timestamp", "timestamp",
+    "status", "tags", "data", "origin", "same_process_as_parent", "measurements", "exclusive_time"})  # fmt: skip
+BREADCRUMB_KEYS = frozenset({"type", "category", "message", "level", "timestamp", "data", "origin"})
+CONTEXT_NAMES = frozenset({"trace", "runtime", "errbot", "plugin", "log", "repeats", "chat"})
+CONTEXT_KEYS = SPAN_KEYS | {"type", "name", "version", "build", "backend", "module", "kind", "sentence", "count",
+    "seconds", "message", "dynamic_sampling_context"}  # fmt: skip
+MECHANISM_KEYS = frozenset({"type", "handled", "data", "source", "synthetic", "exception_id", "parent_id", "help_link",
+    "is_exception_group", "description", "meta"})  # fmt: skip
+LOGENTRY_KEYS = frozenset({"message", "formatted", "params"})
+USER_KEYS = frozenset({"id", "username", "email", "ip_address", "name", "data", "geo", "segment"})
+FRAME_KEYS = frozenset({"lineno", "colno", "in_app", "stack_start", "vars", *SOURCE_KEYS, *FRAME_NAMES})
+REQUEST_KEYS = frozenset({"url", "method", "headers", "data", "query_string", "env"})  # cookies: each value is secret
+THREAD_KEYS = frozenset({"id", "name", "crashed", "current", "main", "values"})
+MEASUREMENT_KEYS = frozenset({"value", "unit"})
+
+_DEEPEST = 40
+_REMARKS = frozenset({"!limit", "!raw", "!config", "x", "s"})
+
+
+def meta_for(meta: Any, clean: Any, depth: int = 0) -> dict[str, Any]:
+    """The `_meta` of a redacted event: it has no key but the event's own, and no text but the protocol's."""
+    if not isinstance(meta, dict) or depth > _DEEPEST:
+        return {}
+    made: dict[str, Any] = {}
+    for key, value in meta.items():
+        if key == "":
+            mark = _mark(value)
+        elif isinstance(clean, dict) and key in clean:
+            mark = meta_for(value, clean[key], depth + 1)
+        elif isinstance(clean, list) and key.isdecimal() and int(key[:9]) < len(clean):
+            mark = meta_for(value, clean[int(key[:9])], depth + 1)
+        else:
+            continue
+        if mark:
+            made[key] = mark
+    return made
+
+
+def _mark(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {}
+    made: dict[str, Any] = {}
+    if type(value.get("len")) is int:
+        made["len"] = value["len"]
+    remarks = value.get("rem")
+    if isinstance(remarks, list) and all(
+        isinstance(remark, list) and all(map(_is_remark, remark)) for remark in remarks
+    ):
+        made["rem"] = remarks
+    return made
+
+
+def _is_remark(part: Any) -> bool:
+    return type(part) is int or (isinstance(part, str) and part in _REMARKS)
+
 
 Event = dict[str, Any]
 Reader = Callable[[Any], Any]
@@ -49,34 +96,6 @@ _ADDRESS_PARTS = ("http.query", "http.fragment")
 
 
 _NO_READERS: Mapping[str, Reader] = {}
-
-
-class Redactor:
-    """Makes the redaction of each event, by the same rules.
-
-    Args:
-        chat_text: SENTRY_CHAT_TEXT.
-    """
-
-    def __init__(self, scrubber: Scrubber, chat_text: str) -> None:
-        self._scrubber = scrubber
-        self._chat_text = chat_text
-
-    def redaction(
-        self,
-        typed: tuple[str, ...],
-        spared: tuple[str, ...],
-        own: Collection[str] = (),
-        most_steps: int = MOST_STEPS,
-    ) -> Redaction:
-        """The redaction of one event.
-
-        Args:
-            typed: the texts whose words are masked.
-            spared: names of commands and plugins, which stay readable even if they were typed.
-        """
-        mask = mask_of(typed, spared) if typed and self._chat_text != SEND else None
-        return Redaction(self._scrubber, mask or None, self._chat_text, own, most_steps)
 
 
 class Redaction:

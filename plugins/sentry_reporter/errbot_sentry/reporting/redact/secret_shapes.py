@@ -87,6 +87,9 @@ _SHAPES: tuple[Rule, ...] = (
     _rule("npm_", r"npm_\w{16,}"),
     _rule("pypi-", r"pypi-[\w-]{16,}"),
     _rule("sg.", r"SG\.[\w-]{12,}\.[\w-]{12,}"),
+    _rule("mysql", r"(mysql[^\r\n]{0,300}?(?<![\w-])-p[\"']?)[^\s\"',;\\\]]+", rf"\1{FILTERED}"),
+    _rule("mariadb", r"(mariadb[^\r\n]{0,300}?(?<![\w-])-p[\"']?)[^\s\"',;\\\]]+", rf"\1{FILTERED}"),
+    _rule("sshpass", r"(sshpass[^\r\n]{0,300}?(?<![\w-])-p[\"']?,?\s{0,3}[\"']?)[^\s\"',;\\\]]+", rf"\1{FILTERED}"),
     _rule("age-secret-key-", r"(?i)age-secret-key-[a-z0-9-]{16,}"),
     _rule("private", rf"(?:{KEY_BEGINS.pattern})(?s:.*?)(?:{KEY_ENDS.pattern}|\Z)"),
 )  # fmt: skip
@@ -94,7 +97,7 @@ _LONG_HEX = re.compile(r"[0-9a-fA-F]{64,}")  # API tokens, HMAC signatures
 # A line of a key that somebody has split into lines; paths have fewer kinds of letters, or a dot.
 _KEY_LINE = re.compile(r"(?<![A-Za-z0-9+/._-])[A-Za-z0-9+/]{64,}={0,2}")
 _BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}:[\w-]{30,}")  # Telegram, whose URLs write it right behind "/bot"
-_DISCORD_TOKEN = re.compile(r"(?<![\w-])[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")
+_DISCORD_TOKEN = re.compile(r"(?:(?<![\w-])|(?<=\\[nrt]))[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")
 
 _BEHIND_SCHEME = re.compile(r"""(?<=://)[^\s"'<>]+""")
 _AUTHORITY = re.compile(r"[^/?#]*")

@@ -1,0 +1,98 @@
+"""Says at the start, to the bot's admins and to the log, what is wrong or odd about the settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.bot_plugins import copies_of_us
+from errbot_sentry.chat.replies import Replies
+from errbot_sentry.config.consistency import project_globs, unmatched_projects
+from errbot_sentry.config.mistakes import QUERY, Hint
+from errbot_sentry.config.settings import Settings
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.errors import ServerError
+from errbot_sentry.server.protocol import Server
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 10.0
+
+
+class SettingsNotices:
+    """Notices about one set of settings.
+
+    Args:
+        warn_admins: sends a Markdown text to the bot's admins.
+        find_server: the server; raises ServerError.
+        background: runs what waits for the server.
+    """
+
+    def __init__(
+        self,
+        bot: Any,
+        settings: Settings,
+        replies: Replies,
+        warn_admins: Callable[[str], None],
+        find_server: Callable[[], Server],
+        background: BackgroundQueue,
+        clock: Clock,
+    ) -> None:
+        self._bot = bot
+        self._settings = settings
+        self._replies = replies
+        self._warn_admins = warn_admins
+        self._find_server = find_server
+        self._background = background
+        self._clock = clock
+        self._next_look: float | None = 0.0  # when to look for the projects of the settings; None: it is done
+        self.hints: tuple[Hint, ...] = settings.hints
+        """All oddities that are known by now."""
+
+    def start(self, listener_trouble: str) -> None:
+        """Say what is known now; what only the server knows follows when it answers."""
+        trouble = [*map(str, self._settings.mistakes), *([listener_trouble] if listener_trouble else [])]
+        self._tell_admins("settings in config.py that cannot be used", trouble)
+        copies = copies_of_us(self._bot)
+        if len(copies) > 1:
+            folders = ": " + ", ".join(map(str, copies))
+            self.hints += (Hint("SentryReporter is installed more than once, and Errbot loads one copy only", folders),)
+        self._tell_hints(self.hints)
+        self.look_for_projects()
+
+    def look_for_projects(self) -> None:
+        """Look in the background whether the projects of the settings exist, until the server has answered once."""
+        settings = self._settings
+        if self._next_look is None or self._clock.monotonic() < self._next_look:
+            return
+        self._next_look = None
+        wanted = project_globs(settings.access, settings.alerts.routes)
+        if wanted and settings.server.token and not settings.mistakes_of(QUERY):
+            self._background.do(self._compare_projects)
+
+    def _compare_projects(self) -> None:
+        try:
+            slugs = [project.slug for project in self._find_server().projects()]
+        except ServerError:
+            self._next_look = self._clock.monotonic() + _RETRY_SECONDS
+            return
+        found = tuple(unmatched_projects(self._settings.access, self._settings.alerts.routes, slugs))
+        self.hints += found
+        self._tell_hints(found)
+
+    def _tell_hints(self, hints: Iterable[Hint]) -> None:
+        self._tell_admins("check these settings in config.py", [str(hint) for hint in hints])
+
+    def _tell_admins(self, heading: str, sentences: Sequence[str]) -> None:
+        """In one message; some backends cannot send to admins at this point."""
+        if not sentences:
+            return
+        for sentence in sentences:
+            log.warning("config.py: %s", sentence)
+        try:
+            for message in self._replies.notice(f"SentryReporter: {heading}", sentences):
+                self._warn_admins(message)
+        except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all
+            log.warning("the admins could not be notified: %s", error)

@@ -1,0 +1,164 @@
+"""Every setting once: name, type, default, which flows a wrong value switches off, and what it means.
+
+`docs/settings.md` has the same table (`settings_table`), and `config_template.py` the same sentences; tests compare
+them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from errbot_sentry.config import fields as values
+from errbot_sentry.config.consistency import SAAS
+from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One name of config.py.
+
+    Args:
+        kind: its type, in words.
+        reader: makes the typed value of what config.py has, or raises ValueError.
+        default: what stands for "not set".
+        flows: what a wrong value switches off.
+        sentence: what it means, for docs/settings.md and config_template.py.
+        secret: it may also come from the environment variable of the same name, and is never shown.
+        default_words: the default in words, where the value does not say it.
+    """
+
+    name: str
+    kind: str
+    reader: values.Reader
+    default: Any
+    flows: tuple[str, ...]
+    sentence: str
+    secret: bool = False
+    default_words: str = ""
+
+
+_SERVER = (QUERY, ALERTS)
+SETTINGS = (
+    Setting("BOT_LOG_SENTRY", "bool", values.flag, False, (REPORT,), "Reporting on or off (Errbot's own switch)."),
+    Setting(
+        "SENTRY_DSN", "text", values.dsn, "", (REPORT,),
+        "Where events go: the DSN of the bot's own project on your server.", secret=True,
+    ),
+    Setting(
+        "SENTRY_LOGLEVEL", "logging level", values.level, None, (REPORT,),
+        "Log records from this level on become breadcrumbs: the log lines that an event brings along.",
+        default_words="`logging.INFO`",
+    ),
+    Setting(
+        "SENTRY_EVENTLEVEL", "logging level", values.level, None, (REPORT,),
+        "Log records from this level on become events.", default_words="`logging.ERROR`",
+    ),
+    Setting(
+        "SENTRY_OPTIONS", "dict", values.options, {}, (REPORT,),
+        'Further options for sentry_sdk.init, for example {"environment": "production", "release": "bot@1.4.0"}.',
+    ),
+    Setting(
+        "BOT_LOG_SENTRY_FLASK", "bool", values.flag, False, (REPORT,),
+        "Also report errors of the bot's web server through the SDK's Flask integration.",
+    ),
+    Setting(
+        "SENTRY_CHAT_TEXT", "text", values.one_of("send", "scrub", "drop"), "scrub", (REPORT,),
+        'Which of the words that people type may be in events: "send" (all), "scrub" (only in the exception\'s own '
+        'text) or "drop" (none).',
+    ),
+    Setting(
+        "SENTRY_SPOOL_MB", "MB", values.amount, 50, (REPORT,),
+        "How much disk events may take while the server is away, in MB; 0: none, they wait in memory.",
+    ),
+    Setting(
+        "SENTRY_REPEAT_SECONDS", "seconds", values.amount, 60, (REPORT,),
+        "Identical errors within this many seconds are counted instead of captured again.",
+    ),
+    Setting(
+        "SENTRY_URL", "URL", values.base_url, SAAS, _SERVER,
+        "The server's address: sentry.io, your own Sentry, GlitchTip or Bugsink.",
+    ),
+    Setting(
+        "SENTRY_SERVER", "text", values.one_of("auto", "sentry", "glitchtip", "bugsink"), "auto", _SERVER,
+        '"sentry", "glitchtip", "bugsink", or "auto": the bot asks the server what it is.',
+    ),
+    Setting("SENTRY_AUTH_TOKEN", "text", values.token, "", _SERVER, "An API token.", secret=True),
+    Setting(
+        "SENTRY_ORG", "text", values.slug, "", _SERVER, "The organization's slug, as in its URL. Bugsink has none."
+    ),
+    Setting(
+        "SENTRY_PROJECTS", "tuple of globs", values.texts, (), _SERVER,
+        "The projects that this bot may show, as slugs or globs; empty: all that the token can read.",
+    ),
+    Setting(
+        "SENTRY_ROOM_PROJECTS", "dict", values.room_projects, {}, _SERVER,
+        'The projects that each room may see and change: room glob -> project globs, "direct" for direct messages.',
+    ),
+    Setting(
+        "SENTRY_WRITERS", "tuple of globs", values.texts, None, _SERVER,
+        "The people who may change issues and alert settings: globs, as in BOT_ADMINS.",
+        default_words="`BOT_ADMINS`",
+    ),
+    Setting(
+        "SENTRY_AUTHOR_NOTES", "bool", values.flag, True, (QUERY,),
+        "After a change from chat, leave a note on the issue that says who made it, where the server takes notes.",
+    ),
+    Setting(
+        "SENTRY_UNFURL", "bool", values.flag, True, (QUERY,),
+        "Reply with a two-line summary when somebody pastes an issue's URL into a room that may see the issue.",
+    ),
+    Setting(
+        "SENTRY_ALERTS", "list of dicts", values.routes, [], (ALERTS,),
+        'Routes: the first one that matches an alert wins, unless it says "continue": True.',
+    ),
+    Setting(
+        "SENTRY_WEBHOOK_SECRET", "text or tuple", values.secrets, (), (ALERTS,),
+        "The client secret of the Sentry integration whose webhook URL is /sentry/webhook on this bot; a tuple of two "
+        "while you rotate it.",
+        secret=True, default_words='`""`',
+    ),
+    Setting(
+        "SENTRY_WEBHOOK_TOKENS", "tuple", values.path_tokens, (), (ALERTS,),
+        "Secret last parts of the webhook URL, for senders that cannot sign (Bugsink, GlitchTip, legacy WebHooks): "
+        "/sentry/webhook/<token>.",
+        secret=True,
+    ),
+    Setting(
+        "SENTRY_WEBHOOK_LISTEN", "(host, port)", values.listen, None, (ALERTS,),
+        "(host, port) of the plugin's own web listener, which works also while the chat network is down.",
+    ),
+    Setting(
+        "SENTRY_PUBLIC_URL", "URL", values.public_url, "", (ALERTS,),
+        'Where others reach that listener (or Errbot\'s web server), such as "https://bot.example.com"; Mattermost '
+        "sends clicks there.",
+    ),
+    Setting(
+        "SENTRY_POLL_SECONDS", "seconds", values.interval, 60, (ALERTS,),
+        "How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.",
+    ),
+    Setting(
+        "SENTRY_STATE_URL", "URL", values.state_url, "", (ALERTS,),
+        "The database of the state, as an SQLAlchemy URL.", secret=True,
+        default_words="the file `sentry_reporter.sqlite3` in `BOT_DATA_DIR`",
+    ),
+    Setting(
+        "SENTRY_PATCH_ERRBOT", "bool", values.flag, True, (),
+        "Correct what delays, mixes up or loses messages in Errbot itself; docs/errbot-patches.md lists each change.",
+    ),
+)  # fmt: skip
+
+
+def settings_table() -> str:
+    """The table of docs/settings.md."""
+    lines = ["| setting | type | default | meaning |", "|---|---|---|---|"]
+    for setting in SETTINGS:
+        default = setting.default_words or f"`{_quoted(setting.default)}`"
+        name = f"`{setting.name}`" + (" (secret)" if setting.secret else "")
+        sentence = setting.sentence.replace("<", "&lt;").replace("|", "\\|")
+        lines.append(f"| {name} | {setting.kind} | {default} | {sentence} |")
+    return "\n".join(lines)
+
+
+def _quoted(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -1,0 +1,153 @@
+"""What people set up in chat: silences, subscriptions, digests, and whose account on the server is whose."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, or_, select
+
+from errbot_sentry.store.corrupt_rows import LATEST, CorruptRows
+from errbot_sentry.store.records import DigestPlan, LinkedAccount, Silence, Subscription
+from errbot_sentry.store.schema import accounts, digests, silences, subscriptions
+from errbot_sentry.store.statements import Queries, add_row, is_due, next_due, read_matchers, upsert
+
+_OVER = 2  # the last stage of a silence
+_DAY = 86_400.0
+
+
+class SilencesTable(Queries):
+    """Queries about silences."""
+
+    def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
+        super().__init__(connection, corrupt_rows)
+        self._present: list[Silence] | None = None
+
+    def add(self, silence: Silence) -> int:
+        """Store a silence; its number."""
+        self._present = None
+        values = {key: value for key, value in silence.__dict__.items() if key != "id"}
+        return add_row(self._connection, silences.insert().values({**values, "matchers": json.dumps(silence.matchers)}))
+
+    def present(self) -> list[Silence]:
+        """All silences that are not over, oldest first."""
+        if self._present is None:  # needed once per alert, and the same in all of a transaction
+            # Not only what is below: a stage that is no number is read too, and counted as corrupt.
+            not_over = or_(silences.c.stage < _OVER, silences.c.stage > _OVER)
+            found = self._connection.execute(select(silences).where(not_over).order_by(silences.c.id))
+            self._present = [silence for silence in map(self._silence, found) if silence is not None]
+        return list(self._present)
+
+    def get(self, number: int) -> Silence | None:
+        """One silence, also one that is over."""
+        row = self._connection.execute(select(silences).where(silences.c.id == number)).first()
+        return None if row is None else self._silence(row)
+
+    def end(self, number: int, now: float) -> None:
+        """Let a silence end now; the scheduler sends what it deferred."""
+        self._set(number, ends=now)
+
+    def set_stage(self, number: int, stage: int) -> None:
+        """Note what was sent about a silence."""
+        self._set(number, stage=stage)
+
+    def set_aside(self, number: int) -> None:
+        """Nothing can be sent about this silence: it is over."""
+        self._corrupt_rows.note("silences", number)
+        self.set_stage(number, _OVER)
+
+    def forget(self, before: float, limit: int) -> int:
+        """Drop at most `limit` silences that were over before; how many were dropped."""
+        return self._forget(silences, limit, silences.c.stage == _OVER, silences.c.ends < before)
+
+    def _set(self, number: int, **values: float) -> None:
+        self._present = None
+        self._connection.execute(silences.update().where(silences.c.id == number).values(values))
+
+    def _silence(self, row: Row[Any]) -> Silence | None:
+        return self._record(Silence, silences, row, matchers=read_matchers)
+
+
+class SubscriptionsTable(Queries):
+    """Queries about subscriptions: routes that people made for a room."""
+
+    def add(self, made: Subscription) -> int:
+        """Store a subscription; its number."""
+        values = {"room": made.room, "matchers": json.dumps(made.matchers), "author": made.author, "made": made.made}
+        return add_row(self._connection, subscriptions.insert().values(values))
+
+    def all(self) -> list[Subscription]:
+        """All subscriptions, oldest first."""
+        found = self._connection.execute(select(subscriptions).order_by(subscriptions.c.id))
+        read = (self._record(Subscription, subscriptions, row, matchers=read_matchers) for row in found)
+        return [each for each in read if each is not None]
+
+    def remove(self, number: int) -> None:
+        """Forget a subscription."""
+        self._connection.execute(subscriptions.delete().where(subscriptions.c.id == number))
+
+
+class DigestsTable(Queries):
+    """Queries about digests: which rooms get one, and when the next is due."""
+
+    def put(self, plan: DigestPlan) -> None:
+        """Add or replace a room's digest."""
+        self._put(digests, [plan])
+
+    def get(self, room: str) -> DigestPlan | None:
+        """A room's digest, None where it has none."""
+        row = self._connection.execute(select(digests).where(digests.c.room == room)).first()
+        return None if row is None else self._record(DigestPlan, digests, row)
+
+    def remove(self, room: str) -> None:
+        """No digest for this room any more."""
+        self._connection.execute(digests.delete().where(digests.c.room == room))
+
+    def due(self, now: float) -> list[DigestPlan]:
+        """Digests whose time has come; only for a transaction that may write."""
+        found = select(digests).where(is_due(digests.c.next_at, now, LATEST)).order_by(digests.c.room)
+        plans = []
+        for row in self._connection.execute(found).all():
+            plan = self._record(DigestPlan, digests, row)
+            if plan is None:
+                self.put_off(row.room, now)  # else it would be due for ever
+            else:
+                plans.append(plan)
+        return plans
+
+    def put_off(self, room: str, now: float) -> None:
+        """Look at a plan that makes no sense again in a day."""
+        self._corrupt_rows.note("digests", room)
+        self._connection.execute(digests.update().where(digests.c.room == room).values(next_at=now + _DAY))
+
+    def next_due(self) -> float | None:
+        """When the next digest is due; None where there is none."""
+        return next_due(self._connection, select(func.min(digests.c.next_at)))
+
+
+class AccountsTable(Queries):
+    """Queries about proved mail addresses. `acl` is what Errbot's access rules match."""
+
+    def mail_of(self, acl: str) -> str | None:
+        """The address of a person, None if none was proved."""
+        row = self._connection.execute(select(accounts).where(accounts.c.acl == acl)).first()
+        found = None if row is None else self._record(LinkedAccount, accounts, row)
+        return None if found is None else found.mail
+
+    def mention_of(self, mail: str) -> str:
+        """How to mention whoever proved this address last, "" for nobody: a person may have it under two names."""
+        mine = accounts.c.mail == mail.lower(), accounts.c.mention != ""
+        rows = self._connection.execute(
+            select(accounts).where(*mine).order_by(accounts.c.at.desc(), accounts.c.acl).limit(9)
+        )
+        found = (self._record(LinkedAccount, accounts, row) for row in rows)
+        return next((each.mention for each in found if each is not None), "")
+
+    def put(self, acl: str, mail: str, now: float, mention: str = "") -> None:
+        """Store an address, in place of an earlier one, and how to mention its owner in chat."""
+        values = {"acl": acl, "mail": mail, "at": now, "mention": mention}
+        self._connection.execute(upsert(self._connection.dialect.name, accounts), values)
+
+    def drop(self, acl: str) -> bool:
+        """Forget an address; whether there was one."""
+        return self._connection.execute(delete(accounts).where(accounts.c.acl == acl)).rowcount > 0

@@ -1,0 +1,248 @@
+"""Messages on their way to rooms: in order per room, claimed by one bot at a time, stored until they are delivered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
+
+from errbot_sentry.domain.alerts import MessageKind, Placement
+from errbot_sentry.store.corrupt_rows import fits
+from errbot_sentry.store.records import (
+    FAILED,
+    SENDING,
+    SENT,
+    UNSURE,
+    WAITING,
+    Message,
+    OutboxRow,
+    QueueState,
+    RecentMessage,
+)
+from errbot_sentry.store.schema import outbox
+from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, time_of
+
+# Columns with the names of a message's fields.
+_SAME = ("room", "issue", "alert_id", "thread_root", "threads", "mark", "mention")
+_QUEUED = (WAITING, SENDING)
+_PLACEMENTS = (Placement.CHANNEL.value, Placement.THREAD.value)
+# The first queued message of every room.
+_FIRST_IDS = select(func.min(outbox.c.id)).where(outbox.c.state.in_(_QUEUED)).group_by(outbox.c.room).scalar_subquery()
+
+
+class OutboxTable(Queries):
+    """Queries about messages."""
+
+    def add(self, message: Message, now: float) -> int:
+        """Queue a message; its number."""
+        statement = outbox.insert().values(
+            state=WAITING,
+            **{name: getattr(message, name) for name in _SAME},
+            kind=message.kind.value,
+            placement=message.placement.value,
+            projects=json.dumps(message.projects),
+            alert_count=message.count,
+            body=json.dumps(message.values, ensure_ascii=False),
+            tries=0,
+            next_try=now,
+            made=now,
+            sent=None,
+            sent_id="",
+            owner="",
+            lease=0.0,
+            error="",
+        )
+        return add_row(self._connection, statement)
+
+    def claim(self, owner: str, now: float, until: float) -> OutboxRow | None:
+        """Take the message that is due longest for oneself until then; None where there is none.
+
+        Only the first message of a room can be taken, so that a room's messages stay in order. One that another
+        owner took is free again when its claim has run out.
+        """
+        while (found := self._next_free(now)) is not None:
+            row = self._row(found)
+            if row is not None:
+                self._set([row.id], state=SENDING, owner=owner, lease=until)
+                return row
+            self.set_aside(found.id, "It cannot be read.", now)
+        return None
+
+    def _next_free(self, now: float) -> Row[Any] | None:
+        free = or_(outbox.c.state == WAITING, is_due(outbox.c.lease, now))
+        return self._connection.execute(
+            select(outbox)
+            .where(outbox.c.id.in_(_FIRST_IDS), is_due(outbox.c.next_try, now), free)
+            .order_by(outbox.c.next_try, outbox.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)  # else two bots that look at the same moment both take it
+        ).first()
+
+    def next_due(self) -> float | None:
+        """When the next message can be taken; None where none is queued."""
+        ready = case((outbox.c.state == SENDING, outbox.c.lease), else_=outbox.c.next_try)
+        return next_due(self._connection, select(func.min(ready)).where(outbox.c.id.in_(_FIRST_IDS)))
+
+    def renew(self, owner: str, now: float, until: float) -> None:
+        """The owner is alive: it is still sending what it took, and will settle what it left unsure."""
+        for state, lease in ((SENDING, until), (UNSURE, now)):
+            own = and_(outbox.c.state == state, outbox.c.owner == owner, outbox.c.lease < lease)
+            self._connection.execute(outbox.update().where(own).values(lease=lease))
+
+    def sent(self, row_id: int, now: float, sent_id: str, settle_until: float | None, owner: str) -> None:
+        """The chat network took it. With `settle_until` that is no proof yet, and it stays unsure until then."""
+        state = SENT if settle_until is None else UNSURE
+        self._set([row_id], state=state, sent=now, sent_id=sent_id, owner=owner, lease=settle_until or 0.0, error="")
+
+    def retry(self, row_id: int, next_try: float, error: str, tries: int) -> None:
+        """It was not taken: try again then. `tries` is how many of its tries are used up."""
+        self._set([row_id], state=WAITING, next_try=next_try, tries=tries, owner="", lease=0.0, error=error)
+
+    def set_aside(self, row_id: int, error: str, now: float) -> None:
+        """It cannot be delivered: it stays to be seen, and the next one goes out."""
+        tries = outbox.c.tries + 1
+        self._set([row_id], state=FAILED, next_try=now, tries=tries, owner="", lease=0.0, error=error)
+
+    def set_aside_all(self, room: str, before: float, error: str, now: float) -> int:
+        """What was made for a room before then and still waits cannot be delivered either; how many that were."""
+        waits = and_(outbox.c.state == WAITING, outbox.c.room == room, outbox.c.made < before)
+        gone = outbox.update().where(waits).values(state=FAILED, next_try=now, owner="", lease=0.0, error=error)
+        return self._connection.execute(gone).rowcount
+
+    def refuses_since(self, room: str, lately: float, tries: int) -> float | None:
+        """When the first message of this room was set aside after so many tries since the room last took one.
+
+        None where the last of them was set aside before `lately`, or none was.
+        """
+        newest = [
+            select(outbox.c.id).where(outbox.c.state == state, outbox.c.room == room).order_by(outbox.c.id.desc())
+            for state in (SENT, UNSURE)
+        ]
+        taken = max(self._connection.scalar(each.limit(1)) or 0 for each in newest)
+        in_a_row = and_(outbox.c.state == FAILED, outbox.c.room == room, outbox.c.id > taken, outbox.c.tries >= tries)
+        refused = select(outbox.c.next_try).where(in_a_row).limit(1)  # when the last try was
+        last = time_of(self._connection.scalar(refused.order_by(outbox.c.id.desc())))
+        if last is None or not lately <= last <= lately + FURTHEST:
+            return None
+        return time_of(self._connection.scalar(refused.order_by(outbox.c.id)))
+
+    def settle(self, row_ids: Sequence[int]) -> None:
+        """Unsure messages that arrived as far as anyone can know."""
+        self._set(row_ids, state=SENT, lease=0.0)
+
+    def send_again(self, row_ids: Sequence[int], now: float) -> None:
+        """Messages that may have been lost go back to their places in the queue."""
+        self._set(row_ids, state=WAITING, next_try=now, owner="", lease=0.0)
+
+    def get(self, row_id: int) -> OutboxRow | None:
+        """One message, None if it was dropped."""
+        row = self._connection.execute(select(outbox).where(outbox.c.id == row_id)).first()
+        return None if row is None else self._row(row)
+
+    def sent_message(self, room: str, sent_id: str) -> OutboxRow | None:
+        """The message that the chat network knows under this id in this room."""
+        found = select(outbox).where(outbox.c.room == room, outbox.c.sent_id == sent_id).limit(1)
+        row = self._connection.execute(found).first()
+        return None if row is None else self._row(row)
+
+    def issue_of_thread(self, room: str, thread: str) -> str:
+        """The issue that the message with this id of the chat network is about, "" if it is none of ours."""
+        found = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)
+        return self._connection.scalar(found) or ""
+
+    def recent(self, room: str, placement: Placement, since: float) -> list[RecentMessage]:
+        """The room's messages with this placement made since then, newest first; at most a hundred."""
+        found = (
+            select(outbox.c.id, outbox.c.issue, outbox.c.kind, outbox.c.alert_count)
+            .where(outbox.c.room == room, outbox.c.placement == placement.value, *_since(since))
+            .order_by(outbox.c.made.desc())
+            .limit(100)
+        )
+        read = [
+            self._corrupt_rows.read("outbox", row.id, partial(_recent, row)) for row in self._connection.execute(found)
+        ]
+        return [each for each in read if each is not None]
+
+    def count_recent(self, room: str, since: float) -> int:
+        """How many messages of any kind were made for a room since then."""
+        found = select(func.count()).where(outbox.c.room == room, outbox.c.placement.in_(_PLACEMENTS), *_since(since))
+        return self._connection.scalar(found) or 0
+
+    def free_all(self, now: float) -> int:
+        """Free what an earlier run of the only bot here was sending when it died; how many will be sent again."""
+        return self._free(outbox.c.state.in_((SENDING, UNSURE)), now)
+
+    def free_abandoned(self, owner: str, now: float, since: float) -> int:
+        """Free what another bot left unsure and did not settle by `since`; how many will be sent again.
+
+        What it was just sending needs no such help: `claim` takes it when the lease has run out.
+        """
+        return self._free(and_(outbox.c.state == UNSURE, outbox.c.owner != owner, is_due(outbox.c.lease, since)), now)
+
+    def _free(self, which: ColumnElement[bool], now: float) -> int:
+        freed = outbox.update().where(which).values(state=WAITING, next_try=now, owner="", lease=0.0)
+        return self._connection.execute(freed).rowcount
+
+    def state(self, lately: float) -> QueueState:
+        """The queue at a glance; what was set aside since `lately` is counted apart."""
+        row = self._connection.execute(
+            select(func.count(), func.min(outbox.c.made)).where(outbox.c.state.in_(_QUEUED))
+        ).one()
+        failed = select(func.count()).where(outbox.c.state == FAILED)
+        recent = failed.where(outbox.c.next_try >= lately)  # when its last try was
+        return QueueState(row[0], time_of(row[1]), *(self._connection.scalar(count) or 0 for count in (failed, recent)))
+
+    def forget(self, before: float, limit: int) -> int:
+        """Drop at most `limit` delivered or set-aside messages that were made before; how many were dropped."""
+        return self._forget(outbox, limit, outbox.c.made < before, outbox.c.state.in_((SENT, FAILED)))
+
+    def _set(self, row_ids: Sequence[int], **values: Any) -> None:
+        if row_ids:
+            self._connection.execute(outbox.update().where(outbox.c.id.in_(row_ids)).values(**values))
+
+    def _row(self, row: Row[Any]) -> OutboxRow | None:
+        def make() -> OutboxRow | None:
+            message = self._message(row)
+            if not fits(message):
+                return None
+            return OutboxRow(row.id, message, row.state, row.tries, row.next_try, row.made, row.error, row.sent_id)
+
+        return self._corrupt_rows.read("outbox", row.id, make)
+
+    def _message(self, row: Row[Any]) -> Message:
+        return Message(
+            kind=MessageKind(row.kind),
+            values=_values(row.body),
+            placement=Placement(row.placement),
+            projects=_projects(row.projects),
+            count=row.alert_count,
+            **{name: getattr(row, name) for name in _SAME},
+        )
+
+
+def _since(since: float) -> tuple[ColumnElement[bool], ...]:
+    """Messages made since then; not those that a clock that was wrong made in what is the future by now."""
+    return outbox.c.made > since, outbox.c.made <= since + FURTHEST
+
+
+def _values(text: str) -> dict[str, Any]:
+    """A template's values from their column; any error where they are corrupt."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise TypeError("the values of a message are no object")
+    return values
+
+
+def _projects(text: str) -> tuple[str, ...]:
+    """The projects of a message from their column; any error where they are damaged."""
+    projects = json.loads(text)
+    if not isinstance(projects, list) or not all(isinstance(each, str) for each in projects):
+        raise TypeError("the projects of a message are no list of texts")
+    return tuple(projects)
+
+
+def _recent(row: Any) -> RecentMessage:
+    return RecentMessage(row.issue, MessageKind(row.kind), row.alert_count)

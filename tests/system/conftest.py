@@ -1,0 +1,50 @@
+"""What the tests of reporting share: a server that takes envelopes, and reporters that send to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from errbot_sentry.config.secrets import Secret
+from errbot_sentry.config.settings import ReportSettings
+from errbot_sentry.reporting.collect.bot_context import BotFacts
+from errbot_sentry.reporting.reporter import Reporter
+from tests.fakes.ingest_server import IngestServer, ingest_server
+
+Make = Callable[..., Reporter]
+
+
+@pytest.fixture
+def server() -> Iterator[IngestServer]:
+    with ingest_server() as server:
+        yield server
+
+
+@pytest.fixture
+def make(server: IngestServer, tmp_path: Path) -> Iterator[Make]:
+    """Makes reporters with these settings, not yet started; all are closed at the end."""
+    made: list[Reporter] = []
+
+    def build(clock: Any = None, notify: Any = None, **settings: Any) -> Reporter:
+        given = {"enabled": True, "dsn": Secret(server.dsn), **settings}
+        made.append(Reporter(ReportSettings(**given), BotFacts("test", "6.2.1"), tmp_path, clock, notify))
+        return made[-1]
+
+    yield build
+    for reporter in made:
+        reporter.close(5)
+
+
+@pytest.fixture
+def started(make: Make) -> Make:
+    """Makes reporters that run."""
+
+    def start(**settings: Any) -> Reporter:
+        reporter = make(**settings)
+        assert reporter.start()
+        return reporter
+
+    return start
