@@ -187,7 +187,7 @@ def test_cards_threads_clicks_and_reactions(world: World) -> None:
 
     calls = [(call.name, _steady(call.values)) for call in chat.calls if call.name.startswith(("POST /posts", "PUT"))]
     replaced = {world.sentry.url: "https://sentry.example.com", world.bot.listener: "https://bot.example.com"}
-    update = next(call for call in calls if "root_id" in call[1] and "resolved" in call[1]["message"])
+    update = next(call for call in calls if call[1].get("root_id") and "resolved" in call[1]["message"])
     golden(GOLDEN / "mattermost.json", [calls[0], update, calls[-1]], replaced)
 
 
