@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import requests
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.networks.mattermost import MattermostNetwork
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
+from errbot_sentry.chat.networks.signed_clicks import SignedClicks
 from errbot_sentry.chat.render.escaping import Escape
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.errors import StoreAway
@@ -72,12 +74,29 @@ def test_without_a_public_url_there_are_no_buttons_and_the_status_says_so(networ
     assert len(network.status()) == 2
 
 
+def test_a_click_counts_for_the_message_as_it_stood_when_it_came() -> None:
+    """The second of two quick clicks comes before the first has changed the message; an old one comes after."""
+    clicks = SignedClicks(lambda: "secret")
+    one, two, three = (clicks.new_token() for _ in range(3))
+    assert clicks.is_signed(one, "resolve", clicks.sign(one, "resolve"))
+    assert not clicks.is_signed(one, "reopen", clicks.sign(one, "resolve"))
+    assert not SignedClicks(lambda: "another").is_signed(one, "resolve", clicks.sign(one, "resolve"))
+    clicks.note("post", one)
+    at = time.monotonic()
+    clicks.note("post", two)
+    assert clicks.was_shown("post", one, at)
+    assert not clicks.was_shown("post", one, time.monotonic() + 1.0)
+    assert not clicks.was_shown("other", one, at)
+    clicks.note("post", three)
+    assert not clicks.was_shown("post", one, at)
+
+
 def test_a_click_while_the_state_is_away_is_refused(network: MattermostNetwork) -> None:
     def away() -> str:
         raise StoreAway("It is away.")
 
     network.offer_buttons("https://bot.example.com", away)
-    body = b'{"user_id": "u", "post_id": "p", "context": {"action": "resolve", "bound": "b", "signature": "s"}}'
+    body = b'{"user_id": "u", "post_id": "p", "context": {"action": "resolve", "token": "t", "signature": "s"}}'
     assert network.take_click({}, body).status == 503
 
 

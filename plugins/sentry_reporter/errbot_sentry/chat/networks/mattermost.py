@@ -2,17 +2,15 @@
 
 Paths, fields and limits are those of developers.mattermost.com/api-documentation; what that does not say is named from
 the server's source (github.com/mattermost/mattermost, under server/). `bot.driver` is another one after each reconnect.
-Clicks come by HTTP to SENTRY_PUBLIC_URL, unsigned. So each button carries a signature of ours, bound to its post.
+Clicks come by HTTP to SENTRY_PUBLIC_URL, unsigned. So each button carries a signature of ours.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import logging
 import re
-import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,6 +20,7 @@ import requests
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
+from errbot_sentry.chat.networks.signed_clicks import SignedClicks
 from errbot_sentry.domain.errors import (
     MessageTooLong,
     NotAdmitted,
@@ -38,7 +37,7 @@ log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 15.0
 _DEFAULT_WAIT = 10.0
-_MARK = "sentry_reporter"  # our part of a post's props: what the signatures of its buttons are bound to
+_PROP = "sentry_reporter"  # the one of a post that has its token (SignedClicks)
 _ID = re.compile(r"[a-z0-9]{26}")  # public/model/utils.go, IsValidId
 _BY_STATUS: dict[int, type[SendError]] = {403: NotAdmitted, 404: RoomUnknown, 413: MessageTooLong}
 _BY_ERROR: dict[str, type[SendError]] = {
@@ -64,7 +63,7 @@ class MattermostNetwork(ErrbotNetwork):
     _socket: Any = None
 
     def offer_buttons(self, url: str, secret: Callable[[], str]) -> None:
-        self._url, self._secret = url and f"{url}/sentry/clicks", secret
+        self._url, self._signed = url and f"{url}/sentry/clicks", SignedClicks(secret)
         self.capabilities = replace(self.capabilities, buttons=bool(url))
 
     def status(self) -> tuple[str, ...]:
@@ -124,16 +123,16 @@ class MattermostNetwork(ErrbotNetwork):
         try:
             payload = json.loads(body)
             context, user, post = payload["context"], str(payload["user_id"]), str(payload["post_id"])
-            action, bound, signature = str(context["action"]), str(context["bound"]), str(context["signature"])
+            action, token, signature = str(context["action"]), str(context["token"]), str(context["signature"])
             options = options_of(action, str(context.get("selected_option") or ""))
-            if not hmac.compare_digest(self._signature(bound, action).encode(), signature.encode()):
+            if not self._signed.is_signed(token, action, signature):
                 return ClickAnswer(401)
         except (LookupError, TypeError, ValueError, AttributeError):
             return ClickAnswer(400)
         except StoreError:
             return ClickAnswer(503)
         if options is not None:
-            self._take(options, user, post, bound)
+            self._take(options, user, post, token)
         return ClickAnswer(200, "{}")
 
     def _on_reaction(self, payload: Mapping[str, Any]) -> None:
@@ -148,10 +147,12 @@ class MattermostNetwork(ErrbotNetwork):
         if options is not None and user != str(self._bot.userid):
             self._take(options, user, post)
 
-    def _take(self, options: Options, user: str, post: str, bound: str = "") -> None:
+    def _take(self, options: Options, user: str, post: str, token: str = "") -> None:
+        at = time.monotonic()
+
         def find() -> Click | None:
             try:
-                return self._click(options, user, post, bound)
+                return self._click(options, user, post, token, at)
             except Exception as error:  # noqa: BLE001 - each lookup of the backend raises what it likes
                 log.warning("a click in Mattermost leads nowhere: %r", error)
                 return None
@@ -159,13 +160,19 @@ class MattermostNetwork(ErrbotNetwork):
         if self._on_click is not None:
             self._on_click(find)
 
-    def _click(self, options: Options, user: str, post_id: str, bound: str) -> Click | None:
+    def _click(self, options: Options, user: str, post_id: str, token: str, at: float) -> Click | None:
+        """The click that came at this time; `token` is "" for a reaction."""
         if not _ID.fullmatch(user) or not _ID.fullmatch(post_id):
             return None
         post = self._call("posts", "get_post", post_id=post_id)
-        if post["user_id"] != self._bot.userid or (bound and (post.get("props") or {}).get(_MARK) != bound):
-            log.info("a click on a message of before, or on somebody else's")  # each edit renews the signatures
+        if post["user_id"] != self._bot.userid:
             return None
+        if token:
+            shown = str((post.get("props") or {}).get(_PROP))
+            self._signed.note(post_id, shown)
+            if token != shown and not self._signed.was_shown(post_id, token, at):
+                log.info("a click on a message that has changed since, or another's click repeated")
+                return None
         channel = self._call("channels", "get_channel", channel_id=post["channel_id"])
         person = self._bot.build_identifier(user)
         room = person if channel["type"] == "D" else self._bot.query_room(channel["name"])
@@ -199,14 +206,18 @@ class MattermostNetwork(ErrbotNetwork):
             raise _refusal(error) from error
 
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
-        channel, text = _channel_of(target), self._layout.messages(message.whole)
+        channel = _channel_of(target)
         if message.card is not None:
+            values = self._card_values(message, message.card)
             try:
-                return self._create(channel, thread, message.key, self._card_values(message, message.card))
+                sent = self._create(channel, thread, message.key, values)
             except _Refused as error:
                 log.warning("%s It is sent as text.", error)
+            else:
+                self._signed.note(sent, values["props"][_PROP])
+                return sent
         first = ""
-        for number, body in enumerate(text):
+        for number, body in enumerate(self._layout.messages(message.whole)):
             values = {"message": self._bot.md.convert(body)}
             sent = self._create(channel, thread or first, f"{message.key}-{number}" if message.key else "", values)
             first = first or sent
@@ -239,6 +250,8 @@ class MattermostNetwork(ErrbotNetwork):
         else:
             values = {"message": self._bot.md.convert(self._layout.messages(message.whole)[0])}
         self._call("posts", "patch_post", post_id=sent_id, options=values)
+        if message.card is not None:
+            self._signed.note(sent_id, values["props"][_PROP])
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
         """The backend has no way of its own for files."""
@@ -266,19 +279,16 @@ class MattermostNetwork(ErrbotNetwork):
 
     def _card_values(self, message: Outgoing, card: Card) -> dict[str, Any]:
         """The message, which mentions and is found by searches, and the card under it."""
-        bound = secrets.token_urlsafe(12)
+        token = self._signed.new_token()
 
         def integration(action: str) -> dict[str, Any]:
-            context = {"action": action, "bound": bound, "signature": self._signature(bound, action)}
+            context = {"action": action, "token": token, "signature": self._signed.sign(token, action)}
             return {"url": self._url, "context": context}
 
         card = replace(card, link=self._escape.href(card.link), buttons=card.buttons if self._url else ())
         heading = f"{message.mention} **{self._escape.text(card.heading)}**".strip()
-        props = {"attachments": [attachment_of(card, self._escape, integration)], _MARK: bound}
+        props = {"attachments": [attachment_of(card, self._escape, integration)], _PROP: token}
         return {"message": self._bot.md.convert(heading), "props": props}
-
-    def _signature(self, bound: str, action: str) -> str:
-        return hmac.new(self._secret().encode(), f"{bound} {action}".encode(), hashlib.sha256).hexdigest()
 
 
 def _channel_of(target: Any) -> str:
