@@ -149,7 +149,6 @@ def test_cards_threads_clicks_and_reactions(world: World) -> None:
     assert chat.click(ANN, first.id, "archive", "1d").status == 200
     world.wait_for_mark(first, "archived for a day by ann")
     assert issue.status == "ignored"
-    old = chat.clicks[-1]
     assert [chat.click(ANN, first.id, "reopen").status for _ in range(2)] == [200, 200]
     world.wait_for_mark(first, "reopened by ann")
     assert issue.status == "unresolved"
@@ -157,17 +156,20 @@ def test_cards_threads_clicks_and_reactions(world: World) -> None:
     assert {user for user, _ in chat.ephemeral} == {ANN}
 
     # A forged click, one of before the last edit, and one for another post change nothing.
-    other = world.notification(world.issue("another"))
-    assert chat.click(BOB, first.id, "assign").status == 200
+    second = world.issue("another")
+    other = world.notification(second)
+    old = chat.clicks[0]
+    assert chat.click(BOB, first.id, "resolve").status == 200
     good = chat.clicks[-1]
     context = good["context"]
+    assert old["context"]["action"] == context["action"] == "resolve"
     for click, status in (
-        ({**good, "user_id": ANN, "context": {**context, "action": "resolve"}}, 401),
+        ({**good, "user_id": ANN, "context": {**context, "action": "assign"}}, 401),
         ({**good, "user_id": ANN, "context": {**context, "signature": "é"}}, 401),
         ({**good, "user_id": ANN, "context": {**context, "token": "x"}}, 401),
         ({**good, "user_id": ANN, "post_id": other.id}, 200),
         ({**good, "user_id": "../users/me"}, 200),
-        (old, 200),
+        ({**old, "user_id": ANN}, 200),
         ({**good, "context": 7}, 400),
         (b"\xff", 400),
         ([], 400),
@@ -180,7 +182,7 @@ def test_cards_threads_clicks_and_reactions(world: World) -> None:
     chat.react(ANN, "tada", first.id)
     chat.react(ANN, "mute", first.id)
     world.wait_for_mark(first, "silenced for 1h by ann")
-    assert (issue.status, issue.assigned) == ("unresolved", None)
+    assert (issue.status, second.status) == ("unresolved", "unresolved")
     chat.react(ANN, "white_check_mark", first.id)
     world.wait_for_mark(first, "resolved by ann")
     assert issue.status == "resolved"
