@@ -43,14 +43,16 @@ class World:
             self.chat,
             shims=OURS,
             trust=certificate,
-            SENTRY_URL=self.sentry.url,
-            SENTRY_SERVER="sentry",
-            SENTRY_ORG="acme",
-            SENTRY_AUTH_TOKEN=TOKEN,
-            SENTRY_ALERTS=[{"rooms": ["ops"], "mention": "@oncall"}],
-            SENTRY_ROOM_PROJECTS={OPS: ["shop"], "direct": ["shop"]},
-            SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
-            **settings,
+            **{
+                "SENTRY_URL": self.sentry.url,
+                "SENTRY_SERVER": "sentry",
+                "SENTRY_ORG": "acme",
+                "SENTRY_AUTH_TOKEN": TOKEN,
+                "SENTRY_ALERTS": [{"rooms": ["ops"], "mention": "@oncall"}],
+                "SENTRY_ROOM_PROJECTS": {OPS: ["shop"], "direct": ["shop"]},
+                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
+                **settings,
+            },
         )
         ends.enter_context(self.bot.process)
         self.chat.wait_for_socket()
@@ -263,11 +265,23 @@ def test_what_mattermost_refuses_is_never_called_delivered(world: World) -> None
     world.wait_for("resolved by Carol", root="")
 
 
-def test_a_cut_socket_over_https_is_shown_and_heals(tmp_path: Path) -> None:
+def test_over_https_a_cut_socket_is_shown_and_heals_and_alerts_come_to_a_person(tmp_path: Path) -> None:
     """With the package from PyPI, and no more in config.py than docs/networks.md says."""
     with ExitStack() as ends:
-        world = World(tmp_path, ends, https=True)
+        world = World(
+            tmp_path,
+            ends,
+            https=True,
+            SENTRY_ALERTS=[{"rooms": ["@ann"]}],
+            SENTRY_ROOM_PROJECTS={"@ann": ["shop"]},
+        )
         chat = world.chat
+        issue, direct = world.issue(), chat.direct(ANN)
+        world.hook(issue)
+        first = world.wait_for("New in shop", channel=direct)
+        assert chat.click(ANN, first.id, "resolve").status == 200
+        world.wait_for_mark(first, "resolved by ann")
+        assert issue.status == "resolved"
         chat.say(ANN, "!sentry status", OPS)
         world.wait_for("mattermost.*confirms")
         chat.offline = True
