@@ -228,6 +228,9 @@ class MemoryServer:
             return None
         return IssueAddress(parts[3], parts[1])
 
+    def check(self) -> None:
+        self._note_call("check", None)
+
     def health(self) -> Health:
         return Health(self._kind, URL, calls=len(self.calls))
 

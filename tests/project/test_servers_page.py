@@ -26,7 +26,10 @@ ROWS = {
     "read_suspect_commits": "suspect commits",
     "read_owners": "owners",
     "read_monitors": "monitors",
+    "feedback": "`feedback`",
+    "accounts": "`link`",
 }
+NO_METHODS = {"feedback", "accounts"}  # asked for by name only
 CELLS = {
     cells[0]: dict(zip(("sentry", "glitchtip", "bugsink"), cells[1:], strict=True))
     for line in PAGE.partition("### Versions")[0].splitlines()
@@ -47,4 +50,4 @@ def test_every_refusal_is_on_the_page():
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_refusal_is_of_a_method_that_exists(dialect):
-    assert all(callable(getattr(dialect, method)) for method in dialect.refusals)
+    assert all(callable(getattr(dialect, method)) for method in dialect.refusals.keys() - NO_METHODS)

@@ -88,17 +88,6 @@ def test_no_mention_hides_behind_a_letter_or_a_dot(mode, value):
     assert not re.search(r"@(here|everyone|channel)", Escape(mode).text(value))
 
 
-@pytest.mark.parametrize(
-    ("mode", "own"),
-    [("mattermost", "@ann"), ("matrix", "@ann:example.com"), ("irc", "ann!~ann@host"), ("xmpp", "a@b/c")],
-)
-def test_ones_own_id_can_be_copied_into_config_py(mode, own):
-    """With nothing unseen in it; one that could act is shown as other code is."""
-    escape = Escape(mode, lambda: frozenset({"ann"}))
-    assert escape.copied(own) == own
-    assert escape.copied("<!channel> x") == escape.code("<!channel> x")
-
-
 def test_a_mail_address_can_be_copied_where_it_pages_nobody():
     """Only Discord reads @everyone in the middle of one."""
     assert "bob@example" in Escape("slackv3").text("from bob@example.com")

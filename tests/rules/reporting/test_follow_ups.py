@@ -17,8 +17,10 @@ def test_notified_at_once_when_the_server_has_it() -> None:
     follow_ups = FollowUps(notified.append)
     follow_ups.captured("e1", where(), 0.0, notify=True)
     assert notified == []
+    assert not follow_ups.is_sent("e1")
     follow_ups.sent("e1")
     follow_ups.sent("e1")
+    assert follow_ups.is_sent("e1")
     assert follow_ups.notify_overdue(100.0) is None
     assert [(item.event_id, item.sent, item.command) for item in notified] == [("e1", True, "deploy")]
 

@@ -306,3 +306,17 @@ def test_nonsense_in_any_field_of_bugsink(field, nonsense):
         read_bugsink_event(Fields(row), Issue("1", "WEB-1", "t", Project("1", "web")))
     except BadAnswer:
         assert field == "id"
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (["1", "2"], "[1, 2]"),
+        (["'a'", "None", "1.5e-3", "<Cart 7>", "Decimal('1')"], "['a', None, 1.5e-3, <Cart 7>, Decimal('1')]"),
+        ({"'a'": {"b": "True"}}, "{'a': {\"b\": True}}"),
+        (["a", 1, None], '["a", 1, null]'),
+        ("1", "1"),
+    ],
+)
+def test_values_that_python_printed_are_not_shown_as_strings(sent: object, shown: str) -> None:
+    assert printed(sent) == shown

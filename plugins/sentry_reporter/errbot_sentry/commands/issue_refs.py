@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from enum import Enum
 from uuid import UUID
 
 from errbot_sentry.commands.list_memory import LastLists
@@ -26,60 +26,25 @@ from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, FindServer, Server
 MOST_ISSUES = 100
 
 
-@dataclass(frozen=True)
-class ShortId:
-    """`WEB-1A`, in any case; kept in capitals."""
+class RefKind(Enum):
+    """The forms of a REF."""
 
-    text: str
-
-
-@dataclass(frozen=True)
-class IssueId:
-    """The server's own number of an issue."""
-
-    text: str
+    SHORT_ID = "short id"  # `WEB-1A`, in capitals
+    ISSUE_ID = "issue id"  # the server's own number
+    UUID = "uuid"  # with or without dashes: an issue's on Bugsink, else the id of an event
+    URL = "url"  # an issue's web address
+    ROW = "row"  # `#3`, a row of the last list shown in this conversation
+    LATEST = "latest"  # the issue seen last, of the last list's query or of all that this place may see
+    THREAD = "thread"  # no word at all: the issue that the thread's alert is about
 
 
 @dataclass(frozen=True)
-class UuidId:
-    """A UUID with or without dashes: an issue's on Bugsink, else the id of an event."""
+class Reference:
+    """What one word names; `text` is its id, address or number, without what stood around it."""
 
-    text: str
+    kind: RefKind
+    text: str = ""
 
-    @property
-    def dashed(self) -> str:
-        return str(UUID(self.text))
-
-    @property
-    def plain(self) -> str:
-        return UUID(self.text).hex
-
-
-@dataclass(frozen=True)
-class Url:
-    """An issue's web address, as copied from a browser."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class RowNumber:
-    """`#3`: a row of the last list shown in this conversation."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Latest:
-    """`@latest`: the issue seen last, of the last list's query or of all that this place may see."""
-
-
-@dataclass(frozen=True)
-class InThread:
-    """No word at all: the issue that the thread's alert is about."""
-
-
-Reference = ShortId | IssueId | UuidId | Url | RowNumber | Latest | InThread
 
 WANTED = "Use a short ID (WEB-1A), a number, an address, #3 from the last list, or @latest"
 
@@ -102,21 +67,30 @@ def read_reference(word: str) -> Reference:
     """
     text = _bare(word)
     if not text:
-        return InThread()
+        return Reference(RefKind.THREAD)
     if _URL.fullmatch(text) and len(text) <= _LONGEST_URL:
-        return Url(text)
+        return Reference(RefKind.URL, text)
     if text.lower() == "@latest":
-        return Latest()
+        return Reference(RefKind.LATEST)
     if row := _ROW.fullmatch(text):
-        return RowNumber(_row(row[1], word))
+        return Reference(RefKind.ROW, str(_row(row[1], word)))
     text = plain_dashes(text)
     if _UUID.fullmatch(text):
-        return UuidId(text.lower())
+        return Reference(RefKind.UUID, text.lower())
     if _NUMBER.fullmatch(text):
-        return IssueId(text.lstrip("0") or "0")
+        return Reference(RefKind.ISSUE_ID, text.lstrip("0") or "0")
     if _SHORT_ID.fullmatch(text):
-        return ShortId(text.upper())
+        return Reference(RefKind.SHORT_ID, text.upper())
     raise BadReference(f"{echo(word)} isn't a valid issue reference. {WANTED}.")
+
+
+def is_reference(word: str) -> bool:
+    """Whether a word has one of the forms of a REF; nobody is asked."""
+    try:
+        read_reference(word)
+    except BadReference:
+        return False
+    return True
 
 
 def expand_rows(words: Sequence[str]) -> tuple[str, ...]:
@@ -153,20 +127,8 @@ def _bare(word: str) -> str:
     return text.rstrip(",;:.)").strip("`* ")
 
 
-class ThreadLookup(Protocol):
-    """Where threads are known; AlertService is one."""
-
-    def issue_of(self, conversation: Conversation) -> str | None:
-        """The id of the issue whose alert began this thread, or None."""
-        ...
-
-
-class NoThreads:
-    """For backends without threads, and while alerts are off."""
-
-    def issue_of(self, conversation: Conversation) -> str | None:
-        del conversation
-        return None
+ThreadIssue = Callable[[Conversation], str | None]
+"""The id of the issue whose alert began the thread of a conversation, or None."""
 
 
 class IssueFinder:
@@ -184,14 +146,14 @@ class IssueFinder:
         find_server: FindServer,
         access: Access,
         lists: LastLists,
-        threads: ThreadLookup,
+        thread_issue: ThreadIssue,
         org: str = "",
         known_id: Callable[[str], str] = lambda _short_id: "",
     ) -> None:
         self._find_server = find_server
         self._access = access
         self._lists = lists
-        self._threads = threads
+        self._thread_issue = thread_issue
         self._org = org
         self._known_id = known_id
 
@@ -242,28 +204,17 @@ class IssueFinder:
             raise BadReference(f"{error} Nothing changed." if len(named) > 1 else str(error)) from error
         return tuple({issue.id: issue for issue in found}.values())
 
-    def is_reference(self, word: str) -> bool:
-        """Whether a word has one of the forms of a REF; nobody is asked."""
-        try:
-            read_reference(word)
-        except BadReference:
-            return False
-        return True
-
     def in_thread(self, invocation: Invocation) -> bool:
         """Whether this is the thread of an alert, so that no REF is needed."""
-        return bool(invocation.conversation.thread) and self._threads.issue_of(invocation.conversation) is not None
+        return bool(invocation.conversation.thread) and self._thread_issue(invocation.conversation) is not None
 
     def _read_together(self, words: Sequence[str], invocation: Invocation) -> dict[str, Issue | None]:
         """The issues that several words name by row or number, read in one request where the server can."""
         ids = {}
         for word in words:
             reference = read_reference(word)
-            if isinstance(reference, RowNumber):
-                ids[word] = self._lists.row(invocation.conversation, invocation.person, reference.number)
-            elif isinstance(reference, IssueId):
-                self._lists.check_number(invocation.conversation, invocation.person, reference.text)
-                ids[word] = reference.text
+            if reference.kind in (RefKind.ROW, RefKind.ISSUE_ID):
+                ids[word] = self._listed_id(reference, invocation)
         if len(ids) < 2:
             return {}
         found = {issue.id: issue for issue in self._find_server().issues_by_id(tuple(dict.fromkeys(ids.values())))}
@@ -285,26 +236,30 @@ class IssueFinder:
         raise no_such_issue(named) if projects else BadReference(NO_PROJECTS)
 
     def _look_up(self, reference: Reference, invocation: Invocation) -> Issue | None:
-        if isinstance(reference, RowNumber):
-            return self._find_server().issue(
-                self._lists.row(invocation.conversation, invocation.person, reference.number)
-            )
-        if isinstance(reference, InThread):
+        kind, text = reference.kind, reference.text
+        if kind in (RefKind.ROW, RefKind.ISSUE_ID):
+            return self._find_server().issue(self._listed_id(reference, invocation))
+        if kind is RefKind.THREAD:
             return self._find_server().issue(self._of_thread(invocation))
         server = self._find_server()
-        if isinstance(reference, ShortId):
-            return self._by_short_id(server, reference.text, invocation)
-        if isinstance(reference, IssueId):
-            self._lists.check_number(invocation.conversation, invocation.person, reference.text)
-            return server.issue(reference.text)
-        if isinstance(reference, UuidId):
-            return _by_uuid(server, reference)
-        if isinstance(reference, Url):
-            return self._by_url(server, reference, invocation)
-        return self._latest(server, invocation)  # Latest, the one form left
+        if kind is RefKind.SHORT_ID:
+            return self._by_short_id(server, text, invocation)
+        if kind is RefKind.UUID:
+            return _by_uuid(server, UUID(text))
+        if kind is RefKind.URL:
+            return self._by_url(server, text, invocation)
+        return self._latest(server, invocation)  # the one form left
+
+    def _listed_id(self, reference: Reference, invocation: Invocation) -> str:
+        """The server's id that a row or a number names; BadReference where a list shown here makes it unclear."""
+        where, person = invocation.conversation, invocation.person
+        if reference.kind is RefKind.ROW:
+            return self._lists.row(where, person, int(reference.text))
+        self._lists.check_number(where, person, reference.text)
+        return reference.text
 
     def _of_thread(self, invocation: Invocation) -> str:
-        issue_id = self._threads.issue_of(invocation.conversation) if invocation.conversation.thread else None
+        issue_id = self._thread_issue(invocation.conversation) if invocation.conversation.thread else None
         if issue_id is None:
             raise BadReference(f"Which issue? {WANTED}.")
         return issue_id
@@ -324,17 +279,17 @@ class IssueFinder:
                     return issue
         return server.issue_by_short_id(short_id)
 
-    def _by_url(self, server: Server, reference: Url, invocation: Invocation) -> Issue | None:
-        address = server.address_of(reference.text)
+    def _by_url(self, server: Server, url: str, invocation: Invocation) -> Issue | None:
+        address = server.address_of(url)
         if address is None:
             raise BadReference("That address isn't an issue of the connected server.")
         if address.org and self._org and address.org.casefold() != self._org.casefold():
             return None
         named = read_reference(address.issue)
-        if isinstance(named, ShortId):
+        if named.kind is RefKind.SHORT_ID:
             return self._by_short_id(server, named.text, invocation)
-        if isinstance(named, UuidId):
-            return server.issue(named.dashed)
+        if named.kind is RefKind.UUID:
+            return server.issue(str(UUID(named.text)))
         return server.issue(address.issue)
 
     def _latest(self, server: Server, invocation: Invocation) -> Issue | None:
@@ -345,11 +300,8 @@ class IssueFinder:
         newest = visible_issues(self._access, invocation.conversation, page.items)
         if not newest:
             like = " like those of your last list" if query != IssueQuery() else ""
-            raise BadReference(
-                f"No unresolved issue{like} found here."
-                if query.status == UNRESOLVED
-                else f"No issue{like} found here."
-            )
+            status = "unresolved " if query.status == UNRESOLVED else ""
+            raise BadReference(f"No {status}issue{like} found here.")
         return newest[0]
 
 
@@ -357,14 +309,12 @@ def _named(word: str) -> str:
     return f"Issue {cut(unquote(word), 40)}" if word else "This thread's issue"
 
 
-def _by_uuid(server: Server, reference: UuidId) -> Issue | None:
+def _by_uuid(server: Server, uuid: UUID) -> Issue | None:
     """Bugsink names issues by UUID; everywhere else, and failing that, such an id is an event's."""
     if server.kind == BUGSINK:
-        try:
-            return server.issue(reference.dashed)
-        except NotFound:
-            pass
+        with suppress(NotFound):
+            return server.issue(str(uuid))
     try:
-        return server.issue_of_event(reference.plain)
+        return server.issue_of_event(uuid.hex)
     except Unsupported:
         return None

@@ -48,6 +48,7 @@ class FollowUps:
         self._waiting: OrderedDict[str, tuple[float, ReportedError]] = OrderedDict()
         self._notified_at: LRUCache[str, deque[float]] = LRUCache(_MOST_PEOPLE)
         self._last: LRUCache[str, tuple[str, float]] = LRUCache(_MOST_PEOPLE)
+        self._sent: LRUCache[str, bool] = LRUCache(_MOST_PEOPLE)
 
     def leave_to_parent(self) -> None:
         """In the child of a fork: the connection to the chat network is the parent's, so nobody is notified."""
@@ -75,9 +76,15 @@ class FollowUps:
         with self._lock:
             return self._last.get(person)
 
+    def is_sent(self, event_id: str) -> bool:
+        """Whether the server has confirmed this event, as far as that is remembered."""
+        with self._lock:
+            return event_id in self._sent
+
     def sent(self, event_id: str) -> None:
         """The server has this event."""
         with self._lock:
+            self._sent[event_id] = True
             found = self._waiting.pop(event_id, None)
         if found is not None:
             self._notify(replace(found[1], sent=True))

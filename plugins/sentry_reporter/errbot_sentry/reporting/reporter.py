@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 # Sentry drops a `user_report` in silence for an event that is older, and one with a longer name (getsentry/sentry
 # `src/sentry/feedback/usecases/ingest/userreport.py`). GlitchTip and Bugsink ignore these items.
 _LATEST_REPORT, _LONGEST_NAME = 30 * 60.0, 128
-_SENTRY, _NO_FEEDBACK = "sentry", {"glitchtip": "GlitchTip", "bugsink": "Bugsink"}
+_SENTRY = "sentry"
 _LONGEST_FEEDBACK = 4000
 _LONGEST_CLOSE = 30.0
 _TAG_KEY = re.compile(r"[a-zA-Z0-9_.:-]{1,32}")
@@ -144,13 +144,20 @@ class Reporter:
             notes=tuple(notes),
         )
 
-    def capture_test(self, person: Person, place: Conversation) -> str | None:
+    def capture_test(self, person: Person, conversation: Conversation) -> str | None:
         """Send a test event the whole way; its id, or None when reporting is off."""
         flow = self._flow
         if flow is None:
             return None
-        context = BotContext("test", room=place.room or DIRECT, person=person.acl, nick=person.name)
+        context = BotContext("test", room=conversation.room or DIRECT, person=person.acl, nick=person.name)
         return flow.capture.capture_message(OWN_TEST, "info", {"test": "yes"}, context)
+
+    def unsent_reason(self, event_id: str) -> str | None:
+        """Why an event has not reached the server; None: the server has confirmed it, or nobody here can know."""
+        flow = self._flow
+        if flow is None or not flow.own_transport or self._follow_ups.is_sent(event_id):
+            return None
+        return self._counters.last_failure or "it is still waiting to be sent"
 
     def capture_exception(self, exc: BaseException | None = None, **tags: object) -> str | None:
         """Report an exception, by default the one being handled; the event's id, or None when there is no new event
@@ -224,11 +231,9 @@ class Reporter:
         if flow is None or last is None:
             return None
         event_id, at = last
-        if kind in _NO_FEEDBACK:
-            raise UserError(f"{_NO_FEEDBACK[kind]} takes no feedback from a bot: use the command note on the issue.")
         if kind != _SENTRY and self._clock.monotonic() - at > _LATEST_REPORT:
             raise UserError(
-                "Your last error is more than 30 minutes old, and the server takes no words about it any more."
+                "Your last error is more than 30 minutes old, and the server takes no feedback about it any more."
             )
         words = self._scrubber.text(cut(text, _LONGEST_FEEDBACK))
         flow.client.send_feedback(event_id, cut(person.name, _LONGEST_NAME), words, modern=kind == _SENTRY)

@@ -76,6 +76,8 @@ class Bugsink(Dialect):
             "tags": "Bugsink's API does not count tags: the tags of the newest event are with the issue.",
             "tag_values": "Bugsink's API does not count tags: the tags of the newest event are with the issue.",
             "project_counts": "Bugsink's API does not count a project's events over time: name one issue.",
+            "accounts": "Bugsink has no user accounts to link.",
+            "feedback": "Bugsink takes no feedback from a bot. Use `!sentry note` on the issue.",
             "assign": "Bugsink has no assignee.",
             "set_priority": "Bugsink has no priority.",
             "merge": "Bugsink cannot merge issues.",

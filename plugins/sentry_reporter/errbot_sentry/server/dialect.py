@@ -106,6 +106,9 @@ class Dialect:
     def projects(self) -> tuple[Project, ...]:
         return self._project_cache.all()
 
+    def check(self) -> None:
+        self._project_cache.all(_FRESH_SECONDS)
+
     def health(self) -> Health:
         return self._transport.health(self.kind)
 

@@ -82,6 +82,7 @@ class GlitchTip(SentryApi):
     kind = GLITCHTIP
     refusals = MappingProxyType(
         {
+            "feedback": "GlitchTip takes no feedback from a bot. Use `!sentry note` on the issue.",
             "set_priority": "GlitchTip has no priority.",
             "read_activity": "GlitchTip does not record what happened to an issue: it has notes only.",
             "read_suspect_commits": "GlitchTip does not know the commits of a release.",

@@ -62,7 +62,10 @@ class Server(Protocol):
         ...
 
     def refusal(self, method: str) -> str:
-        """Why this kind of server can never do what this method of ours asks, in a sentence; "" where it may."""
+        """Why this kind of server can never do what this method of ours asks, in a sentence; "" where it may.
+
+        "accounts" asks for people's accounts on it, "feedback" for people's words about an event.
+        """
         ...
 
     def projects(self) -> tuple[Project, ...]:
@@ -171,6 +174,10 @@ class Server(Protocol):
 
     def address_of(self, url: str) -> IssueAddress | None:
         """What an issue URL of this server names; None for any other URL. Makes no request."""
+        ...
+
+    def check(self) -> None:
+        """Have the server answer now, whatever is cached; raises ServerError where it does not."""
         ...
 
     def health(self) -> Health:

@@ -69,7 +69,6 @@ _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
 # Mattermost un-escapes these alone, and a backslash only where no ASCII letter or digit follows (github.com/mattermost/
 # marked, lib/marked.js, `inline.escape`); `\:` would be shown as it is. It leaves entities to the browser.
 _MATTERMOST = re.compile(r"([`*_{}\[\]()>#+\-.!|~]|\\(?![A-Za-z0-9]))")
-_ID = re.compile(r"[\w.@!~:#/+=*-]{1,200}")
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _FORMULA = re.compile(r"\$[^$]+\$(?!\w)")
 # What it looks for in the text that is left: #tags, ~channels, :names: of emoji, and faces such as :D (webapp/channels/
@@ -143,6 +142,12 @@ def _for_mattermost(line: str) -> str:
     return line.replace("$", "&#36;") if _FORMULA.search(line) else line
 
 
+def escape_markdown(text: str) -> str:
+    """The text so that Errbot's Markdown shows just that."""
+    # Entities come back as characters after Errbot's rendering; a raw "<" would start an HTML block.
+    return _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
+
+
 class Escape:
     """Escaping for one backend; `mode` is Errbot's name of it ("irc", "slackv3", "discord", …).
 
@@ -164,18 +169,17 @@ class Escape:
             if self._mattermost:
                 return _for_mattermost(line)
             return _RAW_MARKDOWN.sub(r"\\\1", line)
-        # Entities come back as characters after Errbot's rendering; a raw "<" would start an HTML block.
-        line = line.replace("&", "&amp;").replace("<", "&lt;")
-        return _MARKDOWN.sub(r"\\\1", line)
+        return escape_markdown(line)
 
     def code(self, value: object) -> str:
         """A value for between backticks, on one line; backticks become apostrophes."""
         line = without_nicks(defuse(plain(value)), self._nicks).replace("`", "'")
         return self._without_rewriting(line)
 
-    def copied(self, value: object) -> str:
-        """A person's own id for between backticks, to be copied into config.py: with nothing unseen in it."""
-        return str(value) if _ID.fullmatch(str(value)) else self.code(value)
+    def exact(self, value: object) -> str:
+        """A value for between backticks that people copy: without the unseen characters that keep others from being
+        notified, so only for what names the reader or an operator's setting."""
+        return _SLACK_COMMAND.sub("(", plain(value)).replace("`", "'")
 
     def block(self, value: object) -> str:
         """Lines for between fences: layout stays, tabs become spaces, no line can close the fence."""

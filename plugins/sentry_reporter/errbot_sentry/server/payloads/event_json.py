@@ -21,6 +21,7 @@ _MOST_VARIABLES = 50
 _MOST_BREADCRUMBS = 100
 _MOST_CONTEXTS = 30
 _LONGEST_VALUE = 1000
+_REPR = re.compile(r"-?\d[\d._]*(?:e[+-]?\d+)?|True|False|None|b?'.*'|b?\".*\"|<.*>|\w+\(.*\)", re.DOTALL)
 _CREDENTIALS = re.compile(r"cookie|auth|token|secret|passw|session|csrf|api.?key|signature", re.IGNORECASE)
 
 
@@ -107,9 +108,21 @@ def printed(value: Any) -> str:
     if isinstance(value, str):
         return json_values.text(value, _LONGEST_VALUE)
     try:
-        return json_values.text(json.dumps(value, ensure_ascii=False), _LONGEST_VALUE)
+        return json_values.text(_written(value), _LONGEST_VALUE)
     except (ValueError, RecursionError):
         return "…"
+
+
+def _written(value: Any) -> str:
+    """JSON, but a text that is a value's `repr` already stands as it is: sentry-python sends the list `[1, 2]` as
+    `["1", "2"]` (getsentry/sentry-python, sentry_sdk/serializer.py, `_serialize_node_impl`)."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_written(key)}: {_written(item)}' for key, item in value.items())}}}"
+    if isinstance(value, str) and _REPR.fullmatch(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _printed_pairs(fields: Fields) -> tuple[tuple[str, str], ...]:
