@@ -135,6 +135,7 @@ class App:
             return
         for queue in self._queues:
             queue.start()
+        self._settings = self._settings.with_rooms(self._network.room_named)
         self._start_alerts()
         self._commands = Commands(
             self._find_server,

@@ -6,8 +6,8 @@ Reading never raises: every mistake is collected as a sentence, and switches off
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -93,6 +93,15 @@ class Settings:
     def mistakes_of(self, flow: str) -> tuple[Mistake, ...]:
         """The mistakes that switch this flow off; empty when it may run."""
         return tuple(mistake for mistake in self.mistakes if flow in mistake.flows)
+
+    def with_rooms(self, name_of: Callable[[str], str]) -> Settings:
+        """The same, with each room under the one name that the chat network has for it."""
+        routes = (replace(route, rooms=tuple(dict.fromkeys(map(name_of, route.rooms)))) for route in self.alerts.routes)
+        return replace(
+            self,
+            alerts=replace(self.alerts, routes=tuple(routes)),
+            access=self.access.with_rooms(name_of),
+        )
 
 
 def read_settings(config: object, environ: Mapping[str, str], mode: str = "") -> Settings:
