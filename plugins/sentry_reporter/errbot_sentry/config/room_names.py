@@ -19,7 +19,7 @@ _FORMS = {
     "telegram": (r"-?\d+", "-1001234567890"),
     "slackv3": (r"[^@~].*", "#ops"),
     "mattermost": (r"~.+", "~ops"),
-    "discord": (r"#.+|<#\d+>", "#ops"),
+    "discord": (r"#.+|<#\d+>|\d{15,20}", "#ops"),
     "matrix": (r"[!#][^:\s]+:.+", "#ops:example.com"),
 }
 _MARKS = "#&+!@~"

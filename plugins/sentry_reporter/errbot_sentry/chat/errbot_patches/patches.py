@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools, has_pool
+from errbot_sentry.chat.errbot_patches.discord_ids import knows_old_ids, take_longer_ids
+from errbot_sentry.chat.errbot_patches.discord_rooms import keep_ids, looks_for_names
 from errbot_sentry.chat.errbot_patches.irc_nick import take_another_nick
 from errbot_sentry.chat.errbot_patches.irc_ping import ping_in_silence
 from errbot_sentry.chat.errbot_patches.irc_reconnect import is_irc, reconnect_soon
@@ -57,6 +59,18 @@ PATCHES = (
         has_loop,
         lambda bot, _end: flush_after_sends(bot),
         "replies and alerts on XMPP may wait for minutes",
+    ),
+    Patch(
+        "discord_ids",
+        knows_old_ids,
+        lambda bot, _end: take_longer_ids(bot),
+        "on Discord whoever joined since July 2022 gets no answer",
+    ),
+    Patch(
+        "discord_rooms",
+        looks_for_names,
+        lambda bot, _end: keep_ids(bot),
+        "on Discord nobody gets an answer in threads",
     ),
     Patch(
         "command_pools",
