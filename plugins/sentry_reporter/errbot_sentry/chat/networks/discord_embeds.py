@@ -32,7 +32,7 @@ def embed_of(card: Card, escape: Escape) -> dict[str, Any]:
     lines = [*(escape.text(line) for line in (card.culprit, card.detail) if line)]
     if card.mark:
         lines.append(f"**{escape.text(card.mark)}**")
-    named = [(name, value) for name, value in card.facts if name]
+    named = [(name, escape.text(value)) for name, value in card.facts if name and plain(value)]
     made = {
         "author": {"name": defuse(plain(card.heading, _SHORT))},
         "title": _fitting(escape.text(title), _SHORT),
@@ -40,12 +40,11 @@ def embed_of(card: Card, escape: Escape) -> dict[str, Any]:
         "color": _CLOSED if card.buttons == CLOSED_BUTTONS else _COLORS.get(card.level, _OTHER),
         "description": _fitting("\n".join(lines), _LONG),
         "fields": [
-            {"name": name, "value": _fitting(escape.text(value), _VALUE), "inline": True}
-            for name, value in named[:_MOST_FIELDS]
+            {"name": name, "value": _fitting(value, _VALUE), "inline": True} for name, value in named[:_MOST_FIELDS]
         ],
         "footer": {"text": defuse(plain(" · ".join(value for name, value in card.facts if not name)))},
     }
-    return {name: value for name, value in made.items() if value and value != {"text": ""}}
+    return {name: value for name, value in made.items() if value not in ("", [], {"name": ""}, {"text": ""})}
 
 
 def rows_of(buttons: tuple[Button, ...]) -> list[dict[str, Any]]:
