@@ -122,7 +122,7 @@ def test_handlers_of_other_plugins_still_get_what_happens(client: Any) -> None:
     assert seen == ["after"]
 
 
-def test_what_keeps_people_from_being_heard_is_shown(client: Any) -> None:
+def test_a_connection_by_which_nothing_arrives_is_shown(client: Any) -> None:
     network = _network(client)
     assert network.trouble() == ""
     client.ws.open = False
