@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from collections.abc import Coroutine
 from datetime import datetime, timezone
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -59,6 +60,13 @@ def _network(client: Any) -> DiscordNetwork:
     return DiscordNetwork(bot, lambda: True, BackgroundQueue("none", SystemClock()))
 
 
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Not by asyncio.run, which leaves the thread without a loop for the tests after this."""
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(work)
+    loop.close()
+
+
 @pytest.mark.parametrize(
     ("written", "name"),
     [
@@ -108,17 +116,17 @@ def test_handlers_of_other_plugins_still_get_what_happens(client: Any) -> None:
         channel_id=OPS,
         message=SimpleNamespace(id=2),
     )
-    asyncio.run(client.on_interaction(click))
+    _run(client.on_interaction(click))
     assert seen == ["ours", "before"]
     seen.clear()
     client.on_interaction, replaced = theirs("after"), client.on_interaction
     assert replaced is not client.on_interaction
     network.listen(lambda find: seen.append("ours"))
-    asyncio.run(client.on_interaction(click))
+    _run(client.on_interaction(click))
     assert seen == ["ours", "after"]
     network.close()
     seen.clear()
-    asyncio.run(client.on_interaction(click))
+    _run(client.on_interaction(click))
     assert seen == ["after"]
 
 

@@ -113,7 +113,8 @@ def room_name(room: Any, mode: str) -> str:
 def thread_of(msg: Message) -> str:
     """The backend's id of the thread that a message belongs to, "" outside of threads.
 
-    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras. On Discord a thread is the channel that
+    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras. There it is the message's own `id`
+    outside of threads (err-backend-mattermost 3.0.0, `_message_event_handler`). On Discord a thread is the channel that
     was typed in, with the id of its first message, and the extras are a list (err-backend-discord 4.0.0, `on_message`).
     """
     channel: Any = getattr(msg.to, "discord_channel", None)
@@ -123,7 +124,8 @@ def thread_of(msg: Message) -> str:
     event = extras.get("slack_event")
     if isinstance(event, Mapping) and event.get("thread_ts"):
         return str(event["thread_ts"])
-    return str(extras.get("thread_ts") or extras.get("root_id") or "")
+    root = extras.get("root_id")
+    return str(extras.get("thread_ts") or (root if root != extras.get("id") else "") or "")
 
 
 def may_run(bot: Any, message: Message, command: str, words: str, *, passed: str = "", aloud: bool = False) -> bool:

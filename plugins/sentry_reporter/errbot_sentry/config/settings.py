@@ -58,6 +58,7 @@ class QuerySettings:
 class AlertSettings:
     """Flow 3. `listen` is (host, port) of the own listener or None for Errbot's web server; `poll_seconds` 0: never.
 
+    `public_url` is where others reach either of them, without a trailing slash; "" where it is not known.
     `server_url` and `org` make the address of an issue that comes without one.
     """
 
@@ -65,6 +66,7 @@ class AlertSettings:
     webhook_secrets: tuple[Secret, ...] = ()
     webhook_tokens: tuple[Secret, ...] = ()
     listen: tuple[str, int] | None = None
+    public_url: str = ""
     poll_seconds: float = 60
     server_url: str = ""
     org: str = ""
@@ -154,6 +156,7 @@ def _assemble(
             webhook_secrets=found["SENTRY_WEBHOOK_SECRET"],
             webhook_tokens=found["SENTRY_WEBHOOK_TOKENS"],
             listen=found["SENTRY_WEBHOOK_LISTEN"],
+            public_url=found["SENTRY_PUBLIC_URL"],
             poll_seconds=found["SENTRY_POLL_SECONDS"],
             server_url=found["SENTRY_URL"],
             org=found["SENTRY_ORG"],

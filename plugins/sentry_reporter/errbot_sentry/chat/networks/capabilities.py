@@ -38,6 +38,9 @@ CAPABILITIES = {
     "discord": Capabilities(
         confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
     ),
+    "mattermost": Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    ),
     "telegram": Capabilities(files=True),
     "test": Capabilities(files=True),
 }

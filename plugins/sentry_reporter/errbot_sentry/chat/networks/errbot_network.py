@@ -96,6 +96,12 @@ class ErrbotNetwork:
         """Undo what `listen` did."""
         self._on_click = None
 
+    def offer_buttons(self, url: str, secret: Callable[[], str]) -> None:
+        """Show buttons whose clicks the network sends to this URL; "" where it is not known. For networks that need it.
+
+        `secret` returns what such clicks are signed with; it raises StoreError.
+        """
+
     def room_named(self, name: str) -> str:
         """The one name of a room that people may write in several ways: as commands typed there have it."""
         return name
