@@ -20,7 +20,7 @@ _FORMS = {
     "slackv3": (r"[^@~].*", "#ops"),
     "mattermost": (r"[~#@]?[^~#@\s]+", "~ops"),
     "discord": (r"#.+|<#\d+>|\d{15,20}", "#ops"),
-    "matrix": (r"[!#][^:\s]+:.+", "#ops:example.com"),
+    "matrix": (r"#[^:\s]+:.+|![^\s]+", "#ops:example.com"),
 }
 _MARKS = "#&+!@~"
 

@@ -19,6 +19,7 @@ from errbot_sentry.chat.errbot_patches.irc_nick import take_another_nick
 from errbot_sentry.chat.errbot_patches.irc_ping import ping_in_silence
 from errbot_sentry.chat.errbot_patches.irc_reconnect import is_irc, reconnect_soon
 from errbot_sentry.chat.errbot_patches.markdown_lock import has_converter, lock_converters
+from errbot_sentry.chat.errbot_patches.matrix_history import is_matrix, skip_history
 from errbot_sentry.chat.errbot_patches.mattermost_reconnect import is_mattermost, reconnect_after_cuts
 from errbot_sentry.chat.errbot_patches.mattermost_tls import connect_as_client, has_driver
 from errbot_sentry.chat.errbot_patches.shelf_threads import has_shelf, share_shelves
@@ -74,6 +75,13 @@ PATCHES = (
         looks_for_names,
         lambda bot, _end: keep_ids(bot),
         "on Discord nobody gets an answer in threads",
+    ),
+    Patch(
+        "matrix_history",
+        is_matrix,
+        lambda bot, _end: skip_history(bot),
+        "on Matrix each start runs the latest commands of each room again",
+        stays=True,
     ),
     Patch(
         "mattermost_reconnect",

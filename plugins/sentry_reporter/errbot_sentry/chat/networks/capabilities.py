@@ -41,6 +41,7 @@ CAPABILITIES = {
     "mattermost": Capabilities(
         confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
     ),
+    "matrix": Capabilities(confirms=True, threads=True, edits=True, reactions=True, files=True),
     "telegram": Capabilities(files=True),
     "test": Capabilities(files=True),
 }
