@@ -1,8 +1,9 @@
 """Matrix: commands from before the connection are not run again, and a command knows its thread.
 
 Errbot 6.2.1: it runs every command that a backend hands on (errbot/core.py, line 742, `callback_message`).
-errbot-backend-matrix 0.0.1 (err_backend_matrix/matrix.py, `async_run` and `on_room_message`) hands on the recent messages
-of each room too, which the first sync brings at each start and reconnect. What a message relates to is dropped.
+errbot-backend-matrix 0.0.1 (err_backend_matrix/matrix.py, `async_run` and `on_room_message`) hands on the recent
+messages of each room too, which the first sync brings at each start and reconnect. What a message relates to is
+dropped.
 
 Change: messages that are older than the connection are dropped, by the age that the server gives them, so that clocks
 need not agree. The id of the thread's root is put into the message's extras.
