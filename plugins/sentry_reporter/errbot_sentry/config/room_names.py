@@ -19,8 +19,8 @@ _FORMS = {
     "telegram": (r"-?\d+", "-1001234567890"),
     "slackv3": (r"[^@~].*", "#ops"),
     "mattermost": (r"[~#@]?[^~#@\s]+", "~ops"),
-    "discord": (r"#.+|<#\d+>", "#ops"),
-    "matrix": (r"[!#][^:\s]+:.+", "#ops:example.com"),
+    "discord": (r"#.+|<#\d+>|\d{15,20}", "#ops"),
+    "matrix": (r"#[^:\s]+:.+|![^\s]+", "#ops:example.com"),
 }
 _MARKS = "#&+!@~"
 

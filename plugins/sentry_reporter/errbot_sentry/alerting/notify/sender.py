@@ -213,6 +213,7 @@ class NotificationSender:
         refuses_since = self._refuses_since(room, now) if isinstance(error, SendError) else None
         answer = after_refusal(row.tries + 1, now, refuses_since, error)
         if isinstance(answer, Retry):
+            log.info("message %s for %s is tried again: %s", row.id, room, sentence)
             self._retry(row, answer, sentence)
             return
         more = self._set_aside(row, sentence, answer.before)
