@@ -138,6 +138,8 @@ def _visible_line(line: str) -> str:
 
 def _for_mattermost(line: str) -> str:
     line = _MATTERMOST_ACTS.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, line)
+    if line and not line.strip("= "):  # it would make a heading of the line above
+        line = _ZERO_WIDTH_SPACE + line
     line = _MATTERMOST.sub(r"\\\1", _ENTITY.sub("&amp;", line)).replace("<", "&lt;")
     return line.replace("$", "&#36;") if _FORMULA.search(line) else line
 
