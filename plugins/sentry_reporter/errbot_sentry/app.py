@@ -136,7 +136,7 @@ class App:
     def start(self) -> None:
         """Answer commands, take webhooks, poll and deliver; after a chat outage, deliver again."""
         self._network.renew()
-        self._network.listen(self._clicked)
+        self.connected()
         if self._commands is not None:
             if self._alerts is not None:
                 self._alerts.wake()
@@ -165,6 +165,10 @@ class App:
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
         self._notices.start(self._listener_trouble)
+
+    def connected(self) -> None:
+        """Errbot has connected: on some networks (Discord) with another client, and with the plugin still active."""
+        self._network.listen(self._clicked)
 
     def leave(self) -> bool:
         """The plugin is deactivated: close, and say so with True.
