@@ -77,7 +77,8 @@ def person_of(frm: Identifier, mode: str) -> Person:
     acl = str(getattr(frm, "aclattr", "") or frm)
     if isinstance(frm, RoomOccupant) and acl == str(getattr(frm, "room", "")):
         acl = str(frm)
-    name = getattr(frm, "nick", None) or getattr(frm, "person", None) or acl
+    # On Telegram many people have no nick, and their `person` is a number.
+    name = getattr(frm, "nick", None) or getattr(frm, "first_name", None) or getattr(frm, "person", None) or acl
     return Person(acl=acl, name=str(name), mention=mention_of(mode, frm))
 
 
@@ -90,18 +91,21 @@ def conversation_of(msg: Message, mode: str) -> Conversation:
 
 
 def room_name(room: Any, mode: str) -> str:
-    """A room as people write it in config.py: as the backend prints it, but on Slack `#ops`, not `<#C123|ops>`."""
+    """A room as people write it in config.py: as the backend prints it, but on Slack `#ops`, not `<#C123|ops>`, and on
+    Telegram with the topic, where there is one."""
     name = getattr(room, "name", None) if mode == "slackv3" else None
-    return f"#{name}" if name else str(room)
+    topic = getattr(room, "message_thread_id", None) if mode == "telegram" else None
+    return f"#{name}" if name else f"{room}/{topic}" if topic else str(room)
 
 
 def thread_of(msg: Message) -> str:
     """The backend's id of the thread that a message belongs to, "" outside of threads.
 
-    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras.
+    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras; on Telegram `complete` of our adapter
+    adds `reply_to_message_id`.
     """
     extras: Mapping[str, Any] = msg.extras or {}
     event = extras.get("slack_event")
     if isinstance(event, Mapping) and event.get("thread_ts"):
         return str(event["thread_ts"])
-    return str(extras.get("thread_ts") or extras.get("root_id") or "")
+    return str(extras.get("thread_ts") or extras.get("root_id") or extras.get("reply_to_message_id") or "")

@@ -15,6 +15,7 @@ from typing import Any
 from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools, has_pool
 from errbot_sentry.chat.errbot_patches.markdown_lock import has_converter, lock_converters
 from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown
+from errbot_sentry.chat.errbot_patches.telegram_updates import is_telegram, read_all_updates
 from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends, has_loop
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,12 @@ PATCHES = (
         has_loop,
         lambda bot, _end: flush_after_sends(bot),
         "replies and alerts on XMPP may wait for minutes",
+    ),
+    Patch(
+        "telegram_updates",
+        is_telegram,
+        lambda bot, _end: read_all_updates(bot),
+        "buttons, reactions and topics do nothing on Telegram",
     ),
     Patch(
         "command_pools",

@@ -75,6 +75,11 @@ class ErrbotNetwork:
         self._layout = Layout(self.mode, self._limit())
         self._escape = Escape(self.mode)
 
+    @property
+    def layout(self) -> Layout:
+        """How lines are laid out for this network's messages."""
+        return self._layout
+
     def connection(self) -> str:
         """A name for the present connection, "" while there is none; a new one after each reconnect."""
         return f"{self._name}-{self._connections}" if self._is_active() and self._is_up() else ""
@@ -91,6 +96,13 @@ class ErrbotNetwork:
     def close(self) -> None:
         """Undo what `listen` did."""
         self._on_click = None
+
+    def complete(self, msg: Any) -> None:
+        """Add to a typed message what the backend leaves out of it: its thread, or its topic."""
+
+    def reply(self, msg: Any, text: str) -> bool:  # noqa: ARG002 - for the adapters
+        """Answer a typed message with Markdown in a better way than Errbot's; False: Errbot does it. Raises nothing."""
+        return False
 
     def trouble(self) -> str:
         """What is wrong with the connection although the backend believes in it; "" for nothing."""

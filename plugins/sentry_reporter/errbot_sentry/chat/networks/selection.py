@@ -9,8 +9,14 @@ from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
 from errbot_sentry.chat.networks.irc_and_xmpp import IrcNetwork, XmppNetwork
 from errbot_sentry.chat.networks.slack import SlackNetwork
+from errbot_sentry.chat.networks.telegram import TelegramNetwork
 
-ADAPTERS: dict[str, type[ErrbotNetwork]] = {"irc": IrcNetwork, "xmpp": XmppNetwork, "slackv3": SlackNetwork}
+ADAPTERS: dict[str, type[ErrbotNetwork]] = {
+    "irc": IrcNetwork,
+    "xmpp": XmppNetwork,
+    "slackv3": SlackNetwork,
+    "telegram": TelegramNetwork,
+}
 """By Errbot's name of the backend (`bot.mode`). Any other one is served by plain sends."""
 
 
