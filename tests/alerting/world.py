@@ -138,6 +138,7 @@ class Chat:
 
     clock: VirtualClock
     settle: float = 0.0
+    silent: bool = False
     threads: bool = False
     generation: int = 1
     up: bool = True
@@ -146,6 +147,9 @@ class Chat:
     edited: list[SentMessage] = field(default_factory=list)
     files: list[tuple[str, Upload]] = field(default_factory=list)
     file_failure: Exception | None = None
+
+    def is_silent(self) -> bool:
+        return self.silent
 
     def connection(self) -> str:
         return str(self.generation) if self.up else ""
@@ -231,17 +235,14 @@ class World:
         chat: Chat | None = None,
         find_server: FindServer | None = None,
         threads: bool = False,
+        **settings: Any,
     ) -> None:
         self.clock = clock or VirtualClock()
         self.server = server or IssueServer(self.clock, kind, projects)
         self.chat = chat or Chat(self.clock)
         self.url = url or f"sqlite:///{folder / 'state.sqlite3'}"
-        self.settings = AlertSettings(
-            routes=tuple(read_route(route) for route in routes),
-            webhook_secrets=(bodies.SECRET,),
-            webhook_tokens=(bodies.TOKEN,),
-            poll_seconds=poll,
-        )
+        settings = {"webhook_secrets": (bodies.SECRET,), "webhook_tokens": (bodies.TOKEN,), **settings}
+        self.settings = AlertSettings(tuple(read_route(route) for route in routes), poll_seconds=poll, **settings)
         self.access = access or Access(writers=("*",))
         self._find_server = find_server or (lambda: self.server)
         self._threads = threads
@@ -288,7 +289,8 @@ class World:
 
     def commands(self) -> Commands:
         """The commands of this flow's bot; they find the issues that the server has by now."""
-        server = MemoryServer(self.server.by_id.values(), now=self.clock.now)
+        issues = self.server.by_id.values()
+        server = MemoryServer(issues, projects=self.server.known_projects, now=self.clock.now)
         return Commands(lambda: server, self.access, QuerySettings(), self.clock, self.store, alerts=self.flow)
 
     def plain_hook(self, body: dict[str, Any]) -> WebhookAnswer:
@@ -341,6 +343,12 @@ class World:
         self.chat.sent.clear()
         return lines
 
+    @staticmethod
+    def shown(text: str) -> str:
+        """A message as people see it, with its link."""
+        lines = "\n\n".join(_LAYOUT.messages(text))
+        return "\n".join(line.strip() for line in _RENDER.convert(lines).split("\n") if line.strip())
+
     def reasons(self, room: str) -> list[str]:
         """The named decisions for a room, oldest first."""
         with self.store.read() as tx:
@@ -349,8 +357,7 @@ class World:
 
 def _shown(message: SentMessage) -> str:
     """The lines of a message as people see them, without the link."""
-    lines = "\n\n".join(_LAYOUT.messages(message.text))
-    return "\n".join(line.strip() for line in _RENDER.convert(lines).split("\n") if line.strip()).split(" · ")[0]
+    return World.shown(message.text).split(" · ")[0]
 
 
 __all__ = ["SHOP", "START", "UNRESOLVED", "Chat", "IssueServer", "RoomUnknown", "VirtualClock", "World"]

@@ -104,6 +104,15 @@ def test_polling_for_subscriptions_alone_is_not_off():
     assert polling(poll_error="The server does not answer.") == TROUBLE
 
 
+def test_a_webhook_that_was_refused_says_what_to_set():
+    """Its sender shows the answer to nobody; it is no trouble of the bot."""
+    facts = replace(
+        _facts(SENTRY_WEBHOOK_TOKENS=("x" * 20,)), alerts=AlertsStatus(True, True, webhook_refused="Set this.")
+    )
+    (webhook,) = [line for line in status_of(facts) if line.flow == "webhook"]
+    assert (webhook.state, webhook.facts[-1]) == (OK, "the last one was refused: Set this.")
+
+
 def test_a_name_that_is_no_setting_is_a_warning_and_the_health_page_stays_well():
     """Status called it ok."""
     facts = replace(_facts(SENTRY_PROJETCS=()), alerts=AlertsStatus(True, True))

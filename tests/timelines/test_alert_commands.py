@@ -83,7 +83,7 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
         "#2 environment=staging level>=warning in #ops for another 30 minutes, by Ann",
     ]
     assert room.type("silences", "#web") == "Nothing is silenced here."
-    with pytest.raises(BadReference, match="isn't of issues"):
+    with pytest.raises(BadReference, match="isn't an issue"):
         room.type("issue #1")
     room.world.hook(bodies.sentry_issue("1"))
     assert room.world.at(1).texts() == []
@@ -94,7 +94,7 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
     with pytest.raises(BadReference):
         room.type("unsilence 1", "#web")
     assert room.type("unsilence #1") == "Silence 1 ended"
-    assert room.world.at(2).texts() == ["Silence 1 (SHOP-1) is over; it held back 1 alert about 1 problem: SHOP-1"]
+    assert room.world.at(2).texts() == ["Silence 1 (SHOP-1) ended; it silenced 1 alert about 1 problem: SHOP-1"]
     room.world.hook(bodies.sentry_event_alert("1"), "event_alert")
     assert len(room.world.at(3).texts()) == 1
 
@@ -103,7 +103,7 @@ def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
     """After `silences` shows `#1 SHOP-1 …`, `resolve #1` must not resolve the first row of an older list of issues."""
     room.type("silence SHOP-1 -d 2h")
     room.type("silences")
-    with pytest.raises(BadReference, match="#1 is a row of a list that isn't of issues"):
+    with pytest.raises(BadReference, match="#1 in the last list isn't an issue"):
         room.type("resolve #1")
     room.type("issues")
     room.world.clock.advance(1)
@@ -192,7 +192,7 @@ def test_digest(room: Room) -> None:
         "Digest: daily 09:00 Europe/Paris; next 2026-03-03 08:00 UTC"
     )
     assert room.type("digest weekly fri 17:30") == "Digest: Fridays 17:30; next 2026-03-06 17:30 UTC"
-    assert room.type("digest now", person=EVE).startswith("Report, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
+    assert room.type("digest now", person=EVE).startswith("Digest, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
     assert room.type("digest off") == "No digest is scheduled here."
 
 

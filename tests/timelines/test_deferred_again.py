@@ -33,7 +33,7 @@ def test_what_was_deferred_before_a_silence_waits_for_its_end(tmp_path: Path, de
     world.type("silence project=shop -d 700s")
     assert world.at(due + 500).messages() == []
     assert world.reasons("#ops")[-1] == "silenced"
-    over = f"{due + 600} #ops Silence 1 (project=shop) is over; it held back 1 alert about 1 problem: SHOP-1"
+    over = f"{due + 600} #ops Silence 1 (project=shop) ended; it silenced 1 alert about 1 problem: SHOP-1"
     assert world.at(due + 900).messages() == [over]
 
 

@@ -32,7 +32,7 @@ def test_nobody_waits_for_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     done: list[bool] = []
     monkeypatch.setattr(Digests, "message", message)
     if way == "due":
-        assert "Report, daily" in world.at(1900).texts()[0]
+        assert "Digest, daily" in world.at(1900).texts()[0]
     else:
         world.type("digest now")
     assert done[:1] == [True]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
+from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Project
 from tests.alerting import bodies
-from tests.alerting.world import Chat, VirtualClock, World
+from tests.alerting.world import SHOP, Chat, VirtualClock, World
 
 OPS = {"rooms": ["#ops"], "window": "5m", "repeat": "4h"}
 TITLE = "ZeroDivisionError: division by zero {} in checkout in shop.py — error, 1 event"
@@ -192,7 +192,7 @@ def test_a_storm_is_one_list_and_nothing_is_lost(tmp_path: Path) -> None:
     assert len(lines) == 20, "twenty notifications a minute, then a list"
     (message,) = world.at(3600).messages()
     assert message.startswith("60 #ops 480 more problems in a minute in shop\n")
-    assert "and 460 more, all of them in: sentry alerts" in message
+    assert "…and 460 more: !sentry alerts" in message
     assert sorted(set(world.reasons("#ops"))) == ["storm"], "the last hundred"
     assert world.flow.status().decided == {"first": 20, "storm": 480}
     world.hook(bodies.sentry_issue("999"))
@@ -243,7 +243,7 @@ NIGHT = {**OPS, "quiet": "22:00-07:00 UTC"}
     ids=["its only route", "another route than the one that matches", "hours that overlap"],
 )
 def test_a_room_is_quiet_while_any_of_its_routes_is(tmp_path: Path, routes: list[dict[str, Any]], ends: int) -> None:
-    world = World(tmp_path, routes, poll=0)
+    world = World(tmp_path, routes, poll=0, projects=(SHOP, Project("8", "web", "Web")))
     world.type("subscribe project=web")
     hour = 3600
     world.hook(bodies.sentry_issue("1"))
@@ -271,8 +271,8 @@ def test_a_silence_defers_reports_the_number_and_what_goes_on_is_a_notification(
     lines = world.at(7300).messages()
     deferred = "ZeroDivisionError: division by zero 2 (2), SHOP-1, ZeroDivisionError: division by zero 3"
     assert lines == [
-        "6490 #ops Silence 1 (project=shop) ends in 12m; so far it held back 4 alerts",
-        "7210 #ops Silence 1 (project=shop) is over; it held back 4 alerts about 3 problems: " + deferred,
+        "6490 #ops Silence 1 (project=shop) ends in 12m; so far it silenced 4 alerts",
+        "7210 #ops Silence 1 (project=shop) ended; it silenced 4 alerts about 3 problems: " + deferred,
     ]
     rule_again(world, 7400, "3")
     (line,) = world.at(7410).messages()
@@ -312,13 +312,11 @@ def test_a_metric_alert_goes_up_and_down_in_one_thread(tmp_path: Path) -> None:
     world.hook(bodies.metric_alert("critical"), "metric_alert", "m9")
     words = [line.split(" ", 2)[2] for line in world.at(9010).messages()]
     assert [word.split(":")[0] for word in words] == [
-        "Metric alert in shop",
-        "Critical",
-        "Critical",
-        "Metric alert in shop",
+        "Warning in shop",
+        "Error rate is now critical",
+        "Error rate resolved",
+        "Critical in shop",
     ]
-    assert "now fatal" in words[1]
-    assert "resolved" in words[2]
 
 
 def test_subscriptions_are_routes_of_their_own(tmp_path: Path) -> None:
@@ -341,6 +339,6 @@ def test_a_daily_report(tmp_path: Path) -> None:
     world.at(6 * 3600 - 10)
     world.messages()
     (line,) = world.at(6 * 3600 + 10).messages()
-    assert line.startswith("21600 #ops Report, daily 18:00: 3 new (+3), 1 regressed (+1), 1 resolved (+1); ")
+    assert line.startswith("21600 #ops Digest, daily 18:00: 3 new (+3), 1 regressed (+1), 1 resolved (+1); ")
     assert "SHOP-0 KeyError: 0 — 2 events" in line
     assert len(world.at(30 * 3600 + 10).messages()) == 1

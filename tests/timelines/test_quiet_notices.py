@@ -8,7 +8,7 @@ from tests.alerting import bodies
 from tests.alerting.world import World
 
 # The virtual clock begins at noon.
-OVER = "Silence 1 (project=shop) is over; it held back 1 alert about 1 problem: SHOP-1"
+OVER = "Silence 1 (project=shop) ended; it silenced 1 alert about 1 problem: SHOP-1"
 
 
 def test_the_end_of_a_silence_is_not_said_in_quiet_hours(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_that_a_silence_ends_soon_is_said_after_the_quiet_hours(tmp_path: Path) 
     world.type("silence project=shop -d 1h")
     world.hook(bodies.sentry_issue("1"))
     assert world.at(4000).messages() == [
-        "3480 #ops Silence 1 (project=shop) ends in 2m; so far it held back 1 alert",
+        "3480 #ops Silence 1 (project=shop) ends in 2m; so far it silenced 1 alert",
         f"3600 #ops {OVER}",
     ]
 
@@ -42,7 +42,7 @@ def test_of_a_silence_for_every_room_only_the_quiet_rooms_wait(tmp_path: Path) -
     world.type("silence project=shop -d 1h", "")
     world.hook(bodies.sentry_issue("1"))
     assert world.at(12_000).messages() == [
-        "3240 #web Silence 1 (project=shop) ends in 6m; so far it held back 1 alert",
+        "3240 #web Silence 1 (project=shop) ends in 6m; so far it silenced 1 alert",
         f"3600 #web {OVER}",
         f"7200 #ops {OVER}",
         f"10800 #far {OVER}",

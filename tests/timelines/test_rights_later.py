@@ -38,9 +38,7 @@ def test_a_silence_for_every_room_names_to_each_only_what_it_may_see(tmp_path: P
     world.hook(bodies.sentry_issue("1"))
     world.hook(bodies.sentry_issue("2", project="secret"))
 
-    assert world.at(700).messages("#shop") == [
-        "600 #shop Silence 1 is over; it held back 1 alert about 1 problem: SHOP-1"
-    ]
+    assert world.at(700).messages("#shop") == ["600 #shop Silence 1 ended; it silenced 1 alert about 1 problem: SHOP-1"]
     world = World(tmp_path, [], poll=0)
     with world.store.read() as tx:
         assert tx.deferred.counts() == {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from errbot_sentry.alerting.decide.messages import facts
+from errbot_sentry.alerting.decide.alert_wording import facts_of
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import OWN_TEST, RULE, Alert
@@ -40,7 +40,7 @@ SHOWN: tuple[tuple[list[str], str], ...] = (
 
 @pytest.mark.parametrize(("show", "expected"), SHOWN)
 def test_the_facts_that_a_route_shows(show: list[str], expected: str) -> None:
-    assert facts(ALL, show) == expected
+    assert ", ".join(facts_of(ALL, show)) == expected
 
 
 MISTAKES = (

@@ -32,7 +32,7 @@ def test_a_bulk_resolve_is_a_few_lines_and_one_list(tmp_path: Path) -> None:
     assert lines[:20] == [f"{begin:.0f} #ops SHOP-{number} resolved" for number in range(1, 21)]
     (message,) = lines[20:]
     assert message.startswith(f"{begin + 60:.0f} #ops 40 changes in a minute: 40 resolved\nSHOP-21 resolved\nSHOP-22 ")
-    assert message.endswith("and 20 more, all of them in: sentry alerts")
+    assert message.endswith("…and 20 more: !sentry alerts")
     assert world.reasons("#ops").count("updates_batched") == 40
 
 

@@ -2,7 +2,7 @@
 
 Each file `<server>/<name>.json` has `source` (where its keys are from), `headers` and `body`. Headers that depend
 on the secret or the moment are not in the files; `Body.delivery` adds them. README.md says what each body is about,
-expected.md what a room should read.
+golden.md what a room reads.
 """
 
 from __future__ import annotations

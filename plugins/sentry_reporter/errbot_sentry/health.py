@@ -114,7 +114,9 @@ def _webhook(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         return FlowStatus("webhook", TROUBLE, (facts.web_server_trouble,))
     where = f"own listener on port {facts.listening}" if facts.listening else "on Errbot's web server"
     seen = "none since the start" if alerts.webhook_last is None else f"last {_ago(alerts.webhook_last, facts.now)}"
-    return FlowStatus("webhook", OK, (where, seen))
+    # No trouble of the bot's own: whoever watches /sentry/health must not restart it for a sender's settings.
+    refused = (f"the last one was refused: {alerts.webhook_refused}",) if alerts.webhook_refused else ()
+    return FlowStatus("webhook", OK, (where, seen, *refused))
 
 
 def _poll(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:

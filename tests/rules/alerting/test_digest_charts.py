@@ -93,7 +93,7 @@ def test_the_chart_follows_the_report(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib, the optional extra, is not installed")
     world = with_digest(tmp_path)
     lines = world.at(6 * 3600 + 1).messages()
-    assert lines[-1].startswith("21600 #ops Report, daily 18:00: 1 new")
+    assert lines[-1].startswith("21600 #ops Digest, daily 18:00: 1 new")
     ((room, upload),) = world.chat.files
     assert (room, upload.name) == ("#ops", "report.png")
 
@@ -105,7 +105,7 @@ def test_a_chart_that_fails_costs_no_report_and_repeats_none(tmp_path: Path) -> 
     world.at(6 * 3600 + 1)
     world.hook(bodies.sentry_issue("2"))
     lines = world.at(12 * 3600).messages()
-    assert len([line for line in lines if "Report" in line]) == 1
+    assert len([line for line in lines if "Digest" in line]) == 1
     assert lines[-1].startswith("21601 #ops New in shop: SHOP-2")
     assert world.flow.status().failed == 0
 

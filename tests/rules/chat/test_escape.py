@@ -135,7 +135,7 @@ def test_long_text_is_bounded():
 
 
 @pytest.mark.parametrize(
-    "value", ["http://a.example/b_c_d/*e*/?x=1&y=%20#f", "https://127.0.0.1:8000/issues/issue/1-2/"]
+    "value", ["http://a.example/b_c_d/*e*/?x=1&y=%20&notification=1&lt=2#f", "https://127.0.0.1:8000/issues/issue/1-2/"]
 )
 def test_an_address_stands_as_it_is_after_rendering(value):
     """So that it can be clicked, also with underscores in it."""

@@ -53,18 +53,20 @@ _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same st
 class AlertsStatus:
     """What `!sentry status` and `/sentry/health` show of this flow. Times are aware, spans are seconds.
 
-    `webhook_last` is the last authentic delivery since the start; `poll_lag` the time since the last answered poll.
-    `waiting` counts alerts without a decision, `queue` messages not yet sent, `failed` those set aside,
-    `failed_lately` those of the last hour, `deferred` notifications that are put off; `decided` counts the decisions by
-    name, `damaged` the rows that could not be read since the start by table, `without` the alerts that were decided
-    without the server's answer since then, by reason. `never_match` are sentences about matchers of routes that this
-    kind of server can never answer.
+    `webhook_last` is the last authentic delivery since the start and `webhook_refused` why it was refused.
+    `poll_lag` is the time since the last answered poll. `waiting` counts alerts without a decision, `queue`
+    messages not yet sent, `failed` those set aside, `failed_lately` those of the last hour, `deferred`
+    notifications that are put off; `decided` counts the decisions by name, `damaged` the rows that could not be
+    read since the start by table, `without` the alerts that were decided without the server's answer since then, by
+    reason. `never_match` are sentences about matchers of
+    routes that this kind of server can never answer.
     """
 
     running: bool
     database_ok: bool
     database_error: str = ""
     webhook_last: datetime | None = None
+    webhook_refused: str = ""
     poll_lag: float | None = None
     poll_error: str = ""
     waiting: int = 0
@@ -244,6 +246,7 @@ class AlertService:
             running=self._running,
             database_ok=True,
             webhook_last=_moment(self.receiver.last),
+            webhook_refused=self.receiver.refused,
             poll_lag=None if asked is None else max(0.0, self._now() - asked),
             poll_error=self._poller.error,
             waiting=waiting,

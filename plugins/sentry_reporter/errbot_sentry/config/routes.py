@@ -15,11 +15,21 @@ from zoneinfo import ZoneInfo, available_timezones
 from errbot_sentry.config.facts import SHOWN
 from errbot_sentry.config.matchers import Matcher, read_matcher
 from errbot_sentry.config.mention_rules import Mention, read_mention
-from errbot_sentry.domain.alerts import ALERT_REASONS, ESCALATING, METRIC, NEW, REGRESSED, RULE, TEST, UNMUTED
+from errbot_sentry.domain.alerts import (
+    ALERT_REASONS,
+    ESCALATING,
+    METRIC,
+    NEW,
+    REGRESSED,
+    RULE,
+    STILL_OPEN,
+    TEST,
+    UNMUTED,
+)
 from errbot_sentry.domain.durations import read_duration
 
 THREAD_MODES = ("thread", "channel", "both")
-DEFAULT_REASONS = (NEW, REGRESSED, ESCALATING, UNMUTED, RULE, METRIC, TEST)
+DEFAULT_REASONS = (NEW, REGRESSED, ESCALATING, UNMUTED, RULE, METRIC, STILL_OPEN, TEST)
 
 
 @dataclass(frozen=True)

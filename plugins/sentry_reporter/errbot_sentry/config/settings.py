@@ -56,13 +56,18 @@ class QuerySettings:
 
 @dataclass(frozen=True)
 class AlertSettings:
-    """Flow 3. `listen` is (host, port) of the own listener or None for Errbot's web server; `poll_seconds` 0: never."""
+    """Flow 3. `listen` is (host, port) of the own listener or None for Errbot's web server; `poll_seconds` 0: never.
+
+    `server_url` and `org` make the address of an issue that comes without one.
+    """
 
     routes: tuple[Route, ...] = ()
     webhook_secrets: tuple[Secret, ...] = ()
     webhook_tokens: tuple[Secret, ...] = ()
     listen: tuple[str, int] | None = None
     poll_seconds: float = 60
+    server_url: str = ""
+    org: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,8 @@ def _assemble(
             webhook_tokens=found["SENTRY_WEBHOOK_TOKENS"],
             listen=found["SENTRY_WEBHOOK_LISTEN"],
             poll_seconds=found["SENTRY_POLL_SECONDS"],
+            server_url=found["SENTRY_URL"],
+            org=found["SENTRY_ORG"],
         ),
         state_url=found["SENTRY_STATE_URL"],
         state_file=data_dir / "sentry_reporter.sqlite3",

@@ -11,6 +11,7 @@ NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted
 RULE, METRIC, TEST = "rule", "metric", "test"
 SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
 REOPENED, SEEN_EVENT = "reopened", "event"
+PULL_REQUEST, SEER, STILL_OPEN = "pull_request", "seer", "still_open"
 # The poller's own: the issue now has as many events or users as some route asks for. It is wanted where NEW is.
 REACHED = "amount"
 OWN_TEST = "A test by SentryReporter"  # the title of the event of `!sentry test`, which no digest counts
@@ -28,10 +29,16 @@ ALERT_REASONS = (
     COMMENTED,
     REOPENED,
     SEEN_EVENT,
+    PULL_REQUEST,
+    SEER,
+    STILL_OPEN,
 )
 
-# What people do to an issue; the other reasons are what the issue does by itself.
-ACTIVITIES = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED)
+# What people, Sentry's agent or a reminder do about an issue; the other reasons are what the issue does by itself.
+ACTIVITIES = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED, PULL_REQUEST, SEER, STILL_OPEN)
+
+# Alerts that read differently from those about errors.
+FEEDBACK, UPTIME = "feedback", "uptime"
 
 
 class Placement(Enum):
@@ -69,13 +76,15 @@ NOTIFICATION_KINDS = (
 class Alert:
     """Something that a room may want to know, from a webhook or from the poller.
 
-    `delivery` names this one delivery (Request-ID, body hash, or the poller's own key): the same one twice is a replay.
-    `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are stored, as
-    some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is "user", "team",
-    "nobody", or "" where the sender does not say. `first_seen` is in seconds since 1970, `frame` the failing frame and
-    `trace` a short stack trace. `asked` names the answers of the server that the alert was completed from
-    (`config.facts`): what lacks then, the server does not say. `away_since` is when the server last answered, if the
-    alert is from a time when the bot could not ask it. All texts are as hostile as any error.
+    `delivery` names this one delivery (Request-ID, body hash, or the poller's own key): the same one twice is a
+    replay. `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are
+    stored, as some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is
+    "user", "team", "nobody", or "" where the sender does not say. `category` is FEEDBACK (what a user wrote),
+    UPTIME (a monitored site) or "" for all others. `how` says more about an activity: `in release shop@1.3.0`.
+    `first_seen` is in seconds since 1970, `frame` the failing frame and `trace` a short stack trace. `asked` names
+    the answers of the server that the alert was completed from (`config.facts`): what lacks then, the server does
+    not say. `away_since` is when the server last answered, if the alert is from a time when the bot could not ask
+    it. All texts are as hostile as any error.
     """
 
     delivery: str
@@ -102,6 +111,8 @@ class Alert:
     text: str = ""
     assignee_kind: str = ""
     assignee_mail: str = ""
+    category: str = ""
+    how: str = ""
     platform: str | None = None
     priority: str | None = None
     first_seen: float | None = None
@@ -109,3 +120,8 @@ class Alert:
     trace: str = ""
     asked: str = ""
     away_since: float | None = None
+
+    @property
+    def way(self) -> str:
+        """By which way it came. Two ways report one change: the issue itself, and a rule that watches it."""
+        return "rule" if self.rule and self.reason != RULE else self.source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from errbot_sentry.domain import identifiers
 from errbot_sentry.server.protocol import IssueAddress
@@ -18,9 +18,17 @@ def is_saas(url: str) -> bool:
     return host == _SAAS or host.endswith("." + _SAAS)
 
 
+def sentry_issue_page(base_url: str, org: str, issue_id: str) -> str:
+    """The address of an issue's page: on sentry.io the organization has a host of its own."""
+    if is_saas(base_url):
+        return f"https://{org}.{_SAAS}/issues/{issue_id}/"
+    return f"{base_url}/organizations/{org}/issues/{issue_id}/"
+
+
 def sentry_address(url: str, base_url: str, org: str) -> IssueAddress | None:
-    """`/organizations/ORG/issues/ID/…`, `/issues/ID/…` (on sentry.io with the organization in the host), and the old
-    `/ORG/PROJECT/issues/ID/`. An address of another organization is not ours: None."""
+    """`/organizations/ORG/issues/ID/…`, `/issues/ID/…` (on sentry.io with the organization in the host), the old
+    `/ORG/PROJECT/issues/ID/`, and feedback's `…/feedback/?feedbackSlug=PROJECT:ID`. An address of another organization
+    is not ours: None."""
     saas = is_saas(base_url)
     parts = _split(url)
     if parts is None or not (_same_host(parts, base_url) or (saas and is_saas(url))):
@@ -28,7 +36,10 @@ def sentry_address(url: str, base_url: str, org: str) -> IssueAddress | None:
     path = _path(parts, base_url)
     named = (parts.hostname or "").removesuffix(_SAAS).rstrip(".") if saas else ""
     named = "" if named in _NOT_AN_ORG else named
-    if path[:1] == ["organizations"] and path[2:3] == ["issues"]:
+    if path[-1:] == ["feedback"] and (slug := parse_qs(parts.query).get("feedbackSlug")):
+        # models/group.py of getsentry/sentry, get_absolute_url: `PROJECT:ID`
+        named, issue = path[1] if path[:1] == ["organizations"] else named, [slug[0].rpartition(":")[2]]
+    elif path[:1] == ["organizations"] and path[2:3] == ["issues"]:
         named, issue = path[1], path[3:4]
     elif path[:1] == ["issues"]:
         issue = path[1:2]

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from errbot_sentry.alerting.decide.grouping import RETURNS
 from errbot_sentry.alerting.decide.look_ups import BUDGET, LookUps
 from errbot_sentry.config.facts import EVENT, FRAMES, ISSUE, source_of
-from errbot_sentry.domain.alerts import NEW, REGRESSED, RULE, TEST, Alert
+from errbot_sentry.domain.alerts import METRIC, NEW, REGRESSED, RULE, TEST, UPTIME, Alert
 from errbot_sentry.domain.issues import RESOLVED, Event, Issue, Project
 from errbot_sentry.domain.stack_trace import ALERT, frame_words, shortened, trace_lines
 from errbot_sentry.server.protocol import Server
@@ -145,11 +145,13 @@ def _facts_of(text: str) -> Alert:
 
 
 def is_complete(alert: Alert) -> bool:
+    if alert.category == UPTIME:  # GlitchTip sends no project, and an uptime monitor need not have one
+        return True
     return bool(alert.project) and (bool(alert.short_id) or not _has_issue(alert))
 
 
 def _has_issue(alert: Alert) -> bool:
-    return bool(alert.issue_id) and not alert.issue_id.startswith("metric-")
+    return bool(alert.issue_id) and alert.reason != METRIC
 
 
 def is_vague(alert: Alert) -> bool:

@@ -7,18 +7,37 @@ reminders and other updates never do. All of it is pure but for the last functio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from errbot_sentry.alerting.decide.alert_wording import (
+    BY_PEOPLE,
+    activity_of,
+    counted,
+    facts_of,
+    projects_named,
+    word_of,
+)
 from errbot_sentry.alerting.decide.grouping import RETURNS
-from errbot_sentry.config.matchers import values_of
 from errbot_sentry.config.mention_rules import Mention, load_mention
-from errbot_sentry.domain.alerts import ASSIGNED, COMMENTED, METRIC, Alert, MessageKind, Placement
+from errbot_sentry.domain import json_values
+from errbot_sentry.domain.alerts import (
+    ASSIGNED,
+    COMMENTED,
+    METRIC,
+    PULL_REQUEST,
+    SEEN_ARCHIVED,
+    SEER,
+    STILL_OPEN,
+    Alert,
+    MessageKind,
+    Placement,
+)
 from errbot_sentry.domain.durations import write_duration, write_roughly
-from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Assignee
+from errbot_sentry.domain.issues import UNRESOLVED, Assignee
 from errbot_sentry.domain.text import utc_time
 from errbot_sentry.store.records import Group, KnownIssue, Message, Silence, issue_key
 
@@ -42,39 +61,23 @@ _LONGEST_TITLE = 200
 _LONGEST_CULPRIT = 100
 _TITLE_IN_LIST = 100
 
-WORDS = {
-    "new": "New",
-    "amount": "Many events",
-    "regressed": "Regressed",
-    "escalating": "Escalating",
-    "unmuted": "No longer muted",
-    "rule": "Alert",
-    "metric": "Metric alert",
-    "test": "Test",
-    "resolved": "Resolved",
-    "archived": "Archived",
-    "assigned": "Assigned",
-    "comment": "Comment",
-    "reopened": "Reopened",
-    "event": "Seen",
-}
-
 
 def notification(
     room: str, alert: Alert, issue: str, alert_id: int, mention: str = "", show: Sequence[str] = ()
 ) -> Message:
     """The first message about a problem in a room, or the first since it came back; `show` names its facts."""
+    link = _pull_request(alert)
     values = {
-        "word": WORDS.get(alert.reason, "Alert"),
-        "project": alert.project or alert.project_name,
+        "word": word_of(alert),
+        "project": ", ".join(projects_named(alert)),
         "short_id": alert.short_id,
         "title": shorten(alert.title or "(no title)", _LONGEST_TITLE),
-        "culprit": shorten(alert.culprit, _LONGEST_CULPRIT),
+        "culprit": "" if alert.reason in BY_PEOPLE else shorten(alert.culprit, _LONGEST_CULPRIT),
         "level": alert.level or "",
-        "facts": facts(alert, show or _USUAL_FACTS),
-        "rule": shorten(alert.rule, _LONGEST_CULPRIT),
-        "text": shorten(alert.text, _LONGEST_TITLE),
-        "link": alert.link,
+        "facts": ", ".join(shorten(fact, _LONGEST_TITLE) for fact in facts_of(alert, show)),
+        "rule": "" if alert.rule == alert.title else shorten(alert.rule, _LONGEST_CULPRIT),
+        "text": "" if alert.reason == METRIC or link else shorten(alert.text, _LONGEST_TITLE),
+        "link": link or alert.link,
         "mark": "",
     }
     return Message(room, MessageKind.NOTIFICATION, values, mention=mention, issue=issue, alert_id=alert_id)
@@ -94,11 +97,12 @@ def update(group: Group, alert: Alert, alert_id: int, mention: str = "", *, is_a
 
 
 def _mark(alert: Alert) -> str:
-    """What is written onto the notification where the network can edit: `resolved by Ann`; "" for a comment."""
-    values = _activity(alert)
-    if alert.reason == COMMENTED:
+    """What is written onto the notification where the network can edit: `resolved by Ann`, or ""."""
+    if alert.reason in (COMMENTED, PULL_REQUEST, SEER, STILL_OPEN):
         return ""
-    return values["activity"] + (f" by {values['actor']}" if values["actor"] else "")
+    values = _activity(alert)
+    parts = values["activity"], f"by {values['actor']}" if values["actor"] else "", values["until"]
+    return " ".join(filter(None, parts))
 
 
 def _under(group: Group, message: Message) -> Message:
@@ -113,17 +117,21 @@ def _under(group: Group, message: Message) -> Message:
 
 
 def _activity(alert: Alert, *, is_again: bool = False) -> dict[str, str]:
-    activity = WORDS.get(alert.reason, "Alert").lower()
-    if alert.reason == METRIC:
-        activity = "resolved" if ("status", RESOLVED) in alert.tags else f"now {alert.level or 'alerting'}"
-    if alert.reason == ASSIGNED and alert.assignee:
-        activity = f"assigned to {shorten(alert.assignee, _LONGEST_CULPRIT)}"
+    link = _pull_request(alert)
+    text = alert.text if alert.reason in (COMMENTED, METRIC, SEER, STILL_OPEN) and not link else ""
     return {
         "short_id": alert.short_id or shorten(alert.title, _TITLE_IN_LIST),
-        "activity": activity + (" again" if is_again else ""),
+        "activity": shorten(activity_of(alert), _LONGEST_TITLE) + (" again" if is_again else ""),
         "actor": shorten(alert.actor, _LONGEST_CULPRIT),
-        "text": shorten(alert.text, _LONGEST_TITLE) if alert.reason in (COMMENTED, METRIC) else "",
+        "until": alert.how if alert.reason == SEEN_ARCHIVED else "",
+        "text": shorten(text, _LONGEST_TITLE),
+        "link": link,
     }
+
+
+def _pull_request(alert: Alert) -> str:
+    """The address of the pull request that Seer's step is about, "" where it is about none."""
+    return json_values.web_link(alert.text) if alert.reason == SEER else ""
 
 
 def count_update(group: Group, known: KnownIssue | None, now: float, *, is_reminder: bool) -> Message:
@@ -167,7 +175,7 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
         {**_activity(alert, is_again=alert.reason in RETURNS and returns[key] > 1), "times": count}
         for key, (alert, count) in last.items()
     ]
-    sums = Counter(WORDS.get(alert.reason, "Alert").lower() for alert, _ in last.values())
+    sums = Counter(word_of(alert).lower() for alert, _ in last.values())
     values = {
         "count": len(alerts),
         "sums": [f"{count} {word}" for word, count in sums.most_common()],
@@ -189,7 +197,7 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
 def list_row(alert: Alert, status: str = UNRESOLVED) -> dict[str, str]:
     """One line of a list of alerts."""
     return {
-        "word": WORDS.get(alert.reason, "Alert"),
+        "word": word_of(alert),
         "short_id": alert.short_id,
         "title": shorten(alert.title or "(no title)", _TITLE_IN_LIST),
         "project": alert.project,
@@ -216,39 +224,6 @@ def silence_notice(
     }
     projects = tuple(sorted({alert.project for _, alert in rows}))
     return Message(room, MessageKind.SILENCE_NOTICE, values, projects=projects, count=len(rows))
-
-
-def facts(alert: Alert, show: Iterable[str]) -> str:
-    """These facts, as far as they are known: `error, 12 events, production`."""
-    found = (shorten(_fact(alert, name), _LONGEST_CULPRIT) for name in show)
-    return ", ".join(fact for fact in found if fact)
-
-
-_USUAL_FACTS = ("level", "events", "users", "environment", "release")
-
-
-def _fact(alert: Alert, name: str) -> str:
-    """One fact in words, "" for an unknown one."""
-    if name == "events":
-        return counted(alert.events, "event")
-    if name == "users":
-        return counted(alert.users, "user") if alert.users else ""
-    if name == "priority":
-        return f"{alert.priority} priority" if alert.priority else ""
-    if name == "assignee":
-        return f"assigned to {alert.assignee}" if alert.assignee else ""
-    if name == "age":
-        seconds = alert.at.timestamp() - alert.first_seen if alert.first_seen is not None else 0.0
-        return f"first seen {write_roughly(timedelta(seconds=seconds))} ago" if seconds >= 1 else ""
-    (value,) = values_of(alert, name) if name != "frame" else (alert.frame,)
-    return f"{name.removeprefix('tag.')} {value}" if value and name.startswith("tag.") else value
-
-
-def counted(number: int | None, noun: str) -> str:
-    """`1 event`, `1,240 events`, "" for unknown."""
-    if number is None:
-        return ""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def shorten(text: str, limit: int) -> str:

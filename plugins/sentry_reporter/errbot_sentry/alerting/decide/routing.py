@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from errbot_sentry.config.facts import lacks
-from errbot_sentry.config.matchers import all_match
+from errbot_sentry.config.matchers import Matcher, all_match
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.alerts import NEW, REACHED, Alert
+from errbot_sentry.domain.alerts import NEW, REACHED, TEST, UPTIME, Alert
 from errbot_sentry.domain.conversation import Conversation
 
 
@@ -47,7 +47,7 @@ def route_alert(
     matching: list[tuple[Route, str]] = []
     undecided: dict[str, tuple[Target, tuple[str, ...]]] = {}
     for route, label, missing in _candidates(alert, routes, subscriptions, kind):
-        if all_match(route.matchers, alert):
+        if all_match(_conditions(route, alert), alert):
             matching.append((route, label))
         elif missing:
             visible = (room for room in route.rooms if may_see_alert(alert, room, access))
@@ -85,12 +85,17 @@ def _candidates(
         missing = _missing(route, alert, kind)
         if missing is not None:
             yield route, f"route {number}", missing
-            if not route.goes_on and all_match(route.matchers, alert):
+            if not route.goes_on and all_match(_conditions(route, alert), alert):
                 break
     for route in subscriptions:
         missing = _missing(route, alert, kind)
         if missing is not None:
             yield route, "subscription", missing
+
+
+def _conditions(route: Route, alert: Alert) -> tuple[Matcher, ...]:
+    """What must hold; of a server's test message, which has neither level nor tags, only what names the project."""
+    return tuple(each for each in route.matchers if alert.reason != TEST or each.name == "project")
 
 
 def _missing(route: Route, alert: Alert, kind: str) -> tuple[str, ...] | None:
@@ -99,13 +104,16 @@ def _missing(route: Route, alert: Alert, kind: str) -> tuple[str, ...] | None:
         wanted = NEW in route.reasons and any(matcher.grows for matcher in route.matchers)
     else:
         wanted = alert.reason in route.reasons
-    unknown = [matcher for matcher in route.matchers if lacks(alert, matcher.name, kind)]
-    if not wanted or not all_match((each for each in route.matchers if each not in unknown), alert):
+    conditions = _conditions(route, alert)
+    unknown = [matcher for matcher in conditions if lacks(alert, matcher.name, kind)]
+    if not wanted or not all_match((each for each in conditions if each not in unknown), alert):
         return None
     return tuple(dict.fromkeys(matcher.name for matcher in unknown))
 
 
 def may_see_alert(alert: Alert, room: str, access: Access) -> bool:
     """Whether a room may see every project that the alert is about (a metric alert can be about several)."""
+    if alert.category == UPTIME and not alert.project:  # about no project that anybody could name
+        return access.sees_everything(Conversation(room))
     others = [value for key, value in alert.tags if key == "projects" and alert.issue_id.startswith("metric-")]
     return all(access.may_see(project, Conversation(room)) for project in (alert.project, *others))

@@ -13,8 +13,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from errbot_sentry.alerting.decide.alert_wording import counted
 from errbot_sentry.alerting.decide.decisions import DecisionName
-from errbot_sentry.alerting.decide.messages import counted, shorten
+from errbot_sentry.alerting.decide.messages import shorten
 from errbot_sentry.alerting.decide.visibility import may_see_now
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.access import Access

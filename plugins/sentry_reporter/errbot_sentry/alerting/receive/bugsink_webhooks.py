@@ -1,6 +1,7 @@
 """Bugsink's custom alerts. Pure.
 
-The shape is that of bugsink `alerts/service_backends/custom.py`. It carries no signature and no header of its own.
+The shape is that of bugsink `alerts/service_backends/custom.py`; reasons are those of its `alerts/tasks.py`. It carries
+no signature and no header of its own.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import Any
 from errbot_sentry.alerting.receive import webhook_ids
 from errbot_sentry.alerting.receive.parsed_webhook import NOTHING, Parsed
 from errbot_sentry.domain import json_values
-from errbot_sentry.domain.alerts import NEW, REGRESSED, TEST, UNMUTED, Alert
+from errbot_sentry.domain.alerts import NEW, REGRESSED, STILL_OPEN, TEST, UNMUTED, Alert
 from errbot_sentry.domain.errors import BadBody
+from errbot_sentry.server.payloads.json_fields import Fields
 
-_REASONS = {"NEW": NEW, "REGRESSED": REGRESSED, "UNMUTED": UNMUTED, "TEST": TEST}
+_REASONS = {"NEW": NEW, "REGRESSED": REGRESSED, "UNMUTED": UNMUTED, "STILL-OPEN": STILL_OPEN, "TEST": TEST}
 
 
 def is_bugsink_webhook(body: Mapping[str, Any]) -> bool:
@@ -29,25 +31,33 @@ def read_bugsink_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
     Raises:
         BadBody: it names no issue.
     """
-    issue_id = webhook_ids.issue_uuid(body.get("id"))
+    issue = Fields(body)
+    issue_id = webhook_ids.issue_uuid(issue.raw("id"))
     if not issue_id:
         raise BadBody('The webhook lacks "id", the issue that it is about.')
-    reason = _REASONS.get(json_values.line(body.get("alert_reason")).upper())
+    reason = _REASONS.get(issue.line("alert_reason").upper())
     if reason is None:
         return NOTHING
-    kind, value = json_values.line(body.get("calculated_type")), json_values.line(body.get("calculated_value"))
-    title = json_values.line(body.get("title")) or ": ".join(part for part in (kind, value) if part)
     alert = replace(
         blank,
         reason=reason,
-        issue_id=issue_id,
-        short_id=webhook_ids.short_id(body.get("friendly_id")),
-        title=title,
-        culprit=json_values.line(body.get("transaction")),
-        project_id=webhook_ids.project_number(body.get("project")),
-        project_name=json_values.line(body.get("project_name")),
-        link=json_values.web_link(body.get("url")),
-        events=json_values.whole(body.get("digested_event_count")),
-        text=json_values.line(body.get("unmute_reason")),
+        project_id=webhook_ids.project_number(issue.raw("project")),
+        project_name=issue.line("project_name"),
     )
-    return Parsed((alert,))
+    if reason == TEST:  # the issue in it does not exist
+        return Parsed((replace(alert, title="Bugsink's test alert has arrived."),))
+    kind, value = issue.line("calculated_type"), issue.line("calculated_value")
+    return Parsed(
+        (
+            replace(
+                alert,
+                issue_id=issue_id,
+                short_id=webhook_ids.short_id(issue.raw("friendly_id")),
+                title=issue.line("title") or ": ".join(filter(None, (kind, value))),
+                culprit=issue.line("transaction"),
+                link=json_values.web_link(issue.raw("url")),
+                events=issue.whole("digested_event_count"),
+                text=issue.line("unmute_reason"),
+            ),
+        )
+    )

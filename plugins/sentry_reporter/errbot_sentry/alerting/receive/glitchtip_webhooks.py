@@ -1,6 +1,7 @@
 """GlitchTip's webhooks, in the shape of Slack's. Pure.
 
-The shape is that of glitchtip-backend `apps/alerts/webhooks.py`. It carries no signature, no id and no time.
+The shapes are those of glitchtip-backend `apps/alerts/webhooks.py` and `apps/uptime/webhooks.py`. They carry no
+signature, no id and no time. An issue's colour is no level: it is the same for `error` and `fatal`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from typing import Any
 from errbot_sentry.alerting.receive import webhook_ids
 from errbot_sentry.alerting.receive.parsed_webhook import Parsed
 from errbot_sentry.domain import json_values
-from errbot_sentry.domain.alerts import RULE, TEST, Alert
+from errbot_sentry.domain.alerts import METRIC, RULE, TEST, UPTIME, Alert
 from errbot_sentry.domain.errors import BadBody
+from errbot_sentry.server.payloads.json_fields import Fields
 
-# One colour stands for error and fatal: what it is, only the server can say.
-_COLOURS = {"#e9b949": "warning", "#4b60b4": "info"}
 _MOST_ISSUES = 100  # GlitchTip sends three at most
 _ISSUE = re.compile(r"/issues/([0-9]{1,19})/?$")
+_MONITOR = re.compile(r"/uptime-monitors/([0-9]{1,19})/?$")
 _COUNT = re.compile(r"\(([0-9]{1,6}) issues\)\s*$")
 _VIEW = re.compile(r"\[View Issue ([^\]\s]{1,200})\]\((\S+)\)")
+_TEST_TEXT = re.compile(r"Test notification for project (.{1,200}?)\. Your alert recipient")
+_OWN_FIELDS = ("Project", "Environment", "Release")
 
 
 def is_glitchtip_webhook(body: Mapping[str, Any]) -> bool:
@@ -35,52 +38,66 @@ def read_glitchtip_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
     Raises:
         BadBody: these attachments are not GlitchTip's.
     """
-    short_ids = _short_ids(body)
-    attachments = [each for each in json_values.rows(body.get("attachments"))[:_MOST_ISSUES] if isinstance(each, dict)]
-    alerts = [_issue_alert(each, short_ids, blank) for each in attachments]
-    found = tuple(
-        replace(alert, delivery=f"{blank.delivery}:{place}") for place, alert in enumerate(alerts) if alert is not None
-    )
-    text = json_values.line(body.get("text"))
+    fields = Fields(body)
+    text, short_ids = fields.line("text"), _short_ids(fields)
+    attachments = [Fields(each) for each in fields.rows("attachments")[:_MOST_ISSUES] if isinstance(each, dict)]
+    found = [_issue_alert(each, short_ids, blank) or _uptime_alert(each, blank) for each in attachments]
+    alerts = tuple(replace(alert, delivery=f"{blank.delivery}:{at}") for at, alert in enumerate(found) if alert)
     count = _COUNT.search(text)
-    more = max(0, int(count[1]) - len(found)) if count else 0
-    if not found and "Test Notification" in text:
-        return Parsed((replace(blank, reason=TEST, title=text),))
-    if not found and not text.startswith("GlitchTip"):
+    if not alerts and "Test Notification" in text:
+        return Parsed((_test_alert(attachments, blank),))
+    if not alerts and not text.startswith("GlitchTip"):
         raise BadBody('None of the "attachments" has a "title_link" to an issue of GlitchTip.')
-    return Parsed(found, more)
+    return Parsed(alerts, max(0, int(count[1]) - len(alerts)) if count else 0)
 
 
-def _short_ids(body: Mapping[str, Any]) -> dict[str, str]:
+def _short_ids(body: Fields) -> dict[str, str]:
     """Link to short id; nothing else in the body has the short id."""
-    subtitles = (json_values.mapping(each).get("activitySubtitle") for each in json_values.rows(body.get("sections")))
-    views = (_VIEW.search(each[:2000]) for each in subtitles if isinstance(each, str))
-    return {view[2]: webhook_ids.short_id(view[1]) for view in views if view}
+    subtitles = (Fields(each).text("activitySubtitle", longest=2000) for each in body.rows("sections"))
+    return {view[2]: webhook_ids.short_id(view[1]) for view in map(_VIEW.search, subtitles) if view}
 
 
-def _issue_alert(attachment: Mapping[str, Any], short_ids: Mapping[str, str], blank: Alert) -> Alert | None:
-    link = json_values.web_link(attachment.get("title_link"))
+def _issue_alert(attachment: Fields, short_ids: Mapping[str, str], blank: Alert) -> Alert | None:
+    link = json_values.web_link(attachment.raw("title_link"))
     number = _ISSUE.search(link)
     if number is None:
         return None
-    named = {
-        json_values.line(json_values.mapping(field).get("title")): json_values.line(
-            json_values.mapping(field).get("value")
-        )
-        for field in json_values.rows(attachment.get("fields"))
-    }
-    own = ("Project", "Environment", "Release")
+    named = {field.line("title"): field.line("value") for field in map(Fields, attachment.rows("fields"))}
     return replace(
         blank,
         reason=RULE,
         issue_id=webhook_ids.issue_number(number[1]),
         short_id=short_ids.get(link, ""),
-        title=json_values.line(attachment.get("title")),
-        culprit=json_values.line(attachment.get("text")),
-        level=_COLOURS.get(json_values.line(attachment.get("color")).lower()),
+        title=attachment.line("title"),
+        culprit=attachment.line("text"),
         project_name=named.get("Project", ""),
         environment=named.get("Environment") or None,
         release=named.get("Release") or None,
-        tags=tuple((name.lower().replace(" ", "_"), value) for name, value in named.items() if name not in own),
+        tags=tuple((name.lower().replace(" ", "_"), value) for name, value in named.items() if name not in _OWN_FIELDS),
         link=link,
     )
+
+
+def _uptime_alert(attachment: Fields, blank: Alert) -> Alert | None:
+    """A monitored site that went down or is back up; its project is not sent."""
+    link = json_values.web_link(attachment.raw("title_link"))
+    number = _MONITOR.search(link)
+    if number is None:
+        return None
+    is_up = "back up" in attachment.line("text")
+    return replace(
+        blank,
+        reason=METRIC,
+        category=UPTIME,
+        issue_id=f"uptime-{int(number[1])}",
+        title=attachment.line("title"),
+        level="info" if is_up else "error",
+        tags=(("status", "resolved" if is_up else "critical"),),
+        link=link,
+    )
+
+
+def _test_alert(attachments: list[Fields], blank: Alert) -> Alert:
+    project = next(filter(None, (_TEST_TEXT.search(each.line("text")) for each in attachments)), None)
+    title = "GlitchTip's test notification has arrived."
+    return replace(blank, reason=TEST, title=title, project_name=project[1] if project else "")

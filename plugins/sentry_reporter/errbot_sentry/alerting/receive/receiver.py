@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from errbot_sentry.alerting.receive.auth import is_signed, is_token
@@ -20,11 +20,14 @@ from errbot_sentry.alerting.receive.group_commit import GroupCommit
 from errbot_sentry.alerting.receive.legacy_webhooks import is_legacy_webhook, read_legacy_webhook
 from errbot_sentry.alerting.receive.parsed_webhook import Parsed
 from errbot_sentry.alerting.receive.sentry_webhooks import read_sentry_webhook
+from errbot_sentry.alerting.receive.wrong_formats import refusal_of
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import BadBody, BodyTooLarge, NotAuthentic, ReceiverClosed, StoreError, WebhookRefused
+from errbot_sentry.domain.identifiers import is_number
 from errbot_sentry.domain.locks import Lock
+from errbot_sentry.server.issue_urls import sentry_issue_page
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Delivery, DeliveryKey
 
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 LARGEST_BODY = 5 * 1024 * 1024
 # GlitchTip has no ids and no times in its body: the same issue alerting again next week is the same bytes.
 SAME_BODY_SPAN = 600.0
+SAME_STEP_SPAN = 60.0
 _LONGEST_KEY = 128
 # Senders without Sentry's headers are distinguished by the shape of their bodies, in this order.
 _BY_SHAPE = (
@@ -61,6 +65,7 @@ class WebhookReceiver:
         self._group_commit = GroupCommit(store)
         self._open = False
         self.last: float | None = None
+        self.refused = ""  # why the last authentic body was refused; "" where it was not
         self.in_hand = 0
         self._counting = Lock()
 
@@ -79,6 +84,9 @@ class WebhookReceiver:
         try:
             answer = self._take({name.lower(): value for name, value in headers.items()}, body, token)
         except WebhookRefused as error:
+            if isinstance(error, BadBody):  # most senders show the answer to nobody
+                self.refused = str(error)
+                log.warning("a webhook was refused: %s", error)
             answer = WebhookAnswer(error.status, str(error))
         except StoreError:
             log.exception("a webhook could not be stored: lost, unless its sender repeats it or the poller finds it")
@@ -98,8 +106,10 @@ class WebhookReceiver:
         if not self._is_authentic(headers, body, token):
             raise NotAuthentic("Not authentic.")
         self.last = self._clock.now().timestamp()
-        keys = _keys(headers, body)
-        parsed = self._read(headers, body, keys[0].text)
+        key = _key(headers, body)
+        parsed = self._read(headers, body, Alert(key.text, "", "webhook", self._clock.now()))
+        self.refused = ""
+        keys = (key, DeliveryKey(parsed.key, SAME_STEP_SPAN)) if parsed.key else (key,)
         if not parsed.alerts and not parsed.more:
             return WebhookAnswer(200, "No alert in this.")
         if not self._group_commit.store(Delivery(keys, parsed.alerts, self.last)):
@@ -112,34 +122,50 @@ class WebhookReceiver:
             return is_signed(headers, body, self._settings.webhook_secrets)
         return is_token(token, self._settings.webhook_tokens)
 
-    def _read(self, headers: Mapping[str, str], body: bytes, delivery: str) -> Parsed:
-        content = _json_object(body)
+    def _read(self, headers: Mapping[str, str], body: bytes, blank: Alert) -> Parsed:
+        content = _json_object(headers, body)
         resource = headers.get("sentry-hook-resource", "").strip().lower()
         if resource:
-            return read_sentry_webhook(resource, content, delivery, self._clock.now())
-        blank = Alert(delivery, "", "webhook", self._clock.now())
+            return self._with_links(read_sentry_webhook(resource, content, blank))
+        if refusal := refusal_of(content, headers):
+            raise BadBody(refusal)
         for is_its, read in _BY_SHAPE:
             if is_its(content):
                 return read(content, blank)
         raise BadBody("This is no webhook of Sentry, GlitchTip or Bugsink that is known here.")
 
+    def _with_links(self, parsed: Parsed) -> Parsed:
+        """Sentry sends an issue's page only with `issue.created`: the others get the address that the issue has."""
+        url, org = self._settings.server_url, self._settings.org
+        return replace(
+            parsed,
+            alerts=tuple(
+                replace(alert, link=sentry_issue_page(url, org, alert.issue_id))
+                if org and not alert.link and is_number(alert.issue_id)
+                else alert
+                for alert in parsed.alerts
+            ),
+        )
 
-def _keys(headers: Mapping[str, str], body: bytes) -> tuple[DeliveryKey, ...]:
-    """What this delivery is recognised by: its Request-ID where it has one, and its bytes."""
-    same_bytes = DeliveryKey("body:" + hashlib.sha256(body).hexdigest(), SAME_BODY_SPAN)
-    given = headers.get("request-id", "").strip()
+
+def _key(headers: Mapping[str, str], body: bytes) -> DeliveryKey:
+    """What this delivery is recognised by: Sentry gives each a Request-ID of its own; all others have only their bytes.
+
+    Equal bodies with other ids are other deliveries: somebody resolves an issue, reopens it and resolves it again.
+    """
+    given = headers.get("request-id", "").strip() if "sentry-hook-resource" in headers else ""
     if not given:
-        return (same_bytes,)
+        return DeliveryKey("body:" + hashlib.sha256(body).hexdigest(), SAME_BODY_SPAN)
     if len(given) > _LONGEST_KEY or not given.isascii() or not given.isprintable():
         given = hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()
-    return DeliveryKey("request:" + given), same_bytes
+    return DeliveryKey("request:" + given)
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def _json_object(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     try:
         content = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise BadBody("The body is not JSON.") from error
+        raise BadBody(refusal_of(None, headers) or "The body is not JSON.") from error
     if not isinstance(content, dict):
         raise BadBody("The body is not a JSON object.")
     return content

@@ -1,35 +1,41 @@
 """Webhooks of Sentry's integration platform to alerts. Pure.
 
-Shapes: sentry-docs `docs/organization/integrations/integration-platform/webhooks/*.mdx`; code names of actions from
-getsentry/sentry `sentry_apps/tasks/sentry_apps.py`. What a resource does not say stays empty.
+Shapes: sentry-docs `docs/organization/integrations/integration-platform/webhooks/*.mdx`, and below `src/sentry` of
+getsentry/sentry: `sentry_apps/tasks/sentry_apps.py` (the actions), `seer/autofix/on_completion_hook.py` (Seer),
+`notifications/notification_action/activity_registry/sentry_app.py` (activity alerts: the person and the text are in
+`activity.details`, `actor` is always the application). What a resource does not say stays empty.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from errbot_sentry.alerting.receive import webhook_ids
 from errbot_sentry.alerting.receive.parsed_webhook import NOTHING, Parsed
-from errbot_sentry.config.facts import EVENT
+from errbot_sentry.alerting.receive.sentry_shapes import how_archived, how_resolved, of_event, of_issue
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import (
+    ACTIVITIES,
     ASSIGNED,
     COMMENTED,
     ESCALATING,
     METRIC,
     NEW,
+    PULL_REQUEST,
     REGRESSED,
     REOPENED,
     RULE,
     SEEN_ARCHIVED,
     SEEN_EVENT,
     SEEN_RESOLVED,
+    SEER,
     Alert,
 )
 from errbot_sentry.domain.errors import BadBody
+from errbot_sentry.server.payloads.json_fields import Fields
 
 _ISSUE_ACTIONS = {
     "created": NEW,
@@ -37,29 +43,36 @@ _ISSUE_ACTIONS = {
     "assigned": ASSIGNED,
     "archived": SEEN_ARCHIVED,
     "ignored": SEEN_ARCHIVED,
+    "unresolved": REOPENED,
 }
 _OPEN_AGAIN = {"regressed": REGRESSED, "escalating": ESCALATING}
-_ACTIVITIES = {
-    "first_seen": NEW,
-    "set_regression": REGRESSED,
-    "set_escalating": ESCALATING,
-    "set_resolved": SEEN_RESOLVED,
-    "set_resolved_in_release": SEEN_RESOLVED,
-    "set_resolved_in_commit": SEEN_RESOLVED,
-    "set_resolved_in_pull_request": SEEN_RESOLVED,
-    "set_resolved_by_age": SEEN_RESOLVED,
-    "set_ignored": SEEN_ARCHIVED,
-    "set_unresolved": REOPENED,
-    "assigned": ASSIGNED,
-    "note": COMMENTED,
+_ACTIVITY_TYPES = {
+    "status_resolved": SEEN_RESOLVED,
+    "status_resolved_in_release": SEEN_RESOLVED,
+    "status_resolved_in_commit": SEEN_RESOLVED,
+    "status_resolved_by_age": SEEN_RESOLVED,
+    "status_unresolved": REOPENED,
+    "status_ignored": SEEN_ARCHIVED,
+    "status_regression": REGRESSED,
+    "status_escalating": ESCALATING,
+    "appeared_in_pull_request": PULL_REQUEST,
+}
+_BY_AGE = "automatically, after a time without events"
+# What Seer finished; what it starts, and the code that comes before its pull request, is no alert.
+_SEER_STEPS = {
+    "root_cause_completed": "found the root cause",
+    "solution_completed": "proposes a solution",
+    "pr_created": "opened a pull request",
+    "pr_ready_for_review": "has a pull request ready for review",
+    "iteration_completed": "updated its pull request",
+    "pr_iteration_completed": "updated its pull request",
 }
 _METRIC_LEVELS = {"critical": "fatal", "open": "error", "warning": "warning", "resolved": "info"}
-# https://sentry.io/api/0/projects/ORG/PROJECT/events/ID/
-_EVENT_URL = re.compile(r"/api/0/projects/[^/]+/([^/]+)/")
+_AMOUNT = re.compile(r"^([0-9]{1,15})(?:\.0)?(?=[ %])")
 
 
-def read_sentry_webhook(resource: str, body: Mapping[str, Any], delivery: str, at: datetime) -> Parsed:
-    """The alert of one delivery, or none where the resource or action makes none.
+def read_sentry_webhook(resource: str, body: dict[str, Any], blank: Alert) -> Parsed:
+    """The alert of one delivery, made from `blank`, or none where the resource or action makes none.
 
     Raises:
         BadBody: what this resource must have is missing.
@@ -67,169 +80,147 @@ def read_sentry_webhook(resource: str, body: Mapping[str, Any], delivery: str, a
     reader = _READERS.get(resource)
     if reader is None:
         return NOTHING
-    data = body.get("data")
-    if not isinstance(data, dict):
+    fields = Fields(body)
+    if not isinstance(body.get("data"), dict):
         raise BadBody(f'A webhook of the resource "{resource}" has an object "data".')
-    alert = reader(data, json_values.line(body.get("action")).lower(), body, Alert(delivery, "", "webhook", at))
-    return NOTHING if alert is None else Parsed((alert,))
+    alert = reader(fields.fields("data"), fields.line("action").lower(), fields, blank)
+    if alert is None:
+        return NOTHING
+    # A rule on activity and the resource `seer` report one step of Seer, each in its own words.
+    return Parsed((alert,), key=f"seer:{alert.issue_id}:{alert.how}" if alert.reason == SEER else "")
 
 
-def _with(alert: Alert, **values: Any) -> Alert:
-    return Alert(**{**alert.__dict__, **values})
-
-
-def _need(data: Mapping[str, Any], name: str, *keys: str) -> Mapping[str, Any]:
-    found = json_values.mapping(data.get(name))
-    if not json_values.first_line(*(found.get(key) for key in keys)):
+def _need(data: Fields, name: str, *keys: str) -> Fields:
+    found = data.fields(name)
+    if not found.line(*keys):
         raise BadBody(f'The webhook lacks "data.{name}.{keys[0]}".')
     return found
 
 
-def of_issue(issue: Mapping[str, Any], alert: Alert) -> Alert:
-    """What an issue in the API's own form says."""
-    project = json_values.mapping(issue.get("project"))
-    assignee = json_values.mapping(issue.get("assignedTo"))
-    return _with(
-        alert,
-        issue_id=webhook_ids.issue_number(issue.get("id")),
-        short_id=webhook_ids.short_id(issue.get("shortId")),
-        title=json_values.line(issue.get("title")),
-        culprit=json_values.line(issue.get("culprit")),
-        level=json_values.level(issue.get("level")),
-        project=webhook_ids.slug(project.get("slug")),
-        project_id=webhook_ids.project_number(project.get("id")),
-        project_name=json_values.line(project.get("name")),
-        link=json_values.web_link(issue.get("web_url")) or json_values.web_link(issue.get("permalink")),
-        events=json_values.whole(issue.get("count")),
-        users=json_values.whole(issue.get("userCount")),
-        assignee=json_values.first_line(assignee.get("name"), assignee.get("email")),
-        assignee_kind=_kind_of(issue, assignee),
-        assignee_mail=json_values.line(assignee.get("email")),
-    )
-
-
-def _kind_of(issue: Mapping[str, Any], assignee: Mapping[str, Any]) -> str:
-    if not assignee:
-        return "nobody" if "assignedTo" in issue else ""
-    return "team" if assignee.get("type") == "team" else "user"
-
-
-def of_event(event: Mapping[str, Any], alert: Alert) -> Alert:
-    """What an event in the form of the alert webhooks says."""
-    tags = json_values.tags(event.get("tags"))
-    known = dict(tags)
-    url = json_values.line(event.get("url"))
-    from_url = _EVENT_URL.search(url)
-    return _with(
-        alert,
-        issue_id=webhook_ids.issue_number(event.get("issue_id"), event.get("group_id"), event.get("groupID")),
-        title=json_values.first_line(event.get("title"), event.get("message")),
-        culprit=json_values.line(event.get("culprit")),
-        level=json_values.level(event.get("level")) or json_values.level(known.get("level")),
-        project=webhook_ids.slug(from_url[1]) if from_url else "",
-        project_id=webhook_ids.project_number(event.get("project")),
-        environment=json_values.first_line(event.get("environment"), known.get("environment")) or None,
-        release=json_values.first_line(event.get("release"), known.get("release")) or None,
-        tags=tags,
-        link=json_values.web_link(event.get("web_url")),
-        platform=json_values.line(event.get("platform")) or None,
-        asked=EVENT,
-    )
-
-
-def _issue(data: Mapping[str, Any], action: str, body: Mapping[str, Any], alert: Alert) -> Alert | None:
+def _issue(data: Fields, action: str, body: Fields, blank: Alert) -> Alert | None:
     issue = _need(data, "issue", "id")
     reason = _ISSUE_ACTIONS.get(action)
-    if action == "unresolved":
-        reason = _OPEN_AGAIN.get(json_values.line(issue.get("substatus")), REOPENED)
-    if reason is None:
-        return None
-    return _with(of_issue(issue, alert), reason=reason, actor=_actor(body))
+    if reason == REOPENED:
+        reason = _OPEN_AGAIN.get(issue.line("substatus"), REOPENED)
+    return None if reason is None else _changed_issue(issue, reason, _person(body.fields("actor")), blank)
 
 
-def _error(data: Mapping[str, Any], action: str, _body: Mapping[str, Any], alert: Alert) -> Alert | None:
-    if action != "created":
-        return None
-    return _with(of_event(_need(data, "error", "issue_id", "title"), alert), reason=SEEN_EVENT)
+def _changed_issue(issue: Fields, reason: str, actor: str, blank: Alert, how: str = "") -> Alert:
+    alert = replace(of_issue(issue, blank), reason=reason)
+    if reason == SEEN_RESOLVED:
+        how = how_resolved(issue) or how
+    elif reason == SEEN_ARCHIVED:
+        how = how_archived(issue, blank.at)
+    return replace(alert, actor=actor, how=how, text="") if reason in ACTIVITIES else alert
 
 
-def _comment(data: Mapping[str, Any], action: str, body: Mapping[str, Any], alert: Alert) -> Alert | None:
-    if not json_values.line(data.get("issue_id")):
+def _person(actor: Fields) -> str:
+    """A person's name; "" for an application, and for people without a name."""
+    return "" if actor.line("type") == "application" else actor.line("name")
+
+
+def _error(data: Fields, action: str, _body: Fields, blank: Alert) -> Alert | None:
+    event = _need(data, "error", "issue_id", "title")
+    return replace(of_event(event, blank), reason=SEEN_EVENT) if action == "created" else None
+
+
+def _comment(data: Fields, action: str, body: Fields, blank: Alert) -> Alert | None:
+    if not data.line("issue_id"):
         raise BadBody('The webhook lacks "data.issue_id".')
     if action != "created":
         return None
-    return _with(
-        alert,
+    return replace(
+        blank,
         reason=COMMENTED,
-        issue_id=webhook_ids.issue_number(data.get("issue_id")),
-        project=webhook_ids.slug(data.get("project_slug")),
-        text=json_values.line(data.get("comment")),
-        actor=_actor(body),
+        issue_id=webhook_ids.issue_number(data.raw("issue_id")),
+        project=webhook_ids.slug(data.raw("project_slug")),
+        text=data.line("comment"),
+        actor=_person(body.fields("actor")),
     )
 
 
-def _event_alert(data: Mapping[str, Any], action: str, _body: Mapping[str, Any], alert: Alert) -> Alert | None:
+def _event_alert(data: Fields, action: str, _body: Fields, blank: Alert) -> Alert | None:
     event = _need(data, "event", "issue_id", "title")
+    rule = data.line("triggered_rule") or data.fields("issue_alert").line("title")
+    return replace(of_event(event, blank), reason=RULE, rule=rule) if action == "triggered" else None
+
+
+def _activity_alert(data: Fields, action: str, _body: Fields, blank: Alert) -> Alert | None:
+    issue, activity = _need(data, "issue", "id"), data.fields("activity")
+    kind, details = activity.line("type").lower(), activity.fields("details")
+    rule = data.fields("alert").line("title", "name")
     if action != "triggered":
         return None
-    rule = json_values.first_line(data.get("triggered_rule"), json_values.mapping(data.get("issue_alert")).get("title"))
-    return _with(of_event(event, alert), reason=RULE, rule=rule)
-
-
-def _activity_alert(data: Mapping[str, Any], action: str, body: Mapping[str, Any], alert: Alert) -> Alert | None:
-    issue = _need(data, "issue", "id")
-    activity = json_values.mapping(data.get("activity"))
-    reason = _ACTIVITIES.get(json_values.line(activity.get("type")).lower())
-    if action != "triggered" or reason is None:
+    if kind.startswith("seer_"):
+        alert = _seer_step(kind.removeprefix("seer_"), details, of_issue(issue, blank))
+    elif kind in _ACTIVITY_TYPES:
+        how = _BY_AGE if kind == "status_resolved_by_age" else ""
+        alert = _changed_issue(issue, _ACTIVITY_TYPES[kind], _person(details.fields("user")), blank, how)
+    else:
         return None
-    rule = json_values.mapping(data.get("alert"))
-    said = json_values.mapping(activity.get("data")).get("text") if reason == COMMENTED else ""
-    return _with(
-        of_issue(issue, alert),
-        reason=reason,
-        rule=json_values.first_line(rule.get("title"), rule.get("name")),
-        actor=_actor(body),
-        text=json_values.line(said),
-    )
+    return None if alert is None else replace(alert, rule=rule)
 
 
-def _metric_alert(data: Mapping[str, Any], action: str, _body: Mapping[str, Any], alert: Alert) -> Alert | None:
+def _seer(data: Fields, action: str, _body: Fields, blank: Alert) -> Alert | None:
+    issue_id = webhook_ids.issue_number(data.raw("group_id"))
+    return _seer_step(action, data, replace(blank, issue_id=issue_id)) if issue_id else None
+
+
+def _seer_step(step: str, details: Fields, alert: Alert) -> Alert | None:
+    """What Seer did: `summary` and `url` in an activity, the step's own object in the resource `seer`."""
+    how = _SEER_STEPS.get(step)
+    if how is None:
+        return None
+    found = details.fields("root_cause", "solution")
+    text = details.line("summary") or found.line("one_line_description", "one_line_summary", "description")
+    pull_request = Fields(next(iter(details.rows("pull_requests")), None))
+    address = pull_request.raw("url") or pull_request.fields("pull_request").raw("pr_url")
+    if pull_request and not (text := json_values.web_link(address)):
+        how += f" in {pull_request.line('repo_name')}" if pull_request.line("repo_name") else ""
+    return replace(alert, reason=SEER, how=how, text=text, actor="")
+
+
+def _metric_alert(data: Fields, action: str, _body: Fields, blank: Alert) -> Alert | None:
     incident = _need(data, "metric_alert", "id", "identifier")
     if action not in _METRIC_LEVELS:
         return None
-    rule = json_values.mapping(incident.get("alert_rule"))
-    projects = [slug for slug in map(webhook_ids.slug, items_of(incident, rule, "projects")) if slug]
-    return _with(
-        alert,
+    rule = incident.fields("alert_rule")
+    name = rule.line("name") or incident.line("title")
+    projects = [slug for slug in map(webhook_ids.slug, incident.rows("projects") or rule.rows("projects")) if slug]
+    return replace(
+        blank,
         reason=METRIC,
         # One problem is one rule: its next incident belongs to the same conversation.
-        issue_id="metric-" + webhook_ids.issue_number(rule.get("id"), incident.get("id"), incident.get("identifier")),
-        title=json_values.first_line(data.get("description_title"), incident.get("title"), rule.get("name")),
-        rule=json_values.line(rule.get("name")),
+        issue_id="metric-" + webhook_ids.issue_number(rule.raw("id"), incident.raw("id"), incident.raw("identifier")),
+        title=name,
+        rule=name,
         level=_METRIC_LEVELS[action],
         project=projects[0] if projects else "",
+        environment=rule.line("environment") or None,
         tags=(("status", action), *(("projects", slug) for slug in projects[1:])),
-        text=json_values.line(data.get("description_text")),
-        link=json_values.web_link(data.get("web_url")),
+        text=_measured(data.text("description_text"), rule, action),
+        link=json_values.web_link(data.raw("web_url")),
     )
 
 
-def items_of(incident: Mapping[str, Any], rule: Mapping[str, Any], name: str) -> list[Any]:
-    """The list of that name, on the incident or on its rule."""
-    return json_values.rows(incident.get(name)) or json_values.rows(rule.get(name))
+def _measured(text: str, rule: Fields, action: str) -> str:
+    """`1,000 events in the last 10 minutes, threshold 100`: what the text says first, and this action's trigger."""
+    said = _AMOUNT.sub(lambda found: f"{int(found[1]):,}", json_values.line(text.partition("\n")[0]))
+    if rule.line("detection_type") == "dynamic":
+        return said if action == "resolved" else ", ".join(filter(None, (said, "unusual for this time")))
+    triggers = (Fields(each) for each in rule.rows("triggers"))
+    threshold = next((each.raw("alert_threshold") for each in triggers if each.line("label") == action), None)
+    if type(threshold) in (int, float):
+        said = ", ".join(filter(None, (said, f"threshold {threshold:,.12g}")))
+    return said
 
 
-def _actor(body: Mapping[str, Any]) -> str:
-    actor = json_values.mapping(body.get("actor"))
-    return json_values.line(actor.get("name")) if actor.get("type") == "user" else ""
-
-
-_Reader = Callable[[Mapping[str, Any], str, Mapping[str, Any], Alert], Alert | None]
-_READERS: dict[str, _Reader] = {
+_READERS: dict[str, Callable[[Fields, str, Fields, Alert], Alert | None]] = {
     "issue": _issue,
     "error": _error,
     "comment": _comment,
     "event_alert": _event_alert,
     "activity_alert": _activity_alert,
     "metric_alert": _metric_alert,
+    "seer": _seer,
 }

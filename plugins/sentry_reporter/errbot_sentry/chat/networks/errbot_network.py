@@ -80,6 +80,10 @@ class ErrbotNetwork:
         """How lines are laid out for this network's messages."""
         return self._layout
 
+    def is_silent(self) -> bool:
+        """Whether nothing has come from the network for longer than `settle`; False where nobody watches that."""
+        return False
+
     def connection(self) -> str:
         """A name for the present connection, "" while there is none; a new one after each reconnect."""
         return f"{self._name}-{self._connections}" if self._is_active() and self._is_up() else ""
