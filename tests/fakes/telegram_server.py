@@ -61,6 +61,7 @@ class TelegramServer(NetworkServer):
         self.moved = {OLD: OPS}  # groups that became a supergroup with another id
         self.kicked: set[int] = set()
         self.started = {ANN}
+        self.privacy = False  # what a bot has until its owner disables it; here it receives everything all the same
         self.sent: list[Sent] = []
         self.answered: list[dict[str, Any]] = []  # answerCallbackQuery
         self.allowed = set(_BY_DEFAULT)  # kinds of updates, as the bot last asked for
@@ -156,7 +157,11 @@ class TelegramServer(NetworkServer):
         if not request.path.startswith(f"/bot{TOKEN}/"):
             return self.refusal(401, words="Unauthorized")
         methods: dict[str, Callable[[Call], Any]] = {
-            "getMe": lambda _: {**self._person(BOT), "can_join_groups": True, "can_read_all_group_messages": True},
+            "getMe": lambda _: {
+                **self._person(BOT),
+                "can_join_groups": True,
+                "can_read_all_group_messages": not self.privacy,
+            },
             "getUpdates": lambda _: list(self._updates),
             "getChat": lambda call: self._chat(self._known(call)),
             "sendMessage": self._send_message,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,11 @@ OPEN = {"Resolve": "resolve", "Archive ▾": "archive_menu", "Assign to me": "as
 class World:
     """Telegram, Sentry, and the bot between them; Ann may change issues."""
 
-    def __init__(self, folder: Path, ends: ExitStack, room: str = str(OPS), **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, ends: ExitStack, room: str = str(OPS), privacy: bool = False, **settings: Any
+    ) -> None:
         self.telegram = TelegramServer()
+        self.telegram.privacy = privacy
         ends.enter_context(self.telegram)
         self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
         self.tracker.add_project("shop")
@@ -87,7 +91,15 @@ class World:
     def notification(self, issue: TrackedIssue, chat: int = OPS, **fields: Any) -> Sent:
         """An issue is new, and the chat is notified."""
         self.hook(issue, **fields)
-        return self.wait_for(rf"New in shop\n{issue.short_id}", chat=chat)
+        sent = self.wait_for(rf"New in shop\n{issue.short_id}", chat=chat)
+        until(lambda: self.knows(sent), 30, "the bot has stored the message's id")
+        return sent
+
+    def knows(self, sent: Sent) -> bool:
+        """Whether the bot can find the alert of a message; nobody clicks sooner."""
+        with closing(sqlite3.connect(self.bot.process.data / "sentry_reporter.sqlite3")) as state:
+            found = state.execute("select 1 from outbox where sent_id = ?", (str(sent.id),))
+            return found.fetchone() is not None
 
     def wait_for_mark(self, sent: Sent, mark: str) -> None:
         until(lambda: read(sent).endswith(mark), 60, lambda: f"{mark!r} at the end of {sent.texts}")
@@ -146,7 +158,8 @@ def test_a_notification_its_updates_and_what_people_type_under_it(world: World) 
     whoami = telegram.say(BOB, "!sentry whoami", OPS)
     assert re.search(rf"\b{BOB}\b", world.wait_for("bob", whoami).text)
     telegram.say(ANN, "!sentry status", ANN)
-    world.wait_for("threads, edits, cards, buttons, reactions, files, direct", chat=ANN)
+    status = world.wait_for("threads, edits, cards, buttons, reactions, files, direct", chat=ANN)
+    assert "privacy" not in read(status)
     assert not re.search(r" ERROR |Traceback", world.bot.process.log)
 
 
@@ -211,7 +224,7 @@ def test_clicks_and_reactions_act_with_the_rights_of_who_clicked(world: World) -
 
 
 def test_a_topic_is_a_room(start: Callable[..., World]) -> None:
-    world = start(room=f"{FORUM}/{TOPIC}")
+    world = start(room=f"{FORUM}/{TOPIC}", privacy=True)
     telegram, issue = world.telegram, world.issue()
     first = world.notification(issue, FORUM)
     assert first.topic == TOPIC
@@ -229,6 +242,8 @@ def test_a_topic_is_a_room(start: Callable[..., World]) -> None:
     telegram.say(BOB, "!sentry graph", FORUM, topic=TOPIC, reply_to=first.id)
     picture = until(lambda: next((sent for sent in telegram.in_chat(FORUM) if sent.file), None), 60, "a chart")
     assert picture.topic == TOPIC
+    asked = telegram.say(ANN, "!sentry status", FORUM, topic=TOPIC)
+    assert "privacy mode is on" in read(world.wait_for("chat", asked, FORUM))
 
 
 def test_what_telegram_refuses_is_never_called_delivered(start: Callable[..., World]) -> None:

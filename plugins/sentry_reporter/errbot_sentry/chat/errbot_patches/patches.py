@@ -64,7 +64,7 @@ PATCHES = (
         "telegram_updates",
         is_telegram,
         lambda bot, _end: read_all_updates(bot),
-        "buttons, reactions and topics do nothing on Telegram",
+        "notifications have no buttons, and reactions and topics do nothing on Telegram",
     ),
     Patch(
         "command_pools",

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cachetools import LRUCache
+from cachetools import FIFOCache
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class TelegramUpdates:
         """Why no updates come, although the bot is connected; "" where they do."""
         self.undone = False
         self._next = 0
-        self._places: LRUCache[tuple[int, int], Place] = LRUCache(_REMEMBERED)
+        self._places: FIFOCache[tuple[int, int], Place] = FIFOCache(_REMEMBERED)  # other threads only read it
 
     def place_of(self, chat: int, message: int) -> Place:
         """Where in the chat a message was typed."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cachetools import LRUCache
+from cachetools import FIFOCache
 
 from errbot_sentry.chat.clicks import Click, FindClick, OnClick
 from errbot_sentry.chat.errbot_patches.telegram_updates import Place, updates_of
@@ -21,6 +21,7 @@ from errbot_sentry.chat.networks.telegram_html import card_html, html_of, plain_
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of, options_of_emoji
+from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import OPEN_BUTTONS, Button, Card, Outgoing
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,8 @@ class TelegramNetwork(ErrbotNetwork):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._topics: LRUCache[tuple[int, str], int] = LRUCache(_REMEMBERED)  # of what was sent: reactions lack it
+        self._topics: FIFOCache[tuple[int, str], int] = FIFOCache(_REMEMBERED)  # of what was sent: reactions lack it
+        self._topics_lock = Lock()
 
     def listen(self, on_click: OnClick) -> None:
         super().listen(on_click)
@@ -77,6 +79,13 @@ class TelegramNetwork(ErrbotNetwork):
     def trouble(self) -> str:
         updates = updates_of(self._bot)
         return updates.trouble if updates is not None else ""
+
+    def status(self) -> tuple[str, ...]:
+        """With privacy on, Telegram keeps from bots what does not begin with / (core.telegram.org/bots/features)."""
+        client = self._bot.telegram
+        hidden = client is not None and not client.bot.can_read_all_group_messages
+        hint = "privacy mode is on: in groups commands reach only a bot that is an administrator"
+        return (*super().status(), *((hint,) if hidden else ()))
 
     def complete(self, msg: Any) -> None:
         """Topic and reply, which the backend drops."""
@@ -208,7 +217,8 @@ class TelegramNetwork(ErrbotNetwork):
     def _send(self, target: Any, values: Mapping[str, Any], thread: str) -> str:
         number = str(self._call_with_text("send_message", **self._place(target, thread), **values).message_id)
         if topic := getattr(target, "message_thread_id", 0):
-            self._topics[int(target.id), number] = topic
+            with self._topics_lock:
+                self._topics[int(target.id), number] = topic
         return number
 
     def _place(self, target: Any, thread: str) -> dict[str, Any]:
