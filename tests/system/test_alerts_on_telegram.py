@@ -156,7 +156,9 @@ def test_a_notification_its_updates_and_what_people_type_under_it(world: World) 
 
     telegram.edit(typed, "!sentry issue again")
     whoami = telegram.say(BOB, "!sentry whoami", OPS)
-    assert re.search(rf"\b{BOB}\b", world.wait_for("bob", whoami).text)
+    answer = world.wait_for("In chat you are bob", whoami)
+    assert f"<code>{BOB}</code>" in answer.text
+    assert f"<code>{OPS}</code>" in answer.text
     telegram.say(ANN, "!sentry status", ANN)
     status = world.wait_for("threads, edits, cards, buttons, reactions, files, direct", chat=ANN)
     assert "privacy" not in read(status)
@@ -230,6 +232,8 @@ def test_a_topic_is_a_room(start: Callable[..., World]) -> None:
     assert first.topic == TOPIC
     typed = telegram.say(BOB, "!sentry issue", FORUM, topic=TOPIC, reply_to=first.id)
     assert world.wait_for(issue.short_id, typed, FORUM).topic == TOPIC
+    typed = telegram.say(BOB, "!sentry whoami", FORUM, topic=TOPIC)
+    world.wait_for(f"this room is {FORUM}/{TOPIC}", typed, FORUM)
     typed = telegram.say(BOB, "!sentry alerts", FORUM, topic=TOPIC)
     assert world.wait_for(rf"ago: New .*{issue.short_id}", typed, FORUM).topic == TOPIC
     general = telegram.say(BOB, "!sentry alerts", FORUM)

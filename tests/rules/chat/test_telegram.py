@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
 from errbot_sentry.chat.errbot_patches.telegram_updates import Place, updates_of
+from errbot_sentry.chat.networks.telegram import TelegramNetwork
 from errbot_sentry.chat.networks.telegram_html import card_html, html_of, plain_text
 from errbot_sentry.chat.render.escaping import Escape
+from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.outgoing import Card
 from tests.fakes.telegram_text import TEXT_LIMIT, length, plain
 
@@ -72,6 +75,13 @@ def test_a_card_reads_as_its_values_are_and_fits_however_long_they_are() -> None
 
 def test_an_escaped_text_reads_as_it_is() -> None:
     assert plain_text(html_of(Escape("telegram").text(EVIL))).replace("\u200b", "") == EVIL.replace("\u202e ", "")
+
+
+def test_without_the_patch_there_are_no_buttons_that_nobody_would_hear_of() -> None:
+    bot = SimpleNamespace(mode="telegram", message_size_limit=1024, telegram=None)
+    network = TelegramNetwork(bot, lambda: True, BackgroundQueue("files", SystemClock()))
+    network.listen(lambda find: None)
+    assert str(network.capabilities) == "confirms, threads, edits, cards, files, direct"
 
 
 class _Client:
