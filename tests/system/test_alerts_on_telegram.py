@@ -270,6 +270,10 @@ def test_what_telegram_refuses_is_never_called_delivered(start: Callable[..., Wo
         assert len(telegram.in_chat()) == count + 1, words
         assert (first.parse_mode == "") is ("parse" in words)
 
+    first.chat = 0  # an administrator deletes it
+    world.hook(issue, "resolved")
+    assert world.wait_for(f"{issue.short_id} resolved by Carol").reply_to is None
+
     telegram.refuse("sendMessage", 400, times=1, words="Bad Request: message is too long")
     issue = world.issue()
     world.hook(issue)
