@@ -82,8 +82,8 @@ class TelegramNetwork(ErrbotNetwork):
 
     def status(self) -> tuple[str, ...]:
         """With privacy on, Telegram keeps from bots what does not begin with / (core.telegram.org/bots/features)."""
-        client = self._bot.telegram
-        hidden = client is not None and not client.bot.can_read_all_group_messages
+        me = getattr(self._bot.telegram, "_bot", None)  # as the backend's getMe found it; `bot` would ask again
+        hidden = me is not None and not me.can_read_all_group_messages
         hint = "privacy mode is on: in groups commands reach only a bot that is an administrator"
         return (*super().status(), *((hint,) if hidden else ()))
 
