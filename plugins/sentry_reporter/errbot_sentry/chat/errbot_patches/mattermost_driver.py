@@ -20,6 +20,7 @@ from __future__ import annotations
 import ssl
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 _MODULE = "mattermostdriver.websocket"
@@ -40,12 +41,7 @@ class _ClientSsl:
         return getattr(ssl, name)
 
 
-def has_driver(bot: Any) -> bool:
-    """Whether this bot speaks to Mattermost by that driver."""
-    return hasattr(bot, "driver") and _MODULE in sys.modules
-
-
-def connect_as_client(bot: Any) -> Callable[[], None]:
+def _connect_as_client(bot: Any) -> Callable[[], None]:
     """Let the driver make contexts for the client's side; returns what undoes that."""
     module: Any = sys.modules[_MODULE]
     original = module.ssl
@@ -62,7 +58,7 @@ def is_mattermost(bot: Any) -> bool:
     return hasattr(bot, "driver") and hasattr(bot, "register_handler")
 
 
-def reconnect_after_cuts(bot: Any) -> Callable[[], None]:
+def _reconnect_after_cuts(bot: Any) -> Callable[[], None]:
     """Have the driver of this bot object connect again; returns what undoes that."""
 
     def switch(on: bool) -> None:
@@ -80,3 +76,12 @@ def reconnect_after_cuts(bot: Any) -> Callable[[], None]:
         switch(False)
 
     return undo
+
+
+def mend_driver(bot: Any) -> Callable[[], None]:
+    """Mend the driver of this bot object; returns what undoes that."""
+    with ExitStack() as undos:
+        if _MODULE in sys.modules:
+            undos.callback(_connect_as_client(bot))
+        undos.callback(_reconnect_after_cuts(bot))
+        return undos.pop_all().close
