@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -250,6 +252,33 @@ def test_two_bots_on_one_state_send_it_once(tmp_path: Path, receiver: Receiver) 
     for each in (world, other, world, other):
         each.step("fallback")
     assert len(receiver.take()) == 1
+
+
+@pytest.mark.parametrize(("up", "repeats"), [(400, 1), (330, 0)])
+def test_a_kill_while_an_address_takes_it(tmp_path: Path, receiver: Receiver, up: int, repeats: int) -> None:
+    """Nobody knows whether it went: it is repeated once, when the claim has run out and chat still did not take it."""
+    copy = tmp_path / "killed.sqlite3"
+
+    def answer(request: Request) -> Reply:
+        with closing(sqlite3.connect(tmp_path / "state.sqlite3")) as state, closing(sqlite3.connect(copy)) as killed:
+            state.backup(killed)
+        receiver.server.answer = receiver.answer
+        return receiver.answer(request)
+
+    receiver.server.answer = answer
+    world = world_with(tmp_path, receiver)
+    world.chat.drop()
+    world.hook(bodies.sentry_issue("1"))
+    world.at(300)
+    assert len(receiver.take()) == 1
+    world = world_with(tmp_path, receiver, url=f"sqlite:///{copy}", chat=world.chat)
+    world.at(up)
+    world.chat.up = True
+    room = world.at(900).texts()
+    assert len(receiver.take()) == repeats
+    assert room[0].startswith("New in shop: SHOP-1")
+    assert room[1].endswith("; 1 notification also went to the fallback.")
+    assert len(room) == 2
 
 
 def test_nothing_secret_is_logged(tmp_path: Path, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:

@@ -110,7 +110,7 @@ class AlertService:
         self._clock = clock or SystemClock()
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.receiver = WebhookReceiver(settings, store, self._clock, self._on_stored)
-        self.routes = RouteTable(settings.routes, store, self._clock)
+        self.routes = RouteTable(settings.routes, store, self._clock, settings.fallback)
         self._look_ups = LookUps(find_server, self._look_up, self._clock, self._on_found, self._on_asked)
         enrich, stages = (
             Enricher(self._look_ups, self.routes.facts_to_fetch, self.kind),

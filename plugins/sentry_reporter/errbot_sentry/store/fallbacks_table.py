@@ -61,8 +61,11 @@ class FallbacksTable(Queries):
         if values:
             self._connection.execute(upsert(self._connection.dialect.name, fallbacks), values)
 
-    def outages(self) -> Mapping[str, list[FallbackRow]]:
-        """By room, what an address took and the room does not know of; not of rooms whose notifications go just now."""
+    def outages(self, now: float) -> Mapping[str, list[FallbackRow]]:
+        """By room, what an address took and the room does not know of; not of rooms whose notifications go just now.
+
+        What a bot was sending when it died counts, for it may have arrived.
+        """
         found = self._connection.execute(
             select(outbox.c.room, fallbacks)
             .join(outbox, outbox.c.id == fallbacks.c.id)
@@ -72,15 +75,16 @@ class FallbacksTable(Queries):
         busy = set()
         for row in found:
             read = self._record(FallbackRow, fallbacks, row)
-            if read is None or read.state == FallbackState.SENDING.value:
+            is_sending = read is not None and read.state == FallbackState.SENDING.value
+            if read is not None and is_sending and now < read.at <= now + FURTHEST:
                 busy.add(row.room)
-            elif read.went is not None:
+            elif read is not None and (is_sending or read.went is not None):
                 by_room[row.room].append(read)
         return {room: rows for room, rows in by_room.items() if room not in busy}
 
     def back_at(self, room: str, rows: Sequence[FallbackRow]) -> float | None:
         """When the chat took the first message for a room after these had gone to the fallback; None: not yet."""
-        first, went = min(row.id for row in rows), min(row.went or 0.0 for row in rows)
+        first, went = min(row.id for row in rows), min(row.went or row.since for row in rows)
         taken = (outbox.c.state == SENT, outbox.c.room == room, outbox.c.id >= first, outbox.c.sent > went)
         return time_of(self._connection.scalar(select(func.min(outbox.c.sent)).where(*taken)))
 

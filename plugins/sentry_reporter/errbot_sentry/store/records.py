@@ -56,14 +56,6 @@ LOCK_FALLBACK = 73_011_904  # who sends notifications to the fallback; never tog
 
 
 @dataclass(frozen=True)
-class SeenKey:
-    """What a delivery was recognised by, and when."""
-
-    key: str
-    at: float
-
-
-@dataclass(frozen=True)
 class LinkedAccount:
     """A chat person, the mail address that they proved, and how chat mentions them."""
 

@@ -18,6 +18,7 @@ from errbot_sentry.alerting.decide.visibility import is_still_visible
 from errbot_sentry.alerting.notify.apprise_addresses import CALL_SECONDS, AppriseAddress, LogMask
 from errbot_sentry.alerting.notify.fallback import (
     MOST_ALONE,
+    MOST_LISTED,
     MOST_TRIES,
     FallbackDecision,
     StuckNotification,
@@ -103,12 +104,12 @@ class FallbackSender:
         self._log_mask.add()
         self._mark(self._unmarked)
         with self._store.read() as tx:
-            if not self._stuck(tx, now) and not tx.fallbacks.outages():
+            if not self._stuck(tx, now) and not tx.fallbacks.outages(now):
                 return _PAUSE
         with self._store.write() as tx:
             tx.alone(LOCK_FALLBACK)
-            noted = self._note_outages(tx, now)
             batch = self._claim(tx, now)
+            noted = self._note_outages(tx, now)
         if noted:
             self._on_message()
         if batch is None:
@@ -200,6 +201,8 @@ class FallbackSender:
             replace(done, id=row.id, since=row.since, went=row.went or (now if taken else None)) for row in batch.rows
         ]
         self._mark(self._unmarked)
+        if len(taken) > len(batch.taken.split()):
+            log.info("sent to the fallback: %s", ", ".join(f"message {row.id}" for row in batch.rows[:MOST_LISTED]))
 
     def _mark(self, rows: Sequence[FallbackRow]) -> None:
         # If the store fails now, the worker comes back to this before it sends anything else.
@@ -221,7 +224,7 @@ class FallbackSender:
     def _note_outages(self, tx: Transaction, now: float) -> bool:
         """Say in each room that takes messages again what went round it; whether there was any."""
         noted = False
-        for room, rows in tx.fallbacks.outages().items():
+        for room, rows in tx.fallbacks.outages(now).items():
             back = tx.fallbacks.back_at(room, rows)
             if back is not None:
                 values = {
