@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.enrich import Enricher, look_up
-from errbot_sentry.alerting.decide.look_ups import LookUps
+from errbot_sentry.alerting.decide.look_ups import LookUps, ReadIssue
 from errbot_sentry.alerting.decide.pipeline import Pipeline
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.stages import Stages
@@ -129,7 +129,6 @@ class AlertService:
             access,
             self._clock,
             self._on_found,
-            self._on_server,
             chance,
         )
         self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
@@ -152,8 +151,8 @@ class AlertService:
         """The kind of the server, "" until it has answered."""
         return self._look_ups.kind or self._poller.kind
 
-    def _look_up(self, alert: Alert, server: Server) -> Iterable[Alert]:
-        return look_up(alert, server, self.routes.facts_to_fetch)
+    def _look_up(self, alert: Alert, server: Server, read_issue: ReadIssue) -> Iterable[Alert]:
+        return look_up(alert, server, read_issue, self.routes.facts_to_fetch)
 
     def start(self) -> None:
         """Take webhooks and go on with whatever is on disk. Returns at once; the state is opened by the threads."""
@@ -311,10 +310,6 @@ class AlertService:
 
     def _on_asked(self) -> None:
         self._asking.wake()
-
-    def _on_server(self) -> None:
-        for sentence in self.routes.never_match(self.kind()):
-            log.warning("config.py: %s", sentence)
 
     def _on_found(self) -> None:
         self._deciding.wake()
