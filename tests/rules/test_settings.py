@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import runpy
+import sys
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -181,6 +182,15 @@ def test_a_typo_in_a_settings_name_is_pointed_out():
         "SENTRY_QZX is not a setting and has no effect",
         "SENTYR_URL is not a setting; did you mean SENTRY_URL?",
     ]
+
+
+def test_a_fallback_without_apprise_is_pointed_out(monkeypatch):
+    """The package is optional."""
+    settings = {"SENTRY_FALLBACK": [{"urls": ["mailto://u:hunter2@h"]}]}
+    assert not _read(**settings).hints
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    (hint,) = _read(**settings).hints
+    assert "the package apprise is not installed; run pip install apprise" in str(hint)
 
 
 def test_a_setting_in_the_environment_that_is_not_read_there_is_pointed_out():

@@ -62,9 +62,6 @@ def fill(folder: Path, url: str = "") -> None:
         tx.silences.add(Silence("", ("title=~.*silent.*",), "", "l" * 500, "alice", "", now, now + 120))
         tx.subscriptions.add(Subscription("#more", ("project=shop",), "alice", now))
         tx.digests.put(DigestPlan("#ops", "daily 12:06", now + 360, now))
-        tx.fallbacks.put(
-            [FallbackRow(1, "again", now, now, 1, "x", now), FallbackRow(2, "sent", now, now, 1, "x", now)]
-        )
         tx.accounts.put("@ann", "ann@example.org", now, "@ann")
     world.server.event("1")
     world.at(1)
@@ -80,6 +77,9 @@ def fill(folder: Path, url: str = "") -> None:
     world.hook(bodies.sentry_issue("40"))
     world.at(BEGIN + 0.5)
     world.chat.up = True
+    with world.store.write() as tx:
+        states = ("again", "sent", "sending")
+        tx.fallbacks.put(FallbackRow(number, state, now, now, 1, "x", now) for number, state in enumerate(states, 1))
     world.store.close()
 
 

@@ -56,7 +56,8 @@ def secret_parts(url: Secret, shortest: int = SHORTEST_SECRET) -> Iterator[str]:
     user, _, host = netloc.rpartition("@")
     name, _, password = user.partition(":")
     query = [value for _, value in parse_qsl(urlsplit(text).query)]
-    parts = [password, name, *path.split("/"), *query, *([] if "." in host else [host])]
+    hosts = [part for part in host.split(":") if "." not in part]  # some services have tokens in its place
+    parts = [password, name, *hosts, *re.split("[/:@]", path), *query]
     for part in parts:
         for each in {part, unquote(part)}:
             if len(each) >= shortest:
