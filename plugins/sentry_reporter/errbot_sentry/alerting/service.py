@@ -60,8 +60,7 @@ class AlertsStatus:
     messages not yet sent, `failed` those set aside, `failed_lately` those of the last hour, `deferred`
     notifications that are put off; `decided` counts the decisions by name, `damaged` the rows that could not be
     read since the start by table, `without` the alerts that were decided without the server's answer since then, by
-    reason. `never_match` are sentences about matchers of
-    routes that this kind of server can never answer.
+    reason.
     """
 
     running: bool
@@ -80,7 +79,6 @@ class AlertsStatus:
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, int] = field(default_factory=dict)
-    never_match: tuple[str, ...] = ()
     fallback: FallbackStatus | None = None
 
 
@@ -271,7 +269,6 @@ class AlertService:
             damaged=self._store.corrupt_rows.tables(),
             without=dict(self._pipeline.without),
             fallback=self._fallback.status() if self._fallback is not None else None,
-            never_match=tuple(self.routes.never_match(self.kind())),
         )
 
     def _asked(self, tx: Transaction) -> float | None:

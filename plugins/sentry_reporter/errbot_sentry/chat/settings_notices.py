@@ -83,10 +83,12 @@ class SettingsNotices:
         except ServerError:
             self._next_look = self._clock.monotonic() + _RETRY_SECONDS
             return
-        found = tuple(unmatched_projects(self._settings.access, self._settings.alerts.routes, slugs))
+        found = (
+            *unmatched_projects(self._settings.access, self._settings.alerts.routes, slugs),
+            *map(Hint, self._never_match(server.kind)),
+        )
         self.hints += found
         self._tell_hints(found)
-        self._tell_admins("routes that this server cannot serve", list(self._never_match(server.kind)))
 
     def _tell_hints(self, hints: Iterable[Hint]) -> None:
         self._tell_admins("check these settings in config.py", [str(hint) for hint in hints])
