@@ -242,12 +242,16 @@ def test_an_address_that_is_back_is_used(tmp_path: Path, receiver: Receiver) -> 
     assert world.flow.status().fallback.trouble == ()  # type: ignore[union-attr]
 
 
-def test_two_bots_on_one_state_send_it_once(tmp_path: Path, receiver: Receiver) -> None:
-    world = world_with(tmp_path, receiver)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_two_bots_on_one_state_send_it_once(
+    tmp_path: Path, receiver: Receiver, kind: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres").url() if kind == "postgresql" else ""
+    world = world_with(tmp_path, receiver, url=url)
     world.chat.drop()
     world.hook(bodies.sentry_issue("1"))
     world.at(290)
-    other = world_with(tmp_path, receiver, chat=world.chat)
+    other = world_with(tmp_path, receiver, url=url, chat=world.chat)
     receiver.clock.advance(20)
     for each in (world, other, world, other):
         each.step("fallback")

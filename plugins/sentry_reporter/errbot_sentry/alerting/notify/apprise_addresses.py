@@ -23,9 +23,10 @@ _SHORTEST_MASKED = 4
 class AppriseAddress:
     """One address. Apprise is imported when the first message is sent."""
 
-    def __init__(self, url: Secret, entry: int) -> None:
-        """`entry` is the number of its entry, from 1, for people."""
+    def __init__(self, url: Secret, entry: int, limit: float = CALL_SECONDS) -> None:
+        """`entry` is the number of its entry, from 1, for people; `limit` is how many seconds a call may take."""
         self._url = url
+        self._limit = limit
         self._service: Any = None
         self._calling: threading.Thread | None = None
         self._answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -35,9 +36,9 @@ class AppriseAddress:
         """Why it did not take the last message, "" if it did."""
 
     def send(self, title: str, body: str) -> bool:
-        """Whether the service took a message, as plain text; False after CALL_SECONDS without an answer."""
+        """Whether the service took a message, as plain text; False where it has not answered in time."""
         if self._calling is not None and self._calling.is_alive():
-            self.trouble = f"{self.name} has not answered for more than {CALL_SECONDS:g} s"
+            self.trouble = f"{self.name} has not answered for more than {self._limit:g} s"
             return False
         # A thread of its own for each: no library call can be ended from outside.
         answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -47,9 +48,9 @@ class AppriseAddress:
         )
         self._calling.start()
         try:
-            took = answers.get(timeout=CALL_SECONDS)
+            took = answers.get(timeout=self._limit)
         except queue.Empty:
-            took, self.trouble = False, f"{self.name} did not answer within {CALL_SECONDS:g} s"
+            took, self.trouble = False, f"{self.name} did not answer within {self._limit:g} s"
         if took:
             self.trouble = ""
         else:
