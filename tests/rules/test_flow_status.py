@@ -155,9 +155,9 @@ def test_alerts_that_could_not_be_decided_are_shown():
     assert "2 could not be decided: the log has the causes" in delivery.facts
 
 
-def test_a_fallback_that_fails_is_trouble():
-    """It is the last way to a person."""
-    for trouble, state in (((), OK), (("mailto (entry 1) refused the last message",), TROUBLE)):
+def test_a_fallback_that_fails_is_a_warning():
+    """The health page stays well: nobody should restart the bot for it."""
+    for trouble, state in (((), OK), (("mailto (entry 1) refused the last message",), WARNING)):
         fallback = FallbackStatus(("mailto (entry 1)",), sent=2, refused=1, trouble=trouble)
         facts = replace(_facts(), alerts=AlertsStatus(True, True, fallback=fallback))
         line = next(line for line in status_of(facts) if line.flow == "fallback")

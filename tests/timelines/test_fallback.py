@@ -14,8 +14,10 @@ import pytest
 
 from errbot_sentry.config.fallback_entries import read_fallback_entry
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.errors import NotAdmitted, RoomUnknown, SendLimited
 from errbot_sentry.domain.outgoing import Outgoing
+from errbot_sentry.store.records import Message
 from tests.alerting import bodies
 from tests.alerting.world import START, Chat, VirtualClock, World
 from tests.fakes.http_server import HttpServer, Reply, Request
@@ -240,6 +242,29 @@ def test_an_address_that_is_back_is_used(tmp_path: Path, receiver: Receiver) -> 
     world.at(900)
     assert receiver.take() == [lines(1, 360)]
     assert world.flow.status().fallback.trouble == ()  # type: ignore[union-attr]
+
+
+def test_one_that_cannot_be_shown_stops_no_other(tmp_path: Path, receiver: Receiver) -> None:
+    world = world_with(tmp_path, receiver)
+    world.chat.drop()
+    with world.store.write() as tx:
+        tx.outbox.add(Message("#ops", MessageKind.STORM_LIST, {"rows": 5}), START.timestamp())
+    for number in range(1, 4):
+        world.hook(bodies.sentry_issue(str(number)))
+    world.at(400)
+    (text,) = receiver.take()
+    assert text.startswith("300 4 notifications while chat is away | One notification cannot be shown")
+    assert all(f"SHOP-{number}" in text for number in range(1, 4))
+
+
+def test_an_address_that_apprise_does_not_know_is_said_at_the_start(tmp_path: Path, receiver: Receiver) -> None:
+    world = world_with(tmp_path, receiver, [{"urls": ["nosuch://x", receiver.url()]}])
+    status = world.at(1).flow.status().fallback
+    assert status is not None
+    assert status.trouble == (
+        "Apprise cannot use the address nosuch (entry 1); compare it with Apprise's documentation",
+    )
+    assert receiver.server.requests == []
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -158,12 +158,13 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
 
 
 def _fallback(alerts: AlertsStatus) -> Iterator[FlowStatus]:
+    """What an address refuses is no trouble of the bot's own, which a restart could mend."""
     if alerts.fallback is not None:
         found = alerts.fallback
         words = [f"to {', '.join(found.addresses)}", f"{found.sent} messages sent, {found.refused} refused"]
         if found.failed:
-            words.append(f"{found.failed} notifications went nowhere")
-        yield FlowStatus("fallback", TROUBLE if found.trouble else OK, (*words, *found.trouble))
+            words.append(f"{found.failed} notifications given up")
+        yield FlowStatus("fallback", WARNING if found.trouble else OK, (*words, *found.trouble))
 
 
 def _chat(facts: FlowFacts) -> Iterator[FlowStatus]:

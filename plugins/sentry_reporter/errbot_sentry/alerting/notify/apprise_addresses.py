@@ -21,7 +21,7 @@ _SHORTEST_MASKED = 4
 
 
 class AppriseAddress:
-    """One address. Apprise is imported when the first message is sent."""
+    """One address. Apprise is imported at the first call."""
 
     def __init__(self, url: Secret, entry: int, limit: float = CALL_SECONDS) -> None:
         """`entry` is the number of its entry, from 1, for people; `limit` is how many seconds a call may take."""
@@ -57,6 +57,17 @@ class AppriseAddress:
             log.warning("the fallback failed: %s", self.trouble or "the bot is ending")
         return took
 
+    def check(self) -> None:
+        """Say in `trouble` and the log if Apprise cannot use the address; asks no service."""
+        try:
+            self._service = _service_of(self._url)
+            if not self._service:
+                self.trouble = f"Apprise cannot use the address {self.name}; compare it with Apprise's documentation"
+        except Exception as error:  # noqa: BLE001 - whatever a service's code does: its words may have the address in them
+            self.trouble = f"{self.name} failed with {type(error).__name__}"
+        if self.trouble:
+            log.error("the fallback cannot be used: %s", self.trouble)
+
     def close(self) -> None:
         """Do not wait any longer."""
         self._answers.put(False)
@@ -65,10 +76,8 @@ class AppriseAddress:
         took = False
         try:
             if self._service is None:
-                self._service = _service_of(self._url)
-            if not self._service:
-                self.trouble = f"Apprise cannot use the address {self.name}; compare it with Apprise's documentation"
-            else:
+                self.check()
+            if self._service:
                 took = bool(self._service.notify(body=body, title=title, body_format="text"))
                 self.trouble = "" if took else f"{self.name} refused the last message; Apprise logged the cause"
         except Exception as error:  # noqa: BLE001 - whatever a service's code does: its words may have the address in them

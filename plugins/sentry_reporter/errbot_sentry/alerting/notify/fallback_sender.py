@@ -97,11 +97,12 @@ class FallbackSender:
         self._times: deque[float] = deque(maxlen=_MOST_IN_A_MINUTE)
         self._unmarked: Sequence[FallbackRow] = ()
         self._sent = self._refused = self._failed = 0
+        self._prepared = False
 
     def step(self) -> float:
         """Send one message, if one is due; the seconds until the next look."""
         now = self._clock.now().timestamp()
-        self._log_mask.add()
+        self._prepare()
         self._mark(self._unmarked)
         with self._store.read() as tx:
             if not self._stuck(tx, now) and not tx.fallbacks.outages(now):
@@ -129,6 +130,15 @@ class FallbackSender:
         for address in (address for some in self._addresses for address in some):
             address.close()
         self._log_mask.remove()
+        self._prepared = False
+
+    def _prepare(self) -> None:
+        """Load Apprise and read its addresses, so that a wrong one is known before it is needed."""
+        if not self._prepared:
+            self._prepared = True
+            self._log_mask.add()
+            for address in (address for some in self._addresses for address in some):
+                address.check()
 
     def _stuck(self, tx: Transaction, now: float) -> list[tuple[int, FallbackRow | None]]:
         spans = [entry.after.total_seconds() for entry in self._entries]
@@ -173,13 +183,8 @@ class FallbackSender:
     def _send(self, batch: _Batch) -> None:
         taken = batch.taken.split()
         wanted = self._addresses[batch.entry]
-        try:
-            title, body = self._text(batch)
-        except Exception:
-            log.exception("a message to the fallback could not be rendered")
-            wanted, tries = [], MOST_TRIES
-        else:
-            tries = batch.rows[0].tries + 1
+        title, body = self._text(batch)
+        tries = batch.rows[0].tries + 1
         for address in wanted:
             if address.key in taken:
                 continue
@@ -189,13 +194,13 @@ class FallbackSender:
             else:
                 self._refused += 1
         now = self._clock.now().timestamp()
-        is_complete = bool(wanted) and len(taken) >= len({address.key for address in wanted})
+        is_complete = len(taken) >= len({address.key for address in wanted})
         state, at = FallbackState.AGAIN, now + backoff(tries, _FIRST_RETRY, _LONGEST_RETRY)
         if is_complete or tries >= MOST_TRIES:
             state = FallbackState.SENT if taken else FallbackState.FAILED
         if state is FallbackState.FAILED:
             self._failed += len(batch.rows)
-            log.error("%s notifications went neither to chat nor to the fallback", len(batch.rows))
+            log.error("%s notifications are given up: no address of the fallback took them", len(batch.rows))
         done = replace(batch.rows[0], state=state.value, at=at, tries=tries, taken=" ".join(taken))
         self._unmarked = [
             replace(done, id=row.id, since=row.since, went=row.went or (now if taken else None)) for row in batch.rows
@@ -218,8 +223,15 @@ class FallbackSender:
             "rooms": sorted({message.room for message in messages}),
             "errors": sorted({row.error for row in batch.messages if row.error}),
         }
-        texts = [self._renderer.render(TEMPLATES[message.kind], message.values) for message in messages]
+        texts = [self._rendered(message) for message in messages]
         return title_and_body(texts, self._renderer.render("sentry_fallback", values))
+
+    def _rendered(self, message: Message) -> str:
+        try:
+            return self._renderer.render(TEMPLATES[message.kind], message.values)
+        except Exception:
+            log.exception("a notification could not be rendered for the fallback")
+            return "One notification cannot be shown; the log has the cause."
 
     def _note_outages(self, tx: Transaction, now: float) -> bool:
         """Say in each room that takes messages again what went round it; whether there was any."""
