@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +27,7 @@ class Hanging:
         self.go_on = threading.Event()
 
     def answer(self, request: Request) -> Reply:
-        self.go_on.wait(60)
+        self.go_on.wait(300)
         return Reply()
 
 
@@ -66,3 +69,22 @@ def test_the_end_of_the_bot_waits_for_no_service(hanging: tuple[Hanging, HttpSer
     sending.join(30)
     assert not sending.is_alive()
     assert time.monotonic() - began < 30
+
+
+def test_a_process_ends_while_a_service_hangs(hanging: tuple[Hanging, HttpServer]) -> None:
+    """Apprise's own threads are waited for at the end of Python, for as long as the service likes."""
+    _, server = hanging
+    program = (
+        "from errbot_sentry.alerting.notify.apprise_addresses import AppriseAddress\n"
+        "from errbot_sentry.config.secrets import Secret\n"
+        f"url = 'json://127.0.0.1:{server.port}/x?rto=300&cto=300'\n"
+        "address = AppriseAddress(Secret(url), 1, 5)\n"
+        "address.check()\n"
+        "print(address.send('Title', 'Text'))\n"
+    )
+    path = os.pathsep.join(sys.path)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, timeout=50, capture_output=True
+    )
+    assert ended.stdout == b"False\n"
+    assert len(server.requests) == 1

@@ -89,7 +89,9 @@ def _service_of(url: Secret) -> Any:
     """Apprise with this one address, false where it cannot use it."""
     import apprise
 
-    service = apprise.Apprise(asset=apprise.AppriseAsset(app_id="SentryReporter", app_desc="Alerts of SentryReporter"))
+    # With a time limit of its own it would call services in threads that Python waits for at its end.
+    asset = apprise.AppriseAsset(app_id="SentryReporter", app_desc="Alerts of SentryReporter", service_timeout=0)
+    service = apprise.Apprise(asset=asset)
     service.add(url.reveal())
     return service
 
