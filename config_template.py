@@ -126,6 +126,12 @@ SENTRY_PUBLIC_URL = ""
 # How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.
 SENTRY_POLL_SECONDS = 60
 
+# Where notifications go when the chat takes none for a time: addresses of Apprise (mail, ntfy, SMS, …). Needs pip
+# install apprise. The first entry whose "match" fits takes a notification that has waited for longer than "after".
+# SENTRY_FALLBACK = [{"urls": ["mailtos://bot:PASSWORD@example.com?to=oncall@example.com"],
+#                     "match": ["level>=error"], "after": "5m"}]
+SENTRY_FALLBACK = []
+
 # Correct what delays, mixes up or loses messages in Errbot itself; docs/errbot-patches.md lists each change. False
 # leaves Errbot unchanged, and `!sentry status` shows what is lost.
 SENTRY_PATCH_ERRBOT = True

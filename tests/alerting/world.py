@@ -20,7 +20,7 @@ from errbot_sentry.alerting.receive.receiver import WebhookAnswer
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.chat.render.layout import Layout
-from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.chat.render.templates import PlainTemplates, Templates
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings, QuerySettings
@@ -264,6 +264,7 @@ class World:
         self.flow = AlertService(
             self.settings, self.access, self.store, self._find_server, self.chat, Templates("text"), self.clock,
             make_worker=Worker if self._threads else self._make_worker, chance=random.Random(1),
+            plain=PlainTemplates(),
         )  # fmt: skip
         if not self._threads:
             self.flow.start()

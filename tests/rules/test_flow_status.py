@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
+from errbot_sentry.alerting.notify.fallback_sender import FallbackStatus
 from errbot_sentry.alerting.service import AlertsStatus
 from errbot_sentry.commands.command_context import OFF, OK, TROUBLE, WARNING
 from errbot_sentry.config.settings import read_settings
@@ -152,3 +153,12 @@ def test_alerts_that_could_not_be_decided_are_shown():
     alerts = AlertsStatus(True, True, decided={DecisionName.FAILED.value: 2})
     (delivery,) = [line for line in status_of(replace(_facts(), alerts=alerts)) if line.flow == "delivery"]
     assert "2 could not be decided: the log has the causes" in delivery.facts
+
+
+def test_a_fallback_that_fails_is_a_warning():
+    """The health page stays well: nobody should restart the bot for it."""
+    for trouble, state in (((), OK), (("mailto (entry 1) refused the last message",), WARNING)):
+        fallback = FallbackStatus(("mailto (entry 1)",), sent=2, refused=1, trouble=trouble)
+        facts = replace(_facts(), alerts=AlertsStatus(True, True, fallback=fallback))
+        line = next(line for line in status_of(facts) if line.flow == "fallback")
+        assert (line.state, line.facts) == (state, ("to mailto (entry 1)", "2 messages sent, 1 refused", *trouble))

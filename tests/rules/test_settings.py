@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import runpy
+import sys
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -119,6 +120,16 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22-7 Mars"}], "not a span such as", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22:00+01:00-07:00"}], "the zone stands at the end", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "reasons": ["fresh"]}], "'fresh' is none of", {ALERTS}),
+        ("SENTRY_FALLBACK", {"urls": []}, "expected a list such as", set()),
+        ("SENTRY_FALLBACK", ["mailto://u:hunter2hunter2@h"], "entry 1: expected a dict such as", set()),
+        ("SENTRY_FALLBACK", [{"after": "5m"}], 'entry 1: "urls" is missing', set()),
+        ("SENTRY_FALLBACK", [{"urls": "mailto://u:hunter2@h"}], "expected a list of Apprise's addresses", set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h", "hunter2"]}], '"urls": number 2 is no address such as', set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h"], "match": ["levle=error"]}], "Fields: project", set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h"], "after": "soon"}], "isn't a valid duration", set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h"], "after": "0s"}], "the shortest span is 1s", set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h"], "afer": "1m"}], "did you mean 'after'?", set()),
+        ("SENTRY_FALLBACK", [{"mailto://u:hunter2hunter2@h": "5m"}], "unknown key a string of", set()),
         ("SENTRY_WEBHOOK_SECRET", 5, "a string", {ALERTS}),
         ("SENTRY_WEBHOOK_TOKENS", "abc", "expected a tuple", {ALERTS}),
         ("SENTRY_WEBHOOK_TOKENS", ("a/b",), "number 1 has other characters", {ALERTS}),
@@ -171,6 +182,15 @@ def test_a_typo_in_a_settings_name_is_pointed_out():
         "SENTRY_QZX is not a setting and has no effect",
         "SENTYR_URL is not a setting; did you mean SENTRY_URL?",
     ]
+
+
+def test_a_fallback_without_apprise_is_pointed_out(monkeypatch):
+    """The package is optional."""
+    settings = {"SENTRY_FALLBACK": [{"urls": ["mailto://u:hunter2@h"]}]}
+    assert not _read(**settings).hints
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    (hint,) = _read(**settings).hints
+    assert "the package apprise is not installed; run pip install apprise" in str(hint)
 
 
 def test_a_setting_in_the_environment_that_is_not_read_there_is_pointed_out():

@@ -50,7 +50,7 @@ def test_a_wheel_is_found_by_its_entry_point(tmp_path):
     """Built from the tree and installed beside Errbot; nothing of ours in the bot's own folders."""
     source = tmp_path / "source"
     source.mkdir()
-    parts = ("requirements-floors.txt", "requirements-dev.txt", "requirements-graph.txt")
+    parts = ("requirements-floors.txt", "requirements-dev.txt", "requirements-fallback.txt", "requirements-graph.txt")
     for name in ("pyproject.toml", "README.md", "LICENSE", *parts):
         shutil.copy(ROOT / name, source / name)
     copy_folder(source / "plugins")

@@ -26,11 +26,12 @@ from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
 from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.chat.nicks import nicks_of
-from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.chat.render.templates import PlainTemplates, Templates
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.settings_notices import SettingsNotices
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
+from errbot_sentry.config.fallback_entries import secret_parts
 from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import Settings, read_settings
@@ -224,6 +225,7 @@ class App:
             self._network,
             self._templates,
             self._clock,
+            plain=PlainTemplates() if settings.alerts.fallback else None,
         )
         self._alerts.start()
         if settings.alerts.listen is not None:
@@ -300,6 +302,8 @@ def _secrets(settings: Settings) -> Iterator[Secret]:
     yield from (settings.report.dsn, settings.server.token, settings.state_url)
     yield Secret(_password_of(settings.state_url))
     yield from (*settings.alerts.webhook_secrets, *settings.alerts.webhook_tokens)
+    urls = (url for entry in settings.alerts.fallback for url in entry.urls)
+    yield from (Secret(part) for url in urls for part in secret_parts(url))
 
 
 def _secrets_of_chat(config: Any) -> Iterator[str]:

@@ -101,7 +101,12 @@ def _alerts(facts: FlowFacts) -> tuple[FlowStatus, ...]:
         return (FlowStatus("alerts", TROUBLE, (_switched_off(mistakes),)),)
     if not facts.alerts.database_ok:
         return (FlowStatus("database", TROUBLE, (facts.alerts.database_error,)),)
-    return (_webhook(facts, facts.alerts), _poll(facts, facts.alerts), _queue(facts, facts.alerts))
+    return (
+        _webhook(facts, facts.alerts),
+        _poll(facts, facts.alerts),
+        _queue(facts, facts.alerts),
+        *_fallback(facts.alerts),
+    )
 
 
 def _webhook(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
@@ -150,6 +155,16 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
     stuck = alerts.oldest is not None and facts.now - alerts.oldest > _STUCK
     # Of what was set aside the last hour counts: else one message to a mistyped room would be trouble for a month.
     return FlowStatus("delivery", TROUBLE if stuck or alerts.failed_lately else OK, tuple(words))
+
+
+def _fallback(alerts: AlertsStatus) -> Iterator[FlowStatus]:
+    """What an address refuses is no trouble of the bot's own, which a restart could mend."""
+    if alerts.fallback is not None:
+        found = alerts.fallback
+        words = [f"to {', '.join(found.addresses)}", f"{found.sent} messages sent, {found.refused} refused"]
+        if found.failed:
+            words.append(f"{found.failed} notifications given up")
+        yield FlowStatus("fallback", WARNING if found.trouble else OK, (*words, *found.trouble))
 
 
 def _chat(facts: FlowFacts) -> Iterator[FlowStatus]:
@@ -218,6 +233,7 @@ _LABELLED: tuple[tuple[str, str, str, str, Callable[[FlowFacts], Mapping[str, in
     ("gauge", "decisions", "Decisions about alerts in the store.", "decision", lambda facts: _count(facts, "decided")),
     ("counter", "alerts_not_looked_up", "Decided without the server's answer.", "reason",
         lambda facts: _count(facts, "without")),
+    ("counter", "fallback_messages", "Messages to the fallback, by result.", "result", lambda facts: _round(facts)),
     ("gauge", "damaged_rows", "Rows of the state that cannot be read.", "table",
         lambda facts: _count(facts, "damaged")),
 )  # fmt: skip
@@ -285,6 +301,12 @@ class _Snapshot:
 
 def _count(facts: FlowFacts, name: str) -> Any:
     return None if facts.alerts is None else getattr(facts.alerts, name)
+
+
+def _round(facts: FlowFacts) -> dict[str, int] | None:
+    if facts.alerts is None or facts.alerts.fallback is None:
+        return None
+    return {"sent": facts.alerts.fallback.sent, "refused": facts.alerts.fallback.refused}
 
 
 def _age(facts: FlowFacts) -> float | None:

@@ -11,15 +11,17 @@ import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from errbot_sentry.config.fallback_entries import FallbackEntry, read_fallback_entry
 from errbot_sentry.config.routes import Route, read_route
 from errbot_sentry.config.sdk_options import wrong_option
 from errbot_sentry.config.secrets import Secret, is_known_token, looks_secret, mask, mask_url, shape, type_of
 from errbot_sentry.domain.access import DIRECT
 
 Reader = Callable[[Any], Any]
+T = TypeVar("T")
 
 _LEVEL_NAMES = {name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{0,253}")
@@ -206,14 +208,23 @@ def room_projects(value: Any) -> Mapping[str, tuple[str, ...]]:
 
 def routes(value: Any) -> tuple[Route, ...]:
     """All routes of `SENTRY_ALERTS`; every wrong one is named by its number."""
+    return _each(value, read_route, "route", 'a list of routes such as [{"rooms": ["#ops"]}]')
+
+
+def fallback(value: Any) -> tuple[FallbackEntry, ...]:
+    """All entries of `SENTRY_FALLBACK`; every wrong one is named by its number."""
+    return _each(value, read_fallback_entry, "entry", 'a list such as [{"urls": ["ntfys://…"], "after": "5m"}]')
+
+
+def _each(value: Any, read_one: Callable[[object], T], noun: str, form: str) -> tuple[T, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f'expected a list of routes such as [{{"rooms": ["#ops"]}}], got {shape(value)}')
+        raise ValueError(f"expected {form}, got {shape(value)}")
     read, wrong = [], []
     for number, raw in enumerate(value, start=1):
         try:
-            read.append(read_route(raw))
+            read.append(read_one(raw))
         except ValueError as error:
-            wrong.append(f"route {number}: {error}")
+            wrong.append(f"{noun} {number}: {error}")
     if wrong:
         raise ValueError("; ".join(wrong))
     return tuple(read)

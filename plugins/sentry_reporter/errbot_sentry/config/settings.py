@@ -14,6 +14,7 @@ from typing import Any
 
 from errbot_sentry.config import fields as values
 from errbot_sentry.config.consistency import SAAS, environment_hints, hints_together, mistakes_together
+from errbot_sentry.config.fallback_entries import FallbackEntry
 from errbot_sentry.config.mistakes import Hint, Mistake
 from errbot_sentry.config.routes import Route
 from errbot_sentry.config.secrets import Secret, without_secrets
@@ -68,6 +69,7 @@ class AlertSettings:
     listen: tuple[str, int] | None = None
     public_url: str = ""
     poll_seconds: float = 60
+    fallback: tuple[FallbackEntry, ...] = ()
     server_url: str = ""
     org: str = ""
 
@@ -158,6 +160,7 @@ def _assemble(
             listen=found["SENTRY_WEBHOOK_LISTEN"],
             public_url=found["SENTRY_PUBLIC_URL"],
             poll_seconds=found["SENTRY_POLL_SECONDS"],
+            fallback=found["SENTRY_FALLBACK"],
             server_url=found["SENTRY_URL"],
             org=found["SENTRY_ORG"],
         ),

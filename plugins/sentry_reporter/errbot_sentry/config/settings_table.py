@@ -138,6 +138,10 @@ SETTINGS = (
         "How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.",
     ),
     Setting(
+        "SENTRY_FALLBACK", "list of dicts", values.fallback, [], (),
+        "Where notifications go when the chat takes none for a time: addresses of Apprise (mail, ntfy, SMS, …).",
+    ),
+    Setting(
         "SENTRY_STATE_URL", "URL", values.state_url, "", (ALERTS,),
         "The database of the state, as an SQLAlchemy URL.", secret=True,
         default_words="the file `sentry_reporter.sqlite3` in `BOT_DATA_DIR`",

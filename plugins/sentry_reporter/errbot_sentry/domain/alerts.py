@@ -62,6 +62,7 @@ class MessageKind(Enum):
     COUNT_UPDATE = "count_update"
     SILENCE_NOTICE = "silence_notice"
     DIGEST = "digest"
+    OUTAGE_NOTICE = "outage_notice"
 
 
 NOTIFICATION_KINDS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,6 @@ from errbot_sentry.store.records import (
     Delivery,
     DeliveryKey,
     RoomSums,
-    SeenKey,
     WaitingAlert,
     alert_from_text,
     alert_to_text,
@@ -30,6 +29,14 @@ from errbot_sentry.store.statements import Queries, insert_rows, is_due, next_du
 _WAITING, _DECIDED = "waiting", "decided"
 MOST_SUMMED = 50_000  # decisions of one room in one report
 _COLUMNS = ("state", "next_try", "tries", "received", "body", "issue")
+
+
+@dataclass(frozen=True)
+class SeenKey:
+    """What a delivery was recognised by, and when."""
+
+    key: str
+    at: float
 
 
 def _is_known(key: DeliveryKey, known: Mapping[str, float], now: float) -> bool:

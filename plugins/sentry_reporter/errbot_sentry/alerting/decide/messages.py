@@ -55,6 +55,7 @@ TEMPLATES = {
     MessageKind.COUNT_UPDATE: "sentry_count_update",
     MessageKind.SILENCE_NOTICE: "sentry_silence_notice",
     MessageKind.DIGEST: "sentry_digest",
+    MessageKind.OUTAGE_NOTICE: "sentry_outage_notice",
 }
 LIST_LENGTH = 20
 _LONGEST_TITLE = 200
