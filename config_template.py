@@ -68,7 +68,9 @@ SENTRY_URL = "https://sentry.io"
 # "sentry", "glitchtip", "bugsink", or "auto": the bot asks the server what it is.
 SENTRY_SERVER = "auto"
 
-# An API token. Sentry: an internal integration with event:read, event:write and project:read.
+# An API token. Sentry: of an internal integration with event:read, event:write, project:read, org:read and team:read.
+# GlitchTip: with event:read, event:write, project:read, project:releases and org:read. Bugsink: what
+# `bugsink-manage create_auth_token` prints. docs/servers.md lists which command needs what.
 SENTRY_AUTH_TOKEN = ""
 
 # The organization's slug, as in its URL. Bugsink has none.

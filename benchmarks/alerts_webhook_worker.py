@@ -39,6 +39,9 @@ class Silence:
 
     settle = 0.0
 
+    def is_silent(self) -> bool:
+        return False
+
     def connection(self) -> str:
         return "up"
 

@@ -38,6 +38,9 @@ class FileChat:
         self._chat = chat
         self._up = up
 
+    def is_silent(self) -> bool:
+        return False
+
     def connection(self) -> str:
         return "up" if self._up.exists() else ""
 

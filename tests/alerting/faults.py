@@ -1,14 +1,15 @@
-"""Everything that can die, dying under load: a real Errbot, ngircd and Bugsink, and the report afterwards.
+"""Everything that can die, dying under load: a real Errbot, chat server and Bugsink, and the report afterwards.
 
-The load: Bugsink gets events, a part of them new problems, and posts its alerts to the bot; besides, signed rule alerts
-about known problems reach the bot all the time.
+The load: Bugsink gets events, a part of them new problems, and posts its alerts to the bot; besides, alerts about
+known problems reach the bot all the time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
-import re
+import secrets
+import signal
 import threading
 import time
 import urllib.error
@@ -19,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
 from errbot import rendering
 
@@ -30,13 +32,12 @@ from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import SENT, UNSURE, OutboxRow
 from tests.alerting import bodies
+from tests.alerting.fault_chat import FaultChat, tidy
 from tests.alerting.fault_report import PROBLEM, FaultReport
 from tests.fakes.http_server import HttpServer, Reply, Request
 from tests.servers.bugsink import BugsinkProject
-from tests.servers.irc_client import IrcClient, Line
-from tests.servers.ngircd import Ngircd
+from tests.servers.small_disk import SmallDisk
 from tests.stores import outbox_of
-from tests.system.irc_world import BOT, ROOM, IrcWorld
 from tests.waiting import until
 
 # A server may die before, while and after it answers.
@@ -49,31 +50,31 @@ _TEXT = rendering.text()
 class FaultRun:
     """One run: `running`, `load` with somebody who kills, everything started again, `come_to_rest`, `report`."""
 
-    def __init__(self, folder: Path, server: Bugsink, ircd: Ngircd, chance: random.Random) -> None:
-        self.server, self.ircd = server, ircd
-        self.project = BugsinkProject(server, server.make_project("shop"))
-        self.world = IrcWorld(
+    def __init__(
+        self, folder: Path, server: Bugsink, chat: FaultChat, chance: random.Random, state_url: str = ""
+    ) -> None:
+        """The state is SQLite in the bot's folder, where no `state_url` is given."""
+        self.server, self.chat = server, chat
+        self.project = BugsinkProject(server, server.make_project(f"shop-{secrets.token_hex(3)}"))
+        self.world = chat.world(
             folder,
-            ircd,
             self.project,
-            BOT_LOG_SENTRY=False,
             STORAGE="Memory",  # Errbot's own storage does not survive kill -9, with or without us
-            IRC_CHANNEL_RATE=None,
-            SENTRY_ALERTS=[{"rooms": [ROOM], "window": "20s"}],
-            SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
+            SENTRY_ALERTS=[{"rooms": [chat.room], "window": "20s"}],
             SENTRY_POLL_SECONDS=3,
+            **({"SENTRY_STATE_URL": state_url} if state_url else {}),
         )
-        self.state = f"sqlite:///{self.world.bot.data / 'sentry_reporter.sqlite3'}"
+        self.state = state_url or f"sqlite:///{self.world.bot.data / 'sentry_reporter.sqlite3'}"
         self._chance = chance
         self._answers: Counter[str] = Counter()
         self._kills: Counter[str] = Counter()
         self._faults: list[float] = []
+        self._slowest_end = 0.0
+        self._full_since = 0.0
+        self._full: list[tuple[float, float]] = []
         self._promised: set[str] = set()
-        self._received: list[tuple[float, str]] = []
-        self._person: IrcClient | None = None
-        self._unseen = 0
         self._problems = 0
-        self._known: list[tuple[str, str]] = []
+        self._known: list[dict[str, Any]] = []
         self._counting = threading.Lock()
         self._end = threading.Event()
         self._relay = HttpServer(self._pass_on)
@@ -81,19 +82,18 @@ class FaultRun:
     @contextmanager
     def running(self) -> Iterator[FaultRun]:
         """Everything up and connected, the poller's first look done; everything down afterwards."""
-        with self._relay:
+        with self._relay, self.chat.proxy:
             self.project.add_alert(f"{self._relay.url}/bugsink")
-            self._watch()
+            self.chat.watch()
             try:
                 self.world.bot.start()
-                assert self._person is not None
-                self._person.wait_for_join(BOT, ROOM)
+                self.chat.wait_for_bot()
                 until(self._polled, 60, "the first poll")
                 yield self
             finally:
                 self._end.set()
                 self.world.bot.kill9()
-                self._unwatch()
+                self.chat.unwatch()
 
     def load(self, seconds: float, faults: Callable[[float], None], burst: int = 25) -> None:
         """Load for so long; `faults` is called with the seconds that have passed, again and again.
@@ -105,7 +105,7 @@ class FaultRun:
             start = time.monotonic()
             try:
                 while (passed := time.monotonic() - start) < seconds and not any(part.done() for part in parts):
-                    self._listen()
+                    self.chat.listen()
                     faults(passed)
                     if not self._bot_is_down:
                         self._revive_bot()
@@ -127,10 +127,40 @@ class FaultRun:
 
     def start_bot(self) -> None:
         """Start the bot again, whatever else is away."""
-        if self._person is not None:
-            until(lambda: self._person is None or BOT not in self._person.names(ROOM), 30, "the old bot has left")
         self.world.bot.start(wait=False)
         self._bot_is_down = False
+
+    def end_bot(self) -> None:
+        """SIGTERM for the bot."""
+        self._fault("the bot by SIGTERM")
+        self.world.bot.send_signal(signal.SIGTERM)
+        since = time.monotonic()
+        self.world.bot.wait_for_exit()
+        self._slowest_end = max(self._slowest_end, time.monotonic() - since)
+        self._bot_is_down = True
+
+    def take_nick(self) -> None:
+        """`kill -9` for the bot, and another one has its nick when it starts."""
+        self.kill_bot()
+        self._kills["the nick"] += 1
+        self.chat.take_nick()
+        self.start_bot()
+
+    def cut_chat(self) -> None:
+        """Nothing passes between the bot and the chat server any more."""
+        self._fault("the connection without a word")
+        self.chat.proxy.cut()
+
+    def fill(self, disk: SmallDisk) -> None:
+        """The disk of the bot's folder is full."""
+        self._kills["the disk full"] += 1
+        self._full_since = time.monotonic()
+        disk.fill()
+
+    def free(self, disk: SmallDisk) -> None:
+        """There is space again."""
+        disk.free()
+        self._full.append((self._full_since, time.monotonic()))
 
     def _revive_bot(self) -> None:
         """Where it found no chat server at its start, it gave up, as Errbot does."""
@@ -139,16 +169,9 @@ class FaultRun:
             self.world.bot.start(wait=False)
 
     def kill_chat(self) -> None:
-        """`kill -9` for the IRC server."""
-        self._listen()
+        """`kill -9` for the chat server."""
         self._fault("the chat server")
-        self.ircd.kill()
-        self._unwatch()
-
-    def start_chat(self) -> None:
-        """The IRC server is back, and who writes down is the first in the room."""
-        self.ircd.start()
-        self._watch()
+        self.chat.kill()
 
     def kill_server(self) -> None:
         """`kill -9` for Bugsink."""
@@ -186,7 +209,7 @@ class FaultRun:
     def _learn(self) -> None:
         if self._problems % 5 == 0 or not self._known:
             with suppress(*_NO_ANSWER, Refused):
-                self._known = [(row["id"], row["calculated_value"]) for row in self.project.issues()]
+                self._known = self.project.issues()
 
     def _rules(self) -> None:
         """A rule of somebody's fires for a problem that is known."""
@@ -196,18 +219,27 @@ class FaultRun:
             if not known:
                 continue
             number += 1
-            issue, title = self._chance.choice(known)
-            fields = {"event_id": f"{number:032x}", "title": f"FaultError: {title}"}
-            body = bodies.encode(bodies.sentry_event_alert(issue, self.project.slug, **fields))
-            headers = bodies.signed(body, "event_alert", f"rule-{number}")
-            status = self._post("sentry/webhook", body, headers)
-            self._count(status, f"request:rule-{number}")
+            issue = self._chance.choice(known)
+            body = bodies.bugsink(
+                issue["id"],
+                friendly_id=issue["friendly_id"],
+                calculated_type="FaultError",
+                calculated_value=issue["calculated_value"],
+                title=f"FaultError: {issue['calculated_value']}",
+                project=self.project.id,
+                project_name=self.project.name,
+                digested_event_count=number,  # no two bodies are the same
+            )
+            self._post_bugsink(bodies.encode(body))
 
     def _pass_on(self, request: Request) -> Reply:
         """Bugsink's alert goes through here, so that its answer is known."""
-        status = self._post(f"sentry/webhook/{self.world.token}", request.body, {"Content-Type": "application/json"})
-        self._count(status, "body:" + hashlib.sha256(request.body).hexdigest())
-        return Reply(status or 502)
+        return Reply(self._post_bugsink(request.body) or 502)
+
+    def _post_bugsink(self, body: bytes) -> int:
+        status = self._post(f"sentry/webhook/{self.world.token}", body, {"Content-Type": "application/json"})
+        self._count(status, "body:" + hashlib.sha256(body).hexdigest())
+        return status
 
     def _post(self, path: str, body: bytes, headers: dict[str, str]) -> int:
         """The bot's answer, 0 for none."""
@@ -227,23 +259,6 @@ class FaultRun:
             if status == 202:
                 self._promised.add(key)
 
-    # The one who writes down what the room receives.
-
-    def _watch(self) -> None:
-        self._person = IrcClient(self.ircd.host, self.ircd.port, "alice")
-        self._person.join(ROOM)
-        self._unseen += BOT in self._person.names(ROOM)
-
-    def _unwatch(self) -> None:
-        if self._person is not None:
-            self._person.close()
-            self._received += [(line.at, plain(line)) for line in self._person.lines(ROOM, BOT)]
-            self._person = None
-
-    def _listen(self) -> None:
-        """Notice a connection that ended by itself."""
-        assert self._person is None or self._person.connected, "the IRC server ended by itself"
-
     # The end.
 
     def _polled(self) -> bool:
@@ -254,8 +269,8 @@ class FaultRun:
         finally:
             store.close()
 
-    def come_to_rest(self, timeout: float = 420.0) -> None:
-        """Everything is up: wait until all is found, decided and delivered. The irc library may wait five minutes."""
+    def come_to_rest(self, timeout: float = 180.0) -> None:
+        """Everything is up: wait until all is found, decided and delivered."""
         since = time.time()
         issues = self._issues()
 
@@ -269,7 +284,9 @@ class FaultRun:
                     known = tx.issues.get_many(list(issues.values()))
                     sent = all(issue in known and known[issue].notified_at for issue in issues.values())
                     busy = tx.outbox.state(since).depth or tx.deferred.counts()
-                    return bool(polled and sent and not waiting and not busy and not outbox_of(store, ROOM, UNSURE))
+                    return bool(
+                        polled and sent and not waiting and not busy and not outbox_of(store, self.chat.room, UNSURE)
+                    )
             finally:
                 store.close()
 
@@ -278,15 +295,14 @@ class FaultRun:
     def report(self) -> FaultReport:
         """Stop the bot and read everything."""
         self.world.bot.stop()
-        if self._person is not None:
-            until(lambda: BOT not in (self._person.names(ROOM) if self._person else ()), 30, "the bot has left")
-        self._unwatch()
+        self.chat.wait_for_no_bot()
+        self.chat.unwatch()
         store = Store(self.state)
         try:
             with store.read() as tx:
-                alerts = [each for room in (ROOM, "") for each in tx.inbox.decided(room, 1_000_000)]
+                alerts = [each for room in (self.chat.room, "") for each in tx.inbox.decided(room, 1_000_000)]
                 waiting, _ = tx.inbox.waiting_count()
-            rows = outbox_of(store, ROOM, SENT, UNSURE)
+            rows = outbox_of(store, self.chat.room, SENT, UNSURE)
         finally:
             store.close()
         return FaultReport(
@@ -298,9 +314,11 @@ class FaultRun:
             broken_promises=len(self._promised - {each.alert.delivery for each in alerts}),
             beyond=sum(row.message.values["left"] for row in rows if row.message.kind in _CUT_LISTS),
             outbox=Counter(line for row in rows for line in lines_of(row)),
-            received=sorted(self._received),
+            received=sorted(self.chat.received),
             faults=self._faults,
-            unseen=self._unseen,
+            full=self._full,
+            unseen=self.chat.unseen,
+            slowest_end=self._slowest_end,
             tracebacks=self.world.bot.log.count("Traceback"),
         )
 
@@ -313,13 +331,3 @@ def lines_of(row: OutboxRow) -> list[str]:
     """A message of the outbox as lines of the room."""
     text = _TEXT.convert(Templates("text").render(TEMPLATES[row.message.kind], row.message.values))
     return [tidy(line) for line in text.split("\n") if line.strip()]
-
-
-def plain(line: Line) -> str:
-    """A line of the room without IRC's codes."""
-    return tidy(re.sub("[\x02\x03\x0f\x1d\x1f]", "", line.text))
-
-
-def tidy(text: str) -> str:
-    """Words and single spaces."""
-    return " ".join(text.replace("\u200b", "").split())

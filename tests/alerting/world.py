@@ -138,6 +138,7 @@ class Chat:
 
     clock: VirtualClock
     settle: float = 0.0
+    silent: bool = False
     threads: bool = False
     generation: int = 1
     up: bool = True
@@ -146,6 +147,9 @@ class Chat:
     edited: list[SentMessage] = field(default_factory=list)
     files: list[tuple[str, Upload]] = field(default_factory=list)
     file_failure: Exception | None = None
+
+    def is_silent(self) -> bool:
+        return self.silent
 
     def connection(self) -> str:
         return str(self.generation) if self.up else ""

@@ -101,7 +101,7 @@ def hang_up(connection: socket.socket) -> None:
 
 FAILURES: dict[str, tuple[Callable[[Request], Reply], type[ServerError], str]] = {
     "bad token": (lambda r: as_json({"detail": "Invalid token"}, 401), BadToken, "SENTRY_AUTH_TOKEN"),
-    "missing scope": (lambda r: as_json({"detail": "Permission denied"}, 403), MissingScope, "event:read"),
+    "missing scope": (lambda r: as_json({"detail": "Permission denied"}, 403), MissingScope, "give it"),
     "bad question": (lambda r: as_json({"detail": [{"msg": "no"}]}, 422), BadQuery, "(422)"),
     "rate limit": (lambda r: as_json("You are too fast", 429, Retry_After="42"), RateLimited, "in 42 s"),
     "server error": (lambda r: as_html("<h1>500</h1>", 500), ServerFailed, "(500)"),

@@ -83,7 +83,7 @@ def test_status_filters(on):
     assert titles(on, IssueQuery(projects=here, status=ARCHIVED)) == ["ArchivedError: c"]
     assert len(titles(on, IssueQuery(projects=here, status=None))) == 3
     assert titles(on, IssueQuery("is:resolved", here)) == ["ResolvedError: b"]
-    assert titles(on, IssueQuery("is:archived Archived", here)) == ["ArchivedError: c"]
+    assert titles(on, IssueQuery("is:archived ArchivedError", here)) == ["ArchivedError: c"]
 
 
 def test_words_and_projects_filter(on):

@@ -215,6 +215,11 @@ class BugsinkWorld:
         fields = {name: tags[name] for name in ("release", "environment") if name in tags}
         return self._projects[project].send_event(kind, value, tags=tags, **fields)
 
+    def send(self, known: Known, **fields: Any) -> str:
+        """One more event with these fields, as an SDK would send it."""
+        kind, value = self._kinds[known.id]
+        return self._projects[known.project].send_event(kind, value, **fields)
+
 
 def sentry_world(stack: ExitStack) -> TrackerWorld:
     server = stack.enter_context(SentryServer(Tracker(TOKENS[SENTRY], datetime.now(timezone.utc))))

@@ -17,11 +17,17 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tests.fakes.http_server import HttpServer, Reply, Request, as_html, as_json
-from tests.fakes.tracker import TrackedEvent, TrackedIssue, Tracker, frames, iso
+from tests.fakes.tracker import TrackedEvent, TrackedIssue, Tracker, entries, frames, iso
 
 _SORTS = ("last_seen", "first_seen", "count", "priority")
 _SPA = ("/issues", "/projects", "/releases", "/settings", "/performance", "/uptime-monitors")
 _STATUSES = ("unresolved", "resolved", "ignored")
+# Any one of these is enough (the `has_permission` lines of `apps/{releases,stats,environments}/api.py`).
+_SCOPES = {
+    "_releases": {"project:releases"},
+    "_stats": {"org:read", "org:write", "org:admin"},
+    "_environments": {"org:read", "org:write", "org:admin", "project:read", "project:write", "project:admin"},
+}
 
 
 class GlitchTipServer(HttpServer):
@@ -31,6 +37,7 @@ class GlitchTipServer(HttpServer):
         super().__init__(self._answer)
         self.tracker = tracker
         self.newer = newer
+        self._turn = False
         self.foreign: dict[str, TrackedIssue] = {}
         org = "/api/0/organizations/(?P<org>[-a-zA-Z0-9_]+)"
         issue = r"/api/0/issues/(?P<issue>\d+)"
@@ -43,6 +50,9 @@ class GlitchTipServer(HttpServer):
             ("GET", rf"{org}/stats_v2/", self._stats),
             ("GET", rf"{org}/releases/", self._releases),
             ("GET", r"/api/0/projects/(?P<org>[-\w]+)/(?P<project>[-\w]+)/releases/", self._releases),
+            ("GET", rf"{org}/monitors/", self._monitors),
+            ("GET", rf"{org}/environments/", self._environments),
+            ("GET", r"/api/0/projects/(?P<org>[-\w]+)/(?P<project>[-\w]+)/environments/", self._environments),
             ("GET", rf"{issue}/", self._issue),
             ("PUT", rf"{issue}/", self._update),
             ("GET", rf"{issue}/events/", self._events),
@@ -67,6 +77,9 @@ class GlitchTipServer(HttpServer):
             return as_json({"detail": "Unauthorized"}, 401)
         for method, match, handler in fitting:
             if method == request.method:
+                needed = _SCOPES.get(handler.__name__, self.tracker.scopes)
+                if not needed & self.tracker.scopes:
+                    return as_json({"detail": "Permission denied"}, 403)
                 return handler(request, **match.groupdict())
         return as_html("Method not allowed", 405)
 
@@ -95,7 +108,7 @@ class GlitchTipServer(HttpServer):
         page = rows[start : start + size]
         links = [self._link(request, "previous", start - size if start else None),
                  self._link(request, "next", start + size if start + size < len(rows) else None)]  # fmt: skip
-        return as_json(page, Link="{'" + ", ".join(links) + "'}", X_Hits=str(len(rows)), X_Max_Hits="1000")
+        return as_json(page, Link="{'" + ", ".join(links) + "'}", X_Hits=str(min(len(rows), 1000)), X_Max_Hits="1000")
 
     def _link(self, request: Request, rel: str, offset: int | None) -> str:
         if offset is None:
@@ -121,8 +134,12 @@ class GlitchTipServer(HttpServer):
         except ValueError:  # shlex: No closing quotation
             return as_json({"detail": "Internal Server Error"}, 500)
         found.sort(key=lambda issue: _key(issue, sort), reverse=sort.startswith("-"))
+        if sort.endswith("count"):  # ties have no order: each request sees another one
+            self._turn = not self._turn
+            found.sort(key=lambda issue: (_key(issue, sort), int(issue.id) * (1 if self._turn else -1)), reverse=True)
         hit = {"X_Sentry_Direct_Hit": "1"} if _is_event_id(request.value("query")) else {}
-        reply = self._paged(request, [self._row(issue) for issue in found])
+        rows = [{**self._row(issue), "matchingEventId": request.value("query") if hit else None} for issue in found]
+        reply = self._paged(request, rows)
         reply.headers.update({name.replace("_", "-"): value for name, value in hit.items()})
         return reply
 
@@ -142,7 +159,7 @@ class GlitchTipServer(HttpServer):
             key, colon, value = word.partition(":")
             if not colon:
                 text = " ".join(words[place:]).lower()
-                return all(part.strip("*") in issue.title.lower() for part in text.split())
+                return all(_has_word(issue.title.lower(), part) for part in text.split())
             if not _has(issue, key, value.strip('"')):
                 return False
         return True
@@ -169,7 +186,7 @@ class GlitchTipServer(HttpServer):
                 "id": event.id, "eventID": event.id, "groupID": found.id, "projectID": int(found.project.id),
                 "dateCreated": iso(event.at), "dateReceived": iso(event.at), "culprit": "shop in checkout",
                 "title": found.title, "message": "", "metadata": {}, "tags": _pairs(event), "platform": "python",
-                "entries": [{"type": "exception", "data": {"values": values}}], "contexts": None, "context": None,
+                "entries": entries(event, values), "contexts": event.contexts or None, "context": None,
                 "user": event.user, "sdk": None, "packages": None, "nextEventID": None, "previousEventID": None,
                 "userReport": None, "errors": [],
             }
@@ -226,7 +243,9 @@ class GlitchTipServer(HttpServer):
             return as_json({"detail": "Internal Server Error"}, 500)
         if status not in _STATUSES:
             return _unprocessable("status", "Input should be 'resolved', 'unresolved' or 'ignored'")
-        found.status = status  # statusDetails, substatus, priority: ignored
+        found.status = status  # substatus and priority are ignored, by older ones statusDetails too
+        if self.newer:
+            found.details = self._resolution(found, body.get("statusDetails") or {}) if status == "resolved" else {}
         if self.newer and "assignedTo" in body:
             refusal = self._assign(found, body["assignedTo"])
             if refusal is not None:
@@ -234,6 +253,12 @@ class GlitchTipServer(HttpServer):
         row = self._row(found)
         snake = {"shareId": "share_id", "statusDetails": "status_details", "userCount": "user_count"}
         return as_json({snake.get(name, name): value for name, value in row.items()})
+
+    def _resolution(self, issue: TrackedIssue, details: dict[str, Any]) -> dict[str, Any]:
+        """The release that it is resolved in; where there is none, it is resolved at once."""
+        known = [version for version, _at, slug in self.tracker.releases if slug == issue.project.slug]
+        version = details.get("inRelease") or (known[-1] if details.get("inNextRelease") and known else "")
+        return {"inRelease": version} if version in known else {}
 
     def _assign(self, issue: TrackedIssue, wanted: str) -> Reply | None:
         if wanted == "":
@@ -297,6 +322,15 @@ class GlitchTipServer(HttpServer):
         ]  # fmt: skip
         return self._paged(request, rows)
 
+    def _environments(self, request: Request, org: str, project: str = "") -> Reply:
+        return self._paged(request, [{"id": 1, "name": name} for name in self.tracker.environments(project)])
+
+    def _monitors(self, request: Request, org: str) -> Reply:
+        """GlitchTip `apps/uptime/{api,schema}.py`; here each row has only what differs from monitor to monitor."""
+        common = {"monitorType": "GET", "environmentId": None, "envName": None, "endpointId": None, "checks": [],
+                  "heartbeatEndpoint": None, "organizationId": 1, "expectedStatus": 200, "timeout": None}  # fmt: skip
+        return self._paged(request, [{**common, **row} for row in self.tracker.monitors])
+
     def _row(self, issue: TrackedIssue) -> dict[str, Any]:
         row = {
             "id": issue.id, "count": str(len(issue.events)), "type": "error", "level": issue.level,
@@ -313,6 +347,15 @@ class GlitchTipServer(HttpServer):
 
 def _unprocessable(name: str, message: str) -> Reply:
     return as_json({"detail": [{"type": "literal_error", "loc": ["query", name], "msg": message, "ctx": {}}]}, 422)
+
+
+def _has_word(title: str, word: str) -> bool:
+    """Whole words, or a beginning with `*`, as in a full-text index."""
+    words = re.findall(r"[\w']+", title)
+    return all(
+        any(each.startswith(part[:-1]) if part.endswith("*") else each == part for each in words)
+        for part in re.findall(r"[\w']+\*?", word)
+    )
 
 
 def _is_event_id(text: str) -> bool:

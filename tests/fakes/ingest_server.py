@@ -129,6 +129,8 @@ class IngestServer:
         self.port = self._server.port
 
     def _reply(self, request: Request) -> Reply:
+        if request.method != "POST":
+            return Reply(405, b"Method not allowed")
         if request.path.rstrip("/").endswith("/store"):  # raven, in the benchmarks
             return Reply(200, b'{"id": ""}')
         behaviour = self.answer(

@@ -24,11 +24,14 @@ from errbot_sentry.domain.issues import (
     Counts,
     Event,
     Issue,
+    IssueActivity,
     IssueQuery,
+    Monitor,
     Page,
     Project,
     Release,
     ResolveIn,
+    SuspectCommit,
     TagSpread,
 )
 from errbot_sentry.server.protocol import SENTRY, Health, IssueAddress
@@ -67,6 +70,10 @@ class MemoryServer:
         self.comments_by_issue: dict[str, list[Comment]] = {}
         self.spreads: tuple[TagSpread, ...] = ()
         self.counts = Counts(_EPOCH, timedelta(hours=1), ())
+        self.activity: tuple[IssueActivity, ...] = ()
+        self.suspect_commits: tuple[SuspectCommit, ...] = ()
+        self.owners: tuple[Assignee, ...] = ()
+        self.monitors: tuple[Monitor, ...] = ()
         self.known_releases: tuple[Release, ...] = ()
         self.calls: list[tuple[str, object]] = []
         self.changes_hold = True
@@ -76,6 +83,26 @@ class MemoryServer:
     @property
     def kind(self) -> str:
         return self._kind
+
+    def refusal(self, method: str) -> str:
+        return f"This server has no {method}." if method in self.unsupported else ""
+
+    def read_activity(self, issue_id: str) -> tuple[IssueActivity, ...]:
+        self._note_call("read_activity", issue_id)
+        return self.activity
+
+    def read_suspect_commits(self, issue: Issue, event: Event) -> tuple[SuspectCommit, ...]:
+        self._note_call("read_suspect_commits", (issue.id, event.id))
+        return self.suspect_commits
+
+    def read_owners(self, issue: Issue, event: Event) -> tuple[Assignee, ...]:
+        self._note_call("read_owners", (issue.id, event.id))
+        return self.owners
+
+    def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
+        self._note_call("read_monitors", tuple(project.slug for project in projects))
+        slugs = {project.slug for project in projects}
+        return tuple(monitor for monitor in self.monitors if not slugs or monitor.project in slugs)
 
     def fail(self, call: str, error: Exception, times: int = 1) -> None:
         """The next `times` calls of this name raise this error."""
@@ -104,6 +131,10 @@ class MemoryServer:
     def issue(self, issue_id: str) -> Issue:
         self._note_call("issue", issue_id)
         return self._stored(issue_id)
+
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        self._note_call("issues_by_id", ids)
+        return tuple(self.stored[each] for each in ids if each in self.stored)
 
     def issue_by_short_id(self, short_id: str) -> Issue:
         self._note_call("issue_by_short_id", short_id)
@@ -196,6 +227,9 @@ class MemoryServer:
         if not url.startswith(URL + "/") or len(parts) != 4 or parts[::2] != ["organizations", "issues"]:
             return None
         return IssueAddress(parts[3], parts[1])
+
+    def check(self) -> None:
+        self._note_call("check", None)
 
     def health(self) -> Health:
         return Health(self._kind, URL, calls=len(self.calls))

@@ -26,7 +26,30 @@ UNDESCRIBED = {
     ("GET", "/api/0/organizations/{organization_id_or_slug}/issues/{issue_id}/tags/"): (
         "getsentry/sentry src/sentry/issues/endpoints/group_tags.py (publish_status UNKNOWN)"
     ),
+    ("GET", "/api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/events/{event_id}/owners/"): (
+        "getsentry/sentry src/sentry/issues/endpoints/event_owners.py (publish_status PRIVATE)"
+    ),
+    ("GET", "/api/0/projects/{organization_id_or_slug}/{project_id_or_slug}/events/{event_id}/committers/"): (
+        "getsentry/sentry src/sentry/issues/endpoints/event_file_committers.py (publish_status PRIVATE)"
+    ),
+    ("GET", "/api/0/organizations/{organization_id_or_slug}/uptime/"): (
+        "getsentry/sentry src/sentry/uptime/endpoints/organization_uptime_alert_index.py (publish_status EXPERIMENTAL)"
+    ),
     ("GET", "/api/0/"): "getsentry/sentry src/sentry/api/endpoints/index.py",
+}
+
+# Answers that the description has wrong, with the source that is right.
+OTHER_ANSWERS = {
+    "/api/0/organizations/{organization_id_or_slug}/monitors/": (
+        "`environments` is a list, and `owner` may be null: getsentry/sentry src/sentry/monitors/serializers.py"
+    ),
+}
+
+# Parameters that the description lacks.
+OTHER_PARAMETERS = {
+    ("GET", "/api/0/organizations/{organization_id_or_slug}/issues/", "group"): (
+        "getsentry/sentry src/sentry/issues/endpoints/organization_group_index.py"
+    ),
 }
 
 
@@ -74,6 +97,8 @@ def check_request(method: str, path: str, query: tuple[tuple[str, str], ...], bo
     for name, value in query:
         given.setdefault(name, []).append(value)
     for name, values in given.items():
+        if (method, template, name) in OTHER_PARAMETERS:
+            continue
         if name not in known:
             raise Deviation(f"{method} {template} has no parameter {name}; it has {sorted(known)}")
         _check_values(name, values, known[name])
@@ -91,6 +116,8 @@ def check_answer(method: str, path: str, status: int, body: Any) -> None:
     responses = _description()["paths"][template][method.lower()]["responses"]
     if str(status) not in responses:
         raise Deviation(f"{method} {template} is not described with status {status}")
+    if template in OTHER_ANSWERS:
+        return
     content = _resolved(responses[str(status)]).get("content", {})
     if "application/json" in content:
         _validate(body, content["application/json"]["schema"], f"answer of {method} {template}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.fakes import openapi
 from tests.fakes.http_server import HttpServer, Reply, Request, as_html, as_json
-from tests.fakes.tracker import TrackedEvent, TrackedIssue, Tracker, frames, iso
+from tests.fakes.tracker import TrackedEvent, TrackedIssue, Tracker, entries, frames, iso
 
 _KEYS = {"date": "last_seen", "new": "first_seen"}
 
@@ -29,6 +29,7 @@ class SentryServer(HttpServer):
         self.checked = 0
         org = re.escape(tracker.org)
         issue = rf"/api/0/organizations/{org}/issues/(?P<issue>[^/]+)"
+        event = rf"/api/0/projects/{org}/(?P<project>[^/]+)/events/(?P<event>[^/]+)"
         self._routes: list[tuple[str, str, Callable[..., Reply]]] = [
             ("GET", "/api/0/", self._index),
             ("GET", rf"/api/0/organizations/{org}/projects/", self._projects),
@@ -47,6 +48,12 @@ class SentryServer(HttpServer):
             ("GET", rf"/api/0/organizations/{org}/releases/", self._releases),
             ("GET", rf"/api/0/organizations/{org}/stats_v2/", self._stats),
             ("GET", rf"/api/0/organizations/{org}/teams/", self._teams),
+            ("GET", rf"/api/0/organizations/{org}/environments/", self._environments),
+            ("GET", rf"/api/0/projects/{org}/(?P<project>[^/]+)/environments/", self._environments),
+            ("GET", rf"/api/0/organizations/{org}/monitors/", self._cron_monitors),
+            ("GET", rf"/api/0/organizations/{org}/uptime/", self._uptime_monitors),
+            ("GET", rf"{event}/owners/", self._owners),
+            ("GET", rf"{event}/committers/", self._committers),
         ]
 
     def _answer(self, request: Request) -> Reply:
@@ -100,9 +107,14 @@ class SentryServer(HttpServer):
         return self._paged(request, rows, min(int(request.value("per_page", "100")), 2))
 
     def _list(self, request: Request) -> Reply:
+        if ids := request.values("group"):  # "just ignore any query components": organization_group_index.py
+            rows = [self._row(issue, "24h") for issue in self._in_projects(request) if issue.id in ids]
+            return as_json(rows)
+        if not set(request.values("environment")) <= set(self.tracker.environments()):
+            return as_json({"detail": "The requested resource does not exist"}, 404)
         if "query" not in dict(request.query):
             return as_json({"detail": "this stand-in wants an explicit query: Sentry would add its own"}, 400)
-        found = [issue for issue in self.tracker.listed() if self._fits(issue, request)]
+        found = [issue for issue in self._in_projects(request) if self._fits(issue, request)]
         sort = request.value("sort", "date")
         if sort in _KEYS:
             found.sort(key=lambda issue: getattr(issue, _KEYS[sort]), reverse=True)
@@ -111,12 +123,20 @@ class SentryServer(HttpServer):
         rows = [self._row(issue, request.value("groupStatsPeriod", "24h")) for issue in found]
         return self._paged(request, rows, int(request.value("limit", "100")))
 
+    def _in_projects(self, request: Request) -> list[TrackedIssue]:
+        """The issues of the projects named; -1 is all of them, none is "my projects" for the person of a personal token
+        (`src/sentry/api/bases/organization.py`)."""
+        wanted = request.values("project")
+
+        def named(issue: TrackedIssue) -> bool:
+            project = issue.project
+            return project.member if not wanted else bool({"-1", project.id, project.slug} & set(wanted))
+
+        return [issue for issue in self.tracker.listed() if named(issue)]
+
     def _fits(self, issue: TrackedIssue, request: Request) -> bool:
-        projects = request.values("project")
         environments = request.values("environment")
         period = request.value("statsPeriod")
-        if projects and issue.project.id not in projects and issue.project.slug not in projects:
-            return False
         if environments and not any(event.tags.get("environment") in environments for event in issue.events):
             return False
         if period and issue.last_seen < self.tracker.now - _span(period):
@@ -126,7 +146,9 @@ class SentryServer(HttpServer):
     # --- one issue --------------------------------------------------------------------------------------------------
 
     def _found(self, name: str) -> TrackedIssue | None:
-        return self.tracker.issue(name)
+        """By number or short id; the number of a merged one finds what it was merged into (`GroupRedirect`)."""
+        known = next((issue for issue in self.tracker.issues if issue.id == name), None)
+        return known.merged_into if known is not None and known.merged_into else self.tracker.issue(name)
 
     def _issue(self, request: Request, issue: str) -> Reply:
         found = self._found(issue)
@@ -179,8 +201,8 @@ class SentryServer(HttpServer):
         values = [{"type": issue.kind, "value": issue.value, "module": None, "stacktrace": {"frames": frames()}}]
         return {
             "id": event.id, "groupID": issue.id, "eventID": event.id, "projectID": issue.project.id, "size": 7055,
-            "entries": [{"type": "exception", "data": {"values": values}}], "dist": None, "message": "",
-            "title": issue.title, "location": "shop.py:12", "user": event.user, "contexts": {}, "sdk": None,
+            "entries": entries(event, values), "dist": None, "message": "",
+            "title": issue.title, "location": "shop.py:12", "user": event.user, "contexts": event.contexts, "sdk": None,
             "context": {}, "packages": {}, "type": "error", "metadata": {"type": issue.kind, "value": issue.value},
             "tags": _pairs(event.tags), "platform": "python", "dateReceived": iso(event.at), "errors": [],
             "occurrence": None, "_meta": {}, "crashFile": None, "culprit": "shop in checkout",
@@ -208,7 +230,7 @@ class SentryServer(HttpServer):
             {"id": str(place), "type": "note", "data": {"text": text}, "dateCreated": iso(at), "user": user}
             for place, (text, at) in enumerate(found.notes)
         ]
-        return as_json([{"id": "99", "type": "set_resolved", "data": {}, "user": None}, *rows])
+        return self._paged(request, rows[::-1], 100)  # newest first, and nothing but notes: group_notes.py
 
     def _add_note(self, request: Request, issue: str) -> Reply:
         found = self._found(issue)
@@ -217,7 +239,7 @@ class SentryServer(HttpServer):
         text = request.json.get("text")
         if not text:
             return as_json({"text": ["This field is required."]}, 400)
-        if any(known == text for known, _at in found.notes):
+        if any(known == text and at > self.tracker.now - timedelta(hours=1) for known, at in found.notes):
             return as_json({"detail": "You have already posted that comment."}, 400)
         found.notes.append((text, self.tracker.now))
         return as_json({"id": "5", "type": "note", "data": {"text": text}}, 201)
@@ -297,11 +319,14 @@ class SentryServer(HttpServer):
         if not ids:
             raise AssertionError("a bulk change without ids would change everything")
         found = [issue for issue in self.tracker.listed() if issue.id in ids]
+        if not found:  # then what a search finds: `src/sentry/api/helpers/group_index/update.py`
+            query = request.value("query", "is:unresolved")
+            found = [issue for issue in self._in_projects(request) if all(_matches(issue, t) for t in query.split())]
         if not found:
             return Reply(204)
         if len({issue.project.id for issue in found}) > 1:
             return as_json({"detail": "Merging across multiple projects is not supported"}, 400)
-        parent = max(found, key=lambda issue: len(issue.events))
+        parent = min(found, key=lambda issue: issue.first_seen)  # merge.py: the primary group is the oldest
         self.tracker.merge(found, parent)
         children = [issue.id for issue in found if issue is not parent]
         return as_json({"merge": {"parent": parent.id, "children": children}})
@@ -309,9 +334,11 @@ class SentryServer(HttpServer):
     # --- around -----------------------------------------------------------------------------------------------------
 
     def _releases(self, request: Request) -> Reply:
-        projects = {project.id: project for project in self.tracker.projects}
-        wanted = {projects[number].slug for number in request.values("project")} or {
-            slug for _version, _at, slug in self.tracker.releases
+        asked = request.values("project")
+        wanted = {
+            project.slug
+            for project in self.tracker.projects
+            if (project.member if not asked else {"-1", project.id, project.slug} & set(asked))
         }
         rows = [
             {
@@ -360,6 +387,53 @@ class SentryServer(HttpServer):
         ]  # fmt: skip
         return self._paged(request, rows, 100)
 
+    def _environments(self, request: Request, project: str = "") -> Reply:
+        more = {"isHidden": False} if project else {}
+        names = self.tracker.environments(project)
+        return as_json([{"id": str(number), "name": name, **more} for number, name in enumerate(names)])
+
+    def _owners(self, request: Request, project: str, event: str) -> Reply:
+        """getsentry/sentry `src/sentry/issues/endpoints/event_owners.py`."""
+        found = self.tracker.issue_of_event(event)
+        if found is None or found.project.slug != project:
+            return as_json({"detail": "Event not found"}, 404)
+        return as_json({"owners": self.tracker.owners.get(found.id, []), "rule": None, "rules": []})
+
+    def _committers(self, request: Request, project: str, event: str) -> Reply:
+        """getsentry/sentry `src/sentry/issues/endpoints/event_file_committers.py`: 404 where nothing is known."""
+        found = self.tracker.issue_of_event(event)
+        suspects = (
+            self.tracker.suspects.get(found.id, []) if found is not None and found.project.slug == project else []
+        )
+        if not suspects:
+            return as_json({"detail": "No committers found"}, 404)
+        return as_json(
+            {
+                "committers": [
+                    {
+                        "author": {"name": mail.partition("@")[0], "email": mail},
+                        "commits": [
+                            {"id": sha, "message": message, "dateCreated": iso(self.tracker.now),
+                             "pullRequest": {"id": "9", "externalUrl": "https://git.example/shop/pull/9"},
+                             "suspectCommitType": "via commit in release"}
+                        ],
+                    }
+                    for sha, message, mail in suspects
+                ]
+            }
+        )  # fmt: skip
+
+    def _cron_monitors(self, request: Request) -> Reply:
+        return self._paged(request, self._of_projects(request, self.tracker.monitors), 100)
+
+    def _uptime_monitors(self, request: Request) -> Reply:
+        return self._paged(request, self._of_projects(request, self.tracker.uptime), 100)
+
+    def _of_projects(self, request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        wanted = {*request.values("project")}
+        slugs = {project.slug for project in self.tracker.projects if wanted & {"-1", project.id}}
+        return [row for row in rows if (row.get("projectSlug") or row["project"]["slug"]) in slugs]
+
     # --- JSON -------------------------------------------------------------------------------------------------------
 
     def _base(self, issue: TrackedIssue) -> dict[str, Any]:
@@ -403,11 +477,23 @@ class SentryServer(HttpServer):
             event.tags["release"] for event in sorted(issue.events, key=lambda e: e.at) if "release" in event.tags
         ]
         return {
-            **self._base(issue), "activity": [], "seenBy": [], "participants": [], "userReportCount": 0, "tags": [],
+            **self._base(issue), "activity": self._activity(issue), "seenBy": [], "participants": [], "tags": [],
+            "userReportCount": 0,
             "firstRelease": {"version": releases[0]} if releases else None,
             "lastRelease": {"version": releases[-1]} if releases else None,
             "stats": {"24h": self._series(issue, 3600, 24), "30d": self._series(issue, 86400, 30)},
         }  # fmt: skip
+
+    def _activity(self, issue: TrackedIssue) -> list[dict[str, Any]]:
+        """As in getOrganizationIssue; newest first, and `first_seen` last."""
+        user = {"id": "7", "name": "Ann", "username": "ann", "email": "ann@example.com"}
+        rows = [(kind, at, data, user) for kind, at, data in issue.activity]
+        rows.append(("first_seen", issue.first_seen, {"priority": "high"}, None))
+        rows.sort(key=lambda row: row[1], reverse=True)
+        return [
+            {"id": str(place), "type": kind, "data": data, "user": who, "dateCreated": iso(at)}
+            for place, (kind, at, data, who) in enumerate(rows)
+        ]
 
     def _series(self, issue: TrackedIssue, step: int, slices: int) -> list[list[int]]:
         end = int(self.tracker.now.timestamp()) // step * step + step
@@ -436,6 +522,8 @@ def _matches(issue: TrackedIssue, term: str) -> bool:
     key, colon, value = term.partition(":")
     if not colon:
         return term.lower() in issue.title.lower()
+    if key == "issue.id":
+        return issue.id in value.strip("[]").split(",")
     if key == "is":
         return issue.status == {"ignored": "ignored", "archived": "ignored"}.get(value, value)
     return any(event.tags.get(key) == value for event in issue.events)
@@ -467,3 +555,26 @@ def _tag_row(issue: TrackedIssue, key: str) -> dict[str, Any]:
         "totalValues": counts.total(),
         "topValues": tops,
     }
+
+
+def cron_monitor_row(name: str, slug: str, *environments: dict[str, Any], status: str = "active") -> dict[str, Any]:
+    """As in listOrganizationMonitors, but that `environments` is a list, as in `src/sentry/monitors/serializers.py`."""
+    config = {"schedule_type": "crontab", "schedule": "0 * * * *", "checkin_margin": 1, "max_runtime": 30,
+              "timezone": "UTC", "failure_issue_threshold": None, "recovery_threshold": None,
+              "alert_rule_id": None}  # fmt: skip
+    places = [{"isMuted": False, "activeIncident": None, **environment} for environment in environments]
+    return {
+        "id": "5e1f0000-0000-4000-8000-000000000001", "name": name, "slug": name, "status": status, "isMuted": False,
+        "isUpserting": False, "config": config, "dateCreated": "2026-01-01T00:00:00Z", "environments": places,
+        "owner": None, "project": _project_row("2", slug, slug),
+    }  # fmt: skip
+
+
+def uptime_monitor_row(name: str, slug: str, url: str, *, state: int, status: str = "active") -> dict[str, Any]:
+    """getsentry/sentry `src/sentry/uptime/endpoints/serializers.py`; `state` is 1 for up and 2 for down."""
+    return {
+        "id": "77", "projectSlug": slug, "environment": "production", "name": name, "status": status,
+        "uptimeStatus": state, "mode": 1, "owner": None, "recoveryThreshold": 1, "downtimeThreshold": 3, "url": url,
+        "method": "GET", "body": None, "headers": [], "intervalSeconds": 60, "timeoutMs": 5000, "traceSampling": False,
+        "assertion": None,
+    }  # fmt: skip

@@ -16,6 +16,7 @@ class TrackedProject:
     slug: str
     name: str
     counter: int = 0
+    member: bool = True  # whether the owner of a personal token is in one of its teams
 
 
 @dataclass
@@ -24,6 +25,9 @@ class TrackedEvent:
     at: datetime
     tags: dict[str, str]
     user: dict[str, str] | None = None
+    breadcrumbs: list[dict[str, Any]] = field(default_factory=list)
+    request: dict[str, Any] | None = None
+    contexts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -44,6 +48,8 @@ class TrackedIssue:
     priority: str = "medium"
     notes: list[tuple[str, datetime]] = field(default_factory=list)
     deleted: bool = False
+    merged_into: TrackedIssue | None = None
+    activity: list[tuple[str, datetime, dict[str, Any]]] = field(default_factory=list)
 
     @property
     def title(self) -> str:
@@ -70,8 +76,13 @@ class Tracker:
         self.issues: list[TrackedIssue] = []
         self.releases: list[tuple[str, datetime, str]] = []
         self.teams = {"ops": "41", "web-team": "42"}
+        self.scopes = {"event:read", "event:write", "project:read", "project:releases", "org:read"}
         self.members = {"ann@example.com": "7", "bob@example.com": "8"}
         self.commits = {("acme/shop", "abc123")}
+        self.suspects: dict[str, list[tuple[str, str, str]]] = {}  # issue id: (sha, message, mail address)
+        self.owners: dict[str, list[dict[str, str]]] = {}  # issue id: actors
+        self.monitors: list[dict[str, Any]] = []  # in the shape of the server that serves it
+        self.uptime: list[dict[str, Any]] = []
 
     def add_project(self, slug: str) -> TrackedProject:
         project = TrackedProject(str(len(self.projects) + 2), slug, slug.title())
@@ -106,6 +117,12 @@ class Tracker:
             (issue for issue in self.issues if name.upper() in (issue.id, issue.short_id) and not issue.deleted), None
         )
 
+    def environments(self, slug: str = "") -> list[str]:
+        """The names that events of a project, or of all, have come with."""
+        issues = [issue for issue in self.issues if slug in ("", issue.project.slug)]
+        found = {event.tags.get("environment", "") for issue in issues for event in issue.events}
+        return sorted(found - {""})
+
     def issue_of_event(self, event_id: str) -> TrackedIssue | None:
         return next((issue for issue in self.issues for event in issue.events if event.id == event_id), None)
 
@@ -116,7 +133,7 @@ class Tracker:
         for issue in issues:
             if issue is not into:
                 into.events += issue.events
-                issue.deleted = True
+                issue.deleted, issue.merged_into = True, into
 
 
 def base32(number: int) -> str:
@@ -130,6 +147,16 @@ def base32(number: int) -> str:
 
 def iso(at: datetime) -> str:
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def entries(event: TrackedEvent, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The `entries` of an event in the API (getsentry/sentry-api-schema, getOrganizationIssueEvent)."""
+    found: list[dict[str, Any]] = [{"type": "exception", "data": {"values": values}}]
+    if event.breadcrumbs:
+        found.append({"type": "breadcrumbs", "data": {"values": event.breadcrumbs}})
+    if event.request is not None:
+        found.append({"type": "request", "data": event.request})
+    return found
 
 
 def frames() -> list[dict[str, Any]]:

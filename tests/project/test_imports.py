@@ -34,7 +34,7 @@ ONLY_IN = {
     "requests": ("server/http/client.py",),
     "urllib3": ("server/http/", "reporting/"),
     "sqlalchemy": ("store/",),
-    "sqlite3": ("store/",),
+    "sqlite3": ("store/", "chat/errbot_patches/shelf_threads.py"),
     "re2": ("config/safe_regex.py",),
     "matplotlib": ("domain/charts.py",),
     "prometheus_client": ("health.py",),

@@ -11,14 +11,25 @@ from errbot_sentry.domain.durations import read_duration, write_duration, write_
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0s", 0), ("90s", 90), ("30m", 1800), ("2H", 7200), ("1h30m", 5400), ("7d", 604800), ("2w", 1209600)],
+    [
+        ("0s", 0),
+        ("90s", 90),
+        ("30m", 1800),
+        ("2H", 7200),
+        ("1h30m", 5400),
+        ("7d", 604800),
+        ("2w", 1209600),
+        ("2hours", 7200),
+        ("1 day", 86400),
+        ("1 hour 30 minutes", 5400),
+    ],
 )
 def test_reading(text, seconds):
     """Any unit, any case, several parts."""
     assert read_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "5", "m", "-5m", "1.5h", "5 m", "soon", "5m!", "999999999w", "99999999999s"])
+@pytest.mark.parametrize("text", ["", "5", "m", "-5m", "1.5h", "hour", "5 x", "5m!", "999999999w", "99999999999s"])
 def test_refusing(text):
     """With an example of what is wanted, or the bound."""
     with pytest.raises(ValueError, match=r"isn't a valid duration; try|ten years"):

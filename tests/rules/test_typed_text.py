@@ -103,9 +103,9 @@ def test_nothing_longer_becomes_an_ask() -> None:
     """Whatever way it comes in; so no parser, no log and no server sees it."""
     Invocation(ALICE, OPS, "x" * LONGEST_TYPED)
     Invocation(ALICE, OPS, "x " * MOST_WORDS)
-    with pytest.raises(UsageError, match="longer than 4000 characters"):
+    with pytest.raises(UsageError, match="at most 4000 characters"):
         Invocation(ALICE, OPS, "x" * (LONGEST_TYPED + 1))
-    with pytest.raises(UsageError, match="more than 1000 words"):
+    with pytest.raises(UsageError, match="at most 1000 words"):
         Invocation(ALICE, OPS, "x " * (MOST_WORDS + 1))
 
 

@@ -22,12 +22,16 @@ _UNSEEN = "\u200b"
 
 @dataclass(frozen=True)
 class Stanza:
-    """A message as it came: `room` is "" for a direct one, `sender` a nick in a room or a bare address."""
+    """A message as it came: `room` is "" for a direct one, `sender` a nick in a room or a bare address.
+
+    `at` is `time.monotonic()`.
+    """
 
     room: str
     sender: str
     text: str
     markup: bool
+    at: float
 
 
 class XmppClient:
@@ -103,6 +107,15 @@ class XmppClient:
         """Wait until somebody is in a room that we are in (or are joining)."""
         self._wait(lambda: nick in self._there.get(room, ()), timeout, f"{nick} is in {room}")
 
+    def names(self, room: str) -> set[str]:
+        """Who is in a room that we are in."""
+        with self._changed:
+            return set(self._there.get(room, ()))
+
+    @property
+    def connected(self) -> bool:
+        return not self._errors and bool(self._client.is_connected())
+
     def close(self) -> None:
         """Leave, and end the thread."""
         if self._thread.is_alive():
@@ -164,7 +177,7 @@ class XmppClient:
         sender = stanza["from"].resource if in_room else stanza["from"].bare
         markup = stanza.xml.find("{http://jabber.org/protocol/xhtml-im}html") is not None
         with self._changed:
-            self._received.append(Stanza(room, sender, stanza["body"], markup))
+            self._received.append(Stanza(room, sender, stanza["body"], markup, time.monotonic()))
             self._changed.notify_all()
 
     def _on_presence(self, presence: Any) -> None:

@@ -13,6 +13,7 @@ from tests.servers.bugsink import BugsinkProject
 from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.irc_client import IrcClient
 from tests.servers.ngircd import Ngircd
+from tests.servers.tcp_proxy import TcpProxy
 from tests.servers.tiny_plugin import write_plugin
 from tests.system.plugin_copies import PLUGIN
 
@@ -45,7 +46,7 @@ def shop(folder: Path) -> Path:
 class IrcWorld:
     """`bot` is not started yet; `webhook` is the address for the server's alerts."""
 
-    def __init__(self, folder: Path, ircd: Ngircd, project: BugsinkProject, **settings: object) -> None:
+    def __init__(self, folder: Path, ircd: Ngircd | TcpProxy, project: BugsinkProject, **settings: object) -> None:
         self.port, self.token = free_port(), secrets.token_urlsafe(24)
         self.webhook = f"http://127.0.0.1:{self.port}/sentry/webhook/{self.token}"
         self.project = project

@@ -1,4 +1,4 @@
-"""The fault run in short: the bot, the error server and the chat server die once each, under load.
+"""The fault run in short: each part dies once, under load.
 
 `python -m benchmarks.alerts_faults` is the long one, at random moments.
 """
@@ -6,27 +6,37 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from demo.bugsink import Bugsink
+from tests.alerting.fault_chat import FaultChat
 from tests.alerting.faults import FaultRun
 from tests.servers.ngircd import Ngircd
+from tests.servers.prosody import Prosody
+
+# slixmpp 1.8.6, the last that Errbot 6.2.1 works with, asks the resolver in its old way.
+pytestmark = pytest.mark.filterwarnings("ignore:gethostbyname")
 
 
-def test_each_part_dies_once_and_everything_adds_up(tmp_path: Path, ngircd: Ngircd, bugsink: Bugsink) -> None:
-    run = FaultRun(tmp_path, bugsink, ngircd, random.Random(1))
-    plan: list[tuple[float, Callable[[], None]]] = [
-        (3, run.kill_bot),
-        (5, run.start_bot),
+@pytest.mark.parametrize("chat_server", ["ngircd", "prosody"])
+def test_each_part_dies_once_and_everything_adds_up(
+    tmp_path: Path, request: pytest.FixtureRequest, chat_server: str, bugsink: Bugsink
+) -> None:
+    server: Ngircd | Prosody = request.getfixturevalue(chat_server)
+    run = FaultRun(tmp_path, bugsink, FaultChat(server), random.Random(1))
+    plan: list[tuple[float, Callable[[], object]]] = [
+        (3, run.take_nick if run.chat.has_nicks else run.kill_bot),
+        (5, run.chat.free_nick if run.chat.has_nicks else run.start_bot),
         (9, run.kill_server),
-        (10, run.kill_bot),
+        (10, run.end_bot),
         (10, run.start_bot),
         (13, run.start_server),
         (15, run.kill_chat),
-        (15.5, run.kill_bot),  # the irc library would wait for a minute; a new bot does not
-        (17, run.start_chat),
-        (17, run.start_bot),
+        (17, run.chat.start),
     ]
 
     def faults(passed: float) -> None:
@@ -41,4 +51,4 @@ def test_each_part_dies_once_and_everything_adds_up(tmp_path: Path, ngircd: Ngir
         report = run.report()
     report.check()
     assert report.tracebacks == 0
-    assert report.kills == {"the bot": 3, "the error server": 1, "the chat server": 1}
+    assert report.kills >= Counter(("the bot", "the bot by SIGTERM", "the error server", "the chat server"))

@@ -153,8 +153,8 @@ def test_words_and_numbers_beyond_reason_get_one_sentence(tmp_path):
     settings = {"SENTRY_ALERTS": [{"rooms": ["#ops"]}], "SENTRY_URL": "http://127.0.0.1:9", "SENTRY_SERVER": "bugsink"}
     with ErrbotProcess(tmp_path, PLUGIN, settings) as bot:
         bot.ask("!sentry status", "delivery")
-        bot.ask(f'!sentry route web title="a{" " * 60_000}b"', "longer than 4000 characters")
-        bot.ask(f"!sentry feedback {'x ' * 1500}", "more than 1000 words")
+        bot.ask(f'!sentry route web title="a{" " * 60_000}b"', "at most 4000 characters")
+        bot.ask(f"!sentry feedback {'x ' * 1500}", "at most 1000 words")
         for number in ("0000000010000", "000000001" + "0" * 30, "9" * 3900):
             bot.ask(f"!sentry issues -n {number}", r"is not a number from\s+1\s+to\s+100")
         bot.ask(f"!sentry unsilence {'9' * 3900}", r"is not a number from\s+0\s+to\s+999999999")

@@ -37,6 +37,9 @@ def test_a_link_and_an_alias_are_the_command_with_its_access_controls(tmp_path, 
         mallory.wait_for("not allowed", sender=BOT)
         mallory.say(ROOM, f"!sentry unresolve {first['friendly_id']}")
         mallory.wait_for("not allowed to access this command from this user", sender=BOT)
+        seen = mallory.count()
+        mallory.say(ROOM, f"!sentry {first['friendly_id']}")
+        mallory.wait_for("not allowed to access this command from this user", sender=BOT, after=seen)
         seen = alice.count()
         alice.say(ROOM, f"look: {url % first['id']}")
         alice.wait_for(first["friendly_id"], sender=BOT, after=seen)
@@ -46,7 +49,7 @@ def test_a_link_and_an_alias_are_the_command_with_its_access_controls(tmp_path, 
         alice.wait_for(second["friendly_id"], after=seen)
     shown = mallory.texts(ROOM, BOT)
     assert not [line for line in shown if second["friendly_id"] in line], shown
-    assert len([line for line in shown if "not allowed" in line]) == 2, "a link is refused in silence"
+    assert len([line for line in shown if "not allowed" in line]) == 3, "a link is refused in silence"
 
 
 def test_a_reaction_is_the_command_with_its_access_controls(tmp_path: Path) -> None:

@@ -26,10 +26,10 @@ def test_the_reference_comes_once_and_feedback_reaches_that_event(tmp_path):
     server = IngestServer()
     with _bot(tmp_path, server) as bot:
         bot.ask("!sentry feedback too early", "You haven't run into an error")
-        said = bot.ask("!checkout", r"Reported as event ([0-9a-f]{8})").group(1)
+        said = bot.ask("!checkout", r"Reported as event ([0-9a-f]{32})").group(1)
         for _ in range(3):
             bot.ask("!checkout", "Computer says nooo")
-        bot.ask("!sentry feedback the till was <!here> closed", f"your words go with event {said}")
+        bot.ask("!sentry feedback the till was <!here> closed", f"Your words go with event {said}")
         until(
             lambda: any(header.get("type") == "user_report" for taken in server.taken for header, _ in taken.items),
             20,
@@ -37,7 +37,7 @@ def test_the_reference_comes_once_and_feedback_reaches_that_event(tmp_path):
         )
         assert bot.output.count("Reported as event") == 1
     (event,) = [event for taken in server.taken for event in taken.events][:1]
-    assert event["event_id"].startswith(said)
+    assert event["event_id"] == said
     words = [
         str(payload) for taken in server.taken for header, payload in taken.items if header.get("type") == "user_report"
     ]
@@ -50,9 +50,9 @@ def test_with_the_server_away_the_person_learns_that_the_report_waits(tmp_path):
     server = IngestServer()
     server.stop()
     with _bot(tmp_path, server) as bot:
-        said = bot.ask("!checkout", r"Kept as event ([0-9a-f]{8})").group(1)
+        said = bot.ask("!checkout", r"Saved as event ([0-9a-f]{32})").group(1)
         server.resume()
         until(lambda: [event for taken in server.taken for event in taken.events], 90, "the event arrives")
     (event,) = [event for taken in server.taken for event in taken.events]
-    assert event["event_id"].startswith(said)
+    assert event["event_id"] == said
     server.stop()

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import requests
 
+from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Person
+from errbot_sentry.domain.errors import UserError
 from tests.fakes.ingest_server import IngestServer
 from tests.system.report_bot import crash_bot, start_web_server, title, titles
 from tests.waiting import until
@@ -133,6 +135,39 @@ def test_feedback_goes_to_the_persons_last_error(tmp_path: Path, server: IngestS
     assert report["event_id"] == event["event_id"]
     assert report["comments"].startswith("I only wanted bread")
     assert b"hunter2hunter2" not in server.bytes()
+
+
+def test_feedback_takes_the_form_that_the_server_keeps(tmp_path: Path, server: IngestServer) -> None:
+    """Sentry's own item whatever the event's age; words that would be thrown away are refused."""
+    with crash_bot(tmp_path, server) as bot:
+        bot.say("!crash plain")
+        event = bot.event()
+        person = Person(event["user"]["id"], "Gbin " * 50)
+        assert bot.reporter.feedback(person, "token=hunter2hunter2 broke", "sentry") == event["event_id"]
+        bot.reporter.feedback(person, "words")
+        bot.reporter._clock = Later(31 * 60)
+        with pytest.raises(UserError, match="more than 30 minutes old"):
+            bot.reporter.feedback(person, "too late")
+        bot.reporter.feedback(person, "still taken", "sentry")
+        bot.settle()
+    (first, second) = server.items("feedback")
+    said = first["contexts"]["feedback"]
+    assert said["associated_event_id"] == event["event_id"] != first["event_id"]
+    assert said["message"].endswith("broke")
+    assert second["contexts"]["feedback"]["message"] == "still taken"
+    (report,) = server.items("user_report")
+    assert max(len(said["name"]), len(report["name"])) <= 128
+    assert b"hunter2hunter2" not in server.bytes()
+
+
+class Later(SystemClock):
+    """The clock, some seconds ahead."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._seconds
 
 
 @pytest.mark.parametrize("core_wiring", [True, False])

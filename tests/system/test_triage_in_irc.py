@@ -15,10 +15,11 @@ from tests.waiting import until
 
 # What is typed, and what a line of the answer must match, the last one that is waited for.
 SESSION = (
-    ("!sentry", r"^More about each"),
+    ("!sentry", r"^More about a command"),
     ("!sentry issues", r"^#2 .*ValueError: no such basket"),
     ("!sentry issue #1", r"^tags: .*shop=berlin"),
     ("!sentry trace #1", r"^event [0-9a-f]{32}"),
+    ("!sentry breadcrumbs #1", r"no breadcrumbs"),
     ("!sentry archive #2 —until 2h", r"archived for 2h by alice"),
     ("!sentry issues is:archived", r"^#1 .*ValueError.*archived"),
     ("!sentry reopen #1", r"reopened by alice: ValueError"),
@@ -37,7 +38,9 @@ SESSION = (
     ("!sentry isues", r"did you mean `!sentry issues`\?"),
     ("!sentry issues -s frequency", r"did you mean freq\? Usage: !sentry issues"),
     ("!sentry resolve #7", r"There's no #7; the last list has"),
-    ("!sentry whoami", r"haven't linked a server account"),
+    ("!sentry whoami", r"has no user accounts to link"),
+    ("!sentry monitors", r"has no monitors"),
+    ("!sentry #1", r"^#1|is a row|There's no #1"),
 )
 
 

@@ -9,6 +9,7 @@ from demo.processes import free_port
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.prosody import DOMAIN, PASSWORD, ROOMS, Prosody
+from tests.servers.tcp_proxy import TcpProxy
 from tests.system.plugin_copies import PLUGIN
 
 ROOM = f"ops@{ROOMS}"
@@ -20,7 +21,7 @@ ADMIN = f"alice@{DOMAIN}"
 class XmppWorld:
     """`bot` is not started yet; `webhook` is the address for the server's alerts."""
 
-    def __init__(self, folder: Path, server: Prosody, project: BugsinkProject, **settings: object) -> None:
+    def __init__(self, folder: Path, server: Prosody | TcpProxy, project: BugsinkProject, **settings: object) -> None:
         self.port, self.token = free_port(), secrets.token_urlsafe(24)
         self.webhook = f"http://127.0.0.1:{self.port}/sentry/webhook/{self.token}"
         self.bot = ErrbotProcess(

@@ -83,7 +83,7 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
         "#2 environment=staging level>=warning in #ops for another 30 minutes, by Ann",
     ]
     assert room.type("silences", "#web") == "Nothing is silenced here."
-    with pytest.raises(BadReference, match="isn't of issues"):
+    with pytest.raises(BadReference, match="isn't an issue"):
         room.type("issue #1")
     room.world.hook(bodies.sentry_issue("1"))
     assert room.world.at(1).texts() == []
@@ -103,7 +103,7 @@ def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
     """After `silences` shows `#1 SHOP-1 …`, `resolve #1` must not resolve the first row of an older list of issues."""
     room.type("silence SHOP-1 -d 2h")
     room.type("silences")
-    with pytest.raises(BadReference, match="#1 is a row of a list that isn't of issues"):
+    with pytest.raises(BadReference, match="#1 in the last list isn.t an issue"):
         room.type("resolve #1")
     room.type("issues")
     room.world.clock.advance(1)

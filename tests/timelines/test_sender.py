@@ -133,6 +133,27 @@ def test_a_message_that_cannot_be_rendered_does_not_stop_the_room(world: World) 
     assert world.flow.status().failed == 1
 
 
+def test_what_was_sent_into_a_silent_connection_counts_when_it_speaks_again(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=Chat(clock, settle=5.0))
+    post(world, "#a", "lost")
+    world.chat.silent = True
+    world.at(60)
+    world.texts()
+    world.chat.drop()
+    world.at(62)
+    world.chat.up, world.chat.silent = True, False
+    assert world.at(64).texts() == ["New: lost"]
+    world.chat.silent = True
+    world.at(90)
+    world.chat.silent = False
+    world.at(92)
+    world.chat.drop()
+    world.at(93)
+    world.chat.up = True
+    assert world.at(120).texts() == []
+
+
 def test_what_was_sent_into_a_dying_connection_is_sent_again_in_order(tmp_path: Path) -> None:
     clock = VirtualClock()
     world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=Chat(clock, settle=5.0))

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
@@ -29,15 +29,14 @@ from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.settings_notices import SettingsNotices
-from errbot_sentry.commands.command_context import FlowStatus
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
 from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
-from errbot_sentry.domain.conversation import Conversation, Person
-from errbot_sentry.domain.errors import ServerError, SettingsError, UserError
+from errbot_sentry.domain.conversation import Conversation
+from errbot_sentry.domain.errors import ServerError, SettingsError, StoreError
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.health import CONTENT_TYPE, ApiTimes, FlowFacts, exposition, health_of, status_of
@@ -94,7 +93,9 @@ class App:
         self._replies_to_errors = BackgroundQueue("replies to errors", self._clock)
         self._queues = (self._background, self._clicks, self._replies_to_errors)
         self._network = network_of(bot, is_active, self._background)
-        self._follow_up = FollowUp(bot, self._replies, self._replies_to_errors, self._issue_of_event, self._clock)
+        self._follow_up = FollowUp(
+            bot, self._replies, self._replies_to_errors, self._issue_of_event, self._is_announced, self._clock
+        )
         self.reporter = Reporter(
             self._settings.report,
             facts=_bot_facts(bot),
@@ -142,8 +143,8 @@ class App:
             self._clock,
             self._store,
             alerts=self._alerts,
-            status=self,
-            reporter=self if self._reporting() else None,
+            status=lambda: status_of(self._facts()),
+            reporter=self.reporter if self._reporting() else None,
             changed=self._note_change,
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
@@ -154,21 +155,6 @@ class App:
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
         self._notices.start(self._listener_trouble)
-
-    def flows(self) -> Sequence[FlowStatus]:
-        """The health of each flow but the server's, for `!sentry status`."""
-        return status_of(self._facts())
-
-    def capture_test(self, person: Person, conversation: Conversation) -> str:
-        """Send a test event through the whole way; its id.
-
-        Raises:
-            UserError: it could not be stored.
-        """
-        event_id = self.reporter.capture_test(person, conversation)
-        if event_id is None:
-            raise UserError("The test event was not taken: !sentry status has the reason.")
-        return event_id
 
     def leave(self) -> bool:
         """The plugin is deactivated: close, and say so with True.
@@ -181,10 +167,6 @@ class App:
             return False
         self.close()
         return True
-
-    def feedback(self, person: Person, text: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id."""
-        return self.reporter.feedback(person, text)
 
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
         """End every thread within the timeout (seconds); what is on disk stays for the next start."""
@@ -248,6 +230,15 @@ class App:
         """The issue of an event, if this conversation may see it."""
         issue = self._find_server().issue_of_event(event_id)
         return issue if issue is not None and self._settings.access.may_see(issue.project.slug, conversation) else None
+
+    def _is_announced(self, issue: Issue, conversation: Conversation) -> bool:
+        """Whether a room gets a notification about this issue, because it is new: one address is enough there."""
+        if self._alerts is None or conversation.is_direct or (issue.events or 0) > 1:
+            return False
+        try:
+            return self._alerts.routes.notifies(conversation.room, issue)
+        except StoreError:
+            return False
 
     def _note_change(self, issue: Issue, conversation: Conversation) -> None:
         """A person changed an issue from here: the alert that says the same need not come here too."""

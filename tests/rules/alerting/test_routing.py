@@ -6,10 +6,16 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
+import pytest
+
+from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import route_alert
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import NEW, Alert
+from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.issues import Issue, Project
+from tests.stores import store_at
 from tests.tables import table
 
 AT = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -58,3 +64,18 @@ def test_which_rooms_may_see_it(alert: Alert, access: Access, rooms: tuple[str, 
     routed = route_alert(alert, [read_route(TWO)], access)
     assert tuple(target.room for target in routed.targets) == rooms
     assert routed.hidden == hidden
+
+
+@pytest.mark.parametrize(
+    ("route", "room", "notified"),
+    [
+        (A, "#a", True),
+        (A, "#A", True),
+        (A, "#b", False),
+        ({**A, "match": ["project=api"]}, "#a", False),
+        ({**A, "reasons": ["regressed"]}, "#a", False),
+    ],
+)
+def test_whether_a_room_is_notified_of_a_new_issue(route: dict[str, Any], room: str, notified: bool) -> None:
+    table = RouteTable([read_route(route)], store_at("sqlite://"), SystemClock())
+    assert table.notifies(room, Issue("1", "WEB-1", "it broke", Project("1", "web"))) is notified

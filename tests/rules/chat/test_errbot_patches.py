@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
+import signal
 from multiprocessing.pool import ThreadPool
 from types import SimpleNamespace
 from typing import Any
@@ -10,24 +12,25 @@ from typing import Any
 import errbot.core
 import pytest
 from errbot.rendering import text
+from irc.bot import ExponentialBackoff, SingleServerIRCBot
+from slixmpp import ClientXMPP
 
 from errbot_sentry.chat.errbot_patches import markdown_lock
 from errbot_sentry.chat.errbot_patches.patches import PATCHES, ErrbotPatches
 
 
-class _Loop:
-    """slixmpp's event loop, as far as it is used."""
-
-    def call_soon_threadsafe(self, callback: Any) -> None: ...
-
-
 class _Bot:
     """A bot object with everything that one of the patches changes."""
+
+    mode = "irc"
 
     def __init__(self) -> None:
         self.md = text()
         self.thread_pool = ThreadPool(1)
-        self.conn = SimpleNamespace(client=SimpleNamespace(loop=_Loop()))
+        self.conn: Any = SingleServerIRCBot([("127.0.0.1", 6667)], "sentrybot", "sentrybot")
+        self.conn.client = ClientXMPP("sentrybot@chat.test", "a-password")
+        self.conn.client.loop = asyncio.new_event_loop()
+        self.conn.client.register_plugin("xep_0045")
         self.ends: list[str] = []
 
     def send_message(self, message: object) -> None: ...
@@ -37,31 +40,50 @@ class _Bot:
 
     def changed(self) -> set[str]:
         """Which of these things are not Errbot's own any more."""
-        own = {"send_message", "shutdown"} & set(vars(self))
-        return (
-            own
-            | ({"converter"} if "convert" in vars(self.md) else set())
-            | ({"atexit"} if _atexit_is_ours() else set())
+        irc, xmpp = self.conn.connection, self.conn.client
+        found = {
+            "converter": "convert" in vars(self.md),
+            "atexit": _atexit_is_ours(),
+            "waits": type(self.conn.recon) is not ExponentialBackoff or "connect" in vars(irc),
+            "ping": "send_raw" in vars(irc) or "all_raw_messages" in _handled(irc),
+            "nick": bool({"nicknameinuse", "quit", "disconnect"} & _handled(irc)),
+            "stream": "data_received" in vars(xmpp) or bool(xmpp.event_handled("connection_failed")),
+            "sigterm": getattr(signal.getsignal(signal.SIGTERM), "sentry_reporter_active", False),
+        }
+        return {name for name, is_changed in found.items() if is_changed} | (
+            {"send_message", "shutdown"} & set(vars(self))
         )
+
+
+ALL = {"send_message", "shutdown", "converter", "atexit", "waits", "ping", "nick", "stream", "sigterm"}
 
 
 def _atexit_is_ours() -> bool:
     return errbot.core.atexit is not atexit
 
 
+def _handled(connection: Any) -> set[str]:
+    """The events for which there are handlers that are not the library's own."""
+    handlers = connection.reactor.handlers.items()
+    return {event for event, some in handlers if any("errbot_patches" in each.callback.__module__ for each in some)}
+
+
 @pytest.fixture
 def bot():
+    before = signal.getsignal(signal.SIGTERM)
     made = _Bot()
     yield made
+    signal.signal(signal.SIGTERM, before)
     made.thread_pool.terminate()
+    made.conn.client.loop.close()
 
 
 def test_all_patches_are_applied_and_all_of_them_are_undone(bot):
     patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
     patches.apply()
-    assert bot.changed() == {"send_message", "shutdown", "converter", "atexit"}
+    assert bot.changed() == ALL
     assert (patches.without, patches.failed) == ((), False)
-    assert all(patches.applied(patch.name) for patch in PATCHES)
+    assert all(patches.applied(patch.name) for patch in PATCHES if patch.needed(bot))
     patches.undo()
     assert bot.changed() == set()
 
@@ -70,7 +92,7 @@ def test_switched_off_nothing_is_changed_and_the_loss_is_named(bot):
     patches = ErrbotPatches(bot, wanted=False, on_shutdown=lambda: None)
     patches.apply()
     assert bot.changed() == set()
-    assert patches.without == tuple(patch.without for patch in PATCHES)
+    assert patches.without == tuple(patch.without for patch in PATCHES if patch.needed(bot))
     assert not patches.failed
     assert not any(patches.applied(patch.name) for patch in PATCHES)
 
@@ -78,10 +100,39 @@ def test_switched_off_nothing_is_changed_and_the_loss_is_named(bot):
 def test_what_a_bot_does_not_have_is_neither_patched_nor_missed():
     """A bot without XMPP's loop and without a pool needs no patch for them."""
     bot = SimpleNamespace(md=text(), shutdown=lambda: None)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # somebody else's
     patches = ErrbotPatches(bot, wanted=False, on_shutdown=lambda: None)
     patches.apply()
     named = {patch.without: patch.name for patch in PATCHES}
     assert {named[sentence] for sentence in patches.without} == {"markdown_lock", "shutdown"}
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_what_brings_the_chat_network_back_stays_when_it_drops_and_is_renewed_at_the_return(bot):
+    patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
+    patches.apply()
+
+    def disconnect_callback() -> None:
+        """Named as Errbot's, which is among the callers when it deactivates the plugin."""
+        patches.undo()
+
+    disconnect_callback()
+    assert bot.changed() == {"waits", "ping", "nick", "stream", "sigterm"}
+    back = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
+    back.apply()
+    assert bot.changed() == ALL
+    back.undo()
+    assert bot.changed() == set()
+
+
+def test_a_bot_that_is_built_differently_is_left_alone(bot):
+    bot.conn.recon = theirs = SimpleNamespace(run=lambda bot: None)
+    patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
+    patches.apply()
+    assert patches.failed
+    assert bot.conn.recon is theirs
+    assert "connect" not in vars(bot.conn.connection)
+    patches.undo()
 
 
 def test_a_patch_that_fails_stops_neither_the_others_nor_the_plugin(bot):
@@ -115,3 +166,12 @@ def test_the_end_of_the_bot_ends_the_plugin_first(bot):
     patches.undo()
     bot.shutdown()
     assert bot.ends == ["plugin", "errbot", "errbot"]
+
+
+def test_sigterm_is_ctrl_c_once_and_nothing_after_that(bot):
+    patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
+    patches.apply()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+    patches.undo()

@@ -10,10 +10,22 @@ import pytest
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.charts import block_chart
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.domain.errors import BadReference, Unsupported, UsageError
-from errbot_sentry.domain.issues import Counts, ExceptionInfo, Frame, Release, TagSpread
+from errbot_sentry.domain.errors import BadReference, TimedOut, Unsupported, UsageError
+from errbot_sentry.domain.issues import (
+    Assignee,
+    Counts,
+    EventBreadcrumb,
+    EventRequest,
+    ExceptionInfo,
+    Frame,
+    IssueActivity,
+    Monitor,
+    Release,
+    SuspectCommit,
+    TagSpread,
+)
 from errbot_sentry.domain.stack_trace import FULL, SHORT, shortened, trace_lines
-from tests.rules.commands.test_references import Threads
+from tests.rules.commands.test_references import thread_issue
 from tests.rules.commands.world import EVENT, NOW, OPS, ROOMS, VAULT, World, issue, rendered
 
 BROWSER = TagSpread("browser", (("Firefox 140", 600), ("Chrome", 399), ("", 1)), 1000, 12)
@@ -103,7 +115,7 @@ def test_a_missing_trace_is_said(world: World) -> None:
     world.server.events_by_issue["101"] = replace(EVENT, exceptions=())
     assert world.lines("trace WEB-1")[1] == "Its latest event has no stack trace."
     del world.server.events_by_issue["101"]
-    assert world.lines("trace WEB-1")[1] == "The server no longer has an event of this issue."
+    assert world.lines("trace WEB-1")[1] == "The server has no event of this issue any more."
 
 
 def test_events(world: World) -> None:
@@ -153,12 +165,12 @@ def test_tags(world: World) -> None:
         "#2 Chrome · 40% · 399 events · ████████",
         "#3 (empty) · <1% · 1 event · █",
     ]
-    with pytest.raises(BadReference, match="None of its events has the tag 'colour'"):
+    with pytest.raises(BadReference, match="No event of this issue has the tag 'colour'"):
         world.lines("tags WEB-1 colour")
 
 
 def test_tags_in_a_thread() -> None:
-    world = World([issue(3, VAULT)], threads=Threads())
+    world = World([issue(3, VAULT)], thread_issue=thread_issue)
     world.server.spreads = (BROWSER,)
     thread = Conversation("#ops", "17.1")
     assert world.lines("tags", conversation=thread)[0] == "VAULT-3 Problem 3 · tags"
@@ -262,3 +274,121 @@ def test_a_release_of_hidden_projects_too_shows_no_number_of_theirs(world: World
     )
     assert world.lines("releases") == ["#1 shop@1.4 · now · web", "#2 shop@1.5 · now · 4 new issues · web"]
     assert "3 new issues" in world.lines("releases", conversation=Conversation("#vault"))[0]
+
+
+def test_variables_that_python_sets_itself_are_left_out_of_a_trace() -> None:
+    """At the level of a module they are most of its variables."""
+    world = World([issue(1)])
+    variables = (("__builtins__", "{...}"), ("__name__", "'shop'"), ("cart", "[1, 2]"))
+    frame = Frame("<module>", "shop/main.py", 7, in_app=True, variables=variables)
+    world.server.events_by_issue["101"] = replace(
+        EVENT, exceptions=(ExceptionInfo("ZeroDivisionError", "division by zero", (frame,)),)
+    )
+    for typed in ("trace WEB-1", "trace WEB-1 --full"):
+        text = "\n".join(world.lines(typed))
+        assert "cart = [1, 2]" in text
+        assert "__" not in text
+
+
+FULL_EVENT = replace(
+    EVENT,
+    transaction="/checkout/",
+    request=EventRequest("POST", "https://shop.example.com/checkout", "a=1", (("User-Agent", "Firefox"),), "cart=7"),
+    contexts=(("runtime", (("name", "CPython"), ("version", "3.12"))),),
+    breadcrumbs=tuple(
+        EventBreadcrumb(NOW + timedelta(seconds=number), "http", "info", f"GET /{number}\nx", (("status", "200"),))
+        for number in range(12)
+    ),
+)
+
+
+def full_world(**options: object) -> World:
+    made = World([issue(1)], **options)
+    made.server.events_by_issue["101"] = FULL_EVENT
+    made.server.activity = (IssueActivity("set_resolved", NOW - DAY, "bob"), IssueActivity("note", None, "al", "why?"))
+    made.server.suspect_commits = (
+        SuspectCommit("1f2e3d4c5b6a7", "fix it", "bob", at=NOW - DAY, link="https://x.org/1"),
+    )
+    made.server.owners = (Assignee("team", "payments"), Assignee("user", "bob"))
+    return made
+
+
+def test_a_full_issue_has_request_contexts_activity_commits_and_owners() -> None:
+    lines = full_world().lines("issue WEB-1 --full")
+    assert lines[lines.index("request") :] == [
+        "request",
+        "POST https://shop.example.com/checkout?a=1",
+        "User-Agent: Firefox",
+        "body: cart=7",
+        "contexts",
+        "runtime: name=CPython · version=3.12",
+        "activity",
+        "a day ago: resolved by bob",
+        "note by al: why?",
+        "suspect commits",
+        "1f2e3d4c5b6a fix it, by bob, a day ago · https://x.org/1",
+        "owners",
+        "team payments",
+        "bob",
+    ]
+
+
+def test_a_full_issue_says_what_this_server_lacks_and_what_failed() -> None:
+    world = full_world(unsupported=("read_activity", "read_owners"))
+    world.server.fail("read_suspect_commits", TimedOut("No answer in time."))
+    assert world.lines("issue WEB-1 --full")[-3:] == [
+        "This server has no read_activity.",
+        "Couldn't read its suspect commits: No answer in time.",
+        "This server has no read_owners.",
+    ]
+    assert world.server.asked("read_activity") == []
+    assert "request" not in world.lines("issue WEB-1")
+
+
+def test_breadcrumbs_are_in_order_newest_last() -> None:
+    lines = full_world().lines("breadcrumbs WEB-1 -n 2")
+    assert lines[1:] == [
+        "```",
+        "12:00:10 info    http: GET /10 x status=200",
+        "12:00:11 info    http: GET /11 x status=200",
+        "```",
+        f"event {'e' * 32} · transaction /checkout/ · release shop@1.4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [(None, "The server has no event of this issue any more"), (EVENT, "Its latest event has no breadcrumbs.")],
+)
+def test_an_issue_without_breadcrumbs_says_so(event: object, said: str) -> None:
+    world = World([issue(1)])
+    world.server.events_by_issue.update({"101": event} if event else {})  # type: ignore[dict-item]
+    assert world.lines("breadcrumbs WEB-1")[1].startswith(said)
+
+
+def test_monitors_that_fail_come_first_and_hidden_ones_not_at_all() -> None:
+    world = World([issue(1), issue(2, VAULT)], access=ROOMS)
+    world.server.monitors = (
+        Monitor(
+            "cron", "1", "backup", "web", "production", "ok", True, "0 3 * * *", last=NOW - DAY, link="https://x/1"
+        ),
+        Monitor("uptime", "2", "shop", "web", "", "failed", False, "1 minute", "https://shop.example.com", NOW),
+        Monitor("cron", "3", "paused", "web", status="disabled"),
+        Monitor("cron", "4", "secret", "vault", status="error", up=False),
+    )
+    assert [line.replace(" · https://x/1", "") for line in world.lines("monitors")] == [
+        "#1 shop · ✗ failed · https://shop.example.com · uptime · 1 minute · last now · web",
+        "#2 paused · · disabled · cron · never run · web",
+        "#3 backup · ✓ ok · cron · 0 3 * * * · last a day ago · web · production",
+    ]
+    assert world.lines("monitors -n 1")[1] == "3 in all; -n 3 shows more."
+    with pytest.raises(BadReference, match="isn't an issue"):
+        world.lines("issue #1")
+
+
+def test_what_the_server_does_not_have_is_refused_in_words() -> None:
+    world = World([issue(1)], unsupported=("read_monitors", "assign", "feedback"))
+    for typed in ("monitors", "assign WEB-1 me", "ack WEB-1", "feedback it broke"):
+        with pytest.raises(Unsupported, match="This server has no "):
+            world.lines(typed)
+    assert world.server.calls == []

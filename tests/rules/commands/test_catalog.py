@@ -26,13 +26,10 @@ def test_the_docs_have_the_same_table() -> None:
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
 def test_help_has_usage_and_an_example_of_that_command(entry: Command) -> None:
-    assert entry.usage.startswith("sentry")
-    assert entry.examples
-    words = {entry.name, *entry.aliases} if entry.name != "sentry" else {"sentry"}
-    assert all(words & set(example.split()) for example in (*entry.examples, entry.usage))
     text = help_text(entry, ".")
-    assert f"Usage: .{entry.usage}" in text
-    assert f".{entry.examples[0]}" in text
+    name = ".sentry" if entry.name == "sentry" else f".sentry {entry.name}"
+    assert f"Usage: {name}" in text
+    assert f"Examples: {name}" in text
 
 
 def test_aliases_lead_to_their_command() -> None:

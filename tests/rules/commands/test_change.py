@@ -24,7 +24,7 @@ from errbot_sentry.domain.errors import (
     Unsupported,
     UsageError,
 )
-from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue
+from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Comment, Issue
 from errbot_sentry.server.http.failures import OUTCOME_UNKNOWN
 from tests.rules.commands.world import ALICE, BOB, DIRECT, OPS, World, issue
 
@@ -129,15 +129,17 @@ def test_an_issue_named_often_is_looked_up_once() -> None:
     world = World([issue(n) for n in range(1, 4)])
     world.lines("issues")
     lines = world.lines("resolve " + " ".join(["#1-3"] * 300))
-    assert len(world.server.asked("issue")) == len(world.server.asked("resolve")) == 3
+    assert world.server.asked("issues_by_id") == [("101", "102", "103")]
+    assert world.server.asked("issue") == []
+    assert len(world.server.asked("resolve")) == 3
     assert lines[0] == "Resolving 3 issues for alice."
 
 
 def test_of_a_hundred_all_are_named_in_lines_that_fit() -> None:
     world = World([issue(n) for n in range(1, 101)])
-    world.server.fail("resolve", MissingScope("The token may not do this."))
+    world.server.fail("resolve", BadQuery("The server refuses it."))
     lines = world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 101)))
-    assert lines[1].startswith("WEB-1 not changed: The token may not do this: ")
+    assert lines[1].startswith("WEB-1 not changed: The server refuses it: ")
     assert lines[2] == "99 resolved by alice:"
     assert ", ".join(lines[3:]).split(", ") == [f"WEB-{n}" for n in range(2, 101)]
     assert all(len(line.encode()) <= 400 for line in lines)
@@ -230,9 +232,9 @@ def test_what_nobody_can_know_is_said_and_the_rest_is_not_tried() -> None:
 @pytest.mark.parametrize(
     ("error", "rest"),
     [
-        (RateLimited("Too many requests: try again in 30 s.", wait=30), "not tried"),
+        (RateLimited("Too many requests: try again in an hour.", wait=3600), "not tried"),
         (BadToken("The server refuses the token."), "not tried"),
-        (MissingScope("The token may not do this."), "resolved by alice"),
+        (MissingScope("The token may not do this."), "not tried"),
         (BadQuery("The server refuses it."), "resolved by alice"),
     ],
 )
@@ -243,6 +245,58 @@ def test_a_partial_failure_is_reported_exactly(error: ServerError, rest: str) ->
     assert lines[1].startswith(f"WEB-1 not changed: {error}"[:-1])
     assert lines[2].startswith(f"WEB-2 {rest}")
     assert (statuses(world)["WEB-2"] == RESOLVED) is (rest != "not tried")
+
+
+def test_a_change_of_several_waits_for_the_rate_limit_and_goes_on() -> None:
+    """A 429 changed nothing; the wait is said, and one that says no time costs a few seconds."""
+    world = World([issue(1), issue(2)])
+    world.server.fail("resolve", RateLimited("Too many requests.", wait=30))
+    world.server.fail("resolve", RateLimited("Too many requests."))
+    began = world.clock.monotonic()
+    lines = world.lines("resolve WEB-1 WEB-2")
+    assert lines[1:3] == [
+        "The server's rate limit is reached after 0 of 2; going on in 30 s.",
+        "The server's rate limit is reached after 0 of 2; going on in 5 s.",
+    ]
+    assert statuses(world) == {"WEB-1": RESOLVED, "WEB-2": RESOLVED}
+    assert world.clock.monotonic() - began == 35
+
+
+def test_a_change_waits_for_the_rate_limit_three_minutes_at_most() -> None:
+    world = World([issue(number) for number in range(1, 6)])
+    world.server.fail("resolve", RateLimited("Too many requests: try again in 50 s.", wait=50), times=9)
+    began = world.clock.monotonic()
+    lines = world.lines("resolve WEB-1 WEB-2")
+    assert world.clock.monotonic() - began == 150
+    assert lines[-2].startswith("WEB-1 not changed: Too many requests: try again in 50 s:")
+    assert lines[-1].startswith("WEB-2 not tried")
+
+
+@pytest.mark.parametrize(
+    ("left", "listed", "said"),
+    [
+        (True, True, ""),
+        (True, False, "the note about who asked may be missing: No answer in time"),
+        (False, True, "the note about who asked may be missing: No answer in time"),
+    ],
+)
+def test_a_note_whose_answer_was_lost_is_looked_for(
+    left: bool, listed: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the server lists notes (Bugsink does not)."""
+    world = World([issue(1)], unsupported=[] if listed else ["comments"], settings=QuerySettings(author_notes=True))
+    note = world.server.note
+
+    def slow(noted: Issue, text: str) -> None:
+        note(noted, text)
+        if left:
+            world.server.comments_by_issue[noted.id] = [Comment(text)]
+        raise TimedOut("No answer in time." + OUTCOME_UNKNOWN)
+
+    monkeypatch.setattr(world.server, "note", slow)
+    (line,) = world.lines("resolve WEB-1")
+    assert line.startswith("WEB-1 resolved ")
+    assert (said in line) if said else ("note" not in line)
 
 
 def test_what_the_server_cannot_do_is_refused_before_anything_is_done() -> None:
@@ -323,14 +377,14 @@ def test_where_the_issue_shows_all_of_it_a_lost_answer_is_no_doubt(monkeypatch: 
 
 
 def test_many_that_fail_alike_share_a_line() -> None:
-    """A token without the right to change: a hundred lines of it would fill the room, a second each on IRC."""
+    """A hundred lines of it would fill the room, a second each on IRC."""
     world = World([issue(n) for n in range(1, 21)])
-    world.server.fail("resolve", MissingScope("The token may not do this."), times=18)
+    world.server.fail("resolve", BadQuery("The server refuses it."), times=18)
     lines = world.lines("resolve --yes " + " ".join(f"WEB-{n}" for n in range(1, 21)))
     assert lines == [
         "Resolving 20 issues for alice.",
         "2 resolved by alice:",
         "WEB-19, WEB-20",
-        "18 not changed: The token may not do this:",
+        "18 not changed: The server refuses it:",
         ", ".join(f"WEB-{n}" for n in range(1, 19)),
     ]

@@ -17,6 +17,8 @@ COMMAND_LINES = {
     "issues": "issues -p web",
     "issue": "issue WEB-1",
     "trace": "trace WEB-1",
+    "breadcrumbs": "breadcrumbs WEB-1",
+    "monitors": "monitors",
     "events": "events WEB-1",
     "tags": "tags WEB-1",
     "graph": "graph WEB-1",
@@ -33,7 +35,7 @@ COMMAND_LINES = {
     "status": "status",
 }
 # They ask what `issues` asks, or nobody.
-WITHOUT = {"next", "prev", "unlink", "whoami", "test", "feedback"}
+WITHOUT = {"ack", "next", "prev", "unlink", "whoami", "test", "feedback"}
 
 FAILURES: tuple[tuple[type[ServerError], str], ...] = (
     (errors.Unreachable, "The server cannot be reached."),

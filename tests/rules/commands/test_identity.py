@@ -12,7 +12,6 @@ from errbot_sentry.commands.accounts import read_mail
 from errbot_sentry.domain.conversation import Person
 from errbot_sentry.domain.errors import BadReference, StoreError, Unsupported, UsageError
 from errbot_sentry.domain.issues import Comment
-from errbot_sentry.server.protocol import BUGSINK
 from tests.rules.commands.world import ALICE, BOB, EVERYONE, World, issue
 from tests.stores import store_at
 
@@ -96,9 +95,9 @@ def test_a_code_is_good_for_one_person_only(world: World) -> None:
         world.lines(f"link {MAIL} WEB-1", person=ALICE)
 
 
-def test_bugsink_has_nobody_to_be() -> None:
-    with pytest.raises(Unsupported, match="no user accounts to link"):
-        World([issue(1)], kind=BUGSINK).lines(f"link {MAIL}")
+def test_a_server_without_accounts_refuses_a_link() -> None:
+    with pytest.raises(Unsupported, match="has no accounts"):
+        World([issue(1)], unsupported=("accounts",)).lines(f"link {MAIL}")
 
 
 @pytest.mark.parametrize("words", ["", "alice", f"{MAIL} WEB-1 x", "a@b", "a@b.c,d@e.f"])

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from errbot_sentry.commands.issue_refs import (
-    InThread,
-    IssueId,
-    Latest,
     Reference,
-    RowNumber,
-    ShortId,
-    Url,
-    UuidId,
+    RefKind,
     read_reference,
 )
-from errbot_sentry.domain.conversation import Conversation, Invocation
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadReference, NotAllowed, SentryReporterError, TimedOut
 from errbot_sentry.server.protocol import BUGSINK
 from tests.fakes.memory_server import URL
@@ -29,22 +24,22 @@ UUID = "12345678-90ab-cdef-1234-567890abcdef"
 @pytest.mark.parametrize(
     ("word", "reference"),
     [
-        ("", InThread()),
-        ("web-1a", ShortId("WEB-1A")),
-        ("WEB–1A,", ShortId("WEB-1A")),
-        ("my_app.x-front-1A", ShortId("MY_APP.X-FRONT-1A")),
-        ("123", IssueId("123")),
-        ("#3", RowNumber(3)),
-        ("#3,", RowNumber(3)),
-        ("@Latest", Latest()),
-        (UUID, UuidId(UUID)),
-        (UUID.replace("-", "").upper(), UuidId(UUID.replace("-", ""))),
-        (f"{URL}/organizations/acme/issues/1/", Url(f"{URL}/organizations/acme/issues/1/")),
-        (f"<{URL}/x|text>", Url(f"{URL}/x")),
-        (f"<{URL}/x>,", Url(f"{URL}/x")),
-        ('"WEB-1A"', ShortId("WEB-1A")),
-        ("`WEB-1A`,", ShortId("WEB-1A")),
-        ("**WEB-1A**", ShortId("WEB-1A")),
+        ("", Reference(RefKind.THREAD)),
+        ("web-1a", Reference(RefKind.SHORT_ID, "WEB-1A")),
+        ("WEB–1A,", Reference(RefKind.SHORT_ID, "WEB-1A")),
+        ("my_app.x-front-1A", Reference(RefKind.SHORT_ID, "MY_APP.X-FRONT-1A")),
+        ("123", Reference(RefKind.ISSUE_ID, "123")),
+        ("#3", Reference(RefKind.ROW, "3")),
+        ("#3,", Reference(RefKind.ROW, "3")),
+        ("@Latest", Reference(RefKind.LATEST)),
+        (UUID, Reference(RefKind.UUID, UUID)),
+        (UUID.replace("-", "").upper(), Reference(RefKind.UUID, UUID.replace("-", ""))),
+        (f"{URL}/organizations/acme/issues/1/", Reference(RefKind.URL, f"{URL}/organizations/acme/issues/1/")),
+        (f"<{URL}/x|text>", Reference(RefKind.URL, f"{URL}/x")),
+        (f"<{URL}/x>,", Reference(RefKind.URL, f"{URL}/x")),
+        ('"WEB-1A"', Reference(RefKind.SHORT_ID, "WEB-1A")),
+        ("`WEB-1A`,", Reference(RefKind.SHORT_ID, "WEB-1A")),
+        ("**WEB-1A**", Reference(RefKind.SHORT_ID, "WEB-1A")),
     ],
 )
 def test_reading(word: str, reference: Reference) -> None:
@@ -199,15 +194,12 @@ def test_bugsink_names_issues_by_uuid() -> None:
     assert "WEB-1" in world.lines(f"issue {'b' * 32}")[0]
 
 
-class Threads:
-    """The alert flow's memory: one thread about one issue."""
-
-    def issue_of(self, conversation: Conversation) -> str | None:
-        return "103" if conversation.thread == "17.1" else None
+def thread_issue(conversation: Conversation) -> str | None:
+    return "103" if conversation.thread == "17.1" else None
 
 
 def test_in_a_thread_no_word_is_needed() -> None:
-    world = World([issue(1), issue(3, VAULT)], threads=Threads(), access=ROOMS)
+    world = World([issue(1), issue(3, VAULT)], thread_issue=thread_issue, access=ROOMS)
     vault = Conversation("#vault", "17.1")
     assert "VAULT-3" in world.lines("issue", conversation=vault)[0]
     assert "VAULT-3 resolved" in world.lines("resolve", conversation=vault)[0]
@@ -222,3 +214,22 @@ def test_a_failing_server_is_not_a_missing_issue(world: World) -> None:
     world.server.fail("issue_by_short_id", TimedOut("The server gave no answer in time."))
     with pytest.raises(SentryReporterError, match="no answer in time"):
         list(world.commands.run("issue", Invocation(ALICE, OPS, "WEB-1")))
+
+
+class Crashed:
+    """The reporting flow of a person who ran into an error."""
+
+    def feedback(self, person: Person, text: str, kind: str) -> str:
+        return "4fb1" * 8
+
+    def capture_test(self, person: Person, conversation: Conversation) -> str:
+        return "4fb1" * 8
+
+
+@pytest.mark.parametrize("typed", ["feedback the till was closed", "test"])
+def test_the_id_of_an_event_that_the_bot_prints_names_its_issue(typed: str) -> None:
+    """Whole: a part of it could not be looked up on any server."""
+    world = World([issue(1)], reporter=Crashed())
+    world.server.issue_of_events["4fb1" * 8] = "101"
+    (event,) = re.findall(r"event ([0-9a-f]+)", world.lines(typed)[0])
+    assert world.lines(f"issue {event}")[0].startswith("WEB-1 ")

@@ -12,7 +12,7 @@ from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadQuery, BadReference, NotAllowed, Unsupported, UsageError, UserError
 from errbot_sentry.domain.issues import ARCHIVED, UNRESOLVED, ArchiveUntil, Assignee, ResolveIn
 from errbot_sentry.store.records import Group
-from tests.rules.commands.test_references import Threads
+from tests.rules.commands.test_references import thread_issue
 from tests.rules.commands.world import API, BOB, NOW, ROOMS, VAULT, World, issue
 
 HOUR = timedelta(hours=1)
@@ -164,16 +164,17 @@ def test_who_takes_an_issue_needs_no_mention_about_it_and_others_do() -> None:
 
 
 def test_an_assignment_that_failed_is_not_stored_as_taken() -> None:
-    world = World([issue(1)], unsupported=("assign",))
+    world = World([issue(1)])
     world.link("alice@example.org")
     alert_in_room(world)
+    world.server.fail("assign", Unsupported("This version cannot assign."))
     with pytest.raises(Unsupported):
         world.lines("assign WEB-1 me")
     assert not_to_mention(world) == ["", "bob"]
 
 
 def test_in_a_thread_the_last_word_is_enough() -> None:
-    world = World([issue(3, VAULT)], threads=Threads())
+    world = World([issue(3, VAULT)], thread_issue=thread_issue)
     thread = Conversation("#ops", "17.1")
     assert "VAULT-3 assigned to team pay" in world.lines("assign team:pay", conversation=thread)[0]
     assert "VAULT-3 given low priority" in world.lines("priority low", conversation=thread)[0]
@@ -234,7 +235,7 @@ def test_a_note_may_begin_on_the_next_line(between: str) -> None:
 
 
 def test_a_note_in_the_thread_of_an_alert() -> None:
-    world = World([issue(1), issue(3, VAULT)], threads=Threads())
+    world = World([issue(1), issue(3, VAULT)], thread_issue=thread_issue)
     thread = Conversation("#ops", "17.1")
     world.lines("note caused by the proxy", conversation=thread)
     world.lines("note WEB-1 no, by us", conversation=thread)
@@ -282,9 +283,9 @@ def test_merge() -> None:
 
 def test_merge_needs_two_of_one_project() -> None:
     world = World([issue(1), issue(2, API)])
-    with pytest.raises(UsageError, match="two issues or more"):
+    with pytest.raises(UsageError, match="at least two issues"):
         world.lines("merge WEB-1 web-1")
-    with pytest.raises(UserError, match="one project"):
+    with pytest.raises(UserError, match="same project"):
         world.lines("merge WEB-1 API-2")
     assert world.server.asked("merge") == []
 
@@ -318,6 +319,7 @@ def test_what_a_server_cannot_do_is_refused_with_its_reason(call: str, command: 
 
 
 def test_what_a_server_cannot_do_to_a_later_issue_keeps_its_reason() -> None:
-    world = World([issue(1, priority="high"), issue(2)], unsupported=["set_priority"])
+    world = World([issue(1, priority="high"), issue(2)])
+    world.server.fail("set_priority", Unsupported("This server has no set_priority."))
     lines = world.lines("priority WEB-1 WEB-2 high")
     assert lines[2].startswith("WEB-2 not changed: This server has no set_priority: Problem 2")

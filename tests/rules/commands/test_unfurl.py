@@ -56,14 +56,14 @@ def test_a_failing_server_is_no_reason_to_talk(world: World) -> None:
 
 def test_a_message_full_of_addresses_asks_little(world: World) -> None:
     unfurled(world, " ".join(f"{URL}/organizations/acme/issues/{n}/" for n in range(50)))
-    assert len(world.server.calls) == 3
+    assert len(world.server.asked("issue")) == 3
 
 
 def test_nobody_makes_the_bot_ask_without_end(world: World) -> None:
     for start in range(1000, 1300, 3):
         text = " ".join(f"{URL}/organizations/acme/issues/{n}/" for n in range(start, start + 3))
         assert unfurled(world, text) == []
-    assert len(world.server.calls) == 12
+    assert len(world.server.asked("issue")) == 12
     assert len(unfurled(world, ADDRESS, Conversation("#vault"))) == 1  # another room is not silenced by that
     world.clock.turn(61)
     assert len(unfurled(world, ADDRESS)) == 1
@@ -72,7 +72,7 @@ def test_nobody_makes_the_bot_ask_without_end(world: World) -> None:
 def test_rooms_together_are_bounded_too(world: World) -> None:
     for n in range(1000, 1200):
         unfurled(world, f"{URL}/organizations/acme/issues/{n}/", Conversation(f"#room{n}"))
-    assert len(world.server.calls) == 60
+    assert len(world.server.asked("issue")) == 60
 
 
 def test_a_long_message_does_not_keep_the_receiving_thread(world: World) -> None:

@@ -17,8 +17,10 @@ def test_notified_at_once_when_the_server_has_it() -> None:
     follow_ups = FollowUps(notified.append)
     follow_ups.captured("e1", where(), 0.0, notify=True)
     assert notified == []
+    assert not follow_ups.is_sent("e1")
     follow_ups.sent("e1")
     follow_ups.sent("e1")
+    assert follow_ups.is_sent("e1")
     assert follow_ups.notify_overdue(100.0) is None
     assert [(item.event_id, item.sent, item.command) for item in notified] == [("e1", True, "deploy")]
 
@@ -44,7 +46,7 @@ def test_only_persons_whose_command_failed() -> None:
     for event_id in ("e1", "e2", "e3"):
         follow_ups.sent(event_id)
     assert notified == []
-    assert follow_ups.last_of("bob") == "e3"
+    assert follow_ups.last_of("bob") == ("e3", 0.0)
     assert follow_ups.last_of("eve") is None
 
 
@@ -78,14 +80,14 @@ def test_feedback_finds_the_person_and_nobody_under_their_nick() -> None:
     follow_ups = FollowUps(None)
     known = BotContext(COMMAND, "deploy", person="bob!b@host", acl="bob!b@host", nick="bob", message=object())
     follow_ups.captured("e1", known, 0.0, notify=True)
-    assert follow_ups.last_of("bob!b@host") == "e1"
+    assert follow_ups.last_of("bob!b@host") == ("e1", 0.0)
     assert follow_ups.last_of("bob") is None
     slack = BotContext(COMMAND, "deploy", person="U1", acl="@alice", nick="alice", message=object())
     follow_ups.captured("e2", slack, 0.0, notify=True)
-    assert follow_ups.last_of("@alice") == "e2"
+    assert follow_ups.last_of("@alice") == ("e2", 0.0)
     xmpp = BotContext(COMMAND, "deploy", person="ops@conf/carol", acl="ops@conf", room="ops@conf", message=object())
     follow_ups.captured("e3", xmpp, 0.0, notify=True)
-    assert follow_ups.last_of("ops@conf/carol") == "e3"
+    assert follow_ups.last_of("ops@conf/carol") == ("e3", 0.0)
     assert follow_ups.last_of("ops@conf") is None  # everybody in the room is called so
 
 

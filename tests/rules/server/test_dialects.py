@@ -176,7 +176,7 @@ def test_issues_seen_lately_in_another_order_are_looked_for_in_some_pages(server
     cursors = iter("abcdefgh")
     server.answer = lambda request: glitchtip_page([row(1, next(ages))], next(cursors))
     glitchtip = connect(server, GLITCHTIP, clock)
-    query = IssueQuery(sort="freq", seen_within=timedelta(hours=2))
+    query = IssueQuery(sort="new", seen_within=timedelta(hours=2))
     page = glitchtip.issues(query)
     assert (len(page.items), page.next, page.note) == (1, "c", "")
     assert len(server.requests) == 3

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.errors import BadAnswer
-from errbot_sentry.domain.issues import Issue, Project
+from errbot_sentry.domain.issues import EventRequest, Issue, Project
 from errbot_sentry.server.payloads.bugsink_json import read_bugsink_event, read_bugsink_issue, title_of
 from errbot_sentry.server.payloads.event_json import printed, read_event
 from errbot_sentry.server.payloads.issue_json import read_issue
@@ -30,7 +30,35 @@ API_EVENT = {
         {"key": "release", "value": "1"},
     ],
     "entries": [
-        {"type": "request", "data": {}},
+        {
+            "type": "request",
+            "data": {
+                "method": "POST",
+                "url": "https://shop.example/checkout",
+                "query": [["step", "2"], ["coupon", "A"]],
+                "headers": [["User-Agent", "curl"], ["Authorization", "Bearer abc"], ["X-Api-Key", "abc"]],
+                "cookies": [["session", "abc"]],
+                "data": {"basket": 3},
+                "env": {"SERVER_NAME": "web1"},
+            },
+        },
+        {
+            "type": "breadcrumbs",
+            "data": {
+                "values": [
+                    {
+                        "timestamp": "2026-11-21T10:20:29Z",
+                        "category": "query",
+                        "level": "info",
+                        "message": "SELECT 1",
+                        "type": "default",
+                        "data": {"rows": 3},
+                        "event_id": None,
+                    },
+                    {"timestamp": None, "type": "http", "category": None, "message": None, "data": None},
+                ]
+            },
+        },
         {
             "type": "exception",
             "data": {
@@ -57,6 +85,7 @@ API_EVENT = {
             },
         },
     ],
+    "contexts": {"runtime": {"name": "CPython", "version": "3.13", "type": "runtime"}, "empty": {}, "odd": 3},
 }
 SDK_EVENT = {
     "event_id": "9999aaaaca8b46d797c23c6077c6ff01",
@@ -66,6 +95,26 @@ SDK_EVENT = {
     "environment": "prod",
     "release": "1",
     "transaction": "shop in checkout",
+    "request": {
+        "method": "POST",
+        "url": "https://shop.example/checkout",
+        "query_string": "step=2&coupon=A",
+        "headers": {"User-Agent": "curl", "Cookie": "session=abc", "Authorization": "Bearer abc"},
+        "data": {"basket": 3},
+    },
+    "breadcrumbs": {
+        "values": [
+            {
+                "timestamp": 1795256429,
+                "category": "query",
+                "level": "info",
+                "message": "SELECT 1",
+                "data": {"rows": 3},
+            },
+            {"type": "http"},
+        ]
+    },
+    "contexts": {"runtime": {"name": "CPython", "version": "3.13"}},
     "user": {"username": "ann"},
     "tags": {"environment": "prod", "level": "error", "release": "1"},
     "exception": {
@@ -105,6 +154,14 @@ def test_both_shapes_read_the_same():
     assert (frame.function, frame.filename, frame.line, frame.in_app) == ("checkout", "shop.py", 12, True)
     assert frame.source == ((11, "def checkout():"), (12, "    raise ValueError"))
     assert frame.variables == (("basket", "[]"), ("count", "3"), ("nested", '{"a": [1]}'))
+    query, request = event.breadcrumbs
+    assert (query.category, query.level, query.message, query.data) == ("query", "info", "SELECT 1", (("rows", "3"),))
+    assert query.at == datetime(2026, 11, 21, 10, 20, 29, tzinfo=timezone.utc)
+    assert (request.category, request.at, request.message) == ("http", None, "")
+    assert event.contexts == (("runtime", (("name", "CPython"), ("version", "3.13"))),)
+    assert event.request == EventRequest(
+        "POST", "https://shop.example/checkout", "step=2&coupon=A", (("User-Agent", "curl"),), '{"basket": 3}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -249,3 +306,17 @@ def test_nonsense_in_any_field_of_bugsink(field, nonsense):
         read_bugsink_event(Fields(row), Issue("1", "WEB-1", "t", Project("1", "web")))
     except BadAnswer:
         assert field == "id"
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (["1", "2"], "[1, 2]"),
+        (["'a'", "None", "1.5e-3", "<Cart 7>", "Decimal('1')"], "['a', None, 1.5e-3, <Cart 7>, Decimal('1')]"),
+        ({"'a'": {"b": "True"}}, "{'a': {\"b\": True}}"),
+        (["a", 1, None], '["a", 1, null]'),
+        ("1", "1"),
+    ],
+)
+def test_values_that_python_printed_are_not_shown_as_strings(sent: object, shown: str) -> None:
+    assert printed(sent) == shown

@@ -39,7 +39,9 @@ def test_terms_of_a_query():
         ("division level:error", "is:unresolved level:error division"),
         ("is:resolved zero", "is:resolved zero"),
         ("is:archived", "is:ignored"),
-        ("it's broken", "is:unresolved it s broken"),
+        ("it's broken", 'is:unresolved "it\'s" broken'),
+        ("9999aaaa-ca8b-46d7-97c2-3c6077c6ff01", "9999aaaaca8b46d797c23c6077c6ff01"),
+        ("level:ERROR", "is:unresolved level:error"),
         ("customer:o'brien", 'is:unresolved customer:"o\'brien"'),
         ('customer:"a b" x', 'is:unresolved customer:"a b" x'),
         (r'path:"C:\dir"', r'is:unresolved path:"C:\\dir"'),
@@ -52,13 +54,13 @@ def test_terms_of_a_query():
 )
 def test_glitchtip_gets_keys_first_and_text_last(text, sent):
     """After the first bare word it takes everything for text; an odd quote there is an error 500."""
-    assert glitchtip_query(text, UNRESOLVED) == sent
+    assert glitchtip_query(text, UNRESOLVED)[0] == sent
 
 
 def test_without_a_status_none_is_added():
     """The poller asks for all."""
-    assert glitchtip_query("", None) == ""
-    assert glitchtip_query("is:ignored", UNRESOLVED) == "is:ignored"
+    assert glitchtip_query("", None)[0] == ""
+    assert glitchtip_query("is:ignored", UNRESOLVED)[0] == "is:ignored"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_without_a_status_none_is_added():
         ("lastSeen:>2026-01-01", "lastSeen"),
         ("timesSeen:>10", "timesSeen"),
         ("error.type:ValueError", "error.type"),
-        ("project:web", "project"),
+        ("project:web", "use -p"),
         ("level:loud", "levels debug"),
         ("customer:[a,b]", "customer"),
         ("customer:ac*", "customer"),
@@ -103,7 +105,7 @@ def test_a_refusal_does_not_repeat_what_was_typed():
 def test_glitchtip_can_always_split_what_it_gets(text):
     """It splits like a shell, and answers 500 when that fails."""
     try:
-        query = glitchtip_query(text, UNRESOLVED)
+        query, _note = glitchtip_query(text, UNRESOLVED)
     except Unsupported:
         return
     assert shlex.split(query)[0].startswith("is:")
@@ -113,7 +115,7 @@ def test_glitchtip_can_always_split_what_it_gets(text):
 def test_a_quoted_value_reaches_glitchtip_as_it_was(value):
     """Whatever quotes are in it."""
     written = value.replace("\\", "\\\\").replace('"', '\\"')
-    query = glitchtip_query(f'customer:"{written}"', None)
+    query, _note = glitchtip_query(f'customer:"{written}"', None)
     assert shlex.split(query) == [f"customer:{value}"]
 
 

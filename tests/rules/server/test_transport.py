@@ -310,6 +310,14 @@ def test_sentrys_own_rate_limit_has_only_a_reset_time(serve):
     assert (transport.health("sentry").limit, transport.health("sentry").remaining) == (40, 0)
 
 
+def test_a_reset_in_the_past_waits_a_second(serve):
+    """Its clock may run ahead of ours, or ours of its: at once would be too early again."""
+    server = serve(lambda request: as_json({}, 429, X_Sentry_Rate_Limit_Reset=str(int(time.time()) - 5)))
+    with pytest.raises(RateLimited) as caught:
+        client(server.url).get("/api/0/")
+    assert caught.value.wait == 1.0
+
+
 # --- redirects: the token stays -------------------------------------------------------------------------------------
 
 

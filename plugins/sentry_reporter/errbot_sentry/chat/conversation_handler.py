@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cachetools import TTLCache
@@ -11,24 +13,56 @@ from cachetools import TTLCache
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.clicks import Click, FindClick, click_of_reaction
-from errbot_sentry.chat.concurrency_limit import ConcurrencyLimit
-from errbot_sentry.chat.incoming import invocation_of, is_command, person_of, sender_of, thread_of
+from errbot_sentry.chat.incoming import invocation_of, is_command, may_run, person_of, sender_of, thread_of
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
-from errbot_sentry.chat.permission import may_run
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.commands.command_context import find_command
-from errbot_sentry.commands.dispatch import Commands
+from errbot_sentry.commands.dispatch import Commands, meant_command
 from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload, View
 from errbot_sentry.domain.errors import SendError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
+from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
 
+_LEFT_FOR_OTHERS = 2
+_MOST_EACH = 4
 
 _SAME_CLICK = 10.0  # seconds in which the same click of the same person counts once
+
+
+class ConcurrencyLimit:
+    """A bound on the commands that run at once: all plugins share a few threads of Errbot, and ours never take all.
+
+    A command waits for the server (15 s at worst for each call), and on IRC for its lines to be sent, one a second.
+    Without a bound, a server that does not answer would stop the whole bot as soon as ten commands have been typed.
+
+    Args:
+        threads: how many commands Errbot runs at once (`BOT_ASYNC_POOLSIZE`).
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._most = max(1, threads - _LEFT_FOR_OTHERS)
+        self._lock = Lock()
+        self._running: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, who: str) -> Iterator[bool]:
+        """Inside: whether this person's command may run; nobody has to wait."""
+        with self._lock:
+            free = self._running.total() < self._most and self._running[who] < _MOST_EACH
+            if free:
+                self._running[who] += 1
+        try:
+            yield free
+        finally:
+            if free:
+                with self._lock:
+                    self._running[who] -= 1
+                    self._running += Counter()  # drops who has nothing running
 
 
 class ConversationHandler:
@@ -63,7 +97,7 @@ class ConversationHandler:
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
         """The messages that answer a command, in Markdown for this bot's backend."""
-        entry = find_command(command, COMMANDS)
+        entry = find_command(meant_command(command, words), COMMANDS)
         if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
             return
         sender = sender_of(self._bot, msg)
@@ -157,5 +191,5 @@ class ConversationHandler:
 
 
 def _busy() -> Iterator[View]:
-    raise UserError("Too many commands of mine are still running: try again when some have been answered.")
+    raise UserError("Too many of my commands are still running. Try again in a moment.")
     yield  # an iterator, like those of all commands

@@ -1,4 +1,4 @@
-"""Replies to a person whose command failed: "ReportedError as ERRBOT-3 (event 1f2e…)", once.
+"""Replies to a person whose command failed: "Reported as ERRBOT-3 (event 1f2e…)", once.
 
 Reporting says whose error was captured. In the background we look up its short id on the server, which takes a moment.
 The reply answers the person's own message, so that it comes where they typed.
@@ -22,22 +22,32 @@ from errbot_sentry.reporting.follow_ups import ReportedError
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 6.0
-_PAUSE = 0.5
+_PAUSE = 1.2  # Sentry allows an organization one look-up of an event a second
 
 FindIssue = Callable[[str, Conversation], Issue | None]
 """The issue of an event (32 hex digits), if this conversation may see it; None while the server does not show it."""
+
+IsAnnounced = Callable[[Issue, Conversation], bool]
+"""Whether a notification about this issue, with its address, comes to this conversation anyway."""
 
 
 class FollowUp:
     """Replies to people about their errors."""
 
     def __init__(
-        self, bot: Any, replies: Replies, background: BackgroundQueue, find_issue: FindIssue, clock: Clock
+        self,
+        bot: Any,
+        replies: Replies,
+        background: BackgroundQueue,
+        find_issue: FindIssue,
+        is_announced: IsAnnounced,
+        clock: Clock,
     ) -> None:
         self._bot = bot
         self._replies = replies
         self._background = background
         self._find_issue = find_issue
+        self._is_announced = is_announced
         self._clock = clock
 
     def reported(self, reported: ReportedError) -> None:
@@ -45,19 +55,19 @@ class FollowUp:
         self._background.do(lambda: self._reply(reported))
 
     def _reply(self, reported: ReportedError) -> None:
-        issue = self._look(reported) if reported.sent else None
+        conversation = conversation_of(reported.message, str(self._bot.mode))
+        issue = self._look(reported, conversation) if reported.sent else None
         values: dict[str, object] = {
-            "event": reported.event_id[:8],
+            "event": reported.event_id,
             "sent": reported.sent,
             "id": issue.short_id or issue.id if issue else "",
-            "link": issue.link if issue else "",
+            "link": issue.link if issue and not self._is_announced(issue, conversation) else "",
         }
         for text in self._replies.of("follow-up", [View("sentry_reported", values)]):
             self._bot.send_simple_reply(reported.message, text)
 
-    def _look(self, reported: ReportedError) -> Issue | None:
+    def _look(self, reported: ReportedError, conversation: Conversation) -> Issue | None:
         """The issue, as soon as the server shows it, for a few seconds."""
-        conversation = conversation_of(reported.message, str(self._bot.mode))
         end = self._clock.monotonic() + _LOOK_SECONDS
         try:
             issue = self._find_issue(reported.event_id, conversation)

@@ -15,7 +15,7 @@ log = logging.getLogger("errbot.plugins.SentryReporter")  # unlike errbot_sentry
 SendFile = Callable[[Upload], bool]
 """Sends a file to where the command was typed; False where it could not."""
 
-FAILED = "Something in SentryReporter itself failed. Tell whoever runs the bot: its log has the cause."
+FAILED = "SentryReporter itself failed. Ask whoever runs the bot to look at its log."
 
 
 def _sentence(error: SentryReporterError) -> str:

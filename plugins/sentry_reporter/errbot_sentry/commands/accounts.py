@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+
+from cachetools import TTLCache
 
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Person, View
-from errbot_sentry.domain.errors import BadReference, Unsupported
+from errbot_sentry.domain.errors import BadReference
 from errbot_sentry.domain.issues import Comment
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.text import cut, one_line
 from errbot_sentry.domain.typed_text import echo, tidy
-from errbot_sentry.server.protocol import BUGSINK
 
 CODE_VALID_FOR = timedelta(hours=1)
 _MOST_CLAIMS = 200
@@ -36,7 +36,6 @@ class Claim:
     mail: str
     code: str
     name: str
-    since: datetime
 
     @property
     def phrase(self) -> str:
@@ -48,31 +47,26 @@ class Claims:
     """Claims that wait for their proof, one per person; bounded, and forgotten after an hour."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
         self._lock = Lock()
-        self._claims: OrderedDict[str, Claim] = OrderedDict()
+        self._claims: TTLCache[str, Claim] = TTLCache(
+            _MOST_CLAIMS, CODE_VALID_FOR.total_seconds(), timer=clock.monotonic
+        )
 
     def open(self, person: Person, mail: str) -> Claim:
         """The person's claim to this address: the one that waits, or a new one with a new code."""
         with self._lock:
             waiting = self._claims.get(person.acl)
-            if waiting is not None and waiting.mail == mail and not self._old(waiting):
+            if waiting is not None and waiting.mail == mail:
                 return waiting
             code = "".join(secrets.choice(_LETTERS) for _ in range(10))
             name = one_line(tidy(person.name).translate(_NOT_IN_NAMES))
-            self._claims[person.acl] = Claim(mail, code, cut(name, 60), self._clock.now())
-            self._claims.move_to_end(person.acl)
-            while len(self._claims) > _MOST_CLAIMS:
-                self._claims.popitem(last=False)
-            return self._claims[person.acl]
+            claim = self._claims[person.acl] = Claim(mail, code, cut(name, 60))
+            return claim
 
     def close(self, person: Person) -> None:
         """The claim has been proved or given up."""
         with self._lock:
             self._claims.pop(person.acl, None)
-
-    def _old(self, claim: Claim) -> bool:
-        return self._clock.now() - claim.since > CODE_VALID_FOR
 
 
 def proves(claim: Claim, comments: Sequence[Comment]) -> bool:
@@ -100,8 +94,6 @@ def link(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     if mail is None:
         raise typed.mistake(f"{echo(typed.words[0])} isn't a valid mail address.")
     server = context.find_server()
-    if server.kind == BUGSINK:
-        raise Unsupported("Bugsink has no user accounts to link.")
     claim = context.claims.open(typed.person, mail)
     values = {"mail": mail, "phrase": claim.phrase, "prefix": context.prefix}
     if len(typed.words) == 1:
@@ -135,6 +127,7 @@ def whoami(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             "name": cut(typed.person.name, 60),
             "acl": cut(typed.person.acl, 200),
             "mail": linked_mail(context, typed.person) or "",
+            "refusal": context.refusal("accounts"),
             "may_change": context.access.may_write(typed.person),
             "prefix": context.prefix,
         },

@@ -6,8 +6,10 @@ The issues come from IssueFinder, all of them found and allowed before the first
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from errbot_sentry.commands.accounts import linked_mail
@@ -17,6 +19,7 @@ from errbot_sentry.domain.conversation import Invocation, Person, View
 from errbot_sentry.domain.errors import (
     BadAnswer,
     BadToken,
+    MissingScope,
     NotAsAsked,
     RateLimited,
     ServerError,
@@ -35,6 +38,8 @@ WITHOUT_YES = 10
 _PROGRESS_SECONDS = 10.0  # until the first message about progress; then twice as long each time
 _MOST_LOST = 3  # each may take the whole time of a call
 _MOST_ALIKE = 3
+_RATE_WAIT = 5.0  # after a 429 that does not say how long
+_LONGEST_RATE_WAIT = 180.0  # of one command, in all
 
 DONE, ALREADY, FAILED, UNSURE, UNTRIED = "done", "already", "failed", "unsure", "untried"
 
@@ -105,39 +110,51 @@ def carry_out(
     outcomes: list[ChangeOutcome] = []
     said, quiet = context.clock.monotonic(), _PROGRESS_SECONDS
     stopped = ""
+    patience = _LONGEST_RATE_WAIT if len(issues) > 1 else 0.0
     for issue in issues:
         if stopped or sum(outcome.lost for outcome in outcomes) >= _MOST_LOST:
             outcomes.append(ChangeOutcome(UNTRIED, issue, "not tried"))
             continue
-        outcome, stopped = _change_one(context, server, change, issue, invocation, first=not outcomes)
+        while True:
+            outcome, stopped, wait = _change_one(context, server, change, issue, invocation, first=not outcomes)
+            if wait is None or wait > patience:
+                break
+            # Nothing was changed by a request that got a 429, so it may be sent again.
+            patience -= wait
+            yield View(
+                "sentry_changing",
+                {"doing": change.doing, "count": len(issues), "at": len(outcomes), "wait": math.ceil(wait)},
+            )
+            context.sleep(wait)
         outcomes.append(outcome)
         if outcome.kind == DONE:
             context.changed(outcome.issue, invocation.conversation)
         if context.clock.monotonic() - said >= quiet and len(outcomes) < len(issues):
             said, quiet = context.clock.monotonic(), quiet * 2
-            values = {"doing": change.doing, "count": len(issues), "who": who, "at": len(outcomes)}
+            values: dict[str, object] = {"doing": change.doing, "count": len(issues), "at": len(outcomes)}
             yield View("sentry_changing", values)
     yield _result(change, outcomes, who)
 
 
 def _change_one(
     context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation, *, first: bool
-) -> tuple[ChangeOutcome, str]:
-    """One issue's outcome, and why the rest should not be tried, if so."""
+) -> tuple[ChangeOutcome, str, float | None]:
+    """One issue's outcome, why the rest should not be tried, if so, and seconds after which to try this one again."""
     if change.skip(issue):
-        return ChangeOutcome(ALREADY, issue, change.already or f"was {change.done} already"), ""
+        return ChangeOutcome(ALREADY, issue, change.already or f"was {change.done} already"), "", None
     try:
         after = change.apply(server, issue)
     except Unsupported as error:
         if first:
             raise
-        return ChangeOutcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), ""
+        return ChangeOutcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), "", None
     except ServerError as error:
         log.warning("Changing issue %s failed", issue.id, exc_info=True)
-        return _after_failure(context, server, change, issue, invocation, error)
+        wait = (error.wait or _RATE_WAIT) if isinstance(error, RateLimited) else None
+        return *_after_failure(context, server, change, issue, invocation, error), wait
     if not change.holds(after):
-        return ChangeOutcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), ""
-    return ChangeOutcome(DONE, after, _done(context, server, change, after, invocation)), ""
+        return ChangeOutcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), "", None
+    return ChangeOutcome(DONE, after, _done(context, server, change, after, invocation)), "", None
 
 
 def _after_failure(
@@ -146,8 +163,8 @@ def _after_failure(
     """A refusal is plain; where the answer was lost on the way, only a look at the issue shows what happened."""
     if isinstance(error, NotAsAsked):
         return ChangeOutcome(FAILED, issue, f"not changed as asked: {_clause(error)}"), ""
-    if isinstance(error, RateLimited) or not (error.retry or isinstance(error, BadAnswer)):
-        stop = str(error) if isinstance(error, (RateLimited, BadToken)) else ""
+    if not _answer_lost(error):
+        stop = str(error) if isinstance(error, (RateLimited, BadToken, MissingScope)) else ""
         return ChangeOutcome(FAILED, issue, f"not changed: {_clause(error)}"), stop
     try:
         found = server.issue(issue.id)
@@ -166,17 +183,44 @@ def _after_failure(
 
 
 def leave_note(context: CommandContext, server: Server, done: str, issue: Issue, invocation: Invocation) -> str:
-    """Leave the note that says who asked, where SENTRY_AUTHOR_NOTES wants it; why it failed, or ""."""
+    """Leave the note that says who asked, where SENTRY_AUTHOR_NOTES wants it; what to say where it is not there."""
     if not context.settings.author_notes:
         return ""
     try:
-        server.note(issue, _author_note(context, done, invocation))
+        write_note(server, issue, _author_note(context, done, invocation))
     except Unsupported:
         return ""
     except ServerError as error:
         log.warning("No note could be left on issue %s", issue.id, exc_info=True)
-        return str(error)
+        perhaps = "may be missing" if _answer_lost(error) else "could not be left"
+        return f"the note about who asked {perhaps}: {_clause(error)}"
     return ""
+
+
+def write_note(server: Server, issue: Issue, text: str) -> None:
+    """Leave a note. Where the answer was lost on the way, the server's list of notes shows whether it is there.
+
+    Raises:
+        ServerError: it is not there, or nobody knows.
+    """
+    try:
+        server.note(issue, text)
+    except ServerError as error:
+        if not _answer_lost(error):
+            raise
+        with suppress(ServerError, Unsupported):
+            if any(_same_text(comment.text, text) for comment in server.comments(issue)):
+                return
+        raise
+
+
+def _answer_lost(error: ServerError) -> bool:
+    """Whether the server may have done all the same what it did not answer to."""
+    return not isinstance(error, RateLimited) and (error.retry or isinstance(error, BadAnswer))
+
+
+def _same_text(one: str, other: str) -> bool:
+    return one.split() == other.split()
 
 
 def signature(context: CommandContext, person: Person) -> str:
@@ -200,10 +244,7 @@ def _author_note(context: CommandContext, done: str, invocation: Invocation) -> 
 def _done(context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation) -> str:
     """What was done, for the outcome; with what became of the note where it could not be left."""
     failed = leave_note(context, server, change.done, issue, invocation)
-    if not failed:
-        return change.done
-    reason = failed.removesuffix(OUTCOME_UNKNOWN).rstrip(".")
-    return f"{change.done} (the note about who asked could not be left: {reason})"
+    return f"{change.done} ({failed})" if failed else change.done
 
 
 def _clause(error: ServerError) -> str:

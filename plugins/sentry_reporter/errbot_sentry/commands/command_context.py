@@ -16,7 +16,7 @@ from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
-from errbot_sentry.domain.errors import UsageError, UserError
+from errbot_sentry.domain.errors import ServerError, UsageError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
@@ -56,20 +56,22 @@ class Command:
     """One command: all that help, parser, rights check and dispatch need to know of it.
 
     Args:
-        usage, examples: without the bot's prefix.
+        args: what may follow its name, as the usage line has it.
+        examples: what may follow its name, for instance; "" is the name alone.
         group: READ, CHANGE, ALERTS or ABOUT: where `!sentry` lists it.
         writers_only: only SENTRY_WRITERS may run it.
         readers_may: words with which everybody may run it all the same.
         most_words: how many words it takes besides its options; None: any number.
         free_text: its words are for people to read; they are neither split nor searched for options.
+        needs: what `Server.refusal` is asked for: on a server that refuses it, the command is neither listed nor run.
         act: carries it out for a reaction, where one stands for this command.
     """
 
     name: str
-    usage: str
     help: str
     handler: Handler
-    examples: tuple[str, ...]
+    args: str = ""
+    examples: tuple[str, ...] = ("",)
     group: str = READ
     aliases: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
@@ -77,7 +79,18 @@ class Command:
     readers_may: tuple[str, ...] = ()
     most_words: int | None = None
     free_text: bool = False
+    needs: str = ""
     act: ActionHandler | None = None
+
+    @property
+    def usage(self) -> str:
+        """`sentry issue REF`, without the bot's prefix."""
+        return self.typed_with(self.args)
+
+    def typed_with(self, args: str) -> str:
+        """What people type for it with these arguments, without the bot's prefix."""
+        words = ("sentry", "" if self.name == "sentry" else self.name, args)
+        return " ".join(word for word in words if word)
 
 
 @dataclass(frozen=True)
@@ -111,34 +124,36 @@ class ParsedCommand:
 
 @dataclass(frozen=True)
 class FlowStatus:
-    """One line of `!sentry status`: name, state (OK, OFF, WARNING or TROUBLE), and facts in words, secrets masked."""
+    """One line of `!sentry status`: name, state (OK, OFF, WARNING or TROUBLE), and facts in words, secrets masked.
+
+    `address` is a web address that people may want to open or copy, "" without one.
+    """
 
     flow: str
     state: str
     facts: tuple[str, ...] = ()
-
-
-class StatusSource(Protocol):
-    """The health of the flows; the app implements it."""
-
-    def flows(self) -> Sequence[FlowStatus]:
-        """One entry per flow, quickly and from memory."""
-        ...
+    address: str = ""
 
 
 class EventReporter(Protocol):
-    """The reporting flow; the app implements it."""
+    """The reporting flow; `Reporter` implements it."""
 
-    def feedback(self, person: Person, text: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id, None where there is none."""
-        ...
+    def feedback(self, person: Person, text: str, kind: str) -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id, None where there is none.
 
-    def capture_test(self, person: Person, conversation: Conversation) -> str:
-        """Send a test event; its id, 32 hex digits.
+        `kind` is the server's, "" where it is not known.
 
         Raises:
-            SentryReporterError: reporting is off, or the event could not be stored.
+            UserError: the server would throw the words away.
         """
+        ...
+
+    def capture_test(self, person: Person, conversation: Conversation) -> str | None:
+        """Capture a test event; its id, 32 hex digits, None where it was not taken."""
+        ...
+
+    def unsent_reason(self, event_id: str) -> str | None:
+        """Why an event has not reached the server, in words; None where it has, or where nobody can know."""
         ...
 
 
@@ -167,7 +182,7 @@ class CommandContext:
     Args:
         find_server: the server; called by each command, so that a server that comes back is used at once.
         alerts: the alert flow; None: a wrong setting switches it off.
-        status: the health of the other flows; None: `status` shows the server's only.
+        status: the health of the other flows, from memory; None: `status` shows the server's only.
         reporter: the reporting flow; None: reporting is off.
         changed: called with each issue that was changed, as it is now, and the conversation that asked for it.
         sleep: waits some seconds.
@@ -186,7 +201,7 @@ class CommandContext:
     finder: IssueFinder
     lists: LastLists
     alerts: AlertService | None
-    status: StatusSource | None
+    status: Callable[[], Sequence[FlowStatus]] | None
     reporter: EventReporter | None
     changed: Callable[[Issue, Conversation], None]
     sleep: Callable[[float], None]
@@ -195,6 +210,13 @@ class CommandContext:
     claims: Claims
     requested_digests: RequestedDigests
     test_run: ExclusiveRun
+
+    def refusal(self, what: str) -> str:
+        """Why the server can never do this (see `Server.refusal`), "" where it may, or is not known just now."""
+        try:
+            return self.find_server().refusal(what) if what else ""
+        except ServerError:
+            return ""
 
     def alert_flow(self) -> AlertService:
         """The alert flow.

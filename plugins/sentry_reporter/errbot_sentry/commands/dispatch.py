@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
@@ -14,10 +14,10 @@ from errbot_sentry.commands.command_context import (
     CommandContext,
     EventReporter,
     ExclusiveRun,
-    StatusSource,
+    FlowStatus,
     find_command,
 )
-from errbot_sentry.commands.issue_refs import IssueFinder, NoThreads, ThreadLookup
+from errbot_sentry.commands.issue_refs import IssueFinder, ThreadIssue, is_reference
 from errbot_sentry.commands.list_memory import LastLists
 from errbot_sentry.commands.parser import parse
 from errbot_sentry.commands.registry import COMMANDS
@@ -26,12 +26,17 @@ from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
-from errbot_sentry.domain.errors import NotAllowed, UsageError
+from errbot_sentry.domain.errors import NotAllowed, StoreError, Unsupported, UsageError
 from errbot_sentry.domain.issue_actions import IssueAction
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import FindServer
 from errbot_sentry.store.database import Store
+
+
+def meant_command(name: str, words: str) -> str:
+    """The command that was meant: `!sentry WEB-3` is `!sentry issue WEB-3`, with the rights of that."""
+    return "issue" if name == "sentry" and len(words.split()) == 1 and is_reference(words) else name
 
 
 class Commands:
@@ -41,7 +46,7 @@ class Commands:
         find_server: the server; called by each command, so that a server that comes back is used at once.
         clock: `now` for ages and expiry, `monotonic` for waits.
         alerts: the alert flow; None: a wrong setting switches it off.
-        threads: which issue a thread is about; None: what the alert flow says.
+        thread_issue: which issue a thread is about; None: what the alert flow says.
         status: the health of the other flows, for `status`; None: only the server's is shown.
         reporter: the reporting flow; None: reporting is off.
         changed: called with each issue that was changed, and the conversation that asked for it.
@@ -59,8 +64,8 @@ class Commands:
         store: Store,
         *,
         alerts: AlertService | None = None,
-        threads: ThreadLookup | None = None,
-        status: StatusSource | None = None,
+        thread_issue: ThreadIssue | None = None,
+        status: Callable[[], Sequence[FlowStatus]] | None = None,
         reporter: EventReporter | None = None,
         changed: Callable[[Issue, Conversation], None] = lambda _issue, _conversation: None,
         org: str = "",
@@ -68,7 +73,14 @@ class Commands:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         lists = LastLists(clock)
-        finder = IssueFinder(find_server, access, lists, threads or alerts or NoThreads(), org)
+        finder = IssueFinder(
+            find_server,
+            access,
+            lists,
+            thread_issue or (alerts.issue_of if alerts is not None else lambda _conversation: None),
+            org,
+            lambda short_id: _known_id(store, short_id),
+        )
         self._access = access
         self._prefix = prefix
         self._context = CommandContext(
@@ -98,12 +110,13 @@ class Commands:
         Raises:
             SentryReporterError: while iterating; its text is the answer to show.
         """
-        entry = find_command(name, COMMANDS)
+        entry = find_command(meant_command(name, invocation.words), COMMANDS)
         if entry is None:
-            raise UsageError(f"There is no command {echo(name)}.")
+            raise UsageError(f"Unknown command {echo(name)}.")
         typed = parse(entry, invocation, self._prefix)
         if " ".join(typed.words) not in entry.readers_may:
             self._check_rights(entry, invocation.person)
+        self._check_server(entry)
         if entry.group == ALERTS:
             self._context.alert_flow()
         yield from entry.handler(self._context, typed)
@@ -114,6 +127,7 @@ class Commands:
         if entry is None or entry.act is None:
             raise UsageError(f"No reaction stands for {echo(action.command)}.")
         self._check_rights(entry, invocation.person)
+        self._check_server(entry)
         yield from entry.act(self._context, action, invocation)
 
     def _check_rights(self, entry: Command, person: Person) -> None:
@@ -121,3 +135,17 @@ class Commands:
         if entry.writers_only and not self._access.may_write(person):
             what = "alert settings" if entry.group == ALERTS else "issues"
             raise NotAllowed(f"You can't change {what}. Ask an operator to add you to SENTRY_WRITERS.")
+
+    def _check_server(self, entry: Command) -> None:
+        """Refuse what this kind of server can never do, before anything else is asked of it."""
+        if refusal := self._context.refusal(entry.needs):
+            raise Unsupported(refusal)
+
+
+def _known_id(store: Store, short_id: str) -> str:
+    """The server's id of an issue that the bot has told of, by its short id; "" for another."""
+    try:
+        with store.read() as tx:
+            return tx.issues.id_of(short_id)
+    except StoreError:
+        return ""

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
+from errbot_sentry.commands.issue_refs import is_reference
 from errbot_sentry.commands.parser import names
 from errbot_sentry.commands.project_scope import scope
-from errbot_sentry.commands.views import event_row, issue_values, rows_view, spread_row, title_of, value_rows
+from errbot_sentry.commands.views import (
+    Section,
+    activity_line,
+    assignee_name,
+    breadcrumb_line,
+    commit_line,
+    event_row,
+    event_sections,
+    issue_values,
+    rows_view,
+    spread_row,
+    title_of,
+    value_rows,
+)
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.charts import block_chart
 from errbot_sentry.domain.conversation import Row, Upload, View
@@ -23,14 +37,18 @@ from errbot_sentry.server.protocol import Server
 _MOST_KEYS = 20
 _LONGEST_GRAPH = timedelta(days=90)
 _MARKED_RELEASES = 20
-_NO_EVENT = "The server no longer has an event of this issue."
+_MOST_IN_SECTION = 10
+_NO_EVENT = "The server has no event of this issue any more."
 
 
 def show_issue(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`issue`."""
     issue = _issue(context, typed)
-    event, note = newest_event(context.find_server(), issue)
-    yield View("sentry_issue", {**issue_values(issue, event, context.clock.now()), "note": note})
+    server, now = context.find_server(), context.clock.now()
+    event, note = newest_event(server, issue)
+    sections, notes = _sections(server, issue, event, now) if typed.options.full else ((), ())
+    values = {**issue_values(issue, event, now), "sections": sections, "notes": [note, *notes] if note else notes}
+    yield View("sentry_issue", values)
 
 
 def show_trace(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -48,6 +66,16 @@ def show_trace(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         {**_heading(issue), "text": text, "note": _event_words(event), "uploaded": False},
         _as_file(issue, event, lines) if full else None,
     )
+
+
+def show_breadcrumbs(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`breadcrumbs`."""
+    issue = _issue(context, typed)
+    event = context.find_server().latest_event(issue)
+    crumbs = event.breadcrumbs[-typed.options.limit :] if event else ()
+    note = _NO_EVENT if event is None else _event_words(event) if crumbs else "Its latest event has no breadcrumbs."
+    text = "\n".join(breadcrumb_line(crumb) for crumb in crumbs)
+    yield View("sentry_trace", {**_heading(issue), "text": text, "note": note, "uploaded": False})
 
 
 def list_events(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -71,9 +99,9 @@ def show_tags(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     try:
         spread = server.tag_values(issue, key)
     except NotFound as error:
-        raise BadReference(f"None of its events has the tag {echo(key)}.") from error
+        raise BadReference(f"No event of this issue has the tag {echo(key)}.") from error
     rows = value_rows(spread)
-    yield _aside(context, typed, issue, f"tag {cut(key, 60)}", rows, "None of its events has that tag.")
+    yield _aside(context, typed, issue, f"tag {cut(key, 60)}", rows, "No event of this issue has that tag.")
 
 
 def show_graph(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -92,7 +120,7 @@ def show_graph(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         issue = _issue(context, typed)
         counts, project = server.issue_counts(issue, period), issue.project
         name = f"{issue.short_id or issue.id} {issue.title}"
-    yield _graph_view(server, project, counts, name, period)
+    yield _graph_view(server, project, counts, name, period, dark=typed.options.dark)
 
 
 def newest_event(server: Server, issue: Issue) -> tuple[Event | None, str]:
@@ -100,8 +128,40 @@ def newest_event(server: Server, issue: Issue) -> tuple[Event | None, str]:
     try:
         event = server.latest_event(issue)
     except ServerError as error:
-        return None, f"The latest event could not be read: {error}"
+        return None, f"Couldn't read the latest event: {error}"
     return event, "" if event is not None else _NO_EVENT
+
+
+def _sections(
+    server: Server, issue: Issue, event: Event | None, now: datetime
+) -> tuple[Sequence[Section], Sequence[str]]:
+    """What `--full` adds, and a sentence for each part that this server lacks or could not give."""
+    sections = list(event_sections(event)) if event else []
+    notes = []
+    parts: list[tuple[str, str, Callable[[], Iterable[tuple[str, str]]]]] = [
+        ("activity", "read_activity", lambda: (activity_line(one, now) for one in server.read_activity(issue.id))),
+    ]
+    if event is not None:
+        parts += [
+            (
+                "suspect commits",
+                "read_suspect_commits",
+                lambda: (commit_line(one, now) for one in server.read_suspect_commits(issue, event)),
+            ),
+            ("owners", "read_owners", lambda: ((assignee_name(one), "") for one in server.read_owners(issue, event))),
+        ]
+    for heading, method, lines in parts:
+        if refusal := server.refusal(method):
+            notes.append(refusal)
+            continue
+        try:
+            found = list(lines())[:_MOST_IN_SECTION]
+        except (ServerError, Unsupported) as error:
+            notes.append(f"Couldn't read its {heading}: {error}")
+            continue
+        if found:
+            sections.append((heading, found))
+    return sections, notes
 
 
 def _issue(context: CommandContext, typed: ParsedCommand) -> Issue:
@@ -128,7 +188,7 @@ def _reference_and_key(context: CommandContext, typed: ParsedCommand) -> tuple[s
     words = typed.words
     if len(words) == 2:
         return words[0], unquote(words[1])
-    if words and not context.finder.is_reference(words[0]) and context.finder.in_thread(typed.invocation):
+    if words and not is_reference(words[0]) and context.finder.in_thread(typed.invocation):
         return "", unquote(words[0])
     return (words[0] if words else ""), ""
 
@@ -140,12 +200,14 @@ def _one_project(context: CommandContext, typed: ParsedCommand, server: Server, 
     return found[0]
 
 
-def _graph_view(server: Server, project: Project, counts: Counts, name: str, period: timedelta) -> View:
+def _graph_view(server: Server, project: Project, counts: Counts, name: str, period: timedelta, *, dark: bool) -> View:
     chart = block_chart(counts)
     title = f"{cut(name, 100)}: {chart.total} in {write_duration(period)}"
     upload = None
     if chart.blocks and charts.can_draw():
-        upload = Upload("events.png", "image/png", lambda: charts.draw(counts, title, _releases(server, project)))
+        upload = Upload(
+            "events.png", "image/png", lambda: charts.draw(counts, title, _releases(server, project), dark=dark)
+        )
     return View("sentry_graph", {"name": cut(name, 150), "chart": chart, "uploaded": False}, upload)
 
 
@@ -162,7 +224,12 @@ def _heading(issue: Issue) -> dict[str, object]:
 
 
 def _event_words(event: Event) -> str:
-    known = (("event", event.id[:32]), ("release", event.release), ("environment", event.environment))
+    known = (
+        ("event", event.id[:32]),
+        ("transaction", event.transaction),
+        ("release", event.release),
+        ("environment", event.environment),
+    )
     return cut(" · ".join(f"{name} {value}" for name, value in known if value), 300)
 
 

@@ -7,78 +7,44 @@ of REF comes through it, so that none can be a way around the rights.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from enum import Enum
 from uuid import UUID
 
 from errbot_sentry.commands.list_memory import LastLists
-from errbot_sentry.commands.project_scope import no_such_issue, scope, visible_issues
+from errbot_sentry.commands.project_scope import NO_PROJECTS, no_such_issue, scope, visible_issues
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation
-from errbot_sentry.domain.errors import BadReference, NotFound, Unsupported, UsageError
+from errbot_sentry.domain.errors import BadReference, NotFound, ServerError, Unsupported, UsageError
 from errbot_sentry.domain.issues import UNRESOLVED, Issue, IssueQuery
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo, plain_dashes, read_number, unquote
-from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, FindServer, Server
 
 MOST_ISSUES = 100
 
 
-@dataclass(frozen=True)
-class ShortId:
-    """`WEB-1A`, in any case; kept in capitals."""
+class RefKind(Enum):
+    """The forms of a REF."""
 
-    text: str
-
-
-@dataclass(frozen=True)
-class IssueId:
-    """The server's own number of an issue."""
-
-    text: str
+    SHORT_ID = "short id"  # `WEB-1A`, in capitals
+    ISSUE_ID = "issue id"  # the server's own number
+    UUID = "uuid"  # with or without dashes: an issue's on Bugsink, else the id of an event
+    URL = "url"  # an issue's web address
+    ROW = "row"  # `#3`, a row of the last list shown in this conversation
+    LATEST = "latest"  # the issue seen last, of the last list's query or of all that this place may see
+    THREAD = "thread"  # no word at all: the issue that the thread's alert is about
 
 
 @dataclass(frozen=True)
-class UuidId:
-    """A UUID with or without dashes: an issue's on Bugsink, else the id of an event."""
+class Reference:
+    """What one word names; `text` is its id, address or number, without what stood around it."""
 
-    text: str
+    kind: RefKind
+    text: str = ""
 
-    @property
-    def dashed(self) -> str:
-        return str(UUID(self.text))
-
-    @property
-    def plain(self) -> str:
-        return UUID(self.text).hex
-
-
-@dataclass(frozen=True)
-class Url:
-    """An issue's web address, as copied from a browser."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class RowNumber:
-    """`#3`: a row of the last list shown in this conversation."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class Latest:
-    """`@latest`: the issue seen last, of the last list's query or of all that this place may see."""
-
-
-@dataclass(frozen=True)
-class InThread:
-    """No word at all: the issue that the thread's alert is about."""
-
-
-Reference = ShortId | IssueId | UuidId | Url | RowNumber | Latest | InThread
 
 WANTED = "Use a short ID (WEB-1A), a number, an address, #3 from the last list, or @latest"
 
@@ -101,21 +67,30 @@ def read_reference(word: str) -> Reference:
     """
     text = _bare(word)
     if not text:
-        return InThread()
+        return Reference(RefKind.THREAD)
     if _URL.fullmatch(text) and len(text) <= _LONGEST_URL:
-        return Url(text)
+        return Reference(RefKind.URL, text)
     if text.lower() == "@latest":
-        return Latest()
+        return Reference(RefKind.LATEST)
     if row := _ROW.fullmatch(text):
-        return RowNumber(_row(row[1], word))
+        return Reference(RefKind.ROW, str(_row(row[1], word)))
     text = plain_dashes(text)
     if _UUID.fullmatch(text):
-        return UuidId(text.lower())
+        return Reference(RefKind.UUID, text.lower())
     if _NUMBER.fullmatch(text):
-        return IssueId(text.lstrip("0") or "0")
+        return Reference(RefKind.ISSUE_ID, text.lstrip("0") or "0")
     if _SHORT_ID.fullmatch(text):
-        return ShortId(text.upper())
+        return Reference(RefKind.SHORT_ID, text.upper())
     raise BadReference(f"{echo(word)} isn't a valid issue reference. {WANTED}.")
+
+
+def is_reference(word: str) -> bool:
+    """Whether a word has one of the forms of a REF; nobody is asked."""
+    try:
+        read_reference(word)
+    except BadReference:
+        return False
+    return True
 
 
 def expand_rows(words: Sequence[str]) -> tuple[str, ...]:
@@ -152,20 +127,8 @@ def _bare(word: str) -> str:
     return text.rstrip(",;:.)").strip("`* ")
 
 
-class ThreadLookup(Protocol):
-    """Where threads are known; AlertService is one."""
-
-    def issue_of(self, conversation: Conversation) -> str | None:
-        """The id of the issue whose alert began this thread, or None."""
-        ...
-
-
-class NoThreads:
-    """For backends without threads, and while alerts are off."""
-
-    def issue_of(self, conversation: Conversation) -> str | None:
-        del conversation
-        return None
+ThreadIssue = Callable[[Conversation], str | None]
+"""The id of the issue whose alert began the thread of a conversation, or None."""
 
 
 class IssueFinder:
@@ -174,16 +137,25 @@ class IssueFinder:
     Args:
         org: the organization that the server's issues belong to, or "" where there is none; an address that names
             another one is not ours.
+        known_id: the server's id of a short id that the bot has shown before, "" for another; GlitchTip cannot look up
+            short ids.
     """
 
     def __init__(
-        self, find_server: FindServer, access: Access, lists: LastLists, threads: ThreadLookup, org: str = ""
+        self,
+        find_server: FindServer,
+        access: Access,
+        lists: LastLists,
+        thread_issue: ThreadIssue,
+        org: str = "",
+        known_id: Callable[[str], str] = lambda _short_id: "",
     ) -> None:
         self._find_server = find_server
         self._access = access
         self._lists = lists
-        self._threads = threads
+        self._thread_issue = thread_issue
         self._org = org
+        self._known_id = known_id
 
     def find(self, word: str, invocation: Invocation) -> Issue:
         """The one issue that a word names here; the empty word is the thread's.
@@ -193,24 +165,23 @@ class IssueFinder:
             ServerError: the server could not be asked.
         """
         reference = read_reference(word)
-        named = f"Issue {cut(unquote(word), 40)}" if word else "This thread's issue"
+        named = _named(word)
         try:
             issue = self._look_up(reference, invocation)
-        except NotFound as error:
-            raise no_such_issue(named) from error
-        if issue is None or not visible_issues(self._access, invocation.conversation, (issue,)):
-            raise no_such_issue(named)
-        return issue
+        except NotFound:
+            issue = None
+        else:
+            if issue is None:  # nobody was asked
+                raise no_such_issue(named)
+        return self._visible(issue, named, invocation)
 
     def find_by_id(self, issue_id: str, invocation: Invocation) -> Issue:
         """The issue with this id of the server's, where it may be shown here; raises as `find` does."""
         try:
-            issue = self._find_server().issue(issue_id)
-        except NotFound as error:
-            raise no_such_issue("This alert's issue") from error
-        if not visible_issues(self._access, invocation.conversation, (issue,)):
-            raise no_such_issue("This alert's issue")
-        return issue
+            issue: Issue | None = self._find_server().issue(issue_id)
+        except NotFound:
+            issue = None
+        return self._visible(issue, "This alert's issue", invocation)
 
     def find_all(self, words: Sequence[str], invocation: Invocation) -> tuple[Issue, ...]:
         """All issues named, each once, in the order typed; no words: the thread's. One bad REF refuses them all.
@@ -224,44 +195,71 @@ class IssueFinder:
         if len(named) > MOST_ISSUES:
             raise UsageError(f"{len(named)} issues are too many at once; use at most {MOST_ISSUES}.")
         try:
-            found = [self.find(word, invocation) for word in named.values()]
+            read = self._read_together(tuple(named.values()), invocation)
+            found = [
+                self._visible(read[word], _named(word), invocation) if word in read else self.find(word, invocation)
+                for word in named.values()
+            ]
         except BadReference as error:
             raise BadReference(f"{error} Nothing changed." if len(named) > 1 else str(error)) from error
         return tuple({issue.id: issue for issue in found}.values())
 
-    def is_reference(self, word: str) -> bool:
-        """Whether a word has one of the forms of a REF; nobody is asked."""
-        try:
-            read_reference(word)
-        except BadReference:
-            return False
-        return True
-
     def in_thread(self, invocation: Invocation) -> bool:
         """Whether this is the thread of an alert, so that no REF is needed."""
-        return bool(invocation.conversation.thread) and self._threads.issue_of(invocation.conversation) is not None
+        return bool(invocation.conversation.thread) and self._thread_issue(invocation.conversation) is not None
+
+    def _read_together(self, words: Sequence[str], invocation: Invocation) -> dict[str, Issue | None]:
+        """The issues that several words name by row or number, read in one request where the server can."""
+        ids = {}
+        for word in words:
+            reference = read_reference(word)
+            if reference.kind in (RefKind.ROW, RefKind.ISSUE_ID):
+                ids[word] = self._listed_id(reference, invocation)
+        if len(ids) < 2:
+            return {}
+        found = {issue.id: issue for issue in self._find_server().issues_by_id(tuple(dict.fromkeys(ids.values())))}
+        return {word: found.get(issue_id) for word, issue_id in ids.items()}
+
+    def _visible(self, issue: Issue | None, named: str, invocation: Invocation) -> Issue:
+        """The issue, where there is one that may be shown here.
+
+        An unknown organization answers like an unknown issue; the list of projects tells them apart.
+        """
+        if issue is not None and visible_issues(self._access, invocation.conversation, (issue,)):
+            return issue
+        try:
+            projects = self._find_server().projects()
+        except NotFound:
+            raise
+        except ServerError:
+            raise no_such_issue(named) from None
+        raise no_such_issue(named) if projects else BadReference(NO_PROJECTS)
 
     def _look_up(self, reference: Reference, invocation: Invocation) -> Issue | None:
-        if isinstance(reference, RowNumber):
-            return self._find_server().issue(
-                self._lists.row(invocation.conversation, invocation.person, reference.number)
-            )
-        if isinstance(reference, InThread):
+        kind, text = reference.kind, reference.text
+        if kind in (RefKind.ROW, RefKind.ISSUE_ID):
+            return self._find_server().issue(self._listed_id(reference, invocation))
+        if kind is RefKind.THREAD:
             return self._find_server().issue(self._of_thread(invocation))
         server = self._find_server()
-        if isinstance(reference, ShortId):
-            return self._by_short_id(server, reference.text, invocation)
-        if isinstance(reference, IssueId):
-            self._lists.check_number(invocation.conversation, invocation.person, reference.text)
-            return server.issue(reference.text)
-        if isinstance(reference, UuidId):
-            return _by_uuid(server, reference)
-        if isinstance(reference, Url):
-            return self._by_url(server, reference, invocation)
-        return self._latest(server, invocation)  # Latest, the one form left
+        if kind is RefKind.SHORT_ID:
+            return self._by_short_id(server, text, invocation)
+        if kind is RefKind.UUID:
+            return _by_uuid(server, UUID(text))
+        if kind is RefKind.URL:
+            return self._by_url(server, text, invocation)
+        return self._latest(server, invocation)  # the one form left
+
+    def _listed_id(self, reference: Reference, invocation: Invocation) -> str:
+        """The server's id that a row or a number names; BadReference where a list shown here makes it unclear."""
+        where, person = invocation.conversation, invocation.person
+        if reference.kind is RefKind.ROW:
+            return self._lists.row(where, person, int(reference.text))
+        self._lists.check_number(where, person, reference.text)
+        return reference.text
 
     def _of_thread(self, invocation: Invocation) -> str:
-        issue_id = self._threads.issue_of(invocation.conversation) if invocation.conversation.thread else None
+        issue_id = self._thread_issue(invocation.conversation) if invocation.conversation.thread else None
         if issue_id is None:
             raise BadReference(f"Which issue? {WANTED}.")
         return issue_id
@@ -274,19 +272,24 @@ class IssueFinder:
         """
         if not self._access.may_see(short_id.rpartition("-")[0], invocation.conversation):
             return None
+        if server.kind == GLITCHTIP and (known := self._known_id(short_id)):
+            with suppress(NotFound):
+                issue = server.issue(known)
+                if issue.short_id.upper() == short_id:
+                    return issue
         return server.issue_by_short_id(short_id)
 
-    def _by_url(self, server: Server, reference: Url, invocation: Invocation) -> Issue | None:
-        address = server.address_of(reference.text)
+    def _by_url(self, server: Server, url: str, invocation: Invocation) -> Issue | None:
+        address = server.address_of(url)
         if address is None:
             raise BadReference("That address isn't an issue of the connected server.")
         if address.org and self._org and address.org.casefold() != self._org.casefold():
             return None
         named = read_reference(address.issue)
-        if isinstance(named, ShortId):
+        if named.kind is RefKind.SHORT_ID:
             return self._by_short_id(server, named.text, invocation)
-        if isinstance(named, UuidId):
-            return server.issue(named.dashed)
+        if named.kind is RefKind.UUID:
+            return server.issue(str(UUID(named.text)))
         return server.issue(address.issue)
 
     def _latest(self, server: Server, invocation: Invocation) -> Issue | None:
@@ -297,22 +300,21 @@ class IssueFinder:
         newest = visible_issues(self._access, invocation.conversation, page.items)
         if not newest:
             like = " like those of your last list" if query != IssueQuery() else ""
-            raise BadReference(
-                f"No unresolved issue{like} found here."
-                if query.status == UNRESOLVED
-                else f"No issue{like} found here."
-            )
+            status = "unresolved " if query.status == UNRESOLVED else ""
+            raise BadReference(f"No {status}issue{like} found here.")
         return newest[0]
 
 
-def _by_uuid(server: Server, reference: UuidId) -> Issue | None:
+def _named(word: str) -> str:
+    return f"Issue {cut(unquote(word), 40)}" if word else "This thread's issue"
+
+
+def _by_uuid(server: Server, uuid: UUID) -> Issue | None:
     """Bugsink names issues by UUID; everywhere else, and failing that, such an id is an event's."""
     if server.kind == BUGSINK:
-        try:
-            return server.issue(reference.dashed)
-        except NotFound:
-            pass
+        with suppress(NotFound):
+            return server.issue(str(uuid))
     try:
-        return server.issue_of_event(reference.plain)
+        return server.issue_of_event(uuid.hex)
     except Unsupported:
         return None

@@ -6,10 +6,11 @@ Lists of an issue's events or tags are numbered too; a row of theirs would mean 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from cachetools import LRUCache
 
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Person
@@ -71,7 +72,7 @@ class ShownList:
         if self.next is None:
             raise BadReference("That was the last page.")
         if self.next in (list_page.cursor for list_page in self.list_pages):
-            raise BadReference("That was the last page: the server repeats itself from here.")
+            raise BadReference("That was the last page; from here the server repeats itself.")
         before = self.here.before + self.here.count
         if before >= _MOST_ROWS:
             raise BadReference(f"Only {_MOST_ROWS} rows can be listed. Narrow the list with search words or -p.")
@@ -111,30 +112,25 @@ class LastLists:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._lists: OrderedDict[tuple[Conversation, Person], ShownList] = OrderedDict()
+        self._lists: LRUCache[tuple[Conversation, Person], ShownList] = LRUCache(_MOST_LISTS)
 
     def keep(self, conversation: Conversation, person: Person, shown: ShownList) -> None:
         """Remember what was just shown; the oldest list goes when there are too many."""
         with self._lock:
             self._lists[conversation, person] = shown
-            self._lists.move_to_end((conversation, person))
-            while len(self._lists) > _MOST_LISTS:
-                self._lists.popitem(last=False)
 
     def keep_aside(self, conversation: Conversation, person: Person, issue_id: str, length: int) -> None:
         """Remember that a numbered list of what belongs to an issue was shown: `#3` could now mean that issue.
 
         For a list of something else `issue_id` is "": `#3` could mean something that is no issue, and is refused.
+        `length` is the highest number shown, 0 where there is none.
         """
+        if not length:
+            return
         now = self._clock.now()
         shown = self.own(conversation, person) or ShownList(None, now)
         asides = (*shown.asides, Aside(issue_id, length, now))[-_MOST_ASIDES:]
         self.keep(conversation, person, replace(shown, asides=asides))
-
-    def keep_numbers(self, conversation: Conversation, person: Person, highest: int) -> None:
-        """Remember that a list of something else was shown, with numbers up to this one: `#3` may be meant as one."""
-        if highest:
-            self.keep_aside(conversation, person, "", highest)
 
     def own(self, conversation: Conversation, person: Person) -> ShownList | None:
         """The last list that this person asked for here, unless it has expired."""
@@ -185,9 +181,7 @@ class LastLists:
             longest = max(len(shown.rows) for shown in ([own] if own is not None else others))
             raise BadReference(f"There's no #{number}; the last list has {counted(longest, 'row')}.")
         if meant == {""}:
-            raise BadReference(
-                f"#{number} is a row of a list that isn't of issues. Use the issue's short ID, {_LIST_AGAIN}."
-            )
+            raise BadReference(f"#{number} in the last list isn't an issue. Use the issue's short ID, {_LIST_AGAIN}.")
         if len(meant) > 1:
             things = "things" if "" in meant else "issues"
             raise BadReference(

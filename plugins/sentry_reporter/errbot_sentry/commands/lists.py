@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.list_memory import ListPage, ShownList
-from errbot_sentry.commands.parser import names
+from errbot_sentry.commands.parser import MOST_ROWS, names
 from errbot_sentry.commands.project_scope import nothing_words, scope, visible_issues, visible_projects
-from errbot_sentry.commands.views import issue_row, project_row, release_row, rows_view
+from errbot_sentry.commands.views import issue_row, monitor_row, project_row, release_row, rows_view
 from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Issue, IssueQuery, Page, Release
@@ -78,6 +78,25 @@ def list_releases(context: CommandContext, typed: ParsedCommand) -> Iterator[Vie
     now = context.clock.now()
     rows = [release_row(release, number, release.projects, now) for number, release in enumerate(shown, 1)]
     yield rows_view({}, rows, "No releases found.")
+
+
+def list_monitors(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`monitors`."""
+    server, limit = context.find_server(), typed.options.limit
+    projects = scope(context.access, typed.conversation, server, names(typed.options.projects))
+    sees_all = context.access.sees_everything(typed.conversation)
+    found = [
+        monitor
+        for monitor in server.read_monitors(projects)
+        # Every row is looked at, whatever the server was asked.
+        if sees_all or context.access.may_see(monitor.project, typed.conversation)
+    ]
+    found.sort(key=lambda monitor: (monitor.up is not False, monitor.up is not None, monitor.name.casefold()))
+    now = context.clock.now()
+    rows = [monitor_row(monitor, number, now) for number, monitor in enumerate(found[:limit], 1)]
+    context.lists.keep_aside(typed.conversation, typed.person, "", len(rows))
+    note = f"{len(found)} in all; -n {min(len(found), MOST_ROWS)} shows more." if len(found) > limit else ""
+    yield rows_view({}, rows, "No monitors found.", note)
 
 
 def _page(

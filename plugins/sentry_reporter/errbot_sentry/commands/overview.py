@@ -13,6 +13,7 @@ from errbot_sentry.commands.command_context import (
     READ,
     TROUBLE,
     CommandContext,
+    EventReporter,
     FlowStatus,
     ParsedCommand,
     find_command,
@@ -23,16 +24,14 @@ from errbot_sentry.commands.project_scope import nothing_words, visible_issues, 
 from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import NotFound, ServerError, Unsupported, UsageError, UserError
 from errbot_sentry.domain.issues import Issue
-from errbot_sentry.domain.text import cut
+from errbot_sentry.domain.text import counted, cut
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import Health, Server
 
 _KINDS = {"sentry": "Sentry", "glitchtip": "GlitchTip", "bugsink": "Bugsink"}
 _GROUPS = ((READ, "Look"), (CHANGE, "Change"), (ALERTS, "Alerts"), (ABOUT, "About"))
-# Words that people try, and the commands that do it.
-_INSTEAD = {"mute": ("silence", "archive"), "snooze": ("silence", "archive"), "ack": ("assign", "silence")}
 _TEST_SECONDS = 20.0
-_TEST_PAUSE = 1.0
+_TEST_PAUSE = 1.2  # Sentry allows an organization one look-up of an event a second
 
 
 def overview(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -61,11 +60,11 @@ def overview(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 def status(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`status`."""
-    others = context.status.flows() if context.status is not None else ()
+    others = context.status() if context.status is not None else ()
     lines = (_server_status(context, typed.conversation), *others)
     yield View(
         "sentry_status",
-        {"lines": [(line.flow, line.state, cut(" · ".join(line.facts), 360)) for line in lines]},
+        {"lines": [(line.flow, line.state, cut(" · ".join(line.facts), 360), line.address) for line in lines]},
     )
 
 
@@ -77,8 +76,10 @@ def send_test(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         raise UserError("A test is already running. Wait for its result.")
     try:
         event_id = context.reporter.capture_test(typed.person, typed.conversation)
-        yield View("sentry_test", {"step": "sent", "event": cut(event_id, 40)})
-        yield _follow(context, event_id, typed.conversation)
+        if event_id is None:
+            raise UserError("The test event wasn't captured. `!sentry status` says why.")
+        yield View("sentry_test", {"step": "captured", "event": cut(event_id, 40)})
+        yield _follow(context, context.reporter, event_id, typed.conversation)
     finally:
         context.test_run.end()
 
@@ -86,23 +87,33 @@ def send_test(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 def feedback(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`feedback`."""
     if not typed.text:
-        raise typed.mistake("What happened, in your words?")
+        raise typed.mistake("Say what happened, in your own words.")
     if context.reporter is None:
         raise UserError("Reporting is off, so there is no error to attach this to.")
-    event_id = context.reporter.feedback(typed.person, typed.text)
+    try:
+        kind = context.find_server().kind
+    except ServerError:
+        kind = ""
+    event_id = context.reporter.feedback(typed.person, typed.text, kind)
     if event_id is None:
         raise UserError("You haven't run into an error of the bot since it started.")
-    yield View("sentry_feedback", {"event": event_id[:8]})
+    yield View("sentry_feedback", {"event": event_id})
 
 
-def _follow(context: CommandContext, event_id: str, conversation: Conversation) -> View:
+def _follow(context: CommandContext, reporter: EventReporter, event_id: str, conversation: Conversation) -> View:
     """Ask the server for the event until it shows it, for a bounded time."""
     values: dict[str, object] = {"event": cut(event_id, 40), "seconds": int(_TEST_SECONDS)}
     start = context.clock.monotonic()
+    issue, why_blind = None, ""
     try:
         issue = _wait_for(context, event_id, start + _TEST_SECONDS)
     except (ServerError, Unsupported) as error:
-        return View("sentry_test", {**values, "step": "blind", "why": str(error)})
+        why_blind = str(error)
+    unsent = reporter.unsent_reason(event_id) if issue is None else None
+    if unsent is not None:
+        return View("sentry_test", {**values, "step": "unsent", "why": cut(unsent, 200)})
+    if why_blind:
+        return View("sentry_test", {**values, "step": "blind", "why": why_blind})
     if issue is None:
         return View("sentry_test", {**values, "step": "late"})
     if not visible_issues(context.access, conversation, (issue,)):
@@ -134,7 +145,7 @@ def _connection(context: CommandContext, conversation: Conversation) -> tuple[st
     try:
         server = context.find_server()
         health = server.health()
-        connected, url = _KINDS.get(health.kind, health.kind), health.url
+        connected, url = _kind_name(health), health.url
         seen = visible_projects(context.access, conversation, server)
     except ServerError as error:
         return "", "", str(error), ""
@@ -144,8 +155,9 @@ def _connection(context: CommandContext, conversation: Conversation) -> tuple[st
 
 
 def _names(context: CommandContext, group: str, may_change: bool) -> str:
+    """The commands of a group that this person may run, without those that the server refuses."""
     entries = (entry for entry in context.commands if entry.group == group and (may_change or not entry.writers_only))
-    return ", ".join(entry.name for entry in entries if entry.name != "sentry")
+    return ", ".join(entry.name for entry in entries if entry.name != "sentry" and not context.refusal(entry.needs))
 
 
 def _help(context: CommandContext, typed: str) -> NoReturn:
@@ -159,15 +171,8 @@ def _refuse(context: CommandContext, typed: str) -> NoReturn:
     """Name the command that was probably meant."""
     command = f"{context.prefix}sentry"
     near = suggestion(typed, context.commands)
-    if typed.casefold() in _INSTEAD:
-        hint = f"use {' or '.join(f'`{command} {name}`' for name in _INSTEAD[typed.casefold()])}."
-    elif near:
-        hint = f"did you mean `{command} {near}`?"
-    elif context.finder.is_reference(typed):
-        hint = f"did you mean `{command} issue {cut(typed, 60)}`?"
-    else:
-        hint = f"`{command}` lists them."
-    raise UsageError(f"There is no command {echo(typed)}: {hint}")
+    hint = f"did you mean `{command} {near}`?" if near else f"`{command}` lists them."
+    raise UsageError(f"Unknown command {echo(typed)}; {hint}")
 
 
 def _server_status(context: CommandContext, conversation: Conversation) -> FlowStatus:
@@ -178,13 +183,13 @@ def _server_status(context: CommandContext, conversation: Conversation) -> FlowS
     """
     try:
         server = context.find_server()
-        server.projects()
+        server.check()
     except ServerError as error:
         return FlowStatus("server", TROUBLE, (str(error),))
     health = server.health()
     if not context.access.sees_everything(conversation):
-        return FlowStatus("server", OK, (_server_words(health),))
-    return FlowStatus("server", OK, _health_words(health))
+        return FlowStatus("server", OK, (_kind_name(health),), health.url)
+    return FlowStatus("server", OK, _health_words(health), health.url)
 
 
 def _issue_of(server: Server, event_id: str) -> Issue | None:
@@ -194,12 +199,12 @@ def _issue_of(server: Server, event_id: str) -> Issue | None:
         return None
 
 
-def _server_words(health: Health) -> str:
-    return f"{_KINDS.get(health.kind, health.kind)} at {health.url}"
+def _kind_name(health: Health) -> str:
+    return _KINDS.get(health.kind, health.kind)
 
 
 def _health_words(health: Health) -> tuple[str, ...]:
-    facts = [_server_words(health), f"{health.calls} calls, {health.failures} failed"]
+    facts = [_kind_name(health), f"{counted(health.calls, 'call')} since the start, {health.failures} failed"]
     if health.remaining is not None:
         facts.append(f"{health.remaining} of {health.limit} calls left" if health.limit else f"{health.remaining} left")
     if health.last_error:

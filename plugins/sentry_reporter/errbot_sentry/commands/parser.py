@@ -53,7 +53,7 @@ def _parse(entry: Command, invocation: Invocation, usage: str) -> ParsedCommand:
         setattr(options, last.name, rest)
     found = (*others, *words[end + 1 :])
     if entry.most_words is not None and len(found) > entry.most_words:
-        raise UsageError(f"{echo(found[entry.most_words])} is one word too many.")
+        raise UsageError(f"Unexpected word {echo(found[entry.most_words])}.")
     return ParsedCommand(invocation, usage, found, options)
 
 
@@ -96,7 +96,7 @@ class _OptionReader(argparse.ArgumentParser):
         typed = word.partition("=")[0]
         near = get_close_matches(typed, self._option_string_actions, n=1)
         hint = f"; did you mean {near[0]}?" if near else "."
-        raise UsageError(f"There is no option {echo(typed)} here{hint}")
+        raise UsageError(f"Unknown option {echo(typed)}{hint}")
 
 
 @cache
@@ -134,7 +134,7 @@ def span(word: str) -> timedelta:
     """A duration of more than nothing; ValueError otherwise."""
     found = read_duration(word)
     if not found:
-        raise ValueError("use a duration longer than nothing, such as 24h")
+        raise ValueError("use a duration of more than zero, such as 24h")
     return found
 
 

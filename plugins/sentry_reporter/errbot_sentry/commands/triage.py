@@ -10,8 +10,9 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from errbot_sentry.commands.accounts import linked_mail, read_mail
-from errbot_sentry.commands.bulk_change import Change, carry_out, confirm_count, leave_note, signature
+from errbot_sentry.commands.bulk_change import Change, carry_out, confirm_count, leave_note, signature, write_note
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
+from errbot_sentry.commands.issue_refs import is_reference
 from errbot_sentry.commands.triage_options import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.commands.views import title_of
 from errbot_sentry.domain.conversation import Invocation, Person, View
@@ -20,7 +21,7 @@ from errbot_sentry.domain.issue_actions import Archive, IssueAction
 from errbot_sentry.domain.issues import ARCHIVED, PRIORITIES, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo, leading_word, unquote
-from errbot_sentry.server.protocol import BUGSINK, Server
+from errbot_sentry.server.protocol import Server
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,11 @@ def assign(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     yield from _change(context, typed, _assignment(context, who, typed.person), typed.words[:-1])
 
 
+def acknowledge(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
+    """`ack`: in other tools, it says that somebody is working on a problem; here, the assignee says that."""
+    yield from _change(context, typed, _assignment(context, _me(context, typed.person), typed.person), typed.words)
+
+
 def assign_to_me(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
     """A reaction that assigns to the person who reacted."""
     change = _assignment(context, _me(context, invocation.person), invocation.person)
@@ -110,11 +116,11 @@ def note(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     if not text:
         raise typed.mistake("What should the note say?")
     if len(text) > _LONGEST_NOTE:
-        raise UsageError(f"A note has at most {_LONGEST_NOTE} characters.")
+        raise UsageError(f"A note can have at most {_LONGEST_NOTE} characters.")
     issue = _noted_issue(context, typed, word)
     # Always signed, also without SENTRY_AUTHOR_NOTES: on the server, the bot's account is the author.
     signed = f"{_CONTROLS.sub(' ', text)}\n\n— {signature(context, typed.person)}, from chat"
-    context.find_server().note(issue, signed)
+    write_note(context.find_server(), issue, signed)
     yield View("sentry_noted", {**_named(issue), "who": cut(typed.person.name, 60)})
 
 
@@ -122,9 +128,9 @@ def merge(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`merge`."""
     issues = context.finder.find_all(typed.words, typed.invocation)
     if len(issues) < 2:
-        raise typed.mistake("Name two issues or more.")
+        raise typed.mistake("Name at least two issues.")
     if len({issue.project.id for issue in issues}) > 1:
-        raise UserError("Only issues of one project can be merged. Nothing changed.")
+        raise UserError("Only issues in the same project can be merged. Nothing changed.")
     confirm_count(len(issues), "Merging", typed.options.yes)
     server = context.find_server()
     who = cut(typed.person.name, 60)
@@ -132,7 +138,7 @@ def merge(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     left = server.merge(issues)
     names = ", ".join(issue.short_id or issue.id for issue in issues)
     failed = leave_note(context, server, f"merged {names}", left, typed.invocation)
-    noted = f"The note about who asked could not be left: {failed}" if failed else ""
+    noted = f"{failed[:1].upper()}{failed[1:]}." if failed else ""
     yield View("sentry_merged", {**_named(left), "names": cut(names, 300), "who": who, "note": noted})
 
 
@@ -177,7 +183,7 @@ def _reference_and_text(context: CommandContext, typed: ParsedCommand) -> tuple[
             f"Is {echo(first)} an issue, or does your note begin with it? Begin with -- for a note on this thread's "
             "issue, or give the short ID.",
         )
-    return (first, rest) if first and context.finder.is_reference(first) else ("", typed.text)
+    return (first, rest) if first and is_reference(first) else ("", typed.text)
 
 
 def _assignment(context: CommandContext, who: Assignee | None, person: Person) -> Change:
@@ -208,8 +214,6 @@ def _assignee(context: CommandContext, typed: ParsedCommand, word: str) -> Assig
 
 def _me(context: CommandContext, person: Person) -> Assignee:
     mail = linked_mail(context, person)
-    if mail is None and context.find_server().kind == BUGSINK:
-        return Assignee("user", "")  # it has no assignees at all, and says so
     if mail is None:
         raise UserError(f"You haven't linked a server account. Run `{context.prefix}sentry link MAIL` first.")
     return Assignee("user", mail, mail)

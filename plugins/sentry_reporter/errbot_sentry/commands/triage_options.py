@@ -12,7 +12,6 @@ from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo, read_number
 
 _AMOUNT = re.compile(r"([0-9]+)(x|u|events?|users?)(?:/(.+))?", re.IGNORECASE)
-_LONG_SPAN = re.compile(r"([0-9]{0,20})\s*(seconds?|minutes?|hours?|days?|weeks?)", re.IGNORECASE)
 _DATE_FORMS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")
 _MOST = 999_999_999  # events or users
 _LONGEST_WINDOW = timedelta(weeks=1)  # 10080 minutes; Sentry refuses more
@@ -104,13 +103,11 @@ def _until_amount(word: str, digits: str, unit: str, window_word: str | None) ->
 
 
 def _read_span(word: str) -> timedelta | None:
-    """`2h`, `1h30m`, `2hours`, `hour`; None for anything else and for nothing."""
-    long = _LONG_SPAN.fullmatch(word)
+    """A duration, `week` for one week; None for anything else and for nothing."""
     try:
-        found = read_duration(f"{long[1] or 1}{long[2][0]}" if long else word)
+        return read_duration(word if word[:1].isdigit() else f"1{word}") or None
     except ValueError:
         return None
-    return found or None
 
 
 def _read_date(word: str) -> datetime | None:

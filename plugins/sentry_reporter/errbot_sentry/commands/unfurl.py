@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+
+from cachetools import TTLCache
 
 from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.views import unfurl_values
@@ -19,10 +20,10 @@ from errbot_sentry.server.protocol import FindServer
 
 log = logging.getLogger(__name__)
 
-AGAIN_AFTER = timedelta(hours=1)
+AGAIN_AFTER = 3600.0  # seconds
 _MOST_REMEMBERED = 2000
 _MOST_PER_MESSAGE = 3
-_MINUTE = timedelta(minutes=1)
+_MINUTE = 60.0  # seconds
 _MOST_PER_MINUTE = 12  # look-ups for one room: nobody reads more, and each is a call with the bot's token
 _MOST_PER_MINUTE_IN_ALL = 60
 _PAUSE = timedelta(seconds=20)  # after a failure: other tasks wait behind a server that does not answer
@@ -44,7 +45,9 @@ class Unfurl:
         self._settings = settings
         self._clock = clock
         self._lock = Lock()
-        self._shown: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        # (issue, room): shown within the hour, and looked up within the minute.
+        self._shown = TTLCache[tuple[str, str], bool](_MOST_REMEMBERED, AGAIN_AFTER, timer=clock.monotonic)
+        self._lately = TTLCache[tuple[str, str], bool](_MOST_REMEMBERED, _MINUTE, timer=clock.monotonic)
         self._pause_until: datetime | None = None
 
     def wanted(self, text: str) -> bool:
@@ -96,18 +99,13 @@ class Unfurl:
 
     def _first_time(self, issue: str, where: str) -> bool:
         """Whether to look it up for this room: not shown there within the hour, and not too many others just now."""
-        now = self._clock.now()
         with self._lock:
-            last = self._shown.get((issue, where))
-            if last is not None and now - last < AGAIN_AFTER:
+            rooms = [room for _, room in self._lately]
+            if (issue, where) in self._shown or rooms.count(where) >= _MOST_PER_MINUTE:
                 return False
-            lately = [conversation for (_, conversation), at in self._shown.items() if now - at < _MINUTE]
-            if lately.count(where) >= _MOST_PER_MINUTE or len(lately) >= _MOST_PER_MINUTE_IN_ALL:
+            if len(rooms) >= _MOST_PER_MINUTE_IN_ALL:
                 return False
-            self._shown[issue, where] = now
-            self._shown.move_to_end((issue, where))
-            while len(self._shown) > _MOST_REMEMBERED:
-                self._shown.popitem(last=False)
+            self._shown[issue, where] = self._lately[issue, where] = True
             return True
 
 

@@ -5,7 +5,7 @@ What a server does not say is left out: a Bugsink issue has no level and no user
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,14 +16,18 @@ from errbot_sentry.domain.issues import (
     UNRESOLVED,
     Assignee,
     Event,
+    EventBreadcrumb,
     ExceptionInfo,
     Frame,
     Issue,
+    IssueActivity,
+    Monitor,
     Project,
     Release,
+    SuspectCommit,
     TagSpread,
 )
-from errbot_sentry.domain.stack_trace import failing_frame
+from errbot_sentry.domain.stack_trace import LONGEST_LINE, failing_frame
 from errbot_sentry.domain.text import (
     LINE_BYTES,
     ago,
@@ -41,6 +45,9 @@ _LEVEL_MARKS = {"fatal": "‼", "error": "✗", "warning": "▲", "info": "○",
 _SEPARATOR = " · "
 _LONGEST_TITLE = 400
 _MOST_TAGS = 12
+
+Section = tuple[str, Sequence[tuple[str, str]]]
+"""A heading and its lines, each with a web address or ""."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +142,74 @@ def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, 
             _seen("first seen", issue.first_seen, issue.first_release, now),
             _seen("last seen", issue.last_seen, issue.last_release or (event.release if event else None), now),
         ),
-        "culprit": cut(issue.culprit, 200),
+        "where": cut(_where(issue, event), 200),
         "tags": tag_words(event.tags) if event else "",
         "error": exception_line(event.exceptions[-1]) if event and event.exceptions else "",
         "frame": frame_view(failing_frame(event.exceptions[-1])) if event and event.exceptions else None,
     }
+
+
+def event_sections(event: Event) -> Iterator[Section]:
+    """The request and the contexts of an event."""
+    if request := event.request:
+        url = request.url + (f"?{request.query}" if request.query else "")
+        lines = [f"{request.method} {url}".strip(), *(f"{name}: {value}" for name, value in request.headers)]
+        if request.body:
+            lines.append(f"body: {request.body}")
+        yield "request", [(cut(line), "") for line in lines]
+    if event.contexts:
+        yield "contexts", [(cut(f"{name}: {tag_words(pairs)}"), "") for name, pairs in event.contexts]
+
+
+def activity_line(activity: IssueActivity, now: datetime) -> tuple[str, str]:
+    """`2 days ago: resolved by alice`."""
+    when = f"{ago(activity.at, now)}: " if activity.at else ""
+    kind = activity.kind.replace("_", " ").removeprefix("set ")
+    by = f" by {activity.author}" if activity.author else ""
+    return cut(f"{when}{kind}{by}{f': {activity.text}' if activity.text else ''}"), ""
+
+
+def commit_line(commit: SuspectCommit, now: datetime) -> tuple[str, str]:
+    """`1f2e3d4 fix the basket, by alice, 2 days ago`, and its address."""
+    facts = (f"{commit.id[:12]} {commit.message}", f"by {commit.author}" if commit.author else "")
+    when = (ago(commit.at, now),) if commit.at else ()
+    return cut(", ".join(fact for fact in (*facts, *when) if fact), LINE_BYTES // 2), commit.link
+
+
+def breadcrumb_line(crumb: EventBreadcrumb) -> str:
+    """A breadcrumb as one line of a block: when, level, category, message and data."""
+    when = f"{crumb.at:%H:%M:%S}" if crumb.at else " " * 8
+    data = " ".join(f"{name}={value}" for name, value in crumb.data)
+    line = one_line(f"{crumb.category}: {crumb.message} {data}")
+    return f"{when} {crumb.level or '':<7} {line}"[:LONGEST_LINE]
+
+
+def monitor_row(monitor: Monitor, number: int, now: datetime) -> Row:
+    """A monitor: its state first, then what it checks and when."""
+    state = cut(monitor.status.replace("_", " "), 30)
+    mark = {True: "✓", False: "✗", None: "·"}[monitor.up]
+    cells = (
+        monitor.kind,
+        cut(monitor.schedule, 40),
+        f"last {ago(monitor.last, now)}" if monitor.last else "never run",
+        cut(monitor.project, 60),
+        cut(monitor.environment, 40),
+    )
+    return Row(
+        number,
+        cut(monitor.name, 80),
+        mark=f"{mark} {state}".strip(),
+        about=cut(monitor.url, 120),
+        cells=cells,
+        link=monitor.link if len(monitor.link) <= LINE_BYTES // 2 else "",
+    )
+
+
+def _where(issue: Issue, event: Event | None) -> str:
+    """The transaction; without one the culprit, unless the event's own frame stands below."""
+    if event is None or not (event.transaction or event.exceptions):
+        return issue.culprit
+    return event.transaction
 
 
 def _seen(words: str, at: datetime | None, release: str | None, now: datetime) -> str:

@@ -11,16 +11,29 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from importlib.util import find_spec
 from io import BytesIO
 
-from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.issues import Counts, Release
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.text import counted, short_count, span_words, sparkline
 
-# Its own light background: on a transparent one, no colour of letters reads well both in a light and in a dark chat.
-_PAPER, _INK, _BARS, _MARKS, _BEFORE = "#fbfbfd", "#2b2233", "#6c5fc7", "#c0392b", "#d98200"
+
+@dataclass(frozen=True)
+class _Palette:
+    paper: str
+    ink: str
+    bars: str
+    marks: str
+    before: str
+
+
+# Each has a background of its own: on a transparent one, no colour of letters reads well in light and in dark chats.
+_LIGHT = _Palette("#fbfbfd", "#2b2233", "#6c5fc7", "#c0392b", "#b36b00")
+_DARK = _Palette("#1f1b24", "#ebe6f2", "#9386e6", "#ff8a7a", "#ffb95c")
+# 1170 pixels wide; on a phone, where they are shown as 390, letters of 11 points are 10 pixels high.
+_SIZE, _DPI, _LETTERS = (6.0, 3.7), 195, 11
 _MOST_RELEASES = 6
+_CLOSE = 0.05  # of the width; release marks closer to each other than this share a number
 _BLOCKS = 60
-_LONGEST_TITLE = 110  # characters, as many as the width takes
+_LONGEST_TITLE = 62  # characters, as many as the width takes
 _ONE_AT_A_TIME = Lock()  # drawing keeps a core busy
 
 
@@ -37,6 +50,7 @@ def draw(
     noun: str = "events",
     before: Sequence[int] = (),
     zone: tzinfo = timezone.utc,
+    dark: bool = False,
 ) -> bytes:
     """The PNG of a series, with a title, labelled axes and the releases that fall into it; takes about a second.
 
@@ -44,69 +58,118 @@ def draw(
         noun: what is counted.
         before: the counts of the time before, slice for slice, to be drawn as a line.
         zone: whose times the axis shows.
+        dark: light letters on a dark background.
     """
     with _ONE_AT_A_TIME:
-        return _drawn(counts, title, releases, noun, before, zone)
+        return _drawn(counts, title, releases, noun, before, zone, _DARK if dark else _LIGHT)
 
 
 def _drawn(
-    counts: Counts, title: str, releases: Sequence[Release], noun: str, before: Sequence[int], zone: tzinfo
+    counts: Counts,
+    title: str,
+    releases: Sequence[Release],
+    noun: str,
+    before: Sequence[int],
+    zone: tzinfo,
+    colors: _Palette,
 ) -> bytes:
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+    from matplotlib.dates import AutoDateLocator, date2num
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    figure = Figure(figsize=(9, 3.2), dpi=130, facecolor=_PAPER, layout="constrained")
-    axes = figure.add_subplot(facecolor=_PAPER)
-    starts = [float(date2num(counts.start + counts.step * index)) for index in range(len(counts.counts))]
-    width = counts.step.total_seconds() / 86400
-    axes.bar(starts, counts.counts, width=width * 0.9, align="edge", color=_BARS, label="now")
-    axes.set_title(_drawable(_short(title, _LONGEST_TITLE)), color=_INK, fontsize=10, loc="left", parse_math=False)
-    axes.set_ylabel(f"{noun} per {write_duration(counts.step)}", color=_INK)
-    axes.set_xlabel(f"time ({zone})", color=_INK)
-    axes.set_xlim(starts[0] if starts else 0, starts[-1] + width if starts else 1)
-    axes.set_ylim(0, max((*counts.counts, *before), default=0) * 1.15 or 1)
-    if any(before):
-        edges = [*starts, starts[-1] + width]
-        axes.stairs(list(before), edges, color=_BEFORE, linewidth=1.4, label="the time before")
-        axes.legend(fontsize=7, frameon=False, labelcolor=_INK, ncols=2, loc="upper right")
-    if not any(counts.counts):
-        axes.text(0.5, 0.5, f"no {noun}", transform=axes.transAxes, ha="center", va="center", color=_INK)
-    locator = AutoDateLocator(tz=zone)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    axes.tick_params(colors=_INK)
-    axes.grid(axis="y", color=_INK, alpha=0.12)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for release in _inside(counts, releases):
-        at = float(date2num(release.at))
-        axes.axvline(at, color=_MARKS, linestyle="--", linewidth=1)
-        axes.annotate(
-            _drawable(_short(release.version, 24)),
-            (at, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, -3),
-            textcoords="offset points",
-            rotation=90,
-            va="top",
-            color=_MARKS,
-            fontsize=7,
-            bbox={"facecolor": _PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1},
+    with rc_context({"font.size": _LETTERS, "text.color": colors.ink, "axes.edgecolor": colors.ink}):
+        figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor=colors.paper, layout="constrained")
+        axes = figure.add_subplot(facecolor=colors.paper)
+        starts = [float(date2num(counts.start + counts.step * index)) for index in range(len(counts.counts))]
+        width = counts.step.total_seconds() / 86400
+        axes.bar(starts, counts.counts, width=width * 0.9, align="edge", color=colors.bars, label="now")
+        marked = _inside(counts, releases)
+        # The numbers of the releases stand between the title and the bars.
+        axes.set_title(
+            _drawable(_short(title, _LONGEST_TITLE)),
+            fontsize=_LETTERS,
+            loc="left",
             parse_math=False,
+            pad=22 if marked else 6,
         )
-    out = BytesIO()
-    FigureCanvasAgg(figure).print_png(out)
-    return out.getvalue()
+        axes.set_ylabel(f"{noun} per {slice_noun(counts.step)}", color=colors.ink)
+        axes.set_xlabel("\n".join((str(zone), *_release_lines(marked))), color=colors.ink, parse_math=False)
+        axes.set_xlim(starts[0] if starts else 0, starts[-1] + width if starts else 1)
+        axes.set_ylim(0, max((*counts.counts, *before), default=0) * 1.15 or 1)
+        if any(before):
+            axes.stairs(
+                list(before), [*starts, starts[-1] + width], color=colors.before, linewidth=2, label="the time before"
+            )
+            axes.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.94), borderaxespad=0)
+        if not any(counts.counts):
+            axes.text(0.5, 0.5, f"no {noun}", transform=axes.transAxes, ha="center", va="center")
+        axes.xaxis.set_major_locator(AutoDateLocator(tz=zone, minticks=3, maxticks=6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda at, place: tick_label(at, place, counts.step, zone)))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        axes.tick_params(colors=colors.ink)
+        axes.grid(axis="y", color=colors.ink, alpha=0.15)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        marks = [float(date2num(release.at)) for release in marked]
+        for at in marks:
+            axes.axvline(at, color=colors.marks, linestyle="--", linewidth=1.4)
+        for numbers, at in number_marks(
+            [float(date2num(release.at)) for release in marked], _CLOSE * width * len(starts)
+        ):
+            axes.annotate(numbers, (at, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
+                textcoords="offset points", ha="center", va="bottom", color=colors.marks)  # fmt: skip
+        out = BytesIO()
+        FigureCanvasAgg(figure).print_png(out)
+        return out.getvalue()
+
+
+def slice_noun(step: timedelta) -> str:
+    """`day`, `hour`, `15 minutes`."""
+    words = span_words(step)
+    return words.removeprefix("a ").removeprefix("an ")
+
+
+def tick_label(at: float, place: int | None, step: timedelta, zone: tzinfo) -> str:
+    """A time on the axis: `Nov 7` for days; for less `14:00`, with the day below the first one and at midnight."""
+    from matplotlib.dates import num2date
+
+    when = num2date(at, tz=zone)
+    day = f"{when:%b} {when.day}"
+    if step >= timedelta(days=1):
+        return day
+    return f"{when:%H:%M}\n{day}" if not place or (when.hour, when.minute) == (0, 0) else f"{when:%H:%M}"
+
+
+def number_marks(places: Sequence[float], close: float) -> list[tuple[str, float]]:
+    """The numbers of the marks, and where each stands; marks that are close share one: `2–4`."""
+    groups: list[list[int]] = []
+    for index, at in enumerate(places):
+        if groups and at - places[groups[-1][-1]] < close:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return [
+        (f"{group[0] + 1}" if len(group) == 1 else f"{group[0] + 1}–{group[-1] + 1}",
+         (places[group[0]] + places[group[-1]]) / 2)
+        for group in groups
+    ]  # fmt: skip
+
+
+def _release_lines(releases: Sequence[Release]) -> list[str]:
+    """`1: 2.14.0     2: 2.14.1`, two on a line; without the package's name, which all of them share."""
+    names = [
+        f"{number}: {_drawable(_short(release.version.rpartition('@')[2] or release.version, 24))}"
+        for number, release in enumerate(releases, 1)
+    ]
+    return ["     ".join(names[at : at + 2]) for at in range(0, len(names), 2)]
 
 
 def _inside(counts: Counts, releases: Sequence[Release]) -> list[Release]:
     end = counts.start + counts.step * len(counts.counts)
     found = [release for release in releases if release.at is not None and counts.start <= release.at < end]
-    return found[:_MOST_RELEASES]
+    return sorted(found[:_MOST_RELEASES], key=lambda release: release.at or end)
 
 
 def _short(text: str, longest: int) -> str:

@@ -1,4 +1,4 @@
-"""Spans of time as people write them (`90s`, `2h`, `1h30m`, `7d`), read and written in one place."""
+"""Spans of time as people write them (`90s`, `2h`, `1h30m`, `7d`, `2hours`), read and written in one place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from errbot_sentry.domain.typed_text import echo, read_number
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_PART = re.compile(r"([0-9]+)([smhdw])")
+_PART = re.compile(r"([0-9]+)\s*(seconds?|minutes?|hours?|days?|weeks?|[smhdw])\s*")
 _LONGEST = timedelta(days=3650)
 _MOST = 999_999_999  # of one unit; more is longer than the longest anyway
 _LONGEST_TEXT = 80
@@ -22,10 +22,10 @@ def read_duration(text: str) -> timedelta:
     """
     words = text.strip().lower()
     parts = _PART.findall(words) if len(words) <= _LONGEST_TEXT else []
-    if not parts or "".join(number + unit for number, unit in parts) != words:
+    if not parts or _PART.sub("", words):
         raise ValueError(f"{echo(text)} isn't a valid duration; try 90s, 30m, 2h, 7d or 1h30m")
     try:
-        seconds = sum(read_number(number, 0, _MOST) * _UNITS[unit] for number, unit in parts)
+        seconds = sum(read_number(number, 0, _MOST) * _UNITS[unit[0]] for number, unit in parts)
     except ValueError as error:
         raise ValueError(f"{echo(text)} is longer than ten years") from error
     if seconds > _LONGEST.total_seconds():

@@ -44,7 +44,7 @@ def number(text: str) -> str:
         BadReference
     """
     if not is_number(text):
-        raise BadReference("That is no issue number: use a short id such as WEB-1A, a number, or the issue's URL.")
+        raise BadReference("That isn't an issue number. Use a short ID such as WEB-1A, a number, or the issue's URL.")
     return text
 
 
@@ -55,7 +55,9 @@ def uuid(text: str) -> str:
         BadReference
     """
     if not (found := as_uuid(text)):
-        raise BadReference("That is no issue id of Bugsink: use a short id such as WEB-1, a UUID, or the issue's URL.")
+        raise BadReference(
+            "That isn't an issue ID of Bugsink. Use a short ID such as WEB-1, a UUID, or the issue's URL."
+        )
     return found
 
 
@@ -66,7 +68,7 @@ def short_id(text: str) -> str:
         BadReference
     """
     if not is_short_id(text):
-        raise BadReference("That is no short id: one looks like WEB-1A.")
+        raise BadReference("That isn't a short ID such as WEB-1A.")
     return text.upper()
 
 

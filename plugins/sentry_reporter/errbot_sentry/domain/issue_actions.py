@@ -122,7 +122,7 @@ class IssueAction:
 
     def __post_init__(self) -> None:
         if not identifiers.is_number(self.issue_id) and not identifiers.is_uuid(self.issue_id):
-            raise BadReference("This alert is not about an issue of the server.")
+            raise BadReference("This alert isn't about an issue on the server.")
 
     @property
     def command(self) -> str:

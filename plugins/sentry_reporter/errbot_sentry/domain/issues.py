@@ -93,8 +93,33 @@ class ExceptionInfo:
 
 
 @dataclass(frozen=True)
+class EventBreadcrumb:
+    """What the program did before the event; `data` are (name, printed value) pairs."""
+
+    at: datetime | None
+    category: str
+    level: str | None
+    message: str
+    data: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class EventRequest:
+    """The HTTP request that the program was answering. Cookies and credentials are left out when it is read."""
+
+    method: str
+    url: str
+    query: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+
+
+@dataclass(frozen=True)
 class Event:
-    """One event of an issue; `exceptions` as Python prints a chain, the one that was raised last at the end."""
+    """One event of an issue; `exceptions` as Python prints a chain, the one that was raised last at the end.
+
+    `breadcrumbs` are oldest first; `contexts` are (name, its (key, printed value) pairs).
+    """
 
     id: str
     title: str
@@ -108,6 +133,9 @@ class Event:
     tags: tuple[tuple[str, str], ...] = ()
     exceptions: tuple[ExceptionInfo, ...] = ()
     platform: str = ""
+    breadcrumbs: tuple[EventBreadcrumb, ...] = ()
+    request: EventRequest | None = None
+    contexts: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +179,49 @@ class Comment:
     author: str = ""
     email: str = ""
     at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class IssueActivity:
+    """What happened to an issue: `kind` is the server's own word (`set_resolved`, `note`, `assigned`)."""
+
+    kind: str
+    at: datetime | None = None
+    author: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class SuspectCommit:
+    """A commit that changed a file of the stack trace; `link` is its pull request, or "" without one."""
+
+    id: str
+    message: str
+    author: str = ""
+    email: str = ""
+    at: datetime | None = None
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A check of the server's own; `kind` is "cron" or "uptime", `up` is None where it was never checked or is paused.
+
+    `status` is the server's own word. `schedule` is a crontab or an interval such as "1 hour"; `url` is what it checks.
+    """
+
+    kind: str
+    id: str
+    name: str
+    project: str = ""
+    environment: str = ""
+    status: str = ""
+    up: bool | None = None
+    schedule: str = ""
+    url: str = ""
+    last: datetime | None = None
+    next: datetime | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True)

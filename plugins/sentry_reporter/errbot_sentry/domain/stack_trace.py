@@ -14,7 +14,7 @@ from errbot_sentry.domain.text import one_line, short_path
 
 SHORT_LINES = 30
 FULL_LINES = 100
-_LONGEST_LINE = 180
+LONGEST_LINE = 180
 _SHORT_VARIABLES = 8
 _LAST_FOREIGN = 3
 
@@ -101,10 +101,12 @@ def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variabl
             pointer = ">" if number == frame.line else " "
             yield _bounded(f"  {pointer} {number:>4} {text.rstrip()}")
     if with_variables:
-        for name, value in frame.variables[: detail.variables]:
+        # Those that Python itself sets fill a module's frame, and say nothing about the error.
+        chosen = [(name, value) for name, value in frame.variables if not (name[:2] == name[-2:] == "__")]
+        for name, value in chosen[: detail.variables]:
             yield _bounded(f"      {one_line(name)} = {one_line(value)}")
 
 
 def _bounded(line: str) -> str:
     flat = line.replace("\n", " ").replace("\r", " ")
-    return flat if len(flat) <= _LONGEST_LINE else flat[: _LONGEST_LINE - 1] + "…"
+    return flat if len(flat) <= LONGEST_LINE else flat[: LONGEST_LINE - 1] + "…"

@@ -32,9 +32,9 @@ def check_length(words: str) -> None:
         UsageError: more than LONGEST_TYPED characters or MOST_WORDS words.
     """
     if len(words) > LONGEST_TYPED:
-        raise UsageError(f"That is longer than {LONGEST_TYPED} characters: shorten it.")
+        raise UsageError(f"That's too long; use at most {LONGEST_TYPED} characters.")
     if len(words.split(maxsplit=MOST_WORDS)) > MOST_WORDS:
-        raise UsageError(f"That is more than {MOST_WORDS} words: use fewer.")
+        raise UsageError(f"That's too long; use at most {MOST_WORDS} words.")
 
 
 def read_number(text: str, least: int, most: int) -> int:
@@ -90,7 +90,7 @@ def split_before(text: str, options: Sequence[str], known: Collection[str] = ())
             form = None if words[-1] == "--" else form
             words.append("")
         elif part["quoted"] and part["close"] != '"':
-            raise UsageError('A " is not closed.')
+            raise UsageError('Unclosed quote (").')
         else:
             words[-1] += part[0]
     return tuple(plain_option(word, known) for word in words if word), rest

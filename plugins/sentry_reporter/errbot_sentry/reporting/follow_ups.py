@@ -47,7 +47,8 @@ class FollowUps:
         self._lock = Lock()
         self._waiting: OrderedDict[str, tuple[float, ReportedError]] = OrderedDict()
         self._notified_at: LRUCache[str, deque[float]] = LRUCache(_MOST_PEOPLE)
-        self._last: LRUCache[str, str] = LRUCache(_MOST_PEOPLE)
+        self._last: LRUCache[str, tuple[str, float]] = LRUCache(_MOST_PEOPLE)
+        self._sent: LRUCache[str, bool] = LRUCache(_MOST_PEOPLE)
 
     def leave_to_parent(self) -> None:
         """In the child of a fork: the connection to the chat network is the parent's, so nobody is notified."""
@@ -60,7 +61,7 @@ class FollowUps:
             return
         with self._lock:
             for person in {context.person, context.acl} - {context.room, ""}:
-                self._last[person] = event_id
+                self._last[person] = event_id, now
             if not notify or self._notify_person is None or context.message is None:
                 return
             if not self._is_within_limits(context, now):
@@ -69,15 +70,21 @@ class FollowUps:
             if len(self._waiting) > _MOST_WAITING:
                 self._waiting.popitem(last=False)
 
-    def last_of(self, person: str) -> str | None:
+    def last_of(self, person: str) -> tuple[str, float] | None:
         """The id of the event that this person (BotContext.person or BotContext.acl, never a nick, which anybody may
-        take) ran into last."""
+        take) ran into last, and when that was (seconds of the monotonic clock)."""
         with self._lock:
             return self._last.get(person)
+
+    def is_sent(self, event_id: str) -> bool:
+        """Whether the server has confirmed this event, as far as that is remembered."""
+        with self._lock:
+            return event_id in self._sent
 
     def sent(self, event_id: str) -> None:
         """The server has this event."""
         with self._lock:
+            self._sent[event_id] = True
             found = self._waiting.pop(event_id, None)
         if found is not None:
             self._notify(replace(found[1], sent=True))

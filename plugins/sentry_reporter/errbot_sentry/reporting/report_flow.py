@@ -56,8 +56,8 @@ class ReportFlow:
         self._settings = settings
         self._clock = clock
         self._follow_ups = follow_ups
-        self._own_transport = "transport" not in settings.options
-        spooling = settings.spool_mb and self._own_transport  # a foreign transport could not send what is in there
+        self.own_transport = "transport" not in settings.options
+        spooling = settings.spool_mb and self.own_transport  # a foreign transport could not send what is in there
         folder = data_dir / "sentry_spool" / _project_of(settings.dsn.reveal()) if spooling else None
 
         # Onto the disk and to the server, each made of those before it.
@@ -161,7 +161,7 @@ class ReportFlow:
             notes.append("another part of the bot has closed the client of sentry_sdk: nothing is sent until a reload")
         elif not self.client.active:
             notes.append("another part of the bot has called sentry_sdk.init: errors go to its client, not to ours")
-        if not self._own_transport:
+        if not self.own_transport:
             notes.append("SENTRY_OPTIONS has a transport of its own: no spool, and what it sends is not known here")
         if self.spool.trouble:
             notes.append(f"the spool cannot be written ({self.spool.trouble}): events wait in memory")

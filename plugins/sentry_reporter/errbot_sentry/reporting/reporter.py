@@ -17,6 +17,7 @@ from errbot_sentry.domain.access import DIRECT
 from errbot_sentry.domain.alerts import OWN_TEST
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation, Person
+from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.locks import afterwards, condition, held
 from errbot_sentry.reporting.collect.bot_context import BotContext, BotFacts
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Sentry drops a `user_report` in silence for an event that is older, and one with a longer name (getsentry/sentry
+# `src/sentry/feedback/usecases/ingest/userreport.py`). GlitchTip and Bugsink ignore these items.
+_LATEST_REPORT, _LONGEST_NAME = 30 * 60.0, 128
+_SENTRY = "sentry"
 _LONGEST_FEEDBACK = 4000
 _LONGEST_CLOSE = 30.0
 _TAG_KEY = re.compile(r"[a-zA-Z0-9_.:-]{1,32}")
@@ -139,13 +144,20 @@ class Reporter:
             notes=tuple(notes),
         )
 
-    def capture_test(self, person: Person, place: Conversation) -> str | None:
+    def capture_test(self, person: Person, conversation: Conversation) -> str | None:
         """Send a test event the whole way; its id, or None when reporting is off."""
         flow = self._flow
         if flow is None:
             return None
-        context = BotContext("test", room=place.room or DIRECT, person=person.acl, nick=person.name)
+        context = BotContext("test", room=conversation.room or DIRECT, person=person.acl, nick=person.name)
         return flow.capture.capture_message(OWN_TEST, "info", {"test": "yes"}, context)
+
+    def unsent_reason(self, event_id: str) -> str | None:
+        """Why an event has not reached the server; None: the server has confirmed it, or nobody here can know."""
+        flow = self._flow
+        if flow is None or not flow.own_transport or self._follow_ups.is_sent(event_id):
+            return None
+        return self._counters.last_failure or "it is still waiting to be sent"
 
     def capture_exception(self, exc: BaseException | None = None, **tags: object) -> str | None:
         """Report an exception, by default the one being handled; the event's id, or None when there is no new event
@@ -204,13 +216,27 @@ class Reporter:
                     log.exception("A transaction or span could not be begun")
             yield
 
-    def feedback(self, person: Person, text: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id, None when there is none."""
+    def feedback(self, person: Person, text: str, kind: str = "") -> str | None:
+        """Attach a person's words to the error that they last ran into; its event id, None when there is none.
+
+        Args:
+            kind: the server's; "" where nobody knows it. Then it is told in the older form, which every Sentry takes,
+                but only for an event of the last 30 minutes.
+
+        Raises:
+            UserError: the server would throw the words away.
+        """
         flow = self._flow
-        event_id = self._follow_ups.last_of(person.acl)
-        if flow is None or event_id is None:
+        last = self._follow_ups.last_of(person.acl)
+        if flow is None or last is None:
             return None
-        flow.client.send_feedback(event_id, person.name, self._scrubber.text(cut(text, _LONGEST_FEEDBACK)))
+        event_id, at = last
+        if kind != _SENTRY and self._clock.monotonic() - at > _LATEST_REPORT:
+            raise UserError(
+                "Your last error is more than 30 minutes old, and the server takes no feedback about it any more."
+            )
+        words = self._scrubber.text(cut(text, _LONGEST_FEEDBACK))
+        flow.client.send_feedback(event_id, cut(person.name, _LONGEST_NAME), words, modern=kind == _SENTRY)
         return event_id
 
     def _good_tags(self, tags: Mapping[str, object]) -> dict[str, str]:

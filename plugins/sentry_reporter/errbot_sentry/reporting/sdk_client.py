@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime, timezone
 from typing import Any
 
 import sentry_sdk
@@ -26,7 +28,7 @@ from sentry_sdk.integrations.modules import ModulesIntegration
 from sentry_sdk.integrations.stdlib import StdlibIntegration
 from sentry_sdk.integrations.threading import ThreadingIntegration
 from sentry_sdk.transport import Transport
-from sentry_sdk.utils import event_from_exception
+from sentry_sdk.utils import event_from_exception, format_timestamp
 
 from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.reporting.collect.event_filter import ExcInfo
@@ -298,11 +300,23 @@ class SdkClient:
         event, _ = event_from_exception(exc_info, client_options=options, mechanism=_MECHANISM)
         return dict(event)
 
-    def send_feedback(self, event_id: str, name: str, text: str) -> None:
-        """A person's words about an event (https://develop.sentry.dev/sdk/data-model/envelope-items/, user_report)."""
-        report = {"event_id": event_id, "name": name, "email": "", "comments": text}
-        envelope = Envelope(headers={"event_id": event_id})
-        envelope.add_item(Item(PayloadRef(json=report), type="user_report"))
+    def send_feedback(self, event_id: str, name: str, text: str, *, modern: bool) -> None:
+        """A person's words about an event: a `feedback` item, an event of its own that names the other
+        (https://develop.sentry.dev/application-architecture/feedback-architecture/), or the older `user_report`
+        (https://develop.sentry.dev/sdk/data-model/envelope-items/)."""
+        if modern:
+            said = {"message": text, "name": name, "associated_event_id": event_id, "source": "chat"}
+            own_id = uuid.uuid4().hex
+            payload: dict[str, object] = {
+                "event_id": own_id, "timestamp": format_timestamp(datetime.now(timezone.utc)), "platform": "python",
+                "level": "info", "contexts": {"feedback": said},
+            }  # fmt: skip
+            envelope = Envelope(headers={"event_id": own_id})
+            envelope.add_item(Item(PayloadRef(json=payload), type="feedback"))
+        else:
+            report = {"event_id": event_id, "name": name, "email": "", "comments": text}
+            envelope = Envelope(headers={"event_id": event_id})
+            envelope.add_item(Item(PayloadRef(json=report), type="user_report"))
         if self.active and self._client.transport is not None:
             self._client.transport.capture_envelope(envelope)
 

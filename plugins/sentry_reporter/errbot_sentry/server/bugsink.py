@@ -6,17 +6,17 @@ Measured on release 2.6.1, and read in its `issues/`, `events/`, `projects/` `ap
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
+from types import MappingProxyType
 
 from errbot_sentry.domain import identifiers
-from errbot_sentry.domain.errors import BadQuery, Unsupported
+from errbot_sentry.domain.errors import BadQuery, NotFound, Unsupported
 from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
     UNRESOLVED,
     ArchiveUntil,
-    Assignee,
-    Comment,
     Counts,
     Event,
     Issue,
@@ -25,7 +25,6 @@ from errbot_sentry.domain.issues import (
     Project,
     Release,
     ResolveIn,
-    TagSpread,
 )
 from errbot_sentry.server.bugsink_listing import BugsinkListing
 from errbot_sentry.server.dialect import Dialect
@@ -71,6 +70,23 @@ class Bugsink(Dialect):
     """See `server.protocol.Server`."""
 
     kind = BUGSINK
+    refusals = MappingProxyType(
+        {
+            "comments": "Bugsink's API takes notes, but does not list them.",
+            "tags": "Bugsink's API does not count tags: the tags of the newest event are with the issue.",
+            "tag_values": "Bugsink's API does not count tags: the tags of the newest event are with the issue.",
+            "project_counts": "Bugsink's API does not count a project's events over time: name one issue.",
+            "accounts": "Bugsink has no user accounts to link.",
+            "feedback": "Bugsink takes no feedback from a bot. Use `!sentry note` on the issue.",
+            "assign": "Bugsink has no assignee.",
+            "set_priority": "Bugsink has no priority.",
+            "merge": "Bugsink cannot merge issues.",
+            "read_activity": "Bugsink's API does not list what happened to an issue: look at its page.",
+            "read_suspect_commits": "Bugsink does not know the commits of a release.",
+            "read_owners": "Bugsink has no ownership rules.",
+            "read_monitors": "Bugsink has no monitors.",
+        }
+    )
 
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
         projects = tuple(self._with_id(project) for project in query.projects) or self.projects()
@@ -78,6 +94,14 @@ class Bugsink(Dialect):
 
     def issue(self, issue_id: str) -> Issue:
         return self._read(identifiers.uuid(issue_id))
+
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        """One request each: its list cannot be asked for some."""
+        found: list[Issue] = []
+        for each in ids:
+            with suppress(NotFound):
+                found.append(self.issue(each))
+        return tuple(found)
 
     def issue_by_short_id(self, short_id: str) -> Issue:
         return self._read(identifiers.short_id(short_id))
@@ -122,19 +146,10 @@ class Bugsink(Dialect):
         answer = self._transport.send("POST", _COMMENTS, body, what=f"issue {issue.short_id}")
         an_object(answer.json, "a comment").need("id", "a comment")
 
-    def comments(self, issue: Issue) -> tuple[Comment, ...]:
-        raise Unsupported("Bugsink's API takes notes, but does not list them.")
-
     def events(self, issue: Issue, limit: int) -> Page[Event]:
         """Rows without what the events say: their titles are the issue's."""
         rows, _cursor = self._event_rows(issue)
         return Page(tuple(read_event_row(row, issue) for row in rows[:limit]))
-
-    def tags(self, issue: Issue) -> tuple[TagSpread, ...]:
-        raise Unsupported("Bugsink's API does not count tags: the tags of the newest event are with the issue.")
-
-    def tag_values(self, issue: Issue, key: str) -> TagSpread:
-        raise Unsupported("Bugsink's API does not count tags: the tags of the newest event are with the issue.")
 
     def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
         """Counted from the list of events, where that is whole: Bugsink keeps only so many of each project."""
@@ -153,9 +168,6 @@ class Bugsink(Dialect):
         if row.whole("stored_event_count") != row.whole("digested_event_count"):
             raise Unsupported("Bugsink has thrown away some events of this issue, so that it cannot count over time.")
         return spread(points, now, span, step_of(span))
-
-    def project_counts(self, project: Project, span: timedelta) -> Counts:
-        raise Unsupported("Bugsink's API does not count a project's events over time: name one issue.")
 
     def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
         wanted = projects or self.projects()
@@ -187,15 +199,6 @@ class Bugsink(Dialect):
     def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:
         action, body = mute_action(until)
         return self._confirm(issue, self._issue(self._post(issue, action, body)), ARCHIVED)
-
-    def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
-        raise Unsupported("Bugsink has no assignee.")
-
-    def set_priority(self, issue: Issue, priority: str) -> Issue:
-        raise Unsupported("Bugsink has no priority.")
-
-    def merge(self, issues: tuple[Issue, ...]) -> Issue:
-        raise Unsupported("Bugsink cannot merge issues.")
 
     def address_of(self, url: str) -> IssueAddress | None:
         return bugsink_address(url, self._url)

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import NoReturn
 
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.errors import NotAsAsked, ServerError
-from errbot_sentry.domain.issues import Issue, Project
+from errbot_sentry.domain.errors import NotAsAsked, ServerError, Unsupported
+from errbot_sentry.domain.issues import (
+    Assignee,
+    Comment,
+    Counts,
+    Event,
+    Issue,
+    IssueActivity,
+    Monitor,
+    Project,
+    ResolveIn,
+    SuspectCommit,
+    TagSpread,
+)
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.http.client import Transport
 from errbot_sentry.server.protocol import Health
@@ -73,9 +88,14 @@ class ProjectCache:
 
 
 class Dialect:
-    """The base of `Sentry`, `GlitchTip` and `Bugsink`, each of which is a `server.protocol.Server`."""
+    """The base of `Sentry`, `GlitchTip` and `Bugsink`, each of which is a `server.protocol.Server`.
+
+    `refusals` names the methods that this kind of server can never do, each with its sentence for people. What one
+    kind at least lacks is here and refuses; the kinds that have it write their own.
+    """
 
     kind = ""
+    refusals: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, transport: Transport, url: str, clock: Clock) -> None:
         self._transport = transport
@@ -86,8 +106,53 @@ class Dialect:
     def projects(self) -> tuple[Project, ...]:
         return self._project_cache.all()
 
+    def check(self) -> None:
+        self._project_cache.all(_FRESH_SECONDS)
+
     def health(self) -> Health:
         return self._transport.health(self.kind)
+
+    def refusal(self, method: str) -> str:
+        return self.refusals.get(method, "")
+
+    def comments(self, issue: Issue) -> tuple[Comment, ...]:
+        self._refuse("comments")
+
+    def tags(self, issue: Issue) -> tuple[TagSpread, ...]:
+        self._refuse("tags")
+
+    def tag_values(self, issue: Issue, key: str) -> TagSpread:
+        self._refuse("tag_values")
+
+    def project_counts(self, project: Project, span: timedelta) -> Counts:
+        self._refuse("project_counts")
+
+    def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:
+        self._refuse("resolve_in")
+
+    def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
+        self._refuse("assign")
+
+    def set_priority(self, issue: Issue, priority: str) -> Issue:
+        self._refuse("set_priority")
+
+    def merge(self, issues: tuple[Issue, ...]) -> Issue:
+        self._refuse("merge")
+
+    def read_activity(self, issue_id: str) -> tuple[IssueActivity, ...]:
+        self._refuse("read_activity")
+
+    def read_suspect_commits(self, issue: Issue, event: Event) -> tuple[SuspectCommit, ...]:
+        self._refuse("read_suspect_commits")
+
+    def read_owners(self, issue: Issue, event: Event) -> tuple[Assignee, ...]:
+        self._refuse("read_owners")
+
+    def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
+        self._refuse("read_monitors")
+
+    def _refuse(self, method: str) -> NoReturn:
+        raise Unsupported(self.refusals[method])
 
     def _fetch_projects(self) -> tuple[Project, ...]:
         """All projects that the token sees."""

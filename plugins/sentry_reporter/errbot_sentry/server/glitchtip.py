@@ -12,7 +12,9 @@ the status as it is, and believed when the answer shows it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from cachetools import LRUCache
 
@@ -21,11 +23,13 @@ from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import BadQuery, BadReference, NotFound, Unsupported
 from errbot_sentry.domain.issues import (
     ARCHIVED,
+    RESOLVED,
     ArchiveUntil,
     Assignee,
     Counts,
     Issue,
     IssueQuery,
+    Monitor,
     Page,
     Project,
     Release,
@@ -41,15 +45,18 @@ from errbot_sentry.server.payloads import triage_json
 from errbot_sentry.server.payloads.insight_json import newest_first, read_releases, read_stats, read_tags
 from errbot_sentry.server.payloads.issue_json import read_issue
 from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
+from errbot_sentry.server.payloads.monitor_json import read_glitchtip_monitors
 from errbot_sentry.server.protocol import GLITCHTIP, IssueAddress
 from errbot_sentry.server.sentry_api import (
     ISSUES,
+    MONITORS,
     MOST_ROWS,
     RELEASES,
     STATS,
     STATUS_WORDS,
     SentryApi,
     cursors_of,
+    of_projects,
     to_merge,
 )
 from errbot_sentry.server.time_series import DAY, HOUR, pairs_of, spread, step_of
@@ -73,6 +80,15 @@ class GlitchTip(SentryApi):
     """See `server.protocol.Server`."""
 
     kind = GLITCHTIP
+    refusals = MappingProxyType(
+        {
+            "feedback": "GlitchTip takes no feedback from a bot. Use `!sentry note` on the issue.",
+            "set_priority": "GlitchTip has no priority.",
+            "read_activity": "GlitchTip does not record what happened to an issue: it has notes only.",
+            "read_suspect_commits": "GlitchTip does not know the commits of a release.",
+            "read_owners": "GlitchTip has no ownership rules.",
+        }
+    )
     _page_size = "limit"
     _latest, _events, _tags, _comments = _LATEST, _EVENTS, _TAGS, _COMMENTS
 
@@ -80,12 +96,20 @@ class GlitchTip(SentryApi):
         super().__init__(transport, url, org, clock)
         self._lock = Lock()
         self._numbers: LRUCache[str, str] = LRUCache(_MOST_KNOWN)  # short id to number, of the issues seen so far
+        self._has_assignees: bool | None = None  # since 2026 an issue shows its assignee; None: no issue was seen yet
 
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
-        wanted = self._list_query(query)
-        if query.seen_within is None:
-            return self._page(wanted, query.limit, cursor)
-        return self._recent(query, wanted, cursor, oldest=self._clock.now() - query.seen_within)
+        wanted, note = self._list_query(query)
+        oldest = self._clock.now() - query.seen_within if query.seen_within is not None else None
+        if query.sort == "freq":
+            page = self._by_events(query, wanted, cursor, oldest)
+        elif oldest is None:
+            page = self._page(wanted, query.limit, cursor)
+        else:
+            page = self._recent(query, wanted, cursor, oldest)
+        if not page.items and not cursor and query.environments:
+            self._check_environments(query)
+        return replace(page, note=" ".join(filter(None, (page.note, note))))
 
     def issue(self, issue_id: str) -> Issue:
         number = identifiers.number(issue_id)
@@ -93,6 +117,13 @@ class GlitchTip(SentryApi):
         if not found.items or found.items[0].id != number:
             raise NotFound(f"{self._transport.host} has no issue {number} that SENTRY_AUTH_TOKEN may see.")
         return found.items[0]
+
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        found: dict[str, Issue] = {}
+        for start in range(0, len(ids), MOST_ROWS):
+            part = [("id", identifiers.number(each)) for each in ids[start : start + MOST_ROWS]]
+            found.update((issue.id, issue) for issue in self._page(part, MOST_ROWS).items)
+        return tuple(found[each] for each in ids if each in found)
 
     def issue_by_short_id(self, short_id: str) -> Issue:
         wanted = identifiers.short_id(short_id)
@@ -155,7 +186,7 @@ class GlitchTip(SentryApi):
             ("end", now.isoformat()),
             ("project", self._project_id(project)),
         ]
-        found = self._get(STATS, query)
+        found = self._get(STATS, query, scope="org:read")
         return spread(read_stats(an_object(found.json, "statistics")), now, span, step_of(span))
 
     def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
@@ -170,6 +201,11 @@ class GlitchTip(SentryApi):
             found.update(self._releases(RELEASES))
         return newest_first(found.values())[:limit]
 
+    def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
+        found = self._get(MONITORS, [self._limit(MOST_ROWS)])
+        shown = read_glitchtip_monitors(found.json, self.projects(), f"{self._url}/{self._org}")
+        return of_projects(shown, projects)
+
     def address_of(self, url: str) -> IssueAddress | None:
         return glitchtip_address(url, self._url, self._org)
 
@@ -181,7 +217,19 @@ class GlitchTip(SentryApi):
         an_object(answer.json, "a comment").need("id", "a comment")
 
     def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:
-        raise Unsupported("GlitchTip cannot resolve by release or commit, it would resolve at once: leave out --in.")
+        """By the latest or a named release, which must exist: else GlitchTip resolves at once, as older ones always do.
+
+        The server is new enough where its issues have an assignee, which came later (GlitchTip
+        `apps/issue_events/api/issues.py`, whose `inNextRelease` means the latest release that it knows).
+        """
+        if when.commit is not None or when.next_release:
+            raise Unsupported("GlitchTip can resolve in @latest or in a named release, but not in @next or a commit.")
+        self._need_assignees(issue, "This GlitchTip is too old to resolve in a release, it would resolve at once.")
+        known = {release.version for release in self.releases((issue.project,), MOST_ROWS * _MOST_PAGES)}
+        if not known or (when.release and when.release not in known):
+            raise BadQuery(f"{self._transport.host} does not know that release: see the command releases.")
+        details = {"inNextRelease": True} if when.latest_release else {"inRelease": when.release}
+        return self._change(issue, {"status": "resolved", "statusDetails": details}, RESOLVED)
 
     def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:
         if until != ArchiveUntil():
@@ -189,21 +237,19 @@ class GlitchTip(SentryApi):
         return self._change(issue, {"status": "ignored"}, ARCHIVED)
 
     def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
+        too_old = "This GlitchTip is too old to have an assignee."
+        if self._has_assignees is False:
+            raise Unsupported(too_old)
         now = self.issue(issue.id)  # its status has to be sent along, and must not be changed by that
+        self._need_assignees(issue, too_old)
         body = {"status": STATUS_WORDS[now.status], "assignedTo": triage_json.assignee_value(assignee)}
 
-        def shows(row: Fields) -> bool:
-            if "assignedTo" not in row and "assigned_to" not in row:
-                raise Unsupported("This GlitchTip is too old to have an assignee.")
-            return triage_json.shows_assignee(row, assignee)
-
         try:
-            return self._change(issue, body, now.status, shows, "assigned like that")
+            return self._change(
+                issue, body, now.status, lambda row: triage_json.shows_assignee(row, assignee), "assigned like that"
+            )
         except (BadQuery, NotFound) as error:
             raise self._unknown_assignee(error) from error
-
-    def set_priority(self, issue: Issue, priority: str) -> Issue:
-        raise Unsupported("GlitchTip has no priority.")
 
     def merge(self, issues: tuple[Issue, ...]) -> Issue:
         """The newest is left. The answer only repeats the request, so the list is read to see what is still there."""
@@ -215,13 +261,22 @@ class GlitchTip(SentryApi):
             raise self._not_shown(issues[0], "merged with the others")
         return left[0]
 
-    def _list_query(self, query: IssueQuery) -> Query:
+    def _need_assignees(self, issue: Issue, sentence: str) -> None:
+        """Unsupported with this sentence where this server has no assignees; its issues show whether it has."""
+        if self._has_assignees is None:
+            self.issue(issue.id)
+        if not self._has_assignees:
+            raise Unsupported(sentence)
+
+    def _list_query(self, query: IssueQuery) -> tuple[Query, str]:
+        """The parameters, and a note on them for the person."""
         if query.sort not in _SORTS:
             raise Unsupported("GlitchTip does not count users: sort by date, new or freq.")
-        parameters = [("query", glitchtip_query(query.text, query.status)), ("sort", _SORTS[query.sort])]
+        text, note = glitchtip_query(query.text, query.status)
+        parameters = [("query", text), ("sort", _SORTS[query.sort])]
         parameters += [("project", self._project_id(project)) for project in query.projects]
         parameters += [("environment", name) for name in query.environments]
-        return [(name, value) for name, value in parameters if value]
+        return [(name, value) for name, value in parameters if value], note
 
     def _project_id(self, project: Project) -> str:
         if identifiers.is_number(project.id):  # anything else is a 422
@@ -230,6 +285,21 @@ class GlitchTip(SentryApi):
         if found is None:
             raise NotFound(f"{self._transport.host} has no such project that SENTRY_AUTH_TOKEN may see.")
         return found.id
+
+    def _by_events(self, query: IssueQuery, wanted: Query, cursor: str | None, oldest: datetime | None) -> Page[Issue]:
+        """The most frequent ones, paged here: ties are in no stable order there, so that its own pages repeat and skip
+        rows. The cursor is how many rows have been shown before."""
+        start = int(cursor) if cursor and cursor.isdecimal() and len(cursor) < 6 else 0
+        found: dict[str, Issue] = {}
+        note = ""
+        for page in self._walk(wanted, MOST_ROWS):
+            found.update((issue.id, issue) for issue in page.items)
+            note = f"Only the {len(found)} issues with the most events were sorted." if page.next else ""
+        fresh = [issue for issue in found.values() if oldest is None or (issue.last_seen and issue.last_seen >= oldest)]
+        fresh.sort(key=lambda issue: (-(issue.events or 0), -int(issue.id)))
+        shown = tuple(fresh[start : start + query.limit])
+        following = str(start + query.limit) if start + query.limit < len(fresh) else None
+        return Page(shown, following, str(max(start - query.limit, 0)) if start else None, note)
 
     def _recent(self, query: IssueQuery, wanted: Query, cursor: str | None, oldest: datetime) -> Page[Issue]:
         """Only what was last seen since `oldest`: GlitchTip's own time filter looks at when it was seen first.
@@ -269,10 +339,11 @@ class GlitchTip(SentryApi):
         return Page(issues, following if following != cursor else None, previous)
 
     def _releases(self, path: str, **parts: str) -> dict[str, Release]:
-        pages = self._pages(path, _MOST_PAGES, what="such project", **parts)
+        pages = self._pages(path, _MOST_PAGES, what="such project", scope="project:releases", **parts)
         return {release.version: release for page in pages for release in read_releases(page.json)}
 
     def _read_row(self, row: Fields) -> Issue:
+        self._has_assignees = "assignedTo" in row or "assigned_to" in row
         return read_issue(row, f"{self._url}/{self._org}/issues/{row.text('id')}", counts_users=False)
 
     def _remember(self, issues: tuple[Issue, ...]) -> None:

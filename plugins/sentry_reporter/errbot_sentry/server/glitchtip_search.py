@@ -7,6 +7,7 @@ an odd apostrophe (measured; GlitchTip `apps/issue_events/services.py`).
 
 from __future__ import annotations
 
+from errbot_sentry.domain import identifiers
 from errbot_sentry.domain.errors import Unsupported
 from errbot_sentry.domain.issues import ARCHIVED, LEVELS, RESOLVED, UNRESOLVED
 from errbot_sentry.server.search import Term, plain_search
@@ -19,38 +20,59 @@ _SENTRY_KEYS = """
 age app.in_foreground assigned assigned_or_suggested bookmarks date detector device.class dist.index error.handled
 error.main_thread error.mechanism error.type error.unhandled error.value event.type first_release firstrelease
 first_seen firstseen id issue issue.category issue.id issue.priority issue.type last_seen lastseen message owner
-platform.name priority project project.id project.name project_id stack.abs_path stack.colno stack.filename
+platform.name priority stack.abs_path stack.colno stack.filename
 stack.function stack.lineno stack.module stack.package stack.resource stack.stack_level subscribed timesseen
 times_seen timestamp title trace user_count users_seen
 """.split()  # noqa: SIM905 - fifty quoted words would be harder to read
 
+_PROJECT_KEYS = ("project", "project.id", "project.name", "project_id")
 
-def glitchtip_query(text: str, status: str | None) -> str:
-    """The `query` parameter: status and keys first, then the words.
+
+def glitchtip_query(text: str, status: str | None) -> tuple[str, str]:
+    """The `query` parameter, status and keys first, then the words; and what to say of it to the person, or "".
+
+    The id of an event stands alone: with anything beside it, it is a word like others.
 
     Raises:
         Unsupported: naming what GlitchTip cannot search for.
     """
     search = plain_search("GlitchTip", text, status)
+    if not search.keys and len(search.words) == 1 and (event_id := identifiers.event_id(search.words[0])):
+        return event_id, ""
     parts = [_STATUS_WORDS[search.status]] if search.status is not None else []
     parts += [_key(term) for term in search.keys]
-    parts += [words for word in search.words if (words := _words(word))]
-    return " ".join(parts)
+    words = [_word(word) for word in search.words]
+    notes = []
+    if any(":" in word for word in search.words):
+        notes.append("GlitchTip takes a word with a colon for a tag; it searched without the colons.")
+    if text.replace('\\"', "").count('"') % 2:
+        notes.append("A quotation mark without its partner was left out.")
+    note = " ".join(notes)
+    return " ".join([*parts, *filter(None, words)]), note
 
 
 def _key(term: Term) -> str:
     key, value = term.key, term.value
+    if key.lower() in _PROJECT_KEYS:
+        raise Unsupported("GlitchTip cannot search by project: use -p with the project's slug.")
     if key.lower() in _SENTRY_KEYS:
         raise Unsupported(f"GlitchTip cannot search by {key[:50]}: {_KNOWN}.")
-    if key == "level" and value not in LEVELS:
-        raise Unsupported(f"GlitchTip knows the levels {', '.join(LEVELS)}.")
+    if key == "level":
+        value = value.lower()
+        if value not in LEVELS:
+            raise Unsupported(f"GlitchTip knows the levels {', '.join(LEVELS)}.")
     if not term.quoted and (value[:1] in "<>[" or "*" in value):
         raise Unsupported(f"GlitchTip compares {key[:50]}: only with one exact value, without *, < or lists.")
-    plain = value.replace("\\", "\\\\").replace('"', '\\"')
-    needs_quotes = plain != value or not value.isprintable() or any(ch in value for ch in " '")
-    return f'{key}:"{plain}"' if needs_quotes else f"{key}:{value}"
+    needs_quotes = not value.isprintable() or any(ch in value for ch in " '\"\\")
+    return f"{key}:{_quoted(value)}" if needs_quotes else f"{key}:{value}"
 
 
-def _words(word: str) -> str:
-    """Free text without what a shell or the key syntax would take as its own: the index holds words anyway."""
-    return " ".join("".join(" " if ch in "'\"\\:" else ch for ch in word).split())
+def _word(word: str) -> str:
+    """Free text as a shell would write it, without the colon that would make a tag of it."""
+    plain = " ".join(word.replace(":", " ").split())
+    return _quoted(plain) if any(ch in plain for ch in "'\"\\ ") or not plain.isprintable() else plain
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -18,11 +18,14 @@ from errbot_sentry.domain.issues import (
     Counts,
     Event,
     Issue,
+    IssueActivity,
     IssueQuery,
+    Monitor,
     Page,
     Project,
     Release,
     ResolveIn,
+    SuspectCommit,
     TagSpread,
 )
 
@@ -58,6 +61,13 @@ class Server(Protocol):
         """SENTRY, GLITCHTIP or BUGSINK."""
         ...
 
+    def refusal(self, method: str) -> str:
+        """Why this kind of server can never do what this method of ours asks, in a sentence; "" where it may.
+
+        "accounts" asks for people's accounts on it, "feedback" for people's words about an event.
+        """
+        ...
+
     def projects(self) -> tuple[Project, ...]:
         """All projects that the token sees; cached for a short while, so that it may be called often."""
         ...
@@ -68,6 +78,10 @@ class Server(Protocol):
 
     def issue(self, issue_id: str) -> Issue:
         """One issue by the server's own id (numeric or UUID)."""
+        ...
+
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        """The issues with these ids, in this order and without those that are not found; few requests, if not one."""
         ...
 
     def issue_by_short_id(self, short_id: str) -> Issue:
@@ -122,6 +136,22 @@ class Server(Protocol):
         """The newest releases of these projects; `()` is the whole server."""
         ...
 
+    def read_activity(self, issue_id: str) -> tuple[IssueActivity, ...]:
+        """What happened to an issue, newest first, as far as the server still lists it."""
+        ...
+
+    def read_suspect_commits(self, issue: Issue, event: Event) -> tuple[SuspectCommit, ...]:
+        """The commits that probably caused an event of this issue, the likeliest first; `()` where none is known."""
+        ...
+
+    def read_owners(self, issue: Issue, event: Event) -> tuple[Assignee, ...]:
+        """Who owns the code of an event by the project's ownership rules; `()` where no rule fits."""
+        ...
+
+    def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
+        """The cron and uptime monitors of these projects, a page of each kind; `()` is the whole server."""
+        ...
+
     def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:
         """Resolve by a release or commit; Unsupported or BadAnswer where the answer does not show exactly that."""
         ...
@@ -144,6 +174,10 @@ class Server(Protocol):
 
     def address_of(self, url: str) -> IssueAddress | None:
         """What an issue URL of this server names; None for any other URL. Makes no request."""
+        ...
+
+    def check(self) -> None:
+        """Have the server answer now, whatever is cached; raises ServerError where it does not."""
         ...
 
     def health(self) -> Health:

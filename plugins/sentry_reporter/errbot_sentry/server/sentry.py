@@ -1,48 +1,65 @@
 """The dialect of Sentry, SaaS and self-hosted.
 
 Paths, parameters and bodies: `openapi-derefed.json` of getsentry/sentry-api-schema. Not in it, but in getsentry/sentry
-`src/sentry/issues/endpoints/`: an issue's notes (`group_notes.py`), all of its tags (`group_tags.py`), and short ids in
-place of an issue's number (`bases/group.py`: every issue endpoint below an organization takes both).
+`src/sentry/issues/endpoints/`: an issue's notes (`group_notes.py`), all of its tags (`group_tags.py`), the owners and
+committers of an event (`event_owners.py`, `event_file_committers.py`), and short ids in place of an issue's number
+(`bases/group.py`: every issue endpoint below an organization takes both); and in `src/sentry/uptime/endpoints/` the
+uptime monitors.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 from errbot_sentry.domain import identifiers, json_values
-from errbot_sentry.domain.errors import BadQuery, NotFound, Unsupported
+from errbot_sentry.domain.errors import BadAnswer, BadQuery, NotFound, Unsupported
 from errbot_sentry.domain.issues import (
     ARCHIVED,
     RESOLVED,
     ArchiveUntil,
     Assignee,
     Counts,
+    Event,
     Issue,
+    IssueActivity,
     IssueQuery,
+    Monitor,
     Page,
     Project,
     Release,
     ResolveIn,
+    SuspectCommit,
     TagSpread,
 )
 from errbot_sentry.server.http.limits import Query
 from errbot_sentry.server.issue_urls import sentry_address, sentry_issue_page
 from errbot_sentry.server.payloads import triage_json
-from errbot_sentry.server.payloads.insight_json import read_releases, read_stats, read_tag
+from errbot_sentry.server.payloads.insight_json import (
+    read_activity,
+    read_owners,
+    read_releases,
+    read_stats,
+    read_suspect_commits,
+    read_tag,
+)
 from errbot_sentry.server.payloads.issue_json import read_issue
 from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
+from errbot_sentry.server.payloads.monitor_json import read_cron_monitors, read_uptime_monitors
 from errbot_sentry.server.protocol import SENTRY, IssueAddress
 from errbot_sentry.server.search import names_a_status
 from errbot_sentry.server.sentry_api import (
     ISSUE,
     ISSUES,
+    MONITORS,
     MOST_ROWS,
     RELEASES,
     STATS,
     STATUS_WORDS,
     SentryApi,
     cursors_of,
+    of_projects,
     to_merge,
 )
 from errbot_sentry.server.time_series import DAY, HOUR, pairs_of, spread, step_of
@@ -54,8 +71,12 @@ EVENTS = "/api/0/organizations/{org}/issues/{issue}/events/"
 TAGS = "/api/0/organizations/{org}/issues/{issue}/tags/"
 TAG = "/api/0/organizations/{org}/issues/{issue}/tags/{key}/"
 NOTES = "/api/0/organizations/{org}/issues/{issue}/notes/"
+OWNERS = "/api/0/projects/{org}/{project}/events/{event}/owners/"
+COMMITTERS = "/api/0/projects/{org}/{project}/events/{event}/committers/"
+UPTIME = "/api/0/organizations/{org}/uptime/"
 TEAMS = "/api/0/organizations/{org}/teams/"
 
+ALL_PROJECTS = "-1"
 _LONGEST_PERIOD = timedelta(days=90)
 _LONGEST_STATS = timedelta(days=30)
 _PERIOD_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -69,7 +90,12 @@ class Sentry(SentryApi):
     _latest, _events, _tags, _comments = LATEST, EVENTS, TAGS, NOTES
 
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
-        answer = self._get(ISSUES, list_query(query, cursor))
+        try:
+            answer = self._get(ISSUES, list_query(query, cursor))
+        except NotFound:
+            if query.environments:
+                self._check_environments(query)
+            raise
         issues = tuple(self._read_row(row) for row in objects(answer.json, "issues"))
         following, previous = cursors_of(answer)
         too_long = query.seen_within is not None and query.seen_within > _LONGEST_PERIOD
@@ -78,6 +104,16 @@ class Sentry(SentryApi):
 
     def issue(self, issue_id: str) -> Issue:
         return self._read(identifiers.number(issue_id))
+
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        """With `group`, Sentry gives just these, whatever their status and age (getsentry/sentry
+        `src/sentry/issues/endpoints/organization_group_index.py`)."""
+        query = [("project", ALL_PROJECTS), *(("group", identifiers.number(each)) for each in ids)]
+        found = {issue.id: issue for issue in map(self._read_row, objects(self._get(ISSUES, query).json, "issues"))}
+        for each in (each for each in ids if each not in found):  # one that was merged is found by itself only
+            with suppress(NotFound):
+                found[each] = self.issue(each)
+        return tuple(found[each] for each in ids if each in found)
 
     def issue_by_short_id(self, short_id: str) -> Issue:
         wanted = identifiers.short_id(short_id)
@@ -122,14 +158,29 @@ class Sentry(SentryApi):
             ("statsPeriod", period(span)),
             ("interval", "1h" if step == HOUR else "1d"),
         ]
-        found = self._get(STATS, query)
+        found = self._get(STATS, query, scope="org:read")
         return spread(read_stats(an_object(found.json, "statistics")), self._clock.now(), span, step)
 
     def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
-        query = [self._limit(limit)]
-        query += [("project", project.id or project.slug) for project in projects]
-        found = self._get(RELEASES, query)
+        found = self._get(RELEASES, [self._limit(limit), *of_all(projects)])
         return read_releases(found.json)[:limit]
+
+    def read_activity(self, issue_id: str) -> tuple[IssueActivity, ...]:
+        found = self._get(ISSUE, what=f"issue {issue_id}", issue=identifiers.number(issue_id))
+        return read_activity(an_object(found.json, "an issue"))
+
+    def read_suspect_commits(self, issue: Issue, event: Event) -> tuple[SuspectCommit, ...]:
+        return read_suspect_commits(self._of_event(COMMITTERS, issue, event))
+
+    def read_owners(self, issue: Issue, event: Event) -> tuple[Assignee, ...]:
+        return read_owners(self._of_event(OWNERS, issue, event))
+
+    def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
+        query = of_all(projects)
+        found = [*read_cron_monitors(self._get(MONITORS, query, scope="org:read").json)]
+        with suppress(NotFound, BadAnswer):  # a server from before 2025
+            found += read_uptime_monitors(self._get(UPTIME, query).json)
+        return of_projects(found, projects)
 
     def address_of(self, url: str) -> IssueAddress | None:
         return sentry_address(url, self._url, self._org)
@@ -194,7 +245,10 @@ class Sentry(SentryApi):
     def merge(self, issues: tuple[Issue, ...]) -> Issue:
         ids = to_merge(issues)
         projects = {issue.project.id for issue in issues}
+        # A newer server that finds none of the ids merges what the search finds, up to a thousand issues: so the search
+        # names just these (getsentry/sentry `src/sentry/api/helpers/group_index/update.py`).
         query = [
+            ("query", f"issue.id:[{','.join(ids)}]"),
             *(("id", number) for number in ids),
             *(("project", project) for project in sorted(projects) if project),
         ]
@@ -205,6 +259,14 @@ class Sentry(SentryApi):
         if merged != frozenset(ids):
             raise self._not_shown(issues[0], "merged with the others")
         return self.issue(parent)
+
+    def _of_event(self, path: str, issue: Issue, event: Event) -> Fields:
+        """What Sentry knows of an event's causes; it answers 404 where it knows none (no release, no commits)."""
+        try:
+            found = self._get(path, project=issue.project.slug or issue.project.id, event=event.id)
+        except NotFound:
+            return Fields(None)
+        return an_object(found.json, "an answer")
 
     def _with_team_id(self, assignee: Assignee | None) -> Assignee | None:
         """Sentry names a team by its number."""
@@ -228,6 +290,12 @@ class Sentry(SentryApi):
         return read_issue(row, link or sentry_issue_page(self._url, self._org, row.text("id")))
 
 
+def of_all(projects: tuple[Project, ...]) -> list[tuple[str, str]]:
+    """The `project` parameters. Without one, a personal token gets the projects that its owner is a member of only
+    (getsentry/sentry `src/sentry/api/bases/organization.py`, ALL_ACCESS_PROJECTS)."""
+    return [("project", project.id or project.slug) for project in projects] or [("project", ALL_PROJECTS)]
+
+
 def list_query(query: IssueQuery, cursor: str | None) -> Query:
     """The parameters of listOrganizationIssues. `query` is sent even when empty: without it Sentry adds its own."""
     text = query.text.strip()
@@ -240,7 +308,7 @@ def list_query(query: IssueQuery, cursor: str | None) -> Query:
         ("limit", str(min(max(query.limit, 1), MOST_ROWS))),
         ("groupStatsPeriod", "24h" if fine else "14d"),
     ]
-    parameters += [("project", project.id or project.slug) for project in query.projects]
+    parameters += of_all(query.projects)
     parameters += [("environment", name) for name in query.environments]
     if query.seen_within is not None:
         parameters.append(("statsPeriod", period(min(query.seen_within, _LONGEST_PERIOD))))

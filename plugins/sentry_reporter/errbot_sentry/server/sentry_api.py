@@ -6,14 +6,28 @@ of both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from errbot_sentry.domain import identifiers
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.errors import BadQuery, NotFound, ServerError
-from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Comment, Event, Issue, Page, Project, TagSpread
+from errbot_sentry.domain.errors import BadQuery, MissingScope, NotFound, ServerError, UsageError
+from errbot_sentry.domain.issues import (
+    ARCHIVED,
+    RESOLVED,
+    UNRESOLVED,
+    Comment,
+    Event,
+    Issue,
+    IssueQuery,
+    Monitor,
+    Page,
+    Project,
+    TagSpread,
+)
+from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.dialect import Dialect
 from errbot_sentry.server.http.client import Transport
 from errbot_sentry.server.http.limits import ApiAnswer, Query
@@ -27,11 +41,15 @@ PROJECTS = "/api/0/organizations/{org}/projects/"
 ISSUES = "/api/0/organizations/{org}/issues/"
 ISSUE = "/api/0/organizations/{org}/issues/{issue}/"
 STATS = "/api/0/organizations/{org}/stats_v2/"
+MONITORS = "/api/0/organizations/{org}/monitors/"
+ENVIRONMENTS = "/api/0/organizations/{org}/environments/"
+PROJECT_ENVIRONMENTS = "/api/0/projects/{org}/{project}/environments/"
 RELEASES = "/api/0/organizations/{org}/releases/"
 
 MOST_ROWS = 100  # of one page; both give no more
 STATUS_WORDS = {UNRESOLVED: "unresolved", RESOLVED: "resolved", ARCHIVED: "ignored"}
 _MOST_PROJECT_PAGES = 20
+_MOST_ENVIRONMENT_PROJECTS = 10
 
 
 class SentryApi(Dialect):
@@ -75,9 +93,34 @@ class SentryApi(Dialect):
         """An issue as this server writes it."""
         raise NotImplementedError
 
-    def _get(self, path: str, query: Query = (), *, what: str = "", **parts: str) -> ApiAnswer:
-        """Read below the organization; `what` is for the sentence of a 404."""
-        return self._transport.get(path, query, what=what or f"organization {self._org}", org=self._org, **parts)
+    def _get(self, path: str, query: Query = (), *, what: str = "", scope: str = "", **parts: str) -> ApiAnswer:
+        """Read below the organization; `what` is for the sentence of a 404, `scope` (what the token needs) of a 403."""
+        try:
+            return self._transport.get(path, query, what=what or f"organization {self._org}", org=self._org, **parts)
+        except MissingScope as error:
+            if not scope:
+                raise
+            sentence = f"{self._transport.host} does not allow this to SENTRY_AUTH_TOKEN (403): give it {scope}."
+            raise MissingScope(sentence, status=error.status, detail=error.detail) from error
+
+    def _check_environments(self, query: IssueQuery) -> None:
+        """Refuse a name that no environment has, as of these projects.
+
+        Sentry answers 404 to one, with the text for an unknown organization (getsentry/sentry
+        `src/sentry/api/helpers/environments.py`); GlitchTip finds nothing.
+
+        Raises:
+            UsageError: naming the environment that is probably meant.
+        """
+        paths = [(PROJECT_ENVIRONMENTS, project.slug) for project in query.projects[:_MOST_ENVIRONMENT_PROJECTS]]
+        answers = [self._get(path, project=slug) for path, slug in paths] or [self._get(ENVIRONMENTS)]
+        known = [row.line("name") for answer in answers for row in objects(answer.json, "environments")]
+        for name in query.environments:
+            if name not in known:
+                near = get_close_matches(name.casefold(), [each.casefold() for each in known], n=1)
+                meant = next((each for each in known if near and each.casefold() == near[0]), "")
+                hint = f"did you mean {echo(meant)}?" if meant else "leave out -e to see all."
+                raise UsageError(f"There is no environment {echo(name)} here: {hint}")
 
     def _get_of(self, issue: Issue, path: str, query: Query = (), **parts: str) -> ApiAnswer:
         """Read below an issue."""
@@ -87,12 +130,12 @@ class SentryApi(Dialect):
     def _limit(self, wanted: int) -> tuple[str, str]:
         return self._page_size, str(min(max(wanted, 1), MOST_ROWS))
 
-    def _pages(self, path: str, most: int, *, what: str = "", **parts: str) -> Iterator[ApiAnswer]:
+    def _pages(self, path: str, most: int, *, what: str = "", scope: str = "", **parts: str) -> Iterator[ApiAnswer]:
         """Page after page of a whole list, at most so many; a cursor that does not move ends it."""
         cursor: str | None = None
         for _ in range(most):
             query = [self._limit(MOST_ROWS), *([("cursor", cursor)] if cursor else [])]
-            answer = self._get(path, query, what=what, **parts)
+            answer = self._get(path, query, what=what, scope=scope, **parts)
             yield answer
             following, _previous = cursors_of(answer)
             if following is None or following == cursor:
@@ -148,3 +191,10 @@ def to_merge(issues: tuple[Issue, ...]) -> list[str]:
 def cursors_of(answer: ApiAnswer) -> tuple[str | None, str | None]:
     """The cursors of the next and the previous page."""
     return link_cursors(answer.headers.get("link", ""))
+
+
+def of_projects(monitors: Iterable[Monitor], projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
+    """The monitors of these projects, all for `()`: those that are down first, then by name."""
+    slugs = {project.slug for project in projects}
+    found = [monitor for monitor in monitors if not slugs or monitor.project in slugs]
+    return tuple(sorted(found, key=lambda monitor: (monitor.up is not False, monitor.kind, monitor.name.casefold())))

@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS issues (
     polled_events BIGINT, polled_users BIGINT, PRIMARY KEY ("key")
 );
 CREATE INDEX IF NOT EXISTS issues_touched ON issues (touched);
+CREATE INDEX IF NOT EXISTS issues_short_id ON issues (short_id);
 CREATE TABLE IF NOT EXISTS groups (
     room TEXT NOT NULL, issue TEXT NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL, at FLOAT NOT NULL,
     opened FLOAT NOT NULL, notified_at FLOAT NOT NULL, status TEXT NOT NULL, level TEXT NOT NULL,

@@ -86,6 +86,7 @@ issues = Table(
     Column("polled_events", BigInteger),
     Column("polled_users", BigInteger),
     Index("issues_touched", "touched"),
+    Index("issues_short_id", "short_id"),
 )
 
 groups = Table(

@@ -15,7 +15,7 @@ LONGEST_WAIT = 7200.0  # seconds beyond the interval: no failure and no rate lim
 
 
 class IssuesTable(Queries):
-    """Queries about known issues; every one by key."""
+    """Queries about known issues, by key or short id."""
 
     def get(self, key: str) -> KnownIssue | None:
         """One issue, None if it is not known."""
@@ -29,6 +29,11 @@ class IssuesTable(Queries):
             rows = map(self._known, self._connection.execute(select(issues).where(issues.c.key.in_(part))))
             found.update((known.key, known) for known in rows if known is not None)
         return found
+
+    def id_of(self, short_id: str) -> str:
+        """The server's id of the issue with this short id, "" where none is known."""
+        wanted = select(issues.c.key).where(issues.c.short_id == short_id, issues.c.key != short_id)
+        return self._connection.execute(wanted.order_by(issues.c.touched.desc()).limit(1)).scalar() or ""
 
     def put(self, known: Iterable[KnownIssue]) -> None:
         """Add or replace what is known of these issues."""

@@ -9,8 +9,9 @@ from errbot_sentry.alerting.decide.routing import facts_to_fetch
 from errbot_sentry.config.facts import never_known
 from errbot_sentry.config.matchers import all_match, read_matcher
 from errbot_sentry.config.routes import DEFAULT_REASONS, Route
-from errbot_sentry.domain.alerts import ALERT_REASONS, Alert
+from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, Alert
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Silence, Subscription
@@ -87,6 +88,12 @@ class RouteTable:
         folded = room.casefold()
         named = (each for route in self.settled for each in route.rooms)
         return next((each for each in named if each.casefold() == folded), room)
+
+    def notifies(self, room: str, issue: Issue) -> bool:
+        """Whether a room gets a notification about this issue, if it is new."""
+        alert = Alert("", NEW, "", self._clock.now(), project=issue.project.slug, title=issue.title, level=issue.level)
+        routes = self.of_room(self.spelled(room))
+        return any(NEW in route.reasons and all_match(route.matchers, alert) for route in routes)
 
 
 def route_of(made: Subscription | Silence, reasons: tuple[str, ...] = DEFAULT_REASONS) -> Route:

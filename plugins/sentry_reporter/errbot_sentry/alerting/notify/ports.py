@@ -21,6 +21,10 @@ class Network(Protocol):
         """
         ...
 
+    def is_silent(self) -> bool:
+        """Whether the present connection may be dead: nothing came on it for longer than `settle`."""
+        ...
+
     def connection(self) -> str:
         """A name for the present connection, another one after each reconnect; "" while there is none."""
         ...

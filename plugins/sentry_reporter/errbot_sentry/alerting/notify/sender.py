@@ -108,9 +108,9 @@ class NotificationSender:
 
     def close(self) -> None:
         """Decide about what is not settled: arrived if the connection still stands, else to be sent again."""
-        connection = self._network.connection()
-        self._finish([taken for taken in self._unsettled if taken.connection == connection], arrived=True)
-        self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
+        stands = "" if self._network.is_silent() else self._network.connection()
+        self._finish([taken for taken in self._unsettled if taken.connection == stands], arrived=True)
+        self._finish([taken for taken in self._unsettled if taken.connection != stands], arrived=False)
 
     def _is_allowed(self, row: OutboxRow) -> bool:
         """Whether the room may still see this: settings can have changed while it waited."""
@@ -233,7 +233,8 @@ class NotificationSender:
     def _settle(self, connection: str) -> None:
         now = self._now()
         self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
-        self._finish([taken for taken in self._unsettled if taken.settles <= now], arrived=True)
+        if not self._network.is_silent():
+            self._finish([taken for taken in self._unsettled if taken.settles <= now], arrived=True)
 
     def _finish(self, some: list[_Taken], *, arrived: bool) -> None:
         if not some:
@@ -248,9 +249,11 @@ class NotificationSender:
         self._unsettled = [taken for taken in self._unsettled if taken not in some]
 
     def _sleep(self, due: float | None, now: float) -> float | None:
-        times = [taken.settles for taken in self._unsettled] + ([] if due is None else [due])
+        times = [] if due is None else [due]
         if self._unsettled:
-            times.append(now + OFFLINE_PAUSE)  # to see the connection break
+            settles = min(taken.settles for taken in self._unsettled)
+            # To see the connection break; a silent one is looked at once in a while.
+            times.append(settles if now < settles < now + OFFLINE_PAUSE else now + OFFLINE_PAUSE)
         if self._store.shared:
             times.append(now + SHARED_PAUSE)  # another bot may have put something there
         return max(0.0, min(times) - now) if times else None

@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools, has_pool
+from errbot_sentry.chat.errbot_patches.irc_nick import take_another_nick
+from errbot_sentry.chat.errbot_patches.irc_ping import ping_in_silence
+from errbot_sentry.chat.errbot_patches.irc_reconnect import is_irc, reconnect_soon
 from errbot_sentry.chat.errbot_patches.markdown_lock import has_converter, lock_converters
-from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown
+from errbot_sentry.chat.errbot_patches.shelf_threads import has_shelf, share_shelves
+from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown, chat_dropped
+from errbot_sentry.chat.errbot_patches.sigterm import end_orderly, is_unhandled
 from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends, has_loop
+from errbot_sentry.chat.errbot_patches.xmpp_reconnect import reconnect_xmpp
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +34,15 @@ class Patch:
 
     `needed` says whether a bot object (Errbot's backend) has what is changed; `apply` changes it, calling its second
     argument at the bot's end where it needs one, and returns what undoes the change. It may raise anything, and then
-    leaves Errbot as it was.
+    leaves Errbot as it was. `stays` where it brings the chat network back: then it outlives the plugin's deactivation
+    that a drop of the network causes, and the next activation renews it.
     """
 
     name: str
     needed: Callable[[Any], bool]
     apply: Callable[[Any, Callable[[], None]], Undo]
     without: str
+    stays: bool = False
 
 
 PATCHES = (
@@ -62,7 +70,51 @@ PATCHES = (
         at_shutdown,
         "webhooks are refused while the chat network is down, also with SENTRY_WEBHOOK_LISTEN",
     ),
+    Patch(
+        "shelf_threads",
+        has_shelf,
+        lambda bot, _end: share_shelves(bot),
+        'on Python 3.13 Errbot and its plugins cannot use their storage: set STORAGE = "Memory" in config.py',
+        stays=True,
+    ),
+    Patch(
+        "sigterm",
+        is_unhandled,
+        lambda bot, _end: end_orderly(bot),
+        "SIGTERM (docker stop, systemd) kills the bot instead of ending it",
+        stays=True,
+    ),
+    Patch(
+        "irc_reconnect",
+        is_irc,
+        lambda bot, _end: reconnect_soon(bot),
+        "after a drop of the IRC connection the bot is away for a minute to five",
+        stays=True,
+    ),
+    Patch(
+        "irc_nick",
+        is_irc,
+        lambda bot, _end: take_another_nick(bot),
+        "where its nick is taken, as after a crash, the bot is away for two minutes",
+        stays=True,
+    ),
+    Patch(
+        "irc_ping",
+        is_irc,
+        lambda bot, _end: ping_in_silence(bot),
+        "an IRC connection that dies without a word is not noticed for minutes, and messages are lost",
+        stays=True,
+    ),
+    Patch(
+        "xmpp_reconnect",
+        has_loop,
+        lambda bot, _end: reconnect_xmpp(bot),
+        "the bot never comes back after a drop of the XMPP connection",
+        stays=True,
+    ),
 )
+
+_STAYING = "sentry_reporter_patches"
 
 
 class ErrbotPatches:
@@ -79,6 +131,7 @@ class ErrbotPatches:
         self._wanted = wanted
         self._on_shutdown = on_shutdown
         self._undos = ExitStack()
+        self._staying = ExitStack()
         self._applied: set[str] = set()
         self.without: tuple[str, ...] = ()
         """What is lost, because a patch that this bot needs is not applied."""
@@ -87,6 +140,8 @@ class ErrbotPatches:
 
     def apply(self) -> None:
         """Apply all that are wanted and needed. One that fails is logged and keeps none of the others back."""
+        if (staying := vars(self._bot).pop(_STAYING, None)) is not None:
+            staying.close()
         lost = []
         for patch in PATCHES:
             if not patch.needed(self._bot):
@@ -102,13 +157,17 @@ class ErrbotPatches:
         return name in self._applied
 
     def undo(self) -> None:
-        """Leave Errbot as it was."""
+        """Leave Errbot as it was, but for what brings back a chat network that has just dropped."""
         self._applied.clear()
         self._undos.close()
+        if chat_dropped():
+            setattr(self._bot, _STAYING, self._staying.pop_all())
+        self._staying.close()
 
     def _try(self, patch: Patch) -> bool:
         try:
-            self._undos.callback(patch.apply(self._bot, self._on_shutdown))
+            undos = self._staying if patch.stays else self._undos
+            undos.callback(patch.apply(self._bot, self._on_shutdown))
         except Exception:
             log.exception("Errbot could not be patched by %s: %s", patch.name, patch.without)
             self.failed = True

@@ -75,6 +75,10 @@ class ErrbotNetwork:
         self._layout = Layout(self.mode, self._limit())
         self._escape = Escape(self.mode)
 
+    def is_silent(self) -> bool:
+        """Whether nothing has come from the network for longer than `settle`; False where nobody watches that."""
+        return False
+
     def connection(self) -> str:
         """A name for the present connection, "" while there is none; a new one after each reconnect."""
         return f"{self._name}-{self._connections}" if self._is_active() and self._is_up() else ""

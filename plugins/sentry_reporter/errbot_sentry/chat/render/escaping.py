@@ -125,6 +125,12 @@ def _visible_line(line: str) -> str:
     return line.rstrip()[:LONGEST]
 
 
+def escape_markdown(text: str) -> str:
+    """The text so that Errbot's Markdown shows just that."""
+    # Entities come back as characters after Errbot's rendering; a raw "<" would start an HTML block.
+    return _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
+
+
 class Escape:
     """Escaping for one backend; `mode` is Errbot's name of it ("irc", "slackv3", "discord", …).
 
@@ -143,14 +149,17 @@ class Escape:
             # Discord takes @everyone for a mention in the middle of a mail address too, and through a backslash.
             line = _ANY_MENTION.sub("@" + _ZERO_WIDTH_SPACE, line)
             return _RAW_MARKDOWN.sub(r"\\\1", line)
-        # Entities come back as characters after Errbot's rendering; a raw "<" would start an HTML block.
-        line = line.replace("&", "&amp;").replace("<", "&lt;")
-        return _MARKDOWN.sub(r"\\\1", line)
+        return escape_markdown(line)
 
     def code(self, value: object) -> str:
         """A value for between backticks, on one line; backticks become apostrophes."""
         line = without_nicks(defuse(plain(value)), self._nicks).replace("`", "'")
         return self._without_rewriting(line)
+
+    def exact(self, value: object) -> str:
+        """A value for between backticks that people copy: without the unseen characters that keep others from being
+        notified, so only for what names the reader or an operator's setting."""
+        return _SLACK_COMMAND.sub("(", plain(value)).replace("`", "'")
 
     def block(self, value: object) -> str:
         """Lines for between fences: layout stays, tabs become spaces, no line can close the fence."""

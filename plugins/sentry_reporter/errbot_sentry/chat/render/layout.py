@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from errbot_sentry.chat.render.escaping import RAW_MARKDOWN_MODES
+from errbot_sentry.chat.render.escaping import RAW_MARKDOWN_MODES, escape_markdown
 
 _IRC_LINE_BYTES = 400
+# Ends colours and bold where there are none. Errbot strips messages, and so would take the indentation behind it away.
+_IRC_RESET = "\x0f"
 _FENCE = "```"
 # Errbot's Markdown takes the fences away. Here the chat shows a fenced block in fixed width (Slack; XMPP by XEP-0393),
 # so it gets fences within fences, of which the inner ones come through.
@@ -26,13 +28,19 @@ class Layout:
     """
 
     def __init__(self, mode: str, limit: int) -> None:
+        self._on_irc = mode.lower() == "irc"
         self._between = "\n" if mode.lower() in RAW_MARKDOWN_MODES else "\n\n"
-        self._widest = _IRC_LINE_BYTES if mode.lower() == "irc" else limit
+        self._widest = _IRC_LINE_BYTES if self._on_irc else limit
         self._limit = limit
         self._open, self._close = _fences(mode.lower())
 
     def messages(self, rendered: str) -> list[str]:
-        """The Markdown of each message to send, none longer than the limit, lines whole."""
+        """The Markdown of each message to send, none longer than the limit, lines whole; on IRC one for each line.
+
+        There a message is one line anyway, and Errbot puts a space before each but the first paragraph of a message.
+        """
+        if self._on_irc:
+            return list(self._blocks(rendered))
         messages: list[str] = []
         current = ""
         for block in self._blocks(rendered):
@@ -61,6 +69,9 @@ class Layout:
             yield from self._fenced_blocks(fenced)
 
     def _fenced_blocks(self, lines: list[str]) -> Iterator[str]:
+        if self._on_irc:
+            yield from (_IRC_RESET + piece for line in lines if line.strip() for piece in _irc_code(line))
+            return
         room = self._limit - len(self._open) - len(self._close)
         current: list[str] = []
         taken = 0  # characters of these lines, each with its end
@@ -86,9 +97,21 @@ def _fences(mode: str) -> tuple[str, str]:
     """
     if mode in _FENCES_COME_THROUGH:
         return f"`{_FENCE}\n\n{_FENCE}\n", f"\n{_FENCE}\n`{_FENCE}"
-    if mode == "irc" or mode in RAW_MARKDOWN_MODES:  # on IRC an empty line would be a message
+    if mode in RAW_MARKDOWN_MODES:
         return f"{_FENCE}\n", f"\n{_FENCE}"
     return f"{_FENCE}\n\n", f"\n{_FENCE}"
+
+
+def _irc_code(line: str) -> Iterator[str]:
+    """A line of a fenced block as running text, in pieces. Errbot sends an empty line after each fence on IRC."""
+    piece = ""
+    for char in line:
+        escaped = escape_markdown(char)
+        if len((piece + escaped).encode()) > _IRC_LINE_BYTES:
+            yield piece
+            piece = ""
+        piece += escaped
+    yield piece
 
 
 def _whole_entries(lines: list[str]) -> int:

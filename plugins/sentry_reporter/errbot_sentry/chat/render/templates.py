@@ -21,9 +21,10 @@ FOLDER = Path(__file__).resolve().parents[3] / "templates"
 class Templates:
     """Renders `sentry_*` templates for one backend, each value by way of `escape`.
 
-    Filters: none for running text, `code` between backticks, `block` between fences, `href` for a link's target,
-    `address` for a web address that stands by itself, `table` for the rows of a list, with all of their
-    markup, and for lines to stand below them. Every template knows the bot's command `prefix`.
+    Filters: none for running text, `code` between backticks, `exact` there for what people copy, `block` between
+    fences, `href` for a link's target, `address` for a web address that stands by itself, `table` for the rows of a
+    list, with all of their markup, and for lines to stand below them.
+    Every template knows the bot's command `prefix`.
     """
 
     def __init__(self, mode: str, nicks: Nicks = frozenset, folder: Path = FOLDER, prefix: str = "!") -> None:
@@ -42,7 +43,7 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        for name in ("code", "block", "href", "address"):
+        for name in ("code", "exact", "block", "href", "address"):
             self._environment.filters[name] = _as_markup(getattr(escape, name))
         self._environment.globals["prefix"] = prefix
         self._environment.filters["table"] = _as_markup(Table(mode, escape).render)

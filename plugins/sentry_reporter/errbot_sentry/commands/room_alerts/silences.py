@@ -63,7 +63,7 @@ def list_silences(context: CommandContext, typed: ParsedCommand) -> Iterator[Vie
         if shown is not None and _applies_here(context, each, typed.conversation):
             left = span_words(timedelta(seconds=round(each.ends - now)))
             rows.append({"number": each.id, "left": left, **asdict(shown)})
-    context.lists.keep_numbers(typed.conversation, typed.person, max((row["number"] for row in rows), default=0))
+    context.lists.keep_aside(typed.conversation, typed.person, "", max((row["number"] for row in rows), default=0))
     yield View("sentry_silences", {"rows": rows})
 
 

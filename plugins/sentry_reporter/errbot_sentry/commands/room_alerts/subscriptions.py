@@ -52,7 +52,7 @@ def list_subscriptions(context: CommandContext, typed: ParsedCommand) -> Iterato
             rows.append(row)
         elif may_name(each.matchers, typed.conversation, access):
             rows.append({**row, "room": "another room", "author": ""})
-    context.lists.keep_numbers(typed.conversation, typed.person, max((row["number"] for row in rows), default=0))
+    context.lists.keep_aside(typed.conversation, typed.person, "", max((row["number"] for row in rows), default=0))
     yield View("sentry_subscriptions", {"rows": rows, "direct": direct})
 
 

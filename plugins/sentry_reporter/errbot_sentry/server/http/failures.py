@@ -26,7 +26,7 @@ from errbot_sentry.domain.errors import (
 )
 
 _LONGEST_DETAIL = 300
-_LONGEST_WAIT = 3600.0
+_SHORTEST_WAIT, _LONGEST_WAIT = 1.0, 3600.0
 _LONGEST_IN_SECONDS = 120
 _SEAT_LIMIT = "member-disabled-over-limit"
 
@@ -38,7 +38,7 @@ _BY_STATUS: dict[int, tuple[type[ServerError], str]] = {
     403: (
         MissingScope,
         (
-            "{host} does not allow this to SENTRY_AUTH_TOKEN (403): give the token event:read, project:read, org:read, "
+            "{host} does not allow this to SENTRY_AUTH_TOKEN (403): give it event:read, project:read, org:read, "
             "and event:write for changes (on Bugsink the issues:, events: and projects: rights), and the project."
         ),
     ),
@@ -104,7 +104,8 @@ def check_content_type(host: str, headers: Mapping[str, str]) -> None:
 
 
 def wait_of(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The seconds that the server wants us to wait, an hour at most, or None where it does not say.
+    """The seconds that the server wants us to wait, or None where it does not say; an hour at most, and a second at
+    least, because a reset lies in the past for a clock that runs ahead.
 
     `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), else Sentry's `X-Sentry-Rate-Limit-Reset` in Unix time,
     which Sentry's own 429 has instead.
@@ -118,7 +119,7 @@ def wait_of(headers: Mapping[str, str], now: datetime) -> float | None:
         seconds = _until(retry_after, now)
     elif reset.isdecimal():
         seconds = float(reset[:12]) - now.timestamp()
-    return None if seconds is None else min(max(seconds, 0.0), _LONGEST_WAIT)
+    return None if seconds is None else min(max(seconds, _SHORTEST_WAIT), _LONGEST_WAIT)
 
 
 def _until(date: str, now: datetime) -> float | None:

@@ -8,16 +8,21 @@ is in snake_case with `exception.values`, and source in `pre_context`, `context_
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from errbot_sentry.domain import json_values
-from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame
+from errbot_sentry.domain.issues import Event, EventBreadcrumb, EventRequest, ExceptionInfo, Frame
 from errbot_sentry.server.payloads.json_fields import LONG, Fields
 
 _MOST_EXCEPTIONS = 20
 _MOST_FRAMES = 200
 _MOST_VARIABLES = 50
+_MOST_BREADCRUMBS = 100
+_MOST_CONTEXTS = 30
 _LONGEST_VALUE = 1000
+_REPR = re.compile(r"-?\d[\d._]*(?:e[+-]?\d+)?|True|False|None|b?'.*'|b?\".*\"|<.*>|\w+\(.*\)", re.DOTALL)
+_CREDENTIALS = re.compile(r"cookie|auth|token|secret|passw|session|csrf|api.?key|signature", re.IGNORECASE)
 
 
 def read_event(data: Fields) -> Event:
@@ -43,6 +48,9 @@ def read_event(data: Fields) -> Event:
         tags=tags,
         exceptions=exceptions,
         platform=data.line("platform"),
+        breadcrumbs=_breadcrumbs(data),
+        request=_request(data.fields("request") or _entry(data, "request")),
+        contexts=_contexts(data.fields("contexts")),
     )
 
 
@@ -77,10 +85,7 @@ def _frame(frame: Fields) -> Frame:
         module=frame.line("module"),
         in_app=frame.yes("inApp") or frame.yes("in_app"),
         source=_source(frame, line),
-        variables=tuple(
-            (json_values.text(name, 200), printed(value))
-            for name, value in list(frame.fields("vars").pairs())[:_MOST_VARIABLES]
-        ),
+        variables=_printed_pairs(frame.fields("vars")),
     )
 
 
@@ -103,9 +108,83 @@ def printed(value: Any) -> str:
     if isinstance(value, str):
         return json_values.text(value, _LONGEST_VALUE)
     try:
-        return json_values.text(json.dumps(value, ensure_ascii=False), _LONGEST_VALUE)
+        return json_values.text(_written(value), _LONGEST_VALUE)
     except (ValueError, RecursionError):
         return "…"
+
+
+def _written(value: Any) -> str:
+    """JSON, but a text that is a value's `repr` already stands as it is: sentry-python sends the list `[1, 2]` as
+    `["1", "2"]` (getsentry/sentry-python, sentry_sdk/serializer.py, `_serialize_node_impl`)."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_written(key)}: {_written(item)}' for key, item in value.items())}}}"
+    if isinstance(value, str) and _REPR.fullmatch(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _printed_pairs(fields: Fields) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (json_values.line(name, 200), printed(value)) for name, value in list(fields.pairs())[:_MOST_VARIABLES]
+    )
+
+
+def _breadcrumbs(data: Fields) -> tuple[EventBreadcrumb, ...]:
+    """The newest of them, oldest first. The API has them in `entries`, an SDK as `{values: […]}` or as a list."""
+    sent = data.raw("breadcrumbs")
+    rows = json_values.rows(sent) or Fields(sent).rows("values") or _entry(data, "breadcrumbs").rows("values")
+    return tuple(
+        EventBreadcrumb(
+            at=row.time("timestamp"),
+            category=row.line("category", "type"),
+            level=json_values.level(row.raw("level")),
+            message=row.text("message", longest=_LONGEST_VALUE),
+            data=_printed_pairs(row.fields("data")),
+        )
+        for row in map(Fields, rows[-_MOST_BREADCRUMBS:])
+        if row
+    )
+
+
+def _request(row: Fields) -> EventRequest | None:
+    """Headers are `[name, value]` pairs in the API, an object from an SDK; those with credentials are left out."""
+    if not row.line("url", "method"):
+        return None
+    pairs = [(pair[0], pair[1]) for pair in row.rows("headers") if isinstance(pair, list) and len(pair) == 2]
+    headers = pairs or list(row.fields("headers").pairs())
+    query = row.raw("query", "query_string")
+    body = row.raw("data")
+    return EventRequest(
+        method=row.line("method"),
+        url=row.line("url"),
+        query=query if isinstance(query, str) else _pairs_as_query(json_values.rows(query)),
+        headers=tuple(
+            (json_values.line(name, 200), json_values.line(value, _LONGEST_VALUE))
+            for name, value in headers[:_MOST_VARIABLES]
+            if not _CREDENTIALS.search(str(name))
+        ),
+        body="" if body in (None, "", {}, []) else printed(body),
+    )
+
+
+def _pairs_as_query(pairs: list[Any]) -> str:
+    return "&".join(
+        f"{json_values.line(pair[0])}={json_values.line(pair[1])}"
+        for pair in pairs[:_MOST_VARIABLES]
+        if isinstance(pair, list) and len(pair) == 2
+    )
+
+
+def _contexts(contexts: Fields) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    """Without the `type` of each, which repeats its name or says "default"."""
+    named = [(json_values.line(name, 200), Fields(value)) for name, value in contexts.pairs()]
+    return tuple(
+        (name, tuple(pair for pair in _printed_pairs(fields) if pair[0] != "type"))
+        for name, fields in named[:_MOST_CONTEXTS]
+        if fields
+    )
 
 
 def _message(data: Fields) -> str:

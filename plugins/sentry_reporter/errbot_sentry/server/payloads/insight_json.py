@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from errbot_sentry.domain.issues import Comment, Event, Release, TagSpread
+from errbot_sentry.domain import json_values
+from errbot_sentry.domain.issues import Assignee, Comment, Event, IssueActivity, Release, SuspectCommit, TagSpread
 from errbot_sentry.server.payloads.event_json import read_event
+from errbot_sentry.server.payloads.issue_json import read_assignee
 from errbot_sentry.server.payloads.json_fields import LONG, Fields, objects
 from errbot_sentry.server.time_series import Point, columns_of
 
@@ -64,6 +66,45 @@ def read_comments(value: Any) -> tuple[Comment, ...]:
         if row.line("type") in ("note", "")
     ]
     return tuple(sorted(found, key=lambda comment: comment.at.timestamp() if comment.at else 0.0, reverse=True))
+
+
+def read_activity(issue: Fields) -> tuple[IssueActivity, ...]:
+    """The `activity` of an issue's details, newest first (kinds: getsentry/sentry `src/sentry/types/activity.py`)."""
+    found = [
+        IssueActivity(
+            kind=row.line("type"),
+            at=row.time("dateCreated"),
+            author=row.fields("user").line("name", "username", "email") or row.fields("sentry_app").line("name"),
+            text=row.fields("data").line("text", "version", "assigneeEmail", "priority", "commit", longest=LONG),
+        )
+        for row in map(Fields, issue.rows("activity"))
+        if row.line("type")
+    ]
+    return tuple(sorted(found, key=lambda each: each.at.timestamp() if each.at else 0.0, reverse=True))
+
+
+def read_suspect_commits(body: Fields) -> tuple[SuspectCommit, ...]:
+    """`{committers: [{author, commits: […]}]}`, the likeliest first (getsentry/sentry `src/sentry/utils/committers.py`,
+    `src/sentry/api/serializers/models/commit.py`)."""
+    return tuple(
+        SuspectCommit(
+            id=commit.line("id"),
+            message=commit.text("message", longest=LONG),
+            author=committer.fields("author").line("name", "email"),
+            email=committer.fields("author").line("email"),
+            at=commit.time("dateCreated"),
+            link=json_values.web_link(commit.fields("pullRequest").raw("externalUrl")),
+        )
+        for committer in map(Fields, body.rows("committers"))
+        for commit in map(Fields, committer.rows("commits"))
+        if commit.line("id")
+    )
+
+
+def read_owners(body: Fields) -> tuple[Assignee, ...]:
+    """`{owners: [actor]}` by the ownership rules (getsentry/sentry `src/sentry/issues/endpoints/event_owners.py`)."""
+    owners = (read_assignee(Fields(row)) for row in body.rows("owners"))
+    return tuple(owner for owner in owners if owner is not None)
 
 
 def read_releases(value: Any) -> tuple[Release, ...]:

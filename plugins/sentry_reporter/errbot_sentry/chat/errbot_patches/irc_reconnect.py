@@ -1,0 +1,130 @@
+"""IRC: the bot is back some seconds after its server is.
+
+Errbot 6.2.1: the library's bot class connects again by itself (errbot/backends/irc.py, line 334), with the library's
+own waits: a minute at least, five at most (irc/bot.py, `ExponentialBackoff`). Errbot takes IRC_RECONNECT_ON_DISCONNECT
+and ignores it (errbot/backends/irc.py, line 350). A try has no time limit: where nobody answers at all, it takes the
+kernel's two minutes, and keeps the bot from everything else.
+
+Change: the connection gets waits of ours. While the server cannot be reached, a try every three seconds or so; each is
+given up after five. A server that answers and ends the connection within a minute, because of a ban for example, is
+asked after one second, then three, nine and so on up to five minutes.
+
+Undone: the connection gets the library's waits back.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from errbot_sentry.domain.clock import backoff
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 5.0
+LASTING = 60.0
+_UNREACHABLE = (1.0, 3.0)  # first and longest wait
+_TURNED_AWAY = (1.0, 300.0)
+
+
+class ReconnectWaits:
+    """How long to wait before the next try, from what became of the last ones. For IRC and XMPP."""
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        luck: Callable[[], float] = random.random,
+    ) -> None:
+        self._monotonic = monotonic
+        self._luck = luck
+        self._unreached = 0
+        self._turned_away = 0
+        self._spoke_at: float | None = None
+
+    def spoke(self) -> None:
+        """The server said something. One that takes a connection and says nothing counts as out of reach."""
+        if self._spoke_at is None:
+            self._spoke_at = self._monotonic()
+
+    def after_end(self) -> float:
+        """A try failed, or a connection ended: the seconds until the next try."""
+        spoke_at, self._spoke_at = self._spoke_at, None
+        if spoke_at is None:
+            self._unreached += 1
+            return backoff(self._unreached, *_UNREACHABLE, spread=0.5, luck=self._luck())
+        self._unreached = 0
+        self._turned_away = 1 if self._monotonic() - spoke_at >= LASTING else self._turned_away + 1
+        return backoff(self._turned_away, *_TURNED_AWAY, factor=3.0, spread=0.5, luck=self._luck())
+
+
+class _Reconnect:
+    """In place of the library's `ReconnectStrategy`: `run` is called at each end of a connection."""
+
+    def __init__(self, conn: Any) -> None:
+        self._conn = conn
+        self._waits = ReconnectWaits()
+        self._scheduled = False
+        self._connect = conn.connection.connect
+
+    def connect(self, *args: Any, connect_factory: Any, **kwargs: Any) -> Any:
+        """The connection's own `connect`, with a time limit for the socket."""
+        wrap = connect_factory.wrapper
+
+        def limited(sock: socket.socket) -> Any:
+            sock.settimeout(ANSWER_SECONDS)
+            return wrap(sock)
+
+        connect_factory.wrapper = limited
+        return self._connect(*args, connect_factory=connect_factory, **kwargs)
+
+    def spoke(self, connection: Any, _event: Any) -> None:
+        """Something came from the server."""
+        if connection is self._conn.connection:
+            self._waits.spoke()
+
+    def run(self, _bot: Any) -> None:
+        if self._scheduled:
+            return
+        wait = self._waits.after_end()
+        log.info("the IRC server is not connected: the next try is in %.1f s", wait)
+        self._scheduled = True
+        self._conn.reactor.scheduler.execute_after(wait, self._again)
+
+    def _again(self) -> None:
+        self._scheduled = False
+        if self._conn.connection.is_connected():
+            return
+        try:
+            self._conn.jump_server()
+        except Exception:
+            log.exception("the IRC server could not be connected")
+            self.run(self._conn)
+
+
+def is_irc(bot: Any) -> bool:
+    """Whether this bot object is Errbot's IRC backend."""
+    return getattr(bot, "mode", None) == "irc"
+
+
+def reconnect_soon(bot: Any) -> Callable[[], None]:
+    """Let this bot object connect again as said above; returns what undoes that."""
+    conn = bot.conn
+    library = sys.modules["irc.bot"]  # loaded by Errbot's backend
+    original = conn.recon
+    if type(original) is not library.ExponentialBackoff:
+        raise TypeError(f"the waits are not the library's: {original!r}")
+    conn.recon = ours = _Reconnect(conn)
+    conn.connection.connect = ours.connect
+    conn.connection.add_global_handler("all_raw_messages", ours.spoke, -100)
+
+    def undo() -> None:
+        conn.recon = original
+        del conn.connection.connect
+        conn.connection.remove_global_handler("all_raw_messages", ours.spoke)
+
+    return undo

@@ -1,0 +1,67 @@
+"""Python 3.13: Errbot's own storage works in every thread.
+
+Errbot 6.2.1: it stores its settings, and what plugins store, with Python's `shelve` (errbot/storage/shelf.py, line 15).
+From Python 3.13 on a new shelf is an SQLite file (`dbm.sqlite3`), which only the thread that opened it may use. Errbot
+opens it in one thread and uses it in others, so that each plugin fails at its activation or at its first command.
+
+Change: each shelf that is such a file is opened anew without that limit, those that Errbot has opened already and those
+that it opens from now on. SQLite itself locks.
+
+Undone: shelves are opened as Python does; those that are open stay as they are.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_SERIALIZED = 3  # PEP 249: threads may share connections
+
+
+def has_shelf(bot: Any) -> bool:
+    """Whether this bot stores with a shelf that may be an SQLite file."""
+    return sys.version_info >= (3, 13) and type(_plugin_of(bot)).__name__ == "ShelfStoragePlugin"
+
+
+def share_shelves(bot: Any) -> Callable[[], None]:
+    """Let this bot object's shelves be used by every thread; returns what undoes that.
+
+    Raises sqlite3.ProgrammingError in another thread than the one that started the bot: after an installation into a
+    running bot.
+    """
+    if sqlite3.threadsafety != _SERIALIZED:
+        raise TypeError(f"this SQLite does not let threads share connections: {sqlite3.threadsafety}")
+    plugin = _plugin_of(bot)
+    original = plugin.open
+    for owner in (bot, bot.plugin_manager, bot.repo_manager):
+        if owner.is_open_storage():
+            _share(owner._store)  # noqa: SLF001 - Errbot has no other way to it
+
+    def open_shared(namespace: str) -> Any:
+        storage = original(namespace)
+        _share(storage)
+        return storage
+
+    plugin.open = open_shared
+
+    def undo() -> None:
+        del plugin.open
+
+    return undo
+
+
+def _plugin_of(bot: Any) -> Any:
+    return getattr(bot, "storage_plugin", None)
+
+
+def _share(storage: Any) -> None:
+    shelf = storage.shelf.dict
+    if type(shelf).__module__ != "dbm.sqlite3" or hasattr(shelf, "sentry_reporter_shared"):
+        return
+    ((_, _, path),) = shelf._cx.execute("PRAGMA database_list").fetchall()  # noqa: SLF001 - it has no other name
+    shared = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    shelf._cx.close()  # noqa: SLF001 - as above
+    shelf._cx = shared  # noqa: SLF001 - as above
+    shelf.sentry_reporter_shared = True

@@ -1,0 +1,125 @@
+"""The chat network goes away in every way it can, and comes back: the bot follows, and what waited is in the room.
+
+Each wait is shorter than what Errbot itself takes, a minute or for ever; benchmarks/recovery.py measures the seconds.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.servers.irc_client import IrcClient
+from tests.servers.ngircd import Ngircd
+from tests.servers.prosody import Prosody
+from tests.servers.tcp_proxy import TcpProxy
+from tests.system.recovery_world import BOT, RecoveryWorld
+from tests.waiting import until
+
+# slixmpp 1.8.6, the last that Errbot 6.2.1 works with, asks the resolver in its old way.
+pytestmark = pytest.mark.filterwarnings("ignore:gethostbyname")
+
+SECONDS = 45.0
+
+
+@pytest.fixture(params=["ngircd", "prosody"])
+def server(request: pytest.FixtureRequest) -> Ngircd | Prosody:
+    """Each of the two networks."""
+    found: Ngircd | Prosody = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What ends with the test."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_the_server_restarts(tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack) -> None:
+    proxy = stack.enter_context(TcpProxy(server.port))  # so that the bot comes back after alice
+    world = RecoveryWorld(tmp_path, server, port=proxy.port)
+    alice = stack.enter_context(world.person())
+    stack.enter_context(world.bot)
+    alice.wait_for_join(BOT, world.room)
+    for number in ("1", "2"):  # and once more, on a connection that the bot made by itself
+        before = len(world.bot.log)
+        proxy.refuse()
+        server.kill()
+        world.bot.wait_for_log("webhooks are still taken", after=before)
+        world.hook(number)
+        server.start()
+        alice = stack.enter_context(world.person())
+        proxy.mend()
+        alice.wait_for(f"SHOP-{number}", SECONDS, sender=BOT)
+    assert world.bot.log.count("Traceback") == 0
+
+
+def test_the_connection_dies_without_a_word(tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack) -> None:
+    """What is written into the dead connection is not lost."""
+    proxy = stack.enter_context(TcpProxy(server.port))
+    world = RecoveryWorld(tmp_path, server, port=proxy.port)
+    alice = stack.enter_context(world.person())
+    stack.enter_context(world.bot)
+    alice.wait_for_join(BOT, world.room)
+    world.hook("1")
+    alice.wait_for("SHOP-1", SECONDS)
+    proxy.cut()
+    world.hook("2")
+    world.bot.wait_for_log("webhooks are still taken", SECONDS)
+    world.hook("3")
+    proxy.mend()
+    for number in ("2", "3"):
+        alice.wait_for(f"SHOP-{number}", SECONDS)
+    assert world.bot.log.count("Traceback") == 0
+
+
+def test_the_server_is_away_when_the_bot_starts(tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack) -> None:
+    proxy = stack.enter_context(TcpProxy(server.port))
+    world = RecoveryWorld(tmp_path, server, port=proxy.port)
+    alice = stack.enter_context(world.person())
+    proxy.refuse()
+    world.bot.start(wait=False)
+    stack.callback(world.bot.stop)
+    world.bot.wait_for_log("server is not connected: the next try", SECONDS)
+    proxy.mend()
+    alice.wait_for_join(BOT, world.room, SECONDS)
+
+
+def test_the_nick_is_taken(tmp_path: Path, ngircd: Ngircd, stack: ExitStack) -> None:
+    """Another one serves, until the configured one is free again."""
+    world = RecoveryWorld(tmp_path, ngircd)
+    alice = stack.enter_context(world.person())
+    ghost = IrcClient(ngircd.host, ngircd.port, BOT)
+    stack.enter_context(world.bot)
+    world.hook("1")
+    alice.wait_for("SHOP-1", SECONDS, sender=f"{BOT}_")
+    ghost.close()
+    until(lambda: alice.names(world.room) == {"alice", BOT}, SECONDS, "the bot has its own nick")
+    world.hook("2")
+    alice.wait_for("SHOP-2", SECONDS, sender=BOT)
+    alice.say(BOT, "!sentry status")
+    alice.wait_for("delivery", SECONDS, target="alice", sender=BOT)
+    assert world.bot.log.count("Traceback") == 0
+
+
+def test_sigterm_is_an_orderly_end(tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack) -> None:
+    world = RecoveryWorld(tmp_path, server)
+    alice = stack.enter_context(world.person())
+    with world.bot:
+        alice.wait_for_join(BOT, world.room)
+        world.hook("1")
+        alice.wait_for("SHOP-1", SECONDS)
+        server.kill()
+        world.bot.wait_for_log("webhooks are still taken")
+        world.hook("2")
+        world.bot.send_signal(signal.SIGTERM)
+        assert world.bot.wait_for_exit() in (0, -signal.SIGINT)  # the latter on XMPP, as with Ctrl-C
+        assert "errbot.plugin_manager     Bye." in world.bot.log
+    server.start()
+    alice = stack.enter_context(world.person())
+    with world.bot:
+        alice.wait_for("SHOP-2", SECONDS, sender=BOT)
