@@ -15,7 +15,7 @@ from tests.servers.bugsink import BugsinkProject
 from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.ngircd import Ngircd
 from tests.system.irc_world import BOT, ROOM, IrcWorld, person_in_room
-from tests.system.plugin_copies import PLUGIN
+from tests.system.plugin_copies import PLUGIN, install_wheel
 
 FLOORS = [line for line in (ROOT / "requirements-floors.txt").read_text().splitlines() if line[:1].isalpha()]
 OURS = tuple(line for line in FLOORS if not line.startswith("errbot"))
@@ -53,6 +53,13 @@ def test_it_starts_and_answers_on_the_text_backend(tmp_path: Path, python: Path)
         bot.ask("!sentry status", "delivery")
         assert bot.stop() == 0
     assert "Traceback" not in bot.log
+
+
+def test_a_wheel_is_found_by_its_entry_point(tmp_path: Path, python: Path) -> None:
+    site, empty = install_wheel(tmp_path), tmp_path / "empty"
+    empty.mkdir()
+    with ErrbotProcess(tmp_path / "bot", empty, python=python, env={"PYTHONPATH": str(site)}) as bot:
+        bot.ask("!sentry status", "delivery")
 
 
 def test_an_error_is_reported_and_alerted_and_resolved_on_irc(
