@@ -83,7 +83,8 @@ SENTRY_PROJECTS = ()
 # one room is named, all other rooms see nothing. Example: {"#web": ["web-*"], "#ops": ["*"], "direct": ["*"]}
 SENTRY_ROOM_PROJECTS = {}
 
-# The people who may change issues and alert settings: globs, as in BOT_ADMINS.
+# The people who may change issues and alert settings: globs, as in BOT_ADMINS. `!sentry whoami` prints the id
+# that can be pasted here.
 SENTRY_WRITERS = BOT_ADMINS
 
 # After a change from chat, leave a note on the issue that says who made it, where the server takes notes.

@@ -74,4 +74,6 @@ def test_writers_are_globs_over_errbots_own_acl_text():
     assert access.may_write(Person("admin!user@host", "admin"))
     assert access.may_write(Person("@bob", "bob"))
     assert not access.may_write(Person("@BOB", "bob"))
+    assert Access(writers=("a[l]ce!u@h",)).may_write(Person("a[l]ce!u@h", "a[l]ce")), "pasted as it stands"
+    assert Access(writers=("a[l]ce!u@h",)).may_write(Person("alce!u@h", "alce"))
     assert not Access().may_write(Person("@bob", "bob"))

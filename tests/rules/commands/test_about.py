@@ -29,7 +29,7 @@ def test_the_overview_shows_what_this_person_may_use_here() -> None:
         "Connected to Sentry at https://sentry.example.com, projects: web",
         "Look: issues, next, prev, issue, trace, breadcrumbs, events, tags, graph, projects, releases, monitors",
         "Change: resolve, reopen, archive, assign, ack, note, priority, merge",
-        "Alerts: alerts, route, subscriptions, silences, subscribe, unsubscribe, silence, unsilence, digest",
+        "Alerts: alerts, route, subscriptions, silences, subscribe, unsubscribe, silence, unsilence, resend, digest",
         "About: link, unlink, whoami, feedback, status, test",
         "More about a command: `!sentry help issues`",
     ]

@@ -97,7 +97,8 @@ SETTINGS = (
     ),
     Setting(
         "SENTRY_WRITERS", "tuple of globs", values.texts, None, _SERVER,
-        "The people who may change issues and alert settings: globs, as in BOT_ADMINS.",
+        "The people who may change issues and alert settings: globs, as in BOT_ADMINS. `!sentry whoami` prints "
+        "the id that can be pasted here.",
         default_words="`BOT_ADMINS`",
     ),
     Setting(

@@ -46,8 +46,9 @@ class Access:
         return not self.projects and (not self.room_projects or "*" in self._globs_for(conversation))
 
     def may_write(self, person: Person) -> bool:
-        """Whether this person may change issues and alert settings."""
-        return any(fnmatchcase(person.acl, glob) for glob in self.writers)
+        """Whether this person may change issues and alert settings: a glob matches, or it is their very id (on IRC that
+        can have brackets, as `!sentry whoami` prints it)."""
+        return any(person.acl == glob or fnmatchcase(person.acl, glob) for glob in self.writers)
 
     def with_rooms(self, name_of: Callable[[str], str]) -> Access:
         """The same, with each room under its one name; rooms that turn out to be the same see what either may."""

@@ -56,6 +56,7 @@ class MessageKind(Enum):
     STORM_LIST = "storm_list"  # of deferred notifications, as are the next two
     QUIET_LIST = "quiet_list"
     WAIT_LIST = "wait_list"
+    AWAY_LIST = "away_list"  # of what happened while the bot was away: no sign of a storm now
     UPDATE = "update"  # about one activity, or one flap
     UPDATE_LIST = "update_list"
     STACK_TRACE = "stack_trace"
@@ -65,6 +66,7 @@ class MessageKind(Enum):
     OUTAGE_NOTICE = "outage_notice"
 
 
+# What counts towards a storm.
 NOTIFICATION_KINDS = (
     MessageKind.NOTIFICATION,
     MessageKind.STORM_LIST,

@@ -246,6 +246,11 @@ class InboxTable(Queries):
         ).one()
         return row[0], time_of(row[1])
 
+    def has_waiting(self, until: float) -> bool:
+        """Whether an alert that came by then is undecided, and not put off for want of its project."""
+        found = select(alerts.c.id).where(alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.received <= until)
+        return self._connection.scalar(found.limit(1)) is not None
+
     def forget(self, before: float, limit: int) -> int:
         """Drop deliveries, decisions and decided alerts older than this, at most `limit` of each; how many were."""
         return (

@@ -203,6 +203,7 @@ class DeferReason(str, Enum):
     """Why a message is put off."""
 
     WAIT = "wait"  # the route's `wait`: what comes meanwhile is sent in one list
+    AWAY = "away"  # found after the bot was away: sent together
     STORM = "storm"  # too many notifications in the room in a minute
     UPDATES = "updates"  # too many updates in the room in a minute
     QUIET = "quiet"  # the room's quiet hours; sent at their end

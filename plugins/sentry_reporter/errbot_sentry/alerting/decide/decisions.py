@@ -34,6 +34,7 @@ class DecisionName(str, Enum):
     # Sent later, or as a part of something else.
     COUNTED = "counted", "Counted; the number is sent when the window closes."
     BATCHED = "batched", "Deferred for the route's `wait`, then sent in one list with what came meanwhile."
+    AWAY = "away", "Found after the bot was away. More than three are sent as one list, oldest first."
     STORM = "storm", "Deferred: too many notifications in a minute. They are sent as one list a minute."
     QUIET = "quiet", "Deferred to the end of the room's quiet hours. Updates are not sent."
     UPDATES_BATCHED = "updates_batched", "Deferred: too many updates in a minute. They are sent as one list."
@@ -58,6 +59,7 @@ class DecisionName(str, Enum):
 WITHHELD = (
     DecisionName.COUNTED,
     DecisionName.BATCHED,
+    DecisionName.AWAY,
     DecisionName.STORM,
     DecisionName.QUIET,
     DecisionName.UPDATES_BATCHED,

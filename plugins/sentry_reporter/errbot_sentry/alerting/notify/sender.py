@@ -178,6 +178,8 @@ class NotificationSender:
 
     def _outgoing(self, message: Message) -> Outgoing:
         text = self._renderer.render(TEMPLATES[message.kind], message.values).strip("\n")
+        if late := message.values.get("late"):
+            text = f"(late, from {late}) {text}"
         card = card_of(message.values) if message.kind is MessageKind.NOTIFICATION else None
         return Outgoing(text, card, message.mention)
 
