@@ -103,7 +103,7 @@ def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
     """After `silences` shows `#1 SHOP-1 …`, `resolve #1` must not resolve the first row of an older list of issues."""
     room.type("silence SHOP-1 -d 2h")
     room.type("silences")
-    with pytest.raises(BadReference, match="#1 in the last list isn.t an issue"):
+    with pytest.raises(BadReference, match="#1 in the last list isn't an issue"):
         room.type("resolve #1")
     room.type("issues")
     room.world.clock.advance(1)

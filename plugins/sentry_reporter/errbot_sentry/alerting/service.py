@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.enrich import Enricher, look_up
-from errbot_sentry.alerting.decide.look_ups import LookUps
+from errbot_sentry.alerting.decide.look_ups import LookUps, ReadIssue
 from errbot_sentry.alerting.decide.pipeline import Pipeline
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.stages import Stages
@@ -141,8 +141,8 @@ class AlertService:
         """The kind of the server, "" until it has answered."""
         return self._look_ups.kind or self._poller.kind
 
-    def _look_up(self, alert: Alert, server: Server) -> Iterable[Alert]:
-        return look_up(alert, server, self.routes.facts_to_fetch)
+    def _look_up(self, alert: Alert, server: Server, read_issue: ReadIssue) -> Iterable[Alert]:
+        return look_up(alert, server, read_issue, self.routes.facts_to_fetch)
 
     def start(self) -> None:
         """Take webhooks and go on with whatever is on disk. Returns at once; the state is opened by the threads."""
