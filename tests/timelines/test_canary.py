@@ -10,7 +10,7 @@ import pytest
 from errbot_sentry.canary import Canary
 from errbot_sentry.domain.alerts import CANARY_TITLE
 from errbot_sentry.domain.conversation import Person
-from errbot_sentry.domain.errors import MissingScope, Unreachable, UserError
+from errbot_sentry.domain.errors import MissingScope, StoreError, Unreachable, UserError
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Issue
 from tests.alerting import bodies
 from tests.alerting.world import World
@@ -197,6 +197,35 @@ def test_by_hand_once_a_minute_for_each_person(tmp_path: Path) -> None:
     assert found is not None
     assert found.id == ISSUE
     assert sentry.warnings == [], "the person reads the result"
+
+
+def test_equal_webhooks_of_two_rounds_are_two(tmp_path: Path) -> None:
+    """GlitchTip's are equal byte for byte, and for errors the second one is a copy."""
+    sentry = Sentry(tmp_path)
+    body = bodies.glitchtip(900)
+    for title, answers in ((CANARY_TITLE, [202, 202]), ("KeyError: x", [202, 200])):
+        body["attachments"][0]["title"] = title
+        found = []
+        for _ in range(2):
+            found.append(sentry.world.plain_hook(body).status)
+            sentry.world.clock.advance(60)
+        assert found == answers
+
+
+def test_a_state_that_cannot_be_read_is_the_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sentry = Sentry(tmp_path)
+    sentry.world.at(3600)
+
+    def fail(*_args: object, **_more: object) -> None:
+        raise StoreError("The database is gone.")
+
+    monkeypatch.setattr(sentry.world.store, "read", fail)
+    for _ in range(40):
+        sentry.world.clock.advance(30)
+        sentry.world.step("canary")
+    (warning,) = sentry.warnings
+    assert "since" in warning
+    assert warning.endswith("(The database is gone)")
 
 
 def test_of_two_bots_on_one_state_one_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

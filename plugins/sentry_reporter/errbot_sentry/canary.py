@@ -100,7 +100,7 @@ class Canary:
         self._status = CanaryStatus()
         self._last: dict[str, datetime] = {}
         self._named: set[str] = set()  # the broken links that the admins know of
-        self._event_id = ""
+        self._followed = ""  # the event of the latest round
         self._issue: Issue | None = None
         self._resolved: datetime | None = None
         self._next = clock.monotonic() + min(_FIRST, seconds)
@@ -128,7 +128,7 @@ class Canary:
                 left = max(1, round(begun + _PERSONS_PAUSE - self._clock.monotonic()))
                 raise UserError(f"You ran a test less than a minute ago. Try again in {left} s.")
             self._tests[person.acl] = self._clock.monotonic()
-            started = self._begin()
+        started = self._begin()
         if not started.event_id:
             raise UserError("The test event wasn't captured. `!sentry status` says why.")
         self._worker.wake()
@@ -137,7 +137,7 @@ class Canary:
     def progress(self, event_id: str) -> Progress:
         """How far the round of this event has come, which may be over; nothing if it is not the latest one."""
         with self._lock:
-            links = self._links if self._event_id == event_id else ()
+            links = self._links if self._followed == event_id else ()
         is_shown = any(link.name == SHOWN and link.state is LinkState.OK for link in links)
         return Progress(links, self._issue if is_shown else None)
 
@@ -154,8 +154,7 @@ class Canary:
             wait = self._next - self._clock.monotonic()
             if wait > 0 or not self._claim():
                 return max(wait, self._next - self._clock.monotonic())
-            with self._lock:
-                current = self._begin()
+            current = self._begin()
         seen = self._look(current)
         links = judge(seen, self._clock.now(), self._limits)
         over = is_over(links)
@@ -171,16 +170,18 @@ class Canary:
         return min(_LATEST, max(_SOONEST, since / 5))
 
     def _begin(self) -> CanaryRound:
-        self._next = self._clock.monotonic() + self._seconds
         now = self._clock.now()
-        # Only an issue that was resolved comes back, which is what servers send a webhook about.
-        due = self._resolved is not None and now - self._resolved > _TOO_SOON
-        self._resolved = None
-        self._event_id = self._reporter.capture_canary() or ""
-        expected = (SENT, SHOWN, WEBHOOK) if due and self._has_webhooks else (SENT, SHOWN)
-        self._round = CanaryRound(now, self._event_id, expected)
-        self._links = judge(self._round, now, self._limits)
-        return self._round
+        event_id = self._reporter.capture_canary() or ""
+        with self._lock:
+            self._next = self._clock.monotonic() + self._seconds
+            # Only an issue that was resolved comes back, which is what servers send a webhook about.
+            due = self._resolved is not None and now - self._resolved > _TOO_SOON
+            self._resolved = None
+            expected = (SENT, SHOWN, WEBHOOK) if due and self._has_webhooks else (SENT, SHOWN)
+            self._round = begun = CanaryRound(now, event_id, expected)
+            self._followed = event_id
+            self._links = judge(begun, now, self._limits)
+            return begun
 
     def _claim(self) -> bool:
         """Whether this bot sends the next one; where another one on the same state does, look again after it."""
@@ -219,8 +220,8 @@ class Canary:
         try:
             reached.update(self._arrivals(current))
         except StoreError as error:
-            expected, trouble[DECISION] = (SENT, SHOWN, DECISION), str(error)
-        return replace(current, reached=reached, trouble=trouble, expected=(*expected, *reached))
+            trouble.update(dict.fromkeys((*WAYS, DECISION), str(error)))
+        return replace(current, reached=reached, trouble=trouble, expected=tuple(dict.fromkeys((*expected, *reached))))
 
     def _expected(self, current: CanaryRound, issue: Issue) -> tuple[str, ...]:
         """All links of a round whose issue is known now; a new issue brings a webhook too."""

@@ -6,7 +6,7 @@ Every bot sends its events into one issue (a fingerprint), which no list and no 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -97,16 +97,18 @@ def _begun(name: str, current: CanaryRound) -> datetime | None:
         return current.started
     if name == SHOWN:
         return current.reached.get(SENT)
-    if name == DECISION and set(WAYS) & set(current.expected):
+    if name == DECISION:
         return min((current.reached[way] for way in WAYS if way in current.reached), default=None)
     return current.reached.get(SHOWN)
 
 
+_NEITHER = "neither"
 _BROKEN = {
     SENT: "events do not reach the server",
     SHOWN: "events are sent, but the server does not show them",
     WEBHOOK: "events arrive; no webhook",
     POLLER: "events arrive; the poller does not find them",
+    _NEITHER: "events arrive, but neither a webhook nor the poller brings them",
     DECISION: "alerts are not decided",
 }
 _AGAIN = {
@@ -122,8 +124,13 @@ _COVERS = {WEBHOOK: (POLLER, "the poller covers"), POLLER: (WEBHOOK, "webhooks c
 def broken_sentence(links: Sequence[Link], since: Mapping[str, datetime]) -> str:
     """What is broken, since when, and what covers; "" where nothing is. `since`: when each link worked last."""
     states = {link.name: link.state for link in links}
-    broken = [link for link in links if link.state is LinkState.BROKEN]
-    return ". ".join(_sentence(link, states, since) for link in broken)
+    broken = {link.name: link for link in links if link.state is LinkState.BROKEN}
+    if set(WAYS) <= set(broken):
+        both = broken.pop(WEBHOOK)
+        earlier = min(since[way] for way in WAYS)
+        broken[POLLER] = replace(both, name=_NEITHER)
+        since = {**since, _NEITHER: earlier}
+    return "; ".join(_sentence(link, states, since) for link in broken.values())
 
 
 def again_sentence(names: Sequence[str]) -> str:
