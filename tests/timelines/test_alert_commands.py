@@ -297,12 +297,12 @@ def test_route_says_what_is_silenced_quiet_and_can_never_match(tmp_path: Path) -
 
 
 def test_a_matcher_that_the_server_can_never_answer_is_said(tmp_path: Path) -> None:
-    """By `route`, by `status` and in the log."""
+    """By `route`; at the start and by `status`: tests/system/test_settings_at_start.py."""
     world = World(tmp_path, [{"rooms": ["#ops"], "match": ["users>=5"]}], kind=BUGSINK)
     world.at(1)
-    assert world.flow.status().never_match == (
-        "SENTRY_ALERTS, route 1: users>=5 never matches: Bugsink doesn't say users",
-    )
+    assert [*world.flow.routes.never_match(BUGSINK)] == [
+        "SENTRY_ALERTS, route 1: users>=5 never matches: Bugsink doesn't say users"
+    ]
     server = MemoryServer([Issue("1", "SHOP-1", "it broke", SHOP)], kind=BUGSINK)
     commands = Commands(lambda: server, world.access, QuerySettings(), world.clock, world.store, alerts=world.flow)
     (view,) = commands.run("route", Invocation(ANN, Conversation("#ops"), "shop users=7"))

@@ -58,8 +58,7 @@ class AlertsStatus:
     messages not yet sent, `failed` those set aside, `failed_lately` those of the last hour, `deferred`
     notifications that are put off; `decided` counts the decisions by name, `damaged` the rows that could not be
     read since the start by table, `without` the alerts that were decided without the server's answer since then, by
-    reason. `never_match` are sentences about matchers of
-    routes that this kind of server can never answer.
+    reason.
     """
 
     running: bool
@@ -78,7 +77,6 @@ class AlertsStatus:
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, int] = field(default_factory=dict)
-    never_match: tuple[str, ...] = ()
 
 
 class AlertService:
@@ -122,7 +120,6 @@ class AlertService:
             access,
             self._clock,
             self._on_found,
-            self._on_server,
             chance,
         )
         self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
@@ -262,7 +259,6 @@ class AlertService:
             decided=decided,
             damaged=self._store.corrupt_rows.tables(),
             without=dict(self._pipeline.without),
-            never_match=tuple(self.routes.never_match(self.kind())),
         )
 
     def _asked(self, tx: Transaction) -> float | None:
@@ -301,10 +297,6 @@ class AlertService:
 
     def _on_asked(self) -> None:
         self._asking.wake()
-
-    def _on_server(self) -> None:
-        for sentence in self.routes.never_match(self.kind()):
-            log.warning("config.py: %s", sentence)
 
     def _on_found(self) -> None:
         self._deciding.wake()
