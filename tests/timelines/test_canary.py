@@ -101,10 +101,10 @@ def test_all_is_well_and_nobody_sees_the_canary(tmp_path: Path) -> None:
     sentry.world.at(4 * 3600)
     (text,) = sentry.world.texts()
     assert "KeyError: 1" in text
+    sentry.world.server.change(ISSUE, status=UNRESOLVED)
     digest = sentry.world.type("digest now")
     assert "1 new" in digest
     assert CANARY_TITLE not in digest
-    sentry.world.server.change(ISSUE, status=UNRESOLVED)
     listed = sentry.world.type("issues")
     assert "KeyError: 1" in listed
     assert CANARY_TITLE not in listed
