@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -138,13 +139,15 @@ class App:
     def start(self) -> None:
         """Answer commands, take webhooks, poll and deliver; after a chat outage, deliver again."""
         self._network.renew()
-        self._network.listen(self._clicked)
+        self.connected()
         if self._commands is not None:
             if self._alerts is not None:
                 self._alerts.wake()
             return
         for queue in self._queues:
             queue.start()
+        self._settings = self._settings.with_rooms(self._network.room_named)
+        self._network.offer_buttons(self._settings.alerts.public_url, self._click_secret)
         self._start_alerts()
         self._start_canary()
         self._commands = Commands(
@@ -167,6 +170,10 @@ class App:
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
         self._notices.start(self._listener_trouble)
+
+    def connected(self) -> None:
+        """Errbot has connected: on some networks (Discord) with another client, and with the plugin still active."""
+        self._network.listen(self._clicked)
 
     def leave(self) -> bool:
         """The plugin is deactivated: close, and say so with True.
@@ -210,6 +217,10 @@ class App:
     def _clicked(self, find: FindClick) -> None:
         if self.conversations is not None:
             self.conversations.clicked(find)
+
+    def _click_secret(self) -> str:
+        with self._store.write() as tx:
+            return tx.made_once.get("clicks", lambda: secrets.token_urlsafe(32))
 
     def _start_alerts(self) -> None:
         settings = self._settings
