@@ -199,6 +199,9 @@ ROOMS = [
     ("xmpp", "ops@conf.example.com", (), ""),
     ("telegram", "#ops", (), "expected one such as '-1001234567890'"),
     ("telegram", "-100123", (), ""),
+    ("telegram", "-100123/45", (), ""),
+    ("telegram", "-100123/1", (), "expected one such as"),  # the general topic: the group itself
+    ("telegram", "@ops", (), "expected one such as"),
     ("slackv3", "@ops", (), "did you mean '#ops'?"),
     ("slackv3", "ops", (), ""),
     ("slackv3", "<#C0123>", (), ""),

@@ -28,7 +28,6 @@ from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
 from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.chat.nicks import nicks_of
-from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.settings_notices import SettingsNotices
@@ -83,10 +82,7 @@ class App:
         self._clock = clock or SystemClock()
         self._settings = read_settings(bot.bot_config, os.environ, str(bot.mode))
         config = bot.bot_config
-        mode, limit = str(bot.mode), int(bot.message_size_limit)
-        self._layout = Layout(mode, limit)
-        self._templates = Templates(mode, lambda: nicks_of(bot), prefix=str(bot.prefix))
-        self._replies = Replies(self._templates, self._layout)
+        self._templates = Templates(str(bot.mode), lambda: nicks_of(bot), prefix=str(bot.prefix))
         self._web = Web()
         self._api_times = ApiTimes()
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
@@ -96,6 +92,7 @@ class App:
         self._replies_to_errors = BackgroundQueue("replies to errors", self._clock)
         self._queues = (self._background, self._clicks, self._replies_to_errors)
         self._network = network_of(bot, is_active, self._background)
+        self._replies = Replies(self._templates, self._network.layout)
         self._follow_up = FollowUp(
             bot, self._replies, self._replies_to_errors, self._issue_of_event, self._is_announced, self._clock
         )

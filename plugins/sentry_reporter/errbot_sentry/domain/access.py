@@ -5,6 +5,7 @@ Rules fail closed: once `SENTRY_ROOM_PROJECTS` names any room, a room that it do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -12,6 +13,7 @@ from fnmatch import fnmatchcase
 from errbot_sentry.domain.conversation import Conversation, Person
 
 DIRECT = "direct"
+_TOPIC = re.compile(r"(-\d+)/\d+")  # on Telegram, where whoever is in the group reads each topic of it
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,12 @@ class Access:
     def _globs_for(self, conversation: Conversation) -> tuple[str, ...]:
         if conversation.is_direct:
             return self.room_projects.get(DIRECT, ())
+        topic = _TOPIC.fullmatch(conversation.room)
+        names = (conversation.room, topic[1]) if topic else (conversation.room,)
         return tuple(
             glob
             for room, globs in self.room_projects.items()
-            if room != DIRECT and _any_glob((room,), conversation.room)
+            if room != DIRECT and any(_any_glob((room,), name) for name in names)
             for glob in globs
         )
 

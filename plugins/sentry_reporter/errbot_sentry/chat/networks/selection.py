@@ -12,6 +12,7 @@ from errbot_sentry.chat.networks.irc_and_xmpp import IrcNetwork, XmppNetwork
 from errbot_sentry.chat.networks.matrix import MatrixNetwork
 from errbot_sentry.chat.networks.mattermost import MattermostNetwork
 from errbot_sentry.chat.networks.slack import SlackNetwork
+from errbot_sentry.chat.networks.telegram import TelegramNetwork
 
 ADAPTERS: dict[str, type[ErrbotNetwork]] = {
     "irc": IrcNetwork,
@@ -20,6 +21,7 @@ ADAPTERS: dict[str, type[ErrbotNetwork]] = {
     "discord": DiscordNetwork,
     "matrix": MatrixNetwork,
     "mattermost": MattermostNetwork,
+    "telegram": TelegramNetwork,
 }
 """By Errbot's name of the backend (`bot.mode`). Any other one is served by plain sends."""
 
