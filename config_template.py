@@ -133,6 +133,10 @@ SENTRY_POLL_SECONDS = 60
 #                     "match": ["level>=error"], "after": "5m"}]
 SENTRY_FALLBACK = []
 
+# How often the bot sends a test event of its own and checks that it comes back as an alert, such as "15m"; empty:
+# never. The bot's admins are notified when a link of the way breaks, and when it works again (docs/operations.md).
+SENTRY_CANARY = ""
+
 # Correct what delays, mixes up or loses messages in Errbot itself; docs/errbot-patches.md lists each change. False
 # leaves Errbot unchanged, and `!sentry status` shows what is lost.
 SENTRY_PATCH_ERRBOT = True

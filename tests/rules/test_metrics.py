@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from errbot_sentry.alerting.canary_links import Link, LinkState
 from errbot_sentry.alerting.notify.fallback_sender import FallbackStatus
 from errbot_sentry.alerting.service import AlertsStatus
+from errbot_sentry.canary import CanaryStatus
 from errbot_sentry.config.settings import Settings
 from errbot_sentry.health import ApiTimes, FlowFacts, exposition, health_of, status_of
 from errbot_sentry.reporting.report_status import ReportStatus
@@ -68,7 +71,8 @@ def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
     times = ApiTimes()
     times.observe(Exchange("GET", "/issues/{}/", 200, 0.25))
     alerts = AlertsStatus(True, True, poll_lag=1.0, webhook_last=NOW, decided={"first": 1})
-    found = {name for name, _ in _read(exposition(_facts(alerts, ReportStatus(dropped={"x": 1})), times))}
+    facts = replace(_facts(alerts, ReportStatus(dropped={"x": 1})), canary=CanaryStatus((Link("sent", LinkState.OK),)))
+    found = {name for name, _ in _read(exposition(facts, times))}
     pages = [(DOCS / name).read_text() for name in ("dashboard.json", "rules.yml")]
     json.loads(pages[0])
     named = {name for page in pages for name in re.findall(r"sentry_reporter_\w+", page)}

@@ -11,7 +11,7 @@ import pytest
 from errbot_sentry.alerting.decide.alert_wording import facts_of
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.alerts import OWN_TEST, RULE, Alert
+from errbot_sentry.domain.alerts import CANARY_TITLE, RULE, Alert
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame
 from tests.alerting import bodies
 from tests.alerting.world import START, VirtualClock, World
@@ -126,7 +126,7 @@ def test_a_digest_calls_nothing_noisy_that_happened_once_nor_our_own_test(tmp_pa
     world.at(1)
     for _ in range(3):
         world.server.event("loud")
-        world.server.event("ours", title=OWN_TEST)
+        world.server.event("ours", title=CANARY_TITLE, level="info")
     world.server.event("once")
     world.at(100)
     world.texts()

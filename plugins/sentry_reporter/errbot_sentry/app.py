@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from cachetools import TTLCache
 
 from errbot_sentry.alerting.service import AlertService
+from errbot_sentry.canary import Canary, CanaryStatus
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
 from errbot_sentry.chat.bot_plugins import web_server_trouble
 from errbot_sentry.chat.clicks import FindClick
@@ -105,6 +107,7 @@ class App:
         )
         self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use
         self._alerts: AlertService | None = None
+        self._canary: Canary | None = None
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
@@ -144,6 +147,7 @@ class App:
         self._settings = self._settings.with_rooms(self._network.room_named)
         self._network.offer_buttons(self._settings.alerts.public_url, self._click_secret)
         self._start_alerts()
+        self._start_canary()
         self._commands = Commands(
             self._find_server,
             self._settings.access,
@@ -153,6 +157,7 @@ class App:
             alerts=self._alerts,
             status=lambda: status_of(self._facts()),
             reporter=self.reporter if self._reporting() else None,
+            tests=self._canary,
             changed=self._note_change,
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
@@ -200,6 +205,8 @@ class App:
                 ends.callback(self._store.close)
                 if self._alerts is not None:
                     ends.callback(self._alerts.close, left())
+                if self._canary is not None:
+                    ends.callback(self._canary.close, min(1.0, left()))
                 if self._listener is not None:
                     ends.callback(self._listener.close, min(1.0, left()))
         except Exception:
@@ -234,6 +241,27 @@ class App:
             except SettingsError as error:
                 self._listener_trouble = str(error)
                 log.warning("%s", error, exc_info=error.__cause__)
+
+    def _start_canary(self) -> None:
+        if not self._reporting():
+            return
+        settings = self._settings.alerts
+        self._canary = Canary(
+            self._settings.canary,
+            self.reporter,
+            self._alerts,
+            self._store,
+            self._find_server,
+            self._clock,
+            self._warn,
+            has_webhooks=bool(settings.webhook_secrets or settings.webhook_tokens),
+            poll_seconds=settings.poll_seconds,
+        )
+        self._canary.start()
+
+    def _warn(self, sentence: str) -> None:
+        """Name to the bot's admins what the canary has found."""
+        self._notices.warn("the way from an error to its alert", sentence)
 
     def _find_server(self) -> Server:
         mistakes = self._settings.mistakes_of(QUERY)
@@ -272,6 +300,7 @@ class App:
             alerts=self._alerts.status() if self._alerts else None,
             listening=self._listener.port if self._listener else None,
             listener_trouble=self._listener_trouble,
+            canary=self._canary.status() if self._canary else CanaryStatus(),
             now=self._clock.now(),
             network=self._network.status(),
             network_is_well=not self._network.trouble(),
@@ -324,4 +353,7 @@ def _bot_facts(bot: Any) -> BotFacts:
         method = bot.all_commands.get(command)
         return str(getattr(getattr(method, "__self__", None), "name", "") or "")
 
-    return BotFacts(backend=str(bot.mode), errbot_version=version("errbot"), plugin_of=plugin_of)
+    identity = getattr(bot.bot_config, "BOT_IDENTITY", None)
+    nick = next((identity[key] for key in ("username", "nickname") if key in identity), "") if identity else ""
+    name = hashlib.sha256(f"{bot.mode} {nick}".encode()).hexdigest()[:12]
+    return BotFacts(backend=str(bot.mode), errbot_version=version("errbot"), plugin_of=plugin_of, name=name)

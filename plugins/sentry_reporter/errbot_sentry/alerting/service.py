@@ -168,6 +168,10 @@ class AlertService:
         for worker in self._workers:
             worker.wake()
 
+    def polls(self, slug: str) -> bool:
+        """Whether the poller asks for the issues of this project."""
+        return self._poller.reads(slug)
+
     def issue_of(self, conversation: Conversation) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
         if conversation.is_direct or not conversation.thread:

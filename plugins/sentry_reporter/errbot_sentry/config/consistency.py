@@ -53,6 +53,8 @@ def hints_together(found: Mapping[str, Any], config: object, mode: str) -> Itera
     yield from _unknown_names(config, tuple(found))
     if found["SENTRY_FALLBACK"] and find_spec("apprise") is None:
         yield Hint("SENTRY_FALLBACK has no effect: the package apprise is not installed; run pip install apprise")
+    if found["SENTRY_CANARY"] and not (found["BOT_LOG_SENTRY"] and found["SENTRY_DSN"]):
+        yield Hint("SENTRY_CANARY has no effect without BOT_LOG_SENTRY = True and SENTRY_DSN")
     url, dsn = urlsplit(found["SENTRY_URL"]), urlsplit(_server_of_dsn(found))
     if hasattr(config, "SENTRY_URL") and found["SENTRY_AUTH_TOKEN"] and dsn.hostname:
         if is_saas(url.hostname) and not is_saas(dsn.hostname):

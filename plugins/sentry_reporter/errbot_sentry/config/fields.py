@@ -19,6 +19,7 @@ from errbot_sentry.config.routes import Route, read_route
 from errbot_sentry.config.sdk_options import wrong_option
 from errbot_sentry.config.secrets import Secret, is_known_token, looks_secret, mask, mask_url, shape, type_of
 from errbot_sentry.domain.access import DIRECT
+from errbot_sentry.domain.durations import read_duration
 
 Reader = Callable[[Any], Any]
 T = TypeVar("T")
@@ -63,6 +64,20 @@ def interval(value: Any) -> float:
     seconds = amount(value)
     if 0 < seconds < 1:
         raise ValueError(f"expected 0 for never, or 1 or more seconds, got {shape(value)}")
+    return seconds
+
+
+def pause(value: Any) -> float:
+    """A duration such as "15m" in seconds, at least a minute; 0 for an empty text: never."""
+    form = f'expected a duration of a minute or more such as "15m", or "" for never, got {shape(value)}'
+    if not isinstance(value, str):
+        raise ValueError(form)
+    try:
+        seconds = read_duration(value).total_seconds() if value.strip() else 0.0
+    except ValueError as error:
+        raise ValueError(form) from error
+    if 0 < seconds < 60:
+        raise ValueError(form)
     return seconds
 
 

@@ -79,7 +79,7 @@ class Settings:
     """Everything that the operator decided. `hints` are oddities that switch nothing off.
 
     The state is at `state_url`, or where that is empty, in the SQLite file `state_file`. `patch_errbot` says whether
-    Errbot may be changed (docs/errbot-patches.md).
+    Errbot may be changed (docs/errbot-patches.md), `canary` how often its event is sent, in seconds; 0: never.
     """
 
     report: ReportSettings = ReportSettings()
@@ -91,6 +91,7 @@ class Settings:
     state_file: Path = Path("sentry_reporter.sqlite3")
     data_dir: Path = Path()
     patch_errbot: bool = True
+    canary: float = 0
     mistakes: tuple[Mistake, ...] = ()
     hints: tuple[Hint, ...] = ()
 
@@ -168,6 +169,7 @@ def _assemble(
         state_file=data_dir / "sentry_reporter.sqlite3",
         data_dir=data_dir,
         patch_errbot=found["SENTRY_PATCH_ERRBOT"],
+        canary=found["SENTRY_CANARY"],
         mistakes=mistakes,
         hints=hints,
     )

@@ -143,6 +143,11 @@ SETTINGS = (
         "Where notifications go when the chat takes none for a time: addresses of Apprise (mail, ntfy, SMS, …).",
     ),
     Setting(
+        "SENTRY_CANARY", "duration", values.pause, "", (),
+        'How often the bot sends a test event of its own and checks that it comes back as an alert, such as "15m"; '
+        "empty: never.",
+    ),
+    Setting(
         "SENTRY_STATE_URL", "URL", values.state_url, "", (ALERTS,),
         "The database of the state, as an SQLAlchemy URL.", secret=True,
         default_words="the file `sentry_reporter.sqlite3` in `BOT_DATA_DIR`",

@@ -168,6 +168,18 @@ class InboxTable(Queries):
         read = (self._decided(row) for row in found)
         return [each for each in read if each is not None]
 
+    def of_issue(self, issue: str, since: float) -> list[tuple[Alert, float, float | None]]:
+        """The alerts about this issue since then: each, when it was received, and when it was decided."""
+        decided = and_(decisions.c.alert_id == alerts.c.id, decisions.c.at >= since)
+        found = self._connection.execute(
+            select(alerts.c.id, alerts.c.body, alerts.c.received, func.min(decisions.c.at))
+            .outerjoin(decisions, decided)
+            .where(alerts.c.received >= since, alerts.c.issue == issue)
+            .group_by(alerts.c.id, alerts.c.body, alerts.c.received)
+        )
+        read = ((self._alert(row.id, row.body), row.received, time_of(row[3])) for row in found)
+        return [(alert, received, at) for alert, received, at in read if alert is not None]
+
     def _decided(self, row: Row[Any]) -> DecidedAlert | None:
         alert = self._alert(row.alert_id, row.body)
         if alert is None:

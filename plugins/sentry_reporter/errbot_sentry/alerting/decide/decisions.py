@@ -48,6 +48,7 @@ class DecisionName(str, Enum):
     NEVER_NOTIFIED = "never_notified", "An activity on a problem that no room was notified of."
     NOT_VISIBLE = "not_visible", "The room may not see the project."
     NO_PROJECT = "no_project", "For a whole day the server could not name the alert's project."
+    CANARY = "canary", "The bot's own test event (`SENTRY_CANARY`, `!sentry test`), which no room gets."
     FAILED = "failed", "The stored alert cannot be read, or a mistake in this plugin. The log has the cause."
 
     def __str__(self) -> str:
