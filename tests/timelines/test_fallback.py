@@ -100,6 +100,21 @@ def test_an_outage_goes_round_once_and_the_room_is_told_when_it_is_over(tmp_path
     assert world.at(1700).texts() == receiver.take() == []
 
 
+def test_a_warning_about_the_bot_goes_to_each_address_once(tmp_path: Path, receiver: Receiver) -> None:
+    """As the canary gives it; also while the chat is well."""
+    entries = [
+        {"urls": [receiver.url("a")]},
+        {"urls": [receiver.url("a"), receiver.url("b")], "match": ["level=fatal"]},
+    ]
+    world = world_with(tmp_path, receiver, entries)
+    world.at(10).flow.warn("events arrive; no webhook since 14:10")
+    world.at(20)
+    assert sorted(request.path.strip("/") for request in receiver.server.requests) == ["a", "b"]
+    (first, second) = receiver.take()
+    assert "events arrive; no webhook since 14:10" in first
+    assert world.at(1000).texts() == receiver.take() == []
+
+
 def test_a_storm_goes_in_one_list(tmp_path: Path, receiver: Receiver) -> None:
     world = world_with(tmp_path, receiver, routes=[{"rooms": ["#ops", "#web"]}])
     world.chat.drop()

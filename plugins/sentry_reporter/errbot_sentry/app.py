@@ -260,8 +260,10 @@ class App:
         self._canary.start()
 
     def _warn(self, sentence: str) -> None:
-        """Name to the bot's admins what the canary has found."""
+        """Name to the bot's admins, and by way of the fallback, what the canary has found."""
         self._notices.warn("the way from an error to its alert", sentence)
+        if self._alerts is not None:
+            self._alerts.warn(sentence)
 
     def _find_server(self) -> Server:
         mistakes = self._settings.mistakes_of(QUERY)

@@ -223,6 +223,12 @@ class AlertService:
         except StoreError as error:
             log.warning("an alert could not be marked: %s", error)
 
+    def warn(self, sentence: str) -> None:
+        """Send a sentence about the bot itself to the fallback, where there is one; returns at once."""
+        if self._fallback is not None:
+            self._fallback.warn(sentence)
+            self.wake()
+
     def close(self, timeout: float = 5.0) -> bool:
         """Stop taking, deciding, asking and sending; what is stored stays. Whether all threads ended in time."""
         with self._switch:

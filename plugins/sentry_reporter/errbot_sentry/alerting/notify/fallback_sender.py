@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 _PAUSE = 5.0
 _LOOKED_AT_ONCE = 200
 _MOST_IN_A_MINUTE = 5  # messages; what is due beyond that goes in a list
+_MOST_WARNINGS = 20
 _MINUTE = 60.0
 _FIRST_RETRY, _LONGEST_RETRY = 60.0, 960.0
 
@@ -96,14 +97,22 @@ class FallbackSender:
         self._log_mask = LogMask([url for entry in entries for url in entry.urls])
         self._times: deque[float] = deque(maxlen=_MOST_IN_A_MINUTE)
         self._unmarked: Sequence[FallbackRow] = ()
+        self._warnings: deque[str] = deque(maxlen=_MOST_WARNINGS)
         self._sent = self._refused = self._failed = 0
         self._prepared = False
+
+    def warn(self, sentence: str) -> None:
+        """Have a sentence about the bot itself sent to every address, once and soon; returns at once."""
+        self._warnings.append(sentence)
 
     def step(self) -> float:
         """Send one message, if one is due; the seconds until the next look."""
         now = self._clock.now().timestamp()
         self._prepare()
         self._mark(self._unmarked)
+        if self._warnings:
+            self._send_warning(self._warnings.popleft())
+            return 0.0
         with self._store.read() as tx:
             if not self._stuck(tx, now) and not tx.fallbacks.outages(now):
                 return _PAUSE
@@ -208,6 +217,14 @@ class FallbackSender:
         self._mark(self._unmarked)
         if len(taken) > len(batch.taken.split()):
             log.info("sent to the fallback: %s", ", ".join(f"message {row.id}" for row in batch.rows[:MOST_LISTED]))
+
+    def _send_warning(self, sentence: str) -> None:
+        addresses = {address.key: address for some in self._addresses for address in some}
+        for address in addresses.values():
+            if address.send("SentryReporter", sentence):
+                self._sent += 1
+            else:
+                self._refused += 1
 
     def _mark(self, rows: Sequence[FallbackRow]) -> None:
         # If the store fails now, the worker comes back to this before it sends anything else.
