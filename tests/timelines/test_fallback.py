@@ -110,7 +110,7 @@ def test_a_warning_about_the_bot_goes_to_each_address_once(tmp_path: Path, recei
     world.at(10).flow.warn("events arrive; no webhook since 14:10")
     world.at(20)
     assert sorted(request.path.strip("/") for request in receiver.server.requests) == ["a", "b"]
-    (first, second) = receiver.take()
+    first, _ = receiver.take()
     assert "events arrive; no webhook since 14:10" in first
     assert world.at(1000).texts() == receiver.take() == []
 
