@@ -119,6 +119,10 @@ SENTRY_WEBHOOK_TOKENS = ()
 # through Errbot's web server, if you have configured that (!plugin config Webserver).
 SENTRY_WEBHOOK_LISTEN = None
 
+# Where others reach that listener (or Errbot's web server), such as "https://bot.example.com"; Mattermost sends clicks
+# there. Without it, alerts have no buttons on Mattermost.
+SENTRY_PUBLIC_URL = ""
+
 # How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.
 SENTRY_POLL_SECONDS = 60
 

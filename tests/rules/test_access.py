@@ -27,6 +27,13 @@ def test_the_bots_own_projects_bound_every_room():
     assert not access.sees_everything(OPS)
 
 
+def test_a_room_that_is_named_in_two_ways_sees_what_either_may():
+    """Chat networks have several spellings for a room; `direct` is none of them."""
+    access = Access(room_projects={"ops": ("web",), "~ops": ("docs",), "direct": ("*",)})
+    named = access.with_rooms(lambda room: f"~{room.removeprefix('~')}")
+    assert named.room_projects == {"~ops": ("web", "docs"), "direct": ("*",)}
+
+
 def test_rooms_see_what_their_globs_name_and_unnamed_rooms_see_nothing():
     """Once one room is named, the rest is closed: fail closed."""
     access = Access(room_projects={"#web*": ("web-*",), "#we?": ("docs",), "#ops": ("*",)})

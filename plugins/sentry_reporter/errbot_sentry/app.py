@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -142,6 +143,8 @@ class App:
             return
         for queue in self._queues:
             queue.start()
+        self._settings = self._settings.with_rooms(self._network.room_named)
+        self._network.offer_buttons(self._settings.alerts.public_url, self._click_secret)
         self._start_alerts()
         self._commands = Commands(
             self._find_server,
@@ -203,6 +206,10 @@ class App:
     def _clicked(self, find: FindClick) -> None:
         if self.conversations is not None:
             self.conversations.clicked(find)
+
+    def _click_secret(self) -> str:
+        with self._store.write() as tx:
+            return tx.made_once.get("clicks", lambda: secrets.token_urlsafe(32))
 
     def _start_alerts(self) -> None:
         settings = self._settings

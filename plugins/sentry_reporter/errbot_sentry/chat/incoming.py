@@ -14,6 +14,7 @@ from typing import Any
 
 from errbot.backends.base import Identifier, Message, RoomOccupant
 
+from errbot_sentry.chat import discord_channels
 from errbot_sentry.chat.person_mentions import mention_of
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 
@@ -101,7 +102,10 @@ def conversation_of(msg: Message, mode: str) -> Conversation:
 
 
 def room_name(room: Any, mode: str) -> str:
-    """A room as people write it in config.py: as the backend prints it, but on Slack `#ops`, not `<#C123|ops>`."""
+    """A room as people write it in config.py: as the backend prints it, but on Slack and Discord `#ops`, not
+    `<#C123|ops>`. A thread on Discord, which is a channel there, has the name of the channel that it is in."""
+    if mode == "discord" and (channel := getattr(room, "discord_channel", None)) is not None:
+        return discord_channels.name_of(room.client, channel)
     name = getattr(room, "name", None) if mode == "slackv3" else None
     return f"#{name}" if name else str(room)
 
@@ -109,13 +113,19 @@ def room_name(room: Any, mode: str) -> str:
 def thread_of(msg: Message) -> str:
     """The backend's id of the thread that a message belongs to, "" outside of threads.
 
-    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras.
+    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras. There it is the message's own `id`
+    outside of threads (err-backend-mattermost 3.0.0, `_message_event_handler`). On Discord a thread is the channel that
+    was typed in, with the id of its first message, and the extras are a list (err-backend-discord 4.0.0, `on_message`).
     """
-    extras: Mapping[str, Any] = msg.extras or {}
+    channel: Any = getattr(msg.to, "discord_channel", None)
+    if discord_channels.is_thread(channel):
+        return str(channel.id)
+    extras: Mapping[str, Any] = msg.extras if isinstance(msg.extras, Mapping) else {}
     event = extras.get("slack_event")
     if isinstance(event, Mapping) and event.get("thread_ts"):
         return str(event["thread_ts"])
-    return str(extras.get("thread_ts") or extras.get("root_id") or "")
+    root = extras.get("root_id")
+    return str(extras.get("thread_ts") or (root if root != extras.get("id") else "") or "")
 
 
 def may_run(bot: Any, message: Message, command: str, words: str, *, passed: str = "", aloud: bool = False) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 _SLACK_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
 _DISCORD_ID = re.compile(r"\d{15,21}")
+_MATRIX_ID = re.compile(r"@[a-z0-9._=/+-]{1,100}:[A-Za-z0-9.-]{1,200}(?::[0-9]{1,5})?")
 _NAME_AFTER_AT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}")
 _IRC_NICK = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]{0,63}")
 _XMPP_NICK = re.compile(r"[^\W_][\w.-]{0,63}")
@@ -37,6 +38,11 @@ def _discord(person: Any) -> str:
 
 def _mattermost(person: Any) -> str:
     return _after_at(_text(person, "username"))
+
+
+def _matrix(person: Any) -> str:
+    found = _text(person, "userid")
+    return _MARKDOWN.sub(r"\\\1", found) if _MATRIX_ID.fullmatch(found) else ""
 
 
 def _telegram(person: Any) -> str:
@@ -75,6 +81,7 @@ _READERS = {
     "slackv3": _slack,
     "discord": _discord,
     "mattermost": _mattermost,
+    "matrix": _matrix,
     "telegram": _telegram,
     "irc": _irc,
     "xmpp": _xmpp,

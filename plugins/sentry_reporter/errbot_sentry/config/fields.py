@@ -137,6 +137,18 @@ def base_url(value: Any) -> str:
     return text
 
 
+def public_url(value: Any) -> str:
+    """The address at which others reach the bot's web server, without a trailing slash; "" for none."""
+    form = "the address at which others reach the bot, such as https://bot.example.com"
+    if not isinstance(value, str):
+        raise ValueError(f"expected {form}, got {shape(value)}")
+    text = value.strip().rstrip("/")
+    parts = _split(text, form)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or "?" in text):
+        raise ValueError(f"expected {form}, got {shape(value)}")
+    return text
+
+
 def _split(text: str, form: str) -> Any:
     try:
         parts = urlsplit(text)

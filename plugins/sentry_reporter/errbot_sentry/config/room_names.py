@@ -18,9 +18,9 @@ _FORMS = {
     "xmpp": (r"[^@\s]+@[^@\s]+", "ops@conference.example.com"),
     "telegram": (r"-?\d+", "-1001234567890"),
     "slackv3": (r"[^@~].*", "#ops"),
-    "mattermost": (r"~.+", "~ops"),
-    "discord": (r"#.+|<#\d+>", "#ops"),
-    "matrix": (r"[!#][^:\s]+:.+", "#ops:example.com"),
+    "mattermost": (r"[~#@]?[^~#@\s]+", "~ops"),
+    "discord": (r"#.+|<#\d+>|\d{15,20}", "#ops"),
+    "matrix": (r"#[^:\s]+:.+|![^\s]+", "#ops:example.com"),
 }
 _MARKS = "#&+!@~"
 

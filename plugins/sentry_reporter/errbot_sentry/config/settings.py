@@ -6,8 +6,8 @@ Reading never raises: every mistake is collected as a sentence, and switches off
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -58,6 +58,7 @@ class QuerySettings:
 class AlertSettings:
     """Flow 3. `listen` is (host, port) of the own listener or None for Errbot's web server; `poll_seconds` 0: never.
 
+    `public_url` is where others reach either of them, without a trailing slash; "" where it is not known.
     `server_url` and `org` make the address of an issue that comes without one.
     """
 
@@ -65,6 +66,7 @@ class AlertSettings:
     webhook_secrets: tuple[Secret, ...] = ()
     webhook_tokens: tuple[Secret, ...] = ()
     listen: tuple[str, int] | None = None
+    public_url: str = ""
     poll_seconds: float = 60
     server_url: str = ""
     org: str = ""
@@ -93,6 +95,15 @@ class Settings:
     def mistakes_of(self, flow: str) -> tuple[Mistake, ...]:
         """The mistakes that switch this flow off; empty when it may run."""
         return tuple(mistake for mistake in self.mistakes if flow in mistake.flows)
+
+    def with_rooms(self, name_of: Callable[[str], str]) -> Settings:
+        """The same, with each room under the one name that the chat network has for it."""
+        routes = (replace(route, rooms=tuple(dict.fromkeys(map(name_of, route.rooms)))) for route in self.alerts.routes)
+        return replace(
+            self,
+            alerts=replace(self.alerts, routes=tuple(routes)),
+            access=self.access.with_rooms(name_of),
+        )
 
 
 def read_settings(config: object, environ: Mapping[str, str], mode: str = "") -> Settings:
@@ -145,6 +156,7 @@ def _assemble(
             webhook_secrets=found["SENTRY_WEBHOOK_SECRET"],
             webhook_tokens=found["SENTRY_WEBHOOK_TOKENS"],
             listen=found["SENTRY_WEBHOOK_LISTEN"],
+            public_url=found["SENTRY_PUBLIC_URL"],
             poll_seconds=found["SENTRY_POLL_SECONDS"],
             server_url=found["SENTRY_URL"],
             org=found["SENTRY_ORG"],

@@ -129,6 +129,11 @@ SETTINGS = (
         "(host, port) of the plugin's own web listener, which works also while the chat network is down.",
     ),
     Setting(
+        "SENTRY_PUBLIC_URL", "URL", values.public_url, "", (ALERTS,),
+        'Where others reach that listener (or Errbot\'s web server), such as "https://bot.example.com"; Mattermost '
+        "sends clicks there.",
+    ),
+    Setting(
         "SENTRY_POLL_SECONDS", "seconds", values.interval, 60, (ALERTS,),
         "How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.",
     ),

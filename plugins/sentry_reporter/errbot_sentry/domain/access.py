@@ -5,8 +5,8 @@ Rules fail closed: once `SENTRY_ROOM_PROJECTS` names any room, a room that it do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from errbot_sentry.domain.conversation import Conversation, Person
@@ -46,6 +46,14 @@ class Access:
     def may_write(self, person: Person) -> bool:
         """Whether this person may change issues and alert settings."""
         return any(fnmatchcase(person.acl, glob) for glob in self.writers)
+
+    def with_rooms(self, name_of: Callable[[str], str]) -> Access:
+        """The same, with each room under its one name; rooms that turn out to be the same see what either may."""
+        named: dict[str, tuple[str, ...]] = {}
+        for room, globs in self.room_projects.items():
+            name = room if room == DIRECT else name_of(room)
+            named[name] = (*named.get(name, ()), *globs)
+        return replace(self, room_projects=named)
 
     def _globs_for(self, conversation: Conversation) -> tuple[str, ...]:
         if conversation.is_direct:

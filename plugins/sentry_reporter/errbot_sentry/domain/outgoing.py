@@ -45,12 +45,14 @@ class Card:
 class Outgoing:
     """What is posted: `text` is escaped Markdown in lines, for this network's backend of Errbot.
 
-    `mention` is trusted text that mentions people, also Markdown. It is not part of `text`.
+    `mention` is trusted text that mentions people, also Markdown. It is not part of `text`. `key` names this message
+    among all others, and is the same each time it is tried: a network that knows it takes the message once.
     """
 
     text: str
     card: Card | None = None
     mention: str = ""
+    key: str = ""
 
     @property
     def whole(self) -> str:

@@ -98,6 +98,9 @@ CREATE INDEX IF NOT EXISTS outbox_made ON outbox (made);
 CREATE INDEX IF NOT EXISTS outbox_recent ON outbox (room, placement, made);
 CREATE INDEX IF NOT EXISTS outbox_queue ON outbox (state, room, id);
 CREATE INDEX IF NOT EXISTS outbox_thread ON outbox (room, sent_id);
+CREATE TABLE IF NOT EXISTS made_once (
+    name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name)
+);
 CREATE TABLE IF NOT EXISTS accounts (
     acl TEXT NOT NULL, mail TEXT NOT NULL, at FLOAT NOT NULL, mention TEXT NOT NULL, PRIMARY KEY (acl)
 );

@@ -167,6 +167,8 @@ outbox = Table(
     Index("outbox_thread", "room", "sent_id"),
 )
 
+made_once = Table("made_once", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+
 accounts = Table(
     "accounts",
     metadata,

@@ -146,14 +146,15 @@ class NotificationSender:
     def _post(self, row: OutboxRow) -> str:
         """Post one message where it belongs; the id of what went to the room or thread."""
         message, root = row.message, self._thread_root(row)
-        outgoing = self._outgoing(message)
+        outgoing = replace(self._outgoing(message), key=f"{row.id}-{row.made}")
         if root is None or not root.sent_id or message.threads == "channel":
             return self._network.post(message.room, outgoing)
         if message.mark:
             self._mark_root(root, message.mark)
         sent_id = self._network.post(message.room, outgoing, root.sent_id)
         if message.threads == "both":
-            self._network.post(message.room, outgoing.unmentioned())  # who is mentioned is so once
+            again = replace(outgoing.unmentioned(), key=f"{outgoing.key}-channel")  # who is mentioned is so once
+            self._network.post(message.room, again)
         return sent_id
 
     def _thread_root(self, row: OutboxRow) -> OutboxRow | None:
@@ -212,6 +213,7 @@ class NotificationSender:
         refuses_since = self._refuses_since(room, now) if isinstance(error, SendError) else None
         answer = after_refusal(row.tries + 1, now, refuses_since, error)
         if isinstance(answer, Retry):
+            log.info("message %s for %s is tried again: %s", row.id, room, sentence)
             self._retry(row, answer, sentence)
             return
         more = self._set_aside(row, sentence, answer.before)

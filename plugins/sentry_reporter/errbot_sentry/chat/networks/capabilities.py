@@ -35,6 +35,13 @@ CAPABILITIES = {
     "slackv3": Capabilities(
         confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
     ),
+    "discord": Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    ),
+    "mattermost": Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    ),
+    "matrix": Capabilities(confirms=True, threads=True, edits=True, reactions=True, files=True),
     "telegram": Capabilities(files=True),
     "test": Capabilities(files=True),
 }

@@ -96,6 +96,16 @@ class ErrbotNetwork:
         """Undo what `listen` did."""
         self._on_click = None
 
+    def offer_buttons(self, url: str, secret: Callable[[], str]) -> None:
+        """Show buttons whose clicks the network sends to this URL; "" where it is not known. For networks that need it.
+
+        `secret` returns what such clicks are signed with; it raises StoreError.
+        """
+
+    def room_named(self, name: str) -> str:
+        """The one name of a room that people may write in several ways: as commands typed there have it."""
+        return name
+
     def trouble(self) -> str:
         """What is wrong with the connection although the backend believes in it; "" for nothing."""
         return ""
@@ -189,6 +199,8 @@ class ErrbotNetwork:
         if room not in self._rooms:
             try:
                 self._rooms[room] = self._find(room)
+            except SendError:
+                raise
             except Exception as error:
                 log.warning("no room %r: %s", room, error)
                 raise RoomUnknown(f"The chat network knows no room {room!r}.") from error

@@ -66,6 +66,17 @@ _PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:[/?#][A-
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 _MARKDOWN_IN_ADDRESS = re.compile(r"([*_])")
 _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
+# Mattermost un-escapes these alone, and a backslash only where no ASCII letter or digit follows (github.com/mattermost/
+# marked, lib/marked.js, `inline.escape`); `\:` would be shown as it is. It leaves entities to the browser.
+_MATTERMOST = re.compile(r"([`*_{}\[\]()>#+\-.!|~]|\\(?![A-Za-z0-9]))")
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+_FORMULA = re.compile(r"\$[^$]+\$(?!\w)")
+# What it looks for in the text that is left: #tags, ~channels, :names: of emoji, and faces such as :D (webapp/channels/
+# src/utils/emoticons.tsx and text_formatting.tsx).
+_MATTERMOST_ACTS = re.compile(
+    r"(?:#(?=[^\W\d_])|~(?=\w)|:(?=[\w+-]+:)|(?<!\w):(?=[^\s\w]|[odpsx]\b)|;(?=-?\))|<(?=/?3\b)|\bx(?=-d\b))",
+    re.IGNORECASE,
+)
 
 
 def plain(text: object, longest: int = LONGEST) -> str:
@@ -125,6 +136,12 @@ def _visible_line(line: str) -> str:
     return line.rstrip()[:LONGEST]
 
 
+def _for_mattermost(line: str) -> str:
+    line = _MATTERMOST_ACTS.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, line)
+    line = _MATTERMOST.sub(r"\\\1", _ENTITY.sub("&amp;", line)).replace("<", "&lt;")
+    return line.replace("$", "&#36;") if _FORMULA.search(line) else line
+
+
 def escape_markdown(text: str) -> str:
     """The text so that Errbot's Markdown shows just that."""
     # Entities come back as characters after Errbot's rendering; a raw "<" would start an HTML block.
@@ -139,6 +156,7 @@ class Escape:
 
     def __init__(self, mode: str, nicks: Nicks = frozenset) -> None:
         self._raw_markdown = mode.lower() in RAW_MARKDOWN_MODES
+        self._mattermost = mode.lower() == "mattermost"
         self._slack = mode.lower() == "slackv3"
         self._nicks = nicks
 
@@ -148,6 +166,8 @@ class Escape:
         if self._raw_markdown:
             # Discord takes @everyone for a mention in the middle of a mail address too, and through a backslash.
             line = _ANY_MENTION.sub("@" + _ZERO_WIDTH_SPACE, line)
+            if self._mattermost:
+                return _for_mattermost(line)
             return _RAW_MARKDOWN.sub(r"\\\1", line)
         return escape_markdown(line)
 
