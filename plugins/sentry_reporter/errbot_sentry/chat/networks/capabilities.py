@@ -43,6 +43,8 @@ CAPABILITIES = {
     ),
     "matrix": Capabilities(confirms=True, threads=True, edits=True, reactions=True, files=True),
     "telegram": Capabilities(files=True),
+    "xmpp": Capabilities(edits=True, files=True),
+    "irc": Capabilities(),
     "test": Capabilities(files=True),
 }
 """By Errbot's name of the backend (`bot.mode`)."""
