@@ -30,7 +30,10 @@ TOKEN = "sntryu_" + "a1" * 20
 
 
 class World:
-    """prosody, Sentry, and the bot between them. Alice owns the room, because she is there first."""
+    """prosody, Sentry, and the bot between them. Alice owns the room, because she is there first.
+
+    The settings name the room in another spelling.
+    """
 
     def __init__(self, folder: Path, prosody: Prosody, ends: ExitStack) -> None:
         self.prosody = prosody
@@ -59,7 +62,7 @@ class World:
                 "SENTRY_ORG": "acme",
                 "SENTRY_AUTH_TOKEN": TOKEN,
                 "SENTRY_WRITERS": (f"{ROOM}/alice",),
-                "SENTRY_ALERTS": [{"rooms": [ROOM]}],
+                "SENTRY_ALERTS": [{"rooms": [ROOM.title()]}],
                 "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
                 "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self.port),
                 "SENTRY_POLL_SECONDS": 0,

@@ -87,6 +87,10 @@ class XmppNetwork(UnconfirmedNetwork):
                 self._listens_to.del_event_handler(event, self._on_answer)
         self._listens_to = None
 
+    def room_named(self, name: str) -> str:
+        """The address in small letters, as servers write it (RFC 7622, sections 3.2 and 3.3)."""
+        return name.lower()
+
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
         """Correct a message of the present connection; False for one of before.
 
