@@ -15,6 +15,7 @@ PACKAGE = HOME / "errbot_sentry"
 LAYERS = (
     {"app"},
     {"health"},  # the health of all parts as text, JSON and Prometheus metrics
+    {"canary"},  # sends an event of our own the whole way and follows it
     {"web", "chat"},
     {"commands"},
     {"alerting", "reporting"},

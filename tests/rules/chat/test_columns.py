@@ -15,6 +15,7 @@ from markdown import Markdown
 from markdown.preprocessors import Preprocessor
 
 from demo.picture import width as shown_width
+from errbot_sentry.chat.networks.telegram_html import html_of, plain_text
 from errbot_sentry.chat.render.columns import WIDEST, Table, cut, in_columns, width
 from errbot_sentry.chat.render.escaping import Escape
 from errbot_sentry.chat.render.layout import Layout
@@ -22,7 +23,7 @@ from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.domain.conversation import Row
 
 LINK = "https://sentry.example.com/organizations/acme/issues/{}/"
-LIMITS = {"irc": 510, "telegram": 1024, "discord": 2000, "slackv3": 4096, "mattermost": 16377}
+LIMITS = {"irc": 510, "telegram": 3500, "discord": 2000, "slackv3": 4096, "mattermost": 16377}
 ROWS = (
     Row(
         1,
@@ -75,7 +76,7 @@ CONVERTERS: dict[str, Callable[[str], str]] = {
     "text": ansi().convert,
     "test": text().convert,
     "xmpp": text().convert,
-    "telegram": text().convert,
+    "telegram": lambda part: plain_text(html_of(part)),
     "irc": _irc().convert,
     "slackv3": _slack().convert,
     "mattermost": md().convert,
@@ -134,10 +135,11 @@ def test_line_by_line_each_row_is_one_line(mode):
     """Columns are no use there."""
     lines = _lines(mode, ROWS)
     assert [line.strip().split(" ")[0] for line in lines] == ["#1", "#2", "#10"]
-    assert lines[0].strip() == (
-        "#1 WEB-1 division by zero · ✗ error · shop.cart in pay · a minute ago · 3 days old · 37 events · 1 user · "
-        f"▁▂▄█ · {LINK.format(1)}"
+    row = (
+        "#1 WEB-1 division by zero · ✗ error · shop.cart in pay · a minute ago · 3 days old · 37 events · 1 user · ▁▂▄█"
     )
+    # On Telegram the name is the link.
+    assert lines[0].strip() == (f"{row} · {LINK.format(1)}" if mode == "irc" else row)
 
 
 def test_rows_without_a_title_take_one_line_if_they_fit():

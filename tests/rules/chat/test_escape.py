@@ -118,6 +118,8 @@ _ACTS_IN_MATTERMOST = re.compile(
         (r"a\_b \\host\é end\ ", r"a\\\_b \\\host\\é end\\"),
         ("&lt;b&gt; a & b", r"&amp;lt;b&amp;gt; a & b"),
         ("$HOME/x$ and $5", "&#36;HOME/x&#36; and &#36;5"),
+        ("===", "\u200b==="),
+        ("", ""),
         ("costs $5 and $6", "costs $5 and $6"),
         ("at 12:30:45 :smile: :) :D <3", "at 12:\u200b30:45 :\u200bsmile: :\u200b\\) :\u200bD &lt;\u200b3"),
         ("#tag ~ops @here _it_ [x](y)", "\\#\u200btag \\~\u200bops @\u200bhere \\_it\\_ \\[x\\]\\(y\\)"),

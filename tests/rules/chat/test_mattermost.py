@@ -49,6 +49,7 @@ def network() -> MattermostNetwork:
         ("#ops", "~ops"),
         ("web-*", "~web-*"),
         ("*", "*"),
+        ("?ops", "?ops"),
         ("@ann", "@ann"),
         (KNOWN, "~ops"),
         (UNKNOWN, f"~{UNKNOWN}"),  # a channel may have such a name

@@ -16,7 +16,8 @@ _FORMS = {
     "irc": (r"[#&+!].+", "#ops"),
     "text": (r"#.+", "#ops"),
     "xmpp": (r"[^@\s]+@[^@\s]+", "ops@conference.example.com"),
-    "telegram": (r"-?\d+", "-1001234567890"),
+    # A group's topic may follow its number. The general topic has none: Telegram refuses messages to topic 1.
+    "telegram": (r"-?\d+|-\d+/(?!1$)[1-9]\d*", "-1001234567890"),
     "slackv3": (r"[^@~].*", "#ops"),
     "mattermost": (r"[~#@]?[^~#@\s]+", "~ops"),
     "discord": (r"#.+|<#\d+>|\d{15,20}", "#ops"),

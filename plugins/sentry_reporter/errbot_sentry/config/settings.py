@@ -14,6 +14,7 @@ from typing import Any
 
 from errbot_sentry.config import fields as values
 from errbot_sentry.config.consistency import SAAS, environment_hints, hints_together, mistakes_together
+from errbot_sentry.config.fallback_entries import FallbackEntry
 from errbot_sentry.config.mistakes import Hint, Mistake
 from errbot_sentry.config.routes import Route
 from errbot_sentry.config.secrets import Secret, without_secrets
@@ -68,6 +69,7 @@ class AlertSettings:
     listen: tuple[str, int] | None = None
     public_url: str = ""
     poll_seconds: float = 60
+    fallback: tuple[FallbackEntry, ...] = ()
     server_url: str = ""
     org: str = ""
 
@@ -77,7 +79,7 @@ class Settings:
     """Everything that the operator decided. `hints` are oddities that switch nothing off.
 
     The state is at `state_url`, or where that is empty, in the SQLite file `state_file`. `patch_errbot` says whether
-    Errbot may be changed (docs/errbot-patches.md).
+    Errbot may be changed (docs/errbot-patches.md), `canary` how often its event is sent, in seconds; 0: never.
     """
 
     report: ReportSettings = ReportSettings()
@@ -89,6 +91,7 @@ class Settings:
     state_file: Path = Path("sentry_reporter.sqlite3")
     data_dir: Path = Path()
     patch_errbot: bool = True
+    canary: float = 0
     mistakes: tuple[Mistake, ...] = ()
     hints: tuple[Hint, ...] = ()
 
@@ -158,6 +161,7 @@ def _assemble(
             listen=found["SENTRY_WEBHOOK_LISTEN"],
             public_url=found["SENTRY_PUBLIC_URL"],
             poll_seconds=found["SENTRY_POLL_SECONDS"],
+            fallback=found["SENTRY_FALLBACK"],
             server_url=found["SENTRY_URL"],
             org=found["SENTRY_ORG"],
         ),
@@ -165,6 +169,7 @@ def _assemble(
         state_file=data_dir / "sentry_reporter.sqlite3",
         data_dir=data_dir,
         patch_errbot=found["SENTRY_PATCH_ERRBOT"],
+        canary=found["SENTRY_CANARY"],
         mistakes=mistakes,
         hints=hints,
     )

@@ -83,6 +83,8 @@ def card_of(values: Mapping[str, object]) -> Card:
     heading, mark = text("word"), text("mark")
     if text("project"):
         heading = f"{heading} in {text('project')}"
+    if text("late"):
+        heading = f"{heading} (late, from {text('late')})"
     closed = mark.startswith(_CLOSING)
     facts = [(name, text(value)) for name, value in (("", "facts"), ("Rule", "rule")) if text(value)]
     return Card(

@@ -20,4 +20,4 @@ class MadeOnceTable(Queries):
             return found
         made = insert_for(self._connection.dialect.name, made_once).values(name=name, value=make())
         self._connection.execute(made.on_conflict_do_nothing())  # another bot may have been quicker
-        return str(self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name)))
+        return str(self._connection.scalars(select(made_once.c.value).where(made_once.c.name == name)).one())

@@ -19,6 +19,7 @@ from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.enrich import Enriched, Enricher
 from errbot_sentry.alerting.decide.look_ups import SENTENCES
 from errbot_sentry.alerting.decide.stages import Stages
+from errbot_sentry.domain.alerts import is_canary
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.store.database import Store
@@ -111,6 +112,11 @@ class Pipeline:
         tx: Transaction,
     ) -> AlertContext | None:
         """Decide it, or put it where it waits; None for the latter. `parked` is kept up to date."""
+        if is_canary(row.alert.title, row.alert.level):
+            canary = AlertContext(row, row.alert, now)
+            canary.decide("", DecisionName.CANARY)
+            tx.inbox.decide(row.id, row.alert, canary.decisions, now)
+            return canary
         key = order_key(row.alert)
         before = [until for number, about, until in parked if about == key and number < row.id]
         if before and not self._enrich.has_asked(row.id):  # what came first is decided first

@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from errbot_sentry.alerting.decide.messages import TEMPLATES
-from errbot_sentry.alerting.decide.visibility import may_be_sent
+from errbot_sentry.alerting.decide.visibility import is_still_visible
 from errbot_sentry.alerting.notify.digest_reports import chart_of
 from errbot_sentry.alerting.notify.ports import Network, Renderer
 from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, REFUSES_FOR, Retry, after_refusal
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import MessageKind, Placement
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import NotConnected, SendError, SentryReporterError
 from errbot_sentry.domain.outgoing import Outgoing, card_of
 from errbot_sentry.store.database import Store
@@ -114,13 +113,8 @@ class NotificationSender:
 
     def _is_allowed(self, row: OutboxRow) -> bool:
         """Whether the room may still see this: settings can have changed while it waited."""
-        message = row.message
-        if self._access.sees_everything(Conversation(message.room)):
-            return True
         with self._store.read() as tx:
-            last = tx.inbox.get([message.alert_id]).get(message.alert_id)
-            known = tx.issues.get(message.issue)
-        return may_be_sent(message, last, known, self._access)
+            return is_still_visible(tx, row.message, self._access)
 
     def _send(self, row: OutboxRow, connection: str) -> None:
         try:
@@ -186,6 +180,8 @@ class NotificationSender:
 
     def _outgoing(self, message: Message) -> Outgoing:
         text = self._renderer.render(TEMPLATES[message.kind], message.values).strip("\n")
+        if late := message.values.get("late"):
+            text = f"(late, from {late}) {text}"
         card = card_of(message.values) if message.kind is MessageKind.NOTIFICATION else None
         return Outgoing(text, card, message.mention)
 

@@ -26,7 +26,7 @@ def is_history(event: Any, connected_at: float) -> bool:
 
 def is_matrix(bot: Any) -> bool:
     """Whether this is that backend."""
-    return str(bot.mode) == "matrix" and hasattr(bot, "on_room_message")
+    return str(getattr(bot, "mode", "")) == "matrix" and hasattr(bot, "on_room_message")
 
 
 def skip_history(bot: Any) -> Callable[[], None]:

@@ -20,11 +20,11 @@ from errbot_sentry.chat.errbot_patches.irc_ping import ping_in_silence
 from errbot_sentry.chat.errbot_patches.irc_reconnect import is_irc, reconnect_soon
 from errbot_sentry.chat.errbot_patches.markdown_lock import has_converter, lock_converters
 from errbot_sentry.chat.errbot_patches.matrix_history import is_matrix, skip_history
-from errbot_sentry.chat.errbot_patches.mattermost_reconnect import is_mattermost, reconnect_after_cuts
-from errbot_sentry.chat.errbot_patches.mattermost_tls import connect_as_client, has_driver
+from errbot_sentry.chat.errbot_patches.mattermost_driver import is_mattermost, mend_driver
 from errbot_sentry.chat.errbot_patches.shelf_threads import has_shelf, share_shelves
 from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown, chat_dropped
 from errbot_sentry.chat.errbot_patches.sigterm import end_orderly, is_unhandled
+from errbot_sentry.chat.errbot_patches.telegram_updates import is_telegram, read_all_updates
 from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends, has_loop
 from errbot_sentry.chat.errbot_patches.xmpp_reconnect import reconnect_xmpp
 from errbot_sentry.domain.errors import RestartNeeded
@@ -84,18 +84,17 @@ PATCHES = (
         stays=True,
     ),
     Patch(
-        "mattermost_reconnect",
+        "mattermost_driver",
         is_mattermost,
-        lambda bot, _end: reconnect_after_cuts(bot),
-        "after a cut connection to Mattermost the bot reads nothing until it is restarted",
+        lambda bot, _end: mend_driver(bot),
+        "the bot reads nothing from a Mattermost server with https, and nothing after a cut connection",
         stays=True,
     ),
     Patch(
-        "mattermost_tls",
-        has_driver,
-        lambda bot, _end: connect_as_client(bot),
-        "the bot reads nothing from a Mattermost server with https",
-        stays=True,
+        "telegram_updates",
+        is_telegram,
+        lambda bot, _end: read_all_updates(bot),
+        "notifications have no buttons, and reactions and topics do nothing on Telegram",
     ),
     Patch(
         "command_pools",

@@ -42,7 +42,9 @@ CAPABILITIES = {
         confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
     ),
     "matrix": Capabilities(confirms=True, threads=True, edits=True, reactions=True, files=True),
-    "telegram": Capabilities(files=True),
+    "telegram": Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    ),
     "xmpp": Capabilities(edits=True, files=True),
     "irc": Capabilities(),
     "test": Capabilities(files=True),

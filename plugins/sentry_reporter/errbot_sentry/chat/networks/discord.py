@@ -73,7 +73,7 @@ class DiscordNetwork(ErrbotNetwork):
         """
         client = self._bot.client
         before = getattr(client, event, None)
-        if before is not None and before is self._handlers.get(event):
+        if client is None or (before is not None and before is self._handlers.get(event)):
             return
 
         async def handle(payload: Any) -> None:
@@ -156,12 +156,12 @@ class DiscordNetwork(ErrbotNetwork):
         # Discord takes a nonce once in some minutes, and answers a second time with the message of the first.
         nonce = hashlib.sha256(key.encode()).hexdigest()[:_NONCE] if key else secrets.token_hex(_NONCE // 2)
         values = {**values, "nonce": nonce, "enforce_nonce": True}
-        if thread and self._has_thread(channel, thread):
+        if thread.isdecimal():  # not an id of another network, which the bot was on before
             try:
-                return self._created(int(thread), values)
+                if self._has_thread(channel, thread):
+                    return self._created(int(thread), values)
             except (RoomUnknown, NotAdmitted) as error:
                 log.info("the thread of message %s takes nothing: %s", thread, error)
-        if thread:
             values["message_reference"] = {"message_id": thread, "fail_if_not_exists": False}
         return self._created(channel, values)
 
@@ -197,7 +197,8 @@ class DiscordNetwork(ErrbotNetwork):
         except SendError as error:
             log.info("message %s cannot be read: %s", root, error)
             escaped = ""
-        return plain(re.sub(r"\\(.)", r"\1", escaped), _THREAD_NAME) or "Updates"
+        shown = re.sub(r"<@&?\d+> |\\(.)|[*`]", lambda found: found[1] or "", escaped)
+        return plain(shown, _THREAD_NAME) or "Updates"
 
     def _edit(self, target: Any, sent_id: str, message: Outgoing) -> None:
         self._request("PATCH", _MESSAGE, self._contents(message)[0], channel_id=target, message_id=sent_id)

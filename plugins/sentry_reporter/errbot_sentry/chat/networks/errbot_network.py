@@ -80,6 +80,11 @@ class ErrbotNetwork:
         """Whether updates can go under their notification."""
         return self.capabilities.threads
 
+    @property
+    def layout(self) -> Layout:
+        """How lines are laid out for this network's messages."""
+        return self._layout
+
     def is_silent(self) -> bool:
         """Whether nothing has come from the network for longer than `settle`; False where nobody watches that."""
         return False
@@ -110,6 +115,13 @@ class ErrbotNetwork:
     def room_named(self, name: str) -> str:
         """The one name of a room that people may write in several ways: as commands typed there have it."""
         return name
+
+    def complete(self, msg: Any) -> None:
+        """Add to a typed message what the backend leaves out of it: its thread, or its topic."""
+
+    def reply(self, msg: Any, text: str) -> bool:  # noqa: ARG002 - for the adapters
+        """Answer a typed message with Markdown in a better way than Errbot's; False: Errbot does it. Raises nothing."""
+        return False
 
     def trouble(self) -> str:
         """What is wrong with the connection although the backend believes in it; "" for nothing."""

@@ -73,16 +73,17 @@ class MattermostNetwork(ErrbotNetwork):
         super().listen(on_click)
         if self._on_reaction not in self._bot.event_handlers.get("reaction_added", ()):
             self._bot.register_handler("reaction_added", self._on_reaction)
-        socket = getattr(self._bot.driver, "websocket", None)
-        if socket is not None and "_wait_for_message" not in vars(socket):
-            self._watch(socket)
+        client = getattr(self._bot.driver, "websocket", None)
+        if client is not None and "_wait_for_message" not in vars(client):
+            self._watch(client)
 
     def close(self) -> None:
         super().close()
         handlers = self._bot.event_handlers.get("reaction_added", [])
         if self._on_reaction in handlers:
             handlers.remove(self._on_reaction)
-        vars(getattr(self._bot.driver, "websocket", None) or self).pop("_wait_for_message", None)
+        if (client := getattr(self._bot.driver, "websocket", None)) is not None:
+            vars(client).pop("_wait_for_message", None)
 
     def _watch(self, client: Any) -> None:
         """Note the connection that the driver waits on, which it keeps to itself (mattermostdriver/websocket.py)."""
@@ -101,8 +102,8 @@ class MattermostNetwork(ErrbotNetwork):
         return "the connection for incoming messages is broken: commands and reactions do not arrive, alerts go out"
 
     def room_named(self, name: str) -> str:
-        """`~ops`, for `ops`, `#ops` and the channel's id too; people stay `@ann`, and a glob for all rooms `*`."""
-        if name[:1] in ("~", "@", "*"):
+        """`~ops`, for `ops`, `#ops` and the channel's id too; people stay `@ann`, and globs such as `*-alerts`."""
+        if name[:1] in ("~", "@", "*", "?", "["):
             return name
         if _ID.fullmatch(name):
             try:

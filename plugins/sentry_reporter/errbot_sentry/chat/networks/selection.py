@@ -11,6 +11,7 @@ from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
 from errbot_sentry.chat.networks.matrix import MatrixNetwork
 from errbot_sentry.chat.networks.mattermost import MattermostNetwork
 from errbot_sentry.chat.networks.slack import SlackNetwork
+from errbot_sentry.chat.networks.telegram import TelegramNetwork
 from errbot_sentry.chat.networks.unconfirmed import IrcNetwork
 from errbot_sentry.chat.networks.xmpp import XmppNetwork
 
@@ -21,6 +22,7 @@ ADAPTERS: dict[str, type[ErrbotNetwork]] = {
     "discord": DiscordNetwork,
     "matrix": MatrixNetwork,
     "mattermost": MattermostNetwork,
+    "telegram": TelegramNetwork,
 }
 """By Errbot's name of the backend (`bot.mode`). Any other one is served by plain sends."""
 

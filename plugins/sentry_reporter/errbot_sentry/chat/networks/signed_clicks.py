@@ -29,6 +29,7 @@ class SignedClicks:
 
     def __init__(self, secret: Callable[[], str]) -> None:
         self._secret = secret
+        self._key = b""
         self._lock = Lock()
         self._shown: LRUCache[str, str] = LRUCache(_MESSAGES)
         self._before: LRUCache[str, tuple[str, float]] = LRUCache(_MESSAGES)
@@ -39,7 +40,9 @@ class SignedClicks:
 
     def sign(self, token: str, action: str) -> str:
         """The signature for a button. Raises StoreError."""
-        return hmac.new(self._secret().encode(), f"{token} {action}".encode(), hashlib.sha256).hexdigest()
+        if not self._key:
+            self._key = self._secret().encode()
+        return hmac.new(self._key, f"{token} {action}".encode(), hashlib.sha256).hexdigest()
 
     def is_signed(self, token: str, action: str, signature: str) -> bool:
         """Whether we have signed this. Raises StoreError."""

@@ -16,7 +16,7 @@ from wcwidth import wcswidth, wcwidth
 from errbot_sentry.chat.render.escaping import Escape, plain
 from errbot_sentry.domain.conversation import Row
 
-# IRC is line by line; Telegram's backend sends plain text, which clients show in a proportional font.
+# IRC is line by line; Telegram is read on phones, which wrap the lines of a block.
 _LINE_MODES = frozenset({"irc", "telegram"})
 _NAMED_LINKS = frozenset({"slackv3", "discord", "mattermost"})
 _LINKS_BELOW = frozenset({"xmpp"})
@@ -73,9 +73,12 @@ class Table:
         """The row on one line, its title cut so that everything else keeps its room."""
         text = self._escape.text
         facts = [text(fact) for fact in (row.mark, row.about, *row.cells, *row.more) if fact]
-        if row.link and (address := self._escape.address(row.link)):
-            facts.append(address)
         name = f"\\#{row.number} {text(row.name)}"
+        if row.link and (address := self._escape.address(row.link)):
+            if self._mode == "telegram":
+                name = f"\\#{row.number} [{text(row.name)}]({address})"
+            else:
+                facts.append(address)
         end = "".join(_SEPARATOR + fact for fact in facts)
         if not row.title:
             return name + end

@@ -28,6 +28,7 @@ _LINE_ENDS = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
 _MENTION = re.compile(r"@(?=\w)(?!(?<=[\w+-]@)[\w-]+\.\w)")
 _ANY_MENTION = re.compile(r"@(?=\w)")
 # <!here>, <@U1>, <#C1>, and <mailto:…|words>, in which the address is hidden behind the words.
+_BACKTICKS = re.compile("`+")
 _SLACK_COMMAND = re.compile(r"<(?=[!@#]|[A-Za-z]+:)")
 # At the beginning of a line an HTML tag takes all up to its end with it, closing fences included.
 _TAG_FIRST = re.compile(r"^( {0,3})<", re.MULTILINE)
@@ -138,6 +139,8 @@ def _visible_line(line: str) -> str:
 
 def _for_mattermost(line: str) -> str:
     line = _MATTERMOST_ACTS.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, line)
+    if line and not line.strip("= "):  # it would make a heading of the line above
+        line = _ZERO_WIDTH_SPACE + line
     line = _MATTERMOST.sub(r"\\\1", _ENTITY.sub("&amp;", line)).replace("<", "&lt;")
     return line.replace("$", "&#36;") if _FORMULA.search(line) else line
 
@@ -178,8 +181,11 @@ class Escape:
 
     def exact(self, value: object) -> str:
         """A value for between backticks that people copy: without the unseen characters that keep others from being
-        notified, so only for what names the reader or an operator's setting."""
-        return _SLACK_COMMAND.sub("(", plain(value)).replace("`", "'")
+        notified, so only for what names the reader or an operator's setting. Where it has backticks (an IRC nick can),
+        those around it become more."""
+        text = _SLACK_COMMAND.sub("(", plain(value))
+        longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
+        return f"{'`' * longest} {text} {'`' * longest}" if longest else text
 
     def block(self, value: object) -> str:
         """Lines for between fences: layout stays, tabs become spaces, no line can close the fence."""
