@@ -38,6 +38,7 @@ class Silence:
     """A chat that takes everything at once."""
 
     settle = 0.0
+    has_threads = True
 
     def is_silent(self) -> bool:
         return False

@@ -33,6 +33,7 @@ class FileChat:
     """A room that is a file."""
 
     settle = 0.0
+    has_threads = True
 
     def __init__(self, chat: Path, up: Path) -> None:
         self._chat = chat

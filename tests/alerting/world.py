@@ -144,12 +144,16 @@ class SentMessage:
 
 @dataclass
 class Chat:
-    """A chat network that records. `refuses` maps rooms to the error that they answer with."""
+    """A chat network that records. `refuses` maps rooms to the error that they answer with.
+
+    Messages have ids, and can be edited, where it has `threads` or `edits`.
+    """
 
     clock: VirtualClock
     settle: float = 0.0
     silent: bool = False
     threads: bool = False
+    edits: bool = False
     generation: int = 1
     up: bool = True
     refuses: dict[str, SendError] = field(default_factory=dict)
@@ -157,6 +161,10 @@ class Chat:
     edited: list[SentMessage] = field(default_factory=list)
     files: list[tuple[str, Upload]] = field(default_factory=list)
     file_failure: Exception | None = None
+
+    @property
+    def has_threads(self) -> bool:
+        return self.threads
 
     def is_silent(self) -> bool:
         return self.silent
@@ -175,12 +183,12 @@ class Chat:
             raise self.refuses[room]
         at = (self.clock.now() - START).total_seconds()
         self.sent.append(SentMessage(at, room, message.whole, thread))
-        return f"m{len(self.sent)}" if self.threads else ""
+        return f"m{len(self.sent)}" if self.threads or self.edits else ""
 
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
-        if self.threads:
+        if self.threads or self.edits:
             self.edited.append(SentMessage((self.clock.now() - START).total_seconds(), room, message.whole, sent_id))
-        return self.threads
+        return self.threads or self.edits
 
     def send_file(self, room: str, upload: Upload) -> None:
         self.files.append((room, upload))

@@ -32,7 +32,12 @@ ONLY_IN = {
     "markdown": ("chat/errbot_patches/",),
     "waitress": ("web/",),
     "sentry_sdk": ("reporting/",),
-    "requests": ("server/http/client.py", "chat/networks/mattermost.py", "chat/networks/matrix.py"),
+    "requests": (
+        "server/http/client.py",
+        "chat/networks/mattermost.py",
+        "chat/networks/matrix.py",
+        "chat/networks/xmpp.py",
+    ),
     "urllib3": ("server/http/", "reporting/"),
     "sqlalchemy": ("store/",),
     "sqlite3": ("store/", "chat/errbot_patches/shelf_threads.py"),

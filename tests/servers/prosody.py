@@ -1,4 +1,4 @@
-"""A real XMPP server (prosody) for tests, on loopback, with rooms (MUC) and a handful of people."""
+"""A real XMPP server (prosody) for tests, on loopback, with rooms (MUC), uploads (HTTP) and a handful of people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ run_as_root = true
 interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {port} }}
 modules_enabled = {{ "roster", "saslauth", "disco", "ping", "posix" }}
-modules_disabled = {{ "s2s", "tls", "http", "offline" }}
+modules_disabled = {{ "s2s", "tls", "offline" }}
+http_interfaces = {{ "127.0.0.1" }}
+http_ports = {{ {http_port} }}
+https_ports = {{ }}
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
 authentication = "internal_plain"
@@ -33,6 +36,9 @@ VirtualHost "{domain}"
 Component "{rooms}" "muc"
     muc_room_locking = false
     muc_room_default_public_jids = {public}
+Component "upload.{domain}" "http_file_share"
+    http_host = "127.0.0.1"
+    http_external_url = "http://127.0.0.1:{http_port}/"
 """
 
 
@@ -42,7 +48,7 @@ def program() -> str | None:
 
 
 class Prosody(Server):
-    """A server in a folder of its own; the port stays the same over `kill` and `restart`.
+    """A server in a folder of its own, with uploads; the ports stay the same over `kill` and `restart`.
 
     `people` can log in with PASSWORD. Where `public`, everybody in a room sees everybody's real address.
     """
@@ -51,7 +57,7 @@ class Prosody(Server):
 
     def __init__(self, folder: Path, people: tuple[str, ...], *, public: bool = False) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port, self.http_port = free_port(), free_port()
         self._people = people
         self._public = public
 
@@ -62,7 +68,8 @@ class Prosody(Server):
         self._register()
         conf = self.folder / "prosody.cfg.lua"
         public = "true" if self._public else "false"
-        conf.write_text(_CONF.format(folder=self.folder, port=self.port, domain=DOMAIN, rooms=ROOMS, public=public))
+        ports = {"port": self.port, "http_port": self.http_port}
+        conf.write_text(_CONF.format(folder=self.folder, domain=DOMAIN, rooms=ROOMS, public=public, **ports))
         process = Process([path, "--config", conf, "-F"], self.folder / "prosody.log", cwd=self.folder)
         self._serve(
             process, lambda: accepts(self.port), START_SECONDS, f"prosody takes connections on port {self.port}"

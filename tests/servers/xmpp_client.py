@@ -24,7 +24,8 @@ _UNSEEN = "\u200b"
 class Stanza:
     """A message as it came: `room` is "" for a direct one, `sender` a nick in a room or a bare address.
 
-    `at` is `time.monotonic()`.
+    `at` is `time.monotonic()`, `replaces` the id of the message that this one corrects (XEP-0308), `url` the address of
+    a file (XEP-0066), `raw` the XML.
     """
 
     room: str
@@ -32,6 +33,10 @@ class Stanza:
     text: str
     markup: bool
     at: float
+    id: str = ""
+    replaces: str = ""
+    url: str = ""
+    raw: str = ""
 
 
 class XmppClient:
@@ -42,6 +47,7 @@ class XmppClient:
         self._timeout = timeout
         self._changed = threading.Condition()
         self._received: list[Stanza] = []
+        self._corrections: list[Stanza] = []
         self._there: dict[str, set[str]] = {}
         self._errors: list[str] = []
         self._ready = False
@@ -82,6 +88,27 @@ class XmppClient:
             return [
                 each for each in self._received[after:] if room in (None, each.room) and sender in (None, each.sender)
             ]
+
+    def wait_for_correction(self, pattern: str, of: Stanza, timeout: float = 60.0) -> Stanza:
+        """The first correction of a message that matches the regular expression; `received` has none of them."""
+
+        def found() -> Stanza | None:
+            matching = (each for each in self.corrections_of(of) if re.search(pattern, each.text.replace(_UNSEEN, "")))
+            return next(matching, None)
+
+        return self._wait(found, timeout, f"a correction like {pattern!r}")
+
+    def corrections_of(self, message: Stanza) -> list[Stanza]:
+        """What came to correct a message, from whom it came."""
+        return [
+            each
+            for each in list(self._corrections)
+            if (each.room, each.sender, each.replaces) == (message.room, message.sender, message.id)
+        ]
+
+    def set_role(self, room: str, nick: str, role: str) -> None:
+        """Give somebody a role in a room that is ours; a `visitor` may not speak."""
+        self._do(lambda: asyncio.ensure_future(self._client.plugin["xep_0045"].set_role(room, nick, role)))
 
     def wait_for(
         self, pattern: str, timeout: float = 60.0, *, room: str | None = None, sender: str | None = None, after: int = 0
@@ -176,8 +203,20 @@ class XmppClient:
         room = stanza["from"].bare if in_room else ""
         sender = stanza["from"].resource if in_room else stanza["from"].bare
         markup = stanza.xml.find("{http://jabber.org/protocol/xhtml-im}html") is not None
+        replaces = stanza.xml.find("{urn:xmpp:message-correct:0}replace")
+        message = Stanza(
+            room,
+            sender,
+            stanza["body"],
+            markup,
+            time.monotonic(),
+            stanza["id"],
+            "" if replaces is None else replaces.get("id", ""),
+            stanza.xml.findtext("{jabber:x:oob}x/{jabber:x:oob}url", ""),
+            str(stanza),
+        )
         with self._changed:
-            self._received.append(Stanza(room, sender, stanza["body"], markup, time.monotonic()))
+            (self._corrections if message.replaces else self._received).append(message)
             self._changed.notify_all()
 
     def _on_presence(self, presence: Any) -> None:

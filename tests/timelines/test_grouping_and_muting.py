@@ -127,6 +127,32 @@ def test_where_messages_have_ids_the_notification_is_marked_all_the_same(tmp_pat
     assert [line.split(" ", 1)[1] for line in world.at(200).messages()] == ["#ops/m1 SHOP-1 resolved"]
 
 
+def test_where_messages_are_edited_without_threads_who_resolves_sees_the_mark_and_no_update(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    world = World(tmp_path, [OPS], clock=clock, chat=Chat(clock, edits=True, settle=5.0))
+    world.server.event("1")
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10)
+    world.messages()
+    world.server.change("1", status=RESOLVED)
+    world.flow.note_change(world.server.by_id["1"], Conversation("#ops"))
+    assert world.at(200).messages() == []
+    assert [edit.text.rpartition(" · ")[2] for edit in world.chat.edited] == ["resolved"]
+
+
+@pytest.mark.parametrize("mode", ["thread", "both"])
+def test_where_messages_are_edited_without_threads_an_update_is_one_line(tmp_path: Path, mode: str) -> None:
+    clock = VirtualClock()
+    chat = Chat(clock, edits=True, settle=5.0)
+    world = World(tmp_path, [{**OPS, "threads": mode}], poll=0, clock=clock, chat=chat)
+    world.hook(bodies.sentry_issue("1"))
+    world.at(10)
+    world.messages()
+    world.hook(bodies.sentry_issue("1", "resolved"))
+    assert world.at(20).messages() == ["10 #ops SHOP-1 resolved"]
+    assert [edit.text.rpartition(" · ")[2] for edit in chat.edited] == ["resolved"]
+
+
 @pytest.mark.parametrize(("mode", "lines"), [("thread", ["/m1"]), ("channel", [""]), ("both", ["/m1", ""])])
 def test_each_room_chooses_where_updates_go(tmp_path: Path, mode: str, lines: list[str]) -> None:
     clock = VirtualClock()

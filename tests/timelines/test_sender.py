@@ -154,9 +154,11 @@ def test_what_was_sent_into_a_silent_connection_counts_when_it_speaks_again(tmp_
     assert world.at(120).texts() == []
 
 
-def test_what_was_sent_into_a_dying_connection_is_sent_again_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_ids", [False, True])
+def test_what_was_sent_into_a_dying_connection_is_sent_again_in_order(tmp_path: Path, has_ids: bool) -> None:
+    """An id that nobody but the bot has given proves nothing."""
     clock = VirtualClock()
-    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=Chat(clock, settle=5.0))
+    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=Chat(clock, settle=5.0, edits=has_ids))
     post(world, "#a", "settled")
     world.at(10)
     post(world, "#a", "lost 1")

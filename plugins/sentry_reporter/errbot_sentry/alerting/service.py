@@ -129,6 +129,7 @@ class AlertService:
             self._on_found,
             chance,
         )
+        self._network = network
         self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
         self._deciding = make_worker("alert pipeline", self._decide)
         self._polling = make_worker("poller", self._poller.step)
@@ -186,18 +187,21 @@ class AlertService:
     def note_change(self, issue: Issue, conversation: Conversation) -> None:
         """Note that a person closed an issue from this room, so that the room gets no update about it.
 
-        The answer to the command was that update. Where messages have ids the update is sent all the same: it goes
-        into the thread and marks the notification.
+        The answer to the command was that update; the notification is marked where the network can edit. Where it has
+        threads the update is sent all the same: it goes into the thread and marks the notification.
         """
-        if conversation.is_direct or issue.status == UNRESOLVED:
+        if conversation.is_direct or issue.status == UNRESOLVED or self._network.has_threads:
             return
+        room = self.routes.spelled(conversation.room)
         try:
             with self._store.write() as tx:
                 tx.alone(LOCK_DECIDE)
-                group = tx.groups.of_issue(issue.id).get(self.routes.spelled(conversation.room))
+                group = tx.groups.of_issue(issue.id).get(room)
                 root = tx.outbox.get(group.thread_root) if group is not None else None
-                if group is not None and root is not None and not root.sent_id:
+                if group is not None and root is not None:
                     tx.groups.put([replace(group, status=issue.status)])
+            if root is not None and root.sent_id:
+                self._deliver.mark(room, root.sent_id, issue.status)
         except StoreError as error:
             log.warning("a change could not be noted, its room gets it twice: %s", error)
 

@@ -14,11 +14,16 @@ class Network(Protocol):
 
     @property
     def settle(self) -> float:
-        """How many seconds a connection has to outlive a message without an id, until it counts as arrived.
+        """How many seconds a connection has to outlive a message until it counts as arrived.
 
         0 where the network confirms or refuses; a few where it loses silently what was written into a dying
         connection (IRC, XMPP).
         """
+        ...
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether `post` puts a message under another one. Without threads `edit` may work all the same."""
         ...
 
     def is_silent(self) -> bool:
@@ -33,7 +38,8 @@ class Network(Protocol):
         """Post into a room, or into a thread of it (an id that this returned); may take its time.
 
         Returns:
-            The network's own id of the message, "" where it has none (IRC, XMPP).
+            The id of the message, "" where it has none (IRC). It proves that the message arrived only where `settle`
+            is 0.
 
         Raises:
             NotConnected: nothing was posted; the message is kept without counting a try.

@@ -145,6 +145,8 @@ class NotificationSender:
             return self._network.post(message.room, outgoing)
         if message.mark:
             self._mark_root(root, message.mark)
+        if not self._network.has_threads:
+            return self._network.post(message.room, outgoing)
         sent_id = self._network.post(message.room, outgoing, root.sent_id)
         if message.threads == "both":
             again = replace(outgoing.unmentioned(), key=f"{outgoing.key}-channel")  # who is mentioned is so once
@@ -191,8 +193,7 @@ class NotificationSender:
 
     def _sent(self, row: OutboxRow, sent_id: str, connection: str) -> None:
         now = self._now()
-        settle = 0.0 if sent_id else self._network.settle
-        settles = now + settle if settle > 0 else None
+        settles = now + self._network.settle if self._network.settle > 0 else None
         with self._store.write() as tx:
             tx.outbox.sent(row.id, now, sent_id, settles, self._owner)
         if settles is not None:

@@ -45,6 +45,8 @@ CAPABILITIES = {
     "telegram": Capabilities(
         confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
     ),
+    "xmpp": Capabilities(edits=True, files=True),
+    "irc": Capabilities(),
     "test": Capabilities(files=True),
 }
 """By Errbot's name of the backend (`bot.mode`)."""

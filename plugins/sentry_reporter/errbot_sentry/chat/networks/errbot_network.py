@@ -60,7 +60,7 @@ class ErrbotNetwork:
     """
 
     settle = 0.0
-    """Seconds for which the connection must outlive a message without an id before it counts as arrived."""
+    """Seconds for which the connection must outlive a message before it counts as arrived."""
 
     def __init__(self, bot: Any, is_active: Callable[[], bool], background: BackgroundQueue) -> None:
         self._bot = bot
@@ -74,6 +74,11 @@ class ErrbotNetwork:
         self.capabilities = CAPABILITIES.get(self.mode, PLAIN)
         self._layout = Layout(self.mode, self._limit())
         self._escape = Escape(self.mode)
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether updates can go under their notification."""
+        return self.capabilities.threads
 
     @property
     def layout(self) -> Layout:

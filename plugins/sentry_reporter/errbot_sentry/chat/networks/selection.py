@@ -8,11 +8,12 @@ from typing import Any
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.networks.discord import DiscordNetwork
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
-from errbot_sentry.chat.networks.irc_and_xmpp import IrcNetwork, XmppNetwork
 from errbot_sentry.chat.networks.matrix import MatrixNetwork
 from errbot_sentry.chat.networks.mattermost import MattermostNetwork
 from errbot_sentry.chat.networks.slack import SlackNetwork
 from errbot_sentry.chat.networks.telegram import TelegramNetwork
+from errbot_sentry.chat.networks.unconfirmed import IrcNetwork
+from errbot_sentry.chat.networks.xmpp import XmppNetwork
 
 ADAPTERS: dict[str, type[ErrbotNetwork]] = {
     "irc": IrcNetwork,

@@ -1,4 +1,4 @@
-"""IRC and XMPP: lines into rooms, over a connection that loses silently what was written while it dies."""
+"""IRC, and what it has in common with XMPP: the connection loses silently what was written while it dies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 _CHANNELS = ("#", "&", "+", "!")
 
 
-class _Unconfirmed(ErrbotNetwork):
-    """What both have in common."""
+class UnconfirmedNetwork(ErrbotNetwork):
+    """A network that confirms nothing: a message has arrived when the connection has outlived it by `settle`."""
 
     settle = 5.0
 
@@ -40,11 +40,7 @@ class _Unconfirmed(ErrbotNetwork):
         return True
 
 
-class XmppNetwork(_Unconfirmed):
-    """XMPP by Errbot's backend."""
-
-
-class IrcNetwork(_Unconfirmed):
+class IrcNetwork(UnconfirmedNetwork):
     """IRC by Errbot's backend."""
 
     def _is_up(self) -> bool:

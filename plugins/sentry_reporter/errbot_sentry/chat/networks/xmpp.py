@@ -1,0 +1,215 @@
+"""XMPP by the client of Errbot's backend (slixmpp): corrections (XEP-0308), and files by HTTP upload (XEP-0363).
+
+A message gets an id of ours, by which it is corrected later. The room's answer has the same id: the message itself as
+everybody gets it, or an error where it is refused (XEP-0045, section 7.4). A service that changes ids leaves us without
+an answer; then only the connection is watched, as on IRC.
+
+What the extensions need is written into the stanzas here, so that no plugin of slixmpp has to be registered: that of
+XEP-0363 needs aiohttp, which slixmpp does not install, and that of XEP-0308 says that the bot itself shows corrections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from xml.etree.ElementTree import Element, SubElement
+
+import requests
+from errbot import rendering
+from errbot.backends.base import Room
+
+from errbot_sentry.chat.clicks import OnClick
+from errbot_sentry.chat.networks.errbot_network import File
+from errbot_sentry.chat.networks.unconfirmed import UnconfirmedNetwork
+from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.domain.outgoing import Outgoing
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_HAND_OVER_SECONDS = 3.0
+_ANSWER_SECONDS = 3.0
+_SLOT_SECONDS = 10.0
+_ANSWERS = ("groupchat_message", "message_error")
+_REFUSALS: dict[str, type[SendError]] = {
+    "forbidden": NotAdmitted,
+    "not-acceptable": NotAdmitted,
+    "item-not-found": RoomUnknown,
+    "gone": RoomUnknown,
+    "remote-server-not-found": RoomUnknown,
+}
+_HTTP_TIMEOUT = (5.0, 20.0)
+_CORRECT = "urn:xmpp:message-correct:0"
+_OOB = "jabber:x:oob"
+_UPLOAD = "urn:xmpp:http:upload:0"
+_UPLOAD_HEADERS = frozenset({"authorization", "cookie", "expires"})  # XEP-0363, section 5: the client ignores others
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Where a file is put, with which headers, and where people get it."""
+
+    put: str
+    headers: dict[str, str]
+    get: str
+
+
+class XmppNetwork(UnconfirmedNetwork):
+    """One account on an XMPP server."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._converter = Lock()
+        self._to_text = rendering.text()
+        self._listens_to: Any = None  # the client whose messages are passed to `_on_answer`
+        self._answers: dict[str, Future[None]] = {}
+
+    def listen(self, on_click: OnClick) -> None:
+        super().listen(on_click)
+        client = self._client()
+        if client is not self._listens_to:
+            self._listens_to = client
+            for event in _ANSWERS:
+                client.add_event_handler(event, self._on_answer)
+
+    def close(self) -> None:
+        super().close()
+        if self._listens_to is not None:
+            for event in _ANSWERS:
+                self._listens_to.del_event_handler(event, self._on_answer)
+        self._listens_to = None
+
+    def room_named(self, name: str) -> str:
+        """The address in small letters, as servers write it (RFC 7622, sections 3.2 and 3.3)."""
+        return name.lower()
+
+    def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
+        """Correct a message of the present connection; False for one of before.
+
+        XEP-0308, section 7: whoever has left a room and joined it again may not correct what they said before. Clients
+        would show the correction as another message.
+        """
+        return sent_id.startswith(self._id_start()) and super().edit(room, sent_id, message)
+
+    def _id_start(self) -> str:
+        return f"{self.connection() or 'none'}-"
+
+    def _edit(self, target: Any, sent_id: str, message: Outgoing) -> None:
+        body = self._layout.messages(message.whole)[0]
+        self._send(target, self._text_of(body), Element(f"{{{_CORRECT}}}replace", {"id": sent_id}))
+
+    def _post_text(self, target: Any, body: str, thread: str) -> str:  # noqa: ARG002 - XMPP has no threads in use
+        return self._send(target, self._text_of(body))
+
+    def _upload(self, target: Any, file: File, thread: str) -> None:  # noqa: ARG002
+        slot = self._await(self._slot_for(file), _SLOT_SECONDS)
+        headers = {**slot.headers, "Content-Type": file.media_type}
+        try:
+            answer = requests.put(
+                slot.put, data=file.content, headers=headers, timeout=_HTTP_TIMEOUT, allow_redirects=False
+            )
+        except requests.RequestException as error:
+            raise SendError("The XMPP server's upload service does not answer.") from error
+        if answer.status_code not in (requests.codes.ok, requests.codes.created):
+            raise SendError(f"The XMPP server's upload service refused the file ({answer.status_code}).")
+        # Clients show a picture in place where the body is the address and nothing else.
+        shown = Element(f"{{{_OOB}}}x")
+        SubElement(shown, f"{{{_OOB}}}url").text = slot.get
+        self._send(target, slot.get, shown)
+
+    def _text_of(self, markdown: str) -> str:
+        with self._converter:
+            return str(self._to_text.convert(markdown))
+
+    def _send(self, target: Any, text: str, *payloads: Element) -> str:
+        """Send a message to a room or person; its id."""
+        client = self._client()
+        kind = "groupchat" if isinstance(target, Room) else "chat"
+        message = client.make_message(mto=str(target), mbody=text, mtype=kind)
+        sent_id = f"{self._id_start()}{uuid.uuid4().hex[:12]}"
+        message["id"] = sent_id
+        for payload in payloads:
+            message.xml.append(payload)
+
+        async def send() -> None:
+            if not client.is_connected():
+                raise NotConnected("The bot is not connected to the chat network.")
+            message.send()
+
+        answer = self._answers[sent_id] = Future()
+        try:
+            self._await(send(), _HAND_OVER_SECONDS)
+            if kind == "groupchat" and client is self._listens_to:
+                # In this thread: the loop's own may be at the end of the plugin, and wait for us.
+                answer.result(_ANSWER_SECONDS)
+        except FutureTimeoutError:
+            log.debug("%s has not answered message %s", target, sent_id)
+        finally:
+            del self._answers[sent_id]
+        return sent_id
+
+    def _on_answer(self, stanza: Any) -> None:
+        """The room's answer to a message of ours, in the client's loop."""
+        answer = self._answers.get(stanza["id"])
+        if answer is None or answer.done():
+            return
+        if stanza["type"] != "error":
+            answer.set_result(None)
+            return
+        condition = str(stanza["error"]["condition"])
+        log.warning("%s refused a message: %s", stanza["from"], condition)
+        answer.set_exception(_REFUSALS.get(condition, SendError)(f"The room refused the message ({condition})."))
+
+    async def _slot_for(self, file: File) -> _Slot:
+        """Ask the server's upload service for a place for a file."""
+        client = self._client()
+        found = await client.plugin["xep_0030"].get_info_from_domain(timeout=_ANSWER_SECONDS, cached=False)
+        services = [info["from"] for info in found if _UPLOAD in info["disco_info"]["features"]]
+        if not services:
+            raise SendError("The XMPP server has no service for uploads (XEP-0363).")
+        request = {"filename": file.name, "size": str(len(file.content)), "content-type": file.media_type}
+        question = client.make_iq_get(ito=services[0])
+        question.xml.append(Element(f"{{{_UPLOAD}}}request", request))
+        answer = (await question.send(timeout=_ANSWER_SECONDS)).xml.find(f"{{{_UPLOAD}}}slot")
+        put, get = (None, None) if answer is None else (answer.find(f"{{{_UPLOAD}}}{name}") for name in ("put", "get"))
+        if put is None or get is None:
+            raise SendError("The XMPP server's upload service gave no address for the file.")
+        headers = {
+            str(each.get("name")): (each.text or "").replace("\r", "").replace("\n", "")
+            for each in put.findall(f"{{{_UPLOAD}}}header")
+            if str(each.get("name")).strip().lower() in _UPLOAD_HEADERS
+        }
+        return _Slot(put.get("url", ""), headers, get.get("url", ""))
+
+    def _client(self) -> Any:
+        return self._bot.conn.client
+
+    def _await(self, work: Coroutine[Any, Any, _T], seconds: float) -> _T:
+        """Run something in the client's loop, for which other threads must wait.
+
+        Raises:
+            NotConnected: the loop is closed, or does not come to it in time.
+            SendError: this is the loop's own thread. Whatever the work raises.
+        """
+        loop = self._client().loop
+        try:
+            is_own = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            is_own = False
+        if is_own or loop.is_closed():
+            work.close()
+            raise (SendError if is_own else NotConnected)("The bot's connection cannot be used now.")
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result(seconds)
+        except (FutureTimeoutError, asyncio.TimeoutError) as error:
+            future.cancel()
+            raise NotConnected("The chat network does not answer in time.") from error

@@ -1,0 +1,156 @@
+"""Alerts on XMPP, with a real prosody and Errbot's own backend: corrections, pictures, refusals, a reconnect."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import canonicalize
+
+import pytest
+
+from demo.processes import free_port, open_url
+from tests.alerting import bodies
+from tests.fakes.sentry_server import SentryServer
+from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.networks import GOLDEN, golden
+from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.prosody import PASSWORD, Prosody
+from tests.servers.xmpp_client import Stanza, XmppClient
+from tests.system.plugin_copies import PLUGIN
+from tests.system.xmpp_world import ADMIN, BOT, BOT_ADDRESS, ROOM
+
+# slixmpp 1.8.6, the last that Errbot 6.2.1 works with, asks the resolver in its old way.
+pytestmark = pytest.mark.filterwarnings("ignore:gethostbyname")
+TOKEN = "sntryu_" + "a1" * 20
+
+
+class World:
+    """prosody, Sentry, and the bot between them. Alice owns the room, because she is there first.
+
+    The settings name the room in another spelling.
+    """
+
+    def __init__(self, folder: Path, prosody: Prosody, ends: ExitStack) -> None:
+        self.prosody = prosody
+        self.alice = ends.enter_context(XmppClient(prosody, "alice"))
+        self.alice.join(ROOM)
+        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
+        self.tracker.add_project("shop")
+        self.sentry = SentryServer(self.tracker)
+        ends.enter_context(self.sentry)
+        self.port = free_port()
+        self.bot = ErrbotProcess(
+            folder / "bot",
+            [PLUGIN],
+            {
+                "BOT_IDENTITY": {
+                    "username": BOT_ADDRESS,
+                    "password": PASSWORD,
+                    "server": (prosody.host, prosody.port),
+                },
+                "XMPP_FEATURE_MECHANISMS": {"unencrypted_plain": True, "unencrypted_scram": True},
+                "BOT_ADMINS": (ADMIN,),
+                "CHATROOM_PRESENCE": (ROOM,),
+                "CHATROOM_FN": BOT,
+                "SENTRY_URL": self.sentry.url,
+                "SENTRY_SERVER": "sentry",
+                "SENTRY_ORG": "acme",
+                "SENTRY_AUTH_TOKEN": TOKEN,
+                "SENTRY_WRITERS": (f"{ROOM}/alice",),
+                "SENTRY_ALERTS": [{"rooms": [ROOM.title()]}],
+                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
+                "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self.port),
+                "SENTRY_POLL_SECONDS": 0,
+            },
+            backend="XMPP",
+        )
+        ends.enter_context(self.bot)
+        self.alice.wait_for_join(BOT, ROOM)
+
+    def issue(self, title: str = "division by zero") -> TrackedIssue:
+        return self.tracker.add_issue("shop", "KeyError", title)
+
+    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
+        """Sentry's webhook about an issue."""
+        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
+        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
+        address = f"http://127.0.0.1:{self.port}/sentry/webhook"
+        with urllib.request.urlopen(urllib.request.Request(address, raw, bodies.signed(raw)), timeout=30) as answer:
+            assert answer.status == 202
+
+    def notification(self, issue: TrackedIssue, who: XmppClient | None = None) -> Stanza:
+        self.hook(issue)
+        return (who or self.alice).wait_for(rf"New in shop.*{issue.short_id}", room=ROOM, sender=BOT)
+
+    def said(self, who: XmppClient, issue: TrackedIssue) -> list[str]:
+        return [each.text for each in who.received(ROOM, BOT) if issue.short_id in each.text]
+
+
+def _as_sent(stanza: Stanza) -> str:
+    """The XML of a message without what the server adds to it."""
+    return canonicalize(re.sub(r' to="[^"]*"|<(stanza|occupant)-id [^>]*>', "", stanza.raw))
+
+
+@pytest.fixture
+def world(tmp_path: Path, prosody: Prosody) -> Iterator[World]:
+    with ExitStack() as ends:
+        yield World(tmp_path, prosody, ends)
+
+
+def test_an_alert_is_corrected_a_picture_is_uploaded_and_a_refusal_is_one(world: World) -> None:
+    """An update is a line in the room and a mark on its notification; who resolves in the room gets the mark alone."""
+    alice, issue = world.alice, world.issue("<b>it</b> *broke* [pay](https://evil.example)")
+    first = world.notification(issue)
+    world.hook(issue, "resolved")
+    assert not alice.wait_for_correction("resolved by Carol$", first).markup
+    alice.wait_for(f"^{issue.short_id} resolved by Carol", room=ROOM, sender=BOT)
+    stanzas = [first, *alice.corrections_of(first), alice.received(ROOM, BOT)[-1]]
+    replaced = {world.sentry.url: "https://sentry.example.com"}
+    replaced |= {each.id: f"id-{number}" for number, each in enumerate(stanzas, start=1)}
+    calls = [("send", {"stanza": _as_sent(each)}) for each in stanzas]
+    golden(GOLDEN / "xmpp.json", calls, replaced)
+
+    other = world.issue("another")
+    second = world.notification(other)
+    alice.say(ROOM, f"!sentry resolve {other.short_id}")
+    alice.wait_for(rf"{other.short_id} resolved by alice", room=ROOM, sender=BOT)
+    alice.wait_for_correction("resolved$", second)
+    world.hook(other, "resolved")
+
+    seen = alice.count()
+    alice.say(ROOM, "!sentry graph -p shop")
+    picture = alice.wait_for("^http://127.0.0.1:", room=ROOM, sender=BOT, after=seen)
+    assert picture.url == picture.text
+    with open_url(urllib.request.Request(picture.url), timeout=30) as answer:
+        assert answer.read().startswith(b"\x89PNG")
+
+    alice.set_role(ROOM, BOT, "visitor")
+    refused = world.issue("refused")
+    world.hook(refused)
+    world.bot.wait_for_log("refused a message: forbidden")
+    alice.set_role(ROOM, BOT, "participant")
+    alice.wait_for(rf"New in shop.*{refused.short_id}", room=ROOM, sender=BOT)
+    assert len(world.said(alice, refused)) == 1
+    assert len(world.said(alice, other)) == 2, "the notification and the reply"
+
+
+def test_after_a_reconnect_nothing_is_lost_and_only_messages_of_the_new_connection_are_corrected(world: World) -> None:
+    old = world.issue("of before")
+    world.notification(old)
+    broken = world.issue("in the middle")
+    world.notification(broken)
+    world.prosody.kill()
+    world.prosody.start()
+    with XmppClient(world.prosody, "bob") as bob:
+        bob.join(ROOM)
+        bob.wait_for_join(BOT, ROOM)
+        late = world.notification(world.issue("of after"), bob)
+        world.hook(old, "resolved")
+        bob.wait_for(f"^{old.short_id} resolved by Carol", room=ROOM, sender=BOT)
+        assert len([text for text in world.said(bob, broken) if text.startswith("New")]) <= 1
+        assert [each.text for each in bob.received(ROOM, BOT) if each.text.startswith("New")].count(late.text) == 1
