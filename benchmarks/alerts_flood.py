@@ -110,11 +110,15 @@ class Flood:
             for _ in range(count_):
                 number = next(self._numbers)
                 body = bodies.encode(
-                    bodies.sentry_event_alert(str(number % KNOWN), "known", event_id=f"{number:032}", padding="x" * SIZE)
+                    bodies.sentry_event_alert(
+                        str(number % KNOWN), "known", event_id=f"{number:032}", padding="x" * SIZE
+                    )
                 )
                 headers = bodies.signed(body, "event_alert", request_id=f"r{number:09}")
                 head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-                file.write(f"POST /sentry/webhook HTTP/1.1\r\nHost: bot\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode())
+                file.write(
+                    f"POST /sentry/webhook HTTP/1.1\r\nHost: bot\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode()
+                )
                 file.write(body)
 
     def measure(self, rate: int, seconds: float) -> Result:
@@ -162,7 +166,9 @@ class Flood:
         said = [line.text for room in ROOMS[1:] for line in self._person.lines(room)]
         repeated = [name for name in new if sum(f"-{name} " in each for each in said) != 1]
         if not stored == alerts == self._decided() == self._sent or repeated:
-            sys.exit(f"The books do not agree: {self._sent} answered 202, {stored} stored, {alerts} decided; {repeated}")
+            sys.exit(
+                f"The books do not agree: {self._sent} answered 202, {stored} stored, {alerts} decided; {repeated}"
+            )
 
 
 def _at(values: list[float], part: float) -> float:
@@ -187,7 +193,8 @@ def main() -> None:
             state = server.url()
         flood = stack.enter_context(Flood(folder, ircd, state, chosen.bots).running())
         print(f"{chosen.bots} bot(s), {state.partition(':')[0]}, {os.cpu_count()} cores, {chosen.seconds:.0f} s each\n")
-        print("| sent | answered | first message p50 | p95 | answer p50 | p99 | decided | load |\n|---|---|---|---|---|---|---|---|")
+        titles = ("sent", "answered", "first message p50", "p95", "answer p50", "p99", "decided", "load")
+        print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
         for rate in (FLOOR, *map(int, chosen.rates.split(",")), FULL):
             found = flood.measure(rate, chosen.seconds)
             print(
