@@ -37,10 +37,10 @@ class Batch:
         return self._issues[key]
 
     def groups(self, key: str) -> dict[str, Group]:
-        """The groups of one issue, by room."""
+        """The groups of one issue, by room, in the order of their names."""
         if key not in self._groups:
             self._groups[key] = self.tx.groups.of_issue(key)
-        return dict(self._groups[key])
+        return dict(sorted(self._groups[key].items()))
 
     def put_issue(self, known: KnownIssue) -> None:
         """Add or replace what is known of an issue."""

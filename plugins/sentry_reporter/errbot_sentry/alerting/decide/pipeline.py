@@ -63,6 +63,7 @@ class Pipeline:
         self._enough = enough
         self.without: Counter[str] = Counter()
         self._known_next = False
+        self._many = FEW  # what a step can do at present: what it reads and leaves is read again
 
     def step(self) -> float | None:
         """Decide a handful; the seconds until there is more to do, None where nothing waits.
@@ -92,8 +93,7 @@ class Pipeline:
             if any(found):
                 return found
         for is_known in (self._known_next, not self._known_next):
-            limit = MANY if is_known else FEW
-            rows, damaged = tx.inbox.waiting(now, limit, is_known=is_known)
+            rows, damaged = tx.inbox.waiting(now, self._many if is_known else FEW, is_known=is_known)
             if rows or damaged:
                 self._known_next = not is_known
                 break
@@ -125,6 +125,7 @@ class Pipeline:
                 contexts += [context] if context is not None else []
                 if self._enough():
                     break
+            self._many = max(FEW, min(MANY, 2 * (rows.index(row) + 1))) if rows else FEW
             parking.write()
             batch.write(now)
         for context in contexts:
