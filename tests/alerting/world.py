@@ -100,6 +100,11 @@ class IssueServer:
         end = start + query.limit
         return Page(tuple(rows[start:end]), next=str(end) if end < len(rows) else None)
 
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        self.looked_up.append(" ".join(ids))
+        self._fail()
+        return tuple(self.by_id[each] for each in ids if each in self.by_id)
+
     def issue(self, issue_id: str) -> Issue:
         self.looked_up.append(issue_id)
         self._fail()

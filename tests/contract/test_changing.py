@@ -138,13 +138,13 @@ def test_bugsink_says_what_stands_in_the_way(on_bugsink):
     on = on_bugsink
     known, issue = made(on)
     on.server.archive(issue, ArchiveUntil())
-    with pytest.raises(BadQuery, match="archived already: reopen it first"):
+    with pytest.raises(BadQuery, match="archived already; reopen it first"):
         on.server.archive(issue, ArchiveUntil(span=timedelta(hours=1)))
     on.server.reopen(on.server.issue(known.id))
     with pytest.raises(BadQuery, match="no releases"):
         on.server.resolve_in(issue, ResolveIn(latest_release=True))
     on.server.resolve(issue)
-    with pytest.raises(BadQuery, match="resolved already: reopen it first"):
+    with pytest.raises(BadQuery, match="resolved already; reopen it first"):
         on.server.resolve_in(issue, ResolveIn(next_release=True))
 
 

@@ -131,7 +131,7 @@ def test_monitors_of_sentry(sentry: tuple[Session, TrackerWorld]):
     ]
     assert (found[0].schedule, found[0].status, found[0].project) == ("0 * * * *", "missed_checkin", "web")
     assert found[0].last < found[0].next
-    assert (found[1].schedule, found[1].url) == ("60 s", "https://shop.example/")
+    assert (found[1].schedule, found[1].url, found[1].status) == ("60 s", "https://shop.example/", "down")
     assert {each.project for each in on.server.read_monitors((on.project("api"),))} == {"api"}
 
 
@@ -151,3 +151,4 @@ def test_monitors_of_glitchtip(glitchtip: tuple[Session, TrackerWorld]):
         ("api", "api", False, "down"), ("new", "", None, ""), ("shop", "web", True, "up"),
     ]  # fmt: skip
     assert found[0].link == f"{world.server.url}/acme/uptime-monitors/4"
+    assert (found[2].last, str(found[2].since)) == (None, "2026-11-21 10:00:00+00:00")  # not when it was checked

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from errbot_sentry.domain.errors import BadQuery, BadReference, MissingScope, NotFound, Unsupported, UsageError
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Assignee, IssueQuery, ResolveIn
-from errbot_sentry.server.protocol import BUGSINK, SENTRY
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
 from errbot_sentry.store.records import KnownIssue
 from tests.contract.test_commands import Room
 from tests.contract.worlds import Session, TrackerWorld
@@ -24,12 +25,37 @@ def test_a_mistyped_environment_is_named(on, by_project):
     here = (on.project(on.world.web),) if by_project else ()
     with pytest.raises(UsageError, match=r"'prodution' here: did you mean 'production'\?"):
         on.server.issues(IssueQuery(projects=here, environments=("prodution",)))
+    with pytest.raises(UsageError, match=r"'prod' here: did you mean 'production'\?"):
+        on.server.issues(IssueQuery(projects=here, environments=("prod",)))
     with pytest.raises(UsageError, match="leave out -e"):
         on.server.issues(IssueQuery(projects=here, environments=("qqq",)))
     assert on.server.issues(IssueQuery(projects=here, environments=("staging",))).items == ()
     if on.kind == SENTRY:
         with pytest.raises(NotFound, match="organization nowhere"):
             on.connect(org="nowhere").server().issues(IssueQuery(environments=("production",)))
+
+
+def test_an_event_id_as_a_query_finds_its_issue(on):
+    """Whatever its status, with anything but Bugsink; there the reply says what does."""
+    known = on.world.add(on.world.web, "AError", "a")
+    on.world.set_status(known, RESOLVED)
+    (line,) = Room(on).lines(f"issues {known.event_id}")
+    if on.kind == BUGSINK:
+        assert line.endswith("`!sentry issue` with an event's ID finds its issue.")
+        assert Room(on).lines(f"issue {known.event_id}")[0].startswith(known.short_id)
+    else:
+        assert line.startswith(f"#1 {known.short_id} ")
+
+
+def test_an_id_that_is_no_number_sorts_last(glitchtip: tuple[Session, TrackerWorld]):
+    """A proxy between may answer anything: that is not a mistake in the bot."""
+    on, world = glitchtip
+    known = world.add("web", "AError", "a")
+    world.add("web", "BError", "b")
+    assert on.server.kind == GLITCHTIP
+    answer, wanted, odd = world.server.answer, f'"id": "{known.id}"'.encode(), b'"id": "?"'
+    world.server.answer = lambda request: replace(found := answer(request), body=found.body.replace(wanted, odd))
+    assert [issue.title for issue in on.server.issues(IssueQuery(sort="freq")).items] == ["BError: b", "AError: a"]
 
 
 def test_a_personal_token_lists_all_projects(sentry: tuple[Session, TrackerWorld]):

@@ -112,6 +112,9 @@ class SentryServer(HttpServer):
             return as_json(rows)
         if not set(request.values("environment")) <= set(self.tracker.environments()):
             return as_json({"detail": "The requested resource does not exist"}, 404)
+        if re.fullmatch("[0-9a-f]{32}", request.value("query")):  # a "direct hit", in whatever status it is
+            hit = self.tracker.issue_of_event(request.value("query"))
+            return as_json([self._row(hit, "24h")] if hit in self._in_projects(request) else [])
         if "query" not in dict(request.query):
             return as_json({"detail": "this stand-in wants an explicit query: Sentry would add its own"}, 400)
         found = [issue for issue in self._in_projects(request) if self._fits(issue, request)]

@@ -66,7 +66,7 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("BOT_LOG_SENTRY", "False", "True or False", {REPORT}),
         ("SENTRY_DSN", "sentry.example.com/1", "expected a DSN", {REPORT}),
         ("SENTRY_DSN", "https://0123456789abcdef@host", "names no project", {REPORT}),
-        ("SENTRY_DSN", 7, "got a int", {REPORT}),
+        ("SENTRY_DSN", 7, "got an int", {REPORT}),
         ("SENTRY_LOGLEVEL", "LOUD", "logging level", {REPORT}),
         ("SENTRY_EVENTLEVEL", True, "logging level", {REPORT}),
         ("SENTRY_OPTIONS", [], "expected a dict", {REPORT}),

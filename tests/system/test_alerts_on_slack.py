@@ -207,7 +207,7 @@ def test_commands_are_for_the_room_by_its_name_and_charts_go_there(world: World)
     world.bot.say(BOB, f"have you seen <{address}> ?", OPS, "1760000003.000100")
     world.wait_for(re.escape(issue.short_id), "1760000003.000100")
     world.bot.say(ANN, "!sentry digest now", OPS)
-    world.wait_for("Report.*last 24 hours")
+    world.wait_for("Digest.*last 24 hours")
     assert [(each["title"], each["channel"]) for each in world.slack.files][1:] == [("report.png", OPS)]
 
 

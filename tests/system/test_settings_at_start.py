@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from demo.processes import free_port
+from tests.fakes.glitchtip_server import GlitchTipServer
 from tests.fakes.http_server import as_json
 from tests.fakes.sentry_server import SentryServer
 from tests.fakes.tracker import Tracker
@@ -122,3 +123,20 @@ def test_a_wrong_dsn_in_the_environment_does_not_end_the_bot(tmp_path: Path) -> 
     with ErrbotProcess(tmp_path / "bot", PLUGIN, settings, env=env) as bot:
         said_twice(bot, "SENTRY_DSN: expected a DSN such as https://PUBLIC_KEY@sentry.example.com/1")
         assert "0123456789abcdef" not in bot.output
+
+
+def test_a_matcher_that_the_server_can_never_answer_is_said_at_the_start(tmp_path: Path) -> None:
+    """Also where the server is never polled."""
+    tracker = Tracker("t0ken", datetime.now(timezone.utc))
+    tracker.add_project("shop")
+    with GlitchTipServer(tracker) as server:
+        settings = {
+            "SENTRY_URL": server.url,
+            "SENTRY_SERVER": "glitchtip",
+            "SENTRY_AUTH_TOKEN": tracker.token,
+            "SENTRY_ORG": tracker.org,
+            "SENTRY_ALERTS": [{"rooms": ["#a"], "match": ["priority=high"]}],
+            "SENTRY_POLL_SECONDS": 0,
+        }
+        with ErrbotProcess(tmp_path / "bot", PLUGIN, settings) as bot:
+            said_twice(bot, "priority=high")

@@ -103,7 +103,7 @@ def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
     """After `silences` shows `#1 SHOP-1 …`, `resolve #1` must not resolve the first row of an older list of issues."""
     room.type("silence SHOP-1 -d 2h")
     room.type("silences")
-    with pytest.raises(BadReference, match="#1 in the last list isn.t an issue"):
+    with pytest.raises(BadReference, match="#1 in the last list isn't an issue"):
         room.type("resolve #1")
     room.type("issues")
     room.world.clock.advance(1)
@@ -177,13 +177,23 @@ def test_alerts_says_what_became_of_each(room: Room) -> None:
     ]
 
 
+@pytest.mark.parametrize(("span", "left"), [("1h", "hour"), ("1d", "day"), ("3h", "3 hours")])
+def test_how_long_a_silence_goes_on_reads_well(room: Room, span: str, left: str) -> None:
+    room.type(f"silence level>=error -d {span}")
+    assert room.type("silences") == f"#1 level>=error in #ops for another {left}, by Ann"
+
+
 def test_route_is_a_dry_run(room: Room) -> None:
     room.type("subscribe tag.customer=acme", "#web")
     assert room.type("route shop level=error tag.customer=acme").split("\n") == [
         "#ops by route 1: level>=error",
         "#web by subscription: tag.customer=acme",
     ]
-    assert room.type("route shop level=info") == "No room would get an alert (new) of shop."
+    assert room.type("route shop level=info tag.customer=b") == "No room would get an alert (new) of shop."
+    assert room.type("route shop") == (
+        "No room would get an alert (new) of shop. "
+        "Routes also look at level, tag.customer; add what the alert would have."
+    )
 
 
 def test_digest(room: Room) -> None:
@@ -191,6 +201,8 @@ def test_digest(room: Room) -> None:
     assert room.type("digest daily 09:00 Europe/Paris") == (
         "Digest: daily 09:00 Europe/Paris; next 2026-03-03 08:00 UTC"
     )
+    with pytest.raises(UsageError, match=r"'Europe/Pari' isn't a time zone; did you mean Europe/Paris\?"):
+        room.type("digest daily 09:00 Europe/Pari")
     assert room.type("digest weekly fri 17:30") == "Digest: Fridays 17:30; next 2026-03-06 17:30 UTC"
     assert room.type("digest now", person=EVE).startswith("Digest, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
     assert room.type("digest off") == "No digest is scheduled here."
@@ -297,12 +309,12 @@ def test_route_says_what_is_silenced_quiet_and_can_never_match(tmp_path: Path) -
 
 
 def test_a_matcher_that_the_server_can_never_answer_is_said(tmp_path: Path) -> None:
-    """By `route`, by `status` and in the log."""
+    """By `route`; at the start and by `status`: tests/system/test_settings_at_start.py."""
     world = World(tmp_path, [{"rooms": ["#ops"], "match": ["users>=5"]}], kind=BUGSINK)
     world.at(1)
-    assert world.flow.status().never_match == (
-        "SENTRY_ALERTS, route 1: users>=5 never matches: Bugsink doesn't say users",
-    )
+    assert [*world.flow.routes.never_match(BUGSINK)] == [
+        "SENTRY_ALERTS, route 1: users>=5 never matches: Bugsink doesn't say users"
+    ]
     server = MemoryServer([Issue("1", "SHOP-1", "it broke", SHOP)], kind=BUGSINK)
     commands = Commands(lambda: server, world.access, QuerySettings(), world.clock, world.store, alerts=world.flow)
     (view,) = commands.run("route", Invocation(ANN, Conversation("#ops"), "shop users=7"))

@@ -54,6 +54,23 @@ def test_glitchtip_without_short_ids_waits_for_the_server(tmp_path: Path) -> Non
     assert world.flow.status().waiting == 0
 
 
+def test_the_issues_of_one_hook_are_read_in_one_request(tmp_path: Path) -> None:
+    """GlitchTip puts three into a webhook; one that the server does not have costs the others nothing."""
+    world = World(tmp_path, ROUTES, kind=GLITCHTIP, projects=(LAB,), poll=0)
+    for number in ("16", "18"):
+        world.server.event(number, LAB)
+    body = bodies.glitchtip(16)
+    first = dict(body["attachments"][0])
+    links = [first["title_link"].replace("/16", f"/{number}") for number in (16, 17, 18)]
+    body["attachments"] = [{**first, "title_link": link} for link in links]
+    del body["sections"]
+    world.plain_hook(body)
+    texts = "\n".join(world.at(30).texts())
+    assert world.server.looked_up[0] == "16 17 18"
+    assert set(world.server.looked_up[1:]) <= {"17"}, "only the one that is missing is looked for again"
+    assert ("LAB-APP-16" in texts, "LAB-APP-18" in texts) == (True, True)
+
+
 def test_a_server_that_fails_is_left_alone_for_a_while(tmp_path: Path) -> None:
     world = World(tmp_path, ROUTES, poll=0)
     world.server.failure = Unreachable("The server does not answer.")

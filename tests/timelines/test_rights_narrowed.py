@@ -42,6 +42,14 @@ def test_comment_author_and_room_of_a_silence_are_shown_only_where_it_was_made(h
     assert typed(hidden_room, "silences") == "#1 tag.x=y in another room for another 2 hours"
 
 
+def test_a_route_that_names_a_hidden_project_is_shown_without_its_matchers(tmp_path: Path) -> None:
+    routes = [{"rooms": ["#all"], "match": ["project!=secret"]}, {"rooms": ["#shop"], "match": ["project=shop"]}]
+    rooms = {"#all": ("*",), "#shop": ("shop",), "direct": ("shop",)}
+    world = World(tmp_path, [{**each, "continue": True} for each in routes], access=Access(room_projects=rooms), poll=0)
+    assert typed(world, "route shop", "#shop").split("\n") == ["#all by route 1", "#shop by route 2: project=shop"]
+    assert typed(world, "route shop", "#all").split("\n")[0] == "#all by route 1: project!=secret"
+
+
 def test_the_comment_of_a_silence_for_every_room_is_shown_where_everything_may_be_seen(hidden_room: World) -> None:
     typed(hidden_room, "silence tag.x=y -d 2h -c secret-project is moved", "", ANN)
     everything = "#1 tag.x=y in every room for another 2 hours, by Ann: secret-project is moved"

@@ -36,6 +36,15 @@ def test_a_bulk_resolve_is_a_few_lines_and_one_list(tmp_path: Path) -> None:
     assert world.reasons("#ops").count("updates_batched") == 40
 
 
+def test_a_list_of_one_change_is_in_the_singular(tmp_path: Path) -> None:
+    world = many(tmp_path, 21)
+    begin = world.seconds
+    for number in range(1, 22):
+        world.hook(bodies.sentry_issue(str(number), "resolved"))
+    message = world.at(begin + 300).messages()[-1]
+    assert message == f"{begin + 60:.0f} #ops 1 change in a minute: 1 resolved\nSHOP-21 resolved"
+
+
 def test_a_problem_that_goes_back_and_forth_every_second(tmp_path: Path) -> None:
     """It was two lines in two seconds for as long as it went on; another problem's activity is sent at once."""
     world = many(tmp_path, 2)

@@ -112,7 +112,14 @@ class App:
         self.conversations: ConversationHandler | None = None
         """Handles what people do in chat, once `start` was called."""
         self._notices = SettingsNotices(
-            bot, self._settings, self._replies, warn_admins, self._connection.server, self._background, self._clock
+            bot,
+            self._settings,
+            self._replies,
+            warn_admins,
+            self._connection.server,
+            self._background,
+            self._clock,
+            lambda kind: self._alerts.routes.never_match(kind) if self._alerts is not None else (),
         )
         self._page_cache = TTLCache[str, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
         self._page_lock = Lock()

@@ -174,8 +174,6 @@ def _settings(facts: FlowFacts) -> Iterator[FlowStatus]:
     """Each mistake and each oddity on a line of its own, so that none is lost where lines are cut."""
     for mistake in sorted(facts.settings.mistakes, key=lambda mistake: not _harms(facts, mistake)):
         yield FlowStatus("setting", TROUBLE if _harms(facts, mistake) else WARNING, (str(mistake),))
-    for sentence in facts.alerts.never_match if facts.alerts is not None else ():
-        yield FlowStatus("setting", WARNING, (sentence,))
     for hint in facts.settings.hints:
         yield FlowStatus("setting", WARNING, (hint.sentence,))
 

@@ -30,6 +30,11 @@ class SlowServer(IssueServer):
         self.let.wait(60)
         return found
 
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        found = super().issues_by_id(ids)
+        self.let.wait(60)
+        return found
+
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[World]:

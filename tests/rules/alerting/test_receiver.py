@@ -17,6 +17,7 @@ from errbot_sentry.domain.alerts import COMMENTED, METRIC, NEW, REGRESSED, RULE,
 from tests.alerting import bodies
 from tests.alerting.world import VirtualClock
 from tests.stores import store_at
+from tests.webhooks.bodies import load
 
 SETTINGS = AlertSettings(webhook_secrets=(bodies.SECRET, Secret("the-next-secret")), webhook_tokens=(bodies.TOKEN,))
 
@@ -316,6 +317,19 @@ def test_what_is_no_id_of_the_server_is_no_webhook_of_it(context: CommandContext
     glitchtip["attachments"][0]["title_link"] = f"https://glitchtip.example.com/lab-org/issues/{wrong}"
     context.post_plain(glitchtip)
     assert [alert.issue_id for alert in context.stored()] == []
+
+
+@pytest.mark.parametrize("number", [10**400, True, "7", None, [1]])
+def test_a_number_that_is_none_loses_no_alert(context: CommandContext, number: object) -> None:
+    metric = load("sentry", "metric_alert_critical").content
+    metric["data"]["metric_alert"]["alert_rule"]["triggers"][0]["alert_threshold"] = number
+    issue = load("sentry", "event_alert_metric_issue").content
+    issue["data"]["event"]["occurrence"]["evidenceData"]["value"] = number
+    assert (context.post(metric, "metric_alert", "a"), context.post(issue, "event_alert", "b")) == (202, 202)
+    assert [alert.text for alert in context.stored()] == [
+        "120 events in the last 10 minutes",
+        "Critical: p95(transaction.duration) in the last 10 minutes above 800",
+    ]
 
 
 def test_ids_are_kept_as_the_server_writes_them(context: CommandContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -333,6 +334,36 @@ def test_a_full_issue_has_request_contexts_activity_commits_and_owners() -> None
     ]
 
 
+SECRET_PAIRS = (("user", "bob"), ("password", "hunter2 x"), ("apiKey", "sekret"), ("seen", "Bearer abcdef123456"))
+
+
+def test_no_credentials_of_an_event_are_shown() -> None:
+    """Not every SDK masks them, and Bugsink and GlitchTip show what was sent."""
+    world = full_world()
+    world.server.events_by_issue["101"] = replace(
+        FULL_EVENT,
+        tags=SECRET_PAIRS,
+        request=EventRequest(
+            "POST", "https://u:hunter2@shop.example.com/pay?token=hunter2&a=1", "token=hunter2&a=1",
+            (("X-Trace", "Basic aHVudGVyMjpodW50ZXIy"),), '{"card": 4, "nested": {"password": "hunter2 x"}}',
+        ),
+        contexts=(("auth", SECRET_PAIRS),),
+        breadcrumbs=(EventBreadcrumb(NOW, "http", "info", "GET /?sid=hunter2", SECRET_PAIRS),
+                     EventBreadcrumb(NOW, "", None, "", (("a", "1"),))),
+        exceptions=(ExceptionInfo("E", "x", (Frame("f", "a.py", 7, in_app=True, variables=SECRET_PAIRS),)),),
+    )  # fmt: skip
+    full, crumbs, trace = (world.lines(f"{typed} WEB-1") for typed in ("issue --full", "breadcrumbs", "trace --full"))
+    assert not [line for line in (*full, *crumbs, *trace) if re.search("hunter2|sekret|aHVud|abcdef123456", line)]
+    assert "POST https://[Filtered]@shop.example.com/pay?token=[Filtered]&a=1" in full
+    assert 'body: {"card": 4, "nested": {"password": [Filtered]}}' in full
+    assert "auth: user=bob · password=[Filtered] · apiKey=[Filtered] · seen=Bearer [Filtered]" in full
+    assert "      password = [Filtered]" in trace
+    assert crumbs[3] == "12:00:00         a=1"
+    world.server.spreads = (TagSpread("session", (("hunter2", 3),), 3, 1),)
+    assert world.lines("tags WEB-1")[1] == "#1 session · [Filtered] 100%"
+    assert world.lines("tags WEB-1 session")[1].startswith("#1 [Filtered] · 100%")
+
+
 def test_a_full_issue_says_what_this_server_lacks_and_what_failed() -> None:
     world = full_world(unsupported=("read_activity", "read_owners"))
     world.server.fail("read_suspect_commits", TimedOut("No answer in time."))
@@ -366,6 +397,25 @@ def test_an_issue_without_breadcrumbs_says_so(event: object, said: str) -> None:
     assert world.lines("breadcrumbs WEB-1")[1].startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        ("first_seen", "high", "first seen, high priority"),
+        ("set_priority", "low", "priority set to low by bob"),
+        ("assigned", "a@example.com", "assigned to a@example.com by bob"),
+        ("assigned", "", "assigned by bob"),
+        ("set_resolved_in_release", "2.0 {x}", "resolved in release 2.0 {x} by bob"),
+        ("set_regression", "", "regressed"),
+        ("set_ignored", "", "archived by bob"),
+        ("odd_thing", "{}", "odd thing by bob: {}"),
+    ],
+)
+def test_activity_is_in_words(kind: str, text: str, words: str) -> None:
+    world = full_world()
+    world.server.activity = (IssueActivity(kind, NOW - DAY, "bob" if "by bob" in words else "", text),)
+    assert f"a day ago: {words}" in world.lines("issue WEB-1 --full")
+
+
 def test_monitors_that_fail_come_first_and_hidden_ones_not_at_all() -> None:
     world = World([issue(1), issue(2, VAULT)], access=ROOMS)
     world.server.monitors = (
@@ -375,13 +425,17 @@ def test_monitors_that_fail_come_first_and_hidden_ones_not_at_all() -> None:
         Monitor("uptime", "2", "shop", "web", "", "failed", False, "1 minute", "https://shop.example.com", NOW),
         Monitor("cron", "3", "paused", "web", status="disabled"),
         Monitor("cron", "4", "secret", "vault", status="error", up=False),
+        Monitor("uptime", "5", "tip", "web", status="up", up=True, since=NOW - DAY),
+        Monitor("uptime", "6", "unsaid", "web", status="up", up=True),
     )
     assert [line.replace(" · https://x/1", "") for line in world.lines("monitors")] == [
         "#1 shop · ✗ failed · https://shop.example.com · uptime · 1 minute · last now · web",
         "#2 paused · · disabled · cron · never run · web",
         "#3 backup · ✓ ok · cron · 0 3 * * * · last a day ago · web · production",
+        "#4 tip · ✓ up · uptime · for a day · web",
+        "#5 unsaid · ✓ up · uptime · web",
     ]
-    assert world.lines("monitors -n 1")[1] == "3 in all; -n 3 shows more."
+    assert world.lines("monitors -n 1")[1] == "5 in all; -n 5 shows more."
     with pytest.raises(BadReference, match="isn't an issue"):
         world.lines("issue #1")
 

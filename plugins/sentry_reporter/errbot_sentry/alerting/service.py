@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.enrich import Enricher, look_up
-from errbot_sentry.alerting.decide.look_ups import LookUps
+from errbot_sentry.alerting.decide.look_ups import LookUps, ReadIssue
 from errbot_sentry.alerting.decide.pipeline import Pipeline
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.stages import Stages
@@ -58,8 +58,7 @@ class AlertsStatus:
     messages not yet sent, `failed` those set aside, `failed_lately` those of the last hour, `deferred`
     notifications that are put off; `decided` counts the decisions by name, `damaged` the rows that could not be
     read since the start by table, `without` the alerts that were decided without the server's answer since then, by
-    reason. `never_match` are sentences about matchers of
-    routes that this kind of server can never answer.
+    reason.
     """
 
     running: bool
@@ -78,7 +77,6 @@ class AlertsStatus:
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, int] = field(default_factory=dict)
-    never_match: tuple[str, ...] = ()
 
 
 class AlertService:
@@ -122,7 +120,6 @@ class AlertService:
             access,
             self._clock,
             self._on_found,
-            self._on_server,
             chance,
         )
         self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
@@ -141,8 +138,8 @@ class AlertService:
         """The kind of the server, "" until it has answered."""
         return self._look_ups.kind or self._poller.kind
 
-    def _look_up(self, alert: Alert, server: Server) -> Iterable[Alert]:
-        return look_up(alert, server, self.routes.facts_to_fetch)
+    def _look_up(self, alert: Alert, server: Server, read_issue: ReadIssue) -> Iterable[Alert]:
+        return look_up(alert, server, read_issue, self.routes.facts_to_fetch)
 
     def start(self) -> None:
         """Take webhooks and go on with whatever is on disk. Returns at once; the state is opened by the threads."""
@@ -258,7 +255,6 @@ class AlertService:
             decided=decided,
             damaged=self._store.corrupt_rows.tables(),
             without=dict(self._pipeline.without),
-            never_match=tuple(self.routes.never_match(self.kind())),
         )
 
     def _asked(self, tx: Transaction) -> float | None:
@@ -297,10 +293,6 @@ class AlertService:
 
     def _on_asked(self) -> None:
         self._asking.wake()
-
-    def _on_server(self) -> None:
-        for sentence in self.routes.never_match(self.kind()):
-            log.warning("config.py: %s", sentence)
 
     def _on_found(self) -> None:
         self._deciding.wake()

@@ -28,6 +28,7 @@ class SettingsNotices:
         warn_admins: sends a Markdown text to the bot's admins.
         find_server: the server; raises ServerError.
         background: runs what waits for the server.
+        never_match: sentences about matchers that a kind of server can never answer.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class SettingsNotices:
         find_server: Callable[[], Server],
         background: BackgroundQueue,
         clock: Clock,
+        never_match: Callable[[str], Iterable[str]],
     ) -> None:
         self._bot = bot
         self._settings = settings
@@ -47,6 +49,7 @@ class SettingsNotices:
         self._find_server = find_server
         self._background = background
         self._clock = clock
+        self._never_match = never_match
         self._next_look: float | None = 0.0  # when to look for the projects of the settings; None: it is done
         self.hints: tuple[Hint, ...] = settings.hints
         """All oddities that are known by now."""
@@ -63,22 +66,27 @@ class SettingsNotices:
         self.look_for_projects()
 
     def look_for_projects(self) -> None:
-        """Look in the background whether the projects of the settings exist, until the server has answered once."""
+        """Look in the background whether the projects of the settings exist, and whether the server can answer the
+        matchers of routes, until it has answered once."""
         settings = self._settings
         if self._next_look is None or self._clock.monotonic() < self._next_look:
             return
         self._next_look = None
-        wanted = project_globs(settings.access, settings.alerts.routes)
+        wanted = project_globs(settings.access, settings.alerts.routes) or settings.alerts.routes
         if wanted and settings.server.token and not settings.mistakes_of(QUERY):
             self._background.do(self._compare_projects)
 
     def _compare_projects(self) -> None:
         try:
-            slugs = [project.slug for project in self._find_server().projects()]
+            server = self._find_server()
+            slugs = [project.slug for project in server.projects()]
         except ServerError:
             self._next_look = self._clock.monotonic() + _RETRY_SECONDS
             return
-        found = tuple(unmatched_projects(self._settings.access, self._settings.alerts.routes, slugs))
+        found = (
+            *unmatched_projects(self._settings.access, self._settings.alerts.routes, slugs),
+            *map(Hint, self._never_match(server.kind)),
+        )
         self.hints += found
         self._tell_hints(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
@@ -18,6 +19,7 @@ from errbot_sentry.commands.views import (
     event_row,
     event_sections,
     issue_values,
+    masked,
     rows_view,
     spread_row,
     title_of,
@@ -59,7 +61,7 @@ def show_trace(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         note = _NO_EVENT if event is None else "Its latest event has no stack trace."
         yield View("sentry_trace", {**_heading(issue), "text": "", "note": note, "uploaded": False})
         return
-    lines = trace_lines(event, FULL if full else SHORT)
+    lines = trace_lines(event, replace(FULL if full else SHORT, mask=masked))
     text = "\n".join(shortened(lines, FULL_LINES if full else SHORT_LINES))
     yield View(
         "sentry_trace",

@@ -11,6 +11,7 @@ from errbot_sentry.commands.list_memory import ListPage, ShownList
 from errbot_sentry.commands.parser import MOST_ROWS, names
 from errbot_sentry.commands.project_scope import nothing_words, scope, visible_issues, visible_projects
 from errbot_sentry.commands.views import issue_row, monitor_row, project_row, release_row, rows_view
+from errbot_sentry.domain import identifiers
 from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Issue, IssueQuery, Page, Release
@@ -149,4 +150,5 @@ def _no_issues(query: IssueQuery) -> str:
         words += " in environment " + cut(" or ".join(query.environments), 60)
     if query.seen_within:
         words += f" seen in the last {write_duration(query.seen_within)}"
-    return words + "."
+    hint = " `!sentry issue` with an event's ID finds its issue." if identifiers.event_id(query.text) else ""
+    return f"{words}.{hint}"

@@ -175,4 +175,4 @@ def one_number(typed: ParsedCommand) -> int:
     try:
         return read_number(unquote(typed.words[0]).removeprefix("#"), 0, _HIGHEST_NUMBER)
     except ValueError as error:
-        raise typed.mistake(f"{error}. Which one? Give its number.") from error
+        raise typed.mistake(f"{error}.") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from errbot_sentry.config.matchers import Matcher
@@ -11,7 +10,7 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, NotAllowed, ServerError
 from errbot_sentry.domain.issues import Issue, Project
-from errbot_sentry.domain.typed_text import echo
+from errbot_sentry.domain.typed_text import echo, probably_meant
 from errbot_sentry.server.protocol import FindServer, Server
 
 NOTHING_HERE = "No projects are visible here. Check SENTRY_PROJECTS and SENTRY_ROOM_PROJECTS."
@@ -96,6 +95,6 @@ def _fits(name: str, project: Project) -> bool:
 
 
 def _no_such_project(name: str, seen: Sequence[Project]) -> BadReference:
-    near = get_close_matches(name.casefold(), [project.slug.casefold() for project in seen], n=1)
-    hint = f"; did you mean {near[0]}?" if near else ". List them with `!sentry projects`."
+    near = probably_meant(name, (project.slug for project in seen))
+    hint = f"; did you mean {near}?" if near else ". List them with `!sentry projects`."
     return BadReference(f"Project {echo(name)} not found here{hint}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from errbot_sentry.domain.conversation import Row, View
 from errbot_sentry.domain.issues import (
@@ -39,12 +40,31 @@ from errbot_sentry.domain.text import (
     span_words,
     sparkline,
 )
+from errbot_sentry.reporting.redact.scrubber import FILTERED, Scrubber, is_sensitive_name
 
 # Shapes, not colours, tell levels apart; the word stands beside them.
 _LEVEL_MARKS = {"fatal": "‼", "error": "✗", "warning": "▲", "info": "○", "debug": "·"}
 _SEPARATOR = " · "
 _LONGEST_TITLE = 400
 _MOST_TAGS = 12
+_LONGEST_MASKED = 1000
+# Kinds of activity (getsentry/sentry `src/sentry/types/activity.py`): with the text that comes with it, and without.
+_ACTIVITY_WORDS = {
+    "first_seen": ("first seen, {} priority", "first seen"),
+    "set_priority": ("priority set to {}", "priority changed"),
+    "assigned": ("assigned to {}", "assigned"),
+    "set_resolved_in_release": ("resolved in release {}", "resolved in the next release"),
+    "set_resolved_in_commit": ("resolved in commit {}", "resolved by a commit"),
+    "set_resolved_in_pull_request": ("resolved by a pull request",) * 2,
+    "set_resolved_by_age": ("resolved automatically, after a time without events",) * 2,
+    "set_regression": ("regressed in release {}", "regressed"),
+    "set_unresolved": ("reopened",) * 2,
+    "set_ignored": ("archived",) * 2,
+    "auto_set_ongoing": ("ongoing",) * 2,
+    "mark_reviewed": ("reviewed",) * 2,
+    "merge": ("merged with other issues",) * 2,
+}
+_SCRUBBER = Scrubber()
 
 Section = tuple[str, Sequence[tuple[str, str]]]
 """A heading and its lines, each with a web address or ""."""
@@ -149,13 +169,28 @@ def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, 
     }
 
 
+def masked(name: str, value: str) -> str:
+    """A value of an event without credentials: servers show what the program's SDK sent, and a room has many readers.
+
+    All of it goes where its name says that it is a secret, and in every other text what has its name or shape.
+    """
+    return FILTERED if is_sensitive_name(name) else _without_credentials(value)
+
+
+def _without_credentials(text: str) -> str:
+    return _SCRUBBER.text(text[:_LONGEST_MASKED], mails=False)
+
+
 def event_sections(event: Event) -> Iterator[Section]:
     """The request and the contexts of an event."""
     if request := event.request:
-        url = request.url + (f"?{request.query}" if request.query else "")
-        lines = [f"{request.method} {url}".strip(), *(f"{name}: {value}" for name, value in request.headers)]
+        query = f"?{request.query}" if request.query and "?" not in request.url else ""
+        lines = [
+            f"{request.method} {_without_credentials(request.url + query)}".strip(),
+            *(f"{name}: {masked(name, value)}" for name, value in request.headers),
+        ]
         if request.body:
-            lines.append(f"body: {request.body}")
+            lines.append(f"body: {_without_credentials(request.body)}")
         yield "request", [(cut(line), "") for line in lines]
     if event.contexts:
         yield "contexts", [(cut(f"{name}: {tag_words(pairs)}"), "") for name, pairs in event.contexts]
@@ -164,8 +199,11 @@ def event_sections(event: Event) -> Iterator[Section]:
 def activity_line(activity: IssueActivity, now: datetime) -> tuple[str, str]:
     """`2 days ago: resolved by alice`."""
     when = f"{ago(activity.at, now)}: " if activity.at else ""
-    kind = activity.kind.replace("_", " ").removeprefix("set ")
     by = f" by {activity.author}" if activity.author else ""
+    if activity.kind in _ACTIVITY_WORDS:
+        with_text, without = _ACTIVITY_WORDS[activity.kind]
+        return cut(f"{when}{with_text.format(activity.text) if activity.text else without}{by}"), ""
+    kind = activity.kind.replace("_", " ").removeprefix("set ")
     return cut(f"{when}{kind}{by}{f': {activity.text}' if activity.text else ''}"), ""
 
 
@@ -179,8 +217,8 @@ def commit_line(commit: SuspectCommit, now: datetime) -> tuple[str, str]:
 def breadcrumb_line(crumb: EventBreadcrumb) -> str:
     """A breadcrumb as one line of a block: when, level, category, message and data."""
     when = f"{crumb.at:%H:%M:%S}" if crumb.at else " " * 8
-    data = " ".join(f"{name}={value}" for name, value in crumb.data)
-    line = one_line(f"{crumb.category}: {crumb.message} {data}")
+    data = " ".join(f"{name}={masked(name, value)}" for name, value in crumb.data)
+    line = one_line(f"{crumb.category}: {_without_credentials(crumb.message)} {data}".removeprefix(": "))
     return f"{when} {crumb.level or '':<7} {line}"[:LONGEST_LINE]
 
 
@@ -191,7 +229,7 @@ def monitor_row(monitor: Monitor, number: int, now: datetime) -> Row:
     cells = (
         monitor.kind,
         cut(monitor.schedule, 40),
-        f"last {ago(monitor.last, now)}" if monitor.last else "never run",
+        _when_run(monitor, now),
         cut(monitor.project, 60),
         cut(monitor.environment, 40),
     )
@@ -203,6 +241,13 @@ def monitor_row(monitor: Monitor, number: int, now: datetime) -> Row:
         cells=cells,
         link=monitor.link if len(monitor.link) <= LINE_BYTES // 2 else "",
     )
+
+
+def _when_run(monitor: Monitor, now: datetime) -> str:
+    if monitor.since is not None:
+        return f"for {span_words(now - monitor.since)}"
+    never = "never run" if monitor.kind == "cron" else ""
+    return f"last {ago(monitor.last, now)}" if monitor.last else never
 
 
 def _where(issue: Issue, event: Event | None) -> str:
@@ -225,7 +270,7 @@ def _joined(*facts: str) -> str:
 
 def tag_words(tags: Iterable[tuple[str, str]]) -> str:
     """`environment=production · release=1.2`, at most a line."""
-    some = [f"{cut(key, 40)}={cut(value, 60)}" for key, value in tags][:_MOST_TAGS]
+    some = [f"{cut(key, 40)}={cut(masked(key, value), 60)}" for key, value in islice(tags, _MOST_TAGS)]
     return cut(_SEPARATOR.join(some), LINE_BYTES - 20)
 
 
@@ -256,7 +301,10 @@ def event_row(event: Event, number: int, now: datetime) -> Row:
 
 def spread_row(spread: TagSpread, number: int) -> Row:
     """One tag with its top values: `browser · Firefox 60% · Chrome 30% · 12 values`."""
-    facts = [f"{cut(value, 60) or '(empty)'} {percent(count, spread.total)}" for value, count in spread.values[:3]]
+    facts = [
+        f"{cut(masked(spread.key, value), 60) or '(empty)'} {percent(count, spread.total)}"
+        for value, count in spread.values[:3]
+    ]
     if spread.unique is not None and spread.unique > len(facts):
         facts.append(f"{short_count(spread.unique)} values")
     return Row(number, cut(spread.key, 60), cells=tuple(facts))
@@ -268,7 +316,7 @@ def value_rows(spread: TagSpread) -> list[Row]:
     return [
         Row(
             number,
-            cut(value, 120) or "(empty)",
+            cut(masked(spread.key, value), 120) or "(empty)",
             cells=(
                 percent(count, spread.total),
                 counted(count, "event"),

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from errbot_sentry.config.routes import Route, read_route
 from errbot_sentry.config.sdk_options import wrong_option
-from errbot_sentry.config.secrets import Secret, is_known_token, looks_secret, mask, mask_url, shape
+from errbot_sentry.config.secrets import Secret, is_known_token, looks_secret, mask, mask_url, shape, type_of
 from errbot_sentry.domain.access import DIRECT
 
 Reader = Callable[[Any], Any]
@@ -76,7 +76,7 @@ def level(value: Any) -> int:
 def options(value: Any) -> dict[str, Any]:
     """Further `sentry_sdk.init` options; the DSN has a setting of its own."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ValueError(f'expected a dict such as {{"environment": "production"}}, got a {type(value).__name__}')
+        raise ValueError(f'expected a dict such as {{"environment": "production"}}, got {type_of(value)}')
     if "dsn" in value:
         raise ValueError('has "dsn" in it; expected SENTRY_DSN instead')
     wrong = wrong_option(value)
@@ -102,7 +102,7 @@ def dsn(value: Any) -> Secret:
     """A DSN, `https://PUBLIC_KEY@host/PROJECT`; empty for none."""
     form = "a DSN such as https://PUBLIC_KEY@sentry.example.com/1"
     if not isinstance(value, str):
-        raise ValueError(f"expected {form}, got a {type(value).__name__}")
+        raise ValueError(f"expected {form}, got {type_of(value)}")
     text = value.strip()
     if not text:
         return Secret("")
@@ -149,7 +149,7 @@ def _split(text: str, form: str) -> Any:
 def token(value: Any) -> Secret:
     """An API token: printable characters without spaces; empty for none."""
     if not isinstance(value, str):
-        raise ValueError(f"expected the token as a string, got a {type(value).__name__}")
+        raise ValueError(f"expected the token as a string, got {type_of(value)}")
     text = value.strip()
     if text.lower().startswith("bearer "):
         raise ValueError('begins with "Bearer"; expected the token alone')
@@ -211,7 +211,7 @@ def secrets(value: Any) -> tuple[Secret, ...]:
     """One secret, or several while one is being rotated."""
     several = (value,) if isinstance(value, str) else value
     if not isinstance(several, (tuple, list)) or not all(isinstance(item, str) for item in several):
-        raise ValueError(f"expected a string, or a tuple of strings while rotating, got a {type(value).__name__}")
+        raise ValueError(f"expected a string, or a tuple of strings while rotating, got {type_of(value)}")
     return tuple(Secret(item.strip()) for item in several if item.strip())
 
 
@@ -248,7 +248,7 @@ def state_url(value: Any) -> Secret:
     """An SQLAlchemy URL; empty for the SQLite file in BOT_DATA_DIR."""
     form = "a URL such as postgresql+psycopg://user:password@host/database"
     if not isinstance(value, str):
-        raise ValueError(f"expected {form}, got a {type(value).__name__}")
+        raise ValueError(f"expected {form}, got {type_of(value)}")
     text = value.strip()
     if text and not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
         raise ValueError(f"expected {form}, got {mask_url(text) if '://' in text else shape(text)}")

@@ -57,8 +57,15 @@ def shape(value: object) -> str:
     if isinstance(value, str):
         scheme = next((start for start in ("http://", "https://") if value.startswith(start)), "")
         begins = f" that begins with {scheme!r}" if scheme else ""
-        return f"a string of {len(value)} characters{begins}" if value else "an empty string"
-    return f"a {type(value).__name__}" + (f" of {len(value)}" if isinstance(value, (list, tuple, set, dict)) else "")
+        plural = "" if len(value) == 1 else "s"
+        return f"a string of {len(value)} character{plural}{begins}" if value else "an empty string"
+    return type_of(value) + (f" of {len(value)}" if isinstance(value, (list, tuple, set, dict)) else "")
+
+
+def type_of(value: object) -> str:
+    """`an int`, `a list`: the type of a value, with its article."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
 
 
 def mask_url(url: str) -> str:

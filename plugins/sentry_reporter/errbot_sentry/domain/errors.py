@@ -160,6 +160,10 @@ class StoreAway(StoreError):
     """The state's server does not answer, or not in time."""
 
 
+class RestartNeeded(SentryReporterError):
+    """It can be done only when the bot starts."""
+
+
 class Reentered(SentryReporterError):
     """A thread takes a lock that it has already: a finaliser or a signal handler came back into our own code."""
 

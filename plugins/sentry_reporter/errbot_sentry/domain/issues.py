@@ -207,7 +207,9 @@ class SuspectCommit:
 class Monitor:
     """A check of the server's own; `kind` is "cron" or "uptime", `up` is None where it was never checked or is paused.
 
-    `status` is the server's own word. `schedule` is a crontab or an interval such as "1 hour"; `url` is what it checks.
+    `status` is "up" or "down", of a cron monitor the server's own word. `last` is when it was checked or run last, and
+    `since` when its state changed, None where the server does not say. `schedule` is a crontab or an interval such as
+    "1 hour"; `url` is what it checks.
     """
 
     kind: str
@@ -221,6 +223,7 @@ class Monitor:
     url: str = ""
     last: datetime | None = None
     next: datetime | None = None
+    since: datetime | None = None
     link: str = ""
 
 

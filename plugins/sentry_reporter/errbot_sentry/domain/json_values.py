@@ -63,6 +63,15 @@ def whole(value: Any) -> int | None:
     return value
 
 
+def amount(value: Any) -> float | None:
+    """A number that can be written out, or None."""
+    try:
+        found = float(value) if type(value) in (int, float) else math.nan
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
 def moment(value: Any) -> datetime | None:
     """An aware time in UTC from ISO 8601 (without a zone: UTC) or Unix seconds, or None.
 

@@ -5,7 +5,7 @@ Pure. The lines are for a fenced block: layout matters, nothing in them is marku
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -21,12 +21,16 @@ _LAST_FOREIGN = 3
 
 @dataclass(frozen=True)
 class Detail:
-    """How much of a trace: lines of source around the failing line, and around those of other frames."""
+    """How much of a trace: lines of source around the failing line, and around those of other frames.
+
+    `mask` makes what is shown of a variable's name and value.
+    """
 
     around_failing: int
     around_others: int
     variables: int
     fold: bool
+    mask: Callable[[str, str], str] = lambda _name, value: value
 
 
 SHORT = Detail(around_failing=2, around_others=0, variables=_SHORT_VARIABLES, fold=True)
@@ -104,7 +108,7 @@ def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variabl
         # Those that Python itself sets fill a module's frame, and say nothing about the error.
         chosen = [(name, value) for name, value in frame.variables if not (name[:2] == name[-2:] == "__")]
         for name, value in chosen[: detail.variables]:
-            yield _bounded(f"      {one_line(name)} = {one_line(value)}")
+            yield _bounded(f"      {one_line(name)} = {one_line(detail.mask(name, value[: 2 * LONGEST_LINE]))}")
 
 
 def _bounded(line: str) -> str:

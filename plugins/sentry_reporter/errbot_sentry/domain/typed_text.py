@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from functools import cache
 
 from errbot_sentry.domain.errors import UsageError
@@ -115,6 +116,14 @@ def unquote(word: str) -> str:
     if len(word) >= 2 and word[0] == word[-1] == '"':
         return re.sub(r'\\(["\\])', r"\1", word[1:-1])
     return word
+
+
+def probably_meant(word: str, known: Iterable[str]) -> str:
+    """The one of these names that was probably meant: one that begins so, else one that is like it; "" for none."""
+    folded, wanted = {each.casefold(): each for each in known}, word.casefold()
+    longer = sorted((each for each in folded if len(wanted) > 1 and each.startswith(wanted)), key=len)
+    near = longer or get_close_matches(wanted, folded, n=1)
+    return folded[near[0]] if near else ""
 
 
 def plain_dashes(word: str) -> str:

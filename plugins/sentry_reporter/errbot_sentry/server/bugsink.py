@@ -60,8 +60,8 @@ _MOST_RELEASE_PROJECTS = 20
 
 # Bugsink's sentences for a change that does not fit the issue's state (`issues/api_views.py`), and ours.
 _REFUSALS = {
-    "already resolved": "On Bugsink this issue is resolved already: reopen it first.",
-    "already muted": "On Bugsink this issue is archived already: reopen it first.",
+    "already resolved": "it is resolved already; reopen it first.",
+    "already muted": "it is archived already; reopen it first.",
     "no releases": "This project has no releases on Bugsink.",
 }
 

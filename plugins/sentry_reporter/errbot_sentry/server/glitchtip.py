@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from cachetools import LRUCache
 
-from errbot_sentry.domain import identifiers
+from errbot_sentry.domain import identifiers, json_values
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import BadQuery, BadReference, NotFound, Unsupported
 from errbot_sentry.domain.issues import (
@@ -227,7 +227,7 @@ class GlitchTip(SentryApi):
         self._need_assignees(issue, "This GlitchTip is too old to resolve in a release, it would resolve at once.")
         known = {release.version for release in self.releases((issue.project,), MOST_ROWS * _MOST_PAGES)}
         if not known or (when.release and when.release not in known):
-            raise BadQuery(f"{self._transport.host} does not know that release: see the command releases.")
+            raise BadQuery(f"{self._transport.host} does not know that release; `!sentry releases` lists them.")
         details = {"inNextRelease": True} if when.latest_release else {"inRelease": when.release}
         return self._change(issue, {"status": "resolved", "statusDetails": details}, RESOLVED)
 
@@ -296,7 +296,7 @@ class GlitchTip(SentryApi):
             found.update((issue.id, issue) for issue in page.items)
             note = f"Only the {len(found)} issues with the most events were sorted." if page.next else ""
         fresh = [issue for issue in found.values() if oldest is None or (issue.last_seen and issue.last_seen >= oldest)]
-        fresh.sort(key=lambda issue: (-(issue.events or 0), -int(issue.id)))
+        fresh.sort(key=lambda issue: (-(issue.events or 0), -(json_values.whole(issue.id) or 0)))
         shown = tuple(fresh[start : start + query.limit])
         following = str(start + query.limit) if start + query.limit < len(fresh) else None
         return Page(shown, following, str(max(start - query.limit, 0)) if start else None, note)

@@ -206,7 +206,7 @@ class Sentry(SentryApi):
             )
         except BadQuery as error:
             raise BadQuery(
-                f"{self._transport.host} does not know that release or commit: see the command releases.",
+                f"{self._transport.host} does not know that release or commit; `!sentry releases` lists releases.",
                 status=error.status,
                 detail=error.detail,
             ) from error
@@ -299,7 +299,9 @@ def of_all(projects: tuple[Project, ...]) -> list[tuple[str, str]]:
 def list_query(query: IssueQuery, cursor: str | None) -> Query:
     """The parameters of listOrganizationIssues. `query` is sent even when empty: without it Sentry adds its own."""
     text = query.text.strip()
-    if query.status is not None and not names_a_status(text):
+    if event := identifiers.event_id(text):  # alone it finds its issue (`src/sentry/issues/endpoints/` as above)
+        text = event
+    elif query.status is not None and not names_a_status(text):
         text = f"is:{STATUS_WORDS[query.status]} {text}".strip()
     fine = query.seen_within is None or query.seen_within <= timedelta(hours=24)
     parameters = [

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 from errbot_sentry.domain import identifiers
@@ -27,7 +26,7 @@ from errbot_sentry.domain.issues import (
     Project,
     TagSpread,
 )
-from errbot_sentry.domain.typed_text import echo
+from errbot_sentry.domain.typed_text import echo, probably_meant
 from errbot_sentry.server.dialect import Dialect
 from errbot_sentry.server.http.client import Transport
 from errbot_sentry.server.http.limits import ApiAnswer, Query
@@ -117,8 +116,7 @@ class SentryApi(Dialect):
         known = [row.line("name") for answer in answers for row in objects(answer.json, "environments")]
         for name in query.environments:
             if name not in known:
-                near = get_close_matches(name.casefold(), [each.casefold() for each in known], n=1)
-                meant = next((each for each in known if near and each.casefold() == near[0]), "")
+                meant = probably_meant(name, known)
                 hint = f"did you mean {echo(meant)}?" if meant else "leave out -e to see all."
                 raise UsageError(f"There is no environment {echo(name)} here: {hint}")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from errbot_sentry.alerting.decide.grouping import RETURNS
-from errbot_sentry.alerting.decide.look_ups import BUDGET, LookUps
+from errbot_sentry.alerting.decide.look_ups import BUDGET, LookUps, ReadIssue
 from errbot_sentry.config.facts import EVENT, FRAMES, ISSUE, source_of
 from errbot_sentry.domain.alerts import METRIC, NEW, REGRESSED, RULE, TEST, UPTIME, Alert
 from errbot_sentry.domain.issues import RESOLVED, Event, Issue, Project
@@ -90,7 +90,9 @@ class Enricher:
         self._look_ups.forget(alert_id)
 
 
-def look_up(alert: Alert, server: Server, facts_to_fetch: Callable[[Alert, str], frozenset[str]]) -> Iterator[Alert]:
+def look_up(
+    alert: Alert, server: Server, read_issue: ReadIssue, facts_to_fetch: Callable[[Alert, str], frozenset[str]]
+) -> Iterator[Alert]:
     """The alert after each answer: its project, then what the issue says, then what the latest event says.
 
     Each is asked for only where it is needed. Raises what the server raises.
@@ -105,7 +107,7 @@ def look_up(alert: Alert, server: Server, facts_to_fetch: Callable[[Alert, str],
         return any(source_of(name, server.kind) in sources for name in facts_to_fetch(alert, server.kind))
 
     if not is_complete(alert) or is_vague(alert) or needs(ISSUE):
-        alert = _with_issue(alert, server)
+        alert = _with_issue(alert, read_issue(alert.issue_id))
         yield alert
     if needs(EVENT, FRAMES):
         project = Project(alert.project_id, alert.project, alert.project_name)
@@ -195,8 +197,7 @@ def _with_project(alert: Alert, projects: tuple[Project, ...]) -> Alert:
     return alert
 
 
-def _with_issue(alert: Alert, server: Server) -> Alert:
-    issue = server.issue(alert.issue_id)
+def _with_issue(alert: Alert, issue: Issue) -> Alert:
     if issue.assignee is not None and not alert.assignee_kind:
         owner = issue.assignee
         alert = replace(alert, assignee=owner.name, assignee_kind=owner.kind, assignee_mail=owner.email)

@@ -10,18 +10,21 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import SentryReporterError
+from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
-from errbot_sentry.server.protocol import FindServer, Server
+from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
 
 log = logging.getLogger(__name__)
 
 BUDGET = 5.0  # seconds for one alert, from the first look at it
 REST = 30.0  # seconds in which a server that failed is not asked again
 MOST = 100  # alerts that wait for an answer
+_TOGETHER = 20  # issues in one request
 
 # Why an alert was decided without the server's answer; shown by `!sentry alerts` and counted by name.
 SLOW, BUSY, FAILED = "slow", "busy", "failed"
@@ -47,20 +50,25 @@ class _Question:
     answer: LookUpAnswer | None = None
 
 
+ReadIssue = Callable[[str], Issue]
+"""Reads an issue by its id; raises what the server raises."""
+
+LookUp = Callable[[Alert, Server, ReadIssue], Iterable[Alert]]
+"""Gives the alert after each answer of the server, so that a failure leaves what came before it."""
+
+
 class LookUps:
     """What is asked and what was answered, by the number of the alert. Safe to use from any thread."""
 
     def __init__(
         self,
         find_server: FindServer,
-        look_up: Callable[[Alert, Server], Iterable[Alert]],
+        look_up: LookUp,
         clock: Clock,
         on_answer: Callable[[], None],
         on_asked: Callable[[], None],
     ) -> None:
-        """`look_up` gives the alert after each answer of the server, so that a failure leaves what came before it.
-
-        `on_answer` is called when an answer can be taken, `on_asked` when `step` has something to do."""
+        """`on_answer` is called when an answer can be taken, `on_asked` when `step` has something to do."""
         self._find_server = find_server
         self._look_up = look_up
         self._clock = clock
@@ -68,6 +76,7 @@ class LookUps:
         self._on_asked = on_asked
         self._questions: OrderedDict[int, _Question] = OrderedDict()
         self._rests_until = 0.0
+        self._issues: dict[str, Issue | None] = {}  # read with another one, for the alerts that wait; of `step` alone
         self.kind = ""  # of the server that was asked last
         self._guard = Lock()
 
@@ -113,11 +122,15 @@ class LookUps:
         """Ask the server about one alert; 0 where there may be more, None where there is none."""
         with self._guard:
             open_ = ((number, question) for number, question in self._questions.items() if question.answer is None)
-            number, question = next(open_, (0, None))
-        if question is None:
+            waiting = list(islice(open_, _TOGETHER))
+        if not waiting:
+            self._issues = {}
             return None
+        number, question = waiting[0]
+        ids = tuple(dict.fromkeys(each.alert.issue_id for _, each in waiting if each.alert.issue_id))
         begun = self._clock.monotonic()
-        answer = LookUpAnswer(question.alert, FAILED) if begun < self._rests_until else self._answer(question.alert)
+        rests = begun < self._rests_until
+        answer = LookUpAnswer(question.alert, FAILED) if rests else self._answer(question.alert, ids)
         if self._clock.monotonic() - begun >= BUDGET:
             self._rest()
         with self._guard:
@@ -126,11 +139,18 @@ class LookUps:
         self._on_answer()
         return 0.0
 
-    def _answer(self, alert: Alert) -> LookUpAnswer:
+    def _read_issue(self, issue_id: str, ids: tuple[str, ...], server: Server) -> Issue:
+        """The issue; those of the alerts behind it come in the same request, where the server has such a one."""
+        if issue_id not in self._issues and len(ids) > 1 and server.kind != BUGSINK:
+            self._issues = {**dict.fromkeys(ids), **{issue.id: issue for issue in server.issues_by_id(ids)}}
+        found = self._issues.pop(issue_id, None)
+        return server.issue(issue_id) if found is None else found
+
+    def _answer(self, alert: Alert, ids: tuple[str, ...]) -> LookUpAnswer:
         try:
             server = self._find_server()
             self.kind = server.kind
-            for completed in self._look_up(alert, server):
+            for completed in self._look_up(alert, server, lambda issue_id: self._read_issue(issue_id, ids, server)):
                 alert = completed
             return LookUpAnswer(alert)
         except SentryReporterError as error:

@@ -17,6 +17,7 @@ from errbot_sentry.alerting.decide.alert_wording import counted
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.messages import shorten
 from errbot_sentry.alerting.decide.visibility import may_see_now
+from errbot_sentry.config.routes import read_zone
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import NEW, OWN_TEST, REGRESSED, SEEN_RESOLVED, MessageKind
@@ -50,12 +51,13 @@ def next_time(schedule: str, now: float) -> float:
         ValueError: with a sentence that says what is wanted.
     """
     form = _SCHEDULE.fullmatch(schedule.strip()) if len(schedule) <= _LONGEST_SCHEDULE else None
-    wanted = f"{echo(schedule)} is no schedule such as daily 09:00 or weekly mon 09:00 Europe/Paris"
+    wanted = f"{echo(schedule)} isn't a valid schedule. Try daily 09:00 or weekly mon 09:00 Europe/Paris"
     if form is None or (form[2] and form[2].lower() not in DAYS):
         raise ValueError(wanted)
+    zone = read_zone(form[5] or "UTC")
     try:
-        zone, at = ZoneInfo(form[5] or "UTC"), time(int(form[3]), int(form[4]))
-    except (ValueError, KeyError, OSError) as error:
+        at = time(int(form[3]), int(form[4]))
+    except ValueError as error:
         raise ValueError(wanted) from error
     today = datetime.fromtimestamp(now, zone).date()
     days = (today + timedelta(days=ahead) for ahead in range(9))

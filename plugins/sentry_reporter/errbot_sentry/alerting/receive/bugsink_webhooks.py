@@ -57,7 +57,7 @@ def read_bugsink_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
                 culprit=issue.line("transaction"),
                 link=json_values.web_link(issue.raw("url")),
                 events=issue.whole("digested_event_count"),
-                text=issue.line("unmute_reason"),
+                text=issue.line("unmute_reason").removeprefix("Still open "),  # the message begins with these words
             ),
         )
     )

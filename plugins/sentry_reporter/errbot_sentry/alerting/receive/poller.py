@@ -49,10 +49,9 @@ class Poller:
         access: Access,
         clock: Clock,
         on_found: Callable[[], None],
-        on_server: Callable[[], None] = lambda: None,
         chance: random.Random | None = None,
     ) -> None:
-        """`on_found` is called after alerts were put into the inbox, `on_server` when the server's kind is known.
+        """`on_found` is called after alerts were put into the inbox.
 
         `chance` makes the jitter.
         """
@@ -63,7 +62,6 @@ class Poller:
         self._access = access
         self._clock = clock
         self._on_found = on_found
-        self._on_server = on_server
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self._hurry = False
         self._fails = 0
@@ -92,9 +90,7 @@ class Poller:
         return max(0.0, min(due, default=self._now() + self._interval) - self._now())
 
     def _scopes(self, server: Server) -> list[Scope]:
-        if server.kind != self.kind:
-            self.kind = server.kind
-            self._on_server()
+        self.kind = server.kind
         url = server.health().url
         if server.kind != BUGSINK:
             return [Scope(f"{url} *")]

@@ -131,7 +131,7 @@ def _evidence(occurrence: Fields) -> str:
     subtitle = occurrence.line("subtitle")
     shown = (Fields(each) for each in occurrence.rows("evidenceDisplay"))
     important = next((each.line("value") for each in shown if each.yes("important")), "")
-    value = occurrence.fields("evidenceData").raw("value")
-    if occurrence.whole("type") == _METRIC_ISSUE and type(value) in (int, float):
+    value = json_values.amount(occurrence.fields("evidenceData").raw("value"))
+    if occurrence.whole("type") == _METRIC_ISSUE and value is not None:
         return f"{subtitle}, now {value:,g}" if subtitle else ""
     return important if important and subtitle not in important else subtitle

@@ -209,8 +209,8 @@ def _measured(text: str, rule: Fields, action: str) -> str:
     if rule.line("detection_type") == "dynamic":
         return said if action == "resolved" else ", ".join(filter(None, (said, "unusual for this time")))
     triggers = (Fields(each) for each in rule.rows("triggers"))
-    threshold = next((each.raw("alert_threshold") for each in triggers if each.line("label") == action), None)
-    if type(threshold) in (int, float):
+    found = next((each.raw("alert_threshold") for each in triggers if each.line("label") == action), None)
+    if (threshold := json_values.amount(found)) is not None:
         said = ", ".join(filter(None, (said, f"threshold {threshold:,.12g}")))
     return said
 

@@ -22,6 +22,7 @@ from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown, chat_dropped
 from errbot_sentry.chat.errbot_patches.sigterm import end_orderly, is_unhandled
 from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends, has_loop
 from errbot_sentry.chat.errbot_patches.xmpp_reconnect import reconnect_xmpp
+from errbot_sentry.domain.errors import RestartNeeded
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +169,9 @@ class ErrbotPatches:
         try:
             undos = self._staying if patch.stays else self._undos
             undos.callback(patch.apply(self._bot, self._on_shutdown))
+        except RestartNeeded as reason:
+            log.info("Errbot is patched by %s at its next start: %s", patch.name, reason)
+            return False
         except Exception:
             log.exception("Errbot could not be patched by %s: %s", patch.name, patch.without)
             self.failed = True

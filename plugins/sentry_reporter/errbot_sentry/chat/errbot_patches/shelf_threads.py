@@ -14,8 +14,11 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
+
+from errbot_sentry.domain.errors import RestartNeeded
 
 _SERIALIZED = 3  # PEP 249: threads may share connections
 
@@ -28,9 +31,12 @@ def has_shelf(bot: Any) -> bool:
 def share_shelves(bot: Any) -> Callable[[], None]:
     """Let this bot object's shelves be used by every thread; returns what undoes that.
 
-    Raises sqlite3.ProgrammingError in another thread than the one that started the bot: after an installation into a
-    running bot.
+    Raises:
+        RestartNeeded: in another thread than the main one, which opened the shelves: after an installation into a
+            running bot.
     """
+    if threading.current_thread() is not threading.main_thread():
+        raise RestartNeeded("Python lets only the thread that opened a shelf open it again.")
     if sqlite3.threadsafety != _SERIALIZED:
         raise TypeError(f"this SQLite does not let threads share connections: {sqlite3.threadsafety}")
     plugin = _plugin_of(bot)

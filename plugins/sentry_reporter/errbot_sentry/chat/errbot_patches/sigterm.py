@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol, cast
+
+from errbot_sentry.domain.errors import RestartNeeded
 
 
 class _Switch(Protocol):
@@ -47,11 +50,13 @@ def is_unhandled(_bot: Any) -> bool:
 def end_orderly(_bot: Any) -> Callable[[], None]:
     """Handle SIGTERM; returns what undoes that.
 
-    Raises ValueError in another thread than the main one, where no handler of ours is there yet: after an installation
-    into a running bot.
+    Raises:
+        RestartNeeded: in another thread than the main one, after an installation into a running bot.
     """
     found = signal.getsignal(signal.SIGTERM)
     if not hasattr(found, "sentry_reporter_active"):
+        if threading.current_thread() is not threading.main_thread():
+            raise RestartNeeded("Only the main thread of Python can handle signals.")
         signal.signal(signal.SIGTERM, found := _Handler())
     switch = cast(_Switch, found)
     switch.sentry_reporter_active = True

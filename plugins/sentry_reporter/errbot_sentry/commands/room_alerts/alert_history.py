@@ -59,8 +59,9 @@ def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     routed = route_alert(alert, routes.settled, context.access, routes.subscribed(), kind)
     with context.store.read() as tx:
         silences = SilenceIndex(tx.silences.present())
-    rows = [{**_row(target), "but": _not_now(silences, routes, alert, target.room, now)} for target in routed.targets]
-    rows += [{**_row(target), "but": f"only by its {', '.join(names)}"} for target, names in routed.undecided.items()]
+    buts = [(target, _not_now(silences, routes, alert, target.room, now)) for target in routed.targets]
+    buts += [(target, f"only by its {', '.join(names)}") for target, names in routed.undecided.items()]
+    rows = [{**_row(target, typed, context), "but": but} for target, but in buts]
     hidden = list(routed.hidden) if context.access.may_write(typed.person) else []
     never = [
         sentence
@@ -68,12 +69,23 @@ def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         if may_name(route.matchers, typed.conversation, context.access)
         for sentence in never_known(route.matchers, kind)
     ]
-    values = {"rows": rows, "hidden": hidden, "never": list(dict.fromkeys(never))}
+    asked_for = (
+        matcher.name
+        for route in routes.all()
+        if not rows and may_name(route.matchers, typed.conversation, context.access)
+        for matcher in route.matchers
+        if matcher.name not in ("project", "issue", "reason", "source")
+    )
+    said = {word.partition("=")[0] for word in typed.words}
+    untyped = [name for name in dict.fromkeys(asked_for) if name not in said]
+    values = {"rows": rows, "hidden": hidden, "never": list(dict.fromkeys(never)), "untyped": ", ".join(untyped[:5])}
     yield View("sentry_routes", {**values, "project": alert.project, "reason": alert.reason})
 
 
-def _row(target: Target) -> dict[str, str]:
-    matched = " ".join(str(matcher) for matcher in target.route.matchers) if target.route is not None else ""
+def _row(target: Target, typed: ParsedCommand, context: CommandContext) -> dict[str, str]:
+    """A room with its route; without the matchers where they name a project that may not be shown here."""
+    wanted = target.route.matchers if target.route is not None else ()
+    matched = " ".join(map(str, wanted)) if may_name(wanted, typed.conversation, context.access) else ""
     return {"room": target.room, "why": target.label, "matchers": matched}
 
 

@@ -10,7 +10,6 @@ from errbot_sentry.alerting.notify.digest_reports import DAYS, Digests, chart_of
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.text import utc_time
-from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.store.records import DigestPlan, Message
 
 _DAY = 86_400.0
@@ -34,8 +33,7 @@ def digest(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             try:
                 plan = DigestPlan(room, schedule, next_time(schedule, now), now)
             except ValueError as error:
-                hint = "Try daily 09:00 or weekly mon 09:00 Europe/Paris."
-                raise typed.mistake(f"{echo(schedule)} isn't a valid schedule. {hint}") from error
+                raise typed.mistake(f"{error}.") from error
             tx.digests.put(plan)
     context.alert_flow().wake()
     planned, following = (_schedule_words(plan.schedule), utc_time(plan.next_at)) if plan else ("", "")

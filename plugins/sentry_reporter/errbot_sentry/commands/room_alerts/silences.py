@@ -61,7 +61,7 @@ def list_silences(context: CommandContext, typed: ParsedCommand) -> Iterator[Vie
     for each in present:
         shown = shown_silence(each, here, context.access, to_writer=is_writer)
         if shown is not None and _applies_here(context, each, typed.conversation):
-            left = span_words(timedelta(seconds=round(each.ends - now)))
+            left = span_words(timedelta(seconds=round(each.ends - now))).removeprefix("a ").removeprefix("an ")
             rows.append({"number": each.id, "left": left, **asdict(shown)})
     context.lists.keep_aside(typed.conversation, typed.person, "", max((row["number"] for row in rows), default=0))
     yield View("sentry_silences", {"rows": rows})

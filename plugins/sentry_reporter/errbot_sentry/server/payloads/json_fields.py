@@ -114,7 +114,7 @@ def objects(value: Any, thing: str) -> list[Fields]:
         BadAnswer: it is no list.
     """
     if not isinstance(value, list):
-        raise BadAnswer(f"The server sent something else than a list of {thing}: is SENTRY_SERVER right in config.py?")
+        raise BadAnswer(f"The server sent something other than a list of {thing}: is SENTRY_SERVER right in config.py?")
     return [Fields(row) for row in json_values.rows(value) if isinstance(row, dict)]
 
 
@@ -125,5 +125,5 @@ def an_object(value: Any, thing: str) -> Fields:
         BadAnswer: it is none.
     """
     if not isinstance(value, dict):
-        raise BadAnswer(f"The server sent something else than {thing}: is SENTRY_SERVER right in config.py?")
+        raise BadAnswer(f"The server sent something other than {thing}: is SENTRY_SERVER right in config.py?")
     return Fields(value)

@@ -14,7 +14,8 @@ from errbot_sentry.domain.issues import Monitor, Project
 from errbot_sentry.server.payloads.json_fields import Fields, objects
 
 _FAILING = ("error", "missed_checkin", "timeout")
-_UPTIME_OK, _UPTIME_FAILED = 1, 2
+_UPTIME_STATES = {1: True, 2: False}
+_STATE_WORDS: dict[bool | None, str] = {True: "up", False: "down"}
 
 
 def read_cron_monitors(value: Any) -> Iterator[Monitor]:
@@ -50,15 +51,15 @@ def read_uptime_monitors(value: Any) -> Iterator[Monitor]:
     """
     for row in objects(value, "monitors"):
         status = row.line("status")
-        states = {_UPTIME_OK: True, _UPTIME_FAILED: False}
+        up = _UPTIME_STATES.get(row.whole("uptimeStatus") or 0) if status != "disabled" else None
         yield Monitor(
             kind="uptime",
             id=row.line("id"),
             name=row.line("name", "url"),
             project=row.line("projectSlug"),
             environment=row.line("environment"),
-            status=status,
-            up=states.get(row.whole("uptimeStatus") or 0) if status != "disabled" else None,
+            status=_STATE_WORDS.get(up, status),  # the server's own word is "active", also of one that fails
+            up=up,
             schedule=_every(row.whole("intervalSeconds")),
             url=row.line("url"),
         )
@@ -72,7 +73,7 @@ def read_glitchtip_monitors(value: Any, projects: tuple[Project, ...], base_url:
     """
     slugs = {project.id: project.slug for project in projects}
     for row in objects(value, "monitors"):
-        up = row.raw("isUp")
+        up = row.raw("isUp") if isinstance(row.raw("isUp"), bool) else None
         number = row.line("id")
         yield Monitor(
             kind="uptime",
@@ -80,11 +81,11 @@ def read_glitchtip_monitors(value: Any, projects: tuple[Project, ...], base_url:
             name=row.line("name", "url"),
             project=slugs.get(row.line("projectId", "projectID", "project"), ""),
             environment=row.line("envName"),
-            status={True: "up", False: "down"}.get(up, "") if isinstance(up, bool) else "",
-            up=up if isinstance(up, bool) else None,
+            status=_STATE_WORDS.get(up, ""),
+            up=up,
             schedule=_every(row.whole("interval")),
             url=row.line("url"),
-            last=row.time("lastChange"),
+            since=row.time("lastChange"),
             link=f"{base_url}/uptime-monitors/{number}",
         )
 
