@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OTHERS_TURN = 0.05
 FEW, MANY = 20, 200  # alerts in one transaction: about problems that are not known, and about those that are
 
 
@@ -82,9 +83,7 @@ class Pipeline:
             self._enrich.settled(gone)
         if not rows:
             return None if due is None else max(0.0, due - now)
-        if self._decide_all(rows):
-            self._on_message()
-        return 0.0
+        return self._decide_all(rows)
 
     def _claim(self, tx: Transaction, answered: Sequence[int], now: float) -> tuple[list[WaitingAlert], list[int]]:
         """What to decide next, in order, and what cannot be read."""
@@ -111,11 +110,13 @@ class Pipeline:
             tx.alone(LOCK_DECIDE)
             tx.inbox.set_aside(damaged, DecisionName.FAILED.value, self._now())
 
-    def _decide_all(self, rows: Sequence[WaitingAlert]) -> bool:
+    def _decide_all(self, rows: Sequence[WaitingAlert]) -> float:
+        """Decide these; the seconds until the next step."""
         now = self._now()
         contexts = []
         with self._store.write() as tx:
-            tx.alone(LOCK_DECIDE)
+            if not tx.try_alone(LOCK_DECIDE):  # what another bot decides now would be gone when it is our turn
+                return OTHERS_TURN
             still = tx.inbox.still_waiting([row.id for row in rows])
             rows = [row for row in rows if row.id in still]
             batch = Batch(tx, rows)
@@ -130,7 +131,9 @@ class Pipeline:
             batch.write(now)
         for context in contexts:
             self._enrich.settled(context.row.id)
-        return any(outcome.is_sent for context in contexts for outcome in context.outcomes)
+        if any(outcome.is_sent for context in contexts for outcome in context.outcomes):
+            self._on_message()
+        return 0.0
 
     def _step_one(self, row: WaitingAlert, parking: Parking, now: float, batch: Batch) -> AlertContext | None:
         """Decide it, or put it where it waits; None for the latter."""
