@@ -28,7 +28,7 @@ import requests
 from benchmarks.query_peer import NotMeasured, compare
 
 ROOT = Path(__file__).resolve().parent.parent
-ROWS = (10, 25, 100)
+ROWS = (10, 25)
 WARM_UP = 30
 GOAL = 1.5
 FLOOR_PLUGIN = '''
