@@ -83,7 +83,8 @@ SENTRY_PROJECTS = ()
 # one room is named, all other rooms see nothing. Example: {"#web": ["web-*"], "#ops": ["*"], "direct": ["*"]}
 SENTRY_ROOM_PROJECTS = {}
 
-# The people who may change issues and alert settings: globs, as in BOT_ADMINS.
+# The people who may change issues and alert settings: globs, as in BOT_ADMINS. `!sentry whoami` prints the id
+# that can be pasted here.
 SENTRY_WRITERS = BOT_ADMINS
 
 # After a change from chat, leave a note on the issue that says who made it, where the server takes notes.
@@ -119,8 +120,22 @@ SENTRY_WEBHOOK_TOKENS = ()
 # through Errbot's web server, if you have configured that (!plugin config Webserver).
 SENTRY_WEBHOOK_LISTEN = None
 
+# Where others reach that listener (or Errbot's web server), such as "https://bot.example.com"; Mattermost sends clicks
+# there. Without it, alerts have no buttons on Mattermost.
+SENTRY_PUBLIC_URL = ""
+
 # How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.
 SENTRY_POLL_SECONDS = 60
+
+# Where notifications go when the chat takes none for a time: addresses of Apprise (mail, ntfy, SMS, …). Needs pip
+# install apprise. The first entry whose "match" fits takes a notification that has waited for longer than "after".
+# SENTRY_FALLBACK = [{"urls": ["mailtos://bot:PASSWORD@example.com?to=oncall@example.com"],
+#                     "match": ["level>=error"], "after": "5m"}]
+SENTRY_FALLBACK = []
+
+# How often the bot sends a test event of its own and checks that it comes back as an alert, such as "15m"; empty:
+# never. The bot's admins are notified when a link of the way breaks, and when it works again (docs/operations.md).
+SENTRY_CANARY = ""
 
 # Correct what delays, mixes up or loses messages in Errbot itself; docs/errbot-patches.md lists each change. False
 # leaves Errbot unchanged, and `!sentry status` shows what is lost.

@@ -46,10 +46,12 @@ class CannotBuild(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named environment and the requirements, in pip's notation, that go into it."""
+    """A named environment and the requirements, in pip's notation, that go into it; `python` is the one that makes
+    it."""
 
     name: str
     requirements: tuple[str, ...]
+    python: str = sys.executable
 
 
 BUGSINK = Recipe("bugsink", ("bugsink==2.6.1",))
@@ -94,7 +96,7 @@ def is_ready(folder: Path) -> bool:
 
 def folder_of(recipe: Recipe, cache: Path) -> Path:
     """Each set of requirements and each Python has a folder of its own, so none is rebuilt under one who uses it."""
-    parts = [recipe.requirements, sys.version, os.path.realpath(sys.executable)]
+    parts = [recipe.requirements, sys.version, os.path.realpath(recipe.python)]
     return cache / "environments" / f"{recipe.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
 
@@ -121,7 +123,7 @@ def _build(recipe: Recipe, folder: Path, say: Say) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     log.write_bytes(b"")
     say(f"Making the virtual environment '{recipe.name}' in {folder}")
-    _run([sys.executable, "-I", "-m", "venv", str(folder)], log, say)
+    _run([recipe.python, "-I", "-m", "venv", str(folder)], log, say)
     say(f"Installing {', '.join(recipe.requirements)} (a minute or two, only this time)")
     pip = [
         str(python_of(folder)),

@@ -59,6 +59,10 @@ class SentryReporter(BotPlugin):
             self._app = self._prepared()
         self._app.start()
 
+    def callback_connect(self):
+        if self._app is not None:
+            self._app.connected()
+
     def deactivate(self):
         if self._app is not None and self._app.leave():
             self._app = None

@@ -16,6 +16,8 @@ TWICE_WITHIN = 5.0 + 3.0
 
 PROBLEM = re.compile(r"problem (\d+) of this run")
 
+_NOTIFIED = ("first", "storm", "away")
+
 
 @dataclass
 class FaultReport:
@@ -52,7 +54,7 @@ class FaultReport:
     @property
     def found_by_poller(self) -> int:
         """Problems of which the room's notification came from the poller."""
-        return sum(1 for alert in self.alerts if alert.alert.source == "poll" and alert.name in ("first", "storm"))
+        return sum(1 for alert in self.alerts if alert.alert.source == "poll" and alert.name in _NOTIFIED)
 
     @property
     def twice(self) -> Counter[str]:
@@ -67,10 +69,10 @@ class FaultReport:
         assert self.waiting == 0, "every alert is decided"
         assert self.broken_promises == 0, "what was answered 202 is decided"
         assert sum(self.decided.values()) == len({alert.alert.delivery for alert in self.alerts}), "decided once"
-        firsts = Counter(each.alert.issue_id for each in self.alerts if each.name in ("first", "storm"))
+        firsts = Counter(each.alert.issue_id for each in self.alerts if each.name in _NOTIFIED)
         assert firsts == Counter(self.issues.values()), "one notification for each problem that the server knows"
         unsent = set(self.issues) - set(self.first_sent)
-        stormed = {each.alert.issue_id for each in self.alerts if each.name == "storm"}
+        stormed = {each.alert.issue_id for each in self.alerts if each.name in ("storm", "away")}
         assert {self.issues[number] for number in unsent} <= stormed, f"sent alone or in a list, but not: {unsent}"
         assert len(unsent) == self.beyond, f"{len(unsent)} are in no list, the lists say that {self.beyond} are"
         missing = self.outbox - Counter(text for _, text in self.received)

@@ -42,6 +42,7 @@ from tests.waiting import until
 
 # A server may die before, while and after it answers.
 _NO_ANSWER = (OSError, HTTPException)
+_CUT_LISTS = (MessageKind.STORM_LIST, MessageKind.AWAY_LIST)
 
 _TEXT = rendering.text()
 
@@ -311,7 +312,7 @@ class FaultRun:
             alerts=alerts,
             waiting=waiting,
             broken_promises=len(self._promised - {each.alert.delivery for each in alerts}),
-            beyond=sum(row.message.values["left"] for row in rows if row.message.kind is MessageKind.STORM_LIST),
+            beyond=sum(row.message.values["left"] for row in rows if row.message.kind in _CUT_LISTS),
             outbox=Counter(line for row in rows for line in lines_of(row)),
             received=sorted(self.chat.received),
             faults=self._faults,

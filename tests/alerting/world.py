@@ -20,14 +20,14 @@ from errbot_sentry.alerting.receive.receiver import WebhookAnswer
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.chat.render.layout import Layout
-from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.chat.render.templates import PlainTemplates, Templates
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings, QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
-from errbot_sentry.domain.issues import UNRESOLVED, Event, Issue, IssueQuery, Page, Project
+from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.protocol import SENTRY, FindServer, Health
 from tests.alerting import bodies
@@ -118,6 +118,11 @@ class IssueServer:
         if self.event_failure is not None:
             raise self.event_failure
         return self.latest.get(issue.id)
+
+    def resolve(self, issue: Issue) -> Issue:
+        self._fail()
+        self.change(issue.id, status=RESOLVED, substatus=None)
+        return self.by_id[issue.id]
 
     def health(self) -> Health:
         return Health(self.kind, "https://sentry.example.com")
@@ -263,12 +268,14 @@ class World:
             _HURRIED.add(self.url.removeprefix("sqlite:///"))
         self.flow = AlertService(
             self.settings, self.access, self.store, self._find_server, self.chat, Templates("text"), self.clock,
-            make_worker=Worker if self._threads else self._make_worker, chance=random.Random(1),
+            make_worker=Worker if self._threads else self.make_worker, chance=random.Random(1),
+            plain=PlainTemplates(),
         )  # fmt: skip
         if not self._threads:
             self.flow.start()
 
-    def _make_worker(self, name: str, step: Callable[[], float | None]) -> Any:
+    def make_worker(self, name: str, step: Callable[[], float | None]) -> Any:
+        """A worker that steps with the others."""
         self.workers[name] = SteppedWorker(name, step)
         return self.workers[name]
 

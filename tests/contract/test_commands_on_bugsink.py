@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from errbot_sentry.alerting.canary_links import Link, LinkState, Progress
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import QuerySettings, ServerSettings
@@ -22,17 +23,19 @@ ALICE = Person("alice!a@host", "alice")
 OPS = Conversation("#ops")
 
 
-class Reporter:
-    """Sends the test event straight to the project."""
+class Probe:
+    """Sends the test event straight to the project, and looks for it there."""
 
-    def __init__(self, project: BugsinkProject) -> None:
+    def __init__(self, project: BugsinkProject, connection: Connection) -> None:
         self._project = project
+        self._connection = connection
 
-    def capture_test(self, person: Person, conversation: Conversation) -> str:
-        return self._project.send_event("TestEvent", f"asked by {person.name} in {conversation.room}")
+    def begin(self, person: Person) -> str:
+        return self._project.send_event("TestEvent", f"asked by {person.name}")
 
-    def unsent_reason(self, event_id: str) -> None:
-        del event_id
+    def progress(self, event_id: str) -> Progress:
+        found = self._connection.server().issue_of_event(event_id)
+        return Progress((Link("shown", LinkState.OK, seconds=0.0),) if found else (), found)
 
 
 class Room:
@@ -48,7 +51,7 @@ class Room:
             QuerySettings(),
             clock,
             store_at("sqlite://"),
-            reporter=Reporter(project),
+            tests=Probe(project, self.connection),
         )
 
     def lines(self, typed: str, conversation: Conversation = OPS) -> list[str]:

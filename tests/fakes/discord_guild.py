@@ -22,6 +22,8 @@ _TEXT, _DIRECT, _PUBLIC_THREAD = 0, 1, 11
 TEXT_LIMIT = 2000
 _EMBED_LIMITS = {"title": 256, "description": 4096}
 _EMBED_TOTAL, _EMBED_FIELDS, _FIELD_NAME, _FIELD_VALUE, _CUSTOM_ID = 6000, 25, 256, 1024, 100
+_NONCE = 25
+_MENU = 3
 
 
 class Refused(Exception):
@@ -121,6 +123,7 @@ class DiscordGuild:
         self.channels = {key: Channel(key, name) for key, name in named.items()}
         self.channels[QUIET].readable = False
         self.sent: list[Sent] = []
+        self._by_nonce: dict[tuple[int, str], Sent] = {}
 
     def channel(self, key: int) -> Channel:
         """A channel that the bot may use. Raises Refused."""
@@ -150,6 +153,17 @@ class DiscordGuild:
         self.sent.append(sent)
         self._publish("MESSAGE_CREATE", self.shown(sent, event=True))
         return sent
+
+    def add_once(self, author: int, channel: int, values: dict[str, Any], files: dict[str, Upload]) -> Sent:
+        """A new message, or the one of the same nonce where that is enforced (resources/message#create-message)."""
+        nonce = str(values.get("nonce", "")) if values.get("enforce_nonce") else ""
+        if len(nonce) > _NONCE:
+            raise Refused(400, 50035, f"Invalid Form Body: nonce: Must be {_NONCE} or fewer in length.")
+        known = self._by_nonce.get((channel, nonce)) if nonce else None
+        if known is None:
+            known = self.add(author, channel, values, files)
+            self._by_nonce[channel, nonce] = known
+        return known
 
     def change(self, sent: Sent, values: dict[str, Any]) -> Sent:
         """A new version; what is not named stays."""
@@ -220,7 +234,10 @@ def check_message(values: dict[str, Any], files: dict[str, Upload]) -> None:
     if len(set(ids)) < len(ids):
         raise Refused(400, 50035, "Invalid Form Body: Component custom id cannot be duplicated")
     for row in rows:
-        _at_most(len(row["components"]), 5, "components")
+        menus = [each for each in row["components"] if each["type"] == _MENU]
+        _at_most(len(row["components"]), 1 if menus else 5, "components")
+        for menu in menus:
+            _at_most(len(menu["options"]), 25, "options")
     for custom in ids:
         _at_most(len(custom), _CUSTOM_ID, "custom_id")
 

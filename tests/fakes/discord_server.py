@@ -103,15 +103,17 @@ class DiscordServer(NetworkServer):
         with self._guard:
             self.guild.react(person, sent, emoji)
 
-    def click(self, person: int, sent: Sent, custom_id: str) -> Interaction:
-        """Somebody clicks a button; wait for `answer` of what this returns."""
+    def click(self, person: int, sent: Sent, custom_id: str, choice: str = "") -> Interaction:
+        """Somebody clicks a button, or picks from a menu; wait for `answer` of what this returns."""
         with self._guard:
             click = Interaction(1440000000000000000 + len(self.interactions), person, sent, time.monotonic())
             self.interactions.append(click)
             payload = {"id": str(click.id), "application_id": str(APPLICATION), "type": 3, "token": click.token}
             payload |= {"version": 1, "channel_id": str(sent.channel), "message": self.guild.shown(sent)}
             payload |= {
-                "data": {"custom_id": custom_id, "component_type": 2},
+                "data": {"custom_id": custom_id, "component_type": 3, "values": [choice]}
+                if choice
+                else {"custom_id": custom_id, "component_type": 2},
                 "locale": "en-US",
                 "app_permissions": "0",
             }
@@ -258,7 +260,7 @@ class DiscordServer(NetworkServer):
         channel = self.guild.channel(int(key))
         check_message(call.values, call.files)
         channel.archived = False  # a message brings a thread back
-        return self.guild.shown(self.guild.add(BOT, channel.id, call.values, call.files))
+        return self.guild.shown(self.guild.add_once(BOT, channel.id, call.values, call.files))
 
     def _change(self, call: Call, channel: str, key: str) -> dict[str, Any]:
         sent = self._message(channel, key)

@@ -49,7 +49,9 @@ class MattermostServer(NetworkServer):
             tls.load_cert_chain(certificate)
         super().__init__(tls)
         self.team = MattermostTeam(self._publish)
+        self.may_whisper = False
         self.ephemeral: list[tuple[str, str]] = []  # who sees it, text
+        self.clicks: list[dict[str, Any]] = []  # what was sent to the integrations
         self._numbers: dict[WebSocket, int] = {}  # of the next event
         self._routes = self._all_routes()
 
@@ -71,9 +73,10 @@ class MattermostServer(NetworkServer):
         with self._guard:
             self.team.react(person, post_id, emoji)
 
-    def click(self, person: str, post_id: str, action: str, timeout: float = 30.0) -> Clicked:
+    def click(self, person: str, post_id: str, action: str, option: str = "", timeout: float = 30.0) -> Clicked:
         """Somebody clicks a button: the server asks the button's URL, and changes the post as the answer says.
 
+        `option` is the value that was taken from a menu.
         channels/app/integration_action.go, DoPostActionWithCookie; public/model/integration_action.go.
         """
         post = self.team.post(post_id)
@@ -94,8 +97,9 @@ class MattermostServer(NetworkServer):
             "trigger_id": "dHJpZ2dlcg==",
             "type": found.get("type", ""),
             "data_source": "",
-            "context": found["integration"].get("context", {}),
+            "context": {**found["integration"].get("context", {}), **({"selected_option": option} if option else {})},
         }
+        self.clicks.append(asked)
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         request = Asking(found["integration"]["url"], json.dumps(asked).encode(), headers)
         try:
@@ -185,6 +189,7 @@ class MattermostServer(NetworkServer):
             route("POST", "/channels/{}/members", self._join),
             route("GET", "/posts/{}", lambda _, key: team.post(key).shown()),
             route("POST", "/posts", self._create_post),
+            route("POST", "/posts/ephemeral", self._create_ephemeral_post),
             route("PUT", "/posts/{}/patch", self._patch_post),
             route(
                 "POST", "/reactions", lambda call: team.react(BOT, call.values["post_id"], call.values["emoji_name"])
@@ -209,10 +214,23 @@ class MattermostServer(NetworkServer):
 
     def _create_post(self, call: Call) -> dict[str, Any]:
         asked = call.values
+        # channels/app/post.go, deduplicateCreatePost
+        if (pending := asked.get("pending_post_id")) and pending in self.team.pending:
+            return self.team.pending[pending].shown()
         text, root, files = asked.get("message") or "", asked.get("root_id") or "", asked.get("file_ids") or []
         self.team.check_post(asked["channel_id"], text, root, files)
         props = asked.get("props") or {}
-        return self.team.add(BOT, asked["channel_id"], text, root, tuple(files), props).shown()
+        post = self.team.add(BOT, asked["channel_id"], text, root, tuple(files), props)
+        if pending:
+            self.team.pending[pending] = post
+        return post.shown()
+
+    def _create_ephemeral_post(self, call: Call) -> dict[str, Any]:
+        """channels/api4/post.go, createEphemeralPost: most bots lack the permission create_post_ephemeral."""
+        if not self.may_whisper:
+            raise Refused(403, "api.context.permissions.app_error")
+        self.ephemeral.append((call.values["user_id"], call.values["post"]["message"]))
+        return {"id": mm_id("ephemeral"), **call.values["post"]}
 
     def _patch_post(self, call: Call, key: str) -> dict[str, Any]:
         post = self.team.post(key)

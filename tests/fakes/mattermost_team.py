@@ -107,6 +107,7 @@ class MattermostTeam:
         self.channels = {OPS: Channel(OPS, "ops"), WEB: Channel(WEB, "web"), QUIET: Channel(QUIET, "quiet")}
         self.channels[QUIET].members.remove(BOT)
         self.posts: list[Post] = []
+        self.pending: dict[str, Post] = {}
         self.files: dict[str, Upload] = {}
 
     def user(self, key: str) -> dict[str, Any]:

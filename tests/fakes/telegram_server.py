@@ -61,6 +61,7 @@ class TelegramServer(NetworkServer):
         self.moved = {OLD: OPS}  # groups that became a supergroup with another id
         self.kicked: set[int] = set()
         self.started = {ANN}
+        self.privacy = False  # what a bot has until its owner disables it; here it receives everything all the same
         self.sent: list[Sent] = []
         self.answered: list[dict[str, Any]] = []  # answerCallbackQuery
         self.allowed = set(_BY_DEFAULT)  # kinds of updates, as the bot last asked for
@@ -156,7 +157,11 @@ class TelegramServer(NetworkServer):
         if not request.path.startswith(f"/bot{TOKEN}/"):
             return self.refusal(401, words="Unauthorized")
         methods: dict[str, Callable[[Call], Any]] = {
-            "getMe": lambda _: {**self._person(BOT), "can_join_groups": True, "can_read_all_group_messages": True},
+            "getMe": lambda _: {
+                **self._person(BOT),
+                "can_join_groups": True,
+                "can_read_all_group_messages": not self.privacy,
+            },
             "getUpdates": lambda _: list(self._updates),
             "getChat": lambda call: self._chat(self._known(call)),
             "sendMessage": self._send_message,
@@ -224,7 +229,9 @@ class TelegramServer(NetworkServer):
             raise Refused(400, "Bad Request: message thread not found")
         reply_to = int(values["reply_to_message_id"]) if values.get("reply_to_message_id") else None
         if reply_to and (chat, reply_to) not in {(sent.chat, sent.id) for sent in self.sent}:
-            raise Refused(400, "Bad Request: message to be replied not found")
+            if values.get("allow_sending_without_reply") not in (True, "True", "true"):
+                raise Refused(400, "Bad Request: message to be replied not found")
+            reply_to = None
         sent = Sent(0, chat, BOT, [text], values.get("parse_mode", ""), reply_to, topic, keyboard_of(values), kind=kind)
         sent.file, sent.values = call.files.get(kind), values
         return self._shown(self._keep(sent))
@@ -275,6 +282,9 @@ class TelegramServer(NetworkServer):
         said |= {"date": 1760000000, "caption" if sent.file else "text": sent.text}
         if sent.topic is not None:
             said |= {"message_thread_id": sent.topic, "is_topic_message": True}
+        # In a topic, what replies to nothing replies to the message that opened the topic.
+        if above := sent.reply_to or sent.topic:
+            said["reply_to_message"] = {"message_id": above, "chat": said["chat"], "date": 1760000000}
         if sent.keyboard:
             said["reply_markup"] = {"inline_keyboard": sent.keyboard}
         if sent.file:

@@ -15,6 +15,7 @@ PACKAGE = HOME / "errbot_sentry"
 LAYERS = (
     {"app"},
     {"health"},  # the health of all parts as text, JSON and Prometheus metrics
+    {"canary"},  # sends an event of our own the whole way and follows it
     {"web", "chat"},
     {"commands"},
     {"alerting", "reporting"},
@@ -31,7 +32,7 @@ ONLY_IN = {
     "markdown": ("chat/errbot_patches/",),
     "waitress": ("web/",),
     "sentry_sdk": ("reporting/",),
-    "requests": ("server/http/client.py",),
+    "requests": ("server/http/client.py", "chat/networks/mattermost.py", "chat/networks/matrix.py"),
     "urllib3": ("server/http/", "reporting/"),
     "sqlalchemy": ("store/",),
     "sqlite3": ("store/", "chat/errbot_patches/shelf_threads.py"),

@@ -11,8 +11,8 @@ import pytest
 import errbot_sentry
 
 ROOT = Path(__file__).resolve().parents[2]
-# What libraries of chat backends pin: python-telegram-bot 13.15, which errbot[telegram] asks for.
-BACKEND_PINS = {"cachetools": ["4.2.2"]}
+# What libraries of chat backends pin: python-telegram-bot 13.15, which errbot[telegram] asks for; and Errbot 6.2.0.
+BACKEND_PINS = {"cachetools": ["4.2.2"], "requests": ["2.31.0"]}
 
 
 def _tracked() -> list[str]:

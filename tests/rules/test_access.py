@@ -27,6 +27,29 @@ def test_the_bots_own_projects_bound_every_room():
     assert not access.sees_everything(OPS)
 
 
+def test_a_room_that_is_named_in_two_ways_sees_what_either_may():
+    """Chat networks have several spellings for a room; `direct` is none of them."""
+    access = Access(room_projects={"ops": ("web",), "~ops": ("docs",), "direct": ("*",)})
+    named = access.with_rooms(lambda room: f"~{room.removeprefix('~')}")
+    assert named.room_projects == {"~ops": ("web", "docs"), "direct": ("*",)}
+
+
+def test_a_topic_on_telegram_sees_what_its_group_and_it_may():
+    """Who is in the group reads each topic. On other networks a slash has no meaning."""
+    access = Access(room_projects={"-100123": ("web",), "-100123/45": ("docs",), "#ops": ("*",)})
+    seen = {
+        room: [each for each in ("web", "docs") if access.may_see(each, Conversation(room))]
+        for room in ("-100123", "-100123/45", "-100123/46", "-1001234/45", "#ops/x")
+    }
+    assert seen == {
+        "-100123": ["web"],
+        "-100123/45": ["web", "docs"],
+        "-100123/46": ["web"],
+        "-1001234/45": [],
+        "#ops/x": [],
+    }
+
+
 def test_rooms_see_what_their_globs_name_and_unnamed_rooms_see_nothing():
     """Once one room is named, the rest is closed: fail closed."""
     access = Access(room_projects={"#web*": ("web-*",), "#we?": ("docs",), "#ops": ("*",)})
@@ -51,4 +74,6 @@ def test_writers_are_globs_over_errbots_own_acl_text():
     assert access.may_write(Person("admin!user@host", "admin"))
     assert access.may_write(Person("@bob", "bob"))
     assert not access.may_write(Person("@BOB", "bob"))
+    assert Access(writers=("a[l]ce!u@h",)).may_write(Person("a[l]ce!u@h", "a[l]ce")), "pasted as it stands"
+    assert Access(writers=("a[l]ce!u@h",)).may_write(Person("alce!u@h", "alce"))
     assert not Access().may_write(Person("@bob", "bob"))

@@ -6,11 +6,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
+from errbot_sentry.alerting.canary_links import Link, LinkState
 from errbot_sentry.alerting.decide.decisions import DecisionName
+from errbot_sentry.alerting.notify.fallback_sender import FallbackStatus
 from errbot_sentry.alerting.service import AlertsStatus
+from errbot_sentry.canary import CanaryStatus
 from errbot_sentry.commands.command_context import OFF, OK, TROUBLE, WARNING
 from errbot_sentry.config.settings import read_settings
-from errbot_sentry.health import FlowFacts, health_of, status_of
+from errbot_sentry.health import ApiTimes, FlowFacts, exposition, health_of, status_of
 from errbot_sentry.reporting.report_status import ReportStatus
 
 WRONG = {
@@ -152,3 +155,35 @@ def test_alerts_that_could_not_be_decided_are_shown():
     alerts = AlertsStatus(True, True, decided={DecisionName.FAILED.value: 2})
     (delivery,) = [line for line in status_of(replace(_facts(), alerts=alerts)) if line.flow == "delivery"]
     assert "2 could not be decided: the log has the causes" in delivery.facts
+
+
+def test_a_fallback_that_fails_is_a_warning():
+    """The health page stays well: nobody should restart the bot for it."""
+    for trouble, state in (((), OK), (("mailto (entry 1) refused the last message",), WARNING)):
+        fallback = FallbackStatus(("mailto (entry 1)",), sent=2, refused=1, trouble=trouble)
+        facts = replace(_facts(), alerts=AlertsStatus(True, True, fallback=fallback))
+        line = next(line for line in status_of(facts) if line.flow == "fallback")
+        assert (line.state, line.facts) == (state, ("to mailto (entry 1)", "2 messages sent, 1 refused", *trouble))
+
+
+def test_a_link_of_the_canary_that_is_broken_is_a_warning_and_each_has_its_last_time():
+    """Whoever watches the health must not restart the bot for a sender's settings."""
+    facts = _facts(SENTRY_CANARY="15m")
+    earlier = facts.now - timedelta(minutes=20)
+    links = (Link("sent", LinkState.OK, facts.now, 0.4), Link("webhook", LinkState.BROKEN))
+    status = CanaryStatus(links, (("sent", facts.now), ("webhook", earlier)))
+    facts = replace(facts, alerts=AlertsStatus(True, True), canary=status)
+    (line,) = [line for line in status_of(facts) if line.flow == "canary"]
+    assert (line.state, line.facts) == (WARNING, ("sent after 0.4 s, now", "webhook missing, last 20 minutes ago"))
+    well, body = health_of(facts)
+    assert well
+    assert body["canary"] == {"sent": "ok", "webhook": "broken"}
+    text = exposition(facts, ApiTimes())
+    assert 'sentry_reporter_canary_link_up{link="sent"} 1.0' in text
+    assert 'sentry_reporter_canary_link_up{link="webhook"} 0.0' in text
+    assert 'sentry_reporter_canary_link_age_seconds{link="webhook"} 1200.0' in text
+
+
+def test_a_canary_without_reporting_is_named():
+    (hint,) = [hint for hint in _facts(SENTRY_CANARY="15m").settings.hints if "CANARY" in str(hint)]
+    assert str(hint) == "SENTRY_CANARY has no effect without BOT_LOG_SENTRY = True and SENTRY_DSN"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from errbot_sentry.alerting.canary_links import Link, LinkState
+from errbot_sentry.alerting.notify.fallback_sender import FallbackStatus
 from errbot_sentry.alerting.service import AlertsStatus
+from errbot_sentry.canary import CanaryStatus
 from errbot_sentry.config.settings import Settings
 from errbot_sentry.health import ApiTimes, FlowFacts, exposition, health_of, status_of
 from errbot_sentry.reporting.report_status import ReportStatus
@@ -38,8 +42,15 @@ def test_every_count_is_there():
     times.observe(Exchange("GET", "/issues/{}/", 200, 0.5))
     times.observe(Exchange("GET", "/issues/{}/", None, 10.0, "TimedOut"))
     report = ReportStatus(enabled=True, running=True, captured=7, sent=5, repeated=100, dropped={"spool full": 2})
+    fallback = FallbackStatus(("mailto (entry 1)",), sent=2, refused=1)
     alerts = AlertsStatus(
-        True, True, queue=3, oldest=NOW - timedelta(seconds=90), decided={"first": 4, "silenced": 1}, poll_lag=12.5
+        True,
+        True,
+        fallback=fallback,
+        queue=3,
+        oldest=NOW - timedelta(seconds=90),
+        decided={"first": 4, "silenced": 1},
+        poll_lag=12.5,
     )
     found = _read(exposition(_facts(alerts, report, chat_dropped={"reactions": 3}), times))
     assert found["sentry_reporter_events_captured_total", ()] == 7
@@ -47,6 +58,7 @@ def test_every_count_is_there():
     assert found["sentry_reporter_chat_jobs_dropped_total", (("jobs", "reactions"),)] == 3
     assert found["sentry_reporter_decisions", (("decision", "silenced"),)] == 1
     assert found["sentry_reporter_queue_age_seconds", ()] == 90
+    assert found["sentry_reporter_fallback_messages_total", (("result", "refused"),)] == 1
     assert found["sentry_reporter_poll_lag_seconds", ()] == 12.5
     labels = (("method", "GET"), ("path", "/issues/{}/"), ("result", "200"))
     assert found["sentry_reporter_api_seconds_count", labels] == 2
@@ -59,7 +71,8 @@ def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
     times = ApiTimes()
     times.observe(Exchange("GET", "/issues/{}/", 200, 0.25))
     alerts = AlertsStatus(True, True, poll_lag=1.0, webhook_last=NOW, decided={"first": 1})
-    found = {name for name, _ in _read(exposition(_facts(alerts, ReportStatus(dropped={"x": 1})), times))}
+    facts = replace(_facts(alerts, ReportStatus(dropped={"x": 1})), canary=CanaryStatus((Link("sent", LinkState.OK),)))
+    found = {name for name, _ in _read(exposition(facts, times))}
     pages = [(DOCS / name).read_text() for name in ("dashboard.json", "rules.yml")]
     json.loads(pages[0])
     named = {name for page in pages for name in re.findall(r"sentry_reporter_\w+", page)}

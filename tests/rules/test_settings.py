@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import runpy
+import sys
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,6 +81,9 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_OPTIONS", {"sample_rate": "0.5"}, "'sample_rate' as a number", {REPORT}),
         ("SENTRY_CHAT_TEXT", "all", "'send', 'scrub', 'drop'", {REPORT}),
         ("SENTRY_SPOOL_MB", -1, "0 or more", {REPORT}),
+        ("SENTRY_CANARY", "15s", "a minute or more", set()),
+        ("SENTRY_CANARY", 900, "a minute or more", set()),
+        ("SENTRY_CANARY", "soon", "a minute or more", set()),
         ("SENTRY_REPEAT_SECONDS", "60", "0 or more", {REPORT}),
         ("SENTRY_URL", "sentry.io", "the server's address", {QUERY, ALERTS}),
         ("SENTRY_URL", "https://user:hunter2hunter2@host", "leave the URL plain", {QUERY, ALERTS}),
@@ -119,6 +123,16 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22-7 Mars"}], "not a span such as", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "quiet": "22:00+01:00-07:00"}], "the zone stands at the end", {ALERTS}),
         ("SENTRY_ALERTS", [{"rooms": ["#a"], "reasons": ["fresh"]}], "'fresh' is none of", {ALERTS}),
+        ("SENTRY_FALLBACK", {"urls": []}, "expected a list such as", set()),
+        ("SENTRY_FALLBACK", ["mailto://u:hunter2hunter2@h"], "entry 1: expected a dict such as", set()),
+        ("SENTRY_FALLBACK", [{"after": "5m"}], 'entry 1: "urls" is missing', set()),
+        ("SENTRY_FALLBACK", [{"urls": "mailto://u:hunter2@h"}], "expected a list of Apprise's addresses", set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h", "hunter2"]}], '"urls": number 2 is no address such as', set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h"], "match": ["levle=error"]}], "Fields: project", set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h"], "after": "soon"}], "isn't a valid duration", set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h"], "after": "0s"}], "the shortest span is 1s", set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h"], "afer": "1m"}], "did you mean 'after'?", set()),
+        ("SENTRY_FALLBACK", [{"mailto://u:hunter2hunter2@h": "5m"}], "unknown key a string of", set()),
         ("SENTRY_WEBHOOK_SECRET", 5, "a string", {ALERTS}),
         ("SENTRY_WEBHOOK_TOKENS", "abc", "expected a tuple", {ALERTS}),
         ("SENTRY_WEBHOOK_TOKENS", ("a/b",), "number 1 has other characters", {ALERTS}),
@@ -173,6 +187,15 @@ def test_a_typo_in_a_settings_name_is_pointed_out():
     ]
 
 
+def test_a_fallback_without_apprise_is_pointed_out(monkeypatch):
+    """The package is optional."""
+    settings = {"SENTRY_FALLBACK": [{"urls": ["mailto://u:hunter2@h"]}]}
+    assert not _read(**settings).hints
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    (hint,) = _read(**settings).hints
+    assert "the package apprise is not installed; run pip install apprise" in str(hint)
+
+
 def test_a_setting_in_the_environment_that_is_not_read_there_is_pointed_out():
     """Only secrets are; the SDK has names of its own there."""
     environ = {"SENTRY_ORG": "acme", "SENTRY_AUTH_TOKN": "x", "SENTRY_URL": "x", "SENTRY_RELEASE": "1", "PATH": "/bin"}
@@ -196,10 +219,14 @@ ROOMS = [
     ("xmpp", "ops@conf.example.com", (), ""),
     ("telegram", "#ops", (), "expected one such as '-1001234567890'"),
     ("telegram", "-100123", (), ""),
+    ("telegram", "-100123/45", (), ""),
+    ("telegram", "-100123/1", (), "expected one such as"),  # the general topic: the group itself
+    ("telegram", "@ops", (), "expected one such as"),
     ("slackv3", "@ops", (), "did you mean '#ops'?"),
     ("slackv3", "ops", (), ""),
     ("slackv3", "<#C0123>", (), ""),
-    ("mattermost", "#ops", ("ops",), "did you mean '~ops'?"),
+    ("mattermost", "~ops now", (), "expected one such as '~ops'"),
+    ("mattermost", "ops", (), ""),
     ("mattermost", "~ops", (), ""),
     ("discord", "ops", (), "did you mean '#ops'?"),
     ("discord", "<#123456789012345678>", (), ""),

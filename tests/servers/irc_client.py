@@ -40,7 +40,8 @@ class IrcClient:
         self._reader = threading.Thread(target=self._read, name=f"irc-{nick}", daemon=True)
         self._reader.start()
         self.raw(f"NICK {nick}")
-        self.raw(f"USER {nick} 0 * :{nick}")
+        user = "".join(letter for letter in nick if letter.isalnum() or letter in "-_.")  # ngircd takes no others
+        self.raw(f"USER {user} 0 * :{nick}")
         self._wait(lambda line: line.command in ("001", "432", "433"), timeout, "the server's welcome")
 
     def __enter__(self) -> IrcClient:

@@ -2,7 +2,7 @@
 
 coroutine: the backend's class body calls asyncio.coroutine, which Python 3.11 has no more.
 tls: the driver makes its TLS context for a server, and so no wss:// connection (mended upstream, never released).
-A user may do the same in config.py, which Errbot runs before it loads the backend.
+config: the lines of docs/networks.md for config.py, which Errbot runs before it loads the backend.
 """
 
 import asyncio
@@ -48,6 +48,8 @@ def main():
         give_back_coroutine()
     if "tls" in shims:
         mend_tls()
+    if "config" in shims:
+        exec(os.environ["MATTERMOST_CONFIG"], {})
     from errbot.cli import main as run
 
     run()

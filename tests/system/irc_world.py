@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,14 @@ def shop(folder: Path) -> Path:
 class IrcWorld:
     """`bot` is not started yet; `webhook` is the address for the server's alerts."""
 
-    def __init__(self, folder: Path, ircd: Ngircd | TcpProxy, project: BugsinkProject, **settings: object) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ircd: Ngircd | TcpProxy,
+        project: BugsinkProject,
+        python: Path | str = sys.executable,
+        **settings: object,
+    ) -> None:
         self.port, self.token = free_port(), secrets.token_urlsafe(24)
         self.webhook = f"http://127.0.0.1:{self.port}/sentry/webhook/{self.token}"
         self.project = project
@@ -70,6 +78,7 @@ class IrcWorld:
                 **settings,
             },
             backend="IRC",
+            python=python,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,3 +28,16 @@ def git_repository(into: Path) -> Path:
     for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "all"]):
         subprocess.run([*run, *words], check=True, capture_output=True)
     return into
+
+
+def install_wheel(folder: Path) -> Path:
+    """A folder for the bot's path in which the plugin is installed, built from the tree."""
+    source, site = folder / "source", folder / "site"
+    source.mkdir()
+    parts = ("requirements-floors.txt", "requirements-dev.txt", "requirements-fallback.txt", "requirements-graph.txt")
+    for name in ("pyproject.toml", "README.md", "LICENSE", *parts):
+        shutil.copy(ROOT / name, source / name)
+    copy_folder(source / "plugins")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(source)], check=True, capture_output=True)
+    return site

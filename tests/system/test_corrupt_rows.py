@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from errbot_sentry.config.fallback_entries import read_fallback_entry
 from errbot_sentry.config.settings import read_settings
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.issues import Project
 from errbot_sentry.health import ApiTimes, FlowFacts, exposition, status_of
 from errbot_sentry.reporting.report_status import ReportStatus
-from errbot_sentry.store.records import DigestPlan, Silence, Subscription
+from errbot_sentry.store.records import DigestPlan, FallbackRow, Silence, Subscription
 from errbot_sentry.store.schema import metadata
 from tests.alerting import bodies
 from tests.alerting.world import SHOP, START, VirtualClock, World
@@ -39,6 +40,7 @@ ROUTES: list[dict[str, Any]] = [
     {"rooms": ["#wait"], "match": [FEW], "wait": "5m", "mention": RULE, "continue": True},
     {"rooms": ["#quiet"], "match": [FEW], "quiet": "11:00-12:05 UTC"},
 ]
+FALLBACK = (read_fallback_entry({"urls": ["json://127.0.0.1:9/closed"], "match": ["level>=error"], "after": "1s"}),)
 BEGIN = 60.0  # seconds after the start at which the rows are corrupted
 END = 600.0  # by then all windows, waits, quiet hours, silences and digests have been due
 
@@ -53,7 +55,7 @@ VALUES = st.one_of(st.sampled_from([*TEXTS, *NUMBERS, None, b"", b"\xff\x00"]), 
 
 def fill(folder: Path, url: str = "") -> None:
     """A world with rows of every kind in every table."""
-    world = World(folder, ROUTES, poll=60, url=url, projects=(SHOP, LIVE))
+    world = World(folder, ROUTES, poll=60, url=url, projects=(SHOP, LIVE), fallback=FALLBACK)
     now = START.timestamp()
     with world.store.write() as tx:
         tx.silences.add(Silence("#ops", (), "7", "~(", "alice", "", now, now + 400))
@@ -75,6 +77,9 @@ def fill(folder: Path, url: str = "") -> None:
     world.hook(bodies.sentry_issue("40"))
     world.at(BEGIN + 0.5)
     world.chat.up = True
+    with world.store.write() as tx:
+        states = ("again", "sent", "sending")
+        tx.fallbacks.put(FallbackRow(number, state, now, now, 1, "x", now) for number, state in enumerate(states, 1))
     world.store.close()
 
 
@@ -100,7 +105,7 @@ def corrupt_rows(url: str, column: Column[Any], value: object, *, one: bool) -> 
 def goes_on(folder: Path, url: str) -> None:
     """Start on what is there: new problems, their windows and reports come to the rooms, and everybody is answered."""
     clock = VirtualClock(START + timedelta(seconds=BEGIN))
-    world = World(folder, ROUTES, poll=120, url=url, clock=clock, projects=(SHOP, LIVE))
+    world = World(folder, ROUTES, poll=120, url=url, clock=clock, projects=(SHOP, LIVE), fallback=FALLBACK)
     now = clock.now().timestamp()
     with world.store.write() as tx:
         tx.digests.put(DigestPlan("#live", "daily 12:08", now + 420, now))
@@ -173,6 +178,7 @@ def test_rows_of_every_table_are_there_to_be_corrupted(template: Path) -> None:
 @example(metadata.tables["silences"].c.label, "~(")
 @example(metadata.tables["silences"].c.label, "x" * 400)
 @example(metadata.tables["outbox"].c.body, '{"about": 5}')
+@example(metadata.tables["fallbacks"].c.went, "yesterday")
 @example(metadata.tables["deliveries"].c.at, "yesterday")
 @example(metadata.tables["migrations"].c.name, "?")
 @example(metadata.tables["outbox"].c.made, "yesterday")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-
 import pytest
 
 from tests.servers.errbot_process import ErrbotProcess
-from tests.system.plugin_copies import PLUGIN, ROOT, copy_folder, git_repository
+from tests.system.plugin_copies import PLUGIN, copy_folder, git_repository, install_wheel
 
 
 def _answers(bot: ErrbotProcess) -> None:
@@ -48,15 +44,7 @@ def test_repos_install_from_a_git_path(tmp_path):
 
 def test_a_wheel_is_found_by_its_entry_point(tmp_path):
     """Built from the tree and installed beside Errbot; nothing of ours in the bot's own folders."""
-    source = tmp_path / "source"
-    source.mkdir()
-    parts = ("requirements-floors.txt", "requirements-dev.txt", "requirements-graph.txt")
-    for name in ("pyproject.toml", "README.md", "LICENSE", *parts):
-        shutil.copy(ROOT / name, source / name)
-    copy_folder(source / "plugins")
-    site = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(source)], check=True, capture_output=True)
+    site = install_wheel(tmp_path)
     assert [path.name for path in site.iterdir() if path.is_dir() and not path.name.endswith(".dist-info")] == [
         "errbot_sentry_reporter"
     ]

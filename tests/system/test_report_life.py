@@ -12,7 +12,7 @@ import sentry_sdk
 from sentry_sdk import serializer
 
 from errbot_sentry.domain.clock import SystemClock
-from errbot_sentry.domain.conversation import Conversation, Person
+from errbot_sentry.domain.conversation import Person
 from errbot_sentry.reporting.collect.event_processor import EventProcessor
 from errbot_sentry.reporting.collect.log_handler import ErrorCapture
 from tests.fakes.ingest_server import IngestServer, ingest_server
@@ -106,7 +106,7 @@ def test_switched_off_everything_is_a_no_op(make: Make, server: IngestServer) ->
     with reporter.transaction("op", "name"), reporter.span("op", "name"):
         assert reporter.capture_exception(ValueError("x")) is None
     assert reporter.capture_message("x") is None
-    assert reporter.capture_test(Person("bob", "Bob"), Conversation()) is None
+    assert reporter.capture_canary() is None
     assert reporter.feedback(Person("bob", "Bob"), "words") is None
     wait_until_sent(reporter)
     reporter.close(1)
@@ -293,15 +293,17 @@ def test_an_object_that_fails_to_print_harms_nothing(
     assert len(server.events()) == len(sentences) + 1
 
 
-def test_the_test_event(make: Make, server: IngestServer) -> None:
+def test_the_canarys_event_is_of_one_issue_of_this_bot(make: Make, server: IngestServer) -> None:
     reporter = make()
     assert reporter.start()
-    event_id = reporter.capture_test(Person("bob!b@host", "bob"), Conversation("#ops"))
+    event_id = reporter.capture_canary()
+    assert event_id is not None
     wait_until_sent(reporter)
     (event,) = server.events()
     assert event["event_id"] == event_id
-    assert event["tags"]["bot.room"] == "#ops"
-    assert event["user"]["username"] == "bob"
+    assert event["fingerprint"] == ["sentry-reporter-canary", ""]
+    assert event["tags"]["sentry_reporter.canary"] == "yes"
+    assert reporter.unsent_reason(event_id) is None
 
 
 def test_status_shows_no_key(make: Make, server: IngestServer) -> None:

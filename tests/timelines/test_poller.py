@@ -183,20 +183,3 @@ def test_each_change_is_sent_also_when_no_event_lies_between(tmp_path: Path) -> 
         world.server.change("1", status="unresolved")
         texts += world.at((minutes + 5) * 60).texts()
     assert texts == ["SHOP-1 resolved", "SHOP-1 reopened"] * 3
-
-
-def test_an_hours_outage_is_caught_up_without_flooding_the_room(tmp_path: Path) -> None:
-    """Sixty new problems while the server was away: twenty notifications, and one list with the other forty."""
-    world = World(tmp_path, ROUTES)
-    world.server.event("old")
-    world.at(1)
-    world.server.failure = ServerFailed("The server failed.")
-    for number in range(60):
-        world.clock.advance(60)
-        world.server.event(f"n{number}")
-    world.server.failure = None
-    texts = world.at(3700 + 1200).texts()
-    assert len(texts) == 21
-    assert texts[-1].startswith("40 more problems")
-    with world.store.read() as tx:
-        assert tx.inbox.counts() == {"first": 20, "storm": 40}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from cachetools import TTLCache
 
 from errbot_sentry.alerting.service import AlertService
+from errbot_sentry.canary import Canary, CanaryStatus
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
 from errbot_sentry.chat.bot_plugins import web_server_trouble
 from errbot_sentry.chat.clicks import FindClick
@@ -25,12 +28,12 @@ from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
 from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.chat.nicks import nicks_of
-from errbot_sentry.chat.render.layout import Layout
-from errbot_sentry.chat.render.templates import Templates
+from errbot_sentry.chat.render.templates import PlainTemplates, Templates
 from errbot_sentry.chat.replies import Replies
 from errbot_sentry.chat.settings_notices import SettingsNotices
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
+from errbot_sentry.config.fallback_entries import secret_parts
 from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
 from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import Settings, read_settings
@@ -80,10 +83,7 @@ class App:
         self._clock = clock or SystemClock()
         self._settings = read_settings(bot.bot_config, os.environ, str(bot.mode))
         config = bot.bot_config
-        mode, limit = str(bot.mode), int(bot.message_size_limit)
-        self._layout = Layout(mode, limit)
-        self._templates = Templates(mode, lambda: nicks_of(bot), prefix=str(bot.prefix))
-        self._replies = Replies(self._templates, self._layout)
+        self._templates = Templates(str(bot.mode), lambda: nicks_of(bot), prefix=str(bot.prefix))
         self._web = Web()
         self._api_times = ApiTimes()
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
@@ -93,6 +93,7 @@ class App:
         self._replies_to_errors = BackgroundQueue("replies to errors", self._clock)
         self._queues = (self._background, self._clicks, self._replies_to_errors)
         self._network = network_of(bot, is_active, self._background)
+        self._replies = Replies(self._templates, self._network.layout)
         self._follow_up = FollowUp(
             bot, self._replies, self._replies_to_errors, self._issue_of_event, self._is_announced, self._clock
         )
@@ -106,6 +107,7 @@ class App:
         )
         self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use
         self._alerts: AlertService | None = None
+        self._canary: Canary | None = None
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
@@ -135,14 +137,17 @@ class App:
     def start(self) -> None:
         """Answer commands, take webhooks, poll and deliver; after a chat outage, deliver again."""
         self._network.renew()
-        self._network.listen(self._clicked)
+        self.connected()
         if self._commands is not None:
             if self._alerts is not None:
                 self._alerts.wake()
             return
         for queue in self._queues:
             queue.start()
+        self._settings = self._settings.with_rooms(self._network.room_named)
+        self._network.offer_buttons(self._settings.alerts.public_url, self._click_secret)
         self._start_alerts()
+        self._start_canary()
         self._commands = Commands(
             self._find_server,
             self._settings.access,
@@ -152,6 +157,7 @@ class App:
             alerts=self._alerts,
             status=lambda: status_of(self._facts()),
             reporter=self.reporter if self._reporting() else None,
+            tests=self._canary,
             changed=self._note_change,
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
@@ -162,6 +168,10 @@ class App:
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
         self._notices.start(self._listener_trouble)
+
+    def connected(self) -> None:
+        """Errbot has connected: on some networks (Discord) with another client, and with the plugin still active."""
+        self._network.listen(self._clicked)
 
     def leave(self) -> bool:
         """The plugin is deactivated: close, and say so with True.
@@ -195,6 +205,8 @@ class App:
                 ends.callback(self._store.close)
                 if self._alerts is not None:
                     ends.callback(self._alerts.close, left())
+                if self._canary is not None:
+                    ends.callback(self._canary.close, min(1.0, left()))
                 if self._listener is not None:
                     ends.callback(self._listener.close, min(1.0, left()))
         except Exception:
@@ -203,6 +215,10 @@ class App:
     def _clicked(self, find: FindClick) -> None:
         if self.conversations is not None:
             self.conversations.clicked(find)
+
+    def _click_secret(self) -> str:
+        with self._store.write() as tx:
+            return tx.made_once.get("clicks", lambda: secrets.token_urlsafe(32))
 
     def _start_alerts(self) -> None:
         settings = self._settings
@@ -216,6 +232,7 @@ class App:
             self._network,
             self._templates,
             self._clock,
+            plain=PlainTemplates() if settings.alerts.fallback else None,
         )
         self._alerts.start()
         if settings.alerts.listen is not None:
@@ -224,6 +241,27 @@ class App:
             except SettingsError as error:
                 self._listener_trouble = str(error)
                 log.warning("%s", error, exc_info=error.__cause__)
+
+    def _start_canary(self) -> None:
+        if not self._reporting():
+            return
+        settings = self._settings.alerts
+        self._canary = Canary(
+            self._settings.canary,
+            self.reporter,
+            self._alerts,
+            self._store,
+            self._find_server,
+            self._clock,
+            self._warn,
+            has_webhooks=bool(settings.webhook_secrets or settings.webhook_tokens),
+            poll_seconds=settings.poll_seconds,
+        )
+        self._canary.start()
+
+    def _warn(self, sentence: str) -> None:
+        """Name to the bot's admins what the canary has found."""
+        self._notices.warn("the way from an error to its alert", sentence)
 
     def _find_server(self) -> Server:
         mistakes = self._settings.mistakes_of(QUERY)
@@ -262,6 +300,7 @@ class App:
             alerts=self._alerts.status() if self._alerts else None,
             listening=self._listener.port if self._listener else None,
             listener_trouble=self._listener_trouble,
+            canary=self._canary.status() if self._canary else CanaryStatus(),
             now=self._clock.now(),
             network=self._network.status(),
             network_is_well=not self._network.trouble(),
@@ -292,6 +331,8 @@ def _secrets(settings: Settings) -> Iterator[Secret]:
     yield from (settings.report.dsn, settings.server.token, settings.state_url)
     yield Secret(_password_of(settings.state_url))
     yield from (*settings.alerts.webhook_secrets, *settings.alerts.webhook_tokens)
+    urls = (url for entry in settings.alerts.fallback for url in entry.urls)
+    yield from (Secret(part) for url in urls for part in secret_parts(url))
 
 
 def _secrets_of_chat(config: Any) -> Iterator[str]:
@@ -312,4 +353,7 @@ def _bot_facts(bot: Any) -> BotFacts:
         method = bot.all_commands.get(command)
         return str(getattr(getattr(method, "__self__", None), "name", "") or "")
 
-    return BotFacts(backend=str(bot.mode), errbot_version=version("errbot"), plugin_of=plugin_of)
+    identity = getattr(bot.bot_config, "BOT_IDENTITY", None)
+    nick = next((identity[key] for key in ("username", "nickname") if key in identity), "") if identity else ""
+    name = hashlib.sha256(f"{bot.mode} {nick}".encode()).hexdigest()[:12]
+    return BotFacts(backend=str(bot.mode), errbot_version=version("errbot"), plugin_of=plugin_of, name=name)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import humanize
 
+from errbot_sentry.alerting.canary_links import Link, LinkState, link_words
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.service import AlertsStatus
+from errbot_sentry.canary import CanaryStatus
 from errbot_sentry.commands.command_context import OFF, OK, TROUBLE, WARNING, FlowStatus
 from errbot_sentry.config.mistakes import ALERTS, REPORT, Mistake
 from errbot_sentry.config.settings import Settings
@@ -38,6 +40,7 @@ class FlowFacts:
     listening: int | None
     listener_trouble: str
     now: datetime
+    canary: CanaryStatus = field(default_factory=CanaryStatus)
     network: tuple[str, ...] = ()
     """The chat network's adapter: its name, what it can show, and what is wrong with it at present, if anything."""
     network_is_well: bool = True
@@ -52,7 +55,7 @@ class FlowFacts:
 
 def status_of(facts: FlowFacts) -> tuple[FlowStatus, ...]:
     """One line per part, in the order of the flows."""
-    return (_report(facts), *_alerts(facts), *_chat(facts), *_settings(facts), *_patches(facts))
+    return (_report(facts), *_alerts(facts), *_chat(facts), *_canary(facts), *_settings(facts), *_patches(facts))
 
 
 def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
@@ -70,6 +73,8 @@ def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
             "failed": alerts.failed,
             "poll_lag_seconds": alerts.poll_lag,
         }
+    if facts.canary.links:
+        body["canary"] = {link.name: link.state.value for link in facts.canary.links}
     body["flows"] = {line.flow: line.state for line in reversed(lines)}  # of several lines with one name, the first
     return well, body
 
@@ -101,7 +106,12 @@ def _alerts(facts: FlowFacts) -> tuple[FlowStatus, ...]:
         return (FlowStatus("alerts", TROUBLE, (_switched_off(mistakes),)),)
     if not facts.alerts.database_ok:
         return (FlowStatus("database", TROUBLE, (facts.alerts.database_error,)),)
-    return (_webhook(facts, facts.alerts), _poll(facts, facts.alerts), _queue(facts, facts.alerts))
+    return (
+        _webhook(facts, facts.alerts),
+        _poll(facts, facts.alerts),
+        _queue(facts, facts.alerts),
+        *_fallback(facts.alerts),
+    )
 
 
 def _webhook(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
@@ -152,12 +162,41 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
     return FlowStatus("delivery", TROUBLE if stuck or alerts.failed_lately else OK, tuple(words))
 
 
+def _fallback(alerts: AlertsStatus) -> Iterator[FlowStatus]:
+    """What an address refuses is no trouble of the bot's own, which a restart could mend."""
+    if alerts.fallback is not None:
+        found = alerts.fallback
+        words = [f"to {', '.join(found.addresses)}", f"{found.sent} messages sent, {found.refused} refused"]
+        if found.failed:
+            words.append(f"{found.failed} notifications given up")
+        yield FlowStatus("fallback", WARNING if found.trouble else OK, (*words, *found.trouble))
+
+
 def _chat(facts: FlowFacts) -> Iterator[FlowStatus]:
     """The network, and what was dropped: what once waited too long is no trouble now."""
     dropped = (f"{count} {jobs} dropped: too many waited" for jobs, count in facts.chat_dropped.items())
     words = (*facts.network, *dropped)
     if words:
         yield FlowStatus("chat", OK if facts.network_is_well else TROUBLE, words)
+
+
+def _canary(facts: FlowFacts) -> Iterator[FlowStatus]:
+    """The last round. No trouble: whoever watches /sentry/health must not restart the bot for what is beyond it."""
+    status = facts.canary
+    if not status.links:
+        if facts.settings.canary and facts.report.running:
+            yield FlowStatus("canary", OK, ("no round is over yet",))
+        return
+    last = dict(status.last)
+    words = [_canary_words(link, last.get(link.name), facts.now) for link in status.links]
+    broken = any(link.state is LinkState.BROKEN for link in status.links)
+    yield FlowStatus("canary", WARNING if broken else OK, (*words, *filter(None, (status.note,))))
+
+
+def _canary_words(link: Link, last: datetime | None, now: datetime) -> str:
+    if link.state is LinkState.OK and link.at is not None:
+        return f"{link_words(link)}, {_ago(link.at, now)}"
+    return f"{link_words(link)}, last {_ago(last, now) if last is not None else 'never since the start'}"
 
 
 def _switched_off(mistakes: Iterable[Mistake]) -> str:
@@ -212,14 +251,20 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
     ("gauge", "database_up", "1 while the state can be read.", lambda facts: _count(facts, "database_ok")),
 )
 # Kind, name, help, the label, and what is counted under each of its values; None where alerts are switched off.
-_LABELLED: tuple[tuple[str, str, str, str, Callable[[FlowFacts], Mapping[str, int] | None]], ...] = (
+_LABELLED: tuple[tuple[str, str, str, str, Callable[[FlowFacts], Mapping[str, float] | None]], ...] = (
     ("counter", "events_dropped", "Events given up.", "reason", lambda facts: facts.report.dropped),
     ("counter", "chat_jobs_dropped", "Jobs for chat that had no room.", "jobs", lambda facts: facts.chat_dropped),
     ("gauge", "decisions", "Decisions about alerts in the store.", "decision", lambda facts: _count(facts, "decided")),
     ("counter", "alerts_not_looked_up", "Decided without the server's answer.", "reason",
         lambda facts: _count(facts, "without")),
+    ("counter", "fallback_messages", "Messages to the fallback, by result.", "result", lambda facts: _round(facts)),
     ("gauge", "damaged_rows", "Rows of the state that cannot be read.", "table",
         lambda facts: _count(facts, "damaged")),
+    ("gauge", "canary_link_up", "1 where the link worked in the canary's last round.", "link",
+        lambda facts: {link.name: int(link.state is LinkState.OK) for link in facts.canary.links
+                       if link.state is not LinkState.UNKNOWN}),
+    ("gauge", "canary_link_age_seconds", "Time since the canary last reached the link.", "link",
+        lambda facts: {name: (facts.now - at).total_seconds() for name, at in facts.canary.last}),
 )  # fmt: skip
 
 
@@ -285,6 +330,12 @@ class _Snapshot:
 
 def _count(facts: FlowFacts, name: str) -> Any:
     return None if facts.alerts is None else getattr(facts.alerts, name)
+
+
+def _round(facts: FlowFacts) -> dict[str, int] | None:
+    if facts.alerts is None or facts.alerts.fallback is None:
+        return None
+    return {"sent": facts.alerts.fallback.sent, "refused": facts.alerts.fallback.refused}
 
 
 def _age(facts: FlowFacts) -> float | None:

@@ -12,8 +12,8 @@ from errbot_sentry.alerting.decide.decisions import DecisionName
 ROOT = Path(__file__).parents[3]
 DOCS = (ROOT / "docs" / "alerting.md").read_text()
 PACKAGE = ROOT / "plugins" / "sentry_reporter" / "errbot_sentry"
-# These are also names of something else: an alert's reason, a reason to defer, a state, a route's key.
-AMBIGUOUS = {"regressed", "escalating", "unmuted", "repeat", "quiet", "storm", "failed", "update"}
+# These are also names of something else: an alert's reason, a reason to defer, a state, a route's key, a thread.
+AMBIGUOUS = {"regressed", "escalating", "unmuted", "repeat", "quiet", "storm", "failed", "update", "canary"}
 PLACES = [
     *(PACKAGE / "alerting").rglob("*.py"),
     PACKAGE / "health.py",

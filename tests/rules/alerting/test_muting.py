@@ -55,6 +55,7 @@ STORMS: tuple[tuple[str, list[RecentMessage], bool], ...] = (
     ("lists are notifications", some(MessageKind.NOTIFICATION, 19) + some(MessageKind.WAIT_LIST), True),
     ("digests are not", some(MessageKind.DIGEST, 30), False),
     ("ends of silences are not", some(MessageKind.SILENCE_NOTICE, 30), False),
+    ("a catch-up is no storm", some(MessageKind.NOTIFICATION, 19) + some(MessageKind.AWAY_LIST, count=60), False),
     ("the last storm's list is long", some(MessageKind.STORM_LIST, count=5), True),
     ("the last storm's list is short", some(MessageKind.STORM_LIST, count=4), False),
     ("a long list for another reason", some(MessageKind.QUIET_LIST, count=99), False),

@@ -15,13 +15,15 @@ from markdown import Markdown
 from markdown.preprocessors import Preprocessor
 
 from demo.picture import width as shown_width
-from errbot_sentry.chat.render.columns import WIDEST, cut, in_columns, width
+from errbot_sentry.chat.networks.telegram_html import html_of, plain_text
+from errbot_sentry.chat.render.columns import WIDEST, Table, cut, in_columns, width
+from errbot_sentry.chat.render.escaping import Escape
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.domain.conversation import Row
 
 LINK = "https://sentry.example.com/organizations/acme/issues/{}/"
-LIMITS = {"irc": 510, "telegram": 1024, "discord": 2000, "slackv3": 4096, "mattermost": 16377}
+LIMITS = {"irc": 510, "telegram": 3500, "discord": 2000, "slackv3": 4096, "mattermost": 16377}
 ROWS = (
     Row(
         1,
@@ -74,7 +76,7 @@ CONVERTERS: dict[str, Callable[[str], str]] = {
     "text": ansi().convert,
     "test": text().convert,
     "xmpp": text().convert,
-    "telegram": text().convert,
+    "telegram": lambda part: plain_text(html_of(part)),
     "irc": _irc().convert,
     "slackv3": _slack().convert,
     "mattermost": md().convert,
@@ -112,7 +114,7 @@ def test_where_an_address_hides_behind_a_word_the_numbers_are_links():
     """Slack, Discord and Mattermost show no link inside of a block."""
     slack, discord, mattermost = (_lines(mode, ROWS)[-1].strip() for mode in ("slackv3", "discord", "mattermost"))
     assert slack.startswith(f"open: <{LINK.format(1)}|#1> · <{LINK.format(2)}|#2> · ")
-    assert discord.startswith(f"open: [\\#1](<{LINK.format(1)}>) · ")  # in <> without a preview each
+    assert discord.startswith(f"open: [#1](<{LINK.format(1)}>) [")  # in <> without a preview each
     assert mattermost.startswith(f"open: [\\#1]({LINK.format(1)}) · ")
 
 
@@ -133,10 +135,11 @@ def test_line_by_line_each_row_is_one_line(mode):
     """Columns are no use there."""
     lines = _lines(mode, ROWS)
     assert [line.strip().split(" ")[0] for line in lines] == ["#1", "#2", "#10"]
-    assert lines[0].strip() == (
-        "#1 WEB-1 division by zero · ✗ error · shop.cart in pay · a minute ago · 3 days old · 37 events · 1 user · "
-        f"▁▂▄█ · {LINK.format(1)}"
+    row = (
+        "#1 WEB-1 division by zero · ✗ error · shop.cart in pay · a minute ago · 3 days old · 37 events · 1 user · ▁▂▄█"
     )
+    # On Telegram the name is the link.
+    assert lines[0].strip() == (f"{row} · {LINK.format(1)}" if mode == "irc" else row)
 
 
 def test_rows_without_a_title_take_one_line_if_they_fit():
@@ -268,3 +271,26 @@ def test_lines_stay_within_their_width_and_html_gets_a_preformatted_block():
     (message,) = Layout("matrix", 10_000).messages(Templates("matrix").render("sentry_issues", _values(ROWS)))
     assert xhtml().convert(message).startswith("<pre><code>")
     assert all(width(line) <= WIDEST for line in _lines("text", ROWS) if "→" not in line)
+
+
+@pytest.mark.parametrize("address", ["https://acme.sentry.io/issues/{}/", LINK])
+def test_ten_rows_are_one_message_on_discord(address: str) -> None:
+    """Its messages are short, and each row's address counts."""
+    title = "OperationalError: could not connect to server: connection refused while reading"
+    rows = [
+        Row(
+            number,
+            f"CHECKOUT-API-{number * 17}",
+            title,
+            mark="▲ warning",
+            about="shop.views.checkout in process_payment_request",
+            cells=("12 minutes ago", "3 days old", "1,240 events", "31 users", "▁▂▄█▁▂▄█"),
+            link=address.format(5123456789 + number),
+        )
+        for number in range(1, 11)
+    ]
+    shown = Table("discord", Escape("discord")).render(rows)
+    (message,) = Layout("discord", LIMITS["discord"]).messages(
+        f"10 unresolved issues in shop\n{shown}\nNext page: more"
+    )
+    assert all(f"{row.name} " in message and row.link in message for row in rows)

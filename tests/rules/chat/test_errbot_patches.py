@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import signal
+import ssl
+import sys
 from multiprocessing.pool import ThreadPool
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import errbot.core
@@ -32,6 +34,11 @@ class _Bot:
         self.conn.client.loop = asyncio.new_event_loop()
         self.conn.client.register_plugin("xep_0045")
         self.ends: list[str] = []
+        self.driver = SimpleNamespace(options={"keepalive": False})
+        self.event_handlers: dict[str, list[Any]] = {"hello": []}
+
+    def register_handler(self, event: str, handler: Any) -> None:
+        self.event_handlers[event].append(handler)
 
     def send_message(self, message: object) -> None: ...
 
@@ -49,13 +56,20 @@ class _Bot:
             "nick": bool({"nicknameinuse", "quit", "disconnect"} & _handled(irc)),
             "stream": "data_received" in vars(xmpp) or bool(xmpp.event_handled("connection_failed")),
             "sigterm": getattr(signal.getsignal(signal.SIGTERM), "sentry_reporter_active", False),
+            "keepalive": self.driver.options["keepalive"],
+            "hello": self.event_handlers["hello"],
+            "tls": sys.modules["mattermostdriver.websocket"].ssl is not ssl,
         }
         return {name for name, is_changed in found.items() if is_changed} | (
             {"send_message", "shutdown"} & set(vars(self))
         )
 
 
-ALL = {"send_message", "shutdown", "converter", "atexit", "waits", "ping", "nick", "stream", "sigterm"}
+ALL = {"send_message", "shutdown", "converter", "atexit", "waits", "ping", "nick", "stream", "sigterm"} | {
+    "keepalive",
+    "hello",
+    "tls",
+}
 
 
 def _atexit_is_ours() -> bool:
@@ -69,7 +83,10 @@ def _handled(connection: Any) -> set[str]:
 
 
 @pytest.fixture
-def bot():
+def bot(monkeypatch):
+    driver = ModuleType("mattermostdriver.websocket")
+    driver.ssl = ssl
+    monkeypatch.setitem(sys.modules, driver.__name__, driver)
     before = signal.getsignal(signal.SIGTERM)
     made = _Bot()
     yield made
@@ -117,7 +134,7 @@ def test_what_brings_the_chat_network_back_stays_when_it_drops_and_is_renewed_at
         patches.undo()
 
     disconnect_callback()
-    assert bot.changed() == {"waits", "ping", "nick", "stream", "sigterm"}
+    assert bot.changed() == ALL - {"send_message", "shutdown", "converter", "atexit"}
     back = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
     back.apply()
     assert bot.changed() == ALL
@@ -155,6 +172,24 @@ def test_a_patch_that_fails_half_way_leaves_nothing_changed(bot):
     with pytest.raises(TypeError):
         markdown_lock.lock_converters(bot)
     assert "convert" not in vars(bot.md)
+
+
+def test_mattermosts_driver_connects_again_after_each_connect_and_checks_whom_it_speaks_to(bot):
+    """Each connect makes a new driver."""
+    patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
+    patches.apply()
+    bot.driver = SimpleNamespace(options={"keepalive": False})
+    for handler in bot.event_handlers["hello"]:
+        handler({})
+    assert bot.driver.options["keepalive"]
+    made = sys.modules["mattermostdriver.websocket"].ssl.create_default_context(purpose=ssl.Purpose.CLIENT_AUTH)
+    assert (made.verify_mode, made.check_hostname) == (ssl.CERT_REQUIRED, True)
+    patches.undo()
+    bot.insecure = True
+    patches.apply()
+    made = sys.modules["mattermostdriver.websocket"].ssl.create_default_context(purpose=ssl.Purpose.CLIENT_AUTH)
+    made.verify_mode = ssl.CERT_NONE  # as the driver does
+    patches.undo()
 
 
 def test_the_end_of_the_bot_ends_the_plugin_first(bot):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from types import SimpleNamespace
 
@@ -96,6 +97,48 @@ def test_a_mail_address_can_be_copied_where_it_pages_nobody():
 def test_a_fence_cannot_be_closed_from_within():
     """Also where the value has several lines."""
     assert "```" not in Escape("text").block("a\n```\n# out\n```")
+
+
+# What Mattermost does to running text (github.com/mattermost/marked, lib/marked.js, `inline.escape`); then the browser
+# reads entities.
+_UNESCAPED = re.compile(r"\\([`*{}\[\]()#+\-.!_>|~]|\\(?![A-Za-z0-9_]))")
+# webapp/channels/src/utils/emoticons.tsx and text_formatting.tsx; marked's `inlinelatex`, `autolink` and `tag`.
+_ACTS_IN_MATTERMOST = re.compile(
+    r":[a-zA-Z0-9_+-]+:|(^|\B)(:-?\)|:-?d\b|:-?p\b|:-?/|;-?\)|<3\b|:o\b|:-?\(|:-x\b)|(^|\W)#[^\W\d_]|\B~[a-z0-9]",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "escaped"),
+    [
+        ("ValueError: no such key", "ValueError: no such key"),
+        ("List<String> x < y", r"List&lt;String\> x &lt; y"),
+        (r"C:\temp\new.txt", r"C:\temp\new\.txt"),
+        (r"a\_b \\host\é end\ ", r"a\\\_b \\\host\\é end\\"),
+        ("&lt;b&gt; a & b", r"&amp;lt;b&amp;gt; a & b"),
+        ("$HOME/x$ and $5", "&#36;HOME/x&#36; and &#36;5"),
+        ("===", "\u200b==="),
+        ("", ""),
+        ("costs $5 and $6", "costs $5 and $6"),
+        ("at 12:30:45 :smile: :) :D <3", "at 12:\u200b30:45 :\u200bsmile: :\u200b\\) :\u200bD &lt;\u200b3"),
+        ("#tag ~ops @here _it_ [x](y)", "\\#\u200btag \\~\u200bops @\u200bhere \\_it\\_ \\[x\\]\\(y\\)"),
+    ],
+)
+def test_mattermost_shows_the_text_as_it_is(value, escaped):
+    """It un-escapes less than other Markdown: `ValueError\\:` was in every title."""
+    assert Escape("mattermost").text(value) == escaped
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(alphabet=st.sampled_from("abxdop13_é*`#<>[]()!&;:\\|~-+. @/$'{}"), max_size=30))
+def test_any_text_reads_the_same_in_mattermost_and_nothing_acts(value):
+    made = Escape("mattermost").text(value)
+    shown = _UNESCAPED.sub(r"\1", made)
+    assert _seen(html.unescape(shown)) == _seen(plain(value))
+    assert not _ACTS_IN_MATTERMOST.search(shown)
+    assert "<" not in made
+    assert not re.search(r"\$[^$\n]+\$(?!\w)", made)
 
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "http:///x", "ftp://a/b", "//x", "", "http://[bad", None])

@@ -52,7 +52,10 @@ def test_places() -> None:
     assert invocation_of(
         bot("slackv3"), message({"slack_event": {"thread_ts": "1.2"}}), ""
     ).conversation == Conversation("#ops", "1.2")
-    assert invocation_of(bot("mattermost"), message({"root_id": "abc"}), "").conversation == Conversation("#ops", "abc")
+    threads = {"abc": "abc", "own": ""}  # outside of threads, Mattermost's root is the message itself
+    for root, thread in threads.items():
+        typed = message({"root_id": root, "id": "own"})
+        assert invocation_of(bot("mattermost"), typed, "").conversation == Conversation("#ops", thread)
     assert invocation_of(bot("irc"), message(), "").conversation == Conversation("#ops", "")
     direct = Message("!sentry", frm=TestPerson("bob"), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
     assert invocation_of(bot("irc"), direct, "").conversation.is_direct

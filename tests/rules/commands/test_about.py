@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from errbot_sentry.alerting.canary_links import Link, LinkState, Progress
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.command_context import OFF, FlowStatus, find_command
 from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
-from errbot_sentry.domain.errors import BadToken, ServerFailed, TimedOut, Unreachable, UsageError, UserError
+from errbot_sentry.domain.errors import BadToken, ServerFailed, Unreachable, UsageError, UserError
 from errbot_sentry.server.protocol import Server
 from tests.rules.commands.world import (
     ALICE,
@@ -29,7 +30,7 @@ def test_the_overview_shows_what_this_person_may_use_here() -> None:
         "Connected to Sentry at https://sentry.example.com, projects: web",
         "Look: issues, next, prev, issue, trace, breadcrumbs, events, tags, graph, projects, releases, monitors",
         "Change: resolve, reopen, archive, assign, ack, note, priority, merge",
-        "Alerts: alerts, route, subscriptions, silences, subscribe, unsubscribe, silence, unsilence, digest",
+        "Alerts: alerts, route, subscriptions, silences, subscribe, unsubscribe, silence, unsilence, resend, digest",
         "About: link, unlink, whoami, feedback, status, test",
         "More about a command: `!sentry help issues`",
     ]
@@ -162,80 +163,80 @@ def test_what_people_copy_has_no_unseen_characters() -> None:
     assert "https://sentry.example.com" in shown[1]
 
 
-class LateReporter:
-    """Sends a test event that the server shows only some seconds later."""
+class ScriptedRound:
+    """A test event that has come so far after so many seconds."""
 
-    def __init__(self, after: float, issue_id: str = "101", unsent: str | None = None) -> None:
-        self.asked: list[tuple[Person, Conversation]] = []
-        self._after, self._issue_id, self._unsent = after, issue_id, unsent
+    def __init__(self, *steps: tuple[float, Progress]) -> None:
+        self._steps = steps
+        self._begun = 0.0
         self.world: World | None = None
 
-    def unsent_reason(self, event_id: str) -> str | None:
-        assert event_id == "e" * 32
-        return self._unsent
-
-    def capture_test(self, person: Person, conversation: Conversation) -> str:
-        assert self.world is not None
-        self.asked.append((person, conversation))
-        server, clock = self.world.server, self.world.clock
-        arrives = clock.monotonic() + self._after
-        look_up = server.issue_of_event
-        server.issue_of_events["e" * 32] = self._issue_id
-        server.issue_of_event = (  # type: ignore[method-assign]
-            lambda event_id: look_up(event_id) if clock.monotonic() >= arrives else None
-        )
+    def begin(self, person: Person) -> str:
+        self._begun = self._now()
         return "e" * 32
 
+    def progress(self, event_id: str) -> Progress:
+        assert event_id == "e" * 32
+        return [progress for at, progress in self._steps if at <= self._now() - self._begun][-1]
 
-def reporting_world(after: float, issue_id: str = "101", unsent: str | None = None) -> World:
-    reporter = LateReporter(after, issue_id, unsent)
-    world = World([issue(1), issue(3, VAULT)], access=ROOMS, reporter=reporter)
-    reporter.world = world
-    return world
-
-
-def test_the_test_event_is_followed_until_the_server_shows_it() -> None:
-    world = reporting_world(after=3)
-    assert world.lines("test") == [
-        f"Captured test event {'e' * 32}; looking for it on the server…",
-        "The server shows it: WEB-1, after 4 s · https://sentry.example.com/organizations/acme/issues/101/",
-    ]
+    def _now(self) -> float:
+        assert self.world is not None
+        return self.world.clock.monotonic()
 
 
-def test_a_test_event_that_never_comes_is_given_up_in_bounded_time() -> None:
-    world = reporting_world(after=3600)
+def world_of_a_test(*steps: tuple[float, Progress]) -> World:
+    tests = ScriptedRound(*steps)
+    tests.world = World([issue(1), issue(3, VAULT)], access=ROOMS, tests=tests)
+    return tests.world
+
+
+SENT = Link("sent", LinkState.OK, seconds=0.42)
+SHOWN = Link("shown", LinkState.OK, seconds=3.2)
+ON_ITS_WAY = Progress((Link("sent", LinkState.WAITING),))
+ADDRESS = "https://sentry.example.com/organizations/acme/issues/101/"
+NOT_SENT = Link("sent", LinkState.WAITING, trouble="the server cannot be reached")
+
+
+@pytest.mark.parametrize(
+    ("steps", "replies"),
+    [
+        (
+            [(0, ON_ITS_WAY), (3, Progress((SENT, SHOWN), issue(1)))],
+            [f"The server shows it: WEB-1, after 3 s · {ADDRESS}"],
+        ),
+        (
+            [
+                (0, Progress((SENT, SHOWN, Link("webhook", LinkState.WAITING)), issue(1))),
+                (30, Progress((SENT, SHOWN, Link("webhook", LinkState.BROKEN)), issue(1))),
+            ],
+            [
+                f"The server shows it: WEB-1, after 3 s · {ADDRESS}",
+                "sent after 0.4 s · shown after 3.2 s · webhook missing",
+            ],
+        ),
+        (
+            [(0, Progress((SENT, Link("shown", LinkState.WAITING))))],
+            ["It was sent, but the server doesn't show it after 20 s. Check the DSN's project and its quotas."],
+        ),
+        ([(0, Progress((NOT_SENT,)))], ["It hasn't reached the server: the server cannot be reached"]),
+        (
+            [(0, Progress((SENT, Link("shown", LinkState.WAITING, trouble="The server refuses the token."))))],
+            ["It was sent, but I couldn't look for it: The server refuses the token."],
+        ),
+        (
+            [(0, Progress((SENT, SHOWN), issue(3, VAULT)))],
+            ["The server has it, but its project isn't visible here."],
+        ),
+    ],
+    ids=["shown", "links", "late", "unsent", "blind", "hidden"],
+)
+def test_the_test_event_is_followed_in_bounded_time(steps: list[tuple[float, Progress]], replies: list[str]) -> None:
+    world = world_of_a_test(*steps)
     before = world.clock.monotonic()
-    assert "doesn't show" in world.lines("test")[1]
-    assert world.clock.monotonic() - before <= 21
-
-
-@pytest.mark.parametrize("server_works", [True, False])
-def test_a_test_event_that_waits_in_the_spool_was_not_sent(server_works: bool) -> None:
-    world = reporting_world(after=3600, unsent="the server cannot be reached")
-    if not server_works:
-        world.server.fail("issue_of_event", Unreachable("No connection."), times=99)
-    text = "\n".join(world.lines("test"))
-    assert text.endswith("It hasn't reached the server: the server cannot be reached")
-    assert "sent" not in text.lower()
-
-
-def test_a_test_event_in_a_hidden_project_shows_nothing_of_it() -> None:
-    world = reporting_world(after=0, issue_id="103")
-    assert world.lines("test", conversation=DIRECT)[1] == "The server has it, but its project isn't visible here."
-
-
-def test_a_server_that_cannot_be_asked_is_said() -> None:
-    world = reporting_world(after=0)
-    world.server.fail("issue_of_event", BadToken("The server refuses the token."))
-    assert world.lines("test")[1] == "It was sent, but I couldn't look for it: The server refuses the token."
-    world.server.fail("issue_of_event", TimedOut("No answer in time."), times=99)
-    assert world.lines("test")[1] == "It was sent, but I couldn't look for it: No answer in time."
-
-
-def test_a_passing_failure_is_waited_out() -> None:
-    world = reporting_world(after=0)
-    world.server.fail("issue_of_event", TimedOut("No answer in time."), times=3)
-    assert "after 4 s" in world.lines("test")[1]
+    conversation = DIRECT if "hidden" in replies[0] or "visible" in replies[0] else OPS
+    shown = world.lines("test", conversation=conversation)
+    assert shown == [f"Captured test event {'e' * 32}; looking for it on the server…", *replies]
+    assert world.clock.monotonic() - before <= 112
 
 
 def test_without_reporting_there_is_no_test() -> None:
@@ -244,7 +245,7 @@ def test_without_reporting_there_is_no_test() -> None:
 
 
 def test_one_test_at_a_time() -> None:
-    world = reporting_world(after=0)
+    world = world_of_a_test((0, Progress((SENT, SHOWN), issue(1))))
     first = world.commands.run("test", Invocation(ALICE, OPS))
     next(first)
     with pytest.raises(UserError, match="already running"):

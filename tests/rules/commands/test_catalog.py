@@ -42,5 +42,5 @@ def test_aliases_lead_to_their_command() -> None:
 def test_what_changes_issues_or_alert_settings_is_for_writers_only() -> None:
     assert {entry.name for entry in COMMANDS if entry.writers_only} == {
         *(entry.name for entry in COMMANDS if entry.group == CHANGE),
-        *("subscribe", "unsubscribe", "silence", "unsilence", "digest"),
+        *("subscribe", "unsubscribe", "silence", "unsilence", "resend", "digest"),
     }

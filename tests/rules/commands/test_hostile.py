@@ -96,7 +96,7 @@ def _check(view: View, renderer: Templates) -> None:
     assert "\r" not in text
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f]", text)
     assert not re.search(r"(?<![\w.])@(here|channel)", text)
-    ours = r"^open: (?:\[\\#\d+\]\(<?http[^()\s]*\)(?: · )?)+$"
+    ours = r"^open: (?:\[\\?#\d+\]\(<?http[^()\s]*\)(?: · | )?)+$"
     assert "](http" not in re.sub(ours, "", outside, flags=re.MULTILINE)  # no template writes another link
     assert all(len(line.encode()) <= 1000 for line in text.split("\n"))
     if view.template == "sentry_issues":

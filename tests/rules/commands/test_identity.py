@@ -9,7 +9,7 @@ import pytest
 
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.accounts import read_mail
-from errbot_sentry.domain.conversation import Person
+from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import BadReference, StoreError, Unsupported, UsageError
 from errbot_sentry.domain.issues import Comment
 from tests.rules.commands.world import ALICE, BOB, EVERYONE, World, issue
@@ -142,3 +142,8 @@ def test_whoami_says_what_one_may(world: World) -> None:
     assert world.lines("whoami")[0] == "In chat you are alice (`alice!a@host`), and you may change issues."
     assert world.lines("whoami", person=BOB)[0] == "In chat you are bob (`bob!b@host`), and you may not change issues."
     assert EVERYONE.may_write(ALICE)
+
+
+def test_whoami_says_what_settings_call_the_room(world: World) -> None:
+    assert world.lines("whoami")[-1] == "In config.py this room is `#ops`."
+    assert not any("this room" in line for line in world.lines("whoami", conversation=Conversation()))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from errbot_sentry.alerting.canary_links import Progress
 from errbot_sentry.commands.issue_refs import (
     Reference,
     RefKind,
@@ -222,14 +223,17 @@ class Crashed:
     def feedback(self, person: Person, text: str, kind: str) -> str:
         return "4fb1" * 8
 
-    def capture_test(self, person: Person, conversation: Conversation) -> str:
+    def begin(self, person: Person) -> str:
         return "4fb1" * 8
+
+    def progress(self, event_id: str) -> Progress:
+        return Progress()
 
 
 @pytest.mark.parametrize("typed", ["feedback the till was closed", "test"])
 def test_the_id_of_an_event_that_the_bot_prints_names_its_issue(typed: str) -> None:
     """Whole: a part of it could not be looked up on any server."""
-    world = World([issue(1)], reporter=Crashed())
+    world = World([issue(1)], reporter=Crashed(), tests=Crashed())
     world.server.issue_of_events["4fb1" * 8] = "101"
     (event,) = re.findall(r"event ([0-9a-f]+)", world.lines(typed)[0])
     assert world.lines(f"issue {event}")[0].startswith("WEB-1 ")

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from errbot_sentry.app import _secrets_of_chat
+from errbot_sentry.app import _secrets, _secrets_of_chat
+from errbot_sentry.config.settings import read_settings
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,21 @@ from errbot_sentry.app import _secrets_of_chat
 )
 def test_what_the_bot_logs_in_with(identity: object, known: list[str]) -> None:
     assert list(_secrets_of_chat(SimpleNamespace(BOT_IDENTITY=identity))) == known
+
+
+@pytest.mark.parametrize(
+    ("url", "known"),
+    [
+        ("mailtos://bot:hunter2+hunter2@mail.example.com", {"hunter2+hunter2"}),
+        ("mailtos://b%40x.org:pa%3Ass%2Fword@mail.example.com?pass=another-one", {"pa:ss/word", "another-one"}),
+        ("ntfys://tk_AgQdq7mVBoFD37zQ@ntfy.example.com/secret-topic", {"tk_AgQdq7mVBoFD37zQ", "secret-topic"}),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ", {"T1JJ3T3L2", "TIiajkdnlazkcOXrIdevi7FQ"}),
+        ("tgram://123456789:AAF_abcdefg/12345678", {"AAF_abcdefg", "12345678"}),
+    ],
+)
+def test_where_the_fallback_sends(url: str, known: set[str]) -> None:
+    """The whole address, and what a service's library may log or raise alone; not the host."""
+    settings = read_settings(SimpleNamespace(SENTRY_FALLBACK=[{"urls": [url]}]), {})
+    found = {secret.reveal() for secret in _secrets(settings)}
+    assert {url, *known} <= found
+    assert not {"mail.example.com", "ntfy.example.com"} & found

@@ -354,3 +354,13 @@ def test_nobody_else_on_the_machine_reads_the_state(tmp_path: Path, old: bool) -
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
     assert {f"state.sqlite3{end}" for end in ("", "-wal", "-shm")} <= set(modes)
     assert set(modes.values()) == {0o600}, modes
+
+
+def test_what_is_made_once_stays_as_it_is(url: str) -> None:
+    """Also after a restart, and for a second bot on the same state."""
+    made = iter(["first", "second"])
+    for _ in range(2):
+        with store_at(url).write() as tx:
+            assert tx.made_once.get("clicks", lambda: next(made)) == "first"
+    with store_at(url).write() as tx:
+        assert tx.made_once.get("another", lambda: next(made)) == "second"

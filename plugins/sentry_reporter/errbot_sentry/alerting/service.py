@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
@@ -19,6 +20,7 @@ from errbot_sentry.alerting.decide.pipeline import Pipeline
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.stages import Stages
 from errbot_sentry.alerting.notify.digest_reports import Digests
+from errbot_sentry.alerting.notify.fallback_sender import FallbackSender, FallbackStatus
 from errbot_sentry.alerting.notify.ports import Network, Renderer
 from errbot_sentry.alerting.notify.scheduler import Scheduler
 from errbot_sentry.alerting.notify.sender import NotificationSender
@@ -77,6 +79,7 @@ class AlertsStatus:
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, int] = field(default_factory=dict)
+    fallback: FallbackStatus | None = None
 
 
 class AlertService:
@@ -94,14 +97,18 @@ class AlertService:
         *,
         make_worker: Callable[[str, Callable[[], float | None]], Worker] = Worker,
         chance: random.Random | None = None,
+        plain: Renderer | None = None,
     ) -> None:
-        """`make_worker` makes a worker of a name and a step; `chance` makes the poller's jitter."""
+        """`make_worker` makes a worker of a name and a step; `chance` makes the poller's jitter.
+
+        `plain` renders plain text, for the fallback; without it there is none.
+        """
         self._access = access
         self._store = store
         self._clock = clock or SystemClock()
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.receiver = WebhookReceiver(settings, store, self._clock, self._on_stored)
-        self.routes = RouteTable(settings.routes, store, self._clock)
+        self.routes = RouteTable(settings.routes, store, self._clock, settings.fallback)
         self._look_ups = LookUps(find_server, self._look_up, self._clock, self._on_found, self._on_asked)
         enrich, stages = (
             Enricher(self._look_ups, self.routes.facts_to_fetch, self.kind),
@@ -128,6 +135,10 @@ class AlertService:
         self._sending = make_worker("alert delivery", self._send)
         self._asking = make_worker("alert look-ups", self._look_ups.step)
         self._workers = [self._polling, self._deciding, self._asking, self._sending]
+        self._fallback: FallbackSender | None = None
+        if settings.fallback and plain is not None and find_spec("apprise"):
+            self._fallback = FallbackSender(settings.fallback, store, plain, access, self._clock, self._on_message)
+            self._workers.append(make_worker("fallback", self._fallback.step))
         if store.shared:
             self._workers.append(make_worker("alert heartbeat", self._deliver.keep_alive))
         self._resumed = False
@@ -156,6 +167,10 @@ class AlertService:
         """Look at everything now: the chat network is back, or routes have changed."""
         for worker in self._workers:
             worker.wake()
+
+    def polls(self, slug: str) -> bool:
+        """Whether the poller asks for the issues of this project."""
+        return self._poller.reads(slug)
 
     def issue_of(self, conversation: Conversation) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
@@ -219,6 +234,8 @@ class AlertService:
             self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not keep the bot
             for worker in self._workers:
                 worker.stop()
+            if self._fallback is not None:
+                self._fallback.close()
             ended = [worker.join(deadline) for worker in self._workers]
             try:
                 self._deliver.close()
@@ -255,6 +272,7 @@ class AlertService:
             decided=decided,
             damaged=self._store.corrupt_rows.tables(),
             without=dict(self._pipeline.without),
+            fallback=self._fallback.status() if self._fallback is not None else None,
         )
 
     def _asked(self, tx: Transaction) -> float | None:

@@ -23,13 +23,17 @@ def _no_whisper(_text: str) -> bool:
     return False
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Click:
     """A button that somebody clicked under one of our messages, or an emoji that they put there.
 
     `sender` and `room` are Errbot's identifiers. `message_id` is the network's id of the message. `extras` are what a
     typed message of this network would have. `whisper` shows Markdown to the person alone, and returns False where it
-    could not.
+    could not. `ended` is called when nothing more comes of the click; it raises nothing.
     """
 
     sender: Any
@@ -38,6 +42,7 @@ class Click:
     options: Options
     extras: Mapping[str, Any] = field(default_factory=dict)
     whisper: Callable[[str], bool] = _no_whisper
+    ended: Callable[[], None] = _nothing
 
     def person(self, mode: str) -> Person:
         """Who clicked."""

@@ -96,17 +96,20 @@ class ConversationHandler:
         self._concurrency = ConcurrencyLimit(int(getattr(bot.bot_config, "BOT_ASYNC_POOLSIZE", 10)))
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
-        """The messages that answer a command, in Markdown for this bot's backend."""
+        """The messages that answer a command, in Markdown for this bot's backend, if our adapter does not send them."""
         entry = find_command(meant_command(command, words), COMMANDS)
         if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
             return
+        self._network.complete(msg)
         sender = sender_of(self._bot, msg)
         if sender is None:
             log.info("a command without a sender: %s is a room", msg.frm)
             return
         with self._concurrency.taken(person_of(sender, str(self._bot.mode)).acl) as free:
             views = self._views(command, msg, words) if free else _busy()
-            yield from self._replies.of(command, views, lambda upload: self._send_file(msg, upload))
+            for message in self._replies.of(command, views, lambda upload: self._send_file(msg, upload)):
+                if not self._network.reply(msg, message):
+                    yield message
 
     def overheard(self, msg: Any) -> None:
         """Summarise the issue URLs in a message of a room, or of a direct conversation. Returns at once."""
@@ -114,6 +117,7 @@ class ConversationHandler:
         unfurl = self._commands.unfurl
         if not unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
             return
+        self._network.complete(msg)
         invocation = invocation_of(self._bot, msg, "")
         if invocation is None:
             return
@@ -123,7 +127,8 @@ class ConversationHandler:
 
         def summarise() -> None:
             for message in self._replies.of("unfurl", unfurl.views(text, invocation, may_look)):
-                self._bot.send_simple_reply(msg, message)
+                if not self._network.reply(msg, message):
+                    self._bot.send_simple_reply(msg, message)
 
         self._background.do(summarise)
 
@@ -133,15 +138,22 @@ class ConversationHandler:
 
     def clicked(self, find: FindClick) -> None:
         """Do what a click on an alert stands for. Returns at once."""
-        self._clicks.do(lambda: self._act(find()))
+        self._clicks.do(lambda: self._act_on(find()))
 
-    def _act(self, click: Click | None) -> None:
+    def _act_on(self, click: Click | None) -> None:
+        if click is not None:
+            try:
+                self._act(click)
+            finally:
+                click.ended()
+
+    def _act(self, click: Click) -> None:
         """Have the action done as if the person had typed the command in the alert's thread.
 
         What comes of it is written onto the alert for all; the person alone reads the reply, where the network can
         show something to one person, else it goes into the thread.
         """
-        if click is None or self._alerts is None:
+        if self._alerts is None:
             return
         mode = str(self._bot.mode)
         person, conversation = click.person(mode), click.conversation(mode)

@@ -14,6 +14,7 @@ from typing import Any
 
 from errbot.backends.base import Identifier, Message, RoomOccupant
 
+from errbot_sentry.chat import discord_channels
 from errbot_sentry.chat.person_mentions import mention_of
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 
@@ -88,7 +89,8 @@ def person_of(frm: Identifier, mode: str) -> Person:
     acl = str(getattr(frm, "aclattr", "") or frm)
     if isinstance(frm, RoomOccupant) and acl == str(getattr(frm, "room", "")):
         acl = str(frm)
-    name = getattr(frm, "nick", None) or getattr(frm, "person", None) or acl
+    # On Telegram many people have no nick, and their `person` is a number.
+    name = getattr(frm, "nick", None) or getattr(frm, "first_name", None) or getattr(frm, "person", None) or acl
     return Person(acl=acl, name=str(name), mention=mention_of(mode, frm))
 
 
@@ -101,21 +103,34 @@ def conversation_of(msg: Message, mode: str) -> Conversation:
 
 
 def room_name(room: Any, mode: str) -> str:
-    """A room as people write it in config.py: as the backend prints it, but on Slack `#ops`, not `<#C123|ops>`."""
+    """A room as people write it in config.py: as the backend prints it, but on Slack and Discord `#ops`, not
+    `<#C123|ops>`, and on Telegram with the topic, where there is one. A thread on Discord, which is a channel there,
+    has the name of the channel that it is in."""
+    if mode == "discord" and (channel := getattr(room, "discord_channel", None)) is not None:
+        return discord_channels.name_of(room.client, channel)
     name = getattr(room, "name", None) if mode == "slackv3" else None
-    return f"#{name}" if name else str(room)
+    topic = getattr(room, "message_thread_id", None) if mode == "telegram" else None
+    return f"#{name}" if name else f"{room}/{topic}" if topic else str(room)
 
 
 def thread_of(msg: Message) -> str:
     """The backend's id of the thread that a message belongs to, "" outside of threads.
 
-    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras.
+    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras. There it is the message's own `id`
+    outside of threads (err-backend-mattermost 3.0.0, `_message_event_handler`). On Discord a thread is the channel that
+    was typed in, with the id of its first message, and the extras are a list (err-backend-discord 4.0.0, `on_message`).
+    On Telegram `complete` of our adapter adds `reply_to_message_id`.
     """
-    extras: Mapping[str, Any] = msg.extras or {}
+    channel: Any = getattr(msg.to, "discord_channel", None)
+    if discord_channels.is_thread(channel):
+        return str(channel.id)
+    extras: Mapping[str, Any] = msg.extras if isinstance(msg.extras, Mapping) else {}
     event = extras.get("slack_event")
     if isinstance(event, Mapping) and event.get("thread_ts"):
         return str(event["thread_ts"])
-    return str(extras.get("thread_ts") or extras.get("root_id") or "")
+    root = extras.get("root_id")
+    found = extras.get("thread_ts") or (root if root != extras.get("id") else "") or extras.get("reply_to_message_id")
+    return str(found or "")
 
 
 def may_run(bot: Any, message: Message, command: str, words: str, *, passed: str = "", aloud: bool = False) -> bool:

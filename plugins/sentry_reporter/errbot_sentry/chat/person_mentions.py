@@ -11,6 +11,9 @@ from typing import Any
 
 _SLACK_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
 _DISCORD_ID = re.compile(r"\d{15,21}")
+_MATRIX_ID = re.compile(r"@[a-z0-9._=/+-]{1,100}:[A-Za-z0-9.-]{1,200}(?::[0-9]{1,5})?")
+_TELEGRAM_ID = re.compile(r"[1-9]\d{0,15}")
+_FIRST_NAME = re.compile(r"[^\W_]+(?: [^\W_]+)*")
 _NAME_AFTER_AT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}")
 _IRC_NICK = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]{0,63}")
 _XMPP_NICK = re.compile(r"[^\W_][\w.-]{0,63}")
@@ -39,8 +42,18 @@ def _mattermost(person: Any) -> str:
     return _after_at(_text(person, "username"))
 
 
+def _matrix(person: Any) -> str:
+    found = _text(person, "userid")
+    return _MARKDOWN.sub(r"\\\1", found) if _MATRIX_ID.fullmatch(found) else ""
+
+
 def _telegram(person: Any) -> str:
-    return _MARKDOWN.sub(r"\\\1", _after_at(_text(person, "username")))
+    """Many people have no username: core.telegram.org/bots/api#formatting-options, "inline mention of a user"."""
+    if username := _after_at(_text(person, "username")):
+        return _MARKDOWN.sub(r"\\\1", username)
+    number, name = _text(person, "id"), _text(person, "first_name")
+    shown = name if _FIRST_NAME.fullmatch(name) else number
+    return f"[{shown}](tg://user?id={number})" if _TELEGRAM_ID.fullmatch(number) else ""
 
 
 def _irc(person: Any) -> str:
@@ -75,6 +88,7 @@ _READERS = {
     "slackv3": _slack,
     "discord": _discord,
     "mattermost": _mattermost,
+    "matrix": _matrix,
     "telegram": _telegram,
     "irc": _irc,
     "xmpp": _xmpp,

@@ -99,6 +99,14 @@ class SettingsNotices:
             return
         for sentence in sentences:
             log.warning("config.py: %s", sentence)
+        self._send(heading, sentences)
+
+    def warn(self, heading: str, sentence: str) -> None:
+        """Say to the bot's admins and to the log what stopped working, or works again."""
+        log.warning("%s: %s", heading, sentence)
+        self._send(heading, (sentence,))
+
+    def _send(self, heading: str, sentences: Sequence[str]) -> None:
         try:
             for message in self._replies.notice(f"SentryReporter: {heading}", sentences):
                 self._warn_admins(message)

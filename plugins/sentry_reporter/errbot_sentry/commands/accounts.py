@@ -129,6 +129,7 @@ def whoami(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             "mail": linked_mail(context, typed.person) or "",
             "refusal": context.refusal("accounts"),
             "may_change": context.access.may_write(typed.person),
+            "room": cut(typed.conversation.room, 200),
             "prefix": context.prefix,
         },
     )

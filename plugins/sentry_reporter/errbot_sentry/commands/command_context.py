@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
+from errbot_sentry.alerting.canary_links import Progress
 from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.commands.issue_refs import IssueFinder
@@ -148,12 +149,20 @@ class EventReporter(Protocol):
         """
         ...
 
-    def capture_test(self, person: Person, conversation: Conversation) -> str | None:
-        """Capture a test event; its id, 32 hex digits, None where it was not taken."""
+
+class TestRounds(Protocol):
+    """Test events that are followed the whole way; `Canary` implements it."""
+
+    def begin(self, person: Person) -> str:
+        """Send a test event; its id, 32 hex digits.
+
+        Raises:
+            UserError: it was not captured, or it is too soon for this person.
+        """
         ...
 
-    def unsent_reason(self, event_id: str) -> str | None:
-        """Why an event has not reached the server, in words; None where it has, or where nobody can know."""
+    def progress(self, event_id: str) -> Progress:
+        """How far this event has come; nothing where nobody follows it any more."""
         ...
 
 
@@ -184,6 +193,7 @@ class CommandContext:
         alerts: the alert flow; None: a wrong setting switches it off.
         status: the health of the other flows, from memory; None: `status` shows the server's only.
         reporter: the reporting flow; None: reporting is off.
+        tests: sends test events; None: reporting is off.
         changed: called with each issue that was changed, as it is now, and the conversation that asked for it.
         sleep: waits some seconds.
         commands: all commands.
@@ -203,6 +213,7 @@ class CommandContext:
     alerts: AlertService | None
     status: Callable[[], Sequence[FlowStatus]] | None
     reporter: EventReporter | None
+    tests: TestRounds | None
     changed: Callable[[Issue, Conversation], None]
     sleep: Callable[[float], None]
     commands: Sequence[Command]

@@ -15,6 +15,7 @@ from errbot_sentry.commands.command_context import (
     EventReporter,
     ExclusiveRun,
     FlowStatus,
+    TestRounds,
     find_command,
 )
 from errbot_sentry.commands.issue_refs import IssueFinder, ThreadIssue, is_reference
@@ -49,6 +50,7 @@ class Commands:
         thread_issue: which issue a thread is about; None: what the alert flow says.
         status: the health of the other flows, for `status`; None: only the server's is shown.
         reporter: the reporting flow; None: reporting is off.
+        tests: sends test events; None: reporting is off.
         changed: called with each issue that was changed, and the conversation that asked for it.
         org: the organization of the server's issues; an address of another one names nothing here.
         prefix: what commands begin with in this chat.
@@ -67,6 +69,7 @@ class Commands:
         thread_issue: ThreadIssue | None = None,
         status: Callable[[], Sequence[FlowStatus]] | None = None,
         reporter: EventReporter | None = None,
+        tests: TestRounds | None = None,
         changed: Callable[[Issue, Conversation], None] = lambda _issue, _conversation: None,
         org: str = "",
         prefix: str = "!",
@@ -94,6 +97,7 @@ class Commands:
             alerts=alerts,
             status=status,
             reporter=reporter,
+            tests=tests,
             changed=changed,
             sleep=sleep,
             commands=COMMANDS,

@@ -14,7 +14,7 @@ from enum import Enum
 from uuid import UUID
 
 from errbot_sentry.commands.list_memory import LastLists
-from errbot_sentry.commands.project_scope import NO_PROJECTS, no_such_issue, scope, visible_issues
+from errbot_sentry.commands.project_scope import NO_PROJECTS, listed_issues, no_such_issue, scope, visible_issues
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation
 from errbot_sentry.domain.errors import BadReference, NotFound, ServerError, Unsupported, UsageError
@@ -48,6 +48,7 @@ class Reference:
 
 WANTED = "Use a short ID (WEB-1A), a number, an address, #3 from the last list, or @latest"
 
+_MOST_CANARIES = 4  # each bot has one, and the latest issue may be behind them
 _ROW = re.compile(r"[#＃]([0-9]+)")
 _ROWS = re.compile(r"#([0-9]+)(?:-|\.\.)#?([0-9]+),?")
 _MOST_ROWS = 200
@@ -296,8 +297,8 @@ class IssueFinder:
         shown = self._lists.own(invocation.conversation, invocation.person)
         query = shown.query if shown is not None and shown.query is not None else IssueQuery()
         projects = query.projects or scope(self._access, invocation.conversation, server, ())
-        page = server.issues(replace(query, projects=projects, sort="date", limit=1))
-        newest = visible_issues(self._access, invocation.conversation, page.items)
+        page = server.issues(replace(query, projects=projects, sort="date", limit=_MOST_CANARIES + 1))
+        newest = listed_issues(self._access, invocation.conversation, page.items)
         if not newest:
             like = " like those of your last list" if query != IssueQuery() else ""
             status = "unresolved " if query.status == UNRESOLVED else ""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.list_memory import ListPage, ShownList
 from errbot_sentry.commands.parser import MOST_ROWS, names
-from errbot_sentry.commands.project_scope import nothing_words, scope, visible_issues, visible_projects
+from errbot_sentry.commands.project_scope import listed_issues, nothing_words, scope, visible_projects
 from errbot_sentry.commands.views import issue_row, monitor_row, project_row, release_row, rows_view
 from errbot_sentry.domain import identifiers
 from errbot_sentry.domain.conversation import View
@@ -105,7 +105,7 @@ def _page(
 ) -> View:
     """Ask for one page, keep its rows for this conversation, and show it."""
     page: Page[Issue] = context.find_server().issues(query, list_page.cursor)
-    found = visible_issues(context.access, typed.conversation, page.items)
+    found = listed_issues(context.access, typed.conversation, page.items)
     now = context.clock.now()
     shown_now = shown.paged(list_page, (issue.id for issue in found), page.next, now)
     context.lists.keep(typed.conversation, typed.person, shown_now)

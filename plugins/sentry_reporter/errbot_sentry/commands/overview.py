@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from errbot_sentry.alerting.canary_links import SENT, SHOWN, Link, LinkState, is_over, link_words
 from errbot_sentry.commands.command_context import (
     ABOUT,
     ALERTS,
@@ -13,25 +14,25 @@ from errbot_sentry.commands.command_context import (
     READ,
     TROUBLE,
     CommandContext,
-    EventReporter,
     FlowStatus,
     ParsedCommand,
+    TestRounds,
     find_command,
     sentence,
     suggestion,
 )
 from errbot_sentry.commands.project_scope import nothing_words, visible_issues, visible_projects
 from errbot_sentry.domain.conversation import Conversation, View
-from errbot_sentry.domain.errors import NotFound, ServerError, Unsupported, UsageError, UserError
-from errbot_sentry.domain.issues import Issue
+from errbot_sentry.domain.errors import ServerError, UsageError, UserError
 from errbot_sentry.domain.text import counted, cut
 from errbot_sentry.domain.typed_text import echo
-from errbot_sentry.server.protocol import Health, Server
+from errbot_sentry.server.protocol import Health
 
 _KINDS = {"sentry": "Sentry", "glitchtip": "GlitchTip", "bugsink": "Bugsink"}
 _GROUPS = ((READ, "Look"), (CHANGE, "Change"), (ALERTS, "Alerts"), (ABOUT, "About"))
 _TEST_SECONDS = 20.0
-_TEST_PAUSE = 1.2  # Sentry allows an organization one look-up of an event a second
+_LINKS_SECONDS = 90.0  # the poller comes once a minute
+_TEST_PAUSE = 1.0
 
 
 def overview(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -70,16 +71,19 @@ def status(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 def send_test(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`test`."""
-    if context.reporter is None:
+    if context.tests is None:
         raise UserError("Reporting is off. Set BOT_LOG_SENTRY and SENTRY_DSN to switch it on.")
     if not context.test_run.begin():
         raise UserError("A test is already running. Wait for its result.")
     try:
-        event_id = context.reporter.capture_test(typed.person, typed.conversation)
-        if event_id is None:
-            raise UserError("The test event wasn't captured. `!sentry status` says why.")
+        event_id = context.tests.begin(typed.person)
         yield View("sentry_test", {"step": "captured", "event": cut(event_id, 40)})
-        yield _follow(context, context.reporter, event_id, typed.conversation)
+        yield _follow(context, context.tests, event_id, typed.conversation)
+        if context.tests.progress(event_id).issue is None:
+            return
+        links = _wait_for_links(context, context.tests, event_id)
+        if any(link.name not in (SENT, SHOWN) for link in links):
+            yield View("sentry_test", {"step": "links", "links": [link_words(link) for link in links]})
     finally:
         context.test_run.end()
 
@@ -100,44 +104,33 @@ def feedback(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     yield View("sentry_feedback", {"event": event_id})
 
 
-def _follow(context: CommandContext, reporter: EventReporter, event_id: str, conversation: Conversation) -> View:
-    """Ask the server for the event until it shows it, for a bounded time."""
+def _follow(context: CommandContext, tests: TestRounds, event_id: str, conversation: Conversation) -> View:
+    """Wait until the server shows the event, for a bounded time."""
     values: dict[str, object] = {"event": cut(event_id, 40), "seconds": int(_TEST_SECONDS)}
-    start = context.clock.monotonic()
-    issue, why_blind = None, ""
-    try:
-        issue = _wait_for(context, event_id, start + _TEST_SECONDS)
-    except (ServerError, Unsupported) as error:
-        why_blind = str(error)
-    unsent = reporter.unsent_reason(event_id) if issue is None else None
-    if unsent is not None:
-        return View("sentry_test", {**values, "step": "unsent", "why": cut(unsent, 200)})
-    if why_blind:
-        return View("sentry_test", {**values, "step": "blind", "why": why_blind})
-    if issue is None:
-        return View("sentry_test", {**values, "step": "late"})
-    if not visible_issues(context.access, conversation, (issue,)):
-        return View("sentry_test", {**values, "step": "hidden"})
-    took = context.clock.monotonic() - start
-    return View(
-        "sentry_test",
-        {**values, "step": "shown", "id": issue.short_id or issue.id, "link": issue.link, "took": f"{took:.0f}"},
-    )
-
-
-def _wait_for(context: CommandContext, event_id: str, deadline: float) -> Issue | None:
-    """The event's issue, or None when it is not there in time; a passing failure of the server is waited out."""
-    while True:
-        last_try = context.clock.monotonic() >= deadline
-        try:
-            issue = _issue_of(context.find_server(), event_id)
-        except ServerError as error:
-            if last_try or not error.retry:
-                raise
-            issue = None
-        if issue is not None or last_try:
-            return issue
+    deadline = context.clock.monotonic() + _TEST_SECONDS
+    while (progress := tests.progress(event_id)).issue is None and context.clock.monotonic() < deadline:
         context.sleep(_TEST_PAUSE)
+    links = {link.name: link for link in progress.links}
+    if progress.issue is not None:
+        if not visible_issues(context.access, conversation, (progress.issue,)):
+            return View("sentry_test", {**values, "step": "hidden"})
+        took, issue = links[SHOWN].seconds or 0.0, progress.issue
+        shown = {"step": "shown", "id": issue.short_id or issue.id, "link": issue.link, "took": f"{took:.0f}"}
+        return View("sentry_test", {**values, **shown})
+    if SENT in links and links[SENT].state is not LinkState.OK:
+        why = links[SENT].trouble or "it is still waiting to be sent"
+        return View("sentry_test", {**values, "step": "unsent", "why": cut(why, 200)})
+    if SHOWN in links and links[SHOWN].trouble:
+        return View("sentry_test", {**values, "step": "blind", "why": links[SHOWN].trouble})
+    return View("sentry_test", {**values, "step": "late"})
+
+
+def _wait_for_links(context: CommandContext, tests: TestRounds, event_id: str) -> Sequence[Link]:
+    """The links once no more can be reached, or as they are after a bounded time."""
+    deadline = context.clock.monotonic() + _LINKS_SECONDS
+    while not is_over(links := tests.progress(event_id).links) and context.clock.monotonic() < deadline:
+        context.sleep(_TEST_PAUSE)
+    return links
 
 
 def _connection(context: CommandContext, conversation: Conversation) -> tuple[str, str, str, str]:
@@ -190,13 +183,6 @@ def _server_status(context: CommandContext, conversation: Conversation) -> FlowS
     if not context.access.sees_everything(conversation):
         return FlowStatus("server", OK, (_kind_name(health),), health.url)
     return FlowStatus("server", OK, _health_words(health), health.url)
-
-
-def _issue_of(server: Server, event_id: str) -> Issue | None:
-    try:
-        return server.issue_of_event(event_id)
-    except NotFound:
-        return None
 
 
 def _kind_name(health: Health) -> str:

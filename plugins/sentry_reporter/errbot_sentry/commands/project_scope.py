@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from errbot_sentry.config.matchers import Matcher
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import is_canary
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, NotAllowed, ServerError
 from errbot_sentry.domain.issues import Issue, Project
@@ -30,6 +31,12 @@ def no_such_issue(named: str) -> BadReference:
 def visible_issues(access: Access, conversation: Conversation, issues: Sequence[Issue]) -> tuple[Issue, ...]:
     """Those issues that may be shown in this place: every row is looked at, whatever the server was asked."""
     return tuple(issue for issue in issues if access.may_see(issue.project.slug, conversation))
+
+
+def listed_issues(access: Access, conversation: Conversation, issues: Sequence[Issue]) -> tuple[Issue, ...]:
+    """The same for a list, which leaves out the canaries' issues."""
+    seen = visible_issues(access, conversation, issues)
+    return tuple(issue for issue in seen if not is_canary(issue.title, issue.level))
 
 
 def visible_projects(access: Access, conversation: Conversation, server: Server) -> tuple[Project, ...]:

@@ -12,7 +12,7 @@ from functools import partial
 from errbot_sentry.commands import accounts, issue_details, lists, overview, triage
 from errbot_sentry.commands.command_context import ABOUT, ALERTS, CHANGE, Command, Option, sentence
 from errbot_sentry.commands.parser import row_limit, sort_order, span
-from errbot_sentry.commands.room_alerts import alert_history, digests, silences, subscriptions
+from errbot_sentry.commands.room_alerts import alert_history, digests, silences, subscriptions, undelivered
 
 _PROJECTS = Option(("-p", "--project"), "projects", str, many=True)
 _LIMIT = Option(("-n", "--limit"), "limit", row_limit, 10)
@@ -204,9 +204,9 @@ COMMANDS: tuple[Command, ...] = (
         "alerts",
         "recent alerts for this room, including those that were not sent, with the reason",
         alert_history.list_alerts,
-        args="[--silenced] [-n 10]",
-        examples=("", "--silenced -n 20"),
-        options=(Option(("--silenced",), "silenced"), _LIMIT),
+        args="[--silenced|--undelivered] [-n 10]",
+        examples=("", "--silenced -n 20", "--undelivered"),
+        options=(Option(("--silenced",), "silenced"), Option(("--undelivered",), "undelivered"), _LIMIT),
         most_words=0,
     ),
     _alerts(
@@ -246,6 +246,14 @@ COMMANDS: tuple[Command, ...] = (
         args="N",
         examples=("3",),
         aliases=("unmute",),
+        most_words=1,
+    ),
+    _setting(
+        "resend",
+        "send again what this room did not take, in order and with its age",
+        undelivered.resend,
+        args="N|all",
+        examples=("17", "all"),
         most_words=1,
     ),
     _setting(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,6 +51,10 @@ def mistakes_together(
 def hints_together(found: Mapping[str, Any], config: object, mode: str) -> Iterator[Hint]:
     """Oddities: names that are no settings, a server that may be forgotten, rooms that match nothing."""
     yield from _unknown_names(config, tuple(found))
+    if found["SENTRY_FALLBACK"] and find_spec("apprise") is None:
+        yield Hint("SENTRY_FALLBACK has no effect: the package apprise is not installed; run pip install apprise")
+    if found["SENTRY_CANARY"] and not (found["BOT_LOG_SENTRY"] and found["SENTRY_DSN"]):
+        yield Hint("SENTRY_CANARY has no effect without BOT_LOG_SENTRY = True and SENTRY_DSN")
     url, dsn = urlsplit(found["SENTRY_URL"]), urlsplit(_server_of_dsn(found))
     if hasattr(config, "SENTRY_URL") and found["SENTRY_AUTH_TOKEN"] and dsn.hostname:
         if is_saas(url.hostname) and not is_saas(dsn.hostname):

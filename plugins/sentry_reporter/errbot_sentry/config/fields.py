@@ -11,15 +11,18 @@ import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from errbot_sentry.config.fallback_entries import FallbackEntry, read_fallback_entry
 from errbot_sentry.config.routes import Route, read_route
 from errbot_sentry.config.sdk_options import wrong_option
 from errbot_sentry.config.secrets import Secret, is_known_token, looks_secret, mask, mask_url, shape, type_of
 from errbot_sentry.domain.access import DIRECT
+from errbot_sentry.domain.durations import read_duration
 
 Reader = Callable[[Any], Any]
+T = TypeVar("T")
 
 _LEVEL_NAMES = {name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{0,253}")
@@ -61,6 +64,20 @@ def interval(value: Any) -> float:
     seconds = amount(value)
     if 0 < seconds < 1:
         raise ValueError(f"expected 0 for never, or 1 or more seconds, got {shape(value)}")
+    return seconds
+
+
+def pause(value: Any) -> float:
+    """A duration such as "15m" in seconds, at least a minute; 0 for an empty text: never."""
+    form = f'expected a duration of a minute or more such as "15m", or "" for never, got {shape(value)}'
+    if not isinstance(value, str):
+        raise ValueError(form)
+    try:
+        seconds = read_duration(value).total_seconds() if value.strip() else 0.0
+    except ValueError as error:
+        raise ValueError(form) from error
+    if 0 < seconds < 60:
+        raise ValueError(form)
     return seconds
 
 
@@ -137,6 +154,18 @@ def base_url(value: Any) -> str:
     return text
 
 
+def public_url(value: Any) -> str:
+    """The address at which others reach the bot's web server, without a trailing slash; "" for none."""
+    form = "the address at which others reach the bot, such as https://bot.example.com"
+    if not isinstance(value, str):
+        raise ValueError(f"expected {form}, got {shape(value)}")
+    text = value.strip().rstrip("/")
+    parts = _split(text, form)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or "?" in text):
+        raise ValueError(f"expected {form}, got {shape(value)}")
+    return text
+
+
 def _split(text: str, form: str) -> Any:
     try:
         parts = urlsplit(text)
@@ -194,14 +223,23 @@ def room_projects(value: Any) -> Mapping[str, tuple[str, ...]]:
 
 def routes(value: Any) -> tuple[Route, ...]:
     """All routes of `SENTRY_ALERTS`; every wrong one is named by its number."""
+    return _each(value, read_route, "route", 'a list of routes such as [{"rooms": ["#ops"]}]')
+
+
+def fallback(value: Any) -> tuple[FallbackEntry, ...]:
+    """All entries of `SENTRY_FALLBACK`; every wrong one is named by its number."""
+    return _each(value, read_fallback_entry, "entry", 'a list such as [{"urls": ["ntfys://…"], "after": "5m"}]')
+
+
+def _each(value: Any, read_one: Callable[[object], T], noun: str, form: str) -> tuple[T, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f'expected a list of routes such as [{{"rooms": ["#ops"]}}], got {shape(value)}')
+        raise ValueError(f"expected {form}, got {shape(value)}")
     read, wrong = [], []
     for number, raw in enumerate(value, start=1):
         try:
-            read.append(read_route(raw))
+            read.append(read_one(raw))
         except ValueError as error:
-            wrong.append(f"route {number}: {error}")
+            wrong.append(f"{noun} {number}: {error}")
     if wrong:
         raise ValueError("; ".join(wrong))
     return tuple(read)

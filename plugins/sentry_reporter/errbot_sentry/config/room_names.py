@@ -16,11 +16,12 @@ _FORMS = {
     "irc": (r"[#&+!].+", "#ops"),
     "text": (r"#.+", "#ops"),
     "xmpp": (r"[^@\s]+@[^@\s]+", "ops@conference.example.com"),
-    "telegram": (r"-?\d+", "-1001234567890"),
+    # A group's topic may follow its number. The general topic has none: Telegram refuses messages to topic 1.
+    "telegram": (r"-?\d+|-\d+/(?!1$)[1-9]\d*", "-1001234567890"),
     "slackv3": (r"[^@~].*", "#ops"),
-    "mattermost": (r"~.+", "~ops"),
-    "discord": (r"#.+|<#\d+>", "#ops"),
-    "matrix": (r"[!#][^:\s]+:.+", "#ops:example.com"),
+    "mattermost": (r"[~#@]?[^~#@\s]+", "~ops"),
+    "discord": (r"#.+|<#\d+>|\d{15,20}", "#ops"),
+    "matrix": (r"#[^:\s]+:.+|![^\s]+", "#ops:example.com"),
 }
 _MARKS = "#&+!@~"
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from errbot_sentry.config.facts import SHOWN
 from errbot_sentry.config.matchers import Matcher, read_matcher
 from errbot_sentry.config.mention_rules import Mention, read_mention
+from errbot_sentry.config.secrets import shape
 from errbot_sentry.domain.alerts import (
     ALERT_REASONS,
     ESCALATING,
@@ -28,6 +29,8 @@ from errbot_sentry.domain.alerts import (
 )
 from errbot_sentry.domain.durations import read_duration
 
+# The key of a dict in config.py, the field that it sets, and what makes the field's value.
+Readers = Mapping[str, tuple[str, Callable[[Any], object]]]
 THREAD_MODES = ("thread", "channel", "both")
 DEFAULT_REASONS = (NEW, REGRESSED, ESCALATING, UNMUTED, RULE, METRIC, STILL_OPEN, TEST)
 
@@ -70,24 +73,35 @@ def read_route(raw: object) -> Route:
     """
     if not isinstance(raw, Mapping):
         raise ValueError(f'{raw!r} is not a valid route; try {{"rooms": ["#ops"], "match": ["level>=error"]}}')
-    mistakes = [_unknown_key(str(key)) for key in raw if key not in _READERS]
-    if not raw.get("rooms"):
-        mistakes.append('"rooms" is missing: name at least one room')
+    missing = "" if raw.get("rooms") else '"rooms" is missing: name at least one room'
+    return Route(**read_entry(raw, _READERS, "a route", missing))
+
+
+def read_entry(raw: Mapping[Any, Any], readers: Readers, kind: str, missing: str) -> dict[str, Any]:
+    """The fields of one entry of a list of dicts; `missing` says what is not there at all ("": nothing).
+
+    Raises:
+        ValueError: with every mistake in it.
+    """
+    mistakes = [_unknown_key(str(key), readers, kind) for key in raw if key not in readers]
+    if missing:
+        mistakes.append(missing)
     values: dict[str, Any] = {}
     for key, value in raw.items():
-        field, reader = _READERS.get(key, ("", _nothing))
+        field, reader = readers.get(key, ("", _nothing))
         try:
             values[field] = reader(value)
         except ValueError as error:
             mistakes.append(f'"{key}": {error}')
     if mistakes:
         raise ValueError("; ".join(mistakes))
-    return Route(**values)
+    return values
 
 
-def _unknown_key(key: str) -> str:
-    near = get_close_matches(key, _READERS, n=1)
-    return f"unknown key {key!r}; " + (f"did you mean {near[0]!r}?" if near else f"a route has {', '.join(_READERS)}")
+def _unknown_key(key: str, readers: Readers, kind: str) -> str:
+    near = get_close_matches(key, readers, n=1)
+    shown = shape(key) if ":" in key else repr(key)  # an address may stand there, with its password
+    return f"unknown key {shown}; " + (f"did you mean {near[0]!r}?" if near else f"{kind} has {', '.join(readers)}")
 
 
 def _nothing(_value: object) -> None:
@@ -134,7 +148,8 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _text(value: object) -> str:
+def read_text(value: object) -> str:
+    """A string."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a string")
     return value
@@ -156,7 +171,7 @@ def _shown(value: object) -> tuple[str, ...]:
     return names
 
 
-def _matchers(value: object) -> tuple[Matcher, ...]:
+def read_matchers(value: object) -> tuple[Matcher, ...]:
     """All matchers; every wrong one is named."""
     read, wrong = [], []
     for text in _texts(value):
@@ -181,16 +196,16 @@ def _flag(value: object) -> bool:
     return value
 
 
-_READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
+_READERS: Readers = {
     "rooms": ("rooms", _texts),
-    "match": ("matchers", _matchers),
+    "match": ("matchers", read_matchers),
     "reasons": ("reasons", _reasons),
     "mention": ("mention", read_mention),
     "threads": ("threads", _threads),
-    "wait": ("wait", lambda value: read_duration(_text(value))),
-    "window": ("window", lambda value: read_duration(_text(value))),
-    "repeat": ("repeat", lambda value: read_duration(_text(value))),
-    "quiet": ("quiet", lambda value: read_quiet_hours(_text(value))),
+    "wait": ("wait", lambda value: read_duration(read_text(value))),
+    "window": ("window", lambda value: read_duration(read_text(value))),
+    "repeat": ("repeat", lambda value: read_duration(read_text(value))),
+    "quiet": ("quiet", lambda value: read_quiet_hours(read_text(value))),
     "continue": ("goes_on", _flag),
     "show": ("show", _shown),
     "trace": ("trace", _flag),

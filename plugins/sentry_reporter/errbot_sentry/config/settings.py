@@ -6,14 +6,15 @@ Reading never raises: every mistake is collected as a sentence, and switches off
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from errbot_sentry.config import fields as values
 from errbot_sentry.config.consistency import SAAS, environment_hints, hints_together, mistakes_together
+from errbot_sentry.config.fallback_entries import FallbackEntry
 from errbot_sentry.config.mistakes import Hint, Mistake
 from errbot_sentry.config.routes import Route
 from errbot_sentry.config.secrets import Secret, without_secrets
@@ -58,6 +59,7 @@ class QuerySettings:
 class AlertSettings:
     """Flow 3. `listen` is (host, port) of the own listener or None for Errbot's web server; `poll_seconds` 0: never.
 
+    `public_url` is where others reach either of them, without a trailing slash; "" where it is not known.
     `server_url` and `org` make the address of an issue that comes without one.
     """
 
@@ -65,7 +67,9 @@ class AlertSettings:
     webhook_secrets: tuple[Secret, ...] = ()
     webhook_tokens: tuple[Secret, ...] = ()
     listen: tuple[str, int] | None = None
+    public_url: str = ""
     poll_seconds: float = 60
+    fallback: tuple[FallbackEntry, ...] = ()
     server_url: str = ""
     org: str = ""
 
@@ -75,7 +79,7 @@ class Settings:
     """Everything that the operator decided. `hints` are oddities that switch nothing off.
 
     The state is at `state_url`, or where that is empty, in the SQLite file `state_file`. `patch_errbot` says whether
-    Errbot may be changed (docs/errbot-patches.md).
+    Errbot may be changed (docs/errbot-patches.md), `canary` how often its event is sent, in seconds; 0: never.
     """
 
     report: ReportSettings = ReportSettings()
@@ -87,12 +91,22 @@ class Settings:
     state_file: Path = Path("sentry_reporter.sqlite3")
     data_dir: Path = Path()
     patch_errbot: bool = True
+    canary: float = 0
     mistakes: tuple[Mistake, ...] = ()
     hints: tuple[Hint, ...] = ()
 
     def mistakes_of(self, flow: str) -> tuple[Mistake, ...]:
         """The mistakes that switch this flow off; empty when it may run."""
         return tuple(mistake for mistake in self.mistakes if flow in mistake.flows)
+
+    def with_rooms(self, name_of: Callable[[str], str]) -> Settings:
+        """The same, with each room under the one name that the chat network has for it."""
+        routes = (replace(route, rooms=tuple(dict.fromkeys(map(name_of, route.rooms)))) for route in self.alerts.routes)
+        return replace(
+            self,
+            alerts=replace(self.alerts, routes=tuple(routes)),
+            access=self.access.with_rooms(name_of),
+        )
 
 
 def read_settings(config: object, environ: Mapping[str, str], mode: str = "") -> Settings:
@@ -145,7 +159,9 @@ def _assemble(
             webhook_secrets=found["SENTRY_WEBHOOK_SECRET"],
             webhook_tokens=found["SENTRY_WEBHOOK_TOKENS"],
             listen=found["SENTRY_WEBHOOK_LISTEN"],
+            public_url=found["SENTRY_PUBLIC_URL"],
             poll_seconds=found["SENTRY_POLL_SECONDS"],
+            fallback=found["SENTRY_FALLBACK"],
             server_url=found["SENTRY_URL"],
             org=found["SENTRY_ORG"],
         ),
@@ -153,6 +169,7 @@ def _assemble(
         state_file=data_dir / "sentry_reporter.sqlite3",
         data_dir=data_dir,
         patch_errbot=found["SENTRY_PATCH_ERRBOT"],
+        canary=found["SENTRY_CANARY"],
         mistakes=mistakes,
         hints=hints,
     )

@@ -97,7 +97,8 @@ SETTINGS = (
     ),
     Setting(
         "SENTRY_WRITERS", "tuple of globs", values.texts, None, _SERVER,
-        "The people who may change issues and alert settings: globs, as in BOT_ADMINS.",
+        "The people who may change issues and alert settings: globs, as in BOT_ADMINS. `!sentry whoami` prints "
+        "the id that can be pasted here.",
         default_words="`BOT_ADMINS`",
     ),
     Setting(
@@ -129,8 +130,22 @@ SETTINGS = (
         "(host, port) of the plugin's own web listener, which works also while the chat network is down.",
     ),
     Setting(
+        "SENTRY_PUBLIC_URL", "URL", values.public_url, "", (ALERTS,),
+        'Where others reach that listener (or Errbot\'s web server), such as "https://bot.example.com"; Mattermost '
+        "sends clicks there.",
+    ),
+    Setting(
         "SENTRY_POLL_SECONDS", "seconds", values.interval, 60, (ALERTS,),
         "How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.",
+    ),
+    Setting(
+        "SENTRY_FALLBACK", "list of dicts", values.fallback, [], (),
+        "Where notifications go when the chat takes none for a time: addresses of Apprise (mail, ntfy, SMS, …).",
+    ),
+    Setting(
+        "SENTRY_CANARY", "duration", values.pause, "", (),
+        'How often the bot sends a test event of its own and checks that it comes back as an alert, such as "15m"; '
+        "empty: never.",
     ),
     Setting(
         "SENTRY_STATE_URL", "URL", values.state_url, "", (ALERTS,),

@@ -5,13 +5,15 @@ Rules fail closed: once `SENTRY_ROOM_PROJECTS` names any room, a room that it do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from errbot_sentry.domain.conversation import Conversation, Person
 
 DIRECT = "direct"
+_TOPIC = re.compile(r"(-\d+)/\d+")  # on Telegram, where whoever is in the group reads each topic of it
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,27 @@ class Access:
         return not self.projects and (not self.room_projects or "*" in self._globs_for(conversation))
 
     def may_write(self, person: Person) -> bool:
-        """Whether this person may change issues and alert settings."""
-        return any(fnmatchcase(person.acl, glob) for glob in self.writers)
+        """Whether this person may change issues and alert settings: a glob matches, or it is their very id (on IRC that
+        can have brackets, as `!sentry whoami` prints it)."""
+        return any(person.acl == glob or fnmatchcase(person.acl, glob) for glob in self.writers)
+
+    def with_rooms(self, name_of: Callable[[str], str]) -> Access:
+        """The same, with each room under its one name; rooms that turn out to be the same see what either may."""
+        named: dict[str, tuple[str, ...]] = {}
+        for room, globs in self.room_projects.items():
+            name = room if room == DIRECT else name_of(room)
+            named[name] = (*named.get(name, ()), *globs)
+        return replace(self, room_projects=named)
 
     def _globs_for(self, conversation: Conversation) -> tuple[str, ...]:
         if conversation.is_direct:
             return self.room_projects.get(DIRECT, ())
+        topic = _TOPIC.fullmatch(conversation.room)
+        names = (conversation.room, topic[1]) if topic else (conversation.room,)
         return tuple(
             glob
             for room, globs in self.room_projects.items()
-            if room != DIRECT and _any_glob((room,), conversation.room)
+            if room != DIRECT and any(_any_glob((room,), name) for name in names)
             for glob in globs
         )
 

@@ -14,7 +14,8 @@ REOPENED, SEEN_EVENT = "reopened", "event"
 PULL_REQUEST, SEER, STILL_OPEN = "pull_request", "seer", "still_open"
 # The poller's own: the issue now has as many events or users as some route asks for. It is wanted where NEW is.
 REACHED = "amount"
-OWN_TEST = "A test by SentryReporter"  # the title of the event of `!sentry test`, which no digest counts
+CANARY_TITLE = "A test by SentryReporter"  # of the bot's own test event, `SENTRY_CANARY`
+_BUGSINKS_PREFIX = "Log Message: "  # `get_type_and_value_for_data` in bugsink issues/utils.py
 ALERT_REASONS = (
     NEW,
     REGRESSED,
@@ -56,20 +57,31 @@ class MessageKind(Enum):
     STORM_LIST = "storm_list"  # of deferred notifications, as are the next two
     QUIET_LIST = "quiet_list"
     WAIT_LIST = "wait_list"
+    AWAY_LIST = "away_list"  # of what happened while the bot was away: no sign of a storm now
     UPDATE = "update"  # about one activity, or one flap
     UPDATE_LIST = "update_list"
     STACK_TRACE = "stack_trace"
     COUNT_UPDATE = "count_update"
     SILENCE_NOTICE = "silence_notice"
     DIGEST = "digest"
+    OUTAGE_NOTICE = "outage_notice"
 
 
+# What counts towards a storm.
 NOTIFICATION_KINDS = (
     MessageKind.NOTIFICATION,
     MessageKind.STORM_LIST,
     MessageKind.QUIET_LIST,
     MessageKind.WAIT_LIST,
 )
+
+
+def is_canary(title: str, level: str | None) -> bool:
+    """Whether this is the issue of a bot's own test event, this bot's or another one's: no list and no room shows it.
+
+    The whole title and, where the server says it, the level: the text of an error cannot hide the error.
+    """
+    return title.removeprefix(_BUGSINKS_PREFIX) == CANARY_TITLE and level in (None, "info")
 
 
 @dataclass(frozen=True)

@@ -45,12 +45,14 @@ class Card:
 class Outgoing:
     """What is posted: `text` is escaped Markdown in lines, for this network's backend of Errbot.
 
-    `mention` is trusted text that mentions people, also Markdown. It is not part of `text`.
+    `mention` is trusted text that mentions people, also Markdown. It is not part of `text`. `key` names this message
+    among all others, and is the same each time it is tried: a network that knows it takes the message once.
     """
 
     text: str
     card: Card | None = None
     mention: str = ""
+    key: str = ""
 
     @property
     def whole(self) -> str:
@@ -81,6 +83,8 @@ def card_of(values: Mapping[str, object]) -> Card:
     heading, mark = text("word"), text("mark")
     if text("project"):
         heading = f"{heading} in {text('project')}"
+    if text("late"):
+        heading = f"{heading} (late, from {text('late')})"
     closed = mark.startswith(_CLOSING)
     facts = [(name, text(value)) for name, value in (("", "facts"), ("Rule", "rule")) if text(value)]
     return Card(

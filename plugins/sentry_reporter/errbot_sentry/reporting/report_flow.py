@@ -23,6 +23,7 @@ from errbot_sentry.reporting.collect.log_handler import ErrorCapture, ErrorLogHa
 from errbot_sentry.reporting.deliver.envelope_sender import EnvelopeSender
 from errbot_sentry.reporting.deliver.envelope_writer import EnvelopeWriter
 from errbot_sentry.reporting.deliver.http_poster import HttpPoster
+from errbot_sentry.reporting.deliver.repeat_journal import RepeatJournal
 from errbot_sentry.reporting.deliver.spool import Spool
 from errbot_sentry.reporting.deliver.spool_folder import DiskWriter
 from errbot_sentry.reporting.follow_ups import FollowUps
@@ -62,7 +63,13 @@ class ReportFlow:
 
         # Onto the disk and to the server, each made of those before it.
         sdk_http = SdkHttp({**settings.options, "dsn": settings.dsn.reveal()})
-        self.spool = Spool(folder, int(settings.spool_mb * _MEGABYTE), counters.drop, DiskWriter())
+        self.spool = Spool(
+            folder,
+            int(settings.spool_mb * _MEGABYTE),
+            counters.drop,
+            DiskWriter(),
+            lambda: self._journal.cancel_reported(),
+        )
         self._poster = HttpPoster(sdk_http)
         self._sender = EnvelopeSender(
             self.spool, self._poster.post, counters, clock, follow_ups.sent, self._tick, self._poster.interrupt
@@ -80,6 +87,8 @@ class ReportFlow:
         processor = EventProcessor(
             event_filter, facts, scrubber, settings.chat_text, breadcrumbs, lambda: counters.add("captured")
         )
+
+        self._journal = RepeatJournal(self._repeats, processor.redact_summary)
 
         def lost_in_capture(category: str, reason: str) -> None:
             self.client.lost(category, reason)
@@ -99,6 +108,8 @@ class ReportFlow:
         except BaseException:
             self.spool.close()
             raise
+        self._journal.open(self.spool.own_folder)
+        self._journal.start()
         self._sender.start()
         logging.getLogger().addHandler(self._handler)
         _running.add(self)
@@ -115,6 +126,7 @@ class ReportFlow:
         self._sender.stop(timeout / 4)
         self.client.close()
         self._poster.close()
+        self._journal.close()
         self.spool.close()
 
     def watch_commands(self, bot: Any) -> Callable[[], None]:
@@ -174,6 +186,7 @@ class ReportFlow:
     def in_child(self) -> None:
         """This process is a fork's child: it reports what fails here, with nothing that is the parent's."""
         self._has_forked = False
+        self._journal.leave_to_parent()
         self._repeats.drain()
         self._follow_ups.leave_to_parent()
         self.spool.leave_to_parent()

@@ -13,14 +13,13 @@ from urllib.parse import urlsplit
 
 from errbot_sentry.config.secrets import mask_url
 from errbot_sentry.config.settings import ReportSettings
-from errbot_sentry.domain.access import DIRECT
-from errbot_sentry.domain.alerts import OWN_TEST
+from errbot_sentry.domain.alerts import CANARY_TITLE
 from errbot_sentry.domain.clock import Clock, SystemClock
-from errbot_sentry.domain.conversation import Conversation, Person
+from errbot_sentry.domain.conversation import Person
 from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.issues import LEVELS
 from errbot_sentry.domain.locks import afterwards, condition, held
-from errbot_sentry.reporting.collect.bot_context import BotContext, BotFacts
+from errbot_sentry.reporting.collect.bot_context import NOWHERE, BotFacts
 from errbot_sentry.reporting.collect.event_filter import asks_to_exit, exc_info_of
 from errbot_sentry.reporting.follow_ups import FollowUps, Notify
 from errbot_sentry.reporting.redact.scrubber import Scrubber, cut
@@ -39,6 +38,7 @@ _LONGEST_FEEDBACK = 4000
 _LONGEST_CLOSE = 30.0
 _TAG_KEY = re.compile(r"[a-zA-Z0-9_.:-]{1,32}")
 _LONGEST_TAG = 200
+_CANARY = "sentry-reporter-canary"
 
 
 class Reporter:
@@ -144,13 +144,13 @@ class Reporter:
             notes=tuple(notes),
         )
 
-    def capture_test(self, person: Person, conversation: Conversation) -> str | None:
-        """Send a test event the whole way; its id, or None when reporting is off."""
+    def capture_canary(self) -> str | None:
+        """Send an event of our own, always of the same issue; its id, or None when it was not taken."""
         flow = self._flow
         if flow is None:
             return None
-        context = BotContext("test", room=conversation.room or DIRECT, person=person.acl, nick=person.name)
-        return flow.capture.capture_message(OWN_TEST, "info", {"test": "yes"}, context)
+        tags = {"sentry_reporter.canary": "yes"}
+        return flow.capture.capture_message(CANARY_TITLE, "info", tags, NOWHERE, (_CANARY, self._facts.name))
 
     def unsent_reason(self, event_id: str) -> str | None:
         """Why an event has not reached the server; None: the server has confirmed it, or nobody here can know."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,6 @@ from errbot_sentry.store.records import (
     Delivery,
     DeliveryKey,
     RoomSums,
-    SeenKey,
     WaitingAlert,
     alert_from_text,
     alert_to_text,
@@ -36,6 +35,14 @@ _COLUMNS = ("state", "next_try", "tries", "received", "body", "issue")
 # what it sees beside the alert, does not set `changed`.
 _MAY_BE_COUNTED = (NEW, RULE, SEEN_EVENT)
 _IS_KNOWN = "(SELECT COUNT(*) FROM issues WHERE key = {mark} AND changed > 0)"
+
+
+@dataclass(frozen=True)
+class SeenKey:
+    """What a delivery was recognised by, and when."""
+
+    key: str
+    at: float
 
 
 def _is_known(key: DeliveryKey, known: Mapping[str, float], now: float) -> bool:
@@ -202,6 +209,18 @@ class InboxTable(Queries):
         read = (self._decided(row) for row in found)
         return [each for each in read if each is not None]
 
+    def of_issue(self, issue: str, since: float) -> list[tuple[Alert, float, float | None]]:
+        """The alerts about this issue since then: each, when it was received, and when it was decided."""
+        decided = and_(decisions.c.alert_id == alerts.c.id, decisions.c.at >= since)
+        found = self._connection.execute(
+            select(alerts.c.id, alerts.c.body, alerts.c.received, func.min(decisions.c.at))
+            .outerjoin(decisions, decided)
+            .where(alerts.c.received >= since, alerts.c.issue == issue)
+            .group_by(alerts.c.id, alerts.c.body, alerts.c.received)
+        )
+        read = ((self._alert(row.id, row.body), row.received, time_of(row[3])) for row in found)
+        return [(alert, received, at) for alert, received, at in read if alert is not None]
+
     def _decided(self, row: Row[Any]) -> DecidedAlert | None:
         alert = self._alert(row.alert_id, row.body)
         if alert is None:
@@ -279,6 +298,11 @@ class InboxTable(Queries):
             )
         ).one()
         return row[0], time_of(row[1])
+
+    def has_waiting(self, until: float) -> bool:
+        """Whether an alert that came by then is undecided, and not put off for want of its project."""
+        found = select(alerts.c.id).where(alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.received <= until)
+        return self._connection.scalar(found.limit(1)) is not None
 
     def forget(self, before: float, limit: int) -> int:
         """Drop deliveries, decisions and decided alerts older than this, at most `limit` of each; how many were."""

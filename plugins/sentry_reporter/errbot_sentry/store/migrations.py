@@ -98,6 +98,14 @@ CREATE INDEX IF NOT EXISTS outbox_made ON outbox (made);
 CREATE INDEX IF NOT EXISTS outbox_recent ON outbox (room, placement, made);
 CREATE INDEX IF NOT EXISTS outbox_queue ON outbox (state, room, id);
 CREATE INDEX IF NOT EXISTS outbox_thread ON outbox (room, sent_id);
+CREATE TABLE IF NOT EXISTS made_once (
+    name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name)
+);
+CREATE TABLE IF NOT EXISTS fallbacks (
+    id BIGINT NOT NULL, state TEXT NOT NULL, taken TEXT NOT NULL, at FLOAT NOT NULL, since FLOAT NOT NULL,
+    tries INTEGER NOT NULL, went FLOAT, PRIMARY KEY (id)
+);
+CREATE INDEX IF NOT EXISTS fallbacks_state ON fallbacks (state);
 CREATE TABLE IF NOT EXISTS accounts (
     acl TEXT NOT NULL, mail TEXT NOT NULL, at FLOAT NOT NULL, mention TEXT NOT NULL, PRIMARY KEY (acl)
 );

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,10 +23,11 @@ from errbot_sentry.store.records import (
     RecentMessage,
 )
 from errbot_sentry.store.schema import outbox
-from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, time_of
+from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, parts, time_of
 
 # Columns with the names of a message's fields.
 _SAME = ("room", "issue", "alert_id", "thread_root", "threads", "mark", "mention")
+MOST_UNDELIVERED = 1_000  # of one room, in a list
 _QUEUED = (WAITING, SENDING)
 _PLACEMENTS = (Placement.CHANNEL.value, Placement.THREAD.value)
 # The first queued message of every room.
@@ -111,6 +112,23 @@ class OutboxTable(Queries):
         waits = and_(outbox.c.state == WAITING, outbox.c.room == room, outbox.c.made < before)
         gone = outbox.update().where(waits).values(state=FAILED, next_try=now, owner="", lease=0.0, error=error)
         return self._connection.execute(gone).rowcount
+
+    def undelivered(self, room: str) -> list[OutboxRow]:
+        """What was set aside for a room, oldest first; at most MOST_UNDELIVERED."""
+        found = select(outbox).where(outbox.c.state == FAILED, outbox.c.room == room).order_by(outbox.c.id)
+        read = [self._row(row) for row in self._connection.execute(found.limit(MOST_UNDELIVERED))]
+        return [row for row in read if row is not None]
+
+    def put_back(self, row_id: int, values: Mapping[str, Any], now: float) -> None:
+        """Try again to send what was set aside, with these values, in its old place among the room's messages."""
+        body = json.dumps(values, ensure_ascii=False)
+        again = {"state": WAITING, "next_try": now, "tries": 0, "error": "", "body": body}
+        self._connection.execute(outbox.update().where(outbox.c.id == row_id, outbox.c.state == FAILED).values(**again))
+
+    def drop(self, row_ids: Sequence[int]) -> None:
+        """Forget these for good."""
+        for part in parts(row_ids):
+            self._connection.execute(outbox.delete().where(outbox.c.id.in_(part)))
 
     def refuses_since(self, room: str, lately: float, tries: int) -> float | None:
         """When the first message of this room was set aside after so many tries since the room last took one.

@@ -52,14 +52,7 @@ def order_key(alert: Alert) -> str:
 # With these numbers a bot is alone (`Work.alone`): who decides, and who takes deliveries in. Both: in this order.
 LOCK_DECIDE = 73_011_902
 LOCK_TAKE_IN = 73_011_903
-
-
-@dataclass(frozen=True)
-class SeenKey:
-    """What a delivery was recognised by, and when."""
-
-    key: str
-    at: float
+LOCK_FALLBACK = 73_011_904  # who sends notifications to the fallback; never together with the others
 
 
 @dataclass(frozen=True)
@@ -210,6 +203,7 @@ class DeferReason(str, Enum):
     """Why a message is put off."""
 
     WAIT = "wait"  # the route's `wait`: what comes meanwhile is sent in one list
+    AWAY = "away"  # found after the bot was away: sent together
     STORM = "storm"  # too many notifications in the room in a minute
     UPDATES = "updates"  # too many updates in the room in a minute
     QUIET = "quiet"  # the room's quiet hours; sent at their end
@@ -350,6 +344,34 @@ class QueueState:
     oldest: float | None
     failed: int
     failed_lately: int
+
+
+class FallbackState(str, Enum):
+    """What becomes of a notification at the fallback."""
+
+    UNWANTED = "unwanted"  # no entry asks for it
+    SENDING = "sending"  # until `at`; after that the bot that claimed it is gone
+    AGAIN = "again"  # some address refused it: tried again at `at`
+    SENT = "sent"
+    FAILED = "failed"  # no address took it
+    NOTED = "noted"  # sent, and its room knows
+
+
+@dataclass(frozen=True)
+class FallbackRow:
+    """A notification at the fallback; `id` is its number in the outbox.
+
+    `taken` names the addresses that took it, by their keys; `went` is when the first one did. `since` is when the chat
+    last took anything for its room, or when it was made.
+    """
+
+    id: int
+    state: str
+    at: float
+    since: float = 0.0
+    tries: int = 0
+    taken: str = ""
+    went: float | None = None
 
 
 def alert_to_text(alert: Alert) -> str:

@@ -135,6 +135,10 @@ class DeferredTable(Queries):
         self._corrupt_rows.note("deferred", (room, reason))
         self._connection.execute(deferred.update().where(*_of(room, reason)).values(reason=CORRUPT))
 
+    def postpone(self, room: str, reason: DeferReason, due: float) -> None:
+        """Look again then at what is put off in a room for this reason."""
+        self._connection.execute(deferred.update().where(*_of(room, reason)).values(due=due))
+
     def due_of_room(self, room: str, reason: DeferReason) -> float | None:
         """When what is put off in a room for this reason is due; None where there is nothing."""
         return time_of(self._connection.scalar(select(func.min(deferred.c.due)).where(*_of(room, reason))))

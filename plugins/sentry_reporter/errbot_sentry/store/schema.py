@@ -167,6 +167,19 @@ outbox = Table(
     Index("outbox_thread", "room", "sent_id"),
 )
 
+made_once = Table("made_once", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+# Notifications that went to the fallback, or were looked at for it; the number is that of the outbox.
+fallbacks = Table(
+    "fallbacks",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    *_columns(Text, "state", "taken"),
+    *_columns(Float, "at", "since"),
+    *_columns(Integer, "tries"),
+    Column("went", Float),
+    Index("fallbacks_state", "state"),
+)
+
 accounts = Table(
     "accounts",
     metadata,

@@ -9,7 +9,9 @@ from sqlalchemy import Connection, text
 
 from errbot_sentry.store.chat_tables import AccountsTable, DigestsTable, SilencesTable, SubscriptionsTable
 from errbot_sentry.store.corrupt_rows import CorruptRows
+from errbot_sentry.store.fallbacks_table import FallbacksTable
 from errbot_sentry.store.inbox_table import InboxTable
+from errbot_sentry.store.made_once_table import MadeOnceTable
 from errbot_sentry.store.outbox_table import OutboxTable
 from errbot_sentry.store.room_tables import DeferredTable, GroupsTable
 from errbot_sentry.store.server_tables import IssuesTable, PollsTable
@@ -30,7 +32,9 @@ class Transaction:
         self.digests = DigestsTable(connection, corrupt_rows)
         self.polls = PollsTable(connection, corrupt_rows)
         self.outbox = OutboxTable(connection, corrupt_rows)
+        self.fallbacks = FallbacksTable(connection, corrupt_rows)
         self.accounts = AccountsTable(connection, corrupt_rows)
+        self.made_once = MadeOnceTable(connection, corrupt_rows)
 
     @contextmanager
     def part(self) -> Iterator[None]:

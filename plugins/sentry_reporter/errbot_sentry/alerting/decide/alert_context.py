@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.routing import Target
-from errbot_sentry.domain.alerts import OWN_TEST, TEST, Alert, Placement
+from errbot_sentry.domain.alerts import Alert, Placement
 from errbot_sentry.store.records import Decision, Deferred, Group, KnownIssue, Silence, WaitingAlert, issue_key
 
 
@@ -55,5 +55,4 @@ class AlertContext:
     def decide(self, room: str, name: DecisionName, detail: str = "") -> None:
         """Note what becomes of the alert in a room, or in none."""
         key = issue_key(self.alert)
-        reason = TEST if OWN_TEST in self.alert.title else self.alert.reason
-        self.decisions.append(Decision(self.row.id, room, name.value, detail, reason, key))
+        self.decisions.append(Decision(self.row.id, room, name.value, detail, self.alert.reason, key))

@@ -34,6 +34,7 @@ class DecisionName(str, Enum):
     # Sent later, or as a part of something else.
     COUNTED = "counted", "Counted; the number is sent when the window closes."
     BATCHED = "batched", "Deferred for the route's `wait`, then sent in one list with what came meanwhile."
+    AWAY = "away", "Found after the bot was away. More than three are sent as one list, oldest first."
     STORM = "storm", "Deferred: too many notifications in a minute. They are sent as one list a minute."
     QUIET = "quiet", "Deferred to the end of the room's quiet hours. Updates are not sent."
     UPDATES_BATCHED = "updates_batched", "Deferred: too many updates in a minute. They are sent as one list."
@@ -47,6 +48,7 @@ class DecisionName(str, Enum):
     NEVER_NOTIFIED = "never_notified", "An activity on a problem that no room was notified of."
     NOT_VISIBLE = "not_visible", "The room may not see the project."
     NO_PROJECT = "no_project", "For a whole day the server could not name the alert's project."
+    CANARY = "canary", "The bot's own test event (`SENTRY_CANARY`, `!sentry test`), which no room gets."
     FAILED = "failed", "The stored alert cannot be read, or a mistake in this plugin. The log has the cause."
 
     def __str__(self) -> str:
@@ -58,6 +60,7 @@ class DecisionName(str, Enum):
 WITHHELD = (
     DecisionName.COUNTED,
     DecisionName.BATCHED,
+    DecisionName.AWAY,
     DecisionName.STORM,
     DecisionName.QUIET,
     DecisionName.UPDATES_BATCHED,

@@ -49,12 +49,14 @@ TEMPLATES = {
     MessageKind.STORM_LIST: "sentry_notification_list",
     MessageKind.QUIET_LIST: "sentry_notification_list",
     MessageKind.WAIT_LIST: "sentry_notification_list",
+    MessageKind.AWAY_LIST: "sentry_notification_list",
     MessageKind.UPDATE: "sentry_update",
     MessageKind.UPDATE_LIST: "sentry_update_list",
     MessageKind.STACK_TRACE: "sentry_alert_trace",
     MessageKind.COUNT_UPDATE: "sentry_count_update",
     MessageKind.SILENCE_NOTICE: "sentry_silence_notice",
     MessageKind.DIGEST: "sentry_digest",
+    MessageKind.OUTAGE_NOTICE: "sentry_outage_notice",
 }
 LIST_LENGTH = 20
 _LONGEST_TITLE = 200
@@ -154,7 +156,7 @@ def notification_list(room: str, kind: MessageKind, rows: Sequence[tuple[Alert, 
     projects = sorted({alert.project for alert, _ in rows if alert.project})
     away = [alert.away_since for alert, _ in rows if alert.away_since is not None]
     values = {
-        "since": utc_time(min(away)) if len(away) == len(rows) else "",
+        "since": utc_time(min(away)) if kind is MessageKind.AWAY_LIST else "",
         "kind": kind.value,
         "count": len(rows),
         "projects": ", ".join(projects[:5]) + (", …" if len(projects) > 5 else ""),

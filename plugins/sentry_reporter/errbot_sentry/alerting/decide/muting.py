@@ -15,6 +15,10 @@ MOST_NOTIFICATIONS = 20
 STORM_SPAN = 60.0
 STORM_ENDS = 5
 
+# What is found after the bot was away waits this long for the rest, and comes in one list if it is more than this.
+CATCH_UP_SPAN = 10.0
+MOST_SINGLE_AFTER_AWAY = 3
+
 # More updates than this in STORM_SPAN, in a room or about one problem, are sent as one list a minute.
 MOST_UPDATES = 20
 MOST_UPDATES_OF_ONE = 5

@@ -23,6 +23,7 @@ from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.enrich import Enriched, Enricher
 from errbot_sentry.alerting.decide.look_ups import SENTENCES
 from errbot_sentry.alerting.decide.stages import Stages
+from errbot_sentry.domain.alerts import is_canary
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.store.database import Store
@@ -137,6 +138,11 @@ class Pipeline:
 
     def _step_one(self, row: WaitingAlert, parking: Parking, now: float, batch: Batch) -> AlertContext | None:
         """Decide it, or put it where it waits; None for the latter."""
+        if is_canary(row.alert.title, row.alert.level):
+            canary = AlertContext(row, row.alert, now)
+            canary.decide("", DecisionName.CANARY)
+            batch.decide(row, row.alert, canary.decisions)
+            return canary
         key = order_key(row.alert)
         until = parking.of_earlier(row.id, key)
         if until is not None and not self._enrich.has_asked(row.id):  # what came first is decided first

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from errbot_sentry.alerting.decide.muting import quiet_until
 from errbot_sentry.alerting.decide.routing import facts_to_fetch
 from errbot_sentry.config.facts import never_known
+from errbot_sentry.config.fallback_entries import FallbackEntry
 from errbot_sentry.config.matchers import all_match, read_matcher
 from errbot_sentry.config.routes import DEFAULT_REASONS, Route
 from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, Alert
@@ -22,8 +23,11 @@ _FRESH = 5.0  # seconds until another bot's subscription is noticed
 class RouteTable:
     """Settings' routes first, in their order; each subscription is a route of its own after them."""
 
-    def __init__(self, routes: Sequence[Route], store: Store, clock: Clock) -> None:
+    def __init__(
+        self, routes: Sequence[Route], store: Store, clock: Clock, fallback: Sequence[FallbackEntry] = ()
+    ) -> None:
         self.settled = tuple(routes)
+        self._fallback = tuple(Route((), entry.matchers, ALERT_REASONS, goes_on=True) for entry in fallback)
         self._store = store
         self._clock = clock
         self._subscribed: tuple[Route, ...] = ()
@@ -66,14 +70,15 @@ class RouteTable:
         """What the server has to be asked for before this alert can be routed, and shown if it may notify."""
         subscribed = self.subscribed()
         found = facts_to_fetch(alert, self.settled, subscribed, kind, notifies=notifies)
-        # A silence that asks for an environment must not miss what is polled.
-        return found | facts_to_fetch(alert, (), self._silenced, kind, notifies=False)
+        # A silence that asks for an environment must not miss what is polled; nor must the fallback.
+        return found | facts_to_fetch(alert, (), (*self._silenced, *self._fallback), kind, notifies=False)
 
     def never_match(self, kind: str) -> Iterator[str]:
-        """What this kind of server can never answer in the routes of the settings, in sentences."""
-        for number, route in enumerate(self.settled, start=1):
-            for sentence in never_known(route.matchers, kind):
-                yield f"SENTRY_ALERTS, route {number}: {sentence}"
+        """What this kind of server can never answer in the matchers of the settings, in sentences."""
+        for name, routes in (("SENTRY_ALERTS, route", self.settled), ("SENTRY_FALLBACK, entry", self._fallback)):
+            for number, route in enumerate(routes, start=1):
+                for sentence in never_known(route.matchers, kind):
+                    yield f"{name} {number}: {sentence}"
 
     def route_for(self, room: str, alert: Alert) -> Route | None:
         """The first route that names the room and wants the alert; None for none any more."""

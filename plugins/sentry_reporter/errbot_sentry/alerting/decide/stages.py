@@ -22,7 +22,13 @@ from errbot_sentry.alerting.decide.messages import (
     stack_trace,
     update,
 )
-from errbot_sentry.alerting.decide.muting import STORM_SPAN, SilenceIndexCache, has_too_many_updates, is_storm
+from errbot_sentry.alerting.decide.muting import (
+    CATCH_UP_SPAN,
+    STORM_SPAN,
+    SilenceIndexCache,
+    has_too_many_updates,
+    is_storm,
+)
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import Target, may_see_alert, route_alert
 from errbot_sentry.config.facts import NAMES, can_be_known
@@ -128,7 +134,7 @@ class Stages:
             outcome.deferral = Deferred(room, why, context.row.id, issue, silence.ends, context.now, silence=silence.id)
 
     def defer(self, context: AlertContext, batch: Batch) -> None:
-        """Put off what quiet hours, a storm, or the route's `wait` put off; drop updates of what is put off."""
+        """Put off what quiet hours, a catch-up, a storm, or the route's `wait` put off; drop their updates."""
         for outcome in context.outcomes:
             if not outcome.is_sent:
                 continue
@@ -159,6 +165,8 @@ class Stages:
         wait = route.wait.total_seconds() if route is not None and outcome.name in _FIRSTS else 0.0
         if quiet is not None:
             name, why, due = DecisionName.QUIET, DeferReason.QUIET, quiet
+        elif context.alert.away_since is not None:
+            name, why, due = DecisionName.AWAY, DeferReason.AWAY, context.now + CATCH_UP_SPAN
         elif storm is not None:
             name, why, due = DecisionName.STORM, DeferReason.STORM, storm
         elif is_storm(tx.outbox.recent(room, Placement.CHANNEL, context.now - STORM_SPAN)):
@@ -252,8 +260,10 @@ def known_after(alert: Alert, known: KnownIssue | None, now: float, *, notified:
         title=alert.title or before.title,
         project=alert.project or before.project,
         events=before.events if alert.events is None else max(alert.events, before.events or 0),
-        # The poller distinguishes a regression from a reopening by this.
-        last_seen=before.last_seen if alert.reason in ACTIVITIES else max(before.last_seen, alert.at.timestamp()),
+        # The poller distinguishes a regression from a reopening by this, and has written it itself.
+        last_seen=before.last_seen
+        if alert.reason in ACTIVITIES or alert.source == "poll"
+        else max(before.last_seen, alert.at.timestamp()),
         assignee=owner[0],
         assignee_kind=owner[1],
         assignee_mail=owner[2],

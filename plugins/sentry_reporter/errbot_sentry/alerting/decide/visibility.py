@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.routing import may_see_alert
 from errbot_sentry.config.matchers import Matcher, read_matcher
@@ -14,6 +15,9 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.store.records import KnownIssue, Message, Silence
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.transaction import Transaction
 
 
 def may_see_now(last: Alert | None, known: KnownIssue | None, room: str, access: Access) -> bool:
@@ -30,6 +34,14 @@ def may_be_sent(message: Message, last: Alert | None, known: KnownIssue | None, 
     if not all(access.may_see(project, conversation) for project in message.projects):
         return False
     return (last is None and known is None) or may_see_now(last, known, message.room, access)
+
+
+def is_still_visible(tx: Transaction, message: Message, access: Access) -> bool:
+    """The same, by what the state knows at present."""
+    if access.sees_everything(Conversation(message.room)):
+        return True
+    last = tx.inbox.get([message.alert_id]).get(message.alert_id)
+    return may_be_sent(message, last, tx.issues.get(message.issue), access)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from errbot_sentry.alerting.decide.visibility import may_see_now
 from errbot_sentry.config.routes import read_zone
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.alerts import NEW, OWN_TEST, REGRESSED, SEEN_RESOLVED, MessageKind
+from errbot_sentry.domain.alerts import NEW, REGRESSED, SEEN_RESOLVED, MessageKind
 from errbot_sentry.domain.conversation import Conversation, Upload
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.domain.issues import Counts
@@ -194,5 +194,5 @@ class Digests:
         alerts = tx.inbox.get([group.alert_id for group in groups])
         found = ((alerts.get(group.alert_id), known.get(group.issue)) for group in groups)
         shown = (each for last, each in found if each is not None and may_see_now(last, each, plan.room, self._access))
-        noisy = (each for each in shown if (each.events is None or each.events > 1) and OWN_TEST not in each.title)
+        noisy = (each for each in shown if each.events is None or each.events > 1)
         return list(islice(noisy, _NOISIEST))

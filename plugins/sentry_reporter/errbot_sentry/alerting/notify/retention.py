@@ -24,4 +24,5 @@ def forget_some(tx: Transaction, now: float) -> bool:
         tx.issues.forget(now - KEEP_ISSUES, STEP),
         tx.silences.forget(now - KEEP_ALERTS, STEP),
     )
+    tx.fallbacks.forget()
     return any(count >= STEP for count in went)

@@ -21,7 +21,9 @@ from errbot_sentry.alerting.decide.messages import (
     update_list,
 )
 from errbot_sentry.alerting.decide.muting import (
+    CATCH_UP_SPAN,
     MOST_NOTIFICATIONS,
+    MOST_SINGLE_AFTER_AWAY,
     STORM_SPAN,
     SilenceIndex,
     SilenceIndexCache,
@@ -55,10 +57,12 @@ log = logging.getLogger(__name__)
 
 _GROUPS_AT_ONCE = 50
 _CLEANING = 60.0
+_LONGEST_CATCH_UP = 120.0
 _LIST_KINDS = {
     DeferReason.STORM: MessageKind.STORM_LIST,
     DeferReason.QUIET: MessageKind.QUIET_LIST,
     DeferReason.WAIT: MessageKind.WAIT_LIST,
+    DeferReason.AWAY: MessageKind.AWAY_LIST,
 }
 
 
@@ -181,6 +185,9 @@ class Scheduler:
 
     def _send_to_room(self, tx: Transaction, room: str, reason: DeferReason, now: float) -> bool:
         deferred = tx.deferred.of_room(room, reason)
+        if reason is DeferReason.AWAY and _is_catching_up(tx, deferred, now):
+            tx.deferred.postpone(room, reason, now + CATCH_UP_SPAN)
+            return False
         alerts = tx.inbox.get([each.alert_id for each in deferred])
         known = tx.issues.get_many([each.issue for each in deferred])
         silences = self._silences.index(tx.silences.present())
@@ -199,7 +206,8 @@ class Scheduler:
         if due and reason is DeferReason.UPDATES:
             self._send_updates(tx, room, due, now)
         elif due:
-            self._send_notifications(tx, room, _LIST_KINDS[reason], due, self._mention(tx, due, known), now)
+            for some in _parts(due, known) if reason is DeferReason.AWAY else [due]:
+                self._send_notifications(tx, room, _LIST_KINDS[reason], some, self._mention(tx, some, known), now)
         tx.deferred.drop([each.id for each in deferred])
         return bool(due)
 
@@ -353,6 +361,20 @@ def _apart(tx: Transaction, act: Callable[[], bool], set_aside: Callable[[], Non
         log.exception("something that was due failed and is set aside")
         set_aside()
         return False
+
+
+def _is_catching_up(tx: Transaction, deferred: Sequence[Deferred], now: float) -> bool:
+    """Whether more of what was found after the bot was away may still be undecided, or be asked for."""
+    times = [each.at for each in deferred if each.at <= now]
+    if not times or now - min(times) >= _LONGEST_CATCH_UP:
+        return False
+    return now - max(times) < CATCH_UP_SPAN or tx.inbox.has_waiting(max(times))
+
+
+def _parts(due: list[_Due], known: Mapping[str, KnownIssue]) -> list[list[_Due]]:
+    """What was found after the bot was away, oldest first: a few alone, more together."""
+    by_age = sorted(due, key=lambda each: known[each.deferred.issue].last_seen if each.deferred.issue in known else 0.0)
+    return [[each] for each in by_age] if len(due) <= MOST_SINGLE_AFTER_AWAY else [by_age]
 
 
 def _each_once(texts: Sequence[str]) -> str:

@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from errbot_sentry.alerting.decide.messages import TEMPLATES
-from errbot_sentry.alerting.decide.visibility import may_be_sent
+from errbot_sentry.alerting.decide.visibility import is_still_visible
 from errbot_sentry.alerting.notify.digest_reports import chart_of
 from errbot_sentry.alerting.notify.ports import Network, Renderer
 from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, REFUSES_FOR, Retry, after_refusal
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import MessageKind, Placement
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import NotConnected, SendError, SentryReporterError
 from errbot_sentry.domain.outgoing import Outgoing, card_of
 from errbot_sentry.store.database import Store
@@ -114,13 +113,8 @@ class NotificationSender:
 
     def _is_allowed(self, row: OutboxRow) -> bool:
         """Whether the room may still see this: settings can have changed while it waited."""
-        message = row.message
-        if self._access.sees_everything(Conversation(message.room)):
-            return True
         with self._store.read() as tx:
-            last = tx.inbox.get([message.alert_id]).get(message.alert_id)
-            known = tx.issues.get(message.issue)
-        return may_be_sent(message, last, known, self._access)
+            return is_still_visible(tx, row.message, self._access)
 
     def _send(self, row: OutboxRow, connection: str) -> None:
         try:
@@ -146,14 +140,15 @@ class NotificationSender:
     def _post(self, row: OutboxRow) -> str:
         """Post one message where it belongs; the id of what went to the room or thread."""
         message, root = row.message, self._thread_root(row)
-        outgoing = self._outgoing(message)
+        outgoing = replace(self._outgoing(message), key=f"{row.id}-{row.made}")
         if root is None or not root.sent_id or message.threads == "channel":
             return self._network.post(message.room, outgoing)
         if message.mark:
             self._mark_root(root, message.mark)
         sent_id = self._network.post(message.room, outgoing, root.sent_id)
         if message.threads == "both":
-            self._network.post(message.room, outgoing.unmentioned())  # who is mentioned is so once
+            again = replace(outgoing.unmentioned(), key=f"{outgoing.key}-channel")  # who is mentioned is so once
+            self._network.post(message.room, again)
         return sent_id
 
     def _thread_root(self, row: OutboxRow) -> OutboxRow | None:
@@ -183,6 +178,8 @@ class NotificationSender:
 
     def _outgoing(self, message: Message) -> Outgoing:
         text = self._renderer.render(TEMPLATES[message.kind], message.values).strip("\n")
+        if late := message.values.get("late"):
+            text = f"(late, from {late}) {text}"
         card = card_of(message.values) if message.kind is MessageKind.NOTIFICATION else None
         return Outgoing(text, card, message.mention)
 
@@ -212,6 +209,7 @@ class NotificationSender:
         refuses_since = self._refuses_since(room, now) if isinstance(error, SendError) else None
         answer = after_refusal(row.tries + 1, now, refuses_since, error)
         if isinstance(answer, Retry):
+            log.info("message %s for %s is tried again: %s", row.id, room, sentence)
             self._retry(row, answer, sentence)
             return
         more = self._set_aside(row, sentence, answer.before)

@@ -17,8 +17,10 @@ from errbot_sentry.domain.alerts import (
     REOPENED,
     SEEN_ARCHIVED,
     SEEN_RESOLVED,
+    TEST,
     UNMUTED,
     Alert,
+    is_canary,
 )
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Issue
 from errbot_sentry.store.records import KnownIssue, PollMark
@@ -43,6 +45,8 @@ def compare(
     `amounts` are the matchers of all routes that more events or users can make true.
     """
     now_known = _observed(issue, known, asked)
+    if is_canary(issue.title, issue.level):
+        return IssueDiff(now_known, TEST if known is None or now_known.last_seen > known.last_seen else "")
     if known is None:
         return IssueDiff(now_known, _reason_of_unknown(issue, mark))
     if known.changed > asked:

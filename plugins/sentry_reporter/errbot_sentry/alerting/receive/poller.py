@@ -94,12 +94,20 @@ class Poller:
         url = server.health().url
         if server.kind != BUGSINK:
             return [Scope(f"{url} *")]
-        rooms = {room for route in self._routes() for room in route.rooms}
         return [
             Scope(f"{url} {project.slug}", project)
             for project in server.projects()
-            if any(self._access.may_see(project.slug, Conversation(room)) for room in rooms)
+            if self._some_room_sees(project.slug)
         ]
+
+    def reads(self, slug: str) -> bool:
+        """Whether it asks for the issues of this project."""
+        wanted = self._interval > 0 and bool(self._routes())
+        return wanted and (self.kind != BUGSINK or self._some_room_sees(slug))
+
+    def _some_room_sees(self, slug: str) -> bool:
+        rooms = {room for route in self._routes() for room in route.rooms}
+        return any(self._access.may_see(slug, Conversation(room)) for room in rooms)
 
     def _poll(self, server: Server, scope: Scope, *, hurry: bool) -> float:
         """Poll one scope if it is due; when it is due again."""

@@ -22,7 +22,7 @@ from errbot_sentry.alerting.receive.parsed_webhook import Parsed
 from errbot_sentry.alerting.receive.sentry_webhooks import read_sentry_webhook
 from errbot_sentry.alerting.receive.wrong_formats import refusal_of
 from errbot_sentry.config.settings import AlertSettings
-from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.alerts import Alert, is_canary
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import BadBody, BodyTooLarge, NotAuthentic, ReceiverClosed, StoreError, WebhookRefused
 from errbot_sentry.domain.identifiers import is_number
@@ -110,6 +110,8 @@ class WebhookReceiver:
         parsed = self._read(headers, body, Alert(key.text, "", "webhook", self._clock.now()))
         self.refused = ""
         keys = (key, DeliveryKey(parsed.key, SAME_STEP_SPAN)) if parsed.key else (key,)
+        if parsed.alerts and all(is_canary(alert.title, alert.level) for alert in parsed.alerts):
+            keys = (DeliveryKey(f"canary:{self.last}"),)  # equal bytes are another round's: GlitchTip's have no time
         if not parsed.alerts and not parsed.more:
             return WebhookAnswer(200, "No alert in this.")
         if not self._group_commit.store(Delivery(keys, parsed.alerts, self.last)):

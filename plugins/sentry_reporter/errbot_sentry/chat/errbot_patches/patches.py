@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools, has_pool
+from errbot_sentry.chat.errbot_patches.discord_ids import knows_old_ids, take_longer_ids
+from errbot_sentry.chat.errbot_patches.discord_rooms import keep_ids, looks_for_names
 from errbot_sentry.chat.errbot_patches.irc_nick import take_another_nick
 from errbot_sentry.chat.errbot_patches.irc_ping import ping_in_silence
 from errbot_sentry.chat.errbot_patches.irc_reconnect import is_irc, reconnect_soon
 from errbot_sentry.chat.errbot_patches.markdown_lock import has_converter, lock_converters
+from errbot_sentry.chat.errbot_patches.matrix_history import is_matrix, skip_history
+from errbot_sentry.chat.errbot_patches.mattermost_driver import is_mattermost, mend_driver
 from errbot_sentry.chat.errbot_patches.shelf_threads import has_shelf, share_shelves
 from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown, chat_dropped
 from errbot_sentry.chat.errbot_patches.sigterm import end_orderly, is_unhandled
+from errbot_sentry.chat.errbot_patches.telegram_updates import is_telegram, read_all_updates
 from errbot_sentry.chat.errbot_patches.xmpp_flush import flush_after_sends, has_loop
 from errbot_sentry.chat.errbot_patches.xmpp_reconnect import reconnect_xmpp
 from errbot_sentry.domain.errors import RestartNeeded
@@ -58,6 +63,38 @@ PATCHES = (
         has_loop,
         lambda bot, _end: flush_after_sends(bot),
         "replies and alerts on XMPP may wait for minutes",
+    ),
+    Patch(
+        "discord_ids",
+        knows_old_ids,
+        lambda bot, _end: take_longer_ids(bot),
+        "on Discord whoever joined since July 2022 gets no answer",
+    ),
+    Patch(
+        "discord_rooms",
+        looks_for_names,
+        lambda bot, _end: keep_ids(bot),
+        "on Discord nobody gets an answer in threads",
+    ),
+    Patch(
+        "matrix_history",
+        is_matrix,
+        lambda bot, _end: skip_history(bot),
+        "on Matrix each start runs the latest commands of each room again",
+        stays=True,
+    ),
+    Patch(
+        "mattermost_driver",
+        is_mattermost,
+        lambda bot, _end: mend_driver(bot),
+        "the bot reads nothing from a Mattermost server with https, and nothing after a cut connection",
+        stays=True,
+    ),
+    Patch(
+        "telegram_updates",
+        is_telegram,
+        lambda bot, _end: read_all_updates(bot),
+        "notifications have no buttons, and reactions and topics do nothing on Telegram",
     ),
     Patch(
         "command_pools",

@@ -35,7 +35,16 @@ CAPABILITIES = {
     "slackv3": Capabilities(
         confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
     ),
-    "telegram": Capabilities(files=True),
+    "discord": Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    ),
+    "mattermost": Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    ),
+    "matrix": Capabilities(confirms=True, threads=True, edits=True, reactions=True, files=True),
+    "telegram": Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    ),
     "test": Capabilities(files=True),
 }
 """By Errbot's name of the backend (`bot.mode`)."""

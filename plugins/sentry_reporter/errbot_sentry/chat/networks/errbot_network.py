@@ -75,6 +75,11 @@ class ErrbotNetwork:
         self._layout = Layout(self.mode, self._limit())
         self._escape = Escape(self.mode)
 
+    @property
+    def layout(self) -> Layout:
+        """How lines are laid out for this network's messages."""
+        return self._layout
+
     def is_silent(self) -> bool:
         """Whether nothing has come from the network for longer than `settle`; False where nobody watches that."""
         return False
@@ -95,6 +100,23 @@ class ErrbotNetwork:
     def close(self) -> None:
         """Undo what `listen` did."""
         self._on_click = None
+
+    def offer_buttons(self, url: str, secret: Callable[[], str]) -> None:
+        """Show buttons whose clicks the network sends to this URL; "" where it is not known. For networks that need it.
+
+        `secret` returns what such clicks are signed with; it raises StoreError.
+        """
+
+    def room_named(self, name: str) -> str:
+        """The one name of a room that people may write in several ways: as commands typed there have it."""
+        return name
+
+    def complete(self, msg: Any) -> None:
+        """Add to a typed message what the backend leaves out of it: its thread, or its topic."""
+
+    def reply(self, msg: Any, text: str) -> bool:  # noqa: ARG002 - for the adapters
+        """Answer a typed message with Markdown in a better way than Errbot's; False: Errbot does it. Raises nothing."""
+        return False
 
     def trouble(self) -> str:
         """What is wrong with the connection although the backend believes in it; "" for nothing."""
@@ -189,6 +211,8 @@ class ErrbotNetwork:
         if room not in self._rooms:
             try:
                 self._rooms[room] = self._find(room)
+            except SendError:
+                raise
             except Exception as error:
                 log.warning("no room %r: %s", room, error)
                 raise RoomUnknown(f"The chat network knows no room {room!r}.") from error

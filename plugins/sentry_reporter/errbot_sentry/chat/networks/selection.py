@@ -6,11 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.networks.discord import DiscordNetwork
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
 from errbot_sentry.chat.networks.irc_and_xmpp import IrcNetwork, XmppNetwork
+from errbot_sentry.chat.networks.matrix import MatrixNetwork
+from errbot_sentry.chat.networks.mattermost import MattermostNetwork
 from errbot_sentry.chat.networks.slack import SlackNetwork
+from errbot_sentry.chat.networks.telegram import TelegramNetwork
 
-ADAPTERS: dict[str, type[ErrbotNetwork]] = {"irc": IrcNetwork, "xmpp": XmppNetwork, "slackv3": SlackNetwork}
+ADAPTERS: dict[str, type[ErrbotNetwork]] = {
+    "irc": IrcNetwork,
+    "xmpp": XmppNetwork,
+    "slackv3": SlackNetwork,
+    "discord": DiscordNetwork,
+    "matrix": MatrixNetwork,
+    "mattermost": MattermostNetwork,
+    "telegram": TelegramNetwork,
+}
 """By Errbot's name of the backend (`bot.mode`). Any other one is served by plain sends."""
 
 

@@ -7,6 +7,7 @@ become links below the block where a backend can hide an address behind a word (
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, zip_longest
 
@@ -15,13 +16,16 @@ from wcwidth import wcswidth, wcwidth
 from errbot_sentry.chat.render.escaping import Escape, plain
 from errbot_sentry.domain.conversation import Row
 
-# IRC is line by line; Telegram's backend sends plain text, which clients show in a proportional font.
+# IRC is line by line; Telegram is read on phones, which wrap the lines of a block.
 _LINE_MODES = frozenset({"irc", "telegram"})
 _NAMED_LINKS = frozenset({"slackv3", "discord", "mattermost"})
 _LINKS_BELOW = frozenset({"xmpp"})
 
 LINE_BYTES = 400  # of a row on one line: IRC refuses lines beyond about 490 bytes
 WIDEST = 80  # display columns of a line; longer ones wrap in most windows
+# Discord takes 2000 characters in a message, of which ten addresses can be half. Rather than in two messages a list
+# comes with less on each line; so much is left for what stands above it.
+_MOST_ON_DISCORD, _NARROW = 1900, 58
 _WIDEST_CELL = 32
 _LEAST_LAST = 24  # what may be cut keeps at least this much, even if the line gets longer
 _GAP = "  "
@@ -42,13 +46,19 @@ class Table:
             return "\n".join([*map(self._line, rows), *map(self._escape.text, below)])
         links = [self._escape.href(row.link) if row.link else "" for row in rows]
         if self._mode in _NAMED_LINKS or self._mode in _LINKS_BELOW:
-            block, outside = self._block(rows, [""] * len(rows), ()), [*self._links(rows, links)]
-            return "\n".join([*block, *outside, *map(self._escape.text, below)])
+            outside = [*self._links(rows, links), *map(self._escape.text, below)]
+            whole = "\n".join([*self._block(rows, [""] * len(rows), ()), *outside])
+            if self._mode != "discord" or len(whole) <= _MOST_ON_DISCORD:
+                return whole
+            shorter = [replace(row, about="") for row in rows]
+            return "\n".join([*self._block(shorter, [""] * len(rows), (), _NARROW), *outside])
         return "\n".join(self._block(rows, links, below))
 
-    def _block(self, rows: Sequence[Row], links: Sequence[str], below: Sequence[str]) -> list[str]:
+    def _block(
+        self, rows: Sequence[Row], links: Sequence[str], below: Sequence[str], widest: int = WIDEST
+    ) -> list[str]:
         """A fenced block of the entries, each with its address where there is one."""
-        entries = _entries(rows)
+        entries = _entries(rows, widest)
         # No value has a line end left, so the escaped lines are as many.
         text = "\n".join([*chain.from_iterable(entries), *map(plain, below)])
         lines = iter(self._escape.block(text).split("\n"))
@@ -63,9 +73,12 @@ class Table:
         """The row on one line, its title cut so that everything else keeps its room."""
         text = self._escape.text
         facts = [text(fact) for fact in (row.mark, row.about, *row.cells, *row.more) if fact]
-        if row.link and (address := self._escape.address(row.link)):
-            facts.append(address)
         name = f"\\#{row.number} {text(row.name)}"
+        if row.link and (address := self._escape.address(row.link)):
+            if self._mode == "telegram":
+                name = f"\\#{row.number} [{text(row.name)}]({address})"
+            else:
+                facts.append(address)
         end = "".join(_SEPARATOR + fact for fact in facts)
         if not row.title:
             return name + end
@@ -90,25 +103,26 @@ class Table:
             yield from (f"\\#{number} {address}" for number, address in found)
         elif found:
             # In angle brackets Discord shows no preview, of which there would be one per row.
-            around = "<{}>" if self._mode == "discord" else "{}"
-            yield "open: " + _SEPARATOR.join(f"[\\#{number}]({around.format(address)})" for number, address in found)
+            # Each character counts ten times there.
+            around, between = ("[#{}](<{}>)", " ") if self._mode == "discord" else ("[\\#{}]({})", _SEPARATOR)
+            yield "open: " + between.join(around.format(number, address) for number, address in found)
 
 
-def _entries(rows: Sequence[Row]) -> list[list[str]]:
+def _entries(rows: Sequence[Row], widest: int) -> list[list[str]]:
     """One or two lines per row: number, name, level and title, then the facts in columns, with the title's rest cut."""
     heads = in_columns([(f"#{row.number}", plain(row.name), plain(row.mark)) for row in rows])
     facts = in_columns([[plain(cell) for cell in row.cells] for row in rows])
     if not any(row.title for row in rows):
         joined = [_beside(head, fact) for head, fact in zip(heads, facts, strict=True)]
         ends = [_last(row) for row in rows]
-        if all(width(line) + len(_GAP) + width(end) <= WIDEST for line, end in zip(joined, ends, strict=True) if end):
+        if all(width(line) + len(_GAP) + width(end) <= widest for line, end in zip(joined, ends, strict=True) if end):
             return [[_beside(line, end).rstrip()] for line, end in zip(joined, ends, strict=True)]
         heads, facts = joined, [""] * len(rows)
     indent = _indent(rows)
     found = []
     for row, head, fact in zip(rows, heads, facts, strict=True):
-        first = _beside(head, cut(plain(row.title), WIDEST - width(head) - len(_GAP))).rstrip()
-        end = _last(row, WIDEST - len(indent) - width(fact) - len(_GAP) if fact else WIDEST - len(indent))
+        first = _beside(head, cut(plain(row.title), widest - width(head) - len(_GAP))).rstrip()
+        end = _last(row, widest - len(indent) - width(fact) - len(_GAP) if fact else widest - len(indent))
         second = _beside(fact, end).rstrip()
         found.append([first, indent + second] if second else [first])
     return found

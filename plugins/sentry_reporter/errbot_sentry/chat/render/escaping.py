@@ -28,6 +28,7 @@ _LINE_ENDS = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
 _MENTION = re.compile(r"@(?=\w)(?!(?<=[\w+-]@)[\w-]+\.\w)")
 _ANY_MENTION = re.compile(r"@(?=\w)")
 # <!here>, <@U1>, <#C1>, and <mailto:…|words>, in which the address is hidden behind the words.
+_BACKTICKS = re.compile("`+")
 _SLACK_COMMAND = re.compile(r"<(?=[!@#]|[A-Za-z]+:)")
 # At the beginning of a line an HTML tag takes all up to its end with it, closing fences included.
 _TAG_FIRST = re.compile(r"^( {0,3})<", re.MULTILINE)
@@ -66,6 +67,17 @@ _PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:[/?#][A-
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 _MARKDOWN_IN_ADDRESS = re.compile(r"([*_])")
 _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
+# Mattermost un-escapes these alone, and a backslash only where no ASCII letter or digit follows (github.com/mattermost/
+# marked, lib/marked.js, `inline.escape`); `\:` would be shown as it is. It leaves entities to the browser.
+_MATTERMOST = re.compile(r"([`*_{}\[\]()>#+\-.!|~]|\\(?![A-Za-z0-9]))")
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+_FORMULA = re.compile(r"\$[^$]+\$(?!\w)")
+# What it looks for in the text that is left: #tags, ~channels, :names: of emoji, and faces such as :D (webapp/channels/
+# src/utils/emoticons.tsx and text_formatting.tsx).
+_MATTERMOST_ACTS = re.compile(
+    r"(?:#(?=[^\W\d_])|~(?=\w)|:(?=[\w+-]+:)|(?<!\w):(?=[^\s\w]|[odpsx]\b)|;(?=-?\))|<(?=/?3\b)|\bx(?=-d\b))",
+    re.IGNORECASE,
+)
 
 
 def plain(text: object, longest: int = LONGEST) -> str:
@@ -125,6 +137,14 @@ def _visible_line(line: str) -> str:
     return line.rstrip()[:LONGEST]
 
 
+def _for_mattermost(line: str) -> str:
+    line = _MATTERMOST_ACTS.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, line)
+    if line and not line.strip("= "):  # it would make a heading of the line above
+        line = _ZERO_WIDTH_SPACE + line
+    line = _MATTERMOST.sub(r"\\\1", _ENTITY.sub("&amp;", line)).replace("<", "&lt;")
+    return line.replace("$", "&#36;") if _FORMULA.search(line) else line
+
+
 def escape_markdown(text: str) -> str:
     """The text so that Errbot's Markdown shows just that."""
     # Entities come back as characters after Errbot's rendering; a raw "<" would start an HTML block.
@@ -139,6 +159,7 @@ class Escape:
 
     def __init__(self, mode: str, nicks: Nicks = frozenset) -> None:
         self._raw_markdown = mode.lower() in RAW_MARKDOWN_MODES
+        self._mattermost = mode.lower() == "mattermost"
         self._slack = mode.lower() == "slackv3"
         self._nicks = nicks
 
@@ -148,6 +169,8 @@ class Escape:
         if self._raw_markdown:
             # Discord takes @everyone for a mention in the middle of a mail address too, and through a backslash.
             line = _ANY_MENTION.sub("@" + _ZERO_WIDTH_SPACE, line)
+            if self._mattermost:
+                return _for_mattermost(line)
             return _RAW_MARKDOWN.sub(r"\\\1", line)
         return escape_markdown(line)
 
@@ -158,8 +181,11 @@ class Escape:
 
     def exact(self, value: object) -> str:
         """A value for between backticks that people copy: without the unseen characters that keep others from being
-        notified, so only for what names the reader or an operator's setting."""
-        return _SLACK_COMMAND.sub("(", plain(value)).replace("`", "'")
+        notified, so only for what names the reader or an operator's setting. Where it has backticks (an IRC nick can),
+        those around it become more."""
+        text = _SLACK_COMMAND.sub("(", plain(value))
+        longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
+        return f"{'`' * longest} {text} {'`' * longest}" if longest else text
 
     def block(self, value: object) -> str:
         """Lines for between fences: layout stays, tabs become spaces, no line can close the fence."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from errbot import rendering
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -56,6 +57,19 @@ class Templates:
             jinja2.TemplateError: a mistake in the template itself, never in the values.
         """
         return self._environment.get_template(f"{template}.md").render(values).strip("\n")
+
+
+class PlainTemplates:
+    """The same as plain text, for what is no chat network; for one thread, as Errbot's converter is."""
+
+    def __init__(self) -> None:
+        self._templates = Templates("text")
+        self._convert = rendering.text().convert
+
+    def render(self, template: str, values: Mapping[str, object]) -> str:
+        """The text of a template (named without folder and ending) with these values."""
+        text: str = self._convert(self._templates.render(template, values))
+        return text.strip()
 
 
 def _as_markup(escape_one: Callable[..., str]) -> Callable[..., Markup]:

@@ -15,6 +15,7 @@ from errbot_sentry.alerting.decide.visibility import may_name, may_see_now
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers
 from errbot_sentry.commands.project_scope import refuse_unknown_projects
+from errbot_sentry.commands.room_alerts.undelivered import list_undelivered
 from errbot_sentry.config.facts import EVENT, FRAMES, ISSUE, never_known
 from errbot_sentry.config.matchers import AMOUNTS
 from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, Alert
@@ -28,6 +29,9 @@ from errbot_sentry.store.records import issue_key
 
 def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`alerts`."""
+    if typed.options.undelivered:
+        yield list_undelivered(context, typed)
+        return
     room = context.alert_room(typed.conversation, "Run this in the room whose alerts you want.")
     silenced = typed.options.silenced
     with context.store.read() as tx:

@@ -82,11 +82,13 @@ class BotFacts:
         backend: the bot's mode, "irc" or "slackv3" say.
         errbot_version: Errbot's own version.
         plugin_of: the name of the plugin that has this command (as in `cmd`, with underscores), "" when none has it.
+        name: distinguishes this bot from others that report to the same project; goes into events, so nothing secret.
     """
 
     backend: str = ""
     errbot_version: str = ""
     plugin_of: Callable[[str], str] = lambda _command: ""
+    name: str = ""
 
 
 def of_exception(traceback: TracebackType | None) -> BotContext:

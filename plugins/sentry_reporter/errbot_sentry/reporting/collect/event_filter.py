@@ -39,7 +39,7 @@ class RepeatCount:
     """How often an error came again without being captured: `count` times from `first` to `last` (monotonic seconds).
 
     `summary` is what the caller remembers of it for the event that reports the count; `captured` is when the error was
-    captured last.
+    captured last. `window` names the count on the disk, "" where it is not there.
     """
 
     key: int
@@ -48,6 +48,7 @@ class RepeatCount:
     last: float
     summary: object = None
     captured: float = 0.0
+    window: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class RepeatCounter:
         self._lock = Lock()
         self._entries: OrderedDict[int, RepeatCount] = OrderedDict()  # the oldest capture comes first
         self._evicted: list[RepeatCount] = []
+        self._written: dict[str, int] = {}  # the counts that are on the disk, by window
+        self._windows = 0
+        self._reported: list[str] = []  # windows that an event has, and the disk not yet
 
     def add(self, key: int, now: float) -> Occurrence:
         """Record an error."""
@@ -83,6 +87,8 @@ class RepeatCounter:
                 self._entries[key] = RepeatCount(key, 0, now, now, captured=now)
                 self._entries.move_to_end(key)
                 self._make_room()
+                if entry is not None and entry.window:
+                    self._report(entry)
                 return Occurrence(capture=True, earlier=entry if entry is not None and entry.count else None)
             if not entry.count:
                 entry.first = now
@@ -105,6 +111,8 @@ class RepeatCounter:
                 _, entry = self._entries.popitem(last=False)
                 if entry.count:
                     counts.append(entry)
+            for count in counts:
+                self._report(count)
             return counts
 
     def drain(self) -> list[RepeatCount]:
@@ -118,6 +126,39 @@ class RepeatCounter:
                 return 0.0
             return next((entry.captured + self._seconds for entry in self._entries.values() if entry.count), None)
 
+    def restore(self, counts: Sequence[RepeatCount]) -> None:
+        """Report these, which an earlier process counted, at the next opportunity."""
+        with self._lock:
+            self._evicted += counts
+
+    def changed(self, life: str, most: int) -> list[RepeatCount]:
+        """Copies of the counts that are not on the disk as they are now. Those of new windows, which are named after
+        `life`, only as long as there are fewer than `most` of them on the disk."""
+        with self._lock:
+            found = []
+            for entry in self._entries.values():
+                if not entry.count or entry.summary is None or self._written.get(entry.window) == entry.count:
+                    continue
+                if not entry.window:
+                    if len(self._written) >= most:
+                        continue
+                    self._windows += 1
+                    entry.window = f"{life}-{self._windows}"
+                self._written[entry.window] = entry.count
+                found.append(replace(entry))
+            return found
+
+    def take_reported(self) -> list[str]:
+        """The windows whose counts went to an event since the last time."""
+        with self._lock:
+            reported, self._reported = self._reported, []
+            return reported
+
+    def _report(self, count: RepeatCount) -> None:
+        if count.window:
+            self._written.pop(count.window, None)
+            self._reported.append(count.window)
+
     def _make_room(self) -> None:
         while len(self._entries) > self._most:
             _, entry = self._entries.popitem(last=False)
@@ -127,6 +168,7 @@ class RepeatCounter:
             if len(self._evicted) > self._most:
                 # They are not collected for long: fewer, and still exact.
                 first, second = self._evicted[:2]
+                self._report(first)
                 self._evicted[:2] = [replace(second, count=first.count + second.count, first=first.first)]
 
 

@@ -17,7 +17,7 @@ from errbot_sentry.reporting.collect import bot_context
 from errbot_sentry.reporting.collect.bot_context import COMMAND, BotContext, BotFacts
 from errbot_sentry.reporting.collect.breadcrumbs import Breadcrumbs
 from errbot_sentry.reporting.collect.command_scope import current_command, with_words
-from errbot_sentry.reporting.collect.event_filter import EventFilter, ExcInfo, RepeatCount
+from errbot_sentry.reporting.collect.event_filter import ErrorSummary, EventFilter, ExcInfo, RepeatCount
 from errbot_sentry.reporting.redact.chat_redaction import CHAT, SEND, mask_of
 from errbot_sentry.reporting.redact.redaction import MOST_STEPS, Event, Redaction
 from errbot_sentry.reporting.redact.scrubber import Scrubber
@@ -79,6 +79,10 @@ class EventProcessor:
         the words of the command that runs here."""
         place = with_words(bot_context.of_stack())
         return self._redaction(place, most_steps=_MOST_STEPS_BESIDE).value(item)
+
+    def redact_summary(self, summary: ErrorSummary) -> Event:
+        """The event of a count as it may wait on the disk, without secrets and typed words."""
+        return self._redaction(summary.place).event(dict(summary.event))
 
     def _finished(self, event: Event, context: CaptureContext | None, exc_info: ExcInfo | None) -> Event | None:
         if event.get("type") in _NO_ERRORS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -110,10 +110,17 @@ class ErrorCapture:
             self._capture_sentence(record)
 
     def capture_message(
-        self, text: str, level: str, tags: Mapping[str, str] | None = None, place: BotContext | None = None
+        self,
+        text: str,
+        level: str,
+        tags: Mapping[str, str] | None = None,
+        place: BotContext | None = None,
+        fingerprint: Sequence[str] = (),
     ) -> str | None:
         """An event of a sentence, by default with the place of the caller; its id."""
         event: Event = {"level": level, "logentry": {"message": cut(text, _LONGEST)}, "tags": dict(tags or {})}
+        if fingerprint:
+            event["fingerprint"] = list(fingerprint)
         return self._client.capture(
             event, CaptureContext(with_words(bot_context.of_stack() if place is None else place))
         )

@@ -50,14 +50,21 @@ class Spool:
         folder: where the files go; None keeps everything in memory.
         limit: bytes on disk; `Quota` decides what goes when a new envelope does not fit.
         dropped: called with (category, reason) of each envelope that is given up here.
+        before_write: called by the thread that writes, before each envelope.
     """
 
     def __init__(
-        self, folder: Path | None, limit: int, dropped: Dropped, disk_writer: DiskWriter | None = None
+        self,
+        folder: Path | None,
+        limit: int,
+        dropped: Dropped,
+        disk_writer: DiskWriter | None = None,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         self._root = folder
         self._disk_writer = disk_writer or DiskWriter()
         self._dropped = dropped
+        self._before_write = before_write
         self._lock = Lock()
         self._entries: OrderedDict[int, Entry] = OrderedDict()
         self._disk = Quota(limit)
@@ -137,6 +144,11 @@ class Spool:
 
     def __contains__(self, seq: object) -> bool:
         return seq in self._entries
+
+    @property
+    def own_folder(self) -> Path | None:
+        """The folder that belongs to this process; None while everything waits in memory."""
+        return None if self._slot is None else self._slot.path
 
     @property
     def size(self) -> int:
@@ -294,6 +306,7 @@ class Spool:
     def _write(self, slot: Slot, entry: Entry, data: bytes, too_much: Iterable[Entry]) -> bool:
         slot.remove(too_much)
         try:
+            self._before_write()
             slot.write(entry, data)
         except OSError as error:
             self._note_trouble(error)

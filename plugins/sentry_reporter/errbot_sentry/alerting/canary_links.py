@@ -1,0 +1,157 @@
+"""The canary: an event of our own that goes the whole way, from the spool to a decision. How each link is judged. Pure.
+
+Every bot sends its events into one issue (a fingerprint), which no list and no room shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+
+from errbot_sentry.domain.issues import Issue
+
+SENT, SHOWN, WEBHOOK, POLLER, DECISION = "sent", "shown", "webhook", "poller", "decision"
+WAYS = (WEBHOOK, POLLER)
+LINKS = (SENT, SHOWN, *WAYS, DECISION)
+
+
+class LinkState(str, Enum):
+    """How one link does. UNKNOWN: the link before it is broken or not reached yet, so this one is not to blame."""
+
+    OK = "ok"
+    WAITING = "waiting"
+    LATE = "late"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class CanaryRound:
+    """One event on its way.
+
+    Args:
+        expected: the links that it has to reach, of LINKS and in that order.
+        reached: when it reached them.
+        trouble: why a link may not be reached, a sentence each.
+    """
+
+    started: datetime
+    event_id: str
+    expected: tuple[str, ...] = (SENT, SHOWN)
+    reached: Mapping[str, datetime] = field(default_factory=dict)
+    trouble: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link of a round as it is now; `seconds` from the round's start, None where it was not reached."""
+
+    name: str
+    state: LinkState
+    at: datetime | None = None
+    seconds: float | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The links of a round so far, and the canary's issue once the server shows the event."""
+
+    links: tuple[Link, ...] = ()
+    issue: Issue | None = None
+
+
+def limits(poll_seconds: float) -> dict[str, float]:
+    """After how many seconds a link is broken, counted from the link before it; half of it is late."""
+    # GlitchTip looks for alerts once a minute; Sentry queues events and webhooks.
+    return {SENT: 120.0, SHOWN: 120.0, WEBHOOK: 180.0, POLLER: max(180.0, 3 * poll_seconds), DECISION: 60.0}
+
+
+def judge(current: CanaryRound, now: datetime, limit: Mapping[str, float]) -> tuple[Link, ...]:
+    """The expected links, each with its state."""
+    return tuple(_link(name, current, now, limit[name]) for name in LINKS if name in current.expected)
+
+
+def is_over(links: Sequence[Link]) -> bool:
+    """Whether no link can be reached any more."""
+    return not any(link.state in (LinkState.WAITING, LinkState.LATE) for link in links)
+
+
+def _link(name: str, current: CanaryRound, now: datetime, limit: float) -> Link:
+    at = current.reached.get(name)
+    if at is not None:
+        return Link(name, LinkState.OK, at, max(0.0, (at - current.started).total_seconds()))
+    begun = _begun(name, current)
+    if begun is None:
+        return Link(name, LinkState.UNKNOWN)
+    waited = (now - begun).total_seconds()
+    late = LinkState.LATE if waited >= limit / 2 else LinkState.WAITING
+    return Link(name, LinkState.BROKEN if waited >= limit else late, trouble=current.trouble.get(name, ""))
+
+
+def _begun(name: str, current: CanaryRound) -> datetime | None:
+    """When the link before this one was reached; None where it was not."""
+    if name == SENT:
+        return current.started
+    if name == SHOWN:
+        return current.reached.get(SENT)
+    if name == DECISION:
+        return min((current.reached[way] for way in WAYS if way in current.reached), default=None)
+    return current.reached.get(SHOWN)
+
+
+_NEITHER = "neither"
+_BROKEN = {
+    SENT: "events do not reach the server",
+    SHOWN: "events are sent, but the server does not show them",
+    WEBHOOK: "events arrive; no webhook",
+    POLLER: "events arrive; the poller does not find them",
+    _NEITHER: "events arrive, but neither a webhook nor the poller brings them",
+    DECISION: "alerts are not decided",
+}
+_AGAIN = {
+    SENT: "events reach the server again",
+    SHOWN: "the server shows events again",
+    WEBHOOK: "webhooks arrive again",
+    POLLER: "the poller finds events again",
+    DECISION: "alerts are decided again",
+}
+_COVERS = {WEBHOOK: (POLLER, "the poller covers"), POLLER: (WEBHOOK, "webhooks cover")}
+
+
+def broken_sentence(links: Sequence[Link], since: Mapping[str, datetime]) -> str:
+    """What is broken, since when, and what covers; "" where nothing is. `since`: when each link worked last."""
+    states = {link.name: link.state for link in links}
+    broken = {link.name: link for link in links if link.state is LinkState.BROKEN}
+    if set(WAYS) <= set(broken):
+        both = broken.pop(WEBHOOK)
+        earlier = min(since[way] for way in WAYS)
+        broken[POLLER] = replace(both, name=_NEITHER)
+        since = {**since, _NEITHER: earlier}
+    return "; ".join(_sentence(link, states, since) for link in broken.values())
+
+
+def again_sentence(names: Sequence[str]) -> str:
+    """That these links work again."""
+    return "; ".join(_AGAIN[name] for name in names)
+
+
+_STATES = {LinkState.WAITING: "not yet", LinkState.LATE: "not yet", LinkState.BROKEN: "missing", LinkState.UNKNOWN: "-"}
+
+
+def link_words(link: Link) -> str:
+    """A link in a few words, such as "webhook after 2.1 s"."""
+    if link.seconds is not None:
+        return f"{link.name} after {link.seconds:.1f} s"
+    trouble = f" ({link.trouble.rstrip('.')})" if link.trouble else ""
+    return f"{link.name} {_STATES[link.state]}{trouble}"
+
+
+def _sentence(link: Link, states: Mapping[str, LinkState], since: Mapping[str, datetime]) -> str:
+    words = f"{_BROKEN[link.name]} since {since[link.name]:%H:%M UTC}"
+    if link.trouble:
+        words += f" ({link.trouble.rstrip('.')})"
+    other, covers = _COVERS.get(link.name, ("", ""))
+    return f"{words}; {covers}" if states.get(other) is LinkState.OK else words

@@ -1,0 +1,125 @@
+"""Apprise, the library that knows a hundred services: one address each, a time limit, and no secret in the log."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import queue
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from errbot_sentry.config.fallback_entries import scheme_of, secret_parts
+from errbot_sentry.config.secrets import Secret, mask
+
+log = logging.getLogger(__name__)
+
+CALL_SECONDS = 30.0
+# Apprise logs addresses, whole below DEBUG; the HTTP library logs paths, in which services have their tokens.
+_LOGGERS = ("apprise", "urllib3.connectionpool", "urllib3.util.retry")
+_SHORTEST_MASKED = 4
+
+
+class AppriseAddress:
+    """One address. Apprise is imported at the first call."""
+
+    def __init__(self, url: Secret, entry: int, limit: float = CALL_SECONDS) -> None:
+        """`entry` is the number of its entry, from 1, for people; `limit` is how many seconds a call may take."""
+        self._url = url
+        self._limit = limit
+        self._service: Any = None
+        self._calling: threading.Thread | None = None
+        self._answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.key = hashlib.sha256(url.reveal().encode()).hexdigest()[:12]
+        self.name = f"{scheme_of(url)} (entry {entry})"
+        self.trouble = ""
+        """Why it did not take the last message, "" if it did."""
+
+    def send(self, title: str, body: str) -> bool:
+        """Whether the service took a message, as plain text; False where it has not answered in time."""
+        if self._calling is not None and self._calling.is_alive():
+            self.trouble = f"{self.name} has not answered for more than {self._limit:g} s"
+            return False
+        # A thread of its own for each: no library call can be ended from outside.
+        answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._answers = answers
+        self._calling = threading.Thread(
+            target=self._call, args=(title, body, answers), name="sentry-fallback-call", daemon=True
+        )
+        self._calling.start()
+        try:
+            took = answers.get(timeout=self._limit)
+        except queue.Empty:
+            took, self.trouble = False, f"{self.name} did not answer within {self._limit:g} s"
+        if took:
+            self.trouble = ""
+        else:
+            log.warning("the fallback failed: %s", self.trouble or "the bot is ending")
+        return took
+
+    def check(self) -> None:
+        """Say in `trouble` and the log if Apprise cannot use the address; asks no service."""
+        try:
+            self._service = _service_of(self._url)
+            if not self._service:
+                self.trouble = f"Apprise cannot use the address {self.name}; compare it with Apprise's documentation"
+        except Exception as error:  # noqa: BLE001 - whatever a service's code does: its words may have the address in them
+            self.trouble = f"{self.name} failed with {type(error).__name__}"
+        if self.trouble:
+            log.error("the fallback cannot be used: %s", self.trouble)
+
+    def close(self) -> None:
+        """Do not wait any longer."""
+        self._answers.put(False)
+
+    def _call(self, title: str, body: str, answers: queue.SimpleQueue[bool]) -> None:
+        took = False
+        try:
+            if self._service is None:
+                self.check()
+            if self._service:
+                took = bool(self._service.notify(body=body, title=title, body_format="text"))
+                self.trouble = "" if took else f"{self.name} refused the last message; Apprise logged the cause"
+        except Exception as error:  # noqa: BLE001 - whatever a service's code does: its words may have the address in them
+            self.trouble = f"{self.name} failed with {type(error).__name__}"
+        answers.put(took)
+
+
+def _service_of(url: Secret) -> Any:
+    """Apprise with this one address, false where it cannot use it."""
+    import apprise
+
+    # With a time limit of its own it would call services in threads that Python waits for at its end.
+    asset = apprise.AppriseAsset(app_id="SentryReporter", app_desc="Alerts of SentryReporter", service_timeout=0)
+    service = apprise.Apprise(asset=asset)
+    service.add(url.reveal())
+    return service
+
+
+class LogMask(logging.Filter):
+    """Masks addresses, and their passwords and tokens, in what Apprise and the HTTP library log."""
+
+    def __init__(self, urls: Iterable[Secret]) -> None:
+        super().__init__()
+        parts = {part for url in urls for part in secret_parts(url, _SHORTEST_MASKED)}
+        self._parts = sorted(parts, key=len, reverse=True)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Every record passes, without the secrets in it."""
+        found = text = record.getMessage()
+        for part in self._parts:
+            text = text.replace(part, mask(part))
+        if text != found:
+            record.msg, record.args = text, ()
+        record.exc_info = record.exc_text = None  # an exception has the address in its words
+        return True
+
+    def add(self) -> None:
+        """From now on."""
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(self)
+
+    def remove(self) -> None:
+        """No longer."""
+        for name in _LOGGERS:
+            logging.getLogger(name).removeFilter(self)

@@ -1,0 +1,84 @@
+"""Which notifications go to the fallback, and with which words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from errbot_sentry.config.fallback_entries import FallbackEntry
+from errbot_sentry.config.matchers import all_match
+from errbot_sentry.domain.alerts import Alert
+from errbot_sentry.domain.text import one_line
+from errbot_sentry.store.records import FAILED, OutboxRow
+
+MOST_TRIES = 6
+MOST_ALONE = 3  # notifications that are due together and still go one by one; more of them go in one list
+MOST_LISTED = 20
+_TOO_OLD = 86_400.0  # what was set aside before that is no news: the setting is new
+_LONGEST_TITLE = 120
+
+
+class FallbackDecision(Enum):
+    """What becomes of a notification that the chat has not taken, and why."""
+
+    DUE = "The chat has taken nothing for the room for as long as the entry says."
+    NOT_YET = "The chat has still some time."
+    NO_ENTRY = "No entry of SENTRY_FALLBACK matches it."
+    NOT_VISIBLE = "Its project is hidden by SENTRY_PROJECTS, or its room may not see it any more."
+    TOO_OLD = "It was set aside more than a day ago."
+
+
+@dataclass(frozen=True)
+class StuckNotification:
+    """A notification that the chat has not taken, with its alerts (of a list: all that are still known).
+
+    `last_taken` is when the chat last took any message for its room (0: never), `allowed` whether it may be seen.
+    """
+
+    row: OutboxRow
+    alerts: Sequence[Alert]
+    last_taken: float
+    allowed: bool
+
+
+@dataclass(frozen=True)
+class FallbackChoice:
+    """The decision, the number of the entry, since when the chat is away, and when the notification is due."""
+
+    decision: FallbackDecision
+    entry: int = 0
+    since: float = 0.0
+    due: float = 0.0
+
+
+def decide_fallback(stuck: StuckNotification, entries: Sequence[FallbackEntry], now: float) -> FallbackChoice:
+    """The first entry that matches one of its alerts takes a notification, when its time has come."""
+    if not stuck.allowed:
+        return FallbackChoice(FallbackDecision.NOT_VISIBLE)
+    number = next((number for number, entry in enumerate(entries) if _matches(entry, stuck.alerts)), None)
+    if number is None:
+        return FallbackChoice(FallbackDecision.NO_ENTRY)
+    row = stuck.row
+    is_set_aside = row.state == FAILED
+    # A room that takes messages, but has many to take, is not away.
+    since = row.made if is_set_aside else max(row.made, stuck.last_taken)
+    due = since + entries[number].after.total_seconds()
+    if is_set_aside and now - max(due, row.next_try) > _TOO_OLD:
+        return FallbackChoice(FallbackDecision.TOO_OLD)
+    return FallbackChoice(FallbackDecision.DUE if due <= now else FallbackDecision.NOT_YET, number, since, due)
+
+
+def _matches(entry: FallbackEntry, alerts: Sequence[Alert]) -> bool:
+    return not entry.matchers or any(all_match(entry.matchers, alert) for alert in alerts)
+
+
+def title_and_body(texts: Sequence[str], sentence: str) -> tuple[str, str]:
+    """One message for these notifications, as plain texts; the title is one line, whatever is in the texts."""
+    if len(texts) == 1:
+        title = one_line(texts[0].partition("\n")[0].partition(" · ")[0])
+        return (
+            title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…"
+        ), f"{texts[0]}\n\n{sentence}"
+    more = [f"… and {len(texts) - MOST_LISTED} more"] if len(texts) > MOST_LISTED else []
+    return f"{len(texts)} notifications while chat is away", "\n\n".join([*texts[:MOST_LISTED], *more, sentence])

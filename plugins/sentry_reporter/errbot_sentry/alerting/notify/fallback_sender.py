@@ -1,0 +1,250 @@
+"""Sends notifications that the chat does not take to the addresses of `SENTRY_FALLBACK`, once each.
+
+It has a thread of its own, since Apprise's calls block. Each notification is claimed in the state before it goes out:
+a crash in between repeats it once, after the claim has run out. When the chat is back, its rooms get a line about it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from errbot_sentry.alerting.decide.messages import TEMPLATES
+from errbot_sentry.alerting.decide.visibility import is_still_visible
+from errbot_sentry.alerting.notify.apprise_addresses import CALL_SECONDS, AppriseAddress, LogMask
+from errbot_sentry.alerting.notify.fallback import (
+    MOST_ALONE,
+    MOST_LISTED,
+    MOST_TRIES,
+    FallbackDecision,
+    StuckNotification,
+    decide_fallback,
+    title_and_body,
+)
+from errbot_sentry.alerting.notify.ports import Renderer
+from errbot_sentry.config.fallback_entries import FallbackEntry
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import MessageKind
+from errbot_sentry.domain.clock import Clock, backoff
+from errbot_sentry.domain.text import utc_time
+from errbot_sentry.store.database import Store
+from errbot_sentry.store.records import LOCK_FALLBACK, FallbackRow, FallbackState, Message, OutboxRow
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 5.0
+_LOOKED_AT_ONCE = 200
+_MOST_IN_A_MINUTE = 5  # messages; what is due beyond that goes in a list
+_MINUTE = 60.0
+_FIRST_RETRY, _LONGEST_RETRY = 60.0, 960.0
+
+
+@dataclass(frozen=True)
+class FallbackStatus:
+    """Which addresses there are (without what is secret), and what became of messages since the start.
+
+    `sent` and `refused` count messages per address, `failed` the notifications that no address took. `trouble` says
+    which addresses did not take the last message.
+    """
+
+    addresses: tuple[str, ...]
+    sent: int = 0
+    refused: int = 0
+    failed: int = 0
+    trouble: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Notifications that go out in one message, to those addresses of one entry that have not taken them."""
+
+    entry: int
+    taken: str
+    messages: Sequence[OutboxRow]
+    rows: Sequence[FallbackRow]
+
+
+class FallbackSender:
+    """Looks for notifications that the chat has not taken."""
+
+    def __init__(
+        self,
+        entries: Sequence[FallbackEntry],
+        store: Store,
+        renderer: Renderer,
+        access: Access,
+        clock: Clock,
+        on_message: Callable[[], None],
+    ) -> None:
+        """`renderer` makes plain text; `on_message` is called after messages were put into the outbox."""
+        self._entries = entries
+        self._store = store
+        self._renderer = renderer
+        self._access = access
+        self._clock = clock
+        self._on_message = on_message
+        self._addresses = [
+            [AppriseAddress(url, number) for url in entry.urls] for number, entry in enumerate(entries, 1)
+        ]
+        self._log_mask = LogMask([url for entry in entries for url in entry.urls])
+        self._times: deque[float] = deque(maxlen=_MOST_IN_A_MINUTE)
+        self._unmarked: Sequence[FallbackRow] = ()
+        self._sent = self._refused = self._failed = 0
+        self._prepared = False
+
+    def step(self) -> float:
+        """Send one message, if one is due; the seconds until the next look."""
+        now = self._clock.now().timestamp()
+        self._prepare()
+        self._mark(self._unmarked)
+        with self._store.read() as tx:
+            if not self._stuck(tx, now) and not tx.fallbacks.outages(now):
+                return _PAUSE
+        with self._store.write() as tx:
+            tx.alone(LOCK_FALLBACK)
+            batch = self._claim(tx, now)
+            noted = self._note_outages(tx, now)
+        if noted:
+            self._on_message()
+        if batch is None:
+            return _PAUSE
+        self._times.append(now)
+        self._send(batch)
+        return 0.0
+
+    def status(self) -> FallbackStatus:
+        """For `!sentry status`, health and metrics."""
+        addresses = [address for some in self._addresses for address in some]
+        trouble = tuple(address.trouble for address in addresses if address.trouble)
+        return FallbackStatus(tuple(each.name for each in addresses), self._sent, self._refused, self._failed, trouble)
+
+    def close(self) -> None:
+        """Wait for no service any longer."""
+        for address in (address for some in self._addresses for address in some):
+            address.close()
+        self._log_mask.remove()
+        self._prepared = False
+
+    def _prepare(self) -> None:
+        """Load Apprise and read its addresses, so that a wrong one is known before it is needed."""
+        if not self._prepared:
+            self._prepared = True
+            self._log_mask.add()
+            for address in (address for some in self._addresses for address in some):
+                address.check()
+
+    def _stuck(self, tx: Transaction, now: float) -> list[tuple[int, FallbackRow | None]]:
+        spans = [entry.after.total_seconds() for entry in self._entries]
+        return tx.fallbacks.stuck(now, now - min(spans), max(spans), _LOOKED_AT_ONCE)
+
+    def _claim(self, tx: Transaction, now: float) -> _Batch | None:
+        """Decide about all that is stuck, and claim what goes out in the next message."""
+        due: dict[tuple[int, str], list[tuple[OutboxRow, FallbackRow]]] = defaultdict(list)
+        decided: list[FallbackRow] = []
+        last_taken = cache(tx.fallbacks.last_taken)
+        for message_id, before in self._stuck(tx, now):
+            row = tx.outbox.get(message_id)
+            known = before or FallbackRow(message_id, FallbackState.AGAIN.value, now)
+            if row is None:
+                decided.append(replace(known, state=FallbackState.UNWANTED.value))
+                continue
+            choice = decide_fallback(self._facts(tx, row, last_taken(row.message.room)), self._entries, now)
+            if choice.decision is FallbackDecision.DUE:
+                due[choice.entry, known.taken].append((row, replace(known, since=choice.since)))
+            elif choice.decision is FallbackDecision.NOT_YET:
+                decided.append(replace(known, state=FallbackState.AGAIN.value, at=choice.due))
+            else:
+                log.info("message %s does not go to the fallback: %s", row.id, choice.decision.value)
+                decided.append(replace(known, state=FallbackState.UNWANTED.value))
+        tx.fallbacks.put(decided)
+        is_busy = len(self._times) == _MOST_IN_A_MINUTE and now - self._times[0] < _MINUTE
+        if not due or is_busy:
+            return None
+        (entry, taken), pairs = next(iter(due.items()))
+        some = pairs if len(pairs) > MOST_ALONE else pairs[:1]
+        until = now + CALL_SECONDS * (len(self._addresses[entry]) + 1)
+        rows = [replace(row, state=FallbackState.SENDING.value, at=until) for _, row in some]
+        tx.fallbacks.put(rows)
+        return _Batch(entry, taken, [message for message, _ in some], rows)
+
+    def _facts(self, tx: Transaction, row: OutboxRow, last_taken: float) -> StuckNotification:
+        is_alone = row.message.kind is MessageKind.NOTIFICATION
+        alerts = tx.inbox.get([row.message.alert_id] if is_alone else tx.fallbacks.alerts_in(row.id))
+        allowed = is_still_visible(tx, row.message, self._access)
+        return StuckNotification(row, tuple(alerts.values()), last_taken, allowed)
+
+    def _send(self, batch: _Batch) -> None:
+        taken = batch.taken.split()
+        wanted = self._addresses[batch.entry]
+        title, body = self._text(batch)
+        tries = batch.rows[0].tries + 1
+        for address in wanted:
+            if address.key in taken:
+                continue
+            if address.send(title, body):
+                taken.append(address.key)
+                self._sent += 1
+            else:
+                self._refused += 1
+        now = self._clock.now().timestamp()
+        is_complete = len(taken) >= len({address.key for address in wanted})
+        state, at = FallbackState.AGAIN, now + backoff(tries, _FIRST_RETRY, _LONGEST_RETRY)
+        if is_complete or tries >= MOST_TRIES:
+            state = FallbackState.SENT if taken else FallbackState.FAILED
+        if state is FallbackState.FAILED:
+            self._failed += len(batch.rows)
+            log.error("%s notifications are given up: no address of the fallback took them", len(batch.rows))
+        done = replace(batch.rows[0], state=state.value, at=at, tries=tries, taken=" ".join(taken))
+        self._unmarked = [
+            replace(done, id=row.id, since=row.since, went=row.went or (now if taken else None)) for row in batch.rows
+        ]
+        self._mark(self._unmarked)
+        if len(taken) > len(batch.taken.split()):
+            log.info("sent to the fallback: %s", ", ".join(f"message {row.id}" for row in batch.rows[:MOST_LISTED]))
+
+    def _mark(self, rows: Sequence[FallbackRow]) -> None:
+        # If the store fails now, the worker comes back to this before it sends anything else.
+        if rows:
+            with self._store.write() as tx:
+                tx.fallbacks.put(rows)
+        self._unmarked = ()
+
+    def _text(self, batch: _Batch) -> tuple[str, str]:
+        messages = [row.message for row in batch.messages]
+        values = {
+            "since": utc_time(min(row.since for row in batch.rows)),
+            "rooms": sorted({message.room for message in messages}),
+            "errors": sorted({row.error for row in batch.messages if row.error}),
+        }
+        texts = [self._rendered(message) for message in messages]
+        return title_and_body(texts, self._renderer.render("sentry_fallback", values))
+
+    def _rendered(self, message: Message) -> str:
+        try:
+            return self._renderer.render(TEMPLATES[message.kind], message.values)
+        except Exception:
+            log.exception("a notification could not be rendered for the fallback")
+            return "One notification cannot be shown; the log has the cause."
+
+    def _note_outages(self, tx: Transaction, now: float) -> bool:
+        """Say in each room that takes messages again what went round it; whether there was any."""
+        noted = False
+        for room, rows in tx.fallbacks.outages(now).items():
+            back = tx.fallbacks.back_at(room, rows)
+            if back is not None:
+                values = {
+                    "since": utc_time(min(row.since for row in rows)),
+                    "until": utc_time(back),
+                    "count": len(rows),
+                }
+                tx.outbox.add(Message(room, MessageKind.OUTAGE_NOTICE, values), now)
+                tx.fallbacks.note(rows)
+                noted = True
+        return noted

@@ -1,0 +1,273 @@
+"""Rounds of the canary: sends its event, looks where it has arrived, and names what is broken to the bot's admins.
+
+What is known of a round is in the state, which several bots may share, so that it does not matter which of them takes
+the webhook, polls or decides.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from cachetools import TTLCache
+
+from errbot_sentry.alerting.canary_links import (
+    DECISION,
+    POLLER,
+    SENT,
+    SHOWN,
+    WAYS,
+    WEBHOOK,
+    CanaryRound,
+    Link,
+    LinkState,
+    Progress,
+    again_sentence,
+    broken_sentence,
+    is_over,
+    judge,
+    limits,
+)
+from errbot_sentry.alerting.service import AlertService
+from errbot_sentry.alerting.worker import Worker
+from errbot_sentry.domain.alerts import SEEN_RESOLVED
+from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import Person
+from errbot_sentry.domain.errors import NotFound, SentryReporterError, StoreError, UserError
+from errbot_sentry.domain.issues import Issue
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.reporting.reporter import Reporter
+from errbot_sentry.server.protocol import FindServer
+from errbot_sentry.store.database import Store
+
+_CLAIM = "canary"  # in the table of polls: which bot sends the next one
+_GRACE = 60.0  # so long after it is due another bot on the same state sends it
+_FIRST = 60.0  # seconds after the start, when poller and listener have begun
+_PERSONS_PAUSE = 60.0
+_MOST_PEOPLE = 500
+_SOONEST, _LATEST = 1.2, 15.0  # seconds between two looks; Sentry allows one look-up of an event a second
+# An event within five seconds of the resolution does not reopen the issue: Sentry's `_handle_regression`
+# (src/sentry/event_manager.py).
+_TOO_SOON = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class CanaryStatus:
+    """The links of the last round that ended, when each one of them worked last, and what keeps from judging one."""
+
+    links: tuple[Link, ...] = ()
+    last: tuple[tuple[str, datetime], ...] = ()
+    note: str = ""
+
+
+class Canary:
+    """Sends the event every `seconds` (0: only by hand) and follows it.
+
+    Args:
+        alerts: the alert flow; None: it is switched off, and the way ends at the server.
+        has_webhooks: whether the settings let webhooks in.
+        warn: called with a sentence for the bot's admins.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        reporter: Reporter,
+        alerts: AlertService | None,
+        store: Store,
+        find_server: FindServer,
+        clock: Clock,
+        warn: Callable[[str], None],
+        *,
+        has_webhooks: bool,
+        poll_seconds: float,
+        make_worker: Callable[[str, Callable[[], float | None]], Worker] = Worker,
+    ) -> None:
+        self._seconds = seconds
+        self._reporter = reporter
+        self._alerts = alerts
+        self._store = store
+        self._find_server = find_server
+        self._clock = clock
+        self._warn = warn
+        self._has_webhooks = has_webhooks
+        self._limits = limits(poll_seconds)
+        self._lock = Lock()
+        self._round: CanaryRound | None = None
+        self._links: tuple[Link, ...] = ()
+        self._status = CanaryStatus()
+        self._last: dict[str, datetime] = {}
+        self._named: set[str] = set()  # the broken links that the admins know of
+        self._followed = ""  # the event of the latest round
+        self._issue: Issue | None = None
+        self._resolved: datetime | None = None
+        self._next = clock.monotonic() + min(_FIRST, seconds)
+        self._tests: TTLCache[str, float] = TTLCache(_MOST_PEOPLE, _PERSONS_PAUSE, timer=clock.monotonic)
+        self._worker = make_worker("canary", self.step)
+
+    def start(self) -> None:
+        """Begin; a round that was under way at the last end is forgotten."""
+        self._worker.start()
+
+    def close(self, timeout: float) -> None:
+        """End the thread within the timeout (seconds)."""
+        self._worker.stop()
+        self._worker.join(time.monotonic() + timeout)
+
+    def begin(self, person: Person) -> str:
+        """Begin a round by hand, in place of the one that is under way; its event's id.
+
+        Raises:
+            UserError: this person began one a moment ago, or the event was not taken.
+        """
+        with self._lock:
+            begun = self._tests.get(person.acl)
+            if begun is not None:
+                left = max(1, round(begun + _PERSONS_PAUSE - self._clock.monotonic()))
+                raise UserError(f"You ran a test less than a minute ago. Try again in {left} s.")
+            self._tests[person.acl] = self._clock.monotonic()
+        started = self._begin()
+        if not started.event_id:
+            raise UserError("The test event wasn't captured. `!sentry status` says why.")
+        self._worker.wake()
+        return started.event_id
+
+    def progress(self, event_id: str) -> Progress:
+        """How far the round of this event has come, which may be over; nothing if it is not the latest one."""
+        with self._lock:
+            links = self._links if self._followed == event_id else ()
+        is_shown = any(link.name == SHOWN and link.state is LinkState.OK for link in links)
+        return Progress(links, self._issue if is_shown else None)
+
+    def status(self) -> CanaryStatus:
+        """What is known from the last round that ended."""
+        return self._status
+
+    def step(self) -> float | None:
+        """Begin a round if one is due, and look where the event has arrived; the seconds until the next look."""
+        current = self._round
+        if current is None:
+            if not self._seconds:
+                return None
+            wait = self._next - self._clock.monotonic()
+            if wait > 0 or not self._claim():
+                return max(wait, self._next - self._clock.monotonic())
+            current = self._begin()
+        seen = self._look(current)
+        links = judge(seen, self._clock.now(), self._limits)
+        over = is_over(links)
+        with self._lock:
+            if self._round is not current:  # one was begun by hand meanwhile
+                return 0.0
+            self._round, self._links = None if over else seen, links
+        self._last.update(seen.reached)
+        if over:
+            self._end(seen, links)
+            return 0.0
+        since = (self._clock.now() - seen.started).total_seconds()
+        return min(_LATEST, max(_SOONEST, since / 5))
+
+    def _begin(self) -> CanaryRound:
+        now = self._clock.now()
+        event_id = self._reporter.capture_canary() or ""
+        with self._lock:
+            self._next = self._clock.monotonic() + self._seconds
+            # Only an issue that was resolved comes back, which is what servers send a webhook about.
+            due = self._resolved is not None and now - self._resolved > _TOO_SOON
+            self._resolved = None
+            expected = (SENT, SHOWN, WEBHOOK) if due and self._has_webhooks else (SENT, SHOWN)
+            self._round = begun = CanaryRound(now, event_id, expected)
+            self._followed = event_id
+            self._links = judge(begun, now, self._limits)
+            return begun
+
+    def _claim(self) -> bool:
+        """Whether this bot sends the next one; where another one on the same state does, look again after it."""
+        if not self._store.shared:
+            return True
+        now = self._clock.now().timestamp()
+        try:
+            with self._store.write() as tx:
+                if tx.polls.claim(_CLAIM, now, now + self._seconds):
+                    return True
+                mark = tx.polls.get(_CLAIM)
+        except StoreError:
+            return True  # two events, rather than nobody who says that the state is gone
+        due = now + self._seconds if mark is None else mark.next_at
+        self._next = self._clock.monotonic() + max(_GRACE, due - now + _GRACE)
+        return False
+
+    def _look(self, current: CanaryRound) -> CanaryRound:
+        now, reached, trouble, expected = self._clock.now(), dict(current.reached), {}, current.expected
+        if SENT not in reached:
+            why = self._reporter.unsent_reason(current.event_id) if current.event_id else "it was not captured"
+            if why is None:
+                reached[SENT] = now
+            else:
+                trouble[SENT] = why
+        if SENT in reached and SHOWN not in reached:
+            try:
+                issue = self._find_server().issue_of_event(current.event_id)
+            except NotFound:
+                issue = None
+            except SentryReporterError as error:
+                issue, trouble[SHOWN] = None, str(error)
+            if issue is not None:
+                self._issue, reached[SHOWN] = issue, now
+                expected = self._expected(current, issue)
+        try:
+            reached.update(self._arrivals(current))
+        except StoreError as error:
+            trouble.update(dict.fromkeys((*WAYS, DECISION), str(error)))
+        return replace(current, reached=reached, trouble=trouble, expected=tuple(dict.fromkeys((*expected, *reached))))
+
+    def _expected(self, current: CanaryRound, issue: Issue) -> tuple[str, ...]:
+        """All links of a round whose issue is known now; a new issue brings a webhook too."""
+        expected = list(current.expected)
+        if self._has_webhooks and issue.events == 1:
+            expected.append(WEBHOOK)
+        if self._alerts is not None and self._alerts.polls(issue.project.slug):
+            expected.append(POLLER)
+        return (*expected, DECISION) if set(WAYS) & set(expected) else tuple(expected)
+
+    def _arrivals(self, current: CanaryRound) -> dict[str, datetime]:
+        """What the state says of this round: when each way brought the issue, and when it was decided first."""
+        found: dict[str, datetime] = {}
+        if self._issue is None or self._alerts is None:
+            return found
+        with self._store.read() as tx:
+            arrived = tx.inbox.of_issue(self._issue.id, current.started.timestamp())
+        for alert, received, decided in arrived:
+            if alert.reason == SEEN_RESOLVED:  # our own resolution
+                continue
+            moments = {WEBHOOK if alert.source == "webhook" else POLLER: received, DECISION: decided}
+            for name, moment in moments.items():
+                if moment is not None:
+                    at = datetime.fromtimestamp(moment, current.started.tzinfo)
+                    found[name] = min(at, found.get(name, at))
+        return found
+
+    def _end(self, ended: CanaryRound, links: Sequence[Link]) -> None:
+        note = self._resolve() if SHOWN in ended.reached else ""
+        self._status = CanaryStatus(tuple(links), tuple(self._last.items()), note)
+        if not self._seconds:
+            return  # the person who began it reads its result
+        broken = {link.name for link in links if link.state is LinkState.BROKEN}
+        again = [link.name for link in links if link.state is LinkState.OK and link.name in self._named]
+        if again:
+            self._warn(again_sentence(again))
+        if broken - self._named:
+            self._warn(broken_sentence(links, {name: self._last.get(name, ended.started) for name in broken}))
+        self._named = (self._named | broken) - set(again)
+
+    def _resolve(self) -> str:
+        """Resolve the issue, so that the next event brings it back; what is lost where that fails."""
+        try:
+            if self._issue is not None:
+                self._find_server().resolve(self._issue)
+        except SentryReporterError as error:
+            return f"its issue could not be resolved, so webhooks are not checked: {error}"
+        self._resolved = self._clock.now()
+        return ""

@@ -1,0 +1,212 @@
+"""Matrix, by the client-server API of its server: threads, edits, pictures, mentions; reactions come by the backend.
+
+The backend (errbot-backend-matrix 0.0.1, matrix-nio 0.26) reports no refusal, and nio repeats a request without an end.
+So messages go out by HTTP with the backend's login, each with a time limit. Calls, events and error codes are those of
+https://spec.matrix.org/v1.15/client-server-api/.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from errbot import rendering
+
+from errbot_sentry.chat.clicks import Click, OnClick
+from errbot_sentry.chat.errbot_patches.matrix_history import is_history
+from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
+from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.issue_actions import options_of_emoji
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.domain.outgoing import Outgoing
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT = (5.0, 20.0)
+_DEFAULT_WAIT = 5.0
+_MOST_PENDING = 1000
+_REFUSALS: dict[str, type[SendError]] = {
+    "M_FORBIDDEN": NotAdmitted,
+    "M_NOT_FOUND": RoomUnknown,
+    "M_INVALID_PARAM": RoomUnknown,
+    "M_TOO_LARGE": MessageTooLong,
+}
+_CODE = re.compile(r"[A-Z_]{1,60}")
+_MENTION = re.compile(r"@[A-Za-z0-9._=/+-]+:[A-Za-z0-9.:\[\]-]+")
+
+
+class MatrixNetwork(ErrbotNetwork):
+    """One account on a Matrix server."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._client: Any = None  # whose reactions are passed on
+        self._connected_at = 0.0
+        # What was sent without an answer goes out again under its old number, which the server takes once.
+        self._pending: dict[tuple[str, str], str] = {}
+        self._converters = Lock()
+        self._to_text, self._to_html = rendering.text(), rendering.xhtml()
+
+    def listen(self, on_click: OnClick) -> None:
+        super().listen(on_click)
+        client = getattr(self._bot, "client", None)
+        if client is None or client is self._client:
+            return
+        from nio import ReactionEvent  # only where Matrix's backend is installed
+
+        self._client, self._connected_at = client, time.monotonic()
+        client.add_event_callback(self._on_reaction, ReactionEvent)
+
+    def room_named(self, name: str) -> str:
+        """The id of a room: commands that are typed there have it. An alias that cannot be resolved stays."""
+        if not name.startswith("#"):
+            return name
+        try:
+            return self._room_id(name)
+        except SendError as error:
+            log.warning("the room %s is not known yet: %s", name, error)
+            return name
+
+    def _is_up(self) -> bool:
+        return bool(getattr(self._client, "access_token", ""))
+
+    def _find(self, room: str) -> str:
+        return self._room_id(room)
+
+    def _room_id(self, room: str) -> str:
+        if not room.startswith("#"):
+            return room
+        return str(self._call("GET", f"/_matrix/client/v3/directory/room/{quote(room, safe='')}")["room_id"])
+
+    def _post(self, target: Any, message: Outgoing, thread: str) -> str:
+        first = ""
+        for place, body in enumerate(self._layout.messages(message.whole)):
+            content = {**self._content(body), "m.mentions": _mentions(message.mention if place == 0 else "")}
+            sent = self._send(str(target), {**content, **_in_thread(thread or first)})
+            first = first or sent
+        return first
+
+    def _edit(self, target: Any, sent_id: str, message: Outgoing) -> None:
+        content = self._content(self._layout.messages(message.whole)[0])
+        relation = {"rel_type": "m.replace", "event_id": sent_id}
+        # The outer text is for clients without edits; mentions there would mention people once more.
+        shown = {**content, "body": f"* {content['body']}", "m.mentions": {}}
+        mentions = {"m.mentions": _mentions(message.mention)}
+        self._send(str(target), {**shown, "m.new_content": {**content, **mentions}, "m.relates_to": relation})
+
+    def _upload(self, target: Any, file: File, thread: str) -> None:
+        headers = {"Content-Type": file.media_type}
+        path = f"/_matrix/media/v3/upload?filename={quote(file.name, safe='')}"
+        address = str(self._call("POST", path, data=file.content, headers=headers)["content_uri"])
+        info = {"mimetype": file.media_type, "size": len(file.content)}
+        kind = "m.image" if file.media_type.startswith("image/") else "m.file"
+        content = {"msgtype": kind, "body": file.name, "url": address, "info": info, "m.mentions": {}}
+        self._send(self._room_of(target), {**content, **_in_thread(thread)})
+
+    def _room_of(self, target: Any) -> str:
+        """The id of the room of an identifier of Errbot's; of a person, the direct conversation with them."""
+        person = getattr(target, "userid", "")
+        if not person:
+            return self._room_id(str(target))
+        rooms = ((key, set(room.users)) for key, room in dict(self._client.rooms).items())
+        found = next((key for key, people in rooms if len(people) <= 2 and person in people), None)
+        if found is None:
+            raise RoomUnknown("There is no direct conversation with this person.")
+        return str(found)
+
+    def _send(self, room: str, content: Mapping[str, Any]) -> str:
+        """Send a message; its event id."""
+        key = (room, repr(content))
+        number = self._pending.setdefault(key, uuid.uuid4().hex)
+        path = f"/_matrix/client/v3/rooms/{quote(room, safe='')}/send/m.room.message/{number}"
+        try:
+            event_id = str(self._call("PUT", path, json=dict(content)).get("event_id") or "")
+        except NotConnected:
+            while len(self._pending) > _MOST_PENDING:
+                self._pending.pop(next(iter(self._pending)))
+            raise
+        except SendError:
+            self._pending.pop(key, None)
+            raise
+        self._pending.pop(key, None)
+        if not event_id:
+            raise SendError("Matrix did not take the message.")
+        return event_id
+
+    def _call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> dict[str, Any]:
+        """One call of the server that the backend is logged in to; its refusals as our errors."""
+        client = self._client
+        if not getattr(client, "access_token", ""):
+            raise NotConnected("The bot is not connected to the chat network.")
+        signed = {**(headers or {}), "Authorization": f"Bearer {client.access_token}"}
+        proxies = {"http": client.proxy, "https": client.proxy} if client.proxy else None
+        try:
+            answer = requests.request(
+                method,
+                f"{client.homeserver.rstrip('/')}{path}",
+                headers=signed,
+                timeout=_TIMEOUT,
+                allow_redirects=False,  # the token is for this server alone
+                proxies=proxies,
+                **body,
+            )
+            found = answer.json()
+        except requests.JSONDecodeError as error:
+            raise SendError("The Matrix server's answer is not JSON.") from error
+        except requests.RequestException as error:
+            raise NotConnected("The Matrix server does not answer.") from error
+        if answer.status_code == requests.codes.ok and isinstance(found, dict):
+            return found
+        raise _refusal(answer.status_code, found if isinstance(found, dict) else {})
+
+    def _content(self, markdown: str) -> dict[str, Any]:
+        with self._converters:
+            text, html = self._to_text.convert(markdown), self._to_html.convert(markdown)
+        plain = "\n".join(line.strip(" ") for line in text.strip().split("\n"))
+        return {"msgtype": "m.text", "body": plain, "format": "org.matrix.custom.html", "formatted_body": html}
+
+    def _on_reaction(self, room: Any, event: Any) -> None:
+        options = options_of_emoji(str(event.key))
+        if self._on_click is None or options is None or is_history(event, self._connected_at):
+            return
+        chosen = options
+
+        def find() -> Click:
+            sender = self._bot.build_identifier(str(event.sender))
+            return Click(sender, self._bot.query_room(str(room.room_id)), str(event.reacts_to), chosen)
+
+        self._on_click(find)
+
+
+def _refusal(status: int, answer: Mapping[str, Any]) -> SendError:
+    code = str(answer.get("errcode", ""))
+    code = code if _CODE.fullmatch(code) else str(status)
+    if code == "M_LIMIT_EXCEEDED" or status == requests.codes.too_many_requests:
+        wait = answer.get("retry_after_ms")
+        seconds = float(wait) / 1000 if isinstance(wait, int | float) else _DEFAULT_WAIT
+        return SendLimited("Matrix wants fewer messages.", seconds)
+    if status >= requests.codes.internal_server_error:
+        return NotConnected(f"The Matrix server failed ({code}).")
+    return _REFUSALS.get(code, SendError)(f"Matrix refused the message ({code}).")
+
+
+def _mentions(mention: str) -> dict[str, Any]:
+    """Whom a message mentions: nobody but those whom the route names, whatever the text says."""
+    people = list(dict.fromkeys(_MENTION.findall(mention.replace("\\", ""))))
+    room = {"room": True} if re.search(r"@room\b", mention) else {}
+    return {**({"user_ids": people} if people else {}), **room}
+
+
+def _in_thread(root: str) -> dict[str, Any]:
+    if not root:
+        return {}
+    answered = {"event_id": root}
+    return {
+        "m.relates_to": {"rel_type": "m.thread", **answered, "is_falling_back": True, "m.in_reply_to": dict(answered)}
+    }

@@ -1,0 +1,47 @@
+"""A card as Mattermost's attachment: developers.mattermost.com/integrate/reference/message-attachments.
+
+A title with a link is shown as it is; texts and fields are Markdown, and mention whom they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from errbot_sentry.chat.render.escaping import Escape, defuse, plain
+from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES
+from errbot_sentry.domain.outgoing import CLOSED_BUTTONS, Button, Card
+
+_COLORS = {"fatal": "#8b1a1a", "error": "#d24b4e", "warning": "#f5ab00", "info": "#1c58d9", "debug": "#8d93a5"}
+_CLOSED = "#3db887"
+_OTHER = "#8d93a5"
+
+Integration = Callable[[str], dict[str, Any]]
+"""Where the click of an action goes, and what it carries."""
+
+
+def attachment_of(card: Card, escape: Escape, integration: Integration) -> dict[str, Any]:
+    """The attachment; the card's link is safe, and its buttons are those to be shown."""
+    title = defuse(" ".join(part for part in (plain(card.short_id), plain(card.title)) if part))
+    unnamed = (value for name, value in card.facts if not name)
+    lines = (card.culprit, *unnamed, card.detail)
+    fields = [(name, value) for name, value in card.facts if name] + ([("Status", card.mark)] if card.mark else [])
+    made = {
+        "fallback": defuse(plain(f"{card.heading}: {title}")),
+        "color": _CLOSED if card.buttons == CLOSED_BUTTONS else _COLORS.get(card.level, _OTHER),
+        "title": title if card.link else escape.text(title),
+        "title_link": card.link,
+        "text": "\n".join(escape.text(line) for line in lines if line),
+        "fields": [{"title": name, "value": escape.text(value), "short": True} for name, value in fields],
+        "actions": [_action(button, integration) for button in card.buttons],
+    }
+    return {name: value for name, value in made.items() if value}
+
+
+def _action(button: Button, integration: Integration) -> dict[str, Any]:
+    """A button, or a menu; ids are letters and digits only (channels/api4/integration_action.go)."""
+    made = {"id": button.action, "name": button.label, "integration": integration(button.action)}
+    if button.action != ARCHIVE:
+        return {**made, "type": "button"}
+    options = [{"text": text, "value": value} for value, text in ARCHIVE_CHOICES.items()]
+    return {**made, "type": "select", "options": options}

@@ -1,0 +1,195 @@
+"""The counts of repeated errors on disk, beside the spool, so that they outlive `kill -9`.
+
+A thread appends once a second what has changed; whoever counts pays nothing. A window is one error's count since its
+last capture. Before an envelope is written that may carry counts, their windows are cancelled here: a kill between the
+two loses a count, and none is ever reported twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sentry_sdk.serializer import serialize
+
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.reporting.collect.bot_context import BotContext
+from errbot_sentry.reporting.collect.event_filter import ErrorSummary, RepeatCount, RepeatCounter
+from errbot_sentry.reporting.deliver.spool_folder import left_behind
+
+log = logging.getLogger(__name__)
+
+FILE = "repeats.jsonl"
+_PERIOD = 1.0
+_MOST_WINDOWS = 200
+_MOST_BYTES = 4 * 1024 * 1024
+_MOST_COUNTED = 10**9
+_PLACE = ("kind", "command", "plugin", "module", "entry")  # of a BotContext: nothing of people, and no words
+
+
+class RepeatJournal:
+    """Writes what `repeats` counts, and gives back what an earlier process had counted.
+
+    Args:
+        redact: makes of a summary the event that may be written: without secrets and typed words.
+    """
+
+    def __init__(self, repeats: RepeatCounter, redact: Callable[[ErrorSummary], dict[str, Any]]) -> None:
+        self._repeats = repeats
+        self._redact = redact
+        self._lock = Lock()
+        self._path: Path | None = None
+        self._handle: int | None = None
+        self._windows: dict[str, bool] = {}  # what is in the file, and whether with its event
+        self._cancelled: set[str] = set()  # since the last `write` began
+        self._life = uuid.uuid4().hex[:12]
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def open(self, slot: Path | None) -> None:
+        """Write into this folder of the spool from now on; what ended processes had counted there is reported now."""
+        if slot is None:
+            return
+        self._path = slot / FILE
+        try:
+            found, old = _windows_in(self._path), []
+            for left in left_behind(slot.parent, slot):
+                if (left / FILE).exists():
+                    found.update(_windows_in(left / FILE))
+                    old.append(left / FILE)
+            self._rewrite(found)
+            for path in old:
+                path.unlink(missing_ok=True)
+            self._windows = dict.fromkeys(found, True)
+            self._repeats.restore([_count_of(window, line) for window, line in found.items()])
+        except OSError as error:
+            log.warning("Counts of repeated errors are not written to disk: %s", error)
+
+    def start(self) -> None:
+        """Write once a second."""
+        if self._handle is None:
+            return
+        thread = threading.Thread(target=self._run, name="errbot-sentry-repeats", daemon=True)
+        with suppress(RuntimeError):  # no thread can be started: counts stay in memory
+            thread.start()
+            self._thread = thread
+
+    def close(self) -> None:
+        """What is counted now was reported; end the thread."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(_PERIOD)
+        self.cancel_reported()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def leave_to_parent(self) -> None:
+        """In the child of a fork: the file is the parent's."""
+        handle, self._handle, self._thread, self._lock = self._handle, None, None, Lock()
+        if handle is not None:
+            os.close(handle)
+
+    def cancel_reported(self) -> None:
+        """Take out what was given to an event; before that event's envelope is written."""
+        reported = self._repeats.take_reported()
+        with self._lock, suppress(OSError):
+            self._cancelled.update(reported)
+            known = [window for window in reported if self._windows.pop(window, None) is not None]
+            self._append([{"id": window, "n": 0} for window in known])
+            if known and not self._windows:
+                self._rewrite({})
+
+    def write(self) -> None:
+        """Append what has changed since the last time."""
+        with self._lock:
+            self._cancelled.clear()
+        for count in self._repeats.changed(self._life, _MOST_WINDOWS):
+            line = self._line(count)
+            with self._lock:
+                if count.window in self._cancelled:
+                    continue
+                self._windows[count.window] = "event" in line or self._windows.get(count.window, False)
+                self._append([line])
+
+    def _line(self, count: RepeatCount) -> dict[str, Any]:
+        line: dict[str, Any] = {"id": count.window, "n": count.count, "s": round(count.last - count.first, 3)}
+        summary = count.summary
+        if not self._windows.get(count.window) and isinstance(summary, ErrorSummary):
+            line["event"] = serialize(self._redact(summary))
+            line["place"] = {name: getattr(summary.place, name) for name in _PLACE}
+        return line
+
+    def _append(self, lines: Sequence[dict[str, Any]]) -> None:
+        if self._handle is None or not lines:
+            return
+        data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+        with suppress(OSError):  # a full disk: the count stays in memory
+            os.write(self._handle, data)
+            if os.fstat(self._handle).st_size > _MOST_BYTES and self._path is not None:
+                self._rewrite({window: line for window, line in _windows_in(self._path).items() if line["n"]})
+
+    def _rewrite(self, found: dict[str, dict[str, Any]]) -> None:
+        """Leave nothing in the file but these windows, each in a line."""
+        path = self._path
+        if path is None:
+            return
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in found.values()), encoding="utf-8")
+        temporary.chmod(0o600)
+        temporary.replace(path)
+        handle, self._handle = self._handle, os.open(path, os.O_WRONLY | os.O_APPEND)
+        if handle is not None:
+            os.close(handle)
+
+    def _run(self) -> None:
+        while not self._ended.wait(_PERIOD):
+            try:
+                self.write()
+            except Exception:
+                log.exception("Counts of repeated errors could not be written to disk")
+                return
+
+
+def _windows_in(path: Path) -> dict[str, dict[str, Any]]:
+    """The windows in a file that are not cancelled, each as one line with its last count."""
+    found: dict[str, dict[str, Any]] = {}
+    cancelled = set()
+    for line in _lines_in(path):
+        window, count = line["id"], line["n"]
+        if not count:
+            cancelled.add(window)
+        found[window] = {**found.get(window, {}), **line}
+    return {window: line for window, line in found.items() if window not in cancelled}
+
+
+def _lines_in(path: Path) -> Iterable[dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return
+    for raw in text.splitlines():
+        try:  # the last line may be cut short
+            line = json.loads(raw)
+            valid = isinstance(line["id"], str) and 0 <= int(line["n"]) <= _MOST_COUNTED
+            valid = valid and isinstance(line.get("event", {}), dict) and isinstance(line.get("place", {}), dict)
+            line = {**line, "n": int(line["n"]), "s": float(line.get("s", 0.0))}
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            continue
+        if valid:
+            yield line
+
+
+def _count_of(window: str, line: dict[str, Any]) -> RepeatCount:
+    summary = None
+    if line.get("event"):
+        place: dict[str, Any] = {name: str(line.get("place", {}).get(name) or "")[:200] for name in _PLACE}
+        summary = ErrorSummary(line["event"], BotContext(**place))
+    return RepeatCount(0, line["n"], 0.0, line["s"], summary, window=window)

@@ -1,0 +1,170 @@
+"""Alerts on Matrix, with a real Synapse and the real backend: threads, edits, reactions, pictures, refusals."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.processes import free_port
+from tests.alerting import bodies
+from tests.fakes.sentry_server import SentryServer
+from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.networks import GOLDEN, golden
+from tests.servers.matrix_bot import MatrixBot
+from tests.servers.matrix_client import Seen
+from tests.servers.synapse import Synapse
+from tests.system.plugin_copies import PLUGIN
+from tests.waiting import until
+
+TOKEN = "sntryu_" + "a1" * 20
+
+
+class World:
+    """Synapse, Sentry, and the bot between them. The room's alias is in the settings; commands come by its id."""
+
+    def __init__(self, folder: Path, synapse: Synapse, ends: ExitStack) -> None:
+        self.synapse = synapse
+        self.ann, self.bob = synapse.register("ann"), synapse.register("bob")
+        self.room = self.ann.create_room("ops")
+        self.bob.join(self.room)
+        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
+        self.tracker.add_project("shop")
+        self.sentry = SentryServer(self.tracker)
+        ends.enter_context(self.sentry)
+        self.port = free_port()
+        self.bot = MatrixBot(
+            folder,
+            synapse,
+            [PLUGIN],
+            admins=(self.ann.id,),
+            SENTRY_URL=self.sentry.url,
+            SENTRY_SERVER="sentry",
+            SENTRY_ORG="acme",
+            SENTRY_AUTH_TOKEN=TOKEN,
+            SENTRY_ALERTS=[{"rooms": ["#ops:chat.test"], "mention": self.bob.id}],
+            SENTRY_ROOM_PROJECTS={"#ops:chat.test": ["shop"]},
+            SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
+            SENTRY_WEBHOOK_LISTEN=("127.0.0.1", self.port),
+            SENTRY_POLL_SECONDS=0,
+        )
+        ends.enter_context(self.bot.process)
+        self.bot.enter(self.room, self.ann)
+
+    def issue(self, title: str = "division by zero") -> TrackedIssue:
+        return self.tracker.add_issue("shop", "KeyError", title)
+
+    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
+        """Sentry's webhook about an issue."""
+        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
+        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
+        address = f"http://127.0.0.1:{self.port}/sentry/webhook"
+        with urllib.request.urlopen(urllib.request.Request(address, raw, bodies.signed(raw)), timeout=30) as answer:
+            assert answer.status == 202
+
+    def notification(self, issue: TrackedIssue) -> Seen:
+        self.hook(issue)
+        return self.ann.wait_for(self.room, rf"New in shop.*{issue.short_id}", thread="")
+
+    def now(self, seen: Seen) -> Seen:
+        """The message as it stands now."""
+        return next(each for each in self.ann.read(self.room) if each.id == seen.id)
+
+    def wait_for_mark(self, seen: Seen, mark: str) -> Seen:
+        until(lambda: mark in self.now(seen).text, 60, lambda: f"{mark!r} on {self.now(seen).text}")
+        return self.now(seen)
+
+
+@pytest.fixture
+def world(tmp_path: Path, synapse: Synapse) -> Iterator[World]:
+    with ExitStack() as ends:
+        yield World(tmp_path, synapse, ends)
+
+
+def test_an_alert_its_thread_its_edits_and_reactions(world: World) -> None:
+    """Updates are in the thread, edits show what became of it, and whoever reacts acts with their own rights."""
+    issue = world.issue("@room @here <b>it</b> *broke* [pay](https://evil.example)")
+    first = world.notification(issue)
+    assert first.mentions == [world.bob.id]
+    assert "room" not in first.content["m.mentions"]
+    assert "<b>it" not in first.html
+    assert 'href="https://evil' not in first.html
+
+    world.ann.react(world.room, first.id, "\u2705")
+    marked = world.wait_for_mark(first, "resolved by")
+    assert issue.status == "resolved"
+    assert marked.mentions == [world.bob.id]
+    world.ann.wait_for(world.room, "resolved by", sender=world.bot.id, thread=first.id)
+
+    issue.status = "unresolved"
+    world.bob.react(world.room, first.id, "\u2705")
+    world.ann.wait_for(world.room, "SENTRY_WRITERS", thread=first.id)
+    assert issue.status == "unresolved", "bob may not change issues"
+
+    world.bob.send(world.room, "!sentry issue", thread=first.id)
+    world.ann.wait_for(world.room, "unresolved.*error")
+    world.ann.send(world.room, "!sentry graph -p shop")
+    picture = until(
+        lambda: next((each for each in world.ann.read(world.room) if each.kind == "m.image"), None), 60, "a picture"
+    )
+    assert world.ann.download(picture.url).startswith(b"\x89PNG")
+    world.ann.send(world.room, "!sentry whoami")
+    world.ann.wait_for(world.room, re.escape(f"({world.ann.id})"))
+
+
+def test_a_restart_runs_no_command_again_and_knows_the_alerts(world: World) -> None:
+    issue = world.issue()
+    first = world.notification(issue)
+    world.ann.send(world.room, f"!sentry resolve {issue.short_id}")
+    until(lambda: issue.status == "resolved", 60, "resolved by the command")
+    issue.status = "unresolved"
+    world.bot.process.stop()
+    world.bot.process.start()
+    second = world.notification(world.issue("another"))
+    assert second.id != first.id
+    world.hook(issue, "archived")
+    world.wait_for_mark(first, "archived by Carol")
+    assert issue.status == "unresolved", "the command of before the restart was not run again"
+
+
+def test_what_is_refused_is_never_delivered_and_a_server_that_was_away_gets_each_once(world: World) -> None:
+    issue = world.issue()
+    world.ann.set_level(world.room, world.bot.id, -1)
+    world.hook(issue)
+    world.bot.process.wait_for_log("M_FORBIDDEN")
+    world.ann.set_level(world.room, world.bot.id, 0)
+    world.ann.wait_for(world.room, rf"New in shop.*{issue.short_id}")
+
+    other = world.issue("while it was away")
+    world.synapse.kill()
+    world.hook(other)
+    world.synapse.start()
+    world.ann.wait_for(world.room, rf"New in shop.*{other.short_id}")
+    limited = world.issue("too fast")
+    world.synapse.limit_rate(world.bot.id)
+    world.hook(limited)
+    world.synapse.unlimit_rate(world.bot.id)
+    world.ann.wait_for(world.room, rf"New in shop.*{limited.short_id}")
+    texts = [each.text for each in world.ann.read(world.room) if each.sender == world.bot.id]
+    for each in (issue, other, limited):
+        assert len([text for text in texts if each.short_id in text]) == 1
+
+
+def test_what_is_sent_is_what_the_golden_file_shows(world: World) -> None:
+    """The raw events. `GOLDEN=1` writes the file anew."""
+    issue = world.issue("@room <b>it</b> *broke* [pay](https://evil.example) :smile:")
+    first = world.notification(issue)
+    world.hook(issue, "resolved")
+    world.ann.wait_for(world.room, "resolved by Carol", thread=first.id)
+    sent = [
+        ("send", event["content"])
+        for event in world.ann.timeline(world.room)
+        if event["type"] == "m.room.message" and event["sender"] == world.bot.id
+    ]
+    golden(GOLDEN / "matrix.json", sent, {world.sentry.url: "https://sentry.example.com", first.id: "$notification"})
