@@ -28,11 +28,11 @@ def fill(world: World, count: int) -> None:
         with world.store.write() as work:
             numbers = range(start, min(start + 10_000, count))
             work.issues.put(
-                KnownIssue(f"k{n}", "unresolved", short_id=f"SHOP-k{n}", title="KeyError", project="shop", touched=now)
+                KnownIssue(str(n), "unresolved", short_id=f"SHOP-{n}", title="KeyError", project="shop", touched=now)
                 for n in numbers
             )
             work.groups.put(
-                Group("#ops", f"k{n}", "new", "webhook", now, now, now, "unresolved", thread_root=1, window=300.0)
+                Group("#ops", str(n), "new", "webhook", now, now, now, "unresolved", thread_root=1, window=300.0)
                 for n in numbers
                 if n % 10 == 0
             )
@@ -46,7 +46,7 @@ def decide(count: int) -> None:
         world.clock.advance(1000)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for number in range(ALERTS):
-            issue = f"k{number * 10}" if number % 2 and count else f"new{number}"
+            issue = str(number * 10) if number % 2 and count else f"99{number:07}"
             world.hook(bodies.sentry_event_alert(issue, event_id=str(number)), "event_alert")
         world.server.by_id.clear()
         begun, cpu = time.perf_counter(), time.process_time()

@@ -20,6 +20,7 @@ from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
+from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.database import Store
 from errbot_sentry.web.application import Web
 from errbot_sentry.web.listener import Listener
@@ -46,10 +47,10 @@ class Silence:
     def connection(self) -> str:
         return "up"
 
-    def send(self, room: str, text: str, thread: str = "") -> str:
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
         return "id"
 
-    def edit(self, room: str, sent_id: str, text: str) -> bool:
+    def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
         return True
 
 

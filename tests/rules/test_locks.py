@@ -9,7 +9,6 @@ import pytest
 
 from errbot_sentry.domain.errors import Reentered
 from errbot_sentry.domain.locks import Latch, Lock, afterwards, condition, held
-from errbot_sentry.store.database import WriterLock
 
 
 def test_a_thread_that_comes_again_is_refused_and_still_holds_it() -> None:
@@ -73,14 +72,6 @@ def test_work_that_fails_keeps_no_other_from_being_done(caplog: pytest.LogCaptur
         afterwards(lambda: done.append(1))
     assert done == [1]
     assert "ZeroDivisionError" in caplog.text
-
-
-def test_a_turn_of_the_store_is_not_waited_for_by_who_has_it() -> None:
-    turns = WriterLock()
-    with turns.take(urgent=False), pytest.raises(Reentered), turns.take(urgent=True):
-        pass
-    with turns.take(urgent=False):
-        pass
 
 
 def test_a_latch_opens_once_for_who_waits() -> None:

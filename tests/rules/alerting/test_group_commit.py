@@ -48,7 +48,7 @@ def all_at_once(store: Store, names: list[str], then: Commits | None = None) -> 
     """Hand all of them in while nobody can write, so that they have to wait for each other."""
     group_commit = GroupCommit(store)
     with ThreadPoolExecutor(len(names)) as pool:
-        with store._writer_lock.take(urgent=True):
+        with store._writer_lock:
             first = pool.submit(group_commit.store, delivery(names[0]))
             until(lambda: group_commit._busy and not group_commit._entries)
             rest = [pool.submit(group_commit.store, delivery(name)) for name in names[1:]]

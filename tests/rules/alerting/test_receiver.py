@@ -42,12 +42,12 @@ class CommandContext:
 
     def forget(self) -> None:
         with self.store.write() as tx:
-            for row in tx.inbox.waiting(1e12, 1000)[0]:
+            for row in tx.inbox.waiting(1e12, 1000, is_known=False)[0]:
                 tx.inbox.decide(row.id, row.alert, [], 0.0)
 
     def stored(self) -> list[Alert]:
         with self.store.read() as tx:
-            return [row.alert for row in tx.inbox.waiting(1e12, 1000)[0]]
+            return [row.alert for row in tx.inbox.waiting(1e12, 1000, is_known=False)[0]]
 
 
 @pytest.fixture

@@ -104,5 +104,5 @@ def test_an_alert_whose_time_is_none_is_decided(tmp_path: Path, value: object) -
         _add(tx)
         tx._connection.execute(text("UPDATE alerts SET next_try = :value"), {"value": value})
         assert tx.inbox.next_due() is not None
-        rows, _corrupt = tx.inbox.waiting(NOW, 10)
+        rows, _corrupt = tx.inbox.waiting(NOW, 10, is_known=False)
     assert len(rows) == 1

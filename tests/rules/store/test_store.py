@@ -50,7 +50,7 @@ def hook(store: Store, number: int = 0) -> int:
 def add_alert(tx: Transaction, now: float) -> int:
     """Store an alert to be decided; its number."""
     tx.inbox.take_in([Delivery((), (ALERT,), now)])
-    return max(row.id for row in tx.inbox.waiting(now, 1000)[0])
+    return max(row.id for row in tx.inbox.waiting(now, 1000, is_known=False)[0])
 
 
 def test_alerts_survive_the_way_to_the_disk_and_back() -> None:
@@ -218,7 +218,7 @@ def test_every_look_up_of_an_alerts_way_goes_by_an_index(url: str) -> None:
         number = add_alert(tx, 1.0)
         tx.inbox.take_in([Delivery((DeliveryKey("k"),), (ALERT,), 1.0)])
         tx.outbox.add(Message("#a", MessageKind.NOTIFICATION, {}), 1.0)
-        tx.inbox.waiting(2.0, 10)
+        tx.inbox.waiting(2.0, 10, is_known=False)
         tx.inbox.still_waiting([number])
         tx.inbox.next_due()
         tx.inbox.put_off(number, 3.0)
@@ -272,7 +272,9 @@ def test_old_rows_are_forgotten_in_small_steps(url: str) -> None:
             tx.issues.forget(25.0, 10)
     assert row_count(store, "issues") == 25
     with store.read() as tx:
-        assert [row.id for row in tx.inbox.waiting(1e9, 10)[0]] == [waiting], "what is undecided is never dropped"
+        assert [row.id for row in tx.inbox.waiting(1e9, 10, is_known=False)[0]] == [waiting], (
+            "what is undecided is never dropped"
+        )
 
 
 def test_many_threads_write_and_everything_is_there(url: str) -> None:

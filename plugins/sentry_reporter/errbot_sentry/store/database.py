@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from errbot_sentry.domain.errors import Reentered, StoreAway, StoreError
-from errbot_sentry.domain.locks import Lock, condition
+from errbot_sentry.domain.errors import StoreAway, StoreError
+from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.watchdog import Outage, Watchdog
 
@@ -49,7 +48,7 @@ class Store:
         self._watchdog = Watchdog()
         self._outage = Outage(time.monotonic)
         # SQLite takes one writer at a time; queueing here is quick, its own lock is waited for by sleeping.
-        self._writer_lock = WriterLock()
+        self._writer_lock = Lock()
 
     @property
     def shared(self) -> bool:
@@ -96,7 +95,7 @@ class Store:
     def write(self, *, urgent: bool = False) -> Iterator[Transaction]:
         """One transaction that may change things; it is on disk when this returns, or did not happen at all.
 
-        An urgent one (somebody waits for its answer) goes before those that are not, and has less time.
+        An urgent one (somebody waits for its answer) has less time.
         """
         from errbot_sentry.store.engine import mapped
         from errbot_sentry.store.transaction import Transaction
@@ -169,46 +168,13 @@ class Store:
         if self.shared:
             yield
             return
-        with self._writer_lock.take(urgent=urgent, timeout=_URGENT_TURN if urgent else _TURN) as taken:
+        with self._writer_lock.within(_URGENT_TURN if urgent else _TURN) as taken:
             if not taken:
                 raise StoreError("The alert state cannot be written: another part of the bot has been at it too long.")
             yield
 
 
 log = logging.getLogger(__name__)
-
-
-class WriterLock:
-    """A lock with two queues: while anyone urgent waits, nobody else gets it."""
-
-    def __init__(self) -> None:
-        self._condition = condition()
-        self._taken_by: int | None = None  # a thread
-        self._urgent = 0
-
-    @contextmanager
-    def take(self, *, urgent: bool, timeout: float | None = None) -> Iterator[bool]:
-        """Take the lock for the length of the block; False where it was not free within so many seconds.
-
-        Raises Reentered when this thread has it already.
-        """
-        if self._taken_by == threading.get_ident():
-            raise Reentered("This is being done already, by the same thread.")
-        with self._condition:
-            self._urgent += urgent
-            taken = self._condition.wait_for(lambda: self._taken_by is None and (urgent or not self._urgent), timeout)
-            self._urgent -= urgent
-            if taken:
-                self._taken_by = threading.get_ident()
-            else:
-                self._condition.notify_all()  # others may have waited for the urgent one that gave up
-        try:
-            yield taken
-        finally:
-            if taken:
-                with self._condition:
-                    self._taken_by = None
-                    self._condition.notify_all()
 
 
 class InstanceLock:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Row, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Row, Select, and_, case, cast, func, select
 
-from errbot_sentry.domain.alerts import TEST, Alert
+from errbot_sentry.domain.alerts import NEW, RULE, SEEN_EVENT, TEST, Alert
 from errbot_sentry.store.records import (
     SLICE,
     DecidedAlert,
@@ -21,6 +21,7 @@ from errbot_sentry.store.records import (
     WaitingAlert,
     alert_from_text,
     alert_to_text,
+    issue_key,
     order_key,
 )
 from errbot_sentry.store.schema import alerts, decisions, deliveries, issues
@@ -28,7 +29,12 @@ from errbot_sentry.store.statements import Queries, insert_rows, is_due, next_du
 
 _WAITING, _DECIDED = "waiting", "decided"
 MOST_SUMMED = 50_000  # decisions of one room in one report
+_DECISION_COLUMNS = tuple(each.name for each in fields(Decision))
 _COLUMNS = ("state", "next_try", "tries", "received", "body", "issue")
+# Alerts of these reasons are only counted where an alert about the problem was decided before. The poller, which writes
+# what it sees beside the alert, does not set `changed`.
+_MAY_BE_COUNTED = (NEW, RULE, SEEN_EVENT)
+_IS_KNOWN = "(SELECT COUNT(*) FROM issues WHERE key = {mark} AND changed > 0)"
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ def _is_known(key: DeliveryKey, known: Mapping[str, float], now: float) -> bool:
 
 
 def _row(alert: Alert, now: float) -> tuple[object, ...]:
-    return _WAITING, now, 0, now, alert_to_text(alert), order_key(alert)
+    known_as = issue_key(alert) if alert.reason in _MAY_BE_COUNTED else ""
+    return _WAITING, now, 0, now, alert_to_text(alert), order_key(alert), known_as
 
 
 class InboxTable(Queries):
@@ -68,7 +75,7 @@ class InboxTable(Queries):
                 known.update(keys)
                 rows += [_row(alert, each.now) for alert in each.alerts]
         insert_rows(self._connection, deliveries, list(keys.items()), ("key", "at"))
-        insert_rows(self._connection, alerts, rows, _COLUMNS)
+        insert_rows(self._connection, alerts, rows, (*_COLUMNS, "is_known"), {"is_known": _IS_KNOWN})
         return firsts
 
     def _seen(self, keys: Iterable[str]) -> dict[str, float]:
@@ -77,20 +84,31 @@ class InboxTable(Queries):
         read = (self._corrupt_rows.read("deliveries", row[0], partial(SeenKey, *row)) for row in rows)
         return {each.key: each.at for each in read if each is not None}
 
-    def waiting(self, now: float, limit: int, also: Sequence[int] = ()) -> tuple[list[WaitingAlert], list[int]]:
+    def waiting(self, now: float, limit: int, *, is_known: bool) -> tuple[list[WaitingAlert], list[int]]:
         """Alerts to be decided now, those due longest first; and the numbers of those that cannot be read.
 
-        With those of the numbers `also` that still wait, due or not.
+        `is_known`: those about problems that were known when they came in, or else all others.
         """
-        due = is_due(alerts.c.next_try, now)
-        found = self._connection.execute(
-            select(alerts.c.id, alerts.c.body, alerts.c.received, alerts.c.tries)
-            .where(alerts.c.state == _WAITING, or_(due, alerts.c.id.in_(also)) if also else due)
-            .order_by(alerts.c.next_try, alerts.c.id)
-            .limit(limit)
-        )
+        wanted = alerts.c.state == _WAITING, alerts.c.is_known == int(is_known), is_due(alerts.c.next_try, now)
+        return self._waiting(_WAITERS.where(*wanted).order_by(alerts.c.next_try, alerts.c.id).limit(limit))
+
+    def waiting_before(
+        self, rows: Sequence[WaitingAlert], now: float, limit: int, *, is_known: bool
+    ) -> tuple[list[WaitingAlert], list[int]]:
+        """The same, of those that are about the same problems as these and came in before the last of these."""
+        wanted = alerts.c.state == _WAITING, alerts.c.is_known == int(is_known), is_due(alerts.c.next_try, now)
+        keys, last = sorted({order_key(row.alert) for row in rows}), max(row.id for row in rows)
+        before = select(alerts.c.id).where(*wanted, alerts.c.issue.in_(keys), alerts.c.id < last)
+        ids = before.order_by(alerts.c.id).limit(limit).scalar_subquery()
+        return self._waiting(_WAITERS.where(alerts.c.id.in_(ids)).order_by(alerts.c.id))
+
+    def still_waiting_of(self, ids: Sequence[int]) -> tuple[list[WaitingAlert], list[int]]:
+        """The same, of these numbers, due or not."""
+        return self._waiting(_WAITERS.where(alerts.c.state == _WAITING, alerts.c.id.in_(ids)).order_by(alerts.c.id))
+
+    def _waiting(self, query: Select[Any]) -> tuple[list[WaitingAlert], list[int]]:
         rows, corrupt = [], []
-        for row in found:
+        for row in self._connection.execute(query):
             waits = self._corrupt_rows.read("alerts", row.id, partial(_waiting, row))
             if waits is not None:
                 rows.append(waits)
@@ -98,16 +116,20 @@ class InboxTable(Queries):
                 corrupt.append(row.id)
         return rows, corrupt
 
-    def parked(self, keys: Sequence[str], now: float) -> list[tuple[int, str, float]]:
-        """Which alerts about these problems (`order_key`) are parked: number, key, until when."""
+    def parked(self, keys: Sequence[str], now: float) -> dict[str, dict[int, float]]:
+        """Which alerts about these problems (`order_key`) are parked: by key and number, until when."""
         parked = alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.next_try > now
-        found = select(alerts.c.id, alerts.c.issue, alerts.c.next_try).where(alerts.c.issue.in_(keys), *parked)
-        rows = self._connection.execute(found.order_by(alerts.c.id))
-        return [(row.id, row.issue, time_of(row.next_try) or now) for row in rows if row.issue]
+        query = select(alerts.c.id, alerts.c.issue, alerts.c.next_try).where(alerts.c.issue.in_(keys), *parked)
+        rows = self._connection.execute(query.order_by(alerts.c.id))
+        found: dict[str, dict[int, float]] = {}
+        for row in rows:
+            found.setdefault(row.issue, {})[row.id] = time_of(row.next_try) or now
+        return found
 
-    def park(self, alert_id: int, until: float) -> None:
-        """Look at this alert again then: it waits for a look-up, or behind another about the same problem."""
-        self._connection.execute(alerts.update().where(alerts.c.id == alert_id).values(next_try=until))
+    def park(self, ids: Sequence[int], until: float) -> None:
+        """Look at these alerts again then: they wait for a look-up, or behind another about the same problem."""
+        for part in parts(ids):
+            self._connection.execute(alerts.update().where(alerts.c.id.in_(part)).values(next_try=until))
 
     def release(self, key: str, now: float) -> None:
         """The one that others about this problem waited behind is decided."""
@@ -122,7 +144,10 @@ class InboxTable(Queries):
 
     def next_due(self) -> float | None:
         """When the next alert is to be looked at; None where none is waiting."""
-        return next_due(self._connection, select(func.min(alerts.c.next_try)).where(alerts.c.state == _WAITING))
+        first = select(func.min(alerts.c.next_try)).where(alerts.c.state == _WAITING)
+        # Apart, as each is the first entry of an index.
+        times = [next_due(self._connection, first.where(alerts.c.is_known == known)) for known in (0, 1)]
+        return min((each for each in times if each is not None), default=None)
 
     def set_aside(self, ids: Sequence[int], name: str, now: float) -> None:
         """These cannot be read: they are decided, under this name."""
@@ -148,6 +173,22 @@ class InboxTable(Queries):
         if made:
             rows = [{**asdict(each), "at": now} for each in made]
             self._connection.execute(decisions.insert(), rows)
+
+    def decide_all(self, made: Sequence[tuple[WaitingAlert, Alert, Sequence[Decision]]], now: float) -> None:
+        """The same for many, in few statements: what waited, the alert as it was understood, and what became of it."""
+        same = [row.id for row, alert, _ in made if alert == row.alert]
+        for part in parts(same):
+            self._connection.execute(alerts.update().where(alerts.c.id.in_(part)).values(state=_DECIDED))
+        # The rows exist: all of a new row has to be given, but only the state and the text are replaced.
+        changed = [
+            (row.id, _DECIDED, now, row.tries, row.received, alert_to_text(alert), order_key(row.alert), 0)
+            for row, alert, _ in made
+            if alert != row.alert
+        ]
+        columns = ("id", *_COLUMNS, "is_known")
+        insert_rows(self._connection, alerts, changed, columns, replaced=("state", "body"))
+        rows = [(*each.__dict__.values(), now) for _, _, made_of_one in made for each in made_of_one]
+        insert_rows(self._connection, decisions, rows, (*_DECISION_COLUMNS, "at"))
 
     def decided(
         self, room: str, limit: int, names: Iterable[str] = (), before: int | None = None
@@ -270,6 +311,9 @@ class InboxTable(Queries):
             + self._forget(decisions, limit, decisions.c.at < before)
             + self._forget(alerts, limit, alerts.c.received < before, alerts.c.state == _DECIDED)
         )
+
+
+_WAITERS = select(alerts.c.id, alerts.c.body, alerts.c.received, alerts.c.tries)
 
 
 def _waiting(row: Any) -> WaitingAlert | None:

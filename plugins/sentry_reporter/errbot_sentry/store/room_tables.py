@@ -24,8 +24,17 @@ class GroupsTable(Queries):
 
     def of_issue(self, issue: str) -> dict[str, Group]:
         """The groups of one issue, by room."""
-        found = self._connection.execute(select(groups).where(groups.c.issue == issue))
-        return {group.room: group for group in map(self._group, found) if group is not None}
+        return self.of_issues([issue])[issue]
+
+    def of_issues(self, issues_: Sequence[str]) -> dict[str, dict[str, Group]]:
+        """The groups of each of these issues, by room."""
+        found: dict[str, dict[str, Group]] = {issue: {} for issue in issues_}
+        for part in parts(issues_):
+            rows = map(self._group, self._connection.execute(select(groups).where(groups.c.issue.in_(part))))
+            for group in rows:
+                if group is not None:
+                    found[group.issue][group.room] = group
+        return found
 
     def due(self, now: float, limit: int) -> list[Group]:
         """Groups to look at again, those due longest first."""

@@ -8,7 +8,7 @@ take webhooks; under load that waiting is most of an answer's time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ _ROWS = 100  # rows in one statement; SQLite takes 32,766 parameters
 SKEW = 60.0  # seconds: how far what is written by another bot may be ahead of one's own clock
 
 Row = tuple[Any, ...]
+_AS_GIVEN: Mapping[str, str] = {}
 T = TypeVar("T")
 
 
@@ -56,9 +57,11 @@ class Queries:
     def _put(self, table: Table, records: Iterable[object]) -> None:
         """Add or replace records whose fields are the table's columns, always in the same order."""
         keys = _keys(table)
-        rows = sorted((dict(each.__dict__) for each in records), key=lambda row: [str(row[key]) for key in keys])
+        # A row twice: the last one counts, and no statement may write it twice.
+        rows = {tuple(str(each.__dict__[key]) for key in keys): each.__dict__ for each in records}
         if rows:
-            self._connection.execute(upsert(self._connection.dialect.name, table), rows)
+            columns = tuple(next(iter(rows.values())))
+            insert_rows(self._connection, table, [tuple(rows[key].values()) for key in sorted(rows)], columns)
 
     def _forget(self, table: Table, limit: int, *old: ColumnElement[bool]) -> int:
         """Drop at most `limit` rows of which all this is true; how many were dropped."""
@@ -135,10 +138,24 @@ def read_matchers(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], columns: tuple[str, ...]) -> None:
-    """Add rows, each with values for these columns in this order; those with a known primary key are replaced."""
+def insert_rows(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Row],
+    columns: tuple[str, ...],
+    made_of: Mapping[str, str] = _AS_GIVEN,
+    *,
+    replaced: tuple[str, ...] = (),
+) -> None:
+    """Add rows, each with values for these columns in this order; those with a known primary key are replaced.
+
+    `made_of` has the expressions that make columns of their values, with `{mark}` for the value. Of a known row only
+    the columns `replaced` are changed, if any are named.
+    """
     for part in parts(rows, _ROWS):
-        statement = _insert_text(table, columns, len(part), _mark(connection))
+        mark = _mark(connection)
+        marks = tuple(made_of.get(name, "{mark}").format(mark=mark) for name in columns)
+        statement = _insert_text(table, columns, len(part), marks, replaced)
         connection.exec_driver_sql(statement, tuple(value for row in part for value in row))
 
 
@@ -155,9 +172,13 @@ def _mark(connection: Connection) -> str:
 
 
 @lru_cache(maxsize=4 * _ROWS)
-def _insert_text(table: Table, columns: tuple[str, ...], count: int, mark: str) -> str:
-    row = f"({', '.join([mark] * len(columns))})"
-    keys = [column.name for column in table.primary_key if column.name in columns]
-    replaced = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
-    conflict = f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {replaced}" if keys else ""
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([row] * count)}{conflict}"  # noqa: S608 - as above
+def _insert_text(
+    table: Table, columns: tuple[str, ...], count: int, marks: tuple[str, ...], replaced: tuple[str, ...]
+) -> str:
+    rows = ", ".join([f"({', '.join(marks)})"] * count)
+    keys = [f'"{column.name}"' for column in table.primary_key if column.name in columns]
+    names = [f'"{name}"' for name in columns]  # "window" and "key" mean something
+    changed = [f'"{name}"' for name in replaced] or [name for name in names if name not in keys]
+    values = ", ".join(f"{name} = excluded.{name}" for name in changed)
+    conflict = f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {values}" if keys else ""
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {rows}{conflict}"  # noqa: S608 - as above

@@ -46,3 +46,9 @@ class Transaction:
         """Until the end of this transaction, no other bot on the same state is past this line with this number."""
         if self._connection.dialect.name == "postgresql":
             self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": number})
+
+    def try_alone(self, number: int) -> bool:
+        """The same, where no other bot is past such a line now; else False."""
+        if self._connection.dialect.name != "postgresql":
+            return True
+        return bool(self._connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": number}))

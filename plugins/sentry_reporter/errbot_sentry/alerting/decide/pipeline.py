@@ -1,20 +1,24 @@
 """From a stored alert to messages in the outbox.
 
 What the server has to be asked for is asked beside (`look_ups.py`): an alert that needs an answer is parked, and those
-about the same problem behind it, while all others are decided. One short transaction per handful
+about the same problem behind it, while all others are decided. One short transaction per batch
 of alerts goes through the stages (`stages.py`): what became of the alert is written with everything else or not at
 all. Only one bot decides at a time, so that two can share a state.
+
+In a flood, alerts about problems that are not known yet overtake those that will only be counted, but none about the
+same problem. What is counted is decided many at a time (`batch.py`).
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.alert_context import AlertContext
+from errbot_sentry.alerting.decide.batch import Batch, Parking
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.enrich import Enriched, Enricher
 from errbot_sentry.alerting.decide.look_ups import SENTENCES
@@ -23,14 +27,15 @@ from errbot_sentry.domain.alerts import is_canary
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LOCK_DECIDE, KnownIssue, WaitingAlert, issue_key, order_key
+from errbot_sentry.store.records import LOCK_DECIDE, WaitingAlert, issue_key, order_key
 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
-BATCH = 20
+OTHERS_TURN = 0.05
+FEW, MANY = 20, 200  # alerts in one transaction: about problems that are not known, and about those that are
 
 
 class Pipeline:
@@ -59,26 +64,46 @@ class Pipeline:
         self._on_message = on_message
         self._enough = enough
         self.without: Counter[str] = Counter()
+        self._known_next = False
+        self._many = FEW  # what a step can do at present: what it reads and leaves is read again
 
     def step(self) -> float | None:
-        """Decide a handful; the seconds until there is more to do, None where nothing waits."""
+        """Decide a handful; the seconds until there is more to do, None where nothing waits.
+
+        What is about known problems and what is not have a step in turn, as long as both wait.
+        """
         now = self._now()
-        answered = self._answered(BATCH)
+        answered = self._answered(FEW)
         with self._store.read() as tx:
-            rows, damaged = tx.inbox.waiting(now, BATCH + len(answered), answered)
-            known = tx.issues.get_many(sorted({issue_key(row.alert) for row in rows}))
-            due = tx.inbox.next_due()
+            rows, damaged = self._claim(tx, answered, now)
+            due = None if rows or damaged else tx.inbox.next_due()
         if damaged:
             self._set_aside(damaged)
             return 0.0
-        if not rows:
-            return None if due is None else max(0.0, due - now)
         for gone in {*answered} - {row.id for row in rows}:  # another bot has decided it
             self._enrich.settled(gone)
-        rows.sort(key=lambda row: row.id)
-        if self._decide_all(rows, known):
-            self._on_message()
-        return 0.0
+        if not rows:
+            return None if due is None else max(0.0, due - now)
+        return self._decide_all(rows)
+
+    def _claim(self, tx: Transaction, answered: Sequence[int], now: float) -> tuple[list[WaitingAlert], list[int]]:
+        """What to decide next, in order, and what cannot be read."""
+        if answered:
+            found = tx.inbox.still_waiting_of(answered)
+            if any(found):
+                return found
+        for is_known in (self._known_next, not self._known_next):
+            rows, damaged = tx.inbox.waiting(now, self._many if is_known else FEW, is_known=is_known)
+            if rows or damaged:
+                self._known_next = not is_known
+                break
+        else:
+            return [], []
+        # What came first about the same problem is decided first.
+        before, damaged_before = tx.inbox.waiting_before(rows, now, MANY, is_known=not is_known) if rows else ([], [])
+        if len(before) < MANY:
+            before += rows
+        return sorted(before, key=lambda row: row.id), damaged + damaged_before
 
     def _set_aside(self, damaged: Sequence[int]) -> None:
         """What cannot be read is decided by nobody; the rest goes on."""
@@ -86,76 +111,76 @@ class Pipeline:
             tx.alone(LOCK_DECIDE)
             tx.inbox.set_aside(damaged, DecisionName.FAILED.value, self._now())
 
-    def _decide_all(self, rows: Sequence[WaitingAlert], known: Mapping[str, KnownIssue]) -> bool:
+    def _decide_all(self, rows: Sequence[WaitingAlert]) -> float:
+        """Decide these; the seconds until the next step."""
         now = self._now()
         contexts = []
         with self._store.write() as tx:
-            tx.alone(LOCK_DECIDE)
+            if not tx.try_alone(LOCK_DECIDE):  # what another bot decides now would be gone when it is our turn
+                return OTHERS_TURN
             still = tx.inbox.still_waiting([row.id for row in rows])
-            parked = tx.inbox.parked(sorted({order_key(row.alert) for row in rows}), now)
+            rows = [row for row in rows if row.id in still]
+            batch = Batch(tx, rows)
+            parking = Parking(tx, rows, now)
             for row in rows:
-                if row.id in still:
-                    context = self._step_one(row, known, parked, now, tx)
-                    contexts += [context] if context is not None else []
+                context = self._step_one(row, parking, now, batch)
+                contexts += [context] if context is not None else []
                 if self._enough():
                     break
+            self._many = max(FEW, min(MANY, 2 * (rows.index(row) + 1))) if rows else FEW
+            parking.write()
+            batch.write(now)
         for context in contexts:
             self._enrich.settled(context.row.id)
-        return any(outcome.is_sent for context in contexts for outcome in context.outcomes)
+        if any(outcome.is_sent for context in contexts for outcome in context.outcomes):
+            self._on_message()
+        return 0.0
 
-    def _step_one(
-        self,
-        row: WaitingAlert,
-        known: Mapping[str, KnownIssue],
-        parked: list[tuple[int, str, float]],
-        now: float,
-        tx: Transaction,
-    ) -> AlertContext | None:
-        """Decide it, or put it where it waits; None for the latter. `parked` is kept up to date."""
+    def _step_one(self, row: WaitingAlert, parking: Parking, now: float, batch: Batch) -> AlertContext | None:
+        """Decide it, or put it where it waits; None for the latter."""
         if is_canary(row.alert.title, row.alert.level):
             canary = AlertContext(row, row.alert, now)
             canary.decide("", DecisionName.CANARY)
-            tx.inbox.decide(row.id, row.alert, canary.decisions, now)
+            batch.decide(row, row.alert, canary.decisions)
             return canary
         key = order_key(row.alert)
-        before = [until for number, about, until in parked if about == key and number < row.id]
-        if before and not self._enrich.has_asked(row.id):  # what came first is decided first
-            tx.inbox.park(row.id, max(before))
-            parked.append((row.id, key, max(before)))
+        until = parking.of_earlier(row.id, key)
+        if until is not None and not self._enrich.has_asked(row.id):  # what came first is decided first
+            parking.park(row.id, key, until)
             return None
-        enriched = self._enrich(row, known.get(issue_key(row.alert)), now)
+        enriched = self._enrich(row, batch.issue(issue_key(row.alert)), now)
         if enriched.park is not None:
-            tx.inbox.park(row.id, enriched.park)
-            parked.append((row.id, key, enriched.park))
+            parking.park(row.id, key, enriched.park)
             return None
-        if any(number == row.id for number, _, _ in parked) or enriched.without:
-            tx.inbox.release(key, now)
-        parked[:] = [each for each in parked if each[1] != key]
+        if enriched.without or parking.contains(row.id, key):
+            parking.release(key)
+        else:
+            parking.forget(key)
         if enriched.wait is not None:
             self._enrich.settled(row.id)
-            tx.inbox.put_off(row.id, now + enriched.wait)
+            batch.tx.inbox.put_off(row.id, now + enriched.wait)
             return None
-        return self._decide(row, enriched, now, tx)
+        return self._decide(row, enriched, now, batch)
 
-    def _decide(self, row: WaitingAlert, enriched: Enriched, now: float, tx: Transaction) -> AlertContext:
+    def _decide(self, row: WaitingAlert, enriched: Enriched, now: float, batch: Batch) -> AlertContext:
         context = AlertContext(row, enriched.alert, now, without=enriched.without)
         if enriched.lost:
             context.decide("", DecisionName.NO_PROJECT)
         else:
-            self._run(context, tx)
+            self._run(context, batch)
         if enriched.without:
             self.without[enriched.without] += 1
             why = SENTENCES[enriched.without]
             context.decisions = [
                 replace(each, detail=f"{each.detail}; {why}".removeprefix("; ")) for each in context.decisions
             ]
-        tx.inbox.decide(row.id, context.alert, context.decisions, now)
+        batch.decide(row, context.alert, context.decisions)
         return context
 
-    def _run(self, context: AlertContext, tx: Transaction) -> None:
+    def _run(self, context: AlertContext, batch: Batch) -> None:
         try:
             for stage in self._stages.in_order:
-                stage(context, tx)
+                stage(context, batch)
         except StoreError:
             raise
         except Exception:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.alert_context import AlertContext, RoomOutcome
+from errbot_sentry.alerting.decide.batch import Batch
 from errbot_sentry.alerting.decide.decisions import DecisionName
 from errbot_sentry.alerting.decide.enrich import facts_after, with_known_amounts
 from errbot_sentry.alerting.decide.grouping import decide_placement, group_after, group_not_sent, status_after
@@ -46,7 +47,7 @@ from errbot_sentry.store.records import (
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
 
-Stage = Callable[[AlertContext, "Transaction"], None]
+Stage = Callable[[AlertContext, Batch], None]
 
 
 class Stages:
@@ -69,16 +70,16 @@ class Stages:
             self.remember,
         )
 
-    def load(self, context: AlertContext, tx: Transaction) -> None:
+    def load(self, context: AlertContext, batch: Batch) -> None:
         """Read what is known of the issue, what was sent about it, and the silences."""
         key = issue_key(context.alert)
-        context.known = tx.issues.get(key)
-        context.groups = tx.groups.of_issue(key)
-        context.silences = tx.silences.present()
+        context.known = batch.issue(key)
+        context.groups = batch.groups(key)
+        context.silences = batch.silences
         if context.alert.reason == SEEN_EVENT and context.known is None:
             context.alert = replace(context.alert, reason=NEW)
 
-    def route(self, context: AlertContext, _tx: Transaction) -> None:
+    def route(self, context: AlertContext, _batch: Batch) -> None:
         """Find the rooms that want it. Where a fact is missing, a room that knows the problem gets what follows."""
         kind = self._kind()
         alert = with_known_amounts(context.alert, context.known)
@@ -92,7 +93,7 @@ class Stages:
         for room in routed.hidden:
             context.decide("", DecisionName.NOT_VISIBLE, room)
 
-    def add_notified_rooms(self, context: AlertContext, _tx: Transaction) -> None:
+    def add_notified_rooms(self, context: AlertContext, _batch: Batch) -> None:
         """Add the rooms that were notified of the problem, if the alert is an activity.
 
         They get activities whatever reasons their routes name, while any route or subscription names them.
@@ -106,7 +107,7 @@ class Stages:
         if not context.targets and not context.decisions:
             context.decide("", DecisionName.NEVER_NOTIFIED if is_activity else DecisionName.UNROUTED)
 
-    def decide_placement(self, context: AlertContext, _tx: Transaction) -> None:
+    def decide_placement(self, context: AlertContext, _batch: Batch) -> None:
         """Decide for each room: a notification, an update, or nothing."""
         for target in context.targets:
             last = context.groups.get(target.room)
@@ -118,7 +119,7 @@ class Stages:
             name = DecisionName.REACHED if waited else decision.name
             context.outcomes.append(RoomOutcome(target, name, decision.placement, group, group, target.label))
 
-    def silence(self, context: AlertContext, _tx: Transaction) -> None:
+    def silence(self, context: AlertContext, _batch: Batch) -> None:
         """Withhold what a silence matches. The room's group stays as it was: what goes on afterwards is sent then."""
         index = self._silences.index(context.silences)
         for outcome in context.outcomes:
@@ -132,16 +133,16 @@ class Stages:
             why, issue = DeferReason.SILENCE, outcome.group.issue
             outcome.deferral = Deferred(room, why, context.row.id, issue, silence.ends, context.now, silence=silence.id)
 
-    def defer(self, context: AlertContext, tx: Transaction) -> None:
+    def defer(self, context: AlertContext, batch: Batch) -> None:
         """Put off what quiet hours, a catch-up, a storm, or the route's `wait` put off; drop their updates."""
         for outcome in context.outcomes:
             if not outcome.is_sent:
                 continue
             quiet = self._routes.quiet_until(outcome.target.room, context.now)
             if outcome.placement is Placement.THREAD:
-                self._defer_update(context, outcome, quiet, tx)
+                self._defer_update(context, outcome, quiet, batch.tx)
             else:
-                self._defer_notification(context, outcome, quiet, tx)
+                self._defer_notification(context, outcome, quiet, batch.tx)
 
     def _defer_update(self, context: AlertContext, outcome: RoomOutcome, quiet: float | None, tx: Transaction) -> None:
         room, issue = outcome.group.room, outcome.group.issue
@@ -179,17 +180,17 @@ class Stages:
         group = outcome.group
         outcome.deferral = Deferred(room, why, context.row.id, group.issue, due, context.now, group.mention)
 
-    def queue(self, context: AlertContext, tx: Transaction) -> None:
+    def queue(self, context: AlertContext, batch: Batch) -> None:
         """Write the messages, the deferrals, and what each room knows now."""
         for outcome in context.outcomes:
             context.decide(outcome.target.room, outcome.name, outcome.detail)
             if outcome.is_sent:
-                outcome.stored = self._queue_message(context, outcome, tx)
-        tx.deferred.add(outcome.deferral for outcome in context.outcomes if outcome.deferral is not None)
+                outcome.stored = self._queue_message(context, outcome, batch.tx)
+        batch.tx.deferred.add(outcome.deferral for outcome in context.outcomes if outcome.deferral is not None)
         decided = {outcome.target.room for outcome in context.outcomes}
         others = [group_not_sent(group, context.alert) for room, group in context.groups.items() if room not in decided]
         changed = [outcome.stored for outcome in context.outcomes]
-        tx.groups.put(group for group in (*changed, *others) if group is not None)
+        batch.put_groups(group for group in (*changed, *others) if group is not None)
 
     def _queue_message(self, context: AlertContext, outcome: RoomOutcome, tx: Transaction) -> Group:
         """Put the message into the outbox; what the room knows then."""
@@ -213,13 +214,13 @@ class Stages:
         is_again = outcome.name is DecisionName.FLAPPING and group.returns > 1
         return update(group, alert, number, mention, is_again=is_again)
 
-    def remember(self, context: AlertContext, tx: Transaction) -> None:
+    def remember(self, context: AlertContext, batch: Batch) -> None:
         """Write what is known of the issue from now on."""
         if context.alert.issue_id:
             notified = any(outcome.is_sent or outcome.deferral is not None for outcome in context.outcomes)
             known = known_after(context.alert, context.known, context.now, notified=notified)
             lacks = context.without and any(each.name == DecisionName.FACT_MISSING for each in context.decisions)
-            tx.issues.put([replace(known, lacking=known.lacking + 1 if lacks else 0)])
+            batch.put_issue(replace(known, lacking=known.lacking + 1 if lacks else 0))
 
     def _may_see(self, context: AlertContext, room: str) -> bool:
         return may_see_alert(context.alert, room, self._access)

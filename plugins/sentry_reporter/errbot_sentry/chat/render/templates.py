@@ -43,6 +43,7 @@ class Templates:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,  # else the files are looked at for each message
         )
         for name in ("code", "exact", "block", "href", "address"):
             self._environment.filters[name] = _as_markup(getattr(escape, name))

@@ -1,0 +1,102 @@
+"""What is known about the problems of many alerts: read at once, changed by one decision after the other, written at
+once.
+
+Each decision sees what those before it have left. So many alerts that are decided together come to what they would
+come to one by one, and what is only counted costs no statement of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from errbot_sentry.store.records import Decision, Group, KnownIssue, Silence, WaitingAlert, issue_key, order_key
+
+if TYPE_CHECKING:
+    from errbot_sentry.domain.alerts import Alert
+    from errbot_sentry.store.transaction import Transaction
+
+
+class Batch:
+    """For one transaction (`tx`), which has to be alone with this. What was put is in the store after `write`."""
+
+    def __init__(self, tx: Transaction, rows: Sequence[WaitingAlert]) -> None:
+        self.tx = tx
+        self.silences: list[Silence] = tx.silences.present()
+        keys = sorted({issue_key(row.alert) for row in rows})
+        self._issues: dict[str, KnownIssue | None] = {**dict.fromkeys(keys), **tx.issues.get_many(keys)}
+        self._groups = tx.groups.of_issues(keys)
+        self._changed_issues: dict[str, KnownIssue] = {}
+        self._changed_groups: dict[tuple[str, str], Group] = {}
+        self._decided: list[tuple[WaitingAlert, Alert, Sequence[Decision]]] = []
+
+    def issue(self, key: str) -> KnownIssue | None:
+        """One issue, None if it is not known."""
+        if key not in self._issues:  # an answer of the server can say what a problem is called
+            self._issues[key] = self.tx.issues.get(key)
+        return self._issues[key]
+
+    def groups(self, key: str) -> dict[str, Group]:
+        """The groups of one issue, by room, in the order of their names."""
+        if key not in self._groups:
+            self._groups[key] = self.tx.groups.of_issue(key)
+        return dict(sorted(self._groups[key].items()))
+
+    def put_issue(self, known: KnownIssue) -> None:
+        """Add or replace what is known of an issue."""
+        self._issues[known.key] = self._changed_issues[known.key] = known
+
+    def put_groups(self, changed: Iterable[Group]) -> None:
+        """Add or replace groups."""
+        for group in changed:
+            self._groups.setdefault(group.issue, {})[group.room] = group
+            self._changed_groups[group.room, group.issue] = group
+
+    def decide(self, row: WaitingAlert, alert: Alert, made: Sequence[Decision]) -> None:
+        """What waited is decided: the alert as it was understood, and what became of it."""
+        self._decided.append((row, alert, made))
+
+    def write(self, now: float) -> None:
+        """Write all of it."""
+        self.tx.groups.put(self._changed_groups.values())
+        self.tx.issues.put(self._changed_issues.values())
+        self.tx.inbox.decide_all(self._decided, now)
+
+
+class Parking:
+    """The parked alerts about the problems of a batch: those that wait for a look-up, and those behind them."""
+
+    def __init__(self, tx: Transaction, rows: Sequence[WaitingAlert], now: float) -> None:
+        self._tx = tx
+        self._now = now
+        self._parked = tx.inbox.parked(sorted({order_key(row.alert) for row in rows}), now)
+        self._new: dict[float, list[int]] = {}
+
+    def of_earlier(self, alert_id: int, key: str) -> float | None:
+        """Until when one is parked that came before this one, about the same problem; None where none is."""
+        return max((until for number, until in self._parked.get(key, {}).items() if number < alert_id), default=None)
+
+    def contains(self, alert_id: int, key: str) -> bool:
+        """Whether this one is parked."""
+        return alert_id in self._parked.get(key, {})
+
+    def park(self, alert_id: int, key: str, until: float) -> None:
+        """It waits until then."""
+        self._parked.setdefault(key, {})[alert_id] = until
+        self._new.setdefault(until, []).append(alert_id)
+
+    def release(self, key: str) -> None:
+        """The one that others about this problem waited behind is decided."""
+        self.write()
+        self._tx.inbox.release(key, self._now)
+        self.forget(key)
+
+    def forget(self, key: str) -> None:
+        """None about this problem is waited for any more."""
+        self._parked.pop(key, None)
+
+    def write(self) -> None:
+        """Write what was parked."""
+        for until, ids in self._new.items():
+            self._tx.inbox.park(ids, until)
+        self._new.clear()
