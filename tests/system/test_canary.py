@@ -32,8 +32,11 @@ def test_a_round_by_hand_goes_the_whole_way_and_no_room_sees_an_alert(
         links = alice.wait_for("decision after", sender=BOT, target=ROOM).text
         for link in ("sent", "shown", "webhook", "poller", "decision"):
             assert f"{link} after " in links
-        alice.say(ROOM, "!sentry test")
-        alice.wait_for("You ran a test less than a minute ago", sender=BOT, target=ROOM)
+        refusal = "already running"  # the round ends a moment after its last words
+        while "already running" in refusal:
+            alice.say(ROOM, "!sentry test")
+            refusal = alice.wait_for("test is already running|You ran a test", sender=BOT, target=ROOM).text
+        assert "You ran a test less than a minute ago" in refusal
         (issue,) = bugsink_project.issues()
         until(lambda: bugsink_project.issue(issue["id"])["is_resolved"], timeout=30, what="the issue is resolved")
         alice.say(ROOM, "!sentry issues is:resolved")
