@@ -11,7 +11,7 @@ class Capabilities:
 
     `confirms`: it answers each message with an id, or refuses it. `threads`: updates go under their notification.
     `edits`: the notification shows later what became of the problem. `cards`: title, colour and facts instead of a
-    line. `buttons`, `reactions`: people act by a click. `files`: pictures. `direct`: messages to one person.
+    line. `buttons`, `reactions`: people act by a click. `files`: pictures.
     """
 
     confirms: bool = False
@@ -21,7 +21,6 @@ class Capabilities:
     buttons: bool = False
     reactions: bool = False
     files: bool = False
-    direct: bool = True
 
     def __str__(self) -> str:
         """`threads, edits, buttons`."""
