@@ -160,7 +160,7 @@ def test_a_notification_its_updates_and_what_people_type_under_it(world: World) 
     assert f"<code>{BOB}</code>" in answer.text
     assert f"<code>{OPS}</code>" in answer.text
     telegram.say(ANN, "!sentry status", ANN)
-    status = world.wait_for("threads, edits, cards, buttons, reactions, files, direct", chat=ANN)
+    status = world.wait_for("threads, edits, cards, buttons, reactions, files", chat=ANN)
     assert "privacy" not in read(status)
     assert not re.search(r" ERROR |Traceback", world.bot.process.log)
 

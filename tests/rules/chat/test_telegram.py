@@ -81,7 +81,7 @@ def test_without_the_patch_there_are_no_buttons_that_nobody_would_hear_of() -> N
     bot = SimpleNamespace(mode="telegram", message_size_limit=1024, telegram=None)
     network = TelegramNetwork(bot, lambda: True, BackgroundQueue("files", SystemClock()))
     network.listen(lambda find: None)
-    assert str(network.capabilities) == "confirms, threads, edits, cards, files, direct"
+    assert str(network.capabilities) == "confirms, threads, edits, cards, files"
 
 
 class _Client:
