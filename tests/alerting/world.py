@@ -124,6 +124,9 @@ class IssueServer:
         self.change(issue.id, status=RESOLVED, substatus=None)
         return self.by_id[issue.id]
 
+    def refusal(self, method: str) -> str:
+        return ""
+
     def health(self) -> Health:
         return Health(self.kind, "https://sentry.example.com")
 

@@ -109,7 +109,9 @@ class AlertService:
         owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.receiver = WebhookReceiver(settings, store, self._clock, self._on_stored)
         self.routes = RouteTable(settings.routes, store, self._clock, settings.fallback)
-        self._look_ups = LookUps(find_server, self._look_up, self._clock, self._on_found, self._on_asked)
+        self._find_server = find_server
+        self._server: Server | None = None  # once it has answered
+        self._look_ups = LookUps(self._known_server, self._look_up, self._clock, self._on_found, self._on_asked)
         enrich, stages = (
             Enricher(self._look_ups, self.routes.facts_to_fetch, self.kind),
             Stages(self.routes, access, self.kind),
@@ -122,7 +124,7 @@ class AlertService:
         self._poller = Poller(
             settings.poll_seconds,
             store,
-            find_server,
+            self._known_server,
             self.routes.all,
             access,
             self._clock,
@@ -130,7 +132,7 @@ class AlertService:
             chance,
         )
         self._network = network
-        self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner)
+        self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner, self._refused)
         self._deciding = make_worker("alert pipeline", self._decide)
         self._polling = make_worker("poller", self._poller.step)
         self._sending = make_worker("alert delivery", self._send)
@@ -148,7 +150,15 @@ class AlertService:
 
     def kind(self) -> str:
         """The kind of the server, "" until it has answered."""
-        return self._look_ups.kind or self._poller.kind
+        return "" if self._server is None else self._server.kind
+
+    def _refused(self, action: str) -> str:
+        return "" if self._server is None else self._server.refusal(action)
+
+    def _known_server(self) -> Server:
+        """The server, which is known from then on."""
+        self._server = self._find_server()
+        return self._server
 
     def _look_up(self, alert: Alert, server: Server, read_issue: ReadIssue) -> Iterable[Alert]:
         return look_up(alert, server, read_issue, self.routes.facts_to_fetch)
@@ -171,7 +181,7 @@ class AlertService:
 
     def polls(self, slug: str) -> bool:
         """Whether the poller asks for the issues of this project."""
-        return self._poller.reads(slug)
+        return self._poller.reads(slug, self.kind())
 
     def issue_of(self, conversation: Conversation) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""

@@ -158,7 +158,7 @@ class ConversationHandler:
         mode = str(self._bot.mode)
         person, conversation = click.person(mode), click.conversation(mode)
         action = self._alerts.action_on(conversation, click.options)
-        if action is None or self._is_repeated((person.acl, conversation, action)):
+        if action is None or (person.acl, conversation, action) in self._lately:
             return
         typed = click.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
         if not may_run(self._bot, typed, action.command, action.as_typed, aloud=True):
@@ -173,16 +173,15 @@ class ConversationHandler:
     def _marking(
         self, views: Iterator[View], action: IssueAction, person: Person, conversation: Conversation
     ) -> Iterator[View]:
-        """The views; after the last one the alert is marked, so not where an error ended them."""
+        """The views; after the last one the alert is marked, so not where an error ended them.
+
+        Only what was done is not done twice (a double click, a network that delivers at least once): what failed may be
+        clicked again at once.
+        """
         yield from views
+        self._lately[person.acl, conversation, action] = True
         if self._alerts is not None:
             self._alerts.mark(conversation, f"{action.options.done} by {person.name}")
-
-    def _is_repeated(self, what: object) -> bool:
-        """A double click, or the same click twice from a network that delivers at least once."""
-        repeated = what in self._lately
-        self._lately[what] = True
-        return repeated
 
     def _whispered(self, click: Click, message: str) -> bool:
         try:

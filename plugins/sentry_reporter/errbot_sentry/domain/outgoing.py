@@ -6,7 +6,7 @@ All others show the text, which says the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from errbot_sentry.domain.issue_actions import ARCHIVE, ASSIGN, REOPEN, RESOLVE, SILENCE
@@ -74,8 +74,11 @@ CLOSED_BUTTONS = (Button(REOPEN, "Reopen"),)
 _CLOSING = ("resolved", "archived")
 
 
-def card_of(values: Mapping[str, object]) -> Card:
-    """The card of a notification, from the values of its template."""
+def card_of(values: Mapping[str, object], refused: Callable[[str], str] = lambda _action: "") -> Card:
+    """The card of a notification, from the values of its template.
+
+    `refused` says why the server can never do an action, "" where it may: there is no button for it.
+    """
 
     def text(name: str) -> str:
         return str(values.get(name) or "")
@@ -97,5 +100,5 @@ def card_of(values: Mapping[str, object]) -> Card:
         facts=tuple(facts),
         detail=text("text"),
         mark=mark,
-        buttons=CLOSED_BUTTONS if closed else OPEN_BUTTONS,
+        buttons=tuple(each for each in (CLOSED_BUTTONS if closed else OPEN_BUTTONS) if not refused(each.action)),
     )

@@ -77,7 +77,6 @@ class LookUps:
         self._questions: OrderedDict[int, _Question] = OrderedDict()
         self._rests_until = 0.0
         self._issues: dict[str, Issue | None] = {}  # read with another one, for the alerts that wait; of `step` alone
-        self.kind = ""  # of the server that was asked last
         self._guard = Lock()
 
     def start(self, alert_id: int, alert: Alert, now: float) -> str:
@@ -149,7 +148,6 @@ class LookUps:
     def _answer(self, alert: Alert, ids: tuple[str, ...]) -> LookUpAnswer:
         try:
             server = self._find_server()
-            self.kind = server.kind
             for completed in self._look_up(alert, server, lambda issue_id: self._read_issue(issue_id, ids, server)):
                 alert = completed
             return LookUpAnswer(alert)

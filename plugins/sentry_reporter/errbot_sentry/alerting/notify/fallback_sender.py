@@ -72,6 +72,16 @@ class _Batch:
     rows: Sequence[FallbackRow]
 
 
+@dataclass(frozen=True)
+class _Warning:
+    """A sentence about the bot itself, the addresses that took it, and when it is tried again."""
+
+    sentence: str
+    tries: int = 0
+    at: float = 0.0
+    taken: frozenset[str] = frozenset()
+
+
 class FallbackSender:
     """Looks for notifications that the chat has not taken."""
 
@@ -97,21 +107,21 @@ class FallbackSender:
         self._log_mask = LogMask([url for entry in entries for url in entry.urls])
         self._times: deque[float] = deque(maxlen=_MOST_IN_A_MINUTE)
         self._unmarked: Sequence[FallbackRow] = ()
-        self._warnings: deque[str] = deque(maxlen=_MOST_WARNINGS)
+        self._warnings: deque[_Warning] = deque(maxlen=_MOST_WARNINGS)
         self._sent = self._refused = self._failed = 0
         self._prepared = False
 
     def warn(self, sentence: str) -> None:
         """Have a sentence about the bot itself sent to every address, once and soon; returns at once."""
-        self._warnings.append(sentence)
+        self._warnings.append(_Warning(sentence))
 
     def step(self) -> float:
         """Send one message, if one is due; the seconds until the next look."""
         now = self._clock.now().timestamp()
         self._prepare()
         self._mark(self._unmarked)
-        if self._warnings:
-            self._send_warning(self._warnings.popleft())
+        if self._warnings and self._warnings[0].at <= now:
+            self._send_warning(self._warnings.popleft(), now)
             return 0.0
         with self._store.read() as tx:
             if not self._stuck(tx, now) and not tx.fallbacks.outages(now):
@@ -218,13 +228,20 @@ class FallbackSender:
         if len(taken) > len(batch.taken.split()):
             log.info("sent to the fallback: %s", ", ".join(f"message {row.id}" for row in batch.rows[:MOST_LISTED]))
 
-    def _send_warning(self, sentence: str) -> None:
+    def _send_warning(self, warning: _Warning, now: float) -> None:
+        """To those addresses that have not taken it; what some refuse is tried again, as a notification is."""
         addresses = {address.key: address for some in self._addresses for address in some}
-        for address in addresses.values():
-            if address.send("SentryReporter", sentence):
+        taken = set(warning.taken)
+        for key in addresses.keys() - taken:
+            if addresses[key].send("SentryReporter", warning.sentence):
+                taken.add(key)
                 self._sent += 1
             else:
                 self._refused += 1
+        tries = warning.tries + 1
+        if taken < addresses.keys() and tries < MOST_TRIES:
+            at = now + backoff(tries, _FIRST_RETRY, _LONGEST_RETRY)
+            self._warnings.append(replace(warning, tries=tries, at=at, taken=frozenset(taken)))
 
     def _mark(self, rows: Sequence[FallbackRow]) -> None:
         # If the store fails now, the worker comes back to this before it sends anything else.

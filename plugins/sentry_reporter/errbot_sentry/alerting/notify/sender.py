@@ -46,15 +46,26 @@ class NotificationSender:
     """Empties the outbox."""
 
     def __init__(
-        self, store: Store, network: Network, renderer: Renderer, access: Access, clock: Clock, owner: str
+        self,
+        store: Store,
+        network: Network,
+        renderer: Renderer,
+        access: Access,
+        clock: Clock,
+        owner: str,
+        refused: Callable[[str], str] = lambda _action: "",
     ) -> None:
-        """`owner` names this run of this bot among all that share the state."""
+        """`owner` names this run of this bot among all that share the state.
+
+        `refused` says why the server can never do what a button stands for, "" where it may.
+        """
         self._store = store
         self._network = network
         self._renderer = renderer
         self._access = access
         self._clock = clock
         self._owner = owner
+        self._refused = refused
         self._unsettled: list[_Taken] = []
         self._unmarked: Callable[[], None] | None = None
         self._sending = False
@@ -182,7 +193,7 @@ class NotificationSender:
         text = self._renderer.render(TEMPLATES[message.kind], message.values).strip("\n")
         if late := message.values.get("late"):
             text = f"(late, from {late}) {text}"
-        card = card_of(message.values) if message.kind is MessageKind.NOTIFICATION else None
+        card = card_of(message.values, self._refused) if message.kind is MessageKind.NOTIFICATION else None
         return Outgoing(text, card, message.mention)
 
     def _mark(self, mark: Callable[[], None]) -> None:

@@ -65,7 +65,6 @@ class Poller:
         self._chance = chance or random.Random()  # noqa: S311 - jitter, no secret
         self._hurry = False
         self._fails = 0
-        self.kind = ""
         self.asked: float | None = None
         self.error = ""
 
@@ -90,7 +89,6 @@ class Poller:
         return max(0.0, min(due, default=self._now() + self._interval) - self._now())
 
     def _scopes(self, server: Server) -> list[Scope]:
-        self.kind = server.kind
         url = server.health().url
         if server.kind != BUGSINK:
             return [Scope(f"{url} *")]
@@ -100,10 +98,10 @@ class Poller:
             if self._some_room_sees(project.slug)
         ]
 
-    def reads(self, slug: str) -> bool:
-        """Whether it asks for the issues of this project."""
+    def reads(self, slug: str, kind: str) -> bool:
+        """Whether it asks for the issues of this project, where the server is of this kind."""
         wanted = self._interval > 0 and bool(self._routes())
-        return wanted and (self.kind != BUGSINK or self._some_room_sees(slug))
+        return wanted and (kind != BUGSINK or self._some_room_sees(slug))
 
     def _some_room_sees(self, slug: str) -> bool:
         rooms = {room for route in self._routes() for room in route.rooms}

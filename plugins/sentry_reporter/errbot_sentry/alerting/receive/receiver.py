@@ -33,6 +33,7 @@ from errbot_sentry.store.records import Delivery, DeliveryKey
 
 log = logging.getLogger(__name__)
 
+_LOG_SECONDS = 60.0
 LARGEST_BODY = 5 * 1024 * 1024
 # GlitchTip has no ids and no times in its body: the same issue alerting again next week is the same bytes.
 SAME_BODY_SPAN = 600.0
@@ -68,6 +69,8 @@ class WebhookReceiver:
         self.refused = ""  # why the last authentic body was refused; "" where it was not
         self.in_hand = 0
         self._counting = Lock()
+        self._not_stored = 0  # since the log last said so
+        self._log_at = 0.0
 
     def open(self) -> None:
         """Take webhooks from now on."""
@@ -89,7 +92,7 @@ class WebhookReceiver:
                 log.warning("a webhook was refused: %s", error)
             answer = WebhookAnswer(error.status, str(error))
         except StoreError:
-            log.exception("a webhook could not be stored: lost, unless its sender repeats it or the poller finds it")
+            self._log_not_stored()
             answer = WebhookAnswer(503, "The alert could not be stored.")
         except Exception:
             log.exception("a webhook could not be read")
@@ -97,6 +100,18 @@ class WebhookReceiver:
         with self._counting:
             self.in_hand -= 1
         return answer
+
+    def _log_not_stored(self) -> None:
+        """With the cause, and at most once a minute: a flood of webhooks on a full disk must not fill it by the log."""
+        now = self._clock.monotonic()
+        with self._counting:
+            self._not_stored += 1
+            if now < self._log_at:
+                return
+            count, self._not_stored, self._log_at = self._not_stored, 0, now + _LOG_SECONDS
+        log.exception(
+            "%s webhooks could not be stored: lost, unless their senders repeat them or the poller finds them", count
+        )
 
     def _take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> WebhookAnswer:
         if not self._open:

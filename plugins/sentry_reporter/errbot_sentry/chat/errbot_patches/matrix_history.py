@@ -46,7 +46,10 @@ def skip_history(bot: Any) -> Callable[[], None]:
             return
         relation = event.source.get("content", {}).get("m.relates_to") or {}
         root = str(relation.get("event_id", "")) if relation.get("rel_type") == "m.thread" else ""
-        on_room_message(room, event)
+        try:
+            on_room_message(room, event)  # calls `received`
+        finally:
+            root = ""  # what others hand to Errbot meanwhile is in no thread
 
     def received(message: Any) -> None:
         if root:

@@ -20,6 +20,7 @@ from errbot import rendering
 
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.errbot_patches.matrix_history import is_history
+from errbot_sentry.chat.incoming import thread_of
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import options_of_emoji
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 
 _TIMEOUT = (5.0, 20.0)
 _DEFAULT_WAIT = 5.0
-_MOST_PENDING = 1000
 _REFUSALS: dict[str, type[SendError]] = {
     "M_FORBIDDEN": NotAdmitted,
     "M_NOT_FOUND": RoomUnknown,
@@ -48,8 +48,6 @@ class MatrixNetwork(ErrbotNetwork):
         super().__init__(*args)
         self._client: Any = None  # whose reactions are passed on
         self._connected_at = 0.0
-        # What was sent without an answer goes out again under its old number, which the server takes once.
-        self._pending: dict[tuple[str, str], str] = {}
         self._converters = Lock()
         self._to_text, self._to_html = rendering.text(), rendering.xhtml()
 
@@ -73,6 +71,17 @@ class MatrixNetwork(ErrbotNetwork):
             log.warning("the room %s is not known yet: %s", name, error)
             return name
 
+    def reply(self, msg: Any, text: str) -> bool:
+        """In the thread where the command was typed; elsewhere Errbot answers, as in all rooms."""
+        thread = thread_of(msg)
+        if not thread or msg.is_direct:
+            return False
+        try:
+            self._post(str(msg.to), Outgoing(text), thread)
+        except SendError as error:
+            log.warning("a reply was not taken: %s", error)
+        return True
+
     def _is_up(self) -> bool:
         return bool(getattr(self._client, "access_token", ""))
 
@@ -88,7 +97,8 @@ class MatrixNetwork(ErrbotNetwork):
         first = ""
         for place, body in enumerate(self._layout.messages(message.whole)):
             content = {**self._content(body), "m.mentions": _mentions(message.mention if place == 0 else "")}
-            sent = self._send(str(target), {**content, **_in_thread(thread or first)})
+            key = f"{message.key}-{place}" if message.key else ""
+            sent = self._send(str(target), {**content, **_in_thread(thread or first)}, key)
             first = first or sent
         return first
 
@@ -120,21 +130,14 @@ class MatrixNetwork(ErrbotNetwork):
             raise RoomUnknown("There is no direct conversation with this person.")
         return str(found)
 
-    def _send(self, room: str, content: Mapping[str, Any]) -> str:
-        """Send a message; its event id."""
-        key = (room, repr(content))
-        number = self._pending.setdefault(key, uuid.uuid4().hex)
+    def _send(self, room: str, content: Mapping[str, Any], key: str = "") -> str:
+        """Send a message; its event id.
+
+        The server takes what comes with the same transaction identifier once (Matrix client-server API).
+        """
+        number = quote(key or uuid.uuid4().hex, safe="")
         path = f"/_matrix/client/v3/rooms/{quote(room, safe='')}/send/m.room.message/{number}"
-        try:
-            event_id = str(self._call("PUT", path, json=dict(content)).get("event_id") or "")
-        except NotConnected:
-            while len(self._pending) > _MOST_PENDING:
-                self._pending.pop(next(iter(self._pending)))
-            raise
-        except SendError:
-            self._pending.pop(key, None)
-            raise
-        self._pending.pop(key, None)
+        event_id = str(self._call("PUT", path, json=dict(content)).get("event_id") or "")
         if not event_id:
             raise SendError("Matrix did not take the message.")
         return event_id

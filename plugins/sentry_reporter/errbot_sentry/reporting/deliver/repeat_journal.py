@@ -103,8 +103,10 @@ class RepeatJournal:
         with self._lock, suppress(OSError):
             self._cancelled.update(reported)
             known = [window for window in reported if self._windows.pop(window, None) is not None]
-            self._append([{"id": window, "n": 0} for window in known])
-            if known and not self._windows:
+            if self._handle is not None and not self._append([{"id": window, "n": 0} for window in known]):
+                os.ftruncate(self._handle, 0)  # the disk is full: counts are lost rather than reported twice
+                self._windows.clear()
+            elif known and not self._windows:
                 self._rewrite({})
 
     def write(self) -> None:
@@ -116,8 +118,8 @@ class RepeatJournal:
             with self._lock:
                 if count.window in self._cancelled:
                     continue
-                self._windows[count.window] = "event" in line or self._windows.get(count.window, False)
-                self._append([line])
+                if self._append([line]):
+                    self._windows[count.window] = "event" in line or self._windows.get(count.window, False)
 
     def _line(self, count: RepeatCount) -> dict[str, Any]:
         line: dict[str, Any] = {"id": count.window, "n": count.count, "s": round(count.last - count.first, 3)}
@@ -127,14 +129,21 @@ class RepeatJournal:
             line["place"] = {name: getattr(summary.place, name) for name in _PLACE}
         return line
 
-    def _append(self, lines: Sequence[dict[str, Any]]) -> None:
+    def _append(self, lines: Sequence[dict[str, Any]]) -> bool:
+        """Whether all of them are on disk; on a full one they may not be."""
         if self._handle is None or not lines:
-            return
-        data = "".join(json.dumps(line) + "\n" for line in lines).encode()
-        with suppress(OSError):  # a full disk: the count stays in memory
-            os.write(self._handle, data)
+            return True
+        # Each begins a line of its own: before it may stand half a line that a full disk or a kill has left.
+        data = "".join("\n" + json.dumps(line) for line in lines).encode()
+        try:
+            if os.write(self._handle, data) < len(data):
+                return False
+        except OSError:
+            return False
+        with suppress(OSError):
             if os.fstat(self._handle).st_size > _MOST_BYTES and self._path is not None:
                 self._rewrite({window: line for window, line in _windows_in(self._path).items() if line["n"]})
+        return True
 
     def _rewrite(self, found: dict[str, dict[str, Any]]) -> None:
         """Leave nothing in the file but these windows, each in a line."""
