@@ -17,10 +17,11 @@ RAW_MARKDOWN_MODES = frozenset({"discord", "mattermost"})
 
 LONGEST = 600
 
-# C0 and C1 controls, zero-width and direction-changing characters, tags: all that acts without being seen.
+# C0 and C1 controls, zero-width and direction-changing characters, tags: all that acts without being seen. U+FFFE and
+# U+FFFF no XML may contain: an XMPP server ends the connection of who sends them.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
+    "\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _BREAKS = re.compile("[\\s\x85\u2028\u2029]+")
 _LINE_ENDS = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
