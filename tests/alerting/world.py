@@ -162,6 +162,8 @@ class Chat:
     refuses: dict[str, SendError] = field(default_factory=dict)
     sent: list[SentMessage] = field(default_factory=list)
     edited: list[SentMessage] = field(default_factory=list)
+    edit_refuses: SendError | None = None
+    edits_tried: int = 0
     files: list[tuple[str, Upload]] = field(default_factory=list)
     file_failure: Exception | None = None
 
@@ -189,6 +191,9 @@ class Chat:
         return f"m{len(self.sent)}" if self.threads or self.edits else ""
 
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
+        self.edits_tried += 1
+        if self.edit_refuses is not None:
+            raise self.edit_refuses
         if self.threads or self.edits:
             self.edited.append(SentMessage((self.clock.now() - START).total_seconds(), room, message.whole, sent_id))
         return self.threads or self.edits

@@ -152,8 +152,8 @@ class OutboxTable(Queries):
         self._set(row_ids, state=SENT, lease=0.0)
 
     def send_again(self, row_ids: Sequence[int], now: float) -> None:
-        """Messages that may have been lost go back to their places in the queue."""
-        self._set(row_ids, state=WAITING, next_try=now, owner="", lease=0.0)
+        """Messages that may have been lost go back to their places in the queue; that was a try."""
+        self._set(row_ids, state=WAITING, next_try=now, owner="", lease=0.0, tries=outbox.c.tries + 1)
 
     def get(self, row_id: int) -> OutboxRow | None:
         """One message, None if it was dropped."""

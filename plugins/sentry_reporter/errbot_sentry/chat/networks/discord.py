@@ -21,7 +21,7 @@ from typing import Any
 from errbot_sentry.chat import discord_channels
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.networks.discord_embeds import BUTTON_PREFIX, embed_of, rows_of
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
+from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import (
     MessageTooLong,
@@ -32,6 +32,7 @@ from errbot_sentry.domain.errors import (
     SendLimited,
 )
 from errbot_sentry.domain.issue_actions import Options, options_of, options_of_emoji
+from errbot_sentry.domain.json_values import whole
 from errbot_sentry.domain.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
@@ -167,9 +168,7 @@ class DiscordNetwork(ErrbotNetwork):
 
     def _created(self, channel: int, values: Mapping[str, Any]) -> str:
         message = self._request("POST", _MESSAGES, values, channel_id=channel)
-        if not isinstance(message, Mapping) or not message.get("id"):
-            raise SendError("Discord did not take the message.")
-        return str(message["id"])
+        return taken_id(message.get("id") if isinstance(message, Mapping) else None, "Discord")
 
     def _has_thread(self, channel: int, root: str) -> bool:
         """Start the thread of a message, whose id is the message's, where it has none; False where it can have none."""
@@ -319,8 +318,8 @@ def _refusal(error: BaseException) -> SendError:
         return SendError("Discord did not answer.")
     code = int(getattr(error, "code", 0) or 0)
     if status == 429:  # without the API's own words: the proxy before it
-        given = str(getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", ""))
-        return SendLimited("Discord wants fewer messages.", float(given) if given.isdigit() else _DEFAULT_WAIT)
+        given = whole(getattr(getattr(error, "response", None), "headers", {}).get("Retry-After"))
+        return SendLimited("Discord wants fewer messages.", _DEFAULT_WAIT if given is None else given)
     kind: type[SendError] = {403: NotAdmitted, 404: RoomUnknown, 413: MessageTooLong}.get(status, SendError)
     if code == _INVALID_FORM and _TOO_LONG.search(str(getattr(error, "text", ""))):
         kind = MessageTooLong

@@ -50,6 +50,13 @@ class File:
         return cls(upload.name, upload.media_type, content)
 
 
+def taken_id(value: object, network: str) -> str:
+    """The id that a network's answer gives to a message. Raises SendError: without one, nothing says that it was taken."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not value:
+        raise SendError(f"{network} did not take the message.")
+    return str(value)
+
+
 class ErrbotNetwork:
     """Sends to rooms of one bot; an adapter overrides what its network does better.
 

@@ -21,9 +21,10 @@ from errbot import rendering
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.errbot_patches.matrix_history import is_history
 from errbot_sentry.chat.incoming import thread_of
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
+from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File, taken_id
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import options_of_emoji
+from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
 
@@ -137,10 +138,7 @@ class MatrixNetwork(ErrbotNetwork):
         """
         number = quote(key or uuid.uuid4().hex, safe="")
         path = f"/_matrix/client/v3/rooms/{quote(room, safe='')}/send/m.room.message/{number}"
-        event_id = str(self._call("PUT", path, json=dict(content)).get("event_id") or "")
-        if not event_id:
-            raise SendError("Matrix did not take the message.")
-        return event_id
+        return taken_id(self._call("PUT", path, json=dict(content)).get("event_id"), "Matrix")
 
     def _call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> dict[str, Any]:
         """One call of the server that the backend is logged in to; its refusals as our errors."""
@@ -191,9 +189,8 @@ def _refusal(status: int, answer: Mapping[str, Any]) -> SendError:
     code = str(answer.get("errcode", ""))
     code = code if _CODE.fullmatch(code) else str(status)
     if code == "M_LIMIT_EXCEEDED" or status == requests.codes.too_many_requests:
-        wait = answer.get("retry_after_ms")
-        seconds = float(wait) / 1000 if isinstance(wait, int | float) else _DEFAULT_WAIT
-        return SendLimited("Matrix wants fewer messages.", seconds)
+        wait = amount(answer.get("retry_after_ms"))
+        return SendLimited("Matrix wants fewer messages.", _DEFAULT_WAIT if wait is None else wait / 1000)
     if status >= requests.codes.internal_server_error:
         return NotConnected(f"The Matrix server failed ({code}).")
     return _REFUSALS.get(code, SendError)(f"Matrix refused the message ({code}).")

@@ -15,10 +15,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from errbot_sentry.chat.clicks import Click, FindClick, OnClick
-from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File
+from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of
+from errbot_sentry.domain.json_values import whole
 from errbot_sentry.domain.outgoing import Button, Card, Outgoing
 
 log = logging.getLogger(__name__)
@@ -143,10 +144,7 @@ class SlackNetwork(ErrbotNetwork):
         return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
 
     def _post_values(self, values: Mapping[str, Any]) -> str:
-        ts = self._call("chat_postMessage", values).get("ts")
-        if not ts:
-            raise SendError("Slack did not take the message.")
-        return str(ts)
+        return taken_id(self._call("chat_postMessage", values).get("ts"), "Slack")
 
     def _edit(self, target: Any, sent_id: str, message: Outgoing) -> None:
         if message.card is not None:
@@ -193,8 +191,8 @@ def _refusal(error: Any, *, has_card: bool) -> SendError:
     code = str(error.response.get("error", ""))
     code = code if _CODE.fullmatch(code) else "unknown error"
     if code == "ratelimited":
-        wait = str((error.response.headers or {}).get("Retry-After", ""))
-        return SendLimited("Slack wants fewer messages.", float(wait) if wait.isdigit() else _DEFAULT_WAIT)
+        wait = whole((error.response.headers or {}).get("Retry-After"))
+        return SendLimited("Slack wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
     if has_card and code in _NO_CARD:
         return _CardRefused(f"Slack did not take the card ({code}).")
     return _REFUSALS.get(code, SendError)(f"Slack refused the message ({code}).")
