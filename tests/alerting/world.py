@@ -56,6 +56,26 @@ class VirtualClock:
         self.at += timedelta(seconds=seconds)
 
 
+class SteppedClock(VirtualClock):
+    """Of which the time of day can be put right: `World.put_right`."""
+
+    offset = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() - self.offset
+
+
+class ServersClock(VirtualClock):
+    """The server's own, which is right all the time."""
+
+    def __init__(self, bots: SteppedClock) -> None:
+        super().__init__()
+        self.bots = bots
+
+    def now(self) -> datetime:
+        return self.bots.now() - timedelta(seconds=self.bots.offset)
+
+
 class IssueServer:
     """A server of issues that obeys the Server protocol as far as alerts ask it."""
 
@@ -294,6 +314,14 @@ class World:
         """A worker that steps with the others."""
         self.workers[name] = SteppedWorker(name, step)
         return self.workers[name]
+
+    def put_right(self, seconds: float) -> None:
+        """Change the bot's time of day; threads sleep on for as long as they meant to."""
+        assert isinstance(self.clock, SteppedClock)
+        self.clock.advance(seconds)
+        self.clock.offset += seconds
+        for worker in self.workers.values():
+            worker.due = None if worker.due is None else worker.due + seconds
 
     @property
     def seconds(self) -> float:

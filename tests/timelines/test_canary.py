@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from errbot_sentry.domain.conversation import Person
 from errbot_sentry.domain.errors import MissingScope, StoreError, Unreachable, UserError
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Issue
 from tests.alerting import bodies
-from tests.alerting.world import VirtualClock, World
+from tests.alerting.world import ServersClock, SteppedClock, World
 
 ALICE, BOB = Person("@alice", "alice"), Person("@bob", "bob")
 ISSUE = "900"
@@ -213,30 +212,6 @@ def test_nobody_keeps_a_break_from_being_named_by_testing_all_the_time(tmp_path:
     assert len(begun) > 10, "the others were rounds of their own"
 
 
-class SteppedClock(VirtualClock):
-    """Of which the time of day can be put right."""
-
-    offset = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() - self.offset
-
-    def step(self, seconds: float) -> None:
-        self.advance(seconds)
-        self.offset += seconds
-
-
-class ServersClock(VirtualClock):
-    """The server's own, which is right all the time."""
-
-    def __init__(self, bots: SteppedClock) -> None:
-        super().__init__()
-        self.bots = bots
-
-    def now(self) -> datetime:
-        return self.bots.now() - timedelta(seconds=self.bots.offset)
-
-
 @pytest.mark.parametrize("step", [-100, 3600])
 def test_a_clock_that_is_put_right_breaks_no_link(tmp_path: Path, step: float) -> None:
     """Back, nothing had arrived since the round's start; forward, all had taken an hour. The admins were called."""
@@ -247,9 +222,7 @@ def test_a_clock_that_is_put_right_breaks_no_link(tmp_path: Path, step: float) -
     sentry.takes = False
     while sentry.canary._round is None:
         sentry.world.at(sentry.world.seconds + 1)
-    clock.step(step)
-    for worker in sentry.world.workers.values():
-        worker.woken = True
+    sentry.world.put_right(step)
     sentry.world.at(sentry.world.seconds + 1)
     sentry.takes = True
     sentry.world.at(sentry.world.seconds + 1800)
