@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.alerting import bodies
+from tests.fakes.http_server import Reply, Request
 from tests.fakes.sentry_server import SentryServer
 from tests.fakes.slack_server import Said, SlackServer
 from tests.fakes.slack_signed import send_click
@@ -252,6 +254,27 @@ def test_buttons_run_commands_with_the_rights_of_who_clicked(clicking: World) ->
     assert [said for said in world.slack.in_channel(OPS) if said.thread] == [], "nobody else reads the replies"
 
 
+def test_a_click_that_is_faster_than_slacks_answer_counts(clicking: World) -> None:
+    """People see the message before the bot knows its id."""
+    world, issue, go = clicking, clicking.issue(), threading.Event()
+    answer = world.slack.answer
+
+    def late(request: Request) -> Reply:
+        reply = answer(request)
+        if request.path.endswith("chat.postMessage"):
+            go.wait(60)
+        return reply
+
+    world.slack.answer = late
+    world.hook(issue)
+    said = world.wait_for(rf"New.*{issue.short_id}")
+    world.bot.click(ANN, said, "resolve", address=f"{world.bot.webhook.removesuffix('webhook')}clicks")
+    world.bot.process.wait_for_log("a click waits for the id of its message")
+    go.set()
+    until(lambda: "resolved by ann" in said.text, 60, lambda: f"the mark in {said.texts}")
+    assert issue.status == "resolved"
+
+
 def test_forged_and_replayed_clicks_change_nothing(world: World) -> None:
     issue = world.issue()
     first = world.notification(issue)
@@ -259,6 +282,8 @@ def test_forged_and_replayed_clicks_change_nothing(world: World) -> None:
     payload = world.slack.click_payload(ANN, first, "resolve")
     assert send_click(clicks, payload, secret="a guess") == 401
     assert send_click(clicks, payload, stamp=time.time() - 3600) == 401
+    assert send_click(clicks, payload, stamp="soon") == 400
+    assert send_click(clicks, payload, signature="v0=\xe9") == 400
     foreign = Said(OPS, "1760000009.000001", ["said by a person"], blocks=first.blocks)
     world.slack.said.append(foreign)
     assert send_click(clicks, world.slack.click_payload(ANN, foreign, "resolve")) == 200

@@ -226,7 +226,9 @@ def test_a_message_that_breaks_the_connection_each_time_is_set_aside_and_stops_n
     post(world, "#b", "other")
     texts = world.at(600).texts()
     assert texts.count("New: poison") == 10
-    assert [row.error for row in outbox_of(world.store, "#a", FAILED)] == ["Each time it was sent, the connection broke."]
+    assert [row.error for row in outbox_of(world.store, "#a", FAILED)] == [
+        "Each time it was sent, the connection broke."
+    ]
     assert world.flow.status().queue == 0
     assert {texts.count(f"New: {title}") for title in ("two", "three", "other")} <= {1, 2, 3}
     post(world, "#a", "later")

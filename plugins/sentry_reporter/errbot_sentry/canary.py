@@ -97,7 +97,9 @@ class Canary:
         self._limits = limits(poll_seconds)
         self._lock = Lock()
         self._round: CanaryRound | None = None
-        self._is_scheduled = False  # a round that is due is not replaced by hand, or who tests all the time hides a break
+        self._is_scheduled = (
+            False  # a round that is due is not replaced by hand, or who tests all the time hides a break
+        )
         self._begun = 0.0
         self._links: tuple[Link, ...] = ()
         self._status = CanaryStatus()

@@ -74,7 +74,11 @@ _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # 
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from(["a", " ", "&", "#", "x", "ffff", "65535", ";", "amp;", "\uffff", "\ufffe", "\0", "\ud800"])))
+@given(
+    st.lists(
+        st.sampled_from(["a", " ", "&", "#", "x", "ffff", "65535", ";", "amp;", "\uffff", "\ufffe", "\0", "\ud800"])
+    )
+)
 def test_nothing_survives_that_no_xml_can_contain(parts):
     """An XMPP server ends the connection of who sends such a character, and the message would be sent again."""
     value, escape = "".join(parts), Escape("xmpp")

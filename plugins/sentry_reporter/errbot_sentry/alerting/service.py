@@ -230,6 +230,14 @@ class AlertService:
             log.info("a click on an alert that is about no issue of the server")
             return None
 
+    def is_sending_to(self, conversation: Conversation) -> bool:
+        """Whether a message of this room is on its way: what it is about is not known yet to `action_on`."""
+        try:
+            with self._store.read() as tx:
+                return tx.outbox.is_sending(self.routes.spelled(conversation.room))
+        except StoreError:
+            return False
+
     def mark(self, conversation: Conversation, mark: str) -> None:
         """Write onto an alert in a room what became of its issue; the thread is the id of the message."""
         try:

@@ -32,6 +32,7 @@ _LEFT_FOR_OTHERS = 2
 _MOST_EACH = 4
 
 _SAME_CLICK = 10.0  # seconds in which the same click of the same person counts once
+_LOOKS, _LOOK_PAUSE = 25, 0.2  # at a message that is shown, but whose id the network has not told us yet; seconds
 
 
 class ConcurrencyLimit:
@@ -157,7 +158,7 @@ class ConversationHandler:
             return
         mode = str(self._bot.mode)
         person, conversation = click.person(mode), click.conversation(mode)
-        action = self._alerts.action_on(conversation, click.options)
+        action = self._action(self._alerts, click, conversation)
         if action is None or (person.acl, conversation, action) in self._lately:
             return
         typed = click.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
@@ -169,6 +170,19 @@ class ConversationHandler:
         for message in self._replies.of(action.command, views):
             if not self._whispered(click, message):
                 self._network.post(conversation.room, Outgoing(message), conversation.thread)
+
+    def _action(self, alerts: AlertService, click: Click, conversation: Conversation) -> IssueAction | None:
+        """What a click does. Somebody may click before the network has answered us with the id of the message."""
+        for look in range(_LOOKS):
+            is_sending = alerts.is_sending_to(conversation)  # before the look, or what ends in between is missed
+            action = alerts.action_on(conversation, click.options)
+            if action is not None or not is_sending:
+                return action
+            if not look:
+                log.info("a click waits for the id of its message")
+            if self._clicks.pause(_LOOK_PAUSE):
+                break
+        return None
 
     def _marking(
         self, views: Iterator[View], action: IssueAction, person: Person, conversation: Conversation

@@ -171,6 +171,11 @@ class OutboxTable(Queries):
         found = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)
         return self._connection.scalar(found) or ""
 
+    def is_sending(self, room: str) -> bool:
+        """Whether a bot is just sending a message to a room: people may see it before its id is stored."""
+        found = select(outbox.c.id).where(outbox.c.state == SENDING, outbox.c.room == room).limit(1)
+        return self._connection.execute(found).first() is not None
+
     def recent(self, room: str, placement: Placement, since: float) -> list[RecentMessage]:
         """The room's messages with this placement made since then, newest first; at most a hundred."""
         found = (

@@ -53,7 +53,9 @@ class NotificationEdits:
 
     def make_due(self) -> None:
         """Make one whose time has come, if there is one."""
-        if self.seconds_until_due() != 0.0:  # another thread's edit may hang: who has nothing to do does not wait for it
+        if (
+            self.seconds_until_due() != 0.0
+        ):  # another thread's edit may hang: who has nothing to do does not wait for it
             return
         with self._lock:
             now = self._clock.monotonic()
@@ -72,7 +74,9 @@ class NotificationEdits:
         except SendError as error:
             now = self._clock.monotonic()
             is_away = isinstance(error, NotConnected)
-            answer = Retry(now + _OFFLINE_PAUSE, edit.tries) if is_away else after_refusal(edit.tries + 1, now, None, error)
+            answer = (
+                Retry(now + _OFFLINE_PAUSE, edit.tries) if is_away else after_refusal(edit.tries + 1, now, None, error)
+            )
             log.info("message %s could not be edited: %s", edit.root.id, error)
             if isinstance(answer, Retry):
                 self._waiting[edit.root.id] = replace(edit, tries=answer.tries, at=answer.at)

@@ -51,7 +51,7 @@ class File:
 
 
 def taken_id(value: object, network: str) -> str:
-    """The id that a network's answer gives to a message. Raises SendError: without one, nothing says that it was taken."""
+    """The id that a network's answer gives to a message. Raises SendError: without one, nobody says that it has it."""
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not value:
         raise SendError(f"{network} did not take the message.")
     return str(value)
