@@ -104,7 +104,7 @@ def world(tmp_path: Path, prosody: Prosody) -> Iterator[World]:
 
 def test_an_alert_is_corrected_a_picture_is_uploaded_and_a_refusal_is_one(world: World) -> None:
     """An update is a line in the room and a mark on its notification; who resolves in the room gets the mark alone."""
-    alice, issue = world.alice, world.issue("<b>it</b> *broke* [pay](https://evil.example)")
+    alice, issue = world.alice, world.issue("<b>it</b> *broke*\uffff [pay](https://evil.example)")
     first = world.notification(issue)
     world.hook(issue, "resolved")
     assert not alice.wait_for_correction("resolved by Carol$", first).markup

@@ -145,13 +145,19 @@ class MatrixNetwork(ErrbotNetwork):
         client = self._client
         if not getattr(client, "access_token", ""):
             raise NotConnected("The bot is not connected to the chat network.")
-        signed = {**(headers or {}), "Authorization": f"Bearer {client.access_token}"}
+        token = f"Bearer {client.access_token}"
+
+        def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:  # a header would give way to ~/.netrc
+            request.headers["Authorization"] = token
+            return request
+
         proxies = {"http": client.proxy, "https": client.proxy} if client.proxy else None
         try:
             answer = requests.request(
                 method,
                 f"{client.homeserver.rstrip('/')}{path}",
-                headers=signed,
+                headers=headers,
+                auth=sign,
                 timeout=_TIMEOUT,
                 allow_redirects=False,  # the token is for this server alone
                 proxies=proxies,

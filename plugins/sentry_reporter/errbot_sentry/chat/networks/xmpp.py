@@ -114,7 +114,12 @@ class XmppNetwork(UnconfirmedNetwork):
         headers = {**slot.headers, "Content-Type": file.media_type}
         try:
             answer = requests.put(
-                slot.put, data=file.content, headers=headers, timeout=_HTTP_TIMEOUT, allow_redirects=False
+                slot.put,
+                data=file.content,
+                headers=headers,
+                timeout=_HTTP_TIMEOUT,
+                allow_redirects=False,
+                auth=lambda request: request,  # else ~/.netrc replaces the header that the service has given
             )
         except requests.RequestException as error:
             raise SendError("The XMPP server's upload service does not answer.") from error
