@@ -204,23 +204,21 @@ def _blocks(card: Card, mention: str) -> Iterator[dict[str, Any]]:
         yield {"type": "section", "text": {"type": "mrkdwn", "text": mention}}
     sign = _COLORS.get(card.level, "")
     head = [{"type": "emoji", "name": sign.strip(":")}, _text(" ")] if sign else []
-    name = " ".join(part for part in (plain(card.short_id), plain(card.title)) if part)
+    name = " ".join(part for part in (plain(card.short_id), plain(card.title)) if part) or "(no title)"
     title = {"type": "link", "url": card.link, "text": name} if card.link else _text(name)
     yield _rich(
-        [*head, _text(plain(card.heading), bold=True)],
+        *([[*head, _text(heading, bold=True)]] if (heading := plain(card.heading)) else []),
         [title],
-        *([[_text(plain(card.culprit))]] if card.culprit else []),
+        *([[_text(culprit)]] if (culprit := plain(card.culprit)) else []),
     )
-    if card.detail:
-        yield _rich([_text(plain(card.detail))])
-    facts = [
-        *(f"{name}: {value}" if name else value for name, value in card.facts),
-        *([card.mark] if card.mark else []),
-    ]
+    if detail := plain(card.detail):
+        yield _rich([_text(detail)])
+    named = (plain(f"{name}: {value}" if name else value) for name, value in card.facts)
+    facts = [fact for fact in (*named, plain(card.mark)) if fact]
     if facts:
         yield {
             "type": "context",
-            "elements": [{"type": "plain_text", "text": plain(fact), "emoji": False} for fact in facts[:10]],
+            "elements": [{"type": "plain_text", "text": fact, "emoji": False} for fact in facts[:10]],
         }
     if card.buttons:
         yield {"type": "actions", "elements": [_button(each) for each in card.buttons]}
