@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from errbot_sentry.domain.alerts import MessageKind
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import NotConnected, RoomUnknown, SendError, SendLimited, StoreError
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.records import FAILED, Message
@@ -282,6 +283,21 @@ def test_an_edit_that_the_network_refuses_is_made_later(tmp_path: Path) -> None:
     tries = chat.edits_tried
     assert 2 < tries < 30
     assert world.at(9000).chat.edits_tried == tries
+
+
+def test_the_mark_of_a_click_that_is_refused_is_made_later_though_nothing_else_happens(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    chat = Chat(clock, threads=True)
+    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=chat)
+    world.hook(bodies.sentry_issue("1"))
+    world.at(700)
+    chat.edit_refuses = SendLimited("Slower.", 40.0)
+    world.flow.mark(Conversation("#ops", "m1"), "resolved by Ann")
+    world.at(710)
+    chat.edit_refuses = None
+    world.at(800)
+    assert ["resolved by Ann" in each.text for each in chat.edited] == [True]
+    assert 730 < chat.edited[0].at < 750
 
 
 class Breaking(Chat):

@@ -212,6 +212,7 @@ class AlertService:
                     tx.groups.put([replace(group, status=issue.status)])
             if root is not None and root.sent_id:
                 self._deliver.mark(room, root.sent_id, issue.status)
+                self._sending.wake()  # for an edit that was refused
         except StoreError as error:
             log.warning("a change could not be noted, its room gets it twice: %s", error)
 
@@ -242,6 +243,7 @@ class AlertService:
         """Write onto an alert in a room what became of its issue; the thread is the id of the message."""
         try:
             self._deliver.mark(self.routes.spelled(conversation.room), conversation.thread, mark)
+            self._sending.wake()  # for an edit that was refused
         except StoreError as error:
             log.warning("an alert could not be marked: %s", error)
 
