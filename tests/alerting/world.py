@@ -285,6 +285,11 @@ class World:
         if not self._threads:
             self.flow.start()
 
+    def restart(self, access: Access) -> None:
+        """The operator has changed who may see what, and starts the bot again."""
+        self.access = access
+        self.boot()
+
     def make_worker(self, name: str, step: Callable[[], float | None]) -> Any:
         """A worker that steps with the others."""
         self.workers[name] = SteppedWorker(name, step)

@@ -6,27 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from demo import environments
-from demo.environments import ROOT, Recipe
+from demo.environments import Recipe
 from demo.processes import accepts, free_port
 from tests.fakes.slack_server import SIGNING_SECRET, Said, SlackServer, send_event
 from tests.fakes.slack_signed import event_body, send_click
 from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.network_bot import FLOORS, MATPLOTLIB
 from tests.servers.tiny_plugin import write_plugin
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
-# Apart from the tests' own environment: the backend brings libraries that change what sentry-sdk does.
-_LINES = [line.strip() for line in (ROOT / "requirements-floors.txt").read_text().splitlines()]
-SLACK = Recipe(
-    "slack",
-    (
-        *(line for line in _LINES if line and not line.startswith(("#", "errbot"))),
-        "errbot==6.2.1",
-        "errbot-backend-slackv3==0.3.2",
-        "matplotlib>=3.8",
-    ),
-)
+SLACK = Recipe("slack", (*FLOORS, "errbot-backend-slackv3==0.3.2", MATPLOTLIB))
 
 # Errbot's web server takes Slack's events; only a plugin can set it up without a person who types.
 _DOOR = '''

@@ -16,22 +16,9 @@ from errbot_sentry.domain.conversation import Person
 from errbot_sentry.reporting.collect.event_processor import EventProcessor
 from errbot_sentry.reporting.collect.log_handler import ErrorCapture
 from tests.fakes.ingest_server import IngestServer, ingest_server
-from tests.system.conftest import Make
+from tests.system.conftest import Make, crash, fail, log
 from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
-
-log = logging.getLogger("some.plugin")
-
-
-def fail(error: Exception) -> None:
-    raise error
-
-
-def crash(text: str = "boom") -> None:
-    try:
-        fail(ValueError(text))
-    except ValueError:
-        log.exception("it went wrong")
 
 
 def traces() -> tuple[int, int, bool, list[str]]:

@@ -224,8 +224,7 @@ def test_hidden_projects_stay_hidden(tmp_path: Path, receiver: Receiver, room_pr
     world.hook(bodies.sentry_issue("1"))
     world.hook(bodies.sentry_issue("2", project="web"))
     world.at(10)
-    world.access = Access(projects=("shop",), room_projects=room_projects)
-    world.boot()
+    world.restart(Access(projects=("shop",), room_projects=room_projects))
     world.at(900)
     assert receiver.take() == [lines(1, 300)]
 
