@@ -387,11 +387,11 @@ def test_what_other_plugins_pass_raises_nothing(make: Make, server: IngestServer
     reporter = make()
     assert reporter.start()
     reporter.set_tag("bad", Unreadable())
-    reporter.set_tags("no dict")  # type: ignore[arg-type]  # as plugins do
+    reporter.set_tags("no dict")
     reporter.set_tags({"good": "yes", "bad": Unreadable()})
-    with reporter.transaction(Unreadable(), Unreadable()), reporter.span(Unreadable(), Unreadable()):  # type: ignore[arg-type]
-        assert reporter.capture_exception("no exception") is None  # type: ignore[arg-type]
-    assert reporter.capture_message(Unreadable()) is None  # type: ignore[arg-type]
+    with reporter.transaction(Unreadable(), Unreadable()), reporter.span(Unreadable(), Unreadable()):
+        assert reporter.capture_exception("no exception") is None
+    assert reporter.capture_message(Unreadable()) is None
     assert reporter.capture_exception(ValueError("x"), bad=Unreadable(), fine="yes") is not None
     wait_until_sent(reporter)
     (event,) = server.events()

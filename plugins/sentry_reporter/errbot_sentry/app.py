@@ -209,7 +209,7 @@ class App:
                     ends.callback(self._canary.close, min(1.0, left()))
                 if self._listener is not None:
                     ends.callback(self._listener.close, min(1.0, left()))
-        except Exception:
+        except Exception:  # the other parts must end all the same
             log.exception("a part of SentryReporter did not end as it should")
 
     def _clicked(self, find: FindClick) -> None:

@@ -75,7 +75,7 @@ class EveryLine:
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]  # None ends it
+        threading.settrace(None)
         gc.unfreeze()
 
 

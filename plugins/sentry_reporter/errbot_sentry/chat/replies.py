@@ -47,7 +47,7 @@ class Replies:
         except SentryReporterError as error:
             log.info("!sentry %s: %s (cause: %r)", command, error, error.__cause__)
             yield from self._layout.messages(self._escape.text(_sentence(error)))
-        except Exception:
+        except Exception:  # whatever failed, the person gets an answer
             log.exception("!sentry %s failed", command)
             yield FAILED
 

@@ -126,7 +126,7 @@ class Web:
             return Reply(503, json.dumps({"status": "inactive"}), "application/json")
         try:
             return page()
-        except Exception:
+        except Exception:  # any part of the bot may fail to say how it is
             log.exception("/sentry/%s could not be made", name)
             return Reply(500, "This could not be made; the bot's log has the cause.")
 

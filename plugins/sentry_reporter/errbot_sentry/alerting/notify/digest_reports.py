@@ -139,7 +139,7 @@ class Digests:
             return self.message(tx, plan, now)
         except StoreError:
             raise
-        except Exception:
+        except Exception:  # a digest that cannot be made must not stop the other rooms'
             log.exception("the digest for %s could not be made", plan.room)
             return None
 

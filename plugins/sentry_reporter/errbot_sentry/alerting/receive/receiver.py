@@ -94,7 +94,7 @@ class WebhookReceiver:
         except StoreError:
             self._log_not_stored()
             answer = WebhookAnswer(503, "The alert could not be stored.")
-        except Exception:
+        except Exception:  # a body of any shape: the sender gets an answer, the log the cause
             log.exception("a webhook could not be read")
             answer = WebhookAnswer(400, "The webhook could not be read.")
         with self._counting:

@@ -209,7 +209,7 @@ class ErrbotPatches:
         except RestartNeeded as reason:
             log.info("Errbot is patched by %s at its next start: %s", patch.name, reason)
             return False
-        except Exception:
+        except Exception:  # an Errbot of another shape: it runs without the patch, and the status says so
             log.exception("Errbot could not be patched by %s: %s", patch.name, patch.without)
             self.failed = True
             return False
