@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
 from errbot_sentry.alerting.canary_links import Progress
-from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
+from errbot_sentry.alerting.notify.digest_reports import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.list_memory import LastLists

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
+from errbot_sentry.alerting.notify.digest_reports import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.commands.accounts import Claims
 from errbot_sentry.commands.command_context import (
