@@ -203,8 +203,15 @@ def _metric_alert(data: Fields, action: str, _body: Fields, blank: Alert) -> Ale
         environment=rule.line("environment") or None,
         tags=(("status", action), *(("projects", slug) for slug in projects[1:])),
         text=_measured(data.text("description_text"), rule, action),
-        link=json_values.web_link(data.raw("web_url")),
+        link=_incident_page(json_values.web_link(data.raw("web_url"))),
     )
+
+
+def _incident_page(link: str) -> str:
+    """The link without what Sentry adds to count its visitors (`referrer`, `notification_uuid`, `detection_type`)."""
+    page, _, query = link.partition("?")
+    incident = [each for each in query.split("&") if each.startswith("alert=")]
+    return "?".join((page, *incident[:1]))
 
 
 def _measured(text: str, rule: Fields, action: str) -> str:
