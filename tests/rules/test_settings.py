@@ -15,8 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from errbot_sentry.config.consistency import unmatched_projects
-from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
+from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT, unmatched_projects
 from errbot_sentry.config.settings import read_settings
 from errbot_sentry.config.settings_table import SETTINGS
 

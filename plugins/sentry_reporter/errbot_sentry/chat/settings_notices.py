@@ -9,8 +9,7 @@ from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.render.templates import Replies
-from errbot_sentry.config.consistency import project_globs, unmatched_projects
-from errbot_sentry.config.mistakes import QUERY, Hint
+from errbot_sentry.config.mistakes import QUERY, Hint, project_globs, unmatched_projects
 from errbot_sentry.config.settings import Settings
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import ServerError

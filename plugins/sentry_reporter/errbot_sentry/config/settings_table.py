@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from errbot_sentry.config import fields as values
-from errbot_sentry.config.consistency import SAAS
-from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
+from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT, SAAS
 
 
 @dataclass(frozen=True)
