@@ -269,7 +269,7 @@ def test_a_wait_that_is_no_time_stops_no_delivery(world: World, wait: float) -> 
 
 def test_a_network_that_is_away_is_asked_once_a_second_however_many_rooms_wait(world: World) -> None:
     tried = []
-    world.chat.post = lambda room, *_: tried.append(room) or _raise(NotConnected("It failed."))  # type: ignore[assignment, method-assign, func-returns-value]
+    world.chat.post = lambda room, *_: tried.append(room) or _raise(NotConnected("It failed."))
     for number in range(30):
         post(world, f"#{number}", "waits")
     world.at(60)

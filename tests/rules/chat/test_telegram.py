@@ -87,7 +87,7 @@ def test_without_the_patch_there_are_no_buttons_that_nobody_would_hear_of() -> N
 def test_the_way_back_from_the_menu_shows_the_buttons_that_were_there() -> None:
     """Not each server can do what each button stands for; the menu brought back all of them."""
     library, calls = ModuleType("telegram.error"), []
-    library.TelegramError = Exception  # type: ignore[attr-defined]
+    library.TelegramError = Exception
     client = SimpleNamespace(
         answer_callback_query=lambda **_: None, edit_message_reply_markup=lambda **values: calls.append(values)
     )
