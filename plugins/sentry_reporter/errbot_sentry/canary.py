@@ -97,10 +97,8 @@ class Canary:
         self._limits = limits(poll_seconds)
         self._lock = Lock()
         self._round: CanaryRound | None = None
-        self._is_scheduled = (
-            False  # a round that is due is not replaced by hand, or who tests all the time hides a break
-        )
-        self._begun = 0.0
+        # A round that is due is not replaced by hand, or who tests all the time hides a break.
+        self._is_scheduled = False
         self._links: tuple[Link, ...] = ()
         self._status = CanaryStatus()
         self._last: dict[str, datetime] = {}
@@ -133,9 +131,8 @@ class Canary:
                 left = max(1, round(begun + _PERSONS_PAUSE - self._clock.monotonic()))
                 raise UserError(f"You ran a test less than a minute ago. Try again in {left} s.")
             self._tests[person.acl] = self._clock.monotonic()
-            if self._round is not None and self._is_scheduled:
-                return self._followed
-        started = self._begin()
+            joined = self._round if self._is_scheduled else None
+        started = joined or self._begin()
         if not started.event_id:
             raise UserError("The test event wasn't captured. `!sentry status` says why.")
         self._worker.wake()
@@ -179,27 +176,27 @@ class Canary:
         return min(_LATEST, max(_SOONEST, since / 5))
 
     def _begin(self) -> CanaryRound:
-        now = self._clock.now()
+        now, at = self._clock.now(), self._clock.monotonic()
         event_id = self._reporter.capture_canary() or ""
         with self._lock:
-            self._begun = self._clock.monotonic()
             # Only an issue that was resolved comes back, which is what servers send a webhook about.
-            due = self._resolved is not None and self._begun - self._resolved > _TOO_SOON
+            due = self._resolved is not None and at - self._resolved > _TOO_SOON
             self._resolved = None
             expected = (SENT, SHOWN, WEBHOOK) if due and self._has_webhooks else (SENT, SHOWN)
-            self._round = begun = CanaryRound(now, event_id, expected)
+            self._round = begun = CanaryRound(now, event_id, expected, begun=at)
             self._followed = event_id
             self._links = judge(begun, now, self._limits)
             return begun
 
     def _is_due(self) -> bool:
         """Whether the next round is due; one by hand that is under way then stands for it."""
-        is_time = bool(self._seconds) and not self._is_scheduled and self._next <= self._clock.monotonic()
+        is_under_way = self._is_scheduled and self._round is not None
+        is_time = bool(self._seconds) and not is_under_way and self._next <= self._clock.monotonic()
         return is_time and self._claim()
 
     def _is_clock_stepped(self, current: CanaryRound) -> bool:
         """Whether the time of day was put right since the round's start, or the machine slept."""
-        passed = self._clock.monotonic() - self._begun
+        passed = self._clock.monotonic() - current.begun
         return abs((self._clock.now() - current.started).total_seconds() - passed) > _STEPPED
 
     def _claim(self) -> bool:
