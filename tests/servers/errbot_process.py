@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from demo.processes import Process, environment
+from tests.servers.pythons import version_of
 from tests.waiting import until
 
 START_SECONDS = 90.0
@@ -52,7 +53,7 @@ class ErrbotProcess:
         (folder / "data").mkdir(parents=True, exist_ok=True)
         (folder / "no-index.json").write_text("{}")  # `!repos` without the network
         self.settings: dict[str, object] = {
-            **defaults(folder, backend),
+            **defaults(folder, backend, version_of(python)),
             "BOT_EXTRA_PLUGIN_DIR": [
                 str(place.resolve()) for place in ([plugins] if isinstance(plugins, Path) else plugins)
             ],
@@ -177,8 +178,11 @@ class ErrbotProcess:
         return match
 
 
-def defaults(folder: Path, backend: str = "Text") -> dict[str, object]:
-    """A config that starts anywhere: no look-ups, no installation of dependencies, a log that holds everything."""
+def defaults(folder: Path, backend: str = "Text", version: tuple[int, int] = sys.version_info[:2]) -> dict[str, object]:
+    """A config that starts anywhere: no look-ups, no installation of dependencies, a log that holds everything.
+
+    `version` is that of the bot's Python.
+    """
     return {
         "BACKEND": backend,
         "BOT_DATA_DIR": str(folder / "data"),
@@ -190,7 +194,7 @@ def defaults(folder: Path, backend: str = "Text") -> dict[str, object]:
         "CHATROOM_PRESENCE": (),
         "AUTOINSTALL_DEPS": False,
         # Errbot's own Shelf fails in every thread but one from 3.13 on (docs/operations.md).
-        "STORAGE": "Memory" if sys.version_info >= (3, 13) else "Shelf",
+        "STORAGE": "Memory" if version >= (3, 13) else "Shelf",
         "TEXT_DEMO_MODE": True,
         "BOT_PLUGIN_INDEXES": str(folder / "no-index.json"),
     }

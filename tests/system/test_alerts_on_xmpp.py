@@ -19,6 +19,7 @@ from tests.fakes.sentry_server import SentryServer
 from tests.fakes.tracker import TrackedIssue, Tracker
 from tests.networks import GOLDEN, golden
 from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.network_bot import XMPP
 from tests.servers.prosody import PASSWORD, Prosody
 from tests.servers.xmpp_client import Stanza, XmppClient
 from tests.system.plugin_copies import PLUGIN
@@ -68,6 +69,7 @@ class World:
                 "SENTRY_POLL_SECONDS": 0,
             },
             backend="XMPP",
+            python=XMPP.python(),
         )
         ends.enter_context(self.bot)
         self.alice.wait_for_join(BOT, ROOM)
