@@ -6,10 +6,12 @@ import ast
 import logging
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -137,6 +139,15 @@ class ErrbotProcess:
     def wait_for_output(self, pattern: str, timeout: float = REPLY_SECONDS, *, after: int = 0) -> re.Match[str]:
         """The first match on the terminal behind position `after` (an earlier length of `output`), waiting for it."""
         return self._wait_for("output", pattern, timeout, after)
+
+    def wait_until_stored(self, sent_id: str) -> None:
+        """Wait until our plugin's state has the id that the network gave to an alert; nobody clicks sooner."""
+
+        def is_stored() -> bool:
+            with closing(sqlite3.connect(self.data / "sentry_reporter.sqlite3")) as state:
+                return state.execute("select 1 from outbox where sent_id = ?", (sent_id,)).fetchone() is not None
+
+        until(is_stored, 60, f"the bot has stored {sent_id}")
 
     def wait_for_exit(self, timeout: float = 30.0) -> int:
         """Wait until the process has ended by itself, and return its exit code."""

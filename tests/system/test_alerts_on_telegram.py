@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -92,14 +91,8 @@ class World:
         """An issue is new, and the chat is notified."""
         self.hook(issue, **fields)
         sent = self.wait_for(rf"New in shop\n{issue.short_id}", chat=chat)
-        until(lambda: self.knows(sent), 30, "the bot has stored the message's id")
+        self.bot.process.wait_until_stored(str(sent.id))
         return sent
-
-    def knows(self, sent: Sent) -> bool:
-        """Whether the bot can find the alert of a message; nobody clicks sooner."""
-        with closing(sqlite3.connect(self.bot.process.data / "sentry_reporter.sqlite3")) as state:
-            found = state.execute("select 1 from outbox where sent_id = ?", (str(sent.id),))
-            return found.fetchone() is not None
 
     def wait_for_mark(self, sent: Sent, mark: str) -> None:
         until(lambda: read(sent).endswith(mark), 60, lambda: f"{mark!r} at the end of {sent.texts}")
