@@ -289,9 +289,13 @@ def test_a_reconnect_in_the_middle_of_a_delivery_loses_nothing(world: World) -> 
     world.bot.process.wait_for_log("Error reading from Telegram updates stream")
     world.hook(second)
     world.hook(third)
+    waits = re.compile(r"Reconnecting in (\d+) seconds")
+    until(lambda: len(waits.findall(world.bot.process.log)) >= 5, 120, "the bot tries to connect, again and again")
     telegram.offline = False
     sent = [world.wait_for(issue.short_id) for issue in (second, third)]
     assert len(telegram.in_chat()) == 4
+    # Errbot's own waits grow by three quarters and a random part, the fifth to nine seconds or more.
+    assert max(map(int, waits.findall(world.bot.process.log))) <= 8
     telegram.click(ANN, sent[0], "Resolve")
     world.wait_for_mark(sent[0], "resolved by ann")
 
