@@ -4,62 +4,44 @@ from __future__ import annotations
 
 import html
 import re
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.alerting import bodies
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.fakes.zulip_server import BOT, Refusal, ZulipMessage, ZulipServer
 from tests.networks import GOLDEN, golden
 from tests.servers.zulip_bot import ZulipBot
+from tests.system.network_world import NetworkWorld
 from tests.waiting import until
 
-TOKEN = "sntryu_" + "a1" * 20
 ANN, BOB = 8, 9
 HOSTILE = "@**all** @*dev* #**web** *it* [pay](https://evil.example) :smile: shop.py `now` &amp; <time:1> $$x$$ ~~a~~"
 
 
-class World:
+class World(NetworkWorld):
     """Zulip, Sentry, and the bot between them. The settings have the channel in another spelling."""
 
     def __init__(self, folder: Path, ends: ExitStack, **settings: Any) -> None:
+        super().__init__(ends)
         self.zulip = ZulipServer()
         ends.enter_context(self.zulip)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
         self.bot = ZulipBot(
             folder,
             self.zulip,
-            SENTRY_URL=self.sentry.url,
-            SENTRY_SERVER="sentry",
-            SENTRY_ORG="acme",
-            SENTRY_AUTH_TOKEN=TOKEN,
-            SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
-            SENTRY_ROOM_PROJECTS={"ops": ["shop"]},
-            **{"SENTRY_ALERTS": [{"rooms": ["#**Ops**"], "mention": "@**Bob**"}], **settings},
+            **{
+                **self.settings,
+                "SENTRY_ALERTS": [{"rooms": ["#**Ops**"], "mention": "@**Bob**"}],
+                "SENTRY_ROOM_PROJECTS": {"ops": ["shop"]},
+                **settings,
+            },
         )
+        self.webhook = self.bot.webhook
         ends.enter_context(self.bot.process)
         until(lambda: self.zulip.queues.count == 2, 60, "the backend waits for messages, and we for reactions")
-
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        request = urllib.request.Request(self.bot.webhook, data=raw, headers=bodies.signed(raw))
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 202
 
     def said(self, pattern: str) -> list[ZulipMessage]:
         """What the bot has said so far."""
@@ -67,14 +49,10 @@ class World:
 
     def wait_for(self, pattern: str, topic: str | None = None) -> ZulipMessage:
         """What the bot said (in this topic of `ops`, where one is given), waiting for it."""
-
-        def found() -> ZulipMessage | None:
-            fitting = (
-                each for each in self.said(pattern) if topic is None or (each.channel, each.topic) == ("ops", topic)
-            )
-            return next(fitting, None)
-
-        return until(found, 60, lambda: f"{pattern!r} on Zulip, where there is {self.zulip.messages}")
+        place = None if topic is None else ("ops", topic)
+        return self.wait_for_one(
+            lambda: self.said(pattern), lambda each: place in (None, (each.channel, each.topic)), pattern
+        )
 
     def notification(self, issue: TrackedIssue) -> ZulipMessage:
         """An issue is new, and the channel is notified."""
