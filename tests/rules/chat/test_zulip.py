@@ -110,7 +110,7 @@ def error(code: str, **more: Any) -> dict[str, Any]:
     return {"result": "error", "code": code, "msg": "words", **more}
 
 
-_REFUSED = requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused")))  # type: ignore[arg-type]
+_REFUSED = requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(None, "refused")))
 
 
 @pytest.mark.parametrize(
