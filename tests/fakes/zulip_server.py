@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
+import unicodedata
 from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Any
@@ -231,6 +232,9 @@ class ZulipServer(HttpServer):
             if channel in self.closed:
                 raise Refusal("BAD_REQUEST", f"Not authorized to send to channel '{channel}'")
             topic = values.get("topic") or values.get("subject") or ""
+            for place, sign in enumerate(topic):  # check_stream_topic in zerver/lib/streams.py of zulip/zulip
+                if unicodedata.category(sign) in ("Cc", "Cs", "Cn"):
+                    raise Refusal("BAD_REQUEST", f"Invalid character in topic, at position {place + 1}!")
             return {"id": self._add(BOT, content, channel, topic, []).id}
         people = [self._person(each) for each in json.loads(to)]
         return {"id": self._add(BOT, content, "", "", sorted({BOT, *people})).id}

@@ -10,9 +10,9 @@ from tests.servers.network_bot import Backend
 from tests.servers.synapse import PASSWORD, Synapse
 
 MATRIX = Backend(
-    "Matrix-Bot",
+    "Matrix",
     ("errbot-backend-matrix==0.0.1", "matrix-nio==0.26.0"),
-    {(3, 10): "errbot-backend-matrix 0.0.1 asks for Python 3.11 or newer"},
+    {(3, 10): "errbot-backend-matrix 0.0.1 wants 3.11"},
     "run_errbot.py",
 )
 
