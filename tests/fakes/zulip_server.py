@@ -232,7 +232,7 @@ class ZulipServer(HttpServer):
             if channel in self.closed:
                 raise Refusal("BAD_REQUEST", f"Not authorized to send to channel '{channel}'")
             topic = values.get("topic") or values.get("subject") or ""
-            for place, sign in enumerate(topic):  # check_stream_topic in zerver/lib/streams.py of zulip/zulip
+            for place, sign in enumerate(topic):  # check_stream_topic, zerver/lib/string_validation.py
                 if unicodedata.category(sign) in ("Cc", "Cs", "Cn"):
                     raise Refusal("BAD_REQUEST", f"Invalid character in topic, at position {place + 1}!")
             return {"id": self._add(BOT, content, channel, topic, []).id}

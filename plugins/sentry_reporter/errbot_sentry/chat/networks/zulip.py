@@ -272,7 +272,7 @@ def _never_connected(error: requests.ConnectionError) -> bool:
 def _topic_of(card: Card | None) -> str:
     """A topic for a problem, so that its short id finds it; messages about none or many share one.
 
-    Zulip refuses characters that cannot be shown (check_stream_topic in zerver/lib/streams.py).
+    Zulip refuses characters that cannot be shown (check_stream_topic in zerver/lib/string_validation.py).
     """
     name = f"{card.short_id} {card.title}" if card is not None else ""
     shown = "".join(each for each in defuse(plain(name)) if each.isprintable() or each == "\u200b")
