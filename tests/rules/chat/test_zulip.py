@@ -28,6 +28,10 @@ class Client:
     def call_endpoint(self, *, url: str, request: dict[str, Any], **_: Any) -> dict[str, Any]:
         if url == "streams":
             return {"result": "success", "streams": [{"name": "Ops"}, {"name": "site reliability"}]}
+        if url == "messages/5":
+            return {"result": "success", "message": {"id": 5, "subject": "✔ SHOP-1 renamed"}}
+        if url == "messages/6":
+            return {"result": "error", "code": "BAD_REQUEST", "msg": "Invalid message(s)"}
         self.calls.append(request)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -98,6 +102,13 @@ def test_the_topic_of_a_problem_can_be_shown_and_leads_nowhere(card: Card | None
     client = Client()
     assert network_of(client).post("7", Outgoing("text", card)) == "7"
     assert client.calls == [{"type": "stream", "to": '"7"', "topic": topic, "content": "text"}]
+
+
+@pytest.mark.parametrize(("thread", "topic"), [("5", "✔ SHOP-1 renamed"), ("6", "Sentry")])
+def test_an_update_follows_its_notification_until_somebody_deletes_that(thread: str, topic: str) -> None:
+    client = Client()
+    network_of(client).post("ops", Outgoing("text"), thread)
+    assert [call["topic"] for call in client.calls] == [topic]
 
 
 def test_a_person_gets_a_direct_message() -> None:
