@@ -17,7 +17,7 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ServerSettings
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Project
 from errbot_sentry.server.connection import Connection
-from errbot_sentry.server.http.limits import Exchange, Limits
+from errbot_sentry.server.http.calls import Exchange, Limits
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY, Server
 from tests.fakes.glitchtip_server import GlitchTipServer
 from tests.fakes.sentry_server import SentryServer
