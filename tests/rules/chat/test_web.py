@@ -15,8 +15,9 @@ import pytest
 from errbot.core_plugins.wsview import reset_app
 from werkzeug.serving import ThreadedWSGIServer
 
+from errbot_sentry.alerting.receive.receiver import LARGEST_BODY
 from errbot_sentry.domain.errors import SettingsError
-from errbot_sentry.web.application import LARGEST_BODY, Reply, Web
+from errbot_sentry.web.application import Reply, Web
 from errbot_sentry.web.errbot_route import mount
 from errbot_sentry.web.listener import Listener
 from tests.waiting import until
