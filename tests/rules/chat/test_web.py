@@ -283,7 +283,9 @@ def test_closing_leaves_no_thread_and_frees_the_port():
         assert _ask(listener.port, "GET", "/sentry/health")[0] == 503
         listener.close(5)
         until(
-            lambda: not [t for t in threading.enumerate() if "sentry" in t.name or "waitress" in t.name], 5, "no thread"
+            lambda: not [t for t in threading.enumerate() if "sentry" in t.name or "waitress" in t.name],
+            60,
+            "no thread",
         )
     finally:
         idle.close()
