@@ -36,7 +36,7 @@ from tests.clocks import START, VirtualClock
 from tests.fakes.memory_server import MemoryServer
 from tests.stores import store_at
 
-_RENDER, _LAYOUT = rendering.text(), Layout("text", 100_000)
+_TEMPLATES, _RENDER, _LAYOUT = Templates("text"), rendering.text(), Layout("text", 100_000)
 SHOP = Project("7", "shop", "Shop")
 ANN = Person("@ann", "Ann")
 
@@ -213,13 +213,16 @@ class SteppedWorker:
 
 
 _HURRIED: set[str | None] = set()
+_COMPILED: dict[Any, Any] = {}
 
 
 @event.listens_for(Engine, "engine_connect")
-def _hurry_disk(connection: Connection) -> None:
-    """Virtual hours have thousands of commits; that each is on the disk is tested elsewhere."""
+def _hurry(connection: Connection) -> None:
+    """Virtual hours have thousands of commits; that each is on the disk is tested elsewhere. Each world is an engine of
+    its own, which would compile every statement again."""
     if connection.engine.url.database in _HURRIED:
         connection.connection.driver_connection.execute("PRAGMA synchronous=OFF")
+        connection.execution_options(compiled_cache=_COMPILED)
 
 
 class World:
@@ -265,7 +268,7 @@ class World:
         if self.url.startswith("sqlite"):
             _HURRIED.add(self.url.removeprefix("sqlite:///"))
         self.flow = AlertService(
-            self.settings, self.access, self.store, self._find_server, self.chat, Templates("text"), self.clock,
+            self.settings, self.access, self.store, self._find_server, self.chat, _TEMPLATES, self.clock,
             make_worker=Worker if self._threads else self.make_worker, chance=random.Random(1),
             plain=PlainTemplates(),
         )  # fmt: skip
@@ -299,7 +302,7 @@ class World:
             self._typed = self.commands()
         name, _, words = line.partition(" ")
         views = self._typed.run(name, Invocation(person, Conversation(room, thread), words))
-        text = "\n".join(Templates("text").render(view.template, view.values) for view in views)
+        text = "\n".join(_TEMPLATES.render(view.template, view.values) for view in views)
         return _RENDER.convert(text).strip()
 
     def commands(self) -> Commands:

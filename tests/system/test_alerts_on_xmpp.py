@@ -127,3 +127,10 @@ def test_after_a_reconnect_nothing_is_lost_and_only_messages_of_the_new_connecti
         bob.wait_for(f"^{old.short_id} resolved by Carol", room=ROOM, sender=BOT)
         assert len([text for text in world.said(bob, broken) if text.startswith("New")]) <= 1
         assert [each.text for each in bob.received(ROOM, BOT) if each.text.startswith("New")].count(late.text) == 1
+
+
+def test_a_bot_that_was_put_out_of_the_room_joins_it_again(world: World) -> None:
+    """slixmpp goes on listing a room that the bot is no longer in: only the room's refusal says so."""
+    world.notification(world.issue("of before"))
+    world.alice.set_role(ROOM, BOT, "none")
+    world.notification(world.issue("of after"))
