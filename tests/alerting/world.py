@@ -29,31 +29,16 @@ from errbot_sentry.domain.conversation import Conversation, Invocation, Person, 
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
 from errbot_sentry.domain.outgoing import Outgoing
-from errbot_sentry.server.protocol import SENTRY, FindServer, Health
+from errbot_sentry.server.bugsink import Bugsink
+from errbot_sentry.server.protocol import BUGSINK, SENTRY, FindServer, Health
 from tests.alerting import bodies
+from tests.clocks import START, VirtualClock
 from tests.fakes.memory_server import MemoryServer
 from tests.stores import store_at
 
 _TEMPLATES, _RENDER, _LAYOUT = Templates("text"), rendering.text(), Layout("text", 100_000)
-START = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
 SHOP = Project("7", "shop", "Shop")
 ANN = Person("@ann", "Ann")
-
-
-class VirtualClock:
-    """A clock that moves only by `advance`."""
-
-    def __init__(self, start: datetime = START) -> None:
-        self.at = start
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at.timestamp()
-
-    def advance(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
 
 
 class IssueServer:
@@ -125,7 +110,7 @@ class IssueServer:
         return self.by_id[issue.id]
 
     def refusal(self, method: str) -> str:
-        return ""
+        return Bugsink.refusals.get(method, "") if self.kind == BUGSINK else ""
 
     def health(self) -> Health:
         return Health(self.kind, "https://sentry.example.com")
@@ -143,6 +128,7 @@ class SentMessage:
     room: str
     text: str
     thread: str = ""
+    buttons: tuple[str, ...] = ()
 
 
 @dataclass
@@ -185,7 +171,8 @@ class Chat:
         if room in self.refuses:
             raise self.refuses[room]
         at = (self.clock.now() - START).total_seconds()
-        self.sent.append(SentMessage(at, room, message.whole, thread))
+        buttons = () if message.card is None else tuple(button.action for button in message.card.buttons)
+        self.sent.append(SentMessage(at, room, message.whole, thread, buttons))
         return f"m{len(self.sent)}" if self.threads or self.edits else ""
 
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
@@ -287,6 +274,11 @@ class World:
         )  # fmt: skip
         if not self._threads:
             self.flow.start()
+
+    def restart(self, access: Access) -> None:
+        """The operator has changed who may see what, and starts the bot again."""
+        self.access = access
+        self.boot()
 
     def make_worker(self, name: str, step: Callable[[], float | None]) -> Any:
         """A worker that steps with the others."""
