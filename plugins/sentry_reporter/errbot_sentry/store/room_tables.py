@@ -38,7 +38,7 @@ class GroupsTable(Queries):
 
     def due(self, now: float, limit: int) -> list[Group]:
         """Groups to look at again, those due longest first."""
-        order = groups.c.due, groups.c.room, groups.c.issue  # whole, so that it does not depend on how rows were written
+        order = groups.c.due, groups.c.room, groups.c.issue  # not as they happen to be written
         found = select(groups).where(is_due(groups.c.due, now, LATEST)).order_by(*order).limit(limit)
         read = []
         for row in self._connection.execute(found).all():
