@@ -185,7 +185,7 @@ class AlertService:
 
     def issue_of(self, conversation: Conversation) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
-        if conversation.is_direct or not conversation.thread:
+        if not conversation.room or not conversation.thread:
             return None
         try:
             with self._store.read() as tx:
@@ -200,7 +200,7 @@ class AlertService:
         The answer to the command was that update; the notification is marked where the network can edit. Where it has
         threads the update is sent all the same: it goes into the thread and marks the notification.
         """
-        if conversation.is_direct or issue.status == UNRESOLVED or self._network.has_threads:
+        if not conversation.room or issue.status == UNRESOLVED or self._network.has_threads:
             return
         room = self.routes.spelled(conversation.room)
         try:
