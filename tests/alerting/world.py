@@ -25,7 +25,7 @@ from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings, QuerySettings
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload, direct_room
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
 from errbot_sentry.domain.outgoing import Outgoing
@@ -303,6 +303,7 @@ class World:
 
     def type(self, line: str, room: str = "#ops", person: Person = ANN, thread: str = "") -> str:
         """Somebody types `!sentry LINE` in a room ("" for a direct message); the reply. Raises UserError."""
+        room = room or direct_room(person.address)
         if self._typed is None:
             self._typed = self.commands()
         name, _, words = line.partition(" ")
