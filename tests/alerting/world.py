@@ -70,6 +70,7 @@ class IssueServer:
         self.latest: dict[str, Event] = {}
         self.events_asked: list[str] = []
         self.event_failure: ServerError | None = None
+        self.teams: dict[str, tuple[str, ...]] = {}
 
     def event(self, issue_id: str, project: Project = SHOP, **fields: Any) -> Issue:
         """An event happens: its issue is new, or seen again."""
@@ -123,6 +124,10 @@ class IssueServer:
         self._fail()
         self.change(issue.id, status=RESOLVED, substatus=None)
         return self.by_id[issue.id]
+
+    def read_teams(self, mail: str) -> tuple[str, ...]:
+        self._fail()
+        return self.teams.get(mail, ())
 
     def refusal(self, method: str) -> str:
         return ""
@@ -315,6 +320,7 @@ class World:
         """The commands of this flow's bot; they find the issues that the server has by now."""
         issues = self.server.by_id.values()
         server = MemoryServer(issues, projects=self.server.known_projects, now=self.clock.now)
+        server.teams = self.server.teams
         return Commands(lambda: server, self.access, QuerySettings(), self.clock, self.store, alerts=self.flow)
 
     def plain_hook(self, body: dict[str, Any]) -> WebhookAnswer:

@@ -67,14 +67,21 @@ def test_a_person_gets_what_is_assigned_to_them_and_what_becomes_of_it(tmp_path:
 
 
 def test_my_teams_are_those_on_the_server(tmp_path: Path) -> None:
+    """They are read when somebody subscribes, and again later: she has joined one meanwhile."""
     world = make_world(tmp_path)
-    with world.store.write() as tx:
-        tx.accounts.set_teams(ANN.acl, ["backend", "ops"])
+    teams = world.server.teams
+    with pytest.raises(UserError, match="in no team"):
+        world.type("subscribe assignee=my-team", "", ANN)
+    teams["ann@example.org"] = ("ops",)
     world.type("subscribe assignee=my-team", "", ANN)
+    world.hook(bodies.sentry_issue("0", assignedTo=BACKEND))
+    assert rooms(world, 5) == []
+    teams["ann@example.org"] = ("backend", "ops")
+    world.at(1000)
     world.hook(bodies.sentry_issue("1", assignedTo=BACKEND))
     world.hook(bodies.sentry_issue("2", assignedTo={**BACKEND, "name": "web"}))
     world.hook(bodies.sentry_issue("3", assignedTo=ANNS))
-    assert rooms(world, 5) == [TO_ANN]
+    assert rooms(world, 1005) == [TO_ANN]
 
 
 def test_two_people_are_two_conversations_and_a_room_knows_of_neither(tmp_path: Path) -> None:

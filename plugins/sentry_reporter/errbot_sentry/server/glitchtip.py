@@ -87,6 +87,7 @@ class GlitchTip(SentryApi):
             "read_activity": "GlitchTip does not record what happened to an issue: it has notes only.",
             "read_suspect_commits": "GlitchTip does not know the commits of a release.",
             "read_owners": "GlitchTip has no ownership rules.",
+            "read_teams": "The teams of a person are read from Sentry only, not from GlitchTip.",
         }
     )
     _page_size = "limit"

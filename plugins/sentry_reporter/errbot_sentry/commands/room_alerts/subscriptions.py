@@ -9,6 +9,7 @@ from errbot_sentry.alerting.decide.visibility import may_name, shows_all_of
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, one_number
 from errbot_sentry.commands.project_scope import projects_named, refuse_unknown_projects
+from errbot_sentry.config.matchers import MY_TEAMS, personal
 from errbot_sentry.domain.conversation import Conversation, View, address_of
 from errbot_sentry.domain.errors import BadReference, Unsupported, UserError
 from errbot_sentry.store.records import Subscription
@@ -23,6 +24,8 @@ def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     room = _own_room(context, typed) if is_own else context.room_name(typed.conversation)
     named = projects_named(asked_for)
     refuse_unknown_projects(context.access, typed.conversation, context.find_server, named, is_own=is_own)
+    if any(personal(matcher) == MY_TEAMS for matcher in asked_for):
+        _read_teams(context, typed)
     chosen = tuple(str(matcher) for matcher in asked_for)
     made = Subscription(room, chosen, typed.person.name, context.clock.now().timestamp())
     with context.store.write() as tx:
@@ -57,6 +60,17 @@ def _own_room(context: CommandContext, typed: ParsedCommand) -> str:
                 "Alerts in direct messages are only for people whom the server knows."
             )
     return typed.conversation.room
+
+
+def _read_teams(context: CommandContext, typed: ParsedCommand) -> None:
+    """Note the person's teams; UserError where there are none. Raises what the server raises."""
+    with context.store.read() as tx:
+        mail = tx.accounts.mail_of(typed.person.acl) or ""
+    teams = context.find_server().read_teams(mail)
+    if not teams:
+        raise UserError(f"You are in no team of the server, as {mail}.")
+    with context.store.write() as tx:
+        tx.accounts.set_teams(typed.person.acl, teams)
 
 
 def list_subscriptions(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
