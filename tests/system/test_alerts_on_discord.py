@@ -20,6 +20,7 @@ from tests.fakes.sentry_server import SentryServer
 from tests.fakes.tracker import TrackedIssue, Tracker
 from tests.networks import GOLDEN, golden
 from tests.servers.discord_bot import DiscordBot
+from tests.system import own_alerts
 from tests.waiting import until
 
 TOKEN = "sntryu_" + "a1" * 20
@@ -46,7 +47,7 @@ class World:
                 "SENTRY_ORG": "acme",
                 "SENTRY_AUTH_TOKEN": TOKEN,
                 "SENTRY_ALERTS": [{"rooms": [f"<#{OPS}>"], "mention": ROLE}],
-                "SENTRY_ROOM_PROJECTS": {str(OPS): ["shop"]},
+                "SENTRY_ROOM_PROJECTS": {str(OPS): ["shop"], "direct": ["shop"]},
                 "SENTRY_WRITERS": ["ann#0", "carol#0"],
                 "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
                 **settings,
@@ -159,6 +160,28 @@ def test_cards_threads_clicks_and_reactions(world: World) -> None:
     assert foreign.answer is None
     world.hook(issue, "resolved")
     assert [sent.id for sent in chat.in_channel() if not sent.embeds] == [], "all the rest is in the thread"
+    _direct_messages(world)
+
+
+def _direct_messages(world: World) -> None:
+    """Carol's own subscription: a card whose buttons work, and an update as a reply, where there are no threads."""
+    chat, direct = world.chat, world.chat.direct(CAROL)
+    own_alerts.subscribe(
+        world.tracker,
+        lambda line: chat.say(CAROL, line, direct),
+        lambda pattern: _plain(world.wait_for(pattern, direct).text),
+    )
+    mine = world.issue("for carol alone")
+    world.hook(mine, assignedTo=own_alerts.OWNER)
+    sent = world.wait_for(rf"New in shop.*{mine.short_id}", direct)
+    chat.click(CAROL, sent, "sentry:resolve")
+    world.wait_for_mark(sent, "resolved by carol")
+    assert mine.status == "resolved"
+    world.hook(mine, "resolved")
+    world.wait_for(rf"{mine.short_id}. resolved by Carol", direct)
+    assert [
+        call for call in chat.calls if f"/channels/{direct}/messages/" in call.name and "threads" in call.name
+    ] == []
 
 
 def test_nothing_refused_is_delivered_and_nothing_comes_twice(world: World) -> None:

@@ -18,8 +18,9 @@ from tests.fakes.sentry_server import SentryServer
 from tests.fakes.tracker import TrackedIssue, Tracker
 from tests.networks import GOLDEN, golden
 from tests.servers.matrix_bot import MatrixBot
-from tests.servers.matrix_client import Seen
+from tests.servers.matrix_client import MatrixPerson, Seen
 from tests.servers.synapse import Synapse
+from tests.system import own_alerts
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
@@ -49,7 +50,7 @@ class World:
             SENTRY_ORG="acme",
             SENTRY_AUTH_TOKEN=TOKEN,
             SENTRY_ALERTS=[{"rooms": ["#ops:chat.test"], "mention": self.bob.id}],
-            SENTRY_ROOM_PROJECTS={"#ops:chat.test": ["shop"]},
+            SENTRY_ROOM_PROJECTS={"#ops:chat.test": ["shop"], "direct": ["shop"]},
             SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
             SENTRY_WEBHOOK_LISTEN=("127.0.0.1", self.port),
             SENTRY_POLL_SECONDS=0,
@@ -116,6 +117,43 @@ def test_an_alert_its_thread_its_edits_and_reactions(world: World) -> None:
     assert world.ann.download(picture.url).startswith(b"\x89PNG")
     world.ann.send(world.room, "!sentry whoami")
     world.ann.wait_for(world.room, re.escape(f"({world.ann.id})"))
+    _direct_messages(world)
+
+
+def _direct_messages(world: World) -> None:
+    """Ann's own subscription comes into the room of the two; once somebody else is in it, into a new one."""
+    ann, bot = world.ann, world.bot
+    direct = ann.create_room(invite=(bot.id,), direct=True)
+    ann.wait_for_member(direct, bot.id)
+    own_alerts.subscribe(
+        world.tracker,
+        lambda line: ann.send(direct, line),
+        lambda pattern: ann.wait_for(direct, pattern, sender=bot.id).text,
+    )
+    mine = world.issue("for ann alone")
+    world.hook(mine, assignedTo=own_alerts.OWNER)
+    seen = ann.wait_for(direct, rf"New in shop.*{mine.short_id}", thread="")
+    ann.react(direct, seen.id, "\u2705")
+    until(lambda: mine.status == "resolved", 60, "resolved by the reaction")
+    ann.invite(direct, world.bob.id)
+    world.bob.join(direct)
+    # What is typed there now is typed in a room: the bot knows that bob is there.
+    until(lambda: _answers(world, direct), 60, "the bot knows that bob is there")
+    later = world.issue("for ann alone, too")
+    world.hook(later, assignedTo=own_alerts.OWNER)
+    made = until(lambda: next(iter(_invitations(ann)), ""), 60, "an invitation into a room of the two")
+    ann.join(made)
+    ann.wait_for(made, rf"New in shop.*{later.short_id}")
+    assert not [each for each in ann.read(direct) if later.short_id in each.text]
+
+
+def _answers(world: World, room: str) -> bool:
+    world.ann.send(room, "!sentry whoami")
+    return any("In config.py this room is" in each.text for each in world.ann.read(room))
+
+
+def _invitations(person: MatrixPerson) -> list[str]:
+    return list(person.api("GET", "/sync", timeout="0").get("rooms", {}).get("invite", {}))
 
 
 def test_a_restart_runs_no_command_again_and_knows_the_alerts(world: World) -> None:

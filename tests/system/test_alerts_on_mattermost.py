@@ -316,7 +316,7 @@ def _direct_messages(world: World) -> None:
     world.wait_for("SENTRY_WRITERS", channel=direct)
     assert issue.status == "unresolved", "bob may not change issues"
     chat.say(BOB, "!sentry issue", direct, said.id)
-    world.wait_for(f"{issue.short_id}.*KeyError.*for bob.*open", channel=direct)
+    world.wait_for(f"{issue.short_id}.*KeyError: for bob.*first seen", channel=direct)
 
     chat.say(BOB, "!sentry subscribe assignee=me", direct)
     world.wait_for("Subscription 1: assignee=me", channel=direct)

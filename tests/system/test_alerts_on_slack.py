@@ -56,6 +56,11 @@ class World:
         )
         ends.enter_context(self.bot.process)
 
+    @property
+    def clicks(self) -> str:
+        """The URL for interactivity."""
+        return f"{self.bot.webhook.removesuffix('webhook')}clicks"
+
     def issue(self, title: str = "division by zero") -> TrackedIssue:
         return self.tracker.add_issue("shop", "KeyError", title)
 
@@ -186,7 +191,7 @@ def _direct_messages(world: World) -> None:
     world.bot.say(ANN, "!sentry issue", DIRECT, said.ts)
     world.wait_for(f"{issue.short_id}.*KeyError", said.ts, DIRECT)
     assert world.bot.react(BOB, "white_check_mark", DIRECT, said.ts) == 200, "not his conversation"
-    assert world.bot.click(ANN, said, "resolve") == 200
+    assert world.bot.click(ANN, said, "resolve", address=world.clicks) == 200
     until(lambda: "resolved by ann" in said.text, 60, lambda: f"the mark on {said}")
     assert issue.status == "resolved"
     world.bot.say(ANN, "!sentry unlink", DIRECT)
@@ -251,7 +256,7 @@ def test_buttons_run_commands_with_the_rights_of_who_clicked(clicking: World) ->
     world = clicking
     issue = world.issue()
     first = world.notification(issue)
-    clicks = f"{world.bot.webhook.removesuffix('webhook')}clicks"
+    clicks = world.clicks
 
     world.bot.click(BOB, first, "resolve", address=clicks)
     refused = until(lambda: next(iter(world.slack.whispered), None), 60, "bob is refused")
