@@ -137,6 +137,19 @@ def test_who_is_unlinked_gets_nothing_more_not_even_what_waits(tmp_path: Path) -
     assert "link your server account again" in world.type("subscriptions", "", ANN)
 
 
+def test_who_has_another_name_by_now_is_unlinked_under_both(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    renamed = replace(ANN, acl="@anna")
+    with world.store.write() as tx:
+        tx.accounts.put(renamed.acl, "ann@example.org", world.clock.now().timestamp(), "anna", renamed.address)
+    world.type("subscribe assignee=me", "", renamed)
+    world.hook(bodies.sentry_issue("1", assignedTo=ANNS))
+    assert rooms(world, 5) == [TO_ANN]
+    world.type("unlink", "", renamed)
+    world.hook(bodies.sentry_issue("2", assignedTo=ANNS))
+    assert rooms(world, 10) == []
+
+
 @pytest.mark.parametrize(
     ("access", "why"),
     [

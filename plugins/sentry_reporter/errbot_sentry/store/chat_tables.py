@@ -144,6 +144,9 @@ class AccountsTable(Queries):
 
     def set_address(self, acl: str, address: str) -> bool:
         """Note where direct messages reach a linked person; False where nobody is linked by this name."""
+        # Somebody who has another name by now is one person still: only the last link counts.
+        before = accounts.update().where(accounts.c.address == address, accounts.c.acl != acl)
+        self._connection.execute(before.values(address=""))
         mine = accounts.update().where(accounts.c.acl == acl).values(address=address)
         return self._connection.execute(mine).rowcount > 0
 
@@ -167,8 +170,9 @@ class AccountsTable(Queries):
 
     def put(self, acl: str, mail: str, now: float, mention: str = "", address: str = "") -> None:
         """Store a mail address, in place of an earlier one, and how to mention and to reach its owner in chat."""
-        values = {"acl": acl, "mail": mail, "at": now, "mention": mention, "address": address, "teams": "[]"}
+        values = {"acl": acl, "mail": mail, "at": now, "mention": mention, "address": "", "teams": "[]"}
         self._connection.execute(upsert(self._connection.dialect.name, accounts), values)
+        self.set_address(acl, address)
 
     def drop(self, acl: str) -> bool:
         """Forget an address; whether there was one."""

@@ -229,7 +229,7 @@ class Stages:
                 context.decide(room, DecisionName.STORM)
             else:
                 tx.outbox.add(notification(room, context.alert, issue, number, "", route.show), now)
-                context.decide(room, DecisionName.DIRECT)
+                context.decide(room, DecisionName.SENT_DIRECT)
 
     def _message(self, context: AlertContext, outcome: RoomOutcome, mention: str) -> Message:
         group, alert, number = outcome.group, context.alert, context.row.id

@@ -24,7 +24,10 @@ def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     room = _own_room(context, typed) if is_own else context.room_name(typed.conversation)
     named = projects_named(asked_for)
     refuse_unknown_projects(context.access, typed.conversation, context.find_server, named, is_own=is_own)
-    if any(personal(matcher) == MY_TEAMS for matcher in asked_for):
+    wanted = {personal(matcher) for matcher in asked_for} - {""}
+    if wanted and (refusal := context.refusal("assign")):
+        raise Unsupported(refusal)
+    if MY_TEAMS in wanted:
         _read_teams(context, typed)
     chosen = tuple(str(matcher) for matcher in asked_for)
     made = Subscription(room, chosen, typed.person.name, context.clock.now().timestamp())
