@@ -174,6 +174,7 @@ def _direct_messages(world: World) -> None:
     mine = world.issue("for carol alone")
     world.hook(mine, assignedTo=own_alerts.OWNER)
     sent = world.wait_for(rf"New in shop.*{mine.short_id}", direct)
+    own_alerts.wait_until_known(world.bot.process, sent.id)
     chat.click(CAROL, sent, "sentry:resolve")
     world.wait_for_mark(sent, "resolved by carol")
     assert mine.status == "resolved"

@@ -133,6 +133,7 @@ def _direct_messages(world: World) -> None:
     mine = world.issue("for ann alone")
     world.hook(mine, assignedTo=own_alerts.OWNER)
     seen = ann.wait_for(direct, rf"New in shop.*{mine.short_id}", thread="")
+    own_alerts.wait_until_known(bot.process, seen.id)
     ann.react(direct, seen.id, "\u2705")
     until(lambda: mine.status == "resolved", 60, "resolved by the reaction")
     ann.invite(direct, world.bob.id)

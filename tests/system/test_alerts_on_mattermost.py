@@ -22,10 +22,10 @@ from tests.fakes.tracker import TrackedIssue, Tracker
 from tests.networks import GOLDEN, golden
 from tests.servers.certificates import self_made
 from tests.servers.mattermost_bot import OURS, MattermostBot
+from tests.system import own_alerts
 from tests.waiting import until
 
 TOKEN = "sntryu_" + "a1" * 20
-MAIL = "bot@example.com"  # the account that writes every comment on the stand-in for Sentry
 
 
 class World:
@@ -299,19 +299,16 @@ def test_over_https_a_cut_socket_is_shown_and_heals_and_alerts_come_to_a_person(
 def _direct_messages(world: World) -> None:
     """Bob gets what mentions him, and what he has subscribed to, alone and with his own rights."""
     chat, direct = world.chat, world.chat.direct(BOB)
-    proof = world.issue("for the proof")
-    world.tracker.members[MAIL] = "1"
-    chat.say(BOB, f"!sentry link {MAIL}", direct)
-    phrase = re.search(r"I am \w+ in chat: \w+", world.wait_for("I am .* in chat", channel=direct).message)
-    assert phrase is not None
-    proof.notes.append((phrase[0], world.tracker.now))
-    chat.say(BOB, f"!sentry link {MAIL} {proof.short_id}", direct)
-    world.wait_for("You are .* on the server", channel=direct)
-
-    issue, owner = world.issue("for bob"), {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
+    own_alerts.link(
+        world.tracker,
+        lambda line: chat.say(BOB, line, direct),
+        lambda pattern: world.wait_for(pattern, channel=direct).message,
+    )
+    issue, owner = world.issue("for bob"), own_alerts.OWNER
     world.hook(issue, assignedTo=owner)
     world.wait_for(rf"@bob.*New.*{issue.short_id}", channel=chat.direct(ANN))
     said = world.wait_for(rf"New.*{issue.short_id}", "", direct)
+    own_alerts.wait_until_known(world.bot.process, said.id)
     assert chat.click(BOB, said.id, "resolve").status == 200
     world.wait_for("SENTRY_WRITERS", channel=direct)
     assert issue.status == "unresolved", "bob may not change issues"

@@ -20,14 +20,13 @@ from tests.fakes.slack_signed import send_click
 from tests.fakes.tracker import TrackedIssue, Tracker
 from tests.networks import GOLDEN, golden
 from tests.servers.slack_bot import SlackBot
+from tests.system.own_alerts import MAIL, OWNER, wait_until_known
 from tests.waiting import until
 
 OPS, WEB = "C00OPS", "C00WEB"
 ANN, BOB = "U00ANN", "U00BOB"
 DIRECT = "D00ANN"
 TOKEN = "sntryu_" + "a1" * 20
-MAIL = "bot@example.com"  # the account that writes every comment on the stand-in for Sentry
-OWNER = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
 
 
 class World:
@@ -186,6 +185,7 @@ def _direct_messages(world: World) -> None:
     issue = world.issue("for ann")
     world.notification(issue, assignedTo=OWNER)
     said = world.wait_for(rf"New.*{issue.short_id}", "", DIRECT)
+    wait_until_known(world.bot.process, said.ts)
     world.bot.process.stop()
     world.bot.process.start()
     world.bot.say(ANN, "!sentry issue", DIRECT, said.ts)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from tests.fakes.tracker import TrackedIssue, Tracker
 from tests.networks import GOLDEN, golden
 from tests.servers.telegram_bot import TelegramBot
 from tests.system import own_alerts
-from tests.system.own_alerts import MAIL, OWNER
+from tests.system.own_alerts import MAIL, OWNER, wait_until_known
 from tests.waiting import until
 
 TOKEN = "sntryu_" + "a1" * 20
@@ -92,14 +91,8 @@ class World:
         """An issue is new, and the chat is notified."""
         self.hook(issue, **fields)
         sent = self.wait_for(rf"New in shop\n{issue.short_id}", chat=chat)
-        until(lambda: self.knows(sent), 30, "the bot has stored the message's id")
+        wait_until_known(self.bot.process, sent.id)
         return sent
-
-    def knows(self, sent: Sent) -> bool:
-        """Whether the bot can find the alert of a message; nobody clicks sooner."""
-        with closing(sqlite3.connect(self.bot.process.data / "sentry_reporter.sqlite3")) as state:
-            found = state.execute("select 1 from outbox where sent_id = ?", (str(sent.id),))
-            return found.fetchone() is not None
 
     def wait_for_mark(self, sent: Sent, mark: str) -> None:
         until(lambda: read(sent).endswith(mark), 60, lambda: f"{mark!r} at the end of {sent.texts}")
@@ -237,7 +230,7 @@ def _direct_messages(world: World) -> None:
     mine = world.issue("for ann alone")
     world.hook(mine, assignedTo=OWNER)
     sent = world.wait_for(rf"New in shop\n{mine.short_id}", chat=ANN)
-    until(lambda: world.knows(sent), 30, "the bot has stored the message's id")
+    wait_until_known(world.bot.process, sent.id)
     typed = telegram.say(ANN, "!sentry issue", ANN, reply_to=sent.id)
     world.wait_for(rf"(?s){mine.short_id}.*first seen", chat=ANN, after=telegram.in_chat(ANN).index(sent))
     assert typed.reply_to == sent.id

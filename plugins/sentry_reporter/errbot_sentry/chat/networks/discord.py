@@ -131,7 +131,7 @@ class DiscordNetwork(ErrbotNetwork):
             raise LookupError("no such channel in the guild that the bot joined first")
         return int(channel.id)
 
-    def _person(self, address: str) -> Any:
+    def _identifier(self, address: str) -> Any:
         return self._bot.build_identifier(f"<@{address}>")
 
     def _direct(self, person: Any) -> int:

@@ -220,7 +220,7 @@ class ErrbotNetwork:
         address = address_of(room)
         if room not in self._rooms:
             try:
-                self._rooms[room] = self._person(address) if address else self._find(room)
+                self._rooms[room] = self._identifier(address) if address else self._find(room)
             except SendError:
                 raise
             except Exception as error:
@@ -234,7 +234,7 @@ class ErrbotNetwork:
             raise NotAdmitted("Errbot's ACCESS_CONTROLS let this person see no issues in direct messages.")
         return self._direct(found)
 
-    def _person(self, address: str) -> Any:
+    def _identifier(self, address: str) -> Any:
         """Errbot's identifier of the person for whom `direct_address` gave this; raises whatever it likes."""
         return self._bot.build_identifier(address)
 

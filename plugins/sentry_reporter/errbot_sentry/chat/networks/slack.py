@@ -128,7 +128,7 @@ class SlackNetwork(ErrbotNetwork):
         _ = found.id  # an empty room has none
         return found
 
-    def _person(self, address: str) -> Any:
+    def _identifier(self, address: str) -> Any:
         return self._bot.build_identifier(f"<@{address}>")
 
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:

@@ -99,7 +99,7 @@ class XmppNetwork(UnconfirmedNetwork):
         """
         return sent_id.startswith(self._id_start()) and super().edit(room, sent_id, message)
 
-    def _person(self, address: str) -> Any:
+    def _identifier(self, address: str) -> Any:
         """The backend's own way would ask the server what the address is, and take a room's for a room."""
         return self._bot._build_person(address)  # noqa: SLF001
 
