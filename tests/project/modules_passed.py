@@ -13,40 +13,35 @@ import logging
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
 
 from demo.processes import free_port
 from tests.alerting import bodies
 from tests.fakes.ingest_server import ingest_server
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import Tracker
 from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.run_errbot_watched import SPAN
 from tests.system.irc_world import shop
+from tests.system.network_world import NetworkWorld
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
-_TOKEN = "sntryu_" + "a1" * 20
 _IDLE_SECONDS = 2.0  # threads still write down what a flow has done when its result is there
 _RUN_WATCHED = Path(__file__).resolve().parents[1] / "servers" / "run_errbot_watched.py"
 
 
-class WatchedBot:
+class WatchedBot(NetworkWorld):
     """The bot under the hook, with a server of issues and one of events."""
 
     def __init__(self, folder: Path, ends: ExitStack) -> None:
         self.calls = folder / "calls.txt"
         self.calls.touch()
-        tracker = Tracker(_TOKEN, datetime.now(timezone.utc))
-        tracker.add_project("shop")
-        self.issue = tracker.add_issue("shop", "KeyError", "'basket'")
+        super().__init__(ends)
+        self.basket = self.issue("'basket'")
         self.ingest = ends.enter_context(ingest_server())
         port = free_port()
-        self.webhook = f"http://127.0.0.1:{port}/sentry/webhook"
+        self.webhook = bodies.address(port)
         self.errbot = ErrbotProcess(
             folder / "bot",
             [PLUGIN, shop(folder / "shop")],
@@ -56,14 +51,9 @@ class WatchedBot:
                 "SENTRY_DSN": self.ingest.dsn,
                 "SENTRY_LOGLEVEL": logging.INFO,
                 "SENTRY_EVENTLEVEL": logging.ERROR,
-                "SENTRY_URL": ends.enter_context(SentryServer(tracker)).url,
-                "SENTRY_SERVER": "sentry",
-                "SENTRY_ORG": "acme",
-                "SENTRY_AUTH_TOKEN": _TOKEN,
+                **self.settings,
+                **bodies.listening(port),
                 "SENTRY_ALERTS": [{"rooms": ["#ops"]}],
-                "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", port),
-                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
-                "SENTRY_POLL_SECONDS": 0,
             },
             env={"WATCHED_CALLS": str(self.calls)},
             runner=_RUN_WATCHED,
@@ -92,16 +82,13 @@ class WatchedBot:
 
     def command(self) -> None:
         """Somebody types `!sentry issues`."""
-        self.errbot.ask("!sentry issues", self.issue.short_id, 60)
+        self.errbot.ask("!sentry issues", self.basket.short_id, 60)
 
     def alert(self) -> None:
         """Sentry posts a signed webhook about a new issue; the room gets the notification."""
-        raw = bodies.encode(bodies.sentry_issue(self.issue.id, shortId=self.issue.short_id, title=self.issue.title))
         before = len(self.errbot.output)
-        request = urllib.request.Request(self.webhook, data=raw, headers=bodies.signed(raw))
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 202
-        self.errbot.wait_for_output(rf"New.*{self.issue.short_id}", 60, after=before)
+        self.hook(self.basket)
+        self.errbot.wait_for_output(rf"New.*{self.basket.short_id}", 60, after=before)
 
 
 def main(arguments: list[str]) -> None:

@@ -8,25 +8,14 @@ from pathlib import Path
 import pytest
 
 from demo import environments
-from demo.environments import ROOT, Recipe
+from demo.environments import Recipe
 from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.matrix_client import MatrixPerson
+from tests.servers.network_bot import FLOORS, MATPLOTLIB
 from tests.servers.synapse import PASSWORD, Synapse
 
-# With what the plugin wants, so that it runs in there too; apart from the tests' own environment, because matrix-nio
-# brings libraries that change what sentry-sdk does.
-_LINES = [line.strip() for line in (ROOT / "requirements-floors.txt").read_text().splitlines()]
-MATRIX = Recipe(
-    "matrix-bot",
-    (
-        *(line for line in _LINES if line and not line.startswith(("#", "errbot"))),
-        "errbot==6.2.1",
-        "errbot-backend-matrix==0.0.1",
-        "matrix-nio==0.26.0",
-        "matplotlib>=3.8",
-    ),
-)
+MATRIX = Recipe("matrix-bot", (*FLOORS, "errbot-backend-matrix==0.0.1", "matrix-nio==0.26.0", MATPLOTLIB))
 
 # The package's own .plug names a package, which Errbot 6.2.1 cannot load as a backend: a module in a folder of one's
 # own, under another name, can import the class.

@@ -21,11 +21,8 @@ from tests.waiting import until
 
 _LINES = [line.strip() for line in (ROOT / "requirements-floors.txt").read_text().splitlines()]
 # Apart from the tests' own environment: backends bring libraries that change what sentry-sdk does.
-OURS = (
-    *(line for line in _LINES if line and not line.startswith(("#", "errbot"))),
-    "errbot==6.2.1",
-    "matplotlib>=3.8",
-)
+FLOORS = (*(line for line in _LINES if line and not line.startswith(("#", "errbot"))), "errbot==6.2.1")
+MATPLOTLIB = "matplotlib>=3.8"
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Backend:
                 f"{self.name}'s backend does not run on Python {version[0]}.{version[1]}: {self.fails_on[version]}"
             )
         try:
-            return environments.build(Recipe(self.name.lower(), (*OURS, *self.requirements)))
+            return environments.build(Recipe(self.name.lower(), (*FLOORS, MATPLOTLIB, *self.requirements)))
         except environments.CannotBuild as reason:
             missing(f"no {self.name} backend to test with: {reason}")
 

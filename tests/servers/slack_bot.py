@@ -6,27 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from demo import environments
-from demo.environments import ROOT, Recipe
+from demo.environments import Recipe
 from demo.processes import accepts, free_port
 from tests.fakes.slack_server import SIGNING_SECRET, Said, SlackServer, send_event
 from tests.fakes.slack_signed import event_body, send_click
 from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.network_bot import FLOORS, MATPLOTLIB
 from tests.servers.tiny_plugin import write_plugin
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
-# Apart from the tests' own environment: the backend brings libraries that change what sentry-sdk does.
-_LINES = [line.strip() for line in (ROOT / "requirements-floors.txt").read_text().splitlines()]
-SLACK = Recipe(
-    "slack",
-    (
-        *(line for line in _LINES if line and not line.startswith(("#", "errbot"))),
-        "errbot==6.2.1",
-        "errbot-backend-slackv3==0.3.2",
-        "matplotlib>=3.8",
-    ),
-)
+SLACK = Recipe("slack", (*FLOORS, "errbot-backend-slackv3==0.3.2", MATPLOTLIB))
 
 # Errbot's web server takes Slack's events; only a plugin can set it up without a person who types.
 _DOOR = '''
@@ -110,17 +101,20 @@ class SlackBot:
         self._wait_for_web()
         return send_event(f"{self.web}/slack/events", event)
 
-    def click(self, person: str, said: Said, action_id: str, option: str = "", *, address: str = "") -> int:
+    def click(
+        self, person: str, said: Said, action_id: str, option: str = "", *, address: str = "", times: int = 1
+    ) -> None:
         """Somebody clicks a button (or takes an `option`, by its value, of a menu) in a message as it stands now.
 
-        `address` is the URL for interactivity, where the bot is not in socket mode; returns as `event` does.
+        `address` is the URL for interactivity, where the bot is not in socket mode. Returns when the bot has taken it.
         """
         payload = self._slack.click_payload(person, said, action_id, option)
-        if self._socket_mode:
-            self._slack.socket.wait_for_acknowledgement(self._slack.socket.deliver("interactive", payload))
-            return 200
-        self._wait_for_web()
-        return send_click(address, payload)
+        for _ in range(times):
+            if self._socket_mode:
+                self._slack.socket.wait_for_acknowledgement(self._slack.socket.deliver("interactive", payload))
+            else:
+                self._wait_for_web()
+                assert send_click(address, payload) == 200
 
     def _wait_for_web(self) -> None:
         """Errbot's web server may begin to listen after the plugins are activated."""

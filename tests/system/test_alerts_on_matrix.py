@@ -4,71 +4,46 @@ from __future__ import annotations
 
 import itertools
 import re
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from demo.processes import free_port
 from tests.alerting import bodies
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.matrix_bot import MatrixBot
 from tests.servers.matrix_client import MatrixPerson, Seen
 from tests.servers.synapse import Synapse
-from tests.system import own_alerts
+from tests.system.network_world import OWNER, NetworkWorld, subscribe, wait_until_known
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
-TOKEN = "sntryu_" + "a1" * 20
 
-
-class World:
+class World(NetworkWorld):
     """Synapse, Sentry, and the bot between them. The room's alias is in the settings; commands come by its id."""
 
     def __init__(self, folder: Path, synapse: Synapse, ends: ExitStack) -> None:
+        super().__init__(ends)
         self.synapse = synapse
         self.ann, self.bob = synapse.register("ann"), synapse.register("bob")
         self.room = self.ann.create_room("ops")
         self.bob.join(self.room)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
-        self.port = free_port()
+        port = free_port()
+        self.webhook = bodies.address(port)
         self.bot = MatrixBot(
             folder,
             synapse,
             [PLUGIN],
             admins=(self.ann.id,),
-            SENTRY_URL=self.sentry.url,
-            SENTRY_SERVER="sentry",
-            SENTRY_ORG="acme",
-            SENTRY_AUTH_TOKEN=TOKEN,
             SENTRY_ALERTS=[{"rooms": ["#ops:chat.test"], "mention": self.bob.id}],
             SENTRY_ROOM_PROJECTS={"#ops:chat.test": ["shop"], "direct": ["shop"]},
-            SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
-            SENTRY_WEBHOOK_LISTEN=("127.0.0.1", self.port),
-            SENTRY_POLL_SECONDS=0,
+            **{**self.settings, **bodies.listening(port)},
         )
         ends.enter_context(self.bot.process)
         self.bot.enter(self.room, self.ann)
-
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        address = f"http://127.0.0.1:{self.port}/sentry/webhook"
-        with urllib.request.urlopen(urllib.request.Request(address, raw, bodies.signed(raw)), timeout=30) as answer:
-            assert answer.status == 202
 
     def notification(self, issue: TrackedIssue) -> Seen:
         self.hook(issue)
@@ -110,7 +85,7 @@ def test_an_alert_its_thread_its_edits_and_reactions(world: World) -> None:
     assert issue.status == "unresolved", "bob may not change issues"
 
     world.bob.send(world.room, "!sentry issue", thread=first.id)
-    world.ann.wait_for(world.room, "unresolved.*error")
+    world.ann.wait_for(world.room, "unresolved.*error", thread=first.id)
     world.ann.send(world.room, "!sentry graph -p shop")
     picture = until(
         lambda: next((each for each in world.ann.read(world.room) if each.kind == "m.image"), None), 60, "a picture"
@@ -126,15 +101,15 @@ def _direct_messages(world: World) -> None:
     ann, bot = world.ann, world.bot
     direct = ann.create_room(invite=(bot.id,), direct=True)
     ann.wait_for_member(direct, bot.id)
-    own_alerts.subscribe(
+    subscribe(
         world.tracker,
         lambda line: ann.send(direct, line),
         lambda pattern: ann.wait_for(direct, pattern, sender=bot.id).text,
     )
     mine = world.issue("for ann alone")
-    world.hook(mine, assignedTo=own_alerts.OWNER)
+    world.hook(mine, assignedTo=OWNER)
     seen = ann.wait_for(direct, rf"New in shop.*{mine.short_id}", thread="")
-    own_alerts.wait_until_known(bot.process, seen.id)
+    wait_until_known(bot.process, seen.id)
     ann.react(direct, seen.id, "\u2705")
     until(lambda: mine.status == "resolved", 60, "resolved by the reaction")
     ann.invite(direct, world.bob.id)
@@ -142,7 +117,7 @@ def _direct_messages(world: World) -> None:
     # What is typed there now is typed in a room: the bot knows that bob is there.
     until(lambda: _answers(world, direct), 60, "the bot knows that bob is there")
     later = world.issue("for ann alone, too")
-    world.hook(later, assignedTo=own_alerts.OWNER)
+    world.hook(later, assignedTo=OWNER)
     asked = itertools.count()  # Synapse keeps the answer to the same question for two minutes
     made = until(lambda: next(iter(_invitations(ann, next(asked))), ""), 60, "an invitation into a room of the two")
     ann.join(made)

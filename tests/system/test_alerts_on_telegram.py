@@ -7,81 +7,53 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.alerting import bodies
-from tests.fakes.sentry_server import SentryServer
 from tests.fakes.telegram_server import ANN, BOB, FORUM, OLD, OPS, TOPIC, Sent, TelegramServer
 from tests.fakes.telegram_text import plain
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.telegram_bot import TelegramBot
-from tests.system import own_alerts
-from tests.system.own_alerts import MAIL, OWNER, wait_until_known
+from tests.system.network_world import OWNER, NetworkWorld, subscribe, wait_until_known
 from tests.waiting import until
 
-TOKEN = "sntryu_" + "a1" * 20
 OPEN = {"Resolve": "resolve", "Archive ▾": "archive_menu", "Assign to me": "assign", "Silence 1h": "silence"}
 
 
-class World:
+class World(NetworkWorld):
     """Telegram, Sentry, and the bot between them; Ann may change issues."""
 
     def __init__(
         self, folder: Path, ends: ExitStack, room: str = str(OPS), privacy: bool = False, **settings: Any
     ) -> None:
+        super().__init__(ends)
         self.telegram = TelegramServer()
         self.telegram.privacy = privacy
         ends.enter_context(self.telegram)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.tracker.members[MAIL] = "1"
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
         self.bot = TelegramBot(
             folder,
             self.telegram,
             **{
-                "SENTRY_URL": self.sentry.url,
-                "SENTRY_SERVER": "sentry",
-                "SENTRY_ORG": "acme",
-                "SENTRY_AUTH_TOKEN": TOKEN,
+                **self.settings,
                 "SENTRY_ALERTS": [{"rooms": [room], "mention": "@oncall"}],
                 "SENTRY_ROOM_PROJECTS": {str(OPS): ["shop"], str(FORUM): ["shop"], "direct": ["shop"]},
                 "SENTRY_WRITERS": (str(ANN),),
-                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
                 **settings,
             },
         )
+        self.webhook = self.bot.webhook
         ends.enter_context(self.bot.process)
-
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        request = urllib.request.Request(self.bot.webhook, data=raw, headers=bodies.signed(raw))
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 202
 
     def wait_for(self, pattern: str, under: Sent | None = None, chat: int = OPS, after: int = 0) -> Sent:
         """What the bot sent to a chat (and under this message, where one is given), as people read it."""
-
-        def found() -> Sent | None:
-            fitting = (
-                sent
-                for sent in self.telegram.in_chat(chat)[after:]
-                if re.search(pattern, read(sent)) and under in (None, self.replied(sent))
-            )
-            return next(fitting, None)
-
-        return until(found, 60, lambda: f"{pattern!r} on Telegram, where there is {self.telegram.sent}")
+        return self.wait_for_one(
+            lambda: self.telegram.in_chat(chat)[after:],
+            lambda sent: re.search(pattern, read(sent)) and under in (None, self.replied(sent)),
+            pattern,
+        )
 
     def replied(self, sent: Sent) -> Sent | None:
         """What a message is under."""
@@ -222,7 +194,7 @@ def test_clicks_and_reactions_act_with_the_rights_of_who_clicked(world: World) -
 def _direct_messages(world: World) -> None:
     """Ann's own subscription: the card with its buttons, and a command under it that needs no REF."""
     telegram = world.telegram
-    own_alerts.subscribe(
+    subscribe(
         world.tracker,
         lambda line: telegram.say(ANN, line, ANN),
         lambda pattern: read(world.wait_for(pattern, chat=ANN)),

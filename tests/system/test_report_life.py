@@ -16,22 +16,9 @@ from errbot_sentry.domain.conversation import Person
 from errbot_sentry.reporting.collect.event_processor import EventProcessor
 from errbot_sentry.reporting.collect.log_handler import ErrorCapture
 from tests.fakes.ingest_server import IngestServer, ingest_server
-from tests.system.conftest import Make
+from tests.system.conftest import Make, crash, fail, log
 from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
-
-log = logging.getLogger("some.plugin")
-
-
-def fail(error: Exception) -> None:
-    raise error
-
-
-def crash(text: str = "boom") -> None:
-    try:
-        fail(ValueError(text))
-    except ValueError:
-        log.exception("it went wrong")
 
 
 def traces() -> tuple[int, int, bool, list[str]]:
@@ -400,11 +387,11 @@ def test_what_other_plugins_pass_raises_nothing(make: Make, server: IngestServer
     reporter = make()
     assert reporter.start()
     reporter.set_tag("bad", Unreadable())
-    reporter.set_tags("no dict")  # type: ignore[arg-type]  # as plugins do
+    reporter.set_tags("no dict")
     reporter.set_tags({"good": "yes", "bad": Unreadable()})
-    with reporter.transaction(Unreadable(), Unreadable()), reporter.span(Unreadable(), Unreadable()):  # type: ignore[arg-type]
-        assert reporter.capture_exception("no exception") is None  # type: ignore[arg-type]
-    assert reporter.capture_message(Unreadable()) is None  # type: ignore[arg-type]
+    with reporter.transaction(Unreadable(), Unreadable()), reporter.span(Unreadable(), Unreadable()):
+        assert reporter.capture_exception("no exception") is None
+    assert reporter.capture_message(Unreadable()) is None
     assert reporter.capture_exception(ValueError("x"), bad=Unreadable(), fine="yes") is not None
     wait_until_sent(reporter)
     (event,) = server.events()

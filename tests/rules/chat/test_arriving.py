@@ -210,7 +210,7 @@ def test_a_request_that_is_being_answered_is_not_closed_for_others(stack):
         assert go.wait(30)
         return take(*args)
 
-    door.receiver.take = slowly  # type: ignore[method-assign]
+    door.receiver.take = slowly
     first = door.connect(announced(2) + b"{}")
     assert started.wait(10)
     opened = [door.connect(announced(100)) for _ in range(CONNECTIONS + 20)]

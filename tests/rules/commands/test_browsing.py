@@ -192,7 +192,7 @@ def test_releases_of_hidden_projects_are_not_shown(world: World) -> None:
         Release("vault@9", NOW, 1, ("vault",)),
     )
     assert world.lines("releases") == ["#1 shop@1.4 · 2 days ago · web"]
-    assert [project.slug for project in world.server.asked("releases")[0]] == ["web"]  # type: ignore[attr-defined]
+    assert [project.slug for project in world.server.asked("releases")[0]] == ["web"]
 
 
 @pytest.mark.parametrize("command", ["trace", "events", "tags", "graph"])
@@ -393,7 +393,7 @@ def test_breadcrumbs_are_in_order_newest_last() -> None:
 )
 def test_an_issue_without_breadcrumbs_says_so(event: object, said: str) -> None:
     world = World([issue(1)])
-    world.server.events_by_issue.update({"101": event} if event else {})  # type: ignore[dict-item]
+    world.server.events_by_issue.update({"101": event} if event else {})
     assert world.lines("breadcrumbs WEB-1")[1].startswith(said)
 
 

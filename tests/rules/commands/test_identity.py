@@ -19,7 +19,7 @@ MAIL = "alice@example.org"
 
 
 def phrase(world: World, **where: object) -> str:
-    lines = world.lines(f"link {MAIL}", **where)  # type: ignore[arg-type]
+    lines = world.lines(f"link {MAIL}", **where)
     found = re.fullmatch("`(I am .* in chat: [A-Z0-9]{10})`", lines[1])
     assert found is not None
     return found[1]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import faulthandler
 import gc
-import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -25,10 +24,10 @@ from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.system.conftest import crash, log
 from tests.waiting import until
 
 PACKAGE = str(Path(errbot_sentry.__file__).parent)
-log = logging.getLogger("some.plugin")
 WATCHDOG_SECONDS = 60.0
 
 
@@ -76,7 +75,7 @@ class EveryLine:
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]  # None ends it
+        threading.settrace(None)
         gc.unfreeze()
 
 
@@ -109,17 +108,6 @@ def server() -> Iterator[IngestServer]:
 def reporter_for(server: IngestServer, folder: Path, **more: Any) -> Reporter:
     settings = ReportSettings(**{"enabled": True, "dsn": Secret(server.dsn), "repeat_seconds": 0, **more})
     return Reporter(settings, BotFacts("test", "6.2.1"), folder)
-
-
-def fail(text: str) -> None:
-    raise ValueError(text)
-
-
-def crash(text: str) -> None:
-    try:
-        fail(text)
-    except ValueError:
-        log.exception("it went wrong")
 
 
 def log_an_error(_reporter: Reporter) -> None:

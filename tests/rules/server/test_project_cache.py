@@ -90,7 +90,7 @@ def test_who_waited_for_a_failure_has_failed_too():
         raise TimedOut("No answer in time.", wait=2.0)
 
     catalog = ProjectCache(fetch, HandClock())
-    catalog._lock = lock  # type: ignore[assignment]
+    catalog._lock = lock
 
     def ask() -> None:
         with pytest.raises(TimedOut, match="No answer in time") as caught:

@@ -62,7 +62,7 @@ class Pauses(list[float]):
 
 
 def client(url: str, **options: object) -> Transport:
-    return Transport(url, Secret(TOKEN), **{"limits": FAST, "sleep": Pauses(), **options})  # type: ignore[arg-type]
+    return Transport(url, Secret(TOKEN), **{"limits": FAST, "sleep": Pauses(), **options})
 
 
 def test_a_call_carries_the_token_and_says_who_asks(serve):

@@ -16,7 +16,7 @@ from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.clicks import Click, FindClick, click_of_reaction
 from errbot_sentry.chat.incoming import invocation_of, is_command, may_run, person_of, sender_of, thread_of
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
-from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.render.templates import Replies
 from errbot_sentry.commands.command_context import find_command
 from errbot_sentry.commands.dispatch import Commands, meant_command
 from errbot_sentry.commands.registry import COMMANDS

@@ -67,7 +67,7 @@ class TelegramUpdates:
         asked = {**values, "offset": max(int(values.get("offset") or 0), self._next), "allowed_updates": _WANTED}
         try:
             found = call(asked)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is trouble
             self.trouble = _trouble(error)
             raise
         self.trouble = ""
@@ -116,12 +116,12 @@ def read_all_updates(bot: Any) -> Callable[[], None]:
     def undo() -> None:
         updates.undone = True
         updates.listener = None
-        if client_class._post is post:  # noqa: SLF001
-            client_class._post = original  # noqa: SLF001
+        if client_class._post is post:  # noqa: SLF001 - as above
+            client_class._post = original  # noqa: SLF001 - as above
         if updates_of(bot) is updates:
             del bot.sentry_updates
 
-    client_class._post = post  # noqa: SLF001
+    client_class._post = post  # noqa: SLF001 - as above
     bot.sentry_updates = updates
     return undo
 

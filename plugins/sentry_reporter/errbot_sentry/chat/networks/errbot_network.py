@@ -223,7 +223,7 @@ class ErrbotNetwork:
                 self._rooms[room] = self._identifier(address) if address else self._find(room)
             except SendError:
                 raise
-            except Exception as error:
+            except Exception as error:  # each backend raises what it likes
                 log.warning("no room %r: %s", room, error)
                 raise RoomUnknown(f"The chat network knows no room {room!r}.") from error
         found = self._rooms[room]
@@ -259,6 +259,6 @@ class ErrbotNetwork:
             message.extras["thread_ts"] = thread
         try:
             self._bot.send_message(message)
-        except Exception as error:
+        except Exception as error:  # each backend raises what it likes
             raise SendError("The chat network did not take the message.") from error
         return ""

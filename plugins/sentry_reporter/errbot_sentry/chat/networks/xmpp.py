@@ -101,7 +101,7 @@ class XmppNetwork(UnconfirmedNetwork):
 
     def _identifier(self, address: str) -> Any:
         """The backend's own way would ask the server what the address is, and take a room's for a room."""
-        return self._bot._build_person(address)  # noqa: SLF001
+        return self._bot._build_person(address)  # noqa: SLF001 - there is no other way to it
 
     def _id_start(self) -> str:
         return f"{self.connection() or 'none'}-"
@@ -113,7 +113,7 @@ class XmppNetwork(UnconfirmedNetwork):
     def _post_text(self, target: Any, body: str, thread: str) -> str:  # noqa: ARG002 - XMPP has no threads in use
         return self._send(target, self._text_of(body))
 
-    def _upload(self, target: Any, file: File, thread: str) -> None:  # noqa: ARG002
+    def _upload(self, target: Any, file: File, thread: str) -> None:  # noqa: ARG002 - as above
         slot = self._await(self._slot_for(file), _SLOT_SECONDS)
         headers = {**slot.headers, "Content-Type": file.media_type}
         try:

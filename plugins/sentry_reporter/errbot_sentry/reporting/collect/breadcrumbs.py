@@ -91,7 +91,7 @@ class Breadcrumbs:
         try:
             answer = hook(self._cleaned(line), {"log_record": record})
             line.clean = None if answer is None else json.loads(json.dumps(answer, default=str))
-        except Exception:
+        except Exception:  # the operator's code
             if not self._hook_failed:
                 log.exception("before_breadcrumb in SENTRY_OPTIONS failed, its breadcrumbs are dropped")
             self._hook_failed = True
