@@ -139,7 +139,7 @@ class MatrixNetwork(ErrbotNetwork):
         user, rooms = str(person.userid), dict(self._client.rooms)
         found = next((key for key, room in rooms.items() if _is_direct(room) and user in room.users), "")
         made = self._made_rooms.get(user, "")
-        if found or (made and made not in rooms):  # as long as the backend has not heard of it
+        if found or (made and made not in rooms):  # as long as the backend does not list it
             return str(found or made)
         values = {"preset": "trusted_private_chat", "is_direct": True, "invite": [user]}
         made = str(self._call("POST", "/_matrix/client/v3/createRoom", json=values)["room_id"])
