@@ -30,7 +30,7 @@ class Bot(SimpleNamespace):
 
     mode, message_size_limit, allowed = "test", 10_000, True
     all_commands = {"sentry_issue": Plugin().sentry_issue}  # noqa: RUF012 - never changed
-    bot_identifier = TestPerson("bot")  # type: ignore[no-untyped-call]
+    bot_identifier = TestPerson("bot")
     build_identifier = staticmethod(TestPerson)
     build_message = staticmethod(Message)
 
