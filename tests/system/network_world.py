@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from tests.alerting import bodies
 from tests.fakes.sentry_server import SentryServer
 from tests.fakes.tracker import TrackedIssue, Tracker
-from tests.servers.errbot_process import ErrbotProcess
 from tests.waiting import until
 
 TOKEN = "sntryu_" + "a1" * 20
@@ -82,13 +80,3 @@ def subscribe(tracker: Tracker, say: Callable[[str], object], read: Callable[[st
     link(tracker, say, read)
     say("!sentry subscribe assignee=me")
     read(r"Subscription \d+: assignee=me")
-
-
-def wait_until_known(bot: ErrbotProcess, message: object) -> None:
-    """Wait until the bot has stored the network's id of a message of its own; nobody clicks sooner."""
-
-    def known() -> bool:
-        with closing(sqlite3.connect(bot.data / "sentry_reporter.sqlite3")) as state:
-            return state.execute("select 1 from outbox where sent_id = ?", (str(message),)).fetchone() is not None
-
-    until(known, 60, lambda: f"the bot knows message {message}")

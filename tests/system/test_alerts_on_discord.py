@@ -16,7 +16,7 @@ from tests.fakes.discord_server import DiscordServer
 from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.discord_bot import DiscordBot
-from tests.system.network_world import OWNER, NetworkWorld, subscribe, wait_until_known
+from tests.system.network_world import OWNER, NetworkWorld, subscribe
 from tests.waiting import until
 
 ROLE = "<@&700000000000000001>"
@@ -52,7 +52,9 @@ class World(NetworkWorld):
 
     def notification(self, issue: TrackedIssue) -> Sent:
         self.hook(issue)
-        return self.wait_for(rf"New in shop.*{issue.short_id}")
+        sent = self.wait_for(rf"New in shop.*{issue.short_id}")
+        self.bot.process.wait_until_stored(str(sent.id))
+        return sent
 
     def wait_for_mark(self, sent: Sent, mark: str) -> None:
         until(lambda: _reads(sent, mark), 60, lambda: f"{mark!r} on {sent}")
@@ -149,7 +151,7 @@ def _direct_messages(world: World) -> None:
     mine = world.issue("for carol alone")
     world.hook(mine, assignedTo=OWNER)
     sent = world.wait_for(rf"New in shop.*{mine.short_id}", direct)
-    wait_until_known(world.bot.process, sent.id)
+    world.bot.process.wait_until_stored(str(sent.id))
     chat.click(CAROL, sent, "sentry:resolve")
     world.wait_for_mark(sent, "resolved by carol")
     assert mine.status == "resolved"

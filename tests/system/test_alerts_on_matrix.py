@@ -17,7 +17,7 @@ from tests.networks import GOLDEN, golden
 from tests.servers.matrix_bot import MatrixBot
 from tests.servers.matrix_client import MatrixPerson, Seen
 from tests.servers.synapse import Synapse
-from tests.system.network_world import OWNER, NetworkWorld, subscribe, wait_until_known
+from tests.system.network_world import OWNER, NetworkWorld, subscribe
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
@@ -47,7 +47,9 @@ class World(NetworkWorld):
 
     def notification(self, issue: TrackedIssue) -> Seen:
         self.hook(issue)
-        return self.ann.wait_for(self.room, rf"New in shop.*{issue.short_id}", thread="")
+        seen = self.ann.wait_for(self.room, rf"New in shop.*{issue.short_id}", thread="")
+        self.bot.process.wait_until_stored(seen.id)
+        return seen
 
     def now(self, seen: Seen) -> Seen:
         """The message as it stands now."""
@@ -109,7 +111,7 @@ def _direct_messages(world: World) -> None:
     mine = world.issue("for ann alone")
     world.hook(mine, assignedTo=OWNER)
     seen = ann.wait_for(direct, rf"New in shop.*{mine.short_id}", thread="")
-    wait_until_known(bot.process, seen.id)
+    bot.process.wait_until_stored(str(seen.id))
     ann.react(direct, seen.id, "\u2705")
     until(lambda: mine.status == "resolved", 60, "resolved by the reaction")
     ann.invite(direct, world.bob.id)

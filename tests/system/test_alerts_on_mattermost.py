@@ -19,7 +19,7 @@ from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.certificates import self_made
 from tests.servers.mattermost_bot import OURS, MattermostBot
-from tests.system.network_world import OWNER, NetworkWorld, link, wait_until_known
+from tests.system.network_world import OWNER, NetworkWorld, link
 from tests.waiting import until
 
 
@@ -68,7 +68,9 @@ class World(NetworkWorld):
 
     def notification(self, issue: TrackedIssue) -> Post:
         self.hook(issue)
-        return self.wait_for(rf"New.*{issue.short_id}", root="")
+        post = self.wait_for(rf"New.*{issue.short_id}", root="")
+        self.bot.process.wait_until_stored(post.id)
+        return post
 
     def wait_for_mark(self, post: Post, mark: str) -> None:
         until(lambda: _reads(post, mark), 60, lambda: f"{mark!r} on {post}")
@@ -283,7 +285,7 @@ def _direct_messages(world: World) -> None:
     world.hook(issue, assignedTo=owner)
     world.wait_for(rf"@bob.*New.*{issue.short_id}", channel=chat.direct(ANN))
     said = world.wait_for(rf"New.*{issue.short_id}", "", direct)
-    wait_until_known(world.bot.process, said.id)
+    world.bot.process.wait_until_stored(str(said.id))
     assert chat.click(BOB, said.id, "resolve").status == 200
     world.wait_for("SENTRY_WRITERS", channel=direct)
     assert issue.status == "unresolved", "bob may not change issues"

@@ -16,7 +16,7 @@ from tests.fakes.slack_signed import send_click
 from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.slack_bot import SlackBot
-from tests.system.network_world import MAIL, OWNER, NetworkWorld, wait_until_known
+from tests.system.network_world import MAIL, OWNER, NetworkWorld
 from tests.waiting import until
 
 OPS, WEB = "C00OPS", "C00WEB"
@@ -60,6 +60,7 @@ class World(NetworkWorld):
         self.hook(issue, **fields)
         said = self.wait_for(rf"New.*{issue.short_id}")
         assert said.thread == ""
+        self.bot.process.wait_until_stored(said.ts)
         return said
 
     def link(self, person: str) -> None:
@@ -156,7 +157,7 @@ def _direct_messages(world: World) -> None:
     issue = world.issue("for ann")
     world.notification(issue, assignedTo=OWNER)
     said = world.wait_for(rf"New.*{issue.short_id}", "", DIRECT)
-    wait_until_known(world.bot.process, said.ts)
+    world.bot.process.wait_until_stored(str(said.ts))
     world.bot.process.stop()
     world.bot.process.start()
     world.bot.say(ANN, "!sentry issue", DIRECT, said.ts)

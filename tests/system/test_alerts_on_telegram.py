@@ -17,7 +17,7 @@ from tests.fakes.telegram_text import plain
 from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.telegram_bot import TelegramBot
-from tests.system.network_world import OWNER, NetworkWorld, subscribe, wait_until_known
+from tests.system.network_world import OWNER, NetworkWorld, subscribe
 from tests.waiting import until
 
 OPEN = {"Resolve": "resolve", "Archive ▾": "archive_menu", "Assign to me": "assign", "Silence 1h": "silence"}
@@ -63,7 +63,7 @@ class World(NetworkWorld):
         """An issue is new, and the chat is notified."""
         self.hook(issue, **fields)
         sent = self.wait_for(rf"New in shop\n{issue.short_id}", chat=chat)
-        wait_until_known(self.bot.process, sent.id)
+        self.bot.process.wait_until_stored(str(sent.id))
         return sent
 
     def wait_for_mark(self, sent: Sent, mark: str) -> None:
@@ -202,7 +202,7 @@ def _direct_messages(world: World) -> None:
     mine = world.issue("for ann alone")
     world.hook(mine, assignedTo=OWNER)
     sent = world.wait_for(rf"New in shop\n{mine.short_id}", chat=ANN)
-    wait_until_known(world.bot.process, sent.id)
+    world.bot.process.wait_until_stored(str(sent.id))
     typed = telegram.say(ANN, "!sentry issue", ANN, reply_to=sent.id)
     world.wait_for(rf"(?s){mine.short_id}.*first seen", chat=ANN, after=telegram.in_chat(ANN).index(sent))
     assert typed.reply_to == sent.id
@@ -282,9 +282,13 @@ def test_a_reconnect_in_the_middle_of_a_delivery_loses_nothing(world: World) -> 
     world.bot.process.wait_for_log("Error reading from Telegram updates stream")
     world.hook(second)
     world.hook(third)
+    waits = re.compile(r"Reconnecting in (\d+) seconds")
+    until(lambda: len(waits.findall(world.bot.process.log)) >= 5, 120, "the bot tries to connect, again and again")
     telegram.offline = False
     sent = [world.wait_for(issue.short_id) for issue in (second, third)]
     assert len(telegram.in_chat()) == 4
+    # Errbot's own waits grow by three quarters and a random part, the fifth to nine seconds or more.
+    assert max(map(int, waits.findall(world.bot.process.log))) <= 8
     telegram.click(ANN, sent[0], "Resolve")
     world.wait_for_mark(sent[0], "resolved by ann")
 

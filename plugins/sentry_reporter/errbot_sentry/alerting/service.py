@@ -25,9 +25,10 @@ from errbot_sentry.alerting.notify.fallback_sender import FallbackSender, Fallba
 from errbot_sentry.alerting.notify.ports import Network, Renderer
 from errbot_sentry.alerting.notify.scheduler import Scheduler
 from errbot_sentry.alerting.notify.sender import NotificationSender
+from errbot_sentry.alerting.receive.backpressure import Backpressure
 from errbot_sentry.alerting.receive.poller import Poller
 from errbot_sentry.alerting.receive.receiver import WebhookReceiver
-from errbot_sentry.alerting.worker import Backpressure, Worker
+from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
