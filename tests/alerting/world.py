@@ -25,7 +25,7 @@ from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings, QuerySettings
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload, direct_room
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
 from errbot_sentry.domain.outgoing import Outgoing
@@ -55,6 +55,7 @@ class IssueServer:
         self.latest: dict[str, Event] = {}
         self.events_asked: list[str] = []
         self.event_failure: ServerError | None = None
+        self.teams: dict[str, tuple[str, ...]] = {}
 
     def event(self, issue_id: str, project: Project = SHOP, **fields: Any) -> Issue:
         """An event happens: its issue is new, or seen again."""
@@ -108,6 +109,10 @@ class IssueServer:
         self._fail()
         self.change(issue.id, status=RESOLVED, substatus=None)
         return self.by_id[issue.id]
+
+    def read_teams(self, mail: str) -> tuple[str, ...]:
+        self._fail()
+        return self.teams.get(mail, ())
 
     def refusal(self, method: str) -> str:
         return Bugsink.refusals.get(method, "") if self.kind == BUGSINK else ""
@@ -298,6 +303,7 @@ class World:
 
     def type(self, line: str, room: str = "#ops", person: Person = ANN, thread: str = "") -> str:
         """Somebody types `!sentry LINE` in a room ("" for a direct message); the reply. Raises UserError."""
+        room = room or direct_room(person.address)
         if self._typed is None:
             self._typed = self.commands()
         name, _, words = line.partition(" ")
@@ -309,6 +315,7 @@ class World:
         """The commands of this flow's bot; they find the issues that the server has by now."""
         issues = self.server.by_id.values()
         server = MemoryServer(issues, projects=self.server.known_projects, now=self.clock.now)
+        server.teams = self.server.teams
         return Commands(lambda: server, self.access, QuerySettings(), self.clock, self.store, alerts=self.flow)
 
     def plain_hook(self, body: dict[str, Any]) -> WebhookAnswer:

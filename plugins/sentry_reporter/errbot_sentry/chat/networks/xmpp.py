@@ -100,6 +100,10 @@ class XmppNetwork(UnconfirmedNetwork):
         """
         return sent_id.startswith(self._id_start()) and super().edit(room, sent_id, message)
 
+    def _identifier(self, address: str) -> Any:
+        """The backend's own way would ask the server what the address is, and take a room's for a room."""
+        return self._bot._build_person(address)  # noqa: SLF001 - there is no other way to it
+
     def _id_start(self) -> str:
         return f"{self.connection() or 'none'}-"
 
