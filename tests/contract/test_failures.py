@@ -31,7 +31,7 @@ from errbot_sentry.domain.errors import (
 )
 from errbot_sentry.domain.issues import ArchiveUntil, Assignee, Issue, IssueQuery, Project, ResolveIn
 from errbot_sentry.server.connection import Connection
-from errbot_sentry.server.http.limits import Limits
+from errbot_sentry.server.http.calls import Limits
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY, Server
 from tests.fakes.http_server import HttpServer, Reply, Request, as_html, as_json
 

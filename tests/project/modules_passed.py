@@ -71,9 +71,19 @@ class WatchedBot(NetworkWorld):
 
         return called
 
-    def wait_until_idle(self) -> None:
-        """Wait until no module has been called for a while."""
-        until(lambda: time.time() - self.calls.stat().st_mtime > _IDLE_SECONDS, 60, "the bot is idle")
+    def all_modules(self, act: Callable[[], object]) -> list[str]:
+        """Run `act`; the modules that are called until no further one is. Some threads call theirs every second."""
+        called = self.modules(act)
+        count, since = 0, time.monotonic()
+
+        def settled() -> bool:
+            nonlocal count, since
+            if (now := len(called())) != count:
+                count, since = now, time.monotonic()
+            return time.monotonic() - since > _IDLE_SECONDS
+
+        until(settled, 60, "no further module is called")
+        return called()
 
     def error(self) -> None:
         """A command crashes; its event reaches the server."""
@@ -95,13 +105,8 @@ def main(arguments: list[str]) -> None:
     """Print the modules of each flow; with FILE write them there as JSON as well."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as ends:
         bot = WatchedBot(Path(folder), ends)
-        bot.command()  # the first one finds out what the server is
-        flows = {}
-        for act in (bot.error, bot.command, bot.alert):
-            bot.wait_until_idle()
-            called = bot.modules(act)
-            bot.wait_until_idle()
-            flows[act.__name__] = called()
+        bot.all_modules(bot.command)  # the first one finds out what the server is
+        flows = {act.__name__: bot.all_modules(act) for act in (bot.error, bot.command, bot.alert)}
     for flow, modules in flows.items():
         print(f"{flow}: {len(modules)} modules")
         print("".join(f"    {module}\n" for module in modules))

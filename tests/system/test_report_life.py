@@ -11,10 +11,10 @@ import pytest
 import sentry_sdk
 from sentry_sdk import serializer
 
-from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Person
 from errbot_sentry.reporting.collect.event_processor import EventProcessor
 from errbot_sentry.reporting.collect.log_handler import ErrorCapture
+from tests.clocks import ShiftedClock
 from tests.fakes.ingest_server import IngestServer, ingest_server
 from tests.system.conftest import Make, crash, fail, log
 from tests.system.report_bot import wait_until_sent
@@ -305,18 +305,9 @@ def test_status_shows_no_key(make: Make, server: IngestServer) -> None:
     assert "0123456789abcdef" not in repr(status)
 
 
-class ManualClock(SystemClock):
-    """Goes ahead when the test says so."""
-
-    ahead = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
-
-
 def test_an_exception_that_is_stored_and_raised_again_is_a_new_error(make: Make, server: IngestServer) -> None:
     """Some programs make the object once and raise it for every request; its first report must not be its last."""
-    clock = ManualClock()
+    clock = ShiftedClock()
     reporter = make(clock=clock, repeat_seconds=0)
     assert reporter.start()
     stored = ValueError("stored")

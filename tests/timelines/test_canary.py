@@ -13,7 +13,8 @@ from errbot_sentry.domain.conversation import Person
 from errbot_sentry.domain.errors import MissingScope, StoreError, Unreachable, UserError
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Issue
 from tests.alerting import bodies
-from tests.alerting.world import ServersClock, SteppedClock, World
+from tests.alerting.world import World
+from tests.clocks import ServersClock, SteppedClock
 
 ALICE, BOB = Person("@alice", "alice"), Person("@bob", "bob")
 ISSUE = "900"

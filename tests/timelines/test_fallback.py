@@ -19,7 +19,8 @@ from errbot_sentry.domain.errors import NotAdmitted, RoomUnknown, SendLimited
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.records import Message
 from tests.alerting import bodies
-from tests.alerting.world import START, Chat, SteppedClock, VirtualClock, World
+from tests.alerting.world import START, Chat, VirtualClock, World
+from tests.clocks import SteppedClock
 from tests.fakes.http_server import HttpServer, Reply, Request
 
 # Apprise imports it for signed mail, on Pythons that still have it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errbot_sentry.alerting.worker import LONGEST_REST, REST, SLICE, Backpressure
+from errbot_sentry.alerting.receive.backpressure import LONGEST_REST, REST, SLICE, Backpressure
 
 
 class World:

@@ -18,7 +18,8 @@ import pytest
 from errbot.core_plugins.wsview import reset_app
 from werkzeug.serving import ThreadedWSGIServer
 
-from errbot_sentry.web.application import LARGEST_BODY, Web
+from errbot_sentry.alerting.receive.receiver import LARGEST_BODY
+from errbot_sentry.web.application import Web
 from errbot_sentry.web.errbot_route import MOST_BODIES, mount
 from errbot_sentry.web.listener import CONNECTIONS, Listener
 from tests.rules.chat.test_web import RecordingReceiver

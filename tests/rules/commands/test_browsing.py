@@ -135,7 +135,7 @@ def test_looking_closer_keeps_the_list_of_issues(world: World) -> None:
     """A row of an issue's own list is that issue: after `events #1`, `#1` is clear and `#2` is not."""
     world.server.stored["102"] = issue(2)
     world.lines("issues")
-    world.clock.turn(1)
+    world.clock.advance(1)
     for command in ("events #1", "tags #1", "trace #1", "graph #1", "projects", "releases"):
         world.lines(command)
     assert "WEB-1 resolved" in world.lines("resolve #1")[0]

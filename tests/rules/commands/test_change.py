@@ -150,7 +150,7 @@ def test_progress_now_and_then_where_it_takes_long(monkeypatch: pytest.MonkeyPat
     resolve = world.server.resolve
 
     def slowly(found: Issue) -> Issue:
-        world.clock.turn(4)
+        world.clock.advance(4)
         return resolve(found)
 
     monkeypatch.setattr(world.server, "resolve", slowly)

@@ -44,7 +44,7 @@ def test_a_comment_by_the_owner_links(world: World) -> None:
 def test_the_code_stays_until_it_is_used_or_an_hour_old(world: World) -> None:
     first = phrase(world)
     assert phrase(world) == first
-    world.clock.turn(3601)
+    world.clock.advance(3601)
     second = phrase(world)
     assert second != first
     world.server.comments_by_issue["101"] = [Comment(first, "Alice", MAIL)]

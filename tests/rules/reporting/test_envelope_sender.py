@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -14,26 +13,14 @@ from errbot_sentry.reporting.deliver.envelope_sender import EnvelopeSender
 from errbot_sentry.reporting.deliver.http_poster import PostResponse
 from errbot_sentry.reporting.deliver.spool import Spool
 from errbot_sentry.reporting.report_status import Counters
+from tests.clocks import VirtualClock
 
 HUNG_UP = NoAnswer("the server closed the connection")
 
 
-class ManualClock:
-    """A clock that only moves when the test moves it."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 11, 21, tzinfo=timezone.utc) + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
 class Rig:
     def __init__(self, folder: Path) -> None:
-        self.clock = ManualClock()
+        self.clock = VirtualClock()
         self.counters = Counters()
         self.spool = Spool(folder, 10**6, self.counters.drop)
         self.spool.open()
@@ -60,9 +47,9 @@ class Rig:
 
     def run(self, seconds: float) -> None:
         """Let time pass, as the thread would."""
-        end = self.clock.seconds + seconds
-        while self.clock.seconds < end:
-            self.clock.seconds += max(self.sender._step(), 0.01)
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end:
+            self.clock.advance(max(self.sender._step(), 0.01))
 
 
 @pytest.fixture
@@ -205,5 +192,5 @@ def test_what_is_not_worth_waiting_for_is_not_even_taken(rig: Rig) -> None:
     rig.sender._limits.read(200, {"x-sentry-rate-limits": "60:transaction;error:x"}, rig.clock.monotonic())
     assert not rig.sender.accepts("transaction")
     assert rig.sender.accepts("error")
-    rig.clock.seconds += 60
+    rig.clock.advance(60)
     assert rig.sender.accepts("transaction")

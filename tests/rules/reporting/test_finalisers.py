@@ -28,7 +28,7 @@ from tests.system.conftest import crash, log
 from tests.waiting import until
 
 PACKAGE = str(Path(errbot_sentry.__file__).parent)
-WATCHDOG_SECONDS = 60.0
+WATCHDOG_SECONDS = 240.0
 
 
 class Finalised:
@@ -139,9 +139,9 @@ def test_a_finaliser_that_reports_at_any_line_stops_nothing(
                 crash(f"number {number}")
                 crash("the same")
             reporter.status()
-            until(lambda: reporter.status().spooled == 0, timeout=30, what="everything sent")
+            until(lambda: reporter.status().spooled == 0, timeout=100, what="everything sent")
         crash("the last one")
-        until(lambda: reporter.status().spooled == 0, timeout=30, what="everything sent")
+        until(lambda: reporter.status().spooled == 0, timeout=100, what="everything sent")
         reporter.close(5)
 
     within(WATCHDOG_SECONDS, life)

@@ -1,10 +1,4 @@
-"""A daemon thread that does one step after the other until it is asked to end, and when its steps let others go first.
-
-Senders of webhooks wait a second at most for an answer, rooms can wait a little longer for a decision. Both need the
-interpreter, and with SQLite the one right to write. While webhooks are being answered, a step of decisions ends after
-`SLICE` and rests for `REST` times as long as it took: under the heaviest load decisions keep a fifth of the time, and
-all of it as soon as nobody waits.
-"""
+"""A daemon thread that does one step after the other, sleeps until there is something to do, and ends when asked to."""
 
 from __future__ import annotations
 
@@ -19,10 +13,6 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _LONGEST_WAIT = 86_400.0
-SLICE = 0.008
-REST = 4.0
-LONGEST_REST = 0.5
-_LOOK = 0.02
 
 
 class Worker:
@@ -95,34 +85,3 @@ class Worker:
         if sentence != self.error:
             log.error("the %s stopped and will try again: %s", self._name, error, exc_info=error)
         self.error = sentence
-
-
-class Backpressure:
-    """When to decide, and when to let others go first. For one thread, which looks again by itself while `resting`."""
-
-    def __init__(self, waiting: Callable[[], int], monotonic: Callable[[], float]) -> None:
-        """`waiting` says how many webhooks are being answered."""
-        self._waiting = waiting
-        self._monotonic = monotonic
-        self._begun = 0.0
-        self._rests_until = 0.0
-        self.resting = False
-
-    def rest(self) -> float:
-        """The seconds to wait before the next step; 0: go on."""
-        left = self._rests_until - self._monotonic()
-        self.resting = left > 0 and self._waiting() > 0
-        return min(left, _LOOK) if self.resting else 0.0
-
-    def begin(self) -> None:
-        """A step begins."""
-        self._begun = self._monotonic()
-
-    def enough(self) -> bool:
-        """Whether the present step should end here, because somebody waits."""
-        return self._waiting() > 0 and self._monotonic() - self._begun >= SLICE
-
-    def end(self) -> None:
-        """The step is over."""
-        now = self._monotonic()
-        self._rests_until = now + min(LONGEST_REST, REST * (now - self._begun))

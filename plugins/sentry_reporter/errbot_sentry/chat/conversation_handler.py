@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from cachetools import TTLCache
@@ -118,15 +119,15 @@ class ConversationHandler:
         unfurl = self._commands.unfurl
         if not unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
             return
-        self._network.complete(msg)
-        invocation = invocation_of(self._bot, msg, "")
-        if invocation is None:
-            return
 
         def may_look(address: str) -> bool:
             return may_run(self._bot, msg, UNFURLED, address)
 
         def summarise() -> None:
+            self._network.complete(msg)
+            invocation = invocation_of(self._bot, msg, "")
+            if invocation is None:
+                return
             for message in self._replies.of("unfurl", unfurl.views(text, invocation, may_look)):
                 if not self._network.reply(msg, message):
                     self._bot.send_simple_reply(msg, message)
@@ -158,7 +159,8 @@ class ConversationHandler:
             return
         mode = str(self._bot.mode)
         person, conversation = click.person(mode), click.conversation(mode)
-        action = self._action(self._alerts, click, conversation)
+        places = [conversation, *([replace(conversation, room=click.named)] if click.named else [])]
+        action, conversation = self._action(self._alerts, click, places)
         if action is None or (person.acl, conversation, action) in self._lately:
             return
         typed = click.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
@@ -171,18 +173,26 @@ class ConversationHandler:
             if not self._whispered(click, message):
                 self._network.post(conversation.room, Outgoing(message), conversation.thread)
 
-    def _action(self, alerts: AlertService, click: Click, conversation: Conversation) -> IssueAction | None:
-        """What a click does. Somebody may click before the network has answered us with the id of the message."""
+    def _action(
+        self, alerts: AlertService, click: Click, places: Sequence[Conversation]
+    ) -> tuple[IssueAction | None, Conversation]:
+        """What a click does, and in which of the places that the room may be known as.
+
+        Somebody may click before the network has answered us with the id of the message.
+        """
         for look in range(_LOOKS):
-            is_sending = alerts.is_sending_to(conversation)  # before the look, or what ends in between is missed
-            action = alerts.action_on(conversation, click.options)
-            if action is not None or not is_sending:
-                return action
+            # Before the look, or what ends in between is missed.
+            is_sending = any(alerts.is_sending_to(place) for place in places)
+            for place in places:
+                if (action := alerts.action_on(place, click.options)) is not None:
+                    return action, place
+            if not is_sending:
+                break
             if not look:
                 log.info("a click waits for the id of its message")
             if self._clicks.pause(_LOOK_PAUSE):
                 break
-        return None
+        return None, places[0]
 
     def _marking(
         self, views: Iterator[View], action: IssueAction, person: Person, conversation: Conversation

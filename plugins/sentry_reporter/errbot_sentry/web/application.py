@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from errbot_sentry.alerting.receive.receiver import WebhookAnswer
+from errbot_sentry.alerting.receive.receiver import LARGEST_BODY, WebhookAnswer
 
 log = logging.getLogger(__name__)
 
 PREFIX = "/sentry/"
-LARGEST_BODY = 5 * 1024 * 1024
 # A sender that is cut off while it still writes sees a broken connection instead of the 413; so that much is read away.
 LARGEST_DRAINED = 32 * 1024 * 1024
 TOO_LARGE = "The body is larger than 5 MB."

@@ -9,7 +9,7 @@ import logging
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, time, timedelta, timezone
 from functools import partial
@@ -30,6 +30,7 @@ from errbot_sentry.domain.conversation import Conversation, Upload
 from errbot_sentry.domain.errors import StoreError, UserError
 from errbot_sentry.domain.issues import Counts
 from errbot_sentry.domain.locks import Lock
+from errbot_sentry.domain.text import sparkline
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.store.records import DigestPlan, KnownIssue, Message, RoomSums
 
@@ -40,7 +41,6 @@ log = logging.getLogger(__name__)
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2})(?:\s+(\S+))?", re.IGNORECASE)
-_BARS = "▁▂▃▄▅▆▇█"
 _SLICES = 24
 _NOISIEST = 5
 _COMPARED = 50  # of the visible projects; some of these may be about hidden ones too
@@ -84,7 +84,7 @@ def summary(sums: RoomSums, before: RoomSums, since: float, until: float) -> dic
     alerts = counted(sums.alerts, "alert")
     return {
         "facts": [_against(label, sums.problems.get(key, 0), before.problems.get(key, 0)) for key, label in _LABELS],
-        "trend": sparkline(slices),
+        "trend": sparkline(slices, _SLICES),
         "alerts": f"the last {alerts} of more" if sums.cut else alerts,
     }
 
@@ -95,12 +95,6 @@ _LABELS = ((NEW, "new"), (REGRESSED, "regressed"), (SEEN_RESOLVED, "resolved"))
 def _against(label: str, now: int, then: int) -> str:
     difference = now - then
     return f"{now} {label}" + (f" ({difference:+d})" if difference else "")
-
-
-def sparkline(values: Sequence[int]) -> str:
-    """A chart in one line, "" where there is nothing."""
-    most = max(values, default=0)
-    return "".join(_BARS[round(value / most * (len(_BARS) - 1))] for value in values) if most else ""
 
 
 def series(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict[str, Any]:
