@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import pytest
-
-from demo import environments
-from demo.environments import Recipe
-from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.matrix_client import MatrixPerson
-from tests.servers.network_bot import FLOORS, MATPLOTLIB
+from tests.servers.network_bot import Backend
 from tests.servers.synapse import PASSWORD, Synapse
 
-MATRIX = Recipe("matrix-bot", (*FLOORS, "errbot-backend-matrix==0.0.1", "matrix-nio==0.26.0", MATPLOTLIB))
+MATRIX = Backend(
+    "Matrix",
+    ("errbot-backend-matrix==0.0.1", "matrix-nio==0.26.0"),
+    {(3, 10): "errbot-backend-matrix 0.0.1 wants 3.11"},
+    "run_errbot.py",
+)
 
 # The package's own .plug names a package, which Errbot 6.2.1 cannot load as a backend: a module in a folder of one's
 # own, under another name, can import the class.
 _BACKEND = "MatrixRoomBot"
 _PLUG = f"[Core]\nName = {_BACKEND}\nModule = matrix_backend\n[Python]\nVersion = 3\n"
 _MODULE = "from err_backend_matrix.matrix import MatrixBackend\n\n__all__ = ['MatrixBackend']\n"
-
-
-def matrix_bot_python() -> Path:
-    """The Python that has the backend, built once; skips the test where it cannot be had."""
-    if sys.version_info < (3, 11):
-        pytest.skip("errbot-backend-matrix 0.0.1 asks for Python 3.11 or newer")
-    try:
-        return environments.build(MATRIX)
-    except environments.CannotBuild as reason:
-        missing(f"no Matrix backend to test with: {reason}")
 
 
 class MatrixBot:
@@ -43,7 +32,7 @@ class MatrixBot:
     def __init__(
         self, folder: Path, synapse: Synapse, plugins: list[Path], *, admins: tuple[str, ...] = (), **settings: object
     ) -> None:
-        python = matrix_bot_python()
+        python = MATRIX.python()
         self.account: MatrixPerson = synapse.register("sentrybot")
         backend = folder / "matrix_backend"
         backend.mkdir(parents=True)

@@ -52,7 +52,9 @@ class World(NetworkWorld):
 
     def notification(self, issue: TrackedIssue) -> Sent:
         self.hook(issue)
-        return self.wait_for(rf"New in shop.*{issue.short_id}")
+        sent = self.wait_for(rf"New in shop.*{issue.short_id}")
+        self.bot.process.wait_until_stored(str(sent.id))
+        return sent
 
     def wait_for_mark(self, sent: Sent, mark: str) -> None:
         until(lambda: _reads(sent, mark), 60, lambda: f"{mark!r} on {sent}")

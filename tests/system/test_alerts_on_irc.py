@@ -16,6 +16,7 @@ from errbot_sentry.store.database import Store
 from tests.alerting import bodies
 from tests.servers.errbot_process import ErrbotProcess, irc_settings
 from tests.servers.irc_client import IrcClient
+from tests.servers.network_bot import IRC
 from tests.servers.ngircd import Ngircd
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
@@ -38,6 +39,7 @@ class Rooms:
                 **bodies.listening(self.port),
             },
             backend="IRC",
+            python=IRC.python(),
         )
         self.alice = IrcClient(ircd.host, ircd.port, "alice")
         for room in self.names:

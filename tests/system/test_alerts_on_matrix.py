@@ -46,7 +46,9 @@ class World(NetworkWorld):
 
     def notification(self, issue: TrackedIssue) -> Seen:
         self.hook(issue)
-        return self.ann.wait_for(self.room, rf"New in shop.*{issue.short_id}", thread="")
+        seen = self.ann.wait_for(self.room, rf"New in shop.*{issue.short_id}", thread="")
+        self.bot.process.wait_until_stored(seen.id)
+        return seen
 
     def now(self, seen: Seen) -> Seen:
         """The message as it stands now."""

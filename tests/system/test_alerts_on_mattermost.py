@@ -68,7 +68,9 @@ class World(NetworkWorld):
 
     def notification(self, issue: TrackedIssue) -> Post:
         self.hook(issue)
-        return self.wait_for(rf"New.*{issue.short_id}", root="")
+        post = self.wait_for(rf"New.*{issue.short_id}", root="")
+        self.bot.process.wait_until_stored(post.id)
+        return post
 
     def wait_for_mark(self, post: Post, mark: str) -> None:
         until(lambda: _reads(post, mark), 60, lambda: f"{mark!r} on {post}")

@@ -54,6 +54,7 @@ class World(NetworkWorld):
         self.hook(issue, **fields)
         said = self.wait_for(rf"New.*{issue.short_id}")
         assert said.thread == ""
+        self.bot.process.wait_until_stored(said.ts)
         return said
 
     def link(self, person: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +63,8 @@ class World(NetworkWorld):
         """An issue is new, and the chat is notified."""
         self.hook(issue, **fields)
         sent = self.wait_for(rf"New in shop\n{issue.short_id}", chat=chat)
-        until(lambda: self.knows(sent), 30, "the bot has stored the message's id")
+        self.bot.process.wait_until_stored(str(sent.id))
         return sent
-
-    def knows(self, sent: Sent) -> bool:
-        """Whether the bot can find the alert of a message; nobody clicks sooner."""
-        with closing(sqlite3.connect(self.bot.process.data / "sentry_reporter.sqlite3")) as state:
-            found = state.execute("select 1 from outbox where sent_id = ?", (str(sent.id),))
-            return found.fetchone() is not None
 
     def wait_for_mark(self, sent: Sent, mark: str) -> None:
         until(lambda: read(sent).endswith(mark), 60, lambda: f"{mark!r} at the end of {sent.texts}")
@@ -268,9 +261,13 @@ def test_a_reconnect_in_the_middle_of_a_delivery_loses_nothing(world: World) -> 
     world.bot.process.wait_for_log("Error reading from Telegram updates stream")
     world.hook(second)
     world.hook(third)
+    waits = re.compile(r"Reconnecting in (\d+) seconds")
+    until(lambda: len(waits.findall(world.bot.process.log)) >= 5, 120, "the bot tries to connect, again and again")
     telegram.offline = False
     sent = [world.wait_for(issue.short_id) for issue in (second, third)]
     assert len(telegram.in_chat()) == 4
+    # Errbot's own waits grow by three quarters and a random part, the fifth to nine seconds or more.
+    assert max(map(int, waits.findall(world.bot.process.log))) <= 8
     telegram.click(ANN, sent[0], "Resolve")
     world.wait_for_mark(sent[0], "resolved by ann")
 

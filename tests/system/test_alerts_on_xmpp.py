@@ -16,6 +16,7 @@ from tests.alerting import bodies
 from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.network_bot import XMPP
 from tests.servers.prosody import Prosody
 from tests.servers.xmpp_client import Stanza, XmppClient
 from tests.system.network_world import NetworkWorld
@@ -50,6 +51,7 @@ class World(NetworkWorld):
                 "SENTRY_ALERTS": [{"rooms": [ROOM.title()]}],
             },
             backend="XMPP",
+            python=XMPP.python(),
         )
         ends.enter_context(self.bot)
         self.alice.wait_for_join(BOT, ROOM)

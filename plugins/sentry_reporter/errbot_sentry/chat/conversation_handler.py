@@ -117,15 +117,15 @@ class ConversationHandler:
         unfurl = self._commands.unfurl
         if not unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
             return
-        self._network.complete(msg)
-        invocation = invocation_of(self._bot, msg, "")
-        if invocation is None:
-            return
 
         def may_look(address: str) -> bool:
             return may_run(self._bot, msg, UNFURLED, address)
 
         def summarise() -> None:
+            self._network.complete(msg)
+            invocation = invocation_of(self._bot, msg, "")
+            if invocation is None:
+                return
             for message in self._replies.of("unfurl", unfurl.views(text, invocation, may_look)):
                 if not self._network.reply(msg, message):
                     self._bot.send_simple_reply(msg, message)

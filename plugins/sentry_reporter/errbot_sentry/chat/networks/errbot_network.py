@@ -117,7 +117,7 @@ class ErrbotNetwork:
         return name
 
     def complete(self, msg: Any) -> None:
-        """Add to a typed message what the backend leaves out of it: its thread, or its topic."""
+        """Add to a typed message what the backend leaves out of it: thread or topic. This may ask the network."""
 
     def reply(self, msg: Any, text: str) -> bool:  # noqa: ARG002 - for the adapters
         """Answer a typed message with Markdown in a better way than Errbot's; False: Errbot does it. Raises nothing."""

@@ -28,7 +28,17 @@ _LONGEST = 2000
 _PROCESSING = re.compile(r'Processing command "(.*?)" with parameters ".*" from (.*)', re.DOTALL)
 _CRASHED = "An error happened while processing a message ("
 # Their DEBUG lines are what they receive: everybody's messages, raw.
-_RAW_MESSAGES = ("errbot.backends", "irc", "slixmpp", "slack", "telegram", "discord", "mattermost", "websocket")
+_RAW_MESSAGES = (
+    "errbot.backends",
+    "irc",
+    "slixmpp",
+    "slack",
+    "telegram",
+    "discord",
+    "mattermost",
+    "websocket",
+    "zulip",
+)
 LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "fatal"}
 
 
