@@ -7,16 +7,11 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
 
-from errbot_sentry.store.chat_tables import (
-    AccountsTable,
-    DigestsTable,
-    MadeOnceTable,
-    SilencesTable,
-    SubscriptionsTable,
-)
+from errbot_sentry.store.chat_tables import AccountsTable, DigestsTable, SilencesTable, SubscriptionsTable
 from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.fallbacks_table import FallbacksTable
 from errbot_sentry.store.inbox_table import InboxTable
+from errbot_sentry.store.made_once_table import MadeOnceTable
 from errbot_sentry.store.outbox_table import OutboxTable
 from errbot_sentry.store.room_tables import DeferredTable, GroupsTable
 from errbot_sentry.store.server_tables import IssuesTable, PollsTable
