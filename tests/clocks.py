@@ -1,10 +1,28 @@
-"""A clock of tests with real threads and processes; `tests/alerting/world.py` has the virtual one."""
+"""The clocks of tests."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from errbot_sentry.domain.clock import SystemClock
+
+START = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
+
+
+class VirtualClock:
+    """A clock that moves only by `advance`."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self.at = start
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at.timestamp()
+
+    def advance(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
 
 
 class ShiftedClock(SystemClock):

@@ -21,6 +21,7 @@ from tests.waiting import until
 
 OPS, WEB = "C00OPS", "C00WEB"
 ANN, BOB = "U00ANN", "U00BOB"
+DIRECT = "D00ANN"
 
 
 class World(NetworkWorld):
@@ -33,13 +34,18 @@ class World(NetworkWorld):
             folder,
             self.slack,
             SENTRY_ALERTS=[{"rooms": ["#ops"], "mention": {"assignee": True, "else": "<!subteam^S00ONCALL>"}}],
-            SENTRY_ROOM_PROJECTS={"#ops": ["shop"]},
+            SENTRY_ROOM_PROJECTS={"#ops": ["shop"], "direct": ["shop"]},
             socket_mode=socket_mode,
             **self.settings,
             **settings,
         )
         self.webhook = self.bot.webhook
         ends.enter_context(self.bot.process)
+
+    @property
+    def clicks(self) -> str:
+        """The URL for interactivity."""
+        return f"{self.bot.webhook.removesuffix('webhook')}clicks"
 
     def wait_for(self, pattern: str, thread: str | None = None, channel: str = OPS) -> Said:
         """What the bot said in a channel (and in this thread of it, where one is given), waiting for it."""
@@ -139,6 +145,34 @@ def test_reactions_act_with_the_rights_of_who_reacted(world: World) -> None:
     world.bot.react(ANN, "white_check_mark", OPS, first.ts)
     world.wait_for("resolved by ann", first.ts)
     assert issue.status == "resolved"
+    _direct_messages(world)
+
+
+def _direct_messages(world: World) -> None:
+    """Ann's own subscription: cards, buttons, reactions and REF-less commands as in a room, also after a restart."""
+    world.bot.say(ANN, "!sentry subscribe assignee=me", DIRECT)
+    world.wait_for(r"Subscription \d+: assignee=me", channel=DIRECT)
+    world.bot.say(BOB, "!sentry subscribe", "D00BOB")
+    world.wait_for("Link your server account first", channel="D00BOB")
+    issue = world.issue("for ann")
+    world.notification(issue, assignedTo=OWNER)
+    said = world.wait_for(rf"New.*{issue.short_id}", "", DIRECT)
+    world.bot.process.wait_until_stored(str(said.ts))
+    world.bot.process.stop()
+    world.bot.process.start()
+    world.bot.say(ANN, "!sentry issue", DIRECT, said.ts)
+    world.wait_for(f"{issue.short_id}.*KeyError", said.ts, DIRECT)
+    assert world.bot.react(BOB, "white_check_mark", DIRECT, said.ts) == 200, "not his conversation"
+    world.bot.click(ANN, said, "resolve", address=world.clicks)
+    until(lambda: "resolved by ann" in said.text, 60, lambda: f"the mark on {said}")
+    assert issue.status == "resolved"
+    world.bot.say(ANN, "!sentry unlink", DIRECT)
+    world.wait_for("no longer linked", channel=DIRECT)
+    other = world.issue("for nobody")
+    world.notification(other, assignedTo=OWNER)
+    world.bot.say(ANN, "!sentry subscriptions", DIRECT)
+    world.wait_for("nothing is sent: link your server account again", channel=DIRECT)
+    assert not [each for each in world.slack.said if each.channel != OPS and other.short_id in each.text]
 
 
 def test_reactions_elsewhere_or_by_who_is_unknown_do_nothing(world: World) -> None:
@@ -194,7 +228,7 @@ def test_buttons_run_commands_with_the_rights_of_who_clicked(clicking: World) ->
     world = clicking
     issue = world.issue()
     first = world.notification(issue)
-    clicks = f"{world.bot.webhook.removesuffix('webhook')}clicks"
+    clicks = world.clicks
 
     world.bot.click(BOB, first, "resolve", address=clicks)
     refused = until(lambda: next(iter(world.slack.whispered), None), 60, "bob is refused")

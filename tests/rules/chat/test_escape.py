@@ -421,3 +421,16 @@ def test_the_nicks_of_a_room_are_known_on_irc_and_xmpp_and_asked_of_nobody_else(
         ("slackv3", irc, set()),
     ):
         assert nicks_of(SimpleNamespace(mode=mode, conn=connection)) == known
+
+
+SIGNS = st.sampled_from([
+    "www", "WwW1", ".", "\u3002", "\u2024", "/", "//", ":", "?", "#", "@", "<!", " ", "a", "evil", "com", "http",
+    "mailto", "127.0.0.1", "8", "é", "1.2k events", "os.path.join", "KeyError: 'x'",
+])  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.lists(SIGNS, max_size=12).map("".join), max_size=6), st.sampled_from(["text", "discord", "slackv3"]))
+def test_what_acts_in_a_line_of_a_block_acts_wherever_the_line_stands(lines, mode):
+    escape = Escape(mode)
+    assert escape.block("\n".join(lines)) == "\n".join(map(escape.block, lines))

@@ -8,7 +8,7 @@ from errbot_sentry.commands import list_memory
 from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import BadReference
 from errbot_sentry.domain.issues import TagSpread
-from tests.alerting.world import VirtualClock
+from tests.clocks import VirtualClock
 from tests.rules.commands.world import ALICE, API, BOB, DIRECT, NOW, OPS, World, issue
 
 

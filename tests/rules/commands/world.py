@@ -14,7 +14,7 @@ from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame, Issue, Project
-from tests.alerting.world import VirtualClock
+from tests.clocks import VirtualClock
 from tests.fakes.memory_server import URL, MemoryServer
 from tests.stores import store_at
 

@@ -13,7 +13,7 @@ from errbot_sentry.reporting.deliver.envelope_sender import EnvelopeSender
 from errbot_sentry.reporting.deliver.http_poster import PostResponse
 from errbot_sentry.reporting.deliver.spool import Spool
 from errbot_sentry.reporting.report_status import Counters
-from tests.alerting.world import VirtualClock
+from tests.clocks import VirtualClock
 
 HUNG_UP = NoAnswer("the server closed the connection")
 

@@ -16,7 +16,7 @@ from errbot_sentry.domain.issues import Issue, IssueQuery, Project
 from errbot_sentry.server.connection import Connection
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
 from errbot_sentry.server.sentry import list_query, period
-from tests.alerting.world import START, VirtualClock
+from tests.clocks import START, VirtualClock
 from tests.fakes.http_server import HttpServer, Request, as_json
 
 WEB = Project("2", "web")

@@ -9,7 +9,7 @@ import pytest
 from errbot_sentry.domain.errors import TimedOut
 from errbot_sentry.domain.issues import Project
 from errbot_sentry.server.dialect import CACHE_SECONDS, ProjectCache
-from tests.alerting.world import VirtualClock
+from tests.clocks import VirtualClock
 
 
 def test_the_list_is_kept_for_a_while():

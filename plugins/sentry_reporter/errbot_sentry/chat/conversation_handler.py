@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from cachetools import TTLCache
@@ -158,6 +159,9 @@ class ConversationHandler:
         mode = str(self._bot.mode)
         person, conversation = click.person(mode), click.conversation(mode)
         action = self._alerts.action_on(conversation, click.options)
+        if action is None and click.named:
+            conversation = replace(conversation, room=click.named)
+            action = self._alerts.action_on(conversation, click.options)
         if action is None or (person.acl, conversation, action) in self._lately:
             return
         typed = click.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")

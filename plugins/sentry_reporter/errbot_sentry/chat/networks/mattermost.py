@@ -182,7 +182,7 @@ class MattermostNetwork(ErrbotNetwork):
             self._whisper(person, channel["id"], text)
             return True
 
-        return Click(person, room, post_id, options, {"id": post_id, "root_id": post_id}, whisper)
+        return Click(person, room, post_id, options, {"id": post_id, "root_id": post_id}, whisper, named=str(person))
 
     def _whisper(self, person: Any, channel: str, markdown: str) -> None:
         """Show it to one person in the channel, for which most bots lack the permission, or else in private."""
