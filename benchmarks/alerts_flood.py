@@ -84,6 +84,11 @@ class Flood:
             for place, port in enumerate(self._ports)
         ]
 
+    @property
+    def pids(self) -> list[int]:
+        """The bots' processes."""
+        return [bot.pid for bot in self._bots]
+
     @contextmanager
     def running(self) -> Iterator[Flood]:
         """All bots are in all rooms, and the eight problems are known."""

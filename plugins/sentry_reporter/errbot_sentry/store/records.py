@@ -49,10 +49,16 @@ def order_key(alert: Alert) -> str:
     return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
-# With these numbers a bot is alone (`Work.alone`): who decides, and who takes deliveries in. Both: in this order.
+# Bots that share a state lock these (`Transaction`), always in this order, so that no two wait for each other:
+# - LOCK_DECIDE: beside others who decides about waiting alerts, alone who changes what decisions are made from,
+# - the lanes of the problems that are decided about, without ever waiting for one,
+# - LOCK_ROOMS, alone, who decides what a room gets: a storm is one of all problems,
+# - the keys of deliveries.
 LOCK_DECIDE = 73_011_902
-LOCK_TAKE_IN = 73_011_903
+LOCK_ROOMS = 73_011_903
 LOCK_FALLBACK = 73_011_904  # who sends notifications to the fallback; never together with the others
+LOCK_LANES = 73_012_000  # and that of each lane behind it
+LANES = 16
 
 
 @dataclass(frozen=True)

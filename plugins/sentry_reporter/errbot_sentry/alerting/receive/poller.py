@@ -20,7 +20,7 @@ from errbot_sentry.domain.errors import ServerError
 from errbot_sentry.domain.issues import Issue, IssueQuery, Project
 from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
 from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LOCK_DECIDE, LOCK_TAKE_IN, Delivery, DeliveryKey, PollMark
+from errbot_sentry.store.records import LOCK_DECIDE, Delivery, DeliveryKey, PollMark
 
 PAGE_SIZE = 100
 MOST_PAGES = 10  # of one scope at one poll: what an hour's outage leaves behind
@@ -149,13 +149,14 @@ class Poller:
         away_since = before.answered_at if not first and asked - before.answered_at > self._away() else None
         with self._store.write() as tx:
             tx.alone(LOCK_DECIDE)  # known issues are written by decisions too
-            tx.alone(LOCK_TAKE_IN)
             known = tx.issues.get_many([issue.id for issue in issues])
             diffs = [(issue, compare(issue, known.get(issue.id), before, asked, amounts)) for issue in issues]
             diffs.sort(key=lambda pair: seconds(pair[0].last_seen))  # what happened first is sent first
             if not first:
                 alerts = [alert_of(*pair, self._clock.now(), away_since) for pair in diffs if pair[1].reason]
-                news = sum(tx.inbox.take_in([_delivery(alert, asked) for alert in alerts]))
+                deliveries = [_delivery(alert, asked) for alert in alerts]
+                tx.alone_with(deliveries)
+                news = sum(tx.inbox.take_in(deliveries))
             tx.issues.put(diff.known for issue, diff in diffs if diff.known != known.get(issue.id))
             tx.polls.put(
                 replace(
