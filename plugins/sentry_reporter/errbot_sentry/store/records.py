@@ -52,10 +52,10 @@ def order_key(alert: Alert) -> str:
 # Bots that share a state lock these (`Transaction`), always in this order, so that no two wait for each other:
 # - LOCK_DECIDE: beside others who decides about waiting alerts, alone who changes what decisions are made from,
 # - the lanes of the problems that are decided about, without ever waiting for one,
-# - LOCK_ROOMS, alone, who decides what a room gets: a storm is one of all problems,
-# - the keys of deliveries.
+# - LOCK_ROOMS, alone, who decides what a room gets: a storm is one of all problems.
+# Who takes deliveries in locks their keys, and nothing else.
 LOCK_DECIDE = 73_011_902
-LOCK_ROOMS = 73_011_903
+LOCK_ROOMS = 73_011_905
 LOCK_FALLBACK = 73_011_904  # who sends notifications to the fallback; never together with the others
 LOCK_LANES = 73_012_000  # and that of each lane behind it
 LANES = 16

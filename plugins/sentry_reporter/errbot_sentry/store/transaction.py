@@ -20,7 +20,7 @@ from errbot_sentry.store.server_tables import IssuesTable, PollsTable
 
 _ALONE = text("SELECT pg_advisory_xact_lock(:key)")
 _TRY_BESIDE = text("SELECT pg_try_advisory_xact_lock_shared(:key)")
-# Both take the locks in the order of the list: nothing here is sorted or joined by the database.
+# Both take the locks in the order of the list, and the second no more than it may: the database sorts nothing here.
 _ALONE_WITH = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
 _TRY_LANES = text(
     "SELECT lane FROM unnest(CAST(:lanes AS int[])) AS lane WHERE pg_try_advisory_xact_lock(:first + lane) LIMIT :most"
@@ -66,10 +66,10 @@ class Transaction:
 
     def alone_with(self, deliveries: Iterable[Delivery]) -> None:
         """No other bot is past this line with a delivery of which any key is the same."""
-        keys = {key.text for each in deliveries for key in each.keys}
-        numbers = sorted(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big", signed=True) for key in keys)
-        if self._shared and numbers:
-            self._connection.execute(_ALONE_WITH, {"keys": numbers})
+        if self._shared:
+            keys = {key.text.encode("utf-8", "replace") for each in deliveries for key in each.keys}
+            numbers = [int.from_bytes(hashlib.sha256(key).digest()[:8], "big", signed=True) for key in keys]
+            self._connection.execute(_ALONE_WITH, {"keys": sorted(numbers)})  # sorted: no two wait for each other
 
     def try_lanes(self, lanes: Sequence[int], most: int) -> list[int]:
         """At most so many of these lanes, the first ones that are free: no other bot has them."""

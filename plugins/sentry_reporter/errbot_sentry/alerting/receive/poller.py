@@ -148,15 +148,13 @@ class Poller:
         amounts = [each for route in self._routes() for each in route.matchers if each.grows]
         away_since = before.answered_at if not first and asked - before.answered_at > self._away() else None
         with self._store.write() as tx:
-            tx.alone(LOCK_DECIDE)  # known issues are written by decisions too
+            tx.alone(LOCK_DECIDE)  # known issues are written by decisions too, and only pollers have these deliveries
             known = tx.issues.get_many([issue.id for issue in issues])
             diffs = [(issue, compare(issue, known.get(issue.id), before, asked, amounts)) for issue in issues]
             diffs.sort(key=lambda pair: seconds(pair[0].last_seen))  # what happened first is sent first
             if not first:
                 alerts = [alert_of(*pair, self._clock.now(), away_since) for pair in diffs if pair[1].reason]
-                deliveries = [_delivery(alert, asked) for alert in alerts]
-                tx.alone_with(deliveries)
-                news = sum(tx.inbox.take_in(deliveries))
+                news = sum(tx.inbox.take_in([_delivery(alert, asked) for alert in alerts]))
             tx.issues.put(diff.known for issue, diff in diffs if diff.known != known.get(issue.id))
             tx.polls.put(
                 replace(
