@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from benchmarks.alerts_flood import FULL, Flood
+from benchmarks.alerts_flood import FULL, Flood, quantile
 from tests.servers.ngircd import Ngircd
 from tests.servers.postgres import Postgres
 
@@ -92,7 +92,8 @@ def measure(server: Postgres, bots: int, rate: int, seconds: float, share: float
         *each, database, rest = ((used() - at_first) / took for used, at_first in zip(users, before, strict=True))
         cost = 1000 * sum(each) / found.decided
         print(
-            f"| {bots} | {found.rate:.0f} /s | {found.decided:.0f} /s | {statistics.median(found.messages):.2f} s "
+            f"| {bots} | {found.rate:.0f} /s | {found.decided:.0f} /s | {quantile(found.messages, 0.5):.2f} s "
+            f"| {quantile(found.answers, 0.5):.1f} / {quantile(found.answers, 0.99):.1f} ms "
             f"| {' + '.join(f'{one:.2f}' for one in each)} | {database:.2f} | {rest:.2f} | {cost:.2f} ms "
             f"| {os.getloadavg()[0]:.1f} |",
             flush=True,
@@ -111,8 +112,9 @@ def main() -> None:
         server = Postgres(Path(folder))
         server.start()
         print(f"{os.cpu_count()} cores, at most {chosen.share} of one for each bot, {chosen.seconds:.0f} s each\n")
-        print("| bots | answered | decided | message p50 | cores: bots | database | senders | bots per alert | load |")
-        print(f"|{'---|' * 9}")
+        titles = ("bots", "answered", "decided", "message p50", "answer p50 / p99")
+        titles += ("cores: bots", "database", "senders", "bots per alert", "load")
+        print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
         try:
             ratios = []
             for _ in range(chosen.rounds):
