@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Row, Select, and_, case, cast, func, select, text
+from sqlalchemy import ColumnElement, Integer, Row, Select, and_, bindparam, case, cast, func, select, text
 
 from errbot_sentry.domain.alerts import NEW, RULE, SEEN_EVENT, TEST, Alert
 from errbot_sentry.store.corrupt_rows import LATEST
@@ -105,10 +105,7 @@ class InboxTable(Queries):
         return self._waiting(_WAITERS.where(*wanted).order_by(alerts.c.next_try, alerts.c.id).limit(limit))
 
     def lanes(self, now: float, limit: int, besides: Collection[int]) -> dict[bool, list[int]]:
-        """The lanes of such alerts, by `is_known`: of the first ones that are in none of the lanes `besides`.
-
-        For PostgreSQL: who has SQLite alone needs no lanes.
-        """
+        """The lanes of such alerts, by `is_known`: of the first ones that are in none of the lanes `besides`."""
         given = {"now": now, "far": min(now + FURTHEST, LATEST), "besides": list(besides), "most": limit}
         found: dict[bool, list[int]] = {}
         for row in self._connection.execute(_LANES, given):
@@ -341,11 +338,13 @@ class InboxTable(Queries):
         )
 
 
-_DUE = """state = 'waiting' AND (next_try <= :now OR next_try > :far) AND lane <> ALL (CAST(:besides AS int[]))
+_DUE = """state = 'waiting' AND (next_try <= :now OR next_try > :far) AND lane NOT IN :besides
     ORDER BY next_try, id LIMIT :most"""
 _LANES = text(f"""SELECT DISTINCT is_known, lane FROM (
-    (SELECT is_known, lane FROM alerts WHERE is_known = 0 AND {_DUE}) UNION ALL
-    (SELECT is_known, lane FROM alerts WHERE is_known = 1 AND {_DUE})) AS due""")  # noqa: S608 - our own text
+    SELECT * FROM (SELECT is_known, lane FROM alerts WHERE is_known = 0 AND {_DUE}) AS others UNION ALL
+    SELECT * FROM (SELECT is_known, lane FROM alerts WHERE is_known = 1 AND {_DUE}) AS known) AS due""").bindparams(  # noqa: S608 - our own text
+    bindparam("besides", expanding=True)
+)
 _WAITERS = select(alerts.c.id, alerts.c.body, alerts.c.received, alerts.c.tries)
 
 
