@@ -95,7 +95,7 @@ SENTRY_UNFURL = True
 
 # ── SentryReporter: alerts into rooms ─────────────────────────────────────────────────────────────────────────
 
-# A room is written as its network writes it: "#ops" on IRC, Slack and Discord, "~ops" on Mattermost,
+# A room is written as its network writes it: "#ops" on IRC, Slack, Discord and Zulip, "~ops" on Mattermost,
 # "ops@conference.example.com" on XMPP, the group's number on Telegram.
 #
 # Routes: the first one that matches an alert wins, unless it says "continue": True. All keys are in
@@ -106,6 +106,7 @@ SENTRY_UNFURL = True
 # "mention" says whom a notification mentions: a fixed text such as "@oncall"; "assignee" for the chat person who has
 # linked the assignee's mail address (!sentry link); or both, and teams:
 # "mention": {"assignee": True, "teams": {"backend": "@backend-oncall"}, "else": "@oncall"}
+# "direct": True sends it to the linked people whom it mentions as a direct message, too.
 SENTRY_ALERTS = []
 
 # The client secret of the Sentry integration whose webhook URL is /sentry/webhook on this bot; a tuple of two while you

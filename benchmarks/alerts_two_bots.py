@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from benchmarks.alerts_flood import FULL, Flood, quantile
@@ -83,8 +84,8 @@ def measure(server: Postgres, bots: int, rate: int, seconds: float, share: float
         ircd = stack.enter_context(Ngircd(folder))
         flood = stack.enter_context(Flood(folder, ircd, server.url(), bots).running())
         first = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
-        users: list[Callable[[], float]] = [lambda p=pid: _used(p) for pid in flood.pids]  # type: ignore[misc]
-        users += [lambda: _used_by_all(first), lambda: sum(os.times()[:4])]
+        users: list[Callable[[], float]] = [partial(_used, pid) for pid in flood.pids]
+        users += [partial(_used_by_all, first), lambda: sum(os.times()[:4])]
         before, begun = [used() for used in users], time.monotonic()
         with limited(flood.pids, share):
             found = flood.measure(rate, seconds)

@@ -109,7 +109,7 @@ class FaultRun:
                     faults(passed)
                     if not self._bot_is_down:
                         self._revive_bot()
-                    time.sleep(0.05)
+                    time.sleep(0.05)  # the chat and the bot are processes of their own, which wake nobody
             finally:
                 self._end.set()
             for part in parts:

@@ -2,75 +2,54 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from demo.processes import free_port
 from tests.alerting import bodies
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.matrix_bot import MatrixBot
-from tests.servers.matrix_client import Seen
+from tests.servers.matrix_client import MatrixPerson, Seen
 from tests.servers.synapse import Synapse
+from tests.system.network_world import OWNER, NetworkWorld, subscribe
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
-TOKEN = "sntryu_" + "a1" * 20
 
-
-class World:
+class World(NetworkWorld):
     """Synapse, Sentry, and the bot between them. The room's alias is in the settings; commands come by its id."""
 
     def __init__(self, folder: Path, synapse: Synapse, ends: ExitStack) -> None:
+        super().__init__(ends)
         self.synapse = synapse
         self.ann, self.bob = synapse.register("ann"), synapse.register("bob")
         self.room = self.ann.create_room("ops")
         self.bob.join(self.room)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
-        self.port = free_port()
+        port = free_port()
+        self.webhook = bodies.address(port)
         self.bot = MatrixBot(
             folder,
             synapse,
             [PLUGIN],
             admins=(self.ann.id,),
-            SENTRY_URL=self.sentry.url,
-            SENTRY_SERVER="sentry",
-            SENTRY_ORG="acme",
-            SENTRY_AUTH_TOKEN=TOKEN,
             SENTRY_ALERTS=[{"rooms": ["#ops:chat.test"], "mention": self.bob.id}],
-            SENTRY_ROOM_PROJECTS={"#ops:chat.test": ["shop"]},
-            SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
-            SENTRY_WEBHOOK_LISTEN=("127.0.0.1", self.port),
-            SENTRY_POLL_SECONDS=0,
+            SENTRY_ROOM_PROJECTS={"#ops:chat.test": ["shop"], "direct": ["shop"]},
+            **{**self.settings, **bodies.listening(port)},
         )
         ends.enter_context(self.bot.process)
         self.bot.enter(self.room, self.ann)
 
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        address = f"http://127.0.0.1:{self.port}/sentry/webhook"
-        with urllib.request.urlopen(urllib.request.Request(address, raw, bodies.signed(raw)), timeout=30) as answer:
-            assert answer.status == 202
-
     def notification(self, issue: TrackedIssue) -> Seen:
         self.hook(issue)
-        return self.ann.wait_for(self.room, rf"New in shop.*{issue.short_id}", thread="")
+        seen = self.ann.wait_for(self.room, rf"New in shop.*{issue.short_id}", thread="")
+        self.bot.process.wait_until_stored(seen.id)
+        return seen
 
     def now(self, seen: Seen) -> Seen:
         """The message as it stands now."""
@@ -108,7 +87,7 @@ def test_an_alert_its_thread_its_edits_and_reactions(world: World) -> None:
     assert issue.status == "unresolved", "bob may not change issues"
 
     world.bob.send(world.room, "!sentry issue", thread=first.id)
-    world.ann.wait_for(world.room, "unresolved.*error")
+    world.ann.wait_for(world.room, "unresolved.*error", thread=first.id)
     world.ann.send(world.room, "!sentry graph -p shop")
     picture = until(
         lambda: next((each for each in world.ann.read(world.room) if each.kind == "m.image"), None), 60, "a picture"
@@ -116,6 +95,45 @@ def test_an_alert_its_thread_its_edits_and_reactions(world: World) -> None:
     assert world.ann.download(picture.url).startswith(b"\x89PNG")
     world.ann.send(world.room, "!sentry whoami")
     world.ann.wait_for(world.room, re.escape(f"({world.ann.id})"))
+    _direct_messages(world)
+
+
+def _direct_messages(world: World) -> None:
+    """Ann's own subscription comes into the room of the two; once somebody else is in it, into a new one."""
+    ann, bot = world.ann, world.bot
+    direct = ann.create_room(invite=(bot.id,), direct=True)
+    ann.wait_for_member(direct, bot.id)
+    subscribe(
+        world.tracker,
+        lambda line: ann.send(direct, line),
+        lambda pattern: ann.wait_for(direct, pattern, sender=bot.id).text,
+    )
+    mine = world.issue("for ann alone")
+    world.hook(mine, assignedTo=OWNER)
+    seen = ann.wait_for(direct, rf"New in shop.*{mine.short_id}", thread="")
+    bot.process.wait_until_stored(str(seen.id))
+    ann.react(direct, seen.id, "\u2705")
+    until(lambda: mine.status == "resolved", 60, "resolved by the reaction")
+    ann.invite(direct, world.bob.id)
+    world.bob.join(direct)
+    # What is typed there now is typed in a room: the bot knows that bob is there.
+    until(lambda: _answers(world, direct), 60, "the bot knows that bob is there")
+    later = world.issue("for ann alone, too")
+    world.hook(later, assignedTo=OWNER)
+    asked = itertools.count()  # Synapse keeps the answer to the same question for two minutes
+    made = until(lambda: next(iter(_invitations(ann, next(asked))), ""), 60, "an invitation into a room of the two")
+    ann.join(made)
+    ann.wait_for(made, rf"New in shop.*{later.short_id}")
+    assert not [each for each in ann.read(direct) if later.short_id in each.text]
+
+
+def _answers(world: World, room: str) -> bool:
+    world.ann.send(room, "!sentry whoami")
+    return any("In config.py this room is" in each.text for each in world.ann.read(room))
+
+
+def _invitations(person: MatrixPerson, milliseconds: int) -> list[str]:
+    return list(person.api("GET", "/sync", timeout=str(milliseconds)).get("rooms", {}).get("invite", {}))
 
 
 def test_a_restart_runs_no_command_again_and_knows_the_alerts(world: World) -> None:

@@ -6,82 +6,55 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import canonicalize
 
 import pytest
 
 from demo.processes import free_port, open_url
 from tests.alerting import bodies
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.errbot_process import ErrbotProcess
-from tests.servers.prosody import PASSWORD, Prosody
+from tests.servers.network_bot import XMPP
+from tests.servers.prosody import Prosody
 from tests.servers.xmpp_client import Stanza, XmppClient
+from tests.system.network_world import OWNER, NetworkWorld, subscribe
 from tests.system.plugin_copies import PLUGIN
-from tests.system.xmpp_world import ADMIN, BOT, BOT_ADDRESS, ROOM
+from tests.system.xmpp_world import BOT, BOT_ADDRESS, ROOM, xmpp_settings
 
 # slixmpp 1.8.6, the last that Errbot 6.2.1 works with, asks the resolver in its old way.
 pytestmark = pytest.mark.filterwarnings("ignore:gethostbyname")
-TOKEN = "sntryu_" + "a1" * 20
 
 
-class World:
+class World(NetworkWorld):
     """prosody, Sentry, and the bot between them. Alice owns the room, because she is there first.
 
     The settings name the room in another spelling.
     """
 
     def __init__(self, folder: Path, prosody: Prosody, ends: ExitStack) -> None:
+        super().__init__(ends)
         self.prosody = prosody
         self.alice = ends.enter_context(XmppClient(prosody, "alice"))
         self.alice.join(ROOM)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
-        self.port = free_port()
+        port = free_port()
+        self.webhook = bodies.address(port)
         self.bot = ErrbotProcess(
             folder / "bot",
             [PLUGIN],
             {
-                "BOT_IDENTITY": {
-                    "username": BOT_ADDRESS,
-                    "password": PASSWORD,
-                    "server": (prosody.host, prosody.port),
-                },
-                "XMPP_FEATURE_MECHANISMS": {"unencrypted_plain": True, "unencrypted_scram": True},
-                "BOT_ADMINS": (ADMIN,),
-                "CHATROOM_PRESENCE": (ROOM,),
-                "CHATROOM_FN": BOT,
-                "SENTRY_URL": self.sentry.url,
-                "SENTRY_SERVER": "sentry",
-                "SENTRY_ORG": "acme",
-                "SENTRY_AUTH_TOKEN": TOKEN,
+                **xmpp_settings(prosody.port),
+                **self.settings,
+                **bodies.listening(port),
                 "SENTRY_WRITERS": (f"{ROOM}/alice",),
                 "SENTRY_ALERTS": [{"rooms": [ROOM.title()]}],
-                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
-                "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self.port),
-                "SENTRY_POLL_SECONDS": 0,
             },
             backend="XMPP",
+            python=XMPP.python(),
         )
         ends.enter_context(self.bot)
         self.alice.wait_for_join(BOT, ROOM)
-
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        address = f"http://127.0.0.1:{self.port}/sentry/webhook"
-        with urllib.request.urlopen(urllib.request.Request(address, raw, bodies.signed(raw)), timeout=30) as answer:
-            assert answer.status == 202
 
     def notification(self, issue: TrackedIssue, who: XmppClient | None = None) -> Stanza:
         self.hook(issue)
@@ -137,6 +110,24 @@ def test_an_alert_is_corrected_a_picture_is_uploaded_and_a_refusal_is_one(world:
     alice.wait_for(rf"New in shop.*{refused.short_id}", room=ROOM, sender=BOT)
     assert len(world.said(alice, refused)) == 1
     assert len(world.said(alice, other)) == 2, "the notification and the reply"
+    _direct_messages(world)
+
+
+def _direct_messages(world: World) -> None:
+    """To Alice's own address, corrected like any other; who writes through the room has none."""
+    alice = world.alice
+
+    def read(pattern: str) -> str:
+        return alice.wait_for(pattern, room="").text.replace("\u200b", "")
+
+    alice.say(f"{ROOM}/{BOT}", "!sentry subscribe")
+    read("can't address you by this conversation")
+    subscribe(world.tracker, lambda line: alice.say(BOT_ADDRESS, line), read)
+    mine = world.issue("for alice alone")
+    world.hook(mine, assignedTo=OWNER)
+    first = alice.wait_for(rf"New in shop.*{mine.short_id}", room="", sender=BOT_ADDRESS)
+    world.hook(mine, "resolved")
+    alice.wait_for_correction("resolved by Carol$", first)
 
 
 def test_after_a_reconnect_nothing_is_lost_and_only_messages_of_the_new_connection_are_corrected(world: World) -> None:
@@ -154,3 +145,10 @@ def test_after_a_reconnect_nothing_is_lost_and_only_messages_of_the_new_connecti
         bob.wait_for(f"^{old.short_id} resolved by Carol", room=ROOM, sender=BOT)
         assert len([text for text in world.said(bob, broken) if text.startswith("New")]) <= 1
         assert [each.text for each in bob.received(ROOM, BOT) if each.text.startswith("New")].count(late.text) == 1
+
+
+def test_a_bot_that_was_put_out_of_the_room_joins_it_again(world: World) -> None:
+    """slixmpp goes on listing a room that the bot is no longer in: only the room's refusal says so."""
+    world.notification(world.issue("of before"))
+    world.alice.set_role(ROOM, BOT, "none")
+    world.notification(world.issue("of after"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,20 @@ def test_closed_is_503(context: CommandContext) -> None:
     assert context.post(bodies.sentry_issue()) == 503
 
 
+def test_a_flood_that_cannot_be_stored_fills_no_log(
+    context: CommandContext, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once with its cause, then once a minute with how many they were."""
+    context.store.close()
+    refused = [context.post(bodies.sentry_issue(number), request_id=str(number)) for number in range(20)]
+    context.clock.advance(60)
+    refused.append(context.post(bodies.sentry_issue(20), request_id="20"))
+    assert set(refused) == {503}
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.getMessage().split(" webhooks")[0] for record in errors] == ["1", "20"]
+    assert all(record.exc_info for record in errors)
+
+
 def test_hostile_values_are_stored_short_and_clean(context: CommandContext) -> None:
     title = "\x00\x1b[2J a\r\nPRIVMSG #x :hi \ud800 " + "x" * 10_000
     body = bodies.sentry_issue(title=title, web_url="javascript:alert(1)", count="9" * 30, level=["x"], shortId={})
@@ -237,7 +252,7 @@ def _paths(value: object, path: tuple[object, ...] = ()) -> list[tuple[Any, ...]
 def _spoil(body: object, path: tuple[Any, ...], junk: object) -> object:
     if not path:
         return junk
-    copy: Any = dict(body) if isinstance(body, dict) else list(body)  # type: ignore[call-overload]
+    copy: Any = dict(body) if isinstance(body, dict) else list(body)
     copy[path[0]] = _spoil(copy[path[0]], path[1:], junk)
     return copy
 

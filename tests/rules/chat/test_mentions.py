@@ -12,7 +12,7 @@ from errbot.rendering import text
 from errbot.rendering.ansiext import enable_format
 
 from errbot_sentry.chat.incoming import person_of
-from errbot_sentry.chat.person_mentions import mention_of
+from errbot_sentry.chat.person_mentions import direct_address, mention_of
 from errbot_sentry.chat.render.escaping import Escape
 
 
@@ -35,6 +35,7 @@ def like(**attributes: str) -> SimpleNamespace:
         ("telegram", like(username="ann_lee", id="17"), "@ann\\_lee"),
         ("telegram", like(username=None, first_name="Ann", id="17"), "[Ann](tg://user?id=17)"),
         ("telegram", like(username=None, first_name="](x) <b>", id="17"), "[17](tg://user?id=17)"),
+        ("zulip", like(nick=None, fullname="Ann O'Lee-Ünal"), "@**Ann O'Lee-Ünal**"),
         ("xmpp", like(nick="ann", resource="phone"), "ann"),
         ("xmpp", like(nick="ops", resource="Ann", room="ops@conf"), "Ann"),
     ],
@@ -53,6 +54,10 @@ def test_each_network_has_its_own_way_to_call_a_person(mode, person, mention):
         ("discord", like(id="everyone")),
         ("mattermost", like(username="all")),
         ("mattermost", like(username="Channel")),
+        ("zulip", like(fullname="Everyone")),
+        ("zulip", like(fullname="stream")),
+        ("zulip", like(fullname="x** @**all")),
+        ("zulip", like(fullname="Bob|9")),
         ("telegram", like(username=None, id="-17")),
         ("telegram", like(username="x @here")),
         ("xmpp", like(nick="ops", resource="@here", room="ops@conf")),
@@ -87,3 +92,31 @@ def test_a_mention_lives_where_the_same_word_from_outside_does_not():
     sent = text().convert(f"{mention} {escape.text('<@U0123ABCD> broke')}")
     assert sent.count("<@U0123ABCD>") == 1
     assert sent.strip().startswith("<@U0123ABCD> ")
+
+
+@pytest.mark.parametrize(
+    ("mode", "person", "address"),
+    [
+        ("irc", IRCPerson("alice!ann@host"), "alice!ann@host"),
+        ("irc", IRCRoomOccupant("alice!ann@host", "#ops"), "alice!ann@host"),
+        ("irc", IRCPerson("alice"), ""),
+        ("test", TestPerson("bob"), "bob"),
+        ("test", TestPerson("#ops"), ""),
+        ("slackv3", like(userid="U0123ABCD", username="ann"), "U0123ABCD"),
+        ("slackv3", like(userid="C0123ABCD"), ""),
+        ("discord", like(id="1234567890123456789", username="ann"), "1234567890123456789"),
+        ("mattermost", like(username="ann", userid="a" * 26), "a" * 26),
+        ("mattermost", like(username="ann", userid="@ann"), ""),
+        ("telegram", like(username="ann", id="17"), "17"),
+        ("telegram", like(username="group", id="-17"), ""),
+        ("matrix", like(userid="@ann:example.com"), "@ann:example.com"),
+        ("matrix", like(userid="!room:example.com"), ""),
+        ("xmpp", like(person="ann@example.com", resource="phone"), "ann@example.com"),
+        ("xmpp", IRCRoomOccupant("ann!a@host", "ops@conf"), ""),
+        ("gitter", like(person="ann"), ""),
+    ],
+)
+def test_a_person_is_addressed_by_what_nobody_else_gets_and_no_room_is_a_person(
+    mode: str, person: object, address: str
+) -> None:
+    assert direct_address(mode, person) == address

@@ -19,6 +19,7 @@ from errbot_sentry.alerting.decide.look_ups import LookUps, ReadIssue
 from errbot_sentry.alerting.decide.pipeline import Pipeline
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.stages import Stages
+from errbot_sentry.alerting.decide.team_memberships import TeamMemberships
 from errbot_sentry.alerting.notify.digest_reports import Digests
 from errbot_sentry.alerting.notify.fallback_sender import FallbackSender, FallbackStatus
 from errbot_sentry.alerting.notify.ports import Network, Renderer
@@ -38,8 +39,7 @@ from errbot_sentry.domain.issue_actions import IssueAction, Options
 from errbot_sentry.domain.issues import UNRESOLVED, Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.protocol import FindServer, Server
-from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LOCK_DECIDE
+from errbot_sentry.store.database import LOCK_DECIDE, Store
 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
@@ -143,6 +143,8 @@ class AlertService:
         if settings.fallback and plain is not None and find_spec("apprise"):
             self._fallback = FallbackSender(settings.fallback, store, plain, access, self._clock, self._on_message)
             self._workers.append(make_worker("fallback", self._fallback.step))
+        teams = TeamMemberships(store, self._known_server, self.routes.changed)
+        self._workers.append(make_worker("team memberships", teams.step))
         if store.shared:
             self._workers.append(make_worker("alert heartbeat", self._deliver.keep_alive))
         self._scheduled = 0.0
@@ -187,7 +189,7 @@ class AlertService:
 
     def issue_of(self, conversation: Conversation) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
-        if conversation.is_direct or not conversation.thread:
+        if not conversation.room or not conversation.thread:
             return None
         try:
             with self._store.read() as tx:
@@ -202,7 +204,7 @@ class AlertService:
         The answer to the command was that update; the notification is marked where the network can edit. Where it has
         threads the update is sent all the same: it goes into the thread and marks the notification.
         """
-        if conversation.is_direct or issue.status == UNRESOLVED or self._network.has_threads:
+        if not conversation.room or issue.status == UNRESOLVED or self._network.has_threads:
             return
         room = self.routes.spelled(conversation.room)
         try:

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from cachetools import TTLCache
@@ -15,7 +16,7 @@ from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.clicks import Click, FindClick, click_of_reaction
 from errbot_sentry.chat.incoming import invocation_of, is_command, may_run, person_of, sender_of, thread_of
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
-from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.render.templates import Replies
 from errbot_sentry.commands.command_context import find_command
 from errbot_sentry.commands.dispatch import Commands, meant_command
 from errbot_sentry.commands.registry import COMMANDS
@@ -117,15 +118,15 @@ class ConversationHandler:
         unfurl = self._commands.unfurl
         if not unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
             return
-        self._network.complete(msg)
-        invocation = invocation_of(self._bot, msg, "")
-        if invocation is None:
-            return
 
         def may_look(address: str) -> bool:
             return may_run(self._bot, msg, UNFURLED, address)
 
         def summarise() -> None:
+            self._network.complete(msg)
+            invocation = invocation_of(self._bot, msg, "")
+            if invocation is None:
+                return
             for message in self._replies.of("unfurl", unfurl.views(text, invocation, may_look)):
                 if not self._network.reply(msg, message):
                     self._bot.send_simple_reply(msg, message)
@@ -158,6 +159,9 @@ class ConversationHandler:
         mode = str(self._bot.mode)
         person, conversation = click.person(mode), click.conversation(mode)
         action = self._alerts.action_on(conversation, click.options)
+        if action is None and click.named:
+            conversation = replace(conversation, room=click.named)
+            action = self._alerts.action_on(conversation, click.options)
         if action is None or (person.acl, conversation, action) in self._lately:
             return
         typed = click.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")

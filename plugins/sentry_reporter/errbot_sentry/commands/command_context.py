@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
 from errbot_sentry.alerting.canary_links import Progress
-from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
+from errbot_sentry.alerting.notify.digest_reports import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.list_memory import LastLists
@@ -26,6 +26,7 @@ from errbot_sentry.store.database import Store
 
 if TYPE_CHECKING:
     from errbot_sentry.commands.accounts import Claims
+    from errbot_sentry.reporting.reporter import Reporter
 
 READ, CHANGE, ALERTS, ABOUT = "read", "change", "alerts", "about"
 OK, OFF, WARNING, TROUBLE = "ok", "off", "warning", "trouble"
@@ -62,6 +63,7 @@ class Command:
         group: READ, CHANGE, ALERTS or ABOUT: where `!sentry` lists it.
         writers_only: only SENTRY_WRITERS may run it.
         readers_may: words with which everybody may run it all the same.
+        own_in_direct: in a direct message it is about the person alone, and everybody may run it there.
         most_words: how many words it takes besides its options; None: any number.
         free_text: its words are for people to read; they are neither split nor searched for options.
         needs: what `Server.refusal` is asked for: on a server that refuses it, the command is neither listed nor run.
@@ -78,6 +80,7 @@ class Command:
     options: tuple[Option, ...] = ()
     writers_only: bool = False
     readers_may: tuple[str, ...] = ()
+    own_in_direct: bool = False
     most_words: int | None = None
     free_text: bool = False
     needs: str = ""
@@ -134,20 +137,6 @@ class FlowStatus:
     state: str
     facts: tuple[str, ...] = ()
     address: str = ""
-
-
-class EventReporter(Protocol):
-    """The reporting flow; `Reporter` implements it."""
-
-    def feedback(self, person: Person, text: str, kind: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id, None where there is none.
-
-        `kind` is the server's, "" where it is not known.
-
-        Raises:
-            UserError: the server would throw the words away.
-        """
-        ...
 
 
 class TestRounds(Protocol):
@@ -212,7 +201,7 @@ class CommandContext:
     lists: LastLists
     alerts: AlertService | None
     status: Callable[[], Sequence[FlowStatus]] | None
-    reporter: EventReporter | None
+    reporter: Reporter | None
     tests: TestRounds | None
     changed: Callable[[Issue, Conversation], None]
     sleep: Callable[[float], None]
@@ -241,7 +230,7 @@ class CommandContext:
 
     def room_name(self, conversation: Conversation) -> str:
         """The room as alerts know it, "" for a direct message."""
-        return self.alert_flow().routes.spelled(conversation.room)
+        return "" if conversation.is_direct else self.alert_flow().routes.spelled(conversation.room)
 
     def alert_room(self, conversation: Conversation, instead: str) -> str:
         """The room as alerts know it; UserError with the sentence `instead` in a direct message."""

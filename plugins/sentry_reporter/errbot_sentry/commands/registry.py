@@ -5,7 +5,6 @@ A new command is one entry here and one handler; help in chat, suggestions and t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 
@@ -220,12 +219,22 @@ COMMANDS: tuple[Command, ...] = (
     _alerts("silences", "the silences that apply here", silences.list_silences, most_words=0),
     _setting(
         "subscribe",
-        "send matching alerts to this room",
+        "send matching alerts to this room; typed in a direct message, to you alone, also by assignee=me or "
+        "assignee=my-teams",
         subscriptions.subscribe,
         args="[MATCHERS]",
-        examples=("project=web-* level>=error", 'title=~"Timeout.*"'),
+        examples=("project=web-* level>=error", 'title=~"Timeout.*"', "assignee=me"),
+        own_in_direct=True,
     ),
-    _setting("unsubscribe", "end a subscription", subscriptions.unsubscribe, args="N", examples=("3",), most_words=1),
+    _setting(
+        "unsubscribe",
+        "end a subscription",
+        subscriptions.unsubscribe,
+        args="N",
+        examples=("3",),
+        own_in_direct=True,
+        most_words=1,
+    ),
     _setting(
         "silence",
         "send no alerts for a while; typed in a direct message, for every room",
@@ -293,13 +302,3 @@ def help_text(entry: Command, prefix: str = "!") -> str:
     """The help of one command, as `!help sentry issues` shows it."""
     examples = "   ".join(prefix + entry.typed_with(example) for example in entry.examples)
     return f"{sentence(entry)}\n\nUsage: {prefix}{entry.usage}\nExamples: {examples}"
-
-
-def docs_table(commands: Iterable[Command] = COMMANDS) -> str:
-    """The table of commands for a page of the docs, in Markdown."""
-    rows = ["| command | does |", "|---|---|"]
-    for entry in commands:
-        also = f" (also {', '.join(f'`!sentry {alias}`' for alias in entry.aliases)})" if entry.aliases else ""
-        usage = entry.usage.replace("|", "\\|")
-        rows.append(f"| `!{usage}`{also} | {entry.help} |")
-    return "\n".join(rows) + "\n"

@@ -28,8 +28,7 @@ from errbot_sentry.domain.issues import (
 )
 from errbot_sentry.server.bugsink_listing import BugsinkListing
 from errbot_sentry.server.dialect import Dialect
-from errbot_sentry.server.http.limits import Query
-from errbot_sentry.server.http.paging import body_cursor
+from errbot_sentry.server.http.calls import Query, body_cursor
 from errbot_sentry.server.issue_urls import bugsink_address
 from errbot_sentry.server.payloads.bugsink_json import (
     mute_action,
@@ -84,6 +83,7 @@ class Bugsink(Dialect):
             "read_activity": "Bugsink's API does not list what happened to an issue: look at its page.",
             "read_suspect_commits": "Bugsink does not know the commits of a release.",
             "read_owners": "Bugsink has no ownership rules.",
+            "read_teams": "Bugsink has no assignee.",
             "read_monitors": "Bugsink has no monitors.",
         }
     )

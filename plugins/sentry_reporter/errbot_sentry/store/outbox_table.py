@@ -23,7 +23,7 @@ from errbot_sentry.store.records import (
     RecentMessage,
 )
 from errbot_sentry.store.schema import outbox
-from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, parts, time_of
+from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, parts, read_texts, time_of
 
 # Columns with the names of a message's fields.
 _SAME = ("room", "issue", "alert_id", "thread_root", "threads", "mark", "mention")
@@ -235,7 +235,7 @@ class OutboxTable(Queries):
             kind=MessageKind(row.kind),
             values=_values(row.body),
             placement=Placement(row.placement),
-            projects=_projects(row.projects),
+            projects=read_texts(row.projects),
             count=row.alert_count,
             **{name: getattr(row, name) for name in _SAME},
         )
@@ -252,14 +252,6 @@ def _values(text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise TypeError("the values of a message are no object")
     return values
-
-
-def _projects(text: str) -> tuple[str, ...]:
-    """The projects of a message from their column; any error where they are damaged."""
-    projects = json.loads(text)
-    if not isinstance(projects, list) or not all(isinstance(each, str) for each in projects):
-        raise TypeError("the projects of a message are no list of texts")
-    return tuple(projects)
 
 
 def _recent(row: Any) -> RecentMessage:

@@ -49,25 +49,19 @@ def order_key(alert: Alert) -> str:
     return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
-# Bots that share a state lock these (`Transaction`), always in this order, so that no two wait for each other:
-# - LOCK_DECIDE: beside others who decides about waiting alerts, alone who changes what decisions are made from,
-# - the lanes of the problems that are decided about, without ever waiting for one,
-# - LOCK_ROOMS, alone, who decides what a room gets: a storm is one of all problems.
-# Who takes deliveries in locks their keys, and nothing else.
-LOCK_DECIDE = 73_011_902
-LOCK_ROOMS = 73_011_905
-LOCK_FALLBACK = 73_011_904  # who sends notifications to the fallback; never together with the others
-LOCK_LANES = 73_012_000  # and that of each lane behind it
-LANES = 16
-
-
 @dataclass(frozen=True)
 class LinkedAccount:
-    """A chat person, the mail address that they proved, and how chat mentions them."""
+    """A chat person, the mail address that they proved, and how chat mentions them.
+
+    `address` is where direct messages reach them ("": nowhere), `teams` the slugs of their teams on the server, as
+    they were last read.
+    """
 
     acl: str
     mail: str
     mention: str = ""
+    address: str = ""
+    teams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

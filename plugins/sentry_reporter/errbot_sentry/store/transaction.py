@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
 
+from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.store.chat_tables import AccountsTable, DigestsTable, SilencesTable, SubscriptionsTable
 from errbot_sentry.store.corrupt_rows import CorruptRows
+from errbot_sentry.store.database import LOCK_LANES
 from errbot_sentry.store.fallbacks_table import FallbacksTable
 from errbot_sentry.store.inbox_table import InboxTable
 from errbot_sentry.store.made_once_table import MadeOnceTable
 from errbot_sentry.store.outbox_table import OutboxTable
-from errbot_sentry.store.records import LOCK_LANES, Delivery
+from errbot_sentry.store.records import Delivery
 from errbot_sentry.store.room_tables import DeferredTable, GroupsTable
 from errbot_sentry.store.server_tables import IssuesTable, PollsTable
+
+log = logging.getLogger(__name__)
 
 _ALONE = text("SELECT pg_advisory_xact_lock(:key)")
 _TRY_BESIDE = text("SELECT pg_try_advisory_xact_lock_shared(:key)")
@@ -52,6 +57,18 @@ class Transaction:
         """A part of this transaction that happens as a whole or, where it raises, not at all."""
         with self._connection.begin_nested():
             yield
+
+    def apart(self, act: Callable[[], bool], set_aside: Callable[[], None]) -> bool:
+        """Do one thing that is due; where that fails it is set aside, and nothing else waits for it."""
+        try:
+            with self.part():
+                return act()
+        except StoreError:
+            raise
+        except Exception:  # whatever fails is set aside, else it would be due for ever
+            log.exception("something that was due failed and is set aside")
+            set_aside()
+            return False
 
     # Each of the following is true until the end of this transaction. SQLite has one writer anyway.
 

@@ -10,16 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from errbot_sentry.store.records import (
-    LOCK_ROOMS,
-    Decision,
-    Group,
-    KnownIssue,
-    Silence,
-    WaitingAlert,
-    issue_key,
-    order_key,
-)
+from errbot_sentry.store.database import LOCK_ROOMS
+from errbot_sentry.store.records import Decision, Group, KnownIssue, Silence, WaitingAlert, issue_key, order_key
 
 if TYPE_CHECKING:
     from errbot_sentry.domain.alerts import Alert

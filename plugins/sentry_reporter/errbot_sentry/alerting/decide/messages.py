@@ -36,6 +36,7 @@ from errbot_sentry.domain.alerts import (
     MessageKind,
     Placement,
 )
+from errbot_sentry.domain.conversation import direct_room
 from errbot_sentry.domain.durations import write_duration, write_roughly
 from errbot_sentry.domain.issues import UNRESOLVED, Assignee
 from errbot_sentry.domain.text import utc_time
@@ -177,7 +178,7 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
         {**_activity(alert, is_again=alert.reason in RETURNS and returns[key] > 1), "times": count}
         for key, (alert, count) in last.items()
     ]
-    sums = Counter(word_of(alert).lower() for alert, _ in last.values())
+    sums = Counter("from Seer" if alert.reason == SEER else word_of(alert).lower() for alert, _ in last.values())
     values = {
         "count": len(alerts),
         "sums": [f"{count} {word}" for word, count in sums.most_common()],
@@ -325,6 +326,16 @@ def mention_in_thread(tx: Transaction, group: Group, alert: Alert) -> MentionCho
     rule = load_mention(group.mention)
     owner = owner_of(alert)
     return mention_for_assignment(rule, owner, _linked(tx, rule, owner), alert.actor, group.mentioned)
+
+
+def people_mentioned(tx: Transaction, text: str) -> list[str]:
+    """What stands for a room of each linked person whom this text mentions and direct messages reach."""
+    words = {text, *text.split()}
+    found: dict[str, str] = {}
+    for person in tx.accounts.addressed():  # of two with one mention, the one linked last
+        if person.mention in words:
+            found.setdefault(person.mention, direct_room(person.address))
+    return [room for mention, room in found.items() if mention]
 
 
 def _linked(tx: Transaction, rule: Mention, owner: Assignee | None) -> str:

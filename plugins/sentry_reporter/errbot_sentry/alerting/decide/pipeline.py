@@ -31,8 +31,8 @@ from errbot_sentry.alerting.decide.stages import Stages
 from errbot_sentry.domain.alerts import is_canary
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import StoreError
-from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LANES, LOCK_DECIDE, WaitingAlert, issue_key, order_key
+from errbot_sentry.store.database import LANES, LOCK_DECIDE, Store
+from errbot_sentry.store.records import WaitingAlert, issue_key, order_key
 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction

@@ -30,9 +30,10 @@ from errbot_sentry.config.fallback_entries import FallbackEntry
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.clock import Clock, backoff
+from errbot_sentry.domain.conversation import address_of
 from errbot_sentry.domain.text import utc_time
-from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LOCK_FALLBACK, FallbackRow, FallbackState, Message, OutboxRow
+from errbot_sentry.store.database import LOCK_FALLBACK, Store
+from errbot_sentry.store.records import FallbackRow, FallbackState, Message, OutboxRow
 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
@@ -196,7 +197,8 @@ class FallbackSender:
     def _facts(self, tx: Transaction, row: OutboxRow, last_taken: float) -> StuckNotification:
         is_alone = row.message.kind is MessageKind.NOTIFICATION
         alerts = tx.inbox.get([row.message.alert_id] if is_alone else tx.fallbacks.alerts_in(row.id))
-        allowed = is_still_visible(tx, row.message, self._access)
+        is_shared = not address_of(row.message.room)  # what is for one person goes to nobody else
+        allowed = is_shared and is_still_visible(tx, row.message, self._access)
         return StuckNotification(row, tuple(alerts.values()), last_taken, allowed)
 
     def _send(self, batch: _Batch) -> None:
@@ -263,7 +265,7 @@ class FallbackSender:
     def _rendered(self, message: Message) -> str:
         try:
             return self._renderer.render(TEMPLATES[message.kind], message.values)
-        except Exception:
+        except Exception:  # a stored message that an older or newer version wrote; the others go on
             log.exception("a notification could not be rendered for the fallback")
             return "One notification cannot be shown; the log has the cause."
 

@@ -19,8 +19,8 @@ from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import ServerError
 from errbot_sentry.domain.issues import Issue, IssueQuery, Project
 from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
-from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LOCK_DECIDE, Delivery, DeliveryKey, PollMark
+from errbot_sentry.store.database import LOCK_DECIDE, Store
+from errbot_sentry.store.records import Delivery, DeliveryKey, PollMark
 
 PAGE_SIZE = 100
 MOST_PAGES = 10  # of one scope at one poll: what an hour's outage leaves behind

@@ -69,12 +69,8 @@ class _XmppReconnect:
 
     def _lost(self, _event: Any) -> None:
         self._up = False
-        rooms = self._client.plugin["xep_0045"].rooms
-        for room in list(rooms):
-            # Errbot adds these at each join, and would have each twice.
-            self._client.del_event_handler(f"muc::{room}::got_online", self._bot.user_joined_chat)
-            self._client.del_event_handler(f"muc::{room}::got_offline", self._bot.user_left_chat)
-        rooms.clear()
+        for room in list(self._client.plugin["xep_0045"].rooms):
+            forget_room(self._bot, room)
         self._plan()
 
     def _failed(self, _event: Any) -> None:
@@ -106,6 +102,15 @@ class _XmppReconnect:
             ping = f'<iq type="get" id="{uuid.uuid4().hex}" to="{host}"><ping xmlns="urn:xmpp:ping"/></iq>'
             with suppress(Exception):  # the stream ends just now
                 self._client.send_raw(ping)
+
+
+def forget_room(bot: Any, room: str) -> None:
+    """Let this bot object join a room again, in which it is no longer; slixmpp lists each until the bot leaves it."""
+    client = bot.conn.client
+    # Errbot adds these at each join, and would have each twice.
+    client.del_event_handler(f"muc::{room}::got_online", bot.user_joined_chat)
+    client.del_event_handler(f"muc::{room}::got_offline", bot.user_left_chat)
+    client.plugin["xep_0045"].rooms.pop(room, None)
 
 
 def reconnect_xmpp(bot: Any) -> Callable[[], None]:

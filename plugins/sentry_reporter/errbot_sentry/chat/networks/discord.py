@@ -60,6 +60,7 @@ class DiscordNetwork(ErrbotNetwork):
         super().__init__(*args)
         self._handlers: dict[str, Handler] = {}
         self._http: tuple[Any, Any] = (None, None)
+        self._direct_channels: set[int] = set()  # there are no threads in them
 
     def listen(self, on_click: OnClick) -> None:
         super().listen(on_click)
@@ -80,7 +81,7 @@ class DiscordNetwork(ErrbotNetwork):
             try:
                 if self._handlers.get(event) is handle:
                     await act(payload)
-            except Exception:
+            except Exception:  # an error here must not keep the event from the backend
                 log.exception("%s of Discord failed", event)
             if before is not None:
                 await before(payload)
@@ -130,6 +131,14 @@ class DiscordNetwork(ErrbotNetwork):
             raise LookupError("no such channel in the guild that the bot joined first")
         return int(channel.id)
 
+    def _identifier(self, address: str) -> Any:
+        return self._bot.build_identifier(f"<@{address}>")
+
+    def _direct(self, person: Any) -> int:
+        channel = self._request("POST", "/users/@me/channels", {"recipient_id": str(person.id)})
+        self._direct_channels.add(int(channel["id"]))
+        return int(channel["id"])
+
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
         try:
             first = ""
@@ -158,7 +167,7 @@ class DiscordNetwork(ErrbotNetwork):
         values = {**values, "nonce": nonce, "enforce_nonce": True}
         if thread.isdecimal():  # not an id of another network, which the bot was on before
             try:
-                if self._has_thread(channel, thread):
+                if channel not in self._direct_channels and self._has_thread(channel, thread):
                     return self._created(int(thread), values)
             except (RoomUnknown, NotAdmitted) as error:
                 log.info("the thread of message %s takes nothing: %s", thread, error)
@@ -248,7 +257,7 @@ class DiscordNetwork(ErrbotNetwork):
         except concurrent.futures.TimeoutError as error:
             future.cancel()  # else the library goes on, and repeats it in its own time
             raise SendError("Discord did not answer in time.") from error
-        except Exception as error:
+        except Exception as error:  # what the library and aiohttp raise; `_refusal` tells them apart
             raise _refusal(error) from error
 
     async def _on_interaction(self, interaction: Any) -> None:
@@ -269,21 +278,27 @@ class DiscordNetwork(ErrbotNetwork):
             self._request("POST", "/webhooks/{webhook_id}/{webhook_token}", values, **keys)
             return True
 
-        if options is not None and interaction.guild_id is not None:
+        if options is not None:
             # The person is in the client's cache as long as the interaction is: `whisper` keeps it.
-            self._take(interaction.user.id, interaction.channel_id, interaction.message.id, options, whisper)
+            channel = interaction.channel_id if interaction.guild_id is not None else None
+            self._take(interaction.user.id, channel, interaction.message.id, options, whisper)
 
     async def _on_reaction(self, reaction: Any) -> None:
         """An emoji under a message, in the client's loop; the names of a guild's own emoji mean nothing."""
         options = options_of_emoji(str(reaction.emoji.name or "")) if reaction.emoji.is_unicode_emoji() else None
-        if options is not None and reaction.guild_id is not None and reaction.user_id != self._bot.client.user.id:
-            self._take(reaction.user_id, reaction.channel_id, reaction.message_id, options, lambda _text: False)
+        if options is not None and reaction.user_id != self._bot.client.user.id:
+            channel = reaction.channel_id if reaction.guild_id is not None else None
+            self._take(reaction.user_id, channel, reaction.message_id, options, lambda _text: False)
 
-    def _take(self, user: int, channel: int, message: int, options: Options, whisper: Callable[[str], bool]) -> None:
+    def _take(
+        self, user: int, channel: int | None, message: int, options: Options, whisper: Callable[[str], bool]
+    ) -> None:
+        """`channel` is None in a direct message."""
+
         def find() -> Click | None:
             try:
                 person = self._bot.build_identifier(f"<@{user}>")
-                room = self._bot.build_identifier(f"<#{channel}>")
+                room = person if channel is None else self._bot.build_identifier(f"<#{channel}>")
             except Exception as error:  # noqa: BLE001 - the backend raises what it likes
                 log.warning("a click in Discord leads nowhere: %r", error)
                 return None

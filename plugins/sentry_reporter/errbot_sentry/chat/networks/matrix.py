@@ -48,6 +48,7 @@ class MatrixNetwork(ErrbotNetwork):
         super().__init__(*args)
         self._client: Any = None  # whose reactions are passed on
         self._connected_at = 0.0
+        self._made_rooms: dict[str, str] = {}
         self._converters = Lock()
         self._to_text, self._to_html = rendering.text(), rendering.xhtml()
 
@@ -130,6 +131,21 @@ class MatrixNetwork(ErrbotNetwork):
             raise RoomUnknown("There is no direct conversation with this person.")
         return str(found)
 
+    def _direct(self, person: Any) -> str:
+        """A room that only the two of us are in, and that nobody can join uninvited or takes for a room: unnamed.
+
+        It is looked up each time: somebody may have been invited meanwhile. Where there is none, it is made.
+        """
+        user, rooms = str(person.userid), dict(self._client.rooms)
+        found = next((key for key, room in rooms.items() if _is_direct(room) and user in room.users), "")
+        made = self._made_rooms.get(user, "")
+        if found or (made and made not in rooms):  # as long as the backend does not list it
+            return str(found or made)
+        values = {"preset": "trusted_private_chat", "is_direct": True, "invite": [user]}
+        made = str(self._call("POST", "/_matrix/client/v3/createRoom", json=values)["room_id"])
+        self._made_rooms[user] = made
+        return made
+
     def _send(self, room: str, content: Mapping[str, Any], key: str = "") -> str:
         """Send a message; its event id.
 
@@ -182,9 +198,15 @@ class MatrixNetwork(ErrbotNetwork):
 
         def find() -> Click:
             sender = self._bot.build_identifier(str(event.sender))
-            return Click(sender, self._bot.query_room(str(room.room_id)), str(event.reacts_to), chosen)
+            where = sender if _is_direct(room) else self._bot.query_room(str(room.room_id))
+            return Click(sender, where, str(event.reacts_to), chosen, named=str(room.room_id))
 
         self._on_click(find)
+
+
+def _is_direct(room: Any) -> bool:
+    """Whether this room of nio's is a conversation of two."""
+    return len(room.users) <= 2 and not room.is_named and room.join_rule == "invite"
 
 
 def _refusal(status: int, answer: Mapping[str, Any]) -> SendError:

@@ -93,7 +93,7 @@ class MattermostNetwork(ErrbotNetwork):
             self._socket = socket
             await wait(socket, handler)
 
-        client._wait_for_message = noting  # noqa: SLF001
+        client._wait_for_message = noting  # noqa: SLF001 - as above
 
     def trouble(self) -> str:
         """The driver posts without the connection by which messages come in, and nobody notices when that is gone."""
@@ -182,7 +182,7 @@ class MattermostNetwork(ErrbotNetwork):
             self._whisper(person, channel["id"], text)
             return True
 
-        return Click(person, room, post_id, options, {"id": post_id, "root_id": post_id}, whisper)
+        return Click(person, room, post_id, options, {"id": post_id, "root_id": post_id}, whisper, named=str(person))
 
     def _whisper(self, person: Any, channel: str, markdown: str) -> None:
         """Show it to one person in the channel, for which most bots lack the permission, or else in private."""

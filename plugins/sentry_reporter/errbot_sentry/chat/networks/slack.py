@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from errbot_sentry.chat.clicks import Click, FindClick, OnClick
+from errbot_sentry.chat.clicks import DIRECT_CHANNEL, Click, FindClick, OnClick
 from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
@@ -116,8 +116,8 @@ class SlackNetwork(ErrbotNetwork):
             self._call("chat_postEphemeral", values)
             return True
 
-        room = self._bot.query_room(channel)
         sender = self._bot.build_identifier(f"<@{user}>")
+        room = sender if channel.startswith(DIRECT_CHANNEL) else self._bot.query_room(channel)
         extras = {"slack_event": {"ts": ts, "thread_ts": ts}, "thread_ts": ts}
         return Click(sender, room, ts, options, extras, whisper)
 
@@ -128,10 +128,13 @@ class SlackNetwork(ErrbotNetwork):
         _ = found.id  # an empty room has none
         return found
 
+    def _identifier(self, address: str) -> Any:
+        return self._bot.build_identifier(f"<@{address}>")
+
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
         if message.card is None:
             return super()._post(target, message, thread)
-        values = {"channel": target.id, **self._card_values(message, message.card)}
+        values = {"channel": _channel_of(target), **self._card_values(message, message.card)}
         try:
             return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
         except _CardRefused as error:
@@ -139,7 +142,7 @@ class SlackNetwork(ErrbotNetwork):
             return super()._post(target, message, thread)
 
     def _post_text(self, target: Any, body: str, thread: str) -> str:
-        values = {"channel": target.id, **self._text_values(body)}
+        values = {"channel": _channel_of(target), **self._text_values(body)}
         return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
 
     def _post_values(self, values: Mapping[str, Any]) -> str:
@@ -153,13 +156,12 @@ class SlackNetwork(ErrbotNetwork):
             values = self._card_values(message, message.card)
         else:
             values = self._text_values(self._layout.messages(message.whole)[0])
-        self._call("chat_update", {"channel": target.id, "ts": sent_id, **values})
+        self._call("chat_update", {"channel": _channel_of(target), "ts": sent_id, **values})
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
         """Past the backend's own way (slackv3 0.3.2), which names a room as `<#C123|ops>`, where Slack wants `C123`,
         and reports no failure."""
-        channel = str(getattr(target, "id", None) or target.channelid)
-        values = {"channel": channel, "filename": file.name, "content": file.content}
+        values = {"channel": _channel_of(target), "filename": file.name, "content": file.content}
         self._call("files_upload_v2", {**values, "thread_ts": thread or None})
 
     def _call(self, method: str, values: Mapping[str, Any]) -> Any:
@@ -182,6 +184,11 @@ class SlackNetwork(ErrbotNetwork):
         card = replace(card, link=self._escape.href(card.link))
         blocks = list(_blocks(card, self._bot.md.convert(message.mention) if message.mention else ""))
         return {**self._text_values(message.whole), "blocks": blocks}
+
+
+def _channel_of(target: Any) -> str:
+    """The channel of Errbot's identifier of a room, or of a person: the direct one."""
+    return str(getattr(target, "id", None) or target.channelid)
 
 
 class _CardRefused(SendError):

@@ -90,9 +90,9 @@ class TelegramNetwork(ErrbotNetwork):
     def complete(self, msg: Any) -> None:
         """Topic and reply, which the backend drops."""
         updates, number = updates_of(self._bot), msg.extras.get("message_id")
-        if updates is None or number is None or msg.is_direct:
+        if updates is None or number is None:
             return
-        place = updates.place_of(int(msg.to.id), int(number))
+        place = updates.place_of(int((msg.frm if msg.is_direct else msg.to).id), int(number))
         if place.topic:
             msg.to.message_thread_id = place.topic
         if place.reply_to:

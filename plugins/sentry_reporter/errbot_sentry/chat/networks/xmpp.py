@@ -25,6 +25,7 @@ from errbot import rendering
 from errbot.backends.base import Room
 
 from errbot_sentry.chat.clicks import OnClick
+from errbot_sentry.chat.errbot_patches.xmpp_reconnect import forget_room
 from errbot_sentry.chat.networks.errbot_network import File
 from errbot_sentry.chat.networks.unconfirmed import UnconfirmedNetwork
 from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError
@@ -99,6 +100,10 @@ class XmppNetwork(UnconfirmedNetwork):
         """
         return sent_id.startswith(self._id_start()) and super().edit(room, sent_id, message)
 
+    def _identifier(self, address: str) -> Any:
+        """The backend's own way would ask the server what the address is, and take a room's for a room."""
+        return self._bot._build_person(address)  # noqa: SLF001 - there is no other way to it
+
     def _id_start(self) -> str:
         return f"{self.connection() or 'none'}-"
 
@@ -109,7 +114,7 @@ class XmppNetwork(UnconfirmedNetwork):
     def _post_text(self, target: Any, body: str, thread: str) -> str:  # noqa: ARG002 - XMPP has no threads in use
         return self._send(target, self._text_of(body))
 
-    def _upload(self, target: Any, file: File, thread: str) -> None:  # noqa: ARG002
+    def _upload(self, target: Any, file: File, thread: str) -> None:  # noqa: ARG002 - as above
         slot = self._await(self._slot_for(file), _SLOT_SECONDS)
         headers = {**slot.headers, "Content-Type": file.media_type}
         try:
@@ -166,6 +171,8 @@ class XmppNetwork(UnconfirmedNetwork):
             return
         condition = str(stanza["error"]["condition"])
         log.warning("%s refused a message: %s", stanza["from"], condition)
+        if condition == "not-acceptable":  # the bot is not in the room: with the next try it joins it again
+            forget_room(self._bot, stanza["from"].bare)
         answer.set_exception(_REFUSALS.get(condition, SendError)(f"The room refused the message ({condition})."))
 
     async def _slot_for(self, file: File) -> _Slot:
