@@ -113,6 +113,8 @@ def test_a_mention_lives_where_the_same_word_from_outside_does_not():
         ("matrix", like(userid="!room:example.com"), ""),
         ("xmpp", like(person="ann@example.com", resource="phone"), "ann@example.com"),
         ("xmpp", IRCRoomOccupant("ann!a@host", "ops@conf"), ""),
+        ("zulip", like(aclattr="ann@example.com"), "ann@example.com"),
+        ("zulip", like(aclattr="ann@example.com,bob@example.com"), ""),
         ("gitter", like(person="ann"), ""),
     ],
 )

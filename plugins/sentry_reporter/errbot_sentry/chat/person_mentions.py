@@ -134,6 +134,7 @@ _ADDRESSES = {
     "telegram": ("id", _TELEGRAM_ID),
     "irc": ("", _IRC_MASK),
     "xmpp": ("person", _XMPP_ADDRESS),
+    "zulip": ("aclattr", _XMPP_ADDRESS),  # of a conversation of several people it has commas
     "text": ("person", _OWN_ADDRESS),
     "test": ("person", _OWN_ADDRESS),
 }
