@@ -84,6 +84,11 @@ class Flood:
             for place, port in enumerate(self._ports)
         ]
 
+    @property
+    def pids(self) -> list[int]:
+        """The bots' processes."""
+        return [bot.pid for bot in self._bots]
+
     @contextmanager
     def running(self) -> Iterator[Flood]:
         """All bots are in all rooms, and the eight problems are known."""
@@ -171,7 +176,8 @@ class Flood:
             )
 
 
-def _at(values: list[float], part: float) -> float:
+def quantile(values: list[float], part: float) -> float:
+    """The value below which this part of them lies; they are sorted."""
     return values[min(int(len(values) * part), len(values) - 1)]
 
 
@@ -199,8 +205,8 @@ def main() -> None:
             found = flood.measure(rate, chosen.seconds)
             print(
                 f"| {f'{rate} /s' if rate else 'at once'} | {found.rate:.0f} /s "
-                f"| {_at(found.messages, 0.5):.2f} s | {_at(found.messages, 0.95):.2f} s "
-                f"| {_at(found.answers, 0.5):.1f} ms | {_at(found.answers, 0.99):.1f} ms "
+                f"| {quantile(found.messages, 0.5):.2f} s | {quantile(found.messages, 0.95):.2f} s "
+                f"| {quantile(found.answers, 0.5):.1f} ms | {quantile(found.answers, 0.99):.1f} ms "
                 f"| {found.decided:.0f} /s | {os.getloadavg()[0]:.1f} |",
                 flush=True,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 import threading
 import time
@@ -11,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import MessageKind
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.issues import RESOLVED, Issue
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import Message
+from errbot_sentry.store.inbox_table import lane_of
+from errbot_sentry.store.records import Delivery, DeliveryKey, Message
 from tests.alerting import bodies
 from tests.alerting.killable import Bot
 from tests.alerting.world import Chat, IssueServer, VirtualClock, World
@@ -148,6 +152,74 @@ def test_two_that_look_at_the_same_moment_do_not_take_the_same_message(postgres:
     store.close()
     assert sorted(taken) == sorted(set(taken))
     assert len(taken) == 40
+
+
+class _SlowAccess(Access):
+    """Rights that take their time over one project: a decision stands still in the middle."""
+
+    entered, release = threading.Event(), threading.Event()
+
+    def may_see(self, project: str, conversation: Conversation) -> bool:
+        if project == "slow":
+            self.entered.set()
+            assert self.release.wait(120)
+        return super().may_see(project, conversation)
+
+
+def test_two_bots_decide_about_different_problems_at_once_and_about_one_in_turn(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    access = _SlowAccess(writers=("*",))
+    one = World(tmp_path, [OPS], poll=0, url=postgres.url(), access=access)
+    other = World(tmp_path, [OPS], poll=0, url=one.url, clock=one.clock)
+    assert lane_of("1") != lane_of("2")
+    one.hook(bodies.sentry_issue("1", project="slow"))
+    with ThreadPoolExecutor(1) as pool:
+        step = pool.submit(one.step, "alert pipeline")
+        try:
+            assert access.entered.wait(60)
+            other.hook(bodies.sentry_issue("2"), request_id="other")
+            other.hook(bodies.sentry_event_alert("1", "slow"), "event_alert", "third")
+            assert other.step("alert pipeline") == 0.0
+            assert other.reasons("#ops") == ["first"], "the other problem is decided"
+            assert other.step("alert pipeline") != 0.0
+            assert waiting_count(other) == 2, "what is about the first problem waits"
+        finally:
+            access.release.set()
+        step.result(60)
+    other.at(1)
+    assert sorted(other.reasons("#ops")) == ["first", "first", "merged"]
+    for world in (one, other):
+        world.store.close()
+
+
+def waiting_count(world: World) -> int:
+    with world.store.read() as tx:
+        return tx.inbox.waiting_count()[0]
+
+
+def test_deliveries_with_the_same_keys_are_taken_in_once_in_whatever_order_they_come(postgres: Postgres) -> None:
+    store = store_at(postgres.url())
+    store.open()
+    keys = [f"request:{number}" for number in range(30)]
+    release = threading.Barrier(4)
+
+    def take(bot: int) -> int:
+        found = random.Random(bot)
+        firsts = 0
+        for part in range(6):
+            some = keys[part * 5 : part * 5 + 5]
+            found.shuffle(some)
+            deliveries = [Delivery((DeliveryKey(key),), (), 1.0) for key in some]
+            release.wait(60)
+            with store.write() as tx:
+                tx.alone_with(deliveries)
+                firsts += sum(tx.inbox.take_in(deliveries))
+        return firsts
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(take, range(4))) == len(keys)
+    store.close()
 
 
 class _Slow(Chat):

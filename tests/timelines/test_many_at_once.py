@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from errbot_sentry.store.schema import alerts, decisions, deferred, groups, issues, outbox
 from tests.alerting import bodies
 from tests.alerting.world import World
+from tests.servers.postgres import Postgres
 
 ROUTES = [
     {"rooms": ["#ops"], "match": ["project=shop"], "repeat": "1h", "continue": True},
@@ -45,8 +47,8 @@ def _project(issue: str) -> str:
     return "shop" if int(issue) % 3 else "web"
 
 
-def a_world(folder: Path) -> World:
-    world = World(folder, ROUTES, poll=0)
+def a_world(folder: Path, url: str = "") -> World:
+    world = World(folder, ROUTES, poll=0, url=url)
     for number in range(1, 7):
         world.server.event(str(number))
     world.type("silence SHOP-2 -d 10m")
@@ -105,6 +107,54 @@ def test_together_and_one_by_one(bursts: list[tuple[str, list[tuple[str, int]], 
         assert together.texts() == alone.texts()
         together.store.close()
         alone.store.close()
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.lists(st.tuples(st.lists(HOOKS, max_size=12), st.sampled_from((1, 20, 70))), max_size=3))
+def test_two_bots_and_one_by_one(postgres: Postgres, bursts: list[tuple[list[tuple[str, int]], int]]) -> None:
+    """Two threads decide as two bots on one PostgreSQL do; who was first is known afterwards."""
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        one = a_world(Path(folder), url=postgres.url())
+        other = World(Path(folder), ROUTES, poll=0, url=one.url, clock=one.clock, server=one.server)
+        alone = a_world(Path(folder))
+        seconds, number = 0, 0
+        renumbered: dict[int, int] = {}
+        for burst, pause in bursts:
+            first = number + 1
+            for kind, issue in burst:
+                number += 1
+                hook((one, other)[number % 2], kind, issue, number)
+            while waiting(one):
+                list(pool.map(lambda world, at=seconds: world.at(at), (one, other)))
+                for world in (one, other):  # what had to wait for the other
+                    world.step("alert pipeline")
+            order = decided_order(one)[len(renumbered) :]
+            assert len(order) == len(burst)
+            for alert in order:
+                hook(alone, *burst[alert - first], alert)
+                alone.at(seconds)
+                renumbered[alert] = len(renumbered) + 1
+            seconds += pause
+            for world in (one, other, alone):
+                world.at(seconds)
+        both = rows_of(one, renumbered), rows_of(alone, {each: each for each in renumbered.values()})
+        for name, rows in both[0].items():
+            assert unnumbered(name, rows) == unnumbered(name, both[1][name]), name
+        assert sorted(one.texts() + other.texts()) == sorted(alone.texts())
+        for world in (one, other, alone):
+            world.store.close()
+
+
+def waiting(world: World) -> int:
+    with world.store.read() as tx:
+        return tx.inbox.waiting_count()[0]
+
+
+def unnumbered(name: str, rows: list[Any]) -> list[Any]:
+    """The rows in an order that does not depend on whose decision was written first."""
+    if name in ("decisions", "deferred"):
+        rows = [{**row, "id": 0} for row in rows]
+    return sorted(rows, key=str)
 
 
 def decided_order(world: World) -> list[int]:

@@ -8,10 +8,10 @@ from errbot_sentry.alerting.receive.backpressure import LONGEST_REST, REST, SLIC
 class World:
     """A time and a number of senders that wait, both set by the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, reads: bool = True) -> None:
         self.now = 100.0
         self.waiting = 0
-        self.backpressure = Backpressure(lambda: self.waiting, lambda: self.now)
+        self.backpressure = Backpressure(lambda: self.waiting, lambda: self.now, reads=reads)
 
     def step(self, seconds: float) -> None:
         self.backpressure.begin()
@@ -36,6 +36,17 @@ def test_a_step_ends_soon_when_somebody_waits_but_not_before_it_has_done_somethi
     assert not world.backpressure.enough()
     world.now += 2 * SLICE
     assert world.backpressure.enough()
+
+
+def test_with_a_database_server_the_slice_begins_with_the_first_decision() -> None:
+    world = World(reads=False)
+    world.waiting = 1
+    for _ in range(2):
+        world.backpressure.begin()
+        world.now += 2 * SLICE
+        assert not world.backpressure.enough()
+        world.now += 1.5 * SLICE
+        assert world.backpressure.enough()
 
 
 def test_after_a_step_it_rests_while_somebody_waits_and_says_so() -> None:

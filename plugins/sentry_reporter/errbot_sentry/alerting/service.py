@@ -39,8 +39,7 @@ from errbot_sentry.domain.issue_actions import IssueAction, Options
 from errbot_sentry.domain.issues import UNRESOLVED, Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.protocol import FindServer, Server
-from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LOCK_DECIDE
+from errbot_sentry.store.database import LOCK_DECIDE, Store
 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LATELY = 3600.0
+_MOST_LATE = 0.25  # seconds: what is due by time waits while there is much to decide, since a look at it costs as much
 _LAST_SECONDS = 1.5  # for transactions, once the bot is ending
 _SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
 
@@ -117,7 +117,7 @@ class AlertService:
             Enricher(self._look_ups, self.routes.facts_to_fetch, self.kind),
             Stages(self.routes, access, self.kind),
         )
-        self._backpressure = Backpressure(lambda: self.receiver.in_hand, time.monotonic)
+        self._backpressure = Backpressure(lambda: self.receiver.in_hand, time.monotonic, reads=not store.shared)
         self._pipeline = Pipeline(
             store, enrich, self._look_ups.answered, stages, self._clock, self._on_message, self._backpressure.enough
         )
@@ -147,6 +147,7 @@ class AlertService:
         self._workers.append(make_worker("team memberships", teams.step))
         if store.shared:
             self._workers.append(make_worker("alert heartbeat", self._deliver.keep_alive))
+        self._scheduled = 0.0
         self._resumed = False
         self._running = False
         self._switch = Lock()
@@ -320,7 +321,10 @@ class AlertService:
         if rest:
             return rest
         self._backpressure.begin()
-        waits = [self._pipeline.step(), self._scheduler.step()]
+        waits = [self._pipeline.step()]
+        if waits[0] != 0 or self._clock.monotonic() - self._scheduled >= _MOST_LATE:
+            self._scheduled = self._clock.monotonic()
+            waits.append(self._scheduler.step())
         self._backpressure.end()
         if self._store.shared:
             waits.append(_SHARED_PAUSE)

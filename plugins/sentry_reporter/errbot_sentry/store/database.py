@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 
     from errbot_sentry.store.transaction import Transaction
 
+# Bots that share a state lock these (`Transaction`), always in this order, so that no two wait for each other:
+# - LOCK_DECIDE: beside others who decides about waiting alerts, alone who changes what decisions are made from,
+# - the lanes of the problems that are decided about, without ever waiting for one,
+# - LOCK_ROOMS, alone, who decides what a room gets: a storm is one of all problems.
+# Who takes deliveries in locks their keys, and nothing else.
+LOCK_DECIDE = 73_011_902
+LOCK_ROOMS = 73_011_905
+LOCK_FALLBACK = 73_011_904  # who sends notifications to the fallback; never together with the others
+LOCK_LANES = 73_012_000  # and that of each lane behind it
+LANES = 16
+
 # Seconds for one transaction, all waiting included. A webhook's sender gives up after one, yet what is stored in the
 # second after that is not lost.
 ANSWER_SECONDS = 2.0

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Row, Select, and_, case, cast, func, select
+from sqlalchemy import ColumnElement, Integer, Row, Select, and_, bindparam, case, cast, func, select, text
 
 from errbot_sentry.domain.alerts import NEW, RULE, SEEN_EVENT, TEST, Alert
+from errbot_sentry.store.corrupt_rows import LATEST
+from errbot_sentry.store.database import LANES
 from errbot_sentry.store.records import (
     SLICE,
     DecidedAlert,
@@ -25,12 +28,12 @@ from errbot_sentry.store.records import (
     order_key,
 )
 from errbot_sentry.store.schema import alerts, decisions, deliveries, issues
-from errbot_sentry.store.statements import Queries, insert_rows, is_due, next_due, parts, select_in, time_of
+from errbot_sentry.store.statements import FURTHEST, Queries, insert_rows, is_due, next_due, parts, select_in, time_of
 
 _WAITING, _DECIDED = "waiting", "decided"
 MOST_SUMMED = 50_000  # decisions of one room in one report
 _DECISION_COLUMNS = tuple(each.name for each in fields(Decision))
-_COLUMNS = ("state", "next_try", "tries", "received", "body", "issue")
+_COLUMNS = ("state", "next_try", "tries", "received", "body", "issue", "lane")
 # Alerts of these reasons are only counted where an alert about the problem was decided before. The poller, which writes
 # what it sees beside the alert, does not set `changed`.
 _MAY_BE_COUNTED = (NEW, RULE, SEEN_EVENT)
@@ -49,9 +52,15 @@ def _is_known(key: DeliveryKey, known: Mapping[str, float], now: float) -> bool:
     return key.text in known and (key.span is None or known[key.text] > now - key.span)
 
 
+def lane_of(order: str) -> int:
+    """The lane of a problem by its `order_key`: alerts in one lane are decided by one bot at a time."""
+    return zlib.crc32(order.encode("utf-8", "replace")) % LANES
+
+
 def _row(alert: Alert, now: float) -> tuple[object, ...]:
     known_as = issue_key(alert) if alert.reason in _MAY_BE_COUNTED else ""
-    return _WAITING, now, 0, now, alert_to_text(alert), order_key(alert), known_as
+    order = order_key(alert)
+    return _WAITING, now, 0, now, alert_to_text(alert), order, lane_of(order), known_as
 
 
 class InboxTable(Queries):
@@ -61,7 +70,7 @@ class InboxTable(Queries):
         """Store the alerts of these deliveries and what they are recognised by; for each whether it was the first.
 
         A delivery of which any key was known is a replay and leaves nothing. Few statements however many come, since
-        their senders wait. The caller has to be alone with this (`Transaction.alone`) where other bots share the state.
+        their senders wait. The caller has to be alone with all of the keys (`Transaction.alone_with`).
         """
         known = self._seen({key.text for each in deliveries_ for key in each.keys})
         firsts: list[bool] = []
@@ -84,13 +93,29 @@ class InboxTable(Queries):
         read = (self._corrupt_rows.read("deliveries", row[0], partial(SeenKey, *row)) for row in rows)
         return {each.key: each.at for each in read if each is not None}
 
-    def waiting(self, now: float, limit: int, *, is_known: bool) -> tuple[list[WaitingAlert], list[int]]:
+    def waiting(
+        self, now: float, limit: int, *, is_known: bool, lanes: Sequence[int] | None = None
+    ) -> tuple[list[WaitingAlert], list[int]]:
         """Alerts to be decided now, those due longest first; and the numbers of those that cannot be read.
 
-        `is_known`: those about problems that were known when they came in, or else all others.
+        `is_known`: those about problems that were known when they came in, or else all others. None are all `lanes`.
         """
-        wanted = alerts.c.state == _WAITING, alerts.c.is_known == int(is_known), is_due(alerts.c.next_try, now)
+        wanted = [alerts.c.state == _WAITING, alerts.c.is_known == int(is_known), is_due(alerts.c.next_try, now)]
+        wanted += [] if lanes is None else [alerts.c.lane.in_(lanes)]
         return self._waiting(_WAITERS.where(*wanted).order_by(alerts.c.next_try, alerts.c.id).limit(limit))
+
+    def lanes(self, now: float, limit: int, besides: Collection[int]) -> dict[bool, list[int]]:
+        """The lanes of such alerts, by `is_known`: of the first ones that are in none of the lanes `besides`."""
+        given = {"now": now, "far": min(now + FURTHEST, LATEST), "besides": list(besides), "most": limit}
+        found: dict[bool, list[int]] = {}
+        for row in self._connection.execute(_LANES, given):
+            found.setdefault(bool(row.is_known), []).append(row.lane)
+        return found
+
+    def lanes_of(self, ids: Sequence[int]) -> dict[int, int]:
+        """The lanes of those of these alerts that nobody has decided yet, by number."""
+        found = select(alerts.c.id, alerts.c.lane).where(alerts.c.id.in_(ids), alerts.c.state == _WAITING)
+        return {row.id: row.lane for row in self._connection.execute(found)}
 
     def waiting_before(
         self, rows: Sequence[WaitingAlert], now: float, limit: int, *, is_known: bool
@@ -181,7 +206,7 @@ class InboxTable(Queries):
             self._connection.execute(alerts.update().where(alerts.c.id.in_(part)).values(state=_DECIDED))
         # The rows exist: all of a new row has to be given, but only the state and the text are replaced.
         changed = [
-            (row.id, _DECIDED, now, row.tries, row.received, alert_to_text(alert), order_key(row.alert), 0)
+            (row.id, _DECIDED, now, row.tries, row.received, alert_to_text(alert), order_key(row.alert), 0, 0)
             for row, alert, _ in made
             if alert != row.alert
         ]
@@ -309,6 +334,13 @@ class InboxTable(Queries):
         )
 
 
+_DUE = """state = 'waiting' AND (next_try <= :now OR next_try > :far) AND lane NOT IN :besides
+    ORDER BY next_try, id LIMIT :most"""
+_LANES = text(f"""SELECT DISTINCT is_known, lane FROM (
+    SELECT * FROM (SELECT is_known, lane FROM alerts WHERE is_known = 0 AND {_DUE}) AS others UNION ALL
+    SELECT * FROM (SELECT is_known, lane FROM alerts WHERE is_known = 1 AND {_DUE}) AS known) AS due""").bindparams(  # noqa: S608 - our own text
+    bindparam("besides", expanding=True)
+)
 _WAITERS = select(alerts.c.id, alerts.c.body, alerts.c.received, alerts.c.tries)
 
 

@@ -28,11 +28,12 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE INDEX IF NOT EXISTS deliveries_at ON deliveries (at);
 CREATE TABLE IF NOT EXISTS alerts (
     id {number} NOT NULL, state TEXT NOT NULL, next_try FLOAT NOT NULL, tries INTEGER NOT NULL,
-    received FLOAT NOT NULL, body TEXT NOT NULL, issue TEXT NOT NULL, is_known INTEGER NOT NULL, PRIMARY KEY (id)
+    received FLOAT NOT NULL, body TEXT NOT NULL, issue TEXT NOT NULL, is_known INTEGER NOT NULL,
+    lane INTEGER NOT NULL, PRIMARY KEY (id)
 );
 CREATE INDEX IF NOT EXISTS alerts_order ON alerts (issue, id) WHERE state = 'waiting';
 CREATE INDEX IF NOT EXISTS alerts_received ON alerts (received);
-CREATE INDEX IF NOT EXISTS alerts_due ON alerts (state, is_known, next_try, id);
+CREATE INDEX IF NOT EXISTS alerts_due ON alerts (state, is_known, next_try, id, lane);
 CREATE TABLE IF NOT EXISTS decisions (
     id {number} NOT NULL, alert_id BIGINT NOT NULL, room TEXT NOT NULL, name TEXT NOT NULL,
     detail TEXT NOT NULL, reason TEXT NOT NULL, issue TEXT NOT NULL, at FLOAT NOT NULL, PRIMARY KEY (id)

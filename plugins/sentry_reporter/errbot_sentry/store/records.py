@@ -49,12 +49,6 @@ def order_key(alert: Alert) -> str:
     return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
-# With these numbers a bot is alone (`Work.alone`): who decides, and who takes deliveries in. Both: in this order.
-LOCK_DECIDE = 73_011_902
-LOCK_TAKE_IN = 73_011_903
-LOCK_FALLBACK = 73_011_904  # who sends notifications to the fallback; never together with the others
-
-
 @dataclass(frozen=True)
 class LinkedAccount:
     """A chat person, the mail address that they proved, and how chat mentions them.

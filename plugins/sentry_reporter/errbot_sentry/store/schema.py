@@ -48,8 +48,8 @@ alerts = Table(
     _number(),
     *_columns(Text, "state", "body", "issue"),
     *_columns(Float, "next_try", "received"),
-    *_columns(Integer, "tries", "is_known"),
-    Index("alerts_due", "state", "is_known", "next_try", "id"),
+    *_columns(Integer, "tries", "is_known", "lane"),
+    Index("alerts_due", "state", "is_known", "next_try", "id", "lane"),
     Index("alerts_received", "received"),
 )
 # Only of those that wait, which are few: who was before whom.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from errbot_sentry.store.database import LOCK_ROOMS
 from errbot_sentry.store.records import Decision, Group, KnownIssue, Silence, WaitingAlert, issue_key, order_key
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Batch:
-    """For one transaction (`tx`), which has to be alone with this. What was put is in the store after `write`."""
+    """For one transaction (`tx`), which has to be alone with the lanes of these alerts.
+
+    What was put is in the store after `write`.
+    """
 
     def __init__(self, tx: Transaction, rows: Sequence[WaitingAlert]) -> None:
         self.tx = tx
@@ -28,7 +32,14 @@ class Batch:
         self._groups = tx.groups.of_issues(keys)
         self._changed_issues: dict[str, KnownIssue] = {}
         self._changed_groups: dict[tuple[str, str], Group] = {}
+        self._alone_in_rooms = False
         self._decided: list[tuple[WaitingAlert, Alert, Sequence[Decision]]] = []
+
+    def enter_rooms(self) -> None:
+        """What rooms have, and get, is decided by nobody else until the end of the transaction."""
+        if not self._alone_in_rooms:
+            self.tx.alone(LOCK_ROOMS)
+            self._alone_in_rooms = True
 
     def issue(self, key: str) -> KnownIssue | None:
         """One issue, None if it is not known."""

@@ -3,7 +3,11 @@
 What the server has to be asked for is asked beside (`look_ups.py`): an alert that needs an answer is parked, and those
 about the same problem behind it, while all others are decided. One short transaction per batch
 of alerts goes through the stages (`stages.py`): what became of the alert is written with everything else or not at
-all. Only one bot decides at a time, so that two can share a state.
+all.
+
+Bots that share a state decide about different problems at the same time: each problem is in one of a few lanes, and a
+bot locks the lanes that it takes alerts from. It takes half of those in which some wait, so that another finds the
+other half. What rooms get is decided by one bot at a time (`Batch.enter_rooms`).
 
 In a flood, alerts about problems that are not known yet overtake those that will only be counted, but none about the
 same problem. What is counted is decided many at a time (`batch.py`).
@@ -12,9 +16,10 @@ same problem. What is counted is decided many at a time (`batch.py`).
 from __future__ import annotations
 
 import logging
+import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.decide.alert_context import AlertContext
@@ -26,8 +31,8 @@ from errbot_sentry.alerting.decide.stages import Stages
 from errbot_sentry.domain.alerts import is_canary
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import StoreError
-from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LOCK_DECIDE, WaitingAlert, issue_key, order_key
+from errbot_sentry.store.database import LANES, LOCK_DECIDE, Store
+from errbot_sentry.store.records import WaitingAlert, issue_key, order_key
 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
@@ -36,6 +41,15 @@ log = logging.getLogger(__name__)
 
 OTHERS_TURN = 0.05
 FEW, MANY = 20, 200  # alerts in one transaction: about problems that are not known, and about those that are
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Alerts about known problems, or all others; in these lanes (None: in any). `is_only`: the other line is empty."""
+
+    is_known: bool
+    lanes: list[int] | None = None
+    is_only: bool = False
 
 
 class Pipeline:
@@ -65,6 +79,8 @@ class Pipeline:
         self._enough = enough
         self.without: Counter[str] = Counter()
         self._known_next = False
+        self._passed = False  # whether this step left something to other bots, which had it
+        self._lane = random.randrange(LANES)  # noqa: S311 - where to begin; not where they do
         self._many = FEW  # what a step can do at present: what it reads and leaves is read again
 
     def step(self) -> float | None:
@@ -73,37 +89,72 @@ class Pipeline:
         What is about known problems and what is not have a step in turn, as long as both wait.
         """
         now = self._now()
-        answered = self._answered(FEW)
-        with self._store.read() as tx:
-            rows, damaged = self._claim(tx, answered, now)
+        contexts: list[AlertContext] = []
+        with self._store.write() if self._store.shared else self._store.read() as tx:
+            self._passed = False
+            rows, damaged = self._claim(tx, now)
             due = None if rows or damaged else tx.inbox.next_due()
+            if self._store.shared and not damaged:
+                contexts = self._decide_all(tx, rows, now)
+        if rows and not self._store.shared and not damaged:
+            with self._store.write() as tx:  # which was not needed for reading, and others wait for it
+                still = tx.inbox.still_waiting([row.id for row in rows])
+                contexts = self._decide_all(tx, [row for row in rows if row.id in still], now)
         if damaged:
             self._set_aside(damaged)
+        for context in contexts:
+            self._enrich.settled(context.row.id)
+        if any(outcome.is_sent for context in contexts for outcome in context.outcomes):
+            self._on_message()
+        if rows or damaged:
             return 0.0
-        for gone in {*answered} - {row.id for row in rows}:  # another bot has decided it
-            self._enrich.settled(gone)
-        if not rows:
-            return None if due is None else max(0.0, due - now)
-        return self._decide_all(rows)
+        if self._passed:
+            return OTHERS_TURN
+        return None if due is None else max(0.0, due - now)
 
-    def _claim(self, tx: Transaction, answered: Sequence[int], now: float) -> tuple[list[WaitingAlert], list[int]]:
+    def _claim(self, tx: Transaction, now: float) -> tuple[list[WaitingAlert], list[int]]:
         """What to decide next, in order, and what cannot be read."""
+        if self._store.shared and not tx.try_beside(LOCK_DECIDE):
+            self._passed = True
+            return [], []
+        answered = self._answered(FEW)
         if answered:
-            found = tx.inbox.still_waiting_of(answered)
+            waiting = tx.inbox.lanes_of(answered)
+            for gone in {*answered} - waiting.keys():  # another bot has decided it
+                self._enrich.settled(gone)
+            free = self._take(tx, {*waiting.values()}, LANES)
+            found = tx.inbox.still_waiting_of([number for number, lane in waiting.items() if lane in free])
             if any(found):
                 return found
-        for is_known in (self._known_next, not self._known_next):
-            rows, damaged = tx.inbox.waiting(now, self._many if is_known else FEW, is_known=is_known)
+        for line in self._lines(tx, now):
+            many = self._many if line.is_known else FEW
+            rows, damaged = tx.inbox.waiting(now, many, is_known=line.is_known, lanes=line.lanes)
             if rows or damaged:
-                self._known_next = not is_known
+                self._known_next = not line.is_known
                 break
         else:
             return [], []
+        if not rows or line.is_only:
+            return sorted(rows, key=lambda row: row.id), damaged
         # What came first about the same problem is decided first.
-        before, damaged_before = tx.inbox.waiting_before(rows, now, MANY, is_known=not is_known) if rows else ([], [])
+        before, damaged_before = tx.inbox.waiting_before(rows, now, MANY, is_known=not line.is_known)
         if len(before) < MANY:
             before += rows
         return sorted(before, key=lambda row: row.id), damaged + damaged_before
+
+    def _lines(self, tx: Transaction, now: float) -> Iterator[_Line]:
+        """Where to look for alerts, in turn; of lanes, half of those in which some wait."""
+        in_turn = (self._known_next, not self._known_next)
+        if not self._store.shared:
+            yield from (_Line(is_known) for is_known in in_turn)
+            return
+        passed: set[int] = set()
+        while waiting := tx.inbox.lanes(now, 2 * MANY, passed):
+            for is_known in in_turn:
+                lanes = waiting.get(is_known, [])
+                if lanes and (free := self._take(tx, lanes, (len(lanes) + 1) // 2)):
+                    yield _Line(is_known, free, is_only=len(waiting) == 1)
+            passed.update(*waiting.values())  # behind those that others have, more may wait
 
     def _set_aside(self, damaged: Sequence[int]) -> None:
         """What cannot be read is decided by nobody; the rest goes on."""
@@ -111,30 +162,29 @@ class Pipeline:
             tx.alone(LOCK_DECIDE)
             tx.inbox.set_aside(damaged, DecisionName.FAILED.value, self._now())
 
-    def _decide_all(self, rows: Sequence[WaitingAlert]) -> float:
-        """Decide these; the seconds until the next step."""
-        now = self._now()
+    def _take(self, tx: Transaction, lanes: Collection[int], most: int) -> list[int]:
+        """At most so many of these lanes, for this transaction alone; in turn, so that none waits for long."""
+        free = tx.try_lanes(sorted(lanes, key=lambda lane: (lane - self._lane) % LANES), most)
+        self._passed = self._passed or not free
+        self._lane = (free[-1] + 1) % LANES if free else self._lane
+        return free
+
+    def _decide_all(self, tx: Transaction, rows: Sequence[WaitingAlert], now: float) -> list[AlertContext]:
+        """Decide these, or as many as there is time for; what was decided."""
+        if not rows:
+            return []
         contexts = []
-        with self._store.write() as tx:
-            if not tx.try_alone(LOCK_DECIDE):  # what another bot decides now would be gone when it is our turn
-                return OTHERS_TURN
-            still = tx.inbox.still_waiting([row.id for row in rows])
-            rows = [row for row in rows if row.id in still]
-            batch = Batch(tx, rows)
-            parking = Parking(tx, rows, now)
-            for row in rows:
-                context = self._step_one(row, parking, now, batch)
-                contexts += [context] if context is not None else []
-                if self._enough():
-                    break
-            self._many = max(FEW, min(MANY, 2 * (rows.index(row) + 1))) if rows else FEW
-            parking.write()
-            batch.write(now)
-        for context in contexts:
-            self._enrich.settled(context.row.id)
-        if any(outcome.is_sent for context in contexts for outcome in context.outcomes):
-            self._on_message()
-        return 0.0
+        batch = Batch(tx, rows)
+        parking = Parking(tx, rows, now)
+        for row in rows:
+            context = self._step_one(row, parking, now, batch)
+            contexts += [context] if context is not None else []
+            if self._enough():
+                break
+        self._many = max(FEW, min(MANY, 2 * (rows.index(row) + 1)))
+        parking.write()
+        batch.write(now)
+        return contexts
 
     def _step_one(self, row: WaitingAlert, parking: Parking, now: float, batch: Batch) -> AlertContext | None:
         """Decide it, or put it where it waits; None for the latter."""

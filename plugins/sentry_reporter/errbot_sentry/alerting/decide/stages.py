@@ -139,6 +139,7 @@ class Stages:
         for outcome in context.outcomes:
             if not outcome.is_sent:
                 continue
+            batch.enter_rooms()
             quiet = self._routes.quiet_until(outcome.target.room, context.now)
             if outcome.placement is Placement.THREAD:
                 self._defer_update(context, outcome, quiet, batch.tx)

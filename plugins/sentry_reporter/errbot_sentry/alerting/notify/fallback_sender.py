@@ -33,8 +33,8 @@ from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.clock import Clock, backoff
 from errbot_sentry.domain.conversation import address_of
 from errbot_sentry.domain.text import utc_time
-from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LOCK_FALLBACK, FallbackRow, FallbackState, Message, OutboxRow
+from errbot_sentry.store.database import LOCK_FALLBACK, Store
+from errbot_sentry.store.records import FallbackRow, FallbackState, Message, OutboxRow
 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction

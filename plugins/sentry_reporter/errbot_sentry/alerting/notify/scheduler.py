@@ -40,16 +40,8 @@ from errbot_sentry.domain.alerts import Alert, MessageKind
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.issues import UNRESOLVED
-from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import (
-    LOCK_DECIDE,
-    Decision,
-    DeferReason,
-    Deferred,
-    Group,
-    KnownIssue,
-    Silence,
-)
+from errbot_sentry.store.database import LOCK_DECIDE, Store
+from errbot_sentry.store.records import Decision, DeferReason, Deferred, Group, KnownIssue, Silence
 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction

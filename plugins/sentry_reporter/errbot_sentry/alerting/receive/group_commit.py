@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.domain.locks import Latch, Lock
 from errbot_sentry.store.database import ANSWER_SECONDS, Store
-from errbot_sentry.store.records import LOCK_TAKE_IN, Delivery
+from errbot_sentry.store.records import Delivery
 
 _MOST_AT_ONCE = 64
 _PATIENCE = ANSWER_SECONDS + 0.5  # seconds to wait for those who commit before; the database has its own limits
@@ -85,9 +85,10 @@ class GroupCommit:
     def _commit(self, batch: list[_Entry]) -> None:
         error: StoreError | None = StoreError("The alert state could not be written.")
         try:
+            deliveries = [entry.delivery for entry in batch]
             with self._store.write(urgent=True) as tx:
-                tx.alone(LOCK_TAKE_IN)
-                firsts = tx.inbox.take_in([entry.delivery for entry in batch])
+                tx.alone_with(deliveries)
+                firsts = tx.inbox.take_in(deliveries)
             for entry, first in zip(batch, firsts, strict=True):
                 entry.first = first
             error = None

@@ -19,8 +19,8 @@ from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import ServerError
 from errbot_sentry.domain.issues import Issue, IssueQuery, Project
 from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
-from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import LOCK_DECIDE, LOCK_TAKE_IN, Delivery, DeliveryKey, PollMark
+from errbot_sentry.store.database import LOCK_DECIDE, Store
+from errbot_sentry.store.records import Delivery, DeliveryKey, PollMark
 
 PAGE_SIZE = 100
 MOST_PAGES = 10  # of one scope at one poll: what an hour's outage leaves behind
@@ -148,8 +148,7 @@ class Poller:
         amounts = [each for route in self._routes() for each in route.matchers if each.grows]
         away_since = before.answered_at if not first and asked - before.answered_at > self._away() else None
         with self._store.write() as tx:
-            tx.alone(LOCK_DECIDE)  # known issues are written by decisions too
-            tx.alone(LOCK_TAKE_IN)
+            tx.alone(LOCK_DECIDE)  # known issues are written by decisions too, and only pollers have these deliveries
             known = tx.issues.get_many([issue.id for issue in issues])
             diffs = [(issue, compare(issue, known.get(issue.id), before, asked, amounts)) for issue in issues]
             diffs.sort(key=lambda pair: seconds(pair[0].last_seen))  # what happened first is sent first
