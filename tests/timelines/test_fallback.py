@@ -66,7 +66,7 @@ def world_with(folder: Path, receiver: Receiver, entries: list[dict[str, Any]] |
     """A flow whose fallback is the receiver, after five minutes."""
     read = tuple(read_fallback_entry(each) for each in entries or [{"urls": [receiver.url()]}])
     return World(
-        folder, more.pop("routes", ROUTES), poll=0, clock=receiver.clock, fallback=read,
+        folder, more.pop("routes", ROUTES), poll=more.pop("poll", 0), clock=receiver.clock, fallback=read,
         chat=more.pop("chat", None) or Chat(receiver.clock), **more,
     )  # fmt: skip
 
@@ -197,6 +197,24 @@ def test_matchers_look_at_each_problem_of_a_list(tmp_path: Path, receiver: Recei
     world.at(900)
     (one,) = receiver.take()
     assert "10 more problems in a minute" in one
+
+
+def test_the_list_of_what_came_while_the_bot_was_away(tmp_path: Path, receiver: Receiver) -> None:
+    world = world_with(tmp_path, receiver, poll=60)
+    world.server.event("old")
+    world.at(1)
+    world.flow.close()
+    receiver.clock.advance(300)
+    for number in range(5):
+        world.server.event(f"n{number}")
+    receiver.clock.advance(120)
+    world.chat.drop()
+    world.boot()
+    world.at(3600)
+    (one,) = receiver.take()
+    assert "5 problems in shop since 2026-03-02 12:00 UTC, while I was away | New SHOP-n" in one
+    world.chat.up = True
+    assert "; 1 notification also went to the fallback." in world.at(3700).texts()[-1]
 
 
 class _SlowChat(Chat):
