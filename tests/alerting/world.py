@@ -29,7 +29,8 @@ from errbot_sentry.domain.conversation import Conversation, Invocation, Person, 
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
 from errbot_sentry.domain.outgoing import Outgoing
-from errbot_sentry.server.protocol import SENTRY, FindServer, Health
+from errbot_sentry.server.bugsink import Bugsink
+from errbot_sentry.server.protocol import BUGSINK, SENTRY, FindServer, Health
 from tests.alerting import bodies
 from tests.fakes.memory_server import MemoryServer
 from tests.stores import store_at
@@ -125,7 +126,7 @@ class IssueServer:
         return self.by_id[issue.id]
 
     def refusal(self, method: str) -> str:
-        return ""
+        return Bugsink.refusals.get(method, "") if self.kind == BUGSINK else ""
 
     def health(self) -> Health:
         return Health(self.kind, "https://sentry.example.com")
@@ -143,6 +144,7 @@ class SentMessage:
     room: str
     text: str
     thread: str = ""
+    buttons: tuple[str, ...] = ()
 
 
 @dataclass
@@ -185,7 +187,8 @@ class Chat:
         if room in self.refuses:
             raise self.refuses[room]
         at = (self.clock.now() - START).total_seconds()
-        self.sent.append(SentMessage(at, room, message.whole, thread))
+        buttons = () if message.card is None else tuple(button.action for button in message.card.buttons)
+        self.sent.append(SentMessage(at, room, message.whole, thread, buttons))
         return f"m{len(self.sent)}" if self.threads or self.edits else ""
 
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:

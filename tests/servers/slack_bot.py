@@ -110,17 +110,20 @@ class SlackBot:
         self._wait_for_web()
         return send_event(f"{self.web}/slack/events", event)
 
-    def click(self, person: str, said: Said, action_id: str, option: str = "", *, address: str = "") -> int:
+    def click(
+        self, person: str, said: Said, action_id: str, option: str = "", *, address: str = "", times: int = 1
+    ) -> None:
         """Somebody clicks a button (or takes an `option`, by its value, of a menu) in a message as it stands now.
 
-        `address` is the URL for interactivity, where the bot is not in socket mode; returns as `event` does.
+        `address` is the URL for interactivity, where the bot is not in socket mode. Returns when the bot has taken it.
         """
         payload = self._slack.click_payload(person, said, action_id, option)
-        if self._socket_mode:
-            self._slack.socket.wait_for_acknowledgement(self._slack.socket.deliver("interactive", payload))
-            return 200
-        self._wait_for_web()
-        return send_click(address, payload)
+        for _ in range(times):
+            if self._socket_mode:
+                self._slack.socket.wait_for_acknowledgement(self._slack.socket.deliver("interactive", payload))
+            else:
+                self._wait_for_web()
+                assert send_click(address, payload) == 200
 
     def _wait_for_web(self) -> None:
         """Errbot's web server may begin to listen after the plugins are activated."""

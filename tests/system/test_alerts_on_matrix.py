@@ -108,7 +108,7 @@ def test_an_alert_its_thread_its_edits_and_reactions(world: World) -> None:
     assert issue.status == "unresolved", "bob may not change issues"
 
     world.bob.send(world.room, "!sentry issue", thread=first.id)
-    world.ann.wait_for(world.room, "unresolved.*error")
+    world.ann.wait_for(world.room, "unresolved.*error", thread=first.id)
     world.ann.send(world.room, "!sentry graph -p shop")
     picture = until(
         lambda: next((each for each in world.ann.read(world.room) if each.kind == "m.image"), None), 60, "a picture"

@@ -151,7 +151,8 @@ def test_cards_threads_clicks_and_reactions(world: World) -> None:
     assert chat.click(ANN, first.id, "archive", "1d").status == 200
     world.wait_for_mark(first, "archived for a day by ann")
     assert issue.status == "ignored"
-    assert [chat.click(ANN, first.id, "reopen").status for _ in range(2)] == [200, 200]
+    assert chat.click(ANN, first.id, "reopen").status == 200
+    assert world.post_click(chat.clicks[-1]) == 200  # clicked again before the edit is seen
     world.wait_for_mark(first, "reopened by ann")
     assert issue.status == "unresolved"
     until(lambda: len(chat.ephemeral) == 2, 60, lambda: f"two replies, not {chat.ephemeral}")

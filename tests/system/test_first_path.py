@@ -8,6 +8,7 @@ import urllib.request
 import uuid
 from contextlib import ExitStack
 
+from tests.servers.tcp_proxy import TcpProxy
 from tests.system.irc_world import BOT, ROOM, IrcWorld, person_in_room
 from tests.waiting import until
 
@@ -100,15 +101,18 @@ def test_what_was_answered_202_is_delivered_once_after_kill_9(tmp_path, ngircd, 
 
 def test_webhooks_are_taken_while_the_chat_network_is_away(tmp_path, ngircd, bugsink_project):
     """Errbot deactivates every plugin then; our own listener goes on, and the room gets it after the reconnect."""
-    world = IrcWorld(tmp_path, ngircd, bugsink_project, BOT_LOG_SENTRY=False)
+    proxy = TcpProxy(ngircd.port)  # so that alice is in the room before the bot
+    world = IrcWorld(tmp_path, proxy, bugsink_project, BOT_LOG_SENTRY=False)
     body = {"project": bugsink_project.id, "project_name": bugsink_project.slug}
     with ExitStack() as ends:
+        ends.enter_context(proxy)
         with person_in_room(ngircd) as alice:
             ends.enter_context(world.bot)
             alice.wait_for_join(BOT, ROOM)
             assert _post(world.webhook, {**_alert(1), **body}) == 202
             alice.wait_for("till 1", sender=BOT, target=ROOM)
             before = len(world.bot.log)
+            proxy.refuse()
             ngircd.kill()
             world.bot.wait_for_log("Disconnect callback", after=before)
         world.bot.wait_for_log("webhooks are still taken", after=before)
@@ -116,7 +120,8 @@ def test_webhooks_are_taken_while_the_chat_network_is_away(tmp_path, ngircd, bug
         assert _post(world.webhook, {**_alert(3), **body}) == 202
         ngircd.restart()
         with person_in_room(ngircd) as alice:
-            alice.wait_for_join(BOT, ROOM, timeout=150)  # the irc library waits at least a minute
+            proxy.mend()
+            alice.wait_for_join(BOT, ROOM)
             alice.wait_for("till 2", sender=BOT, target=ROOM)
             alice.wait_for("till 3", sender=BOT, target=ROOM)
             alice.say(ROOM, "!sentry status")

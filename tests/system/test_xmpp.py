@@ -10,6 +10,7 @@ from demo.processes import open_url
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import SENT
 from tests.alerting import bodies
+from tests.servers.tcp_proxy import TcpProxy
 from tests.servers.xmpp_client import XmppClient
 from tests.stores import outbox_of
 from tests.system.xmpp_world import BOT, BOT_ADDRESS, ROOM, XmppWorld
@@ -137,15 +138,17 @@ def test_hostile_text_is_text_and_ends_no_connection(tmp_path, prosody, bugsink_
 
 def test_what_came_while_the_server_was_away_is_sent_in_order_when_it_is_back(tmp_path, prosody, bugsink_project):
     """The listener goes on meanwhile; the bot comes back by itself."""
-    world = XmppWorld(tmp_path, prosody, bugsink_project)
+    proxy = TcpProxy(prosody.port)  # so that alice is in the room before the bot: a client gets no history
+    world = XmppWorld(tmp_path, proxy, bugsink_project)
     bugsink_project.add_alert(world.webhook)
-    with world.bot:
+    with proxy, world.bot:
         with XmppClient(prosody, "alice") as alice:
             alice.join(ROOM)
             alice.wait_for_join(BOT, ROOM)
             bugsink_project.send_event("ZeroDivisionError", "before")
             alice.wait_for("New in .*before", room=ROOM, sender=BOT)
             until(lambda: _settled(world), 60, "the first alert counts as arrived")
+        proxy.refuse()
         prosody.kill()
         world.bot.wait_for_log("webhooks are still taken")
         for number in (1, 2):
@@ -154,6 +157,7 @@ def test_what_came_while_the_server_was_away_is_sent_in_order_when_it_is_back(tm
         prosody.start()
         with XmppClient(prosody, "alice") as alice:
             alice.join(ROOM)
+            proxy.mend()
             alice.wait_for("New in .*meanwhile 1", room=ROOM, sender=BOT)
             alice.wait_for("New in .*meanwhile 2", room=ROOM, sender=BOT)
             bugsink_project.send_event("KeyError", "marker")

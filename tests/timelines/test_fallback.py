@@ -115,6 +115,20 @@ def test_a_warning_about_the_bot_goes_to_each_address_once(tmp_path: Path, recei
     assert world.at(1000).texts() == receiver.take() == []
 
 
+def test_a_warning_that_an_address_refuses_is_tried_again_there(tmp_path: Path, receiver: Receiver) -> None:
+    world = world_with(tmp_path, receiver, [{"urls": [receiver.url("a"), receiver.url("b")]}])
+    receiver.status = {"/b": 500}
+    world.at(10).flow.warn("events arrive; no webhook since 14:10")
+    world.at(20)
+    assert len(receiver.take()) == 1
+    receiver.status = {}
+    world.at(400)
+    assert [each.split(" ", 1)[1] for each in receiver.take()] == [
+        "SentryReporter | events arrive; no webhook since 14:10"
+    ]
+    assert world.at(4000).texts() == receiver.take() == []
+
+
 def test_a_storm_goes_in_one_list(tmp_path: Path, receiver: Receiver) -> None:
     world = world_with(tmp_path, receiver, routes=[{"rooms": ["#ops", "#web"]}])
     world.chat.drop()

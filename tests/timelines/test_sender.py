@@ -9,6 +9,7 @@ import pytest
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.errors import RoomUnknown, SendError, StoreError
 from errbot_sentry.domain.outgoing import Outgoing
+from errbot_sentry.server.protocol import BUGSINK, SENTRY
 from errbot_sentry.store.records import FAILED, Message
 from tests.alerting.world import START, Chat, VirtualClock, World
 from tests.stores import outbox_of
@@ -42,6 +43,23 @@ def test_order_per_room_and_no_room_waits_for_another(world: World) -> None:
     assert world.at(10).texts() == ["New: one", "New: two"]
     world.chat.refuses.clear()
     assert world.at(60).texts("#a") == ["New: one", "New: two"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "buttons"),
+    [
+        ("", ("resolve", "archive", "assign", "silence")),
+        (SENTRY, ("resolve", "archive", "assign", "silence")),
+        (BUGSINK, ("resolve", "archive", "silence")),
+    ],
+)
+def test_buttons_are_there_for_what_the_server_can_do(tmp_path: Path, kind: str, buttons: tuple[str, ...]) -> None:
+    """All of them while the server is not known."""
+    world = World(tmp_path, ROUTES, poll=60 if kind else 0, kind=kind or BUGSINK)
+    world.at(10)
+    post(world, "#ops", "one")
+    (sent,) = world.at(20).chat.sent
+    assert sent.buttons == buttons
 
 
 def test_a_message_that_nobody_takes_is_set_aside_and_shown(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,20 @@ def test_a_huge_body_is_refused_before_it_is_read(context: CommandContext) -> No
 def test_closed_is_503(context: CommandContext) -> None:
     context.receiver.close()
     assert context.post(bodies.sentry_issue()) == 503
+
+
+def test_a_flood_that_cannot_be_stored_fills_no_log(
+    context: CommandContext, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once with its cause, then once a minute with how many they were."""
+    context.store.close()
+    refused = [context.post(bodies.sentry_issue(number), request_id=str(number)) for number in range(20)]
+    context.clock.advance(60)
+    refused.append(context.post(bodies.sentry_issue(20), request_id="20"))
+    assert set(refused) == {503}
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.getMessage().split(" webhooks")[0] for record in errors] == ["1", "20"]
+    assert all(record.exc_info for record in errors)
 
 
 def test_hostile_values_are_stored_short_and_clean(context: CommandContext) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -118,3 +121,38 @@ def test_a_full_table_loses_no_count_on_the_disk(folder: Path) -> None:
     for key in range(4):
         life.count(key, 2)
     assert sum(found(folder)) == 8
+
+
+@contextmanager
+def full_disk(folder: Path, room: int) -> Iterator[None]:
+    """No file can grow by more than `room` bytes beyond what the journal has."""
+    limits, on_limit = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((folder / FILE).stat().st_size + room, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, on_limit)
+
+
+@pytest.mark.parametrize("room", [0, 10])
+def test_half_a_line_of_a_full_disk_spoils_no_other(folder: Path, room: int) -> None:
+    life = Life(folder)
+    life.count(1, 3)
+    with full_disk(folder, room):
+        life.count(2, 4)
+    assert found(folder) == [3]
+    life.count(3, 5)
+    life.count(2, 1, 0.5)
+    assert found(folder) == [3, 5, 6]
+
+
+def test_a_count_that_cannot_be_taken_out_is_lost_and_not_reported_twice(folder: Path) -> None:
+    life = Life(folder)
+    life.count(1, 3)
+    life.count(2, 5)
+    assert life.repeats.add(1, 61.0).earlier is not None
+    with full_disk(folder, 0):
+        life.journal.cancel_reported()
+    assert found(folder) == []
