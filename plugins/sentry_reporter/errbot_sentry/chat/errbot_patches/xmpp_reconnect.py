@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -69,12 +69,7 @@ class _XmppReconnect:
 
     def _lost(self, _event: Any) -> None:
         self._up = False
-        rooms = self._client.plugin["xep_0045"].rooms
-        for room in list(rooms):
-            # Errbot adds these at each join, and would have each twice.
-            self._client.del_event_handler(f"muc::{room}::got_online", self._bot.user_joined_chat)
-            self._client.del_event_handler(f"muc::{room}::got_offline", self._bot.user_left_chat)
-        rooms.clear()
+        forget_rooms(self._bot, list(self._client.plugin["xep_0045"].rooms))
         self._plan()
 
     def _failed(self, _event: Any) -> None:
@@ -106,6 +101,16 @@ class _XmppReconnect:
             ping = f'<iq type="get" id="{uuid.uuid4().hex}" to="{host}"><ping xmlns="urn:xmpp:ping"/></iq>'
             with suppress(Exception):  # the stream ends just now
                 self._client.send_raw(ping)
+
+
+def forget_rooms(bot: Any, rooms: Iterable[str]) -> None:
+    """The bot is in these no longer, so that each is joined again; in the client's loop."""
+    client = bot.conn.client
+    for room in rooms:
+        # Errbot adds these at each join, and would have each twice.
+        client.del_event_handler(f"muc::{room}::got_online", bot.user_joined_chat)
+        client.del_event_handler(f"muc::{room}::got_offline", bot.user_left_chat)
+        client.plugin["xep_0045"].rooms.pop(room, None)
 
 
 def reconnect_xmpp(bot: Any) -> Callable[[], None]:

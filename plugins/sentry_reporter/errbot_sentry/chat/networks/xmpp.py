@@ -25,6 +25,7 @@ from errbot import rendering
 from errbot.backends.base import Room
 
 from errbot_sentry.chat.clicks import OnClick
+from errbot_sentry.chat.errbot_patches.xmpp_reconnect import forget_rooms
 from errbot_sentry.chat.networks.errbot_network import File
 from errbot_sentry.chat.networks.unconfirmed import UnconfirmedNetwork
 from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError
@@ -36,12 +37,13 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _HAND_OVER_SECONDS = 3.0
+_NO_OCCUPANT = "not-acceptable"  # XEP-0045, section 7.4
 _ANSWER_SECONDS = 3.0
 _SLOT_SECONDS = 10.0
 _ANSWERS = ("groupchat_message", "message_error")
 _REFUSALS: dict[str, type[SendError]] = {
     "forbidden": NotAdmitted,
-    "not-acceptable": NotAdmitted,
+    _NO_OCCUPANT: NotAdmitted,
     "item-not-found": RoomUnknown,
     "gone": RoomUnknown,
     "remote-server-not-found": RoomUnknown,
@@ -98,6 +100,12 @@ class XmppNetwork(UnconfirmedNetwork):
         would show the correction as another message.
         """
         return sent_id.startswith(self._id_start()) and super().edit(room, sent_id, message)
+
+    def _target(self, room: str) -> Any:
+        # Errbot's joins are planned in the client's loop, and that may be busy: look at what it knows after those. With
+        # two joins on their way slixmpp 1.8.6 fails in `_await_join`, tells the room so, and is thrown out of it.
+        self._await(asyncio.sleep(0), _HAND_OVER_SECONDS)
+        return super()._target(room)
 
     def _id_start(self) -> str:
         return f"{self.connection() or 'none'}-"
@@ -166,6 +174,10 @@ class XmppNetwork(UnconfirmedNetwork):
             return
         condition = str(stanza["error"]["condition"])
         log.warning("%s refused a message: %s", stanza["from"], condition)
+        if (
+            condition == _NO_OCCUPANT
+        ):  # it was kicked, say; slixmpp believes in its room for as long as the stream lives
+            forget_rooms(self._bot, [stanza["from"].bare])
         answer.set_exception(_REFUSALS.get(condition, SendError)(f"The room refused the message ({condition})."))
 
     async def _slot_for(self, file: File) -> _Slot:
