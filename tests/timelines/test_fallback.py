@@ -357,6 +357,27 @@ def test_a_kill_while_an_address_takes_it(tmp_path: Path, receiver: Receiver, up
     assert len(room) == 2
 
 
+def test_the_chat_is_back_while_an_address_takes_it(tmp_path: Path, receiver: Receiver) -> None:
+    """The room is told, although nothing else comes."""
+
+    def answer(request: Request) -> Reply:
+        world.chat.up = True
+        world.step("alert delivery")
+        receiver.clock.advance(1)
+        return receiver.answer(request)
+
+    receiver.server.answer = answer
+    world = world_with(tmp_path, receiver)
+    world.chat.drop()
+    world.hook(bodies.sentry_issue("1"))
+    room = world.at(900).texts()
+    assert len(receiver.take()) == 1
+    assert room[0].startswith("New in shop: SHOP-1")
+    assert room[1:] == [
+        "Chat was away from 2026-03-02 12:00 UTC to 2026-03-02 12:05 UTC; 1 notification also went to the fallback."
+    ]
+
+
 def test_nothing_secret_is_logged(tmp_path: Path, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     """Not by Apprise, which logs whole addresses below DEBUG, and not by the HTTP library, which logs paths."""
     token, password = "topsecrettokenofservice", "hunter-2-hunter"
