@@ -17,7 +17,7 @@ from tests.fakes.http_server import HttpServer, Reply, Request
 _ON_THE_WAY = 4.0
 # A bot that answers webhooks for so many seconds without a pause has looked for what is due: it looks every five
 # seconds, eight after a disk that was full for ten, and machines are busy.
-_CHANCE = 25.0
+_CHANCE = 15.0
 _PAUSE = 3.0
 _MOST_IN_A_MINUTE = 5
 _KILLED_WITHIN = 5.0
