@@ -95,7 +95,7 @@ SENTRY_UNFURL = True
 
 # ── SentryReporter: alerts into rooms ─────────────────────────────────────────────────────────────────────────
 
-# A room is written as its network writes it: "#ops" on IRC, Slack and Discord, "~ops" on Mattermost,
+# A room is written as its network writes it: "#ops" on IRC, Slack, Discord and Zulip, "~ops" on Mattermost,
 # "ops@conference.example.com" on XMPP, the group's number on Telegram.
 #
 # Routes: the first one that matches an alert wins, unless it says "continue": True. All keys are in

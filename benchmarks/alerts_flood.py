@@ -137,7 +137,7 @@ class Flood:
         ]  # fmt: skip
         posted = {}
         for place in range(int(seconds / PAUSE)):
-            time.sleep(max(0.0, begun + 1 + place * PAUSE - time.monotonic()))
+            time.sleep(max(0.0, begun + 1 + place * PAUSE - time.monotonic()))  # the rhythm of the flood
             name = f"9{next(self._numbers):09}"
             posted[name] = time.monotonic()
             self._post(bodies.sentry_issue(name, project=ROOMS[1 + place % 4][1:]), name)

@@ -96,7 +96,7 @@ def restarted(case: Case) -> str:
     case.proxy.refuse()
     case.restart_server()
     alert = case.hook()
-    time.sleep(random.uniform(*_AWAY))
+    time.sleep(random.uniform(*_AWAY))  # how long it is away is what varies
     return alert
 
 
@@ -104,7 +104,7 @@ def dropped(case: Case) -> str:
     """Connections are ended and refused for a second."""
     case.proxy.refuse()
     case.proxy.end()
-    time.sleep(1)
+    time.sleep(1)  # the second of the docstring
     return case.hook()
 
 
@@ -112,7 +112,7 @@ def silent(case: Case) -> str:
     """Nothing passes for a while."""
     case.proxy.cut()
     alert = case.hook()
-    time.sleep(random.uniform(*_AWAY))
+    time.sleep(random.uniform(*_AWAY))  # how long it is silent is what varies
     return alert
 
 

@@ -71,7 +71,7 @@ class Run:
         while time.monotonic() - changed < QUIET_SECONDS and time.monotonic() - began < LONGEST_SECONDS:
             if self.arrived() != seen:
                 seen, changed = self.arrived(), time.monotonic()
-            time.sleep(0.1)
+            time.sleep(0.1)  # envelopes come from another process
 
 
 def refused(run: Run) -> int:
@@ -79,7 +79,7 @@ def refused(run: Run) -> int:
     run.server.stop()
     run.begin()
     run.capture(0, 200)
-    time.sleep(10)
+    time.sleep(10)  # the outage
     run.server.resume()
     run.capture(200, 15)
     run.settle()
@@ -102,9 +102,9 @@ def limited(run: Run) -> int:
     run.server.behaviour = Behaviour(status=429, headers={"Retry-After": "5"})
     run.begin()
     run.capture(0, 50)
-    time.sleep(5)
+    time.sleep(5)  # the limit
     run.server.behaviour = Behaviour()
-    time.sleep(3)
+    time.sleep(3)  # the next attempts come first, then we look whether all is quiet
     run.settle()
     run.end()
     return 50

@@ -99,7 +99,7 @@ def capture(frames: int, fresh: int) -> Callable[[Path, Callable[[], None]], dic
             action = getattr(module, f"fail_{number}")
             depth = frames - 3
             taken.append(
-                timed_capture(lambda: module.down(depth, action, "label", [1, 2, 3], {"a": 1, "b": "two"}))  # noqa: B023
+                timed_capture(lambda: module.down(depth, action, "label", [1, 2, 3], {"a": 1, "b": "two"}))  # noqa: B023 - it is called at once
             )
             flush()
         return {"us": statistics.median(taken[5:]) * 1e6}

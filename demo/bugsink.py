@@ -128,7 +128,7 @@ class Bugsink(Server):
         super().kill()
         deadline = time.monotonic() + 5
         while served and accepts(self.port) and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(0.01)  # no event tells of a port that closes
 
     def api(self, method: str, path: str, body: object = None) -> Any:
         """Call the API (`path` is what follows `/api/canonical/0/`) and return the decoded answer. Raises Refused."""

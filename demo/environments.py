@@ -152,7 +152,7 @@ def _run(command: list[str], log: Path, say: Say) -> None:
         step = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         try:
             while step.poll() is None:
-                time.sleep(0.05)
+                time.sleep(0.05)  # so that a sign of life can be given while pip runs
                 if (passed := time.monotonic() - started) >= next_sign:
                     say(f"  ... {passed:.0f} s: {_last_line(log)}")
                     next_sign += _SIGN_OF_LIFE_SECONDS

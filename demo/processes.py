@@ -146,7 +146,7 @@ class Process:
                 raise CannotStart(f"The process ended with code {self.popen.returncode} before {what}.\n{self.tail()}")
             if time.monotonic() > deadline:
                 raise CannotStart(f"Waited {timeout:g} s in vain for this: {what}.\n{self.tail()}")
-            time.sleep(0.02)
+            time.sleep(0.02)  # what is awaited is in another process
 
     def type(self, line: str) -> None:
         """Write a line to the process, which was started with a pipe for stdin."""

@@ -235,11 +235,11 @@ class Player:
                 raise Failed(
                     f"Not on the screen {state} `{step.typed}`: {'; '.join(missing)}.\nThe screen:\n{plain(shown)}"
                 )
-            time.sleep(0.05)
+            time.sleep(0.05)  # what is awaited is in another process
 
     def _after_a_moment(self) -> str:
         """The screen a moment later, so that a message that is just being printed is complete."""
-        time.sleep(0.3)
+        time.sleep(0.3)  # the end of a message has no mark to wait for
         return self._new()
 
     def _new(self) -> str:

@@ -1,10 +1,12 @@
-"""Webhook bodies as the senders write them, and their signatures."""
+"""Webhook bodies as the senders write them, their signatures, and how they get to a bot."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.request import Request
 
+from demo.processes import open_url
 from errbot_sentry.alerting.receive.auth import signature
 from errbot_sentry.config.secrets import Secret
 
@@ -169,3 +171,24 @@ def signed(body: bytes, resource: str = "issue", request_id: str = "", secret: S
         "Sentry-Hook-Signature": signature(body, secret),
     }
     return {**headers, "Request-ID": request_id} if request_id else headers
+
+
+def listening(port: int) -> dict[str, Any]:
+    """The settings of a bot that takes Sentry's webhooks at `address(port)` and asks the server for nothing."""
+    return {
+        "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", port),
+        "SENTRY_WEBHOOK_SECRET": SECRET.reveal(),
+        "SENTRY_POLL_SECONDS": 0,
+    }
+
+
+def address(port: int) -> str:
+    """Where a bot with the settings `listening(port)` takes webhooks."""
+    return f"http://127.0.0.1:{port}/sentry/webhook"
+
+
+def post(webhook: str, body: object, request_id: str = "") -> None:
+    """Sentry delivers a signed body to a bot, which takes it."""
+    raw = encode(body)
+    with open_url(Request(webhook, raw, signed(raw, request_id=request_id)), timeout=30) as answer:
+        assert answer.status == 202

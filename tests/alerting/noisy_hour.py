@@ -204,15 +204,16 @@ class Hour:
 
     def _listen_until(self, end: float) -> None:
         while True:
-            if self._ann is not None:
-                lines = self._ann.all_lines()
-                for line in lines[self._taken :]:
+            left = max(0.0, end - time.monotonic())
+            if self._ann is None:
+                threading.Event().wait(left)  # nobody is in the room: only the hour goes on
+            else:
+                lines = self._ann.lines_after(self._taken, left)
+                for line in lines:
                     self._take_down(line)
-                self._taken = len(lines)
-            left = end - time.monotonic()
-            if left <= 0:
+                self._taken += len(lines)
+            if left == 0.0:
                 return
-            time.sleep(min(left, 0.2))
 
     def _take_down(self, line: Line) -> None:
         at = time.time() - (time.monotonic() - line.at)

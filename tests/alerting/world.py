@@ -32,29 +32,13 @@ from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.bugsink import Bugsink
 from errbot_sentry.server.protocol import BUGSINK, SENTRY, FindServer, Health
 from tests.alerting import bodies
+from tests.clocks import START, VirtualClock
 from tests.fakes.memory_server import MemoryServer
 from tests.stores import store_at
 
 _RENDER, _LAYOUT = rendering.text(), Layout("text", 100_000)
-START = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
 SHOP = Project("7", "shop", "Shop")
 ANN = Person("@ann", "Ann")
-
-
-class VirtualClock:
-    """A clock that moves only by `advance`."""
-
-    def __init__(self, start: datetime = START) -> None:
-        self.at = start
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at.timestamp()
-
-    def advance(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
 
 
 class IssueServer:
@@ -287,6 +271,11 @@ class World:
         )  # fmt: skip
         if not self._threads:
             self.flow.start()
+
+    def restart(self, access: Access) -> None:
+        """The operator has changed who may see what, and starts the bot again."""
+        self.access = access
+        self.boot()
 
     def make_worker(self, name: str, step: Callable[[], float | None]) -> Any:
         """A worker that steps with the others."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
 
 import pytest
 
@@ -22,7 +21,7 @@ from errbot_sentry.domain.issues import IssueQuery
 from errbot_sentry.server import sentry, sentry_api
 from errbot_sentry.server.connection import Connection
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
-from tests.contract.worlds import ShiftedClock
+from tests.clocks import ShiftedClock
 from tests.fakes import openapi
 from tests.fakes.http_server import HttpServer, Reply, as_html, as_json
 
@@ -114,7 +113,7 @@ def test_a_failure_holds_for_some_seconds_and_is_then_tried_again():
                 connection.server()
         assert len(server.requests) == 1
         server.answer = lambda request: as_json({"version": "0", "auth": {"scopes": []}, "user": {"id": "1"}})
-        clock.ahead += timedelta(seconds=6)
+        clock.ahead += 6
         assert connection.server().kind == SENTRY
 
 

@@ -31,7 +31,7 @@ from errbot_sentry.domain.errors import (
 )
 from errbot_sentry.domain.issues import ArchiveUntil, Assignee, Issue, IssueQuery, Project, ResolveIn
 from errbot_sentry.server.connection import Connection
-from errbot_sentry.server.http.limits import Limits
+from errbot_sentry.server.http.calls import Limits
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY, Server
 from tests.fakes.http_server import HttpServer, Reply, Request, as_html, as_json
 
@@ -121,7 +121,7 @@ FAILURES: dict[str, tuple[Callable[[Request], Reply], type[ServerError], str]] =
 @pytest.mark.parametrize(("kind", "name"), MATRIX, ids=lambda part: part.replace(" ", "_"))
 def test_every_failure_of_every_call_has_its_error_and_sentence(kind, name):
     """Class, host and advice; never the token, never the server's words."""
-    with HttpServer(as_json) as server:  # type: ignore[arg-type]
+    with HttpServer(as_json) as server:
         connection = connect(server.url, kind)
         host = server.url.removeprefix("http://")
         for failure, (answer, expected, words) in FAILURES.items():
@@ -143,7 +143,7 @@ def test_every_failure_of_every_call_has_its_error_and_sentence(kind, name):
 @pytest.mark.parametrize(("kind", "name"), MATRIX, ids=lambda part: part.replace(" ", "_"))
 def test_silence_of_every_call_is_timed_out(kind, name):
     """After the time of one call, whatever it is."""
-    with HttpServer(as_json) as server:  # type: ignore[arg-type]
+    with HttpServer(as_json) as server:
         server.answer = lambda request: Reply(raw=lambda _connection: server.stopping.wait(20))
         connection = connect(server.url, kind, FAST)
         with pytest.raises(TimedOut):

@@ -6,7 +6,6 @@ at what really is there) is in a World.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,8 +16,9 @@ from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import ServerSettings
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Project
 from errbot_sentry.server.connection import Connection
-from errbot_sentry.server.http.limits import Exchange, Limits
+from errbot_sentry.server.http.calls import Exchange, Limits
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY, Server
+from tests.clocks import ShiftedClock
 from tests.fakes.glitchtip_server import GlitchTipServer
 from tests.fakes.sentry_server import SentryServer
 from tests.fakes.tracker import TrackedIssue, Tracker
@@ -37,19 +37,6 @@ class Known:
     short_id: str
     event_id: str
     project: str
-
-
-class ShiftedClock:
-    """The machine's clock, which a scenario may put forward."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta(0)
-
-    def now(self) -> datetime:
-        return datetime.now(timezone.utc) + self.ahead
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.ahead.total_seconds()
 
 
 class World(Protocol):

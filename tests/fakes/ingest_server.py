@@ -7,7 +7,6 @@ import itertools
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,7 +54,7 @@ def read_envelope(raw: bytes) -> Taken:
 
 @dataclass
 class Behaviour:
-    """How to answer: a status, headers, after `delay` seconds; `after` an envelope was taken or instead of it."""
+    """How to answer: a status, headers, after `delay` seconds."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -75,6 +74,7 @@ class IngestServer:
         self.decide: Callable[[Taken], Behaviour | None] | None = None  # for one envelope; None: as ever
         self._once: list[Behaviour] = []
         self._lock = threading.Lock()
+        self._over = threading.Event()  # nobody waits for a late answer any more
         self._server: HttpServer | None = None
         self.port = 0
         self.resume()
@@ -111,8 +111,7 @@ class IngestServer:
             decided = self.decide(taken) if self.decide is not None else None
             behaviour = decided or (self._once.pop(0) if self._once else self.behaviour)
             ok = 200 <= behaviour.status < 300 and not behaviour.hang_up
-        if behaviour.delay:
-            time.sleep(behaviour.delay)
+        self._over.wait(behaviour.delay)
         with self._lock:
             (self.taken if ok else self.refused).append(taken)
         return behaviour
@@ -122,6 +121,11 @@ class IngestServer:
         if self._server is not None:
             self._server.stop()
             self._server = None
+
+    def close(self) -> None:
+        """Stop for ever, and end the delays of answers."""
+        self._over.set()
+        self.stop()
 
     def resume(self) -> None:
         """Listen (again, on the same port)."""
@@ -149,4 +153,4 @@ def ingest_server() -> Iterator[IngestServer]:
     try:
         yield server
     finally:
-        server.stop()
+        server.close()

@@ -246,7 +246,7 @@ class MemoryServer:
     def _change(self, issue: Issue, **changes: object) -> Issue:
         current = self._stored(issue.id)
         if self.changes_hold:
-            self.stored[issue.id] = replace(current, **changes)  # type: ignore[arg-type]
+            self.stored[issue.id] = replace(current, **changes)
         return self.stored[issue.id]
 
     def _stored(self, issue_id: str) -> Issue:

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import json
 import threading
+import unicodedata
 from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
 from tests.fakes.http_server import HttpServer, Reply, Request, as_json
+from tests.fakes.websocket import reset
 from tests.fakes.zulip_queues import EventQueues, uploaded
 
 BOT, BOT_EMAIL, API_KEY = 1, "sentry-bot@zulip.test", "an-api-key"
 MESSAGE_LIMIT, TOPIC_LIMIT = 10_000, 60
 _CUT = "\n[message truncated]"
+# tools/setup/emoji/emoji_names.py in zulip/zulip.
+_CODES = {"check": "2705", "eyes": "1f440", "mute": "1f507"}
 
 
 class Refusal(Exception):
@@ -58,7 +62,8 @@ class ZulipMessage:
 class ZulipServer(HttpServer):
     """One organization: `users` (id to email and name), `channels` (name to id), `messages` in the order they came.
 
-    Nobody may post to the channels of `closed`; `refuse` and `limit` make an endpoint fail.
+    Nobody may post to the channels of `closed`; `refuse` and `limit` make an endpoint fail. `lose_answer` resets the
+    connection after the call took effect, and `offline = True` resets every connection.
     """
 
     def __init__(self) -> None:
@@ -74,7 +79,9 @@ class ZulipServer(HttpServer):
         self.uploads: dict[str, bytes] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.queues = EventQueues(self.stopping)
+        self.offline = False
         self._refusals: dict[str, list[Refusal]] = {}
+        self._lost: list[str] = []
         self._guard = threading.RLock()
 
     # What a test does
@@ -98,7 +105,7 @@ class ZulipServer(HttpServer):
                     "type": "reaction",
                     "op": op,
                     "emoji_name": emoji,
-                    "emoji_code": "2705",
+                    "emoji_code": _CODES.get(emoji, "1f642"),
                     "reaction_type": "unicode_emoji",
                     "user_id": person,
                     "user": user,
@@ -118,6 +125,14 @@ class ZulipServer(HttpServer):
         """The next calls of an endpoint ("POST messages") are refused."""
         self._refusals[endpoint] = [refusal] * times
 
+    def allow(self) -> None:
+        """No call is refused any more."""
+        self._refusals.clear()
+
+    def lose_answer(self, endpoint: str) -> None:
+        """Carry out the next call of an endpoint, but reset the connection instead of answering."""
+        self._lost.append(endpoint)
+
     def limit(self, endpoint: str, retry_after: float, times: int = 1) -> None:
         """The next calls of an endpoint meet the rate limit, with its wait in seconds."""
         words = "API usage exceeded rate limit"
@@ -126,16 +141,20 @@ class ZulipServer(HttpServer):
     # What the server answers
 
     def _answer(self, request: Request) -> Reply:
+        if self.offline:
+            return Reply(raw=reset)
         try:
             found = self._found(request)
+            if (name := _name_of(request)) in self._lost:
+                self._lost.remove(name)
+                return Reply(raw=reset)
         except Refusal as refusal:
             wait = refusal.answer.get("retry-after")
             return as_json(refusal.answer, refusal.status, **({} if wait is None else {"Retry_After": str(wait)}))
         return as_json({"result": "success", "msg": "", **found})
 
     def _found(self, request: Request) -> dict[str, Any]:
-        segments, values = request.segments[2:], _values(request)  # after /api/v1
-        name = f"{request.method} {'/'.join('N' if each.isdigit() else each for each in segments)}"
+        segments, values, name = request.segments[2:], _values(request), _name_of(request)
         if name != "GET server_settings" and not _knows_the_key(request):
             raise Refusal("INVALID_API_KEY", "Invalid API key", 401)
         if name == "GET events":  # it waits: not while it holds the guard
@@ -161,6 +180,28 @@ class ZulipServer(HttpServer):
     def _get_users(self, _: dict[str, Any]) -> dict[str, Any]:
         members = [{"user_id": key, "email": email, "full_name": name} for key, (email, name) in self.users.items()]
         return {"members": members}
+
+    def _get_users_n(self, values: dict[str, Any]) -> dict[str, Any]:
+        """get-user."""
+        if values["id"] not in self.users:
+            raise Refusal("BAD_REQUEST", "No such user")
+        email, name = self.users[values["id"]]
+        return {"user": {"user_id": values["id"], "email": email, "full_name": name}}
+
+    def _get_messages_n(self, values: dict[str, Any]) -> dict[str, Any]:
+        """get-message."""
+        return {"message": self._wire(self._message(values["id"]))}
+
+    def _get_messages(self, values: dict[str, Any]) -> dict[str, Any]:
+        """get-messages: from the oldest of what the narrow lets through."""
+        assert values["anchor"] == "oldest"
+        narrow = {each["operator"]: each["operand"] for each in json.loads(values["narrow"])}
+        found = [
+            self._wire(each)
+            for each in self.in_topic(narrow["stream"], narrow["topic"])
+            if self.users[each.sender][0] == narrow["sender"]
+        ]
+        return {"messages": found[: int(values["num_after"])], "found_newest": True}
 
     def _get_streams(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"streams": [{"name": name, "stream_id": key, "description": ""} for name, key in self.channels.items()]}
@@ -191,6 +232,9 @@ class ZulipServer(HttpServer):
             if channel in self.closed:
                 raise Refusal("BAD_REQUEST", f"Not authorized to send to channel '{channel}'")
             topic = values.get("topic") or values.get("subject") or ""
+            for place, sign in enumerate(topic):  # check_stream_topic, zerver/lib/string_validation.py
+                if unicodedata.category(sign) in ("Cc", "Cs", "Cn"):
+                    raise Refusal("BAD_REQUEST", f"Invalid character in topic, at position {place + 1}!")
             return {"id": self._add(BOT, content, channel, topic, []).id}
         people = [self._person(each) for each in json.loads(to)]
         return {"id": self._add(BOT, content, "", "", sorted({BOT, *people})).id}
@@ -271,6 +315,11 @@ class ZulipServer(HttpServer):
         who = {"sender_id": message.sender, "sender_email": email, "sender_full_name": name, "client": "website"}
         what = {"content": message.content, "content_type": "text/x-markdown", "timestamp": 1760000000}
         return {"id": message.id, "reactions": [], **place, **who, **what}
+
+
+def _name_of(request: Request) -> str:
+    """`PATCH messages/N`: the path after /api/v1."""
+    return f"{request.method} {'/'.join('N' if each.isdigit() else each for each in request.segments[2:])}"
 
 
 def _cut(text: str, limit: int, mark: str) -> str:

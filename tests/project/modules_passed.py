@@ -13,40 +13,35 @@ import logging
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
 
 from demo.processes import free_port
 from tests.alerting import bodies
 from tests.fakes.ingest_server import ingest_server
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import Tracker
 from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.run_errbot_watched import SPAN
 from tests.system.irc_world import shop
+from tests.system.network_world import NetworkWorld
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
-_TOKEN = "sntryu_" + "a1" * 20
 _IDLE_SECONDS = 2.0  # threads still write down what a flow has done when its result is there
 _RUN_WATCHED = Path(__file__).resolve().parents[1] / "servers" / "run_errbot_watched.py"
 
 
-class WatchedBot:
+class WatchedBot(NetworkWorld):
     """The bot under the hook, with a server of issues and one of events."""
 
     def __init__(self, folder: Path, ends: ExitStack) -> None:
         self.calls = folder / "calls.txt"
         self.calls.touch()
-        tracker = Tracker(_TOKEN, datetime.now(timezone.utc))
-        tracker.add_project("shop")
-        self.issue = tracker.add_issue("shop", "KeyError", "'basket'")
+        super().__init__(ends)
+        self.basket = self.issue("'basket'")
         self.ingest = ends.enter_context(ingest_server())
         port = free_port()
-        self.webhook = f"http://127.0.0.1:{port}/sentry/webhook"
+        self.webhook = bodies.address(port)
         self.errbot = ErrbotProcess(
             folder / "bot",
             [PLUGIN, shop(folder / "shop")],
@@ -56,14 +51,9 @@ class WatchedBot:
                 "SENTRY_DSN": self.ingest.dsn,
                 "SENTRY_LOGLEVEL": logging.INFO,
                 "SENTRY_EVENTLEVEL": logging.ERROR,
-                "SENTRY_URL": ends.enter_context(SentryServer(tracker)).url,
-                "SENTRY_SERVER": "sentry",
-                "SENTRY_ORG": "acme",
-                "SENTRY_AUTH_TOKEN": _TOKEN,
+                **self.settings,
+                **bodies.listening(port),
                 "SENTRY_ALERTS": [{"rooms": ["#ops"]}],
-                "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", port),
-                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
-                "SENTRY_POLL_SECONDS": 0,
             },
             env={"WATCHED_CALLS": str(self.calls)},
             runner=_RUN_WATCHED,
@@ -81,9 +71,19 @@ class WatchedBot:
 
         return called
 
-    def wait_until_idle(self) -> None:
-        """Wait until no module has been called for a while."""
-        until(lambda: time.time() - self.calls.stat().st_mtime > _IDLE_SECONDS, 60, "the bot is idle")
+    def all_modules(self, act: Callable[[], object]) -> list[str]:
+        """Run `act`; the modules that are called until no further one is. Some threads call theirs every second."""
+        called = self.modules(act)
+        count, since = 0, time.monotonic()
+
+        def settled() -> bool:
+            nonlocal count, since
+            if (now := len(called())) != count:
+                count, since = now, time.monotonic()
+            return time.monotonic() - since > _IDLE_SECONDS
+
+        until(settled, 60, "no further module is called")
+        return called()
 
     def error(self) -> None:
         """A command crashes; its event reaches the server."""
@@ -92,29 +92,21 @@ class WatchedBot:
 
     def command(self) -> None:
         """Somebody types `!sentry issues`."""
-        self.errbot.ask("!sentry issues", self.issue.short_id, 60)
+        self.errbot.ask("!sentry issues", self.basket.short_id, 60)
 
     def alert(self) -> None:
         """Sentry posts a signed webhook about a new issue; the room gets the notification."""
-        raw = bodies.encode(bodies.sentry_issue(self.issue.id, shortId=self.issue.short_id, title=self.issue.title))
         before = len(self.errbot.output)
-        request = urllib.request.Request(self.webhook, data=raw, headers=bodies.signed(raw))
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 202
-        self.errbot.wait_for_output(rf"New.*{self.issue.short_id}", 60, after=before)
+        self.hook(self.basket)
+        self.errbot.wait_for_output(rf"New.*{self.basket.short_id}", 60, after=before)
 
 
 def main(arguments: list[str]) -> None:
     """Print the modules of each flow; with FILE write them there as JSON as well."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as ends:
         bot = WatchedBot(Path(folder), ends)
-        bot.command()  # the first one finds out what the server is
-        flows = {}
-        for act in (bot.error, bot.command, bot.alert):
-            bot.wait_until_idle()
-            called = bot.modules(act)
-            bot.wait_until_idle()
-            flows[act.__name__] = called()
+        bot.all_modules(bot.command)  # the first one finds out what the server is
+        flows = {act.__name__: bot.all_modules(act) for act in (bot.error, bot.command, bot.alert)}
     for flow, modules in flows.items():
         print(f"{flow}: {len(modules)} modules")
         print("".join(f"    {module}\n" for module in modules))

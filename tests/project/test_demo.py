@@ -105,7 +105,7 @@ while read -r line; do printf 'you said %s\\n[@you ➡ @errbot] >>> ' "$line"; d
 @pytest.fixture
 def player(tmp_path: Path) -> Iterator[tuple[tour.Player, list[str]]]:
     said: list[str] = []
-    world = tour.World(server=None, project=None)  # type: ignore[arg-type]  # asked nothing
+    world = tour.World(server=None, project=None)
     process = Process(["sh", "-c", BOT], tmp_path / "screen", stdin=subprocess.PIPE)
     yield tour.Player(process, world, said.append, step_seconds=1), said
     process.kill()

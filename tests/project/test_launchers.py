@@ -68,8 +68,8 @@ def test_stop_kills_the_whole_group_of_a_server_that_does_not_listen(tmp_path: P
 
 def test_a_server_does_not_outlive_a_starter_that_is_killed(tmp_path: Path) -> None:
     starter_code = (
-        "import sys, time; from pathlib import Path; from demo.processes import Process\n"
-        "print(Process(['sleep', '1000'], Path(sys.argv[1])).pid, flush=True); time.sleep(1000)"
+        "import signal, sys; from pathlib import Path; from demo.processes import Process\n"
+        "print(Process(['sleep', '1000'], Path(sys.argv[1])).pid, flush=True); signal.pause()"
     )
     starter = subprocess.Popen([sys.executable, "-c", starter_code, tmp_path / "log"], cwd=ROOT, stdout=subprocess.PIPE)
     with starter:

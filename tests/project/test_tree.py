@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
 import subprocess
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,10 @@ def _tracked() -> list[str]:
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return listed.stdout.split("\n")
+
+
+def _modules() -> list[str]:
+    return [name for name in _tracked() if name.endswith(".py") and (ROOT / name).exists()]
 
 
 def test_the_product_has_the_only_plug_file():
@@ -83,3 +90,76 @@ def test_the_wheel_lists_every_package_folder():
     home = ROOT / "plugins/sentry_reporter"
     wanted = {".".join(("errbot_sentry_reporter", *path.parent.relative_to(home).parts)) for path in folders}
     assert wanted <= listed
+
+
+def exceptions_without_reason(source: str) -> list[int]:
+    """The lines that set a rule aside and do not say why in a comment on them, or alone on the line after or before.
+
+    They silence a linter or the type checker, catch or suppress every exception for good, skip a test, or sleep.
+    """
+    comments = {
+        token.start[0]: token.string
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    alone = {number for number, line in enumerate(source.splitlines(), 1) if line.lstrip().startswith("#")}
+    explained = {number for number, text in comments.items() if re.search(r"\w", _MARK.sub("", text))}
+    explained |= {number + step for number in explained & alone for step in (1, -1)}
+    marked = {number for number, text in comments.items() if _MARK.search(text)}
+    loose = {node.lineno for node in ast.walk(ast.parse(source)) if _sets_a_rule_aside(node)}
+    return sorted((marked | loose) - explained)
+
+
+_MARK = re.compile(r"#\s*(noqa(: ?[A-Z]+\d+(, ?[A-Z]+\d+)*)?|type: ignore(\[[\w, -]+\])?|pragma: no cover)")
+_BLIND = ("Exception", "BaseException")
+
+
+def _sets_a_rule_aside(node: ast.AST) -> bool:
+    if isinstance(node, ast.ExceptHandler):
+        goes_on = ast.unparse(node.body[-1]) == "raise"
+        return not goes_on and (node.type is None or ast.unparse(node.type) in _BLIND)
+    if not isinstance(node, ast.Call):
+        return False
+    name, arguments = ast.unparse(node.func), [ast.unparse(each) for each in (*node.args, *node.keywords)]
+    if name.endswith("suppress"):
+        return any(each in _BLIND for each in arguments)
+    return name == "time.sleep" or (name.startswith("pytest.") and name.endswith("skip") and not arguments)
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("import a  # noqa: F401\n", [1]),
+        ("import a  # noqa: F401, E402 - it registers itself\n", []),
+        ("a = b  # type: ignore[arg-type]\n", [1]),
+        ("a = b  # type: ignore[arg-type]  # c narrows it\n", []),
+        ("try:\n    a()\nexcept Exception:\n    b()\n", [3]),
+        ("try:\n    a()\nexcept Exception:  # foreign code\n    b()\n", []),
+        ("try:\n    a()\nexcept Exception:\n    # foreign code\n    b()\n", []),
+        ("try:\n    a()\nexcept Exception:\n    b()  # twice\n", [3]),
+        ("try:\n    a()\nexcept:\n    b()\n", [3]),
+        ("try:\n    a()\nexcept BaseException:\n    undo()\n    raise\n", []),
+        ("with contextlib.suppress(Exception):\n    a()\n", [1]),
+        ("time.sleep(1)\n", [1]),
+        ("pytest.skip()\n", [1]),
+        ("pytest.skip('not here')\n", []),
+        ("text = '# noqa: F401'\n", []),
+    ],
+)
+def test_what_counts_as_a_reason(source: str, lines: list[int]) -> None:
+    assert exceptions_without_reason(source) == lines
+
+
+def test_who_sets_a_rule_aside_says_why():
+    found = [f"{name}:{line}" for name in _modules() for line in exceptions_without_reason((ROOT / name).read_text())]
+    assert not found, "say why in a comment beside"
+
+
+def test_the_type_checker_is_not_silenced_where_it_never_looks():
+    """mypy reads the package alone."""
+    silent = [
+        name
+        for name in _modules()
+        if not name.startswith("plugins/") and "# type: ignore[" in (ROOT / name).read_text()
+    ]
+    assert silent in ([], [Path(__file__).relative_to(ROOT).as_posix()])

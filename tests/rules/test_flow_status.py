@@ -66,7 +66,7 @@ def test_without_our_changes_in_errbot_the_status_says_what_is_lost():
 
 def _delivery(**values: object) -> str:
     facts = _facts()
-    alerts = AlertsStatus(True, True, **values)  # type: ignore[arg-type]
+    alerts = AlertsStatus(True, True, **values)
     lines = status_of(FlowFacts(facts.settings, facts.report, alerts, None, "", facts.now))
     return next(line.state for line in lines if line.flow == "delivery")
 
@@ -98,7 +98,7 @@ def test_polling_for_subscriptions_alone_is_not_off():
     facts = _facts()
 
     def polling(**values: object) -> str:
-        alerts = AlertsStatus(True, True, **values)  # type: ignore[arg-type]
+        alerts = AlertsStatus(True, True, **values)
         lines = status_of(FlowFacts(facts.settings, facts.report, alerts, None, "", facts.now))
         return next(line.state for line in lines if line.flow == "polling")
 

@@ -17,7 +17,7 @@ from errbot_sentry.canary import CanaryStatus
 from errbot_sentry.config.settings import Settings
 from errbot_sentry.health import ApiTimes, FlowFacts, exposition, health_of, status_of
 from errbot_sentry.reporting.report_status import ReportStatus
-from errbot_sentry.server.http.limits import Exchange
+from errbot_sentry.server.http.calls import Exchange
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "monitoring"
 NOW = datetime(2026, 11, 21, tzinfo=timezone.utc)

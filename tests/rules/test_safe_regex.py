@@ -39,7 +39,7 @@ def test_whatever_is_typed_is_taken_or_refused_in_words_and_small(pieces: list[s
     """The steps for one character of text are at most the size of the compiled expression, so that is bounded."""
     sentence, size = "", 0
     try:
-        size = compile_linear("".join(pieces)[: LONGEST_EXPRESSION + 1]).programsize  # type: ignore[attr-defined]
+        size = compile_linear("".join(pieces)[: LONGEST_EXPRESSION + 1]).programsize
     except ValueError as error:
         sentence = str(error)
     assert 0 < size <= safe_regex._LARGEST_PROGRAM or len(sentence.split()) > 5

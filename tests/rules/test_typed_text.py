@@ -27,7 +27,6 @@ from errbot_sentry.domain.typed_text import (
     leading_word,
     read_number,
     split_before,
-    split_words,
     unquote,
 )
 from errbot_sentry.server.search import terms_of
@@ -45,7 +44,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "read_matcher": read_matcher,
     "is_matcher": is_matcher,
     "a matcher as text": lambda text: str(Matcher("title", "=", text)),
-    "split_words": split_words,
+    "split_before nothing": lambda text: split_before(text, ()),
     "leading_word": leading_word,
     "unquote": unquote,
     "split_before": lambda text: split_before(text, ("-c", "--comment")),

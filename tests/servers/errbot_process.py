@@ -6,15 +6,18 @@ import ast
 import logging
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from demo.processes import Process, environment
+from tests.servers.pythons import version_of
 from tests.waiting import until
 
 START_SECONDS = 90.0
@@ -52,7 +55,7 @@ class ErrbotProcess:
         (folder / "data").mkdir(parents=True, exist_ok=True)
         (folder / "no-index.json").write_text("{}")  # `!repos` without the network
         self.settings: dict[str, object] = {
-            **defaults(folder, backend),
+            **defaults(folder, backend, version_of(python)),
             "BOT_EXTRA_PLUGIN_DIR": [
                 str(place.resolve()) for place in ([plugins] if isinstance(plugins, Path) else plugins)
             ],
@@ -137,6 +140,15 @@ class ErrbotProcess:
         """The first match on the terminal behind position `after` (an earlier length of `output`), waiting for it."""
         return self._wait_for("output", pattern, timeout, after)
 
+    def wait_until_stored(self, sent_id: str) -> None:
+        """Wait until our plugin's state has the id that the network gave to an alert; nobody clicks sooner."""
+
+        def is_stored() -> bool:
+            with closing(sqlite3.connect(self.data / "sentry_reporter.sqlite3")) as state:
+                return state.execute("select 1 from outbox where sent_id = ?", (sent_id,)).fetchone() is not None
+
+        until(is_stored, 60, f"the bot has stored {sent_id}")
+
     def wait_for_exit(self, timeout: float = 30.0) -> int:
         """Wait until the process has ended by itself, and return its exit code."""
         process = self._started()
@@ -177,8 +189,11 @@ class ErrbotProcess:
         return match
 
 
-def defaults(folder: Path, backend: str = "Text") -> dict[str, object]:
-    """A config that starts anywhere: no look-ups, no installation of dependencies, a log that holds everything."""
+def defaults(folder: Path, backend: str = "Text", version: tuple[int, int] = sys.version_info[:2]) -> dict[str, object]:
+    """A config that starts anywhere: no look-ups, no installation of dependencies, a log that holds everything.
+
+    `version` is that of the bot's Python.
+    """
     return {
         "BACKEND": backend,
         "BOT_DATA_DIR": str(folder / "data"),
@@ -190,7 +205,7 @@ def defaults(folder: Path, backend: str = "Text") -> dict[str, object]:
         "CHATROOM_PRESENCE": (),
         "AUTOINSTALL_DEPS": False,
         # Errbot's own Shelf fails in every thread but one from 3.13 on (docs/operations.md).
-        "STORAGE": "Memory" if sys.version_info >= (3, 13) else "Shelf",
+        "STORAGE": "Memory" if version >= (3, 13) else "Shelf",
         "TEXT_DEMO_MODE": True,
         "BOT_PLUGIN_INDEXES": str(folder / "no-index.json"),
     }

@@ -90,6 +90,12 @@ class IrcClient:
         with self._changed:
             return list(self._lines)
 
+    def lines_after(self, count: int, timeout: float) -> list[Line]:
+        """The lines after the first `count`, as soon as there are some; none when the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._lines) > count, timeout)
+            return self._lines[count:]
+
     def lines(self, target: str | None = None, sender: str | None = None, after: int = 0) -> list[Line]:
         """What was said (PRIVMSG and NOTICE of people), oldest first; `target` is a room or our own nick."""
         return [

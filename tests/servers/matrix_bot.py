@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import pytest
-
-from demo import environments
-from demo.environments import ROOT, Recipe
-from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.matrix_client import MatrixPerson
+from tests.servers.network_bot import Backend
 from tests.servers.synapse import PASSWORD, Synapse
 
-# With what the plugin wants, so that it runs in there too; apart from the tests' own environment, because matrix-nio
-# brings libraries that change what sentry-sdk does.
-_LINES = [line.strip() for line in (ROOT / "requirements-floors.txt").read_text().splitlines()]
-MATRIX = Recipe(
-    "matrix-bot",
-    (
-        *(line for line in _LINES if line and not line.startswith(("#", "errbot"))),
-        "errbot==6.2.1",
-        "errbot-backend-matrix==0.0.1",
-        "matrix-nio==0.26.0",
-        "matplotlib>=3.8",
-    ),
+MATRIX = Backend(
+    "Matrix",
+    ("errbot-backend-matrix==0.0.1", "matrix-nio==0.26.0"),
+    {(3, 10): "errbot-backend-matrix 0.0.1 wants 3.11"},
+    "run_errbot.py",
 )
 
 # The package's own .plug names a package, which Errbot 6.2.1 cannot load as a backend: a module in a folder of one's
@@ -33,16 +21,6 @@ MATRIX = Recipe(
 _BACKEND = "MatrixRoomBot"
 _PLUG = f"[Core]\nName = {_BACKEND}\nModule = matrix_backend\n[Python]\nVersion = 3\n"
 _MODULE = "from err_backend_matrix.matrix import MatrixBackend\n\n__all__ = ['MatrixBackend']\n"
-
-
-def matrix_bot_python() -> Path:
-    """The Python that has the backend, built once; skips the test where it cannot be had."""
-    if sys.version_info < (3, 11):
-        pytest.skip("errbot-backend-matrix 0.0.1 asks for Python 3.11 or newer")
-    try:
-        return environments.build(MATRIX)
-    except environments.CannotBuild as reason:
-        missing(f"no Matrix backend to test with: {reason}")
 
 
 class MatrixBot:
@@ -54,7 +32,7 @@ class MatrixBot:
     def __init__(
         self, folder: Path, synapse: Synapse, plugins: list[Path], *, admins: tuple[str, ...] = (), **settings: object
     ) -> None:
-        python = matrix_bot_python()
+        python = MATRIX.python()
         self.account: MatrixPerson = synapse.register("sentrybot")
         backend = folder / "matrix_backend"
         backend.mkdir(parents=True)

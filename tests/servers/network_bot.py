@@ -16,16 +16,14 @@ from demo.environments import ROOT, Recipe
 from demo.processes import free_port
 from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.pythons import bot_python, version_of
 from tests.servers.tiny_plugin import write_plugin
 from tests.waiting import until
 
 _LINES = [line.strip() for line in (ROOT / "requirements-floors.txt").read_text().splitlines()]
 # Apart from the tests' own environment: backends bring libraries that change what sentry-sdk does.
-OURS = (
-    *(line for line in _LINES if line and not line.startswith(("#", "errbot"))),
-    "errbot==6.2.1",
-    "matplotlib>=3.8",
-)
+FLOORS = (*(line for line in _LINES if line and not line.startswith(("#", "errbot"))), "errbot==6.2.1")
+MATPLOTLIB = "matplotlib>=3.8"
 
 
 @dataclass(frozen=True)
@@ -37,23 +35,32 @@ class Backend:
     fails_on: Mapping[tuple[int, int], str]
     runner: str  # the script beside this file that starts Errbot with the network's addresses replaced
     folder: str = ""  # inside of site-packages; the packages announce themselves to no Errbot
+    is_ours: bool = False  # whether the tests' own environment has it
 
     def python(self) -> Path:
         """The Python of its environment, which is built where it is absent; skips the test where it cannot be had."""
-        version = sys.version_info[:2]
+        maker = bot_python()
+        if self.is_ours and maker == sys.executable:
+            return Path(maker)
+        version = version_of(maker)
         if version in self.fails_on:
             pytest.skip(
                 f"{self.name}'s backend does not run on Python {version[0]}.{version[1]}: {self.fails_on[version]}"
             )
         try:
-            return environments.build(Recipe(self.name.lower(), (*OURS, *self.requirements)))
+            return environments.build(Recipe(self.name.lower(), (*FLOORS, MATPLOTLIB, *self.requirements), maker))
         except environments.CannotBuild as reason:
             missing(f"no {self.name} backend to test with: {reason}")
 
     def extra_backends(self, python: Path) -> list[str]:
         """BOT_EXTRA_BACKEND_DIR."""
-        packages = python.parent.parent / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+        major, minor = version_of(python)
+        packages = python.parent.parent / "lib" / f"python{major}.{minor}" / "site-packages"
         return [str(packages / self.folder)] if self.folder else []
+
+
+IRC = Backend("IRC", ("errbot[irc]==6.2.1",), {}, "run_errbot.py", is_ours=True)
+XMPP = Backend("XMPP", ("slixmpp==1.8.6",), {}, "run_errbot.py", is_ours=True)
 
 
 class NetworkBot:

@@ -5,28 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from demo import environments
-from demo.environments import ROOT, Recipe
 from demo.processes import accepts, free_port
 from tests.fakes.slack_server import SIGNING_SECRET, Said, SlackServer, send_event
 from tests.fakes.slack_signed import event_body, send_click
-from tests.servers import missing
 from tests.servers.errbot_process import ErrbotProcess
+from tests.servers.network_bot import Backend
 from tests.servers.tiny_plugin import write_plugin
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
-# Apart from the tests' own environment: the backend brings libraries that change what sentry-sdk does.
-_LINES = [line.strip() for line in (ROOT / "requirements-floors.txt").read_text().splitlines()]
-SLACK = Recipe(
-    "slack",
-    (
-        *(line for line in _LINES if line and not line.startswith(("#", "errbot"))),
-        "errbot==6.2.1",
-        "errbot-backend-slackv3==0.3.2",
-        "matplotlib>=3.8",
-    ),
-)
+SLACK = Backend("Slack", ("errbot-backend-slackv3==0.3.2",), {}, "run_errbot_on_slack.py")
 
 # Errbot's web server takes Slack's events; only a plugin can set it up without a person who types.
 _DOOR = '''
@@ -64,10 +52,6 @@ class SlackBot:
         socket_mode: bool = False,
         **settings: Any,
     ) -> None:
-        try:
-            python = environments.build(SLACK)
-        except environments.CannotBuild as reason:
-            missing(f"no Slack backend to test with: {reason}")
         self._slack = slack
         self._socket_mode = socket_mode
         self._port, self._listen = free_port(), free_port()
@@ -85,8 +69,8 @@ class SlackBot:
             },
             backend="SlackV3",
             env={"SLACK_API": slack.api, **_NO_PROXY},
-            python=python,
-            runner=Path(__file__).with_name("run_errbot_on_slack.py"),
+            python=SLACK.python(),
+            runner=Path(__file__).with_name(SLACK.runner),
         )
 
     @property

@@ -1,7 +1,8 @@
-"""What the tests of reporting share: a server that takes envelopes, and reporters that send to it."""
+"""What the tests of reporting share: errors, a server that takes envelopes, and reporters that send to it."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,24 @@ from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
 
 Make = Callable[..., Reporter]
+log = logging.getLogger("some.plugin")
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def crash(text: str = "boom") -> None:
+    """What a plugin does whose work fails."""
+    try:
+        fail(ValueError(text))
+    except ValueError:
+        log.exception("it went wrong")
+
+
+def values(server: IngestServer) -> list[str]:
+    """The texts of all errors that have arrived."""
+    return [event["exception"]["values"][-1]["value"] for event in server.events()]
 
 
 @pytest.fixture

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.request import Request
 
-from demo.processes import free_port, open_url
+from demo.processes import free_port
 from tests.alerting import bodies
 from tests.servers.errbot_process import ErrbotProcess, irc_settings
 from tests.servers.irc_client import IrcClient
 from tests.servers.ngircd import Ngircd
-from tests.servers.prosody import DOMAIN, PASSWORD, ROOMS, Prosody
+from tests.servers.prosody import Prosody
 from tests.servers.xmpp_client import XmppClient
+from tests.system import xmpp_world
 from tests.system.plugin_copies import PLUGIN
+from tests.system.xmpp_world import xmpp_settings
 
 BOT = "sentrybot"
-ROOM = {"irc": "#ops", "xmpp": f"ops@{ROOMS}"}
+ROOM = {"irc": "#ops", "xmpp": xmpp_world.ROOM}
 
 
 class RecoveryWorld:
@@ -31,12 +32,12 @@ class RecoveryWorld:
             PLUGIN,
             {
                 **(
-                    irc_settings(port or server.port, nick=BOT) if self.network == "irc" else _xmpp(port or server.port)
+                    irc_settings(port or server.port, nick=BOT)
+                    if self.network == "irc"
+                    else xmpp_settings(port or server.port)
                 ),
                 "SENTRY_ALERTS": [{"rooms": [self.room]}],
-                "SENTRY_POLL_SECONDS": 0,
-                "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self._webhooks),
-                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
+                **bodies.listening(self._webhooks),
                 **settings,
             },
             backend=self.network.upper(),
@@ -54,17 +55,4 @@ class RecoveryWorld:
 
     def hook(self, issue: str) -> None:
         """A signed webhook about a new issue, which is taken."""
-        body = bodies.encode(bodies.sentry_issue(issue))
-        url = f"http://127.0.0.1:{self._webhooks}/sentry/webhook"
-        with open_url(Request(url, body, bodies.signed(body)), timeout=30) as answer:
-            assert answer.status == 202
-
-
-def _xmpp(port: int) -> dict[str, object]:
-    return {
-        "BOT_IDENTITY": {"username": f"{BOT}@{DOMAIN}", "password": PASSWORD, "server": ("127.0.0.1", port)},
-        "XMPP_FEATURE_MECHANISMS": {"unencrypted_plain": True, "unencrypted_scram": True},
-        "BOT_ADMINS": (f"alice@{DOMAIN}",),
-        "CHATROOM_PRESENCE": (ROOM["xmpp"],),
-        "CHATROOM_FN": BOT,
-    }
+        bodies.post(bodies.address(self._webhooks), bodies.sentry_issue(issue))

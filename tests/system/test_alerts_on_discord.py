@@ -4,79 +4,57 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.alerting import bodies
 from tests.fakes.discord_guild import ANN, BOB, CAROL, OPS, WEB, Sent
 from tests.fakes.discord_server import DiscordServer
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.discord_bot import DiscordBot
+from tests.system.network_world import NetworkWorld
 from tests.waiting import until
 
-TOKEN = "sntryu_" + "a1" * 20
 ROLE = "<@&700000000000000001>"
 POSTS = f"POST /channels/{OPS}/messages"
 
 
-class World:
+class World(NetworkWorld):
     """Discord, Sentry, and the bot between them. Each setting spells the room in another way."""
 
     def __init__(self, folder: Path, ends: ExitStack, **settings: Any) -> None:
-        self.chat = DiscordServer()
-        ends.enter_context(self.chat)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
+        super().__init__(ends)
+        self.chat = ends.enter_context(DiscordServer())
         self.bot = DiscordBot(
             folder,
             self.chat,
             **{
-                "SENTRY_URL": self.sentry.url,
-                "SENTRY_SERVER": "sentry",
-                "SENTRY_ORG": "acme",
-                "SENTRY_AUTH_TOKEN": TOKEN,
+                **self.settings,
                 "SENTRY_ALERTS": [{"rooms": [f"<#{OPS}>"], "mention": ROLE}],
                 "SENTRY_ROOM_PROJECTS": {str(OPS): ["shop"]},
                 "SENTRY_WRITERS": ["ann#0", "carol#0"],
-                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
                 **settings,
             },
         )
+        self.webhook = self.bot.webhook
         ends.enter_context(self.bot.process)
         self.chat.wait_for_socket()
 
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        request = urllib.request.Request(self.bot.webhook, data=raw, headers=bodies.signed(raw))
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 202
-
     def wait_for(self, pattern: str, channel: int = OPS) -> Sent:
         """What the bot posted into a channel or thread, waiting for it."""
-
-        def found() -> Sent | None:
-            return next((each for each in self.chat.in_channel(channel) if _reads(each, pattern)), None)
-
-        return until(found, 60, lambda: f"{pattern!r} on Discord, where there is {self.chat.guild.sent}")
+        return self.wait_for_one(
+            lambda: self.chat.in_channel(channel), lambda sent: _reads(sent, pattern), f"{pattern} in {channel}"
+        )
 
     def notification(self, issue: TrackedIssue) -> Sent:
         self.hook(issue)
-        return self.wait_for(rf"New in shop.*{issue.short_id}")
+        sent = self.wait_for(rf"New in shop.*{issue.short_id}")
+        self.bot.process.wait_until_stored(str(sent.id))
+        return sent
 
     def wait_for_mark(self, sent: Sent, mark: str) -> None:
         until(lambda: _reads(sent, mark), 60, lambda: f"{mark!r} on {sent}")

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import Request
 
-from demo.processes import free_port, open_url
+from demo.processes import free_port
 from errbot_sentry.store.database import Store
 from tests.alerting import bodies
 from tests.servers.errbot_process import ErrbotProcess, irc_settings
 from tests.servers.irc_client import IrcClient
+from tests.servers.network_bot import IRC
 from tests.servers.ngircd import Ngircd
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
@@ -36,11 +36,10 @@ class Rooms:
             {
                 **irc_settings(ircd.port, nick=BOT, rooms=self.names),
                 "SENTRY_ALERTS": routes,
-                "SENTRY_POLL_SECONDS": 0,
-                "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self.port),
-                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
+                **bodies.listening(self.port),
             },
             backend="IRC",
+            python=IRC.python(),
         )
         self.alice = IrcClient(ircd.host, ircd.port, "alice")
         for room in self.names:
@@ -60,10 +59,7 @@ class Rooms:
 
     def hook(self, issue: str, action: str = "created", project: str = "shop", **fields: Any) -> None:
         """A signed webhook of Sentry's about an issue, which is taken."""
-        body = bodies.encode(bodies.sentry_issue(issue, action, project, **fields))
-        url = f"http://127.0.0.1:{self.port}/sentry/webhook"
-        with open_url(Request(url, body, bodies.signed(body)), timeout=30) as answer:
-            assert answer.status == 202
+        bodies.post(bodies.address(self.port), bodies.sentry_issue(issue, action, project, **fields))
 
     def decided(self) -> int:
         """How many decisions the state holds."""

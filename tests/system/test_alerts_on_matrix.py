@@ -3,74 +3,52 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from demo.processes import free_port
 from tests.alerting import bodies
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.matrix_bot import MatrixBot
 from tests.servers.matrix_client import Seen
 from tests.servers.synapse import Synapse
+from tests.system.network_world import NetworkWorld
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
-TOKEN = "sntryu_" + "a1" * 20
 
-
-class World:
+class World(NetworkWorld):
     """Synapse, Sentry, and the bot between them. The room's alias is in the settings; commands come by its id."""
 
     def __init__(self, folder: Path, synapse: Synapse, ends: ExitStack) -> None:
+        super().__init__(ends)
         self.synapse = synapse
         self.ann, self.bob = synapse.register("ann"), synapse.register("bob")
         self.room = self.ann.create_room("ops")
         self.bob.join(self.room)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
-        self.port = free_port()
+        port = free_port()
+        self.webhook = bodies.address(port)
         self.bot = MatrixBot(
             folder,
             synapse,
             [PLUGIN],
             admins=(self.ann.id,),
-            SENTRY_URL=self.sentry.url,
-            SENTRY_SERVER="sentry",
-            SENTRY_ORG="acme",
-            SENTRY_AUTH_TOKEN=TOKEN,
             SENTRY_ALERTS=[{"rooms": ["#ops:chat.test"], "mention": self.bob.id}],
             SENTRY_ROOM_PROJECTS={"#ops:chat.test": ["shop"]},
-            SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
-            SENTRY_WEBHOOK_LISTEN=("127.0.0.1", self.port),
-            SENTRY_POLL_SECONDS=0,
+            **{**self.settings, **bodies.listening(port)},
         )
         ends.enter_context(self.bot.process)
         self.bot.enter(self.room, self.ann)
 
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        address = f"http://127.0.0.1:{self.port}/sentry/webhook"
-        with urllib.request.urlopen(urllib.request.Request(address, raw, bodies.signed(raw)), timeout=30) as answer:
-            assert answer.status == 202
-
     def notification(self, issue: TrackedIssue) -> Seen:
         self.hook(issue)
-        return self.ann.wait_for(self.room, rf"New in shop.*{issue.short_id}", thread="")
+        seen = self.ann.wait_for(self.room, rf"New in shop.*{issue.short_id}", thread="")
+        self.bot.process.wait_until_stored(seen.id)
+        return seen
 
     def now(self, seen: Seen) -> Seen:
         """The message as it stands now."""

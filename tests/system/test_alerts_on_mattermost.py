@@ -8,65 +8,43 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.alerting import bodies
 from tests.fakes.mattermost_server import MattermostServer
 from tests.fakes.mattermost_team import ANN, BOB, MESSAGE_LIMIT, OPS, WEB, Post
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.certificates import self_made
 from tests.servers.mattermost_bot import OURS, MattermostBot
+from tests.system.network_world import NetworkWorld
 from tests.waiting import until
 
-TOKEN = "sntryu_" + "a1" * 20
 
-
-class World:
+class World(NetworkWorld):
     """Mattermost, Sentry, and the bot between them. Each setting spells the room in another way."""
 
     def __init__(self, folder: Path, ends: ExitStack, *, https: bool = False, **settings: Any) -> None:
+        super().__init__(ends)
         certificate = self_made(folder / "server.pem") if https else None
-        self.chat = MattermostServer(certificate)
-        ends.enter_context(self.chat)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
+        self.chat = ends.enter_context(MattermostServer(certificate))
         self.bot = MattermostBot(
             folder,
             self.chat,
             shims=OURS,
             trust=certificate,
             **{
-                "SENTRY_URL": self.sentry.url,
-                "SENTRY_SERVER": "sentry",
-                "SENTRY_ORG": "acme",
-                "SENTRY_AUTH_TOKEN": TOKEN,
+                **self.settings,
                 "SENTRY_ALERTS": [{"rooms": ["ops"], "mention": "@oncall"}],
                 "SENTRY_ROOM_PROJECTS": {OPS: ["shop"], "direct": ["shop"]},
-                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
                 **settings,
             },
         )
+        self.webhook = self.bot.webhook
         ends.enter_context(self.bot.process)
         self.chat.wait_for_socket()
-
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        request = urllib.request.Request(self.bot.webhook, data=raw, headers=bodies.signed(raw))
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 202
 
     def post_click(self, click: object) -> int:
         """What somebody else than Mattermost sends to where clicks go; the status of the answer."""
@@ -84,16 +62,15 @@ class World:
 
     def wait_for(self, pattern: str, root: str | None = None, channel: str = OPS) -> Post:
         """What the bot posted into a channel (and into this thread of it), waiting for it."""
-
-        def found() -> Post | None:
-            fitting = (each for each in self.shown(channel) if root in (None, each.root) and _reads(each, pattern))
-            return next(fitting, None)
-
-        return until(found, 60, lambda: f"{pattern!r} on Mattermost, where there is {self.chat.team.posts}")
+        return self.wait_for_one(
+            lambda: self.shown(channel), lambda post: root in (None, post.root) and _reads(post, pattern), pattern
+        )
 
     def notification(self, issue: TrackedIssue) -> Post:
         self.hook(issue)
-        return self.wait_for(rf"New.*{issue.short_id}", root="")
+        post = self.wait_for(rf"New.*{issue.short_id}", root="")
+        self.bot.process.wait_until_stored(post.id)
+        return post
 
     def wait_for_mark(self, post: Post, mark: str) -> None:
         until(lambda: _reads(post, mark), 60, lambda: f"{mark!r} on {post}")

@@ -4,86 +4,57 @@ from __future__ import annotations
 
 import re
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.alerting import bodies
-from tests.fakes.sentry_server import SentryServer
 from tests.fakes.slack_server import Said, SlackServer
 from tests.fakes.slack_signed import send_click
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.slack_bot import SlackBot
+from tests.system.network_world import MAIL, OWNER, NetworkWorld
 from tests.waiting import until
 
 OPS, WEB = "C00OPS", "C00WEB"
 ANN, BOB = "U00ANN", "U00BOB"
-TOKEN = "sntryu_" + "a1" * 20
-MAIL = "bot@example.com"  # the account that writes every comment on the stand-in for Sentry
-OWNER = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
 
 
-class World:
+class World(NetworkWorld):
     """Slack, Sentry, and the bot between them."""
 
     def __init__(self, folder: Path, ends: ExitStack, *, socket_mode: bool = False, **settings: Any) -> None:
-        self.slack = SlackServer()
-        ends.enter_context(self.slack)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.tracker.members[MAIL] = "1"
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
+        super().__init__(ends)
+        self.slack = ends.enter_context(SlackServer())
         self.bot = SlackBot(
             folder,
             self.slack,
-            SENTRY_URL=self.sentry.url,
-            SENTRY_SERVER="sentry",
-            SENTRY_ORG="acme",
-            SENTRY_AUTH_TOKEN=TOKEN,
             SENTRY_ALERTS=[{"rooms": ["#ops"], "mention": {"assignee": True, "else": "<!subteam^S00ONCALL>"}}],
             SENTRY_ROOM_PROJECTS={"#ops": ["shop"]},
-            SENTRY_WEBHOOK_SECRET=bodies.SECRET.reveal(),
             socket_mode=socket_mode,
+            **self.settings,
             **settings,
         )
+        self.webhook = self.bot.webhook
         ends.enter_context(self.bot.process)
-
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        request = urllib.request.Request(self.bot.webhook, data=raw, headers=bodies.signed(raw))
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 202
 
     def wait_for(self, pattern: str, thread: str | None = None, channel: str = OPS) -> Said:
         """What the bot said in a channel (and in this thread of it, where one is given), waiting for it."""
-
-        def found() -> Said | None:
-            fitting = (
-                each
-                for each in self.slack.in_channel(channel)
-                if re.search(pattern, each.texts[0]) and thread in (None, each.thread)
-            )
-            return next(fitting, None)
-
-        return until(found, 60, lambda: f"{pattern!r} on Slack, where there is {self.slack.said}")
+        return self.wait_for_one(
+            lambda: self.slack.in_channel(channel),
+            lambda said: re.search(pattern, said.texts[0]) and thread in (None, said.thread),
+            pattern,
+        )
 
     def notification(self, issue: TrackedIssue, **fields: Any) -> Said:
         """An issue is new, and the room is notified."""
         self.hook(issue, **fields)
         said = self.wait_for(rf"New.*{issue.short_id}")
         assert said.thread == ""
+        self.bot.process.wait_until_stored(said.ts)
         return said
 
     def link(self, person: str) -> None:

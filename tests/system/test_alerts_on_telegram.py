@@ -3,86 +3,57 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
-from datetime import datetime, timezone
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.alerting import bodies
-from tests.fakes.sentry_server import SentryServer
 from tests.fakes.telegram_server import ANN, BOB, FORUM, OLD, OPS, TOPIC, Sent, TelegramServer
 from tests.fakes.telegram_text import plain
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.telegram_bot import TelegramBot
+from tests.system.network_world import OWNER, NetworkWorld
 from tests.waiting import until
 
-TOKEN = "sntryu_" + "a1" * 20
-MAIL = "bot@example.com"  # the account that writes every comment on the stand-in for Sentry
-OWNER = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
 OPEN = {"Resolve": "resolve", "Archive ▾": "archive_menu", "Assign to me": "assign", "Silence 1h": "silence"}
 
 
-class World:
+class World(NetworkWorld):
     """Telegram, Sentry, and the bot between them; Ann may change issues."""
 
     def __init__(
         self, folder: Path, ends: ExitStack, room: str = str(OPS), privacy: bool = False, **settings: Any
     ) -> None:
+        super().__init__(ends)
         self.telegram = TelegramServer()
         self.telegram.privacy = privacy
         ends.enter_context(self.telegram)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.tracker.members[MAIL] = "1"
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
         self.bot = TelegramBot(
             folder,
             self.telegram,
             **{
-                "SENTRY_URL": self.sentry.url,
-                "SENTRY_SERVER": "sentry",
-                "SENTRY_ORG": "acme",
-                "SENTRY_AUTH_TOKEN": TOKEN,
+                **self.settings,
                 "SENTRY_ALERTS": [{"rooms": [room], "mention": "@oncall"}],
                 "SENTRY_ROOM_PROJECTS": {str(OPS): ["shop"], str(FORUM): ["shop"]},
                 "SENTRY_WRITERS": (str(ANN),),
-                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
                 **settings,
             },
         )
+        self.webhook = self.bot.webhook
         ends.enter_context(self.bot.process)
-
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        request = urllib.request.Request(self.bot.webhook, data=raw, headers=bodies.signed(raw))
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 202
 
     def wait_for(self, pattern: str, under: Sent | None = None, chat: int = OPS, after: int = 0) -> Sent:
         """What the bot sent to a chat (and under this message, where one is given), as people read it."""
-
-        def found() -> Sent | None:
-            fitting = (
-                sent
-                for sent in self.telegram.in_chat(chat)[after:]
-                if re.search(pattern, read(sent)) and under in (None, self.replied(sent))
-            )
-            return next(fitting, None)
-
-        return until(found, 60, lambda: f"{pattern!r} on Telegram, where there is {self.telegram.sent}")
+        return self.wait_for_one(
+            lambda: self.telegram.in_chat(chat)[after:],
+            lambda sent: re.search(pattern, read(sent)) and under in (None, self.replied(sent)),
+            pattern,
+        )
 
     def replied(self, sent: Sent) -> Sent | None:
         """What a message is under."""
@@ -92,14 +63,8 @@ class World:
         """An issue is new, and the chat is notified."""
         self.hook(issue, **fields)
         sent = self.wait_for(rf"New in shop\n{issue.short_id}", chat=chat)
-        until(lambda: self.knows(sent), 30, "the bot has stored the message's id")
+        self.bot.process.wait_until_stored(str(sent.id))
         return sent
-
-    def knows(self, sent: Sent) -> bool:
-        """Whether the bot can find the alert of a message; nobody clicks sooner."""
-        with closing(sqlite3.connect(self.bot.process.data / "sentry_reporter.sqlite3")) as state:
-            found = state.execute("select 1 from outbox where sent_id = ?", (str(sent.id),))
-            return found.fetchone() is not None
 
     def wait_for_mark(self, sent: Sent, mark: str) -> None:
         until(lambda: read(sent).endswith(mark), 60, lambda: f"{mark!r} at the end of {sent.texts}")
@@ -296,9 +261,13 @@ def test_a_reconnect_in_the_middle_of_a_delivery_loses_nothing(world: World) -> 
     world.bot.process.wait_for_log("Error reading from Telegram updates stream")
     world.hook(second)
     world.hook(third)
+    waits = re.compile(r"Reconnecting in (\d+) seconds")
+    until(lambda: len(waits.findall(world.bot.process.log)) >= 5, 120, "the bot tries to connect, again and again")
     telegram.offline = False
     sent = [world.wait_for(issue.short_id) for issue in (second, third)]
     assert len(telegram.in_chat()) == 4
+    # Errbot's own waits grow by three quarters and a random part, the fifth to nine seconds or more.
+    assert max(map(int, waits.findall(world.bot.process.log))) <= 8
     telegram.click(ANN, sent[0], "Resolve")
     world.wait_for_mark(sent[0], "resolved by ann")
 

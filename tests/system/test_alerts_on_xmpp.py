@@ -6,82 +6,55 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import canonicalize
 
 import pytest
 
 from demo.processes import free_port, open_url
 from tests.alerting import bodies
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.errbot_process import ErrbotProcess
-from tests.servers.prosody import PASSWORD, Prosody
+from tests.servers.network_bot import XMPP
+from tests.servers.prosody import Prosody
 from tests.servers.xmpp_client import Stanza, XmppClient
+from tests.system.network_world import NetworkWorld
 from tests.system.plugin_copies import PLUGIN
-from tests.system.xmpp_world import ADMIN, BOT, BOT_ADDRESS, ROOM
+from tests.system.xmpp_world import BOT, ROOM, xmpp_settings
 
 # slixmpp 1.8.6, the last that Errbot 6.2.1 works with, asks the resolver in its old way.
 pytestmark = pytest.mark.filterwarnings("ignore:gethostbyname")
-TOKEN = "sntryu_" + "a1" * 20
 
 
-class World:
+class World(NetworkWorld):
     """prosody, Sentry, and the bot between them. Alice owns the room, because she is there first.
 
     The settings name the room in another spelling.
     """
 
     def __init__(self, folder: Path, prosody: Prosody, ends: ExitStack) -> None:
+        super().__init__(ends)
         self.prosody = prosody
         self.alice = ends.enter_context(XmppClient(prosody, "alice"))
         self.alice.join(ROOM)
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        self.sentry = SentryServer(self.tracker)
-        ends.enter_context(self.sentry)
-        self.port = free_port()
+        port = free_port()
+        self.webhook = bodies.address(port)
         self.bot = ErrbotProcess(
             folder / "bot",
             [PLUGIN],
             {
-                "BOT_IDENTITY": {
-                    "username": BOT_ADDRESS,
-                    "password": PASSWORD,
-                    "server": (prosody.host, prosody.port),
-                },
-                "XMPP_FEATURE_MECHANISMS": {"unencrypted_plain": True, "unencrypted_scram": True},
-                "BOT_ADMINS": (ADMIN,),
-                "CHATROOM_PRESENCE": (ROOM,),
-                "CHATROOM_FN": BOT,
-                "SENTRY_URL": self.sentry.url,
-                "SENTRY_SERVER": "sentry",
-                "SENTRY_ORG": "acme",
-                "SENTRY_AUTH_TOKEN": TOKEN,
+                **xmpp_settings(prosody.port),
+                **self.settings,
+                **bodies.listening(port),
                 "SENTRY_WRITERS": (f"{ROOM}/alice",),
                 "SENTRY_ALERTS": [{"rooms": [ROOM.title()]}],
-                "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
-                "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self.port),
-                "SENTRY_POLL_SECONDS": 0,
             },
             backend="XMPP",
+            python=XMPP.python(),
         )
         ends.enter_context(self.bot)
         self.alice.wait_for_join(BOT, ROOM)
-
-    def issue(self, title: str = "division by zero") -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """Sentry's webhook about an issue."""
-        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
-        raw = bodies.encode({**body, "actor": {"type": "user", "id": 3, "name": "Carol"}})
-        address = f"http://127.0.0.1:{self.port}/sentry/webhook"
-        with urllib.request.urlopen(urllib.request.Request(address, raw, bodies.signed(raw)), timeout=30) as answer:
-            assert answer.status == 202
 
     def notification(self, issue: TrackedIssue, who: XmppClient | None = None) -> Stanza:
         self.hook(issue)

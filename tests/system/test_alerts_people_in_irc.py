@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from demo.processes import free_port
 from tests.alerting import bodies
-from tests.fakes.sentry_server import SentryServer
-from tests.fakes.tracker import TrackedIssue, Tracker
 from tests.servers.errbot_process import ErrbotProcess, irc_settings
 from tests.servers.irc_client import IrcClient
 from tests.servers.ngircd import Ngircd
+from tests.system.network_world import MAIL, NetworkWorld
+from tests.system.network_world import OWNER as ALICE
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
 ROOM, BOT = "#ops", "sentrybot"
-TOKEN = "sntryu_" + "a1" * 20
-# The account that writes every comment on the stand-in server.
-MAIL = "bot@example.com"
-ALICE = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
 HOSTILE = "alice: bob's basket, carol_x |bob| www.evil.example evil.example/bob @alice"
 
 
@@ -35,43 +28,26 @@ def alerts_person(nick: str, line: str) -> bool:
     return re.search(rf"(?<![^\W_]){re.escape(nick)}(?![^\W_])", line, re.IGNORECASE) is not None
 
 
-class People:
+class People(NetworkWorld):
     """A room with the bot and three people in it, and the server that the bot asks."""
 
     def __init__(self, folder: Path, ircd: Ngircd, ends: ExitStack) -> None:
-        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
-        self.tracker.add_project("shop")
-        server = ends.enter_context(SentryServer(self.tracker))
+        super().__init__(ends)
         self.alice, self.bob, self.carol = (
             ends.enter_context(IrcClient("127.0.0.1", ircd.port, nick)) for nick in ("alice", "bob", "carol_x")
         )
         for person in (self.alice, self.bob, self.carol):
             person.join(ROOM)
-        self._port = free_port()
+        port = free_port()
+        self.webhook = bodies.address(port)
         settings = {
             **irc_settings(ircd.port, nick=BOT, rooms=(ROOM,)),
-            "SENTRY_URL": server.url,
-            "SENTRY_SERVER": "sentry",
-            "SENTRY_ORG": "acme",
-            "SENTRY_AUTH_TOKEN": TOKEN,
+            **self.settings,
+            **bodies.listening(port),
             "SENTRY_ALERTS": [{"rooms": [ROOM], "mention": {"assignee": True, "else": "!all"}}],
-            "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", self._port),
-            "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
-            "SENTRY_POLL_SECONDS": 0,
         }
         ends.enter_context(ErrbotProcess(folder / "bot", [PLUGIN], settings, backend="IRC"))
         self.alice.wait_for_join(BOT, ROOM)
-
-    def issue(self, title: str) -> TrackedIssue:
-        return self.tracker.add_issue("shop", "KeyError", title)
-
-    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
-        """The server's webhook about an issue."""
-        body = bodies.encode(bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields))
-        address = f"http://127.0.0.1:{self._port}/sentry/webhook"
-        request = urllib.request.Request(address, data=body, headers=bodies.signed(body))
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert answer.status == 202
 
     def ask(self, typed: str, pattern: str) -> str:
         """Alice types a command into the room and waits for the answer."""

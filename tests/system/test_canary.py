@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +12,8 @@ import pytest
 
 from errbot_sentry.app import App
 from errbot_sentry.canary import Canary
-from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Person
+from tests.clocks import ShiftedClock
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.ngircd import Ngircd
 from tests.system.irc_world import BOT, ROOM, IrcWorld, person_in_room
@@ -48,18 +47,6 @@ def test_a_round_by_hand_goes_the_whole_way_and_no_room_sees_an_alert(
         assert not [text for text in alice.texts(ROOM, BOT) if "New in" in text]
 
 
-class SkippingClock(SystemClock):
-    """Goes ahead when the test says so."""
-
-    ahead = 0.0
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(seconds=self.ahead)
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
-
-
 class Bot:
     """The app on a real Bugsink, with a listener of its own; Errbot's backend object takes no message."""
 
@@ -87,7 +74,7 @@ class Bot:
             SENTRY_PATCH_ERRBOT=False,
         )
         self.all_commands: dict[str, Any] = {}
-        self.clock = SkippingClock()
+        self.clock = ShiftedClock()
         self.warnings: list[str] = []
         self.app = App(self, lambda: True, self.warnings.append, self.clock)
         self.project = project

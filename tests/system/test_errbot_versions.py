@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from tests.servers import missing
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.ngircd import Ngircd
+from tests.servers.pythons import interpreter
 from tests.system.irc_world import BOT, ROOM, IrcWorld, person_in_room
 from tests.system.plugin_copies import PLUGIN, install_wheel
 
@@ -23,21 +22,11 @@ OURS = tuple(line for line in FLOORS if not line.startswith("errbot"))
 VERSIONS = [("6.2.0", "3.10"), ("6.2.0", "3.11"), ("6.2.1", "3.10")]
 
 
-def _interpreter(version: str) -> str:
-    """This version of Python: on the path, or one that pyenv has built."""
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    built = sorted(pyenv.glob(f"{version}.*/bin/python"))
-    found = str(built[-1]) if built else shutil.which(f"python{version}")
-    if not found:
-        pytest.skip(f"there is no Python {version} here")
-    return found
-
-
 @pytest.fixture(params=VERSIONS, ids=lambda pair: f"errbot {pair[0]}, python {pair[1]}")
 def python(request: pytest.FixtureRequest) -> Path:
     """The Python of an environment with this Errbot."""
     errbot, version = request.param
-    recipe = Recipe(f"errbot-{errbot}-{version}", (f"errbot[irc]=={errbot}", *OURS), _interpreter(version))
+    recipe = Recipe(f"errbot-{errbot}-{version}", (f"errbot[irc]=={errbot}", *OURS), interpreter(version))
     try:
         return environments.build(recipe)
     except environments.CannotBuild as reason:

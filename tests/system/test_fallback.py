@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import urllib.request
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -24,11 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH:UserWarning")  # 
 
 def post(port: int, number: str, **fields: str) -> None:
     """The server's webhook about a new issue."""
-    body = bodies.encode(bodies.sentry_issue(number, **fields))
-    address = f"http://127.0.0.1:{port}/sentry/webhook"
-    request = urllib.request.Request(address, data=body, headers=bodies.signed(body, request_id=number))
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        assert answer.status == 202
+    bodies.post(bodies.address(port), bodies.sentry_issue(number, **fields), number)
 
 
 def the_bot(folder: Path, ircd: Ngircd, port: int, url: str, room: str = "#ops") -> ErrbotProcess:
@@ -37,9 +32,7 @@ def the_bot(folder: Path, ircd: Ngircd, port: int, url: str, room: str = "#ops")
         **irc_settings(ircd.port, nick=BOT, rooms=("#ops",)),
         "BOT_LOG_LEVEL": logging.DEBUG,
         "SENTRY_ALERTS": [{"rooms": [room]}],
-        "SENTRY_WEBHOOK_LISTEN": ("127.0.0.1", port),
-        "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
-        "SENTRY_POLL_SECONDS": 0,
+        **bodies.listening(port),
         "SENTRY_FALLBACK": [{"urls": [url], "match": ["level>=error"], "after": "2s"}],
     }
     return ErrbotProcess(folder / "bot", [PLUGIN], settings, backend="IRC")

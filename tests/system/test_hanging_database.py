@@ -95,7 +95,7 @@ def test_a_transaction_under_way_is_cut_off(postgres: Postgres) -> None:
 
 def reads(store: object) -> bool:
     try:
-        with store.read() as tx:  # type: ignore[attr-defined]
+        with store.read() as tx:
             return bool(tx._connection.execute(text("SELECT 1")).scalar())
     except StoreError:
         return False
@@ -122,5 +122,5 @@ def test_the_server_ends_what_takes_too_long_itself(postgres: Postgres) -> None:
 
 
 def _take_lock(store: object) -> None:
-    with store.write() as tx:  # type: ignore[attr-defined]
+    with store.write() as tx:
         tx.alone(1)

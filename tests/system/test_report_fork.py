@@ -20,7 +20,7 @@ from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.follow_ups import ReportedError
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer
-from tests.system.conftest import Make
+from tests.system.conftest import Make, crash, values
 from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
 
@@ -28,22 +28,6 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),
     pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
 ]
-log = logging.getLogger("some.plugin")
-
-
-def fail(text: str) -> None:
-    raise ValueError(text)
-
-
-def crash(text: str) -> None:
-    try:
-        fail(text)
-    except ValueError:
-        log.exception("it went wrong")
-
-
-def values(server: IngestServer) -> list[str]:
-    return [event["exception"]["values"][-1]["value"] for event in server.events()]
 
 
 def ended(child: Any) -> int:

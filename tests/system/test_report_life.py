@@ -11,27 +11,14 @@ import pytest
 import sentry_sdk
 from sentry_sdk import serializer
 
-from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Person
 from errbot_sentry.reporting.collect.event_processor import EventProcessor
 from errbot_sentry.reporting.collect.log_handler import ErrorCapture
+from tests.clocks import ShiftedClock
 from tests.fakes.ingest_server import IngestServer, ingest_server
-from tests.system.conftest import Make
+from tests.system.conftest import Make, crash, fail, log
 from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
-
-log = logging.getLogger("some.plugin")
-
-
-def fail(error: Exception) -> None:
-    raise error
-
-
-def crash(text: str = "boom") -> None:
-    try:
-        fail(ValueError(text))
-    except ValueError:
-        log.exception("it went wrong")
 
 
 def traces() -> tuple[int, int, bool, list[str]]:
@@ -318,18 +305,9 @@ def test_status_shows_no_key(make: Make, server: IngestServer) -> None:
     assert "0123456789abcdef" not in repr(status)
 
 
-class ManualClock(SystemClock):
-    """Goes ahead when the test says so."""
-
-    ahead = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
-
-
 def test_an_exception_that_is_stored_and_raised_again_is_a_new_error(make: Make, server: IngestServer) -> None:
     """Some programs make the object once and raise it for every request; its first report must not be its last."""
-    clock = ManualClock()
+    clock = ShiftedClock()
     reporter = make(clock=clock, repeat_seconds=0)
     assert reporter.start()
     stored = ValueError("stored")
@@ -400,11 +378,11 @@ def test_what_other_plugins_pass_raises_nothing(make: Make, server: IngestServer
     reporter = make()
     assert reporter.start()
     reporter.set_tag("bad", Unreadable())
-    reporter.set_tags("no dict")  # type: ignore[arg-type]  # as plugins do
+    reporter.set_tags("no dict")
     reporter.set_tags({"good": "yes", "bad": Unreadable()})
-    with reporter.transaction(Unreadable(), Unreadable()), reporter.span(Unreadable(), Unreadable()):  # type: ignore[arg-type]
-        assert reporter.capture_exception("no exception") is None  # type: ignore[arg-type]
-    assert reporter.capture_message(Unreadable()) is None  # type: ignore[arg-type]
+    with reporter.transaction(Unreadable(), Unreadable()), reporter.span(Unreadable(), Unreadable()):
+        assert reporter.capture_exception("no exception") is None
+    assert reporter.capture_message(Unreadable()) is None
     assert reporter.capture_exception(ValueError("x"), bad=Unreadable(), fine="yes") is not None
     wait_until_sent(reporter)
     (event,) = server.events()

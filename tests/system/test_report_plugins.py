@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import requests
 
-from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Person
 from errbot_sentry.domain.errors import UserError
+from tests.clocks import ShiftedClock
 from tests.fakes.ingest_server import IngestServer
 from tests.system.report_bot import crash_bot, start_web_server, title, titles
 from tests.waiting import until
@@ -145,7 +145,7 @@ def test_feedback_takes_the_form_that_the_server_keeps(tmp_path: Path, server: I
         person = Person(event["user"]["id"], "Gbin " * 50)
         assert bot.reporter.feedback(person, "token=hunter2hunter2 broke", "sentry") == event["event_id"]
         bot.reporter.feedback(person, "words")
-        bot.reporter._clock = Later(31 * 60)
+        bot.reporter._clock = ShiftedClock(31 * 60)
         with pytest.raises(UserError, match="more than 30 minutes old"):
             bot.reporter.feedback(person, "too late")
         bot.reporter.feedback(person, "still taken", "sentry")
@@ -158,16 +158,6 @@ def test_feedback_takes_the_form_that_the_server_keeps(tmp_path: Path, server: I
     (report,) = server.items("user_report")
     assert max(len(said["name"]), len(report["name"])) <= 128
     assert b"hunter2hunter2" not in server.bytes()
-
-
-class Later(SystemClock):
-    """The clock, some seconds ahead."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self._seconds
 
 
 @pytest.mark.parametrize("core_wiring", [True, False])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -17,27 +16,16 @@ import sentry_sdk
 
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import Behaviour, IngestServer, Taken
-from tests.system.conftest import Make
+from tests.system import conftest
+from tests.system.conftest import Make, values
 from tests.system.report_bot import wait_until_sent
 from tests.waiting import until
 
-log = logging.getLogger("some.plugin")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def fail(error: Exception) -> None:
-    raise error
-
-
 def crash(number: int) -> None:
-    try:
-        fail(ValueError(f"number {number}"))
-    except ValueError:
-        log.exception("it went wrong")
-
-
-def values(server: IngestServer) -> list[str]:
-    return [event["exception"]["values"][-1]["value"] for event in server.events()]
+    conftest.crash(f"number {number}")
 
 
 def numbers(count: int, first: int = 0) -> list[str]:

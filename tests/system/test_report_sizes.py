@@ -44,7 +44,7 @@ def chain_of(count: int) -> Exception:
 
 
 def group_of(count: int) -> BaseException:
-    return ExceptionGroup("many at once", [ValueError(f"member {number} {'x' * 300}") for number in range(count)])  # type: ignore[name-defined]  # noqa: F821 - Python 3.11
+    return ExceptionGroup("many at once", [ValueError(f"member {number} {'x' * 300}") for number in range(count)])  # noqa: F821 - Python 3.11
 
 
 def with_wide_fields() -> None:

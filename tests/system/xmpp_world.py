@@ -18,6 +18,17 @@ BOT_ADDRESS = f"{BOT}@{DOMAIN}"
 ADMIN = f"alice@{DOMAIN}"
 
 
+def xmpp_settings(port: int) -> dict[str, object]:
+    """The settings that put the bot on a prosody on loopback; Alice is its admin."""
+    return {
+        "BOT_IDENTITY": {"username": BOT_ADDRESS, "password": PASSWORD, "server": ("127.0.0.1", port)},
+        "XMPP_FEATURE_MECHANISMS": {"unencrypted_plain": True, "unencrypted_scram": True},
+        "BOT_ADMINS": (ADMIN,),
+        "CHATROOM_PRESENCE": (ROOM,),
+        "CHATROOM_FN": BOT,
+    }
+
+
 class XmppWorld:
     """`bot` is not started yet; `webhook` is the address for the server's alerts."""
 
@@ -28,15 +39,7 @@ class XmppWorld:
             folder / "bot",
             [PLUGIN],
             {
-                "BOT_IDENTITY": {
-                    "username": BOT_ADDRESS,
-                    "password": PASSWORD,
-                    "server": (server.host, server.port),
-                },
-                "XMPP_FEATURE_MECHANISMS": {"unencrypted_plain": True, "unencrypted_scram": True},
-                "BOT_ADMINS": (ADMIN,),
-                "CHATROOM_PRESENCE": (ROOM,),
-                "CHATROOM_FN": BOT,
+                **xmpp_settings(server.port),
                 "SENTRY_URL": project.url,
                 "SENTRY_AUTH_TOKEN": project.token,
                 "SENTRY_PROJECTS": (project.slug,),

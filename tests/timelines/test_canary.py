@@ -30,10 +30,10 @@ class Sentry:
         self.world = World(folder, [{"rooms": ["#ops"]}], find_server=lambda: self, **settings)
         self.canary = Canary(
             every,
-            self,  # type: ignore[arg-type]  # what it needs of the reporter
+            self,
             self.world.flow,
             self.world.store,
-            lambda: self,  # type: ignore[arg-type, return-value]
+            lambda: self,
             self.world.clock,
             lambda sentence: self.warnings.append(f"{round(self.world.seconds)} {sentence}"),
             has_webhooks=True,
@@ -233,7 +233,7 @@ def test_of_two_bots_on_one_state_one_sends(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(type(sentry.world.store), "shared", property(lambda store: True))
     sent: list[str] = []
     other = Canary(
-        900, sentry, sentry.world.flow, sentry.world.store, lambda: sentry, sentry.world.clock, sent.append,  # type: ignore[arg-type, return-value]
+        900, sentry, sentry.world.flow, sentry.world.store, lambda: sentry, sentry.world.clock, sent.append,
         has_webhooks=True, poll_seconds=60, make_worker=lambda name, step: sentry.world.make_worker("other", step),
     )  # fmt: skip
     other.start()

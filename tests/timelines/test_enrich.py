@@ -114,7 +114,7 @@ def test_a_mistake_of_ours_in_a_look_up_does_not_stop_the_others(tmp_path: Path)
     def stumble() -> None:
         raise KeyError("a mistake of ours")
 
-    world.server.projects = stumble  # type: ignore[assignment, method-assign]
+    world.server.projects = stumble
     nameless = {"id": "00000000-0000-4000-8000-000000000001", "project": 1, "title": "T", "alert_reason": "NEW"}
     world.plain_hook(nameless)
     world.hook(bodies.sentry_issue("101"))

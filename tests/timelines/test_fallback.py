@@ -166,7 +166,7 @@ def test_a_room_that_does_not_take_it(
     tmp_path: Path, receiver: Receiver, refusal: Exception, after: str, second: int, sentence: str
 ) -> None:
     world = world_with(tmp_path, receiver, [{"urls": [receiver.url()], "after": after}])
-    world.chat.refuses["#ops"] = refusal  # type: ignore[assignment]
+    world.chat.refuses["#ops"] = refusal
     world.hook(bodies.sentry_issue("1"))
     world.at(second - 1)
     assert receiver.take() == []
@@ -256,8 +256,7 @@ def test_hidden_projects_stay_hidden(tmp_path: Path, receiver: Receiver, room_pr
     world.hook(bodies.sentry_issue("1"))
     world.hook(bodies.sentry_issue("2", project="web"))
     world.at(10)
-    world.access = Access(projects=("shop",), room_projects=room_projects)
-    world.boot()
+    world.restart(Access(projects=("shop",), room_projects=room_projects))
     world.at(900)
     assert receiver.take() == [lines(1, 300)]
 
@@ -288,7 +287,7 @@ def test_an_address_that_is_back_is_used(tmp_path: Path, receiver: Receiver) -> 
     receiver.status.clear()
     world.at(900)
     assert receiver.take() == [lines(1, 360)]
-    assert world.flow.status().fallback.trouble == ()  # type: ignore[union-attr]
+    assert world.flow.status().fallback.trouble == ()
 
 
 def test_one_that_cannot_be_shown_stops_no_other(tmp_path: Path, receiver: Receiver) -> None:

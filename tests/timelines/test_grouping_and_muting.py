@@ -102,15 +102,20 @@ def test_activities_are_updates_under_the_notification_and_mark_it(tmp_path: Pat
     assert world.chat.edited[-1].text.endswith("· resolved")
 
 
-def test_a_room_in_which_somebody_resolves_gets_no_update_about_it(tmp_path: Path) -> None:
-    """The answer to the command was the update. Other rooms get one."""
-    world = World(tmp_path, [{**OPS, "rooms": ["#ops", "#web"]}])
+def resolve_in_ops(world: World) -> None:
+    """Somebody resolves an issue with a command in #ops, ten seconds after its notification."""
     world.server.event("1")
     world.hook(bodies.sentry_issue("1"))
     world.at(10)
     world.messages()
     world.server.change("1", status=RESOLVED)
     world.flow.note_change(world.server.by_id["1"], Conversation("#ops"))
+
+
+def test_a_room_in_which_somebody_resolves_gets_no_update_about_it(tmp_path: Path) -> None:
+    """The answer to the command was the update. Other rooms get one."""
+    world = World(tmp_path, [{**OPS, "rooms": ["#ops", "#web"]}])
+    resolve_in_ops(world)
     assert [line.split(" ", 1)[1] for line in world.at(200).messages()] == ["#web SHOP-1 resolved"]
     assert world.reasons("#ops") == ["first", "merged"]
 
@@ -118,24 +123,14 @@ def test_a_room_in_which_somebody_resolves_gets_no_update_about_it(tmp_path: Pat
 def test_where_messages_have_ids_the_notification_is_marked_all_the_same(tmp_path: Path) -> None:
     clock = VirtualClock()
     world = World(tmp_path, [OPS], clock=clock, chat=Chat(clock, threads=True))
-    world.server.event("1")
-    world.hook(bodies.sentry_issue("1"))
-    world.at(10)
-    world.messages()
-    world.server.change("1", status=RESOLVED)
-    world.flow.note_change(world.server.by_id["1"], Conversation("#ops"))
+    resolve_in_ops(world)
     assert [line.split(" ", 1)[1] for line in world.at(200).messages()] == ["#ops/m1 SHOP-1 resolved"]
 
 
 def test_where_messages_are_edited_without_threads_who_resolves_sees_the_mark_and_no_update(tmp_path: Path) -> None:
     clock = VirtualClock()
     world = World(tmp_path, [OPS], clock=clock, chat=Chat(clock, edits=True, settle=5.0))
-    world.server.event("1")
-    world.hook(bodies.sentry_issue("1"))
-    world.at(10)
-    world.messages()
-    world.server.change("1", status=RESOLVED)
-    world.flow.note_change(world.server.by_id["1"], Conversation("#ops"))
+    resolve_in_ops(world)
     assert world.at(200).messages() == []
     assert [edit.text.rpartition(" · ")[2] for edit in world.chat.edited] == ["resolved"]
 

@@ -46,7 +46,7 @@ def test_bugsink_is_asked_per_project_that_a_room_may_see(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("settings", [{"poll": 0}, {"routes": []}])
 def test_never_without_need(tmp_path: Path, settings: dict[str, object]) -> None:
-    world = World(tmp_path, settings.get("routes", ROUTES), poll=settings.get("poll", 60))  # type: ignore[arg-type]
+    world = World(tmp_path, settings.get("routes", ROUTES), poll=settings.get("poll", 60))
     world.at(1000)
     assert world.server.asked == []
 
@@ -89,14 +89,14 @@ def test_an_old_page_does_not_undo_what_a_webhook_said(tmp_path: Path) -> None:
     invocation = world.server.issues
 
     def slow(*args: object) -> object:
-        page = invocation(*args)  # type: ignore[arg-type]
+        page = invocation(*args)
         world.clock.advance(5)
         world.hook(bodies.sentry_issue("101", "resolved"))
         world.step("alert pipeline")
-        world.server.issues = invocation  # type: ignore[method-assign]
+        world.server.issues = invocation
         return page
 
-    world.server.issues = slow  # type: ignore[assignment, method-assign]
+    world.server.issues = slow
     world.at(170)
     world.server.change("101", status=RESOLVED)
     assert world.at(400).texts() == ["SHOP-101 resolved"]

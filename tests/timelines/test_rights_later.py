@@ -19,12 +19,6 @@ BOTH = Access(room_projects={"#ops": ("shop", "secret")}, writers=("*",))
 NARROW = Access(room_projects={"#ops": ("shop",)})
 
 
-def restart(world: World, access: Access) -> None:
-    """The operator has changed the settings and starts the bot again."""
-    world.access = access
-    world.boot()
-
-
 def test_a_silence_for_every_room_names_to_each_only_what_it_may_see(tmp_path: Path) -> None:
     """When it was over, each room got the problems of all rooms."""
     world = World(
@@ -65,7 +59,7 @@ def test_what_is_sent_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, 
         world.chat.sent.clear()
 
     world.chat.up = True
-    restart(world, NARROW)
+    world.restart(NARROW)
 
     texts = "\n".join(world.at(5000).messages())
     assert "SHOP-1" in texts

@@ -22,11 +22,6 @@ def typed(world: World, line: str, room: str = "", person: Person = EVE) -> str:
     return world.type(line, room, person)
 
 
-def restart(world: World, access: Access) -> None:
-    world.access = access
-    world.boot()
-
-
 @pytest.fixture
 def hidden_room(tmp_path: Path) -> World:
     """A direct message may see the shop, only #vault may see the other project."""
@@ -89,7 +84,7 @@ def test_a_digest_counts_and_lists_nothing_of_a_project_that_is_hidden_now(tmp_p
     world.at(10)
     assert "9 new" in typed(world, "digest now", "#ops")
 
-    restart(world, Access(room_projects={"#ops": ("shop",)}))
+    world.restart(Access(room_projects={"#ops": ("shop",)}))
 
     world.at(20)
     report = typed(world, "digest now", "#ops")

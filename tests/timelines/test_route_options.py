@@ -94,8 +94,7 @@ def test_a_trace_goes_no_further_than_its_notification(tmp_path: Path) -> None:
     world.hook(bodies.sentry_issue("101"))
     world.at(10)
     world.store.close()
-    world.access = Access(room_projects={"#ops": ("other",)})
-    world.boot()
+    world.restart(Access(room_projects={"#ops": ("other",)}))
     world.chat.up = True
     assert world.at(60).texts() == []
 

@@ -118,8 +118,7 @@ def test_another_room_does_not_send_this_rooms_messages(world: World) -> None:
 
 
 def test_a_message_of_a_project_that_is_hidden_by_now_is_neither_shown_nor_sent(world: World) -> None:
-    world.access = Access(writers=("@ann",), room_projects={"#ops": ("web",)})
-    world.boot()
+    world.restart(Access(writers=("@ann",), room_projects={"#ops": ("web",)}))
     assert world.type("alerts --undelivered") == "Every message for this room was delivered."
     assert world.type("resend all") == "Every message for this room was delivered."
     assert world.at(3700).texts() == []

@@ -45,6 +45,15 @@ def test_a_list_of_one_change_is_in_the_singular(tmp_path: Path) -> None:
     assert message == f"{begin + 60:.0f} #ops 1 change in a minute: 1 resolved\nSHOP-21 resolved"
 
 
+def test_a_list_names_what_seer_did(tmp_path: Path) -> None:
+    world = many(tmp_path, 22)
+    for number in range(1, 22):
+        world.hook(bodies.sentry_issue(str(number), "resolved"))
+    world.hook({"action": "pr_created", "data": {"group_id": 22, "pull_requests": [{"repo_name": "a/b"}]}}, "seer")
+    message = world.at(world.seconds + 300).texts()[-1]
+    assert message.startswith("2 changes in a minute: 1 resolved, 1 from Seer\n")
+
+
 def test_a_problem_that_goes_back_and_forth_every_second(tmp_path: Path) -> None:
     """It was two lines in two seconds for as long as it went on; another problem's activity is sent at once."""
     world = many(tmp_path, 2)

@@ -113,11 +113,11 @@ def test_an_alert_that_another_bot_has_decided_meanwhile_is_left_alone(tmp_path:
     look_up = world.server.issue
 
     def other_bot_first(issue_id: str) -> object:
-        world.server.issue = look_up  # type: ignore[method-assign]
+        world.server.issue = look_up
         world.step("alert pipeline")
         return look_up(issue_id)
 
-    world.server.issue = other_bot_first  # type: ignore[assignment, method-assign]
+    world.server.issue = other_bot_first
     assert len(world.at(10).texts()) == 1
     assert world.reasons("#ops") == ["first"]
 

@@ -20,7 +20,6 @@ from cachetools import TTLCache
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.canary import Canary, CanaryStatus
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
-from errbot_sentry.chat.bot_plugins import web_server_trouble
 from errbot_sentry.chat.clicks import FindClick
 from errbot_sentry.chat.conversation_handler import ConversationHandler
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
@@ -28,8 +27,7 @@ from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
 from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.chat.nicks import nicks_of
-from errbot_sentry.chat.render.templates import PlainTemplates, Templates
-from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.render.templates import PlainTemplates, Replies, Templates
 from errbot_sentry.chat.settings_notices import SettingsNotices
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
@@ -50,7 +48,7 @@ from errbot_sentry.server.connection import Connection
 from errbot_sentry.server.protocol import Server
 from errbot_sentry.store.database import Store
 from errbot_sentry.web.application import Reply, Web
-from errbot_sentry.web.errbot_route import mount
+from errbot_sentry.web.errbot_route import mount, web_server_trouble
 from errbot_sentry.web.listener import Listener
 
 log = logging.getLogger(__name__)
@@ -209,7 +207,7 @@ class App:
                     ends.callback(self._canary.close, min(1.0, left()))
                 if self._listener is not None:
                     ends.callback(self._listener.close, min(1.0, left()))
-        except Exception:
+        except Exception:  # the other parts must end all the same
             log.exception("a part of SentryReporter did not end as it should")
 
     def _clicked(self, find: FindClick) -> None:

@@ -21,7 +21,7 @@ from errbot_sentry.config.mistakes import ALERTS, REPORT, Mistake
 from errbot_sentry.config.settings import Settings
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.reporting.report_status import ReportStatus
-from errbot_sentry.server.http.limits import Exchange
+from errbot_sentry.server.http.calls import Exchange
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

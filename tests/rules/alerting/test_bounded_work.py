@@ -13,8 +13,7 @@ import pytest
 from sqlalchemy import insert
 
 from errbot_sentry.alerting.decide.muting import SilenceIndex, SilenceIndexCache
-from errbot_sentry.alerting.notify.digest_reports import Digests
-from errbot_sentry.alerting.notify.requested_digests import FRESH, PAUSE
+from errbot_sentry.alerting.notify.digest_reports import FRESH, PAUSE, Digests
 from errbot_sentry.commands.room_alerts.silences import MOST_SILENCES
 from errbot_sentry.commands.room_alerts.subscriptions import MOST_SUBSCRIPTIONS
 from errbot_sentry.config.matchers import all_match, read_matcher

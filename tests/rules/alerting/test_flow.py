@@ -51,7 +51,7 @@ def test_the_end_does_not_wait_for_a_send_that_hangs(tmp_path: Path) -> None:
         hang.wait(30)
         return "id"
 
-    chat.post = hanging  # type: ignore[method-assign]
+    chat.post = hanging
     world = world_on(tmp_path, chat=chat)
     flow = world.flow
     flow.start()
@@ -94,5 +94,5 @@ def test_a_worker_goes_on_after_errors_and_says_the_same_one_once(caplog: object
     until(lambda: worker.error == "", what="peace")
     worker.stop()
     assert worker.join(time.monotonic() + 5)
-    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]  # type: ignore[attr-defined]
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert len(said) == 1

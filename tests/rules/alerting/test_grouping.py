@@ -38,7 +38,7 @@ FATAL_METRIC = replace(OPEN, reason="metric", issue="metric-9", level="fatal")
 
 
 def alert(reason: str, source: str = "webhook", **fields: object) -> Alert:
-    return Alert("d", reason, source, AT, "1", "WEB-1", "T", **fields)  # type: ignore[arg-type]
+    return Alert("d", reason, source, AT, "1", "WEB-1", "T", **fields)
 
 
 UP, DOWN = alert("metric", level="fatal"), alert("metric", level="info", tags=(("status", "resolved"),))

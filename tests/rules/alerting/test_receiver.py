@@ -252,7 +252,7 @@ def _paths(value: object, path: tuple[object, ...] = ()) -> list[tuple[Any, ...]
 def _spoil(body: object, path: tuple[Any, ...], junk: object) -> object:
     if not path:
         return junk
-    copy: Any = dict(body) if isinstance(body, dict) else list(body)  # type: ignore[call-overload]
+    copy: Any = dict(body) if isinstance(body, dict) else list(body)
     copy[path[0]] = _spoil(copy[path[0]], path[1:], junk)
     return copy
 

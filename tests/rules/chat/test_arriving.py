@@ -18,7 +18,8 @@ import pytest
 from errbot.core_plugins.wsview import reset_app
 from werkzeug.serving import ThreadedWSGIServer
 
-from errbot_sentry.web.application import LARGEST_BODY, Web
+from errbot_sentry.alerting.receive.receiver import LARGEST_BODY
+from errbot_sentry.web.application import Web
 from errbot_sentry.web.errbot_route import MOST_BODIES, mount
 from errbot_sentry.web.listener import CONNECTIONS, Listener
 from tests.rules.chat.test_web import RecordingReceiver
@@ -210,7 +211,7 @@ def test_a_request_that_is_being_answered_is_not_closed_for_others(stack):
         assert go.wait(30)
         return take(*args)
 
-    door.receiver.take = slowly  # type: ignore[method-assign]
+    door.receiver.take = slowly
     first = door.connect(announced(2) + b"{}")
     assert started.wait(10)
     opened = [door.connect(announced(100)) for _ in range(CONNECTIONS + 20)]

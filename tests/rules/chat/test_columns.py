@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 
@@ -23,7 +24,7 @@ from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.domain.conversation import Row
 
 LINK = "https://sentry.example.com/organizations/acme/issues/{}/"
-LIMITS = {"irc": 510, "telegram": 3500, "discord": 2000, "slackv3": 4096, "mattermost": 16377}
+LIMITS = {"irc": 510, "telegram": 3500, "discord": 2000, "slackv3": 4096, "mattermost": 16377, "zulip": 9000}
 ROWS = (
     Row(
         1,
@@ -81,6 +82,7 @@ CONVERTERS: dict[str, Callable[[str], str]] = {
     "slackv3": _slack().convert,
     "mattermost": md().convert,
     "discord": str,
+    "zulip": html.unescape,
 }
 
 
@@ -111,14 +113,15 @@ def test_a_list_is_aligned_and_its_addresses_stand_on_their_own_lines():
 
 
 def test_where_an_address_hides_behind_a_word_the_numbers_are_links():
-    """Slack, Discord and Mattermost show no link inside of a block."""
+    """Slack, Discord, Mattermost and Zulip show no link inside of a block."""
     slack, discord, mattermost = (_lines(mode, ROWS)[-1].strip() for mode in ("slackv3", "discord", "mattermost"))
     assert slack.startswith(f"open: <{LINK.format(1)}|#1> · <{LINK.format(2)}|#2> · ")
     assert discord.startswith(f"open: [#1](<{LINK.format(1)}>) [")  # in <> without a preview each
     assert mattermost.startswith(f"open: [\\#1]({LINK.format(1)}) · ")
+    assert _lines("zulip", ROWS)[-1].startswith(f"open: [#1]({LINK.format(1)}) · ")
 
 
-@pytest.mark.parametrize("mode", ["slackv3", "discord", "mattermost", "xmpp"])
+@pytest.mark.parametrize("mode", ["slackv3", "discord", "mattermost", "xmpp", "zulip"])
 def test_the_fences_reach_the_chats_that_show_blocks(mode):
     """Errbot's Markdown takes away those that it understands."""
     heading = Templates(mode).render(
@@ -217,7 +220,7 @@ def test_no_row_pages_commands_or_breaks_lines(mode, rows):
     shown = "\n".join(CONVERTERS[mode](part) for part in Layout(mode, 100_000).messages(rendered))
     assert not re.search(r"@(here|everyone|channel)\b", re.sub(r"https?://\S+", "", shown))
     assert not re.search(r"<[!@#]|<mailto:", shown)
-    assert "](" not in shown or mode in ("discord", "mattermost", "text", "test", "xmpp", "telegram", "irc")
+    assert "](" not in shown or mode in ("discord", "mattermost", "zulip", "text", "test", "xmpp", "telegram", "irc")
     if mode not in ("irc", "telegram"):
         assert rendered.split("\n")[0] == "```"
         fences = [line for line in rendered.split("\n") if line.startswith("```")]

@@ -88,7 +88,7 @@ def test_each_spelling_of_a_room_is_one_room(client: Any, written: str, name: st
 def test_a_thread_is_in_the_room_of_its_channel(client: Any) -> None:
     """Extras are the embeds of the message, a list; by them every command failed."""
     room = SimpleNamespace(client=client, discord_channel=client.get_channel(THREAD))
-    typed = Message("!sentry issue", extras=[object()])  # type: ignore[no-untyped-call]
+    typed = Message("!sentry issue", extras=[object()])
     typed._to = room  # its setter wants one of Errbot's classes
     assert (room_name(room, "discord"), thread_of(typed)) == ("#web", str(THREAD))
     typed._to = SimpleNamespace(client=client, discord_channel=client.get_channel(WEB))
@@ -198,7 +198,7 @@ def test_the_backends_faults_are_mended_and_put_back(monkeypatch: pytest.MonkeyP
         def from_id(cls, channel_id: int) -> str:
             return f"whatever is named as {channel_id}"
 
-    person.RE_DISCORD_ID, room.DiscordRoom = re.compile("^[0-9]{18}$"), DiscordRoom  # type: ignore[attr-defined]
+    person.RE_DISCORD_ID, room.DiscordRoom = re.compile("^[0-9]{18}$"), DiscordRoom
     for each in (person, room):
         monkeypatch.setitem(sys.modules, each.__name__, each)
     DiscordRoom.client = client
@@ -209,11 +209,11 @@ def test_the_backends_faults_are_mended_and_put_back(monkeypatch: pytest.MonkeyP
     patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
     patches.apply()
     assert not patches.failed
-    assert person.RE_DISCORD_ID.match("1400000000000000003")  # type: ignore[attr-defined]
+    assert person.RE_DISCORD_ID.match("1400000000000000003")
     made: Any = DiscordRoom.from_id(SECOND_OPS)
     assert made.id == SECOND_OPS
     with pytest.raises(ValueError, match="doesn't exist"):
         DiscordRoom.from_id(1)
     patches.undo()
-    assert not person.RE_DISCORD_ID.match("1400000000000000003")  # type: ignore[attr-defined]
+    assert not person.RE_DISCORD_ID.match("1400000000000000003")
     assert DiscordRoom.from_id(OPS).startswith("whatever")

@@ -11,8 +11,7 @@ from errbot.backends.base import Message
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.error_replies import FollowUp
 from errbot_sentry.chat.render.layout import Layout
-from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.render.templates import Replies, Templates
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.reporting.follow_ups import ReportedError
 from tests.rules.commands.world import issue

@@ -69,7 +69,7 @@ def test_no_control_code_or_line_end_survives(value):
 
 
 @pytest.mark.parametrize("word", ["@here", "@everyone", "@channel", "<!here>", "<!channel>", "<@U1>", "@bob"])
-@pytest.mark.parametrize("mode", ["slackv3", "irc", "discord", "mattermost", "telegram", "xmpp"])
+@pytest.mark.parametrize("mode", ["slackv3", "irc", "discord", "mattermost", "telegram", "xmpp", "zulip"])
 def test_no_mention_survives(word, mode):
     """Neither in running text nor in code, nor by way of entities."""
     escape = Escape(mode)
@@ -81,7 +81,7 @@ def test_no_mention_survives(word, mode):
         assert word not in text().convert(escape.text(entities))
 
 
-@pytest.mark.parametrize("mode", ["irc", "slackv3", "discord", "mattermost", "telegram"])
+@pytest.mark.parametrize("mode", ["irc", "slackv3", "discord", "mattermost", "telegram", "zulip"])
 @pytest.mark.parametrize("value", [".@here", "x@everyone", "_@here", "a.@channel", "é@here", "x@-here", "see:@here."])
 def test_no_mention_hides_behind_a_letter_or_a_dot(mode, value):
     """Clients differ in what they take for the beginning of a mention."""
@@ -97,6 +97,41 @@ def test_a_mail_address_can_be_copied_where_it_pages_nobody():
 def test_a_fence_cannot_be_closed_from_within():
     """Also where the value has several lines."""
     assert "```" not in Escape("text").block("a\n```\n# out\n```")
+
+
+# What Zulip acts upon in a line, before it reads entities and after (zerver/lib/markdown/__init__.py in zulip/zulip;
+# MENTIONS_RE and USER_GROUP_MENTIONS_RE in its zerver/lib/mention.py). `com` and `py` stand for all hosts' endings.
+_ACTS_IN_ZULIP = re.compile(
+    r"`|@_?\*+[^*]+\*|#\*\*|\$\$|<time:|\[[^\]]*\]\(|https?://|(?<![^\s'\"(,:<])([\w-]+\.)+(com|py)|[\w.-]+@[\w.-]+\.\w"
+    r"|bitcoin:[13]|\*|~~|:[\w+-]+:|^ {0,3}(#|>|[-+] |\d+\.|-{3}|~{3}|/)|\|"
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "escaped"),
+    [
+        ("ValueError: no such key", "ValueError: no such key"),
+        ("@**all** #**web**", "&#64;&#42;&#42;all&#42;&#42; &#35;&#42;&#42;web&#42;&#42;"),
+        ("checkout in shop.py, at 12:30.", "checkout in shop&#46;py, at 12&#58;30&#46;"),
+        ("/poll", "&#47;poll"),
+        ("- a - b", "&#45; a - b"),
+        ("1. a", "1&#46; a"),
+        ("a &lt; b", "a &#38;lt; b"),
+        (r"C:\temp _x_ (y) {z} !", r"C&#58;\temp _x_ (y) {z} !"),
+    ],
+)
+def test_zulip_shows_the_text_as_it_is(value, escaped):
+    """By entities: it knows no backslash."""
+    assert Escape("zulip").text(value) == escaped
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(alphabet=st.sampled_from("abcom13py_é*`#<>[]()!&;:\\|~-+. @/$'{}"), max_size=30))
+def test_any_text_reads_the_same_in_zulip_and_nothing_acts(value):
+    made = Escape("zulip").text(value)
+    assert _seen(html.unescape(made)) == _seen(plain(value))
+    assert not _ACTS_IN_ZULIP.search(re.sub(r"&#\d+;", "\ufffc", made))
+    assert not _ACTS_IN_ZULIP.search(made.replace("&#", "&"))
 
 
 # What Mattermost does to running text (github.com/mattermost/marked, lib/marked.js, `inline.escape`); then the browser

@@ -30,7 +30,7 @@ def bot(mode: str) -> Any:
 
 def message(extras: dict[str, Any] | None = None, frm: Any = None) -> Message:
     room = Room("#ops")
-    made = Message("!sentry", frm=frm or TestOccupant("bob", room), extras=extras)  # type: ignore[no-untyped-call]
+    made = Message("!sentry", frm=frm or TestOccupant("bob", room), extras=extras)
     made.to = room
     return made
 
@@ -57,7 +57,7 @@ def test_places() -> None:
         typed = message({"root_id": root, "id": "own"})
         assert invocation_of(bot("mattermost"), typed, "").conversation == Conversation("#ops", thread)
     assert invocation_of(bot("irc"), message(), "").conversation == Conversation("#ops", "")
-    direct = Message("!sentry", frm=TestPerson("bob"), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
+    direct = Message("!sentry", frm=TestPerson("bob"), to=TestPerson("bot"))
     assert invocation_of(bot("irc"), direct, "").conversation.is_direct
     nameless = message()
     nameless.to = Room("")
@@ -82,8 +82,8 @@ def test_what_is_a_command_gets_no_summary_beside_its_answer(body: str, direct: 
         BOT_ALT_PREFIX_CASEINSENSITIVE=True,
         BOT_PREFIX_OPTIONAL_ON_CHAT=True,
     )
-    to = TestPerson("bot") if direct else Room("#ops")  # type: ignore[no-untyped-call]
-    typed = Message(body, frm=TestPerson("bob"), to=to)  # type: ignore[no-untyped-call]
+    to = TestPerson("bot") if direct else Room("#ops")
+    typed = Message(body, frm=TestPerson("bob"), to=to)
     assert is_command(typed, config) is expected
     config.BOT_ALT_PREFIX_CASEINSENSITIVE = config.BOT_PREFIX_OPTIONAL_ON_CHAT = False
     assert is_command(typed, config) is body.startswith("!")
@@ -102,7 +102,7 @@ class Jid(TestPerson):
     """An address as Errbot's XMPP backend takes it apart."""
 
     def __init__(self, node: str, domain: str, resource: str) -> None:
-        super().__init__(f"{node}@{domain}")  # type: ignore[no-untyped-call]
+        super().__init__(f"{node}@{domain}")
         self.node, self.domain, self.resource = node, domain, resource
 
 
@@ -142,7 +142,7 @@ def test_who_writes_through_a_room_on_xmpp_is_its_occupant_or_nobody(
         query_room=Room,
         roomoccupant_factory=Occupant,
     )
-    direct = Message("!sentry", frm=Jid(*sender), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
+    direct = Message("!sentry", frm=Jid(*sender), to=TestPerson("bot"))
     invocation = invocation_of(xmpp, direct, "")
     assert (invocation and invocation.person.acl) == acl
     assert invocation is None or invocation.conversation.is_direct

@@ -59,7 +59,7 @@ def test_a_reaction_waits_for_no_follow_up(tmp_path: Path, hanging: socket.socke
     app = App(bot, lambda: True, lambda _text: None)
     app.start()
     try:
-        said = Message("!x", frm=TestPerson("bob"), to=TestPerson("bot"))  # type: ignore[no-untyped-call]
+        said = Message("!x", frm=TestPerson("bob"), to=TestPerson("bot"))
         for number in range(60):
             app._follow_up.reported(ReportedError(f"{number:032x}", said, "x", sent=True))
         hanging.settimeout(30)
@@ -67,7 +67,7 @@ def test_a_reaction_waits_for_no_follow_up(tmp_path: Path, hanging: socket.socke
             assert app.conversations is not None
             app.conversations.reacted(
                 Reaction(
-                    reactor=TestPerson("ann"),  # type: ignore[no-untyped-call]
+                    reactor=TestPerson("ann"),
                     action=REACTION_ADDED,
                     reacted_to={"ts": "1", "channel": "C1"},
                     reaction_name="eyes",

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from errbot_sentry.chat.render.layout import Layout
-from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.chat.replies import FAILED, Replies
+from errbot_sentry.chat.render.templates import FAILED, Replies, Templates
 from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.errors import BadQuery, MissingScope
 

@@ -104,9 +104,9 @@ class _Client:
 @pytest.fixture
 def bot(monkeypatch: pytest.MonkeyPatch) -> Any:
     library = ModuleType("telegram")
-    library.Bot = type("Bot", (_Client,), {"_post": _Client._post})  # type: ignore[attr-defined]
+    library.Bot = type("Bot", (_Client,), {"_post": _Client._post})
     monkeypatch.setitem(sys.modules, "telegram", library)
-    return SimpleNamespace(telegram=library.Bot(), shutdown=lambda: None, mode="telegram")  # type: ignore[attr-defined]
+    return SimpleNamespace(telegram=library.Bot(), shutdown=lambda: None, mode="telegram", _reconnection_max_delay=600)
 
 
 def patched(bot: Any) -> ErrbotPatches:
@@ -145,10 +145,12 @@ def test_the_backend_sees_messages_and_we_the_rest_which_is_confirmed(bot: Any) 
     other = type(bot.telegram)()  # another plugin's client
     other.answers = [[click]]
     assert other._post("getUpdates", {"offset": 1}) == [click]
+    assert bot._reconnection_max_delay < 10
     patches.undo()
     bot.telegram.answers = [[click]]
     assert bot.telegram._post("getUpdates", {"offset": 1}) == [click]
     assert updates_of(bot) is None
+    assert bot._reconnection_max_delay == 600
 
 
 def test_a_click_that_comes_while_the_plugin_is_reloaded_comes_again(bot: Any) -> None:
@@ -160,7 +162,7 @@ def test_a_click_that_comes_while_the_plugin_is_reloaded_comes_again(bot: Any) -
     def reload() -> list[Any]:
         patches.undo()
         patched(bot)
-        updates_of(bot).listener = seen.append  # type: ignore[union-attr]
+        updates_of(bot).listener = seen.append
         return [click]
 
     bot.telegram.answers = [reload, [click]]
@@ -184,4 +186,4 @@ def test_topic_and_reply_of_a_message_are_remembered(bot: Any, fields: dict[str,
     patched(bot)
     bot.telegram.answers = [[message(7, **fields)]]
     assert bot.telegram._post("getUpdates", {}) == [message(7, **fields)]
-    assert updates_of(bot).place_of(-1007, 7) == place  # type: ignore[union-attr]
+    assert updates_of(bot).place_of(-1007, 7) == place

@@ -29,7 +29,7 @@ class Bot:
 
 
 def send(bot: Bot, upload: Upload) -> bool:
-    return network_of(bot, lambda: True, BackgroundQueue()).upload(TestPerson("bob"), upload)  # type: ignore[no-untyped-call]
+    return network_of(bot, lambda: True, BackgroundQueue()).upload(TestPerson("bob"), upload)
 
 
 def test_a_file_goes_to_where_it_was_asked_for() -> None:

@@ -15,8 +15,9 @@ import pytest
 from errbot.core_plugins.wsview import reset_app
 from werkzeug.serving import ThreadedWSGIServer
 
+from errbot_sentry.alerting.receive.receiver import LARGEST_BODY
 from errbot_sentry.domain.errors import SettingsError
-from errbot_sentry.web.application import LARGEST_BODY, Reply, Web
+from errbot_sentry.web.application import Reply, Web
 from errbot_sentry.web.errbot_route import mount
 from errbot_sentry.web.listener import Listener
 from tests.waiting import until
@@ -282,7 +283,9 @@ def test_closing_leaves_no_thread_and_frees_the_port():
         assert _ask(listener.port, "GET", "/sentry/health")[0] == 503
         listener.close(5)
         until(
-            lambda: not [t for t in threading.enumerate() if "sentry" in t.name or "waitress" in t.name], 5, "no thread"
+            lambda: not [t for t in threading.enumerate() if "sentry" in t.name or "waitress" in t.name],
+            60,
+            "no thread",
         )
     finally:
         idle.close()

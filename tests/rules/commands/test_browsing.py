@@ -135,7 +135,7 @@ def test_looking_closer_keeps_the_list_of_issues(world: World) -> None:
     """A row of an issue's own list is that issue: after `events #1`, `#1` is clear and `#2` is not."""
     world.server.stored["102"] = issue(2)
     world.lines("issues")
-    world.clock.turn(1)
+    world.clock.advance(1)
     for command in ("events #1", "tags #1", "trace #1", "graph #1", "projects", "releases"):
         world.lines(command)
     assert "WEB-1 resolved" in world.lines("resolve #1")[0]
@@ -192,7 +192,7 @@ def test_releases_of_hidden_projects_are_not_shown(world: World) -> None:
         Release("vault@9", NOW, 1, ("vault",)),
     )
     assert world.lines("releases") == ["#1 shop@1.4 · 2 days ago · web"]
-    assert [project.slug for project in world.server.asked("releases")[0]] == ["web"]  # type: ignore[attr-defined]
+    assert [project.slug for project in world.server.asked("releases")[0]] == ["web"]
 
 
 @pytest.mark.parametrize("command", ["trace", "events", "tags", "graph"])
@@ -393,7 +393,7 @@ def test_breadcrumbs_are_in_order_newest_last() -> None:
 )
 def test_an_issue_without_breadcrumbs_says_so(event: object, said: str) -> None:
     world = World([issue(1)])
-    world.server.events_by_issue.update({"101": event} if event else {})  # type: ignore[dict-item]
+    world.server.events_by_issue.update({"101": event} if event else {})
     assert world.lines("breadcrumbs WEB-1")[1].startswith(said)
 
 

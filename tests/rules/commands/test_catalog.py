@@ -1,27 +1,16 @@
-"""The table of commands, in the code and in the docs."""
+"""The table of commands."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from errbot_sentry.commands.command_context import CHANGE, Command, find_command
-from errbot_sentry.commands.registry import COMMANDS, docs_table, help_text
-
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "commands.md"
+from errbot_sentry.commands.registry import COMMANDS, help_text
 
 
 def test_every_name_and_alias_stands_for_one_command() -> None:
     names = [name for entry in COMMANDS for name in (entry.name, *entry.aliases)]
     assert len(set(names)) == len(names)
-
-
-def test_the_docs_have_the_same_table() -> None:
-    """To write it anew, copy docs_table() between the two marks."""
-    text = DOCS.read_text(encoding="utf-8")
-    inside = text.partition("<!-- commands:")[2].partition("-->\n")[2].partition("<!-- /commands -->")[0]
-    assert inside.strip() == docs_table().strip()
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)

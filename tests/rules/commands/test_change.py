@@ -150,7 +150,7 @@ def test_progress_now_and_then_where_it_takes_long(monkeypatch: pytest.MonkeyPat
     resolve = world.server.resolve
 
     def slowly(found: Issue) -> Issue:
-        world.clock.turn(4)
+        world.clock.advance(4)
         return resolve(found)
 
     monkeypatch.setattr(world.server, "resolve", slowly)
@@ -223,7 +223,7 @@ def test_what_nobody_can_know_is_said_and_the_rest_is_not_tried() -> None:
             raise TimedOut("No answer in time.")
         return original(issue_id)
 
-    world.server.issue = silent  # type: ignore[method-assign]
+    world.server.issue = silent
     lines = world.lines("resolve 101 102 103")
     assert lines[1].startswith("WEB-1 perhaps resolved, perhaps not: No answer in time: ")
     assert [line.partition(":")[0] for line in lines[2:]] == ["WEB-2 not tried", "WEB-3 not tried"]
@@ -332,7 +332,7 @@ def test_text_from_the_server_stays_text() -> None:
 def test_what_the_server_did_otherwise_is_never_called_done(call: str, command: str, after: dict[str, object]) -> None:
     """An old Sentry archives for ever and resolves at once, and says so: status alone is not what was asked."""
     world = World([issue(1)])
-    world.server.stored["101"] = replace(issue(1), **after)  # type: ignore[arg-type]
+    world.server.stored["101"] = replace(issue(1), **after)
     world.server.fail(call, NotAsAsked("It took the request, but does not say that WEB-1 is as asked."))
     (line,) = world.lines(command)
     assert line.startswith("WEB-1 not changed as asked: It took the request, but does not say that WEB-1 is as asked:")
@@ -354,7 +354,7 @@ def test_where_the_answer_is_lost_and_the_issue_does_not_show_all_of_it_nobody_k
     world = World([issue(1)])
 
     def lost(found: Issue, _how: object) -> Issue:
-        world.server.stored[found.id] = replace(found, **seen)  # type: ignore[arg-type]
+        world.server.stored[found.id] = replace(found, **seen)
         raise TimedOut("No answer in time.")
 
     monkeypatch.setattr(world.server, call, lost)

@@ -19,7 +19,7 @@ MAIL = "alice@example.org"
 
 
 def phrase(world: World, **where: object) -> str:
-    lines = world.lines(f"link {MAIL}", **where)  # type: ignore[arg-type]
+    lines = world.lines(f"link {MAIL}", **where)
     found = re.fullmatch("`(I am .* in chat: [A-Z0-9]{10})`", lines[1])
     assert found is not None
     return found[1]
@@ -44,7 +44,7 @@ def test_a_comment_by_the_owner_links(world: World) -> None:
 def test_the_code_stays_until_it_is_used_or_an_hour_old(world: World) -> None:
     first = phrase(world)
     assert phrase(world) == first
-    world.clock.turn(3601)
+    world.clock.advance(3601)
     second = phrase(world)
     assert second != first
     world.server.comments_by_issue["101"] = [Comment(first, "Alice", MAIL)]

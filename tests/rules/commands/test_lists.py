@@ -8,7 +8,8 @@ from errbot_sentry.commands import list_memory
 from errbot_sentry.domain.conversation import Conversation, Person
 from errbot_sentry.domain.errors import BadReference
 from errbot_sentry.domain.issues import TagSpread
-from tests.rules.commands.world import ALICE, API, BOB, DIRECT, NOW, OPS, TurnedClock, World, issue
+from tests.clocks import VirtualClock
+from tests.rules.commands.world import ALICE, API, BOB, DIRECT, NOW, OPS, World, issue
 
 
 def ids(lines: list[str]) -> list[str]:
@@ -41,9 +42,9 @@ def test_a_row_keeps_its_issue_when_the_list_moves_on_the_server() -> None:
 def test_a_list_is_forgotten_after_an_hour() -> None:
     world = World([issue(1)])
     world.lines("issues")
-    world.clock.turn(3599)
+    world.clock.advance(3599)
     world.lines("issue #1")
-    world.clock.turn(2)
+    world.clock.advance(2)
     with pytest.raises(BadReference, match=r"(in|from) the last hour"):
         world.lines("resolve #1")
     with pytest.raises(BadReference, match=r"(in|from) the last hour"):
@@ -55,12 +56,12 @@ def test_a_numbered_list_outlives_the_list_of_issues_before_it() -> None:
     """Bob's list of tags is two minutes old; that his list of issues is over an hour old makes no guess of it."""
     world = World([issue(1), issue(2)])
     world.lines("issues", BOB)
-    world.clock.turn(1800)
+    world.clock.advance(1800)
     world.lines("issues")
-    world.clock.turn(1740)
+    world.clock.advance(1740)
     world.server.spreads = (TagSpread("a", (), 1), TagSpread("b", (), 1))
     world.lines("tags WEB-1", BOB)
-    world.clock.turn(120)
+    world.clock.advance(120)
     with pytest.raises(BadReference, match="could mean two issues"):
         world.lines("issue #2")
 
@@ -76,14 +77,14 @@ def test_a_row_beyond_the_list_says_how_long_it_is() -> None:
 def test_a_row_that_could_mean_two_issues_is_refused() -> None:
     world = World([issue(1), issue(2, API), issue(3)])
     world.lines("issues -p web")
-    world.clock.turn(1)
+    world.clock.advance(1)
     assert "WEB-1" in world.lines("issue #1", person=BOB)[0]  # the one list that is here
     world.lines("issues -p api", person=BOB)
     with pytest.raises(BadReference, match="could mean two issues"):
         world.lines("resolve #1", person=ALICE)
     assert "WEB-3" in world.lines("issue #2", person=ALICE)[0]  # only her list has that row
     assert "API-2" in world.lines("issue #1", person=BOB)[0]  # nothing was shown after his
-    world.clock.turn(1)
+    world.clock.advance(1)
     world.lines("issues -p web", person=ALICE)
     assert "WEB-1" in world.lines("issue #1", person=ALICE)[0]
 
@@ -91,7 +92,7 @@ def test_a_row_that_could_mean_two_issues_is_refused() -> None:
 def test_lists_that_agree_are_not_ambiguous() -> None:
     world = World([issue(1), issue(2)])
     world.lines("issues")
-    world.clock.turn(1)
+    world.clock.advance(1)
     world.lines("issues", person=BOB)
     assert "WEB-1" in world.lines("issue #1", person=ALICE)[0]
 
@@ -127,7 +128,7 @@ def test_a_cursor_that_repeats_ends_the_walk() -> None:
 
 def test_the_number_of_lists_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(list_memory, "_MOST_LISTS", 3)
-    kept = list_memory.LastLists(TurnedClock())
+    kept = list_memory.LastLists(VirtualClock())
     for number in range(5):
         shown = list_memory.ShownList(query=None, shown_at=NOW)
         kept.keep(Conversation(f"#room{number}"), ALICE, shown)
@@ -144,12 +145,12 @@ def test_what_others_look_at_since_is_a_meaning_too() -> None:
     world = World([issue(1), issue(2)])
     world.server.spreads = (TagSpread("a", (), 1), TagSpread("b", (), 1))
     world.lines("issues", person=ALICE)
-    world.clock.turn(1)
+    world.clock.advance(1)
     world.lines("tags WEB-2", person=BOB)
     with pytest.raises(BadReference, match="could mean two issues"):
         world.lines("resolve #1", person=ALICE)
     assert "WEB-2" in world.lines("issue #2", person=ALICE)[0]
-    world.clock.turn(1)
+    world.clock.advance(1)
     world.lines("issues", person=ALICE)
     assert "WEB-1" in world.lines("issue #1", person=ALICE)[0]
 
@@ -158,7 +159,7 @@ def test_who_reads_along_and_looks_closer_is_not_misunderstood() -> None:
     world = World([issue(1), issue(2)])
     world.server.spreads = (TagSpread("a", (), 1), TagSpread("b", (), 1))
     world.lines("issues", person=ALICE)
-    world.clock.turn(1)
+    world.clock.advance(1)
     world.lines("tags #2", person=BOB)
     with pytest.raises(BadReference, match="could mean two issues"):
         world.lines("issue #1", person=BOB)
@@ -175,7 +176,7 @@ def test_a_row_without_its_sign_is_no_issue_number() -> None:
     with pytest.raises(BadReference, match="Use #2"):
         world.lines("resolve 2")
     assert "API-9" in world.lines("issue 2", conversation=DIRECT)[0]  # no list there
-    world.clock.turn(3601)
+    world.clock.advance(3601)
     assert "API-9" in world.lines("issue 2")[0]
 
 

@@ -126,7 +126,7 @@ def test_a_list_shows_only_what_the_room_may_see_and_asks_for_no_more(world: Wor
     assert [line.split()[1] for line in world.lines("issues")] == ["WEB-1", "API-2"]
     assert [line.split()[1] for line in world.lines("issues", conversation=DIRECT)] == ["WEB-1"]
     asked = world.server.asked("issues")
-    assert [[project.slug for project in query.projects] for query in asked] == [["api", "web"], ["web"]]  # type: ignore[attr-defined]
+    assert [[project.slug for project in query.projects] for query in asked] == [["api", "web"], ["web"]]
 
 
 def test_a_row_that_the_server_should_not_have_sent_is_dropped(world: World) -> None:
@@ -156,7 +156,7 @@ def test_a_hidden_project_is_no_project(world: World) -> None:
 def test_projects_by_glob_id_and_any_case(world: World) -> None:
     world.lines("issues -p W* -p 2,web")
     (query,) = world.server.asked("issues")
-    assert [project.slug for project in query.projects] == ["web", "api"]  # type: ignore[attr-defined]
+    assert [project.slug for project in query.projects] == ["web", "api"]
 
 
 def test_latest_is_of_the_last_list_or_of_what_may_be_seen(world: World) -> None:

@@ -118,7 +118,7 @@ def test_assign_to_a_mail_address_a_team_and_nobody() -> None:
     assert "assigned to bob@example.org by alice" in world.lines("assign WEB-1 Bob@Example.org")[0]
     assert "assigned to team pay" in world.lines("assign WEB-1 WEB-2 team:pay")[1]
     assert "assigned to nobody" in world.lines("assign WEB-1 nobody")[0]
-    assert [what[1] for what in world.server.asked("assign")] == [  # type: ignore[index]
+    assert [what[1] for what in world.server.asked("assign")] == [
         Assignee("user", "bob@example.org", "bob@example.org"),
         Assignee("team", "pay"),
         Assignee("team", "pay"),

@@ -34,7 +34,7 @@ def test_once_per_issue_room_and_hour_by_whatever_address(world: World) -> None:
     assert unfurled(world, ADDRESS + "?query=x") == []
     assert unfurled(world, f"{URL}/organizations/acme/issues/WEB-1/") == []
     assert len(unfurled(world, ADDRESS, Conversation("#vault"))) == 1
-    world.clock.turn(3601)
+    world.clock.advance(3601)
     assert len(unfurled(world, ADDRESS)) == 1
 
 
@@ -50,7 +50,7 @@ def test_a_failing_server_is_no_reason_to_talk(world: World) -> None:
     assert unfurled(world, ADDRESS) == []
     assert unfurled(world, ADDRESS) == []  # other jobs wait meanwhile, so it is left alone for a while
     assert len(world.server.asked("issue")) == 1
-    world.clock.turn(21)
+    world.clock.advance(21)
     assert len(unfurled(world, ADDRESS)) == 1  # and the next one who pastes it gets it
 
 
@@ -65,7 +65,7 @@ def test_nobody_makes_the_bot_ask_without_end(world: World) -> None:
         assert unfurled(world, text) == []
     assert len(world.server.asked("issue")) == 12
     assert len(unfurled(world, ADDRESS, Conversation("#vault"))) == 1  # another room is not silenced by that
-    world.clock.turn(61)
+    world.clock.advance(61)
     assert len(unfurled(world, ADDRESS)) == 1
 
 

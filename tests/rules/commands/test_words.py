@@ -14,7 +14,7 @@ from errbot_sentry.commands.parser import names, parse, row_limit, sort_order, s
 from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import UsageError
-from errbot_sentry.domain.typed_text import leading_word, plain_dashes, split_words, unquote
+from errbot_sentry.domain.typed_text import leading_word, plain_dashes, split_before, unquote
 
 
 @pytest.mark.parametrize(
@@ -33,19 +33,19 @@ from errbot_sentry.domain.typed_text import leading_word, plain_dashes, split_wo
     ],
 )
 def test_words(typed: str, words: tuple[str, ...]) -> None:
-    assert split_words(typed) == words
+    assert split_before(typed, ()) == (words, None)
 
 
 @pytest.mark.parametrize("typed", ['message:"a b', '"', "“never closed", 'a "b" "c'])
 def test_an_open_quote_is_refused(typed: str) -> None:
     with pytest.raises(UsageError, match="Unclosed quote"):
-        split_words(typed)
+        split_before(typed, ())
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_split_or_refused(typed: str) -> None:
     try:
-        words = split_words(typed)
+        words, _rest = split_before(typed, ())
     except UsageError:
         return
     assert all(words)

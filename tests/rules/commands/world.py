@@ -14,6 +14,7 @@ from errbot_sentry.config.settings import QuerySettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame, Issue, Project
+from tests.clocks import VirtualClock
 from tests.fakes.memory_server import URL, MemoryServer
 from tests.stores import store_at
 
@@ -68,33 +69,17 @@ def issue(number: int, project: Project = WEB, **changes: Any) -> Issue:
     return replace(made, **changes)
 
 
-class TurnedClock:
-    """A clock that tests turn by hand."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time.timestamp()
-
-    def turn(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
-
-
 class World:
     """A server with issues, and people who type."""
 
     def __init__(self, issues: Iterable[Issue] = (), *, access: Access = EVERYONE, **options: Any) -> None:
-        self.clock = TurnedClock()
+        self.clock = VirtualClock(NOW)
         server_options = {key: options.pop(key) for key in ("kind", "unsupported", "projects") if key in options}
         self.server = MemoryServer(issues, now=self.clock.now, **server_options)
         options.setdefault("settings", QuerySettings())
         options.setdefault("find_server", lambda: self.server)
         self.store = options.pop("store", None) or store_at("sqlite://")
-        self.commands = Commands(access=access, clock=self.clock, store=self.store, sleep=self.clock.turn, **options)
+        self.commands = Commands(access=access, clock=self.clock, store=self.store, sleep=self.clock.advance, **options)
 
     def link(self, mail: str, person: Person = ALICE) -> None:
         """This person has proved that the mail address is theirs."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import faulthandler
 import gc
-import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -25,11 +24,11 @@ from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.system.conftest import crash, log
 from tests.waiting import until
 
 PACKAGE = str(Path(errbot_sentry.__file__).parent)
-log = logging.getLogger("some.plugin")
-WATCHDOG_SECONDS = 60.0
+WATCHDOG_SECONDS = 240.0
 
 
 class Finalised:
@@ -76,7 +75,7 @@ class EveryLine:
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]  # None ends it
+        threading.settrace(None)
         gc.unfreeze()
 
 
@@ -111,17 +110,6 @@ def reporter_for(server: IngestServer, folder: Path, **more: Any) -> Reporter:
     return Reporter(settings, BotFacts("test", "6.2.1"), folder)
 
 
-def fail(text: str) -> None:
-    raise ValueError(text)
-
-
-def crash(text: str) -> None:
-    try:
-        fail(text)
-    except ValueError:
-        log.exception("it went wrong")
-
-
 def log_an_error(_reporter: Reporter) -> None:
     log.error("a finaliser says so")
 
@@ -151,9 +139,9 @@ def test_a_finaliser_that_reports_at_any_line_stops_nothing(
                 crash(f"number {number}")
                 crash("the same")
             reporter.status()
-            until(lambda: reporter.status().spooled == 0, timeout=30, what="everything sent")
+            until(lambda: reporter.status().spooled == 0, timeout=100, what="everything sent")
         crash("the last one")
-        until(lambda: reporter.status().spooled == 0, timeout=30, what="everything sent")
+        until(lambda: reporter.status().spooled == 0, timeout=100, what="everything sent")
         reporter.close(5)
 
     within(WATCHDOG_SECONDS, life)

@@ -9,7 +9,7 @@ from errbot_sentry.reporting.collect.load_errors import exceptions_in
 
 def printed(make: object) -> str:
     try:
-        make()  # type: ignore[operator]
+        make()
     except Exception:  # noqa: BLE001 - whatever is raised is the subject
         return traceback.format_exc()
     raise AssertionError

@@ -28,13 +28,13 @@ def server(tmp_path: Path) -> Iterator[IngestServer]:
     with ingest_server() as server:
         reporter = Reporter(ReportSettings(enabled=True, dsn=Secret(server.dsn)), BotFacts("test", "6.2.1"), tmp_path)
         assert reporter.start()
-        server.flush = lambda: wait_until_sent(reporter)  # type: ignore[attr-defined]  # for `the_event`
+        server.flush = lambda: wait_until_sent(reporter)
         yield server
         reporter.close()
 
 
 def the_event(server: IngestServer) -> Any:
-    server.flush()  # type: ignore[attr-defined]  # as above
+    server.flush()
     (event,) = server.events()
     return event
 
@@ -61,7 +61,7 @@ class Unreadable:
 
 
 class NoDict(Exception):
-    __dict__ = property(lambda self: 1 / 0)  # type: ignore[assignment]  # a class that nobody should write
+    __dict__ = property(lambda self: 1 / 0)
 
 
 class NoErrno(Exception):
@@ -141,7 +141,7 @@ def test_what_is_no_exception_does_not_hide_the_sentence(server: IngestServer, e
 
 
 def test_an_extra_with_a_key_that_is_no_text_does_not_hide_the_sentence(server: IngestServer) -> None:
-    log.error("with more", extra={5: 6})  # type: ignore[dict-item]  # it is what the test is about
+    log.error("with more", extra={5: 6})
     assert the_event(server)["logentry"]["message"] == "with more"
 
 
@@ -208,7 +208,7 @@ def with_local(value: object, sentence: object = "it failed") -> None:
 def test_a_text_that_wants_to_exit_ends_no_thread(server: IngestServer, fail: Callable[[], None]) -> None:
     fail()
     log.error("what came after")
-    server.flush()  # type: ignore[attr-defined]  # as above
+    server.flush()
     assert "what came after" in [event.get("logentry", {}).get("message") for event in server.events()]
 
 

@@ -175,7 +175,7 @@ def test_a_record_is_known_by_its_place_and_sentence() -> None:
 
 @pytest.mark.skipif(not hasattr(builtins, "ExceptionGroup"), reason="Python 3.10 has no groups")
 def test_a_group_is_what_its_members_are() -> None:
-    group = builtins.ExceptionGroup  # type: ignore[attr-defined]  # as above
+    group = builtins.ExceptionGroup
 
     def key(*members: Exception) -> int:
         return key_of_exception(group("several", members), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,8 +16,8 @@ from errbot_sentry.domain.issues import Issue, IssueQuery, Project
 from errbot_sentry.server.connection import Connection
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
 from errbot_sentry.server.sentry import list_query, period
+from tests.clocks import START, VirtualClock
 from tests.fakes.http_server import HttpServer, Request, as_json
-from tests.rules.server.test_project_cache import HandClock
 
 WEB = Project("2", "web")
 
@@ -28,7 +28,7 @@ def server() -> Iterator[HttpServer]:
         yield running
 
 
-def connect(server: HttpServer, kind: str, clock: HandClock | None = None) -> Any:
+def connect(server: HttpServer, kind: str, clock: VirtualClock | None = None) -> Any:
     return Connection(ServerSettings(server.url, kind, Secret("x" * 40), "acme"), clock).server()
 
 
@@ -130,7 +130,7 @@ def glitchtip_page(rows: list[dict[str, Any]], cursor: str) -> Any:
 
 
 def row(number: int, hours_ago: int = 0) -> dict[str, Any]:
-    seen = datetime.fromtimestamp(HandClock().seconds, timezone.utc) - timedelta(hours=hours_ago)
+    seen = START - timedelta(hours=hours_ago)
     return {"id": str(number), "shortId": f"WEB-{number}", "lastSeen": seen.isoformat(), "project": {"slug": "web"}}
 
 
@@ -171,7 +171,7 @@ def test_a_short_id_is_looked_for_in_a_bounded_list_and_remembered(server):
 
 def test_issues_seen_lately_in_another_order_are_looked_for_in_some_pages(server):
     """Pages without any are skipped; where it had to stop, it says so."""
-    clock = HandClock()
+    clock = VirtualClock()
     ages = iter([5, 5, 0, 5])
     cursors = iter("abcdefgh")
     server.answer = lambda request: glitchtip_page([row(1, next(ages))], next(cursors))
@@ -216,10 +216,7 @@ class ManyIssues:
                 "id": f"0190d1a5-7b3c-7c4e-9d1f-{page * 1000 + place:012d}",
                 "friendly_id": f"WEB-{page * self.per_page + place}",
                 "calculated_type": "E",
-                "last_seen": (
-                    datetime.fromtimestamp(HandClock().seconds, timezone.utc)
-                    - timedelta(hours=page * self.per_page + place)
-                ).isoformat(),
+                "last_seen": (START - timedelta(hours=page * self.per_page + place)).isoformat(),
             }
             for place in range(self.per_page)
         ]
@@ -239,7 +236,7 @@ def test_a_search_of_bugsink_stops_at_its_bound_and_says_so(server):
 def test_a_list_of_bugsink_asks_for_no_page_that_it_does_not_need(server):
     """Also with a time: older ones end it."""
     ManyIssues(server, pages=50)
-    bugsink = connect(server, BUGSINK, HandClock())
+    bugsink = connect(server, BUGSINK, VirtualClock())
     assert len(bugsink.issues(IssueQuery(projects=(WEB,), limit=100)).items) == 100
     lately = bugsink.issues(IssueQuery(projects=(WEB,), seen_within=timedelta(hours=3, minutes=1)))
     assert [issue.short_id for issue in lately.items] == ["WEB-0", "WEB-1", "WEB-2", "WEB-3"]
@@ -249,11 +246,11 @@ def test_a_list_of_bugsink_asks_for_no_page_that_it_does_not_need(server):
 
 def test_a_slow_bugsink_is_not_asked_for_ever(server):
     """After ten seconds the list is what there is, and says so."""
-    clock = HandClock()
+    clock = VirtualClock()
     many = ManyIssues(server, pages=1, per_page=1)
 
     def answer(request: Request) -> Any:
-        clock.seconds += 4
+        clock.advance(4)
         return many.answer(request)
 
     server.answer = answer
@@ -274,7 +271,7 @@ def test_bugsink_counts_only_what_it_has_whole(server):
     """Evicted events, or more than it lists, would make a picture that is wrong."""
     issue_row = {"id": "0190d1a5-7b3c-7c4e-9d1f-2a3b4c5d6e7f", "friendly_id": "WEB-1", "project": 2,
                  "digested_event_count": 3, "stored_event_count": 2}  # fmt: skip
-    event = {"id": "1", "event_id": "a" * 32, "ingested_at": HandClock().now().isoformat()}
+    event = {"id": "1", "event_id": "a" * 32, "ingested_at": START.isoformat()}
 
     def answer(request: Request) -> Any:
         if request.path.endswith("/projects/"):
@@ -285,7 +282,7 @@ def test_bugsink_counts_only_what_it_has_whole(server):
         return as_json(issue_row)
 
     server.answer = answer
-    bugsink = connect(server, BUGSINK, HandClock())
+    bugsink = connect(server, BUGSINK, VirtualClock())
     issue = bugsink.issue_by_short_id("WEB-1")
     with pytest.raises(Unsupported, match="thrown away some events"):
         bugsink.issue_counts(issue, timedelta(days=1))

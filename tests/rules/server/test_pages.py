@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errbot_sentry.server.http.paging import body_cursor, link_cursors
+from errbot_sentry.server.http.calls import body_cursor, link_cursors
 
 U = "https://sentry.io/api/0/organizations/acme/issues/"
 

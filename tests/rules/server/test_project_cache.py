@@ -3,49 +3,36 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timezone
 
 import pytest
 
 from errbot_sentry.domain.errors import TimedOut
 from errbot_sentry.domain.issues import Project
 from errbot_sentry.server.dialect import CACHE_SECONDS, ProjectCache
-
-
-class HandClock:
-    """Time that the test moves."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, timezone.utc)
-
-    def monotonic(self) -> float:
-        return self.seconds
+from tests.clocks import VirtualClock
 
 
 def test_the_list_is_kept_for_a_while():
     """One request for many commands."""
-    clock, fetched = HandClock(), []
+    clock, fetched = VirtualClock(), []
 
     def fetch() -> tuple[Project, ...]:
-        fetched.append(clock.seconds)
+        fetched.append(clock.monotonic())
         return (Project("1", "web"),)
 
     catalog = ProjectCache(fetch, clock)
     catalog.all()
-    clock.seconds += CACHE_SECONDS
+    clock.advance(CACHE_SECONDS)
     assert catalog.all() == (Project("1", "web"),)
     assert len(fetched) == 1
-    clock.seconds += 1
+    clock.advance(1)
     catalog.all()
     assert len(fetched) == 2
 
 
 def test_an_unknown_project_is_looked_for_again_but_not_every_time():
     """A new project is found at once; a wrong name does not cost a request each time."""
-    clock, known, fetched = HandClock(), [Project("1", "web")], []
+    clock, known, fetched = VirtualClock(), [Project("1", "web")], []
 
     def fetch() -> tuple[Project, ...]:
         fetched.append(1)
@@ -53,7 +40,7 @@ def test_an_unknown_project_is_looked_for_again_but_not_every_time():
 
     catalog = ProjectCache(fetch, clock)
     catalog.all()
-    clock.seconds += 60
+    clock.advance(60)
     known.append(Project("2", "Api"))
     assert catalog.by_slug("API") == Project("2", "Api")
     assert len(fetched) == 2
@@ -89,8 +76,8 @@ def test_who_waited_for_a_failure_has_failed_too():
             assert lock.comers.acquire(timeout=60)
         raise TimedOut("No answer in time.", wait=2.0)
 
-    catalog = ProjectCache(fetch, HandClock())
-    catalog._lock = lock  # type: ignore[assignment]
+    catalog = ProjectCache(fetch, VirtualClock())
+    catalog._lock = lock
 
     def ask() -> None:
         with pytest.raises(TimedOut, match="No answer in time") as caught:

@@ -31,8 +31,8 @@ from errbot_sentry.domain.errors import (
     Unreachable,
 )
 from errbot_sentry.server.http import client as border
+from errbot_sentry.server.http.calls import Exchange, Limits
 from errbot_sentry.server.http.client import Transport
-from errbot_sentry.server.http.limits import Exchange, Limits
 from tests.fakes.http_server import Answering, HttpServer, Reply, Request, as_html, as_json
 from tests.waiting import until
 
@@ -62,7 +62,7 @@ class Pauses(list[float]):
 
 
 def client(url: str, **options: object) -> Transport:
-    return Transport(url, Secret(TOKEN), **{"limits": FAST, "sleep": Pauses(), **options})  # type: ignore[arg-type]
+    return Transport(url, Secret(TOKEN), **{"limits": FAST, "sleep": Pauses(), **options})
 
 
 def test_a_call_carries_the_token_and_says_who_asks(serve):

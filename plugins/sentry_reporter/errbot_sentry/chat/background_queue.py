@@ -80,7 +80,7 @@ class BackgroundQueue:
                 continue
             try:
                 job()
-            except Exception as error:
+            except Exception as error:  # the queue outlives any of its jobs
                 log.warning("a job in the background failed: %s", error, exc_info=error)
 
 

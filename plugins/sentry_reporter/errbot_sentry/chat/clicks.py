@@ -65,7 +65,7 @@ OnClick = Callable[[FindClick], None]
 """Takes a click and returns at once."""
 
 
-class _Occupant(RoomOccupant):  # type: ignore[misc]
+class _Occupant(RoomOccupant):  # type: ignore[misc]  # Errbot ships no types
     """The person who clicked as somebody in the room; everything else about them is the backend's own."""
 
     def __init__(self, person: Any, room: Any) -> None:

@@ -15,7 +15,7 @@ from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.clicks import Click, FindClick, click_of_reaction
 from errbot_sentry.chat.incoming import invocation_of, is_command, may_run, person_of, sender_of, thread_of
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
-from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.render.templates import Replies
 from errbot_sentry.commands.command_context import find_command
 from errbot_sentry.commands.dispatch import Commands, meant_command
 from errbot_sentry.commands.registry import COMMANDS
@@ -117,15 +117,15 @@ class ConversationHandler:
         unfurl = self._commands.unfurl
         if not unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
             return
-        self._network.complete(msg)
-        invocation = invocation_of(self._bot, msg, "")
-        if invocation is None:
-            return
 
         def may_look(address: str) -> bool:
             return may_run(self._bot, msg, UNFURLED, address)
 
         def summarise() -> None:
+            self._network.complete(msg)
+            invocation = invocation_of(self._bot, msg, "")
+            if invocation is None:
+                return
             for message in self._replies.of("unfurl", unfurl.views(text, invocation, may_look)):
                 if not self._network.reply(msg, message):
                     self._bot.send_simple_reply(msg, message)

@@ -12,7 +12,7 @@ from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.incoming import conversation_of
-from errbot_sentry.chat.replies import Replies
+from errbot_sentry.chat.render.templates import Replies
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import SentryReporterError

@@ -89,8 +89,9 @@ def person_of(frm: Identifier, mode: str) -> Person:
     acl = str(getattr(frm, "aclattr", "") or frm)
     if isinstance(frm, RoomOccupant) and acl == str(getattr(frm, "room", "")):
         acl = str(frm)
-    # On Telegram many people have no nick, and their `person` is a number.
-    name = getattr(frm, "nick", None) or getattr(frm, "first_name", None) or getattr(frm, "person", None) or acl
+    # On Telegram many people have no nick, and their `person` is a number; on Zulip nobody has one.
+    full = getattr(frm, "fullname", None) if mode == "zulip" else None
+    name = full or getattr(frm, "nick", None) or getattr(frm, "first_name", None) or getattr(frm, "person", None) or acl
     return Person(acl=acl, name=str(name), mention=mention_of(mode, frm))
 
 
@@ -104,12 +105,14 @@ def conversation_of(msg: Message, mode: str) -> Conversation:
 
 def room_name(room: Any, mode: str) -> str:
     """A room as people write it in config.py: as the backend prints it, but on Slack and Discord `#ops`, not
-    `<#C123|ops>`, and on Telegram with the topic, where there is one. A thread on Discord, which is a channel there,
-    has the name of the channel that it is in."""
+    `<#C123|ops>`, on Telegram with the topic, where there is one, and on Zulip without it. A thread on Discord, which
+    is a channel there, has the name of the channel that it is in."""
     if mode == "discord" and (channel := getattr(room, "discord_channel", None)) is not None:
         return discord_channels.name_of(room.client, channel)
     name = getattr(room, "name", None) if mode == "slackv3" else None
     topic = getattr(room, "message_thread_id", None) if mode == "telegram" else None
+    if mode == "zulip":
+        return str(getattr(room, "title", None) or room)
     return f"#{name}" if name else f"{room}/{topic}" if topic else str(room)
 
 

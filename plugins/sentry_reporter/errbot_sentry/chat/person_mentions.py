@@ -15,10 +15,13 @@ _MATRIX_ID = re.compile(r"@[a-z0-9._=/+-]{1,100}:[A-Za-z0-9.-]{1,200}(?::[0-9]{1
 _TELEGRAM_ID = re.compile(r"[1-9]\d{0,15}")
 _FIRST_NAME = re.compile(r"[^\W_]+(?: [^\W_]+)*")
 _NAME_AFTER_AT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}")
+# What Zulip lets nobody have in a name (check_full_name in zerver/lib/users.py), and |, which an id follows.
+_ZULIP_NAME = re.compile(r"[^\s*`\\>\"@|][^*`\\>\"@|]{0,98}")
 _IRC_NICK = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]{0,63}")
 _XMPP_NICK = re.compile(r"[^\W_][\w.-]{0,63}")
 # What mentions everybody, on one network or another.
 _EVERYBODY = frozenset({"here", "channel", "all", "everyone", "group"})
+_EVERYBODY_ON_ZULIP = _EVERYBODY | {"stream", "topic"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 
 
@@ -56,6 +59,12 @@ def _telegram(person: Any) -> str:
     return f"[{shown}](tg://user?id={number})" if _TELEGRAM_ID.fullmatch(number) else ""
 
 
+def _zulip(person: Any) -> str:
+    """By the name: the backend knows no id."""
+    name = _text(person, "fullname")
+    return f"@**{name}**" if _ZULIP_NAME.fullmatch(name) and name.casefold() not in _EVERYBODY_ON_ZULIP else ""
+
+
 def _irc(person: Any) -> str:
     """A client notifies its person of the bare nick."""
     return _plain_nick(_text(person, "nick"), _IRC_NICK)
@@ -90,6 +99,7 @@ _READERS = {
     "mattermost": _mattermost,
     "matrix": _matrix,
     "telegram": _telegram,
+    "zulip": _zulip,
     "irc": _irc,
     "xmpp": _xmpp,
     "text": _own_word,

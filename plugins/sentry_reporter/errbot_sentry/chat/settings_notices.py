@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.bot_plugins import copies_of_us
-from errbot_sentry.chat.replies import Replies
-from errbot_sentry.config.consistency import project_globs, unmatched_projects
-from errbot_sentry.config.mistakes import QUERY, Hint
+from errbot_sentry.chat.render.templates import Replies
+from errbot_sentry.config.mistakes import QUERY, Hint, project_globs, unmatched_projects
 from errbot_sentry.config.settings import Settings
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import ServerError
@@ -19,6 +18,7 @@ from errbot_sentry.server.protocol import Server
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 10.0
+_PLUG = "sentry_reporter.plug"
 
 
 class SettingsNotices:
@@ -112,3 +112,11 @@ class SettingsNotices:
                 self._warn_admins(message)
         except Exception as error:  # noqa: BLE001 - XMPP cannot address admins at all
             log.warning("the admins could not be notified: %s", error)
+
+
+def copies_of_us(bot: Any) -> list[Path]:
+    """The folders of all copies that Errbot finds. It loads the first and ignores the others, with a line in its log
+    (errbot/plugin_manager.py, `_load_plugins_generic`): an update of the wrong copy then changes nothing."""
+    places = getattr(getattr(bot, "plugin_manager", None), "plugin_places", ())
+    found = {plug.resolve().parent for place in places for plug in Path(place).glob(f"**/{_PLUG}")}
+    return sorted(found)

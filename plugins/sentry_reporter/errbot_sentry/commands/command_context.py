@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
 from errbot_sentry.alerting.canary_links import Progress
-from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
+from errbot_sentry.alerting.notify.digest_reports import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.list_memory import LastLists
@@ -26,6 +26,7 @@ from errbot_sentry.store.database import Store
 
 if TYPE_CHECKING:
     from errbot_sentry.commands.accounts import Claims
+    from errbot_sentry.reporting.reporter import Reporter
 
 READ, CHANGE, ALERTS, ABOUT = "read", "change", "alerts", "about"
 OK, OFF, WARNING, TROUBLE = "ok", "off", "warning", "trouble"
@@ -136,20 +137,6 @@ class FlowStatus:
     address: str = ""
 
 
-class EventReporter(Protocol):
-    """The reporting flow; `Reporter` implements it."""
-
-    def feedback(self, person: Person, text: str, kind: str) -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id, None where there is none.
-
-        `kind` is the server's, "" where it is not known.
-
-        Raises:
-            UserError: the server would throw the words away.
-        """
-        ...
-
-
 class TestRounds(Protocol):
     """Test events that are followed the whole way; `Canary` implements it."""
 
@@ -212,7 +199,7 @@ class CommandContext:
     lists: LastLists
     alerts: AlertService | None
     status: Callable[[], Sequence[FlowStatus]] | None
-    reporter: EventReporter | None
+    reporter: Reporter | None
     tests: TestRounds | None
     changed: Callable[[Issue, Conversation], None]
     sleep: Callable[[float], None]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from errbot_sentry.alerting.notify.requested_digests import RequestedDigests
+from errbot_sentry.alerting.notify.digest_reports import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.commands.accounts import Claims
 from errbot_sentry.commands.command_context import (
     ALERTS,
     Command,
     CommandContext,
-    EventReporter,
     ExclusiveRun,
     FlowStatus,
     TestRounds,
@@ -33,6 +33,9 @@ from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import FindServer
 from errbot_sentry.store.database import Store
+
+if TYPE_CHECKING:
+    from errbot_sentry.reporting.reporter import Reporter
 
 
 def meant_command(name: str, words: str) -> str:
@@ -68,7 +71,7 @@ class Commands:
         alerts: AlertService | None = None,
         thread_issue: ThreadIssue | None = None,
         status: Callable[[], Sequence[FlowStatus]] | None = None,
-        reporter: EventReporter | None = None,
+        reporter: Reporter | None = None,
         tests: TestRounds | None = None,
         changed: Callable[[Issue, Conversation], None] = lambda _issue, _conversation: None,
         org: str = "",

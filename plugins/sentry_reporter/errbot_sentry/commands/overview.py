@@ -22,14 +22,15 @@ from errbot_sentry.commands.command_context import (
     suggestion,
 )
 from errbot_sentry.commands.project_scope import nothing_words, visible_issues, visible_projects
+from errbot_sentry.config.facts import NAMES
 from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import ServerError, UsageError, UserError
 from errbot_sentry.domain.text import counted, cut
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.server.protocol import Health
 
-_KINDS = {"sentry": "Sentry", "glitchtip": "GlitchTip", "bugsink": "Bugsink"}
 _GROUPS = ((READ, "Look"), (CHANGE, "Change"), (ALERTS, "Alerts"), (ABOUT, "About"))
+_MOST_NAMES = 12
 _TEST_SECONDS = 20.0
 _LINKS_SECONDS = 90.0  # the poller comes once a minute
 _TEST_PAUSE = 1.0
@@ -186,7 +187,7 @@ def _server_status(context: CommandContext, conversation: Conversation) -> FlowS
 
 
 def _kind_name(health: Health) -> str:
-    return _KINDS.get(health.kind, health.kind)
+    return NAMES.get(health.kind, health.kind)
 
 
 def _health_words(health: Health) -> tuple[str, ...]:
@@ -198,6 +199,6 @@ def _health_words(health: Health) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def _some(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(cut(name, 60) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(cut(name, 60) for name in names[:_MOST_NAMES])
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"

@@ -5,7 +5,6 @@ A new command is one entry here and one handler; help in chat, suggestions and t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 
@@ -293,13 +292,3 @@ def help_text(entry: Command, prefix: str = "!") -> str:
     """The help of one command, as `!help sentry issues` shows it."""
     examples = "   ".join(prefix + entry.typed_with(example) for example in entry.examples)
     return f"{sentence(entry)}\n\nUsage: {prefix}{entry.usage}\nExamples: {examples}"
-
-
-def docs_table(commands: Iterable[Command] = COMMANDS) -> str:
-    """The table of commands for a page of the docs, in Markdown."""
-    rows = ["| command | does |", "|---|---|"]
-    for entry in commands:
-        also = f" (also {', '.join(f'`!sentry {alias}`' for alias in entry.aliases)})" if entry.aliases else ""
-        usage = entry.usage.replace("|", "\\|")
-        rows.append(f"| `!{usage}`{also} | {entry.help} |")
-    return "\n".join(rows) + "\n"

@@ -255,8 +255,8 @@ def secrets(value: Any) -> tuple[Secret, ...]:
 
 def path_tokens(value: Any) -> tuple[Secret, ...]:
     """Secret parts of webhook URLs: letters, digits and . _ ~ - only, so that they survive any URL."""
-    if isinstance(value, str):
-        raise ValueError('expected a tuple such as ("a-long-random-word",), got a string')
+    if not isinstance(value, (tuple, list)) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f'expected a tuple such as ("a-long-random-word",), got {type_of(value)}')
     read = secrets(value)
     for number, item in enumerate(read, start=1):
         if not _PATH_TOKEN.fullmatch(item.reveal()):

@@ -21,6 +21,7 @@ _FORMS = {
     "slackv3": (r"[^@~].*", "#ops"),
     "mattermost": (r"[~#@]?[^~#@\s]+", "~ops"),
     "discord": (r"#.+|<#\d+>|\d{15,20}", "#ops"),
+    "zulip": (r"#?[^#~@\s].{0,64}", "#ops"),
     "matrix": (r"#[^:\s]+:.+|![^\s]+", "#ops:example.com"),
 }
 _MARKS = "#&+!@~"

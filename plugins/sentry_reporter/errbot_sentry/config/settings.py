@@ -13,9 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from errbot_sentry.config import fields as values
-from errbot_sentry.config.consistency import SAAS, environment_hints, hints_together, mistakes_together
 from errbot_sentry.config.fallback_entries import FallbackEntry
-from errbot_sentry.config.mistakes import Hint, Mistake
+from errbot_sentry.config.mistakes import SAAS, Hint, Mistake, environment_hints, hints_together, mistakes_together
 from errbot_sentry.config.routes import Route
 from errbot_sentry.config.secrets import Secret, without_secrets
 from errbot_sentry.config.settings_table import SETTINGS

@@ -1,7 +1,6 @@
 """Every setting once: name, type, default, which flows a wrong value switches off, and what it means.
 
-`docs/settings.md` has the same table (`settings_table`), and `config_template.py` the same sentences; tests compare
-them.
+`docs/settings.md` has the same table, and `config_template.py` the same sentences; tests compare them.
 """
 
 from __future__ import annotations
@@ -10,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from errbot_sentry.config import fields as values
-from errbot_sentry.config.consistency import SAAS
-from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
+from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT, SAAS
 
 
 @dataclass(frozen=True)
@@ -157,18 +155,3 @@ SETTINGS = (
         "Correct what delays, mixes up or loses messages in Errbot itself; docs/errbot-patches.md lists each change.",
     ),
 )  # fmt: skip
-
-
-def settings_table() -> str:
-    """The table of docs/settings.md."""
-    lines = ["| setting | type | default | meaning |", "|---|---|---|---|"]
-    for setting in SETTINGS:
-        default = setting.default_words or f"`{_quoted(setting.default)}`"
-        name = f"`{setting.name}`" + (" (secret)" if setting.secret else "")
-        sentence = setting.sentence.replace("<", "&lt;").replace("|", "\\|")
-        lines.append(f"| {name} | {setting.kind} | {default} | {sentence} |")
-    return "\n".join(lines)
-
-
-def _quoted(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -18,11 +18,6 @@ SORTS = ("date", "new", "freq", "user")
 T = TypeVar("T")
 
 
-def level_rank(level: str | None) -> int:
-    """The place of a level in LEVELS, -1 for an unknown or absent one, so that `level>=error` is false for it."""
-    return LEVELS.index(level) if level in LEVELS else -1
-
-
 @dataclass(frozen=True)
 class Project:
     """A project on the server. `slug` is what people type and what settings match; `id` is the server's own."""

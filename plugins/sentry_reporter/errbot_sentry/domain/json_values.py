@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -113,11 +112,6 @@ def line(value: Any, longest: int = SHORT) -> str:
 def first_line(*values: Any) -> str:
     """The first of these that has any text, on one line."""
     return next((found for found in map(line, values) if found), "")
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """An object, or an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def level(value: Any) -> str | None:

@@ -164,7 +164,7 @@ def _catch_up() -> None:
             waiting.get_nowait()()
         except queue.Empty:  # an interruption between the question and here has done it
             return
-        except Exception:
+        except Exception:  # it belongs to somebody else than who unlocks here
             log.exception("What had to wait for a lock failed")
         finally:
             _here.catching_up = False

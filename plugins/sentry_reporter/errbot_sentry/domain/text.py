@@ -106,11 +106,11 @@ def cut(text: str, limit: int = LINE_BYTES) -> str:
     return (words if space and len(words) > len(head) // 2 else head).rstrip() + "…"
 
 
-def in_lines(words: Iterable[str], limit: int = LINE_BYTES) -> list[str]:
+def in_lines(words: Iterable[str]) -> list[str]:
     """All the words, joined by commas, in as many lines as they need."""
     lines: list[str] = []
     for word in words:
-        if lines and weight(lines[-1]) + weight(word) + 3 <= limit:
+        if lines and weight(lines[-1]) + weight(word) + 3 <= LINE_BYTES:
             lines[-1] += f", {word}"
         else:
             lines.append(word)

@@ -62,15 +62,6 @@ def tidy(text: str) -> str:
     return "".join(kept).translate(_QUOTES).strip()
 
 
-def split_words(text: str) -> tuple[str, ...]:
-    """The words of a command; what stands in double quotes stays together and keeps its quotes.
-
-    Raises:
-        UsageError: a double quote is not closed.
-    """
-    return split_before(text, ())[0]
-
-
 def split_before(text: str, options: Sequence[str], known: Collection[str] = ()) -> tuple[tuple[str, ...], str | None]:
     """The words before the first of these options, and all the text behind it; None: none of them was typed.
 

@@ -120,5 +120,5 @@ class FollowUps:
             return
         try:
             self._notify_person(reported)
-        except Exception:
+        except Exception:  # the chat network's code; the event is reported already
             log.exception("The person could not be notified of event %s", reported.event_id)

@@ -90,7 +90,7 @@ class Reporter:
                     flow = ReportFlow(self._settings, self._facts, self._data_dir, self._clock, self._counters,
                         self._follow_ups, self._scrubber)  # fmt: skip
                     flow.start()
-                except Exception as error:
+                except Exception as error:  # the bot runs without reporting, and the status says why
                     self._trouble = f"reporting could not start: {self._scrubber.text(str(error))}"
                     log.exception("Reporting to Sentry could not start")
                     return False

@@ -123,7 +123,7 @@ class SdkClient:
         SDK loses their events without a word."""
         end = time.monotonic() + seconds
         while self._under_way and time.monotonic() < end:
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE)  # captures of foreign threads, which note nothing when they end
 
     def flush(self) -> None:
         """Give what the SDK collects before sending (sessions, logs) to the transport."""
@@ -244,7 +244,7 @@ class SdkClient:
         try:
             answer: Event | None = hook(event, {key: value for key, value in hint.items() if key != _CONTEXT})
             _check_event(answer)
-        except Exception:
+        except Exception:  # the operator's code
             if not self._hook_failed:
                 log.exception("%s in SENTRY_OPTIONS failed, its events are dropped", name)
             self._hook_failed = True

@@ -28,8 +28,7 @@ from errbot_sentry.domain.issues import (
 )
 from errbot_sentry.server.bugsink_listing import BugsinkListing
 from errbot_sentry.server.dialect import Dialect
-from errbot_sentry.server.http.limits import Query
-from errbot_sentry.server.http.paging import body_cursor
+from errbot_sentry.server.http.calls import Query, body_cursor
 from errbot_sentry.server.issue_urls import bugsink_address
 from errbot_sentry.server.payloads.bugsink_json import (
     mute_action,

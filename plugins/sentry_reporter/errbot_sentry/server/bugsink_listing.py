@@ -15,7 +15,7 @@ from typing import Any
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import BadQuery, Unsupported
 from errbot_sentry.domain.issues import Issue, IssueQuery, Page, Project
-from errbot_sentry.server.http.limits import Query
+from errbot_sentry.server.http.calls import Query
 from errbot_sentry.server.search import Search, plain_search
 
 FetchPage = Callable[[Project, Query], tuple[list[Issue], str | None]]

@@ -19,8 +19,8 @@ from errbot_sentry.domain.errors import (
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.bugsink import Bugsink
 from errbot_sentry.server.glitchtip import GlitchTip
+from errbot_sentry.server.http.calls import Limits, Observer
 from errbot_sentry.server.http.client import Transport
-from errbot_sentry.server.http.limits import Limits, Observer
 from errbot_sentry.server.issue_urls import is_saas
 from errbot_sentry.server.payloads.json_fields import Fields
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY, Health, Server

@@ -38,8 +38,8 @@ from errbot_sentry.domain.issues import (
 )
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.glitchtip_search import glitchtip_query
+from errbot_sentry.server.http.calls import Query
 from errbot_sentry.server.http.client import Transport
-from errbot_sentry.server.http.limits import Query
 from errbot_sentry.server.issue_urls import glitchtip_address
 from errbot_sentry.server.payloads import triage_json
 from errbot_sentry.server.payloads.insight_json import newest_first, read_releases, read_stats, read_tags

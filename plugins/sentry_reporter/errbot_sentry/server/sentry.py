@@ -33,7 +33,7 @@ from errbot_sentry.domain.issues import (
     SuspectCommit,
     TagSpread,
 )
-from errbot_sentry.server.http.limits import Query
+from errbot_sentry.server.http.calls import Query
 from errbot_sentry.server.issue_urls import sentry_address, sentry_issue_page
 from errbot_sentry.server.payloads import triage_json
 from errbot_sentry.server.payloads.insight_json import (

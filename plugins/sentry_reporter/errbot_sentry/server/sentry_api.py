@@ -28,9 +28,8 @@ from errbot_sentry.domain.issues import (
 )
 from errbot_sentry.domain.typed_text import echo, probably_meant
 from errbot_sentry.server.dialect import Dialect
+from errbot_sentry.server.http.calls import ApiAnswer, Query, link_cursors
 from errbot_sentry.server.http.client import Transport
-from errbot_sentry.server.http.limits import ApiAnswer, Query
-from errbot_sentry.server.http.paging import link_cursors
 from errbot_sentry.server.payloads.event_json import read_event
 from errbot_sentry.server.payloads.insight_json import read_comments, read_events, read_tags
 from errbot_sentry.server.payloads.issue_json import read_project

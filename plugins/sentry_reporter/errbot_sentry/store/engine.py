@@ -201,7 +201,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if "is locked" not in str(error) or time.monotonic() >= ends:
                 raise
-            time.sleep(_LOOK)
+            time.sleep(_LOOK)  # no event tells of a lock of another process
         else:
             return
 

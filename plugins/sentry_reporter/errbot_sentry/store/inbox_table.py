@@ -190,15 +190,11 @@ class InboxTable(Queries):
         rows = [(*each.__dict__.values(), now) for _, _, made_of_one in made for each in made_of_one]
         insert_rows(self._connection, decisions, rows, (*_DECISION_COLUMNS, "at"))
 
-    def decided(
-        self, room: str, limit: int, names: Iterable[str] = (), before: int | None = None
-    ) -> list[DecidedAlert]:
+    def decided(self, room: str, limit: int, names: Iterable[str] = ()) -> list[DecidedAlert]:
         """The latest decisions for one room, newest first; only those with one of these `names`."""
         wanted = [decisions.c.room == room]
         if names:
             wanted.append(decisions.c.name.in_(list(names)))
-        if before is not None:
-            wanted.append(decisions.c.id < before)
         found = self._connection.execute(
             select(decisions, alerts.c.body, alerts.c.received)
             .join(alerts, alerts.c.id == decisions.c.alert_id)

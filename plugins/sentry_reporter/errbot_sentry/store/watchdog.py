@@ -126,7 +126,7 @@ class Watchdog:
                     for each in limit.sockets:
                         with suppress(OSError):  # it is closed already
                             each.shutdown(socket.SHUT_RDWR)
-            time.sleep(_LOOK)
+            time.sleep(_LOOK)  # its whole work is to look every so often
 
 
 class Outage:

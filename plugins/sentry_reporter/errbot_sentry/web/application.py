@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from errbot_sentry.alerting.receive.receiver import LARGEST_BODY, WebhookAnswer
+
 log = logging.getLogger(__name__)
 
 PREFIX = "/sentry/"
-LARGEST_BODY = 5 * 1024 * 1024
 # A sender that is cut off while it still writes sees a broken connection instead of the 413; so that much is read away.
 LARGEST_DRAINED = 32 * 1024 * 1024
 TOO_LARGE = "The body is larger than 5 MB."
@@ -48,17 +49,7 @@ class ClickResult(Protocol):
     def json(self) -> str: ...
 
 
-class WebhookResult(Protocol):
-    """The HTTP status and the sentence for the sender of a webhook."""
-
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def text(self) -> str: ...
-
-
-TakeWebhook = Callable[[Mapping[str, str], bytes, str | None], WebhookResult]
+TakeWebhook = Callable[[Mapping[str, str], bytes, str | None], WebhookAnswer]
 """Stores one delivery: its headers, its body and the token of its URL. Never raises, sends or fetches anything."""
 
 TakeClick = Callable[[Mapping[str, str], bytes], ClickResult]
@@ -126,7 +117,7 @@ class Web:
             return Reply(503, json.dumps({"status": "inactive"}), "application/json")
         try:
             return page()
-        except Exception:
+        except Exception:  # any part of the bot may fail to say how it is
             log.exception("/sentry/%s could not be made", name)
             return Reply(500, "This could not be made; the bot's log has the cause.")
 

@@ -1,4 +1,4 @@
-"""The webhook route on Errbot's own web server.
+"""The webhook route on Errbot's own web server, and whether that server runs.
 
 Errbot's `@webhook` cannot be used: Flask refuses `add_url_rule` after its first request, and a request in the gap
 between the web server's start and our activation would leave the plugin dead until a restart; on reload only one
@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 from urllib.parse import unquote
 
 import errbot.core_plugins
@@ -125,3 +126,16 @@ def mount(web: Web, patience: float = PATIENCE) -> None:
     # By name, because a reload makes the class anew.
     if not any(type(each).__name__ == TokenMask.__name__ for each in _ACCESS_LOG.filters):
         _ACCESS_LOG.addFilter(TokenMask())
+
+
+def web_server_trouble(bot: Any) -> str:
+    """Why Errbot's own web server does not run; "" where it does. It does not say so itself when its port is taken
+    (errbot/core_plugins/webserver.py starts werkzeug in a thread, which ends there)."""
+    plugins = getattr(bot, "plugin_manager", None)
+    plugin = None if plugins is None else plugins.get_plugin_obj_by_name("Webserver")
+    if plugin is None or not plugin.is_activated:
+        return "Errbot's web server is off: set SENTRY_WEBHOOK_LISTEN, or see `!plugin config Webserver`"
+    thread = getattr(plugin, "server_thread", None)
+    if thread is not None and not thread.is_alive():
+        return "Errbot's web server has ended: another program probably uses its port (`!plugin config Webserver`)"
+    return ""

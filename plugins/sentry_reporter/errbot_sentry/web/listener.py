@@ -23,8 +23,9 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import create_server
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
+from errbot_sentry.alerting.receive.receiver import LARGEST_BODY
 from errbot_sentry.domain.errors import SettingsError
-from errbot_sentry.web.application import LARGEST_BODY, LARGEST_DRAINED, PREFIX, TOO_LARGE, Reply, Web
+from errbot_sentry.web.application import LARGEST_DRAINED, PREFIX, TOO_LARGE, Reply, Web
 
 log = logging.getLogger(__name__)
 

@@ -177,7 +177,7 @@ def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Gro
         {**_activity(alert, is_again=alert.reason in RETURNS and returns[key] > 1), "times": count}
         for key, (alert, count) in last.items()
     ]
-    sums = Counter(word_of(alert).lower() for alert, _ in last.values())
+    sums = Counter("from Seer" if alert.reason == SEER else word_of(alert).lower() for alert, _ in last.values())
     values = {
         "count": len(alerts),
         "sums": [f"{count} {word}" for word, count in sums.most_common()],

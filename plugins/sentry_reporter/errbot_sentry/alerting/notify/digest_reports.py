@@ -1,11 +1,15 @@
-"""A room's digest: what was new, came back, went on and was resolved, against the time before. Mostly pure."""
+"""A room's digest: what was new, came back, went on and was resolved, against the time before. Mostly pure.
+
+Digests that people ask for are bounded: one is made at a time, and not again for everybody who asks.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, time, timedelta, timezone
 from functools import partial
@@ -21,9 +25,12 @@ from errbot_sentry.config.routes import read_zone
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import NEW, REGRESSED, SEEN_RESOLVED, MessageKind
+from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Upload
-from errbot_sentry.domain.errors import StoreError
+from errbot_sentry.domain.errors import StoreError, UserError
 from errbot_sentry.domain.issues import Counts
+from errbot_sentry.domain.locks import Lock
+from errbot_sentry.domain.text import sparkline
 from errbot_sentry.domain.typed_text import echo
 from errbot_sentry.store.records import DigestPlan, KnownIssue, Message, RoomSums
 
@@ -34,7 +41,6 @@ log = logging.getLogger(__name__)
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2})(?:\s+(\S+))?", re.IGNORECASE)
-_BARS = "▁▂▃▄▅▆▇█"
 _SLICES = 24
 _NOISIEST = 5
 _COMPARED = 50  # of the visible projects; some of these may be about hidden ones too
@@ -42,6 +48,10 @@ _MOST_SLICES = 48
 _LONGEST_SCHEDULE = 100
 _STEPS = (300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86_400)  # seconds
 _LONGEST = 60 * 86_400.0
+FRESH = 30.0  # seconds for which a room is shown the same digest
+PAUSE = 5.0  # seconds between two that are made for one person, in whatever rooms
+_PATIENCE = 5.0  # seconds to wait for the one that is being made
+_MOST_KEPT = 500
 
 
 def next_time(schedule: str, now: float) -> float:
@@ -74,7 +84,7 @@ def summary(sums: RoomSums, before: RoomSums, since: float, until: float) -> dic
     alerts = counted(sums.alerts, "alert")
     return {
         "facts": [_against(label, sums.problems.get(key, 0), before.problems.get(key, 0)) for key, label in _LABELS],
-        "trend": sparkline(slices),
+        "trend": sparkline(slices, _SLICES),
         "alerts": f"the last {alerts} of more" if sums.cut else alerts,
     }
 
@@ -85,12 +95,6 @@ _LABELS = ((NEW, "new"), (REGRESSED, "regressed"), (SEEN_RESOLVED, "resolved"))
 def _against(label: str, now: int, then: int) -> str:
     difference = now - then
     return f"{now} {label}" + (f" ({difference:+d})" if difference else "")
-
-
-def sparkline(values: Sequence[int]) -> str:
-    """A chart in one line, "" where there is nothing."""
-    most = max(values, default=0)
-    return "".join(_BARS[round(value / most * (len(_BARS) - 1))] for value in values) if most else ""
 
 
 def series(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict[str, Any]:
@@ -139,7 +143,7 @@ class Digests:
             return self.message(tx, plan, now)
         except StoreError:
             raise
-        except Exception:
+        except Exception:  # a digest that cannot be made must not stop the other rooms'
             log.exception("the digest for %s could not be made", plan.room)
             return None
 
@@ -196,3 +200,40 @@ class Digests:
         shown = (each for last, each in found if each is not None and may_see_now(last, each, plan.room, self._access))
         noisy = (each for each in shown if each.events is None or each.events > 1)
         return list(islice(noisy, _NOISIEST))
+
+
+class RequestedDigests:
+    """Bounds what `digest now` costs. Safe to use from any thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._making = Lock()
+        self._made: OrderedDict[str, tuple[float, Message]] = OrderedDict()  # by room
+        self._asked: OrderedDict[str, float] = OrderedDict()  # by person
+
+    def get(self, room: str, person: str, make: Callable[[], Message]) -> Message:
+        """The room's digest, made now or some seconds ago.
+
+        Raises:
+            AskError: others are being made, or this person has just had one.
+        """
+        with self._making.within(_PATIENCE) as taken:
+            if not taken:
+                raise UserError("Other digests are being made. Try again in a minute.")
+            return self._fresh(room) or self._new(room, person, make)
+
+    def _fresh(self, room: str) -> Message | None:
+        at, message = self._made.get(room, (0.0, None))
+        return message if self._clock.monotonic() - at < FRESH else None
+
+    def _new(self, room: str, person: str, make: Callable[[], Message]) -> Message:
+        now = self._clock.monotonic()
+        if now - self._asked.get(person, -PAUSE) < PAUSE:
+            raise UserError(f"You just asked for a digest. Try again in {PAUSE:g} seconds.")
+        self._asked[person] = now
+        message = make()
+        self._made[room] = (self._clock.monotonic(), message)
+        for kept in (self._made, self._asked):
+            while len(kept) > _MOST_KEPT:
+                kept.popitem(last=False)
+        return message

@@ -263,7 +263,7 @@ class FallbackSender:
     def _rendered(self, message: Message) -> str:
         try:
             return self._renderer.render(TEMPLATES[message.kind], message.values)
-        except Exception:
+        except Exception:  # a stored message that an older or newer version wrote; the others go on
             log.exception("a notification could not be rendered for the fallback")
             return "One notification cannot be shown; the log has the cause."
 

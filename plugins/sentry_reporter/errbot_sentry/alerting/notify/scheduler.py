@@ -357,7 +357,7 @@ def _apart(tx: Transaction, act: Callable[[], bool], set_aside: Callable[[], Non
             return act()
     except StoreError:
         raise
-    except Exception:
+    except Exception:  # whatever fails is set aside, else it would be due for ever
         log.exception("something that was due failed and is set aside")
         set_aside()
         return False

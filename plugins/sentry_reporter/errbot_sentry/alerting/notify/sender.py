@@ -132,7 +132,7 @@ class NotificationSender:
             sent_id = self._post(row)
         except NotConnected as error:
             self._mark(partial(self._retry, row, Retry(self._now() + OFFLINE_PAUSE, row.tries), str(error)))
-        except Exception as error:
+        except Exception as error:  # the network's code, or a stored message that cannot be read; the next one is sent
             if not isinstance(error, SendError):
                 log.exception("message %s could not be sent", row.id)
             self._mark(partial(self._refuse, row, error))
@@ -145,7 +145,7 @@ class NotificationSender:
             upload = chart_of(row.message)
             if upload is not None:
                 self._network.send_file(row.message.room, upload)
-        except Exception:
+        except Exception:  # matplotlib's, the backend's: the message itself has arrived
             log.exception("the chart of message %s could not be sent", row.id)
 
     def _post(self, row: OutboxRow) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from errbot_sentry.alerting.receive import webhook_ids
-from errbot_sentry.alerting.receive.parsed_webhook import NOTHING, Parsed
+from errbot_sentry.alerting.receive import webhook_values
+from errbot_sentry.alerting.receive.webhook_values import NOTHING, Parsed
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import NEW, REGRESSED, STILL_OPEN, TEST, UNMUTED, Alert
 from errbot_sentry.domain.errors import BadBody
@@ -32,7 +32,7 @@ def read_bugsink_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
         BadBody: it names no issue.
     """
     issue = Fields(body)
-    issue_id = webhook_ids.issue_uuid(issue.raw("id"))
+    issue_id = webhook_values.issue_uuid(issue.raw("id"))
     if not issue_id:
         raise BadBody('The webhook lacks "id", the issue that it is about.')
     reason = _REASONS.get(issue.line("alert_reason").upper())
@@ -41,7 +41,7 @@ def read_bugsink_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
     alert = replace(
         blank,
         reason=reason,
-        project_id=webhook_ids.project_number(issue.raw("project")),
+        project_id=webhook_values.project_number(issue.raw("project")),
         project_name=issue.line("project_name"),
     )
     if reason == TEST:  # the issue in it does not exist
@@ -52,7 +52,7 @@ def read_bugsink_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
             replace(
                 alert,
                 issue_id=issue_id,
-                short_id=webhook_ids.short_id(issue.raw("friendly_id")),
+                short_id=webhook_values.short_id(issue.raw("friendly_id")),
                 title=issue.line("title") or ": ".join(filter(None, (kind, value))),
                 culprit=issue.line("transaction"),
                 link=json_values.web_link(issue.raw("url")),

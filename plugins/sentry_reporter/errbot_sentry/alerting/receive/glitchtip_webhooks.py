@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from errbot_sentry.alerting.receive import webhook_ids
-from errbot_sentry.alerting.receive.parsed_webhook import Parsed
+from errbot_sentry.alerting.receive import webhook_values
+from errbot_sentry.alerting.receive.webhook_values import Parsed
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import METRIC, RULE, TEST, UPTIME, Alert
 from errbot_sentry.domain.errors import BadBody
@@ -54,7 +54,7 @@ def read_glitchtip_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
 def _short_ids(body: Fields) -> dict[str, str]:
     """Link to short id; nothing else in the body has the short id."""
     subtitles = (Fields(each).text("activitySubtitle", longest=2000) for each in body.rows("sections"))
-    return {view[2]: webhook_ids.short_id(view[1]) for view in map(_VIEW.search, subtitles) if view}
+    return {view[2]: webhook_values.short_id(view[1]) for view in map(_VIEW.search, subtitles) if view}
 
 
 def _issue_alert(attachment: Fields, short_ids: Mapping[str, str], blank: Alert) -> Alert | None:
@@ -66,7 +66,7 @@ def _issue_alert(attachment: Fields, short_ids: Mapping[str, str], blank: Alert)
     return replace(
         blank,
         reason=RULE,
-        issue_id=webhook_ids.issue_number(number[1]),
+        issue_id=webhook_values.issue_number(number[1]),
         short_id=short_ids.get(link, ""),
         title=attachment.line("title"),
         culprit=attachment.line("text"),

@@ -17,9 +17,8 @@ from errbot_sentry.alerting.receive.auth import is_signed, is_token
 from errbot_sentry.alerting.receive.bugsink_webhooks import is_bugsink_webhook, read_bugsink_webhook
 from errbot_sentry.alerting.receive.glitchtip_webhooks import is_glitchtip_webhook, read_glitchtip_webhook
 from errbot_sentry.alerting.receive.group_commit import GroupCommit
-from errbot_sentry.alerting.receive.legacy_webhooks import is_legacy_webhook, read_legacy_webhook
-from errbot_sentry.alerting.receive.parsed_webhook import Parsed
-from errbot_sentry.alerting.receive.sentry_webhooks import read_sentry_webhook
+from errbot_sentry.alerting.receive.sentry_webhooks import is_legacy_webhook, read_legacy_webhook, read_sentry_webhook
+from errbot_sentry.alerting.receive.webhook_values import Parsed
 from errbot_sentry.alerting.receive.wrong_formats import refusal_of
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.alerts import Alert, is_canary
@@ -94,7 +93,7 @@ class WebhookReceiver:
         except StoreError:
             self._log_not_stored()
             answer = WebhookAnswer(503, "The alert could not be stored.")
-        except Exception:
+        except Exception:  # a body of any shape: the sender gets an answer, the log the cause
             log.exception("a webhook could not be read")
             answer = WebhookAnswer(400, "The webhook could not be read.")
         with self._counting:

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from errbot_sentry.alerting.receive import webhook_ids
+from errbot_sentry.alerting.receive import webhook_values
 from errbot_sentry.config.facts import EVENT
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import FEEDBACK, Alert
@@ -33,14 +33,14 @@ def of_issue(issue: Fields, blank: Alert) -> Alert:
     says_more = not is_feedback and not culprit and not metadata.line("type")
     return replace(
         blank,
-        issue_id=webhook_ids.issue_number(issue.raw("id")),
-        short_id=webhook_ids.short_id(issue.raw("shortId")),
+        issue_id=webhook_values.issue_number(issue.raw("id")),
+        short_id=webhook_values.short_id(issue.raw("shortId")),
         title=(metadata.line("message") if is_feedback else "") or _title(issue),
         culprit=culprit,
         text=metadata.line("value") if says_more and metadata.line("value") not in issue.line("title") else "",
         level=json_values.level(issue.raw("level")),
-        project=webhook_ids.slug(project.raw("slug")),
-        project_id=webhook_ids.project_number(project.raw("id")),
+        project=webhook_values.slug(project.raw("slug")),
+        project_id=webhook_values.project_number(project.raw("id")),
         project_name=project.line("name"),
         link=_first_link(issue, "web_url", "webUrl", "permalink"),
         events=issue.whole("count"),
@@ -67,13 +67,13 @@ def of_event(event: Fields, blank: Alert) -> Alert:
     own_title = _title(event) or event.line("message") or (f"Monitor failure: {monitor}" if monitor else "")
     return replace(
         blank,
-        issue_id=webhook_ids.issue_number(event.raw("issue_id"), event.raw("group_id"), event.raw("groupID")),
+        issue_id=webhook_values.issue_number(event.raw("issue_id"), event.raw("group_id"), event.raw("groupID")),
         title=feedback.line("message") or occurrence.line("issueTitle") or own_title,
         culprit="" if feedback else event.line("culprit"),
         text="" if feedback else _evidence(occurrence),
         level=json_values.level(occurrence.line("level") or event.line("level") or known.get("level")),
-        project=webhook_ids.slug(from_url[1]) if from_url else "",
-        project_id=webhook_ids.project_number(event.raw("project", "projectID")),
+        project=webhook_values.slug(from_url[1]) if from_url else "",
+        project_id=webhook_values.project_number(event.raw("project", "projectID")),
         environment=event.line("environment") or known.get("environment") or None,
         release=event.line("release") or known.get("release") or None,
         tags=tags,

@@ -1,21 +1,24 @@
-"""Webhooks of Sentry's integration platform to alerts. Pure.
+"""Webhooks of Sentry to alerts: of its integration platform, and the two older kinds without headers. Pure.
 
 Shapes: sentry-docs `docs/organization/integrations/integration-platform/webhooks/*.mdx`, and below `src/sentry` of
 getsentry/sentry: `sentry_apps/tasks/sentry_apps.py` (the actions), `seer/autofix/on_completion_hook.py` (Seer),
 `notifications/notification_action/activity_registry/sentry_app.py` (activity alerts: the person and the text are in
 `activity.details`, `actor` is always the application). What a resource does not say stays empty.
+
+Older: the legacy WebHooks plugin (`plugins/sentry_webhooks/plugin.py`) and service hooks
+(`sentry_apps/tasks/service_hooks.py`), which do not say whether a rule fired or an event came in: both are alerts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from errbot_sentry.alerting.receive import webhook_ids
-from errbot_sentry.alerting.receive.parsed_webhook import NOTHING, Parsed
+from errbot_sentry.alerting.receive import webhook_values
 from errbot_sentry.alerting.receive.sentry_shapes import how_archived, how_resolved, of_event, of_issue
+from errbot_sentry.alerting.receive.webhook_values import NOTHING, Parsed
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import (
     ACTIVITIES,
@@ -132,8 +135,8 @@ def _comment(data: Fields, action: str, body: Fields, blank: Alert) -> Alert | N
     return replace(
         blank,
         reason=COMMENTED,
-        issue_id=webhook_ids.issue_number(data.raw("issue_id")),
-        project=webhook_ids.slug(data.raw("project_slug")),
+        issue_id=webhook_values.issue_number(data.raw("issue_id")),
+        project=webhook_values.slug(data.raw("project_slug")),
         text=data.line("comment"),
         actor=_person(body.fields("actor")),
     )
@@ -162,7 +165,7 @@ def _activity_alert(data: Fields, action: str, _body: Fields, blank: Alert) -> A
 
 
 def _seer(data: Fields, action: str, _body: Fields, blank: Alert) -> Alert | None:
-    issue_id = webhook_ids.issue_number(data.raw("group_id"))
+    issue_id = webhook_values.issue_number(data.raw("group_id"))
     return _seer_step(action, data, replace(blank, issue_id=issue_id)) if issue_id else None
 
 
@@ -186,12 +189,13 @@ def _metric_alert(data: Fields, action: str, _body: Fields, blank: Alert) -> Ale
         return None
     rule = incident.fields("alert_rule")
     name = rule.line("name") or incident.line("title")
-    projects = [slug for slug in map(webhook_ids.slug, incident.rows("projects") or rule.rows("projects")) if slug]
+    projects = [slug for slug in map(webhook_values.slug, incident.rows("projects") or rule.rows("projects")) if slug]
     return replace(
         blank,
         reason=METRIC,
         # One problem is one rule: its next incident belongs to the same conversation.
-        issue_id="metric-" + webhook_ids.issue_number(rule.raw("id"), incident.raw("id"), incident.raw("identifier")),
+        issue_id="metric-"
+        + webhook_values.issue_number(rule.raw("id"), incident.raw("id"), incident.raw("identifier")),
         title=name,
         rule=name,
         level=_METRIC_LEVELS[action],
@@ -199,8 +203,15 @@ def _metric_alert(data: Fields, action: str, _body: Fields, blank: Alert) -> Ale
         environment=rule.line("environment") or None,
         tags=(("status", action), *(("projects", slug) for slug in projects[1:])),
         text=_measured(data.text("description_text"), rule, action),
-        link=json_values.web_link(data.raw("web_url")),
+        link=_incident_page(json_values.web_link(data.raw("web_url"))),
     )
+
+
+def _incident_page(link: str) -> str:
+    """The link without what Sentry adds to count its visitors (`referrer`, `notification_uuid`, `detection_type`)."""
+    page, _, query = link.partition("?")
+    incident = [each for each in query.split("&") if each.startswith("alert=")]
+    return "?".join((page, *incident[:1]))
 
 
 def _measured(text: str, rule: Fields, action: str) -> str:
@@ -224,3 +235,57 @@ _READERS: dict[str, Callable[[Fields, str, Fields, Alert], Alert | None]] = {
     "metric_alert": _metric_alert,
     "seer": _seer,
 }
+
+
+def is_legacy_webhook(body: Mapping[str, Any]) -> bool:
+    """Whether a body has the shape of one of the two."""
+    return isinstance(body.get("event"), dict)
+
+
+def read_legacy_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
+    """The alert of one delivery, made from `blank`.
+
+    Raises:
+        BadBody: what such a webhook always has is missing.
+    """
+    fields = Fields(body)
+    alert = of_event(fields.fields("event"), replace(blank, reason=RULE))
+    return Parsed((_of_service_hook(fields, alert) if fields.fields("project") else _of_plugin(fields, alert),))
+
+
+def _of_plugin(body: Fields, alert: Alert) -> Alert:
+    issue_id = alert.issue_id or webhook_values.issue_number(body.raw("id"))
+    title = alert.title or body.line("message")
+    project = webhook_values.slug(body.raw("project_slug"), body.raw("project"))
+    if not issue_id or not project:
+        raise BadBody('A legacy webhook has "id", "project_slug" and an "event".')
+    return replace(
+        alert,
+        issue_id=issue_id,
+        title=title,
+        culprit=alert.culprit or body.line("culprit"),
+        level=alert.level or json_values.level(body.raw("level")),
+        project=project,
+        project_name=body.line("project_name"),
+        link=json_values.web_link(body.raw("url")).partition("?")[0],
+        rule=", ".join(map(json_values.line, body.rows("triggering_rules")[:5])),
+    )
+
+
+def _of_service_hook(body: Fields, alert: Alert) -> Alert:
+    project, group = body.fields("project"), body.fields("group")
+    issue = of_issue(group, alert)
+    issue_id = issue.issue_id or alert.issue_id
+    if not issue_id or not webhook_values.slug(project.raw("slug")):
+        raise BadBody('A service hook has "project.slug" and "group.id".')
+    return replace(
+        issue,
+        issue_id=issue_id,
+        title=issue.title or alert.title,
+        culprit=issue.culprit or alert.culprit,
+        text=issue.text or alert.text,
+        level=alert.level or issue.level,
+        project=webhook_values.slug(project.raw("slug")),
+        project_name=project.line("name"),
+        link=issue.link or json_values.web_link(group.raw("url")) or alert.link,
+    )

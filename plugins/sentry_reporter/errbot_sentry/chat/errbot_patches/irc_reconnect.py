@@ -101,7 +101,7 @@ class _Reconnect:
             return
         try:
             self._conn.jump_server()
-        except Exception:
+        except Exception:  # foreign code; without another try the bot stays away
             log.exception("the IRC server could not be connected")
             self.run(self._conn)
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from errbot_sentry.chat.errbot_patches.command_pools import free_old_pools, has_pool
-from errbot_sentry.chat.errbot_patches.discord_ids import knows_old_ids, take_longer_ids
-from errbot_sentry.chat.errbot_patches.discord_rooms import keep_ids, looks_for_names
+from errbot_sentry.chat.errbot_patches.discord_ids import go_by_ids, is_discord
 from errbot_sentry.chat.errbot_patches.irc_nick import take_another_nick
 from errbot_sentry.chat.errbot_patches.irc_ping import ping_in_silence
 from errbot_sentry.chat.errbot_patches.irc_reconnect import is_irc, reconnect_soon
@@ -66,15 +65,9 @@ PATCHES = (
     ),
     Patch(
         "discord_ids",
-        knows_old_ids,
-        lambda bot, _end: take_longer_ids(bot),
-        "on Discord whoever joined since July 2022 gets no answer",
-    ),
-    Patch(
-        "discord_rooms",
-        looks_for_names,
-        lambda bot, _end: keep_ids(bot),
-        "on Discord nobody gets an answer in threads",
+        is_discord,
+        lambda bot, _end: go_by_ids(bot),
+        "on Discord nobody gets an answer in threads, and whoever joined since July 2022 gets none at all",
     ),
     Patch(
         "matrix_history",
@@ -94,7 +87,8 @@ PATCHES = (
         "telegram_updates",
         is_telegram,
         lambda bot, _end: read_all_updates(bot),
-        "notifications have no buttons, and reactions and topics do nothing on Telegram",
+        "on Telegram notifications have no buttons, reactions and topics do nothing, and the bot comes back late",
+        stays=True,
     ),
     Patch(
         "command_pools",
@@ -209,7 +203,7 @@ class ErrbotPatches:
         except RestartNeeded as reason:
             log.info("Errbot is patched by %s at its next start: %s", patch.name, reason)
             return False
-        except Exception:
+        except Exception:  # an Errbot of another shape: it runs without the patch, and the status says so
             log.exception("Errbot could not be patched by %s: %s", patch.name, patch.without)
             self.failed = True
             return False

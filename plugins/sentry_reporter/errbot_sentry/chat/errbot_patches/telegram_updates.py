@@ -1,15 +1,19 @@
 """Clicks and reactions on Telegram reach us, and updates that Errbot cannot read no longer end as errors in its log.
 
+The bot is also back within seconds after Telegram is.
+
 Errbot 6.2.1: the backend reads `message` of each update and nothing else (errbot/backends/telegram_messenger.py, lines
 260 to 274). A click or an edited message ends there in `'NoneType' object has no attribute 'text'`. Of a message it
 drops the topic and what it replies to (lines 284 to 318). python-telegram-bot 13.15 drops reactions altogether.
+Without Telegram, Errbot waits longer before each try to connect, up to ten minutes (errbot/backends/base.py, lines 810
+to 817), also when Telegram has long been back.
 
 Change: the library's call for updates asks for messages, clicks and reactions only. Clicks and reactions go to our
 adapter, and are confirmed to Telegram by the next call: the backend does not see them. Of messages, topic and reply
-are remembered until the command is run.
+are remembered until the command is run. Errbot tries to connect every five to eight seconds.
 
-Undone: the library gets its own method back. A call that waits at that time passes on its messages; its clicks come
-again with the next one.
+Undone: the library gets its own method back, and Errbot its longest wait. A call that waits at that time passes on its
+messages; its clicks come again with the next one.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ log = logging.getLogger(__name__)
 Update = Mapping[str, Any]
 
 _WANTED = ["message", "callback_query", "message_reaction"]
+_LONGEST_WAIT = 5  # seconds, to which Errbot adds up to three
 _REMEMBERED = 1000  # messages; a command is run within seconds
 
 
@@ -67,7 +72,7 @@ class TelegramUpdates:
         asked = {**values, "offset": max(int(values.get("offset") or 0), self._next), "allowed_updates": _WANTED}
         try:
             found = call(asked)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is trouble
             self.trouble = _trouble(error)
             raise
         self.trouble = ""
@@ -107,6 +112,7 @@ def read_all_updates(bot: Any) -> Callable[[], None]:
     client_class = sys.modules["telegram"].Bot
     original = client_class._post  # noqa: SLF001 - getUpdates hands out parsed objects, which lack reactions and topics
     updates = TelegramUpdates()
+    longest_wait = bot._reconnection_max_delay  # noqa: SLF001 - no setting changes it
 
     def post(client: Any, endpoint: str, data: Any = None, *args: Any, **named: Any) -> Any:
         if endpoint != "getUpdates" or client is not bot.telegram:
@@ -115,13 +121,15 @@ def read_all_updates(bot: Any) -> Callable[[], None]:
 
     def undo() -> None:
         updates.undone = True
+        bot._reconnection_max_delay = longest_wait  # noqa: SLF001 - as above
         updates.listener = None
-        if client_class._post is post:  # noqa: SLF001
-            client_class._post = original  # noqa: SLF001
+        if client_class._post is post:  # noqa: SLF001 - as above
+            client_class._post = original  # noqa: SLF001 - as above
         if updates_of(bot) is updates:
             del bot.sentry_updates
 
-    client_class._post = post  # noqa: SLF001
+    client_class._post = post  # noqa: SLF001 - as above
+    bot._reconnection_max_delay = _LONGEST_WAIT  # noqa: SLF001 - as above
     bot.sentry_updates = updates
     return undo
 

@@ -44,6 +44,7 @@ CAPABILITIES = {
     "telegram": Capabilities(
         confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
     ),
+    "zulip": Capabilities(confirms=True, threads=True, edits=True, reactions=True, files=True),
     "xmpp": Capabilities(edits=True, files=True),
     "irc": Capabilities(),
     "test": Capabilities(files=True),

@@ -80,7 +80,7 @@ class DiscordNetwork(ErrbotNetwork):
             try:
                 if self._handlers.get(event) is handle:
                     await act(payload)
-            except Exception:
+            except Exception:  # an error here must not keep the event from the backend
                 log.exception("%s of Discord failed", event)
             if before is not None:
                 await before(payload)
@@ -248,7 +248,7 @@ class DiscordNetwork(ErrbotNetwork):
         except concurrent.futures.TimeoutError as error:
             future.cancel()  # else the library goes on, and repeats it in its own time
             raise SendError("Discord did not answer in time.") from error
-        except Exception as error:
+        except Exception as error:  # what the library and aiohttp raise; `_refusal` tells them apart
             raise _refusal(error) from error
 
     async def _on_interaction(self, interaction: Any) -> None:

@@ -117,7 +117,7 @@ class ErrbotNetwork:
         return name
 
     def complete(self, msg: Any) -> None:
-        """Add to a typed message what the backend leaves out of it: its thread, or its topic."""
+        """Add to a typed message what the backend leaves out of it: thread or topic. This may ask the network."""
 
     def reply(self, msg: Any, text: str) -> bool:  # noqa: ARG002 - for the adapters
         """Answer a typed message with Markdown in a better way than Errbot's; False: Errbot does it. Raises nothing."""
@@ -218,7 +218,7 @@ class ErrbotNetwork:
                 self._rooms[room] = self._find(room)
             except SendError:
                 raise
-            except Exception as error:
+            except Exception as error:  # each backend raises what it likes
                 log.warning("no room %r: %s", room, error)
                 raise RoomUnknown(f"The chat network knows no room {room!r}.") from error
         return self._rooms[room]
@@ -240,6 +240,6 @@ class ErrbotNetwork:
             message.extras["thread_ts"] = thread
         try:
             self._bot.send_message(message)
-        except Exception as error:
+        except Exception as error:  # each backend raises what it likes
             raise SendError("The chat network did not take the message.") from error
         return ""

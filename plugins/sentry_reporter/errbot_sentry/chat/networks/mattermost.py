@@ -93,7 +93,7 @@ class MattermostNetwork(ErrbotNetwork):
             self._socket = socket
             await wait(socket, handler)
 
-        client._wait_for_message = noting  # noqa: SLF001
+        client._wait_for_message = noting  # noqa: SLF001 - as above
 
     def trouble(self) -> str:
         """The driver posts without the connection by which messages come in, and nobody notices when that is gone."""

@@ -14,6 +14,7 @@ from errbot_sentry.chat.networks.slack import SlackNetwork
 from errbot_sentry.chat.networks.telegram import TelegramNetwork
 from errbot_sentry.chat.networks.unconfirmed import IrcNetwork
 from errbot_sentry.chat.networks.xmpp import XmppNetwork
+from errbot_sentry.chat.networks.zulip import ZulipNetwork
 
 ADAPTERS: dict[str, type[ErrbotNetwork]] = {
     "irc": IrcNetwork,
@@ -23,6 +24,7 @@ ADAPTERS: dict[str, type[ErrbotNetwork]] = {
     "matrix": MatrixNetwork,
     "mattermost": MattermostNetwork,
     "telegram": TelegramNetwork,
+    "zulip": ZulipNetwork,
 }
 """By Errbot's name of the backend (`bot.mode`). Any other one is served by plain sends."""
 

@@ -117,7 +117,7 @@ class XmppNetwork(UnconfirmedNetwork):
     def _post_text(self, target: Any, body: str, thread: str) -> str:  # noqa: ARG002 - XMPP has no threads in use
         return self._send(target, self._text_of(body))
 
-    def _upload(self, target: Any, file: File, thread: str) -> None:  # noqa: ARG002
+    def _upload(self, target: Any, file: File, thread: str) -> None:  # noqa: ARG002 - as above
         slot = self._await(self._slot_for(file), _SLOT_SECONDS)
         headers = {**slot.headers, "Content-Type": file.media_type}
         try:

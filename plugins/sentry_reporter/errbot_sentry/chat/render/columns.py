@@ -18,7 +18,7 @@ from errbot_sentry.domain.conversation import Row
 
 # IRC is line by line; Telegram is read on phones, which wrap the lines of a block.
 _LINE_MODES = frozenset({"irc", "telegram"})
-_NAMED_LINKS = frozenset({"slackv3", "discord", "mattermost"})
+_NAMED_LINKS = frozenset({"slackv3", "discord", "mattermost", "zulip"})
 _LINKS_BELOW = frozenset({"xmpp"})
 
 LINE_BYTES = 400  # of a row on one line: IRC refuses lines beyond about 490 bytes
@@ -104,8 +104,10 @@ class Table:
         elif found:
             # In angle brackets Discord shows no preview, of which there would be one per row.
             # Each character counts ten times there.
-            around, between = ("[#{}](<{}>)", " ") if self._mode == "discord" else ("[\\#{}]({})", _SEPARATOR)
-            yield "open: " + between.join(around.format(number, address) for number, address in found)
+            if self._mode == "discord":
+                yield "open: " + " ".join(f"[#{number}](<{address}>)" for number, address in found)
+                return
+            yield "open: " + _SEPARATOR.join(f"[{self._escape.text(f'#{n}')}]({address})" for n, address in found)
 
 
 def _entries(rows: Sequence[Row], widest: int) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """Untrusted text made harmless in every backend: one line, no markup, no mention, no link, no control code.
 
-Errbot renders Markdown for most backends, and un-escapes HTML entities on the way; Discord and Mattermost get the
-Markdown as it is. What a backend does afterwards (Slack's `<!channel>`, IRC's line per newline) is dealt with here
+Errbot renders Markdown for most backends, and un-escapes HTML entities on the way; Discord, Mattermost and Zulip get
+the Markdown as it is. What a backend does afterwards (Slack's `<!channel>`, IRC's line per newline) is dealt with here
 too, so that a template can print any text. All of this was measured on Errbot 6.2.1 and its backends.
 """
 
@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from errbot_sentry.chat.nicks import ZERO_WIDTH_SPACE as _ZERO_WIDTH_SPACE
 from errbot_sentry.chat.nicks import Nicks, without_nicks
 
-RAW_MARKDOWN_MODES = frozenset({"discord", "mattermost"})
+RAW_MARKDOWN_MODES = frozenset({"discord", "mattermost", "zulip"})
 
 LONGEST = 600
 
@@ -78,6 +78,10 @@ _MATTERMOST_ACTS = re.compile(
     r"(?:#(?=[^\W\d_])|~(?=\w)|:(?=[\w+-]+:)|(?<!\w):(?=[^\s\w]|[odpsx]\b)|;(?=-?\))|<(?=/?3\b)|\bx(?=-d\b))",
     re.IGNORECASE,
 )
+# Zulip knows no backslash, but entities, which it reads after mentions and links and before emphasis and emoji (zerver/
+# lib/markdown/__init__.py in zulip/zulip, `build_inlinepatterns`). It makes links of all that ends like a host's name,
+# `shop.py` too. A list, a rule or a command such as /poll begins a line.
+_ZULIP = re.compile(r"[`*\[\]<>&@~$|#]|:(?=\S)|\.(?=\w)|(?<=\d)\.|^[-+/]")
 
 
 def plain(text: object, longest: int = LONGEST) -> str:
@@ -145,6 +149,10 @@ def _for_mattermost(line: str) -> str:
     return line.replace("$", "&#36;") if _FORMULA.search(line) else line
 
 
+def _for_zulip(line: str) -> str:
+    return _ZULIP.sub(lambda found: f"&#{ord(found[0])};", line)
+
+
 def escape_markdown(text: str) -> str:
     """The text so that Errbot's Markdown shows just that."""
     # Entities come back as characters after Errbot's rendering; a raw "<" would start an HTML block.
@@ -160,12 +168,15 @@ class Escape:
     def __init__(self, mode: str, nicks: Nicks = frozenset) -> None:
         self._raw_markdown = mode.lower() in RAW_MARKDOWN_MODES
         self._mattermost = mode.lower() == "mattermost"
+        self._zulip = mode.lower() == "zulip"
         self._slack = mode.lower() == "slackv3"
         self._nicks = nicks
 
     def text(self, value: object) -> str:
         """A value for running text: it reads as it is, whatever is in it."""
         line = without_nicks(defuse(plain(value)), self._nicks)
+        if self._zulip:
+            return _for_zulip(line)
         if self._raw_markdown:
             # Discord takes @everyone for a mention in the middle of a mail address too, and through a backslash.
             line = _ANY_MENTION.sub("@" + _ZERO_WIDTH_SPACE, line)

@@ -103,9 +103,9 @@ def of_exception(traceback: TracebackType | None) -> BotContext:
     return _first(chain(reversed(frames), _outwards(frames[0].f_back)))
 
 
-def of_stack(frame: FrameType | None = None) -> BotContext:
-    """The context of a frame (by default the caller's) and of everything that called it."""
-    return _first(_outwards(sys._getframe(1) if frame is None else frame))  # noqa: SLF001 - logging does the same
+def of_stack() -> BotContext:
+    """The context of the caller and of everything that called it."""
+    return _first(_outwards(sys._getframe(1)))  # noqa: SLF001 - logging does the same
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:

@@ -28,7 +28,17 @@ _LONGEST = 2000
 _PROCESSING = re.compile(r'Processing command "(.*?)" with parameters ".*" from (.*)', re.DOTALL)
 _CRASHED = "An error happened while processing a message ("
 # Their DEBUG lines are what they receive: everybody's messages, raw.
-_RAW_MESSAGES = ("errbot.backends", "irc", "slixmpp", "slack", "telegram", "discord", "mattermost", "websocket")
+_RAW_MESSAGES = (
+    "errbot.backends",
+    "irc",
+    "slixmpp",
+    "slack",
+    "telegram",
+    "discord",
+    "mattermost",
+    "websocket",
+    "zulip",
+)
 LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "fatal"}
 
 
@@ -91,7 +101,7 @@ class Breadcrumbs:
         try:
             answer = hook(self._cleaned(line), {"log_record": record})
             line.clean = None if answer is None else json.loads(json.dumps(answer, default=str))
-        except Exception:
+        except Exception:  # the operator's code
             if not self._hook_failed:
                 log.exception("before_breadcrumb in SENTRY_OPTIONS failed, its breadcrumbs are dropped")
             self._hook_failed = True

@@ -98,12 +98,12 @@ def _entered(around: Around, names: Mapping[str, Any]) -> Iterator[None]:
     stack = ExitStack()
     try:
         stack.enter_context(around(of_arguments(names)))
-    except Exception:
+    except Exception:  # the command runs in any case
         log.exception("A command runs without its scope")
     try:
         yield
     finally:
         try:
             stack.close()
-        except Exception:
+        except Exception:  # the command has run, its reply counts
             log.exception("The scope of a command could not be closed")

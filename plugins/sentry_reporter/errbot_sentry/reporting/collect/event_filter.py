@@ -278,7 +278,7 @@ def _mark_of(error: BaseException) -> tuple[str | None, float] | None:
 
 def mark_seen(error: BaseException, now: float, event_id: str | None = None) -> None:
     """Remember that this exception was dealt with, when (monotonic seconds), and as which event."""
-    with suppress(Exception):
+    with suppress(Exception):  # errors without a `__dict__`, or with one that refuses
         error.__dict__[_MARK] = (event_id, now)
 
 

@@ -68,7 +68,7 @@ class EventProcessor:
         """The event as it may leave, None where it must not. `context` is None for events that we did not make."""
         try:
             return self._finished(event, context, exc_info)
-        except Exception:
+        except Exception:  # objects of any plugin, in any state: what is uncertain does not leave
             if not self._failed:
                 log.exception("An event could not be completed; it leaves with nothing but its type")
             self._failed = True

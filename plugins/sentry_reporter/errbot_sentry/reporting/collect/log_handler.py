@@ -150,7 +150,7 @@ class ErrorCapture:
             kept: Event = {key: extra[key] for key in ("level", "logger") if key in extra}
             place = with_words(bot_context.of_exception(exc_info[2]))
             return ErrorSummary({**self._client.event_without_details(exc_info), **kept}, _without_person(place))
-        except Exception:
+        except Exception:  # a poorer report, never an error in who logs
             log.exception("An error that repeats could not be summarized")
             return None
 

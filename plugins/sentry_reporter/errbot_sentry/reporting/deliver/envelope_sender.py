@@ -193,7 +193,7 @@ class EnvelopeSender:
             self._news = False  # before looking, so that what comes while we look does not wait for the nap
             try:
                 nap = self._step()
-            except Exception:
+            except Exception:  # the thread outlives what nobody foresaw
                 log.exception("Sending to the Sentry server failed in an unforeseen way; trying again in a minute")
                 nap = 60.0
             if nap > 0:

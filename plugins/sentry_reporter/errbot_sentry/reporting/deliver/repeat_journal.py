@@ -162,7 +162,7 @@ class RepeatJournal:
         while not self._ended.wait(_PERIOD):
             try:
                 self.write()
-            except Exception:
+            except Exception:  # a thread of its own, with nobody to tell
                 log.exception("Counts of repeated errors could not be written to disk")
                 return
 

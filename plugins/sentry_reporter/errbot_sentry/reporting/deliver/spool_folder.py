@@ -335,6 +335,6 @@ class DiskWriter:
 def _result(write: Callable[[], bool]) -> bool:
     try:
         return write()
-    except Exception:
+    except Exception:  # the writing thread outlives any write
         log.exception("Writing to the spool failed in an unforeseen way")
         return False

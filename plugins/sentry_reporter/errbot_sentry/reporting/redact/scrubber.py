@@ -171,9 +171,9 @@ class Scrubber:
         lines = "\n".join(map(_whole, window.split("\n"))) if "..." in window else window
         return source_without_secrets(self._without_known(lines))
 
-    def value(self, value: Any, then: Callable[[str], str] | None = None) -> Any:
-        """A JSON-like value with sensitive keys and all texts masked; `then` is applied to each text afterwards."""
-        return cleaned(value, self.text if then is None else lambda text: then(self.text(text)))
+    def value(self, value: Any) -> Any:
+        """A JSON-like value with sensitive keys and all texts masked."""
+        return cleaned(value, self.text)
 
     def _without_known(self, text: str) -> str:
         for secret in self._known:

@@ -1,14 +1,27 @@
-"""From the bytes of an answer to JSON, with a bound on everything: size, unpacked size, nesting, numbers, encoding."""
+"""Reading an answer with an end: a bound on its time, size, unpacked size, nesting, numbers and encoding.
+
+The timeouts of an HTTP library start anew with every piece that arrives, in the headers as in the body. So the socket
+is read through a small layer that knows when the call must be over, and that notices within half a second when the
+plugin stops. Standard library only: `http.client` is what urllib3 reads its answers with.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import socket
+import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
 from typing import Any
 
 _PIECE = 65536
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_SLICE = 0.5  # seconds between looks at the clock while nothing arrives
+
+_call = threading.local()  # a call runs in one thread from beginning to end
 
 
 class TooManyBytes(Exception):
@@ -87,3 +100,53 @@ def decode(body: bytes) -> Any:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+@contextmanager
+def time_limit(left: Callable[[], float]) -> Iterator[None]:
+    """All answers that begin inside this block, in this thread, end when `left()` (seconds) reaches zero."""
+    _call.left = left
+    try:
+        yield
+    finally:
+        del _call.left
+
+
+class LimitedResponse(HTTPResponse):
+    """An answer that is read under the `time_limit` in force when it began; reading then raises TimeoutError."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        left = getattr(_call, "left", None)
+        if left is not None:
+            self.fp: Any = io.BufferedReader(_LimitedSocket(sock, self.fp.detach(), left), 65536)
+
+
+class _LimitedSocket(io.RawIOBase):
+    """Reads a socket, and keeps the file that `makefile` made open for as long: the socket lives that long."""
+
+    def __init__(self, sock: socket.socket, file: Any, left: Callable[[], float]) -> None:
+        self._sock = sock
+        self._file = file
+        self._left = left
+        self._silence = sock.gettimeout() or 60.0  # the library's own read timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        silent = 0.0
+        while True:
+            left = self._left()
+            if left <= 0 or silent >= self._silence:
+                raise TimeoutError("the answer took too long")
+            slice_ = min(_SLICE, left, self._silence - silent)
+            self._sock.settimeout(slice_)
+            try:
+                return self._sock.recv_into(buffer)
+            except TimeoutError:  # nothing is lost: neither plain nor TLS sockets drop what has arrived
+                silent += slice_
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

@@ -37,9 +37,8 @@ from errbot_sentry.domain.errors import (
 )
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.http import failures
-from errbot_sentry.server.http.body import TooManyBytes, Undecodable, decode, read_bounded
-from errbot_sentry.server.http.deadline import LimitedResponse, time_limit
-from errbot_sentry.server.http.limits import ApiAnswer, Exchange, Limits, Observer, Query, fill, pause_before_retry
+from errbot_sentry.server.http.body import LimitedResponse, TooManyBytes, Undecodable, decode, read_bounded, time_limit
+from errbot_sentry.server.http.calls import ApiAnswer, Exchange, Limits, Observer, Query, fill, pause_before_retry
 from errbot_sentry.server.protocol import Health
 
 _MOST_REDIRECTS = 3

@@ -1,4 +1,4 @@
-"""Ids and names out of webhooks, parsed to the form that the server itself gives them. Pure.
+"""What a webhook's body comes to: alerts, with ids and names in the form that the server itself gives them. Pure.
 
 A webhook with a token in its address may be written by anybody who knows the token, and what is kept of it is used
 later: to ask the server, to act on a reaction, to find a room. So only what can be an id becomes one: an issue's id
@@ -8,10 +8,29 @@ that is none refuses the webhook, a short id or slug that is none counts as miss
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from errbot_sentry.domain import identifiers, json_values
+from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.errors import BadBody
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The alerts of one delivery.
+
+    `more` counts issues that the sender mentions but does not send along. `key` is what a second webhook about the same
+    change has in common with this one; "" where there is none.
+    """
+
+    alerts: tuple[Alert, ...]
+    more: int = 0
+    key: str = ""
+
+
+NOTHING = Parsed(())
+
 
 # Sentry: django slugs, up to 100 characters; GlitchTip and Bugsink the same or less.
 _SLUG = re.compile(r"[A-Za-z0-9_](?:[\w.-]{0,98}[A-Za-z0-9_])?", re.ASCII)

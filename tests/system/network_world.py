@@ -1,0 +1,59 @@
+"""What tests of alerts on a chat network share: a stand-in for Sentry, its webhooks, and how to wait for messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+from tests.alerting import bodies
+from tests.fakes.sentry_server import SentryServer
+from tests.fakes.tracker import TrackedIssue, Tracker
+from tests.waiting import until
+
+TOKEN = "sntryu_" + "a1" * 20
+MAIL = "bot@example.com"  # the account that writes every comment on the stand-in for Sentry
+OWNER = {"type": "user", "id": "1", "name": "The Bot", "email": MAIL}
+CAROL = {"type": "user", "id": 3, "name": "Carol"}  # who acts on the server, in every webhook
+
+Message = TypeVar("Message")
+
+
+class NetworkWorld:
+    """The side of Sentry: one organization with the project `shop`. Each network adds its server, people and bot."""
+
+    webhook: str  # where Sentry posts to
+
+    def __init__(self, ends: ExitStack) -> None:
+        self.tracker = Tracker(TOKEN, datetime.now(timezone.utc))
+        self.tracker.add_project("shop")
+        self.tracker.members[MAIL] = "1"
+        self.sentry = ends.enter_context(SentryServer(self.tracker))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The bot's settings for this server and its webhooks."""
+        return {
+            "SENTRY_URL": self.sentry.url,
+            "SENTRY_SERVER": "sentry",
+            "SENTRY_ORG": "acme",
+            "SENTRY_AUTH_TOKEN": TOKEN,
+            "SENTRY_WEBHOOK_SECRET": bodies.SECRET.reveal(),
+        }
+
+    def issue(self, title: str = "division by zero") -> TrackedIssue:
+        return self.tracker.add_issue("shop", "KeyError", title)
+
+    def hook(self, issue: TrackedIssue, action: str = "created", **fields: Any) -> None:
+        """Sentry's webhook about an issue."""
+        body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
+        bodies.post(self.webhook, {**body, "actor": CAROL})
+
+    def wait_for_one(
+        self, messages: Callable[[], Iterable[Message]], fits: Callable[[Message], object], what: str
+    ) -> Message:
+        """The first of the messages that fits, as soon as there is one."""
+        return until(
+            lambda: next(filter(fits, messages()), None), 60, lambda: f"{what!r}, where there is {list(messages())}"
+        )
