@@ -3,7 +3,8 @@
     python -m benchmarks.alerts_faults [SECONDS] [SEED] [--xmpp] [--postgres]
 
 Real Errbot, real ngircd (prosody with --xmpp), real Bugsink, a fallback by the real Apprise, the state in SQLite
-(PostgreSQL with --postgres); see tests/alerting/faults.py for the load and for what must add up. The disk is filled where a tmpfs may be mounted.
+(PostgreSQL with --postgres); see tests/alerting/faults.py for the load and for what must add up. The disk is filled
+where a tmpfs may be mounted.
 """
 
 from __future__ import annotations
