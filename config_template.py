@@ -106,6 +106,7 @@ SENTRY_UNFURL = True
 # "mention" says whom a notification mentions: a fixed text such as "@oncall"; "assignee" for the chat person who has
 # linked the assignee's mail address (!sentry link); or both, and teams:
 # "mention": {"assignee": True, "teams": {"backend": "@backend-oncall"}, "else": "@oncall"}
+# "direct": True sends it to the linked people whom it mentions as a direct message, too.
 SENTRY_ALERTS = []
 
 # The client secret of the Sentry integration whose webhook URL is /sentry/webhook on this bot; a tuple of two while you

@@ -36,3 +36,23 @@ class ShiftedClock(SystemClock):
 
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead
+
+
+class SteppedClock(VirtualClock):
+    """Of which the time of day can be put right: `World.put_right`."""
+
+    offset = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() - self.offset
+
+
+class ServersClock(VirtualClock):
+    """The server's own, which is right all the time."""
+
+    def __init__(self, bots: SteppedClock) -> None:
+        super().__init__()
+        self.bots = bots
+
+    def now(self) -> datetime:
+        return self.bots.now() - timedelta(seconds=self.bots.offset)

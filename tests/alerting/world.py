@@ -25,18 +25,18 @@ from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings, QuerySettings
 from errbot_sentry.domain.access import Access
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload, direct_room
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.bugsink import Bugsink
 from errbot_sentry.server.protocol import BUGSINK, SENTRY, FindServer, Health
 from tests.alerting import bodies
-from tests.clocks import START, VirtualClock
+from tests.clocks import START, SteppedClock, VirtualClock
 from tests.fakes.memory_server import MemoryServer
 from tests.stores import store_at
 
-_RENDER, _LAYOUT = rendering.text(), Layout("text", 100_000)
+_TEMPLATES, _RENDER, _LAYOUT = Templates("text"), rendering.text(), Layout("text", 100_000)
 SHOP = Project("7", "shop", "Shop")
 ANN = Person("@ann", "Ann")
 
@@ -55,6 +55,7 @@ class IssueServer:
         self.latest: dict[str, Event] = {}
         self.events_asked: list[str] = []
         self.event_failure: ServerError | None = None
+        self.teams: dict[str, tuple[str, ...]] = {}
 
     def event(self, issue_id: str, project: Project = SHOP, **fields: Any) -> Issue:
         """An event happens: its issue is new, or seen again."""
@@ -109,6 +110,10 @@ class IssueServer:
         self.change(issue.id, status=RESOLVED, substatus=None)
         return self.by_id[issue.id]
 
+    def read_teams(self, mail: str) -> tuple[str, ...]:
+        self._fail()
+        return self.teams.get(mail, ())
+
     def refusal(self, method: str) -> str:
         return Bugsink.refusals.get(method, "") if self.kind == BUGSINK else ""
 
@@ -148,6 +153,8 @@ class Chat:
     refuses: dict[str, SendError] = field(default_factory=dict)
     sent: list[SentMessage] = field(default_factory=list)
     edited: list[SentMessage] = field(default_factory=list)
+    edit_refuses: SendError | None = None
+    edits_tried: int = 0
     files: list[tuple[str, Upload]] = field(default_factory=list)
     file_failure: Exception | None = None
 
@@ -176,6 +183,9 @@ class Chat:
         return f"m{len(self.sent)}" if self.threads or self.edits else ""
 
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
+        self.edits_tried += 1
+        if self.edit_refuses is not None:
+            raise self.edit_refuses
         if self.threads or self.edits:
             self.edited.append(SentMessage((self.clock.now() - START).total_seconds(), room, message.whole, sent_id))
         return self.threads or self.edits
@@ -213,13 +223,16 @@ class SteppedWorker:
 
 
 _HURRIED: set[str | None] = set()
+_COMPILED: dict[Any, Any] = {}
 
 
 @event.listens_for(Engine, "engine_connect")
-def _hurry_disk(connection: Connection) -> None:
-    """Virtual hours have thousands of commits; that each is on the disk is tested elsewhere."""
+def _hurry(connection: Connection) -> None:
+    """Virtual hours have thousands of commits; that each is on the disk is tested elsewhere. Each world is an engine of
+    its own, which would compile every statement again."""
     if connection.engine.url.database in _HURRIED:
         connection.connection.driver_connection.execute("PRAGMA synchronous=OFF")
+        connection.execution_options(compiled_cache=_COMPILED)
 
 
 class World:
@@ -265,7 +278,7 @@ class World:
         if self.url.startswith("sqlite"):
             _HURRIED.add(self.url.removeprefix("sqlite:///"))
         self.flow = AlertService(
-            self.settings, self.access, self.store, self._find_server, self.chat, Templates("text"), self.clock,
+            self.settings, self.access, self.store, self._find_server, self.chat, _TEMPLATES, self.clock,
             make_worker=Worker if self._threads else self.make_worker, chance=random.Random(1),
             plain=PlainTemplates(),
         )  # fmt: skip
@@ -282,6 +295,14 @@ class World:
         self.workers[name] = SteppedWorker(name, step)
         return self.workers[name]
 
+    def put_right(self, seconds: float) -> None:
+        """Change the bot's time of day; threads sleep on for as long as they meant to."""
+        assert isinstance(self.clock, SteppedClock)
+        self.clock.advance(seconds)
+        self.clock.offset += seconds
+        for worker in self.workers.values():
+            worker.due = None if worker.due is None else worker.due + seconds
+
     @property
     def seconds(self) -> float:
         """Seconds since the start."""
@@ -295,17 +316,19 @@ class World:
 
     def type(self, line: str, room: str = "#ops", person: Person = ANN, thread: str = "") -> str:
         """Somebody types `!sentry LINE` in a room ("" for a direct message); the reply. Raises UserError."""
+        room = room or direct_room(person.address)
         if self._typed is None:
             self._typed = self.commands()
         name, _, words = line.partition(" ")
         views = self._typed.run(name, Invocation(person, Conversation(room, thread), words))
-        text = "\n".join(Templates("text").render(view.template, view.values) for view in views)
+        text = "\n".join(_TEMPLATES.render(view.template, view.values) for view in views)
         return _RENDER.convert(text).strip()
 
     def commands(self) -> Commands:
         """The commands of this flow's bot; they find the issues that the server has by now."""
         issues = self.server.by_id.values()
         server = MemoryServer(issues, projects=self.server.known_projects, now=self.clock.now)
+        server.teams = self.server.teams
         return Commands(lambda: server, self.access, QuerySettings(), self.clock, self.store, alerts=self.flow)
 
     def plain_hook(self, body: dict[str, Any]) -> WebhookAnswer:

@@ -19,8 +19,8 @@ REQUEST = {"method": "POST", "url": "https://shop.example/checkout", "query": [[
            "inferredContentType": None}  # fmt: skip
 NEVER = {
     SENTRY: set(),
-    GLITCHTIP: {"read_activity", "read_suspect_commits", "read_owners"},
-    BUGSINK: {"read_activity", "read_suspect_commits", "read_owners", "read_monitors"},
+    GLITCHTIP: {"read_activity", "read_suspect_commits", "read_owners", "read_teams"},
+    BUGSINK: {"read_activity", "read_suspect_commits", "read_owners", "read_monitors", "read_teams"},
 }
 
 
@@ -58,7 +58,8 @@ def test_what_a_server_never_knows_is_refused_without_a_request(on, method):
     known = on.world.add(on.world.web, "KeyError", "'x'")
     issue = on.server.issue(known.id)
     event = on.server.latest_event(issue)
-    arguments = {"read_activity": (issue.id,), "read_monitors": ((),)}.get(method, (issue, event))
+    own = {"read_activity": (issue.id,), "read_monitors": ((),), "read_teams": ("ann@example.com",)}
+    arguments = own.get(method, (issue, event))
     assert bool(on.server.refusal(method)) == (method in NEVER[on.kind])
     if method in NEVER[on.kind]:
         before = len(on.exchanges)
@@ -68,6 +69,12 @@ def test_what_a_server_never_knows_is_refused_without_a_request(on, method):
         assert str(refused.value) == on.server.refusal(method)
     else:
         assert getattr(on.server, method)(*arguments) is not None
+
+
+def test_the_teams_of_a_member_by_mail_address(sentry: tuple[Session, TrackerWorld]):
+    on, _ = sentry
+    assert on.server.read_teams("Ann@example.com".lower()) == ("ops", "web-team")
+    assert on.server.read_teams("who@example.com") == ()
 
 
 def test_activity_newest_first(sentry: tuple[Session, TrackerWorld]):

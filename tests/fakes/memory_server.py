@@ -74,6 +74,7 @@ class MemoryServer:
         self.suspect_commits: tuple[SuspectCommit, ...] = ()
         self.owners: tuple[Assignee, ...] = ()
         self.monitors: tuple[Monitor, ...] = ()
+        self.teams: dict[str, tuple[str, ...]] = {}
         self.known_releases: tuple[Release, ...] = ()
         self.calls: list[tuple[str, object]] = []
         self.changes_hold = True
@@ -86,6 +87,9 @@ class MemoryServer:
 
     def refusal(self, method: str) -> str:
         return f"This server has no {method}." if method in self.unsupported else ""
+
+    def read_teams(self, mail: str) -> tuple[str, ...]:
+        return self.teams.get(mail, ())
 
     def read_activity(self, issue_id: str) -> tuple[IssueActivity, ...]:
         self._note_call("read_activity", issue_id)

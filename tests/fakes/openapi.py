@@ -50,6 +50,9 @@ OTHER_PARAMETERS = {
     ("GET", "/api/0/organizations/{organization_id_or_slug}/issues/", "group"): (
         "getsentry/sentry src/sentry/issues/endpoints/organization_group_index.py"
     ),
+    ("GET", "/api/0/organizations/{organization_id_or_slug}/members/", "query"): (
+        "getsentry/sentry src/sentry/core/endpoints/organization_member_index.py"
+    ),
 }
 
 

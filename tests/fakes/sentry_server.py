@@ -48,6 +48,8 @@ class SentryServer(HttpServer):
             ("GET", rf"/api/0/organizations/{org}/releases/", self._releases),
             ("GET", rf"/api/0/organizations/{org}/stats_v2/", self._stats),
             ("GET", rf"/api/0/organizations/{org}/teams/", self._teams),
+            ("GET", rf"/api/0/organizations/{org}/members/", self._members),
+            ("GET", rf"/api/0/organizations/{org}/members/(?P<member>[0-9]+)/", self._member),
             ("GET", rf"/api/0/organizations/{org}/environments/", self._environments),
             ("GET", rf"/api/0/projects/{org}/(?P<project>[^/]+)/environments/", self._environments),
             ("GET", rf"/api/0/organizations/{org}/monitors/", self._cron_monitors),
@@ -390,6 +392,24 @@ class SentryServer(HttpServer):
         ]  # fmt: skip
         return self._paged(request, rows, 100)
 
+    def _members(self, request: Request) -> Reply:
+        """Only `query=email:` is understood: anybody with that address."""
+        wanted = request.value("query").removeprefix("email:")
+        return self._paged(
+            request, [_member(mail, key) for mail, key in self.tracker.members.items() if mail == wanted], 100
+        )
+
+    def _member(self, request: Request, member: str) -> Reply:
+        """A member's own page, which lists the teams too."""
+        del request
+        found = next((mail for mail, key in self.tracker.members.items() if key == member), None)
+        if found is None:
+            return as_json({"detail": "The requested resource does not exist"}, 404)
+        teams = self.tracker.memberships.get(found, [])
+        more = {"teamRoles": [{"teamSlug": team, "role": None} for team in teams], "invite_link": None}
+        lists: dict[str, Any] = {"orgRoleList": [], "teamRoleList": []}
+        return as_json({**_member(found, member), "teams": teams, "isOnlyOwner": False, **more, **lists})
+
     def _environments(self, request: Request, project: str = "") -> Reply:
         more = {"isHidden": False} if project else {}
         names = self.tracker.environments(project)
@@ -518,6 +538,25 @@ def _project_row(number: str, slug: str, name: str) -> dict[str, Any]:
         **dict.fromkeys(flags, False), "id": number, "slug": slug, "name": name, "platform": None,
         "dateCreated": "2026-01-01T00:00:00Z", "firstEvent": None, "access": [], "team": None, "teams": [],
         "environments": [], "features": [], "platforms": [], "latestRelease": None,
+    }  # fmt: skip
+
+
+def _member(mail: str, number: str) -> dict[str, Any]:
+    """A row of the list of members (sentry-api-schema, listOrganizationMembers); it has no teams."""
+    at = "2026-01-05T10:00:00.000Z"
+    user = {
+        "id": number, "name": mail, "username": mail, "email": mail, "avatarUrl": "", "isActive": True,
+        "hasPasswordAuth": True, "isManaged": False, "dateJoined": at, "lastLogin": at, "has2fa": False,
+        "lastActive": at, "isSuperuser": False, "isStaff": False, "isSuspended": False, "experiments": {}, "emails": [],
+    }  # fmt: skip
+    flags = dict.fromkeys(
+        ("idp:provisioned", "idp:role-restricted", "sso:linked", "sso:invalid", "member-limit:restricted",
+         "partnership:restricted"), False,
+    )  # fmt: skip
+    return {
+        "id": number, "email": mail, "name": mail, "user": user, "orgRole": "member", "role": "member",
+        "roleName": "Member", "pending": False, "expired": False, "flags": flags, "dateCreated": at,
+        "inviteStatus": "approved", "inviterName": None,
     }  # fmt: skip
 
 

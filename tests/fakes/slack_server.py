@@ -149,6 +149,8 @@ class SlackServer(HttpServer):
         return {"channels": [self._channel(key) for key in self.channels], "response_metadata": {"next_cursor": ""}}
 
     def _conversations_info(self, values: dict[str, Any]) -> dict[str, Any]:
+        if (person := "U" + values["channel"][1:]) in self.users and values["channel"].startswith("D"):
+            self._conversations_open({"users": person})
         found = values["channel"] in self.channels
         return {"channel": self._channel(values["channel"])} if found else {"error": "channel_not_found"}
 

@@ -78,6 +78,7 @@ class Tracker:
         self.teams = {"ops": "41", "web-team": "42"}
         self.scopes = {"event:read", "event:write", "project:read", "project:releases", "org:read"}
         self.members = {"ann@example.com": "7", "bob@example.com": "8"}
+        self.memberships = {"ann@example.com": ["web-team", "ops"]}
         self.commits = {("acme/shop", "abc123")}
         self.suspects: dict[str, list[tuple[str, str, str]]] = {}  # issue id: (sha, message, mail address)
         self.owners: dict[str, list[dict[str, str]]] = {}  # issue id: actors

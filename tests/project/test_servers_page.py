@@ -25,6 +25,7 @@ ROWS = {
     "read_activity": "activity of an issue",
     "read_suspect_commits": "suspect commits",
     "read_owners": "owners",
+    "read_teams": "`subscribe assignee=my-teams`",
     "read_monitors": "monitors",
     "feedback": "`feedback`",
     "accounts": "`link`",

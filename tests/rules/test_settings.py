@@ -139,6 +139,8 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_WEBHOOK_LISTEN", ("127.0.0.1", "80"), "(host, port)", {ALERTS}),
         ("SENTRY_POLL_SECONDS", -5, "0 or more", {ALERTS}),
         ("SENTRY_POLL_SECONDS", 0.001, "1 or more seconds", {ALERTS}),
+        ("SENTRY_PUBLIC_URL", "https://bot.example.com#x", "the address at which others reach the bot", {ALERTS}),
+        ("SENTRY_PUBLIC_URL", "https:// bot.example.com", "the address at which others reach the bot", {ALERTS}),
         ("SENTRY_STATE_URL", "mysql://u:hunter2hunter2@h/d", "postgresql", {ALERTS}),
     ],
 )

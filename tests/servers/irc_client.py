@@ -136,6 +136,10 @@ class IrcClient:
             after,
         )
 
+    def wait_for_nick(self, nick: str) -> None:
+        """Wait until the server calls us so."""
+        self._wait(lambda line: line.command == "NICK" and nick in (line.target, line.text), self._timeout, nick)
+
     def names(self, room: str) -> set[str]:
         """Who is in a room now, without the marks of operators."""
         before = self.count()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import datetime, timezone
@@ -57,3 +58,25 @@ class NetworkWorld:
         return until(
             lambda: next(filter(fits, messages()), None), 60, lambda: f"{what!r}, where there is {list(messages())}"
         )
+
+
+def link(tracker: Tracker, say: Callable[[str], object], read: Callable[[str], str]) -> None:
+    """Link this person to OWNER's account.
+
+    `say` types into the direct conversation; `read` waits for a text there, by a regular expression, and returns it.
+    """
+    tracker.members[MAIL] = "1"
+    proof = tracker.add_issue("shop", "KeyError", "for the proof")
+    say(f"!sentry link {MAIL}")
+    phrase = re.search(r"I am \w+ in chat: \w+", read("I am .* in chat"))
+    assert phrase is not None
+    proof.notes.append((phrase[0], tracker.now))
+    say(f"!sentry link {MAIL} {proof.short_id}")
+    read("on the server. You can delete")
+
+
+def subscribe(tracker: Tracker, say: Callable[[str], object], read: Callable[[str], str]) -> None:
+    """Link this person, and subscribe to what is assigned to them; as `link`."""
+    link(tracker, say, read)
+    say("!sentry subscribe assignee=me")
+    read(r"Subscription \d+: assignee=me")

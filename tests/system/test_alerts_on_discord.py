@@ -16,7 +16,7 @@ from tests.fakes.discord_server import DiscordServer
 from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.discord_bot import DiscordBot
-from tests.system.network_world import NetworkWorld
+from tests.system.network_world import OWNER, NetworkWorld, subscribe
 from tests.waiting import until
 
 ROLE = "<@&700000000000000001>"
@@ -35,7 +35,7 @@ class World(NetworkWorld):
             **{
                 **self.settings,
                 "SENTRY_ALERTS": [{"rooms": [f"<#{OPS}>"], "mention": ROLE}],
-                "SENTRY_ROOM_PROJECTS": {str(OPS): ["shop"]},
+                "SENTRY_ROOM_PROJECTS": {str(OPS): ["shop"], "direct": ["shop"]},
                 "SENTRY_WRITERS": ["ann#0", "carol#0"],
                 **settings,
             },
@@ -137,6 +137,29 @@ def test_cards_threads_clicks_and_reactions(world: World) -> None:
     assert foreign.answer is None
     world.hook(issue, "resolved")
     assert [sent.id for sent in chat.in_channel() if not sent.embeds] == [], "all the rest is in the thread"
+    _direct_messages(world)
+
+
+def _direct_messages(world: World) -> None:
+    """Carol's own subscription: a card whose buttons work, and an update as a reply, where there are no threads."""
+    chat, direct = world.chat, world.chat.direct(CAROL)
+    subscribe(
+        world.tracker,
+        lambda line: chat.say(CAROL, line, direct),
+        lambda pattern: _plain(world.wait_for(pattern, direct).text),
+    )
+    mine = world.issue("for carol alone")
+    world.hook(mine, assignedTo=OWNER)
+    sent = world.wait_for(rf"New in shop.*{mine.short_id}", direct)
+    world.bot.process.wait_until_stored(str(sent.id))
+    chat.click(CAROL, sent, "sentry:resolve")
+    world.wait_for_mark(sent, "resolved by carol")
+    assert mine.status == "resolved"
+    world.hook(mine, "resolved")
+    world.wait_for(rf"{mine.short_id}. resolved by Carol", direct)
+    assert [
+        call for call in chat.calls if f"/channels/{direct}/messages/" in call.name and "threads" in call.name
+    ] == []
 
 
 def test_nothing_refused_is_delivered_and_nothing_comes_twice(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,9 +15,9 @@ from tests.alerting import bodies
 from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.matrix_bot import MatrixBot
-from tests.servers.matrix_client import Seen
+from tests.servers.matrix_client import MatrixPerson, Seen
 from tests.servers.synapse import Synapse
-from tests.system.network_world import NetworkWorld
+from tests.system.network_world import OWNER, NetworkWorld, subscribe
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
@@ -38,7 +39,7 @@ class World(NetworkWorld):
             [PLUGIN],
             admins=(self.ann.id,),
             SENTRY_ALERTS=[{"rooms": ["#ops:chat.test"], "mention": self.bob.id}],
-            SENTRY_ROOM_PROJECTS={"#ops:chat.test": ["shop"]},
+            SENTRY_ROOM_PROJECTS={"#ops:chat.test": ["shop"], "direct": ["shop"]},
             **{**self.settings, **bodies.listening(port)},
         )
         ends.enter_context(self.bot.process)
@@ -94,6 +95,45 @@ def test_an_alert_its_thread_its_edits_and_reactions(world: World) -> None:
     assert world.ann.download(picture.url).startswith(b"\x89PNG")
     world.ann.send(world.room, "!sentry whoami")
     world.ann.wait_for(world.room, re.escape(f"({world.ann.id})"))
+    _direct_messages(world)
+
+
+def _direct_messages(world: World) -> None:
+    """Ann's own subscription comes into the room of the two; once somebody else is in it, into a new one."""
+    ann, bot = world.ann, world.bot
+    direct = ann.create_room(invite=(bot.id,), direct=True)
+    ann.wait_for_member(direct, bot.id)
+    subscribe(
+        world.tracker,
+        lambda line: ann.send(direct, line),
+        lambda pattern: ann.wait_for(direct, pattern, sender=bot.id).text,
+    )
+    mine = world.issue("for ann alone")
+    world.hook(mine, assignedTo=OWNER)
+    seen = ann.wait_for(direct, rf"New in shop.*{mine.short_id}", thread="")
+    bot.process.wait_until_stored(str(seen.id))
+    ann.react(direct, seen.id, "\u2705")
+    until(lambda: mine.status == "resolved", 60, "resolved by the reaction")
+    ann.invite(direct, world.bob.id)
+    world.bob.join(direct)
+    # What is typed there now is typed in a room: the bot knows that bob is there.
+    until(lambda: _answers(world, direct), 60, "the bot knows that bob is there")
+    later = world.issue("for ann alone, too")
+    world.hook(later, assignedTo=OWNER)
+    asked = itertools.count()  # Synapse keeps the answer to the same question for two minutes
+    made = until(lambda: next(iter(_invitations(ann, next(asked))), ""), 60, "an invitation into a room of the two")
+    ann.join(made)
+    ann.wait_for(made, rf"New in shop.*{later.short_id}")
+    assert not [each for each in ann.read(direct) if later.short_id in each.text]
+
+
+def _answers(world: World, room: str) -> bool:
+    world.ann.send(room, "!sentry whoami")
+    return any("In config.py this room is" in each.text for each in world.ann.read(room))
+
+
+def _invitations(person: MatrixPerson, milliseconds: int) -> list[str]:
+    return list(person.api("GET", "/sync", timeout=str(milliseconds)).get("rooms", {}).get("invite", {}))
 
 
 def test_a_restart_runs_no_command_again_and_knows_the_alerts(world: World) -> None:

@@ -19,7 +19,7 @@ from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.certificates import self_made
 from tests.servers.mattermost_bot import OURS, MattermostBot
-from tests.system.network_world import NetworkWorld
+from tests.system.network_world import OWNER, NetworkWorld, link
 from tests.waiting import until
 
 
@@ -250,8 +250,8 @@ def test_over_https_a_cut_socket_is_shown_and_heals_and_alerts_come_to_a_person(
             tmp_path,
             ends,
             https=True,
-            SENTRY_ALERTS=[{"rooms": ["@ann"]}],
-            SENTRY_ROOM_PROJECTS={"@ann": ["shop"]},
+            SENTRY_ALERTS=[{"rooms": ["@ann"], "mention": "assignee", "direct": True}],
+            SENTRY_ROOM_PROJECTS={"@ann": ["shop"], "direct": ["shop"]},
         )
         chat = world.chat
         issue, direct = world.issue(), chat.direct(ANN)
@@ -270,6 +270,36 @@ def test_over_https_a_cut_socket_is_shown_and_heals_and_alerts_come_to_a_person(
         until(lambda: '"chat": "ok"' in _health(world), 60, "the health page is well again")
         chat.say(ANN, "!sentry whoami", OPS)
         world.wait_for("In chat you are ann")
+        _direct_messages(world)
+
+
+def _direct_messages(world: World) -> None:
+    """Bob gets what mentions him, and what he has subscribed to, alone and with his own rights."""
+    chat, direct = world.chat, world.chat.direct(BOB)
+    link(
+        world.tracker,
+        lambda line: chat.say(BOB, line, direct),
+        lambda pattern: world.wait_for(pattern, channel=direct).message,
+    )
+    issue, owner = world.issue("for bob"), OWNER
+    world.hook(issue, assignedTo=owner)
+    world.wait_for(rf"@bob.*New.*{issue.short_id}", channel=chat.direct(ANN))
+    said = world.wait_for(rf"New.*{issue.short_id}", "", direct)
+    world.bot.process.wait_until_stored(str(said.id))
+    assert chat.click(BOB, said.id, "resolve").status == 200
+    world.wait_for("SENTRY_WRITERS", channel=direct)
+    assert issue.status == "unresolved", "bob may not change issues"
+    chat.say(BOB, "!sentry issue", direct, said.id)
+    world.wait_for(f"{issue.short_id}.*KeyError: for bob.*first seen", channel=direct)
+
+    chat.say(BOB, "!sentry subscribe assignee=me", direct)
+    world.wait_for("Subscription 1: assignee=me", channel=direct)
+    both = world.issue("by both ways")
+    world.hook(both, assignedTo=owner)
+    world.wait_for(rf"New.*{both.short_id}", "", direct)
+    world.hook(both, "resolved")
+    world.wait_for("resolved by Carol", channel=direct)
+    assert len([post for post in world.shown(direct) if not post.root and _reads(post, f"New.*{both.short_id}")]) == 1
 
 
 def _health(world: World) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.http_server import Reply, Request
 from tests.fakes.slack_server import Said, SlackServer
 from tests.fakes.slack_signed import send_click
 from tests.fakes.tracker import TrackedIssue
@@ -21,6 +23,7 @@ from tests.waiting import until
 
 OPS, WEB = "C00OPS", "C00WEB"
 ANN, BOB = "U00ANN", "U00BOB"
+DIRECT = "D00ANN"
 
 
 class World(NetworkWorld):
@@ -33,13 +36,18 @@ class World(NetworkWorld):
             folder,
             self.slack,
             SENTRY_ALERTS=[{"rooms": ["#ops"], "mention": {"assignee": True, "else": "<!subteam^S00ONCALL>"}}],
-            SENTRY_ROOM_PROJECTS={"#ops": ["shop"]},
+            SENTRY_ROOM_PROJECTS={"#ops": ["shop"], "direct": ["shop"]},
             socket_mode=socket_mode,
             **self.settings,
             **settings,
         )
         self.webhook = self.bot.webhook
         ends.enter_context(self.bot.process)
+
+    @property
+    def clicks(self) -> str:
+        """The URL for interactivity."""
+        return f"{self.bot.webhook.removesuffix('webhook')}clicks"
 
     def wait_for(self, pattern: str, thread: str | None = None, channel: str = OPS) -> Said:
         """What the bot said in a channel (and in this thread of it, where one is given), waiting for it."""
@@ -139,6 +147,34 @@ def test_reactions_act_with_the_rights_of_who_reacted(world: World) -> None:
     world.bot.react(ANN, "white_check_mark", OPS, first.ts)
     world.wait_for("resolved by ann", first.ts)
     assert issue.status == "resolved"
+    _direct_messages(world)
+
+
+def _direct_messages(world: World) -> None:
+    """Ann's own subscription: cards, buttons, reactions and REF-less commands as in a room, also after a restart."""
+    world.bot.say(ANN, "!sentry subscribe assignee=me", DIRECT)
+    world.wait_for(r"Subscription \d+: assignee=me", channel=DIRECT)
+    world.bot.say(BOB, "!sentry subscribe", "D00BOB")
+    world.wait_for("Link your server account first", channel="D00BOB")
+    issue = world.issue("for ann")
+    world.notification(issue, assignedTo=OWNER)
+    said = world.wait_for(rf"New.*{issue.short_id}", "", DIRECT)
+    world.bot.process.wait_until_stored(str(said.ts))
+    world.bot.process.stop()
+    world.bot.process.start()
+    world.bot.say(ANN, "!sentry issue", DIRECT, said.ts)
+    world.wait_for(f"{issue.short_id}.*KeyError", said.ts, DIRECT)
+    assert world.bot.react(BOB, "white_check_mark", DIRECT, said.ts) == 200, "not his conversation"
+    world.bot.click(ANN, said, "resolve", address=world.clicks)
+    until(lambda: "resolved by ann" in said.text, 60, lambda: f"the mark on {said}")
+    assert issue.status == "resolved"
+    world.bot.say(ANN, "!sentry unlink", DIRECT)
+    world.wait_for("no longer linked", channel=DIRECT)
+    other = world.issue("for nobody")
+    world.notification(other, assignedTo=OWNER)
+    world.bot.say(ANN, "!sentry subscriptions", DIRECT)
+    world.wait_for("nothing is sent: link your server account again", channel=DIRECT)
+    assert not [each for each in world.slack.said if each.channel != OPS and other.short_id in each.text]
 
 
 def test_reactions_elsewhere_or_by_who_is_unknown_do_nothing(world: World) -> None:
@@ -194,7 +230,7 @@ def test_buttons_run_commands_with_the_rights_of_who_clicked(clicking: World) ->
     world = clicking
     issue = world.issue()
     first = world.notification(issue)
-    clicks = f"{world.bot.webhook.removesuffix('webhook')}clicks"
+    clicks = world.clicks
 
     world.bot.click(BOB, first, "resolve", address=clicks)
     refused = until(lambda: next(iter(world.slack.whispered), None), 60, "bob is refused")
@@ -227,6 +263,27 @@ def test_buttons_run_commands_with_the_rights_of_who_clicked(clicking: World) ->
     assert [said for said in world.slack.in_channel(OPS) if said.thread] == [], "nobody else reads the replies"
 
 
+def test_a_click_that_is_faster_than_slacks_answer_counts(clicking: World) -> None:
+    """People see the message before the bot knows its id."""
+    world, issue, go = clicking, clicking.issue(), threading.Event()
+    answer = world.slack.answer
+
+    def late(request: Request) -> Reply:
+        reply = answer(request)
+        if request.path.endswith("chat.postMessage"):
+            go.wait(60)
+        return reply
+
+    world.slack.answer = late
+    world.hook(issue)
+    said = world.wait_for(rf"New.*{issue.short_id}")
+    world.bot.click(ANN, said, "resolve", address=f"{world.bot.webhook.removesuffix('webhook')}clicks")
+    world.bot.process.wait_for_log("a click waits for the id of its message")
+    go.set()
+    until(lambda: "resolved by ann" in said.text, 60, lambda: f"the mark in {said.texts}")
+    assert issue.status == "resolved"
+
+
 def test_forged_and_replayed_clicks_change_nothing(world: World) -> None:
     issue = world.issue()
     first = world.notification(issue)
@@ -234,6 +291,8 @@ def test_forged_and_replayed_clicks_change_nothing(world: World) -> None:
     payload = world.slack.click_payload(ANN, first, "resolve")
     assert send_click(clicks, payload, secret="a guess") == 401
     assert send_click(clicks, payload, stamp=time.time() - 3600) == 401
+    assert send_click(clicks, payload, stamp="soon") == 400
+    assert send_click(clicks, payload, signature="v0=\xe9") == 400
     foreign = Said(OPS, "1760000009.000001", ["said by a person"], blocks=first.blocks)
     world.slack.said.append(foreign)
     assert send_click(clicks, world.slack.click_payload(ANN, foreign, "resolve")) == 200

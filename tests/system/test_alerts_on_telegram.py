@@ -17,7 +17,7 @@ from tests.fakes.telegram_text import plain
 from tests.fakes.tracker import TrackedIssue
 from tests.networks import GOLDEN, golden
 from tests.servers.telegram_bot import TelegramBot
-from tests.system.network_world import OWNER, NetworkWorld
+from tests.system.network_world import OWNER, NetworkWorld, subscribe
 from tests.waiting import until
 
 OPEN = {"Resolve": "resolve", "Archive ▾": "archive_menu", "Assign to me": "assign", "Silence 1h": "silence"}
@@ -39,7 +39,7 @@ class World(NetworkWorld):
             **{
                 **self.settings,
                 "SENTRY_ALERTS": [{"rooms": [room], "mention": "@oncall"}],
-                "SENTRY_ROOM_PROJECTS": {str(OPS): ["shop"], str(FORUM): ["shop"]},
+                "SENTRY_ROOM_PROJECTS": {str(OPS): ["shop"], str(FORUM): ["shop"], "direct": ["shop"]},
                 "SENTRY_WRITERS": (str(ANN),),
                 **settings,
             },
@@ -187,7 +187,28 @@ def test_clicks_and_reactions_act_with_the_rights_of_who_clicked(world: World) -
         queries.add(telegram.click(ANN, foreign, "x"))
     until(lambda: queries <= {each["callback_query_id"] for each in telegram.answered}, 60, "every click is answered")
     assert (issue.status, other.status) == ("resolved", "resolved")
+    _direct_messages(world)
     assert not re.search(r" ERROR |Traceback", world.bot.process.log)
+
+
+def _direct_messages(world: World) -> None:
+    """Ann's own subscription: the card with its buttons, and a command under it that needs no REF."""
+    telegram = world.telegram
+    subscribe(
+        world.tracker,
+        lambda line: telegram.say(ANN, line, ANN),
+        lambda pattern: read(world.wait_for(pattern, chat=ANN)),
+    )
+    mine = world.issue("for ann alone")
+    world.hook(mine, assignedTo=OWNER)
+    sent = world.wait_for(rf"New in shop\n{mine.short_id}", chat=ANN)
+    world.bot.process.wait_until_stored(str(sent.id))
+    typed = telegram.say(ANN, "!sentry issue", ANN, reply_to=sent.id)
+    world.wait_for(rf"(?s){mine.short_id}.*first seen", chat=ANN, after=telegram.in_chat(ANN).index(sent))
+    assert typed.reply_to == sent.id
+    telegram.click(ANN, sent, "Resolve")
+    world.wait_for_mark(sent, "resolved by ann")
+    assert mine.status == "resolved"
 
 
 def test_a_topic_is_a_room(start: Callable[..., World]) -> None:

@@ -19,9 +19,9 @@ from tests.servers.errbot_process import ErrbotProcess
 from tests.servers.network_bot import XMPP
 from tests.servers.prosody import Prosody
 from tests.servers.xmpp_client import Stanza, XmppClient
-from tests.system.network_world import NetworkWorld
+from tests.system.network_world import OWNER, NetworkWorld, subscribe
 from tests.system.plugin_copies import PLUGIN
-from tests.system.xmpp_world import BOT, ROOM, xmpp_settings
+from tests.system.xmpp_world import BOT, BOT_ADDRESS, ROOM, xmpp_settings
 
 # slixmpp 1.8.6, the last that Errbot 6.2.1 works with, asks the resolver in its old way.
 pytestmark = pytest.mark.filterwarnings("ignore:gethostbyname")
@@ -77,7 +77,7 @@ def world(tmp_path: Path, prosody: Prosody) -> Iterator[World]:
 
 def test_an_alert_is_corrected_a_picture_is_uploaded_and_a_refusal_is_one(world: World) -> None:
     """An update is a line in the room and a mark on its notification; who resolves in the room gets the mark alone."""
-    alice, issue = world.alice, world.issue("<b>it</b> *broke* [pay](https://evil.example)")
+    alice, issue = world.alice, world.issue("<b>it</b> *broke*\uffff [pay](https://evil.example)")
     first = world.notification(issue)
     world.hook(issue, "resolved")
     assert not alice.wait_for_correction("resolved by Carol$", first).markup
@@ -110,6 +110,24 @@ def test_an_alert_is_corrected_a_picture_is_uploaded_and_a_refusal_is_one(world:
     alice.wait_for(rf"New in shop.*{refused.short_id}", room=ROOM, sender=BOT)
     assert len(world.said(alice, refused)) == 1
     assert len(world.said(alice, other)) == 2, "the notification and the reply"
+    _direct_messages(world)
+
+
+def _direct_messages(world: World) -> None:
+    """To Alice's own address, corrected like any other; who writes through the room has none."""
+    alice = world.alice
+
+    def read(pattern: str) -> str:
+        return alice.wait_for(pattern, room="").text.replace("\u200b", "")
+
+    alice.say(f"{ROOM}/{BOT}", "!sentry subscribe")
+    read("can't address you by this conversation")
+    subscribe(world.tracker, lambda line: alice.say(BOT_ADDRESS, line), read)
+    mine = world.issue("for alice alone")
+    world.hook(mine, assignedTo=OWNER)
+    first = alice.wait_for(rf"New in shop.*{mine.short_id}", room="", sender=BOT_ADDRESS)
+    world.hook(mine, "resolved")
+    alice.wait_for_correction("resolved by Carol$", first)
 
 
 def test_after_a_reconnect_nothing_is_lost_and_only_messages_of_the_new_connection_are_corrected(world: World) -> None:
@@ -127,3 +145,10 @@ def test_after_a_reconnect_nothing_is_lost_and_only_messages_of_the_new_connecti
         bob.wait_for(f"^{old.short_id} resolved by Carol", room=ROOM, sender=BOT)
         assert len([text for text in world.said(bob, broken) if text.startswith("New")]) <= 1
         assert [each.text for each in bob.received(ROOM, BOT) if each.text.startswith("New")].count(late.text) == 1
+
+
+def test_a_bot_that_was_put_out_of_the_room_joins_it_again(world: World) -> None:
+    """slixmpp goes on listing a room that the bot is no longer in: only the room's refusal says so."""
+    world.notification(world.issue("of before"))
+    world.alice.set_role(ROOM, BOT, "none")
+    world.notification(world.issue("of after"))

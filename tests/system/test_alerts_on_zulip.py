@@ -15,7 +15,7 @@ from tests.fakes.tracker import TrackedIssue
 from tests.fakes.zulip_server import BOT, Refusal, ZulipMessage, ZulipServer
 from tests.networks import GOLDEN, golden
 from tests.servers.zulip_bot import ZulipBot
-from tests.system.network_world import NetworkWorld
+from tests.system.network_world import OWNER, NetworkWorld, subscribe
 from tests.waiting import until
 
 ANN, BOB = 8, 9
@@ -35,7 +35,7 @@ class World(NetworkWorld):
             **{
                 **self.settings,
                 "SENTRY_ALERTS": [{"rooms": ["#**Ops**"], "mention": "@**Bob**"}],
-                "SENTRY_ROOM_PROJECTS": {"ops": ["shop"]},
+                "SENTRY_ROOM_PROJECTS": {"ops": ["shop"], "direct": ["shop"]},
                 **settings,
             },
         )
@@ -125,6 +125,11 @@ def test_a_topic_for_each_problem_and_who_acts_there(start: Callable[..., World]
     world.wait_for(re.escape("(`ann@zulip.test`)"))
     zulip.say(ANN, "!sentry status", "ops", "lunch")
     world.wait_for("zulip.*confirms, threads, edits, reactions, files", "lunch")
+    subscribe(world.tracker, lambda line: zulip.say(BOB, line), lambda pattern: read(world.wait_for(pattern)))
+    mine = world.issue("for bob")
+    world.hook(mine, assignedTo=OWNER)
+    alone = until(lambda: next((each for each in world.said(f"New.*{mine.short_id}") if not each.channel), None), 60)
+    assert sorted(alone.to) == [BOT, BOB]
     assert len(world.said("resolved by Ann")) == 1, "the same click, taken back and made again, runs once"
 
 

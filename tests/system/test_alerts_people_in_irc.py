@@ -46,8 +46,13 @@ class People(NetworkWorld):
             **bodies.listening(port),
             "SENTRY_ALERTS": [{"rooms": [ROOM], "mention": {"assignee": True, "else": "!all"}}],
         }
-        ends.enter_context(ErrbotProcess(folder / "bot", [PLUGIN], settings, backend="IRC"))
+        self.bot = ErrbotProcess(folder / "bot", [PLUGIN], settings, backend="IRC")
+        ends.enter_context(self.bot)
         self.alice.wait_for_join(BOT, ROOM)
+
+    def refusals(self) -> list[str]:
+        """What the bot's log has of direct messages that reached nobody."""
+        return [line for line in self.bot.log.splitlines() if "somebody else has the nick" in line]
 
     def ask(self, typed: str, pattern: str) -> str:
         """Alice types a command into the room and waits for the answer."""
@@ -96,3 +101,34 @@ def test_the_linked_assignee_is_mentioned_and_nobody_else_ever(people: People) -
         for nick in ("alice", "bob", "carol_x"):
             assert not alerts_person(nick, text), f"{nick} is alerted by {line!r}"
         assert not re.search(r"www\.|evil\.example/", text)
+    _direct_messages_reach_alice_and_nobody_who_takes_her_nick(people)
+
+
+def _direct_messages_reach_alice_and_nobody_who_takes_her_nick(people: People) -> None:
+    alice, bob = people.alice, people.bob
+    bob.say(BOT, "!sentry subscribe")
+    bob.wait_for("Link your server account first", 60, target="bob")
+    alice.say(BOT, "!sentry subscribe assignee=me")
+    alice.wait_for(r"Subscription \d+: assignee=me", 60, target="alice")
+    bob.say(BOT, "!sentry subscriptions")
+    bob.wait_for("No subscriptions here", 60, target="bob")
+
+    mine = people.issue("for alice alone")
+    people.hook(mine, assignedTo=ALICE)
+    alice.wait_for(rf"{mine.short_id} KeyError", 60, target="alice", sender=BOT)
+    alice.wait_for(rf"{mine.short_id} KeyError", 60, target=ROOM, sender=BOT)
+
+    bob.raw("NICK bobby")
+    alice.raw("NICK alice_")
+    alice.wait_for_nick("alice_")
+    bob.raw("NICK alice")
+    bob.wait_for_nick("alice")
+    later = people.issue("for nobody here")
+    people.hook(later, assignedTo=ALICE)
+    bob.wait_for(rf"{later.short_id} KeyError", 60, target=ROOM, sender=BOT)
+    until(lambda: people.refusals(), 60, "the bot has asked who has the nick")
+    bob.raw("NICK bobby")
+    bob.wait_for_nick("bobby")
+    alice.raw("NICK alice")
+    alice.wait_for(rf"{later.short_id} KeyError", 120, target="alice", sender=BOT)
+    assert [line for line in bob.all_lines() if "KeyError" in line.text and line.target != ROOM] == []

@@ -14,6 +14,7 @@ from errbot_sentry.domain.errors import MissingScope, StoreError, Unreachable, U
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Issue
 from tests.alerting import bodies
 from tests.alerting.world import World
+from tests.clocks import ServersClock, SteppedClock
 
 ALICE, BOB = Person("@alice", "alice"), Person("@bob", "bob")
 ISSUE = "900"
@@ -197,6 +198,37 @@ def test_by_hand_once_a_minute_for_each_person(tmp_path: Path) -> None:
     assert found is not None
     assert found.id == ISSUE
     assert sentry.warnings == [], "the person reads the result"
+
+
+def test_nobody_keeps_a_break_from_being_named_by_testing_all_the_time(tmp_path: Path) -> None:
+    """Each test by hand began a round in place of the one under way, and put off the next."""
+    sentry = Sentry(tmp_path)
+    sentry.world.at(3600)
+    sentry.takes = False
+    begun = set()
+    for second in range(3661, 3600 + 2 * 900, 61):
+        begun.add(sentry.world.at(second).clock.now() and sentry.canary.begin(ALICE))
+    (warning,) = sentry.warnings
+    assert "events do not reach the server" in warning
+    assert len(begun) > 10, "the others were rounds of their own"
+
+
+@pytest.mark.parametrize("step", [-100, 3600])
+def test_a_clock_that_is_put_right_breaks_no_link(tmp_path: Path, step: float) -> None:
+    """Back, nothing had arrived since the round's start; forward, all had taken an hour. The admins were called."""
+    clock = SteppedClock()
+    sentry = Sentry(tmp_path, clock=clock)
+    sentry.world.server.clock = ServersClock(clock)
+    sentry.world.at(3600)
+    sentry.takes = False
+    while sentry.canary._round is None:
+        sentry.world.at(sentry.world.seconds + 1)
+    sentry.world.put_right(step)
+    sentry.world.at(sentry.world.seconds + 1)
+    sentry.takes = True
+    sentry.world.at(sentry.world.seconds + 1800)
+    assert sentry.warnings == []
+    assert sentry.states() == WELL
 
 
 def test_equal_webhooks_of_two_rounds_are_two(tmp_path: Path) -> None:

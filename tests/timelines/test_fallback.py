@@ -20,6 +20,7 @@ from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.records import Message
 from tests.alerting import bodies
 from tests.alerting.world import START, Chat, VirtualClock, World
+from tests.clocks import SteppedClock
 from tests.fakes.http_server import HttpServer, Reply, Request
 
 # Apprise imports it for signed mail, on Pythons that still have it.
@@ -113,6 +114,42 @@ def test_a_warning_about_the_bot_goes_to_each_address_once(tmp_path: Path, recei
     first, _ = receiver.take()
     assert "events arrive; no webhook since 14:10" in first
     assert world.at(1000).texts() == receiver.take() == []
+
+
+def test_a_warning_that_is_refused_holds_up_no_later_one(tmp_path: Path, receiver: Receiver) -> None:
+    """The later one waited behind it, for up to sixteen minutes."""
+    world = world_with(tmp_path, receiver)
+    receiver.status["/first"] = 500
+    world.at(10).flow.warn("one")
+    world.at(400)
+    receiver.status.clear()
+    world.flow.warn("two")
+    world.at(410)
+    assert [each.split(" ")[-1] for each in receiver.take()] == ["two"]
+    world.at(1500)
+    assert [each.split(" ")[-1] for each in receiver.take()] == ["one"]
+
+
+def test_a_clock_that_is_put_back_delays_no_fallback(tmp_path: Path, receiver: Receiver) -> None:
+    """What went out by the wrong time counted as sent in the last minute, until that time came round."""
+    receiver.clock = SteppedClock()
+    world = world_with(tmp_path, receiver)
+    world.chat.drop()
+    for number in range(1, 6):
+        world.hook(bodies.sentry_issue(str(number)))
+        world.at(number * 10)
+    world.at(345)
+    assert len(receiver.take()) == 5
+    world.put_right(-3000)
+    world.at(world.seconds + 100)
+    receiver.status["/first"] = 500
+    world.flow.warn("one")
+    world.at(world.seconds + 10)
+    world.put_right(-3000)
+    receiver.status.clear()
+    world.hook(bodies.sentry_issue("9"))
+    world.at(world.seconds + 500)
+    assert sorted("SHOP-9" in each for each in receiver.take()) == [False, True]
 
 
 def test_a_warning_that_an_address_refuses_is_tried_again_there(tmp_path: Path, receiver: Receiver) -> None:

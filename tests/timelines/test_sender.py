@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from errbot_sentry.domain.alerts import MessageKind
-from errbot_sentry.domain.errors import RoomUnknown, SendError, StoreError
+from errbot_sentry.domain.conversation import Conversation
+from errbot_sentry.domain.errors import NotConnected, RoomUnknown, SendError, SendLimited, StoreError
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.protocol import BUGSINK, SENTRY
 from errbot_sentry.store.records import FAILED, Message
+from tests.alerting import bodies
 from tests.alerting.world import START, Chat, VirtualClock, World
 from tests.stores import outbox_of
 
@@ -231,3 +233,99 @@ def test_sent_but_not_marked_is_marked_first_and_not_sent_twice(world: World, mo
     assert failures == 3
     assert world.texts() == ["New: once"]
     assert world.flow.status().queue == 0
+
+
+def test_a_message_that_breaks_the_connection_each_time_is_set_aside_and_stops_no_other(tmp_path: Path) -> None:
+    """An XMPP server ends the connection over a character, an IRC network over a word: it was sent again for ever."""
+    clock = VirtualClock()
+    chat = Breaking(clock, settle=5.0)
+    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=chat)
+    for title in ("poison", "two", "three"):
+        post(world, "#a", title)
+    post(world, "#b", "other")
+    texts = world.at(600).texts()
+    assert texts.count("New: poison") == 10
+    assert [row.error for row in outbox_of(world.store, "#a", FAILED)] == [
+        "Each time it was sent, the connection broke."
+    ]
+    assert world.flow.status().queue == 0
+    assert {texts.count(f"New: {title}") for title in ("two", "three", "other")} <= {1, 2, 3}
+    post(world, "#a", "later")
+    assert world.at(700).texts() == ["New: later"]
+
+
+@pytest.mark.parametrize("wait", [float("nan"), float("inf"), -5.0, 1e300])
+def test_a_wait_that_is_no_time_stops_no_delivery(world: World, wait: float) -> None:
+    """JSON of a chat network may have NaN in it, which the state cannot store: nothing was ever sent any more."""
+    world.chat.refuses["#a"] = SendLimited("No.", wait)
+    post(world, "#a", "one")
+    world.at(5)
+    world.chat.refuses.clear()
+    post(world, "#b", "two")
+    assert world.at(20).texts("#b") == ["New: two"]
+    post(world, "#a", "three")
+    assert world.at(300).texts() == ["New: one", "New: three"]
+
+
+def test_a_network_that_is_away_is_asked_once_a_second_however_many_rooms_wait(world: World) -> None:
+    tried = []
+    world.chat.post = lambda room, *_: tried.append(room) or _raise(NotConnected("It failed."))
+    for number in range(30):
+        post(world, f"#{number}", "waits")
+    world.at(60)
+    assert len(tried) <= 62
+    assert len(set(tried)) == 30
+
+
+def test_an_edit_that_the_network_refuses_is_made_later(tmp_path: Path) -> None:
+    """A rate limit met by an edit lost what became of the problem. Of two marks the later one stays."""
+    clock = VirtualClock()
+    chat = Chat(clock, threads=True)
+    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=chat)
+    world.hook(bodies.sentry_issue("1"))
+    world.at(1)
+    chat.edit_refuses = SendLimited("Slower.", 40.0)
+    world.hook(bodies.sentry_issue("1", "assigned", assignedTo={"type": "user", "id": "1", "name": "Bob"}))
+    world.at(10)
+    world.hook(bodies.sentry_issue("1", "resolved"))
+    world.at(30)
+    assert chat.edited == []
+    assert len(world.texts()) == 3, "the updates do not wait for it"
+    chat.edit_refuses = None
+    world.at(600)
+    (edited,) = chat.edited
+    assert "resolved" in edited.text
+    chat.edit_refuses = SendError("It is deleted.")
+    world.hook(bodies.sentry_issue("1", "unresolved"))
+    world.at(5000)
+    tries = chat.edits_tried
+    assert 2 < tries < 30
+    assert world.at(9000).chat.edits_tried == tries
+
+
+def test_the_mark_of_a_click_that_is_refused_is_made_later_though_nothing_else_happens(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    chat = Chat(clock, threads=True)
+    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=chat)
+    world.hook(bodies.sentry_issue("1"))
+    world.at(700)
+    chat.edit_refuses = SendLimited("Slower.", 40.0)
+    world.flow.mark(Conversation("#ops", "m1"), "resolved by Ann")
+    world.at(710)
+    chat.edit_refuses = None
+    world.at(800)
+    assert ["resolved by Ann" in each.text for each in chat.edited] == [True]
+    assert 730 < chat.edited[0].at < 750
+
+
+class Breaking(Chat):
+    """Its server ends the connection over some messages."""
+
+    def post(self, room: str, message: Outgoing, thread: str = "") -> str:
+        sent_id = super().post(room, message, thread)
+        self.generation += "poison" in message.whole
+        return sent_id
+
+
+def _raise(error: Exception) -> str:
+    raise error

@@ -142,7 +142,7 @@ class App:
             return
         for queue in self._queues:
             queue.start()
-        self._settings = self._settings.with_rooms(self._network.room_named)
+        self._settings = self._settings.with_rooms(self._room_named)
         self._network.offer_buttons(self._settings.alerts.public_url, self._click_secret)
         self._start_alerts()
         self._start_canary()
@@ -213,6 +213,14 @@ class App:
     def _clicked(self, find: FindClick) -> None:
         if self.conversations is not None:
             self.conversations.clicked(find)
+
+    def _room_named(self, name: str) -> str:
+        """The chat network's one name of a room, or what is written: no answer of the network stops the start."""
+        try:
+            return self._network.room_named(name)
+        except Exception as error:  # noqa: BLE001 - adapters read answers of libraries and servers
+            log.warning("the room %r could not be looked up: %r", name, error)
+            return name
 
     def _click_secret(self) -> str:
         with self._store.write() as tx:

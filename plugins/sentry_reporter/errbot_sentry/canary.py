@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cachetools import TTLCache
 
@@ -50,7 +50,8 @@ _MOST_PEOPLE = 500
 _SOONEST, _LATEST = 1.2, 15.0  # seconds between two looks; Sentry allows one look-up of an event a second
 # An event within five seconds of the resolution does not reopen the issue: Sentry's `_handle_regression`
 # (src/sentry/event_manager.py).
-_TOO_SOON = timedelta(seconds=10)
+_TOO_SOON = 10.0
+_STEPPED = 5.0  # seconds by which the clock's time and what has passed may differ
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,15 @@ class Canary:
         self._limits = limits(poll_seconds)
         self._lock = Lock()
         self._round: CanaryRound | None = None
+        # A round that is due is not replaced by hand, or who tests all the time hides a break.
+        self._is_scheduled = False
         self._links: tuple[Link, ...] = ()
         self._status = CanaryStatus()
         self._last: dict[str, datetime] = {}
         self._named: set[str] = set()  # the broken links that the admins know of
         self._followed = ""  # the event of the latest round
         self._issue: Issue | None = None
-        self._resolved: datetime | None = None
+        self._resolved: float | None = None
         self._next = clock.monotonic() + min(_FIRST, seconds)
         self._tests: TTLCache[str, float] = TTLCache(_MOST_PEOPLE, _PERSONS_PAUSE, timer=clock.monotonic)
         self._worker = make_worker("canary", self.step)
@@ -117,7 +120,7 @@ class Canary:
         self._worker.join(time.monotonic() + timeout)
 
     def begin(self, person: Person) -> str:
-        """Begin a round by hand, in place of the one that is under way; its event's id.
+        """Begin a round by hand, in place of one by hand that is under way, or join one that was due; its event's id.
 
         Raises:
             UserError: this person began one a moment ago, or the event was not taken.
@@ -128,7 +131,8 @@ class Canary:
                 left = max(1, round(begun + _PERSONS_PAUSE - self._clock.monotonic()))
                 raise UserError(f"You ran a test less than a minute ago. Try again in {left} s.")
             self._tests[person.acl] = self._clock.monotonic()
-        started = self._begin()
+            joined = self._round if self._is_scheduled else None
+        started = joined or self._begin()
         if not started.event_id:
             raise UserError("The test event wasn't captured. `!sentry status` says why.")
         self._worker.wake()
@@ -148,13 +152,14 @@ class Canary:
     def step(self) -> float | None:
         """Begin a round if one is due, and look where the event has arrived; the seconds until the next look."""
         current = self._round
+        if self._is_due():
+            self._next = self._clock.monotonic() + self._seconds
+            self._is_scheduled = True
+            current = current or self._begin()
         if current is None:
-            if not self._seconds:
-                return None
-            wait = self._next - self._clock.monotonic()
-            if wait > 0 or not self._claim():
-                return max(wait, self._next - self._clock.monotonic())
-            current = self._begin()
+            return max(0.0, self._next - self._clock.monotonic()) if self._seconds else None
+        if self._is_clock_stepped(current):
+            current = self._begin()  # how long anything took is not known any more
         seen = self._look(current)
         links = judge(seen, self._clock.now(), self._limits)
         over = is_over(links)
@@ -162,6 +167,7 @@ class Canary:
             if self._round is not current:  # one was begun by hand meanwhile
                 return 0.0
             self._round, self._links = None if over else seen, links
+            self._is_scheduled = self._is_scheduled and not over
         self._last.update(seen.reached)
         if over:
             self._end(seen, links)
@@ -170,18 +176,28 @@ class Canary:
         return min(_LATEST, max(_SOONEST, since / 5))
 
     def _begin(self) -> CanaryRound:
-        now = self._clock.now()
+        now, at = self._clock.now(), self._clock.monotonic()
         event_id = self._reporter.capture_canary() or ""
         with self._lock:
-            self._next = self._clock.monotonic() + self._seconds
             # Only an issue that was resolved comes back, which is what servers send a webhook about.
-            due = self._resolved is not None and now - self._resolved > _TOO_SOON
+            due = self._resolved is not None and at - self._resolved > _TOO_SOON
             self._resolved = None
             expected = (SENT, SHOWN, WEBHOOK) if due and self._has_webhooks else (SENT, SHOWN)
-            self._round = begun = CanaryRound(now, event_id, expected)
+            self._round = begun = CanaryRound(now, event_id, expected, begun=at)
             self._followed = event_id
             self._links = judge(begun, now, self._limits)
             return begun
+
+    def _is_due(self) -> bool:
+        """Whether the next round is due; one by hand that is under way then stands for it."""
+        is_under_way = self._is_scheduled and self._round is not None
+        is_time = bool(self._seconds) and not is_under_way and self._next <= self._clock.monotonic()
+        return is_time and self._claim()
+
+    def _is_clock_stepped(self, current: CanaryRound) -> bool:
+        """Whether the time of day was put right since the round's start, or the machine slept."""
+        passed = self._clock.monotonic() - current.begun
+        return abs((self._clock.now() - current.started).total_seconds() - passed) > _STEPPED
 
     def _claim(self) -> bool:
         """Whether this bot sends the next one; where another one on the same state does, look again after it."""
@@ -269,5 +285,5 @@ class Canary:
                 self._find_server().resolve(self._issue)
         except SentryReporterError as error:
             return f"its issue could not be resolved, so webhooks are not checked: {error}"
-        self._resolved = self._clock.now()
+        self._resolved = self._clock.monotonic()
         return ""

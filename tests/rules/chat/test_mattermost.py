@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 
+from errbot_sentry.app import App
 from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.networks.errbot_network import taken_id
 from errbot_sentry.chat.networks.mattermost import MattermostNetwork
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
 from errbot_sentry.chat.networks.signed_clicks import SignedClicks
 from errbot_sentry.chat.render.escaping import Escape
 from errbot_sentry.domain.clock import SystemClock
-from errbot_sentry.domain.errors import StoreAway
+from errbot_sentry.domain.errors import SendError, StoreAway
 from errbot_sentry.domain.outgoing import Card
 
 KNOWN, UNKNOWN, AWAY = "a1" * 13, "b2" * 13, "c3" * 13
@@ -58,6 +61,25 @@ def network() -> MattermostNetwork:
 )
 def test_every_spelling_of_a_room_is_one_room(network: MattermostNetwork, written: str, name: str) -> None:
     assert network.room_named(written) == name
+
+
+@pytest.mark.parametrize("answer", [{}, [], None, "ops", {"name": None}])
+def test_no_answer_about_a_room_stops_the_start(network: MattermostNetwork, tmp_path: Path, answer: object) -> None:
+    config = SimpleNamespace(BOT_DATA_DIR=str(tmp_path), BOT_IDENTITY={}, BOT_PREFIX="!")
+    bot = SimpleNamespace(mode="text", message_size_limit=10_000, bot_config=config, prefix="!")
+    app = App(bot, lambda: True, lambda text: None, SystemClock())
+    network._bot.driver.channels = SimpleNamespace(get_channel=lambda channel_id: answer)
+    app._network = network
+    assert app._room_named(KNOWN) == KNOWN
+    app._store.close()
+
+
+@pytest.mark.parametrize("odd", [None, True, 7.5, {"a": 1}, [], ""])
+def test_what_has_no_id_was_not_taken(odd: object) -> None:
+    """A network that answers with anything else has not said that it took the message."""
+    assert (taken_id("abc", "Mattermost"), taken_id(7, "Telegram")) == ("abc", "7")
+    with pytest.raises(SendError):
+        taken_id(odd, "Mattermost")
 
 
 def test_the_driver_waits_for_no_answer_for_ever(network: MattermostNetwork) -> None:

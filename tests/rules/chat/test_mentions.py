@@ -12,7 +12,7 @@ from errbot.rendering import text
 from errbot.rendering.ansiext import enable_format
 
 from errbot_sentry.chat.incoming import person_of
-from errbot_sentry.chat.person_mentions import mention_of
+from errbot_sentry.chat.person_mentions import direct_address, mention_of
 from errbot_sentry.chat.render.escaping import Escape
 
 
@@ -92,3 +92,33 @@ def test_a_mention_lives_where_the_same_word_from_outside_does_not():
     sent = text().convert(f"{mention} {escape.text('<@U0123ABCD> broke')}")
     assert sent.count("<@U0123ABCD>") == 1
     assert sent.strip().startswith("<@U0123ABCD> ")
+
+
+@pytest.mark.parametrize(
+    ("mode", "person", "address"),
+    [
+        ("irc", IRCPerson("alice!ann@host"), "alice!ann@host"),
+        ("irc", IRCRoomOccupant("alice!ann@host", "#ops"), "alice!ann@host"),
+        ("irc", IRCPerson("alice"), ""),
+        ("test", TestPerson("bob"), "bob"),
+        ("test", TestPerson("#ops"), ""),
+        ("slackv3", like(userid="U0123ABCD", username="ann"), "U0123ABCD"),
+        ("slackv3", like(userid="C0123ABCD"), ""),
+        ("discord", like(id="1234567890123456789", username="ann"), "1234567890123456789"),
+        ("mattermost", like(username="ann", userid="a" * 26), "a" * 26),
+        ("mattermost", like(username="ann", userid="@ann"), ""),
+        ("telegram", like(username="ann", id="17"), "17"),
+        ("telegram", like(username="group", id="-17"), ""),
+        ("matrix", like(userid="@ann:example.com"), "@ann:example.com"),
+        ("matrix", like(userid="!room:example.com"), ""),
+        ("xmpp", like(person="ann@example.com", resource="phone"), "ann@example.com"),
+        ("xmpp", IRCRoomOccupant("ann!a@host", "ops@conf"), ""),
+        ("zulip", like(aclattr="ann@example.com"), "ann@example.com"),
+        ("zulip", like(aclattr="ann@example.com,bob@example.com"), ""),
+        ("gitter", like(person="ann"), ""),
+    ],
+)
+def test_a_person_is_addressed_by_what_nobody_else_gets_and_no_room_is_a_person(
+    mode: str, person: object, address: str
+) -> None:
+    assert direct_address(mode, person) == address

@@ -84,6 +84,38 @@ def test_without_the_patch_there_are_no_buttons_that_nobody_would_hear_of() -> N
     assert str(network.capabilities) == "confirms, threads, edits, cards, files"
 
 
+def test_the_way_back_from_the_menu_shows_the_buttons_that_were_there() -> None:
+    """Not each server can do what each button stands for; the menu brought back all of them."""
+    library, calls = ModuleType("telegram.error"), []
+    library.TelegramError = Exception
+    client = SimpleNamespace(
+        answer_callback_query=lambda **_: None, edit_message_reply_markup=lambda **values: calls.append(values)
+    )
+    network = TelegramNetwork(
+        SimpleNamespace(mode="telegram", message_size_limit=1024, telegram=client),
+        lambda: True,
+        BackgroundQueue("files", SystemClock()),
+    )
+
+    def click(keyboard: Any, data: str) -> Any:
+        shown = {"message_id": 7, "chat": CHAT, "reply_markup": keyboard}
+        query = {"id": "1", "from": {"id": 2}, "data": data, "message": shown}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "telegram.error", library)
+            assert network._click(query) is None
+        return calls.pop()["reply_markup"] if calls else None
+
+    before = {"inline_keyboard": [[{"text": "Resolve", "callback_data": "resolve"}, ARCHIVE_MENU]]}
+    menu = click(before, "archive_menu")
+    back = menu["inline_keyboard"][-1][0]["callback_data"]
+    assert len(back.encode()) <= 64
+    assert click(menu, back) == before
+    assert click(menu, "back:resolve,assign") is None, "a client made it up"
+
+
+ARCHIVE_MENU = {"text": "Archive ▾", "callback_data": "archive_menu"}
+
+
 class _Client:
     """python-telegram-bot's Bot, as far as the patch changes it; `answers` are what Telegram says next."""
 

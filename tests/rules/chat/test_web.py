@@ -115,6 +115,19 @@ def test_health_is_json_and_its_status_code_is_enough(door):
     assert _ask(port, "POST", "/sentry/webhook", b"{}")[0] == 503, "alerts are off"
 
 
+@pytest.mark.parametrize("error", [ValueError("int()"), TypeError("non-ASCII"), RecursionError("deep")])
+def test_what_is_no_click_is_answered_and_is_no_error_of_the_bot(door, caplog, error):
+    """Slack's library raises at a signature that is no text, Python at JSON of a hundred thousand brackets."""
+
+    def take(headers, body):
+        raise error
+
+    port, web = door
+    web.open(None, {}, take)
+    assert _ask(port, "POST", "/sentry/clicks", b"x")[0] == 400
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

@@ -89,7 +89,7 @@ def test_what_is_no_channel_is_refused(written: str) -> None:
     [
         (None, "Sentry"),
         (Card("New", "KeyError: x", short_id="SHOP-1"), "SHOP-1 KeyError: x"),
-        (Card("New", "no\x07 \ud800\uffff\u202e\n\tid"), "no  id"),
+        (Card("New", "no\x07 \ud800\uffff\u202e\n\tid"), "no id"),
         (Card("New", "\uffff"), "Sentry"),
         (Card("New", "x" * 99, short_id="SHOP-1"), f"SHOP-1 {'x' * 50}…"),
         (

@@ -35,6 +35,7 @@ class CanaryRound:
         expected: the links that it has to reach, of LINKS and in that order.
         reached: when it reached them.
         trouble: why a link may not be reached, a sentence each.
+        begun: `started` in seconds of the monotonic clock.
     """
 
     started: datetime
@@ -42,6 +43,7 @@ class CanaryRound:
     expected: tuple[str, ...] = (SENT, SHOWN)
     reached: Mapping[str, datetime] = field(default_factory=dict)
     trouble: Mapping[str, str] = field(default_factory=dict)
+    begun: float = 0.0
 
 
 @dataclass(frozen=True)

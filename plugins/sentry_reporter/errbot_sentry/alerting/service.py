@@ -19,6 +19,7 @@ from errbot_sentry.alerting.decide.look_ups import LookUps, ReadIssue
 from errbot_sentry.alerting.decide.pipeline import Pipeline
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.stages import Stages
+from errbot_sentry.alerting.decide.team_memberships import TeamMemberships
 from errbot_sentry.alerting.notify.digest_reports import Digests
 from errbot_sentry.alerting.notify.fallback_sender import FallbackSender, FallbackStatus
 from errbot_sentry.alerting.notify.ports import Network, Renderer
@@ -142,6 +143,8 @@ class AlertService:
         if settings.fallback and plain is not None and find_spec("apprise"):
             self._fallback = FallbackSender(settings.fallback, store, plain, access, self._clock, self._on_message)
             self._workers.append(make_worker("fallback", self._fallback.step))
+        teams = TeamMemberships(store, self._known_server, self.routes.changed)
+        self._workers.append(make_worker("team memberships", teams.step))
         if store.shared:
             self._workers.append(make_worker("alert heartbeat", self._deliver.keep_alive))
         self._resumed = False
@@ -185,7 +188,7 @@ class AlertService:
 
     def issue_of(self, conversation: Conversation) -> str | None:
         """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
-        if conversation.is_direct or not conversation.thread:
+        if not conversation.room or not conversation.thread:
             return None
         try:
             with self._store.read() as tx:
@@ -200,7 +203,7 @@ class AlertService:
         The answer to the command was that update; the notification is marked where the network can edit. Where it has
         threads the update is sent all the same: it goes into the thread and marks the notification.
         """
-        if conversation.is_direct or issue.status == UNRESOLVED or self._network.has_threads:
+        if not conversation.room or issue.status == UNRESOLVED or self._network.has_threads:
             return
         room = self.routes.spelled(conversation.room)
         try:
@@ -212,6 +215,7 @@ class AlertService:
                     tx.groups.put([replace(group, status=issue.status)])
             if root is not None and root.sent_id:
                 self._deliver.mark(room, root.sent_id, issue.status)
+                self._sending.wake()  # for an edit that was refused
         except StoreError as error:
             log.warning("a change could not be noted, its room gets it twice: %s", error)
 
@@ -230,10 +234,19 @@ class AlertService:
             log.info("a click on an alert that is about no issue of the server")
             return None
 
+    def is_sending_to(self, conversation: Conversation) -> bool:
+        """Whether a message of this room is on its way: what it is about is not known yet to `action_on`."""
+        try:
+            with self._store.read() as tx:
+                return tx.outbox.is_sending(self.routes.spelled(conversation.room))
+        except StoreError:
+            return False
+
     def mark(self, conversation: Conversation, mark: str) -> None:
         """Write onto an alert in a room what became of its issue; the thread is the id of the message."""
         try:
             self._deliver.mark(self.routes.spelled(conversation.room), conversation.thread, mark)
+            self._sending.wake()  # for an edit that was refused
         except StoreError as error:
             log.warning("an alert could not be marked: %s", error)
 

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from errbot.backends.base import REACTION_ADDED, Message, RoomOccupant
+from errbot.backends.base import Person as PersonIdentifier
 
 from errbot_sentry.chat.incoming import person_of, room_name
-from errbot_sentry.domain.conversation import Conversation, Person
+from errbot_sentry.domain.conversation import Conversation, Person, direct_room
 from errbot_sentry.domain.issue_actions import Options, options_of_emoji
 
 log = logging.getLogger(__name__)
+
+DIRECT_CHANNEL = "D"  # on Slack, the id of a direct conversation begins so
 
 
 def _no_whisper(_text: str) -> bool:
@@ -31,9 +34,10 @@ def _nothing() -> None:
 class Click:
     """A button that somebody clicked under one of our messages, or an emoji that they put there.
 
-    `sender` and `room` are Errbot's identifiers. `message_id` is the network's id of the message. `extras` are what a
-    typed message of this network would have. `whisper` shows Markdown to the person alone, and returns False where it
-    could not. `ended` is called when nothing more comes of the click; it raises nothing.
+    `sender` and `room` are Errbot's identifiers; in a direct message the room is the person. `message_id` is the
+    network's id of the message. `extras` are what a typed message of this network would have. `whisper` shows Markdown
+    to the person alone, and returns False where it could not. `ended` is called when nothing more comes of the click;
+    it raises nothing. `named` is how a route can name this conversation as a room, though it is a direct one.
     """
 
     sender: Any
@@ -43,6 +47,7 @@ class Click:
     extras: Mapping[str, Any] = field(default_factory=dict)
     whisper: Callable[[str], bool] = _no_whisper
     ended: Callable[[], None] = _nothing
+    named: str = ""
 
     def person(self, mode: str) -> Person:
         """Who clicked."""
@@ -50,11 +55,18 @@ class Click:
 
     def conversation(self, mode: str) -> Conversation:
         """Where: the thread is that of the message."""
+        if self._is_direct:
+            return Conversation(direct_room(self.person(mode).address), self.message_id)
         return Conversation(room_name(self.room, mode), self.message_id)
+
+    @property
+    def _is_direct(self) -> bool:
+        return isinstance(self.room, PersonIdentifier)
 
     def typing(self, text: str) -> Message:
         """A message as if the person had typed this in the thread, for Errbot's command filters."""
-        message: Message = Message(text, frm=_Occupant(self.sender, self.room), to=self.room, extras=dict(self.extras))
+        sender = self.sender if self._is_direct else _Occupant(self.sender, self.room)
+        message: Message = Message(text, frm=sender, to=self.room, extras=dict(self.extras))
         return message
 
 
@@ -92,7 +104,8 @@ def click_of_reaction(bot: Any, reaction: Any) -> Click | None:
     if options is None or reaction.action != REACTION_ADDED or not isinstance(target, Mapping) or not target.get("ts"):
         return None
     try:
-        room = bot.query_room(str(target.get("channel", "")))
+        channel = str(target.get("channel", ""))
+        room = reaction.reactor if channel.startswith(DIRECT_CHANNEL) else bot.query_room(channel)
         _ = room_name(room, str(bot.mode))  # of an unknown room it cannot be found
     except Exception as error:  # noqa: BLE001 - each backend raises what it likes
         log.info("a reaction in an unknown room: %s", error)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from cachetools import TTLCache
@@ -32,6 +33,7 @@ _LEFT_FOR_OTHERS = 2
 _MOST_EACH = 4
 
 _SAME_CLICK = 10.0  # seconds in which the same click of the same person counts once
+_LOOKS, _LOOK_PAUSE = 25, 0.2  # at a message that is shown, but whose id the network has not told us yet; seconds
 
 
 class ConcurrencyLimit:
@@ -157,7 +159,8 @@ class ConversationHandler:
             return
         mode = str(self._bot.mode)
         person, conversation = click.person(mode), click.conversation(mode)
-        action = self._alerts.action_on(conversation, click.options)
+        places = [conversation, *([replace(conversation, room=click.named)] if click.named else [])]
+        action, conversation = self._action(self._alerts, click, places)
         if action is None or (person.acl, conversation, action) in self._lately:
             return
         typed = click.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
@@ -169,6 +172,27 @@ class ConversationHandler:
         for message in self._replies.of(action.command, views):
             if not self._whispered(click, message):
                 self._network.post(conversation.room, Outgoing(message), conversation.thread)
+
+    def _action(
+        self, alerts: AlertService, click: Click, places: Sequence[Conversation]
+    ) -> tuple[IssueAction | None, Conversation]:
+        """What a click does, and in which of the places that the room may be known as.
+
+        Somebody may click before the network has answered us with the id of the message.
+        """
+        for look in range(_LOOKS):
+            # Before the look, or what ends in between is missed.
+            is_sending = any(alerts.is_sending_to(place) for place in places)
+            for place in places:
+                if (action := alerts.action_on(place, click.options)) is not None:
+                    return action, place
+            if not is_sending:
+                break
+            if not look:
+                log.info("a click waits for the id of its message")
+            if self._clicks.pause(_LOOK_PAUSE):
+                break
+        return None, places[0]
 
     def _marking(
         self, views: Iterator[View], action: IssueAction, person: Person, conversation: Conversation

@@ -15,8 +15,8 @@ from typing import Any
 from errbot.backends.base import Identifier, Message, RoomOccupant
 
 from errbot_sentry.chat import discord_channels
-from errbot_sentry.chat.person_mentions import mention_of
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person
+from errbot_sentry.chat.person_mentions import direct_address, mention_of
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, direct_room
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +26,10 @@ _PLUGIN = "SentryReporter"
 def invocation_of(bot: Any, msg: Message, words: str) -> Invocation | None:
     """The invocation in a command's message; `words` follow the command's name. None where nobody is its sender."""
     sender, mode = sender_of(bot, msg), str(bot.mode)
-    return (
-        None
-        if sender is None
-        else Invocation(person_of(sender, mode), conversation_of(msg, mode), as_typed(msg, words))
-    )
+    if sender is None:
+        return None
+    person = person_of(sender, mode)
+    return Invocation(person, conversation_of(msg, mode, person), as_typed(msg, words))
 
 
 def sender_of(bot: Any, msg: Message) -> Identifier | None:
@@ -92,13 +91,13 @@ def person_of(frm: Identifier, mode: str) -> Person:
     # On Telegram many people have no nick, and their `person` is a number; on Zulip nobody has one.
     full = getattr(frm, "fullname", None) if mode == "zulip" else None
     name = full or getattr(frm, "nick", None) or getattr(frm, "first_name", None) or getattr(frm, "person", None) or acl
-    return Person(acl=acl, name=str(name), mention=mention_of(mode, frm))
+    return Person(acl=acl, name=str(name), mention=mention_of(mode, frm), address=direct_address(mode, frm))
 
 
-def conversation_of(msg: Message, mode: str) -> Conversation:
-    """Where the message was typed."""
+def conversation_of(msg: Message, mode: str, person: Person | None = None) -> Conversation:
+    """Where this person (None: whoever) typed the message."""
     if msg.is_direct:
-        return Conversation(room="", thread="")
+        return Conversation(direct_room(person.address) if person is not None else "", thread_of(msg))
     # A room without a name is no direct message.
     return Conversation(room=room_name(msg.to, mode) or "?", thread=thread_of(msg))
 

@@ -1,4 +1,4 @@
-"""How a person is mentioned in each chat network, as Markdown for Errbot's backend of it.
+"""How a person is mentioned in each chat network, as Markdown for Errbot's backend of it, and addressed directly.
 
 Taken from the person's own identifier, at the moment when they prove who they are. A name is believed only where it has
 the form that its network gives to names: whoever can choose a name freely must not be able to mention a whole room.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from typing import Any
+
+from errbot.backends.base import RoomOccupant
 
 _SLACK_ID = re.compile(r"[UW][A-Z0-9]{2,20}")
 _DISCORD_ID = re.compile(r"\d{15,21}")
@@ -22,6 +24,11 @@ _XMPP_NICK = re.compile(r"[^\W_][\w.-]{0,63}")
 # What mentions everybody, on one network or another.
 _EVERYBODY = frozenset({"here", "channel", "all", "everyone", "group"})
 _EVERYBODY_ON_ZULIP = _EVERYBODY | {"stream", "topic"}
+_MATTERMOST_ID = re.compile(r"[a-z0-9]{26}")
+_IRC_MASK = re.compile(r"[^\s!@:#,*?]+![^\s!@]+@[^\s!@]+")
+_XMPP_ADDRESS = re.compile(r"[^\s@/]+@[^\s@/]+")
+_OWN_ADDRESS = re.compile(r"[^\s#][^\s]*")
+_NEVER = re.compile(r"(?!)")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 
 
@@ -29,6 +36,19 @@ def mention_of(mode: str, person: Any) -> str:
     """The Markdown that mentions this person (Errbot's identifier) on the backend `mode`; "" where nothing would."""
     reader = _READERS.get(mode)
     return reader(person) if reader is not None else ""
+
+
+def direct_address(mode: str, person: Any) -> str:
+    """What `build_identifier` of the backend `mode` makes this same person of, also after a restart; "" for nothing.
+
+    An id where there are ids: names are given away, and somebody else takes them. On IRC it is the whole mask, which
+    the adapter compares before each message. Nobody is addressed through a room: who has a nick there is not known.
+    """
+    name, form = _ADDRESSES.get(mode, ("person", _NEVER))
+    if isinstance(person, RoomOccupant) and mode == "xmpp":
+        return ""
+    found = _text(person, name) if name else str(person)
+    return found if form.fullmatch(found) else ""
 
 
 def _slack(person: Any) -> str:
@@ -104,4 +124,17 @@ _READERS = {
     "xmpp": _xmpp,
     "text": _own_word,
     "test": _own_word,
+}
+# The attribute of Errbot's identifier that has the address ("": it prints it), and its form.
+_ADDRESSES = {
+    "slackv3": ("userid", _SLACK_ID),
+    "discord": ("id", _DISCORD_ID),
+    "mattermost": ("userid", _MATTERMOST_ID),
+    "matrix": ("userid", _MATRIX_ID),
+    "telegram": ("id", _TELEGRAM_ID),
+    "irc": ("", _IRC_MASK),
+    "xmpp": ("person", _XMPP_ADDRESS),
+    "zulip": ("aclattr", _XMPP_ADDRESS),  # of a conversation of several people it has commas
+    "text": ("person", _OWN_ADDRESS),
+    "test": ("person", _OWN_ADDRESS),
 }

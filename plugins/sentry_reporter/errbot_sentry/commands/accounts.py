@@ -106,7 +106,9 @@ def link(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             f"Run `{context.prefix}sentry link {mail}` to see the text again."
         )
     with context.store.write() as tx:
-        tx.accounts.put(typed.person.acl, mail, context.clock.now().timestamp(), typed.person.mention)
+        person = typed.person
+        tx.accounts.put(person.acl, mail, context.clock.now().timestamp(), person.mention, person.address)
+    _subscriptions_changed(context)
     context.claims.close(typed.person)
     yield View("sentry_link", {**values, "step": "linked"})
 
@@ -116,7 +118,14 @@ def unlink(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     context.claims.close(typed.person)
     with context.store.write() as tx:
         was_linked = tx.accounts.drop(typed.person.acl)
+    _subscriptions_changed(context)
     yield View("sentry_link", {"step": "unlinked" if was_linked else "not_linked", "mail": "", "prefix": ""})
+
+
+def _subscriptions_changed(context: CommandContext) -> None:
+    """Those of a person hold only while that person is linked."""
+    if context.alerts is not None:
+        context.alerts.routes.changed()
 
 
 def whoami(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
@@ -129,7 +138,7 @@ def whoami(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             "mail": linked_mail(context, typed.person) or "",
             "refusal": context.refusal("accounts"),
             "may_change": context.access.may_write(typed.person),
-            "room": cut(typed.conversation.room, 200),
+            "room": "" if typed.conversation.is_direct else cut(typed.conversation.room, 200),
             "prefix": context.prefix,
         },
     )

@@ -236,7 +236,8 @@ def signature(context: CommandContext, person: Person) -> str:
 
 def _author_note(context: CommandContext, done: str, invocation: Invocation) -> str:
     """Who asked for a change, and where; with the minute, because Sentry refuses the same note twice in an hour."""
-    where = f"in {cut(invocation.conversation.room, 80)}" if invocation.conversation.room else "in a direct message"
+    place = invocation.conversation
+    where = "in a direct message" if place.is_direct else f"in {cut(place.room, 80)}"
     at = context.clock.now().strftime("%Y-%m-%d %H:%M UTC")
     return f"{done[:1].upper()}{done[1:]} from chat, asked by {signature(context, invocation.person)} {where}, {at}."
 

@@ -63,6 +63,7 @@ class Command:
         group: READ, CHANGE, ALERTS or ABOUT: where `!sentry` lists it.
         writers_only: only SENTRY_WRITERS may run it.
         readers_may: words with which everybody may run it all the same.
+        own_in_direct: in a direct message it is about the person alone, and everybody may run it there.
         most_words: how many words it takes besides its options; None: any number.
         free_text: its words are for people to read; they are neither split nor searched for options.
         needs: what `Server.refusal` is asked for: on a server that refuses it, the command is neither listed nor run.
@@ -79,6 +80,7 @@ class Command:
     options: tuple[Option, ...] = ()
     writers_only: bool = False
     readers_may: tuple[str, ...] = ()
+    own_in_direct: bool = False
     most_words: int | None = None
     free_text: bool = False
     needs: str = ""
@@ -228,7 +230,7 @@ class CommandContext:
 
     def room_name(self, conversation: Conversation) -> str:
         """The room as alerts know it, "" for a direct message."""
-        return self.alert_flow().routes.spelled(conversation.room)
+        return "" if conversation.is_direct else self.alert_flow().routes.spelled(conversation.room)
 
     def alert_room(self, conversation: Conversation, instead: str) -> str:
         """The room as alerts know it; UserError with the sentence `instead` in a direct message."""

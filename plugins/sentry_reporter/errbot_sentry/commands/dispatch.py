@@ -121,7 +121,8 @@ class Commands:
         if entry is None:
             raise UsageError(f"Unknown command {echo(name)}.")
         typed = parse(entry, invocation, self._prefix)
-        if " ".join(typed.words) not in entry.readers_may:
+        is_own = entry.own_in_direct and invocation.conversation.is_direct
+        if not is_own and " ".join(typed.words) not in entry.readers_may:
             self._check_rights(entry, invocation.person)
         self._check_server(entry)
         if entry.group == ALERTS:

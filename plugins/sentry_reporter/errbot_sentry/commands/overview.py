@@ -45,7 +45,7 @@ def overview(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         _help(context, words[1])
     connected, url, trouble, projects = _connection(context, typed.conversation)
     may_change = context.access.may_write(typed.person)
-    groups = [(label, _names(context, group, may_change)) for group, label in _GROUPS]
+    groups = [(label, _names(context, group, may_change, typed.conversation.is_direct)) for group, label in _GROUPS]
     yield View(
         "sentry_overview",
         {
@@ -148,9 +148,13 @@ def _connection(context: CommandContext, conversation: Conversation) -> tuple[st
     return connected, url, "", _some([project.slug for project in seen])
 
 
-def _names(context: CommandContext, group: str, may_change: bool) -> str:
+def _names(context: CommandContext, group: str, may_change: bool, is_direct: bool) -> str:
     """The commands of a group that this person may run, without those that the server refuses."""
-    entries = (entry for entry in context.commands if entry.group == group and (may_change or not entry.writers_only))
+    entries = (
+        entry
+        for entry in context.commands
+        if entry.group == group and (may_change or not entry.writers_only or (is_direct and entry.own_in_direct))
+    )
     return ", ".join(entry.name for entry in entries if entry.name != "sentry" and not context.refusal(entry.needs))
 
 

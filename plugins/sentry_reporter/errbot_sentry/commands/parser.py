@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 from errbot_sentry.commands.command_context import Command, Option, ParsedCommand, sentence
-from errbot_sentry.config.matchers import Matcher, is_matcher, read_matcher
+from errbot_sentry.config.matchers import Matcher, is_matcher, personal, read_matcher
 from errbot_sentry.domain.conversation import Invocation
 from errbot_sentry.domain.durations import read_duration
 from errbot_sentry.domain.errors import UsageError
@@ -158,14 +158,23 @@ def names_matchers(words: Sequence[str]) -> bool:
     return bool(words) and "://" not in words[0] and is_matcher(unquote(words[0]))
 
 
-def matchers(typed: ParsedCommand, words: Sequence[str]) -> tuple[Matcher, ...]:
-    """All these words as matchers; UsageError where one is none."""
+def matchers(typed: ParsedCommand, words: Sequence[str], *, of_a_person: bool = False) -> tuple[Matcher, ...]:
+    """All these words as matchers; UsageError where one is none.
+
+    `of_a_person` allows those that ask for the person's own name or teams.
+    """
     if len(words) > MOST_MATCHERS:
         raise typed.mistake(f"Use at most {MOST_MATCHERS} matchers.")
     try:
-        return tuple(read_matcher(unquote(word)) for word in words)
+        found = tuple(read_matcher(unquote(word)) for word in words)
     except ValueError as error:
         raise typed.mistake(f"{str(error).rstrip('.')}.") from error
+    own = next((each for each in found if personal(each)), None)
+    if own is not None and own.operator != "=":
+        raise typed.mistake(f"Use = in {own}.")
+    if own is not None and not of_a_person:
+        raise typed.mistake(f"{own} is for a subscription of your own. Type `subscribe {own}` in a direct message.")
+    return found
 
 
 def one_number(typed: ParsedCommand) -> int:

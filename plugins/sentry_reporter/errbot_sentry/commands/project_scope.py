@@ -72,9 +72,11 @@ def scope(access: Access, conversation: Conversation, server: Server, wanted: Se
 
 
 def refuse_unknown_projects(
-    access: Access, conversation: Conversation, find_server: FindServer, names: Iterable[str]
+    access: Access, conversation: Conversation, find_server: FindServer, names: Iterable[str], *, is_own: bool = False
 ) -> None:
     """Refuse slugs or globs that fit no project to be shown here, in a direct message no project at all.
+
+    `is_own` says that what is made in the direct message holds for this person alone.
 
     A server that does not answer, or shows no project at all, refuses none.
 
@@ -86,9 +88,10 @@ def refuse_unknown_projects(
         all_projects, seen = server.projects(), visible_projects(access, conversation, server)
     except ServerError:
         return
+    # What is made in a direct message holds for all rooms, and so for what only some of them may see.
+    known = all_projects if conversation.is_direct and not is_own else seen
     for name in names if all_projects else ():
-        # What is made in a direct message holds for all rooms, and so for what only some of them may see.
-        if not any(_fits(name, project) for project in (all_projects if conversation.is_direct else seen)):
+        if not any(_fits(name, project) for project in known):
             raise _no_such_project(name, seen)
 
 

@@ -219,12 +219,22 @@ COMMANDS: tuple[Command, ...] = (
     _alerts("silences", "the silences that apply here", silences.list_silences, most_words=0),
     _setting(
         "subscribe",
-        "send matching alerts to this room",
+        "send matching alerts to this room; typed in a direct message, to you alone, also by assignee=me or "
+        "assignee=my-teams",
         subscriptions.subscribe,
         args="[MATCHERS]",
-        examples=("project=web-* level>=error", 'title=~"Timeout.*"'),
+        examples=("project=web-* level>=error", 'title=~"Timeout.*"', "assignee=me"),
+        own_in_direct=True,
     ),
-    _setting("unsubscribe", "end a subscription", subscriptions.unsubscribe, args="N", examples=("3",), most_words=1),
+    _setting(
+        "unsubscribe",
+        "end a subscription",
+        subscriptions.unsubscribe,
+        args="N",
+        examples=("3",),
+        own_in_direct=True,
+        most_words=1,
+    ),
     _setting(
         "silence",
         "send no alerts for a while; typed in a direct message, for every room",

@@ -110,8 +110,7 @@ def level_word(level: str | None) -> str:
     """`✗ error`: told apart by shape and word."""
     if not level:
         return ""
-    word = cut(level, 20)
-    return f"{_LEVEL_MARKS[word]} {word}" if word in _LEVEL_MARKS else word
+    return f"{_LEVEL_MARKS[level]} {level}" if level in _LEVEL_MARKS else cut(level, 20)
 
 
 def assignee_name(assignee: Assignee) -> str:

@@ -161,7 +161,7 @@ def public_url(value: Any) -> str:
         raise ValueError(f"expected {form}, got {shape(value)}")
     text = value.strip().rstrip("/")
     parts = _split(text, form)
-    if text and (parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or "?" in text):
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[@?#\s]", text)):
         raise ValueError(f"expected {form}, got {shape(value)}")
     return text
 

@@ -7,10 +7,11 @@ and ages. A name that the alert lacks counts as the empty text, and fits no such
 
 from __future__ import annotations
 
+import glob
 import operator
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from errbot_sentry.config.safe_regex import compile_linear, matches_whole
@@ -56,6 +57,7 @@ _ORDERED: dict[str, tuple[Callable[[str], float], str]] = {
     "users": (lambda text: read_number(text, 0, _MOST), "use a number, as in users>=5"),
     "age": (lambda text: read_duration(text).total_seconds(), "use a duration, as in age<1h"),
 }
+ME, MY_TEAMS = "me", "my-teams"  # of `assignee`, in subscriptions made in a direct message
 AMOUNTS = ("events", "users")  # what grows by itself: a matcher that asks for more can match later
 
 
@@ -150,6 +152,23 @@ def read_matcher(text: str) -> Matcher:
     _check_name(name)
     _check_value(name, operator, value, text)
     return Matcher(name, operator, value)
+
+
+def personal(matcher: Matcher) -> str:
+    """ME or MY_TEAMS where the matcher asks for the assignee of whoever subscribes in a direct message; else ""."""
+    wanted = matcher.value.casefold().replace("_", "-")
+    if matcher.name != "assignee" or matcher.operator not in ("=", "!="):
+        return ""
+    return {"me": ME, "my-team": MY_TEAMS, "my-teams": MY_TEAMS}.get(wanted, "")
+
+
+def of_person(matcher: Matcher, mail: str, teams: Iterable[str]) -> tuple[Matcher, ...]:
+    """The matcher with the person's own address or teams for `me` and `my-teams`: any one of these has to match."""
+    wanted = personal(matcher)
+    if not wanted:
+        return (matcher,)
+    values = (mail,) if wanted == ME else tuple(f"team:{team}" for team in teams)
+    return tuple(replace(matcher, value=glob.escape(value)) for value in values)
 
 
 def is_matcher(text: str) -> bool:

@@ -49,12 +49,14 @@ class Route:
     """One route: `wait` is the span before a notification, `window` that of merging, `repeat` that to a reminder.
 
     `show` names the facts of its notifications, empty for the usual ones; `trace` asks for a short stack trace.
+    `direct` sends what mentions a linked person to that person, too.
     """
 
     rooms: tuple[str, ...]
     matchers: tuple[Matcher, ...] = ()
     reasons: tuple[str, ...] = DEFAULT_REASONS
     mention: Mention = Mention()
+    direct: bool = False
     threads: str = "thread"
     wait: timedelta = timedelta(0)
     window: timedelta = timedelta(minutes=5)
@@ -201,6 +203,7 @@ _READERS: Readers = {
     "match": ("matchers", read_matchers),
     "reasons": ("reasons", _reasons),
     "mention": ("mention", read_mention),
+    "direct": ("direct", _flag),
     "threads": ("threads", _threads),
     "wait": ("wait", lambda value: read_duration(read_text(value))),
     "window": ("window", lambda value: read_duration(read_text(value))),

@@ -45,6 +45,10 @@ class Access:
         """Whether no project is hidden from this conversation, so that lists need no filter."""
         return not self.projects and (not self.room_projects or "*" in self._globs_for(conversation))
 
+    def sees_anything(self, conversation: Conversation) -> bool:
+        """Whether any project may be shown in this conversation."""
+        return not self.room_projects or bool(self._globs_for(conversation))
+
     def may_write(self, person: Person) -> bool:
         """Whether this person may change issues and alert settings: a glob matches, or it is their very id (on IRC that
         can have brackets, as `!sentry whoami` prints it)."""

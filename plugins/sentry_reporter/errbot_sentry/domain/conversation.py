@@ -7,12 +7,25 @@ from dataclasses import dataclass, field
 
 from errbot_sentry.domain.typed_text import check_length
 
+_DIRECT = "direct:"  # no network's rooms begin so (config/room_names.py)
+
+
+def direct_room(address: str) -> str:
+    """What stands for a room where alerts go to one person; "" where the network has no address of that person."""
+    return f"{_DIRECT}{address}" if address else ""
+
+
+def address_of(room: str) -> str:
+    """The person's address in what `direct_room` made; "" for a room."""
+    return room.removeprefix(_DIRECT) if room.startswith(_DIRECT) else ""
+
 
 @dataclass(frozen=True)
 class Conversation:
-    """Where a conversation happens. `room` is the room's name as the backend writes it, or "" for a direct message.
+    """Where a conversation happens. `room` is the room's name as the backend writes it.
 
-    `thread` is the backend's id of the thread, "" outside of threads.
+    Of a direct message it is what `direct_room` makes, or "" where the person has no address. `thread` is the
+    backend's id of the thread, "" outside of threads.
     """
 
     room: str = ""
@@ -21,19 +34,21 @@ class Conversation:
     @property
     def is_direct(self) -> bool:
         """A direct message between the bot and one person."""
-        return not self.room
+        return not self.room or self.room.startswith(_DIRECT)
 
 
 @dataclass(frozen=True)
 class Person:
     """Who typed. `acl` is the text that Errbot's own access rules match; `name` is what people read.
 
-    `mention` is the Markdown that calls this person in the chat network, "" where it has no such thing.
+    `mention` is the Markdown that calls this person in the chat network, "" where it has no such thing. `address` is
+    where direct messages reach this person and nobody else, also after a restart; "" where nothing is known to.
     """
 
     acl: str
     name: str
     mention: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ The foreign exception, where there is one, is chained as `__cause__` for the log
 
 from __future__ import annotations
 
+_GUESSED_WAIT = 30.0
+
 
 class SentryReporterError(Exception):
     """Root of the tree; `str()` of any of them may be shown to people."""
@@ -185,11 +187,14 @@ class NotAdmitted(SendError):
 
 
 class SendLimited(SendError):
-    """The chat network wants fewer messages; `wait` is how many seconds it says, or a guess where it says nothing."""
+    """The chat network wants fewer messages; `wait` is how many seconds it says, or a guess where it says nothing.
+
+    What it says may be no time at all (JSON's NaN), which no row can store: a guess is taken then, too.
+    """
 
     def __init__(self, sentence: str, wait: float = 1.0) -> None:
         super().__init__(sentence)
-        self.wait = wait
+        self.wait = wait if 0 <= wait < float("inf") else _GUESSED_WAIT
 
 
 class MessageTooLong(SendError):

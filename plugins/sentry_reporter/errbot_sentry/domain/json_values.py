@@ -21,6 +21,8 @@ _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9})\d*)?\s*(Z|[+-]\d\d(?::?\d\d)?)?", re.IGNORECASE
 )
 _UTC = (None, "Z", "z", "+00:00")
+# What servers write: to the second or the microsecond, in UTC.
+_UTC_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?)(?:Z|\+00:00)")
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
 # Printable ASCII without the five that end a link in one backend or the other: quote, angles, backslash, backtick.
 # Nothing stands before the host: `https://sentry.example.com@evil.example/` would lead to another than it shows.
@@ -53,6 +55,8 @@ def whole(value: Any) -> int | None:
     if type(value) is int and abs(value) < 2**63:
         return value  # nearly all of them
     if isinstance(value, str):
+        if len(value) <= 18 and value.isascii() and value.isdigit():
+            return int(value)
         digits = value.strip()
         value = int(digits) if re.fullmatch(r"-?[0-9]{1,18}", digits) else None
     if isinstance(value, float):
@@ -79,7 +83,11 @@ def moment(value: Any) -> datetime | None:
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, timezone.utc)
-        match = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+        if not isinstance(value, str):
+            return None
+        if match := _UTC_TIME.fullmatch(value):
+            return datetime.fromisoformat(match[1] + "+00:00")
+        match = _TIME.fullmatch(value.strip())
         if match is None:
             return None
         day, clock, fraction, zone = match.groups()
@@ -116,6 +124,8 @@ def first_line(*values: Any) -> str:
 
 def level(value: Any) -> str | None:
     """One of LEVELS, also by other names that SDKs use, or None."""
+    if value in LEVELS:
+        return str(value)
     name = line(value).lower()
     name = _LEVEL_NAMES.get(name, name)
     return name if name in LEVELS else None

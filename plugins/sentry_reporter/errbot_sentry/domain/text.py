@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from itertools import accumulate, takewhile
+from operator import add
 
 import humanize
 
@@ -21,12 +22,12 @@ _WHOLE_PATH = 4  # parts
 
 def short_count(number: int) -> str:
     """`950`, `1.2k`, `34k`, `5.6M`."""
-    for step, letter in _STEPS:
-        # What would round up to 1000 of a smaller step is shown in this one: 999 500 is 1M.
-        if number >= step * 0.9995 and number >= 1000:
-            scaled = number / step
-            return f"{scaled:.1f}".removesuffix(".0") + letter if scaled < 9.95 else f"{scaled:.0f}{letter}"
-    return str(number)
+    if number < 1000:
+        return str(number)
+    # What would round up to 1000 of a smaller step is shown in this one: 999 500 is 1M.
+    step, letter = next((step, letter) for step, letter in _STEPS if number >= step * 0.9995)
+    scaled = number / step
+    return f"{scaled:.1f}".removesuffix(".0") + letter if scaled < 9.95 else f"{scaled:.0f}{letter}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -60,7 +61,7 @@ def _words(seconds: int) -> str:
 
 def sparkline(counts: Sequence[int], width: int = 12) -> str:
     """The counts as block characters, oldest first, at most `width` of them; "" where nothing happened at all."""
-    found = list(counts) if min(counts, default=0) >= 0 else [max(count, 0) for count in counts]
+    found = counts if min(counts, default=0) >= 0 else [max(count, 0) for count in counts]
     slices = _resample(found, width)
     top = max(slices, default=0)
     if not top:
@@ -71,18 +72,23 @@ def sparkline(counts: Sequence[int], width: int = 12) -> str:
     return "".join([_BLOCKS[round(count * share) or 1 if count else 0] for count in slices])
 
 
-def _resample(counts: list[int], width: int) -> list[int]:
+def _resample(counts: Sequence[int], width: int) -> Sequence[int]:
     many = len(counts)
     if many <= width:
         return counts
     each, left = divmod(many, width)
     if not left:
-        return list(map(sum, zip(*[iter(counts)] * each, strict=True)))
+        found = counts[::each]
+        for place in range(1, each):
+            found = list(map(add, found, counts[place::each]))
+        return found
     return [sum(counts[at * many // width : (at + 1) * many // width]) for at in range(width)]
 
 
 def one_line(text: str) -> str:
     """The text on one line; what is invisible in it is the renderer's to remove."""
+    if text.isprintable() and "  " not in text:  # nearly all of them: the only white space that is printable is " "
+        return text.strip()
     return " ".join(text.split())
 
 
@@ -94,7 +100,7 @@ def weight(text: str) -> int:
 def cut(text: str, limit: int = LINE_BYTES) -> str:
     """The text on one line of at most `limit` by weight; a longer one ends at the end of a word, with `…`."""
     flat = one_line(text[: limit * 4])
-    if len(text) * _HEAVIEST <= limit:
+    if len(text) * _HEAVIEST <= limit or (len(text) * 2 <= limit and flat.isascii() and not _LONG_ESCAPES.search(flat)):
         return flat
     if weight(flat) <= limit and len(text) <= limit * 4:
         return flat

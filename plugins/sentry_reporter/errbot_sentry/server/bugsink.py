@@ -83,6 +83,7 @@ class Bugsink(Dialect):
             "read_activity": "Bugsink's API does not list what happened to an issue: look at its page.",
             "read_suspect_commits": "Bugsink does not know the commits of a release.",
             "read_owners": "Bugsink has no ownership rules.",
+            "read_teams": "Bugsink has no assignee.",
             "read_monitors": "Bugsink has no monitors.",
         }
     )

@@ -148,6 +148,9 @@ class Dialect:
     def read_owners(self, issue: Issue, event: Event) -> tuple[Assignee, ...]:
         self._refuse("read_owners")
 
+    def read_teams(self, mail: str) -> tuple[str, ...]:
+        self._refuse("read_teams")
+
     def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
         self._refuse("read_monitors")
 

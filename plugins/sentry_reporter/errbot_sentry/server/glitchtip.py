@@ -75,6 +75,8 @@ _LONGEST_STATS = timedelta(days=14)
 _LONGEST_HOURLY = timedelta(days=40)  # it gives a thousand hours at most
 _SORTS = {"date": "-last_seen", "new": "-first_seen", "freq": "-count"}
 
+_TOO_OLD = "This GlitchTip is too old to have an assignee."
+
 
 class GlitchTip(SentryApi):
     """See `server.protocol.Server`."""
@@ -87,6 +89,7 @@ class GlitchTip(SentryApi):
             "read_activity": "GlitchTip does not record what happened to an issue: it has notes only.",
             "read_suspect_commits": "GlitchTip does not know the commits of a release.",
             "read_owners": "GlitchTip has no ownership rules.",
+            "read_teams": "The teams of a person are read from Sentry only, not from GlitchTip.",
         }
     )
     _page_size = "limit"
@@ -97,6 +100,10 @@ class GlitchTip(SentryApi):
         self._lock = Lock()
         self._numbers: LRUCache[str, str] = LRUCache(_MOST_KNOWN)  # short id to number, of the issues seen so far
         self._has_assignees: bool | None = None  # since 2026 an issue shows its assignee; None: no issue was seen yet
+
+    def refusal(self, method: str) -> str:
+        """Whether it has assignees is known once an issue was seen."""
+        return _TOO_OLD if method == "assign" and self._has_assignees is False else super().refusal(method)
 
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
         wanted, note = self._list_query(query)
@@ -237,11 +244,10 @@ class GlitchTip(SentryApi):
         return self._change(issue, {"status": "ignored"}, ARCHIVED)
 
     def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
-        too_old = "This GlitchTip is too old to have an assignee."
         if self._has_assignees is False:
-            raise Unsupported(too_old)
+            raise Unsupported(_TOO_OLD)
         now = self.issue(issue.id)  # its status has to be sent along, and must not be changed by that
-        self._need_assignees(issue, too_old)
+        self._need_assignees(issue, _TOO_OLD)
         body = {"status": STATUS_WORDS[now.status], "assignedTo": triage_json.assignee_value(assignee)}
 
         try:

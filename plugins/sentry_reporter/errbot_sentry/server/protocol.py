@@ -148,6 +148,10 @@ class Server(Protocol):
         """Who owns the code of an event by the project's ownership rules; `()` where no rule fits."""
         ...
 
+    def read_teams(self, mail: str) -> tuple[str, ...]:
+        """The slugs of the teams of the member with this mail address, sorted; `()` where there is no such member."""
+        ...
+
     def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
         """The cron and uptime monitors of these projects, a page of each kind; `()` is the whole server."""
         ...

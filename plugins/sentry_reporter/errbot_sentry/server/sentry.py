@@ -75,6 +75,8 @@ OWNERS = "/api/0/projects/{org}/{project}/events/{event}/owners/"
 COMMITTERS = "/api/0/projects/{org}/{project}/events/{event}/committers/"
 UPTIME = "/api/0/organizations/{org}/uptime/"
 TEAMS = "/api/0/organizations/{org}/teams/"
+MEMBERS = "/api/0/organizations/{org}/members/"
+MEMBER = "/api/0/organizations/{org}/members/{member}/"
 
 ALL_PROJECTS = "-1"
 _LONGEST_PERIOD = timedelta(days=90)
@@ -259,6 +261,18 @@ class Sentry(SentryApi):
         if merged != frozenset(ids):
             raise self._not_shown(issues[0], "merged with the others")
         return self.issue(parent)
+
+    def read_teams(self, mail: str) -> tuple[str, ...]:
+        """Members are found by `email:` (getsentry/sentry `src/sentry/core/endpoints/organization_member_index.py`); a
+        member's teams are on their own page alone (sentry-api-schema, `getOrganizationMember`)."""
+        found = self._get(MEMBERS, [("query", f"email:{mail}")], scope="member:read")
+        rows = objects(found.json, "members")
+        member = next((row for row in rows if row.line("email").casefold() == mail.casefold()), None)
+        if member is None:
+            return ()
+        page = self._get(MEMBER, what="such member", scope="member:read", member=member.need("id", "a member"))
+        teams = an_object(page.json, "a member").rows("teams")
+        return tuple(sorted(team for team in teams if isinstance(team, str)))
 
     def _of_event(self, path: str, issue: Issue, event: Event) -> Fields:
         """What Sentry knows of an event's causes; it answers 404 where it knows none (no release, no commits)."""

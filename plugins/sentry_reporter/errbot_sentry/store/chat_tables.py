@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select
 
 from errbot_sentry.store.corrupt_rows import LATEST, CorruptRows
 from errbot_sentry.store.records import DigestPlan, LinkedAccount, Silence, Subscription
 from errbot_sentry.store.schema import accounts, digests, silences, subscriptions
-from errbot_sentry.store.statements import Queries, add_row, is_due, next_due, read_matchers, upsert
+from errbot_sentry.store.statements import Queries, add_row, is_due, next_due, read_matchers, read_texts, upsert
 
 _OVER = 2  # the last stage of a silence
 _DAY = 86_400.0
@@ -130,23 +131,48 @@ class AccountsTable(Queries):
 
     def mail_of(self, acl: str) -> str | None:
         """The address of a person, None if none was proved."""
-        row = self._connection.execute(select(accounts).where(accounts.c.acl == acl)).first()
-        found = None if row is None else self._record(LinkedAccount, accounts, row)
+        found = next(iter(self._found(accounts.c.acl == acl)), None)
         return None if found is None else found.mail
+
+    def at_address(self, address: str) -> LinkedAccount | None:
+        """The linked person whom direct messages reach there; None where nobody is linked, or no longer."""
+        return next(iter(self._found(accounts.c.address == address, accounts.c.address != "")), None)
+
+    def addressed(self) -> list[LinkedAccount]:
+        """All linked people whom direct messages reach."""
+        return self._found(accounts.c.address != "")
+
+    def set_address(self, acl: str, address: str) -> bool:
+        """Note where direct messages reach a linked person; False where nobody is linked by this name."""
+        # Somebody who has another name by now is one person still: only the last link counts.
+        before = accounts.update().where(accounts.c.address == address, accounts.c.acl != acl)
+        self._connection.execute(before.values(address=""))
+        mine = accounts.update().where(accounts.c.acl == acl).values(address=address)
+        return self._connection.execute(mine).rowcount > 0
+
+    def set_teams(self, acl: str, teams: Sequence[str]) -> None:
+        """Note a person's teams on the server."""
+        mine = accounts.update().where(accounts.c.acl == acl)
+        self._connection.execute(mine.values(teams=json.dumps(list(teams))))
 
     def mention_of(self, mail: str) -> str:
         """How to mention whoever proved this address last, "" for nobody: a person may have it under two names."""
-        mine = accounts.c.mail == mail.lower(), accounts.c.mention != ""
-        rows = self._connection.execute(
-            select(accounts).where(*mine).order_by(accounts.c.at.desc(), accounts.c.acl).limit(9)
-        )
-        found = (self._record(LinkedAccount, accounts, row) for row in rows)
-        return next((each.mention for each in found if each is not None), "")
+        found = self._found(accounts.c.mail == mail.lower(), accounts.c.mention != "")
+        return next((each.mention for each in found), "")
 
-    def put(self, acl: str, mail: str, now: float, mention: str = "") -> None:
-        """Store an address, in place of an earlier one, and how to mention its owner in chat."""
-        values = {"acl": acl, "mail": mail, "at": now, "mention": mention}
+    def _found(self, *conditions: ColumnElement[bool]) -> list[LinkedAccount]:
+        """The accounts for which this holds, the one linked last first."""
+        rows = self._connection.execute(
+            select(accounts).where(*conditions).order_by(accounts.c.at.desc(), accounts.c.acl)
+        )
+        found = (self._record(LinkedAccount, accounts, row, teams=read_texts) for row in rows)
+        return [each for each in found if each is not None]
+
+    def put(self, acl: str, mail: str, now: float, mention: str = "", address: str = "") -> None:
+        """Store a mail address, in place of an earlier one, and how to mention and to reach its owner in chat."""
+        values = {"acl": acl, "mail": mail, "at": now, "mention": mention, "address": "", "teams": "[]"}
         self._connection.execute(upsert(self._connection.dialect.name, accounts), values)
+        self.set_address(acl, address)
 
     def drop(self, acl: str) -> bool:
         """Forget an address; whether there was one."""

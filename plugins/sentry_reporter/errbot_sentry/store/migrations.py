@@ -107,7 +107,8 @@ CREATE TABLE IF NOT EXISTS fallbacks (
 );
 CREATE INDEX IF NOT EXISTS fallbacks_state ON fallbacks (state);
 CREATE TABLE IF NOT EXISTS accounts (
-    acl TEXT NOT NULL, mail TEXT NOT NULL, at FLOAT NOT NULL, mention TEXT NOT NULL, PRIMARY KEY (acl)
+    acl TEXT NOT NULL, mail TEXT NOT NULL, at FLOAT NOT NULL, mention TEXT NOT NULL, address TEXT NOT NULL,
+    teams TEXT NOT NULL, PRIMARY KEY (acl)
 );
 """
 

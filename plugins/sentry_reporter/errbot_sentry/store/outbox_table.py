@@ -23,7 +23,7 @@ from errbot_sentry.store.records import (
     RecentMessage,
 )
 from errbot_sentry.store.schema import outbox
-from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, parts, time_of
+from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, parts, read_texts, time_of
 
 # Columns with the names of a message's fields.
 _SAME = ("room", "issue", "alert_id", "thread_root", "threads", "mark", "mention")
@@ -152,8 +152,8 @@ class OutboxTable(Queries):
         self._set(row_ids, state=SENT, lease=0.0)
 
     def send_again(self, row_ids: Sequence[int], now: float) -> None:
-        """Messages that may have been lost go back to their places in the queue."""
-        self._set(row_ids, state=WAITING, next_try=now, owner="", lease=0.0)
+        """Messages that may have been lost go back to their places in the queue; that was a try."""
+        self._set(row_ids, state=WAITING, next_try=now, owner="", lease=0.0, tries=outbox.c.tries + 1)
 
     def get(self, row_id: int) -> OutboxRow | None:
         """One message, None if it was dropped."""
@@ -170,6 +170,11 @@ class OutboxTable(Queries):
         """The issue that the message with this id of the chat network is about, "" if it is none of ours."""
         found = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)
         return self._connection.scalar(found) or ""
+
+    def is_sending(self, room: str) -> bool:
+        """Whether a bot is just sending a message to a room: people may see it before its id is stored."""
+        found = select(outbox.c.id).where(outbox.c.state == SENDING, outbox.c.room == room).limit(1)
+        return self._connection.execute(found).first() is not None
 
     def recent(self, room: str, placement: Placement, since: float) -> list[RecentMessage]:
         """The room's messages with this placement made since then, newest first; at most a hundred."""
@@ -235,7 +240,7 @@ class OutboxTable(Queries):
             kind=MessageKind(row.kind),
             values=_values(row.body),
             placement=Placement(row.placement),
-            projects=_projects(row.projects),
+            projects=read_texts(row.projects),
             count=row.alert_count,
             **{name: getattr(row, name) for name in _SAME},
         )
@@ -252,14 +257,6 @@ def _values(text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise TypeError("the values of a message are no object")
     return values
-
-
-def _projects(text: str) -> tuple[str, ...]:
-    """The projects of a message from their column; any error where they are damaged."""
-    projects = json.loads(text)
-    if not isinstance(projects, list) or not all(isinstance(each, str) for each in projects):
-        raise TypeError("the projects of a message are no list of texts")
-    return tuple(projects)
 
 
 def _recent(row: Any) -> RecentMessage:

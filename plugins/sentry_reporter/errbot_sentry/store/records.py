@@ -57,11 +57,17 @@ LOCK_FALLBACK = 73_011_904  # who sends notifications to the fallback; never tog
 
 @dataclass(frozen=True)
 class LinkedAccount:
-    """A chat person, the mail address that they proved, and how chat mentions them."""
+    """A chat person, the mail address that they proved, and how chat mentions them.
+
+    `address` is where direct messages reach them ("": nowhere), `teams` the slugs of their teams on the server, as
+    they were last read.
+    """
 
     acl: str
     mail: str
     mention: str = ""
+    address: str = ""
+    teams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ class GroupsTable(Queries):
 
     def due(self, now: float, limit: int) -> list[Group]:
         """Groups to look at again, those due longest first."""
-        found = select(groups).where(is_due(groups.c.due, now, LATEST)).order_by(groups.c.due).limit(limit)
+        order = groups.c.due, groups.c.room, groups.c.issue  # not as they happen to be written
+        found = select(groups).where(is_due(groups.c.due, now, LATEST)).order_by(*order).limit(limit)
         read = []
         for row in self._connection.execute(found).all():
             group = self._group(row)

@@ -184,6 +184,6 @@ accounts = Table(
     "accounts",
     metadata,
     *_keys("acl"),
-    *_columns(Text, "mail", "mention"),
+    *_columns(Text, "mail", "mention", "address", "teams"),
     *_columns(Float, "at"),
 )

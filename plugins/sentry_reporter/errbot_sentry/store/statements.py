@@ -138,6 +138,14 @@ def read_matchers(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def read_texts(text: str) -> tuple[str, ...]:
+    """A list of texts from its column; any error where it is corrupt."""
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise TypeError("that is no list of texts")
+    return tuple(found)
+
+
 def insert_rows(
     connection: Connection,
     table: Table,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
 
+from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.store.chat_tables import AccountsTable, DigestsTable, SilencesTable, SubscriptionsTable
 from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.fallbacks_table import FallbacksTable
@@ -15,6 +17,8 @@ from errbot_sentry.store.made_once_table import MadeOnceTable
 from errbot_sentry.store.outbox_table import OutboxTable
 from errbot_sentry.store.room_tables import DeferredTable, GroupsTable
 from errbot_sentry.store.server_tables import IssuesTable, PollsTable
+
+log = logging.getLogger(__name__)
 
 
 class Transaction:
@@ -41,6 +45,18 @@ class Transaction:
         """A part of this transaction that happens as a whole or, where it raises, not at all."""
         with self._connection.begin_nested():
             yield
+
+    def apart(self, act: Callable[[], bool], set_aside: Callable[[], None]) -> bool:
+        """Do one thing that is due; where that fails it is set aside, and nothing else waits for it."""
+        try:
+            with self.part():
+                return act()
+        except StoreError:
+            raise
+        except Exception:  # whatever fails is set aside, else it would be due for ever
+            log.exception("something that was due failed and is set aside")
+            set_aside()
+            return False
 
     def alone(self, number: int) -> None:
         """Until the end of this transaction, no other bot on the same state is past this line with this number."""

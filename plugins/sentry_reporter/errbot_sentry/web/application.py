@@ -108,7 +108,12 @@ class Web:
         content = _content(body, length)
         if isinstance(content, Reply):
             return content
-        answer = take(headers, content)
+        try:
+            answer = take(headers, content)
+        except Exception as error:  # noqa: BLE001 - libraries check it, and raise what they like at what is no click
+            # Anybody may send one: it is no error of the bot, which would be reported each time.
+            log.info("a click could not be read: %s", type(error).__name__)
+            return Reply(400, "The click could not be read.")
         return Reply(answer.status, answer.json, "application/json" if answer.json else _PLAIN)
 
     def _answer_page(self, name: str) -> Reply:

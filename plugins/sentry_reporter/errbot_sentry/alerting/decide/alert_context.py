@@ -39,7 +39,10 @@ class RoomOutcome:
 
 @dataclass
 class AlertContext:
-    """One alert on its way through the stages; `without` names why the server's answer is missing ("": it is not)."""
+    """One alert on its way through the stages; `without` names why the server's answer is missing ("": it is not).
+
+    `people` are those who got it besides, because a room's message mentions them.
+    """
 
     row: WaitingAlert
     alert: Alert
@@ -51,6 +54,7 @@ class AlertContext:
     outcomes: list[RoomOutcome] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     without: str = ""
+    people: set[str] = field(default_factory=set)
 
     def decide(self, room: str, name: DecisionName, detail: str = "") -> None:
         """Note what becomes of the alert in a room, or in none."""

@@ -31,6 +31,8 @@ class DecisionName(str, Enum):
     # An update in the thread.
     UPDATE = "update", "An update under the notification: somebody changed the issue, or a metric alert its level."
     FLAPPING = "flapping", "An update: the issue came back within the window of its last notification."
+    # To one person.
+    SENT_DIRECT = "sent_direct", "Sent to a person whom the room's message mentions (`direct`)."
     # Sent later, or as a part of something else.
     COUNTED = "counted", "Counted; the number is sent when the window closes."
     BATCHED = "batched", "Deferred for the route's `wait`, then sent in one list with what came meanwhile."

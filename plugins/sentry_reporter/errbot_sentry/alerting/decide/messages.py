@@ -36,6 +36,7 @@ from errbot_sentry.domain.alerts import (
     MessageKind,
     Placement,
 )
+from errbot_sentry.domain.conversation import direct_room
 from errbot_sentry.domain.durations import write_duration, write_roughly
 from errbot_sentry.domain.issues import UNRESOLVED, Assignee
 from errbot_sentry.domain.text import utc_time
@@ -325,6 +326,16 @@ def mention_in_thread(tx: Transaction, group: Group, alert: Alert) -> MentionCho
     rule = load_mention(group.mention)
     owner = owner_of(alert)
     return mention_for_assignment(rule, owner, _linked(tx, rule, owner), alert.actor, group.mentioned)
+
+
+def people_mentioned(tx: Transaction, text: str) -> list[str]:
+    """What stands for a room of each linked person whom this text mentions and direct messages reach."""
+    words = {text, *text.split()}
+    found: dict[str, str] = {}
+    for person in tx.accounts.addressed():  # of two with one mention, the one linked last
+        if person.mention in words:
+            found.setdefault(person.mention, direct_room(person.address))
+    return [room for mention, room in found.items() if mention]
 
 
 def _linked(tx: Transaction, rule: Mention, owner: Assignee | None) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from errbot_sentry.config.matchers import Matcher, all_match, read_matcher, values_of
 from errbot_sentry.config.routes import QuietHours
 from errbot_sentry.domain.alerts import STORM_KINDS, Alert, MessageKind
-from errbot_sentry.store.records import RecentMessage, Silence, issue_key
+from errbot_sentry.store.records import Deferred, RecentMessage, Silence, issue_key
 
 # More than this many notifications in this many seconds are a storm; it lasts until a list has fewer than STORM_ENDS.
 MOST_NOTIFICATIONS = 20
@@ -85,6 +85,17 @@ def notice_at(silence: Silence) -> float | None:
     if length < _SHORTEST_NOTICED:
         return None
     return silence.ends - min(length / 10, _LONGEST_NOTICE)
+
+
+def rooms_of(silence: Silence, deferred: Sequence[Deferred]) -> set[str]:
+    """The rooms that get notices about a silence; one for every room concerns those in which it silenced something."""
+    return {silence.room} if silence.room else {each.room for each in deferred}
+
+
+def next_change(silence: Silence) -> float:
+    """When the next notice about a silence is due, or its end."""
+    notice = notice_at(silence) if silence.stage == 0 else None
+    return silence.ends if notice is None else min(notice, silence.ends)
 
 
 def quiet_until(hours: Collection[QuietHours], now: float) -> float | None:

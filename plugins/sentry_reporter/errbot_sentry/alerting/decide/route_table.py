@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 from errbot_sentry.alerting.decide.muting import quiet_until
 from errbot_sentry.alerting.decide.routing import facts_to_fetch
 from errbot_sentry.config.facts import never_known
 from errbot_sentry.config.fallback_entries import FallbackEntry
-from errbot_sentry.config.matchers import all_match, read_matcher
+from errbot_sentry.config.matchers import all_match, of_person, personal, read_matcher
 from errbot_sentry.config.routes import DEFAULT_REASONS, Route
-from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, Alert
+from errbot_sentry.domain.alerts import ALERT_REASONS, ASSIGNED, NEW, Alert
 from errbot_sentry.domain.clock import Clock
+from errbot_sentry.domain.conversation import address_of
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import Silence, Subscription
+from errbot_sentry.store.records import LinkedAccount, Silence, Subscription
 
 _FRESH = 5.0  # seconds until another bot's subscription is noticed
 
@@ -53,7 +55,9 @@ class RouteTable:
         now = self._clock.monotonic()
         if self._read_at is None or (self._store.shared and now - self._read_at >= _FRESH):
             with self._store.read() as tx:
-                self._subscribed = tuple(route_of(each) for each in tx.subscriptions.all())
+                made = tx.subscriptions.all()
+                people = {account.address: account for account in reversed(tx.accounts.addressed())}
+                self._subscribed = tuple(route for each in made for route in routes_of(each, people))
                 self._silenced = tuple(route_of(each, ALERT_REASONS) for each in tx.silences.present() if each.matchers)
             self._read_at = now
 
@@ -65,6 +69,10 @@ class RouteTable:
     def of_room(self, room: str) -> list[Route]:
         """The routes that name a room."""
         return [route for route in self.all() if room in route.rooms]
+
+    def names(self, room: str) -> bool:
+        """Whether any route brings something to a room; to a person also those with `direct`."""
+        return bool(self.of_room(room)) or (bool(address_of(room)) and any(each.direct for each in self.settled))
 
     def facts_to_fetch(self, alert: Alert, kind: str, notifies: bool = True) -> frozenset[str]:
         """What the server has to be asked for before this alert can be routed, and shown if it may notify."""
@@ -99,6 +107,23 @@ class RouteTable:
         alert = Alert("", NEW, "", self._clock.now(), project=issue.project.slug, title=issue.title, level=issue.level)
         routes = self.of_room(self.spelled(room))
         return any(NEW in route.reasons and all_match(route.matchers, alert) for route in routes)
+
+
+def routes_of(made: Subscription, people: Mapping[str, LinkedAccount]) -> Iterator[Route]:
+    """The routes that a subscription is; `people` are all linked ones by their addresses.
+
+    One of a person is none while that person is not linked, and one for each team that it asks for. Whoever asks for
+    their own issues also wants to know when they get them.
+    """
+    address = address_of(made.room)
+    if not address:
+        yield route_of(made)
+    elif (person := people.get(address)) is not None:
+        matchers = [read_matcher(text) for text in made.matchers]
+        is_own = any(personal(matcher) for matcher in matchers)
+        reasons = (*DEFAULT_REASONS, ASSIGNED) if is_own else DEFAULT_REASONS
+        for chosen in product(*(of_person(matcher, person.mail, person.teams) for matcher in matchers)):
+            yield Route((made.room,), chosen, reasons, goes_on=True)
 
 
 def route_of(made: Subscription | Silence, reasons: tuple[str, ...] = DEFAULT_REASONS) -> Route:

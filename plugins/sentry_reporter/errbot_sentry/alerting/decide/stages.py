@@ -19,6 +19,7 @@ from errbot_sentry.alerting.decide.messages import (
     mention_in_channel,
     mention_in_thread,
     notification,
+    people_mentioned,
     stack_trace,
     update,
 )
@@ -200,11 +201,35 @@ class Stages:
         else:
             choice = mention_in_thread(tx, group, context.alert)
         number = tx.outbox.add(self._message(context, outcome, choice.text), context.now)
+        self._queue_direct(context, outcome, choice.text, tx)
         root = number if outcome.placement is Placement.CHANNEL else group.thread_root
         route = outcome.target.route
         if root == number and route is not None and route.trace and context.alert.trace:
             tx.outbox.add(stack_trace(group, context.alert, root, context.row.id), context.now)
         return replace(group, thread_root=root, mentioned=choice.owner or group.mentioned)
+
+    def _queue_direct(self, context: AlertContext, outcome: RoomOutcome, mention: str, tx: Transaction) -> None:
+        """Send it to each linked person whom the room's message mentions too, where the route says so.
+
+        Once, and not to those who get it by a subscription of their own.
+        """
+        route = outcome.target.route or self._routes.route_for(outcome.target.room, context.alert)
+        if route is None or not route.direct:
+            return
+        subscribers = {each.target.room for each in context.outcomes}
+        for room in people_mentioned(tx, mention):
+            if room in context.people | subscribers or not self._may_see(context, room):
+                continue
+            context.people.add(room)
+            issue, number, now = outcome.group.issue, context.row.id, context.now
+            begun = tx.deferred.due_of_room(room, DeferReason.STORM)
+            if begun is not None or is_storm(tx.outbox.recent(room, Placement.CHANNEL, now - STORM_SPAN)):
+                due = now + STORM_SPAN if begun is None else begun
+                tx.deferred.add([Deferred(room, DeferReason.STORM, number, issue, due, now)])
+                context.decide(room, DecisionName.STORM)
+            else:
+                tx.outbox.add(notification(room, context.alert, issue, number, "", route.show), now)
+                context.decide(room, DecisionName.SENT_DIRECT)
 
     def _message(self, context: AlertContext, outcome: RoomOutcome, mention: str) -> Message:
         group, alert, number = outcome.group, context.alert, context.row.id

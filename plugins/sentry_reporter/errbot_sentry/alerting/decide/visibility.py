@@ -13,7 +13,7 @@ from errbot_sentry.alerting.decide.routing import may_see_alert
 from errbot_sentry.config.matchers import Matcher, read_matcher
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert
-from errbot_sentry.domain.conversation import Conversation
+from errbot_sentry.domain.conversation import Conversation, address_of
 from errbot_sentry.store.records import KnownIssue, Message, Silence
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def may_be_sent(message: Message, last: Alert | None, known: KnownIssue | None, 
 
 
 def is_still_visible(tx: Transaction, message: Message, access: Access) -> bool:
-    """The same, by what the state knows at present."""
+    """The same, by what the state knows at present; a person has to be linked, too."""
+    address = address_of(message.room)
+    if address and tx.accounts.at_address(address) is None:
+        return False
     if access.sees_everything(Conversation(message.room)):
         return True
     last = tx.inbox.get([message.alert_id]).get(message.alert_id)

@@ -25,7 +25,7 @@ class FallbackDecision(Enum):
     DUE = "The chat has taken nothing for the room for as long as the entry says."
     NOT_YET = "The chat has still some time."
     NO_ENTRY = "No entry of SENTRY_FALLBACK matches it."
-    NOT_VISIBLE = "Its project is hidden by SENTRY_PROJECTS, or its room may not see it any more."
+    NOT_VISIBLE = "Its project is hidden by SENTRY_PROJECTS, its room may not see it any more, or it is for one person."
     TOO_OLD = "It was set aside more than a day ago."
 
 

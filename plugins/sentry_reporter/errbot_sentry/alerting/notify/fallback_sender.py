@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from errbot_sentry.config.fallback_entries import FallbackEntry
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.clock import Clock, backoff
+from errbot_sentry.domain.conversation import address_of
 from errbot_sentry.domain.text import utc_time
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import LOCK_FALLBACK, FallbackRow, FallbackState, Message, OutboxRow
@@ -74,7 +76,7 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _Warning:
-    """A sentence about the bot itself, the addresses that took it, and when it is tried again."""
+    """A sentence about the bot itself, the addresses that took it, and when it is tried again (monotonic)."""
 
     sentence: str
     tries: int = 0
@@ -120,8 +122,11 @@ class FallbackSender:
         now = self._clock.now().timestamp()
         self._prepare()
         self._mark(self._unmarked)
-        if self._warnings and self._warnings[0].at <= now:
-            self._send_warning(self._warnings.popleft(), now)
+        due = next((warning for warning in list(self._warnings) if warning.at <= self._clock.monotonic()), None)
+        if due is not None:
+            with suppress(ValueError):  # another thread's pushed it out
+                self._warnings.remove(due)
+            self._send_warning(due)
             return 0.0
         with self._store.read() as tx:
             if not self._stuck(tx, now) and not tx.fallbacks.outages(now):
@@ -134,7 +139,7 @@ class FallbackSender:
             self._on_message()
         if batch is None:
             return _PAUSE
-        self._times.append(now)
+        self._times.append(self._clock.monotonic())
         self._send(batch)
         return 0.0
 
@@ -183,7 +188,7 @@ class FallbackSender:
                 log.info("message %s does not go to the fallback: %s", row.id, choice.decision.value)
                 decided.append(replace(known, state=FallbackState.UNWANTED.value))
         tx.fallbacks.put(decided)
-        is_busy = len(self._times) == _MOST_IN_A_MINUTE and now - self._times[0] < _MINUTE
+        is_busy = len(self._times) == _MOST_IN_A_MINUTE and self._clock.monotonic() - self._times[0] < _MINUTE
         if not due or is_busy:
             return None
         (entry, taken), pairs = next(iter(due.items()))
@@ -196,7 +201,8 @@ class FallbackSender:
     def _facts(self, tx: Transaction, row: OutboxRow, last_taken: float) -> StuckNotification:
         is_alone = row.message.kind is MessageKind.NOTIFICATION
         alerts = tx.inbox.get([row.message.alert_id] if is_alone else tx.fallbacks.alerts_in(row.id))
-        allowed = is_still_visible(tx, row.message, self._access)
+        is_shared = not address_of(row.message.room)  # what is for one person goes to nobody else
+        allowed = is_shared and is_still_visible(tx, row.message, self._access)
         return StuckNotification(row, tuple(alerts.values()), last_taken, allowed)
 
     def _send(self, batch: _Batch) -> None:
@@ -228,7 +234,7 @@ class FallbackSender:
         if len(taken) > len(batch.taken.split()):
             log.info("sent to the fallback: %s", ", ".join(f"message {row.id}" for row in batch.rows[:MOST_LISTED]))
 
-    def _send_warning(self, warning: _Warning, now: float) -> None:
+    def _send_warning(self, warning: _Warning) -> None:
         """To those addresses that have not taken it; what some refuse is tried again, as a notification is."""
         addresses = {address.key: address for some in self._addresses for address in some}
         taken = set(warning.taken)
@@ -240,7 +246,7 @@ class FallbackSender:
                 self._refused += 1
         tries = warning.tries + 1
         if taken < addresses.keys() and tries < MOST_TRIES:
-            at = now + backoff(tries, _FIRST_RETRY, _LONGEST_RETRY)
+            at = self._clock.monotonic() + backoff(tries, _FIRST_RETRY, _LONGEST_RETRY)
             self._warnings.append(replace(warning, tries=tries, at=at, taken=frozenset(taken)))
 
     def _mark(self, rows: Sequence[FallbackRow]) -> None:

@@ -16,6 +16,7 @@ from errbot_sentry.alerting.decide.messages import (
     mention_in_thread,
     notification,
     notification_list,
+    people_mentioned,
     silence_notice,
     stack_trace,
     update_list,
@@ -27,7 +28,8 @@ from errbot_sentry.alerting.decide.muting import (
     STORM_SPAN,
     SilenceIndex,
     SilenceIndexCache,
-    notice_at,
+    next_change,
+    rooms_of,
 )
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.visibility import may_see_now, shown_silence
@@ -37,7 +39,6 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert, MessageKind
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.domain.issues import UNRESOLVED
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import (
@@ -133,7 +134,7 @@ class Scheduler:
         for group in groups:
             issue, alert = known.get(group.issue), alerts.get(group.alert_id)
             close = partial(self._close_window, tx, group, issue, alert, silences, now)
-            sent.append(_apart(tx, close, partial(tx.groups.set_aside, group.room, group.issue)))
+            sent.append(tx.apart(close, partial(tx.groups.set_aside, group.room, group.issue)))
         return any(sent)
 
     def _close_window(
@@ -178,7 +179,7 @@ class Scheduler:
 
     def _send_deferred(self, tx: Transaction, now: float) -> bool:
         sent = [
-            _apart(tx, partial(self._send_to_room, tx, room, reason, now), partial(tx.deferred.set_aside, room, reason))
+            tx.apart(partial(self._send_to_room, tx, room, reason, now), partial(tx.deferred.set_aside, room, reason))
             for room, reason in tx.deferred.due(now)
         ]
         return any(sent)
@@ -204,10 +205,12 @@ class Scheduler:
             elif not self._defer_again(tx, each, alert, silences, now):
                 due.append(_Due(each, alert, status))
         if due and reason is DeferReason.UPDATES:
-            self._send_updates(tx, room, due, now)
+            self._send_updates(tx, room, due, known, now)
         elif due:
             for some in _parts(due, known) if reason is DeferReason.AWAY else [due]:
-                self._send_notifications(tx, room, _LIST_KINDS[reason], some, self._mention(tx, some, known), now)
+                mentions = self._mentions(tx, some, known)
+                self._send_notifications(tx, room, _LIST_KINDS[reason], some, _each_once(mentions), now)
+                self._send_direct(tx, _LIST_KINDS[reason], list(zip(some, mentions, strict=True)), known, now)
         tx.deferred.drop([each.id for each in deferred])
         return bool(due)
 
@@ -217,7 +220,7 @@ class Scheduler:
         """Whether a deferred message is not sent now either: meanwhile the room's last route has gone, somebody made a
         silence, or quiet hours have begun."""
         room, issue = deferred.room, deferred.issue
-        if not self._routes.of_room(room):
+        if not self._routes.names(room):
             self._decide(tx, deferred, alert, DecisionName.UNROUTED, now, "no route names the room any more")
             tx.groups.forget_unsent(room, issue)
             return True
@@ -242,8 +245,8 @@ class Scheduler:
         decision = Decision(deferred.alert_id, deferred.room, name.value, detail, alert.reason, deferred.issue)
         tx.inbox.decide(deferred.alert_id, alert, [decision], now)
 
-    def _mention(self, tx: Transaction, due: list[_Due], known: Mapping[str, KnownIssue]) -> str:
-        """Everybody whom these notifications mention, each once."""
+    def _mentions(self, tx: Transaction, due: list[_Due], known: Mapping[str, KnownIssue]) -> list[str]:
+        """Whom each of these notifications mentions."""
         texts = []
         for each in due:
             room, issue = each.deferred.room, each.deferred.issue
@@ -251,7 +254,27 @@ class Scheduler:
             texts.append(choice.text)
             if choice.owner:
                 tx.groups.set_mentioned(room, issue, choice.owner)
-        return _each_once(texts)
+        return texts
+
+    def _send_direct(
+        self,
+        tx: Transaction,
+        kind: MessageKind,
+        mentioned: Sequence[tuple[_Due, str]],
+        known: Mapping[str, KnownIssue],
+        now: float,
+    ) -> None:
+        """Send to each linked person what mentions them, where the route says so, and they have not got it already."""
+        theirs: dict[str, list[_Due]] = {}
+        for each, text in mentioned:
+            issue = each.deferred.issue
+            route = self._routes.route_for(each.deferred.room, each.alert)
+            for person in people_mentioned(tx, text) if route is not None and route.direct else ():
+                is_subscriber = self._routes.of_room(person) and person in tx.groups.of_issue(issue)
+                if not is_subscriber and may_see_now(each.alert, known.get(issue), person, self._access):
+                    theirs.setdefault(person, []).append(each)
+        for person, some in theirs.items():
+            self._send_notifications(tx, person, kind, some, "", now)
 
     def _send_notifications(
         self, tx: Transaction, room: str, kind: MessageKind, due: list[_Due], mention: str, now: float
@@ -270,26 +293,30 @@ class Scheduler:
         root = tx.outbox.add(notification_list(room, kind, [(each.alert, each.status) for each in due], mention), now)
         tx.groups.sent_in_list(room, [each.deferred.issue for each in due], root)
 
-    def _send_updates(self, tx: Transaction, room: str, due: list[_Due], now: float) -> None:
+    def _send_updates(
+        self, tx: Transaction, room: str, due: list[_Due], known: Mapping[str, KnownIssue], now: float
+    ) -> None:
         """Send many updates in one message. Each new assignee is mentioned once."""
         issues = {each.deferred.issue for each in due}
         groups = {issue: tx.groups.of_issue(issue).get(room) for issue in issues}
-        texts = []
+        mentioned = []
         for each in due:
             issue = each.deferred.issue
             group = groups[issue]
             choice = mention_in_thread(tx, group, each.alert) if group is not None else None
             if choice is not None and choice.owner and group is not None:
-                texts.append(choice.text)
+                mentioned.append((each, choice.text))
                 groups[issue] = replace(group, mentioned=choice.owner)
                 tx.groups.set_mentioned(room, issue, choice.owner)
         only = groups[issues.pop()] if len(issues) == 1 else None
-        tx.outbox.add(update_list(room, [each.alert for each in due], _each_once(texts), only), now)
+        tx.outbox.add(
+            update_list(room, [each.alert for each in due], _each_once([text for _, text in mentioned]), only), now
+        )
+        self._send_direct(tx, MessageKind.STORM_LIST, mentioned, known, now)
 
     def _send_silence_notices(self, tx: Transaction, now: float) -> bool:
         sent = [
-            _apart(
-                tx,
+            tx.apart(
                 partial(self._send_silence_notice, tx, silence, now),
                 partial(tx.silences.set_aside, silence.id),
             )
@@ -301,7 +328,7 @@ class Scheduler:
     def _send_silence_notice(self, tx: Transaction, silence: Silence, now: float) -> bool:
         ended = now >= silence.ends
         deferred = tx.deferred.of_silence(silence.id)
-        quiet = {room for room in _rooms_of(silence, deferred) if self._routes.quiet_until(room, now) is not None}
+        quiet = {room for room in rooms_of(silence, deferred) if self._routes.quiet_until(room, now) is not None}
         due = [each for each in deferred if each.room not in quiet]
         silenced = self._visible(tx, due)
         rooms = ({silence.room} if silence.room else {each.room for each, _ in silenced}) - quiet
@@ -325,10 +352,10 @@ class Scheduler:
         A notice that a silence ends soon is dropped where the quiet hours last longer than the silence. Of a silence
         for every room it goes only to the rooms that have no quiet hours at that moment.
         """
-        at = _next_of(silence)
+        at = next_change(silence)
         if at > now or (not silence.room and now < silence.ends):
             return at
-        rooms = _rooms_of(silence, () if silence.room else tx.deferred.of_silence(silence.id))
+        rooms = rooms_of(silence, () if silence.room else tx.deferred.of_silence(silence.id))
         due = min((self._routes.quiet_until(room, now) or now for room in rooms), default=now)
         return min(due, silence.ends) if now < silence.ends else due
 
@@ -350,19 +377,6 @@ class Scheduler:
             self._cleaned = now
 
 
-def _apart(tx: Transaction, act: Callable[[], bool], set_aside: Callable[[], None]) -> bool:
-    """Do one thing that is due; where that fails it is set aside, and nothing else waits for it."""
-    try:
-        with tx.part():
-            return act()
-    except StoreError:
-        raise
-    except Exception:  # whatever fails is set aside, else it would be due for ever
-        log.exception("something that was due failed and is set aside")
-        set_aside()
-        return False
-
-
 def _is_catching_up(tx: Transaction, deferred: Sequence[Deferred], now: float) -> bool:
     """Whether more of what was found after the bot was away may still be undecided, or be asked for."""
     times = [each.at for each in deferred if each.at <= now]
@@ -379,16 +393,6 @@ def _parts(due: list[_Due], known: Mapping[str, KnownIssue]) -> list[list[_Due]]
 
 def _each_once(texts: Sequence[str]) -> str:
     return " ".join(text for text in dict.fromkeys(texts) if text)
-
-
-def _rooms_of(silence: Silence, deferred: Sequence[Deferred]) -> set[str]:
-    """The rooms that get notices about a silence; one for every room concerns those in which it silenced something."""
-    return {silence.room} if silence.room else {each.room for each in deferred}
-
-
-def _next_of(silence: Silence) -> float:
-    notice = notice_at(silence) if silence.stage == 0 else None
-    return silence.ends if notice is None else min(notice, silence.ends)
 
 
 def _name_of(alert: Alert, deferred: Deferred) -> str:

@@ -14,6 +14,7 @@ from functools import partial
 from errbot_sentry.alerting.decide.messages import TEMPLATES
 from errbot_sentry.alerting.decide.visibility import is_still_visible
 from errbot_sentry.alerting.notify.digest_reports import chart_of
+from errbot_sentry.alerting.notify.notification_edits import NotificationEdits
 from errbot_sentry.alerting.notify.ports import Network, Renderer
 from errbot_sentry.alerting.notify.retry_policy import MOST_TRIES, REFUSES_FOR, Retry, after_refusal
 from errbot_sentry.domain.access import Access
@@ -31,6 +32,8 @@ HEARTBEAT = 5.0
 OFFLINE_PAUSE = 1.0
 SHARED_PAUSE = 1.0
 _UNSETTLED_SLACK = 15.0
+_SUSPECT = 2  # tries; a message that was lost so often goes alone: over which one the connection breaks shows then
+_BREAKS = "Each time it was sent, the connection broke."
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class _Taken:
     row_id: int
     connection: str
     settles: float
+    tries: int
 
 
 class NotificationSender:
@@ -69,6 +73,7 @@ class NotificationSender:
         self._unsettled: list[_Taken] = []
         self._unmarked: Callable[[], None] | None = None
         self._sending = False
+        self._edits = NotificationEdits(self._edit, clock)
 
     def resume(self) -> None:
         """Put back what an earlier run was sending when it ended."""
@@ -85,7 +90,10 @@ class NotificationSender:
         self._settle(connection)
         if not connection:
             return OFFLINE_PAUSE
+        self._edits.make_due()
         now = self._now()
+        if any(taken.tries >= _SUSPECT for taken in self._unsettled):
+            return self._sleep(None, now)
         with self._store.write() as tx:
             if self._store.shared:
                 tx.outbox.free_abandoned(self._owner, now, now - _UNSETTLED_SLACK)
@@ -96,10 +104,9 @@ class NotificationSender:
         self._sending = True
         try:
             if self._is_allowed(row):
-                self._send(row, connection)
-            else:
-                log.warning("message %s is set aside: %s may not see its project", row.id, row.message.room)
-                self._set_aside(row, "The room may not see the project of this any more.")
+                return self._send(row, connection)
+            log.warning("message %s is set aside: %s may not see its project", row.id, row.message.room)
+            self._set_aside(row, "The room may not see the project of this any more.")
         finally:
             self._sending = False
         return 0.0
@@ -127,11 +134,13 @@ class NotificationSender:
         with self._store.read() as tx:
             return is_still_visible(tx, row.message, self._access)
 
-    def _send(self, row: OutboxRow, connection: str) -> None:
+    def _send(self, row: OutboxRow, connection: str) -> float:
+        """Send a message; the seconds until the next: without a connection, no room takes one."""
         try:
             sent_id = self._post(row)
         except NotConnected as error:
             self._mark(partial(self._retry, row, Retry(self._now() + OFFLINE_PAUSE, row.tries), str(error)))
+            return OFFLINE_PAUSE
         except Exception as error:  # the network's code, or a stored message that cannot be read; the next one is sent
             if not isinstance(error, SendError):
                 log.exception("message %s could not be sent", row.id)
@@ -139,6 +148,7 @@ class NotificationSender:
         else:
             self._mark(partial(self._sent, row, sent_id, connection))
             self._send_chart(row)  # after the mark, so that no failure of it sends the text again
+        return 0.0
 
     def _send_chart(self, row: OutboxRow) -> None:
         try:
@@ -178,16 +188,13 @@ class NotificationSender:
             self._mark_root(root, mark)
 
     def _mark_root(self, root: OutboxRow, mark: str) -> None:
-        """Write onto the notification what became of it; only an ornament, so a failure is no more than logged."""
-        if root.message.kind is not MessageKind.NOTIFICATION:  # a list is not marked by one of its problems
-            return
+        """Write onto the notification what became of it, now or later."""
+        if root.message.kind is MessageKind.NOTIFICATION:  # a list is not marked by one of its problems
+            self._edits.make(root, mark)
+
+    def _edit(self, root: OutboxRow, mark: str) -> None:
         marked = replace(root.message, values={**root.message.values, "mark": mark})
-        try:
-            self._network.edit(root.message.room, root.sent_id, self._outgoing(marked))
-        except SendError as error:
-            log.info("message %s could not be edited: %s", root.id, error)
-        except Exception:  # what is stored of the notification cannot be rendered any more
-            log.exception("message %s could not be edited", root.id)
+        self._network.edit(root.message.room, root.sent_id, self._outgoing(marked))
 
     def _outgoing(self, message: Message) -> Outgoing:
         text = self._renderer.render(TEMPLATES[message.kind], message.values).strip("\n")
@@ -208,7 +215,7 @@ class NotificationSender:
         with self._store.write() as tx:
             tx.outbox.sent(row.id, now, sent_id, settles, self._owner)
         if settles is not None:
-            self._unsettled.append(_Taken(row.id, connection, settles))
+            self._unsettled.append(_Taken(row.id, connection, settles, row.tries))
 
     def _retry(self, row: OutboxRow, retry: Retry, error: str) -> None:
         with self._store.write() as tx:
@@ -249,17 +256,25 @@ class NotificationSender:
     def _finish(self, some: list[_Taken], *, arrived: bool) -> None:
         if not some:
             return
-        ids = [taken.row_id for taken in some]
+        lost = [] if arrived else [taken.row_id for taken in some if taken.tries + 1 >= MOST_TRIES]
+        ids = [taken.row_id for taken in some if taken.row_id not in lost]
         with self._store.write() as tx:
             if arrived:
                 tx.outbox.settle(ids)
             else:
-                log.warning("the connection broke: %s messages are sent again", len(ids))
                 tx.outbox.send_again(ids, self._now())
+            for row_id in lost:
+                tx.outbox.set_aside(row_id, _BREAKS, self._now())
+        if not arrived:
+            log.warning("the connection broke: %s messages are sent again", len(ids))
+        for row_id in lost:
+            log.error("message %s is set aside: each time it was sent, the connection broke", row_id)
         self._unsettled = [taken for taken in self._unsettled if taken not in some]
 
     def _sleep(self, due: float | None, now: float) -> float | None:
         times = [] if due is None else [due]
+        if (edits := self._edits.seconds_until_due()) is not None:
+            times.append(now + edits)
         if self._unsettled:
             settles = min(taken.settles for taken in self._unsettled)
             # To see the connection break; a silent one is looked at once in a while.

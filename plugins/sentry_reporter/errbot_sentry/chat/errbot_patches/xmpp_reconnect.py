@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -69,7 +69,8 @@ class _XmppReconnect:
 
     def _lost(self, _event: Any) -> None:
         self._up = False
-        forget_rooms(self._bot, list(self._client.plugin["xep_0045"].rooms))
+        for room in list(self._client.plugin["xep_0045"].rooms):
+            forget_room(self._bot, room)
         self._plan()
 
     def _failed(self, _event: Any) -> None:
@@ -103,14 +104,13 @@ class _XmppReconnect:
                 self._client.send_raw(ping)
 
 
-def forget_rooms(bot: Any, rooms: Iterable[str]) -> None:
-    """The bot is in these no longer, so that each is joined again; in the client's loop."""
+def forget_room(bot: Any, room: str) -> None:
+    """Let this bot object join a room again, in which it is no longer; slixmpp lists each until the bot leaves it."""
     client = bot.conn.client
-    for room in rooms:
-        # Errbot adds these at each join, and would have each twice.
-        client.del_event_handler(f"muc::{room}::got_online", bot.user_joined_chat)
-        client.del_event_handler(f"muc::{room}::got_offline", bot.user_left_chat)
-        client.plugin["xep_0045"].rooms.pop(room, None)
+    # Errbot adds these at each join, and would have each twice.
+    client.del_event_handler(f"muc::{room}::got_online", bot.user_joined_chat)
+    client.del_event_handler(f"muc::{room}::got_offline", bot.user_left_chat)
+    client.plugin["xep_0045"].rooms.pop(room, None)
 
 
 def reconnect_xmpp(bot: Any) -> Callable[[], None]:

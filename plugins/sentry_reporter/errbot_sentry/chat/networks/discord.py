@@ -21,7 +21,7 @@ from typing import Any
 from errbot_sentry.chat import discord_channels
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.networks.discord_embeds import BUTTON_PREFIX, embed_of, rows_of
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
+from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import (
     MessageTooLong,
@@ -32,6 +32,7 @@ from errbot_sentry.domain.errors import (
     SendLimited,
 )
 from errbot_sentry.domain.issue_actions import Options, options_of, options_of_emoji
+from errbot_sentry.domain.json_values import whole
 from errbot_sentry.domain.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class DiscordNetwork(ErrbotNetwork):
         super().__init__(*args)
         self._handlers: dict[str, Handler] = {}
         self._http: tuple[Any, Any] = (None, None)
+        self._direct_channels: set[int] = set()  # there are no threads in them
 
     def listen(self, on_click: OnClick) -> None:
         super().listen(on_click)
@@ -130,6 +132,14 @@ class DiscordNetwork(ErrbotNetwork):
             raise LookupError("no such channel in the guild that the bot joined first")
         return int(channel.id)
 
+    def _identifier(self, address: str) -> Any:
+        return self._bot.build_identifier(f"<@{address}>")
+
+    def _direct(self, person: Any) -> int:
+        channel = self._request("POST", "/users/@me/channels", {"recipient_id": str(person.id)})
+        self._direct_channels.add(int(channel["id"]))
+        return int(channel["id"])
+
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
         try:
             first = ""
@@ -158,7 +168,7 @@ class DiscordNetwork(ErrbotNetwork):
         values = {**values, "nonce": nonce, "enforce_nonce": True}
         if thread.isdecimal():  # not an id of another network, which the bot was on before
             try:
-                if self._has_thread(channel, thread):
+                if channel not in self._direct_channels and self._has_thread(channel, thread):
                     return self._created(int(thread), values)
             except (RoomUnknown, NotAdmitted) as error:
                 log.info("the thread of message %s takes nothing: %s", thread, error)
@@ -167,9 +177,7 @@ class DiscordNetwork(ErrbotNetwork):
 
     def _created(self, channel: int, values: Mapping[str, Any]) -> str:
         message = self._request("POST", _MESSAGES, values, channel_id=channel)
-        if not isinstance(message, Mapping) or not message.get("id"):
-            raise SendError("Discord did not take the message.")
-        return str(message["id"])
+        return taken_id(message.get("id") if isinstance(message, Mapping) else None, "Discord")
 
     def _has_thread(self, channel: int, root: str) -> bool:
         """Start the thread of a message, whose id is the message's, where it has none; False where it can have none."""
@@ -269,21 +277,27 @@ class DiscordNetwork(ErrbotNetwork):
             self._request("POST", "/webhooks/{webhook_id}/{webhook_token}", values, **keys)
             return True
 
-        if options is not None and interaction.guild_id is not None:
+        if options is not None:
             # The person is in the client's cache as long as the interaction is: `whisper` keeps it.
-            self._take(interaction.user.id, interaction.channel_id, interaction.message.id, options, whisper)
+            channel = interaction.channel_id if interaction.guild_id is not None else None
+            self._take(interaction.user.id, channel, interaction.message.id, options, whisper)
 
     async def _on_reaction(self, reaction: Any) -> None:
         """An emoji under a message, in the client's loop; the names of a guild's own emoji mean nothing."""
         options = options_of_emoji(str(reaction.emoji.name or "")) if reaction.emoji.is_unicode_emoji() else None
-        if options is not None and reaction.guild_id is not None and reaction.user_id != self._bot.client.user.id:
-            self._take(reaction.user_id, reaction.channel_id, reaction.message_id, options, lambda _text: False)
+        if options is not None and reaction.user_id != self._bot.client.user.id:
+            channel = reaction.channel_id if reaction.guild_id is not None else None
+            self._take(reaction.user_id, channel, reaction.message_id, options, lambda _text: False)
 
-    def _take(self, user: int, channel: int, message: int, options: Options, whisper: Callable[[str], bool]) -> None:
+    def _take(
+        self, user: int, channel: int | None, message: int, options: Options, whisper: Callable[[str], bool]
+    ) -> None:
+        """`channel` is None in a direct message."""
+
         def find() -> Click | None:
             try:
                 person = self._bot.build_identifier(f"<@{user}>")
-                room = self._bot.build_identifier(f"<#{channel}>")
+                room = person if channel is None else self._bot.build_identifier(f"<#{channel}>")
             except Exception as error:  # noqa: BLE001 - the backend raises what it likes
                 log.warning("a click in Discord leads nowhere: %r", error)
                 return None
@@ -319,8 +333,8 @@ def _refusal(error: BaseException) -> SendError:
         return SendError("Discord did not answer.")
     code = int(getattr(error, "code", 0) or 0)
     if status == 429:  # without the API's own words: the proxy before it
-        given = str(getattr(getattr(error, "response", None), "headers", {}).get("Retry-After", ""))
-        return SendLimited("Discord wants fewer messages.", float(given) if given.isdigit() else _DEFAULT_WAIT)
+        given = whole(getattr(getattr(error, "response", None), "headers", {}).get("Retry-After"))
+        return SendLimited("Discord wants fewer messages.", _DEFAULT_WAIT if given is None else given)
     kind: type[SendError] = {403: NotAdmitted, 404: RoomUnknown, 413: MessageTooLong}.get(status, SendError)
     if code == _INVALID_FORM and _TOO_LONG.search(str(getattr(error, "text", ""))):
         kind = MessageTooLong

@@ -13,13 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from errbot.backends.base import Message
+
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.clicks import OnClick
+from errbot_sentry.chat.incoming import may_run
 from errbot_sentry.chat.networks.capabilities import CAPABILITIES, PLAIN
 from errbot_sentry.chat.render.escaping import Escape, plain_file
 from errbot_sentry.chat.render.layout import Layout
-from errbot_sentry.domain.conversation import Upload
-from errbot_sentry.domain.errors import NotConnected, RoomUnknown, SendError
+from errbot_sentry.domain.conversation import Upload, address_of
+from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError
 from errbot_sentry.domain.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
@@ -48,6 +51,13 @@ class File:
         if upload.media_type.startswith("text/"):
             content = plain_file(content.decode("utf-8", "replace")).encode()
         return cls(upload.name, upload.media_type, content)
+
+
+def taken_id(value: object, network: str) -> str:
+    """The id that a network's answer gives to a message. Raises SendError: without one, nobody says that it has it."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not value:
+        raise SendError(f"{network} did not take the message.")
+    return str(value)
 
 
 class ErrbotNetwork:
@@ -211,17 +221,33 @@ class ErrbotNetwork:
         """What the backend addresses a room by; looked up once in a connection.
 
         Raises:
-            RoomUnknown: the network knows no such room.
+            RoomUnknown: the network knows no such room or person.
+            NotAdmitted: Errbot lets this person see no issues.
         """
+        address = address_of(room)
         if room not in self._rooms:
             try:
-                self._rooms[room] = self._find(room)
+                self._rooms[room] = self._identifier(address) if address else self._find(room)
             except SendError:
                 raise
             except Exception as error:  # each backend raises what it likes
                 log.warning("no room %r: %s", room, error)
                 raise RoomUnknown(f"The chat network knows no room {room!r}.") from error
-        return self._rooms[room]
+        found = self._rooms[room]
+        if not address:
+            return found
+        # Whoever gets alerts by direct messages may type `!sentry issue` there.
+        if not may_run(self._bot, Message("", frm=found, to=self._bot.bot_identifier), "issue", ""):
+            raise NotAdmitted("Errbot's ACCESS_CONTROLS let this person see no issues in direct messages.")
+        return self._direct(found)
+
+    def _identifier(self, address: str) -> Any:
+        """Errbot's identifier of the person for whom `direct_address` gave this; raises whatever it likes."""
+        return self._bot.build_identifier(address)
+
+    def _direct(self, person: Any) -> Any:
+        """What direct messages to this person go to; looked up before each message. Raises SendError."""
+        return person
 
     def _find(self, room: str) -> Any:
         """Ask the backend for a room; raises whatever it likes. Some backends know rooms only as identifiers."""

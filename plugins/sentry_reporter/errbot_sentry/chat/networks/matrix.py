@@ -21,9 +21,10 @@ from errbot import rendering
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.errbot_patches.matrix_history import is_history
 from errbot_sentry.chat.incoming import thread_of
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
+from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File, taken_id
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import options_of_emoji
+from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
 
@@ -48,6 +49,7 @@ class MatrixNetwork(ErrbotNetwork):
         super().__init__(*args)
         self._client: Any = None  # whose reactions are passed on
         self._connected_at = 0.0
+        self._made_rooms: dict[str, str] = {}
         self._converters = Lock()
         self._to_text, self._to_html = rendering.text(), rendering.xhtml()
 
@@ -130,6 +132,21 @@ class MatrixNetwork(ErrbotNetwork):
             raise RoomUnknown("There is no direct conversation with this person.")
         return str(found)
 
+    def _direct(self, person: Any) -> str:
+        """A room that only the two of us are in, and that nobody can join uninvited or takes for a room: unnamed.
+
+        It is looked up each time: somebody may have been invited meanwhile. Where there is none, it is made.
+        """
+        user, rooms = str(person.userid), dict(self._client.rooms)
+        found = next((key for key, room in rooms.items() if _is_direct(room) and user in room.users), "")
+        made = self._made_rooms.get(user, "")
+        if found or (made and made not in rooms):  # as long as the backend does not list it
+            return str(found or made)
+        values = {"preset": "trusted_private_chat", "is_direct": True, "invite": [user]}
+        made = str(self._call("POST", "/_matrix/client/v3/createRoom", json=values)["room_id"])
+        self._made_rooms[user] = made
+        return made
+
     def _send(self, room: str, content: Mapping[str, Any], key: str = "") -> str:
         """Send a message; its event id.
 
@@ -137,23 +154,26 @@ class MatrixNetwork(ErrbotNetwork):
         """
         number = quote(key or uuid.uuid4().hex, safe="")
         path = f"/_matrix/client/v3/rooms/{quote(room, safe='')}/send/m.room.message/{number}"
-        event_id = str(self._call("PUT", path, json=dict(content)).get("event_id") or "")
-        if not event_id:
-            raise SendError("Matrix did not take the message.")
-        return event_id
+        return taken_id(self._call("PUT", path, json=dict(content)).get("event_id"), "Matrix")
 
     def _call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> dict[str, Any]:
         """One call of the server that the backend is logged in to; its refusals as our errors."""
         client = self._client
         if not getattr(client, "access_token", ""):
             raise NotConnected("The bot is not connected to the chat network.")
-        signed = {**(headers or {}), "Authorization": f"Bearer {client.access_token}"}
+        token = f"Bearer {client.access_token}"
+
+        def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:  # a header would give way to ~/.netrc
+            request.headers["Authorization"] = token
+            return request
+
         proxies = {"http": client.proxy, "https": client.proxy} if client.proxy else None
         try:
             answer = requests.request(
                 method,
                 f"{client.homeserver.rstrip('/')}{path}",
-                headers=signed,
+                headers=headers,
+                auth=sign,
                 timeout=_TIMEOUT,
                 allow_redirects=False,  # the token is for this server alone
                 proxies=proxies,
@@ -182,18 +202,23 @@ class MatrixNetwork(ErrbotNetwork):
 
         def find() -> Click:
             sender = self._bot.build_identifier(str(event.sender))
-            return Click(sender, self._bot.query_room(str(room.room_id)), str(event.reacts_to), chosen)
+            where = sender if _is_direct(room) else self._bot.query_room(str(room.room_id))
+            return Click(sender, where, str(event.reacts_to), chosen, named=str(room.room_id))
 
         self._on_click(find)
+
+
+def _is_direct(room: Any) -> bool:
+    """Whether this room of nio's is a conversation of two."""
+    return len(room.users) <= 2 and not room.is_named and room.join_rule == "invite"
 
 
 def _refusal(status: int, answer: Mapping[str, Any]) -> SendError:
     code = str(answer.get("errcode", ""))
     code = code if _CODE.fullmatch(code) else str(status)
     if code == "M_LIMIT_EXCEEDED" or status == requests.codes.too_many_requests:
-        wait = answer.get("retry_after_ms")
-        seconds = float(wait) / 1000 if isinstance(wait, int | float) else _DEFAULT_WAIT
-        return SendLimited("Matrix wants fewer messages.", seconds)
+        wait = amount(answer.get("retry_after_ms"))
+        return SendLimited("Matrix wants fewer messages.", _DEFAULT_WAIT if wait is None else wait / 1000)
     if status >= requests.codes.internal_server_error:
         return NotConnected(f"The Matrix server failed ({code}).")
     return _REFUSALS.get(code, SendError)(f"Matrix refused the message ({code}).")

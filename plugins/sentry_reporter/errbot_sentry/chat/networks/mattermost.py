@@ -18,7 +18,7 @@ from typing import Any
 import requests
 
 from errbot_sentry.chat.clicks import Click, OnClick
-from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File
+from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
 from errbot_sentry.chat.networks.signed_clicks import SignedClicks
 from errbot_sentry.domain.errors import (
@@ -31,6 +31,7 @@ from errbot_sentry.domain.errors import (
     StoreError,
 )
 from errbot_sentry.domain.issue_actions import Options, options_of, options_of_emoji
+from errbot_sentry.domain.json_values import whole
 from errbot_sentry.domain.outgoing import Card, Outgoing
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class MattermostNetwork(ErrbotNetwork):
             return name
         if _ID.fullmatch(name):
             try:
-                return f"~{self._call('channels', 'get_channel', channel_id=name)['name']}"
+                return f"~{taken_id(self._call('channels', 'get_channel', channel_id=name)['name'], 'Mattermost')}"
             except (RoomUnknown, NotAdmitted):
                 log.info("%s is taken for the name of a channel, not for its id", name)
             except SendError:
@@ -182,7 +183,7 @@ class MattermostNetwork(ErrbotNetwork):
             self._whisper(person, channel["id"], text)
             return True
 
-        return Click(person, room, post_id, options, {"id": post_id, "root_id": post_id}, whisper)
+        return Click(person, room, post_id, options, {"id": post_id, "root_id": post_id}, whisper, named=str(person))
 
     def _whisper(self, person: Any, channel: str, markdown: str) -> None:
         """Show it to one person in the channel, for which most bots lack the permission, or else in private."""
@@ -240,9 +241,7 @@ class MattermostNetwork(ErrbotNetwork):
                 raise
             log.info("somebody has deleted the beginning of a thread: what follows goes into the channel")
             post = self._call("posts", "create_post", options=options)
-        if not isinstance(post, Mapping) or not post.get("id"):
-            raise SendError("Mattermost did not take the message.")
-        return str(post["id"])
+        return taken_id(post.get("id") if isinstance(post, Mapping) else None, "Mattermost")
 
     def _edit(self, target: Any, sent_id: str, message: Outgoing) -> None:
         del target
@@ -310,8 +309,8 @@ def _refusal(error: requests.RequestException) -> SendError:
     response = cause.response
     status = int(response.status_code)
     if status == 429:  # channels/app/ratelimit.go
-        wait = str(response.headers.get("Retry-After") or response.headers.get("X-RateLimit-Reset") or "")
-        return SendLimited("Mattermost wants fewer messages.", float(wait) if wait.isdigit() else _DEFAULT_WAIT)
+        wait = whole(response.headers.get("Retry-After") or response.headers.get("X-RateLimit-Reset"))
+        return SendLimited("Mattermost wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
     try:
         name = re.sub(r"[^a-z_.]", "", str(response.json().get("id", "")))[:80]
     except (ValueError, AttributeError):

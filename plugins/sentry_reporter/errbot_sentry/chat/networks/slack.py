@@ -14,11 +14,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from errbot_sentry.chat.clicks import Click, FindClick, OnClick
-from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File
+from errbot_sentry.chat.clicks import DIRECT_CHANNEL, Click, FindClick, OnClick
+from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of
+from errbot_sentry.domain.json_values import whole
 from errbot_sentry.domain.outgoing import Button, Card, Outgoing
 
 log = logging.getLogger(__name__)
@@ -116,8 +117,8 @@ class SlackNetwork(ErrbotNetwork):
             self._call("chat_postEphemeral", values)
             return True
 
-        room = self._bot.query_room(channel)
         sender = self._bot.build_identifier(f"<@{user}>")
+        room = sender if channel.startswith(DIRECT_CHANNEL) else self._bot.query_room(channel)
         extras = {"slack_event": {"ts": ts, "thread_ts": ts}, "thread_ts": ts}
         return Click(sender, room, ts, options, extras, whisper)
 
@@ -128,10 +129,13 @@ class SlackNetwork(ErrbotNetwork):
         _ = found.id  # an empty room has none
         return found
 
+    def _identifier(self, address: str) -> Any:
+        return self._bot.build_identifier(f"<@{address}>")
+
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
         if message.card is None:
             return super()._post(target, message, thread)
-        values = {"channel": target.id, **self._card_values(message, message.card)}
+        values = {"channel": _channel_of(target), **self._card_values(message, message.card)}
         try:
             return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
         except _CardRefused as error:
@@ -139,27 +143,23 @@ class SlackNetwork(ErrbotNetwork):
             return super()._post(target, message, thread)
 
     def _post_text(self, target: Any, body: str, thread: str) -> str:
-        values = {"channel": target.id, **self._text_values(body)}
+        values = {"channel": _channel_of(target), **self._text_values(body)}
         return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
 
     def _post_values(self, values: Mapping[str, Any]) -> str:
-        ts = self._call("chat_postMessage", values).get("ts")
-        if not ts:
-            raise SendError("Slack did not take the message.")
-        return str(ts)
+        return taken_id(self._call("chat_postMessage", values).get("ts"), "Slack")
 
     def _edit(self, target: Any, sent_id: str, message: Outgoing) -> None:
         if message.card is not None:
             values = self._card_values(message, message.card)
         else:
             values = self._text_values(self._layout.messages(message.whole)[0])
-        self._call("chat_update", {"channel": target.id, "ts": sent_id, **values})
+        self._call("chat_update", {"channel": _channel_of(target), "ts": sent_id, **values})
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
         """Past the backend's own way (slackv3 0.3.2), which names a room as `<#C123|ops>`, where Slack wants `C123`,
         and reports no failure."""
-        channel = str(getattr(target, "id", None) or target.channelid)
-        values = {"channel": channel, "filename": file.name, "content": file.content}
+        values = {"channel": _channel_of(target), "filename": file.name, "content": file.content}
         self._call("files_upload_v2", {**values, "thread_ts": thread or None})
 
     def _call(self, method: str, values: Mapping[str, Any]) -> Any:
@@ -184,6 +184,11 @@ class SlackNetwork(ErrbotNetwork):
         return {**self._text_values(message.whole), "blocks": blocks}
 
 
+def _channel_of(target: Any) -> str:
+    """The channel of Errbot's identifier of a room, or of a person: the direct one."""
+    return str(getattr(target, "id", None) or target.channelid)
+
+
 class _CardRefused(SendError):
     """Slack takes no such blocks: the same is said as text."""
 
@@ -193,8 +198,8 @@ def _refusal(error: Any, *, has_card: bool) -> SendError:
     code = str(error.response.get("error", ""))
     code = code if _CODE.fullmatch(code) else "unknown error"
     if code == "ratelimited":
-        wait = str((error.response.headers or {}).get("Retry-After", ""))
-        return SendLimited("Slack wants fewer messages.", float(wait) if wait.isdigit() else _DEFAULT_WAIT)
+        wait = whole((error.response.headers or {}).get("Retry-After"))
+        return SendLimited("Slack wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
     if has_card and code in _NO_CARD:
         return _CardRefused(f"Slack did not take the card ({code}).")
     return _REFUSALS.get(code, SendError)(f"Slack refused the message ({code}).")
@@ -206,23 +211,21 @@ def _blocks(card: Card, mention: str) -> Iterator[dict[str, Any]]:
         yield {"type": "section", "text": {"type": "mrkdwn", "text": mention}}
     sign = _COLORS.get(card.level, "")
     head = [{"type": "emoji", "name": sign.strip(":")}, _text(" ")] if sign else []
-    name = " ".join(part for part in (plain(card.short_id), plain(card.title)) if part)
+    name = " ".join(part for part in (plain(card.short_id), plain(card.title)) if part) or "(no title)"
     title = {"type": "link", "url": card.link, "text": name} if card.link else _text(name)
     yield _rich(
-        [*head, _text(plain(card.heading), bold=True)],
+        *([[*head, _text(heading, bold=True)]] if (heading := plain(card.heading)) else []),
         [title],
-        *([[_text(plain(card.culprit))]] if card.culprit else []),
+        *([[_text(culprit)]] if (culprit := plain(card.culprit)) else []),
     )
-    if card.detail:
-        yield _rich([_text(plain(card.detail))])
-    facts = [
-        *(f"{name}: {value}" if name else value for name, value in card.facts),
-        *([card.mark] if card.mark else []),
-    ]
+    if detail := plain(card.detail):
+        yield _rich([_text(detail)])
+    named = (plain(f"{name}: {value}" if name else value) for name, value in card.facts)
+    facts = [fact for fact in (*named, plain(card.mark)) if fact]
     if facts:
         yield {
             "type": "context",
-            "elements": [{"type": "plain_text", "text": plain(fact), "emoji": False} for fact in facts[:10]],
+            "elements": [{"type": "plain_text", "text": fact, "emoji": False} for fact in facts[:10]],
         }
     if card.buttons:
         yield {"type": "actions", "elements": [_button(each) for each in card.buttons]}

@@ -90,9 +90,9 @@ class TelegramNetwork(ErrbotNetwork):
     def complete(self, msg: Any) -> None:
         """Topic and reply, which the backend drops."""
         updates, number = updates_of(self._bot), msg.extras.get("message_id")
-        if updates is None or number is None or msg.is_direct:
+        if updates is None or number is None:
             return
-        place = updates.place_of(int(msg.to.id), int(number))
+        place = updates.place_of(int((msg.frm if msg.is_direct else msg.to).id), int(number))
         if place.topic:
             msg.to.message_thread_id = place.topic
         if place.reply_to:
@@ -138,7 +138,7 @@ class TelegramNetwork(ErrbotNetwork):
         if options is None or not message:
             answer.end()
             if name in (_MENU, _BACK) and message:
-                self._turn_menu(message, name)
+                self._turn_menu(message, str(query["data"]))
             return None
         number = str(message["message_id"])
         room = self._room(message["chat"], Place.of(message).topic)
@@ -157,13 +157,19 @@ class TelegramNetwork(ErrbotNetwork):
         room = self._room(chat, self._topics.get((int(chat["id"]), number), 0))
         return Click(self._person(reaction["user"]), room, number, options, {"message_id": int(number)})
 
-    def _turn_menu(self, message: Any, name: str) -> None:
-        """Show what `Archive` offers, or the other buttons again, if the message has the button that was clicked."""
+    def _turn_menu(self, message: Any, data: str) -> None:
+        """Show what `Archive` offers, or the other buttons again, if the message has the button that was clicked.
+
+        The menu's way back carries the buttons that it replaced: not each server knows all of them.
+        """
         rows = (message.get("reply_markup") or {}).get("inline_keyboard") or []
-        if name not in [each.get("callback_data") for row in rows for each in row]:
+        shown = [str(each.get("callback_data")) for row in rows for each in row]
+        if data not in shown:
             return
+        name, _, before = data.partition(":")
+        buttons = tuple(each for each in OPEN_BUTTONS if _data(each.action) in before.split(","))
         place = {"chat_id": message["chat"]["id"], "message_id": message["message_id"]}
-        markup = _archive_menu() if name == _MENU else _keyboard(OPEN_BUTTONS)
+        markup = _archive_menu(shown) if name == _MENU else _keyboard(buttons)
         try:
             self._call("edit_message_reply_markup", **place, reply_markup=markup)
         except SendError as error:
@@ -324,7 +330,7 @@ def _data(action: str) -> str:
     return _MENU if action == ARCHIVE else action
 
 
-def _archive_menu() -> dict[str, Any]:
+def _archive_menu(before: list[str]) -> dict[str, Any]:
     keys = [{"text": text, "callback_data": f"{ARCHIVE}:{value}"} for value, text in ARCHIVE_CHOICES.items()]
     rows = [keys[at : at + _ROW] for at in range(0, len(keys), _ROW)]
-    return {"inline_keyboard": [*rows, [{"text": "◂ Back", "callback_data": _BACK}]]}
+    return {"inline_keyboard": [*rows, [{"text": "◂ Back", "callback_data": f"{_BACK}:{','.join(before)}"}]]}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from threading import Event
 from typing import Any
 
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
-from errbot_sentry.domain.errors import NotAdmitted
+from errbot_sentry.domain.conversation import address_of
+from errbot_sentry.domain.errors import NotAdmitted, SendError
 
 log = logging.getLogger(__name__)
 
 _CHANNELS = ("#", "&", "+", "!")
+_WHOIS = ("whoisuser", "endofwhois", "nosuchnick")  # RFC 2812: 311, 318, 401
+_WHOIS_SECONDS = 10.0
 
 
 class UnconfirmedNetwork(ErrbotNetwork):
@@ -27,7 +31,7 @@ class UnconfirmedNetwork(ErrbotNetwork):
         """Both lose without an error what is said in a room that the bot is not in: it was kicked, it just connected,
         or the room is missing in CHATROOM_PRESENCE. It joins the room, and the message is tried again."""
         target = super()._target(room)
-        if not self._is_to_join(room) or target.joined:
+        if address_of(room) or not self._is_to_join(room) or target.joined:
             return target
         log.warning("the bot is not in %s, and joins it", room)
         try:
@@ -50,3 +54,30 @@ class IrcNetwork(UnconfirmedNetwork):
 
     def _is_to_join(self, room: str) -> bool:
         return room.startswith(_CHANNELS)
+
+    def _direct(self, person: Any) -> Any:
+        """A nick is whoever has it now: the server is asked for the whole mask before each message (WHOIS)."""
+        found: list[str] = []
+        ended = Event()
+
+        def answered(_connection: Any, event: Any) -> None:
+            nick, *others = map(str, event.arguments)
+            if nick.lower() == person.nick.lower():
+                if event.type == "whoisuser":
+                    found.append(f"{person.nick}!{others[0]}@{others[1]}")
+                else:
+                    ended.set()
+
+        connection = self._bot.conn.connection
+        for name in _WHOIS:
+            connection.add_global_handler(name, answered)
+        try:
+            connection.whois([person.nick])
+            if not ended.wait(_WHOIS_SECONDS):
+                raise SendError("The IRC server does not say who has the nick.")
+        finally:
+            for name in _WHOIS:
+                connection.remove_global_handler(name, answered)
+        if str(person) not in found:
+            raise NotAdmitted("The person is not there, or somebody else has the nick.")
+        return person

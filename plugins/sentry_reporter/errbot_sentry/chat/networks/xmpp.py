@@ -25,7 +25,7 @@ from errbot import rendering
 from errbot.backends.base import Room
 
 from errbot_sentry.chat.clicks import OnClick
-from errbot_sentry.chat.errbot_patches.xmpp_reconnect import forget_rooms
+from errbot_sentry.chat.errbot_patches.xmpp_reconnect import forget_room
 from errbot_sentry.chat.networks.errbot_network import File
 from errbot_sentry.chat.networks.unconfirmed import UnconfirmedNetwork
 from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError
@@ -37,13 +37,12 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _HAND_OVER_SECONDS = 3.0
-_NO_OCCUPANT = "not-acceptable"  # XEP-0045, section 7.4
 _ANSWER_SECONDS = 3.0
 _SLOT_SECONDS = 10.0
 _ANSWERS = ("groupchat_message", "message_error")
 _REFUSALS: dict[str, type[SendError]] = {
     "forbidden": NotAdmitted,
-    _NO_OCCUPANT: NotAdmitted,
+    "not-acceptable": NotAdmitted,
     "item-not-found": RoomUnknown,
     "gone": RoomUnknown,
     "remote-server-not-found": RoomUnknown,
@@ -107,6 +106,10 @@ class XmppNetwork(UnconfirmedNetwork):
         self._await(asyncio.sleep(0), _HAND_OVER_SECONDS)
         return super()._target(room)
 
+    def _identifier(self, address: str) -> Any:
+        """The backend's own way would ask the server what the address is, and take a room's for a room."""
+        return self._bot._build_person(address)  # noqa: SLF001 - there is no other way to it
+
     def _id_start(self) -> str:
         return f"{self.connection() or 'none'}-"
 
@@ -122,7 +125,12 @@ class XmppNetwork(UnconfirmedNetwork):
         headers = {**slot.headers, "Content-Type": file.media_type}
         try:
             answer = requests.put(
-                slot.put, data=file.content, headers=headers, timeout=_HTTP_TIMEOUT, allow_redirects=False
+                slot.put,
+                data=file.content,
+                headers=headers,
+                timeout=_HTTP_TIMEOUT,
+                allow_redirects=False,
+                auth=lambda request: request,  # else ~/.netrc replaces the header that the service has given
             )
         except requests.RequestException as error:
             raise SendError("The XMPP server's upload service does not answer.") from error
@@ -174,10 +182,8 @@ class XmppNetwork(UnconfirmedNetwork):
             return
         condition = str(stanza["error"]["condition"])
         log.warning("%s refused a message: %s", stanza["from"], condition)
-        if (
-            condition == _NO_OCCUPANT
-        ):  # it was kicked, say; slixmpp believes in its room for as long as the stream lives
-            forget_rooms(self._bot, [stanza["from"].bare])
+        if condition == "not-acceptable":  # the bot is not in the room: with the next try it joins it again
+            forget_room(self._bot, stanza["from"].bare)
         answer.set_exception(_REFUSALS.get(condition, SendError)(f"The room refused the message ({condition})."))
 
     async def _slot_for(self, file: File) -> _Slot:

@@ -6,6 +6,7 @@ become links below the block where a backend can hide an address behind a word (
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -28,6 +29,7 @@ WIDEST = 80  # display columns of a line; longer ones wrap in most windows
 _MOST_ON_DISCORD, _NARROW = 1900, 58
 _WIDEST_CELL = 32
 _LEAST_LAST = 24  # what may be cut keeps at least this much, even if the line gets longer
+_ONE_COLUMN = re.compile("[ -~▁-█‼✗▲○·→…✓]*")  # what our own facts are written with
 _GAP = "  "
 _SEPARATOR = " · "
 
@@ -61,13 +63,14 @@ class Table:
         entries = _entries(rows, widest)
         # No value has a line end left, so the escaped lines are as many.
         text = "\n".join([*chain.from_iterable(entries), *map(plain, below)])
-        lines = iter(self._escape.block(text).split("\n"))
-        shown = ["```"]
+        lines = self._escape.block(text).split("\n")
+        shown, indent, taken = ["```"], _indent(rows), 0
         for entry, link in zip(entries, links, strict=True):
-            shown += [next(lines) for _ in entry]
+            shown += lines[taken : taken + len(entry)]
+            taken += len(entry)
             if link:
-                shown.append(_indent(rows) + link)
-        return [*shown, *lines, "```"]
+                shown.append(indent + link)
+        return [*shown, *lines[taken:], "```"]
 
     def _line(self, row: Row) -> str:
         """The row on one line, its title cut so that everything else keeps its room."""
@@ -154,7 +157,7 @@ def in_columns(table: Sequence[Sequence[str]]) -> list[str]:
     columns = list(zip_longest(*table, fillvalue=""))
     padded = []
     for column in columns:
-        widths = [width(cell) for cell in column]
+        widths = [len(cell) if cell.isascii() else width(cell) for cell in column]
         widest = min(max(widths), _WIDEST_CELL)
         if widest:
             padded.append([cell + " " * (widest - taken) for cell, taken in zip(column, widths, strict=True)])
@@ -163,7 +166,7 @@ def in_columns(table: Sequence[Sequence[str]]) -> list[str]:
 
 def width(text: str) -> int:
     """The columns that a text takes in a font of fixed width."""
-    return len(text) if text.isascii() else _wide_width(text)
+    return len(text) if text.isascii() or _ONE_COLUMN.fullmatch(text) else _wide_width(text)
 
 
 @lru_cache(maxsize=1024)

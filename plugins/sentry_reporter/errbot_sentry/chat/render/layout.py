@@ -55,7 +55,7 @@ class Layout:
         """Lines outside of fences, each within the width; fenced blocks, cut into several where they are too long."""
         fenced: list[str] | None = None
         for line in rendered.split("\n"):
-            if line.strip().startswith(_FENCE):
+            if _FENCE in line and line.strip().startswith(_FENCE):
                 if fenced is None:
                     fenced = []
                 else:
@@ -73,6 +73,9 @@ class Layout:
             yield from (_IRC_RESET + piece for line in lines if line.strip() for piece in _irc_code(line))
             return
         room = self._limit - len(self._open) - len(self._close)
+        if lines and len("\n".join(lines).encode()) <= room:  # nearly all of them
+            yield self._fenced(lines)
+            return
         current: list[str] = []
         taken = 0  # characters of these lines, each with its end
         for line in (piece for long in lines for piece in _chop(long, min(self._widest, room))):

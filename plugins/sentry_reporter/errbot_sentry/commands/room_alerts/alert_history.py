@@ -18,8 +18,9 @@ from errbot_sentry.commands.project_scope import refuse_unknown_projects
 from errbot_sentry.commands.room_alerts.undelivered import list_undelivered
 from errbot_sentry.config.facts import EVENT, FRAMES, ISSUE, never_known
 from errbot_sentry.config.matchers import AMOUNTS
+from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, Alert
-from errbot_sentry.domain.conversation import View
+from errbot_sentry.domain.conversation import View, address_of
 from errbot_sentry.domain.durations import read_duration, write_roughly
 from errbot_sentry.domain.errors import ServerError, UserError
 from errbot_sentry.domain.text import utc_time
@@ -60,7 +61,10 @@ def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     alert = _imagined(context, typed)
     routes, now = context.alert_flow().routes, context.clock.now().timestamp()
     kind = _kind(context)
-    routed = route_alert(alert, routes.settled, context.access, routes.subscribed(), kind)
+    # What others have subscribed to in direct messages is theirs alone.
+    shown = [route for route in routes.all() if _concerns(route, typed)]
+    subscribed = [route for route in routes.subscribed() if _concerns(route, typed)]
+    routed = route_alert(alert, routes.settled, context.access, subscribed, kind)
     with context.store.read() as tx:
         silences = SilenceIndex(tx.silences.present())
     buts = [(target, _not_now(silences, routes, alert, target.room, now)) for target in routed.targets]
@@ -69,13 +73,13 @@ def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     hidden = list(routed.hidden) if context.access.may_write(typed.person) else []
     never = [
         sentence
-        for route in routes.all()
+        for route in shown
         if may_name(route.matchers, typed.conversation, context.access)
         for sentence in never_known(route.matchers, kind)
     ]
     asked_for = (
         matcher.name
-        for route in routes.all()
+        for route in shown
         if not rows and may_name(route.matchers, typed.conversation, context.access)
         for matcher in route.matchers
         if matcher.name not in ("project", "issue", "reason", "source")
@@ -86,11 +90,16 @@ def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     yield View("sentry_routes", {**values, "project": alert.project, "reason": alert.reason})
 
 
+def _concerns(route: Route, typed: ParsedCommand) -> bool:
+    return all(room == typed.conversation.room for room in route.rooms if address_of(room))
+
+
 def _row(target: Target, typed: ParsedCommand, context: CommandContext) -> dict[str, str]:
     """A room with its route; without the matchers where they name a project that may not be shown here."""
     wanted = target.route.matchers if target.route is not None else ()
     matched = " ".join(map(str, wanted)) if may_name(wanted, typed.conversation, context.access) else ""
-    return {"room": target.room, "why": target.label, "matchers": matched}
+    room = "you" if address_of(target.room) else target.room
+    return {"room": room, "why": target.label, "matchers": matched}
 
 
 def _not_now(silences: SilenceIndex, routes: RouteTable, alert: Alert, room: str, now: float) -> str:

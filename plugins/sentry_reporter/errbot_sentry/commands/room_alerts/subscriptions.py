@@ -1,4 +1,4 @@
-"""`subscribe`, `subscriptions`, `unsubscribe`: which alerts a room gets besides those of the routes in config.py."""
+"""`subscribe`, `subscriptions`, `unsubscribe`: which alerts a room or a person gets besides those of config.py."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ from errbot_sentry.alerting.decide.visibility import may_name, shows_all_of
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, one_number
 from errbot_sentry.commands.project_scope import projects_named, refuse_unknown_projects
-from errbot_sentry.domain.conversation import Conversation, View
-from errbot_sentry.domain.errors import BadReference, UserError
+from errbot_sentry.config.matchers import MY_TEAMS, personal
+from errbot_sentry.domain.conversation import Conversation, View, address_of
+from errbot_sentry.domain.errors import BadReference, Unsupported, UserError
 from errbot_sentry.store.records import Subscription
 
-MOST_SUBSCRIPTIONS = 50  # of one room
+MOST_SUBSCRIPTIONS = 50  # of one room or person
 
 
 def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`subscribe`."""
-    room = context.alert_room(typed.conversation, "Run this in the room that should get the alerts.")
-    asked_for = matchers(typed, typed.words)
-    refuse_unknown_projects(context.access, typed.conversation, context.find_server, projects_named(asked_for))
+    is_own = typed.conversation.is_direct
+    asked_for = matchers(typed, typed.words, of_a_person=is_own)
+    room = _own_room(context, typed) if is_own else context.room_name(typed.conversation)
+    named = projects_named(asked_for)
+    refuse_unknown_projects(context.access, typed.conversation, context.find_server, named, is_own=is_own)
+    wanted = {personal(matcher) for matcher in asked_for} - {""}
+    if wanted and (refusal := context.refusal("assign")):
+        raise Unsupported(refusal)
+    if MY_TEAMS in wanted:
+        _read_teams(context, typed)
     chosen = tuple(str(matcher) for matcher in asked_for)
     made = Subscription(room, chosen, typed.person.name, context.clock.now().timestamp())
     with context.store.write() as tx:
         here = [each for each in tx.subscriptions.all() if each.room == room]
         same = next((each for each in here if set(each.matchers) == set(chosen)), None)
         if same is not None:
-            raise UserError(f"This room has that already: subscription {same.id}.")
+            raise UserError(f"{'You have' if is_own else 'This room has'} that already: subscription {same.id}.")
         if len(here) >= MOST_SUBSCRIPTIONS:
             raise UserError(
                 f"There are {MOST_SUBSCRIPTIONS} subscriptions here. "
@@ -39,16 +47,49 @@ def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     yield View("sentry_alert_setting", {"kind": "Subscription", "number": number, "label": _label(made), "until": ""})
 
 
+def _own_room(context: CommandContext, typed: ParsedCommand) -> str:
+    """What stands for a room where the alerts go to this person; UserError where they cannot."""
+    person = typed.person
+    if not person.address:
+        raise UserError(
+            "The bot can't address you by this conversation. Run this in the room that should get the alerts."
+        )
+    if refusal := context.refusal("accounts"):
+        raise Unsupported(f"{refusal} Run this in a room instead.")
+    with context.store.write() as tx:
+        if not tx.accounts.set_address(person.acl, person.address):
+            raise UserError(
+                f"Link your server account first, with `{context.prefix}sentry link MAIL`. "
+                "Alerts in direct messages are only for people whom the server knows."
+            )
+    return typed.conversation.room
+
+
+def _read_teams(context: CommandContext, typed: ParsedCommand) -> None:
+    """Note the person's teams; UserError where there are none. Raises what the server raises."""
+    with context.store.read() as tx:
+        mail = tx.accounts.mail_of(typed.person.acl) or ""
+    teams = context.find_server().read_teams(mail)
+    if not teams:
+        raise UserError(f"You are in no team of the server, as {mail}.")
+    with context.store.write() as tx:
+        tx.accounts.set_teams(typed.person.acl, teams)
+
+
 def list_subscriptions(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`subscriptions`."""
-    direct, here = typed.conversation.is_direct, context.room_name(typed.conversation)
+    direct, own = typed.conversation.is_direct, typed.conversation.room
+    here = own if direct else context.room_name(typed.conversation)
     with context.store.read() as tx:
-        found = [each for each in tx.subscriptions.all() if direct or each.room == here]
+        found = [each for each in tx.subscriptions.all() if each.room == here or (direct and not address_of(each.room))]
+        is_linked = tx.accounts.at_address(address_of(own)) is not None
     access, is_writer = context.access, context.access.may_write(typed.person)
     rows: list[dict[str, Any]] = []
     for each in found:
-        row = {"number": each.id, "label": _label(each), "room": each.room, "author": each.author}
-        if shows_all_of(each.room, Conversation(here), access, to_writer=is_writer):
+        row = {"number": each.id, "label": _label(each), "room": each.room, "author": each.author, "paused": ""}
+        if direct and each.room == own:
+            rows.append({**row, "room": "you", "author": "", "paused": _why_paused(context, typed, each, is_linked)})
+        elif shows_all_of(each.room, Conversation(here), access, to_writer=is_writer):
             rows.append(row)
         elif may_name(each.matchers, typed.conversation, access):
             rows.append({**row, "room": "another room", "author": ""})
@@ -56,13 +97,23 @@ def list_subscriptions(context: CommandContext, typed: ParsedCommand) -> Iterato
     yield View("sentry_subscriptions", {"rows": rows, "direct": direct})
 
 
+def _why_paused(context: CommandContext, typed: ParsedCommand, subscription: Subscription, is_linked: bool) -> str:
+    """Why a person gets nothing by a subscription of their own at present; "" where they do."""
+    if not is_linked:
+        return f"nothing is sent: link your server account again, with {context.prefix}sentry link MAIL"
+    if not context.access.sees_anything(typed.conversation):
+        return "nothing is sent: no project may be shown in direct messages any more"
+    if not may_name(subscription.matchers, typed.conversation, context.access):
+        return "nothing is sent: its project may not be shown in direct messages any more"
+    return ""
+
+
 def unsubscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """`unsubscribe`."""
     number = one_number(typed)
     with context.store.write() as tx:
         found = next((each for each in tx.subscriptions.all() if each.id == number), None)
-        here = context.room_name(typed.conversation)
-        if found is None or not (typed.conversation.is_direct or found.room == here):
+        if found is None or not _may_end(context, typed, found):
             command = f"{context.prefix}sentry subscriptions"
             raise BadReference(f"There's no subscription {number} here. `{command}` lists them.")
         tx.subscriptions.remove(number)
@@ -70,5 +121,18 @@ def unsubscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
     yield View("sentry_alert_setting", {"kind": "Subscription", "number": number, "label": "", "until": ""})
 
 
+def _may_end(context: CommandContext, typed: ParsedCommand, subscription: Subscription) -> bool:
+    """Whether this place is where a subscription can be ended: its room, or for a writer a direct message.
+
+    One of a person only that person can end.
+    """
+    if not typed.conversation.is_direct:
+        return subscription.room == context.room_name(typed.conversation)
+    if address_of(subscription.room):
+        return subscription.room == typed.conversation.room
+    return context.access.may_write(typed.person)
+
+
 def _label(subscription: Subscription) -> str:
-    return " ".join(subscription.matchers) or "everything that this room may see"
+    whose = "you" if address_of(subscription.room) else "this room"
+    return " ".join(subscription.matchers) or f"everything that {whose} may see"

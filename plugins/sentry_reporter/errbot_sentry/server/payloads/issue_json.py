@@ -78,8 +78,13 @@ def _culprit(metadata: Fields) -> str:
 def _trend(stats: Fields) -> tuple[int, ...]:
     """Counts of the finest series that is there: `{"24h": [[time, count], …]}`."""
     series = next((found for name in ("24h", "14d", "auto", "30d") if (found := stats.rows(name))), [])
-    found = [point[1] for point in series if isinstance(point, list) and len(point) > 1][-_TREND_POINTS:]
-    return tuple([count if type(count) is int and 0 <= count < _MANY else _count(count) for count in found])
+    return tuple(
+        [
+            count if type(count := point[1]) is int and 0 <= count < _MANY else _count(count)
+            for point in series[-_TREND_POINTS:]
+            if isinstance(point, list) and len(point) > 1
+        ]
+    )
 
 
 def _count(value: Any) -> int:

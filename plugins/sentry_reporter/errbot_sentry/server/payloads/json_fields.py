@@ -83,7 +83,7 @@ class Fields:
             found = self._data.get(name)
             if isinstance(found, dict):
                 return Fields(found)
-        return Fields(None)
+        return _NOTHING
 
     def rows(self, *names: str) -> list[Any]:
         """A list inside, at most MOST_ROWS of it."""
@@ -105,6 +105,9 @@ class Fields:
         if not found:
             raise BadAnswer(f'The server sent {thing} without "{name}": is SENTRY_SERVER right in config.py?')
         return found
+
+
+_NOTHING = Fields(None)
 
 
 def objects(value: Any, thing: str) -> list[Fields]:
