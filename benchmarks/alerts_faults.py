@@ -2,8 +2,9 @@
 
     python -m benchmarks.alerts_faults [SECONDS] [SEED] [--xmpp] [--postgres]
 
-Real Errbot, real ngircd (prosody with --xmpp), real Bugsink, the state in SQLite (PostgreSQL with --postgres); see
-tests/alerting/faults.py for the load and for what must add up. The disk is filled where a tmpfs may be mounted.
+Real Errbot, real ngircd (prosody with --xmpp), real Bugsink, a fallback by the real Apprise, the state in SQLite
+(PostgreSQL with --postgres); see tests/alerting/faults.py for the load and for what must add up. The disk is filled
+where a tmpfs may be mounted.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def main() -> None:
         with run.running():
             run.load(wanted.seconds, dice)
             dice.heal()
+            run.wait_for_fallback()
             run.come_to_rest()
             report = run.report()
     state_name = "PostgreSQL" if wanted.postgres else "SQLite"
@@ -94,7 +96,9 @@ def _faults(run: FaultRun, disk: SmallDisk | None) -> list[Fault]:
         Fault("bot", 2, (0.0, 6.0), run.end_bot, run.start_bot),
         Fault("server", 3, (1.0, 12.0), run.kill_server, run.start_server),
         Fault("chat", 2, (1.0, 20.0), run.kill_chat, run.chat.start),
+        Fault("chat", 2, (30.0, 60.0), run.kill_chat, run.chat.start),
         Fault("chat", 2, (1.0, 20.0), run.cut_chat, run.chat.proxy.mend),
+        Fault("fallback", 1, (5.0, 20.0), run.break_fallback, run.fallback.mend),
     ]
     if run.chat.has_nicks:
         faults.append(Fault("bot", 2, (3.0, 15.0), run.take_nick, run.chat.free_nick))

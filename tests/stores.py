@@ -36,6 +36,13 @@ def outbox_of(store: Store, room: str, *states: str) -> list[OutboxRow]:
         return [row for row in map(tx.outbox.get, list(ids)) if row is not None]
 
 
+def fallbacks_of(store: Store) -> dict[int, tuple[str, bool]]:
+    """What became of messages at the fallback, by their numbers: the state, and whether an address took it."""
+    with store.read() as tx:
+        rows = tx._connection.execute(text("SELECT id, state, went IS NOT NULL FROM fallbacks"))
+        return {number: (state, bool(went)) for number, state, went in rows}
+
+
 def row_count(store: Store, table: str) -> int:
     """How many rows a table has."""
     with store.read() as tx:

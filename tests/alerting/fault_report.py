@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from errbot_sentry.store.records import DecidedAlert
+from tests.alerting.fault_fallback import FallbackBooks
 
 # A message that was sent less than this many seconds before the bot or the connection died may be said again: five to
 # count as arrived (chat/rooms.py), and what the bot needs to look at the clock and write it down on a busy machine.
@@ -29,7 +30,9 @@ class FaultReport:
     alerts: list[DecidedAlert]
     waiting: int
     broken_promises: int
-    outbox: Counter[str]
+    messages: list[list[str]]
+    """The lines of each, in the order of the outbox."""
+    is_shared: bool
     beyond: int
     received: list[tuple[float, str]]
     faults: list[float]
@@ -37,10 +40,13 @@ class FaultReport:
     unseen: int
     slowest_end: float
     tracebacks: int
+    fallback: FallbackBooks
     decided: Counter[str] = field(init=False)
+    outbox: Counter[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.decided = Counter(alert.name for alert in self.alerts)
+        self.outbox = Counter(line for lines in self.messages for line in lines)
 
     @property
     def first_sent(self) -> dict[int, list[float]]:
@@ -85,6 +91,18 @@ class FaultReport:
                 ours = self.outbox[text] > 1  # the same words, meant twice: "SHOP-1 3 more alerts in 1m"
                 assert dead or ours, f"said twice without a reason: {text} at {earlier:.1f} and {later:.1f}"
 
+        last = {text: at for at, text in self.received if self.outbox[text] == 1}
+        if not self.is_shared:  # what a dead bot may have sent of a shared state is sent again later, by any of them
+            self._check_order(last)
+        settled = sorted(at for at in last.values() if self._not_marked_until(at) <= at + TWICE_WITHIN)
+        self.fallback.check([at for at, _ in self.received], settled)
+
+    def _check_order(self, last: dict[str, float]) -> None:
+        """The room received the messages for the last time in the order of the outbox."""
+        firsts = [next((line for line in lines if line in last), "") for lines in self.messages]
+        for earlier, later in pairwise(line for line in firsts if line):
+            assert last[earlier] <= last[later], f"out of order: {earlier} at {last[earlier]}, {later} at {last[later]}"
+
     def _not_marked_until(self, sent: float) -> float:
         """How long a message may take to be written down as arrived; while the disk is full none can be."""
         ends = (end for begin, end in self.full if begin - TWICE_WITHIN <= sent <= end)
@@ -100,6 +118,7 @@ class FaultReport:
         named = f"{len(self.first_sent)} named, {self.beyond} in the 'and … more' of a list"
         yield f"{len(self.issues)} problems on the server: {named}; {self.found_by_poller} found by the poller first"
         yield f"{len(self.received):,} lines in the room, {sum(self.twice.values())} of them again, each around a kill"
+        yield from self.fallback.lines()
         if self.slowest_end:
             yield f"SIGTERM ended the bot in {self.slowest_end:.1f} s at most"
         yield f"tracebacks in the bot's log: {self.tracebacks}"

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -28,20 +28,22 @@ from demo.bugsink import Bugsink, Refused
 from demo.processes import open_url
 from errbot_sentry.alerting.decide.messages import TEMPLATES
 from errbot_sentry.chat.render.templates import Templates
-from errbot_sentry.domain.alerts import MessageKind
+from errbot_sentry.domain.alerts import NOTIFICATION_KINDS, MessageKind
 from errbot_sentry.store.database import Store
-from errbot_sentry.store.records import SENT, UNSURE, OutboxRow
+from errbot_sentry.store.records import SENT, UNSURE, FallbackState, OutboxRow
 from tests.alerting import bodies
 from tests.alerting.fault_chat import FaultChat, tidy
+from tests.alerting.fault_fallback import FallbackBooks, FallbackReceiver, StuckRow, fallback_text
 from tests.alerting.fault_report import PROBLEM, FaultReport
 from tests.fakes.http_server import HttpServer, Reply, Request
 from tests.servers.bugsink import BugsinkProject
 from tests.servers.small_disk import SmallDisk
-from tests.stores import outbox_of
+from tests.stores import fallbacks_of, outbox_of
 from tests.waiting import until
 
 # A server may die before, while and after it answers.
 _NO_ANSWER = (OSError, HTTPException)
+_UNTOLD = {FallbackState.SENDING.value, FallbackState.SENT.value}
 _CUT_LISTS = (MessageKind.STORM_LIST, MessageKind.AWAY_LIST)
 
 _TEXT = rendering.text()
@@ -51,29 +53,42 @@ class FaultRun:
     """One run: `running`, `load` with somebody who kills, everything started again, `come_to_rest`, `report`."""
 
     def __init__(
-        self, folder: Path, server: Bugsink, chat: FaultChat, chance: random.Random, state_url: str = ""
+        self,
+        folder: Path,
+        server: Bugsink,
+        chat: FaultChat,
+        chance: random.Random,
+        state_url: str = "",
+        after: float = 10.0,
     ) -> None:
-        """The state is SQLite in the bot's folder, where no `state_url` is given."""
+        """The state is SQLite in the bot's folder, where no `state_url` is given; `after` is the fallback's."""
         self.server, self.chat = server, chat
+        self.fallback = FallbackReceiver()
+        self._after = after
         self.project = BugsinkProject(server, server.make_project(f"shop-{secrets.token_hex(3)}"))
         self.world = chat.world(
             folder,
             self.project,
+            SENTRY_FALLBACK=[{"urls": [self.fallback.url], "after": f"{after:g}s"}],
             STORAGE="Memory",  # Errbot's own storage does not survive kill -9, with or without us
             SENTRY_ALERTS=[{"rooms": [chat.room], "window": "20s"}],
             SENTRY_POLL_SECONDS=3,
             **({"SENTRY_STATE_URL": state_url} if state_url else {}),
         )
         self.state = state_url or f"sqlite:///{self.world.bot.data / 'sentry_reporter.sqlite3'}"
+        self._is_shared = bool(state_url)
         self._chance = chance
         self._answers: Counter[str] = Counter()
         self._kills: Counter[str] = Counter()
         self._faults: list[float] = []
+        self._deaths: list[float] = []
+        self._answered: list[float] = []
         self._slowest_end = 0.0
         self._full_since = 0.0
         self._full: list[tuple[float, float]] = []
         self._promised: set[str] = set()
         self._problems = 0
+        self._rule_number = 0
         self._known: list[dict[str, Any]] = []
         self._counting = threading.Lock()
         self._end = threading.Event()
@@ -82,7 +97,7 @@ class FaultRun:
     @contextmanager
     def running(self) -> Iterator[FaultRun]:
         """Everything up and connected, the poller's first look done; everything down afterwards."""
-        with self._relay, self.chat.proxy:
+        with self._relay, self.fallback.server, self.chat.proxy:
             self.project.add_alert(f"{self._relay.url}/bugsink")
             self.chat.watch()
             try:
@@ -104,12 +119,11 @@ class FaultRun:
             parts = [pool.submit(self._events, seconds, burst), pool.submit(self._rules)]
             start = time.monotonic()
             try:
-                while (passed := time.monotonic() - start) < seconds and not any(part.done() for part in parts):
+                while (passed := time.monotonic() - start) < seconds and not wait(parts, 0.05, FIRST_COMPLETED).done:
                     self.chat.listen()
                     faults(passed)
                     if not self._bot_is_down:
                         self._revive_bot()
-                    time.sleep(0.05)  # the chat and the bot are processes of their own, which wake nobody
             finally:
                 self._end.set()
             for part in parts:
@@ -122,6 +136,7 @@ class FaultRun:
     def kill_bot(self) -> None:
         """`kill -9` for the bot."""
         self._fault("the bot")
+        self._deaths.append(time.monotonic())
         self.world.bot.kill9()
         self._bot_is_down = True
 
@@ -133,6 +148,7 @@ class FaultRun:
     def end_bot(self) -> None:
         """SIGTERM for the bot."""
         self._fault("the bot by SIGTERM")
+        self._deaths.append(time.monotonic())
         self.world.bot.send_signal(signal.SIGTERM)
         since = time.monotonic()
         self.world.bot.wait_for_exit()
@@ -182,6 +198,26 @@ class FaultRun:
         """Bugsink is back."""
         self.server.start()
 
+    def break_fallback(self) -> None:
+        """The fallback's receiver refuses everything."""
+        self._kills["the fallback"] += 1
+        self.fallback.break_()
+
+    def wait_for_fallback(self) -> None:
+        """The chat server is away for as long as it takes: something goes to the fallback."""
+
+        def takes_webhooks() -> bool:
+            self._revive_bot()
+            return self._post_known() == 202
+
+        until(takes_webhooks, 180, "the bot takes webhooks", every=0.5)
+        self.kill_chat()
+        self._problems += 1
+        self._send(self._problems)
+        due = time.monotonic() + self._after  # in a storm it goes in a list, which need not name it
+        until(lambda: self.fallback.took_since(due), 180, "the fallback's receiver has what the chat does not take")
+        self.chat.start()
+
     def _fault(self, what: str) -> None:
         self._kills[what] += 1
         self._faults.append(time.monotonic())
@@ -203,7 +239,7 @@ class FaultRun:
 
     def _send(self, number: int) -> None:
         with suppress(*_NO_ANSWER):  # the server is away: the application's loss, nobody's knowledge
-            self.project.send_event("FaultError", f"problem {number} of this run", fingerprint=[f"problem {number}"])
+            self.project.send_event("FaultError", _words(number), fingerprint=[f"problem {number}"])
             self._learn()
 
     def _learn(self) -> None:
@@ -213,24 +249,24 @@ class FaultRun:
 
     def _rules(self) -> None:
         """A rule of somebody's fires for a problem that is known."""
-        number = 0
         while not self._end.wait(self._chance.expovariate(30)):
-            known = self._known
-            if not known:
-                continue
-            number += 1
-            issue = self._chance.choice(known)
-            body = bodies.bugsink(
-                issue["id"],
-                friendly_id=issue["friendly_id"],
-                calculated_type="FaultError",
-                calculated_value=issue["calculated_value"],
-                title=f"FaultError: {issue['calculated_value']}",
-                project=self.project.id,
-                project_name=self.project.name,
-                digested_event_count=number,  # no two bodies are the same
-            )
-            self._post_bugsink(bodies.encode(body))
+            if self._known:
+                self._post_known()
+
+    def _post_known(self) -> int:
+        issue = self._chance.choice(self._known)
+        self._rule_number += 1
+        body = bodies.bugsink(
+            issue["id"],
+            friendly_id=issue["friendly_id"],
+            calculated_type="FaultError",
+            calculated_value=issue["calculated_value"],
+            title=f"FaultError: {issue['calculated_value']}",
+            project=self.project.id,
+            project_name=self.project.name,
+            digested_event_count=self._rule_number,  # no two bodies are the same
+        )
+        return self._post_bugsink(bodies.encode(body))
 
     def _pass_on(self, request: Request) -> Reply:
         """Bugsink's alert goes through here, so that its answer is known."""
@@ -258,6 +294,7 @@ class FaultRun:
             self._answers[str(status) if status else "unanswered"] += 1
             if status == 202:
                 self._promised.add(key)
+                self._answered.append(time.monotonic())
 
     # The end.
 
@@ -274,23 +311,27 @@ class FaultRun:
         since = time.time()
         issues = self._issues()
 
-        def at_rest() -> bool:
+        def busy() -> list[str]:
             self._revive_bot()
             store = Store(self.state)
             try:
+                # Before the outbox: the room is told by a message.
+                untold = {state for state, _ in fallbacks_of(store).values()} & _UNTOLD
                 with store.read() as tx:
-                    polled = all(mark.answered_at > since for mark in tx.polls.all())
-                    waiting, _ = tx.inbox.waiting_count()
                     known = tx.issues.get_many(list(issues.values()))
-                    sent = all(issue in known and known[issue].notified_at for issue in issues.values())
-                    busy = tx.outbox.state(since).depth or tx.deferred.counts()
-                    return bool(
-                        polled and sent and not waiting and not busy and not outbox_of(store, self.chat.room, UNSURE)
-                    )
+                    facts = {
+                        "the poller": not all(mark.answered_at > since for mark in tx.polls.all()),
+                        "the inbox": tx.inbox.waiting_count()[0],
+                        "problems": not all(each in known and known[each].notified_at for each in issues.values()),
+                        "the outbox": tx.outbox.state(since).depth,
+                        "deferred": tx.deferred.counts(),
+                    }
+                facts |= {"the fallback": untold, "unsure": outbox_of(store, self.chat.room, UNSURE)}
+                return [f"{name}: {fact}" for name, fact in facts.items() if fact]
             finally:
                 store.close()
 
-        until(at_rest, timeout, "everything is sent", every=0.5)
+        until(lambda: not busy(), timeout, lambda: f"everything is sent; not yet: {'; '.join(busy())}", every=0.5)
 
     def report(self) -> FaultReport:
         """Stop the bot and read everything."""
@@ -303,6 +344,7 @@ class FaultRun:
                 alerts = [each for room in (self.chat.room, "") for each in tx.inbox.decided(room, 1_000_000)]
                 waiting, _ = tx.inbox.waiting_count()
             rows = outbox_of(store, self.chat.room, SENT, UNSURE)
+            fallbacks = fallbacks_of(store)
         finally:
             store.close()
         return FaultReport(
@@ -313,7 +355,9 @@ class FaultRun:
             waiting=waiting,
             broken_promises=len(self._promised - {each.alert.delivery for each in alerts}),
             beyond=sum(row.message.values["left"] for row in rows if row.message.kind in _CUT_LISTS),
-            outbox=Counter(line for row in rows for line in lines_of(row)),
+            messages=[lines_of(row) for row in rows],
+            is_shared=self._is_shared,
+            fallback=self._fallback_books(rows, fallbacks),
             received=sorted(self.chat.received),
             faults=self._faults,
             full=self._full,
@@ -322,9 +366,29 @@ class FaultRun:
             tracebacks=self.world.bot.log.count("Traceback"),
         )
 
+    def _fallback_books(self, rows: list[OutboxRow], fallbacks: dict[int, tuple[str, bool]]) -> FallbackBooks:
+        offset = time.time() - time.monotonic()
+        stuck = []
+        for row in (row for row in rows if row.message.kind in NOTIFICATION_KINDS):
+            line = next(line for line in lines_of(row) if PROBLEM.search(line))
+            in_room = [at for at, text in self.chat.received if text == line]
+            stuck.append(StuckRow(fallback_text(row), row.made - offset, in_room, *fallbacks.get(row.id, ("", False))))
+        return FallbackBooks(
+            after=self._after,
+            rows=stuck,
+            came=self.fallback.came,
+            answered=self._answered,
+            deaths=self._deaths,
+            noticed=[row.message.values["count"] for row in rows if row.message.kind is MessageKind.OUTAGE_NOTICE],
+        )
+
     def _issues(self) -> dict[int, str]:
         """Problem to issue, as the server knows them."""
         return {int(PROBLEM.findall(issue["calculated_value"])[0]): issue["id"] for issue in self.project.issues()}
+
+
+def _words(number: int) -> str:
+    return f"problem {number} of this run"
 
 
 def lines_of(row: OutboxRow) -> list[str]:

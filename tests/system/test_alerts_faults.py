@@ -1,4 +1,4 @@
-"""The fault run in short: each part dies once, under load.
+"""The fault run in short: each part dies once, under load; what the chat does not take goes to the fallback.
 
 `python -m benchmarks.alerts_faults` is the long one, at random moments.
 """
@@ -27,7 +27,7 @@ def test_each_part_dies_once_and_everything_adds_up(
     tmp_path: Path, request: pytest.FixtureRequest, chat_server: str, bugsink: Bugsink
 ) -> None:
     server: Ngircd | Prosody = request.getfixturevalue(chat_server)
-    run = FaultRun(tmp_path, bugsink, FaultChat(server), random.Random(1))
+    run = FaultRun(tmp_path, bugsink, FaultChat(server), random.Random(1), after=3.0)
     plan: list[tuple[float, Callable[[], object]]] = [
         (3, run.take_nick if run.chat.has_nicks else run.kill_bot),
         (5, run.chat.free_nick if run.chat.has_nicks else run.start_bot),
@@ -47,8 +47,10 @@ def test_each_part_dies_once_and_everything_adds_up(
         run.load(20, faults, burst=3)
         while plan:
             plan.pop(0)[1]()
+        run.wait_for_fallback()
         run.come_to_rest()
         report = run.report()
     report.check()
+    assert report.fallback.noticed
     assert report.tracebacks == 0
     assert report.kills >= Counter(("the bot", "the bot by SIGTERM", "the error server", "the chat server"))

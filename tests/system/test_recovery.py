@@ -16,6 +16,8 @@ from tests.servers.irc_client import IrcClient
 from tests.servers.ngircd import Ngircd
 from tests.servers.prosody import Prosody
 from tests.servers.tcp_proxy import TcpProxy
+from tests.servers.tiny_plugin import write_plugin
+from tests.system.plugin_copies import PLUGIN
 from tests.system.recovery_world import BOT, RecoveryWorld
 from tests.waiting import until
 
@@ -23,6 +25,15 @@ from tests.waiting import until
 pytestmark = pytest.mark.filterwarnings("ignore:gethostbyname")
 
 SECONDS = 45.0
+_SLOW = """
+import time
+from errbot import BotPlugin
+
+
+class Slow(BotPlugin):
+    def callback_connect(self):
+        time.sleep(1)
+"""
 
 
 @pytest.fixture(params=["ngircd", "prosody"])
@@ -55,6 +66,43 @@ def test_the_server_restarts(tmp_path: Path, server: Ngircd | Prosody, stack: Ex
         alice = stack.enter_context(world.person())
         proxy.mend()
         alice.wait_for(f"SHOP-{number}", SECONDS, sender=BOT)
+    assert world.bot.log.count("Traceback") == 0
+
+
+def test_a_plugin_keeps_the_loop_in_which_rooms_are_joined(
+    tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack
+) -> None:
+    """What waited does not join the room beside Errbot's own join: slixmpp fails when two joins are on their way."""
+    slow = write_plugin(tmp_path, _SLOW, "Slow")
+    proxy = stack.enter_context(TcpProxy(server.port))
+    world = RecoveryWorld(tmp_path, server, port=proxy.port, BOT_EXTRA_PLUGIN_DIR=[str(PLUGIN), str(slow)])
+    alice = stack.enter_context(world.person())
+    stack.enter_context(world.bot)
+    alice.wait_for_join(BOT, world.room)
+    before = len(world.bot.log)
+    proxy.refuse()
+    proxy.end()
+    world.bot.wait_for_log("webhooks are still taken", after=before)
+    world.hook("1")
+    proxy.mend()
+    alice.wait_for("SHOP-1", SECONDS, sender=BOT)
+    assert "joins it" not in world.bot.log[before:]
+    assert world.bot.log.count("Traceback") == 0
+
+
+def test_the_bot_is_kicked_out_of_the_room(tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack) -> None:
+    world = RecoveryWorld(tmp_path, server)
+    alice = stack.enter_context(world.person())
+    stack.enter_context(world.bot)
+    world.hook("1")
+    alice.wait_for("SHOP-1", SECONDS, sender=BOT)  # it has joined
+    if isinstance(alice, IrcClient):
+        alice.raw(f"KICK {world.room} {BOT}")
+    else:
+        alice.set_role(world.room, BOT, "none")
+    until(lambda: BOT not in alice.names(world.room), SECONDS, "the bot is out")
+    world.hook("2")
+    alice.wait_for("SHOP-2", SECONDS, sender=BOT)
     assert world.bot.log.count("Traceback") == 0
 
 

@@ -67,7 +67,7 @@ def world_with(folder: Path, receiver: Receiver, entries: list[dict[str, Any]] |
     """A flow whose fallback is the receiver, after five minutes."""
     read = tuple(read_fallback_entry(each) for each in entries or [{"urls": [receiver.url()]}])
     return World(
-        folder, more.pop("routes", ROUTES), poll=0, clock=receiver.clock, fallback=read,
+        folder, more.pop("routes", ROUTES), poll=more.pop("poll", 0), clock=receiver.clock, fallback=read,
         chat=more.pop("chat", None) or Chat(receiver.clock), **more,
     )  # fmt: skip
 
@@ -250,6 +250,24 @@ def test_matchers_look_at_each_problem_of_a_list(tmp_path: Path, receiver: Recei
     assert "10 more problems in a minute" in one
 
 
+def test_the_list_of_what_came_while_the_bot_was_away(tmp_path: Path, receiver: Receiver) -> None:
+    world = world_with(tmp_path, receiver, poll=60)
+    world.server.event("old")
+    world.at(1)
+    world.flow.close()
+    receiver.clock.advance(300)
+    for number in range(5):
+        world.server.event(f"n{number}")
+    receiver.clock.advance(120)
+    world.chat.drop()
+    world.boot()
+    world.at(3600)
+    (one,) = receiver.take()
+    assert "5 problems in shop since 2026-03-02 12:00 UTC, while I was away | New SHOP-n" in one
+    world.chat.up = True
+    assert "; 1 notification also went to the fallback." in world.at(3700).texts()[-1]
+
+
 class _SlowChat(Chat):
     def post(self, room: str, message: Outgoing, thread: str = "") -> str:
         last = self.sent[-1].at if self.sent else -60.0
@@ -373,6 +391,27 @@ def test_a_kill_while_an_address_takes_it(tmp_path: Path, receiver: Receiver, up
     assert room[0].startswith("New in shop: SHOP-1")
     assert room[1].endswith("; 1 notification also went to the fallback.")
     assert len(room) == 2
+
+
+def test_the_chat_is_back_while_an_address_takes_it(tmp_path: Path, receiver: Receiver) -> None:
+    """The room is told, although nothing else comes."""
+
+    def answer(request: Request) -> Reply:
+        world.chat.up = True
+        world.step("alert delivery")
+        receiver.clock.advance(1)
+        return receiver.answer(request)
+
+    receiver.server.answer = answer
+    world = world_with(tmp_path, receiver)
+    world.chat.drop()
+    world.hook(bodies.sentry_issue("1"))
+    room = world.at(900).texts()
+    assert len(receiver.take()) == 1
+    assert room[0].startswith("New in shop: SHOP-1")
+    assert room[1:] == [
+        "Chat was away from 2026-03-02 12:00 UTC to 2026-03-02 12:05 UTC; 1 notification also went to the fallback."
+    ]
 
 
 def test_nothing_secret_is_logged(tmp_path: Path, receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:

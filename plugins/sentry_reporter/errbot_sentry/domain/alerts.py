@@ -68,12 +68,14 @@ class MessageKind(Enum):
 
 
 # What counts towards a storm.
-NOTIFICATION_KINDS = (
+STORM_KINDS = (
     MessageKind.NOTIFICATION,
     MessageKind.STORM_LIST,
     MessageKind.QUIET_LIST,
     MessageKind.WAIT_LIST,
 )
+# What says first that there is a problem, alone or in a list.
+NOTIFICATION_KINDS = (*STORM_KINDS, MessageKind.AWAY_LIST)
 
 
 def is_canary(title: str, level: str | None) -> bool:

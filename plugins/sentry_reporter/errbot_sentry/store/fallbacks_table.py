@@ -83,9 +83,17 @@ class FallbacksTable(Queries):
         return {room: rows for room, rows in by_room.items() if room not in busy}
 
     def back_at(self, room: str, rows: Sequence[FallbackRow]) -> float | None:
-        """When the chat took the first message for a room after these had gone to the fallback; None: not yet."""
+        """When the chat took the first message for a room after these had gone to the fallback; None: not yet.
+
+        It may have taken one of these while it went there.
+        """
         first, went = min(row.id for row in rows), min(row.went or row.since for row in rows)
-        taken = (outbox.c.state == SENT, outbox.c.room == room, outbox.c.id >= first, outbox.c.sent > went)
+        these = select(fallbacks.c.id).where(
+            fallbacks.c.state.in_((*_OPEN, FallbackState.SENT.value)),
+            or_(fallbacks.c.went.is_not(None), fallbacks.c.state == FallbackState.SENDING.value),
+        )
+        since = or_(outbox.c.sent > went, outbox.c.id.in_(these))
+        taken = (outbox.c.state == SENT, outbox.c.room == room, outbox.c.id >= first, since)
         return time_of(self._connection.scalar(select(func.min(outbox.c.sent)).where(*taken)))
 
     def forget(self) -> None:

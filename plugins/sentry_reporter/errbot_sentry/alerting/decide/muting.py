@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from errbot_sentry.config.matchers import Matcher, all_match, read_matcher, values_of
 from errbot_sentry.config.routes import QuietHours
-from errbot_sentry.domain.alerts import NOTIFICATION_KINDS, Alert, MessageKind
+from errbot_sentry.domain.alerts import STORM_KINDS, Alert, MessageKind
 from errbot_sentry.store.records import Deferred, RecentMessage, Silence, issue_key
 
 # More than this many notifications in this many seconds are a storm; it lasts until a list has fewer than STORM_ENDS.
@@ -126,7 +126,7 @@ def _end_of(hours: QuietHours, now: float) -> float | None:
 
 def is_storm(recent: Sequence[RecentMessage]) -> bool:
     """Whether one more notification would be too much, after these messages in the channel in the last STORM_SPAN."""
-    notifications = [each for each in recent if each.kind in NOTIFICATION_KINDS]
+    notifications = [each for each in recent if each.kind in STORM_KINDS]
     if len(notifications) >= MOST_NOTIFICATIONS:
         return True
     return any(each.kind is MessageKind.STORM_LIST and each.count >= STORM_ENDS for each in notifications)

@@ -100,6 +100,12 @@ class XmppNetwork(UnconfirmedNetwork):
         """
         return sent_id.startswith(self._id_start()) and super().edit(room, sent_id, message)
 
+    def _target(self, room: str) -> Any:
+        # Errbot's joins are planned in the client's loop, and that may be busy: look at what it knows after those. With
+        # two joins on their way slixmpp 1.8.6 fails in `_await_join`, tells the room so, and is thrown out of it.
+        self._await(asyncio.sleep(0), _HAND_OVER_SECONDS)
+        return super()._target(room)
+
     def _identifier(self, address: str) -> Any:
         """The backend's own way would ask the server what the address is, and take a room's for a room."""
         return self._bot._build_person(address)  # noqa: SLF001 - there is no other way to it
