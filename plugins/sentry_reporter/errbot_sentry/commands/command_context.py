@@ -156,20 +156,20 @@ class TestRounds(Protocol):
 
 
 class ExclusiveRun:
-    """One run at a time, which another thread may end than the one that began it."""
+    """Allows one run at a time; `end` may be called in another thread than `begin`."""
 
     def __init__(self) -> None:
         self._guard = Lock()
         self._running = False
 
     def begin(self) -> bool:
-        """Whether it began; False: another one is under way."""
+        """Begin a run; False if another one is under way."""
         with self._guard:
             was_running, self._running = self._running, True
         return not was_running
 
     def end(self) -> None:
-        """The next one may begin."""
+        """End the run, so that the next one may begin."""
         self._running = False
 
 

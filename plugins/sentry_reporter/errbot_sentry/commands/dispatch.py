@@ -1,4 +1,4 @@
-"""The front of all commands: a command's name and what was typed in, views to render out."""
+"""Runs a command: finds it by its name, has it parsed, checks rights and calls its handler, which makes the views."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def forget_room(bot: Any, room: str) -> None:
 
 
 def reconnect_xmpp(bot: Any) -> Callable[[], None]:
-    """Let this bot object connect again as said above; returns what undoes that."""
+    """Make the change described above to this bot object; returns what undoes it."""
     reconnect = _XmppReconnect(bot)
     reconnect.start()
     return reconnect.stop
