@@ -189,9 +189,9 @@ def test_route_is_a_dry_run(room: Room) -> None:
         "#ops by route 1: level>=error",
         "#web by subscription: tag.customer=acme",
     ]
-    assert room.type("route shop level=info tag.customer=b") == "No room would get an alert (new) of shop."
+    assert room.type("route shop level=info tag.customer=b") == "No room would get an alert (new) for shop."
     assert room.type("route shop") == (
-        "No room would get an alert (new) of shop. "
+        "No room would get an alert (new) for shop. "
         "Routes also look at level, tag.customer; add what the alert would have."
     )
 
@@ -334,6 +334,6 @@ def test_a_project_that_exists_is_not(room: Room, line: str) -> None:
 
 def test_the_same_subscription_twice_is_one(room: Room) -> None:
     room.type("subscribe project=shop level>=error", "#web")
-    with pytest.raises(UserError, match="has that already: subscription 1"):
+    with pytest.raises(UserError, match="already has this: subscription 1"):
         room.type("subscribe level>=error project=shop", "#web")
     assert "Subscription 2" in room.type("subscribe level>=error project=shop", "#ops")

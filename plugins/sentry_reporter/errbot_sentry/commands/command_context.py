@@ -1,4 +1,4 @@
-"""What a command is, what was typed for it, and what its handler works with. The commands stand in registry.py."""
+"""What a command is, what was typed for it, and what its handler works with. registry.py lists the commands."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class FlowStatus:
 
 
 class TestRounds(Protocol):
-    """Test events that are followed the whole way; `Canary` implements it."""
+    """Sends test events and follows them until they are back as alerts; `Canary` implements it."""
 
     def begin(self, person: Person) -> str:
         """Send a test event; its id, 32 hex digits.
@@ -189,7 +189,7 @@ class CommandContext:
         prefix: what commands begin with in chat.
         claims: the addresses that people are about to prove to be theirs.
         requested_digests: bounds what `digest now` costs.
-        test_run: of `test`, one at a time.
+        test_run: allows one `test` at a time.
     """
 
     find_server: FindServer
