@@ -1,4 +1,4 @@
-"""XMPP: the bot connects again, and notices a connection that died without a word.
+"""XMPP: the bot connects again, and notices a connection that died silently.
 
 Errbot 6.2.1: when the stream ends, Errbot deactivates its plugins (errbot/backends/xmpp.py, lines 567 to 569) and does
 nothing more: the bot never comes back, and its process goes on. slixmpp pings nobody unless it is told to.
