@@ -10,7 +10,7 @@ import pytest
 
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
@@ -316,7 +316,7 @@ def test_a_matcher_that_the_server_can_never_answer_is_said(tmp_path: Path) -> N
         "SENTRY_ALERTS, route 1: users>=5 never matches: Bugsink doesn't say users"
     ]
     server = MemoryServer([Issue("1", "SHOP-1", "it broke", SHOP)], kind=BUGSINK)
-    commands = Commands(lambda: server, world.access, QuerySettings(), world.clock, world.store, alerts=world.flow)
+    commands = Commands(lambda: server, world.access, CommandSettings(), world.clock, world.store, alerts=world.flow)
     (view,) = commands.run("route", Invocation(ANN, Conversation("#ops"), "shop users=7"))
     assert view.values["never"] == ["users>=5 never matches: Bugsink doesn't say users"]
 

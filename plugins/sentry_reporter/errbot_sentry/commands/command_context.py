@@ -13,7 +13,7 @@ from errbot_sentry.alerting.notify.digest_reports import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.list_memory import LastLists
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
@@ -194,7 +194,7 @@ class CommandContext:
 
     find_server: FindServer
     access: Access
-    settings: QuerySettings
+    settings: CommandSettings
     clock: Clock
     store: Store
     finder: IssueFinder

@@ -47,8 +47,8 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
-class QuerySettings:
-    """The commands."""
+class CommandSettings:
+    """What the commands do besides answering: notes about who changed an issue, summaries of pasted addresses."""
 
     author_notes: bool = True
     unfurl: bool = True
@@ -84,7 +84,7 @@ class Settings:
     report: ReportSettings = ReportSettings()
     server: ServerSettings = ServerSettings()
     access: Access = Access()
-    query: QuerySettings = QuerySettings()
+    commands: CommandSettings = CommandSettings()
     alerts: AlertSettings = AlertSettings()
     state_url: Secret = Secret("")
     state_file: Path = Path("sentry_reporter.sqlite3")
@@ -152,7 +152,7 @@ def _assemble(
             room_projects=found["SENTRY_ROOM_PROJECTS"],
             writers=tuple(map(str, admins)) if writers is None and not isinstance(admins, str) else (writers or ()),
         ),
-        query=QuerySettings(found["SENTRY_AUTHOR_NOTES"], found["SENTRY_UNFURL"]),
+        commands=CommandSettings(found["SENTRY_AUTHOR_NOTES"], found["SENTRY_UNFURL"]),
         alerts=AlertSettings(
             routes=found["SENTRY_ALERTS"],
             webhook_secrets=found["SENTRY_WEBHOOK_SECRET"],

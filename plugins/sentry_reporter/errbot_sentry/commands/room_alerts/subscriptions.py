@@ -35,7 +35,7 @@ def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         here = [each for each in tx.subscriptions.all() if each.room == room]
         same = next((each for each in here if set(each.matchers) == set(chosen)), None)
         if same is not None:
-            raise UserError(f"{'You already have' if is_own else 'This room already has'} this: subscription {same.id}.")
+            raise UserError(f"{'You already have' if is_own else 'The room already has'} this: subscription {same.id}.")
         if len(here) >= MOST_SUBSCRIPTIONS:
             raise UserError(
                 f"There are {MOST_SUBSCRIPTIONS} subscriptions here. "
