@@ -23,7 +23,7 @@ from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import PlainTemplates, Templates
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
-from errbot_sentry.config.settings import AlertSettings, QuerySettings
+from errbot_sentry.config.settings import AlertSettings, CommandSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload, direct_room
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
@@ -329,7 +329,7 @@ class World:
         issues = self.server.by_id.values()
         server = MemoryServer(issues, projects=self.server.known_projects, now=self.clock.now)
         server.teams = self.server.teams
-        return Commands(lambda: server, self.access, QuerySettings(), self.clock, self.store, alerts=self.flow)
+        return Commands(lambda: server, self.access, CommandSettings(), self.clock, self.store, alerts=self.flow)
 
     def plain_hook(self, body: dict[str, Any]) -> WebhookAnswer:
         """A webhook arrives on the secret path."""

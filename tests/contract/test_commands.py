@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 import pytest
 
 from errbot_sentry.commands.dispatch import Commands
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadReference, Unsupported, UserError
@@ -40,7 +40,7 @@ class Room:
                 },
                 writers=("alice!*",),
             ),
-            QuerySettings(),
+            CommandSettings(),
             on.clock,
             store_at("sqlite://"),
             org=world.settings.org,

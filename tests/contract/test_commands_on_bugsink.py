@@ -9,7 +9,7 @@ import pytest
 from errbot_sentry.alerting.canary_links import Link, LinkState, Progress
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.secrets import Secret
-from errbot_sentry.config.settings import QuerySettings, ServerSettings
+from errbot_sentry.config.settings import CommandSettings, ServerSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
@@ -48,7 +48,7 @@ class Room:
         self.commands = Commands(
             self.connection.server,
             Access(room_projects={"#ops": (project.slug,), "#other": ("nothing-*",)}, writers=("alice!*",)),
-            QuerySettings(),
+            CommandSettings(),
             clock,
             store_at("sqlite://"),
             tests=Probe(project, self.connection),

@@ -40,8 +40,8 @@ def test_nothing_set_means_the_defaults_of_the_design():
     assert found.access.writers == ("@admin",)
     assert found.alerts.routes == ()
     assert found.alerts.poll_seconds == 60
-    assert found.query.unfurl
-    assert found.query.author_notes
+    assert found.commands.unfurl
+    assert found.commands.author_notes
     assert not found.state_url
     assert found.state_file == Path("/data/sentry_reporter.sqlite3")
 

@@ -67,7 +67,7 @@ def test_mail_while_irc_is_away_and_a_line_in_the_room_afterwards(ngircd: Ngircd
         assert mail["Bcc"] is None
         assert mail["To"] == "oncall@example.com"
         assert "<b>bold</b>" in body_of(mail)
-        assert "Chat is away since" in body_of(mail)
+        assert "Chat has been away since" in body_of(mail)
         assert "#ops took no message." in body_of(mail)
     assert "apprise" in bot.log
     assert PASSWORD not in bot.log

@@ -10,7 +10,7 @@ import pytest
 
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
@@ -189,9 +189,9 @@ def test_route_is_a_dry_run(room: Room) -> None:
         "#ops by route 1: level>=error",
         "#web by subscription: tag.customer=acme",
     ]
-    assert room.type("route shop level=info tag.customer=b") == "No room would get an alert (new) of shop."
+    assert room.type("route shop level=info tag.customer=b") == "No room would get an alert (new) for shop."
     assert room.type("route shop") == (
-        "No room would get an alert (new) of shop. "
+        "No room would get an alert (new) for shop. "
         "Routes also look at level, tag.customer; add what the alert would have."
     )
 
@@ -316,7 +316,7 @@ def test_a_matcher_that_the_server_can_never_answer_is_said(tmp_path: Path) -> N
         "SENTRY_ALERTS, route 1: users>=5 never matches: Bugsink doesn't say users"
     ]
     server = MemoryServer([Issue("1", "SHOP-1", "it broke", SHOP)], kind=BUGSINK)
-    commands = Commands(lambda: server, world.access, QuerySettings(), world.clock, world.store, alerts=world.flow)
+    commands = Commands(lambda: server, world.access, CommandSettings(), world.clock, world.store, alerts=world.flow)
     (view,) = commands.run("route", Invocation(ANN, Conversation("#ops"), "shop users=7"))
     assert view.values["never"] == ["users>=5 never matches: Bugsink doesn't say users"]
 
@@ -334,6 +334,6 @@ def test_a_project_that_exists_is_not(room: Room, line: str) -> None:
 
 def test_the_same_subscription_twice_is_one(room: Room) -> None:
     room.type("subscribe project=shop level>=error", "#web")
-    with pytest.raises(UserError, match="has that already: subscription 1"):
+    with pytest.raises(UserError, match="already has this: subscription 1"):
         room.type("subscribe level>=error project=shop", "#web")
     assert "Subscription 2" in room.type("subscribe level>=error project=shop", "#ops")

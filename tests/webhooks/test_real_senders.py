@@ -88,7 +88,7 @@ def test_only_sentrys_own_request_id_names_a_delivery(tmp_path: Path) -> None:
     rooms = Rooms(tmp_path, "glitchtip")
     one = load("glitchtip", "issue_alert_one")
     answers = [rooms.take(replace(one, headers={**one.headers, "Request-ID": each})).answer for each in "ab"]
-    assert answers == ["202 Stored.", "200 Known already."]
+    assert answers == ["202 Stored.", "200 This delivery was stored before."]
 
 
 def test_a_body_in_the_format_of_a_chat_network_is_logged_with_what_to_set(

@@ -149,7 +149,7 @@ class App:
         self._commands = Commands(
             self._find_server,
             self._settings.access,
-            self._settings.query,
+            self._settings.commands,
             self._clock,
             self._store,
             alerts=self._alerts,

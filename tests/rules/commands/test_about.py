@@ -129,7 +129,7 @@ def test_an_issue_is_shown_also_when_its_event_cannot_be_read() -> None:
     world.server.fail("latest_event", ServerFailed("The server failed (502)."))
     lines = world.lines("issue WEB-1")
     assert lines[-1] == "Couldn't read the latest event: The server failed (502)."
-    assert "has no event of this issue any more" in world.lines("issue WEB-1")[-1]
+    assert "no longer has any event of this issue" in world.lines("issue WEB-1")[-1]
 
 
 def test_one_issue_costs_two_requests() -> None:

@@ -116,7 +116,7 @@ def test_a_missing_trace_is_said(world: World) -> None:
     world.server.events_by_issue["101"] = replace(EVENT, exceptions=())
     assert world.lines("trace WEB-1")[1] == "Its latest event has no stack trace."
     del world.server.events_by_issue["101"]
-    assert world.lines("trace WEB-1")[1] == "The server has no event of this issue any more."
+    assert world.lines("trace WEB-1")[1] == "The server no longer has any event of this issue."
 
 
 def test_events(world: World) -> None:
@@ -389,7 +389,7 @@ def test_breadcrumbs_are_in_order_newest_last() -> None:
 
 @pytest.mark.parametrize(
     ("event", "said"),
-    [(None, "The server has no event of this issue any more"), (EVENT, "Its latest event has no breadcrumbs.")],
+    [(None, "The server no longer has any event of this issue"), (EVENT, "Its latest event has no breadcrumbs.")],
 )
 def test_an_issue_without_breadcrumbs_says_so(event: object, said: str) -> None:
     world = World([issue(1)])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.conversation import Invocation
 from errbot_sentry.domain.errors import (
     BadQuery,
@@ -71,7 +71,7 @@ def test_nothing_is_asked_where_nothing_is_to_do() -> None:
 
 
 def test_notes_can_be_switched_off_and_are_left_out_where_the_server_takes_none() -> None:
-    quiet = World([issue(1)], settings=QuerySettings(author_notes=False))
+    quiet = World([issue(1)], settings=CommandSettings(author_notes=False))
     quiet.lines("resolve WEB-1")
     assert quiet.server.asked("note") == []
     mute = World([issue(1)], unsupported=["note"])
@@ -284,7 +284,7 @@ def test_a_note_whose_answer_was_lost_is_looked_for(
     left: bool, listed: bool, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the server lists notes (Bugsink does not)."""
-    world = World([issue(1)], unsupported=[] if listed else ["comments"], settings=QuerySettings(author_notes=True))
+    world = World([issue(1)], unsupported=[] if listed else ["comments"], settings=CommandSettings(author_notes=True))
     note = world.server.note
 
     def slow(noted: Issue, text: str) -> None:

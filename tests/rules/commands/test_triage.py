@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from errbot_sentry.commands.triage_options import read_until, until_words
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadQuery, BadReference, NotAllowed, Unsupported, UsageError, UserError
 from errbot_sentry.domain.issues import ARCHIVED, UNRESOLVED, ArchiveUntil, Assignee, ResolveIn
@@ -221,7 +221,7 @@ def test_ranges_that_nobody_means(word: str) -> None:
 
 
 def test_a_note_is_kept_as_typed_and_signed() -> None:
-    world = World([issue(1)], settings=QuerySettings(author_notes=False))
+    world = World([issue(1)], settings=CommandSettings(author_notes=False))
     assert world.lines("note WEB-1 it's “fixed”, --really -n 3")[0].startswith("Note left on WEB-1 Problem 1")
     assert world.server.notes == [("101", "it's “fixed”, --really -n 3\n\n— alice, from chat")]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.conversation import Conversation, Invocation
 from errbot_sentry.domain.errors import TimedOut
 from tests.fakes.memory_server import URL
@@ -83,7 +83,7 @@ def test_a_long_message_does_not_keep_the_receiving_thread(world: World) -> None
 
 
 def test_it_can_be_switched_off() -> None:
-    world = World([issue(1)], settings=QuerySettings(unfurl=False))
+    world = World([issue(1)], settings=CommandSettings(unfurl=False))
     assert unfurled(world, ADDRESS) == []
     assert world.server.calls == []
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.dispatch import Commands
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame, Issue, Project
@@ -76,7 +76,7 @@ class World:
         self.clock = VirtualClock(NOW)
         server_options = {key: options.pop(key) for key in ("kind", "unsupported", "projects") if key in options}
         self.server = MemoryServer(issues, now=self.clock.now, **server_options)
-        options.setdefault("settings", QuerySettings())
+        options.setdefault("settings", CommandSettings())
         options.setdefault("find_server", lambda: self.server)
         self.store = options.pop("store", None) or store_at("sqlite://")
         self.commands = Commands(access=access, clock=self.clock, store=self.store, sleep=self.clock.advance, **options)

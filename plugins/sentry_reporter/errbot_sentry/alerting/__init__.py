@@ -1,1 +1,1 @@
-"""Flow 3, server to rooms: each new problem is in the right room once, the noise folded away."""
+"""Alerting, from the server to rooms: each problem once in each room that wants it; what follows is summed up."""

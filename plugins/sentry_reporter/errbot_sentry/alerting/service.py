@@ -84,7 +84,7 @@ class AlertsStatus:
 
 
 class AlertService:
-    """Flow 3. `receiver` takes webhooks between `start` and `close`; a closed flow can be started again."""
+    """The alert flow. `receiver` takes webhooks between `start` and `close`; a closed flow can be started again."""
 
     def __init__(
         self,

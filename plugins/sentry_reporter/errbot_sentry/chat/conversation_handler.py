@@ -53,7 +53,7 @@ class ConcurrencyLimit:
 
     @contextmanager
     def taken(self, who: str) -> Iterator[bool]:
-        """Inside: whether this person's command may run; nobody has to wait."""
+        """A block in which the person's command counts as running; it gets False if it must not run. Never waits."""
         with self._lock:
             free = self._running.total() < self._most and self._running[who] < _MOST_EACH
             if free:

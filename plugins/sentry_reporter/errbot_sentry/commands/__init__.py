@@ -1,1 +1,1 @@
-"""Flow 2, chat to server and back: `!sentry issues` and its family."""
+"""The commands, from chat to the server and back: `!sentry issues` and all others."""

@@ -31,7 +31,7 @@ _MAIL = re.compile(r"[^\s@<>\"'|,;]{1,64}@[\w-]+(?:\.[\w-]+)+")
 
 @dataclass(frozen=True)
 class Claim:
-    """Somebody says to be the owner of an address; `code` is what the owner has to repeat on the server."""
+    """Somebody's claim to an account's mail address; `code` is what its owner has to post on the server."""
 
     mail: str
     code: str

@@ -90,7 +90,7 @@ class OutcomeLine:
 
 
 def confirm_count(count: int, doing: str, yes: bool) -> None:
-    """Refuses what is much without `--yes`, with UsageError."""
+    """Raise UsageError for many issues without `--yes`."""
     if count > WITHOUT_YES and not yes:
         raise UsageError(f"{doing} {count} issues: add --yes if that is what you mean.")
 

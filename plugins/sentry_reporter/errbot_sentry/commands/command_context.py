@@ -1,4 +1,4 @@
-"""What a command is, what was typed for it, and what its handler works with. The commands stand in registry.py."""
+"""What a command is, what was typed for it, and what its handler works with. registry.py lists the commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from errbot_sentry.alerting.notify.digest_reports import RequestedDigests
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.list_memory import LastLists
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
@@ -140,7 +140,7 @@ class FlowStatus:
 
 
 class TestRounds(Protocol):
-    """Test events that are followed the whole way; `Canary` implements it."""
+    """Sends test events and follows them until they are back as alerts; `Canary` implements it."""
 
     def begin(self, person: Person) -> str:
         """Send a test event; its id, 32 hex digits.
@@ -156,20 +156,20 @@ class TestRounds(Protocol):
 
 
 class ExclusiveRun:
-    """One run at a time, which another thread may end than the one that began it."""
+    """Allows one run at a time; `end` may be called in another thread than `begin`."""
 
     def __init__(self) -> None:
         self._guard = Lock()
         self._running = False
 
     def begin(self) -> bool:
-        """Whether it began; False: another one is under way."""
+        """Begin a run; False if another one is under way."""
         with self._guard:
             was_running, self._running = self._running, True
         return not was_running
 
     def end(self) -> None:
-        """The next one may begin."""
+        """End the run, so that the next one may begin."""
         self._running = False
 
 
@@ -189,12 +189,12 @@ class CommandContext:
         prefix: what commands begin with in chat.
         claims: the addresses that people are about to prove to be theirs.
         requested_digests: bounds what `digest now` costs.
-        test_run: of `test`, one at a time.
+        test_run: allows one `test` at a time.
     """
 
     find_server: FindServer
     access: Access
-    settings: QuerySettings
+    settings: CommandSettings
     clock: Clock
     store: Store
     finder: IssueFinder

@@ -1,4 +1,4 @@
-"""The front of all commands: a command's name and what was typed in, views to render out."""
+"""Runs a command: finds it by its name, has it parsed, checks rights and calls its handler, which makes the views."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from errbot_sentry.commands.list_memory import LastLists
 from errbot_sentry.commands.parser import parse
 from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.commands.unfurl import Unfurl
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View
@@ -64,7 +64,7 @@ class Commands:
         self,
         find_server: FindServer,
         access: Access,
-        settings: QuerySettings,
+        settings: CommandSettings,
         clock: Clock,
         store: Store,
         *,
@@ -151,7 +151,7 @@ class Commands:
 
 
 def _known_id(store: Store, short_id: str) -> str:
-    """The server's id of an issue that the bot has told of, by its short id; "" for another."""
+    """The server's id of an issue that the bot knows by its short id; "" for any other."""
     try:
         with store.read() as tx:
             return tx.issues.id_of(short_id)

@@ -40,7 +40,7 @@ _MOST_KEYS = 20
 _LONGEST_GRAPH = timedelta(days=90)
 _MARKED_RELEASES = 20
 _MOST_IN_SECTION = 10
-_NO_EVENT = "The server has no event of this issue any more."
+_NO_EVENT = "The server no longer has any event of this issue."
 
 
 def show_issue(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:

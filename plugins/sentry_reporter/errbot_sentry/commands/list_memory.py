@@ -1,7 +1,8 @@
-"""The last list of issues shown to each person in each conversation: what `#3`, `next` and `prev` stand on.
+"""The last list of issues shown to each person in each conversation: what `#3`, `next` and `prev` refer to.
 
 Rows are kept by issue id and never guessed: a row that could mean two issues, or that is an hour old, is refused.
-Lists of an issue's events or tags are numbered too; a row of theirs would mean that issue, and is one more meaning.
+Lists of an issue's events or tags are numbered too. Each of their rows stands for that issue, so such a list can make a
+row ambiguous.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class ListPage:
 
 @dataclass(frozen=True)
 class Aside:
-    """A numbered list that was shown since, of what belongs to one issue; of something else, where `issue_id` is ""."""
+    """A numbered list that was shown after a list of issues: of one issue's events or tags, or (`issue_id` is "") of
+    something that is no issue, such as silences."""
 
     issue_id: str
     length: int

@@ -11,7 +11,7 @@ from cachetools import TTLCache
 
 from errbot_sentry.commands.issue_refs import IssueFinder
 from errbot_sentry.commands.views import unfurl_values
-from errbot_sentry.config.settings import QuerySettings
+from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Invocation, View
 from errbot_sentry.domain.errors import SentryReporterError, ServerError, UserError
@@ -39,7 +39,7 @@ COMMAND = "issue"
 class Unfurl:
     """Summaries for addresses in messages that are no commands. Silent about everything that it may not show."""
 
-    def __init__(self, find_server: FindServer, finder: IssueFinder, settings: QuerySettings, clock: Clock) -> None:
+    def __init__(self, find_server: FindServer, finder: IssueFinder, settings: CommandSettings, clock: Clock) -> None:
         self._find_server = find_server
         self._finder = finder
         self._settings = settings

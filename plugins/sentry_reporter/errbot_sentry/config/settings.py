@@ -23,7 +23,7 @@ from errbot_sentry.domain.access import Access
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """Flow 1. Levels are numbers of the logging module; `repeat_seconds` and `spool_mb` may be 0 for off."""
+    """Reporting. Levels are numbers of the logging module; `repeat_seconds` and `spool_mb` may be 0 for off."""
 
     enabled: bool = False
     dsn: Secret = Secret("")
@@ -38,7 +38,7 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """The server of flows 2 and 3. `url` has no trailing slash; `kind` may be "auto"."""
+    """The server that commands and alerts use. `url` has no trailing slash; `kind` may be "auto"."""
 
     url: str = SAAS
     kind: str = "auto"
@@ -47,8 +47,8 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
-class QuerySettings:
-    """Flow 2."""
+class CommandSettings:
+    """What the commands do besides answering: notes about who changed an issue, summaries of pasted addresses."""
 
     author_notes: bool = True
     unfurl: bool = True
@@ -56,7 +56,7 @@ class QuerySettings:
 
 @dataclass(frozen=True)
 class AlertSettings:
-    """Flow 3. `listen` is (host, port) of the own listener or None for Errbot's web server; `poll_seconds` 0: never.
+    """Alerting. `listen` is (host, port) of our own listener, None for Errbot's web server; `poll_seconds` 0: never.
 
     `public_url` is where others reach either of them, without a trailing slash; "" where it is not known.
     `server_url` and `org` make the address of an issue that comes without one.
@@ -84,7 +84,7 @@ class Settings:
     report: ReportSettings = ReportSettings()
     server: ServerSettings = ServerSettings()
     access: Access = Access()
-    query: QuerySettings = QuerySettings()
+    commands: CommandSettings = CommandSettings()
     alerts: AlertSettings = AlertSettings()
     state_url: Secret = Secret("")
     state_file: Path = Path("sentry_reporter.sqlite3")
@@ -152,7 +152,7 @@ def _assemble(
             room_projects=found["SENTRY_ROOM_PROJECTS"],
             writers=tuple(map(str, admins)) if writers is None and not isinstance(admins, str) else (writers or ()),
         ),
-        query=QuerySettings(found["SENTRY_AUTHOR_NOTES"], found["SENTRY_UNFURL"]),
+        commands=CommandSettings(found["SENTRY_AUTHOR_NOTES"], found["SENTRY_UNFURL"]),
         alerts=AlertSettings(
             routes=found["SENTRY_ALERTS"],
             webhook_secrets=found["SENTRY_WEBHOOK_SECRET"],

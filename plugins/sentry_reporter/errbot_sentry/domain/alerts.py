@@ -137,5 +137,5 @@ class Alert:
 
     @property
     def way(self) -> str:
-        """By which way it came. Two ways report one change: the issue itself, and a rule that watches it."""
+        """`rule` where a rule reports a change of the issue, else the source: several ways may report one change."""
         return "rule" if self.rule and self.reason != RULE else self.source

@@ -1,4 +1,4 @@
-"""Locks that no thread can take twice to its own death.
+"""Locks with which a thread cannot block itself for ever.
 
 While a thread holds a lock, foreign code may run in that very thread, between any two instructions: a `__del__` or a
 weak reference's callback when garbage is collected, or a signal handler. If it logs an error, the log handler comes

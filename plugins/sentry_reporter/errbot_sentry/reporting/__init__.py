@@ -1,1 +1,1 @@
-"""Flow 1, bot to server: every error of the bot reaches Sentry once, with its context, scrubbed."""
+"""Reporting, from the bot to the server: each of the bot's own errors once, with its context and without secrets."""

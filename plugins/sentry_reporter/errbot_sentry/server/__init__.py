@@ -1,1 +1,1 @@
-"""The HTTP client that the query and alert flows share, with one dialect per kind of server."""
+"""The HTTP client that commands and the alert flow share, with one dialect per kind of server."""

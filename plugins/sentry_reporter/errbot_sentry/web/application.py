@@ -124,7 +124,7 @@ class Web:
             return page()
         except Exception:  # any part of the bot may fail to say how it is
             log.exception("/sentry/%s could not be made", name)
-            return Reply(500, "This could not be made; the bot's log has the cause.")
+            return Reply(500, "This page could not be made; the bot's log has the cause.")
 
 
 def _content(body: Body, length: int | None) -> bytes | Reply:

@@ -1,9 +1,9 @@
 """The plugin's own web listener (SENTRY_WEBHOOK_LISTEN): waitress, with bounded threads, connections and bodies.
 
-Nobody has signed anything yet while a request arrives, so what a sender may take of the bot is bounded: a body by its
-announced and by its real size, all bodies together by memory (never a temporary file), each request by time, and
-connections by number. Where a bound of all of them is reached, the request that has been arriving longest makes room: a
-webhook that comes in whole is quicker than any that is kept open on purpose.
+A signature can be checked only when the whole request is there. Until then anybody may send anything, so all of it is
+bounded: a body by its announced and by its real size, all bodies together by memory (never a temporary file), each
+request by time, and connections by number. When memory or connections run out, the request that has been arriving
+longest is dropped: a real webhook arrives quicker than a request that somebody keeps open on purpose.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CONNECTIONS = 200
 MEMORY = 64 * 1024 * 1024  # bytes of all bodies that are arriving or wait for a thread
 _SMALL = 64 * 1024  # a body up to here is not worth a count of all others: CONNECTIONS bounds those
 _LONGEST_LINE = 8 * 1024  # of what frames the chunks of a body; copied at every byte that comes
-_SAY_AGAIN = 600.0  # seconds
+_WARNING_PAUSE = 600.0  # seconds
 
 
 class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no types
@@ -193,7 +193,7 @@ class Bounds:
         if oldest is None:
             return False
         now = time.monotonic()
-        if self._said_at is None or now - self._said_at > _SAY_AGAIN:
+        if self._said_at is None or now - self._said_at > _WARNING_PAUSE:
             self._said_at = now
             log.warning(
                 "more is arriving at the webhook listener than its %d connections and %d MB take: the requests that "

@@ -1,4 +1,4 @@
-"""One alert on its way through the pipeline, and what it comes to in each room."""
+"""One alert on its way through the pipeline, and what is decided about it for each room."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from errbot_sentry.store.records import Decision, Deferred, Group, KnownIssue, S
 
 @dataclass
 class RoomOutcome:
-    """What the alert comes to in one room.
+    """What is decided about the alert for one room.
 
     `group` is what the room knows if the message is sent. `stored` is what is stored of it, None to leave it as it is.
     `deferral` is set where the message is put off.

@@ -1,7 +1,7 @@
 """What one more alert about a problem means for one room, and what the passing of time does. Pure.
 
-`decide_placement` is the rule, as in Alertmanager's dedup stage: from what was sent last, an alert and the time to a
-named reason and a placement. `group_after` says what the room knows afterwards.
+`decide_placement` is the rule, as in Alertmanager's dedup stage: what was sent last, an alert and the time lead to a
+named decision and a placement. `group_after` says what the room knows afterwards.
 
 The notification goes out at once. What follows is counted, and the count is sent as an update when the window closes.
 Each window is twice as long as the one before, up to the route's `repeat`. Activities are sent as updates. What brings
@@ -97,7 +97,7 @@ def _says_nothing_new(last: Group, alert: Alert, now: float) -> bool:
         return True
     if alert.reason in ACTIVITIES and _STATUS_OF.get(alert.reason) == last.status:
         return True
-    # The other way reported it before, by the same reason or only as a rule that fired.
+    # It came by another way before (see `Alert.way`), for the same reason or only as a rule that fired.
     same = alert.reason in (*RETURNS, RULE) and last.reason in (alert.reason, RULE)
     still_open = last.status == UNRESOLVED and last.source != alert.way
     return same and still_open and abs(now - last.at) <= SAME_CHANGE_SPAN

@@ -97,7 +97,7 @@ class LookUps:
             return None if question is None else question.until
 
     def answered(self, limit: int) -> list[int]:
-        """The numbers of alerts whose answers can be taken, those asked first first."""
+        """The numbers of alerts whose answers can be taken, in the order in which they were asked."""
         with self._guard:
             return [number for number, question in self._questions.items() if question.answer is not None][:limit]
 

@@ -24,8 +24,10 @@ MOST_UPDATES = 20
 MOST_UPDATES_OF_ONE = 5
 
 _GLOB = frozenset("*?[")
-_LONGEST_NOTICE = 900.0
-_SHORTEST_NOTICED = 1800.0
+# The end of a silence is announced a tenth of its length before, at most this long before (seconds) …
+_EARLIEST_NOTICE = 900.0
+# … and not at all for a silence that is shorter than this.
+_SHORTEST_WITH_NOTICE = 1800.0
 _DAY = 86_400.0
 
 
@@ -67,7 +69,7 @@ class SilenceIndex:
 
 
 class SilenceIndexCache:
-    """Keeps the index for as long as the silences are the same. For one thread."""
+    """Builds a new index only when the silences have changed. For one thread."""
 
     def __init__(self) -> None:
         self._index = SilenceIndex(())
@@ -82,13 +84,13 @@ class SilenceIndexCache:
 def notice_at(silence: Silence) -> float | None:
     """When to say that a silence is about to end; None for one that is too short for a notice."""
     length = silence.ends - silence.made
-    if length < _SHORTEST_NOTICED:
+    if length < _SHORTEST_WITH_NOTICE:
         return None
-    return silence.ends - min(length / 10, _LONGEST_NOTICE)
+    return silence.ends - min(length / 10, _EARLIEST_NOTICE)
 
 
 def rooms_of(silence: Silence, deferred: Sequence[Deferred]) -> set[str]:
-    """The rooms that get notices about a silence; one for every room concerns those in which it silenced something."""
+    """The rooms that get notices about a silence; for a silence of every room, those in which it silenced something."""
     return {silence.room} if silence.room else {each.room for each in deferred}
 
 

@@ -1,6 +1,6 @@
 """What a room may still see when a message is sent some time after its alert was decided. Pure.
 
-A project can have got another name meanwhile, and the settings another `SENTRY_ROOM_PROJECTS` over a restart.
+Meanwhile the project may have been renamed, or the bot restarted with another `SENTRY_ROOM_PROJECTS`.
 """
 
 from __future__ import annotations

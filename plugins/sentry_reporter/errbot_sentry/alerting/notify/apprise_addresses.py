@@ -115,11 +115,11 @@ class LogMask(logging.Filter):
         return True
 
     def add(self) -> None:
-        """From now on."""
+        """Begin to mask."""
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(self)
 
     def remove(self) -> None:
-        """No longer."""
+        """Stop masking."""
         for name in _LOGGERS:
             logging.getLogger(name).removeFilter(self)

@@ -60,7 +60,7 @@ class Network(Protocol):
     def send_file(self, room: str, upload: Upload) -> None:
         """Have a file sent to a room where the network takes files; returns at once, and raises nothing.
 
-        It may come later than what is sent after it, or never: only an ornament can be sent like this.
+        It may come later than what is sent after it, or never: only extras such as charts can be sent like this.
         """
         ...
 

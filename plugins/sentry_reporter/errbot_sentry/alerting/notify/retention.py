@@ -1,4 +1,4 @@
-"""How long what is kept: old rows go in small steps, so that nobody waits for the cleaning."""
+"""How long each kind of data is kept. Old rows are deleted in small steps, so that nobody waits for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
 
 _DAY = 86_400.0
-KEEP_ALERTS = 30 * _DAY  # alerts with their decisions, and the keys by which replays are known
+KEEP_ALERTS = 30 * _DAY  # alerts with their decisions, and the keys by which repeated deliveries are recognised
 KEEP_MESSAGES = 30 * _DAY  # delivered and set-aside messages, and with them which thread is about which issue
 KEEP_GROUPS = 90 * _DAY  # what was sent to a room about a problem, since its last alert
 KEEP_ISSUES = 180 * _DAY  # known issues, since the last alert or poll about them

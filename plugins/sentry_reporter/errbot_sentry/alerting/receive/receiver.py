@@ -76,7 +76,7 @@ class WebhookReceiver:
         self._open = True
 
     def close(self) -> None:
-        """WebhookAnswer 503 from now on."""
+        """Answer every webhook with 503 from now on."""
         self._open = False
 
     def take(self, headers: Mapping[str, str], body: bytes, token: str | None) -> WebhookAnswer:
@@ -127,9 +127,9 @@ class WebhookReceiver:
         if parsed.alerts and all(is_canary(alert.title, alert.level) for alert in parsed.alerts):
             keys = (DeliveryKey(f"canary:{self.last}"),)  # equal bytes are another round's: GlitchTip's have no time
         if not parsed.alerts and not parsed.more:
-            return WebhookAnswer(200, "No alert in this.")
+            return WebhookAnswer(200, "This webhook contains no alert.")
         if not self._group_commit.store(Delivery(keys, parsed.alerts, self.last)):
-            return WebhookAnswer(200, "Known already.")
+            return WebhookAnswer(200, "This delivery was stored before.")
         self._on_stored(parsed.more)
         return WebhookAnswer(202, "Stored.")
 
@@ -148,7 +148,7 @@ class WebhookReceiver:
         for is_its, read in _BY_SHAPE:
             if is_its(content):
                 return read(content, blank)
-        raise BadBody("This is no webhook of Sentry, GlitchTip or Bugsink that is known here.")
+        raise BadBody("The body has none of the formats that Sentry, GlitchTip and Bugsink send.")
 
     def _with_links(self, parsed: Parsed) -> Parsed:
         """Sentry sends an issue's page only with `issue.created`: the others get the address that the issue has."""

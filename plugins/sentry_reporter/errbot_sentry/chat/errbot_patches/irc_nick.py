@@ -107,7 +107,7 @@ class _Nick:
 
 
 def take_another_nick(bot: Any) -> Callable[[], None]:
-    """Let this bot object do as said above; returns what undoes that."""
+    """Make the change described above to this bot object; returns what undoes it."""
     nick = _Nick(bot)
     nick.start()
     return nick.stop

@@ -1,4 +1,4 @@
-"""IRC: a connection that died without a word is noticed within seconds.
+"""IRC: a connection that died silently is noticed within seconds.
 
 Errbot 6.2.1: it only waits for what comes (errbot/backends/irc.py, line 334), and answers the server's pings. Where a
 cable is pulled or a router forgets the connection, nothing comes and no error either: the bot sits there until the

@@ -112,7 +112,7 @@ def is_irc(bot: Any) -> bool:
 
 
 def reconnect_soon(bot: Any) -> Callable[[], None]:
-    """Let this bot object connect again as said above; returns what undoes that."""
+    """Make the change described above to this bot object; returns what undoes it."""
     conn = bot.conn
     library = sys.modules["irc.bot"]  # loaded by Errbot's backend
     original = conn.recon

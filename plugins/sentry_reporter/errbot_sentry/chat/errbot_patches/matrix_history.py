@@ -30,7 +30,7 @@ def is_matrix(bot: Any) -> bool:
 
 
 def skip_history(bot: Any) -> Callable[[], None]:
-    """Let old messages pass unheard; returns what undoes that."""
+    """Drop old messages; returns what undoes that."""
     on_room_message, callback, connect = bot.on_room_message, bot.callback_message, bot.connect_callback
     connected_at = time.monotonic()
     root = ""

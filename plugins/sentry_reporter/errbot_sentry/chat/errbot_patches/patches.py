@@ -134,7 +134,7 @@ PATCHES = (
         "irc_ping",
         is_irc,
         lambda bot, _end: ping_in_silence(bot),
-        "an IRC connection that dies without a word is not noticed for minutes, and messages are lost",
+        "an IRC connection that dies silently is not noticed for minutes, and messages are lost",
         stays=True,
     ),
     Patch(

@@ -1,4 +1,4 @@
-"""XMPP: the bot connects again, and notices a connection that died without a word.
+"""XMPP: the bot connects again, and notices a connection that died silently.
 
 Errbot 6.2.1: when the stream ends, Errbot deactivates its plugins (errbot/backends/xmpp.py, lines 567 to 569) and does
 nothing more: the bot never comes back, and its process goes on. slixmpp pings nobody unless it is told to.
@@ -114,7 +114,7 @@ def forget_room(bot: Any, room: str) -> None:
 
 
 def reconnect_xmpp(bot: Any) -> Callable[[], None]:
-    """Let this bot object connect again as said above; returns what undoes that."""
+    """Make the change described above to this bot object; returns what undoes it."""
     reconnect = _XmppReconnect(bot)
     reconnect.start()
     return reconnect.stop

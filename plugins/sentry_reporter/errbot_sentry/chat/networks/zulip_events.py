@@ -29,7 +29,7 @@ class ReactionEvents:
         self.trouble = ""
 
     def start(self) -> None:
-        """From now on."""
+        """Begin to pass on events."""
         threading.Thread(target=self._run, name="sentry-zulip-events", daemon=True).start()
 
     def stop(self) -> None:

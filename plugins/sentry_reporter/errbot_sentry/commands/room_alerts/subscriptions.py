@@ -35,7 +35,7 @@ def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         here = [each for each in tx.subscriptions.all() if each.room == room]
         same = next((each for each in here if set(each.matchers) == set(chosen)), None)
         if same is not None:
-            raise UserError(f"{'You have' if is_own else 'This room has'} that already: subscription {same.id}.")
+            raise UserError(f"{'You already have' if is_own else 'The room already has'} this: subscription {same.id}.")
         if len(here) >= MOST_SUBSCRIPTIONS:
             raise UserError(
                 f"There are {MOST_SUBSCRIPTIONS} subscriptions here. "
@@ -48,7 +48,7 @@ def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def _own_room(context: CommandContext, typed: ParsedCommand) -> str:
-    """What stands for a room where the alerts go to this person; UserError where they cannot."""
+    """The room name that stands for direct messages to this person; UserError where there are none."""
     person = typed.person
     if not person.address:
         raise UserError(
@@ -71,7 +71,7 @@ def _read_teams(context: CommandContext, typed: ParsedCommand) -> None:
         mail = tx.accounts.mail_of(typed.person.acl) or ""
     teams = context.find_server().read_teams(mail)
     if not teams:
-        raise UserError(f"You are in no team of the server, as {mail}.")
+        raise UserError(f"On the server, {mail} is in no team.")
     with context.store.write() as tx:
         tx.accounts.set_teams(typed.person.acl, teams)
 
