@@ -87,7 +87,8 @@ def test_the_work_of_a_parser_grows_with_the_length_and_not_with_its_square(pars
     for start, middle, end in HOSTILE:
         short, long = (start + middle * (size // len(middle)) + end for size in (2_000, 100_000))
         base = max(1e-3, min(_seconds(parser, short) for _ in range(3)))
-        assert _seconds(parser, long) < 400 * base, (start, middle, end)
+        worked = min(_seconds(parser, long) for _ in range(3))  # a collection of all garbage may fall into one
+        assert worked < 400 * base, (start, middle, end)
 
 
 @pytest.mark.parametrize("words", ["-n 1 ", "-p a ", "-x ", "a -p b ", "-- ", "-p= "])

@@ -98,7 +98,7 @@ def test_reload_takes_changed_submodules(tmp_path):
     bot, plugin = _bot(tmp_path)
     with bot:
         bot.ask("!sentry status", "delivery")
-        replies = plugin / "errbot_sentry" / "chat" / "replies.py"
+        replies = plugin / "errbot_sentry" / "chat" / "render" / "templates.py"
         replies.write_text(replies.read_text().replace("def of(", "def of_(", 1) + OVERRIDE)
         bot.ask("!plugin reload SentryReporter", "reloaded")
         bot.ask("!sentry status", "NEW CODE RUNS")

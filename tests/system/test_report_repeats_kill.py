@@ -73,7 +73,7 @@ def storm(server: IngestServer, folder: Path, *times: int) -> Iterator[subproces
 def on_disk(folder: Path) -> dict[str, int]:
     """The last count of each window on the disk."""
     files = list(folder.rglob(FILE))
-    lines = [line for file in files for line in file.read_text().splitlines()]
+    lines = [line for file in files for line in file.read_text().splitlines() if line]
     return {each["id"]: each["n"] for each in map(json.loads, lines)}
 
 
