@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -70,15 +71,32 @@ def test_a_count_that_an_event_has_does_not_come_back_and_the_others_do(folder: 
     life.count(2, 5)
     assert life.repeats.add(1, 61.0).earlier is not None
     assert found(folder) == [3, 5]  # a kill here loses nothing
-    life.journal.cancel_reported()
+    life.journal.take_reported()()
     assert found(folder) == [5]
+
+
+def test_the_envelope_of_one_event_takes_out_no_count_of_another(folder: Path) -> None:
+    """Of two counts that are due the second is on the disk until its own envelope is, whoever writes meanwhile."""
+    life = Life(folder)
+    life.count(1, 3)
+    life.count(2, 5)
+    first, second = life.repeats.due(61.0)
+    life.repeats.report(first)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(life.journal.take_reported).result()()
+    assert found(folder) == [3, 5]
+    life.journal.take_reported()()
+    assert found(folder) == [5]
+    life.repeats.report(second)
+    life.journal.take_reported()()
+    assert found(folder) == []
 
 
 def test_a_count_that_is_given_away_while_it_is_written_does_not_come_back(folder: Path) -> None:
     def give_away(summary: ErrorSummary) -> dict[str, Any]:
         if summary.event["level"] == "given away":
             assert life.repeats.add(1, 61.0).earlier is not None
-            life.journal.cancel_reported()
+            life.journal.take_reported()()
         return redact(summary)
 
     life = Life(folder, redact=give_away)
@@ -93,8 +111,9 @@ def test_two_restarts_give_what_was_not_reported_once_each(folder: Path) -> None
     assert found(folder) == [3]
     assert found(folder) == [3]
     life = Life(folder)
-    assert len(life.repeats.due(0.0)) == 1
-    life.journal.cancel_reported()
+    (count,) = life.repeats.due(0.0)
+    life.repeats.report(count)
+    life.journal.take_reported()()
     assert found(folder) == []
     assert (folder / FILE).read_text() == ""
 
@@ -154,5 +173,5 @@ def test_a_count_that_cannot_be_taken_out_is_lost_and_not_reported_twice(folder:
     life.count(2, 5)
     assert life.repeats.add(1, 61.0).earlier is not None
     with full_disk(folder, 0):
-        life.journal.cancel_reported()
+        life.journal.take_reported()()
     assert found(folder) == []

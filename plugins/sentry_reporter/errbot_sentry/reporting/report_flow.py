@@ -68,7 +68,7 @@ class ReportFlow:
             int(settings.spool_mb * _MEGABYTE),
             counters.drop,
             DiskWriter(),
-            lambda: self._journal.cancel_reported(),
+            lambda: self._journal.take_reported(),
         )
         self._poster = HttpPoster(sdk_http)
         self._sender = EnvelopeSender(
@@ -149,9 +149,15 @@ class ReportFlow:
         end = self._clock.monotonic() + seconds
         for number, count in enumerate(counts):
             if self._clock.monotonic() > end:
-                self.capture.capture_count(sum_of(counts[number:]))
+                self._capture_count(sum_of(counts[number:]), *counts[number:])
                 return
-            self.capture.capture_count(count)
+            self._capture_count(count)
+
+    def _capture_count(self, count: RepeatCount, *sums: RepeatCount) -> None:
+        """Capture a count as an event; `sums` are those that it is the sum of."""
+        for each in (count, *sums):
+            self._repeats.report(each)
+        self.capture.capture_count(count)
 
     def lost(self) -> dict[str, int]:
         """Records that came while others were handled which had come like that: reason to count."""
@@ -213,7 +219,7 @@ class ReportFlow:
             self._looked_for_children = now
             self.spool.take_over()
         for count in self._repeats.due(now):
-            self.capture.capture_count(count)
+            self._capture_count(count)
         waits = [self._follow_ups.notify_overdue(now)]
         due = self._repeats.next_due()
         waits.append(None if due is None else due - now)

@@ -17,7 +17,7 @@ import math
 import signal
 import threading
 import traceback
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -75,7 +75,8 @@ class RepeatCounter:
         self._evicted: list[RepeatCount] = []
         self._written: dict[str, int] = {}  # the counts that are on the disk, by window
         self._windows = 0
-        self._reported: list[str] = []  # windows that an event has, and the disk not yet
+        # Windows that an event has, with the thread that captures it, while the disk has them, too.
+        self._reported: deque[tuple[int, str]] = deque(maxlen=most_keys)
 
     def add(self, key: int, now: float) -> Occurrence:
         """Record an error."""
@@ -104,16 +105,22 @@ class RepeatCounter:
                 entry.summary = summary
 
     def due(self, now: float) -> list[RepeatCount]:
-        """The counts that need an event of their own now: their time is over, or the table was full."""
+        """The counts that need an event of their own now: their time is over, or the table was full.
+
+        Each is to be passed to `report` when its event is captured.
+        """
         with self._lock:
             counts, self._evicted = self._evicted, []
             while self._entries and now - next(iter(self._entries.values())).captured >= self._seconds:
                 _, entry = self._entries.popitem(last=False)
                 if entry.count:
                     counts.append(entry)
-            for count in counts:
-                self._report(count)
             return counts
+
+    def report(self, count: RepeatCount) -> None:
+        """The event that this thread captures next has this count."""
+        with self._lock:
+            self._report(count)
 
     def drain(self) -> list[RepeatCount]:
         """Everything still counted; the table is empty afterwards."""
@@ -148,16 +155,19 @@ class RepeatCounter:
                 found.append(replace(entry))
             return found
 
-    def take_reported(self) -> list[str]:
-        """The windows whose counts went to an event since the last time."""
+    def take_reported(self, *, of_all: bool = False) -> list[str]:
+        """The windows whose counts are in what this thread has captured since the last time, or any thread."""
         with self._lock:
-            reported, self._reported = self._reported, []
-            return reported
+            own = threading.get_ident()
+            taken = [window for thread, window in self._reported if of_all or thread == own]
+            left = [] if of_all else [each for each in self._reported if each[0] != own]
+            self._reported = deque(left, self._reported.maxlen)
+            return taken
 
     def _report(self, count: RepeatCount) -> None:
         if count.window:
             self._written.pop(count.window, None)
-            self._reported.append(count.window)
+            self._reported.append((threading.get_ident(), count.window))
 
     def _make_room(self) -> None:
         while len(self._entries) > self._most:

@@ -14,6 +14,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class RepeatJournal:
         self._ended.set()
         if self._thread is not None:
             self._thread.join(_PERIOD)
-        self.cancel_reported()
+        self._cancel(self._repeats.take_reported(of_all=True))
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -97,9 +98,16 @@ class RepeatJournal:
         if handle is not None:
             os.close(handle)
 
-    def cancel_reported(self) -> None:
-        """Take out what was given to an event; before that event's envelope is written."""
-        reported = self._repeats.take_reported()
+    def take_reported(self) -> Callable[[], None]:
+        """What takes the counts out that this thread's event has: to be called right before its envelope is written.
+
+        A kill in between loses them; one before, or with the envelope of another event on its way, loses nothing.
+        """
+        return partial(self._cancel, self._repeats.take_reported())
+
+    def _cancel(self, reported: Sequence[str]) -> None:
+        if not reported:
+            return
         with self._lock, suppress(OSError):
             self._cancelled.update(reported)
             known = [window for window in reported if self._windows.pop(window, None) is not None]

@@ -15,6 +15,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from errbot_sentry.domain.locks import Lock
@@ -50,7 +51,8 @@ class Spool:
         folder: where the files go; None keeps everything in memory.
         limit: bytes on disk; `Quota` decides what goes when a new envelope does not fit.
         dropped: called with (category, reason) of each envelope that is given up here.
-        before_write: called by the thread that writes, before each envelope.
+        before_write: called by the thread that brings an envelope; what it returns is called right before the write, in
+            another thread.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Spool:
         limit: int,
         dropped: Dropped,
         disk_writer: DiskWriter | None = None,
-        before_write: Callable[[], None] = lambda: None,
+        before_write: Callable[[], Callable[[], None]] = lambda: lambda: None,
     ) -> None:
         self._root = folder
         self._disk_writer = disk_writer or DiskWriter()
@@ -175,7 +177,8 @@ class Spool:
         written: bool | None = False
         if slot is not None:
             written = self._disk_writer.do(
-                lambda: self._write(slot, entry, data, too_much), lambda ok: self._written_late(entry, ok)
+                partial(self._write, slot, entry, data, too_much, self._before_write()),
+                lambda ok: self._written_late(entry, ok),
             )
             if written is None:
                 self._note_trouble(TimeoutError(errno.ETIMEDOUT, "it does not answer"))
@@ -303,10 +306,12 @@ class Spool:
         if slot is not None and entry.data is None:
             slot.remove([entry])
 
-    def _write(self, slot: Slot, entry: Entry, data: bytes, too_much: Iterable[Entry]) -> bool:
+    def _write(
+        self, slot: Slot, entry: Entry, data: bytes, too_much: Iterable[Entry], before: Callable[[], None]
+    ) -> bool:
         slot.remove(too_much)
         try:
-            self._before_write()
+            before()
             slot.write(entry, data)
         except OSError as error:
             self._note_trouble(error)
