@@ -133,6 +133,7 @@ _REFUSED = requests.ConnectionError(MaxRetryError(None, "/", NewConnectionError(
         (error("STREAM_WILDCARD_MENTION_NOT_ALLOWED"), NotAdmitted),
         (error("RATE_LIMIT_HIT", **{"retry-after": 2.5}), SendLimited),
         (error("RATE_LIMIT_HIT"), SendLimited),
+        (error("RATE_LIMIT_HIT", **{"retry-after": 10**400}), SendLimited),
         (error("INVALID_API_KEY"), NotConnected),
         (error("USER_DEACTIVATED"), NotConnected),
         (error("of the future"), SendError),

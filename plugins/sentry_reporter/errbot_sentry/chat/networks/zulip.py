@@ -25,6 +25,7 @@ from errbot_sentry.chat.networks.zulip_events import ReactionEvents
 from errbot_sentry.chat.render.escaping import defuse, plain
 from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import Options, options_of_emoji
+from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.outgoing import Card, Outgoing
 
 log = logging.getLogger(__name__)
@@ -249,10 +250,8 @@ def _refusal(found: Mapping[str, Any]) -> SendError:
     code = str(found.get("code", ""))
     code = code if _CODE.fullmatch(code) else str(found.get("status_code") or "unknown error")
     if code == "RATE_LIMIT_HIT":
-        wait = found.get("retry-after")
-        return SendLimited(
-            "Zulip wants fewer messages.", float(wait) if isinstance(wait, int | float) else _DEFAULT_WAIT
-        )
+        wait = amount(found.get("retry-after"))
+        return SendLimited("Zulip wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
     if code in _NO_ACCOUNT:
         return NotConnected(f"Zulip does not let the bot in ({code}).")
     if code == "STREAM_DOES_NOT_EXIST":
