@@ -108,7 +108,7 @@ class FallbackBooks:
             rest = text
             for row in self.rows:
                 rest = rest.replace(row.text, "")
-            assert rest.strip().startswith("Chat is away since "), f"the state has nothing of this: {rest}"
+            assert rest.strip().startswith("Chat has been away since "), f"the state has nothing of this: {rest}"
         assert not [row for row in self.rows if row.state in (FallbackState.SENDING.value, FallbackState.SENT.value)]
         noted = [row for row in self.rows if row.state == FallbackState.NOTED.value]
         assert sum(self.noticed) == len(noted), f"the room was told of {self.noticed}, the state has {len(noted)}"
