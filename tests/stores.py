@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import bindparam, text
 
+from errbot_sentry.domain.errors import StoreError
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import SENDING, SENT, UNSURE, WAITING, OutboxRow
 
@@ -23,6 +24,15 @@ def close_stores() -> None:
     """Close what `store_at` has made so far."""
     while _opened:
         _opened.pop().close()
+
+
+def is_open(store: Store) -> bool:
+    """Whether the database answers, tried once."""
+    try:
+        store.open()
+    except StoreError:
+        return False
+    return True
 
 
 def outbox_of(store: Store, room: str, *states: str) -> list[OutboxRow]:

@@ -34,7 +34,8 @@ from errbot_sentry.server.protocol import BUGSINK, SENTRY, FindServer, Health
 from tests.alerting import bodies
 from tests.clocks import START, SteppedClock, VirtualClock
 from tests.fakes.memory_server import MemoryServer
-from tests.stores import store_at
+from tests.stores import is_open, store_at
+from tests.waiting import until
 
 _TEMPLATES, _RENDER, _LAYOUT = Templates("text"), rendering.text(), Layout("text", 100_000)
 SHOP = Project("7", "shop", "Shop")
@@ -273,6 +274,8 @@ class World:
     def boot(self) -> None:
         """Start on whatever is on disk, as after a crash: nothing of the run before is closed properly."""
         self.store = store_at(self.url)
+        if self.store.shared:  # on a busy machine it takes longer than what a bot gives it
+            until(lambda: is_open(self.store), 60, "the database server answers")
         self._typed: Commands | None = None
         self.workers: dict[str, SteppedWorker] = {}
         if self.url.startswith("sqlite"):
