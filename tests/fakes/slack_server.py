@@ -17,7 +17,7 @@ from tests.fakes.http_server import HttpServer, Reply, Request, as_json
 from tests.fakes.slack_messages import BOT_ID, BOT_NAME, Said, Whispered, parsed
 from tests.fakes.slack_signed import SIGNING_SECRET, send_event
 from tests.fakes.slack_socket import SocketMode
-from tests.fakes.websocket import upgrade
+from tests.fakes.websocket import reset, upgrade
 
 __all__ = ["BOT_ID", "BOT_NAME", "SIGNING_SECRET", "Said", "SlackServer", "Whispered", "send_event"]
 
@@ -26,7 +26,8 @@ class SlackServer(HttpServer):
     """One workspace: `channels` (id to name), `users` (id to display name), and what the bot did there.
 
     `fails` makes methods answer an error until it is taken out; `limit` makes one answer 429. The bot is not in the
-    channels of `left` and nobody may write in those of `archived`. `socket` is socket mode.
+    channels of `left` and nobody may write in those of `archived`. `socket` is socket mode. While `offline`, every new
+    connection is reset.
     """
 
     def __init__(self) -> None:
@@ -40,6 +41,8 @@ class SlackServer(HttpServer):
         self.fails: dict[str, str] = {}
         self.archived: set[str] = set()
         self.left: set[str] = set()
+        self.offline = False
+        self._lost: list[str] = []
         self.socket = SocketMode()
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self._uploads: dict[str, bytes] = {}
@@ -59,6 +62,10 @@ class SlackServer(HttpServer):
     def limit(self, method: str, retry_after: int, times: int = 1) -> None:
         """The next `times` calls of a method are answered 429 with `Retry-After` in seconds."""
         self._limits[method] = [retry_after] * times
+
+    def lose_answer(self, method: str) -> None:
+        """The next call of a method takes effect, and its connection is reset instead of an answer."""
+        self._lost.append(method)
 
     def click_payload(self, person: str, said: Said, action_id: str, option: str = "") -> dict[str, Any]:
         """What Slack sends when somebody clicks: a button, or an `option` (its value) of a menu.
@@ -104,6 +111,8 @@ class SlackServer(HttpServer):
         return [each for each in self.said if each.channel == channel]
 
     def _answer(self, request: Request) -> Reply:
+        if self.offline:
+            return Reply(raw=reset)
         if request.path.startswith("/upload/"):
             self._uploads[request.segments[1]] = request.body
             return Reply(200, b"OK")
@@ -124,6 +133,9 @@ class SlackServer(HttpServer):
             if handler is None:
                 return as_json({"ok": False, "error": "unknown_method"})
             found = handler(values)
+            if method in self._lost:
+                self._lost.remove(method)
+                return Reply(raw=reset)
         if "error" in found:
             return as_json({"ok": False, **found})
         return as_json({"ok": True, **found}, x_oauth_scopes="chat:write,files:write,reactions:read,channels:read")

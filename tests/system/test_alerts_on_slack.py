@@ -329,6 +329,33 @@ def test_a_rate_limit_is_obeyed(world: World) -> None:
     assert len(world.slack.called("chat.postMessage")) == 2
 
 
+def test_a_reconnect_in_the_middle_of_a_delivery_loses_nothing(tmp_path: Path) -> None:
+    """Whose answer is lost comes at most twice; what came while Slack was away comes once, and clicks work again."""
+    with ExitStack() as ends:
+        world = World(tmp_path, ends, socket_mode=True)
+        slack, lost = world.slack, world.issue("whose answer is lost")
+        slack.lose_answer("chat.postMessage")
+        world.hook(lost)
+        until(lambda: len(slack.called("chat.postMessage")) >= 2, 60, "it is tried again")
+        slack.socket.wait_for_connection()
+        before = len(slack.socket.sessions)
+        slack.offline = True
+        slack.socket.close()
+        away = [world.issue("while Slack was away"), world.issue("and another")]
+        for issue in away:
+            world.hook(issue)
+        world.bot.process.wait_for_log("message 2 for #ops is tried again")
+        slack.offline = False
+        found = [world.wait_for(rf"New.*{issue.short_id}") for issue in away]
+        until(lambda: len(slack.socket.sessions) > before, 120, "a new socket")
+        said = [each for each in slack.in_channel(OPS) if each.texts[0].startswith(("<!", "*New"))]
+        assert [sum(issue.short_id in each.texts[0] for each in said) for issue in (lost, *away)] == [2, 1, 1]
+        assert found[0].ts < found[1].ts
+        world.bot.process.wait_until_stored(found[0].ts)
+        world.bot.click(ANN, found[0], "resolve", address=world.clicks)
+        until(lambda: "resolved by ann" in found[0].text, 60, lambda: f"the mark in {found[0].texts}")
+
+
 def test_what_is_sent_is_what_the_golden_file_shows(world: World) -> None:
     """The raw calls, so that a reader sees what a room sees. `GOLDEN=1` writes the file anew."""
     issue = world.issue("@here <!channel> *it* <https://evil.example|broke> `now` &amp; _again_")
