@@ -11,6 +11,7 @@ import pytest
 
 from demo.processes import free_port
 from tests.alerting import bodies
+from tests.networks import GOLDEN, golden
 from tests.servers.errbot_process import ErrbotProcess, irc_settings
 from tests.servers.irc_client import IrcClient
 from tests.servers.ngircd import Ngircd
@@ -101,6 +102,9 @@ def test_the_linked_assignee_is_mentioned_and_nobody_else_ever(people: People) -
         for nick in ("alice", "bob", "carol_x"):
             assert not alerts_person(nick, text), f"{nick} is alerted by {line!r}"
         assert not re.search(r"www\.|evil\.example/", text)
+    alerts = [line for line in lines if re.search("New.* in shop|assigned to", line)]
+    sent = [("send", {"line": f"PRIVMSG {ROOM} :{line}"}) for line in alerts]
+    golden(GOLDEN / "irc.json", sent, {people.sentry.url: "https://sentry.example.com"})
     _direct_messages_reach_alice_and_nobody_who_takes_her_nick(people)
 
 
