@@ -134,6 +134,7 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_FALLBACK", [{"mailto://u:hunter2hunter2@h": "5m"}], "unknown key a string of", set()),
         ("SENTRY_WEBHOOK_SECRET", 5, "a string", {ALERTS}),
         ("SENTRY_WEBHOOK_TOKENS", "abc", "expected a tuple", {ALERTS}),
+        ("SENTRY_ALERTS", ["hunter2"], "route 1: expected a dict such as", {ALERTS}),
         ("SENTRY_WEBHOOK_TOKENS", 5, 'expected a tuple such as ("a-long-random-word",), got an int', {ALERTS}),
         ("SENTRY_WEBHOOK_TOKENS", ("a/b",), "number 1 has other characters", {ALERTS}),
         ("SENTRY_WEBHOOK_LISTEN", ("127.0.0.1", "80"), "(host, port)", {ALERTS}),

@@ -145,23 +145,21 @@ def test_a_break_is_named_once_and_its_end_once(tmp_path: Path, cut: list[str], 
     assert sentry.world.messages() == []
 
 
-def test_a_poller_that_is_stuck_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("worker", "named", "end"),
+    [
+        ("poller", "the poller does not find them since", "; webhooks cover"),
+        ("alert pipeline", "alerts are not decided since", ""),
+    ],
+)
+def test_a_worker_that_is_stuck_is_named(tmp_path: Path, worker: str, named: str, end: str) -> None:
     sentry = Sentry(tmp_path)
     sentry.world.at(3600)
-    sentry.world.workers["poller"].running = False
+    sentry.world.workers[worker].running = False
     sentry.world.at(2 * 3600)
     (warning,) = sentry.warnings
-    assert "the poller does not find them since" in warning
-    assert warning.endswith("; webhooks cover")
-
-
-def test_a_pipeline_that_is_stuck_is_named(tmp_path: Path) -> None:
-    sentry = Sentry(tmp_path)
-    sentry.world.at(3600)
-    sentry.world.workers["alert pipeline"].running = False
-    sentry.world.at(2 * 3600)
-    (warning,) = sentry.warnings
-    assert "alerts are not decided since" in warning
+    assert named in warning
+    assert warning.endswith(end)
 
 
 def test_where_the_issue_cannot_be_resolved_no_webhook_is_missed(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def read_route(raw: object) -> Route:
         ValueError: with every mistake in it: the key, what was found and what was expected.
     """
     if not isinstance(raw, Mapping):
-        raise ValueError(f'{raw!r} is not a valid route; try {{"rooms": ["#ops"], "match": ["level>=error"]}}')
+        raise ValueError(f'expected a dict such as {{"rooms": ["#ops"], "match": ["level>=error"]}}, got {shape(raw)}')
     missing = "" if raw.get("rooms") else '"rooms" is missing: name at least one room'
     return Route(**read_entry(raw, _READERS, "a route", missing))
 

@@ -53,9 +53,8 @@ class NotificationEdits:
 
     def make_due(self) -> None:
         """Make one whose time has come, if there is one."""
-        if (
-            self.seconds_until_due() != 0.0
-        ):  # another thread's edit may hang: who has nothing to do does not wait for it
+        # Another thread's edit may hang: who has nothing to do does not wait for its lock.
+        if self.seconds_until_due() != 0.0:
             return
         with self._lock:
             now = self._clock.monotonic()

@@ -71,7 +71,7 @@ def _read_teams(context: CommandContext, typed: ParsedCommand) -> None:
         mail = tx.accounts.mail_of(typed.person.acl) or ""
     teams = context.find_server().read_teams(mail)
     if not teams:
-        raise UserError(f"On the server, {mail} is in no team.")
+        raise UserError(f"On the server, {mail} is in no team. Join one there, or use assignee=me.")
     with context.store.write() as tx:
         tx.accounts.set_teams(typed.person.acl, teams)
 
