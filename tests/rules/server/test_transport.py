@@ -172,7 +172,7 @@ STATUSES = [
     (404, {"detail": "Not Found"}, NotFound, "has no issue 7 that"),
     (405, "Method not allowed", NotFound, "does not offer this"),
     (409, {}, BadQuery, "(409)"),
-    (410, {"message": "This API no longer exists."}, NotFound, "does not offer this any more (410)"),
+    (410, {"message": "This API no longer exists."}, NotFound, "no longer offers this (410)"),
     (422, {"detail": [{"loc": ["query", "sort"], "msg": "Input should be"}]}, BadQuery, "(422)"),
     (429, "You are attempting to use this endpoint too frequently.", RateLimited, "Try again in a minute"),
     (500, {"detail": "Internal Error"}, ServerFailed, "failed on its side (500)"),

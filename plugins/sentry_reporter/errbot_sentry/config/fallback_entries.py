@@ -70,7 +70,7 @@ def _urls(value: object) -> tuple[Secret, ...]:
     urls = tuple(Secret(item.strip()) for item in value)
     wrong = [str(number) for number, url in enumerate(urls, start=1) if not scheme_of(url)]
     if wrong:
-        raise ValueError(f"number {', '.join(wrong)} is no address such as mailto://… or ntfys://…")
+        raise ValueError(f"number {', '.join(wrong)} isn't an address such as mailto://… or ntfys://…")
     return urls
 
 

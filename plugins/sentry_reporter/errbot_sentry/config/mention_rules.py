@@ -53,9 +53,7 @@ def read_mention(raw: object) -> Mention:
         raise ValueError(f'"{ASSIGNEE}": {assignee!r} is neither True nor False')
     teams = _teams(raw.get("teams", {}))
     if not assignee and not teams:
-        raise ValueError(
-            'it names neither "assignee": True nor "teams"; a fixed text stands alone: "mention": "@oncall"'
-        )
+        raise ValueError('it has neither "assignee": True nor "teams"; write a fixed text alone: "mention": "@oncall"')
     otherwise = raw.get("else", "")
     return Mention(_text('"else"', otherwise) if otherwise != "" else "", assignee, teams)
 
@@ -90,7 +88,7 @@ def _teams(raw: object) -> tuple[tuple[str, str], ...]:
     for team, text in raw.items():
         slug = _text('a team in "teams"', team)
         if _folded(slug) in read:
-            raise ValueError(f'"teams": {slug!r} is there twice')
+            raise ValueError(f'"teams": {slug!r} is listed twice')
         read[_folded(slug)] = (slug, _text(f'"teams": for {slug!r}', text))
     return tuple(read.values())
 

@@ -123,7 +123,7 @@ def read_quiet_hours(text: str) -> QuietHours:
         raise ValueError(f'{text!r} is not a span such as "22:00-07:00 Europe/Paris"') from error
     zone = read_zone(name.strip() or "UTC")
     if start.tzinfo or end.tzinfo:
-        raise ValueError(f'{text!r}: the zone stands at the end, as in "22:00-07:00 Europe/Paris"')
+        raise ValueError(f'{text!r}: put the zone at the end, as in "22:00-07:00 Europe/Paris"')
     if start == end:
         raise ValueError(f"{text!r} begins and ends at the same minute")
     return QuietHours(start, end, zone)
@@ -161,7 +161,7 @@ def _reasons(value: object) -> tuple[str, ...]:
     reasons = _texts(value)
     for reason in reasons:
         if reason not in ALERT_REASONS:
-            raise ValueError(f"{reason!r} is none of {', '.join(ALERT_REASONS)}")
+            raise ValueError(f"{reason!r} is not one of {', '.join(ALERT_REASONS)}")
     return reasons
 
 
@@ -169,7 +169,7 @@ def _shown(value: object) -> tuple[str, ...]:
     names = _texts(value)
     for name in names:
         if name not in SHOWN and not (name.startswith("tag.") and len(name) > len("tag.")):
-            raise ValueError(f"{name!r} is none of {', '.join(SHOWN)}, tag.KEY")
+            raise ValueError(f"{name!r} is not one of {', '.join(SHOWN)}, tag.KEY")
     return names
 
 
@@ -188,7 +188,7 @@ def read_matchers(value: object) -> tuple[Matcher, ...]:
 
 def _threads(value: object) -> str:
     if value not in THREAD_MODES:
-        raise ValueError(f"{value!r} is none of {', '.join(THREAD_MODES)}")
+        raise ValueError(f"{value!r} is not one of {', '.join(THREAD_MODES)}")
     return str(value)
 
 

@@ -64,7 +64,7 @@ class CorruptRows:
             found.add(str(key))
             count = len(found)
         if count <= _MOST_LOGGED:
-            log.error("row %r of the table %s in the alert state cannot be read and is passed over", key, table)
+            log.error("row %r of the table %s in the alert state cannot be read and is skipped", key, table)
         if count == _MOST_LOGGED:
             log.error("further rows of the table %s that cannot be read are counted only", table)
 

@@ -100,7 +100,9 @@ class MattermostNetwork(ErrbotNetwork):
         """The driver posts without the connection by which messages come in, and nobody notices when that is gone."""
         if self._socket is None or self._socket.close_code is None:
             return ""
-        return "the connection for incoming messages is broken: commands and reactions do not arrive, alerts go out"
+        return (
+            "the connection for incoming messages is broken: commands and reactions do not arrive; alerts still go out"
+        )
 
     def room_named(self, name: str) -> str:
         """`~ops`, for `ops`, `#ops` and the channel's id too; people stay `@ann`, and globs such as `*-alerts`."""
@@ -310,7 +312,7 @@ def _refusal(error: requests.RequestException) -> SendError:
     status = int(response.status_code)
     if status == 429:  # channels/app/ratelimit.go
         wait = whole(response.headers.get("Retry-After") or response.headers.get("X-RateLimit-Reset"))
-        return SendLimited("Mattermost wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
+        return SendLimited("Mattermost's rate limit is reached.", _DEFAULT_WAIT if wait is None else wait)
     try:
         name = re.sub(r"[^a-z_.]", "", str(response.json().get("id", "")))[:80]
     except (ValueError, AttributeError):
