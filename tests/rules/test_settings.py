@@ -126,7 +126,7 @@ def test_only_loglevel_set_is_the_event_level_as_in_older_errbot():
         ("SENTRY_FALLBACK", ["mailto://u:hunter2hunter2@h"], "entry 1: expected a dict such as", set()),
         ("SENTRY_FALLBACK", [{"after": "5m"}], 'entry 1: "urls" is missing', set()),
         ("SENTRY_FALLBACK", [{"urls": "mailto://u:hunter2@h"}], "expected a list of Apprise's addresses", set()),
-        ("SENTRY_FALLBACK", [{"urls": ["json://h", "hunter2"]}], '"urls": number 2 is no address such as', set()),
+        ("SENTRY_FALLBACK", [{"urls": ["json://h", "hunter2"]}], "number 2 isn't an address such as", set()),
         ("SENTRY_FALLBACK", [{"urls": ["json://h"], "match": ["levle=error"]}], "Fields: project", set()),
         ("SENTRY_FALLBACK", [{"urls": ["json://h"], "after": "soon"}], "isn't a valid duration", set()),
         ("SENTRY_FALLBACK", [{"urls": ["json://h"], "after": "0s"}], "the shortest span is 1s", set()),
