@@ -97,7 +97,7 @@ def _form_of(options: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def leading_word(text: str) -> tuple[str, str]:
-    """The first word, tidied, and the rest exactly as typed, because people will read that rest."""
+    """The leading word, tidied, and the rest exactly as typed, because people will read that rest."""
     first, *rest = text.strip().split(maxsplit=1) or [""]
     return tidy(first), "".join(rest).strip()
 
