@@ -226,5 +226,5 @@ class ConversationHandler:
 
 
 def _busy() -> Iterator[View]:
-    raise UserError("Too many commands are still running. Try again in a moment.")
+    raise UserError("Too many of my commands are still running. Try again in a moment.")
     yield  # an iterator, like those of all commands
