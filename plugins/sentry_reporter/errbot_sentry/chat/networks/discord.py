@@ -328,13 +328,13 @@ def _refusal(error: BaseException) -> SendError:
     """
     wait, status = getattr(error, "retry_after", None), getattr(error, "status", None)
     if wait is not None:
-        return SendLimited("Discord's rate limit is reached.", float(wait))
+        return SendLimited("Discord wants fewer messages.", float(wait))
     if status is None or status >= 500:  # nobody knows whether it was taken
         return SendError("Discord did not answer.")
     code = int(getattr(error, "code", 0) or 0)
     if status == 429:  # without the API's own words: the proxy before it
         given = whole(getattr(getattr(error, "response", None), "headers", {}).get("Retry-After"))
-        return SendLimited("Discord's rate limit is reached.", _DEFAULT_WAIT if given is None else given)
+        return SendLimited("Discord wants fewer messages.", _DEFAULT_WAIT if given is None else given)
     kind: type[SendError] = {403: NotAdmitted, 404: RoomUnknown, 413: MessageTooLong}.get(status, SendError)
     if code == _INVALID_FORM and _TOO_LONG.search(str(getattr(error, "text", ""))):
         kind = MessageTooLong

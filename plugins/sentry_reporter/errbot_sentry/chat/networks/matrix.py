@@ -218,7 +218,7 @@ def _refusal(status: int, answer: Mapping[str, Any]) -> SendError:
     code = code if _CODE.fullmatch(code) else str(status)
     if code == "M_LIMIT_EXCEEDED" or status == requests.codes.too_many_requests:
         wait = amount(answer.get("retry_after_ms"))
-        return SendLimited("Matrix's rate limit is reached.", _DEFAULT_WAIT if wait is None else wait / 1000)
+        return SendLimited("Matrix wants fewer messages.", _DEFAULT_WAIT if wait is None else wait / 1000)
     if status >= requests.codes.internal_server_error:
         return NotConnected(f"The Matrix server failed ({code}).")
     return _REFUSALS.get(code, SendError)(f"Matrix refused the message ({code}).")

@@ -312,7 +312,7 @@ def _refusal(error: requests.RequestException) -> SendError:
     status = int(response.status_code)
     if status == 429:  # channels/app/ratelimit.go
         wait = whole(response.headers.get("Retry-After") or response.headers.get("X-RateLimit-Reset"))
-        return SendLimited("Mattermost's rate limit is reached.", _DEFAULT_WAIT if wait is None else wait)
+        return SendLimited("Mattermost wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
     try:
         name = re.sub(r"[^a-z_.]", "", str(response.json().get("id", "")))[:80]
     except (ValueError, AttributeError):

@@ -199,7 +199,7 @@ def _refusal(error: Any, *, has_card: bool) -> SendError:
     code = code if _CODE.fullmatch(code) else "unknown error"
     if code == "ratelimited":
         wait = whole((error.response.headers or {}).get("Retry-After"))
-        return SendLimited("Slack's rate limit is reached.", _DEFAULT_WAIT if wait is None else wait)
+        return SendLimited("Slack wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
     if has_card and code in _NO_CARD:
         return _CardRefused(f"Slack did not take the card ({code}).")
     return _REFUSALS.get(code, SendError)(f"Slack refused the message ({code}).")

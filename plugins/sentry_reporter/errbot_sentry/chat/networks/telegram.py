@@ -300,7 +300,7 @@ def _refusal(error: Any) -> SendError:
     from telegram.error import BadRequest, ChatMigrated, InvalidToken, RetryAfter, Unauthorized
 
     if isinstance(error, RetryAfter):
-        return SendLimited("Telegram's rate limit is reached.", float(error.retry_after))
+        return SendLimited("Telegram wants fewer messages.", float(error.retry_after))
     if isinstance(error, ChatMigrated):
         return RoomUnknown(f"The group became a supergroup: write {error.new_chat_id} for it in config.py.")
     if isinstance(error, InvalidToken):

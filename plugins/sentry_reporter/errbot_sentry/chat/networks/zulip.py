@@ -251,7 +251,7 @@ def _refusal(found: Mapping[str, Any]) -> SendError:
     code = code if _CODE.fullmatch(code) else str(found.get("status_code") or "unknown error")
     if code == "RATE_LIMIT_HIT":
         wait = amount(found.get("retry-after"))
-        return SendLimited("Zulip's rate limit is reached.", _DEFAULT_WAIT if wait is None else wait)
+        return SendLimited("Zulip wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
     if code in _NO_ACCOUNT:
         return NotConnected(f"Zulip does not let the bot in ({code}).")
     if code == "STREAM_DOES_NOT_EXIST":
