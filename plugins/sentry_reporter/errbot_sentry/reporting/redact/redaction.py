@@ -80,7 +80,7 @@ Event = dict[str, Any]
 Reader = Callable[[Any], Any]
 
 MOST_STEPS = 1_500_000
-"""The budget for masking an event: characters of text, times `ChatMask.price`. Texts beyond it are replaced entirely."""
+"""The budget for masking an event: characters of text, times `ChatMask.price`. Texts beyond it are hidden entirely."""
 
 # Fields that the SDK or we fill, without any text of a person or a plugin.
 _FIXED = ("event_id", "timestamp", "start_timestamp", "platform", "level", "sdk", "modules", "type",
