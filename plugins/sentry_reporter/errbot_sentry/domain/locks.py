@@ -54,7 +54,9 @@ class Lock:
 
         Raises:
             Reentered: this thread would wait for itself.
+            RecursionError: Python's stack is too full for releasing the lock afterwards.
         """
+        _check_stack()
         _here.held += 1  # first: from here on, the work of code that interrupts us is put off
         got = again = False
         try:
@@ -78,7 +80,7 @@ class Lock:
 
     def release(self) -> None:
         """Release the lock, and do the work that waited for this."""
-        # If Python's stack is nearly full, any further call may fail. So the counter is changed without one.
+        # If Python's stack is nearly full, any further call may fail. So these lines call no function of Python.
         self._owner = None
         self._inner.release()
         _here.held -= 1
@@ -119,6 +121,23 @@ class Lock:
         if not self._is_owned():
             self._inner = threading.RLock()
             self._owner = None
+
+
+def _check_stack() -> None:
+    """Raise RecursionError unless there is room for a few more calls.
+
+    Python 3.13 may refuse a call at the end of a `with` block although it allowed one at its beginning. The lock would
+    then never be released.
+    """
+    _one_deeper()
+
+
+def _one_deeper() -> None:
+    _nothing()
+
+
+def _nothing() -> None:
+    pass
 
 
 def condition() -> threading.Condition:
