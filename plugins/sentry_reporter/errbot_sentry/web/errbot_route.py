@@ -68,17 +68,17 @@ class Arriving:
     def body(self, incoming: Request) -> Iterator[_Body]:
         """Read a request's body in this block."""
         body = _Body(incoming)
-        late = threading.Timer(self._patience, body.end)
-        late.daemon = True
+        timer = threading.Timer(self._patience, body.end)
+        timer.daemon = True
         with self._lock:
             self._bodies.append(body)
             if len(self._bodies) > MOST_BODIES:
                 self._bodies.pop(0).end()
-        late.start()
+        timer.start()
         try:
             yield body
         finally:
-            late.cancel()
+            timer.cancel()
             with self._lock, suppress(ValueError):  # it was removed already, to make room for another one
                 self._bodies.remove(body)
 

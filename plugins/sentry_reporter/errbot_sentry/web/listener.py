@@ -188,10 +188,10 @@ class Bounds:
 
     def end_late(self) -> None:
         """End connections whose request has been arriving, or being drained, for too long."""
-        late = time.monotonic() - self._patience
+        limit = time.monotonic() - self._patience
         for connection in tuple(self._connections.values()):
             is_busy = connection.request is not None or connection.lingering
-            if connection.unfinished and is_busy and connection.since < late:
+            if connection.unfinished and is_busy and connection.since < limit:
                 connection.end()
 
     def _end_oldest(self, connections: Iterable[WebhookConnection]) -> bool:
