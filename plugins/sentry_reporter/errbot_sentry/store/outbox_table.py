@@ -102,7 +102,7 @@ class OutboxTable(Queries):
         self._set([row_id], state=state, sent=now, sent_id=sent_id, owner=owner, lease=settle_until or 0.0, error="")
 
     def retry(self, row_id: int, next_try: float, error: str, tries: int) -> None:
-        """Store that the chat network refused the message, and when to try again. `tries` is how many were made."""
+        """Store that the message was not accepted, and when to try again. `tries` is how many tries are used up."""
         self._set([row_id], state=WAITING, next_try=next_try, tries=tries, owner="", lease=0.0, error=error)
 
     def set_aside(self, row_id: int, error: str, now: float) -> None:
