@@ -45,7 +45,7 @@ class SilencesTable(Queries):
         return None if row is None else self._silence(row)
 
     def end(self, number: int, now: float) -> None:
-        """End a silence now; the scheduler then lists what it deferred."""
+        """End a silence now; the scheduler then sends a notice that lists what it silenced."""
         self._set(number, ends=now)
 
     def set_stage(self, number: int, stage: int) -> None:
