@@ -14,6 +14,7 @@ from errbot_sentry.domain.clock import backoff
 from errbot_sentry.domain.errors import BadQuery, RateLimited, ServerError, ServerFailed, Unreachable
 
 Query = Sequence[tuple[str, str]]
+Reader = Callable[[bytes], Any]
 
 # Searched for, not split: GlitchTip prints the header as a Python set, `{'<…>; rel="next"; …'}`.
 _LINK = re.compile(r"<[^<>]*>((?:\s*;\s*\w+=\"[^\"]*\")+)")

@@ -6,10 +6,14 @@ some in snake_case after a change, and always counts 0 users.
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, TypedDict
+
+import msgspec
 
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Assignee, Issue, Project
+from errbot_sentry.server.http.body import decode
 from errbot_sentry.server.payloads.json_fields import Fields
 
 _STATUS = {
@@ -22,6 +26,66 @@ _STATUS = {
 }
 _TREND_POINTS = 60
 _MANY = 10**15
+
+# What of a list's rows is read at all: `decode_issues` skips all else. A field that only `read_issue` has would be lost
+# in lists; a test compares the two.
+_Time = Annotated[datetime, msgspec.Meta(tz=True)] | None
+_Point = tuple[Any, Annotated[int, msgspec.Meta(ge=0, lt=_MANY)]]
+
+
+class _Project(TypedDict, total=False):
+    id: Any
+    slug: Any
+    name: Any
+
+
+class _Metadata(TypedDict, total=False):
+    function: Any
+    filename: Any
+
+
+class _Row(TypedDict, total=False):
+    id: Any
+    shortId: Any
+    short_id: Any
+    title: Any
+    project: _Project | None
+    status: Any
+    substatus: Any
+    level: Any
+    culprit: Any
+    metadata: _Metadata | None
+    firstSeen: _Time
+    first_seen: _Time
+    lastSeen: _Time
+    last_seen: _Time
+    count: Any
+    userCount: Any
+    user_count: Any
+    assignedTo: Any
+    assigned_to: Any
+    priority: Any
+    stats: dict[str, list[_Point]] | None
+    firstRelease: Any
+    lastRelease: Any
+    permalink: Any
+
+
+_rows = msgspec.json.Decoder(list[_Row])
+
+
+def decode_issues(body: bytes) -> Any:
+    """The JSON of a list of issues: of each row what is read here, with its times and counts checked already.
+
+    That takes a third of the time of a whole list. A list with anything unexpected in these fields is decoded whole.
+
+    Raises:
+        Undecodable
+    """
+    try:
+        return _rows.decode(body.decode("utf-8"))
+    except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors; of what is no JSON, `decode` says why
+        return decode(body)
 
 
 def read_issue(row: Fields, link: str, *, counts_users: bool = True) -> Issue:
@@ -78,6 +142,8 @@ def _culprit(metadata: Fields) -> str:
 def _trend(stats: Fields) -> tuple[int, ...]:
     """Counts of the finest series that is there: `{"24h": [[time, count], …]}`."""
     series = next((found for name in ("24h", "14d", "auto", "30d") if (found := stats.rows(name))), [])
+    if series and type(series[0]) is tuple:  # checked by `decode_issues`; JSON decoded whole has no tuples
+        return tuple([count for _time, count in series[-_TREND_POINTS:]])
     return tuple(
         [
             count if type(count := point[1]) is int and 0 <= count < _MANY else _count(count)
