@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from errbot_sentry.domain.issues import EventRequest, Issue, Project
 from errbot_sentry.server.http.body import Undecodable, decode
 from errbot_sentry.server.payloads.bugsink_json import read_bugsink_event, read_bugsink_issue, title_of
 from errbot_sentry.server.payloads.event_json import printed, read_event
-from errbot_sentry.server.payloads.issue_json import decode_issues, read_issue
+from errbot_sentry.server.payloads.issue_json import read_issue, read_list
 from errbot_sentry.server.payloads.json_fields import Fields, objects
 from tests.rules.server.test_reading import ANY_JSON
 
@@ -276,20 +277,25 @@ def test_nonsense_in_any_field_of_an_issue(field, nonsense):
 def _both_ways(body: bytes) -> list[object]:
     """What a list's body becomes: read for its issues, and decoded whole; errors by their text."""
 
-    def outcome(decode: Callable[[bytes], Any]) -> object:
+    def outcome(read: Callable[[bytes], Any]) -> object:
         try:
-            return [read_issue(row, "") for row in objects(decode(body), "issues")]
+            found = read(body)
+            return found if isinstance(found, tuple) else tuple(_read_row(row) for row in objects(found, "issues"))
         except (BadAnswer, Undecodable) as error:
             return str(error)
 
-    return [outcome(decode_issues), outcome(decode)]
+    return [outcome(partial(read_list, read_row=_read_row)), outcome(decode)]
+
+
+def _read_row(row: Fields) -> Issue:
+    return read_issue(row, row.text("permalink"))
 
 
 @pytest.mark.parametrize("field", [*ISSUE, "permalink", "annotations"])
 @settings(max_examples=25, deadline=None)
 @given(nonsense=ANY_JSON)
 def test_a_list_reads_like_its_issues_whatever_is_in_a_field(field, nonsense):
-    """Rows that `decode_issues` takes, and those that it leaves to `decode`."""
+    """Rows that `read_list` takes, and those that it leaves to `decode`."""
     issues, whole = _both_ways(json.dumps([ISSUE, {**ISSUE, field: nonsense}]).encode())
     assert issues == whole
 
@@ -328,16 +334,24 @@ def test_a_hostile_list_is_refused_or_read_the_same_way(body):
 
 def test_a_list_has_every_field_that_is_read():
     """One that is added to `read_issue` alone would be empty in lists only."""
-    asked = set()
+    asked, listed = set(), []
 
     class Asked(dict[str, Any]):
         def get(self, name: str, default: object = None) -> Any:
             asked.add(name)
             return super().get(name, default)
 
-    read_issue(Fields(Asked({"id": "1"})), "")
-    (row,) = decode_issues(json.dumps([dict.fromkeys([*asked, "annotations"])]).encode())
-    assert set(row) == asked  # without what nobody reads: this was no list to decode whole
+    _read_row(Fields(Asked({"id": "1"})))
+    body = json.dumps([{**dict.fromkeys([*asked, "annotations"]), "id": "1"}]).encode()
+    issues = read_list(body, lambda row: (listed.extend(row.pairs()), _read_row(row))[1])
+    assert isinstance(issues, tuple)
+    assert {name for name, _value in listed} == asked
+
+
+def test_a_list_is_read_up_to_its_bound():
+    """Whatever a server sends; all rows of a page are less."""
+    body = json.dumps([{"id": str(number)} for number in range(1, 1200)]).encode()
+    assert [len(issues) for issues in _both_ways(body)] == [1000, 1000]
 
 
 BUGSINK_ISSUE = {
