@@ -18,6 +18,7 @@ _LONG_ESCAPES = re.compile(r"[&<@]")
 _HEAVIEST = 6  # what one character can weigh
 _STEPS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 _WHOLE_PATH = 4  # parts
+_FEW = 256  # counts that are put into blocks once for all charts
 
 
 def short_count(number: int) -> str:
@@ -66,10 +67,20 @@ def sparkline(counts: Sequence[int], width: int = 12) -> str:
     top = max(slices, default=0)
     if not top:
         return ""
-    highest = len(_BLOCKS) - 1
-    # Anything at all is visible: only nothing is the lowest block.
-    share = highest / top
-    return "".join([_BLOCKS[round(count * share) or 1 if count else 0] for count in slices])
+    if top < _FEW:
+        return "".join(map(_blocks_up_to(top).__getitem__, slices))
+    return "".join([_block(count, top) for count in slices])
+
+
+def _block(count: int, top: int) -> str:
+    """Anything at all is visible: only nothing is the lowest block."""
+    return _BLOCKS[round(count * (len(_BLOCKS) - 1) / top) or 1 if count else 0]
+
+
+@lru_cache(maxsize=_FEW)
+def _blocks_up_to(top: int) -> str:
+    """The block of each count, for charts whose highest count is `top`; most of them are that low."""
+    return "".join([_block(count, top) for count in range(top + 1)])
 
 
 def _resample(counts: Sequence[int], width: int) -> Sequence[int]:

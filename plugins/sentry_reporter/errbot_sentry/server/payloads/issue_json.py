@@ -146,7 +146,7 @@ def _culprit(metadata: Fields) -> str:
 
 def _trend(stats: Fields) -> tuple[int, ...]:
     """Counts of the finest series that is there: `{"24h": [[time, count], …]}`."""
-    series = next((found for name in ("24h", "14d", "auto", "30d") if (found := stats.rows(name))), [])
+    series = stats.rows("24h") or stats.rows("14d") or stats.rows("auto") or stats.rows("30d")
     if series and type(series[0]) is tuple:  # checked by `read_list`; JSON decoded whole has no tuples
         return tuple([count for _time, count in series[-_TREND_POINTS:]])
     return tuple(
