@@ -89,7 +89,7 @@ def read_list(body: bytes, read_row: Callable[[Fields], Issue]) -> Any:
     """
     try:
         return tuple([read_row(Fields(_row.decode(row))) for row in _rows.decode(body.decode("utf-8"))[:MOST_ROWS]])
-    except (ValueError, RecursionError, BadAnswer):  # msgspec's errors are ValueErrors; `decode` says what is wrong
+    except (msgspec.MsgspecError, ValueError, RecursionError, BadAnswer):  # `decode` knows what is wrong, if anything
         return decode(body)
 
 
