@@ -1,4 +1,4 @@
-"""Values that are made by chance, once, and are the same for all bots on one state: what clicks are signed with."""
+"""Random values that are generated once and shared by all bots on one database, such as the key that signs clicks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from errbot_sentry.store.statements import Queries, insert_for
 
 
 class MadeOnceTable(Queries):
-    """Queries about such values, by their names."""
+    """Queries about these values, by name."""
 
     def get(self, name: str, make: Callable[[], str]) -> str:
-        """The value of this name, made now where there is none yet; needs a transaction that may write."""
+        """The value of this name, generated now if there is none yet. Needs a transaction that may write."""
         found = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
         if isinstance(found, str):
             return found
