@@ -79,7 +79,7 @@ def _block(count: int, top: int) -> str:
 
 @lru_cache(maxsize=_FEW)
 def _blocks_up_to(top: int) -> str:
-    """The block of each count from 0 to `top`, in charts whose highest count is `top`. Most charts have small counts."""
+    """The block of each count from 0 to `top`, in charts whose highest count is `top`; most have small counts."""
     return "".join([_block(count, top) for count in range(top + 1)])
 
 
