@@ -45,7 +45,7 @@ class SilencesTable(Queries):
         return None if row is None else self._silence(row)
 
     def end(self, number: int, now: float) -> None:
-        """End a silence now; the scheduler then lists what it deferred."""
+        """End a silence now; the scheduler then sends a notice that lists what it silenced."""
         self._set(number, ends=now)
 
     def set_stage(self, number: int, stage: int) -> None:
@@ -79,9 +79,9 @@ class SubscriptionsTable(Queries):
 
     def all(self) -> list[Subscription]:
         """All subscriptions, oldest first."""
-        found = self._connection.execute(select(subscriptions).order_by(subscriptions.c.id))
-        read = (self._record(Subscription, subscriptions, row, matchers=read_matchers) for row in found)
-        return [each for each in read if each is not None]
+        rows = self._connection.execute(select(subscriptions).order_by(subscriptions.c.id))
+        read = (self._record(Subscription, subscriptions, row, matchers=read_matchers) for row in rows)
+        return [subscription for subscription in read if subscription is not None]
 
     def remove(self, number: int) -> None:
         """Delete a subscription."""
@@ -106,9 +106,9 @@ class DigestsTable(Queries):
 
     def due(self, now: float) -> list[DigestPlan]:
         """Digests whose time has come. Needs a transaction that may write, since it postpones corrupt rows."""
-        found = select(digests).where(is_due(digests.c.next_at, now, LATEST)).order_by(digests.c.room)
+        query = select(digests).where(is_due(digests.c.next_at, now, LATEST)).order_by(digests.c.room)
         plans = []
-        for row in self._connection.execute(found).all():
+        for row in self._connection.execute(query).all():
             plan = self._record(DigestPlan, digests, row)
             if plan is None:
                 self.put_off(row.room, now)  # otherwise it would stay due for ever
@@ -157,16 +157,16 @@ class AccountsTable(Queries):
 
     def mention_of(self, mail: str) -> str:
         """How to mention the person with this mail address, "" if nobody has it. The last one linked counts."""
-        found = self._where(accounts.c.mail == mail.lower(), accounts.c.mention != "")
-        return next((account.mention for account in found), "")
+        linked = self._where(accounts.c.mail == mail.lower(), accounts.c.mention != "")
+        return next((account.mention for account in linked), "")
 
     def _where(self, *conditions: ColumnElement[bool]) -> list[LinkedAccount]:
         """The accounts that meet all conditions, the one linked last first."""
         rows = self._connection.execute(
             select(accounts).where(*conditions).order_by(accounts.c.at.desc(), accounts.c.acl)
         )
-        found = (self._record(LinkedAccount, accounts, row, teams=read_texts) for row in rows)
-        return [each for each in found if each is not None]
+        read = (self._record(LinkedAccount, accounts, row, teams=read_texts) for row in rows)
+        return [account for account in read if account is not None]
 
     def put(self, acl: str, mail: str, now: float, mention: str = "", address: str = "") -> None:
         """Link a person with a mail address. `mention` and `address` say how to mention and how to reach them in chat.

@@ -15,9 +15,9 @@ class MadeOnceTable(Queries):
 
     def get(self, name: str, make: Callable[[], str]) -> str:
         """The value of this name, generated now if there is none yet. Needs a transaction that may write."""
-        found = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
-        if isinstance(found, str):
-            return found
-        made = insert_for(self._connection.dialect.name, made_once).values(name=name, value=make())
-        self._connection.execute(made.on_conflict_do_nothing())  # another bot may have been quicker
+        present = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
+        if isinstance(present, str):
+            return present
+        statement = insert_for(self._connection.dialect.name, made_once).values(name=name, value=make())
+        self._connection.execute(statement.on_conflict_do_nothing())  # another bot may have been quicker
         return str(self._connection.scalars(select(made_once.c.value).where(made_once.c.name == name)).one())

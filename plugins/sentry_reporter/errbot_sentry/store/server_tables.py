@@ -58,8 +58,8 @@ class PollsTable(Queries):
 
     def all(self) -> list[PollMark]:
         """All marks."""
-        found = self._connection.execute(select(polls).order_by(polls.c.scope))
-        return [mark for mark in map(self._mark, found) if mark is not None]
+        rows = self._connection.execute(select(polls).order_by(polls.c.scope))
+        return [mark for mark in map(self._mark, rows) if mark is not None]
 
     def put(self, mark: PollMark) -> None:
         """Add or replace a mark."""
