@@ -30,8 +30,8 @@ _STATUS = {
 _TREND_POINTS = 60
 _MANY = 10**15
 
-# What of a list's rows is read at all: `read_list` skips all else. A field that only `read_issue` has would be lost
-# in lists; a test compares the two.
+# The fields that `read_list` reads of a row; it skips all others. They are those that `read_issue` and its callers use,
+# which a test checks. Only their names matter here, and the types of what takes long to read: any value may come.
 _Time = Annotated[datetime, msgspec.Meta(tz=True)] | None
 _Point = tuple[Any, Annotated[int, msgspec.Meta(ge=0, lt=_MANY)]]
 
@@ -79,17 +79,17 @@ _row = msgspec.json.Decoder(_Row)
 
 
 def read_list(body: bytes, read_row: Callable[[Fields], Issue]) -> Any:
-    """The issues of a list, as a tuple; for an answer with anything unexpected in it, all of its JSON instead.
+    """The issues of a list, as a tuple. Of an answer that differs from `_Row` it is all of the JSON instead.
 
-    Only what `_Row` has is read, its times and counts are checked on the way, and a row's values are let go of before
-    the next one's are made: so they all use the same memory, which is in the processor's cache.
+    Each row's values are freed before the next row is read. So all rows use the same memory, which is then in the
+    processor's cache.
 
     Raises:
         Undecodable
     """
     try:
         return tuple([read_row(Fields(_row.decode(row))) for row in _rows.decode(body.decode("utf-8"))[:MOST_ROWS]])
-    except (msgspec.MsgspecError, ValueError, RecursionError, BadAnswer):  # `decode` knows what is wrong, if anything
+    except (msgspec.MsgspecError, ValueError, RecursionError, BadAnswer):  # if anything is wrong, `decode` says what
         return decode(body)
 
 
