@@ -15,7 +15,6 @@ from errbot_sentry.domain.clock import backoff
 from errbot_sentry.domain.errors import BadQuery, RateLimited, ServerError, ServerFailed, Unreachable
 
 Query = Sequence[tuple[str, str]]
-Reader = Callable[[bytes], Any]
 
 # The header is searched, and not split, because GlitchTip prints it as a Python set: `{'<…>; rel="next"; …'}`.
 _LINK = re.compile(r"<[^<>]*>((?:\s*;\s*\w+=\"[^\"]*\")+)")

@@ -38,17 +38,10 @@ from errbot_sentry.domain.errors import (
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.http import failures
 from errbot_sentry.server.http.body import LimitedResponse, TooManyBytes, Undecodable, decode, read_bounded, time_limit
-from errbot_sentry.server.http.calls import (
-    ApiAnswer,
-    Exchange,
-    Limits,
-    Observer,
-    Query,
-    Reader,
-    fill,
-    pause_before_retry,
-)
+from errbot_sentry.server.http.calls import ApiAnswer, Exchange, Limits, Observer, Query, fill, pause_before_retry
 from errbot_sentry.server.protocol import Health
+
+Reader = Callable[[bytes], Any]
 
 _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
