@@ -20,8 +20,7 @@ from cachetools import TTLCache
 from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.canary import Canary, CanaryStatus
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
-from errbot_sentry.chat.clicks import FindClick
-from errbot_sentry.chat.conversation_handler import ConversationHandler
+from errbot_sentry.chat.clicks import ClickHandler, FindClick
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
 from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
 from errbot_sentry.chat.error_replies import FollowUp
@@ -29,6 +28,7 @@ from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.render.templates import PlainTemplates, Replies, Templates
 from errbot_sentry.chat.settings_notices import SettingsNotices
+from errbot_sentry.chat.typed_messages import MessageHandler
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
 from errbot_sentry.config.fallback_entries import secret_parts
@@ -87,9 +87,9 @@ class App:
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
         # A queue each, because a follow-up asks the server for seconds: nobody's click or link waits for that.
         self._background = BackgroundQueue("link summaries and files", self._clock)
-        self._clicks = BackgroundQueue("clicks", self._clock)
+        self._click_queue = BackgroundQueue("clicks", self._clock)
         self._replies_to_errors = BackgroundQueue("replies to errors", self._clock)
-        self._queues = (self._background, self._clicks, self._replies_to_errors)
+        self._queues = (self._background, self._click_queue, self._replies_to_errors)
         self._network = network_of(bot, is_active, self._background)
         self._replies = Replies(self._templates, self._network.layout)
         self._follow_up = FollowUp(
@@ -109,8 +109,10 @@ class App:
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
-        self.conversations: ConversationHandler | None = None
-        """Handles what people do in chat, once `start` was called."""
+        self.messages: MessageHandler | None = None
+        """Handles what people type, once `start` was called."""
+        self.clicks: ClickHandler | None = None
+        """Handles what people click, once `start` was called."""
         self._notices = SettingsNotices(
             bot,
             self._settings,
@@ -160,8 +162,9 @@ class App:
             org=self._settings.server.org,
             prefix=str(self._bot.prefix),
         )
-        self.conversations = ConversationHandler(
-            self._bot, self._commands, self._replies, self._network, self._background, self._clicks, self._alerts
+        self.messages = MessageHandler(self._bot, self._commands, self._replies, self._network, self._background)
+        self.clicks = ClickHandler(
+            self._bot, self._commands, self._replies, self._network, self._click_queue, self._alerts
         )
         pages = {"health": self._health_page, "metrics": self._metrics_page}
         self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
@@ -211,8 +214,8 @@ class App:
             log.exception("a part of SentryReporter did not end as it should")
 
     def _clicked(self, find: FindClick) -> None:
-        if self.conversations is not None:
-            self.conversations.clicked(find)
+        if self.clicks is not None:
+            self.clicks.clicked(find)
 
     def _room_named(self, name: str) -> str:
         """The chat network's one name of a room, or what is written: no answer of the network stops the start."""

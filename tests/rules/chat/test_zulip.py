@@ -10,8 +10,8 @@ import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.incoming import room_name
 from errbot_sentry.chat.networks.zulip import ZulipNetwork
+from errbot_sentry.chat.typed_messages import room_name
 from errbot_sentry.config.room_names import wrong_room
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited

@@ -1,25 +1,38 @@
 """What people do to our messages without typing: they click a button, or react with an emoji.
 
-Both are the same as a typed command: `ConversationHandler` runs it with the rights of the person who clicked.
+Both are the same as a typed command: it runs with the rights of the person who clicked.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
+from cachetools import TTLCache
 from errbot.backends.base import REACTION_ADDED, Message, RoomOccupant
 from errbot.backends.base import Person as PersonIdentifier
 
-from errbot_sentry.chat.incoming import person_of, room_name
-from errbot_sentry.domain.conversation import Conversation, Person, direct_room
-from errbot_sentry.domain.issue_actions import Options, options_of_emoji
+from errbot_sentry.alerting.service import AlertService
+from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.render.templates import Replies
+from errbot_sentry.chat.typed_messages import may_run, person_of, room_name
+from errbot_sentry.commands.dispatch import Commands
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, View, direct_room
+from errbot_sentry.domain.errors import SendError
+from errbot_sentry.domain.issue_actions import IssueAction, Options, options_of_emoji
+from errbot_sentry.domain.outgoing import Outgoing
+
+if TYPE_CHECKING:  # the adapters make the clicks
+    from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
 
 log = logging.getLogger(__name__)
 
 DIRECT_CHANNEL = "D"  # on Slack, the id of a direct conversation begins so
+
+_SAME_CLICK = 10.0  # seconds in which the same click of the same person counts once
+_LOOKS, _LOOK_PAUSE = 25, 0.2  # at a message that is shown, but whose id the network has not told us yet; seconds
 
 
 def _no_whisper(_text: str) -> bool:
@@ -113,3 +126,110 @@ def click_of_reaction(bot: Any, reaction: Any) -> Click | None:
     ts = str(target["ts"])
     extras = {"slack_event": {"ts": ts, "thread_ts": ts}, "thread_ts": ts}
     return Click(reaction.reactor, room, ts, options, extras)
+
+
+class ClickHandler:
+    """Has done what a click stands for, if the person may, and sends the reply. One per activation of the plugin.
+
+    Args:
+        bot: Errbot's backend object.
+        queue: runs the clicks. A person waits for it, so nothing else goes into this queue.
+        alerts: knows what a message is about; None while the alert flow is switched off.
+    """
+
+    def __init__(
+        self,
+        bot: Any,
+        commands: Commands,
+        replies: Replies,
+        network: ErrbotNetwork,
+        queue: BackgroundQueue,
+        alerts: AlertService | None,
+    ) -> None:
+        self._bot = bot
+        self._commands = commands
+        self._replies = replies
+        self._network = network
+        self._queue = queue
+        self._alerts = alerts
+        self._lately: TTLCache[object, bool] = TTLCache(1000, _SAME_CLICK)  # used by the thread of `queue` alone
+
+    def reacted(self, reaction: Any) -> None:
+        """Do what a reaction under an alert stands for, if it stands for a command. Returns at once."""
+        self.clicked(lambda: click_of_reaction(self._bot, reaction))
+
+    def clicked(self, find: FindClick) -> None:
+        """Do what a click on an alert stands for. Returns at once."""
+        self._queue.do(lambda: self._act_on(find()))
+
+    def _act_on(self, click: Click | None) -> None:
+        if click is not None:
+            try:
+                self._act(click)
+            finally:
+                click.ended()
+
+    def _act(self, click: Click) -> None:
+        """Have the action done as if the person had typed the command in the alert's thread.
+
+        What comes of it is written onto the alert for all; the person alone reads the reply, where the network can
+        show something to one person, else it goes into the thread.
+        """
+        if self._alerts is None:
+            return
+        mode = str(self._bot.mode)
+        person, conversation = click.person(mode), click.conversation(mode)
+        places = [conversation, *([replace(conversation, room=click.named)] if click.named else [])]
+        action, conversation = self._action(self._alerts, click, places)
+        if action is None or (person.acl, conversation, action) in self._lately:
+            return
+        typed = click.typing(f"{self._bot.prefix}sentry {action.command} {action.as_typed}")
+        if not may_run(self._bot, typed, action.command, action.as_typed, aloud=True):
+            return
+        views = self._marking(
+            self._commands.act(action, Invocation(person, conversation)), action, person, conversation
+        )
+        for message in self._replies.of(action.command, views):
+            if not self._whispered(click, message):
+                self._network.post(conversation.room, Outgoing(message), conversation.thread)
+
+    def _action(
+        self, alerts: AlertService, click: Click, places: Sequence[Conversation]
+    ) -> tuple[IssueAction | None, Conversation]:
+        """What a click does, and in which of the places that the room may be known as.
+
+        Somebody may click before the network has answered us with the id of the message.
+        """
+        for look in range(_LOOKS):
+            # Before the look, or what ends in between is missed.
+            is_sending = any(alerts.is_sending_to(place) for place in places)
+            for place in places:
+                if (action := alerts.action_on(place, click.options)) is not None:
+                    return action, place
+            if not is_sending:
+                break
+            if not look:
+                log.info("a click waits for the id of its message")
+            if self._queue.pause(_LOOK_PAUSE):
+                break
+        return None, places[0]
+
+    def _marking(
+        self, views: Iterator[View], action: IssueAction, person: Person, conversation: Conversation
+    ) -> Iterator[View]:
+        """The views; after the last one the alert is marked, so not where an error ended them.
+
+        Only what was done is not done twice (a double click, a network that delivers at least once): what failed may be
+        clicked again at once.
+        """
+        yield from views
+        self._lately[person.acl, conversation, action] = True
+        if self._alerts is not None:
+            self._alerts.mark(conversation, f"{action.options.done} by {person.name}")
+
+    def _whispered(self, click: Click, message: str) -> bool:
+        try:
+            return click.whisper(message)
+        except SendError as error:
+            log.info("a reply to a click goes into the thread: %s", error)
+            return False

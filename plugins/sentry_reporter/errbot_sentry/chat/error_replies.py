@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.incoming import conversation_of
 from errbot_sentry.chat.render.templates import Replies
+from errbot_sentry.chat.typed_messages import conversation_of
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import SentryReporterError

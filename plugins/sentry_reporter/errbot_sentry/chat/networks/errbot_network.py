@@ -17,10 +17,10 @@ from errbot.backends.base import Message
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.clicks import OnClick
-from errbot_sentry.chat.incoming import may_run
 from errbot_sentry.chat.networks.capabilities import CAPABILITIES, PLAIN
 from errbot_sentry.chat.render.escaping import Escape, plain_file
 from errbot_sentry.chat.render.layout import Layout
+from errbot_sentry.chat.typed_messages import may_run
 from errbot_sentry.domain.conversation import Upload, address_of
 from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError
 from errbot_sentry.domain.outgoing import Outgoing

@@ -20,8 +20,8 @@ from errbot import rendering
 
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.errbot_patches.matrix_history import is_history
-from errbot_sentry.chat.incoming import thread_of
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.typed_messages import thread_of
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import options_of_emoji
 from errbot_sentry.domain.json_values import amount

@@ -1,26 +1,143 @@
-"""From Errbot's message to our `Invocation`: who typed, in which conversation, what, and whether Errbot lets them.
+"""What people type: a command and its replies, or a message with links to issues, which is answered with a summary.
 
 Errbot calls its command filters before it runs what was typed: `ACCESS_CONTROLS` (errbot/core_plugins/acls.py) and the
-filters of other plugins (errbot/core.py, `_process_command_filters`). What is done for a link or a reaction is the
-same command by another way, so the same filters are called for it, with a message as if it had been typed there.
-The commands themselves check our own rules (`SENTRY_WRITERS`, `SENTRY_ROOM_PROJECTS`), whoever runs them.
+filters of other plugins (errbot/core.py, `_process_command_filters`). What is done for a link or a click is the same
+command by another way, so `may_run` calls the same filters for it, with a message as if it had been typed there. The
+commands themselves check our own rules (`SENTRY_WRITERS`, `SENTRY_ROOM_PROJECTS`), whoever runs them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from errbot.backends.base import Identifier, Message, RoomOccupant
 
 from errbot_sentry.chat import discord_channels
+from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.person_mentions import direct_address, mention_of
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person, direct_room
+from errbot_sentry.chat.render.templates import Replies
+from errbot_sentry.commands.command_context import find_command
+from errbot_sentry.commands.dispatch import Commands, meant_command
+from errbot_sentry.commands.registry import COMMANDS
+from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
+from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload, View, direct_room
+from errbot_sentry.domain.errors import UserError
+from errbot_sentry.domain.locks import Lock
+
+if TYPE_CHECKING:  # the adapters read messages too
+    from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
 
 log = logging.getLogger(__name__)
 
 _PLUGIN = "SentryReporter"
+_LEFT_FOR_OTHERS = 2
+_MOST_EACH = 4
+
+
+class ConcurrencyLimit:
+    """A bound on the commands that run at once: all plugins share a few threads of Errbot, and ours never take all.
+
+    A command waits for the server (15 s at worst for each call), and on IRC for its lines to be sent, one a second.
+    Without a bound, a server that does not answer would stop the whole bot as soon as ten commands have been typed.
+
+    Args:
+        threads: how many commands Errbot runs at once (`BOT_ASYNC_POOLSIZE`).
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._most = max(1, threads - _LEFT_FOR_OTHERS)
+        self._lock = Lock()
+        self._running: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, who: str) -> Iterator[bool]:
+        """A block in which the person's command counts as running; it gets False if it must not run. Never waits."""
+        with self._lock:
+            free = self._running.total() < self._most and self._running[who] < _MOST_EACH
+            if free:
+                self._running[who] += 1
+        try:
+            yield free
+        finally:
+            if free:
+                with self._lock:
+                    self._running[who] -= 1
+                    self._running += Counter()  # drops who has nothing running
+
+
+class MessageHandler:
+    """Has a typed command run, if the person may, and sends the replies. One per activation of the plugin.
+
+    Args:
+        bot: Errbot's backend object.
+        background: summarises links, which must not be done in Errbot's receiving thread.
+    """
+
+    def __init__(
+        self, bot: Any, commands: Commands, replies: Replies, network: ErrbotNetwork, background: BackgroundQueue
+    ) -> None:
+        self._bot = bot
+        self._commands = commands
+        self._replies = replies
+        self._network = network
+        self._background = background
+        self._concurrency = ConcurrencyLimit(int(getattr(bot.bot_config, "BOT_ASYNC_POOLSIZE", 10)))
+
+    def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
+        """The messages that answer a command, in Markdown for this bot's backend, if our adapter does not send them."""
+        entry = find_command(meant_command(command, words), COMMANDS)
+        if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
+            return
+        self._network.complete(msg)
+        sender = sender_of(self._bot, msg)
+        if sender is None:
+            log.info("a command without a sender: %s is a room", msg.frm)
+            return
+        with self._concurrency.taken(person_of(sender, str(self._bot.mode)).acl) as free:
+            views = self._views(command, msg, words) if free else _busy()
+            for message in self._replies.of(command, views, lambda upload: self._send_file(msg, upload)):
+                if not self._network.reply(msg, message):
+                    yield message
+
+    def overheard(self, msg: Any) -> None:
+        """Summarise the issue URLs in a message of a room, or of a direct conversation. Returns at once."""
+        text = str(msg.body or "")
+        unfurl = self._commands.unfurl
+        if not unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
+            return
+
+        def may_look(address: str) -> bool:
+            return may_run(self._bot, msg, UNFURLED, address)
+
+        def summarise() -> None:
+            self._network.complete(msg)
+            invocation = invocation_of(self._bot, msg, "")
+            if invocation is None:
+                return
+            for message in self._replies.of("unfurl", unfurl.views(text, invocation, may_look)):
+                if not self._network.reply(msg, message):
+                    self._bot.send_simple_reply(msg, message)
+
+        self._background.do(summarise)
+
+    def _send_file(self, msg: Any, upload: Upload) -> bool:
+        """Send a file to where a message was typed; False where it could not be."""
+        return self._network.upload(msg.frm if msg.is_direct else msg.to, upload, thread_of(msg))
+
+    def _views(self, command: str, msg: Any, words: str) -> Iterator[View]:
+        """What answers a message; what is wrong with the message itself is an answer too."""
+        invocation = invocation_of(self._bot, msg, words)
+        if invocation is not None:
+            yield from self._commands.run(command, invocation)
+
+
+def _busy() -> Iterator[View]:
+    raise UserError("Too many of my commands are still running. Try again in a moment.")
+    yield  # an iterator, like those of all commands
 
 
 def invocation_of(bot: Any, msg: Message, words: str) -> Invocation | None:
