@@ -28,11 +28,10 @@ from errbot_sentry.commands.views import (
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.charts import block_chart
 from errbot_sentry.domain.conversation import Row, Upload, View
-from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.errors import BadReference, NotFound, ServerError, Unsupported, UsageError
 from errbot_sentry.domain.issues import Counts, Event, Issue, Project, Release
 from errbot_sentry.domain.stack_trace import FULL, FULL_LINES, SHORT, SHORT_LINES, shortened, trace_lines
-from errbot_sentry.domain.text import cut
+from errbot_sentry.domain.text import cut, write_duration
 from errbot_sentry.domain.typed_text import echo, unquote
 from errbot_sentry.server.protocol import Server
 

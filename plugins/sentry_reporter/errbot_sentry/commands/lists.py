@@ -13,9 +13,8 @@ from errbot_sentry.commands.project_scope import listed_issues, nothing_words, s
 from errbot_sentry.commands.views import issue_row, monitor_row, project_row, release_row, rows_view
 from errbot_sentry.domain import identifiers
 from errbot_sentry.domain.conversation import View
-from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Issue, IssueQuery, Page, Release
-from errbot_sentry.domain.text import cut
+from errbot_sentry.domain.text import cut, write_duration
 
 _STATUSES = {
     "is:unresolved": UNRESOLVED,

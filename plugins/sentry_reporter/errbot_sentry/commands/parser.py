@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from errbot_sentry.commands.command_context import Command, Option, ParsedCommand, sentence
 from errbot_sentry.config.matchers import Matcher, is_matcher, personal, read_matcher
 from errbot_sentry.domain.conversation import Invocation
-from errbot_sentry.domain.durations import read_duration
 from errbot_sentry.domain.errors import UsageError
 from errbot_sentry.domain.issues import SORTS
+from errbot_sentry.domain.text import read_duration
 from errbot_sentry.domain.typed_text import echo, plain_option, read_number, split_before, tidy, unquote
 
 MOST_ROWS = 100

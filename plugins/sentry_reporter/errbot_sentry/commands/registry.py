@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from errbot_sentry.commands import accounts, issue_details, lists, overview, triage
+from errbot_sentry.commands import accounts, issue_details, lists, overview
+from errbot_sentry.commands.changes import triage
 from errbot_sentry.commands.command_context import ABOUT, ALERTS, CHANGE, Command, Option, sentence
 from errbot_sentry.commands.parser import row_limit, sort_order, span
 from errbot_sentry.commands.room_alerts import alert_history, digests, silences, subscriptions, undelivered

@@ -27,7 +27,7 @@ from errbot_sentry.domain.alerts import (
     TEST,
     UNMUTED,
 )
-from errbot_sentry.domain.durations import read_duration
+from errbot_sentry.domain.text import read_duration
 
 # The key of a dict in config.py, the field that it sets, and what makes the field's value.
 Readers = Mapping[str, tuple[str, Callable[[Any], object]]]

@@ -1,17 +1,26 @@
-"""What people set up in chat: silences, subscriptions, digests, and whose account on the server is whose."""
+"""What belongs to chat: silences, subscriptions, digests, linked accounts, and what clicks are signed with."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select
 
 from errbot_sentry.store.corrupt_rows import LATEST, CorruptRows
 from errbot_sentry.store.records import DigestPlan, LinkedAccount, Silence, Subscription
-from errbot_sentry.store.schema import accounts, digests, silences, subscriptions
-from errbot_sentry.store.statements import Queries, add_row, is_due, next_due, read_matchers, read_texts, upsert
+from errbot_sentry.store.schema import accounts, digests, made_once, silences, subscriptions
+from errbot_sentry.store.statements import (
+    Queries,
+    add_row,
+    insert_for,
+    is_due,
+    next_due,
+    read_matchers,
+    read_texts,
+    upsert,
+)
 
 _OVER = 2  # the last stage of a silence
 _DAY = 86_400.0
@@ -177,3 +186,16 @@ class AccountsTable(Queries):
     def drop(self, acl: str) -> bool:
         """Forget an address; whether there was one."""
         return self._connection.execute(delete(accounts).where(accounts.c.acl == acl)).rowcount > 0
+
+
+class MadeOnceTable(Queries):
+    """Queries about random values that are made once, and are the same for all bots on one state."""
+
+    def get(self, name: str, make: Callable[[], str]) -> str:
+        """The value of this name, made now where there is none yet; needs a transaction that may write."""
+        found = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
+        if isinstance(found, str):
+            return found
+        made = insert_for(self._connection.dialect.name, made_once).values(name=name, value=make())
+        self._connection.execute(made.on_conflict_do_nothing())  # another bot may have been quicker
+        return str(self._connection.scalars(select(made_once.c.value).where(made_once.c.name == name)).one())

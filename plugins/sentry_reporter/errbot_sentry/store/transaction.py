@@ -1,4 +1,4 @@
-"""One transaction, and through it the queries by subject."""
+"""One transaction, and through it the queries by subject; and how long each kind of data is kept."""
 
 from __future__ import annotations
 
@@ -10,18 +10,30 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, text
 
 from errbot_sentry.domain.errors import StoreError
-from errbot_sentry.store.chat_tables import AccountsTable, DigestsTable, SilencesTable, SubscriptionsTable
+from errbot_sentry.store.chat_tables import (
+    AccountsTable,
+    DigestsTable,
+    MadeOnceTable,
+    SilencesTable,
+    SubscriptionsTable,
+)
 from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.database import LOCK_LANES
 from errbot_sentry.store.fallbacks_table import FallbacksTable
 from errbot_sentry.store.inbox_table import InboxTable
-from errbot_sentry.store.made_once_table import MadeOnceTable
 from errbot_sentry.store.outbox_table import OutboxTable
 from errbot_sentry.store.records import Delivery
 from errbot_sentry.store.room_tables import DeferredTable, GroupsTable
 from errbot_sentry.store.server_tables import IssuesTable, PollsTable
 
 log = logging.getLogger(__name__)
+
+_DAY = 86_400.0
+KEEP_ALERTS = 30 * _DAY  # alerts with their decisions, and the keys by which repeated deliveries are recognised
+KEEP_MESSAGES = 30 * _DAY  # delivered and set-aside messages, and with them which thread is about which issue
+KEEP_GROUPS = 90 * _DAY  # what was sent to a room about a problem, since its last alert
+KEEP_ISSUES = 180 * _DAY  # known issues, since the last alert or poll about them
+_FORGOTTEN_AT_ONCE = 500  # rows of one table
 
 _ALONE = text("SELECT pg_advisory_xact_lock(:key)")
 _TRY_BESIDE = text("SELECT pg_try_advisory_xact_lock_shared(:key)")
@@ -69,6 +81,22 @@ class Transaction:
             log.exception("something that was due failed and is set aside")
             set_aside()
             return False
+
+    def forget_some(self, now: float) -> bool:
+        """Drop some rows that are older than their time; whether there may be more to drop.
+
+        Small steps, so that nobody waits for it.
+        """
+        most = _FORGOTTEN_AT_ONCE
+        dropped = (
+            self.inbox.forget(now - KEEP_ALERTS, most),
+            self.outbox.forget(now - KEEP_MESSAGES, most),
+            self.groups.forget(now - KEEP_GROUPS, most),
+            self.issues.forget(now - KEEP_ISSUES, most),
+            self.silences.forget(now - KEEP_ALERTS, most),
+        )
+        self.fallbacks.forget()
+        return any(count >= most for count in dropped)
 
     # Each of the following is true until the end of this transaction. SQLite has one writer anyway.
 

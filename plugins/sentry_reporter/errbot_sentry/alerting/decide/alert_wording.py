@@ -19,8 +19,8 @@ from errbot_sentry.domain.alerts import (
     UPTIME,
     Alert,
 )
-from errbot_sentry.domain.durations import write_roughly
 from errbot_sentry.domain.issues import RESOLVED
+from errbot_sentry.domain.text import write_roughly
 
 # Reason: the word at the beginning of a notification, and what an update says.
 _WORDS = {

@@ -37,9 +37,8 @@ from errbot_sentry.domain.alerts import (
     Placement,
 )
 from errbot_sentry.domain.conversation import direct_room
-from errbot_sentry.domain.durations import write_duration, write_roughly
 from errbot_sentry.domain.issues import UNRESOLVED, Assignee
-from errbot_sentry.domain.text import utc_time
+from errbot_sentry.domain.text import utc_time, write_duration, write_roughly
 from errbot_sentry.store.records import Group, KnownIssue, Message, Silence, issue_key
 
 if TYPE_CHECKING:

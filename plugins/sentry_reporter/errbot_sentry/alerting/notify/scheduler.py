@@ -34,7 +34,6 @@ from errbot_sentry.alerting.decide.muting import (
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.visibility import may_see_now, shown_silence
 from errbot_sentry.alerting.notify.digest_reports import Digests
-from errbot_sentry.alerting.notify.retention import forget_some
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert, MessageKind
 from errbot_sentry.domain.clock import Clock
@@ -364,7 +363,7 @@ class Scheduler:
         if now - self._cleaned < _CLEANING:
             return
         with self._store.write() as tx:
-            went = forget_some(tx, now)
+            went = tx.forget_some(now)
         if not went:
             self._cleaned = now
 

@@ -15,7 +15,7 @@ from errbot_sentry.alerting.receive import webhook_values
 from errbot_sentry.config.facts import EVENT
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import FEEDBACK, Alert
-from errbot_sentry.domain.durations import write_duration
+from errbot_sentry.domain.text import write_duration
 from errbot_sentry.server.payloads.json_fields import Fields
 
 _NO_TITLES = ("<untitled>", "<unlabeled event>", "<unknown>")

@@ -21,7 +21,7 @@ from typing import Any
 from errbot_sentry.chat import discord_channels
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.networks.discord_embeds import BUTTON_PREFIX, embed_of, rows_of
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import (
     MessageTooLong,
@@ -56,6 +56,10 @@ Handler = Callable[[Any], Coroutine[Any, Any, None]]
 
 class DiscordNetwork(ErrbotNetwork):
     """The guilds of one bot."""
+
+    capabilities = Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    )
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -10,14 +10,13 @@ import io
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from errbot.backends.base import Message
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.clicks import OnClick
-from errbot_sentry.chat.networks.capabilities import CAPABILITIES, PLAIN
 from errbot_sentry.chat.render.escaping import Escape, plain_file
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.typed_messages import may_run
@@ -26,6 +25,28 @@ from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, 
 from errbot_sentry.domain.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a network can show, as far as our adapter uses it; for `!sentry status` and docs/networks.md.
+
+    `confirms`: it answers each message with an id, or refuses it. `threads`: updates go under their notification.
+    `edits`: the notification shows later what became of the problem. `cards`: title, colour and facts instead of a
+    line. `buttons`, `reactions`: people act by a click. `files`: pictures.
+    """
+
+    confirms: bool = False
+    threads: bool = False
+    edits: bool = False
+    cards: bool = False
+    buttons: bool = False
+    reactions: bool = False
+    files: bool = False
+
+    def __str__(self) -> str:
+        """`threads, edits, buttons`."""
+        return ", ".join(field.name for field in fields(self) if getattr(self, field.name)) or "messages only"
 
 
 @dataclass(frozen=True)
@@ -69,6 +90,9 @@ class ErrbotNetwork:
         background: runs what takes time and must not delay the messages.
     """
 
+    capabilities = Capabilities()
+    """Of a network without an adapter: whatever Errbot's own backend does with a text."""
+
     settle = 0.0
     """Seconds for which the connection must outlive a message before it counts as arrived."""
 
@@ -81,7 +105,6 @@ class ErrbotNetwork:
         self._rooms: dict[str, Any] = {}
         self._on_click: OnClick | None = None
         self.mode = str(bot.mode)
-        self.capabilities = CAPABILITIES.get(self.mode, PLAIN)
         self._layout = Layout(self.mode, self._limit())
         self._escape = Escape(self.mode)
 

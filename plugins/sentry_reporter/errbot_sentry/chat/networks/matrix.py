@@ -20,7 +20,7 @@ from errbot import rendering
 
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.errbot_patches.matrix_history import is_history
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.typed_messages import thread_of
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import options_of_emoji
@@ -44,6 +44,8 @@ _MENTION = re.compile(r"@[A-Za-z0-9._=/+-]+:[A-Za-z0-9.:\[\]-]+")
 
 class MatrixNetwork(ErrbotNetwork):
     """One account on a Matrix server."""
+
+    capabilities = Capabilities(confirms=True, threads=True, edits=True, reactions=True, files=True)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -18,7 +18,7 @@ from typing import Any
 import requests
 
 from errbot_sentry.chat.clicks import Click, OnClick
-from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ClickAnswer, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
 from errbot_sentry.chat.networks.signed_clicks import SignedClicks
 from errbot_sentry.domain.errors import (
@@ -58,6 +58,10 @@ class _Refused(SendError):
 
 class MattermostNetwork(ErrbotNetwork):
     """One team."""
+
+    capabilities = Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    )
 
     _url = ""
     _may_whisper = True

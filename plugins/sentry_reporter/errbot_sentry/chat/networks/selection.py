@@ -7,7 +7,7 @@ from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.networks.discord import DiscordNetwork
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork
 from errbot_sentry.chat.networks.matrix import MatrixNetwork
 from errbot_sentry.chat.networks.mattermost import MattermostNetwork
 from errbot_sentry.chat.networks.slack import SlackNetwork
@@ -16,15 +16,23 @@ from errbot_sentry.chat.networks.unconfirmed import IrcNetwork
 from errbot_sentry.chat.networks.xmpp import XmppNetwork
 from errbot_sentry.chat.networks.zulip import ZulipNetwork
 
+
+class ErrbotTestNetwork(ErrbotNetwork):
+    """Errbot's Test backend, which takes files."""
+
+    capabilities = Capabilities(files=True)
+
+
 ADAPTERS: dict[str, type[ErrbotNetwork]] = {
-    "irc": IrcNetwork,
-    "xmpp": XmppNetwork,
     "slackv3": SlackNetwork,
     "discord": DiscordNetwork,
-    "matrix": MatrixNetwork,
     "mattermost": MattermostNetwork,
+    "matrix": MatrixNetwork,
     "telegram": TelegramNetwork,
     "zulip": ZulipNetwork,
+    "xmpp": XmppNetwork,
+    "irc": IrcNetwork,
+    "test": ErrbotTestNetwork,
 }
 """By Errbot's name of the backend (`bot.mode`). Any other one is served by plain sends."""
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from errbot_sentry.chat.clicks import DIRECT_CHANNEL, Click, FindClick, OnClick
-from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ClickAnswer, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of
@@ -51,6 +51,10 @@ _COLORS = {
 
 class SlackNetwork(ErrbotNetwork):
     """One workspace."""
+
+    capabilities = Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    )
 
     def listen(self, on_click: OnClick) -> None:
         super().listen(on_click)

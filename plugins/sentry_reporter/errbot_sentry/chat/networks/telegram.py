@@ -16,7 +16,7 @@ from cachetools import FIFOCache
 
 from errbot_sentry.chat.clicks import Click, FindClick, OnClick
 from errbot_sentry.chat.errbot_patches.telegram_updates import Place, updates_of
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File
 from errbot_sentry.chat.networks.telegram_html import card_html, html_of, plain_text
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
@@ -56,6 +56,10 @@ _REFUSALS: tuple[tuple[str, type[SendError]], ...] = (
 
 class TelegramNetwork(ErrbotNetwork):
     """The chats of one bot."""
+
+    capabilities = Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    )
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

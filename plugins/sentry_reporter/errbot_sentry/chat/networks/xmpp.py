@@ -26,7 +26,7 @@ from errbot.backends.base import Room
 
 from errbot_sentry.chat.clicks import OnClick
 from errbot_sentry.chat.errbot_patches.xmpp_reconnect import forget_room
-from errbot_sentry.chat.networks.errbot_network import File
+from errbot_sentry.chat.networks.errbot_network import Capabilities, File
 from errbot_sentry.chat.networks.unconfirmed import UnconfirmedNetwork
 from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError
 from errbot_sentry.domain.locks import Lock
@@ -65,6 +65,8 @@ class _Slot:
 
 class XmppNetwork(UnconfirmedNetwork):
     """One account on an XMPP server."""
+
+    capabilities = Capabilities(edits=True, files=True)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

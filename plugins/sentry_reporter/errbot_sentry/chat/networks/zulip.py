@@ -20,7 +20,7 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from errbot_sentry.chat.clicks import Click, OnClick
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File
 from errbot_sentry.chat.networks.zulip_events import ReactionEvents
 from errbot_sentry.chat.render.escaping import defuse, plain
 from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
@@ -49,6 +49,8 @@ _OF_A_PROBLEM = re.compile(r"(?:✔ )?[A-Z0-9_-]+-[A-Z0-9]+(?: |$)")
 
 class ZulipNetwork(ErrbotNetwork):
     """One organization."""
+
+    capabilities = Capabilities(confirms=True, threads=True, edits=True, reactions=True, files=True)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

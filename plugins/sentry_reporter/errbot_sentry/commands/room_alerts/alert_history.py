@@ -21,9 +21,8 @@ from errbot_sentry.config.matchers import AMOUNTS
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, Alert
 from errbot_sentry.domain.conversation import View, address_of
-from errbot_sentry.domain.durations import read_duration, write_roughly
 from errbot_sentry.domain.errors import ServerError, UserError
-from errbot_sentry.domain.text import utc_time
+from errbot_sentry.domain.text import read_duration, utc_time, write_roughly
 from errbot_sentry.domain.typed_text import echo, unquote
 from errbot_sentry.store.records import issue_key
 

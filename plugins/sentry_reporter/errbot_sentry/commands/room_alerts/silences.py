@@ -13,11 +13,10 @@ from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers, one_number
 from errbot_sentry.commands.project_scope import projects_named, refuse_unknown_projects
 from errbot_sentry.domain.conversation import Conversation, Invocation, View
-from errbot_sentry.domain.durations import read_duration, write_duration
 from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction, SilenceFor
 from errbot_sentry.domain.issues import Issue
-from errbot_sentry.domain.text import span_words, utc_time
+from errbot_sentry.domain.text import read_duration, span_words, utc_time, write_duration
 from errbot_sentry.store.records import Silence
 
 LONGEST_SILENCE = timedelta(days=365)

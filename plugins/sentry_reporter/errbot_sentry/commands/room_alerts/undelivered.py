@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from errbot_sentry.alerting.decide.visibility import may_be_sent
-from errbot_sentry.alerting.notify.retention import KEEP_MESSAGES
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import one_number
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import View
-from errbot_sentry.domain.durations import write_roughly
 from errbot_sentry.domain.errors import BadReference
-from errbot_sentry.domain.text import utc_time
+from errbot_sentry.domain.text import utc_time, write_roughly
 from errbot_sentry.store.records import OutboxRow
-
-if TYPE_CHECKING:
-    from errbot_sentry.store.transaction import Transaction
+from errbot_sentry.store.transaction import KEEP_MESSAGES, Transaction
 
 ALL = "all"
 _WHERE = "Run this in the room whose messages you want."

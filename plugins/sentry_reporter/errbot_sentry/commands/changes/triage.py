@@ -10,10 +10,17 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from errbot_sentry.commands.accounts import linked_mail, read_mail
-from errbot_sentry.commands.bulk_change import Change, carry_out, confirm_count, leave_note, signature, write_note
+from errbot_sentry.commands.changes.bulk_change import (
+    Change,
+    carry_out,
+    confirm_count,
+    leave_note,
+    signature,
+    write_note,
+)
+from errbot_sentry.commands.changes.triage_options import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.issue_refs import is_reference
-from errbot_sentry.commands.triage_options import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.commands.views import title_of
 from errbot_sentry.domain.conversation import Invocation, Person, View
 from errbot_sentry.domain.errors import BadReference, SentryReporterError, StoreError, UsageError, UserError

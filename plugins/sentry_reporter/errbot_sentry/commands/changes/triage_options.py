@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 
-from errbot_sentry.domain.durations import read_duration, write_duration
 from errbot_sentry.domain.errors import UsageError
 from errbot_sentry.domain.issues import ArchiveUntil, ResolveIn
-from errbot_sentry.domain.text import cut
+from errbot_sentry.domain.text import cut, read_duration, write_duration
 from errbot_sentry.domain.typed_text import echo, read_number
 
 _AMOUNT = re.compile(r"([0-9]+)(x|u|events?|users?)(?:/(.+))?", re.IGNORECASE)
