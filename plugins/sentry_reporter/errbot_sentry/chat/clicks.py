@@ -84,7 +84,8 @@ class Click:
 
 
 FindClick = Callable[[], Click | None]
-"""Finds out who clicked what where. It may ask the chat network: not to be called in a receiving thread."""
+"""Finds out who clicked what where, or raises whatever the backend does. It may ask the chat network: not to be called
+in a receiving thread."""
 
 OnClick = Callable[[FindClick], None]
 """Takes a click and returns at once."""
@@ -116,13 +117,9 @@ def click_of_reaction(bot: Any, reaction: Any) -> Click | None:
     target, options = reaction.reacted_to, options_of_emoji(str(reaction.reaction_name or ""))
     if options is None or reaction.action != REACTION_ADDED or not isinstance(target, Mapping) or not target.get("ts"):
         return None
-    try:
-        channel = str(target.get("channel", ""))
-        room = reaction.reactor if channel.startswith(DIRECT_CHANNEL) else bot.query_room(channel)
-        _ = room_name(room, str(bot.mode))  # of an unknown room it cannot be found
-    except Exception as error:  # noqa: BLE001 - each backend raises what it likes
-        log.info("a reaction in an unknown room: %s", error)
-        return None
+    channel = str(target.get("channel", ""))
+    room = reaction.reactor if channel.startswith(DIRECT_CHANNEL) else bot.query_room(channel)
+    _ = room_name(room, str(bot.mode))  # raises for an unknown room
     ts = str(target["ts"])
     extras = {"slack_event": {"ts": ts, "thread_ts": ts}, "thread_ts": ts}
     return Click(reaction.reactor, room, ts, options, extras)
@@ -160,9 +157,14 @@ class ClickHandler:
 
     def clicked(self, find: FindClick) -> None:
         """Do what a click on an alert stands for. Returns at once."""
-        self._queue.do(lambda: self._act_on(find()))
+        self._queue.do(lambda: self._act_on(find))
 
-    def _act_on(self, click: Click | None) -> None:
+    def _act_on(self, find: FindClick) -> None:
+        try:
+            click = find()
+        except Exception as error:  # noqa: BLE001 - backends raise what they like, and networks send what they like
+            log.warning("a click or a reaction leads nowhere: %r", error)
+            return
         if click is not None:
             try:
                 self._act(click)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select
@@ -44,14 +45,12 @@ class SilencesTable(Queries):
         if self._present is None:  # needed once per alert, and the same in all of a transaction
             # Not only what is below: a stage that is no number is read too, and counted as corrupt.
             not_over = or_(silences.c.stage < _OVER, silences.c.stage > _OVER)
-            found = self._connection.execute(select(silences).where(not_over).order_by(silences.c.id))
-            self._present = [silence for silence in map(self._silence, found) if silence is not None]
+            self._present = self._all(select(silences).where(not_over).order_by(silences.c.id), self._silence)
         return list(self._present)
 
     def get(self, number: int) -> Silence | None:
         """One silence, also one that is over."""
-        row = self._connection.execute(select(silences).where(silences.c.id == number)).first()
-        return None if row is None else self._silence(row)
+        return self._first(select(silences).where(silences.c.id == number), self._silence)
 
     def end(self, number: int, now: float) -> None:
         """Let a silence end now; the scheduler sends what it deferred."""
@@ -88,9 +87,8 @@ class SubscriptionsTable(Queries):
 
     def all(self) -> list[Subscription]:
         """All subscriptions, oldest first."""
-        found = self._connection.execute(select(subscriptions).order_by(subscriptions.c.id))
-        read = (self._record(Subscription, subscriptions, row, matchers=read_matchers) for row in found)
-        return [each for each in read if each is not None]
+        read = partial(self._record, Subscription, subscriptions, matchers=read_matchers)
+        return self._all(select(subscriptions).order_by(subscriptions.c.id), read)
 
     def remove(self, number: int) -> None:
         """Forget a subscription."""
@@ -106,8 +104,7 @@ class DigestsTable(Queries):
 
     def get(self, room: str) -> DigestPlan | None:
         """A room's digest, None where it has none."""
-        row = self._connection.execute(select(digests).where(digests.c.room == room)).first()
-        return None if row is None else self._record(DigestPlan, digests, row)
+        return self._first(select(digests).where(digests.c.room == room), partial(self._record, DigestPlan, digests))
 
     def remove(self, room: str) -> None:
         """No digest for this room any more."""
@@ -171,11 +168,8 @@ class AccountsTable(Queries):
 
     def _found(self, *conditions: ColumnElement[bool]) -> list[LinkedAccount]:
         """The accounts for which this holds, the one linked last first."""
-        rows = self._connection.execute(
-            select(accounts).where(*conditions).order_by(accounts.c.at.desc(), accounts.c.acl)
-        )
-        found = (self._record(LinkedAccount, accounts, row, teams=read_texts) for row in rows)
-        return [each for each in found if each is not None]
+        found = select(accounts).where(*conditions).order_by(accounts.c.at.desc(), accounts.c.acl)
+        return self._all(found, partial(self._record, LinkedAccount, accounts, teams=read_texts))
 
     def put(self, acl: str, mail: str, now: float, mention: str = "", address: str = "") -> None:
         """Store a mail address, in place of an earlier one, and how to mention and to reach its owner in chat."""

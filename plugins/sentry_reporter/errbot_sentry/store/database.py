@@ -35,6 +35,13 @@ LOCK_FALLBACK = 73_011_904  # who sends notifications to the fallback; never tog
 LOCK_LANES = 73_012_000  # and that of each lane behind it
 LANES = 16
 
+# Seconds for which each kind of data is kept.
+_DAY = 86_400.0
+KEEP_ALERTS = 30 * _DAY  # alerts with their decisions, and the keys by which repeated deliveries are recognised
+KEEP_MESSAGES = 30 * _DAY  # delivered and set-aside messages, and with them which thread is about which issue
+KEEP_GROUPS = 90 * _DAY  # what was sent to a room about a problem, since its last alert
+KEEP_ISSUES = 180 * _DAY  # known issues, since the last alert or poll about them
+
 # Seconds for one transaction, all waiting included. A webhook's sender gives up after one, yet what is stored in the
 # second after that is not lost.
 ANSWER_SECONDS = 2.0

@@ -116,8 +116,7 @@ class OutboxTable(Queries):
     def undelivered(self, room: str) -> list[OutboxRow]:
         """What was set aside for a room, oldest first; at most MOST_UNDELIVERED."""
         found = select(outbox).where(outbox.c.state == FAILED, outbox.c.room == room).order_by(outbox.c.id)
-        read = [self._row(row) for row in self._connection.execute(found.limit(MOST_UNDELIVERED))]
-        return [row for row in read if row is not None]
+        return self._all(found.limit(MOST_UNDELIVERED), self._row)
 
     def put_back(self, row_id: int, values: Mapping[str, Any], now: float) -> None:
         """Try again to send what was set aside, with these values, in its old place among the room's messages."""
@@ -157,14 +156,12 @@ class OutboxTable(Queries):
 
     def get(self, row_id: int) -> OutboxRow | None:
         """One message, None if it was dropped."""
-        row = self._connection.execute(select(outbox).where(outbox.c.id == row_id)).first()
-        return None if row is None else self._row(row)
+        return self._first(select(outbox).where(outbox.c.id == row_id), self._row)
 
     def sent_message(self, room: str, sent_id: str) -> OutboxRow | None:
         """The message that the chat network knows under this id in this room."""
         found = select(outbox).where(outbox.c.room == room, outbox.c.sent_id == sent_id).limit(1)
-        row = self._connection.execute(found).first()
-        return None if row is None else self._row(row)
+        return self._first(found, self._row)
 
     def issue_of_thread(self, room: str, thread: str) -> str:
         """The issue that the message with this id of the chat network is about, "" if it is none of ours."""
@@ -184,10 +181,7 @@ class OutboxTable(Queries):
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
-        read = [
-            self._corrupt_rows.read("outbox", row.id, partial(_recent, row)) for row in self._connection.execute(found)
-        ]
-        return [each for each in read if each is not None]
+        return self._all(found, lambda row: self._corrupt_rows.read("outbox", row.id, partial(_recent, row)))
 
     def count_recent(self, room: str, since: float) -> int:
         """How many messages of any kind were made for a room since then."""

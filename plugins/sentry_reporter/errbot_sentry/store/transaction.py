@@ -1,4 +1,4 @@
-"""One transaction, and through it the queries by subject; and how long each kind of data is kept."""
+"""One transaction, and through it the queries by subject."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from errbot_sentry.store.chat_tables import (
     SubscriptionsTable,
 )
 from errbot_sentry.store.corrupt_rows import CorruptRows
-from errbot_sentry.store.database import LOCK_LANES
+from errbot_sentry.store.database import KEEP_ALERTS, KEEP_GROUPS, KEEP_ISSUES, KEEP_MESSAGES, LOCK_LANES
 from errbot_sentry.store.fallbacks_table import FallbacksTable
 from errbot_sentry.store.inbox_table import InboxTable
 from errbot_sentry.store.outbox_table import OutboxTable
@@ -28,11 +28,6 @@ from errbot_sentry.store.server_tables import IssuesTable, PollsTable
 
 log = logging.getLogger(__name__)
 
-_DAY = 86_400.0
-KEEP_ALERTS = 30 * _DAY  # alerts with their decisions, and the keys by which repeated deliveries are recognised
-KEEP_MESSAGES = 30 * _DAY  # delivered and set-aside messages, and with them which thread is about which issue
-KEEP_GROUPS = 90 * _DAY  # what was sent to a room about a problem, since its last alert
-KEEP_ISSUES = 180 * _DAY  # known issues, since the last alert or poll about them
 _FORGOTTEN_AT_ONCE = 500  # rows of one table
 
 _ALONE = text("SELECT pg_advisory_xact_lock(:key)")

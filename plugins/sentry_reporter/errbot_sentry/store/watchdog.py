@@ -8,7 +8,6 @@ psycopg2 have.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import threading
@@ -19,8 +18,6 @@ from typing import Any
 
 from errbot_sentry.domain.errors import StoreAway
 from errbot_sentry.domain.locks import Lock, condition
-
-log = logging.getLogger(__name__)
 
 _LOOK = 0.05  # seconds between looks at the clock while a transaction is under way
 _IDLE = 30.0  # seconds without a transaction after which the thread ends

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -45,7 +44,6 @@ from errbot_sentry.store.records import Decision, DeferReason, Deferred, Group, 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
 
-log = logging.getLogger(__name__)
 
 _GROUPS_AT_ONCE = 50
 _CLEANING = 60.0

@@ -298,13 +298,9 @@ class DiscordNetwork(ErrbotNetwork):
     ) -> None:
         """`channel` is None in a direct message."""
 
-        def find() -> Click | None:
-            try:
-                person = self._bot.build_identifier(f"<@{user}>")
-                room = person if channel is None else self._bot.build_identifier(f"<#{channel}>")
-            except Exception as error:  # noqa: BLE001 - the backend raises what it likes
-                log.warning("a click in Discord leads nowhere: %r", error)
-                return None
+        def find() -> Click:
+            person = self._bot.build_identifier(f"<@{user}>")
+            room = person if channel is None else self._bot.build_identifier(f"<#{channel}>")
             return Click(person, room, str(message), options, {}, whisper)
 
         if self._on_click is not None:

@@ -28,7 +28,7 @@ _GREY = 2
 
 def embed_of(card: Card, escape: Escape) -> dict[str, Any]:
     """The embed; its link is a safe one."""
-    title = " ".join(part for part in (plain(card.short_id), plain(card.title)) if part)
+    title = plain(card.name)
     lines = [*(escape.text(line) for line in (card.culprit, card.detail) if line)]
     if card.mark:
         lines.append(f"**{escape.text(card.mark)}**")

@@ -81,6 +81,11 @@ def taken_id(value: object, network: str) -> str:
     return str(value)
 
 
+def channel_of(target: Any) -> str:
+    """The channel of Errbot's identifier of a room, or of a person (their direct one), on Slack and Mattermost."""
+    return str(getattr(target, "id", None) or target.channelid)
+
+
 class ErrbotNetwork:
     """Sends to rooms of one bot; an adapter overrides what its network does better.
 

@@ -18,7 +18,14 @@ from typing import Any
 import requests
 
 from errbot_sentry.chat.clicks import Click, OnClick
-from errbot_sentry.chat.networks.errbot_network import Capabilities, ClickAnswer, ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.networks.errbot_network import (
+    Capabilities,
+    ClickAnswer,
+    ErrbotNetwork,
+    File,
+    channel_of,
+    taken_id,
+)
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
 from errbot_sentry.chat.networks.signed_clicks import SignedClicks
 from errbot_sentry.domain.errors import (
@@ -155,16 +162,8 @@ class MattermostNetwork(ErrbotNetwork):
 
     def _take(self, options: Options, user: str, post: str, token: str = "") -> None:
         at = time.monotonic()
-
-        def find() -> Click | None:
-            try:
-                return self._click(options, user, post, token, at)
-            except Exception as error:  # noqa: BLE001 - each lookup of the backend raises what it likes
-                log.warning("a click in Mattermost leads nowhere: %r", error)
-                return None
-
         if self._on_click is not None:
-            self._on_click(find)
+            self._on_click(lambda: self._click(options, user, post, token, at))
 
     def _click(self, options: Options, user: str, post_id: str, token: str, at: float) -> Click | None:
         """The click that came at this time; `token` is "" for a reaction."""
@@ -212,7 +211,7 @@ class MattermostNetwork(ErrbotNetwork):
             raise _refusal(error) from error
 
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
-        channel = _channel_of(target)
+        channel = channel_of(target)
         if message.card is not None:
             values = self._card_values(message, message.card)
             try:
@@ -230,7 +229,7 @@ class MattermostNetwork(ErrbotNetwork):
         return first
 
     def _post_text(self, target: Any, body: str, thread: str) -> str:
-        return self._create(_channel_of(target), thread, "", {"message": self._bot.md.convert(body)})
+        return self._create(channel_of(target), thread, "", {"message": self._bot.md.convert(body)})
 
     def _create(self, channel: str, thread: str, key: str, values: Mapping[str, Any]) -> str:
         """Create a post. Within thirty seconds Mattermost takes one of the same `pending_post_id` for the same post
@@ -259,7 +258,7 @@ class MattermostNetwork(ErrbotNetwork):
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
         """The backend has no way of its own for files."""
-        channel = _channel_of(target)
+        channel = channel_of(target)
         files = {"files": (file.name, file.content, file.media_type)}
         (info,) = self._call("files", "upload_file", channel_id=channel, files=files)["file_infos"]
         self._create(channel, thread, "", {"message": "", "file_ids": [info["id"]]})
@@ -293,11 +292,6 @@ class MattermostNetwork(ErrbotNetwork):
         heading = f"{message.mention} **{self._escape.text(card.heading)}**".strip()
         props = {"attachments": [attachment_of(card, self._escape, integration)], _PROP: token}
         return {"message": self._bot.md.convert(heading), "props": props}
-
-
-def _channel_of(target: Any) -> str:
-    """The channel of Errbot's identifier of a room, or of a person: the direct one."""
-    return str(getattr(target, "id", None) or target.channelid)
 
 
 def _refusal(error: requests.RequestException) -> SendError:

@@ -22,7 +22,7 @@ Integration = Callable[[str], dict[str, Any]]
 
 def attachment_of(card: Card, escape: Escape, integration: Integration) -> dict[str, Any]:
     """The attachment; the card's link is safe, and its buttons are those to be shown."""
-    title = defuse(" ".join(part for part in (plain(card.short_id), plain(card.title)) if part))
+    title = defuse(plain(card.name))
     unnamed = (value for name, value in card.facts if not name)
     lines = (card.culprit, *unnamed, card.detail)
     fields = [(name, value) for name, value in card.facts if name] + ([("Status", card.mark)] if card.mark else [])

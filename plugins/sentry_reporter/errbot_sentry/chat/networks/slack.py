@@ -14,8 +14,15 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from errbot_sentry.chat.clicks import DIRECT_CHANNEL, Click, FindClick, OnClick
-from errbot_sentry.chat.networks.errbot_network import Capabilities, ClickAnswer, ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.clicks import DIRECT_CHANNEL, Click, OnClick
+from errbot_sentry.chat.networks.errbot_network import (
+    Capabilities,
+    ClickAnswer,
+    ErrbotNetwork,
+    File,
+    channel_of,
+    taken_id,
+)
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of
@@ -94,17 +101,7 @@ class SlackNetwork(ErrbotNetwork):
 
     def _take(self, payload: object) -> None:
         if self._on_click is not None:
-            self._on_click(self._click_finder(payload))
-
-    def _click_finder(self, payload: object) -> FindClick:
-        def find() -> Click | None:
-            try:
-                return self._click(payload)
-            except (LookupError, TypeError, AttributeError) as error:
-                log.warning("a click from Slack of another shape: %r", error)
-                return None
-
-        return find
+            self._on_click(lambda: self._click(payload))
 
     def _click(self, payload: Any) -> Click | None:
         """The click of a `block_actions` payload (docs.slack.dev/reference/interaction-payloads)."""
@@ -139,7 +136,7 @@ class SlackNetwork(ErrbotNetwork):
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
         if message.card is None:
             return super()._post(target, message, thread)
-        values = {"channel": _channel_of(target), **self._card_values(message, message.card)}
+        values = {"channel": channel_of(target), **self._card_values(message, message.card)}
         try:
             return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
         except _CardRefused as error:
@@ -147,7 +144,7 @@ class SlackNetwork(ErrbotNetwork):
             return super()._post(target, message, thread)
 
     def _post_text(self, target: Any, body: str, thread: str) -> str:
-        values = {"channel": _channel_of(target), **self._text_values(body)}
+        values = {"channel": channel_of(target), **self._text_values(body)}
         return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
 
     def _post_values(self, values: Mapping[str, Any]) -> str:
@@ -158,12 +155,12 @@ class SlackNetwork(ErrbotNetwork):
             values = self._card_values(message, message.card)
         else:
             values = self._text_values(self._layout.messages(message.whole)[0])
-        self._call("chat_update", {"channel": _channel_of(target), "ts": sent_id, **values})
+        self._call("chat_update", {"channel": channel_of(target), "ts": sent_id, **values})
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
         """Past the backend's own way (slackv3 0.3.2), which names a room as `<#C123|ops>`, where Slack wants `C123`,
         and reports no failure."""
-        values = {"channel": _channel_of(target), "filename": file.name, "content": file.content}
+        values = {"channel": channel_of(target), "filename": file.name, "content": file.content}
         self._call("files_upload_v2", {**values, "thread_ts": thread or None})
 
     def _call(self, method: str, values: Mapping[str, Any]) -> Any:
@@ -188,11 +185,6 @@ class SlackNetwork(ErrbotNetwork):
         return {**self._text_values(message.whole), "blocks": blocks}
 
 
-def _channel_of(target: Any) -> str:
-    """The channel of Errbot's identifier of a room, or of a person: the direct one."""
-    return str(getattr(target, "id", None) or target.channelid)
-
-
 class _CardRefused(SendError):
     """Slack takes no such blocks: the same is said as text."""
 
@@ -215,7 +207,7 @@ def _blocks(card: Card, mention: str) -> Iterator[dict[str, Any]]:
         yield {"type": "section", "text": {"type": "mrkdwn", "text": mention}}
     sign = _COLORS.get(card.level, "")
     head = [{"type": "emoji", "name": sign.strip(":")}, _text(" ")] if sign else []
-    name = " ".join(part for part in (plain(card.short_id), plain(card.title)) if part) or "(no title)"
+    name = plain(card.name) or "(no title)"
     title = {"type": "link", "url": card.link, "text": name} if card.link else _text(name)
     yield _rich(
         *([[*head, _text(heading, bold=True)]] if (heading := plain(card.heading)) else []),

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cachetools import FIFOCache
 
-from errbot_sentry.chat.clicks import Click, FindClick, OnClick
+from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.errbot_patches.telegram_updates import Place, updates_of
 from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File
 from errbot_sentry.chat.networks.telegram_html import card_html, html_of, plain_text
@@ -118,19 +118,9 @@ class TelegramNetwork(ErrbotNetwork):
         if self._on_click is None:
             return
         if "callback_query" in update:
-            self._on_click(self._finder(self._click, update["callback_query"]))
+            self._on_click(lambda: self._click(update["callback_query"]))
         elif "message_reaction" in update:
-            self._on_click(self._finder(self._reaction, update["message_reaction"]))
-
-    def _finder(self, read: Callable[[Any], Click | None], payload: Any) -> FindClick:
-        def find() -> Click | None:
-            try:
-                return read(payload)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                log.warning("a click from Telegram of another shape: %r", error)
-                return None
-
-        return find
+            self._on_click(lambda: self._reaction(update["message_reaction"]))
 
     def _click(self, query: Any) -> Click | None:
         """The click of a `CallbackQuery` (core.telegram.org/bots/api#callbackquery). Each has to be answered, or the

@@ -209,15 +209,7 @@ class ZulipNetwork(ErrbotNetwork):
         if options is None:
             return
         chosen, message, user = options, int(event["message_id"]), int(event["user_id"])
-
-        def find() -> Click | None:
-            try:
-                return self._click(chosen, message, user)
-            except (SendError, LookupError, TypeError) as error:
-                log.warning("a reaction on Zulip leads nowhere: %r", error)
-                return None
-
-        self._on_click(find)
+        self._on_click(lambda: self._click(chosen, message, user))
 
     def _click(self, options: Options, number: int, user_id: int) -> Click | None:
         message = self._message(number)
@@ -275,7 +267,7 @@ def _topic_of(card: Card | None) -> str:
 
     Zulip refuses characters that cannot be shown (check_stream_topic in zerver/lib/string_validation.py).
     """
-    name = f"{card.short_id} {card.title}" if card is not None else ""
+    name = card.name if card is not None else ""
     shown = "".join(each for each in defuse(plain(name)) if each.isprintable() or each == "\u200b")
     if len(shown) > _LONGEST_TOPIC:
         shown = shown[: _LONGEST_TOPIC - 1].rstrip() + "…"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -29,8 +28,6 @@ from errbot_sentry.domain.issues import ARCHIVED, PRIORITIES, RESOLVED, UNRESOLV
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo, leading_word, unquote
 from errbot_sentry.server.protocol import Server
-
-log = logging.getLogger(__name__)
 
 RESOLVE = Change(
     doing="Resolving",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from errbot_sentry.alerting.decide.visibility import may_be_sent
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
@@ -13,8 +13,11 @@ from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.errors import BadReference
 from errbot_sentry.domain.text import utc_time, write_roughly
+from errbot_sentry.store.database import KEEP_MESSAGES
 from errbot_sentry.store.records import OutboxRow
-from errbot_sentry.store.transaction import KEEP_MESSAGES, Transaction
+
+if TYPE_CHECKING:
+    from errbot_sentry.store.transaction import Transaction
 
 ALL = "all"
 _WHERE = "Run this in the room whose messages you want."
