@@ -1,6 +1,7 @@
-"""All commands: for each its name, words, options, rights, help and handler, in the order in which people see them.
+"""All commands, in the order in which people see them: name, words, options, rights, help and handler of each.
 
-A new command is one entry here and one handler; help in chat, suggestions and the table in docs/commands.md follow.
+A new command needs one entry here and one handler. Help in chat, suggestions and the table in docs/commands.md are made
+from the entries.
 """
 
 from __future__ import annotations

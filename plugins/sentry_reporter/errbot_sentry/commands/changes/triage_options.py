@@ -1,4 +1,7 @@
-"""`--in` and `--until`: by what an issue is resolved, until when archived; in the words of Sentry's own client."""
+"""Reads and writes the values of `--in` (resolved by which release) and `--until` (archived for how long).
+
+The words are those of Sentry's own command-line client.
+"""
 
 from __future__ import annotations
 
