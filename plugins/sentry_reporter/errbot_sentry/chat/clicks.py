@@ -1,6 +1,6 @@
-"""What people do to our messages without typing: they click a button, or react with an emoji.
+"""What people do without typing: they click a button under an alert, or react to it with an emoji.
 
-Both are the same as a typed command: it runs with the rights of the person who clicked.
+Each stands for a command, which runs with the rights of the person who clicked.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from errbot_sentry.domain.errors import SendError
 from errbot_sentry.domain.issue_actions import IssueAction, Options, options_of_emoji
 from errbot_sentry.domain.outgoing import Outgoing
 
-if TYPE_CHECKING:  # the adapters make the clicks
+if TYPE_CHECKING:  # the adapters import this module
     from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 DIRECT_CHANNEL = "D"  # on Slack, the id of a direct conversation begins so
 
 _SAME_CLICK = 10.0  # seconds in which the same click of the same person counts once
-_LOOKS, _LOOK_PAUSE = 25, 0.2  # at a message that is shown, but whose id the network has not told us yet; seconds
+_LOOKS, _LOOK_PAUSE = 25, 0.2  # tries, and seconds between them, for a message whose id we do not have yet
 
 
 def _no_whisper(_text: str) -> bool:
@@ -45,12 +45,12 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Click:
-    """A button that somebody clicked under one of our messages, or an emoji that they put there.
+    """A button that somebody clicked under one of our messages, or an emoji with which they reacted.
 
     `sender` and `room` are Errbot's identifiers; in a direct message the room is the person. `message_id` is the
-    network's id of the message. `extras` are what a typed message of this network would have. `whisper` shows Markdown
-    to the person alone, and returns False where it could not. `ended` is called when nothing more comes of the click;
-    it raises nothing. `named` is how a route can name this conversation as a room, though it is a direct one.
+    network's id of the message. `extras` are those of a typed message of this network. `whisper` shows Markdown to the
+    person alone, and returns False if it cannot. `ended` is called when the click is done; it raises nothing. `named`
+    is the name by which a route may have this conversation as a room, although it is a direct one.
     """
 
     sender: Any
@@ -67,7 +67,7 @@ class Click:
         return person_of(self.sender, mode)
 
     def conversation(self, mode: str) -> Conversation:
-        """Where: the thread is that of the message."""
+        """Where they clicked: the message is the root of the thread."""
         if self._is_direct:
             return Conversation(direct_room(self.person(mode).address), self.message_id)
         return Conversation(room_name(self.room, mode), self.message_id)
@@ -77,22 +77,22 @@ class Click:
         return isinstance(self.room, PersonIdentifier)
 
     def typing(self, text: str) -> Message:
-        """A message as if the person had typed this in the thread, for Errbot's command filters."""
+        """A message as if the person had typed this text in the thread, for Errbot's command filters."""
         sender = self.sender if self._is_direct else _Occupant(self.sender, self.room)
         message: Message = Message(text, frm=sender, to=self.room, extras=dict(self.extras))
         return message
 
 
 FindClick = Callable[[], Click | None]
-"""Finds out who clicked what where, or raises whatever the backend does. It may ask the chat network: not to be called
-in a receiving thread."""
+"""Returns who clicked what and where; may raise anything. It may ask the chat network, so it must not be called in a
+receiving thread."""
 
 OnClick = Callable[[FindClick], None]
 """Takes a click and returns at once."""
 
 
 class _Occupant(RoomOccupant):  # type: ignore[misc]  # Errbot ships no types
-    """The person who clicked as somebody in the room; everything else about them is the backend's own."""
+    """The person who clicked, as an occupant of the room; all other attributes are the backend's."""
 
     def __init__(self, person: Any, room: Any) -> None:
         self._person = person
@@ -110,9 +110,9 @@ class _Occupant(RoomOccupant):  # type: ignore[misc]  # Errbot ships no types
 
 
 def click_of_reaction(bot: Any, reaction: Any) -> Click | None:
-    """What Errbot's own reaction (only Slack's backend has them) stands for; None for any other emoji or message.
+    """The click that Errbot's own reaction stands for (only Slack's backend has them); None for other emoji.
 
-    It may look up the room's name on the chat network: not to be called in the receiving thread.
+    It may look up the room's name on the chat network, so it must not be called in the receiving thread.
     """
     target, options = reaction.reacted_to, options_of_emoji(str(reaction.reaction_name or ""))
     if options is None or reaction.action != REACTION_ADDED or not isinstance(target, Mapping) or not target.get("ts"):
@@ -126,12 +126,12 @@ def click_of_reaction(bot: Any, reaction: Any) -> Click | None:
 
 
 class ClickHandler:
-    """Has done what a click stands for, if the person may, and sends the reply. One per activation of the plugin.
+    """Runs the command that a click stands for, if the person may run it, and sends the reply. One per activation.
 
     Args:
         bot: Errbot's backend object.
-        queue: runs the clicks. A person waits for it, so nothing else goes into this queue.
-        alerts: knows what a message is about; None while the alert flow is switched off.
+        queue: runs the clicks, and nothing else, because a person waits.
+        alerts: knows which issue a message is about; None if the alert flow is switched off.
     """
 
     def __init__(
@@ -152,11 +152,11 @@ class ClickHandler:
         self._lately: TTLCache[object, bool] = TTLCache(1000, _SAME_CLICK)  # used by the thread of `queue` alone
 
     def reacted(self, reaction: Any) -> None:
-        """Do what a reaction under an alert stands for, if it stands for a command. Returns at once."""
+        """Handle a reaction; returns at once."""
         self.clicked(lambda: click_of_reaction(self._bot, reaction))
 
     def clicked(self, find: FindClick) -> None:
-        """Do what a click on an alert stands for. Returns at once."""
+        """Handle a click; returns at once."""
         self._queue.do(lambda: self._act_on(find))
 
     def _act_on(self, find: FindClick) -> None:
@@ -172,10 +172,10 @@ class ClickHandler:
                 click.ended()
 
     def _act(self, click: Click) -> None:
-        """Have the action done as if the person had typed the command in the alert's thread.
+        """Run the action as if the person had typed the command in the alert's thread.
 
-        What comes of it is written onto the alert for all; the person alone reads the reply, where the network can
-        show something to one person, else it goes into the thread.
+        The alert shows the outcome to everybody. The reply goes to the person alone if the network can do that, else
+        into the thread.
         """
         if self._alerts is None:
             return
@@ -198,12 +198,12 @@ class ClickHandler:
     def _action(
         self, alerts: AlertService, click: Click, places: Sequence[Conversation]
     ) -> tuple[IssueAction | None, Conversation]:
-        """What a click does, and in which of the places that the room may be known as.
+        """The action of a click, and the one of these places where the alert is known.
 
-        Somebody may click before the network has answered us with the id of the message.
+        Somebody may click before the network has told us the id of the message; this waits for it.
         """
         for look in range(_LOOKS):
-            # Before the look, or what ends in between is missed.
+            # Read first: a message that is sent in between is then found below.
             is_sending = any(alerts.is_sending_to(place) for place in places)
             for place in places:
                 if (action := alerts.action_on(place, click.options)) is not None:
@@ -219,10 +219,10 @@ class ClickHandler:
     def _marking(
         self, views: Iterator[View], action: IssueAction, person: Person, conversation: Conversation
     ) -> Iterator[View]:
-        """The views; after the last one the alert is marked, so not where an error ended them.
+        """The views; after the last one the alert is marked, unless an error came before.
 
-        Only what was done is not done twice (a double click, a network that delivers at least once): what failed may be
-        clicked again at once.
+        Only an action that succeeded is remembered, so that a double click, or one delivered twice, does it once. An action
+        that failed may be clicked again at once.
         """
         yield from views
         self._lately[person.acl, conversation, action] = True

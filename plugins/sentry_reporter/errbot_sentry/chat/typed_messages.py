@@ -1,9 +1,9 @@
 """What people type: a command and its replies, or a message with links to issues, which is answered with a summary.
 
-Errbot calls its command filters before it runs what was typed: `ACCESS_CONTROLS` (errbot/core_plugins/acls.py) and the
-filters of other plugins (errbot/core.py, `_process_command_filters`). What is done for a link or a click is the same
-command by another way, so `may_run` calls the same filters for it, with a message as if it had been typed there. The
-commands themselves check our own rules (`SENTRY_WRITERS`, `SENTRY_ROOM_PROJECTS`), whoever runs them.
+Errbot calls its command filters before it runs a typed command: `ACCESS_CONTROLS` (errbot/core_plugins/acls.py) and the
+filters of other plugins (errbot/core.py, `_process_command_filters`). A link or a click is another way to a command, so
+`may_run` calls the same filters, with a message as if the command had been typed. Our own rules (`SENTRY_WRITERS`,
+`SENTRY_ROOM_PROJECTS`) are checked by `commands/`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from errbot_sentry.domain.conversation import Conversation, Invocation, Person, 
 from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.locks import Lock
 
-if TYPE_CHECKING:  # the adapters read messages too
+if TYPE_CHECKING:  # the adapters import this module
     from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
 
 log = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ _MOST_EACH = 4
 
 
 class ConcurrencyLimit:
-    """A bound on the commands that run at once: all plugins share a few threads of Errbot, and ours never take all.
+    """Bounds how many of our commands run at once, because all plugins share a few threads of Errbot.
 
-    A command waits for the server (15 s at worst for each call), and on IRC for its lines to be sent, one a second.
-    Without a bound, a server that does not answer would stop the whole bot as soon as ten commands have been typed.
+    A command waits for the server (at worst 15 s for each call), and on IRC for its lines to be sent, one a second.
+    Without a bound, a server that does not answer would block the whole bot as soon as ten commands were typed.
 
     Args:
         threads: how many commands Errbot runs at once (`BOT_ASYNC_POOLSIZE`).
@@ -55,7 +55,7 @@ class ConcurrencyLimit:
 
     @contextmanager
     def taken(self, who: str) -> Iterator[bool]:
-        """A block in which the person's command counts as running; it gets False if it must not run. Never waits."""
+        """A block in which the person's command counts as running; False if it must not run. Never waits."""
         with self._lock:
             free = self._running.total() < self._most and self._running[who] < _MOST_EACH
             if free:
@@ -66,15 +66,15 @@ class ConcurrencyLimit:
             if free:
                 with self._lock:
                     self._running[who] -= 1
-                    self._running += Counter()  # drops who has nothing running
+                    self._running += Counter()  # removes people without a running command
 
 
 class MessageHandler:
-    """Has a typed command run, if the person may, and sends the replies. One per activation of the plugin.
+    """Runs typed commands, if the person may run them, and sends the replies. One per activation.
 
     Args:
         bot: Errbot's backend object.
-        background: summarises links, which must not be done in Errbot's receiving thread.
+        background: makes the summaries of links, which must not be done in Errbot's receiving thread.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class MessageHandler:
         self._concurrency = ConcurrencyLimit(int(getattr(bot.bot_config, "BOT_ASYNC_POOLSIZE", 10)))
 
     def replies(self, command: str, msg: Any, words: str) -> Iterator[str]:
-        """The messages that answer a command, in Markdown for this bot's backend, if our adapter does not send them."""
+        """The replies to a command, in Markdown for this bot's backend; those that our adapter sends are left out."""
         entry = find_command(meant_command(command, words), COMMANDS)
         if entry is None or not may_run(self._bot, msg, entry.name, words, passed=command, aloud=True):
             return
@@ -104,7 +104,7 @@ class MessageHandler:
                     yield message
 
     def overheard(self, msg: Any) -> None:
-        """Summarise the issue URLs in a message of a room, or of a direct conversation. Returns at once."""
+        """Have the issue URLs in a message summarized; returns at once."""
         text = str(msg.body or "")
         unfurl = self._commands.unfurl
         if not unfurl.wanted(text) or is_command(msg, self._bot.bot_config):
@@ -125,11 +125,11 @@ class MessageHandler:
         self._background.do(summarise)
 
     def _send_file(self, msg: Any, upload: Upload) -> bool:
-        """Send a file to where a message was typed; False where it could not be."""
+        """Send a file to where a message was typed; False if that failed."""
         return self._network.upload(msg.frm if msg.is_direct else msg.to, upload, thread_of(msg))
 
     def _views(self, command: str, msg: Any, words: str) -> Iterator[View]:
-        """What answers a message; what is wrong with the message itself is an answer too."""
+        """The views that answer a message; errors in the message itself are raised while they are read."""
         invocation = invocation_of(self._bot, msg, words)
         if invocation is not None:
             yield from self._commands.run(command, invocation)
@@ -141,7 +141,7 @@ def _busy() -> Iterator[View]:
 
 
 def invocation_of(bot: Any, msg: Message, words: str) -> Invocation | None:
-    """The invocation in a command's message; `words` follow the command's name. None where nobody is its sender."""
+    """The invocation in a command's message; `words` follow the command's name. None if the sender is a room."""
     sender, mode = sender_of(bot, msg), str(bot.mode)
     if sender is None:
         return None
@@ -150,12 +150,12 @@ def invocation_of(bot: Any, msg: Message, words: str) -> Invocation | None:
 
 
 def sender_of(bot: Any, msg: Message) -> Identifier | None:
-    """Who wrote a message; None where it is a room that wrote, and so nobody.
+    """Who wrote a message; None if the room itself did.
 
-    On XMPP a private message can go through a room. It comes from ROOM/NICK, and Errbot 6.2.1 takes that for a person
-    with the room's address, who is then everybody in it (errbot/backends/xmpp.py, `incoming_message`). It is the
-    occupant's. An address belongs to a room when its host is one of rooms: services for rooms have hosts of their own
-    (XEP-0045, section 3), and only a room that the bot is in can pass on what somebody says there.
+    On XMPP a private message can go through a room. It comes from ROOM/NICK, and Errbot 6.2.1 makes of that a person
+    with the room's address, the same for everybody in the room (errbot/backends/xmpp.py, `incoming_message`). Here it
+    becomes the occupant. An address is a room's if its host is that of a known room: services for rooms have hosts of
+    their own (XEP-0045, section 3), and only a room that the bot is in can pass on messages.
     """
     sender = msg.frm
     if str(bot.mode) != "xmpp" or isinstance(sender, RoomOccupant) or sender.domain not in _hosts_of_rooms(bot):
@@ -167,14 +167,14 @@ def sender_of(bot: Any, msg: Message) -> Identifier | None:
 
 
 def _hosts_of_rooms(bot: Any) -> set[str]:
-    """Where the bot's rooms are, and those that it is to join; a room may be given with its password."""
+    """The hosts of the rooms that the bot is in, or is to join; a setting may have a room with its password."""
     wanted = (room if isinstance(room, str) else str(room[0]) for room in bot.bot_config.CHATROOM_PRESENCE if room)
     joined = map(str, bot.rooms())
     return {room.partition("@")[2].partition("/")[0].lower() for room in (*wanted, *joined)}
 
 
 def is_command(msg: Message, config: Any) -> bool:
-    """Whether Errbot takes a message for a command of ours or of others, by its prefixes as `config` has them."""
+    """Whether Errbot takes a message for a command, ours or another plugin's, by the prefixes in `config`."""
     text = str(msg.body or "")
     others = tuple(map(str, config.BOT_ALT_PREFIXES))
     if text.startswith((str(config.BOT_PREFIX), *others)):
@@ -185,10 +185,10 @@ def is_command(msg: Message, config: Any) -> bool:
 
 
 def as_typed(msg: Message, words: str) -> str:
-    """The words with what Slack makes of `&`, `<` and `>` undone; its backend for Errbot (0.3.2) passes it on as it is.
+    """The words as they were typed: Slack escapes `&`, `<` and `>`, and its backend for Errbot (0.3.2) leaves that.
 
-    Without this, `level>=error` and `times_seen:>100` would mean nothing there. Source: Slack's page "Formatting text
-    for app surfaces": these three characters and no others are escaped.
+    Otherwise `level>=error` and `times_seen:>100` would not work there. Source: Slack's page "Formatting text for app
+    surfaces": these three characters and no others are escaped.
     """
     if "slack_event" not in (msg.extras or {}):
         return words
@@ -196,11 +196,10 @@ def as_typed(msg: Message, words: str) -> str:
 
 
 def person_of(frm: Identifier, mode: str) -> Person:
-    """Who typed. `aclattr` is what Errbot's own rules match, and so what SENTRY_WRITERS matches.
+    """Who typed. SENTRY_WRITERS matches `aclattr`, as Errbot's own rules do.
 
     In an XMPP room `aclattr` is the room's address, the same for everybody in it (errbot/backends/xmpp.py,
-    `XMPPRoomOccupant`). There the occupant's own address stands for the person, so that no rule can let in a whole room
-    by accident.
+    `XMPPRoomOccupant`). There the occupant's own address is used, so that no rule lets in a whole room by accident.
     """
     acl = str(getattr(frm, "aclattr", "") or frm)
     if isinstance(frm, RoomOccupant) and acl == str(getattr(frm, "room", "")):
@@ -212,17 +211,20 @@ def person_of(frm: Identifier, mode: str) -> Person:
 
 
 def conversation_of(msg: Message, mode: str, person: Person | None = None) -> Conversation:
-    """Where this person (None: whoever) typed the message."""
+    """Where the message was typed; `person` typed it, which matters in a direct message."""
     if msg.is_direct:
         return Conversation(direct_room(person.address) if person is not None else "", thread_of(msg))
-    # A room without a name is no direct message.
+    # An empty name would mean a direct message.
     return Conversation(room=room_name(msg.to, mode) or "?", thread=thread_of(msg))
 
 
 def room_name(room: Any, mode: str) -> str:
-    """A room as people write it in config.py: as the backend prints it, but on Slack and Discord `#ops`, not
-    `<#C123|ops>`, on Telegram with the topic, where there is one, and on Zulip without it. A thread on Discord, which
-    is a channel there, has the name of the channel that it is in."""
+    """A room as people write it in config.py.
+
+    That is mostly how the backend prints it. On Slack and Discord it is `#ops`, not `<#C123|ops>`; on Telegram it has
+    the topic, if there is one, and on Zulip it has none. A thread on Discord, which is a channel itself, has the name
+    of the channel that it is in.
+    """
     if mode == "discord" and (channel := getattr(room, "discord_channel", None)) is not None:
         return discord_channels.name_of(room.client, channel)
     name = getattr(room, "name", None) if mode == "slackv3" else None
@@ -235,10 +237,10 @@ def room_name(room: Any, mode: str) -> str:
 def thread_of(msg: Message) -> str:
     """The backend's id of the thread that a message belongs to, "" outside of threads.
 
-    Slack puts `thread_ts` into the event, Mattermost `root_id` into the extras. There it is the message's own `id`
-    outside of threads (err-backend-mattermost 3.0.0, `_message_event_handler`). On Discord a thread is the channel that
-    was typed in, with the id of its first message, and the extras are a list (err-backend-discord 4.0.0, `on_message`).
-    On Telegram `complete` of our adapter adds `reply_to_message_id`.
+    Slack's backend has `thread_ts` in the event. Mattermost's has `root_id` in the extras, which is the message's own
+    `id` outside of threads (err-backend-mattermost 3.0.0, `_message_event_handler`). On Discord a thread is a channel
+    with the id of its first message, and the extras are a list (err-backend-discord 4.0.0, `on_message`). On Telegram
+    `complete` of our adapter adds `reply_to_message_id`.
     """
     channel: Any = getattr(msg.to, "discord_channel", None)
     if discord_channels.is_thread(channel):
@@ -256,11 +258,11 @@ def may_run(bot: Any, message: Message, command: str, words: str, *, passed: str
     """Whether the sender of this message may run a command of ours in the conversation of the message.
 
     Args:
-        command: the name in the catalogue, `issue`; not an alias, so that a rule for a command covers its aliases.
-        words: what is, or would have been, typed behind it.
-        passed: the name under which Errbot has let it pass already, "" where it was not typed.
-        aloud: whether filters may reply, ask back or count; else this is a dry run for them and the refusal is
-            silent. Where they may, the dry run comes first: nobody gets a message about what they may not do.
+        command: its name in the registry (`issue`), not an alias, so that a rule for a command covers its aliases.
+        words: what was typed after it, or would have been.
+        passed: the name under which Errbot's filters have let it pass already, "" if it was not typed.
+        aloud: whether filters may reply, ask back or count. If not, they do a dry run, and a refusal is silent. If
+            so, the dry run comes first, and nobody gets a message about what they may not do.
     """
     if passed == command:
         return True
@@ -274,13 +276,13 @@ def may_run(bot: Any, message: Message, command: str, words: str, *, passed: str
 
 
 def _passes(bot: Any, message: Message, name: str, words: str, *, dry_run: bool) -> bool:
-    """Whether all filters let exactly this command pass; what a filter changes on the way was not typed."""
+    """Whether all filters let exactly this command pass; one that a filter has changed does not count."""
     passed, command, arguments = bot._process_command_filters(message, name, words, dry_run)  # noqa: SLF001 - `!help` does
     return passed is not None and (command, arguments) == (name, words)
 
 
 def _registered(bot: Any, command: str) -> str | None:
-    """The name under which Errbot knows a command; another plugin with the same one makes it rename ours."""
+    """The name under which Errbot has a command of ours: it is another if another plugin has a command of that name."""
     method = "sentry" if command == "sentry" else f"sentry_{command}"
     for name, function in bot.all_commands.items():
         owner = getattr(function, "__self__", None)

@@ -184,7 +184,7 @@ class IssueFinder:
         return self._visible(issue, "This alert's issue", invocation)
 
     def find_all(self, words: Sequence[str], invocation: Invocation) -> tuple[Issue, ...]:
-        """All named issues, each once, in the order typed; without words, the issue of the thread. One bad REF refuses all.
+        """All named issues, each once, as typed; without words, the issue of the thread. One bad REF refuses all.
 
         Raises:
             UsageError: more than MOST_ISSUES are named; no request was made.
@@ -223,7 +223,7 @@ class IssueFinder:
     def _visible(self, issue: Issue | None, named: str, invocation: Invocation) -> Issue:
         """The issue, if it may be shown here; BadReference if not.
 
-        An unknown organization gets the same answer as an unknown issue; the list of projects shows which it is.
+        An unknown organization and an unknown issue get the same answer; the projects show which it is.
         """
         if issue is not None and visible_issues(self._access, invocation.conversation, (issue,)):
             return issue

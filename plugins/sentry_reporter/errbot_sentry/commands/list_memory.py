@@ -104,7 +104,7 @@ class ShownList:
         return replace(self, shown_at=now, rows=rows, list_pages=list_pages, next=following, asides=())
 
     def meant_by(self, number: int, after: datetime | None = None) -> set[str]:
-        """The issue ids that a row's number could mean in what was shown here; with `after`, in what was shown since."""
+        """The issue ids that a row's number could mean in what was shown here (since `after`)."""
         meant = {aside.issue_id for aside in self.asides if number <= aside.length and _is_after(aside.shown_at, after)}
         if number <= len(self.rows) and _is_after(self.shown_at, after):
             meant.add(self.rows[number - 1])

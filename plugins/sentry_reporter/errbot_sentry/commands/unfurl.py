@@ -98,7 +98,7 @@ class Unfurl:
         return self._pause_until is not None and self._clock.now() < self._pause_until
 
     def _first_time(self, issue: str, where: str) -> bool:
-        """Whether to look an issue up for this room: not shown there within the hour, and not too many others just now."""
+        """Whether to look an issue up for this room: not shown there in the last hour, and not too many others now."""
         with self._lock:
             rooms = [room for _, room in self._lately]
             if (issue, where) in self._shown or rooms.count(where) >= _MOST_PER_MINUTE:

@@ -66,7 +66,7 @@ class MatrixNetwork(ErrbotNetwork):
         client.add_event_callback(self._on_reaction, ReactionEvent)
 
     def room_named(self, name: str) -> str:
-        """The id of a room: commands that are typed there have it. An alias that cannot be resolved stays."""
+        """The id of a room, as commands typed there have it. An alias that cannot be resolved stays as it is."""
         if not name.startswith("#"):
             return name
         try:
@@ -76,7 +76,7 @@ class MatrixNetwork(ErrbotNetwork):
             return name
 
     def reply(self, msg: Any, text: str) -> bool:
-        """In the thread where the command was typed; elsewhere Errbot answers, as in all rooms."""
+        """Reply in the thread where the command was typed; outside of threads Errbot replies."""
         thread = thread_of(msg)
         if not thread or msg.is_direct:
             return False
@@ -109,7 +109,7 @@ class MatrixNetwork(ErrbotNetwork):
     def _edit(self, target: Any, sent_id: str, message: Outgoing) -> None:
         content = self._content(self._layout.messages(message.whole)[0])
         relation = {"rel_type": "m.replace", "event_id": sent_id}
-        # The outer text is for clients without edits; mentions there would mention people once more.
+        # The outer text is for clients without edits; a mention in it would notify people again.
         shown = {**content, "body": f"* {content['body']}", "m.mentions": {}}
         mentions = {"m.mentions": _mentions(message.mention)}
         self._send(str(target), {**shown, "m.new_content": {**content, **mentions}, "m.relates_to": relation})
@@ -124,7 +124,7 @@ class MatrixNetwork(ErrbotNetwork):
         self._send(self._room_of(target), {**content, **_in_thread(thread)})
 
     def _room_of(self, target: Any) -> str:
-        """The id of the room of an identifier of Errbot's; of a person, the direct conversation with them."""
+        """The id of a room from Errbot's identifier; for a person, that of the direct conversation with them."""
         person = getattr(target, "userid", "")
         if not person:
             return self._room_id(str(target))
@@ -135,9 +135,9 @@ class MatrixNetwork(ErrbotNetwork):
         return str(found)
 
     def _direct(self, person: Any) -> str:
-        """A room that only the two of us are in, and that nobody can join uninvited or takes for a room: unnamed.
+        """A room without a name, with this person and the bot alone, that nobody can join without an invitation.
 
-        It is looked up each time: somebody may have been invited meanwhile. Where there is none, it is made.
+        It is looked up each time, because somebody may have been invited since. If there is none, it is made.
         """
         user, rooms = str(person.userid), dict(self._client.rooms)
         found = next((key for key, room in rooms.items() if _is_direct(room) and user in room.users), "")
@@ -150,22 +150,24 @@ class MatrixNetwork(ErrbotNetwork):
         return made
 
     def _send(self, room: str, content: Mapping[str, Any], key: str = "") -> str:
-        """Send a message; its event id.
+        """Send a message; returns its event id.
 
-        The server takes what comes with the same transaction identifier once (Matrix client-server API).
+        The server takes a message with the same transaction identifier only once (Matrix client-server API).
         """
         number = quote(key or uuid.uuid4().hex, safe="")
         path = f"/_matrix/client/v3/rooms/{quote(room, safe='')}/send/m.room.message/{number}"
         return taken_id(self._call("PUT", path, json=dict(content)).get("event_id"), "Matrix")
 
     def _call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> dict[str, Any]:
-        """One call of the server that the backend is logged in to; its refusals as our errors."""
+        """Call the server that the backend is logged in to; its refusals become our errors."""
         client = self._client
         if not getattr(client, "access_token", ""):
             raise NotConnected("The bot is not connected to the chat network.")
         token = f"Bearer {client.access_token}"
 
-        def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:  # a header would give way to ~/.netrc
+        def sign(
+            request: requests.PreparedRequest,
+        ) -> requests.PreparedRequest:  # ~/.netrc would replace a plain header
             request.headers["Authorization"] = token
             return request
 
@@ -211,7 +213,7 @@ class MatrixNetwork(ErrbotNetwork):
 
 
 def _is_direct(room: Any) -> bool:
-    """Whether this room of nio's is a conversation of two."""
+    """Whether a room of nio is a conversation of two people."""
     return len(room.users) <= 2 and not room.is_named and room.join_rule == "invite"
 
 
@@ -227,7 +229,7 @@ def _refusal(status: int, answer: Mapping[str, Any]) -> SendError:
 
 
 def _mentions(mention: str) -> dict[str, Any]:
-    """Whom a message mentions: nobody but those whom the route names, whatever the text says."""
+    """Whom a message mentions: only those in its `mention`, whatever the text says."""
     people = list(dict.fromkeys(_MENTION.findall(mention.replace("\\", ""))))
     room = {"room": True} if re.search(r"@room\b", mention) else {}
     return {**({"user_ids": people} if people else {}), **room}

@@ -34,9 +34,9 @@ ADAPTERS: dict[str, type[ErrbotNetwork]] = {
     "irc": IrcNetwork,
     "test": ErrbotTestNetwork,
 }
-"""By Errbot's name of the backend (`bot.mode`). Any other one is served by plain sends."""
+"""By Errbot's name of the backend (`bot.mode`). All other backends get an ErrbotNetwork."""
 
 
 def network_of(bot: Any, is_active: Callable[[], bool], background: BackgroundQueue) -> ErrbotNetwork:
-    """The chat network of this bot, with all that our adapter for it can do."""
+    """The adapter for this bot's chat network."""
     return ADAPTERS.get(str(bot.mode), ErrbotNetwork)(bot, is_active, background)

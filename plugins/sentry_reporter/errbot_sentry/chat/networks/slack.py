@@ -1,7 +1,7 @@
 """Slack, by the client of its backend (errbot-backend-slackv3, slack_sdk): cards, threads, edits, buttons.
 
-Methods, errors and blocks are those of docs.slack.dev/reference. `bot.slack_web` is the WebClient; with an app token
-there is also `bot.slack_socket_mode`, and clicks come by it. Else they come as signed requests to our own web server.
+Methods, errors and blocks are those of docs.slack.dev/reference. `bot.slack_web` is the WebClient. With an app token
+there is also `bot.slack_socket_mode`, which brings clicks. Without, they come as signed requests to our web listener.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class SlackNetwork(ErrbotNetwork):
     def listen(self, on_click: OnClick) -> None:
         super().listen(on_click)
         socket = getattr(self._bot, "slack_socket_mode", None)
-        # Errbot calls callback_connect twice at each start, and the client may be another one after a reconnect.
+        # Errbot calls callback_connect twice at each start, and there may be a new client after a reconnect.
         if socket is not None and self._on_socket not in socket.socket_mode_request_listeners:
             socket.socket_mode_request_listeners.append(self._on_socket)
 
@@ -79,7 +79,7 @@ class SlackNetwork(ErrbotNetwork):
     def take_click(self, headers: Mapping[str, str], body: bytes) -> ClickAnswer:
         """A click that Slack sends to the interactivity URL of the app: a form with the JSON in `payload`, signed.
 
-        docs.slack.dev/authentication/verifying-requests-from-slack; slack_sdk refuses what is older than five minutes.
+        docs.slack.dev/authentication/verifying-requests-from-slack; slack_sdk refuses those over five minutes old.
         """
         secret = str((getattr(self._bot.bot_config, "BOT_IDENTITY", None) or {}).get("signing_secret") or "")
         if not secret:
@@ -124,8 +124,8 @@ class SlackNetwork(ErrbotNetwork):
         return Click(sender, room, ts, options, extras, whisper)
 
     def _find(self, room: str) -> Any:
-        """Only build_identifier finds `#ops`: query_room looks for a channel with the # in its name, and gives an empty
-        room without an error (slackv3 0.3.2)."""
+        """The backend's room. Only `build_identifier` finds `#ops`; `query_room` returns an empty room without an error
+        (slackv3 0.3.2)."""
         found = (self._bot.build_identifier if room[:1] in ("#", "<") else self._bot.query_room)(room)
         _ = found.id  # an empty room has none
         return found
@@ -158,20 +158,20 @@ class SlackNetwork(ErrbotNetwork):
         self._call("chat_update", {"channel": channel_of(target), "ts": sent_id, **values})
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
-        """Past the backend's own way (slackv3 0.3.2), which names a room as `<#C123|ops>`, where Slack wants `C123`,
+        """Upload by Slack's client: the backend (slackv3 0.3.2) sends `<#C123|ops>` for the room, while Slack wants `C123`,
         and reports no failure."""
         values = {"channel": channel_of(target), "filename": file.name, "content": file.content}
         self._call("files_upload_v2", {**values, "thread_ts": thread or None})
 
     def _call(self, method: str, values: Mapping[str, Any]) -> Any:
-        """One call of the Web API; its refusals as our errors."""
+        """Call the Web API; its refusals become our errors."""
         from slack_sdk.errors import SlackApiError  # only where Slack's backend is installed
 
         try:
             return getattr(self._bot.slack_web, method)(**values)
         except SlackApiError as error:
             raise _refusal(error, has_card="blocks" in values) from error
-        except Exception as error:  # the connection broke: nobody knows whether it was taken
+        except Exception as error:  # the connection broke: the message may have been taken
             raise SendError("Slack did not answer.") from error
 
     def _text_values(self, markdown: str) -> dict[str, Any]:
@@ -179,18 +179,18 @@ class SlackNetwork(ErrbotNetwork):
         return {"text": text, "unfurl_links": False, "unfurl_media": False, "link_names": True}
 
     def _card_values(self, message: Outgoing, card: Card) -> dict[str, Any]:
-        """The blocks, and the text that notifications on a phone show."""
+        """The fields of a message: the card in blocks, and the text that a phone's notification shows."""
         card = replace(card, link=self._escape.href(card.link))
         blocks = list(_blocks(card, self._bot.md.convert(message.mention) if message.mention else ""))
         return {**self._text_values(message.whole), "blocks": blocks}
 
 
 class _CardRefused(SendError):
-    """Slack takes no such blocks: the same is said as text."""
+    """Slack refused the blocks; the message is then sent as text."""
 
 
 def _refusal(error: Any, *, has_card: bool) -> SendError:
-    """Slack's error as ours; its codes stand on each method's page of docs.slack.dev/reference/methods."""
+    """Our error for Slack's; the codes are listed for each method on docs.slack.dev/reference/methods."""
     code = str(error.response.get("error", ""))
     code = code if _CODE.fullmatch(code) else "unknown error"
     if code == "ratelimited":
@@ -202,7 +202,7 @@ def _refusal(error: Any, *, has_card: bool) -> SendError:
 
 
 def _blocks(card: Card, mention: str) -> Iterator[dict[str, Any]]:
-    """The card in blocks. Rich text is never parsed for markup, mentions or links: all foreign text stands in it."""
+    """The card in blocks. Foreign text is always rich text, which Slack never parses for markup, mentions or links."""
     if mention:
         yield {"type": "section", "text": {"type": "mrkdwn", "text": mention}}
     sign = _COLORS.get(card.level, "")

@@ -1,11 +1,11 @@
 """XMPP by the client of Errbot's backend (slixmpp): corrections (XEP-0308), and files by HTTP upload (XEP-0363).
 
-A message gets an id of ours, by which it is corrected later. The room's answer has the same id: the message itself as
-everybody gets it, or an error where it is refused (XEP-0045, section 7.4). A service that changes ids leaves us without
-an answer; then only the connection is watched, as on IRC.
+A message gets an id of ours, by which it is corrected later. The room answers with the same id: with the message
+itself, as everybody gets it, or with an error if it refuses it (XEP-0045, section 7.4). If a service changes ids, no
+answer is recognized; then only the connection is watched, as on IRC.
 
-What the extensions need is written into the stanzas here, so that no plugin of slixmpp has to be registered: that of
-XEP-0363 needs aiohttp, which slixmpp does not install, and that of XEP-0308 says that the bot itself shows corrections.
+This module writes the extensions' elements into the stanzas itself, because slixmpp's plugins do not fit: that of
+XEP-0363 needs aiohttp, which slixmpp does not install, and that of XEP-0308 announces that the bot shows corrections.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _UPLOAD_HEADERS = frozenset({"authorization", "cookie", "expires"})  # XEP-0363,
 
 @dataclass(frozen=True)
 class _Slot:
-    """Where a file is put, with which headers, and where people get it."""
+    """Where to upload a file and with which headers, and where people can download it."""
 
     put: str
     headers: dict[str, str]
@@ -95,10 +95,10 @@ class XmppNetwork(UnconfirmedNetwork):
         return name.lower()
 
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
-        """Correct a message of the present connection; False for one of before.
+        """Correct a message of the present connection; False for an earlier one.
 
-        XEP-0308, section 7: whoever has left a room and joined it again may not correct what they said before. Clients
-        would show the correction as another message.
+        XEP-0308, section 7: an occupant who has left a room and joined it again may not correct earlier messages.
+        Clients would show the correction as another message.
         """
         return sent_id.startswith(self._id_start()) and super().edit(room, sent_id, message)
 
@@ -109,7 +109,7 @@ class XmppNetwork(UnconfirmedNetwork):
         return super()._target(room)
 
     def _identifier(self, address: str) -> Any:
-        """The backend's own way would ask the server what the address is, and take a room's for a room."""
+        """The identifier of a person. `build_identifier` would ask the server, and may take it for a room."""
         return self._bot._build_person(address)  # noqa: SLF001 - there is no other way to it
 
     def _id_start(self) -> str:
@@ -132,13 +132,13 @@ class XmppNetwork(UnconfirmedNetwork):
                 headers=headers,
                 timeout=_HTTP_TIMEOUT,
                 allow_redirects=False,
-                auth=lambda request: request,  # else ~/.netrc replaces the header that the service has given
+                auth=lambda request: request,  # else requests replaces the service's header by what ~/.netrc has
             )
         except requests.RequestException as error:
             raise SendError("The XMPP server's upload service does not answer.") from error
         if answer.status_code not in (requests.codes.ok, requests.codes.created):
             raise SendError(f"The XMPP server's upload service refused the file ({answer.status_code}).")
-        # Clients show a picture in place where the body is the address and nothing else.
+        # Clients show the picture itself if the body is only its address.
         shown = Element(f"{{{_OOB}}}x")
         SubElement(shown, f"{{{_OOB}}}url").text = slot.get
         self._send(target, slot.get, shown)
@@ -148,7 +148,7 @@ class XmppNetwork(UnconfirmedNetwork):
             return str(self._to_text.convert(markdown))
 
     def _send(self, target: Any, text: str, *payloads: Element) -> str:
-        """Send a message to a room or person; its id."""
+        """Send a message to a room or person; returns its id."""
         client = self._client()
         kind = "groupchat" if isinstance(target, Room) else "chat"
         message = client.make_message(mto=str(target), mbody=text, mtype=kind)
@@ -166,7 +166,7 @@ class XmppNetwork(UnconfirmedNetwork):
         try:
             self._await(send(), _HAND_OVER_SECONDS)
             if kind == "groupchat" and client is self._listens_to:
-                # In this thread: the loop's own may be at the end of the plugin, and wait for us.
+                # In this thread, because at the plugin's end the loop's own thread may wait for us.
                 answer.result(_ANSWER_SECONDS)
         except FutureTimeoutError:
             log.debug("%s has not answered message %s", target, sent_id)
@@ -184,7 +184,7 @@ class XmppNetwork(UnconfirmedNetwork):
             return
         condition = str(stanza["error"]["condition"])
         log.warning("%s refused a message: %s", stanza["from"], condition)
-        if condition == "not-acceptable":  # the bot is not in the room: with the next try it joins it again
+        if condition == "not-acceptable":  # the bot is not in the room; with the next try it joins again
             forget_room(self._bot, stanza["from"].bare)
         answer.set_exception(_REFUSALS.get(condition, SendError)(f"The room refused the message ({condition})."))
 
@@ -213,11 +213,11 @@ class XmppNetwork(UnconfirmedNetwork):
         return self._bot.conn.client
 
     def _await(self, work: Coroutine[Any, Any, _T], seconds: float) -> _T:
-        """Run something in the client's loop, for which other threads must wait.
+        """Run something in the client's loop, and wait for it.
 
         Raises:
-            NotConnected: the loop is closed, or does not come to it in time.
-            SendError: this is the loop's own thread. Whatever the work raises.
+            NotConnected: the loop is closed, or did not get to it in time.
+            SendError: this is the loop's own thread, which cannot wait. Also whatever the work raises.
         """
         loop = self._client().loop
         try:
