@@ -1,6 +1,6 @@
-"""The canary: an event of our own that goes the whole way, from the spool to a decision. How each link is judged. Pure.
+"""Judges the links of the canary: an event of our own that goes the whole way, from the spool to a decision. Pure.
 
-Every bot sends its events into one issue (a fingerprint), which no list and no room shows.
+All events of a bot's canary have one fingerprint, so they are one issue, which no list and no room shows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LINKS = (SENT, SHOWN, *WAYS, DECISION)
 
 
 class LinkState(str, Enum):
-    """How one link does. UNKNOWN: the link before it is broken or not reached yet, so this one is not to blame."""
+    """The state of a link. UNKNOWN: an earlier link is broken or was not reached yet, so this one cannot be judged."""
 
     OK = "ok"
     WAITING = "waiting"
@@ -32,9 +32,9 @@ class CanaryRound:
     """One event on its way.
 
     Args:
-        expected: the links that it has to reach, of LINKS and in that order.
+        expected: the links that it has to reach, in the order of LINKS.
         reached: when it reached them.
-        trouble: why a link may not be reached, a sentence each.
+        trouble: for a link, a sentence about why it may not be reached.
         begun: `started` in seconds of the monotonic clock.
     """
 
@@ -48,7 +48,7 @@ class CanaryRound:
 
 @dataclass(frozen=True)
 class Link:
-    """A link of a round as it is now; `seconds` from the round's start, None where it was not reached."""
+    """The present state of a link; `seconds` is the time from the round's start, None if it was not reached."""
 
     name: str
     state: LinkState
@@ -66,7 +66,7 @@ class Progress:
 
 
 def limits(poll_seconds: float) -> dict[str, float]:
-    """After how many seconds a link is broken, counted from the link before it; half of it is late."""
+    """The seconds, from the link before, after which each link counts as broken; after half of them it is late."""
     # GlitchTip looks for alerts once a minute; Sentry queues events and webhooks.
     return {SENT: 120.0, SHOWN: 120.0, WEBHOOK: 180.0, POLLER: max(180.0, 3 * poll_seconds), DECISION: 60.0}
 
@@ -77,7 +77,7 @@ def judge(current: CanaryRound, now: datetime, limit: Mapping[str, float]) -> tu
 
 
 def is_over(links: Sequence[Link]) -> bool:
-    """Whether no link can be reached any more."""
+    """Whether the round is over: no further link can be reached."""
     return not any(link.state in (LinkState.WAITING, LinkState.LATE) for link in links)
 
 
@@ -94,7 +94,7 @@ def _link(name: str, current: CanaryRound, now: datetime, limit: float) -> Link:
 
 
 def _begun(name: str, current: CanaryRound) -> datetime | None:
-    """When the link before this one was reached; None where it was not."""
+    """When the link before this one was reached; None if it was not."""
     if name == SENT:
         return current.started
     if name == SHOWN:
@@ -124,7 +124,7 @@ _COVERS = {WEBHOOK: (POLLER, "the poller covers"), POLLER: (WEBHOOK, "webhooks c
 
 
 def broken_sentence(links: Sequence[Link], since: Mapping[str, datetime]) -> str:
-    """What is broken, since when, and what covers; "" where nothing is. `since`: when each link worked last."""
+    """A sentence about what is broken, since when, and what replaces it; "" if nothing is. `since` is when each worked."""
     states = {link.name: link.state for link in links}
     broken = {link.name: link for link in links if link.state is LinkState.BROKEN}
     if set(WAYS) <= set(broken):
@@ -136,7 +136,7 @@ def broken_sentence(links: Sequence[Link], since: Mapping[str, datetime]) -> str
 
 
 def again_sentence(names: Sequence[str]) -> str:
-    """That these links work again."""
+    """A sentence that these links work again."""
     return "; ".join(_AGAIN[name] for name in names)
 
 

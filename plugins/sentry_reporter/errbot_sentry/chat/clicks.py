@@ -221,8 +221,8 @@ class ClickHandler:
     ) -> Iterator[View]:
         """The views; after the last one the alert is marked, unless an error came before.
 
-        Only an action that succeeded is remembered, so that a double click, or one delivered twice, does it once. An action
-        that failed may be clicked again at once.
+        Only an action that succeeded is remembered, so that a double click, or one delivered twice, does it once. What
+        failed may be clicked again at once.
         """
         yield from views
         self._lately[person.acl, conversation, action] = True
