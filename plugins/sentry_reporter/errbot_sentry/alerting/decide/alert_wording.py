@@ -22,7 +22,7 @@ from errbot_sentry.domain.alerts import (
 from errbot_sentry.domain.issues import RESOLVED
 from errbot_sentry.domain.text import write_roughly
 
-# By reason: the first word of a notification, and what an update says.
+# By reason: how a notification begins, and what an update says.
 _WORDS = {
     "new": ("New", "new"),
     "amount": ("Many events", "many events"),

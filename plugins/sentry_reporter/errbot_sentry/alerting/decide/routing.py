@@ -67,7 +67,7 @@ def route_alert(
 def facts_to_fetch(
     alert: Alert, routes: Sequence[Route], subscriptions: Sequence[Route], kind: str, *, notifies: bool
 ) -> frozenset[str]:
-    """The missing facts that decide whether a route wants the alert, and if it may notify, those that the route shows."""
+    """The missing facts that decide whether a route wants the alert; if it may notify, also those to be shown."""
     found: set[str] = set()
     for route, _, missing in _candidates(alert, routes, subscriptions, kind):
         found.update(missing)

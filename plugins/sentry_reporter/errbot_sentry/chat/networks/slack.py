@@ -158,8 +158,8 @@ class SlackNetwork(ErrbotNetwork):
         self._call("chat_update", {"channel": channel_of(target), "ts": sent_id, **values})
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
-        """Upload by Slack's client: the backend (slackv3 0.3.2) sends `<#C123|ops>` where Slack wants `C123`, and reports
-        no failure."""
+        """Upload by Slack's client: the backend (slackv3 0.3.2) sends `<#C123|ops>`, where Slack wants `C123`, and
+        reports no failure."""
         values = {"channel": channel_of(target), "filename": file.name, "content": file.content}
         self._call("files_upload_v2", {**values, "thread_ts": thread or None})
 
