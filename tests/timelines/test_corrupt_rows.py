@@ -1,4 +1,4 @@
-"""A row that cannot be read back is passed over, said once and counted; everything else goes on."""
+"""A row that cannot be read back is skipped, logged once and counted; everything else goes on."""
 
 from __future__ import annotations
 

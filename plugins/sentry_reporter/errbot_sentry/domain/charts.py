@@ -168,8 +168,8 @@ def _release_lines(releases: Sequence[Release]) -> list[str]:
 
 def _inside(counts: Counts, releases: Sequence[Release]) -> list[Release]:
     end = counts.start + counts.step * len(counts.counts)
-    found = [release for release in releases if release.at is not None and counts.start <= release.at < end]
-    return sorted(found[:_MOST_RELEASES], key=lambda release: release.at or end)
+    inside = [release for release in releases if release.at is not None and counts.start <= release.at < end]
+    return sorted(inside[:_MOST_RELEASES], key=lambda release: release.at or end)
 
 
 def _short(text: str, longest: int) -> str:

@@ -184,7 +184,7 @@ class ReportFlow:
         elif not self.client.active:
             notes.append("another part of the bot has called sentry_sdk.init: errors go to its client, not to ours")
         if not self.own_transport:
-            notes.append("SENTRY_OPTIONS has its own transport: there is no spool, and its events are not counted here")
+            notes.append("SENTRY_OPTIONS has its own transport: there is no spool, and what it sends is not known")
         if self.spool.trouble:
             notes.append(f"the spool cannot be written ({self.spool.trouble}): events wait in memory")
         return notes

@@ -53,7 +53,7 @@ class SilencesTable(Queries):
         return self._first(select(silences).where(silences.c.id == number), self._silence)
 
     def end(self, number: int, now: float) -> None:
-        """End a silence now; the scheduler then lists what it deferred."""
+        """End a silence now; the scheduler then sends a notice that lists what it silenced."""
         self._set(number, ends=now)
 
     def set_stage(self, number: int, stage: int) -> None:
@@ -112,9 +112,9 @@ class DigestsTable(Queries):
 
     def due(self, now: float) -> list[DigestPlan]:
         """Digests whose time has come. Needs a transaction that may write, since it postpones corrupt rows."""
-        found = select(digests).where(is_due(digests.c.next_at, now, LATEST)).order_by(digests.c.room)
+        query = select(digests).where(is_due(digests.c.next_at, now, LATEST)).order_by(digests.c.room)
         plans = []
-        for row in self._connection.execute(found).all():
+        for row in self._connection.execute(query).all():
             plan = self._record(DigestPlan, digests, row)
             if plan is None:
                 self.put_off(row.room, now)  # otherwise it would stay due for ever
@@ -163,13 +163,13 @@ class AccountsTable(Queries):
 
     def mention_of(self, mail: str) -> str:
         """How to mention the person with this mail address, "" if nobody has it. The last one linked counts."""
-        found = self._where(accounts.c.mail == mail.lower(), accounts.c.mention != "")
-        return next((account.mention for account in found), "")
+        linked = self._where(accounts.c.mail == mail.lower(), accounts.c.mention != "")
+        return next((account.mention for account in linked), "")
 
     def _where(self, *conditions: ColumnElement[bool]) -> list[LinkedAccount]:
         """The accounts that meet all conditions, the one linked last first."""
-        found = select(accounts).where(*conditions).order_by(accounts.c.at.desc(), accounts.c.acl)
-        return self._all(found, partial(self._record, LinkedAccount, accounts, teams=read_texts))
+        query = select(accounts).where(*conditions).order_by(accounts.c.at.desc(), accounts.c.acl)
+        return self._all(query, partial(self._record, LinkedAccount, accounts, teams=read_texts))
 
     def put(self, acl: str, mail: str, now: float, mention: str = "", address: str = "") -> None:
         """Link a person with a mail address. `mention` and `address` say how to mention and how to reach them in chat.
@@ -193,9 +193,9 @@ class MadeOnceTable(Queries):
 
     def get(self, name: str, make: Callable[[], str]) -> str:
         """The value of this name, generated now if there is none yet. Needs a transaction that may write."""
-        found = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
-        if isinstance(found, str):
-            return found
-        made = insert_for(self._connection.dialect.name, made_once).values(name=name, value=make())
-        self._connection.execute(made.on_conflict_do_nothing())  # another bot may have been quicker
+        present = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
+        if isinstance(present, str):
+            return present
+        statement = insert_for(self._connection.dialect.name, made_once).values(name=name, value=make())
+        self._connection.execute(statement.on_conflict_do_nothing())  # another bot may have been quicker
         return str(self._connection.scalars(select(made_once.c.value).where(made_once.c.name == name)).one())

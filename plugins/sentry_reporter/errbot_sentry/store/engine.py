@@ -223,11 +223,11 @@ def mapped(url: str | Path) -> Iterator[None]:
 
 def _store_error(url: object, error: Exception) -> StoreError:
     if _is_away(error):
-        ours: StoreError = _away(url)
+        store_error: StoreError = _away(url)
     else:
-        ours = StoreError(f"The alert state ({_shown(url)}) cannot be used: {_cause(error)}.")
-    ours.__cause__ = error
-    return ours
+        store_error = StoreError(f"The alert state ({_shown(url)}) cannot be used: {_cause(error)}.")
+    store_error.__cause__ = error
+    return store_error
 
 
 def _shown(url: object) -> str:

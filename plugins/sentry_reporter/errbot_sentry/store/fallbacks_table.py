@@ -28,7 +28,7 @@ class FallbacksTable(Queries):
         notification may be put off.
         """
         is_open = and_(fallbacks.c.state.in_(_OPEN), is_due(fallbacks.c.at, now, furthest + FURTHEST))
-        found = self._connection.execute(
+        rows = self._connection.execute(
             select(outbox.c.id.label("message"), fallbacks)
             .outerjoin(fallbacks, fallbacks.c.id == outbox.c.id)
             .where(
@@ -40,7 +40,7 @@ class FallbacksTable(Queries):
             .order_by(outbox.c.id)
             .limit(limit)
         )
-        return [(row.message, None if row.id is None else self._record(FallbackRow, fallbacks, row)) for row in found]
+        return [(row.message, None if row.id is None else self._record(FallbackRow, fallbacks, row)) for row in rows]
 
     def last_taken(self, room: str) -> float:
         """When the chat network last accepted a message for this room; 0 for never."""
@@ -48,13 +48,13 @@ class FallbacksTable(Queries):
             select(outbox.c.sent).where(outbox.c.state == state, outbox.c.room == room).order_by(outbox.c.id.desc())
             for state in (SENT, UNSURE)
         )
-        return max(time_of(self._connection.scalar(each.limit(1))) or 0.0 for each in newest)
+        return max(time_of(self._connection.scalar(query.limit(1))) or 0.0 for query in newest)
 
     def alerts_in(self, message_id: int) -> list[int]:
         """The alerts behind a message that lists several: those of the problems that have it as thread root."""
         room = select(outbox.c.room).where(outbox.c.id == message_id).scalar_subquery()
-        found = select(groups.c.alert_id).where(groups.c.room == room, groups.c.thread_root == message_id)
-        return list(self._connection.scalars(found))
+        query = select(groups.c.alert_id).where(groups.c.room == room, groups.c.thread_root == message_id)
+        return list(self._connection.scalars(query))
 
     def put(self, rows: Iterable[FallbackRow]) -> None:
         """Add or replace rows."""
@@ -95,8 +95,8 @@ class FallbacksTable(Queries):
             or_(fallbacks.c.went.is_not(None), fallbacks.c.state == FallbackState.SENDING.value),
         )
         since = or_(outbox.c.sent > went, outbox.c.id.in_(these))
-        taken = (outbox.c.state == SENT, outbox.c.room == room, outbox.c.id >= first, since)
-        return time_of(self._connection.scalar(select(func.min(outbox.c.sent)).where(*taken)))
+        accepted = (outbox.c.state == SENT, outbox.c.room == room, outbox.c.id >= first, since)
+        return time_of(self._connection.scalar(select(func.min(outbox.c.sent)).where(*accepted)))
 
     def forget(self) -> None:
         """Delete rows whose message was deleted: the database may use its number for another message."""

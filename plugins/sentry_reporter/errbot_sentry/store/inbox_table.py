@@ -32,7 +32,7 @@ from errbot_sentry.store.statements import FURTHEST, Queries, insert_rows, is_du
 
 _WAITING, _DECIDED = "waiting", "decided"
 MOST_SUMMED = 50_000  # decisions of one room in one digest
-_DECISION_COLUMNS = tuple(each.name for each in fields(Decision))
+_DECISION_COLUMNS = tuple(field.name for field in fields(Decision))
 _COLUMNS = ("state", "next_try", "tries", "received", "body", "issue", "lane")
 # An alert with one of these reasons may be only counted if an alert about its problem was decided before. `changed`
 # shows that: the poller also stores issues, but does not set it.
@@ -73,17 +73,17 @@ class InboxTable(Queries):
         statements does not grow with the number of deliveries. The caller must have locked all keys
         (`Transaction.alone_with`).
         """
-        known = self._seen({key.text for each in deliveries_ for key in each.keys})
+        known = self._seen({key.text for delivery in deliveries_ for key in delivery.keys})
         firsts: list[bool] = []
         keys: dict[str, float] = {}
         rows: list[tuple[object, ...]] = []
-        for each in deliveries_:
-            first = not any(_is_known(key, known, each.now) for key in each.keys)
+        for delivery in deliveries_:
+            first = not any(_is_known(key, known, delivery.now) for key in delivery.keys)
             firsts.append(first)
             if first:
-                keys.update((key.text, each.now) for key in each.keys)
+                keys.update((key.text, delivery.now) for key in delivery.keys)
                 known.update(keys)
-                rows += [_row(alert, each.now) for alert in each.alerts]
+                rows += [_row(alert, delivery.now) for alert in delivery.alerts]
         insert_rows(self._connection, deliveries, list(keys.items()), ("key", "at"))
         insert_rows(self._connection, alerts, rows, (*_COLUMNS, "is_known"), {"is_known": _IS_KNOWN})
         return firsts
@@ -92,7 +92,7 @@ class InboxTable(Queries):
         # A corrupt key counts as new and is replaced: an alert sent twice is better than one lost.
         rows = select_in(self._connection, deliveries, ("key", "at"), sorted(keys))
         read = (self._corrupt_rows.read("deliveries", row[0], partial(SeenKey, *row)) for row in rows)
-        return {each.key: each.at for each in read if each is not None}
+        return {seen.key: seen.at for seen in read if seen is not None}
 
     def waiting(
         self, now: float, limit: int, *, is_known: bool, lanes: Sequence[int] | None = None
@@ -116,8 +116,8 @@ class InboxTable(Queries):
 
     def lanes_of(self, ids: Sequence[int]) -> dict[int, int]:
         """The lane of each of these alerts that is still undecided, by the alert's id."""
-        found = select(alerts.c.id, alerts.c.lane).where(alerts.c.id.in_(ids), alerts.c.state == _WAITING)
-        return {row.id: row.lane for row in self._connection.execute(found)}
+        query = select(alerts.c.id, alerts.c.lane).where(alerts.c.id.in_(ids), alerts.c.state == _WAITING)
+        return {row.id: row.lane for row in self._connection.execute(query)}
 
     def waiting_before(
         self, rows: Sequence[WaitingAlert], now: float, limit: int, *, is_known: bool
@@ -174,7 +174,7 @@ class InboxTable(Queries):
         first = select(func.min(alerts.c.next_try)).where(alerts.c.state == _WAITING)
         # Two queries, because each then reads only the first entry of its part of the index.
         times = [next_due(self._connection, first.where(alerts.c.is_known == known)) for known in (0, 1)]
-        return min((each for each in times if each is not None), default=None)
+        return min((time for time in times if time is not None), default=None)
 
     def set_aside(self, ids: Sequence[int], name: str, now: float) -> None:
         """Mark corrupt alerts as decided, with a decision of this name."""
@@ -198,7 +198,7 @@ class InboxTable(Queries):
             alerts.update().where(alerts.c.id == alert_id).values(state=_DECIDED, body=alert_to_text(alert))
         )
         if made:
-            rows = [{**asdict(each), "at": now} for each in made]
+            rows = [{**asdict(decision), "at": now} for decision in made]
             self._connection.execute(decisions.insert(), rows)
 
     def decide_all(self, made: Sequence[tuple[WaitingAlert, Alert, Sequence[Decision]]], now: float) -> None:
@@ -222,24 +222,24 @@ class InboxTable(Queries):
         wanted = [decisions.c.room == room]
         if names:
             wanted.append(decisions.c.name.in_(list(names)))
-        found = (
+        query = (
             select(decisions, alerts.c.body, alerts.c.received)
             .join(alerts, alerts.c.id == decisions.c.alert_id)
             .where(and_(*wanted))
             .order_by(decisions.c.id.desc())
         )
-        return self._all(found.limit(limit), self._decided)
+        return self._all(query.limit(limit), self._decided)
 
     def of_issue(self, issue: str, since: float) -> list[tuple[Alert, float, float | None]]:
         """The alerts about this issue since then, each with when it was received and when it was decided."""
         decided = and_(decisions.c.alert_id == alerts.c.id, decisions.c.at >= since)
-        found = self._connection.execute(
+        rows = self._connection.execute(
             select(alerts.c.id, alerts.c.body, alerts.c.received, func.min(decisions.c.at))
             .outerjoin(decisions, decided)
             .where(alerts.c.received >= since, alerts.c.issue == issue)
             .group_by(alerts.c.id, alerts.c.body, alerts.c.received)
         )
-        read = ((self._alert(row.id, row.body), row.received, time_of(row[3])) for row in found)
+        read = ((self._alert(row.id, row.body), row.received, time_of(row[3])) for row in rows)
         return [(alert, received, at) for alert, received, at in read if alert is not None]
 
     def _decided(self, row: Row[Any]) -> DecidedAlert | None:
@@ -255,8 +255,8 @@ class InboxTable(Queries):
         """The alerts with these ids that are still stored, by id."""
         found_alerts: dict[int, Alert] = {}
         for part in parts(alert_ids):
-            found = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(part)))
-            read = ((row.id, self._alert(row.id, row.body)) for row in found)
+            rows = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(part)))
+            read = ((row.id, self._alert(row.id, row.body)) for row in rows)
             found_alerts.update((alert_id, alert) for alert_id, alert in read if alert is not None)
         return found_alerts
 
@@ -286,8 +286,8 @@ class InboxTable(Queries):
 
         def summed(key: ColumnElement[Any], count: ColumnElement[int], *wanted: ColumnElement[bool]) -> Counter[Any]:
             sums: Counter[Any] = Counter()
-            found = select(*project, key, count).select_from(source).where(*wanted).group_by(*project, key)
-            for *of_project, value, number in self._connection.execute(found):
+            query = select(*project, key, count).select_from(source).where(*wanted).group_by(*project, key)
+            for *of_project, value, number in self._connection.execute(query):
                 if visible is None or visible(str(of_project[0])):
                     sums[value] += number
             return sums
@@ -321,8 +321,8 @@ class InboxTable(Queries):
 
     def has_waiting(self, until: float) -> bool:
         """Whether an alert received by `until` is undecided and was not put off for a failed look-up."""
-        found = select(alerts.c.id).where(alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.received <= until)
-        return self._connection.scalar(found.limit(1)) is not None
+        query = select(alerts.c.id).where(alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.received <= until)
+        return self._connection.scalar(query.limit(1)) is not None
 
     def forget(self, before: float, limit: int) -> int:
         """Delete at most `limit` each of older deliveries, decisions and decided alerts; returns how many in all."""

@@ -102,7 +102,7 @@ class OutboxTable(Queries):
         self._set([row_id], state=state, sent=now, sent_id=sent_id, owner=owner, lease=settle_until or 0.0, error="")
 
     def retry(self, row_id: int, next_try: float, error: str, tries: int) -> None:
-        """Store that the chat network refused the message, and when to try again. `tries` is how many were made."""
+        """Store that the message was not accepted, and when to try again. `tries` is how many tries are used up."""
         self._set([row_id], state=WAITING, next_try=next_try, tries=tries, owner="", lease=0.0, error=error)
 
     def set_aside(self, row_id: int, error: str, now: float) -> None:
@@ -118,8 +118,8 @@ class OutboxTable(Queries):
 
     def undelivered(self, room: str) -> list[OutboxRow]:
         """A room's undeliverable messages, oldest first; at most MOST_UNDELIVERED."""
-        found = select(outbox).where(outbox.c.state == FAILED, outbox.c.room == room).order_by(outbox.c.id)
-        return self._all(found.limit(MOST_UNDELIVERED), self._row)
+        query = select(outbox).where(outbox.c.state == FAILED, outbox.c.room == room).order_by(outbox.c.id)
+        return self._all(query.limit(MOST_UNDELIVERED), self._row)
 
     def put_back(self, row_id: int, values: Mapping[str, Any], now: float) -> None:
         """Queue an undeliverable message again, with these values, at its old place among the room's messages."""
@@ -166,33 +166,33 @@ class OutboxTable(Queries):
 
     def sent_message(self, room: str, sent_id: str) -> OutboxRow | None:
         """The message in this room to which the chat network gave this id; None if there is none."""
-        found = select(outbox).where(outbox.c.room == room, outbox.c.sent_id == sent_id).limit(1)
-        return self._first(found, self._row)
+        query = select(outbox).where(outbox.c.room == room, outbox.c.sent_id == sent_id).limit(1)
+        return self._first(query, self._row)
 
     def issue_of_thread(self, room: str, thread: str) -> str:
         """The issue of the message to which the chat network gave this id; "" if the message is not ours."""
-        found = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)
-        return self._connection.scalar(found) or ""
+        query = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)
+        return self._connection.scalar(query) or ""
 
     def is_sending(self, room: str) -> bool:
         """Whether a bot is sending a message to this room now: people may see the message before its id is stored."""
-        found = select(outbox.c.id).where(outbox.c.state == SENDING, outbox.c.room == room).limit(1)
-        return self._connection.execute(found).first() is not None
+        query = select(outbox.c.id).where(outbox.c.state == SENDING, outbox.c.room == room).limit(1)
+        return self._connection.execute(query).first() is not None
 
     def recent(self, room: str, placement: Placement, since: float) -> list[RecentMessage]:
         """The room's messages with this placement that were made since then, newest first; at most 100."""
-        found = (
+        query = (
             select(outbox.c.id, outbox.c.issue, outbox.c.kind, outbox.c.alert_count)
             .where(outbox.c.room == room, outbox.c.placement == placement.value, *_since(since))
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
-        return self._all(found, lambda row: self._corrupt_rows.read("outbox", row.id, partial(_recent, row)))
+        return self._all(query, lambda row: self._corrupt_rows.read("outbox", row.id, partial(_recent, row)))
 
     def count_recent(self, room: str, since: float) -> int:
         """How many messages were made for a room since then, in the channel and in threads."""
-        found = select(func.count()).where(outbox.c.room == room, outbox.c.placement.in_(_PLACEMENTS), *_since(since))
-        return self._connection.scalar(found) or 0
+        query = select(func.count()).where(outbox.c.room == room, outbox.c.placement.in_(_PLACEMENTS), *_since(since))
+        return self._connection.scalar(query) or 0
 
     def free_all(self, now: float) -> int:
         """Queue again what an earlier run of this bot was sending when it died; returns how many messages.

@@ -37,9 +37,9 @@ class GroupsTable(Queries):
     def due(self, now: float, limit: int) -> list[Group]:
         """Groups to look at again, those due longest first."""
         order = groups.c.due, groups.c.room, groups.c.issue  # the order must not depend on how the rows are stored
-        found = select(groups).where(is_due(groups.c.due, now, LATEST)).order_by(*order).limit(limit)
+        query = select(groups).where(is_due(groups.c.due, now, LATEST)).order_by(*order).limit(limit)
         read = []
-        for row in self._connection.execute(found).all():
+        for row in self._connection.execute(query).all():
             group = self._group(row)
             if group is None:
                 self.set_aside(row.room, row.issue)  # otherwise it would stay first in line for ever
@@ -54,8 +54,8 @@ class GroupsTable(Queries):
     def sent_in_list(self, room: str, issues: Sequence[str], thread_root: int) -> None:
         """Store that one list notified the room of these problems. The next update on each waits as a reminder does."""
         for part in parts(issues):
-            found = groups.update().where(groups.c.room == room, groups.c.issue.in_(part))
-            self._connection.execute(found.values(thread_root=thread_root, due=None, span=groups.c.repeat))
+            statement = groups.update().where(groups.c.room == room, groups.c.issue.in_(part))
+            self._connection.execute(statement.values(thread_root=thread_root, due=None, span=groups.c.repeat))
 
     def sent_alone(self, room: str, issue: str, thread_root: int) -> None:
         """Store that a problem that was put off got its own notification."""
@@ -79,14 +79,14 @@ class GroupsTable(Queries):
 
         Only those whose project is `visible`, out of the MOST_COMPARED with the most events.
         """
-        found = (
+        query = (
             select(groups, issues.c.project)
             .join(issues, issues.c.key == groups.c.issue)
             .where(groups.c.room == room, groups.c.at >= since, groups.c.status == UNRESOLVED)
             .order_by(func.coalesce(groups.c.events, 0).desc())
             .limit(MOST_COMPARED)
         )
-        shown = (row for row in self._connection.execute(found) if visible(str(row.project)))
+        shown = (row for row in self._connection.execute(query) if visible(str(row.project)))
         read = (self._group(row) for row in shown)
         return list(islice((group for group in read if group is not None), limit))
 
@@ -127,8 +127,8 @@ class DeferredTable(Queries):
 
         Needs a transaction that may write, since it marks corrupt rows.
         """
-        found = select(deferred).where(*_of(room, reason)).order_by(deferred.c.id)
-        read, corrupt = self._read(found)
+        query = select(deferred).where(*_of(room, reason)).order_by(deferred.c.id)
+        read, corrupt = self._read(query)
         for part in parts(corrupt):  # otherwise they would stay due for ever
             self._connection.execute(deferred.update().where(deferred.c.id.in_(part)).values(reason=CORRUPT))
         return read
@@ -148,13 +148,13 @@ class DeferredTable(Queries):
 
     def contains(self, room: str, reason: DeferReason, issue: str) -> bool:
         """Whether a message about this problem is put off in a room for this reason."""
-        found = select(deferred.c.id).where(*_of(room, reason), deferred.c.issue == issue).limit(1)
-        return self._connection.scalar(found) is not None
+        query = select(deferred.c.id).where(*_of(room, reason), deferred.c.issue == issue).limit(1)
+        return self._connection.scalar(query) is not None
 
     def due(self, now: float) -> list[tuple[str, DeferReason]]:
         """Rooms and reasons with a message that is due. Messages deferred by a silence wait for its end instead."""
-        found = select(deferred.c.room, deferred.c.reason).where(_due(now) <= now, deferred.c.reason.in_(_TIMED))
-        return [(row.room, DeferReason(row.reason)) for row in self._connection.execute(found.distinct().limit(100))]
+        query = select(deferred.c.room, deferred.c.reason).where(_due(now) <= now, deferred.c.reason.in_(_TIMED))
+        return [(row.room, DeferReason(row.reason)) for row in self._connection.execute(query.distinct().limit(100))]
 
     def next_due(self, now: float) -> float | None:
         """When the next message that `due` would find is due; None if there is none."""

@@ -65,8 +65,8 @@ class Queries:
 
     def _counts(self, column: ColumnElement[Any]) -> dict[str, int]:
         """How many rows of a table have each value of this column."""
-        found = self._connection.execute(select(column, func.count()).group_by(column))
-        return {str(row[0]): row[1] for row in found}
+        rows = self._connection.execute(select(column, func.count()).group_by(column))
+        return {str(row[0]): row[1] for row in rows}
 
     def _put(self, table: Table, records: Iterable[object]) -> None:
         """Add or replace records whose fields are the table's columns.
@@ -75,7 +75,7 @@ class Queries:
         """
         keys = _keys(table)
         # One statement must not write a row twice. If two records have the same key, the last one counts.
-        rows = {tuple(str(each.__dict__[key]) for key in keys): each.__dict__ for each in records}
+        rows = {tuple(str(record.__dict__[key]) for key in keys): record.__dict__ for record in records}
         if rows:
             columns = tuple(next(iter(rows.values())))
             insert_rows(self._connection, table, [tuple(rows[key].values()) for key in sorted(rows)], columns)
@@ -83,9 +83,9 @@ class Queries:
     def _forget(self, table: Table, limit: int, *old: ColumnElement[bool]) -> int:
         """Delete at most `limit` rows that meet all conditions; returns how many were deleted."""
         keys = list(table.primary_key)
-        found = select(*keys).where(*old).limit(limit)
+        query = select(*keys).where(*old).limit(limit)
         key = keys[0] if len(keys) == 1 else tuple_(*keys)
-        return self._connection.execute(table.delete().where(key.in_(found))).rowcount
+        return self._connection.execute(table.delete().where(key.in_(query))).rowcount
 
 
 @lru_cache

@@ -108,7 +108,7 @@ class Transaction:
     def alone_with(self, deliveries: Iterable[Delivery]) -> None:
         """Wait until no other bot is storing a delivery that has a key in common with these."""
         if self._shared:
-            keys = {key.text.encode("utf-8", "replace") for each in deliveries for key in each.keys}
+            keys = {key.text.encode("utf-8", "replace") for delivery in deliveries for key in delivery.keys}
             numbers = [int.from_bytes(hashlib.sha256(key).digest()[:8], "big", signed=True) for key in keys]
             self._connection.execute(_LOCK_ALL, {"keys": sorted(numbers)})  # sorted, so that no two wait for each other
 

@@ -98,7 +98,7 @@ class Breadcrumbs:
             self._ring.append(line)
 
     def _approved(self, line: _LogLine, record: logging.LogRecord, hook: Hook) -> bool:
-        """Whether the operator's hook accepts the breadcrumb, which may be changed by it.
+        """Whether the operator's hook accepts the breadcrumb. The hook may change it.
 
         If the hook fails, the breadcrumb is dropped, since the hook may have been about to drop it.
         """

@@ -349,7 +349,7 @@ class EventFilter:
         """Whether to capture this exception, and the count of its repeats before."""
         now = self._clock.monotonic()
         mark = _mark_of(error)
-        if mark is not None and 0 <= now - mark[1] < _ECHO_SECONDS:  # a pickled exception may have a later boot's time
+        if mark is not None and 0 <= now - mark[1] < _ECHO_SECONDS:  # a pickled one may have another boot's time
             return False, None
         mark_seen(error, now)
         if is_skipped(error):
