@@ -124,7 +124,7 @@ _COVERS = {WEBHOOK: (POLLER, "the poller covers"), POLLER: (WEBHOOK, "webhooks c
 
 
 def broken_sentence(links: Sequence[Link], since: Mapping[str, datetime]) -> str:
-    """A sentence about what is broken, since when, and what replaces it; "" for nothing. `since`: each link's last time."""
+    """Which links are broken, since when, and what replaces them; "" if none is. `since` has their last times."""
     states = {link.name: link.state for link in links}
     broken = {link.name: link for link in links if link.state is LinkState.BROKEN}
     if set(WAYS) <= set(broken):
