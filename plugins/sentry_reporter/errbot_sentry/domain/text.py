@@ -25,6 +25,7 @@ _DURATION_PART = re.compile(r"([0-9]+)\s*(seconds?|minutes?|hours?|days?|weeks?|
 _LONGEST_DURATION = timedelta(days=3650)
 _MOST_UNITS = 999_999_999  # of one unit; any more of it is over _LONGEST_DURATION anyway
 _LONGEST_TYPED = 80
+_FEW = 256  # charts whose counts are below this have their blocks made once
 
 
 def short_count(number: int) -> str:
@@ -109,10 +110,20 @@ def sparkline(counts: Sequence[int], width: int = 12) -> str:
     top = max(slices, default=0)
     if not top:
         return ""
-    highest = len(_BLOCKS) - 1
-    # Only zero gets the lowest block, so that any greater count is visible.
-    share = highest / top
-    return "".join([_BLOCKS[round(count * share) or 1 if count else 0] for count in slices])
+    if top < _FEW:
+        return "".join(map(_blocks_up_to(top).__getitem__, slices))
+    return "".join([_block(count, top) for count in slices])
+
+
+def _block(count: int, top: int) -> str:
+    """Only zero gets the lowest block, so that any greater count is visible."""
+    return _BLOCKS[round(count * ((len(_BLOCKS) - 1) / top)) or 1 if count else 0]
+
+
+@lru_cache(maxsize=_FEW)
+def _blocks_up_to(top: int) -> str:
+    """The block of each count from 0 to `top`, in charts whose highest count is `top`; most have small counts."""
+    return "".join([_block(count, top) for count in range(top + 1)])
 
 
 def _resample(counts: Sequence[int], width: int) -> Sequence[int]:
