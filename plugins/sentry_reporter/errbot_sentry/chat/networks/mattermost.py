@@ -111,7 +111,9 @@ class MattermostNetwork(ErrbotNetwork):
         """What is wrong with the connection for incoming messages. Posts work without, so nobody would notice."""
         if self._socket is None or self._socket.close_code is None:
             return ""
-        return "the connection for incoming messages is broken: commands and reactions do not arrive, alerts go out"
+        return (
+            "the connection for incoming messages is broken: commands and reactions do not arrive; alerts still go out"
+        )
 
     def room_named(self, name: str) -> str:
         """`~ops`, also for `ops`, `#ops` and the channel's id. `@ann` and globs such as `*-alerts` stay as they are."""
