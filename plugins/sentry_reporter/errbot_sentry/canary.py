@@ -200,7 +200,7 @@ class Canary:
         return abs((self._clock.now() - current.started).total_seconds() - passed) > _STEPPED
 
     def _claim(self) -> bool:
-        """Whether this bot sends the next event; if another bot on the same state does, the next check comes after it."""
+        """Whether this bot sends the next event. If another bot on the same state does, we check again after that."""
         if not self._store.shared:
             return True
         now = self._clock.now().timestamp()
