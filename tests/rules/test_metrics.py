@@ -52,7 +52,9 @@ def test_every_count_is_there():
         decided={"first": 4, "silenced": 1},
         poll_lag=12.5,
     )
-    found = _read(exposition(_facts(alerts, report, chat_dropped={"reactions": 3}), times))
+    facts = _facts(alerts, report, chat_dropped={"reactions": 3}, login_refusal="invalid_auth")
+    found = _read(exposition(facts, times))
+    assert found["sentry_reporter_chat_token_refused", (("code", "invalid_auth"),)] == 1
     assert found["sentry_reporter_events_captured_total", ()] == 7
     assert found["sentry_reporter_events_dropped_total", (("reason", "spool full"),)] == 2
     assert found["sentry_reporter_chat_jobs_dropped_total", (("jobs", "reactions"),)] == 3

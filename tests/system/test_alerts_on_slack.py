@@ -127,6 +127,18 @@ def test_a_message_that_slack_refuses_is_tried_again(world: World) -> None:
     assert len(world.slack.in_channel(OPS)) == 1
 
 
+def test_a_token_that_is_refused_for_a_while_loses_nothing(world: World) -> None:
+    """Also where the room was not looked up before."""
+    fails = world.slack.fails
+    methods = ("chat.postMessage", "conversations.list", "conversations.info")
+    world.lose_token(
+        lambda: fails.update(dict.fromkeys(methods, "token_revoked")),
+        fails.clear,
+        "token_revoked",
+        lambda: [said.texts[0] for said in world.slack.in_channel(OPS)],
+    )
+
+
 def test_reactions_act_with_the_rights_of_who_reacted(world: World) -> None:
     world.link(ANN)
     issue = world.issue()

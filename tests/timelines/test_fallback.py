@@ -15,7 +15,7 @@ import pytest
 from errbot_sentry.config.fallback_entries import read_fallback_entry
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import MessageKind
-from errbot_sentry.domain.errors import NotAdmitted, RoomUnknown, SendLimited
+from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, RoomUnknown, SendLimited
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.records import Message
 from tests.alerting import bodies
@@ -99,6 +99,26 @@ def test_an_outage_goes_round_once_and_the_room_is_told_when_it_is_over(tmp_path
         "Chat was away from 2026-03-02 12:00 UTC to 2026-03-02 12:20 UTC; 2 notifications also went to the fallback.",
     ]
     assert world.at(1700).texts() == receiver.take() == []
+
+
+def test_a_refused_token_sends_everything_to_the_fallback_with_its_cause_and_loses_nothing(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """It is no matter of one message: hours of refusals set none aside."""
+    world = world_with(tmp_path, receiver)
+    refusal = LoginRefused("Slack", "invalid_auth")
+    world.chat.refuses["#ops"] = refusal
+    world.hook(bodies.sentry_issue("1"))
+    world.at(310)
+    assert receiver.take() == [lines(1, 300, f"{AWAY} {refusal}")]
+    world.hook(bodies.sentry_issue("2"))
+    world.at(7200)
+    assert (world.flow.status().queue, world.flow.status().failed) == (2, 0)
+    world.chat.refuses.clear()
+    assert [text.split(" Zero")[0] for text in world.at(7300).texts()][:2] == [
+        "New in shop: SHOP-1",
+        "New in shop: SHOP-2",
+    ]
 
 
 def test_a_warning_about_the_bot_goes_to_each_address_once(tmp_path: Path, receiver: Receiver) -> None:

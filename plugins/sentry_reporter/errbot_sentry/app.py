@@ -312,6 +312,7 @@ class App:
             now=self._clock.now(),
             network=self._network.status(),
             network_is_well=not self._network.trouble(),
+            login_refusal=self._network.login_refusal(),
             chat_dropped={queue.jobs: queue.refused for queue in self._queues if queue.refused},
             without_patches=self._patches.without,
             patches_failed=self._patches.failed,

@@ -44,6 +44,8 @@ class FlowFacts:
     network: tuple[str, ...] = ()
     """The chat network's adapter: its name, what it can show, and what is wrong with it at present, if anything."""
     network_is_well: bool = True
+    login_refusal: str = ""
+    """The chat network's name of the reason for which it refuses the bot's token, "" while it does not."""
     chat_dropped: Mapping[str, int] = field(default_factory=dict)
     """What people in chat did not get because too much waited: kind to count since the start."""
     without_patches: tuple[str, ...] = ()
@@ -73,6 +75,8 @@ def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
             "failed": alerts.failed,
             "poll_lag_seconds": alerts.poll_lag,
         }
+    if facts.login_refusal:
+        body["chat"] = {"token_refused": facts.login_refusal}
     if facts.canary.links:
         body["canary"] = {link.name: link.state.value for link in facts.canary.links}
     body["flows"] = {line.flow: line.state for line in reversed(lines)}  # of several lines with one name, the first
@@ -254,6 +258,8 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
 _LABELLED: tuple[tuple[str, str, str, str, Callable[[FlowFacts], Mapping[str, float] | None]], ...] = (
     ("counter", "events_dropped", "Events given up.", "reason", lambda facts: facts.report.dropped),
     ("counter", "chat_jobs_dropped", "Jobs for chat that had no room.", "jobs", lambda facts: facts.chat_dropped),
+    ("gauge", "chat_token_refused", "1 while the chat network refuses the bot's token.", "code",
+        lambda facts: {facts.login_refusal: 1} if facts.login_refusal else {}),
     ("gauge", "decisions", "Decisions about alerts in the store.", "decision", lambda facts: _count(facts, "decided")),
     ("counter", "alerts_not_looked_up", "Decided without the server's answer.", "reason",
         lambda facts: _count(facts, "without")),

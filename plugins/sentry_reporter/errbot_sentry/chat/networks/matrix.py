@@ -22,7 +22,15 @@ from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.errbot_patches.matrix_history import is_history
 from errbot_sentry.chat.incoming import thread_of
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File, taken_id
-from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import (
+    LoginRefused,
+    MessageTooLong,
+    NotAdmitted,
+    NotConnected,
+    RoomUnknown,
+    SendError,
+    SendLimited,
+)
 from errbot_sentry.domain.issue_actions import options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.locks import Lock
@@ -38,6 +46,10 @@ _REFUSALS: dict[str, type[SendError]] = {
     "M_INVALID_PARAM": RoomUnknown,
     "M_TOO_LARGE": MessageTooLong,
 }
+# Sections "Common error codes", "Other error codes" and "Account locking"; a suspended account can send nothing either.
+_LOGIN_REFUSED = frozenset(
+    {"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_DEACTIVATED", "M_USER_LOCKED", "M_USER_SUSPENDED"}
+)
 _CODE = re.compile(r"[A-Z_]{1,60}")
 _MENTION = re.compile(r"@[A-Za-z0-9._=/+-]+:[A-Za-z0-9.:\[\]-]+")
 
@@ -221,6 +233,8 @@ def _refusal(status: int, answer: Mapping[str, Any]) -> SendError:
         return SendLimited("Matrix wants fewer messages.", _DEFAULT_WAIT if wait is None else wait / 1000)
     if status >= requests.codes.internal_server_error:
         return NotConnected(f"The Matrix server failed ({code}).")
+    if code in _LOGIN_REFUSED:
+        return LoginRefused("Matrix", code)
     return _REFUSALS.get(code, SendError)(f"Matrix refused the message ({code}).")
 
 

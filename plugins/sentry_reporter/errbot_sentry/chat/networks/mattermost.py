@@ -22,6 +22,7 @@ from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwor
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
 from errbot_sentry.chat.networks.signed_clicks import SignedClicks
 from errbot_sentry.domain.errors import (
+    LoginRefused,
     MessageTooLong,
     NotAdmitted,
     NotConnected,
@@ -96,7 +97,7 @@ class MattermostNetwork(ErrbotNetwork):
 
         client._wait_for_message = noting  # noqa: SLF001 - as above
 
-    def trouble(self) -> str:
+    def _trouble(self) -> str:
         """The driver posts without the connection by which messages come in, and nobody notices when that is gone."""
         if self._socket is None or self._socket.close_code is None:
             return ""
@@ -202,10 +203,10 @@ class MattermostNetwork(ErrbotNetwork):
         """A channel's name goes to query_room without its ~, with which that asks for a channel named so."""
         name = self.room_named(room)
         self._limit_time()
-        try:
-            return self._bot.build_identifier(name) if name[:1] == "@" else self._bot.query_room(name.removeprefix("~"))
-        except requests.RequestException as error:
-            raise _refusal(error) from error
+        return self._bot.build_identifier(name) if name[:1] == "@" else self._bot.query_room(name.removeprefix("~"))
+
+    def _refusal_of(self, error: Exception) -> SendError | None:
+        return _refusal(error) if isinstance(error, requests.RequestException) else None
 
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
         channel = _channel_of(target)
@@ -315,6 +316,8 @@ def _refusal(error: requests.RequestException) -> SendError:
         name = re.sub(r"[^a-z_.]", "", str(response.json().get("id", "")))[:80]
     except (ValueError, AttributeError):
         name = ""
+    if status == 401:  # channels/web/context.go, SessionRequired: the token is gone, or its owner is deactivated
+        return LoginRefused("Mattermost", name or str(status))
     kind = _BY_ERROR.get(name) or _BY_STATUS.get(status)
     if kind is None and status == 400:
         return _Refused(name)

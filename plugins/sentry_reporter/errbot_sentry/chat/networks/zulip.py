@@ -23,7 +23,7 @@ from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
 from errbot_sentry.chat.networks.zulip_events import ReactionEvents
 from errbot_sentry.chat.render.escaping import defuse, plain
-from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import Options, options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.outgoing import Card, Outgoing
@@ -36,7 +36,7 @@ _DEFAULT_WAIT = 10.0
 _LIMIT = 9000  # Zulip cuts at 10000 characters
 _LONGEST_TOPIC = 58  # Zulip cuts at 60; two are for the mark of a resolved topic
 _GENERAL = "Sentry"
-_NO_ACCOUNT = frozenset(
+_LOGIN_REFUSED = frozenset(
     {"UNAUTHORIZED", "INVALID_API_KEY", "USER_DEACTIVATED", "REALM_DEACTIVATED", "AUTHENTICATION_FAILED"}
 )
 _MENTION_REFUSED = frozenset({"STREAM_WILDCARD_MENTION_NOT_ALLOWED", "TOPIC_WILDCARD_MENTION_NOT_ALLOWED"})
@@ -67,7 +67,7 @@ class ZulipNetwork(ErrbotNetwork):
             self._events.stop()
             self._events = None
 
-    def trouble(self) -> str:
+    def _trouble(self) -> str:
         """The backend waits for events in the same way, and keeps quiet about it."""
         return self._events.trouble if self._events is not None else ""
 
@@ -252,8 +252,8 @@ def _refusal(found: Mapping[str, Any]) -> SendError:
     if code == "RATE_LIMIT_HIT":
         wait = amount(found.get("retry-after"))
         return SendLimited("Zulip wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
-    if code in _NO_ACCOUNT:
-        return NotConnected(f"Zulip does not let the bot in ({code}).")
+    if code in _LOGIN_REFUSED:
+        return LoginRefused("Zulip", code)
     if code == "STREAM_DOES_NOT_EXIST":
         return RoomUnknown("Zulip knows no such channel.")
     if code in _MENTION_REFUSED:
