@@ -155,6 +155,8 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         words.append(f"oldest from {_ago(alerts.oldest, facts.now)}")
     if alerts.failed:
         words.append(f"{alerts.failed} could not be delivered, {alerts.failed_lately} of them in the last hour")
+    if alerts.edits_given_up:
+        words.append(f"{alerts.edits_given_up} edits of notifications given up")
     undecided = alerts.decided.get(DecisionName.FAILED.value, 0)
     if undecided:
         words.append(f"{undecided} could not be decided: the log has the causes")
@@ -249,6 +251,7 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
     ("gauge", "alerts_deferred", "Notifications that are deferred.", lambda facts: _count(facts, "deferred")),
     ("gauge", "outbox_messages", "Messages not yet sent.", lambda facts: _count(facts, "queue")),
     ("gauge", "outbox_failed", "Messages set aside after too many tries.", lambda facts: _count(facts, "failed")),
+    ("counter", "edits_given_up", "Edits of notifications given up.", lambda facts: _count(facts, "edits_given_up")),
     ("gauge", "queue_age_seconds", "Age of the oldest alert or message that waits.", lambda facts: _age(facts)),
     ("gauge", "poll_lag_seconds", "Time since the last answered poll.", lambda facts: _count(facts, "poll_lag")),
     ("gauge", "webhook_age_seconds", "Time since the last authentic webhook.", lambda facts: _webhook_age(facts)),

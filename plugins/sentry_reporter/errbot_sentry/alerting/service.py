@@ -61,7 +61,7 @@ class AlertsStatus:
     messages not yet sent, `failed` those set aside, `failed_lately` those of the last hour, `deferred`
     notifications that are put off; `decided` counts the decisions by name, `damaged` the rows that could not be
     read since the start by table, `without` the alerts that were decided without the server's answer since then, by
-    reason.
+    reason, `edits_given_up` the marks that the chat network took onto no notification since then.
     """
 
     running: bool
@@ -80,6 +80,7 @@ class AlertsStatus:
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, int] = field(default_factory=dict)
+    edits_given_up: int = 0
     fallback: FallbackStatus | None = None
 
 
@@ -306,6 +307,7 @@ class AlertService:
             decided=decided,
             damaged=self._store.corrupt_rows.tables(),
             without=dict(self._pipeline.without),
+            edits_given_up=self._deliver.edits_given_up,
             fallback=self._fallback.status() if self._fallback is not None else None,
         )
 

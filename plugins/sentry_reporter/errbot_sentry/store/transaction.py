@@ -16,7 +16,7 @@ from errbot_sentry.store.database import LOCK_LANES
 from errbot_sentry.store.fallbacks_table import FallbacksTable
 from errbot_sentry.store.inbox_table import InboxTable
 from errbot_sentry.store.made_once_table import MadeOnceTable
-from errbot_sentry.store.outbox_table import OutboxTable
+from errbot_sentry.store.outbox_table import EditsTable, OutboxTable
 from errbot_sentry.store.records import Delivery
 from errbot_sentry.store.room_tables import DeferredTable, GroupsTable
 from errbot_sentry.store.server_tables import IssuesTable, PollsTable
@@ -48,6 +48,7 @@ class Transaction:
         self.digests = DigestsTable(connection, corrupt_rows)
         self.polls = PollsTable(connection, corrupt_rows)
         self.outbox = OutboxTable(connection, corrupt_rows)
+        self.edits = EditsTable(connection, corrupt_rows)
         self.fallbacks = FallbacksTable(connection, corrupt_rows)
         self.accounts = AccountsTable(connection, corrupt_rows)
         self.made_once = MadeOnceTable(connection, corrupt_rows)

@@ -25,4 +25,5 @@ def forget_some(tx: Transaction, now: float) -> bool:
         tx.silences.forget(now - KEEP_ALERTS, STEP),
     )
     tx.fallbacks.forget()
+    tx.edits.forget()
     return any(count >= STEP for count in went)
