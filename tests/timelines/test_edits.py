@@ -11,8 +11,8 @@ import pytest
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import LoginRefused, MessageTooLong, SendError, SendLimited
+from errbot_sentry.store import outbox_table
 from errbot_sentry.store.database import Store
-from errbot_sentry.store.outbox_table import MOST_EDITS
 from errbot_sentry.store.records import Message
 from tests.alerting import bodies
 from tests.alerting.world import Chat, VirtualClock, World
@@ -131,10 +131,11 @@ def test_one_bot_makes_an_edit_and_a_newer_mark_waits_until_it_has(store: Store)
         assert tx.edits.next_due() is None
 
 
-def test_marks_are_bounded_and_go_with_their_notifications(store: Store) -> None:
+def test_marks_are_bounded_and_go_with_their_notifications(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_table, "_MOST_EDITS", 10)
     with store.write() as tx:
         kept = tx.outbox.add(Message("#ops", MessageKind.NOTIFICATION, {}), 1.0)
-        dropped = sum(tx.edits.want(number, "mark", float(number)) for number in range(kept, kept + MOST_EDITS + 5))
+        dropped = sum(tx.edits.want(number, "mark", float(number)) for number in range(kept, kept + 15))
         assert dropped == 5
         tx.edits.want(kept, "mark", 1e6)
         tx.edits.forget()

@@ -39,7 +39,7 @@ from errbot_sentry.store.statements import (
 # Columns with the names of a message's fields.
 _SAME = ("room", "issue", "alert_id", "thread_root", "threads", "mark", "mention")
 MOST_UNDELIVERED = 1_000  # of one room, in a list
-MOST_EDITS = 1_000
+_MOST_EDITS = 1_000
 _QUEUED = (WAITING, SENDING)
 _PLACEMENTS = (Placement.CHANNEL.value, Placement.THREAD.value)
 # The first queued message of every room.
@@ -280,7 +280,7 @@ class EditsTable(Queries):
         values = (row_id, mark, 0, now, now, 0.0)
         columns = ("id", "mark", "tries", "next_try", "made", "lease")
         insert_rows(self._connection, edits, [values], columns, replaced=columns[1:-1])
-        newest = select(edits.c.id).order_by(edits.c.made.desc(), edits.c.id.desc()).limit(MOST_EDITS)
+        newest = select(edits.c.id).order_by(edits.c.made.desc(), edits.c.id.desc()).limit(_MOST_EDITS)
         return self._connection.execute(edits.delete().where(edits.c.id.not_in(newest))).rowcount
 
     def claim(self, now: float, until: float, row_id: int | None = None) -> WantedEdit | None:

@@ -35,10 +35,12 @@ from errbot_sentry.domain.issue_actions import options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
+from errbot_sentry.server.http.client import answers_within
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT = (5.0, 20.0)
+_CALL_SECONDS = 30.0
 _DEFAULT_WAIT = 5.0
 _REFUSALS: dict[str, type[SendError]] = {
     "M_FORBIDDEN": NotAdmitted,
@@ -181,16 +183,17 @@ class MatrixNetwork(ErrbotNetwork):
 
         proxies = {"http": client.proxy, "https": client.proxy} if client.proxy else None
         try:
-            answer = requests.request(
-                method,
-                f"{client.homeserver.rstrip('/')}{path}",
-                headers=headers,
-                auth=sign,
-                timeout=_TIMEOUT,
-                allow_redirects=False,  # the token is for this server alone
-                proxies=proxies,
-                **body,
-            )
+            with answers_within(_CALL_SECONDS) as session:
+                answer = session.request(
+                    method,
+                    f"{client.homeserver.rstrip('/')}{path}",
+                    headers=headers,
+                    auth=sign,
+                    timeout=_TIMEOUT,
+                    allow_redirects=False,  # the token is for this server alone
+                    proxies=proxies,
+                    **body,
+                )
             found = answer.json()
         except requests.JSONDecodeError as error:
             raise SendError("The Matrix server's answer is not JSON.") from error

@@ -31,6 +31,7 @@ from errbot_sentry.chat.networks.unconfirmed import UnconfirmedNetwork
 from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected, RoomUnknown, SendError
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
+from errbot_sentry.server.http.client import answers_within
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ _REFUSALS: dict[str, type[SendError]] = {
     "remote-server-not-found": RoomUnknown,
 }
 _HTTP_TIMEOUT = (5.0, 20.0)
+_HTTP_SECONDS = 60.0
 _CORRECT = "urn:xmpp:message-correct:0"
 _OOB = "jabber:x:oob"
 _UPLOAD = "urn:xmpp:http:upload:0"
@@ -132,14 +134,15 @@ class XmppNetwork(UnconfirmedNetwork):
         slot = self._await(self._slot_for(file), _SLOT_SECONDS)
         headers = {**slot.headers, "Content-Type": file.media_type}
         try:
-            answer = requests.put(
-                slot.put,
-                data=file.content,
-                headers=headers,
-                timeout=_HTTP_TIMEOUT,
-                allow_redirects=False,
-                auth=lambda request: request,  # else ~/.netrc replaces the header that the service has given
-            )
+            with answers_within(_HTTP_SECONDS) as session:
+                answer = session.put(
+                    slot.put,
+                    data=file.content,
+                    headers=headers,
+                    timeout=_HTTP_TIMEOUT,
+                    allow_redirects=False,
+                    auth=lambda request: request,  # else ~/.netrc replaces the header that the service has given
+                )
         except requests.RequestException as error:
             raise SendError("The XMPP server's upload service does not answer.") from error
         if answer.status_code not in (requests.codes.ok, requests.codes.created):

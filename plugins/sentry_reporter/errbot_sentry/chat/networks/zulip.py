@@ -27,6 +27,7 @@ from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected,
 from errbot_sentry.domain.issue_actions import Options, options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.outgoing import Card, Outgoing
+from errbot_sentry.server.http.client import answers_within, limit_answers
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,8 @@ class ZulipNetwork(ErrbotNetwork):
         """The backend's client for one thread or two, without its repeating."""
         client = copy.copy(self._bot.client)
         client.session, client.retry_on_errors = None, False
+        client.ensure_session()
+        limit_answers(client.session)
         return client
 
     def _limit(self) -> int:
@@ -185,9 +188,10 @@ class ZulipNetwork(ErrbotNetwork):
     ) -> dict[str, Any]:
         """One call of the API; its refusals as our errors."""
         try:
-            found: dict[str, Any] = self._client.call_endpoint(
-                url=path, method=method, request=dict(values or {}), files=files, timeout=timeout
-            )
+            with answers_within(timeout):
+                found: dict[str, Any] = self._client.call_endpoint(
+                    url=path, method=method, request=dict(values or {}), files=files, timeout=timeout
+                )
         except requests.ConnectionError as error:
             if isinstance(error, requests.ConnectTimeout) or _never_connected(error):
                 raise NotConnected("Zulip cannot be reached.") from error

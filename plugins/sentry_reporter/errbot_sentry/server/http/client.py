@@ -1,4 +1,4 @@
-"""HTTP to the one configured server: the only file that knows requests, and the border where its errors become ours.
+"""HTTP to the one configured server, and the border where the errors of requests become ours.
 
 What callers cannot forget or override is decided here: timeouts, the size of answers, retries, redirects, where the
 token goes, and what a person may read of a failure.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from http.client import HTTPException
 from typing import Any
@@ -371,3 +371,21 @@ class _Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         return manager
+
+
+def limit_answers(session: requests.Session) -> None:
+    """Let what this session calls be subject to `answers_within`."""
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter())
+
+
+@contextmanager
+def answers_within(seconds: float) -> Iterator[requests.Session]:
+    """A session for calls to other servers than Sentry's; all that is read in this block has ended by then.
+
+    The timeouts of requests begin anew with every byte. What takes longer raises a requests.RequestException.
+    """
+    ends = time.monotonic() + seconds
+    with requests.Session() as session, time_limit(lambda: ends - time.monotonic()):
+        limit_answers(session)
+        yield session
