@@ -128,11 +128,11 @@ def test_a_warning_about_the_bot_goes_to_each_address_once(tmp_path: Path, recei
         {"urls": [receiver.url("a"), receiver.url("b")], "match": ["level=fatal"]},
     ]
     world = world_with(tmp_path, receiver, entries)
-    world.at(10).flow.warn("events arrive; no webhook since 14:10")
+    world.at(10).flow.warn("No webhook has arrived since 14:10 UTC.")
     world.at(20)
     assert sorted(request.path.strip("/") for request in receiver.server.requests) == ["a", "b"]
     first, _ = receiver.take()
-    assert "events arrive; no webhook since 14:10" in first
+    assert "No webhook has arrived since 14:10 UTC." in first
     assert world.at(1000).texts() == receiver.take() == []
 
 
@@ -175,13 +175,13 @@ def test_a_clock_that_is_put_back_delays_no_fallback(tmp_path: Path, receiver: R
 def test_a_warning_that_an_address_refuses_is_tried_again_there(tmp_path: Path, receiver: Receiver) -> None:
     world = world_with(tmp_path, receiver, [{"urls": [receiver.url("a"), receiver.url("b")]}])
     receiver.status = {"/b": 500}
-    world.at(10).flow.warn("events arrive; no webhook since 14:10")
+    world.at(10).flow.warn("No webhook has arrived since 14:10 UTC.")
     world.at(20)
     assert len(receiver.take()) == 1
     receiver.status = {}
     world.at(400)
     assert [each.split(" ", 1)[1] for each in receiver.take()] == [
-        "SentryReporter | events arrive; no webhook since 14:10"
+        "SentryReporter | No webhook has arrived since 14:10 UTC."
     ]
     assert world.at(4000).texts() == receiver.take() == []
 
