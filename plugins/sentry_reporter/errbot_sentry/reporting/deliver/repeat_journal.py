@@ -2,7 +2,7 @@
 
 A thread appends once a second what has changed; whoever counts pays nothing. A window is one error's count since its
 last capture. Before an envelope is written that may carry counts, their windows are cancelled here: a kill between the
-two loses a count, and none is ever reported twice.
+two loses a count, and none is ever reported twice. Where the envelope can only wait in memory, the thread cancels them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -50,6 +51,7 @@ class RepeatJournal:
         self._handle: int | None = None
         self._windows: dict[str, bool] = {}  # what is in the file, and whether with its event
         self._cancelled: set[str] = set()  # since the last `write` began
+        self._taken: deque[str] = deque()  # reported since then, also by envelopes that the disk does not take
         self._life = uuid.uuid4().hex[:12]
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -103,7 +105,9 @@ class RepeatJournal:
 
         A kill in between loses them; one before, or with the envelope of another event on its way, loses nothing.
         """
-        return partial(self._cancel, self._repeats.take_reported())
+        reported = self._repeats.take_reported()
+        self._taken.extend(reported)  # without the lock, which is taken while a disk hangs
+        return partial(self._cancel, reported)
 
     def _cancel(self, reported: Sequence[str]) -> None:
         if not reported:
@@ -121,6 +125,7 @@ class RepeatJournal:
         """Append what has changed since the last time."""
         with self._lock:
             self._cancelled.clear()
+        self._cancel([self._taken.popleft() for _ in range(len(self._taken))])
         for count in self._repeats.changed(self._life, _MOST_WINDOWS):
             line = self._line(count)
             with self._lock:

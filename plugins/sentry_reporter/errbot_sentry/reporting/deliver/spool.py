@@ -52,7 +52,7 @@ class Spool:
         limit: bytes on disk; `Quota` decides what goes when a new envelope does not fit.
         dropped: called with (category, reason) of each envelope that is given up here.
         before_write: called by the thread that brings an envelope; what it returns is called right before the write, in
-            another thread.
+            another thread, and not at all if the envelope has to wait in memory.
     """
 
     def __init__(
@@ -175,9 +175,10 @@ class Spool:
             self._dropped(category, refused)
             return entry
         written: bool | None = False
+        before = self._before_write()
         if slot is not None:
             written = self._disk_writer.do(
-                partial(self._write, slot, entry, data, too_much, self._before_write()),
+                partial(self._write, slot, entry, data, too_much, before),
                 lambda ok: self._written_late(entry, ok),
             )
             if written is None:
