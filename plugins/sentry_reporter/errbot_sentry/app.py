@@ -267,7 +267,7 @@ class App:
 
     def _warn(self, sentence: str) -> None:
         """Name to the bot's admins, and by way of the fallback, what the canary has found."""
-        self._notices.warn("the way from an error to its alert", sentence)
+        self._notices.warn("the regular test event (SENTRY_CANARY)", sentence)
         if self._alerts is not None:
             self._alerts.warn(sentence)
 

@@ -1,4 +1,4 @@
-"""Values that are made by chance, once, and are the same for all bots on one state: what clicks are signed with."""
+"""Random values that are generated once and shared by all bots on one database, such as the key that signs clicks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from errbot_sentry.store.statements import Queries, insert_for
 
 
 class MadeOnceTable(Queries):
-    """Queries about such values, by their names."""
+    """Queries about these values, by name."""
 
     def get(self, name: str, make: Callable[[], str]) -> str:
-        """The value of this name, made now where there is none yet; needs a transaction that may write."""
-        found = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
-        if isinstance(found, str):
-            return found
-        made = insert_for(self._connection.dialect.name, made_once).values(name=name, value=make())
-        self._connection.execute(made.on_conflict_do_nothing())  # another bot may have been quicker
+        """The value of this name, generated now if there is none yet. Needs a transaction that may write."""
+        present = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
+        if isinstance(present, str):
+            return present
+        statement = insert_for(self._connection.dialect.name, made_once).values(name=name, value=make())
+        self._connection.execute(statement.on_conflict_do_nothing())  # another bot may have been quicker
         return str(self._connection.scalars(select(made_once.c.value).where(made_once.c.name == name)).one())
