@@ -61,7 +61,7 @@ def test_each_notification_shows_its_newest_mark_in_the_end_and_no_mark_is_writt
     chance = random.Random(seed)
     world, wanted = world_with(tmp_path, 4), {}
     for step in range(80):
-        world.chat.edit_refuses = chance.choice(REFUSALS)  # type: ignore[assignment]
+        world.chat.edit_refuses = chance.choice(REFUSALS)
         world.chat.up = chance.random() < 0.8
         try:
             for turn in range(chance.randrange(3)):
