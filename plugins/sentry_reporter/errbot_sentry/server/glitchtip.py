@@ -338,8 +338,7 @@ class GlitchTip(SentryApi):
         parameters = [*query, self._limit(limit)]
         if cursor:
             parameters.append(("cursor", cursor))
-        answer = self._get(ISSUES, parameters)
-        issues = tuple(self._read_row(row) for row in objects(answer.json, "issues"))
+        answer, issues = self._get_issues(parameters)
         self._remember(issues)
         following, previous = cursors_of(answer)
         return Page(issues, following if following != cursor else None, previous)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from errbot_sentry.domain import identifiers
@@ -32,7 +33,7 @@ from errbot_sentry.server.http.calls import ApiAnswer, Query, link_cursors
 from errbot_sentry.server.http.client import Transport
 from errbot_sentry.server.payloads.event_json import read_event
 from errbot_sentry.server.payloads.insight_json import read_comments, read_events, read_tags
-from errbot_sentry.server.payloads.issue_json import read_project
+from errbot_sentry.server.payloads.issue_json import read_list, read_project
 from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
 
 PROJECTS = "/api/0/organizations/{org}/projects/"
@@ -90,6 +91,14 @@ class SentryApi(Dialect):
     def _read_row(self, row: Fields) -> Issue:
         """An issue as this server writes it."""
         raise NotImplementedError
+
+    def _get_issues(self, query: Query) -> tuple[ApiAnswer, tuple[Issue, ...]]:
+        """A page of the organization's issues, and the issues on it."""
+        reader = partial(read_list, read_row=self._read_row)
+        answer = self._transport.get(ISSUES, query, reader, what=f"organization {self._org}", org=self._org)
+        if isinstance(answer.json, tuple):
+            return answer, answer.json
+        return answer, tuple(self._read_row(row) for row in objects(answer.json, "issues"))
 
     def _get(self, path: str, query: Query = (), *, what: str = "", scope: str = "", **parts: str) -> ApiAnswer:
         """Read below the organization; `what` is for the sentence of a 404, `scope` (what the token needs) of a 403."""
