@@ -35,7 +35,7 @@ from errbot_sentry.domain.issue_actions import options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
-from errbot_sentry.server.http.client import answers_within
+from errbot_sentry.server.http.body import answers_within
 
 log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from errbot_sentry.chat.networks.unconfirmed import UnconfirmedNetwork
 from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected, RoomUnknown, SendError
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
-from errbot_sentry.server.http.client import answers_within
+from errbot_sentry.server.http.body import answers_within
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected,
 from errbot_sentry.domain.issue_actions import Options, options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.outgoing import Card, Outgoing
-from errbot_sentry.server.http.client import answers_within, limit_answers
+from errbot_sentry.server.http.body import answers_within, limit_answers
 
 log = logging.getLogger(__name__)
 
