@@ -204,7 +204,7 @@ class Sentry(SentryApi):
                 triage_json.resolve_body(when),
                 RESOLVED,
                 lambda row: triage_json.shows_resolution(row, when),
-                "resolved by just that",
+                "resolved as asked",
             )
         except BadQuery as error:
             raise BadQuery(
@@ -219,7 +219,7 @@ class Sentry(SentryApi):
             triage_json.archive_body(until),
             ARCHIVED,
             lambda row: triage_json.shows_archive(row, until),
-            "archived until just then (if it was archived before, reopen it first)",
+            "archived as asked (if it was archived before, reopen it first)",
         )
 
     def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:

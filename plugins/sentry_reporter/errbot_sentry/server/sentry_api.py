@@ -107,7 +107,7 @@ class SentryApi(Dialect):
         except MissingScope as error:
             if not scope:
                 raise
-            sentence = f"{self._transport.host} does not allow this to SENTRY_AUTH_TOKEN (403): give it {scope}."
+            sentence = f"{self._transport.host} does not allow SENTRY_AUTH_TOKEN to do this (403): give it {scope}."
             raise MissingScope(sentence, status=error.status, detail=error.detail) from error
 
     def _check_environments(self, query: IssueQuery) -> None:

@@ -259,7 +259,7 @@ def _refusal(found: Mapping[str, Any]) -> SendError:
     if code in _LOGIN_REFUSED:
         return LoginRefused("Zulip", code)
     if code == "STREAM_DOES_NOT_EXIST":
-        return RoomUnknown("Zulip knows no such channel.")
+        return RoomUnknown("Zulip has no such channel.")
     if code in _MENTION_REFUSED:
         return _MentionRefused("Zulip does not let the bot mention so many people.")
     words = plain(found.get("msg", ""), 120)

@@ -240,8 +240,8 @@ class Transport:
             same = False
         if method != "GET" or not location or not same:
             raise RedirectRefused(
-                f"{self.host} sends us to another address; the token stays here. Set SENTRY_URL in config.py to the "
-                "address that the browser shows in the end."
+                f"{self.host} redirects to another address, and the token is not sent there. Set SENTRY_URL in "
+                "config.py to the address at which your browser ends up."
             )
         # The host is written as in our own URL, because the redirect's URL may contain a user name.
         return target._replace(scheme=base.scheme, netloc=base.netloc, fragment="").geturl()
@@ -311,7 +311,7 @@ _FOREIGN: tuple[tuple[tuple[type[Exception], ...], type[ServerError], str], ...]
             UnicodeError,
         ),
         BadQuery,
-        "A request to {host} cannot be made like this: check SENTRY_URL and SENTRY_AUTH_TOKEN in config.py.",
+        "The bot cannot send requests to {host} like this: check SENTRY_URL and SENTRY_AUTH_TOKEN in config.py.",
     ),
     (
         (
@@ -321,7 +321,7 @@ _FOREIGN: tuple[tuple[tuple[type[Exception], ...], type[ServerError], str], ...]
             requests.exceptions.InvalidJSONError,
         ),
         BadAnswer,
-        "The answer of {host} cannot be read.",
+        "The answer from {host} cannot be read.",
     ),
     ((requests.exceptions.TooManyRedirects,), RedirectRefused, "{host} redirects in circles: check SENTRY_URL."),
     (
