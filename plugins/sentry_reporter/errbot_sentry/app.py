@@ -270,7 +270,7 @@ class App:
 
     def _warn(self, sentence: str) -> None:
         """Name to the bot's admins, and by way of the fallback, what the canary has found."""
-        self._notices.warn("the way from an error to its alert", sentence)
+        self._notices.warn("the regular test event (SENTRY_CANARY)", sentence)
         if self._alerts is not None:
             self._alerts.warn(sentence)
 
@@ -315,6 +315,7 @@ class App:
             now=self._clock.now(),
             network=self._network.status(),
             network_is_well=not self._network.trouble(),
+            login_refusal=self._network.login_refusal(),
             chat_dropped={queue.jobs: queue.refused for queue in self._queues if queue.refused},
             without_patches=self._patches.without,
             patches_failed=self._patches.failed,

@@ -106,25 +106,31 @@ def _begun(name: str, current: CanaryRound) -> datetime | None:
 
 _NEITHER = "neither"
 _BROKEN = {
-    SENT: "events do not reach the server",
-    SHOWN: "events are sent, but the server does not show them",
-    WEBHOOK: "events arrive; no webhook",
-    POLLER: "events arrive; the poller does not find them",
-    _NEITHER: "events arrive, but neither a webhook nor the poller brings them",
-    DECISION: "alerts are not decided",
+    SENT: "Events have not reached the server since {since}{cause}.",
+    SHOWN: "Events are sent, but the server has not shown them since {since}{cause}.",
+    WEBHOOK: "Events reach the server, but no webhook has arrived since {since}{cause}.",
+    POLLER: "Events reach the server, but polling has not found them since {since}{cause}.",
+    _NEITHER: "Events reach the server, but neither webhooks nor polling have brought alerts since {since}{cause}.",
+    DECISION: "Alerts arrive, but have not been processed since {since}{cause}.",
 }
 _AGAIN = {
-    SENT: "events reach the server again",
-    SHOWN: "the server shows events again",
-    WEBHOOK: "webhooks arrive again",
-    POLLER: "the poller finds events again",
-    DECISION: "alerts are decided again",
+    SENT: "Events reach the server again.",
+    SHOWN: "The server shows events again.",
+    WEBHOOK: "Webhooks arrive again.",
+    POLLER: "Polling finds events again.",
+    DECISION: "Alerts are processed again.",
 }
-_COVERS = {WEBHOOK: (POLLER, "the poller covers"), POLLER: (WEBHOOK, "webhooks cover")}
+_OTHER_WAYS = {
+    WEBHOOK: (POLLER, " Alerts still arrive by polling."),
+    POLLER: (WEBHOOK, " Alerts still arrive by webhook."),
+}
 
 
 def broken_sentence(links: Sequence[Link], since: Mapping[str, datetime]) -> str:
-    """Which links are broken, since when, and what replaces them; "" if none is. `since` has their last times."""
+    """Which links are broken, since when, and whether alerts still arrive; "" if none is broken.
+
+    `since` has the time at which each link last worked.
+    """
     states = {link.name: link.state for link in links}
     broken = {link.name: link for link in links if link.state is LinkState.BROKEN}
     if set(WAYS) <= set(broken):
@@ -132,12 +138,12 @@ def broken_sentence(links: Sequence[Link], since: Mapping[str, datetime]) -> str
         earlier = min(since[way] for way in WAYS)
         broken[POLLER] = replace(both, name=_NEITHER)
         since = {**since, _NEITHER: earlier}
-    return "; ".join(_sentence(link, states, since) for link in broken.values())
+    return " ".join(_sentence(link, states, since) for link in broken.values())
 
 
 def again_sentence(names: Sequence[str]) -> str:
-    """A sentence that these links work again."""
-    return "; ".join(_AGAIN[name] for name in names)
+    """Sentences that these links work again."""
+    return " ".join(_AGAIN[name] for name in names)
 
 
 _STATES = {LinkState.WAITING: "not yet", LinkState.LATE: "not yet", LinkState.BROKEN: "missing", LinkState.UNKNOWN: "-"}
@@ -152,8 +158,7 @@ def link_words(link: Link) -> str:
 
 
 def _sentence(link: Link, states: Mapping[str, LinkState], since: Mapping[str, datetime]) -> str:
-    words = f"{_BROKEN[link.name]} since {since[link.name]:%H:%M UTC}"
-    if link.trouble:
-        words += f" ({link.trouble.rstrip('.')})"
-    other, covers = _COVERS.get(link.name, ("", ""))
-    return f"{words}; {covers}" if states.get(other) is LinkState.OK else words
+    cause = f" ({link.trouble.rstrip('.')})" if link.trouble else ""
+    words = _BROKEN[link.name].format(since=f"{since[link.name]:%H:%M UTC}", cause=cause)
+    other, still = _OTHER_WAYS.get(link.name, ("", ""))
+    return words + still if states.get(other) is LinkState.OK else words

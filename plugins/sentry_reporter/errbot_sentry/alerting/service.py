@@ -61,8 +61,9 @@ class AlertsStatus:
     `webhook_last` is the time of the last authentic delivery since the start, `webhook_refused` why it was refused.
     `poll_lag` is the time since the last answered poll. `waiting` counts alerts without a decision, `queue` messages
     not yet sent, `failed` undeliverable ones, `failed_lately` those of the last hour, and `deferred` notifications that
-    are put off. `decided` counts decisions by name. Since the start, `damaged` counts corrupt rows by table, and
-    `without` alerts that were decided without the server's answer, by reason.
+    are put off. `decided` counts decisions by name. Since the start, `damaged` counts corrupt rows by table, `without`
+    alerts that were decided without the server's answer, by reason, and `edits_given_up` edits of notifications that
+    the chat network did not take.
     """
 
     running: bool
@@ -81,6 +82,7 @@ class AlertsStatus:
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, int] = field(default_factory=dict)
+    edits_given_up: int = 0
     fallback: FallbackStatus | None = None
 
 
@@ -308,6 +310,7 @@ class AlertService:
             decided=decided,
             damaged=self._store.corrupt_rows.tables(),
             without=dict(self._pipeline.without),
+            edits_given_up=self._deliver.edits_given_up,
             fallback=self._fallback.status() if self._fallback is not None else None,
         )
 

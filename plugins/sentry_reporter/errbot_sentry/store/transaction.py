@@ -21,7 +21,7 @@ from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.database import KEEP_ALERTS, KEEP_GROUPS, KEEP_ISSUES, KEEP_MESSAGES, LOCK_LANES
 from errbot_sentry.store.fallbacks_table import FallbacksTable
 from errbot_sentry.store.inbox_table import InboxTable
-from errbot_sentry.store.outbox_table import OutboxTable
+from errbot_sentry.store.outbox_table import EditsTable, OutboxTable
 from errbot_sentry.store.records import Delivery
 from errbot_sentry.store.room_tables import DeferredTable, GroupsTable
 from errbot_sentry.store.server_tables import IssuesTable, PollsTable
@@ -56,6 +56,7 @@ class Transaction:
         self.digests = DigestsTable(connection, corrupt_rows)
         self.polls = PollsTable(connection, corrupt_rows)
         self.outbox = OutboxTable(connection, corrupt_rows)
+        self.edits = EditsTable(connection, corrupt_rows)
         self.fallbacks = FallbacksTable(connection, corrupt_rows)
         self.accounts = AccountsTable(connection, corrupt_rows)
         self.made_once = MadeOnceTable(connection, corrupt_rows)
@@ -92,6 +93,7 @@ class Transaction:
             self.silences.forget(now - KEEP_ALERTS, most),
         )
         self.fallbacks.forget()
+        self.edits.forget()
         return any(count >= most for count in deleted)
 
     # Locks among bots on one PostgreSQL database; each lasts until this transaction ends. SQLite has one writer anyway.

@@ -24,6 +24,7 @@ from errbot_sentry.chat.networks.discord_embeds import BUTTON_PREFIX, embed_of, 
 from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import (
+    LoginRefused,
     MessageTooLong,
     NotAdmitted,
     NotConnected,
@@ -44,6 +45,7 @@ _MESSAGES, _MESSAGE = "/channels/{channel_id}/messages", "/channels/{channel_id}
 _NO_PREVIEWS, _EPHEMERAL = 4, 64  # flags of a message
 _HAS_THREAD = 160004
 _INVALID_FORM, _MISSING_PERMISSIONS = 50035, 50013
+_UNVERIFIED = 40002  # "You need to verify your account": Discord has locked the bot
 _NO_CARD = frozenset({_INVALID_FORM, _MISSING_PERMISSIONS})
 _TOO_LONG = re.compile(r"or fewer|exceeds maximum size")
 # Minutes without a message after which Discord hides the thread; the next message shows it again.
@@ -100,7 +102,7 @@ class DiscordNetwork(ErrbotNetwork):
         super().close()
         self._handlers.clear()
 
-    def trouble(self) -> str:
+    def _trouble(self) -> str:
         client = self._bot.client
         if client is None:
             return ""
@@ -338,6 +340,8 @@ def _refusal(error: BaseException) -> SendError:
     if status == 429:  # without the API's own words: the proxy before it
         given = whole(getattr(getattr(error, "response", None), "headers", {}).get("Retry-After"))
         return SendLimited("Discord wants fewer messages.", _DEFAULT_WAIT if given is None else given)
+    if status == 401 or code == _UNVERIFIED:
+        return LoginRefused("Discord", str(code or status))
     kind: type[SendError] = {403: NotAdmitted, 404: RoomUnknown, 413: MessageTooLong}.get(status, SendError)
     if code == _INVALID_FORM and _TOO_LONG.search(str(getattr(error, "text", ""))):
         kind = MessageTooLong

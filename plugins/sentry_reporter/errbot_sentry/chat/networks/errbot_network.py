@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -21,7 +23,14 @@ from errbot_sentry.chat.render.escaping import Escape, plain_file
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.typed_messages import may_run
 from errbot_sentry.domain.conversation import Upload, address_of
-from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError
+from errbot_sentry.domain.errors import (
+    LoginRefused,
+    MessageTooLong,
+    NotAdmitted,
+    NotConnected,
+    RoomUnknown,
+    SendError,
+)
 from errbot_sentry.domain.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
@@ -101,6 +110,9 @@ class ErrbotNetwork:
     settle = 0.0
     """Seconds for which the connection must outlive a message before it counts as arrived."""
 
+    login_pause = 10.0
+    """Seconds until a network that refuses the bot's token is asked again."""
+
     def __init__(self, bot: Any, is_active: Callable[[], bool], background: BackgroundQueue) -> None:
         self._bot = bot
         self._background = background
@@ -108,6 +120,8 @@ class ErrbotNetwork:
         self._name = uuid.uuid4().hex
         self._connections = 0
         self._rooms: dict[str, Any] = {}
+        self._refused: LoginRefused | None = None
+        self._ask_again = 0.0
         self._on_click: OnClick | None = None
         self.mode = str(bot.mode)
         self._layout = Layout(self.mode, self._limit())
@@ -135,6 +149,7 @@ class ErrbotNetwork:
         """Note that Errbot has connected, perhaps again: what was written just before may be lost."""
         self._connections += 1
         self._rooms.clear()
+        self._ask_again = 0.0
 
     def listen(self, on_click: OnClick) -> None:
         """Pass clicks on from now on; called after each connect, perhaps more than once."""
@@ -163,6 +178,14 @@ class ErrbotNetwork:
 
     def trouble(self) -> str:
         """What is wrong with a connection that the backend takes for working; "" for nothing."""
+        return str(self._refused or "") or self._trouble()
+
+    def login_refusal(self) -> str:
+        """The network's code for why it refuses the bot's token; "" while it accepts it."""
+        return self._refused.code if self._refused else ""
+
+    def _trouble(self) -> str:
+        """What else can be wrong on this network."""
         return ""
 
     def status(self) -> tuple[str, ...]:
@@ -179,20 +202,57 @@ class ErrbotNetwork:
 
     def post(self, room: str, message: Outgoing, thread: str = "") -> str:
         """Post a message; the contract is that of `Network` in alerting/notify/ports.py."""
-        self._check_connection()
-        try:
+        with self._calling(room):
             return self._post(self._target(room), message, thread)
-        except SendError:
-            self._rooms.pop(room, None)  # perhaps it has gone, and another one has its name
-            raise
 
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
         """Replace a message that `post` posted; False if this cannot be done on this network."""
         if not self.capabilities.edits:
             return False
-        self._check_connection()
-        self._edit(self._target(room), sent_id, message)
+        with self._calling(room):
+            self._edit(self._target(room), sent_id, message)
         return True
+
+    @contextmanager
+    def _calling(self, room: str) -> Iterator[None]:
+        """The library's errors as ours, and a note of whether the network accepts the bot's token.
+
+        One that refuses it is not asked again for `login_pause`: Discord shuts out an address with too many such calls
+        (docs.discord.com/developers/topics/rate-limits, "Invalid Request Limit").
+        """
+        if not self.connection():
+            raise NotConnected("The bot is not connected to the chat network.")
+        if self._refused is not None and time.monotonic() < self._ask_again:
+            raise NotConnected(str(self._refused))
+        try:
+            yield
+        except Exception as error:  # ours, or the library's
+            refusal = error if isinstance(error, SendError) else self._refusal_of(error)
+            if refusal is None:
+                raise
+            self._rooms.pop(room, None)  # perhaps it has gone, and another one has its name
+            if isinstance(refusal, LoginRefused):
+                self._note_refusal(refusal)
+            elif isinstance(refusal, (RoomUnknown, NotAdmitted, MessageTooLong)):
+                self._note_login()
+            if refusal is error:
+                raise
+            raise refusal from error
+        self._note_login()
+
+    def _note_refusal(self, refusal: LoginRefused) -> None:
+        if self._refused is None:
+            log.error("%s", refusal)
+        self._refused, self._ask_again = refusal, time.monotonic() + self.login_pause
+
+    def _note_login(self) -> None:
+        if self._refused is not None:
+            log.warning("the chat network accepts the bot's token again")
+            self._refused = None
+
+    def _refusal_of(self, error: Exception) -> SendError | None:  # noqa: ARG002 - for the adapters
+        """What an error of the network's library means, for those that a look-up of a room or person can raise."""
+        return None
 
     def send_file(self, room: str, upload: Upload) -> None:
         """Have a file made and sent to a room, if the network takes files; returns at once. A failure is logged."""
@@ -241,10 +301,6 @@ class ErrbotNetwork:
         """Whether the backend is connected; only called while the plugin is active."""
         return True
 
-    def _check_connection(self) -> None:
-        if not self.connection():
-            raise NotConnected("The bot is not connected to the chat network.")
-
     def _target(self, room: str) -> Any:
         """The backend's identifier of a room or person; looked up once in a connection.
 
@@ -259,6 +315,8 @@ class ErrbotNetwork:
             except SendError:
                 raise
             except Exception as error:  # each backend raises what it likes
+                if (refusal := self._refusal_of(error)) is not None:
+                    raise refusal from error
                 log.warning("no room %r: %s", room, error)
                 raise RoomUnknown(f"The chat network has no room {room!r}.") from error
         found = self._rooms[room]

@@ -22,15 +22,25 @@ from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.errbot_patches.matrix_history import is_history
 from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.typed_messages import thread_of
-from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import (
+    LoginRefused,
+    MessageTooLong,
+    NotAdmitted,
+    NotConnected,
+    RoomUnknown,
+    SendError,
+    SendLimited,
+)
 from errbot_sentry.domain.issue_actions import options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
+from errbot_sentry.server.http.body import answers_within
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT = (5.0, 20.0)
+_CALL_SECONDS = 30.0
 _DEFAULT_WAIT = 5.0
 _REFUSALS: dict[str, type[SendError]] = {
     "M_FORBIDDEN": NotAdmitted,
@@ -38,6 +48,10 @@ _REFUSALS: dict[str, type[SendError]] = {
     "M_INVALID_PARAM": RoomUnknown,
     "M_TOO_LARGE": MessageTooLong,
 }
+# Sections "Common error codes", "Other error codes" and "Account locking"; a suspended account can send nothing either.
+_LOGIN_REFUSED = frozenset(
+    {"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_DEACTIVATED", "M_USER_LOCKED", "M_USER_SUSPENDED"}
+)
 _CODE = re.compile(r"[A-Z_]{1,60}")
 _MENTION = re.compile(r"@[A-Za-z0-9._=/+-]+:[A-Za-z0-9.:\[\]-]+")
 
@@ -173,16 +187,17 @@ class MatrixNetwork(ErrbotNetwork):
 
         proxies = {"http": client.proxy, "https": client.proxy} if client.proxy else None
         try:
-            answer = requests.request(
-                method,
-                f"{client.homeserver.rstrip('/')}{path}",
-                headers=headers,
-                auth=sign,
-                timeout=_TIMEOUT,
-                allow_redirects=False,  # the token is for this server alone
-                proxies=proxies,
-                **body,
-            )
+            with answers_within(_CALL_SECONDS) as session:
+                answer = session.request(
+                    method,
+                    f"{client.homeserver.rstrip('/')}{path}",
+                    headers=headers,
+                    auth=sign,
+                    timeout=_TIMEOUT,
+                    allow_redirects=False,  # the token is for this server alone
+                    proxies=proxies,
+                    **body,
+                )
             found = answer.json()
         except requests.JSONDecodeError as error:
             raise SendError("The Matrix server's answer is not JSON.") from error
@@ -225,6 +240,8 @@ def _refusal(status: int, answer: Mapping[str, Any]) -> SendError:
         return SendLimited("Matrix wants fewer messages.", _DEFAULT_WAIT if wait is None else wait / 1000)
     if status >= requests.codes.internal_server_error:
         return NotConnected(f"The Matrix server failed ({code}).")
+    if code in _LOGIN_REFUSED:
+        return LoginRefused("Matrix", code)
     return _REFUSALS.get(code, SendError)(f"Matrix refused the message ({code}).")
 
 

@@ -29,6 +29,7 @@ from errbot_sentry.chat.networks.errbot_network import (
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
 from errbot_sentry.chat.networks.signed_clicks import SignedClicks
 from errbot_sentry.domain.errors import (
+    LoginRefused,
     MessageTooLong,
     NotAdmitted,
     NotConnected,
@@ -107,7 +108,7 @@ class MattermostNetwork(ErrbotNetwork):
 
         client._wait_for_message = noting  # noqa: SLF001 - as above
 
-    def trouble(self) -> str:
+    def _trouble(self) -> str:
         """What is wrong with the connection for incoming messages. Posts work without, so nobody would notice."""
         if self._socket is None or self._socket.close_code is None:
             return ""
@@ -207,10 +208,10 @@ class MattermostNetwork(ErrbotNetwork):
         """The backend's room; `query_room` needs the name without `~`."""
         name = self.room_named(room)
         self._limit_time()
-        try:
-            return self._bot.build_identifier(name) if name[:1] == "@" else self._bot.query_room(name.removeprefix("~"))
-        except requests.RequestException as error:
-            raise _refusal(error) from error
+        return self._bot.build_identifier(name) if name[:1] == "@" else self._bot.query_room(name.removeprefix("~"))
+
+    def _refusal_of(self, error: Exception) -> SendError | None:
+        return _refusal(error) if isinstance(error, requests.RequestException) else None
 
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
         channel = channel_of(target)
@@ -315,6 +316,8 @@ def _refusal(error: requests.RequestException) -> SendError:
         name = re.sub(r"[^a-z_.]", "", str(response.json().get("id", "")))[:80]
     except (ValueError, AttributeError):
         name = ""
+    if status == 401:  # channels/web/context.go, SessionRequired: the token is gone, or its owner is deactivated
+        return LoginRefused("Mattermost", name or str(status))
     kind = _BY_ERROR.get(name) or _BY_STATUS.get(status)
     if kind is None and status == 400:
         return _Refused(name)

@@ -24,7 +24,7 @@ from errbot_sentry.chat.networks.errbot_network import (
     taken_id,
 )
 from errbot_sentry.chat.render.escaping import plain
-from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import LoginRefused, MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of
 from errbot_sentry.domain.json_values import whole
 from errbot_sentry.domain.outgoing import Button, Card, Outgoing
@@ -45,6 +45,10 @@ _REFUSALS: dict[str, type[SendError]] = {
     ),
     **dict.fromkeys(("msg_too_long", "msg_blocks_too_long", "no_text"), MessageTooLong),
 }
+# Of every method, on its page; `missing_scope` is not: only one of several calls may lack its scope.
+_LOGIN_REFUSED = frozenset(
+    {"not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "org_login_required"}
+)
 _NO_CARD = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 _DEFAULT_WAIT = 30.0
 _CODE = re.compile(r"[a-z_]{1,60}")
@@ -165,14 +169,16 @@ class SlackNetwork(ErrbotNetwork):
 
     def _call(self, method: str, values: Mapping[str, Any]) -> Any:
         """Call the Web API; its refusals become our errors."""
-        from slack_sdk.errors import SlackApiError  # only where Slack's backend is installed
-
         try:
             return getattr(self._bot.slack_web, method)(**values)
-        except SlackApiError as error:
-            raise _refusal(error, has_card="blocks" in values) from error
-        except Exception as error:  # the connection broke: the message may have been taken
-            raise SendError("Slack did not answer.") from error
+        except Exception as error:  # a refusal, or the connection broke: then the message may have been taken
+            refusal = self._refusal_of(error, has_card="blocks" in values)
+            raise refusal or SendError("Slack did not answer.") from error
+
+    def _refusal_of(self, error: Exception, *, has_card: bool = False) -> SendError | None:
+        from slack_sdk.errors import SlackApiError  # only where Slack's backend is installed
+
+        return _refusal(error, has_card=has_card) if isinstance(error, SlackApiError) else None
 
     def _text_values(self, markdown: str) -> dict[str, Any]:
         text = self._bot.md.convert(markdown)
@@ -196,6 +202,8 @@ def _refusal(error: Any, *, has_card: bool) -> SendError:
     if code == "ratelimited":
         wait = whole((error.response.headers or {}).get("Retry-After"))
         return SendLimited("Slack wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
+    if code in _LOGIN_REFUSED:
+        return LoginRefused("Slack", code)
     if has_card and code in _NO_CARD:
         return _CardRefused(f"Slack did not take the card ({code}).")
     return _REFUSALS.get(code, SendError)(f"Slack refused the message ({code}).")

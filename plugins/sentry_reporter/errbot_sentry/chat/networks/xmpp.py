@@ -28,9 +28,10 @@ from errbot_sentry.chat.clicks import OnClick
 from errbot_sentry.chat.errbot_patches.xmpp_reconnect import forget_room
 from errbot_sentry.chat.networks.errbot_network import Capabilities, File
 from errbot_sentry.chat.networks.unconfirmed import UnconfirmedNetwork
-from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError
+from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected, RoomUnknown, SendError
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
+from errbot_sentry.server.http.body import answers_within
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +40,16 @@ _T = TypeVar("_T")
 _HAND_OVER_SECONDS = 3.0
 _ANSWER_SECONDS = 3.0
 _SLOT_SECONDS = 10.0
-_ANSWERS = ("groupchat_message", "message_error")
 _REFUSALS: dict[str, type[SendError]] = {
     "forbidden": NotAdmitted,
     "not-acceptable": NotAdmitted,
+    "not-authorized": NotAdmitted,  # of a room; an account is refused when it logs in
     "item-not-found": RoomUnknown,
     "gone": RoomUnknown,
     "remote-server-not-found": RoomUnknown,
 }
 _HTTP_TIMEOUT = (5.0, 20.0)
+_HTTP_SECONDS = 60.0
 _CORRECT = "urn:xmpp:message-correct:0"
 _OOB = "jabber:x:oob"
 _UPLOAD = "urn:xmpp:http:upload:0"
@@ -74,20 +76,28 @@ class XmppNetwork(UnconfirmedNetwork):
         self._to_text = rendering.text()
         self._listens_to: Any = None  # the client whose messages are passed to `_on_answer`
         self._answers: dict[str, Future[None]] = {}
+        self._login_error = "not-authorized"
+        self._events = {
+            "groupchat_message": self._on_answer,
+            "message_error": self._on_answer,
+            "failed_auth": self._on_failed_login,
+            "failed_all_auth": self._on_refused_login,
+            "auth_success": self._on_login,
+        }
 
     def listen(self, on_click: OnClick) -> None:
         super().listen(on_click)
         client = self._client()
         if client is not self._listens_to:
             self._listens_to = client
-            for event in _ANSWERS:
-                client.add_event_handler(event, self._on_answer)
+            for event, handler in self._events.items():
+                client.add_event_handler(event, handler)
 
     def close(self) -> None:
         super().close()
         if self._listens_to is not None:
-            for event in _ANSWERS:
-                self._listens_to.del_event_handler(event, self._on_answer)
+            for event, handler in self._events.items():
+                self._listens_to.del_event_handler(event, handler)
         self._listens_to = None
 
     def room_named(self, name: str) -> str:
@@ -126,14 +136,15 @@ class XmppNetwork(UnconfirmedNetwork):
         slot = self._await(self._slot_for(file), _SLOT_SECONDS)
         headers = {**slot.headers, "Content-Type": file.media_type}
         try:
-            answer = requests.put(
-                slot.put,
-                data=file.content,
-                headers=headers,
-                timeout=_HTTP_TIMEOUT,
-                allow_redirects=False,
-                auth=lambda request: request,  # else requests replaces the service's header by what ~/.netrc has
-            )
+            with answers_within(_HTTP_SECONDS) as session:
+                answer = session.put(
+                    slot.put,
+                    data=file.content,
+                    headers=headers,
+                    timeout=_HTTP_TIMEOUT,
+                    allow_redirects=False,
+                    auth=lambda request: request,  # else ~/.netrc replaces the header that the service has given
+                )
         except requests.RequestException as error:
             raise SendError("The XMPP server's upload service does not answer.") from error
         if answer.status_code not in (requests.codes.ok, requests.codes.created):
@@ -187,6 +198,16 @@ class XmppNetwork(UnconfirmedNetwork):
         if condition == "not-acceptable":  # the bot is not in the room; with the next try it joins again
             forget_room(self._bot, stanza["from"].bare)
         answer.set_exception(_REFUSALS.get(condition, SendError)(f"The room refused the message ({condition})."))
+
+    def _on_failed_login(self, stanza: Any) -> None:
+        """One way to log in has failed; the conditions are those of RFC 6120, section 6.5."""
+        self._login_error = str(stanza["condition"])
+
+    def _on_refused_login(self, _event: Any) -> None:
+        self._note_refusal(LoginRefused("XMPP", self._login_error, "password"))
+
+    def _on_login(self, _event: Any) -> None:
+        self._note_login()
 
     async def _slot_for(self, file: File) -> _Slot:
         """Ask the server's upload service for a place for a file."""

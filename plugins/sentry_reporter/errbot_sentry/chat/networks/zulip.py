@@ -23,10 +23,11 @@ from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File
 from errbot_sentry.chat.networks.zulip_events import ReactionEvents
 from errbot_sentry.chat.render.escaping import defuse, plain
-from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import Options, options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.outgoing import Card, Outgoing
+from errbot_sentry.server.http.body import answers_within, limit_answers
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ _DEFAULT_WAIT = 10.0
 _LIMIT = 9000  # Zulip cuts at 10000 characters
 _LONGEST_TOPIC = 58  # Zulip cuts at 60; two are for the mark of a resolved topic
 _GENERAL = "Sentry"
-_NO_ACCOUNT = frozenset(
+_LOGIN_REFUSED = frozenset(
     {"UNAUTHORIZED", "INVALID_API_KEY", "USER_DEACTIVATED", "REALM_DEACTIVATED", "AUTHENTICATION_FAILED"}
 )
 _MENTION_REFUSED = frozenset({"STREAM_WILDCARD_MENTION_NOT_ALLOWED", "TOPIC_WILDCARD_MENTION_NOT_ALLOWED"})
@@ -69,7 +70,7 @@ class ZulipNetwork(ErrbotNetwork):
             self._events.stop()
             self._events = None
 
-    def trouble(self) -> str:
+    def _trouble(self) -> str:
         """What our event queue reports; the backend has the same trouble with its own, and does not report it."""
         return self._events.trouble if self._events is not None else ""
 
@@ -108,6 +109,8 @@ class ZulipNetwork(ErrbotNetwork):
         """A copy of the backend's client that does not repeat calls."""
         client = copy.copy(self._bot.client)
         client.session, client.retry_on_errors = None, False
+        client.ensure_session()
+        limit_answers(client.session)
         return client
 
     def _limit(self) -> int:
@@ -187,9 +190,10 @@ class ZulipNetwork(ErrbotNetwork):
     ) -> dict[str, Any]:
         """Call the API; its refusals become our errors."""
         try:
-            found: dict[str, Any] = self._client.call_endpoint(
-                url=path, method=method, request=dict(values or {}), files=files, timeout=timeout
-            )
+            with answers_within(timeout):
+                found: dict[str, Any] = self._client.call_endpoint(
+                    url=path, method=method, request=dict(values or {}), files=files, timeout=timeout
+                )
         except requests.ConnectionError as error:
             if isinstance(error, requests.ConnectTimeout) or _never_connected(error):
                 raise NotConnected("Zulip cannot be reached.") from error
@@ -246,8 +250,8 @@ def _refusal(found: Mapping[str, Any]) -> SendError:
     if code == "RATE_LIMIT_HIT":
         wait = amount(found.get("retry-after"))
         return SendLimited("Zulip wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
-    if code in _NO_ACCOUNT:
-        return NotConnected(f"Zulip does not let the bot in ({code}).")
+    if code in _LOGIN_REFUSED:
+        return LoginRefused("Zulip", code)
     if code == "STREAM_DOES_NOT_EXIST":
         return RoomUnknown("Zulip has no such channel.")
     if code in _MENTION_REFUSED:
