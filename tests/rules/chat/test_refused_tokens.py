@@ -42,14 +42,14 @@ def _zulip(code: str) -> SendError:
 @pytest.mark.parametrize(
     ("refusal", "code"),
     [
-        *((_slack(code), code) for code in slack._LOGIN_REFUSED),
+        *((_slack(code), code) for code in sorted(slack._LOGIN_REFUSED)),
         (_discord(401), "401"),
         (_discord(401, 50014), "50014"),
         (_discord(403, 40002), "40002"),
         (_mattermost(401, "api.context.session_expired.app_error"), "api.context.session_expired.app_error"),
         (_mattermost(401), "401"),
-        *((_matrix(401, code), code) for code in matrix._LOGIN_REFUSED),
-        *((_zulip(code), code) for code in zulip._LOGIN_REFUSED),
+        *((_matrix(401, code), code) for code in sorted(matrix._LOGIN_REFUSED)),
+        *((_zulip(code), code) for code in sorted(zulip._LOGIN_REFUSED)),
     ],
 )
 def test_each_code_of_a_refused_token_is_about_the_whole_network(refusal: SendError, code: str) -> None:
