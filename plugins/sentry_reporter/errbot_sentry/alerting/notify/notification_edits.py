@@ -14,10 +14,10 @@ from errbot_sentry.alerting.notify.retry_policy import Retry, after_refusal
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import NotConnected, SendError
 from errbot_sentry.store.database import Store
-from errbot_sentry.store.outbox_table import WantedEdit
 from errbot_sentry.store.records import OutboxRow
 
 if TYPE_CHECKING:
+    from errbot_sentry.store.outbox_table import WantedEdit
     from errbot_sentry.store.transaction import Transaction
 
 log = logging.getLogger(__name__)
