@@ -1,44 +1,141 @@
-"""SIGTERM ends the bot as Ctrl-C does.
+"""SIGTERM ends the bot as Ctrl-C does, and both end the process within five seconds.
 
 Errbot 6.2.1: nothing handles SIGTERM (errbot/cli.py, line 398: the bot runs until its loop ends), so that `docker stop`
-and systemd kill it: plugins are not deactivated, and Errbot's own storage may be cut in the middle of a write.
+and systemd kill it: plugins are not deactivated, and Errbot's own storage may be cut in the middle of a write. After
+Ctrl-C the backend ends in its own way, and some wait for the chat network as they do: Mattermost's logs out with a
+request of 15 s, and Telegram's and others may be in one. Threads that libraries leave behind keep the process, too.
 
 Change: SIGTERM raises KeyboardInterrupt in the main thread, as SIGINT does. A second one, while the bot ends, does
-nothing. Where somebody else handles SIGTERM, also Errbot with `--daemon`, that stays.
+nothing. Where somebody else handles SIGTERM, also Errbot with `--daemon`, that stays. A thread learns of either signal
+at once, even if the main thread is in a call that no signal interrupts (the name of a host is looked up). If the
+backend has not ended soon, it deactivates the plugins and ends ours; a little later it closes Errbot's storage and
+ends the process, whatever the backend does. It never cuts a plugin's `deactivate` short.
 
-Undone: SIGTERM kills again. Python sets handlers in the main thread only, so ours stays and does what the kernel would.
+Undone: SIGTERM kills again, and Ctrl-C takes as long as the backend does. Python sets handlers in the main thread only,
+so ours stays and does what the kernel would.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Protocol, cast
 
+from errbot_sentry.chat.errbot_patches.shutdown import close_storage, is_called_by
 from errbot_sentry.domain.errors import RestartNeeded
+
+log = logging.getLogger(__name__)
+
+# Seconds. A backend that does not hang has begun to end long before the first have passed. Our own end takes 3.5 at most
+# (CLOSE_SECONDS in app.py). Plugins that are slow to deactivate come in between; else it is less than five in all.
+_BEGIN, _END = 0.8, 3.7
+_FLUSH = 0.2
 
 
 class _Switch(Protocol):
     """Our handler, perhaps of a version of this module that was loaded before."""
 
     sentry_reporter_active: bool
+    bot: Any
+    end: Callable[[], None]
 
 
 class _Handler:
-    def __init__(self) -> None:
+    """Handles SIGTERM. `watches` has a thread end the process in time, after SIGINT too."""
+
+    def __init__(self, bot: Any, end: Callable[[], None], *, watches: bool) -> None:
         self.sentry_reporter_active = True
+        self.bot = bot
+        self.end = end
         self._ends = False
+        self._writer: socket.socket | None = None
+        if watches:
+            reader, self._writer = socket.socketpair()
+            self._writer.setblocking(False)
+            # The kernel's own handler writes the number of each signal into this; Python's handlers come when they can.
+            before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+            if before != -1:
+                signal.set_wakeup_fd(before)  # somebody else's: we learn of SIGTERM by our handler alone
+            threading.Thread(target=self._watch, args=(reader,), name="sentry-end of the bot", daemon=True).start()
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if self._ends:
+            return
         if not self.sentry_reporter_active:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        elif not self._ends:
-            self._ends = True
-            raise KeyboardInterrupt
+            return
+        self._ends = True
+        if self._writer is not None:
+            with suppress(OSError):  # it is full of signals
+                self._writer.send(bytes([number]))
+        raise KeyboardInterrupt
+
+    def in_child(self) -> None:
+        """After a fork: the child's signals are not for the bot, which shares the socket."""
+        if self._writer is None:
+            return
+        before = signal.set_wakeup_fd(-1)
+        if before not in (-1, self._writer.fileno()):
+            signal.set_wakeup_fd(before)
+        self._writer.close()
+        self._writer = None
+
+    def _watch(self, reader: socket.socket) -> None:
+        while not any(map(self._is_end, reader.recv(64))):
+            pass
+        time.sleep(_BEGIN)
+        self._try(self.bot.disconnect_callback)
+        # Its last step undoes the patches, and may wait for a lock of the library in which the main thread hangs.
+        threading.Thread(target=self._try, args=(self.end,), daemon=True).start()
+        time.sleep(_END)
+        log.warning("the backend of the chat network has not ended; the process ends without it")
+        self._try(lambda: close_storage(self.bot))
+        flush = threading.Thread(target=_flush, daemon=True)
+        flush.start()
+        flush.join(_FLUSH)
+        os._exit(0)
+
+    @staticmethod
+    def _try(act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception:  # other plugins' code, any kind of storage
+            log.exception("a part of the bot did not end as it should")
+
+    def _is_end(self, number: int) -> bool:
+        """Whether this signal ends the bot: nobody else handles it."""
+        found = signal.getsignal(number)
+        if number == signal.SIGTERM:
+            return self.sentry_reporter_active and found is cast(object, self)
+        # asyncio.run puts its own handler in the place of Python's, and ends as well.
+        place = getattr(getattr(found, "func", None), "__module__", "")
+        is_ctrl_c = number == signal.SIGINT and (found is signal.default_int_handler or place == "asyncio.runners")
+        return is_ctrl_c and self.sentry_reporter_active
+
+
+def _flush() -> None:
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+
+
+def _in_child() -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    if isinstance(handler, _Handler):
+        handler.in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def is_unhandled(_bot: Any) -> bool:
@@ -47,8 +144,8 @@ def is_unhandled(_bot: Any) -> bool:
     return handler is signal.SIG_DFL or hasattr(handler, "sentry_reporter_active")
 
 
-def end_orderly(_bot: Any) -> Callable[[], None]:
-    """Handle SIGTERM; returns what undoes that.
+def end_orderly(bot: Any, end: Callable[[], None]) -> Callable[[], None]:
+    """Handle SIGTERM, and have `end` called at the end; returns what undoes that.
 
     Raises:
         RestartNeeded: in another thread than the main one, after an installation into a running bot.
@@ -57,11 +154,20 @@ def end_orderly(_bot: Any) -> Callable[[], None]:
     if not hasattr(found, "sentry_reporter_active"):
         if threading.current_thread() is not threading.main_thread():
             raise RestartNeeded("Only the main thread of Python can handle signals.")
-        signal.signal(signal.SIGTERM, found := _Handler())
+        # Where plugins are loaded by something else than `bootstrap`, as in tests, the process is not the bot's.
+        signal.signal(signal.SIGTERM, found := _Handler(bot, end, watches=is_called_by("bootstrap")))
     switch = cast(_Switch, found)
-    switch.sentry_reporter_active = True
+    switch.bot, switch.end, switch.sentry_reporter_active = bot, end, True
+    original, turn = bot.disconnect_callback, threading.RLock()
+
+    def disconnect_callback() -> None:
+        with turn:  # at the end perhaps in two threads; what is deactivated already stays so
+            original()
 
     def undo() -> None:
         switch.sentry_reporter_active = False
+        if vars(bot).get("disconnect_callback") is disconnect_callback:
+            del bot.disconnect_callback
 
+    bot.disconnect_callback = disconnect_callback
     return undo
