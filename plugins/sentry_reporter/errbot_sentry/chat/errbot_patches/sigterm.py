@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import signal
 import socket
 import sys
@@ -34,7 +35,7 @@ from errbot_sentry.domain.errors import RestartNeeded
 
 log = logging.getLogger(__name__)
 
-# Seconds. A backend that does not hang has begun to end long before the first have passed. Our own end takes 3.5 at most
+# Seconds. A backend that does not hang has begun to end long before the first have passed. Our own end takes 3.5
 # (CLOSE_SECONDS in app.py). Plugins that are slow to deactivate come in between; else it is less than five in all.
 _BEGIN, _END = 0.8, 3.7
 _FLUSH = 0.2
@@ -92,11 +93,11 @@ class _Handler:
     def _watch(self, reader: socket.socket) -> None:
         while not any(map(self._is_end, reader.recv(64))):
             pass
-        time.sleep(_BEGIN)
+        time.sleep(_BEGIN)  # for the backend; it ends the process, and this thread with it
         self._try(self.bot.disconnect_callback)
         # Its last step undoes the patches, and may wait for a lock of the library in which the main thread hangs.
         threading.Thread(target=self._try, args=(self.end,), daemon=True).start()
-        time.sleep(_END)
+        time.sleep(_END)  # as above
         log.warning("the backend of the chat network has not ended; the process ends without it")
         self._try(lambda: close_storage(self.bot))
         flush = threading.Thread(target=_flush, daemon=True)
@@ -158,11 +159,23 @@ def end_orderly(bot: Any, end: Callable[[], None]) -> Callable[[], None]:
         signal.signal(signal.SIGTERM, found := _Handler(bot, end, watches=is_called_by("bootstrap")))
     switch = cast(_Switch, found)
     switch.bot, switch.end, switch.sentry_reporter_active = bot, end, True
-    original, turn = bot.disconnect_callback, threading.RLock()
+    original = bot.disconnect_callback
+    turn: queue.SimpleQueue[None] = queue.SimpleQueue()
+    turn.put(None)
+    running = 0
 
     def disconnect_callback() -> None:
-        with turn:  # at the end perhaps in two threads; what is deactivated already stays so
+        nonlocal running
+        if running == threading.get_ident():  # a plugin that it deactivates calls it
             original()
+            return
+        try:  # at the end perhaps in two threads, one after the other; what is deactivated already stays so
+            turn.get()
+            running = threading.get_ident()
+            original()
+        finally:
+            running = 0
+            turn.put(None)
 
     def undo() -> None:
         switch.sentry_reporter_active = False
