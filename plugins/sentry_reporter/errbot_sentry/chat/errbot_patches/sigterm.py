@@ -39,33 +39,46 @@ log = logging.getLogger(__name__)
 # (CLOSE_SECONDS in app.py). Plugins that are slow to deactivate come in between; else it is less than five in all.
 _BEGIN, _END = 0.8, 3.7
 _FLUSH = 0.2
+_LEAVE = 0  # no signal has this number
 
 
 class _Switch(Protocol):
     """Our handler, perhaps of a version of this module that was loaded before."""
 
     sentry_reporter_active: bool
-    bot: Any
-    end: Callable[[], None]
+
+    def begin(self, bot: Any, end: Callable[[], None]) -> None:
+        """Handle signals from now on."""
+
+    def leave(self) -> None:
+        """Handle them no more."""
 
 
 class _Handler:
     """Handles SIGTERM. `watches` has a thread end the process in time, after SIGINT too."""
 
-    def __init__(self, bot: Any, end: Callable[[], None], *, watches: bool) -> None:
-        self.sentry_reporter_active = True
-        self.bot = bot
-        self.end = end
+    def __init__(self, *, watches: bool) -> None:
+        self.sentry_reporter_active = False
+        self._bot: Any = None
+        self._end: Callable[[], None] = lambda: None
         self._ends = False
         self._writer: socket.socket | None = None
         if watches:
-            reader, self._writer = socket.socketpair()
+            self._reader, self._writer = socket.socketpair()
             self._writer.setblocking(False)
             # The kernel's own handler writes the number of each signal into this; Python's handlers come when they can.
             before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
             if before != -1:
                 signal.set_wakeup_fd(before)  # somebody else's: we learn of SIGTERM by our handler alone
-            threading.Thread(target=self._watch, args=(reader,), name="sentry-end of the bot", daemon=True).start()
+
+    def begin(self, bot: Any, end: Callable[[], None]) -> None:
+        self._bot, self._end, self.sentry_reporter_active = bot, end, True
+        if self._writer is not None:
+            threading.Thread(target=self._watch, name="sentry-end of the bot", daemon=True).start()
+
+    def leave(self) -> None:
+        self.sentry_reporter_active = False
+        self._wake(_LEAVE)
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         if self._ends:
@@ -75,10 +88,13 @@ class _Handler:
             os.kill(os.getpid(), number)
             return
         self._ends = True
+        self._wake(number)
+        raise KeyboardInterrupt
+
+    def _wake(self, number: int) -> None:
         if self._writer is not None:
             with suppress(OSError):  # it is full of signals
                 self._writer.send(bytes([number]))
-        raise KeyboardInterrupt
 
     def in_child(self) -> None:
         """After a fork: the child's signals are not for the bot, which shares the socket."""
@@ -90,16 +106,19 @@ class _Handler:
         self._writer.close()
         self._writer = None
 
-    def _watch(self, reader: socket.socket) -> None:
-        while not any(map(self._is_end, reader.recv(64))):
-            pass
+    def _watch(self) -> None:
+        number = self._reader.recv(1)[0]
+        while not self._is_end(number):
+            if number == _LEAVE:
+                return
+            number = self._reader.recv(1)[0]
         time.sleep(_BEGIN)  # for the backend; it ends the process, and this thread with it
-        self._try(self.bot.disconnect_callback)
+        self._try(self._bot.disconnect_callback)
         # Its last step undoes the patches, and may wait for a lock of the library in which the main thread hangs.
-        threading.Thread(target=self._try, args=(self.end,), daemon=True).start()
+        threading.Thread(target=self._try, args=(self._end,), daemon=True).start()
         time.sleep(_END)  # as above
         log.warning("the backend of the chat network has not ended; the process ends without it")
-        self._try(lambda: close_storage(self.bot))
+        self._try(lambda: close_storage(self._bot))
         flush = threading.Thread(target=_flush, daemon=True)
         flush.start()
         flush.join(_FLUSH)
@@ -114,12 +133,14 @@ class _Handler:
 
     def _is_end(self, number: int) -> bool:
         """Whether this signal ends the bot: nobody else handles it."""
+        if number not in (signal.SIGTERM, signal.SIGINT):
+            return False
         found = signal.getsignal(number)
         if number == signal.SIGTERM:
-            return self.sentry_reporter_active and found is cast(object, self)
+            return found is cast(object, self) and (self._ends or self.sentry_reporter_active)
         # asyncio.run puts its own handler in the place of Python's, and ends as well.
         place = getattr(getattr(found, "func", None), "__module__", "")
-        is_ctrl_c = number == signal.SIGINT and (found is signal.default_int_handler or place == "asyncio.runners")
+        is_ctrl_c = found is signal.default_int_handler or place == "asyncio.runners"
         return is_ctrl_c and self.sentry_reporter_active
 
 
@@ -156,9 +177,9 @@ def end_orderly(bot: Any, end: Callable[[], None]) -> Callable[[], None]:
         if threading.current_thread() is not threading.main_thread():
             raise RestartNeeded("Only the main thread of Python can handle signals.")
         # Where plugins are loaded by something else than `bootstrap`, as in tests, the process is not the bot's.
-        signal.signal(signal.SIGTERM, found := _Handler(bot, end, watches=is_called_by("bootstrap")))
+        signal.signal(signal.SIGTERM, found := _Handler(watches=is_called_by("bootstrap")))
     switch = cast(_Switch, found)
-    switch.bot, switch.end, switch.sentry_reporter_active = bot, end, True
+    switch.begin(bot, end)
     original = bot.disconnect_callback
     turn: queue.SimpleQueue[None] = queue.SimpleQueue()
     turn.put(None)
@@ -178,7 +199,7 @@ def end_orderly(bot: Any, end: Callable[[], None]) -> Callable[[], None]:
             turn.put(None)
 
     def undo() -> None:
-        switch.sentry_reporter_active = False
+        switch.leave()
         if vars(bot).get("disconnect_callback") is disconnect_callback:
             del bot.disconnect_callback
 
