@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -101,3 +102,41 @@ def test_a_child_is_not_kept_out_by_a_thread_that_it_does_not_have() -> None:
     assert lock.locked()  # in the parent nothing has changed
     over.set()
     thread.join(30)
+
+
+@pytest.mark.parametrize("deeper", range(6))
+@pytest.mark.parametrize("take", ["with", "within"])
+def test_a_full_stack_leaves_no_lock_taken(deeper: int, take: str) -> None:
+    """Code that handles a RecursionError where it is raised: whatever fails there, the lock is free afterwards."""
+    lock = Lock()
+
+    def work() -> int:
+        return len("work")
+
+    def use() -> None:
+        if take == "with":
+            with lock:
+                work()
+        else:
+            with lock.within(1):
+                work()
+
+    def recurse() -> int:
+        try:
+            return recurse() + 1
+        except RecursionError:
+            with suppress(RecursionError):
+                use()
+            raise
+
+    def start(calls: int) -> None:
+        """The stack ends at another line of the lock for each number of calls above."""
+        if calls:
+            return start(calls - 1)
+        with pytest.raises(RecursionError):
+            recurse()
+        return None
+
+    start(deeper)
+    assert not lock.locked()
+    assert not held()

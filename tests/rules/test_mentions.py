@@ -45,7 +45,7 @@ def test_every_form_is_read():
         ({"teams": ["backend"]}, '"teams": ['),
         ({"teams": {"backend": ""}}, "for 'backend': '' is not a string of one line"),
         ({"teams": {7: "@a"}}, "7 is not a string of one line"),
-        ({"teams": {"backend": "@a", "#Backend": "@b"}}, "'#Backend' is there twice"),
+        ({"teams": {"backend": "@a", "#Backend": "@b"}}, "'#Backend' is listed twice"),
         ({"assignee": True, "else": ["@a"]}, "\"else\": ['@a'] is not a string"),
         ({"assignee": True, "else": "a\nb"}, "not a string of one line"),
     ],

@@ -1,4 +1,4 @@
-"""A row that cannot be read back is passed over, said once and counted; everything else goes on."""
+"""A row that cannot be read back is skipped, logged once and counted; everything else goes on."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_an_alert(start: Callable[..., World], body: str, caplog: pytest.LogCapt
     with caplog.at_level(logging.ERROR):
         assert names(world.at(5)) == ["New in shop"]
     assert [record.getMessage() for record in caplog.records] == [
-        "row 1 of the table alerts in the alert state cannot be read and is passed over"
+        "row 1 of the table alerts in the alert state cannot be read and is skipped"
     ]
     status = world.flow.status()
     assert status.waiting == 0

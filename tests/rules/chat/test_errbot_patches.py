@@ -31,8 +31,9 @@ class _Bot:
         self.md = text()
         self.thread_pool = ThreadPool(1)
         self.conn: Any = SingleServerIRCBot([("127.0.0.1", 6667)], "sentrybot", "sentrybot")
-        self.conn.client = ClientXMPP("sentrybot@chat.test", "a-password")
-        self.conn.client.loop = asyncio.new_event_loop()
+        loop = asyncio.new_event_loop()
+        self.conn.client = loop.run_until_complete(_xmpp_client())
+        self.conn.client.loop = loop
         self.conn.client.register_plugin("xep_0045")
         self.ends: list[str] = []
         self.driver = SimpleNamespace(options={"keepalive": False})
@@ -70,6 +71,11 @@ class _Bot:
         return {name for name, is_changed in found.items() if is_changed} | (
             {"send_message", "shutdown", "disconnect_callback"} & set(vars(self))
         )
+
+
+async def _xmpp_client() -> ClientXMPP:
+    """Made in a running event loop, because the library asks for one and newer Pythons warn if there is none."""
+    return ClientXMPP("sentrybot@chat.test", "a-password")
 
 
 ALL = {

@@ -290,13 +290,20 @@ def _threads_of_ours() -> list[str]:
 
 def test_closing_leaves_no_thread_and_frees_the_port():
     """Also with a connection that is kept open."""
+    before = set(threading.enumerate())
     listener = Listener(("127.0.0.1", 0), Web())
     idle = socket.create_connection(("127.0.0.1", listener.port))
     try:
         assert _ask(listener.port, "GET", "/sentry/health")[0] == 503
         listener.close(5)
         until(
-            lambda: not [t for t in threading.enumerate() if "sentry" in t.name or "waitress" in t.name],
+            lambda: (
+                not [
+                    thread
+                    for thread in threading.enumerate()
+                    if thread not in before and ("sentry" in thread.name or "waitress" in thread.name)
+                ]
+            ),
             60,
             "no thread",
         )

@@ -1,1 +1,1 @@
-"""The settings in Errbot's config.py: read once, checked, frozen."""
+"""The settings in Errbot's config.py: read once, checked and frozen."""

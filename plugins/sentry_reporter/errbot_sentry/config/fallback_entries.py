@@ -1,6 +1,6 @@
-"""Where notifications go that the chat does not take: the entries of `SENTRY_FALLBACK`.
+"""Reads the entries of `SENTRY_FALLBACK`: where notifications go that the chat network does not accept.
 
-The addresses are Apprise's. They contain passwords and tokens, so no sentence quotes one.
+The addresses are Apprise URLs. They contain passwords and tokens, so no error sentence quotes one.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from errbot_sentry.config.secrets import Secret, shape
 from errbot_sentry.domain.durations import read_duration
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+]*)://\S")
-SHORTEST_SECRET = 8  # a shorter part could be a plain word, and would be masked wherever that occurs
+SHORTEST_SECRET = 8  # a shorter part could be an ordinary word, which would then be masked everywhere
 _EXAMPLE = '{"urls": ["mailto://user:password@example.com"], "match": ["level>=error"], "after": "5m"}'
 
 
 @dataclass(frozen=True)
 class FallbackEntry:
-    """Addresses, which notifications go there, and how long the chat may take to accept one."""
+    """Addresses, the matchers of the notifications for them, and how long the chat network may take to accept one."""
 
     urls: tuple[Secret, ...]
     matchers: tuple[Matcher, ...] = ()
@@ -34,7 +34,7 @@ def read_fallback_entry(raw: object) -> FallbackEntry:
     """One entry of `SENTRY_FALLBACK`.
 
     Raises:
-        ValueError: with every mistake in it: the key, what was found and what was expected.
+        ValueError: names every mistake, with its key, what was found and what was expected.
     """
     if not isinstance(raw, dict):
         raise ValueError(f"expected a dict such as {_EXAMPLE}, got {shape(raw)}")
@@ -43,25 +43,25 @@ def read_fallback_entry(raw: object) -> FallbackEntry:
 
 
 def scheme_of(url: Secret) -> str:
-    """The kind of service, such as `mailto`: all that may be shown of an address."""
-    found = _SCHEME.match(url.reveal())
-    return found[1].lower() if found else ""
+    """The kind of service, such as `mailto`. No other part of an address may be shown."""
+    scheme = _SCHEME.match(url.reveal())
+    return scheme[1].lower() if scheme else ""
 
 
 def secret_parts(url: Secret, shortest: int = SHORTEST_SECRET) -> Iterator[str]:
-    """The address, and what of it a service's library may log alone: password, tokens, topics."""
+    """The address, and those of its parts that a service's library may log: password, tokens, topics."""
     text = url.reveal()
     yield text
     netloc, _, path = text.partition("://")[2].partition("?")[0].partition("/")
     user, _, host = netloc.rpartition("@")
     name, _, password = user.partition(":")
     query = [value for _, value in parse_qsl(urlsplit(text).query)]
-    hosts = [part for part in host.split(":") if "." not in part]  # some services have tokens in its place
+    hosts = [part for part in host.split(":") if "." not in part]  # some services have tokens instead of a host
     parts = [password, name, *hosts, *re.split("[/:@]", path), *query]
     for part in parts:
-        for each in {part, unquote(part)}:
-            if len(each) >= shortest:
-                yield each
+        for spelling in {part, unquote(part)}:
+            if len(spelling) >= shortest:
+                yield spelling
 
 
 def _urls(value: object) -> tuple[Secret, ...]:
@@ -70,7 +70,7 @@ def _urls(value: object) -> tuple[Secret, ...]:
     urls = tuple(Secret(item.strip()) for item in value)
     wrong = [str(number) for number, url in enumerate(urls, start=1) if not scheme_of(url)]
     if wrong:
-        raise ValueError(f"number {', '.join(wrong)} is no address such as mailto://… or ntfys://…")
+        raise ValueError(f"number {', '.join(wrong)} is not an address such as mailto://… or ntfys://…")
     return urls
 
 

@@ -1,7 +1,7 @@
-"""Readers of single settings: each takes what config.py says and returns the value, or raises ValueError.
+"""Readers of single settings: each takes the value in config.py and returns the checked value, or raises ValueError.
 
-The sentence of the error says what was expected and what kind of value was found. A string is never quoted: it may be a
-token in the wrong place, and everybody may read the sentence in `!sentry status`.
+The error says what was expected and what kind of value was found. It never quotes a string: that could be a token in
+the wrong place, and everybody can read the sentence in `!sentry status`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _PATH_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 def read_default(reader: Reader, default: Any) -> Any:
-    """The typed value of a default; None means "decided elsewhere" and stays."""
+    """The checked value of a default. None stays None; `read_settings` then decides."""
     return None if default is None else reader(default)
 
 
 def from_environment(name: str, environ: Mapping[str, str]) -> Any:
-    """A secret from the environment; lists are separated by commas there."""
+    """A secret from the environment, where commas separate the items of a list."""
     text = environ.get(name, "").strip()
     if name in ("SENTRY_WEBHOOK_SECRET", "SENTRY_WEBHOOK_TOKENS"):
         return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -46,7 +46,7 @@ def from_environment(name: str, environ: Mapping[str, str]) -> Any:
 
 
 def flag(value: Any) -> bool:
-    """True or False, nothing else: the text "False" would be true."""
+    """True or False, and nothing else: the string "False" would count as true."""
     if not isinstance(value, bool):
         raise ValueError(f"expected True or False, got {shape(value)}")
     return value
@@ -68,7 +68,7 @@ def interval(value: Any) -> float:
 
 
 def pause(value: Any) -> float:
-    """A duration such as "15m" in seconds, at least a minute; 0 for an empty text: never."""
+    """The seconds of a duration such as "15m", at least a minute; 0 (never) for an empty string."""
     form = f'expected a duration of a minute or more such as "15m", or "" for never, got {shape(value)}'
     if not isinstance(value, str):
         raise ValueError(form)
@@ -91,7 +91,7 @@ def level(value: Any) -> int:
 
 
 def options(value: Any) -> dict[str, Any]:
-    """Further `sentry_sdk.init` options; the DSN has a setting of its own."""
+    """Further options of `sentry_sdk.init`, except for the DSN, which has its own setting."""
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise ValueError(f'expected a dict such as {{"environment": "production"}}, got {type_of(value)}')
     if "dsn" in value:
@@ -142,11 +142,11 @@ def base_url(value: Any) -> str:
         raise ValueError("has a user or password in it; put the token into SENTRY_AUTH_TOKEN and leave the URL plain")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError(f"expected {form}, got {shape(value)}")
-    # Hosts of clouds have long numbers in their names.
+    # Cloud providers' host names contain long numbers, so names with dots are only checked for known tokens.
     odd_host = is_known_token(parts.netloc) if "." in parts.netloc else looks_secret(parts.netloc)
     if odd_host or looks_secret(parts.path):
         raise ValueError(f"contains what could be a token, which belongs in SENTRY_AUTH_TOKEN; expected {form}")
-    # Another path may be right: the server may be served below it.
+    # Any other path is accepted, because the server may be installed below it.
     page = next((segment for segment in parts.path.split("/") if segment in _PAGES), "")
     if page or (parts.path and parts.netloc == "sentry.io"):
         bare = f"{parts.scheme}://{parts.netloc}"
@@ -155,7 +155,7 @@ def base_url(value: Any) -> str:
 
 
 def public_url(value: Any) -> str:
-    """The address at which others reach the bot's web server, without a trailing slash; "" for none."""
+    """The public address of the bot's web server, without a trailing slash; "" for none."""
     form = "the address at which others reach the bot, such as https://bot.example.com"
     if not isinstance(value, str):
         raise ValueError(f"expected {form}, got {shape(value)}")
@@ -197,7 +197,7 @@ def slug(value: Any) -> str:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """A tuple or list of strings; a lone string is a mistake (its letters would be taken one by one)."""
+    """A tuple or list of strings. A lone string is a mistake: each of its letters would count as an item."""
     if isinstance(value, str):
         raise ValueError(f'expected a tuple such as ("web-*",), with its comma, got {shape(value)}')
     if not isinstance(value, (tuple, list, set, frozenset)) or not all(isinstance(x, str) and x.strip() for x in value):
@@ -206,7 +206,7 @@ def texts(value: Any) -> tuple[str, ...]:
 
 
 def room_projects(value: Any) -> Mapping[str, tuple[str, ...]]:
-    """Room glob, or "direct", to project globs."""
+    """A mapping from a room's glob, or "direct", to globs of projects."""
     if not isinstance(value, Mapping):
         form = f'a dict such as {{"#web": ["web-*"], "{DIRECT}": ["*"]}}'
         raise ValueError(f"expected {form}, got {shape(value)}")
@@ -222,12 +222,12 @@ def room_projects(value: Any) -> Mapping[str, tuple[str, ...]]:
 
 
 def routes(value: Any) -> tuple[Route, ...]:
-    """All routes of `SENTRY_ALERTS`; every wrong one is named by its number."""
+    """All routes of `SENTRY_ALERTS`. The error names every wrong one by its number."""
     return _each(value, read_route, "route", 'a list of routes such as [{"rooms": ["#ops"]}]')
 
 
 def fallback(value: Any) -> tuple[FallbackEntry, ...]:
-    """All entries of `SENTRY_FALLBACK`; every wrong one is named by its number."""
+    """All entries of `SENTRY_FALLBACK`. The error names every wrong one by its number."""
     return _each(value, read_fallback_entry, "entry", 'a list such as [{"urls": ["ntfys://…"], "after": "5m"}]')
 
 
@@ -246,7 +246,7 @@ def _each(value: Any, read_one: Callable[[object], T], noun: str, form: str) -> 
 
 
 def secrets(value: Any) -> tuple[Secret, ...]:
-    """One secret, or several while one is being rotated."""
+    """One secret, or several while a secret is being rotated."""
     several = (value,) if isinstance(value, str) else value
     if not isinstance(several, (tuple, list)) or not all(isinstance(item, str) for item in several):
         raise ValueError(f"expected a string, or a tuple of strings while rotating, got {type_of(value)}")
@@ -254,18 +254,18 @@ def secrets(value: Any) -> tuple[Secret, ...]:
 
 
 def path_tokens(value: Any) -> tuple[Secret, ...]:
-    """Secret parts of webhook URLs: letters, digits and . _ ~ - only, so that they survive any URL."""
+    """Secret parts of webhook URLs: only letters, digits and . _ ~ - so that no URL has to escape them."""
     if not isinstance(value, (tuple, list)) or not all(isinstance(item, str) for item in value):
         raise ValueError(f'expected a tuple such as ("a-long-random-word",), got {type_of(value)}')
     read = secrets(value)
     for number, item in enumerate(read, start=1):
         if not _PATH_TOKEN.fullmatch(item.reveal()):
-            raise ValueError(f"number {number} has other characters than letters, digits and . _ ~ -")
+            raise ValueError(f"number {number} has characters other than letters, digits and . _ ~ -")
     return read
 
 
 def listen(value: Any) -> tuple[str, int] | None:
-    """(host, port) for the own listener, None for Errbot's web server."""
+    """(host, port) of our own web listener; None to use Errbot's web server."""
     if value is None:
         return None
     if (

@@ -1,8 +1,8 @@
-"""Alertmanager's matchers over an alert: `project=web-*`, `level>=error`, `tag.customer!=acme`, `title=~"Time.*"`.
+"""Matchers of alerts, like Alertmanager's: `project=web-*`, `level>=error`, `tag.customer!=acme`, `title=~"Time.*"`.
 
-Used by routes, subscriptions and silences. `=` and `!=` compare with globs, any case; `=~` and `!~` take a regular
-expression in RE2's syntax that must match the whole value; `>=`, `>`, `<=` and `<` are for levels, priorities, amounts
-and ages. A name that the alert lacks counts as the empty text, and fits no such comparison.
+Routes, subscriptions and silences use them. `=` and `!=` compare with a glob and ignore case. `=~` and `!~` take a
+regular expression in RE2's syntax that must match the whole value. `>=`, `>`, `<=` and `<` are for levels, priorities,
+amounts and ages. If the alert lacks the value, it counts as the empty string, and every such comparison is false.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FIELDS = (
     "platform",
     "age",
 )
-# The rest is the value: nothing to search for.
+# Only the name and the operator: the rest of the text is the value.
 _BEGINNING = re.compile(r"\s*([A-Za-z][\w.:-]*)\s*(!=|=~|!~|>=|<=|=|>|<)")
 _LONGEST_VALUE = 400
 _MOST = 10**12
@@ -49,7 +49,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     "<": operator.lt,
 }
-# The names that have an order: how a value is read as a number, and what is said of one that cannot be.
+# The names whose values have an order, each with the function that makes a number of the value, and a hint for errors.
 _ORDERED: dict[str, tuple[Callable[[str], float], str]] = {
     "level": (LEVELS.index, f"use one of {', '.join(LEVELS)}"),
     "priority": (PRIORITIES[::-1].index, f"use one of {', '.join(PRIORITIES)}"),
@@ -57,8 +57,8 @@ _ORDERED: dict[str, tuple[Callable[[str], float], str]] = {
     "users": (lambda text: read_number(text, 0, _MOST), "use a number, as in users>=5"),
     "age": (lambda text: read_duration(text).total_seconds(), "use a duration, as in age<1h"),
 }
-ME, MY_TEAMS = "me", "my-teams"  # of `assignee`, in subscriptions made in a direct message
-AMOUNTS = ("events", "users")  # what grows by itself: a matcher that asks for more can match later
+ME, MY_TEAMS = "me", "my-teams"  # values of `assignee` in subscriptions made in a direct message
+AMOUNTS = ("events", "users")  # these grow: a matcher for a minimum can match an issue later
 
 
 @dataclass(frozen=True)
@@ -70,36 +70,36 @@ class Matcher:
     value: str
 
     def __str__(self) -> str:
-        """The text that `read_matcher` makes the same condition of; the state stores it."""
-        # A value that begins with ~ or = would be taken for the end of the operator.
+        """The text from which `read_matcher` reads the same condition. The database stores this text."""
+        # Quoted if needed: a leading ~ or = of the value, for example, would be read as part of the operator.
         plain = self.value and not re.search(r'^[~=]|^".*"$|\s', self.value, re.DOTALL)
         return f"{self.name}{self.operator}{self.value}" if plain else f'{self.name}{self.operator}"{self.value}"'
 
     def matches(self, alert: Alert) -> bool:
-        """Whether the alert fulfils this one condition."""
+        """Whether the alert meets this condition."""
         if self.operator in _COMPARE:
             return self.holds(_amount_of(alert, self.name))
-        found = values_of(alert, self.name)
+        values = values_of(alert, self.name)
         if self.operator in ("=~", "!~"):
-            return any(matches_whole(self.value, each) for each in found) is (self.operator == "=~")
+            return any(matches_whole(self.value, value) for value in values) is (self.operator == "=~")
         wanted = self.value.casefold()
-        return any(fnmatchcase(each.casefold(), wanted) for each in found) is (self.operator == "=")
+        return any(fnmatchcase(value.casefold(), wanted) for value in values) is (self.operator == "=")
 
     def holds(self, amount: float | None) -> bool:
-        """Whether a comparison is true for this value, which is not for an unknown one."""
+        """Whether the comparison is true for this amount; False if the amount is unknown."""
         return amount is not None and _COMPARE[self.operator](amount, _ORDERED[self.name][0](self.value))
 
     @property
     def grows(self) -> bool:
-        """Whether it can become true by more events or users."""
+        """Whether the condition can become true by more events or users."""
         return self.name in AMOUNTS and self.operator in (">=", ">")
 
 
 def values_of(alert: Alert, name: str) -> tuple[str, ...]:
-    """The alert's value under a matcher's name, the empty text where it has none; of an assignee each name."""
+    """The values that a matcher of this name compares: one ("" if the alert has none), or each name of an assignee."""
     if name.startswith("tag."):
         key = name[len("tag.") :]
-        # SDKs send these three beside the tags; Sentry lists them among them.
+        # SDKs send these three outside of the tags, but Sentry lists them as tags.
         beside = getattr(alert, key) if key in ("environment", "release", "level") else None
         return (next((value for tag, value in alert.tags if _folded(tag) == _folded(key)), beside or ""),)
     if name == "issue":
@@ -108,8 +108,8 @@ def values_of(alert: Alert, name: str) -> tuple[str, ...]:
         return _assignees(alert)
     if name == "age":
         return ("",)
-    found = getattr(alert, name)
-    return ("" if found is None else str(found),)
+    value = getattr(alert, name)
+    return ("" if value is None else str(value),)
 
 
 def _folded(key: str) -> str:
@@ -129,15 +129,15 @@ def _amount_of(alert: Alert, name: str) -> float | None:
         if alert.first_seen is None:
             return 0.0 if alert.reason == NEW else None
         return max(0.0, alert.at.timestamp() - alert.first_seen)
-    found = getattr(alert, name)
+    value = getattr(alert, name)
     try:
-        return None if found is None else _ORDERED[name][0](str(found))
+        return None if value is None else _ORDERED[name][0](str(value))
     except ValueError:
         return None
 
 
 def read_matcher(text: str) -> Matcher:
-    """One matcher from its text; the value may stand in double quotes.
+    """One matcher from its text; the value may be in double quotes.
 
     Raises:
         ValueError: with a sentence that says what is wrong.
@@ -155,7 +155,7 @@ def read_matcher(text: str) -> Matcher:
 
 
 def personal(matcher: Matcher) -> str:
-    """ME or MY_TEAMS where the matcher asks for the assignee of whoever subscribes in a direct message; else ""."""
+    """ME or MY_TEAMS if the matcher is about the person who subscribes (in a direct message) as assignee; else ""."""
     wanted = matcher.value.casefold().replace("_", "-")
     if matcher.name != "assignee" or matcher.operator not in ("=", "!="):
         return ""
@@ -163,7 +163,7 @@ def personal(matcher: Matcher) -> str:
 
 
 def of_person(matcher: Matcher, mail: str, teams: Iterable[str]) -> tuple[Matcher, ...]:
-    """The matcher with the person's own address or teams for `me` and `my-teams`: any one of these has to match."""
+    """The matcher with the person's address or teams in place of `me` or `my-teams`. One of the results must match."""
     wanted = personal(matcher)
     if not wanted:
         return (matcher,)
@@ -172,7 +172,7 @@ def of_person(matcher: Matcher, mail: str, teams: Iterable[str]) -> tuple[Matche
 
 
 def is_matcher(text: str) -> bool:
-    """Whether a text begins like a matcher, with a name and an operator; alerts may not have such a name."""
+    """Whether a text begins like a matcher, with a name and an operator. The name may be unknown."""
     return _BEGINNING.match(text) is not None
 
 
@@ -204,5 +204,5 @@ def _check_value(name: str, operator: str, value: str, text: str) -> None:
 
 
 def all_match(matchers: Iterable[Matcher], alert: Alert) -> bool:
-    """Whether every matcher matches; no matcher at all matches everything."""
+    """Whether every matcher matches; True if there are none."""
     return all(matcher.matches(alert) for matcher in matchers)

@@ -1,6 +1,6 @@
-"""Whom a route mentions in a notification: a fixed text, the issue's assignee, somebody for each team. Pure.
+"""Rules of whom a route mentions in a notification: a fixed text, the issue's assignee, or a text for each team.
 
-The texts are an operator's and are trusted: they are the only ones that reach a room as they are.
+The texts come from the operator and are trusted. No other text reaches a room without being escaped.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ _KEYS = (ASSIGNEE, "teams", "else")
 
 @dataclass(frozen=True)
 class Mention:
-    """A route's rule. `otherwise` is mentioned where nobody better is known; with nothing else it is the fixed text.
+    """A route's rule of whom to mention.
 
-    `assignee` stands for the chat person who is linked to the issue's assignee, `teams` maps a team's slug to a text.
+    With `assignee`, the chat person is mentioned who is linked with the issue's assignee. `teams` maps a team's slug to
+    a text. `otherwise` is the text if these find nobody, or the fixed text of a rule without these.
     """
 
     otherwise: str = ""
@@ -27,19 +28,19 @@ class Mention:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether it says the same whoever the issue belongs to."""
+        """Whether the text is the same for every assignee."""
         return not self.assignee and not self.teams
 
     def of_team(self, name: str) -> str:
-        """The text for a team, "" for one without; case and a leading # make no difference."""
+        """The text for a team, "" if it has none. Case and a leading # do not matter."""
         return next((text for team, text in self.teams if _folded(team) == _folded(name)), "")
 
 
 def read_mention(raw: object) -> Mention:
-    """The `"mention"` of a route: a text, `"assignee"`, or a dict with `assignee`, `teams` and `else`.
+    """Read the `"mention"` of a route: a text, `"assignee"`, or a dict with `assignee`, `teams` and `else`.
 
     Raises:
-        ValueError: with a sentence that says what was found and what was expected.
+        ValueError: says what was found and what was expected.
     """
     if isinstance(raw, str):
         return Mention(assignee=True) if raw.strip() == ASSIGNEE else Mention(raw)
@@ -61,7 +62,7 @@ def read_mention(raw: object) -> Mention:
 
 
 def write_mention(rule: Mention) -> str:
-    """The rule as a text to store; a fixed one is stored as itself."""
+    """The rule as a text for the database; a fixed text is stored unchanged."""
     if rule.is_fixed and not rule.otherwise.startswith("{"):
         return rule.otherwise
     value = {ASSIGNEE: rule.assignee, "teams": dict(rule.teams), "else": rule.otherwise}
@@ -69,17 +70,17 @@ def write_mention(rule: Mention) -> str:
 
 
 def load_mention(text: str) -> Mention:
-    """The rule back from `write_mention`.
+    """The rule from the text that `write_mention` made.
 
     Raises:
-        ValueError: it is none that `write_mention` has written.
+        ValueError: `write_mention` did not make this text.
     """
     if not text.startswith("{"):
         return Mention(text)
     value: Any = json.loads(text)
     teams = value.get("teams") if isinstance(value, dict) else None
-    if not isinstance(teams, dict) or not all(isinstance(each, str) for each in (*teams.values(), value.get("else"))):
-        raise ValueError(f"{text!r} is no stored mention rule")
+    if not isinstance(teams, dict) or not all(isinstance(item, str) for item in (*teams.values(), value.get("else"))):
+        raise ValueError(f"{text!r} is not a stored mention rule")
     return Mention(value["else"], value.get(ASSIGNEE) is True, tuple(teams.items()))
 
 
@@ -90,7 +91,7 @@ def _teams(raw: object) -> tuple[tuple[str, str], ...]:
     for team, text in raw.items():
         slug = _text('a team in "teams"', team)
         if _folded(slug) in read:
-            raise ValueError(f'"teams": {slug!r} is there twice')
+            raise ValueError(f'"teams": {slug!r} is listed twice')
         read[_folded(slug)] = (slug, _text(f'"teams": for {slug!r}', text))
     return tuple(read.values())
 

@@ -1,7 +1,7 @@
-"""What is wrong with a setting (it switches something off), or odd about it (it does not).
+"""Mistakes in the settings, which switch something off, and hints about odd settings, which do not.
 
-`fields.py` reads each setting alone. Here are those that are well-formed one by one, and wrong or odd together, on this
-network, or with this server.
+`fields.py` checks each setting alone. The checks here find settings that are valid one by one, but wrong or odd
+together, on this chat network, or with this server.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REPORT, QUERY, ALERTS = "report", "query", "alerts"
 
 @dataclass(frozen=True)
 class Mistake:
-    """A setting that cannot be used, in one sentence without secrets, and the flows that it switches off."""
+    """A setting that cannot be used: the reason in a sentence without secrets, and the flows that it switches off."""
 
     setting: str
     sentence: str
@@ -36,10 +36,10 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Hint:
-    """An oddity that switches nothing off.
+    """An odd setting that switches nothing off.
 
-    `sentence` is for `!sentry status`, which everybody may read. `detail` is for the admins and the log only: names of
-    projects that a room may not see, folders of the machine.
+    `sentence` is for `!sentry status`, which everybody may read. `detail` is only for the admins and the log: it may
+    contain projects that a room may not see, or folders of the machine.
     """
 
     sentence: str
@@ -50,16 +50,17 @@ class Hint:
 
 
 SAAS = "https://sentry.io"
-_FOREIGN = ("SENTRY_TRANSPORT",)  # Errbot's own, deprecated there
-_NEAR, _NEAR_ELSEWHERE = 0.75, 0.9  # how like a setting a name must be; with another beginning than ours, more so
+_FOREIGN = ("SENTRY_TRANSPORT",)  # a deprecated setting of Errbot itself
+_NEAR, _NEAR_ELSEWHERE = 0.75, 0.9  # required similarity to a setting: of names with our prefix, and of others
 
 
 def mistakes_together(
     found: Mapping[str, Any], config: object, mode: str, refused: Container[str]
 ) -> Iterator[Mistake]:
-    """Mistakes that a value makes only together with another setting, or on this chat network (`mode`).
+    """Mistakes in values that are only wrong together with another setting, or on this chat network (`mode`).
 
-    `refused` are the settings that are wrong alone, and have their default instead.
+    `found` has every setting's value by name. `refused` are the settings that are wrong on their own; their value in
+    `found` is the default.
     """
     if found["BOT_LOG_SENTRY"] and not found["SENTRY_DSN"] and "SENTRY_DSN" not in refused:
         sentence = (
@@ -83,7 +84,7 @@ def mistakes_together(
 
 
 def hints_together(found: Mapping[str, Any], config: object, mode: str) -> Iterator[Hint]:
-    """Oddities: names that are no settings, a server that may be forgotten, rooms that match nothing."""
+    """Hints: names that are not settings, settings without effect, different servers, rooms that match nothing."""
     yield from _unknown_names(config, tuple(found))
     if found["SENTRY_FALLBACK"] and find_spec("apprise") is None:
         yield Hint("SENTRY_FALLBACK has no effect: the package apprise is not installed; run pip install apprise")
@@ -104,9 +105,9 @@ def hints_together(found: Mapping[str, Any], config: object, mode: str) -> Itera
 
 
 def environment_hints(config: object, environ: Mapping[str, str], secret: Mapping[str, bool]) -> Iterator[Hint]:
-    """Environment variables that were probably meant as settings: only secrets are read from there.
+    """Hints about environment variables that were probably meant as settings: only secrets are read from there.
 
-    `secret` says of each setting whether it is one.
+    `secret` says for each setting whether it is a secret.
     """
     secrets = [name for name, is_secret in secret.items() if is_secret]
     for name in sorted(environ):
@@ -118,7 +119,7 @@ def environment_hints(config: object, environ: Mapping[str, str], secret: Mappin
 
 
 def project_globs(access: Access, routes: Iterable[Route]) -> tuple[tuple[str, str], ...]:
-    """Every glob of projects in the settings, with the place where it stands."""
+    """Every glob of projects in the settings, with the setting that contains it."""
     wanted = [("SENTRY_PROJECTS", glob) for glob in access.projects]
     wanted += [
         (f"SENTRY_ROOM_PROJECTS, {room}", glob) for room, globs in access.room_projects.items() for glob in globs
@@ -133,7 +134,7 @@ def project_globs(access: Access, routes: Iterable[Route]) -> tuple[tuple[str, s
 
 
 def unmatched_projects(access: Access, routes: Iterable[Route], slugs: Iterable[str]) -> Iterator[Hint]:
-    """The project globs of the settings that match none of the server's projects."""
+    """Hints about globs in the settings that match none of the server's projects."""
     slugs = tuple(slugs)
     for setting, glob in project_globs(access, routes):
         if any(fnmatchcase(slug.casefold(), glob.casefold()) for slug in slugs):
@@ -141,7 +142,7 @@ def unmatched_projects(access: Access, routes: Iterable[Route], slugs: Iterable[
         near = get_close_matches(glob.casefold(), slugs, n=1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
         sentence = without_secrets(f"{setting}: no project of the server matches {glob!r}")
-        # Where some projects are hidden from some rooms, their names are not for everybody.
+        # If some projects are hidden from some rooms, not everybody may read their names.
         hidden = bool(access.projects or access.room_projects)
         yield Hint(sentence, meant) if hidden else Hint(sentence + meant)
 
@@ -159,19 +160,19 @@ def _unknown_names(config: object, names: tuple[str, ...]) -> Iterator[Hint]:
 
 
 def is_saas(host: str | None) -> bool:
-    """Whether this is sentry.io, a region or organization of it, or no host at all."""
+    """Whether this host is sentry.io or a subdomain of it (a region or an organization), or empty."""
     return not host or host == "sentry.io" or host.endswith(".sentry.io")
 
 
 def _server_of_dsn(found: Mapping[str, Any]) -> str:
-    """The address of the server that takes the events, without key and project; "" where there is none to show."""
+    """The address of the DSN's server, without key and project; "" if there is none, or it looks like a secret."""
     parts = urlsplit(found["SENTRY_DSN"].reveal())
     address = parts.netloc.rpartition("@")[2] + parts.path.rstrip("/").rpartition("/")[0]
     return f"{parts.scheme}://{address}" if address and not looks_secret(address) else ""
 
 
 def _rooms_joined(config: object) -> tuple[str, ...]:
-    """CHATROOM_PRESENCE has rooms, or pairs of a room and its password."""
+    """The rooms in CHATROOM_PRESENCE, whose items are rooms or pairs of a room and its password."""
     rooms = getattr(config, "CHATROOM_PRESENCE", ())
     names = (room[0] if isinstance(room, (tuple, list)) and room else room for room in rooms or ())
     return tuple(name for name in names if isinstance(name, str))

@@ -1,7 +1,7 @@
-"""How rooms are written on each chat network.
+"""The form of room names on each chat network.
 
-Only the form is checked: whether the room exists is known when the bot sends to it. Backends do not refuse a wrong
-form: IRC's delivers to the person of that name, or to nobody, and Discord's into a room that does not exist.
+Only the form is checked, as only sending shows whether a room exists. It has to be checked here, because backends
+accept a wrong form: IRC's sends to the person of that name or to nobody, and Discord's to a room that does not exist.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# Errbot's name of the backend (`bot.mode`): what a room's name looks like, and an example. Slack's takes a channel's
-# plain name, too. Other backends take what they like.
+# By Errbot's name of the backend (`bot.mode`): a pattern for the names of rooms, and an example. Slack's backend also
+# accepts a channel's plain name. Names for other backends are not checked.
 _FORMS = {
     "irc": (r"[#&+!].+", "#ops"),
     "text": (r"#.+", "#ops"),
     "xmpp": (r"[^@\s]+@[^@\s]+", "ops@conference.example.com"),
-    # A group's topic may follow its number. The general topic has none: Telegram refuses messages to topic 1.
+    # The number of a topic may follow that of its group. The general topic has no number here, as Telegram refuses
+    # messages to topic 1.
     "telegram": (r"-?\d+|-\d+/(?!1$)[1-9]\d*", "-1001234567890"),
     "slackv3": (r"[^@~].*", "#ops"),
     "mattermost": (r"[~#@]?[^~#@\s]+", "~ops"),
@@ -28,7 +29,7 @@ _MARKS = "#&+!@~"
 
 
 def wrong_room(room: str, mode: str, known: Iterable[str] = ()) -> str:
-    """Why this cannot be a room on the network, with the name that was probably meant; "" where it can.
+    """Why this cannot be a room on the network, with the name that was probably meant; "" if it can be one.
 
     Args:
         mode: Errbot's name of the backend.
@@ -44,15 +45,15 @@ def wrong_room(room: str, mode: str, known: Iterable[str] = ()) -> str:
 
 
 def may_match_room(glob: str, mode: str) -> bool:
-    """Whether a room's name on this network can match the glob; one that begins with a wildcard always may."""
+    """Whether the glob can match a room's name on this network; a glob with a wildcard is not checked."""
     return glob[:1] in "*?[" or any(sign in glob for sign in "*?[") or not wrong_room(glob, mode)
 
 
 def _nearest(room: str, form: str, example: str, known: Iterable[str]) -> str:
-    rooms = {each.lstrip(_MARKS).partition("@")[0].casefold(): each for each in known if re.fullmatch(form, each)}
+    rooms = {name.lstrip(_MARKS).partition("@")[0].casefold(): name for name in known if re.fullmatch(form, name)}
     plain = room.lstrip(_MARKS).strip()
-    found = get_close_matches(plain.casefold(), rooms, n=1, cutoff=0.8)
-    if found:
-        return rooms[found[0]]
+    near = get_close_matches(plain.casefold(), rooms, n=1, cutoff=0.8)
+    if near:
+        return rooms[near[0]]
     marked = example[0] + plain
     return marked if plain and example[0] in _MARKS and re.fullmatch(form, marked) else ""

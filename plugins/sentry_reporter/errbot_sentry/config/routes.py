@@ -1,6 +1,6 @@
-"""What a route is: rooms, matchers, and how alerts come there.
+"""Routes: which alerts go to which rooms, and how.
 
-Routes are read from `SENTRY_ALERTS`; subscriptions made in chat are routes too.
+They are read from `SENTRY_ALERTS`. Subscriptions made in chat are routes too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from errbot_sentry.domain.alerts import (
 )
 from errbot_sentry.domain.durations import read_duration
 
-# The key of a dict in config.py, the field that it sets, and what makes the field's value.
+# By key of a dict in config.py: the field that the key sets, and the function that reads its value.
 Readers = Mapping[str, tuple[str, Callable[[Any], object]]]
 THREAD_MODES = ("thread", "channel", "both")
 DEFAULT_REASONS = (NEW, REGRESSED, ESCALATING, UNMUTED, RULE, METRIC, STILL_OPEN, TEST)
@@ -37,7 +37,7 @@ DEFAULT_REASONS = (NEW, REGRESSED, ESCALATING, UNMUTED, RULE, METRIC, STILL_OPEN
 
 @dataclass(frozen=True)
 class QuietHours:
-    """A daily span of local time in which a room gets no notifications; `start` after `end` goes over midnight."""
+    """A daily span of local time in which a room gets no notifications. It spans midnight if `start` is after `end`."""
 
     start: time
     end: time
@@ -46,10 +46,13 @@ class QuietHours:
 
 @dataclass(frozen=True)
 class Route:
-    """One route: `wait` is the span before a notification, `window` that of merging, `repeat` that to a reminder.
+    """One route: the rooms, the alerts that go there, and how.
 
-    `show` names the facts of its notifications, empty for the usual ones; `trace` asks for a short stack trace.
-    `direct` sends what mentions a linked person to that person, too.
+    - `wait` is the time before a notification, in which more alerts are collected. Within `window`, alerts about one
+      problem are merged. `repeat` is the time until a reminder.
+    - `show` names the facts that its notifications show, empty for the usual ones. `trace` adds a short stack trace.
+    - With `direct`, a message that mentions a linked person also goes to that person.
+    - With `goes_on` (`"continue"`), later routes may match the same alert too.
     """
 
     rooms: tuple[str, ...]
@@ -71,7 +74,7 @@ def read_route(raw: object) -> Route:
     """One entry of `SENTRY_ALERTS`.
 
     Raises:
-        ValueError: with every mistake in it: the key, what was found and what was expected.
+        ValueError: names every mistake, with its key, what was found and what was expected.
     """
     if not isinstance(raw, Mapping):
         raise ValueError(f'expected a dict such as {{"rooms": ["#ops"], "match": ["level>=error"]}}, got {shape(raw)}')
@@ -80,10 +83,10 @@ def read_route(raw: object) -> Route:
 
 
 def read_entry(raw: Mapping[Any, Any], readers: Readers, kind: str, missing: str) -> dict[str, Any]:
-    """The fields of one entry of a list of dicts; `missing` says what is not there at all ("": nothing).
+    """The fields of one entry of a list of dicts. `missing` is a sentence about a missing key, "" if none is missing.
 
     Raises:
-        ValueError: with every mistake in it.
+        ValueError: names every mistake.
     """
     mistakes = [_unknown_key(str(key), readers, kind) for key in raw if key not in readers]
     if missing:
@@ -102,19 +105,19 @@ def read_entry(raw: Mapping[Any, Any], readers: Readers, kind: str, missing: str
 
 def _unknown_key(key: str, readers: Readers, kind: str) -> str:
     near = get_close_matches(key, readers, n=1)
-    shown = shape(key) if ":" in key else repr(key)  # an address may stand there, with its password
+    shown = shape(key) if ":" in key else repr(key)  # the key may be an address with a password
     return f"unknown key {shown}; " + (f"did you mean {near[0]!r}?" if near else f"{kind} has {', '.join(readers)}")
 
 
 def _nothing(_value: object) -> None:
-    """What stands under an unknown key is not read."""
+    """The reader of an unknown key, whose value is ignored."""
 
 
 def read_quiet_hours(text: str) -> QuietHours:
-    """`"22:00-07:00 Europe/Paris"`; without a zone it is UTC.
+    """Quiet hours from a text such as `"22:00-07:00 Europe/Paris"`; without a zone they are in UTC.
 
     Raises:
-        ValueError: with a sentence that says what is wanted.
+        ValueError: says what is expected.
     """
     span, _, name = text.strip().partition(" ")
     try:
@@ -123,7 +126,7 @@ def read_quiet_hours(text: str) -> QuietHours:
         raise ValueError(f'{text!r} is not a span such as "22:00-07:00 Europe/Paris"') from error
     zone = read_zone(name.strip() or "UTC")
     if start.tzinfo or end.tzinfo:
-        raise ValueError(f'{text!r}: the zone stands at the end, as in "22:00-07:00 Europe/Paris"')
+        raise ValueError(f'{text!r}: put the zone at the end, as in "22:00-07:00 Europe/Paris"')
     if start == end:
         raise ValueError(f"{text!r} begins and ends at the same minute")
     return QuietHours(start, end, zone)
@@ -133,7 +136,7 @@ def read_zone(name: str) -> ZoneInfo:
     """A time zone by its name, such as `Europe/Paris`.
 
     Raises:
-        ValueError: there is none of this name; with the name that was probably meant.
+        ValueError: there is no such zone; the sentence suggests the name that was probably meant.
     """
     try:
         return ZoneInfo(name)
@@ -151,7 +154,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def read_text(value: object) -> str:
-    """A string."""
+    """The value, checked to be a string."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a string")
     return value
@@ -174,7 +177,7 @@ def _shown(value: object) -> tuple[str, ...]:
 
 
 def read_matchers(value: object) -> tuple[Matcher, ...]:
-    """All matchers; every wrong one is named."""
+    """All matchers of a list. The error names every wrong one."""
     read, wrong = [], []
     for text in _texts(value):
         try:

@@ -1,10 +1,10 @@
-"""Regular expressions that people type, and that run over texts that strangers write: RE2, whose time is linear.
+"""Runs regular expressions that people type over untrusted texts, with RE2, which needs linear time.
 
-Python's `re` tries one way after the other and blocks the interpreter meanwhile; nobody can see from a pattern how many
-steps that takes. RE2 walks over the text once. Its memory for a pattern is bounded too, and so is the time to compile.
-It is the engine of Alertmanager, so the syntax is the same: https://github.com/google/re2/wiki/Syntax.
+Python's `re` backtracks: nobody can see from a pattern how many steps it takes, and it blocks the interpreter
+meanwhile. RE2 goes over the text once. Its memory for a pattern and its time to compile one are bounded too.
+Alertmanager also uses RE2's syntax: https://github.com/google/re2/wiki/Syntax.
 
-`re` stays for fixed patterns of our own, each of which is linear as well.
+The package's own fixed patterns use `re`; each of them takes linear time as well.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Protocol, cast
 
 import re2
 
-LONGEST_TESTED = 500  # characters of a value that are looked at; those of alerts are no longer
+LONGEST_TESTED = 500  # characters of a value that are matched; values in alerts are not longer
 LONGEST_EXPRESSION = 400
-# Steps per byte of text, at the very worst: alternatives that are open at the same time. People write under a hundred.
+# The greatest size of a compiled program. It bounds the alternatives that RE2 follows at once, and so the steps per
+# byte of text. Expressions that people write have fewer than 100.
 _LARGEST_PROGRAM = 3000
-_MEMORY = 256 * 1024  # bytes for one compiled expression and what it remembers while it matches
+_MEMORY = 256 * 1024  # bytes for one compiled expression and its caches during matching
 _CACHED = 256  # compiled expressions
 
 _BEYOND = ("invalid perl operator", "invalid escape sequence", "bad repetition operator", "invalid named capture group")
@@ -28,17 +29,17 @@ class Expression(Protocol):
     """A compiled regular expression."""
 
     def fullmatch(self, text: bytes, /) -> object | None:
-        """Something true where the expression matches the whole text, in UTF-8."""
+        """A true value if the expression matches the whole text, given in UTF-8."""
         ...
 
 
 def matches_whole(pattern: str, text: str) -> bool:
-    """Whether an expression that `compile_linear` takes matches the whole text, of which LONGEST_TESTED letters count.
+    """Whether the expression matches the whole text. Only the first LONGEST_TESTED characters of the text count.
 
     Raises:
         ValueError: see `compile_linear`.
     """
-    # Half a surrogate pair, which JSON may carry, has no UTF-8; as `?` it is one letter like any other.
+    # JSON may contain half a surrogate pair, which UTF-8 cannot encode. It becomes "?", one character like any other.
     return compile_linear(pattern).fullmatch(text[:LONGEST_TESTED].encode("utf-8", "replace")) is not None
 
 
@@ -47,8 +48,8 @@ def compile_linear(pattern: str) -> Expression:
     """The compiled expression.
 
     Raises:
-        ValueError: it is none, is too large, or needs what a linear engine cannot do. The text continues a sentence
-            that begins with the expression, and says what to do.
+        ValueError: the expression is invalid, too large, or uses syntax that RE2 does not have. The text continues a
+            sentence that begins with the expression, and says what to do.
     """
     if len(pattern) > LONGEST_EXPRESSION:
         raise ValueError(f"is too long: use at most {LONGEST_EXPRESSION} characters")
@@ -66,8 +67,8 @@ def compile_linear(pattern: str) -> Expression:
 def _options() -> re2.Options:
     options = re2.Options()
     options.max_mem = _MEMORY
-    options.never_capture = True  # nobody reads the groups, and remembering them costs most of the time
-    options.log_errors = False  # they would go to the bot's stderr
+    options.never_capture = True  # nothing reads the groups, and capturing them would take most of the time
+    options.log_errors = False  # RE2 would write them to the bot's stderr
     return options
 
 

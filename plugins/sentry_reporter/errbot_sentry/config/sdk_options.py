@@ -1,7 +1,7 @@
-"""Checks the values of SENTRY_OPTIONS that would lose events where their type is wrong.
+"""Checks those values of SENTRY_OPTIONS whose wrong type would lose events.
 
-sentry-sdk takes such values at its start, and fails later with each event. Options that are not named here it checks by
-itself, or a wrong one does no harm. The SDK takes long to import, so this module does without it.
+sentry-sdk accepts such a value when it starts, and then fails with every event. It checks the other options itself, or
+a wrong value does no harm. The SDK is slow to import, so this module does not import it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _Check = Callable[[Any], bool]
 
 
 def wrong_option(options: Mapping[str, Any]) -> str:
-    """What is wrong with the first wrong option, as a part of a sentence; "" where none is."""
+    """What is wrong with the first wrong option, as a part of a sentence; "" if all are right."""
     for name, (expected, check) in _EXPECTED.items():
-        # With None most options have their default.
+        # None means the default, except for `ignore_errors`.
         if name in options and not (options[name] is None and name != "ignore_errors") and not check(options[name]):
             return f"expected {name!r} as {expected}, got {shape(options[name])}"
     return ""
@@ -34,7 +34,7 @@ def _are_errors(value: Any) -> bool:
 
 
 def _is_class(value: Any) -> bool:
-    """Whether the SDK can look for subclasses of it."""
+    """Whether `issubclass` accepts the value, as the SDK uses it."""
     try:
         issubclass(Exception, value)
     except TypeError:

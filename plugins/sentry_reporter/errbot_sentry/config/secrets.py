@@ -1,4 +1,4 @@
-"""Secrets that cannot be printed by accident, and the masking that everything else uses."""
+"""The type Secret, which cannot be printed by accident, and functions that mask secrets in texts."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _SHORTEST_SHOWN = 12
 
 
 def mask(text: str) -> str:
-    """`…` and the last four characters; only `…` where four would be a good part of the secret."""
+    """`…` and the last four characters; only `…` if four would be a large part of the secret."""
     return "…" + (text[-_SHOWN:] if len(text) >= _SHORTEST_SHOWN else "")
 
 
-# How tokens begin: Sentry's, Slack's, GitHub's, GitLab's, and the JSON of a JWT.
+# The beginnings of tokens of Sentry, Slack, GitHub and GitLab, and of JWTs.
 _TOKEN = re.compile(r"sntry[a-z]_|xox[a-z]-|gh[a-z]_|github_pat_|glpat-|eyJ[\w-]{10}")
 _HEX = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12,}", re.IGNORECASE)
 _RUN = re.compile(r"[A-Za-z0-9_+%&*^$-]{16,}")
@@ -22,17 +22,17 @@ _STRETCH = re.compile(r"[A-Za-z0-9_+%&*^$=-]{8,}(?:[.][A-Za-z0-9_+%&*^$=-]{8,})*
 
 
 def looks_secret(text: str) -> bool:
-    """Whether there is something in the text that could be a token or key, rather than words, names and numbers."""
+    """Whether a part of the text could be a token or key, and is not just words, names and numbers."""
     return is_known_token(text) or bool(_HEX.search(text)) or any(map(_is_random, _RUN.findall(text)))
 
 
 def is_known_token(text: str) -> bool:
-    """Whether something in the text begins as tokens of services that we know."""
+    """Whether a part of the text begins like the tokens of a known service."""
     return bool(_TOKEN.search(text))
 
 
 def _is_random(run: str) -> bool:
-    """Letters and digits in a mix that names do not have: `acme-2026-frontend` keeps them apart."""
+    """Whether letters and digits are mixed as in no name: `acme-2026-frontend` has them in separate parts."""
     mixed = "".join(
         part for part in re.split("[-_]", run) if not part.isdigit() and any(letter.isdigit() for letter in part)
     )
@@ -40,18 +40,18 @@ def _is_random(run: str) -> bool:
 
 
 def without_secrets(sentence: str) -> str:
-    """The sentence without the stretches of it that could be a token or key, or the beginning of one."""
-    return _STRETCH.sub(lambda found: "…" if _may_be_secret(found[0]) else found[0], sentence)
+    """The sentence with `…` in place of each part that could be a token or key, or the beginning of one."""
+    return _STRETCH.sub(lambda match: "…" if _may_be_secret(match[0]) else match[0], sentence)
 
 
 def _may_be_secret(stretch: str) -> bool:
-    # What was cut short can no longer be distinguished from a token by its form.
+    # The form of a part that was cut short no longer shows whether it was a token.
     cut_short = stretch.endswith("…") and any(map(str.isdigit, stretch))
     return cut_short or looks_secret(stretch)
 
 
 def shape(value: object) -> str:
-    """What kind of value it is, in words, without the value: for whatever a secret may have been pasted into."""
+    """The kind of a value in words, without the value, because somebody may have pasted a secret there."""
     if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 10**9):
         return repr(value)
     if isinstance(value, str):
@@ -77,21 +77,21 @@ def mask_url(url: str) -> str:
     except ValueError:
         return mask(url)
     if "@" in url.replace(parts.netloc, "", 1):
-        return mask(url)  # a password with "/", "?" or "#" in it has been taken apart at the wrong place
+        return mask(url)  # the password contains "/", "?" or "#", so the URL was split at the wrong place
     if "://" not in url:
         return mask(url)
     if "@" not in parts.netloc:
-        return url.partition("?")[0].partition("#")[0]  # as it is: urlunsplit would drop slashes of sqlite:////path
+        return url.partition("?")[0].partition("#")[0]  # not urlunsplit, which drops slashes of sqlite:////path
     user = mask(parts.username or "")
-    if parts.password is not None and parts.scheme not in ("http", "https"):  # in a DSN the name is the key
+    if parts.password is not None and parts.scheme not in ("http", "https"):  # in a DSN, the user name is the key
         user = f"{parts.username}:…"
     return urlunsplit((parts.scheme, f"{user}@{host}{port}", parts.path, "", ""))
 
 
 class Secret:
-    """A text that shows at most its last four characters in `str`, `repr`, formatting and logs.
+    """A string that shows at most its last four characters in `str`, `repr`, formatting and logs.
 
-    `reveal()` is the one way to the value, so that a reader can find every place that uses it.
+    Only `reveal()` returns the value, so that a reader can find every place that uses it.
     """
 
     __slots__ = ("_text",)

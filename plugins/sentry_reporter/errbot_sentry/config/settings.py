@@ -1,6 +1,6 @@
-"""All settings (config_template.py shows them), parsed once from Errbot's config module into one frozen object.
+"""All settings (see config_template.py), read once from Errbot's config module into one frozen object.
 
-Reading never raises: every mistake is collected as a sentence, and switches off the flow that it belongs to.
+Reading never raises. Every mistake is collected as a sentence, and switches off the flows that need the setting.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ServerSettings:
 
 @dataclass(frozen=True)
 class CommandSettings:
-    """What the commands do besides answering: notes about who changed an issue, summaries of pasted addresses."""
+    """What the bot does besides answering commands: notes on who changed an issue, summaries of pasted links."""
 
     author_notes: bool = True
     unfurl: bool = True
@@ -57,10 +57,10 @@ class CommandSettings:
 
 @dataclass(frozen=True)
 class AlertSettings:
-    """Alerting. `listen` is (host, port) of our own listener, None for Errbot's web server; `poll_seconds` 0: never.
+    """Alerting. `listen` is (host, port) of our own listener, None for Errbot's web server.
 
-    `public_url` is where others reach either of them, without a trailing slash; "" where it is not known.
-    `server_url` and `org` make the address of an issue that comes without one.
+    `public_url` is the public address of that web server, without a trailing slash; "" if unknown. `poll_seconds` is 0
+    for no polling. `server_url` and `org` are used to build the address of an issue whose alert has none.
     """
 
     routes: tuple[Route, ...] = ()
@@ -76,10 +76,10 @@ class AlertSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that the operator decided. `hints` are oddities that switch nothing off.
+    """All settings, the mistakes in them, and hints about odd ones.
 
-    The state is at `state_url`, or where that is empty, in the SQLite file `state_file`. `patch_errbot` says whether
-    Errbot may be changed (docs/errbot-patches.md), `canary` how often its event is sent, in seconds; 0: never.
+    The database is at `state_url` or, if that is empty, in the SQLite file `state_file`. `patch_errbot` says whether
+    Errbot may be changed (docs/errbot-patches.md). `canary` is how often the test event is sent, in seconds; 0: never.
     """
 
     report: ReportSettings = ReportSettings()
@@ -96,7 +96,7 @@ class Settings:
     hints: tuple[Hint, ...] = ()
 
     def mistakes_of(self, flow: str) -> tuple[Mistake, ...]:
-        """The mistakes that switch this flow off; empty when it may run."""
+        """The mistakes that switch this flow off; empty if it may run."""
         return tuple(mistake for mistake in self.mistakes if flow in mistake.flows)
 
     def secrets(self) -> Iterator[Secret]:
@@ -109,7 +109,7 @@ class Settings:
         yield from (Secret(part) for url in urls for part in secret_parts(url))
 
     def with_rooms(self, name_of: Callable[[str], str]) -> Settings:
-        """The same, with each room under the one name that the chat network has for it."""
+        """The same settings, with each room under the canonical name that `name_of` gives it on this chat network."""
         routes = (replace(route, rooms=tuple(dict.fromkeys(map(name_of, route.rooms)))) for route in self.alerts.routes)
         return replace(
             self,
@@ -121,9 +121,8 @@ class Settings:
 def read_settings(config: object, environ: Mapping[str, str], mode: str = "") -> Settings:
     """Settings from Errbot's config module (or any object with such attributes) and the process environment.
 
-    `mode` is Errbot's name of the chat network's backend, such as "irc"; rooms are written differently on each.
-
-    A secret that config.py leaves empty may come from the environment variable of the same name.
+    `mode` is Errbot's name of the chat network's backend, such as "irc"; it determines the form of room names. If
+    config.py leaves a secret empty, the environment variable of the same name is used.
     """
     found: dict[str, Any] = {}
     mistakes: list[Mistake] = []
@@ -135,7 +134,7 @@ def read_settings(config: object, environ: Mapping[str, str], mode: str = "") ->
         try:
             found[name] = reader(raw) if raw is not default else values.read_default(reader, default)
         except ValueError as error:
-            # Routes quote what they do not understand, piece by piece.
+            # Errors in routes quote parts of the setting, which may contain secrets.
             mistakes.append(Mistake(name, without_secrets(str(error)), setting.flows))
             found[name] = values.read_default(reader, default)
     refused = {mistake.setting for mistake in mistakes}
@@ -148,7 +147,7 @@ def read_settings(config: object, environ: Mapping[str, str], mode: str = "") ->
 def _assemble(
     config: object, found: dict[str, Any], mistakes: tuple[Mistake, ...], hints: tuple[Hint, ...]
 ) -> Settings:
-    # Absolute: a plugin may change the working directory of the whole bot.
+    # An absolute path, because any plugin may change the bot's working directory.
     data_dir = Path(str(getattr(config, "BOT_DATA_DIR", "."))).absolute()
     admins = getattr(config, "BOT_ADMINS", ())
     writers = found["SENTRY_WRITERS"]
@@ -185,7 +184,7 @@ def _assemble(
 
 
 def _report(found: dict[str, Any]) -> ReportSettings:
-    # Older Errbot knew only SENTRY_LOGLEVEL, and meant by it the level of events.
+    # Older versions of Errbot only had SENTRY_LOGLEVEL, which was the level of events.
     event_level = found["SENTRY_EVENTLEVEL"]
     breadcrumb_level = found["SENTRY_LOGLEVEL"]
     if event_level is None:

@@ -1,4 +1,4 @@
-"""Every setting once: name, type, default, which flows a wrong value switches off, and what it means.
+"""The table of all settings: name, type, default, the flows that a wrong value switches off, and the meaning.
 
 `docs/settings.md` has the same table, and `config_template.py` the same sentences; tests compare them.
 """
@@ -18,12 +18,12 @@ class Setting:
 
     Args:
         kind: its type, in words.
-        reader: makes the typed value of what config.py has, or raises ValueError.
-        default: what stands for "not set".
-        flows: what a wrong value switches off.
-        sentence: what it means, for docs/settings.md and config_template.py.
-        secret: it may also come from the environment variable of the same name, and is never shown.
-        default_words: the default in words, where the value does not say it.
+        reader: returns the checked value for the value in config.py, or raises ValueError.
+        default: the value if config.py does not have the setting.
+        flows: the flows that a wrong value switches off.
+        sentence: the meaning, for docs/settings.md and config_template.py.
+        secret: whether the setting is never shown, and may also come from the environment variable of the same name.
+        default_words: the default in words, if the value does not explain itself.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Nouns and rules that all parts share: plain values, no I/O."""
+"""Plain values and rules that all parts share. Nothing here does I/O."""

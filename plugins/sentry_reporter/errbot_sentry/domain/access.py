@@ -1,4 +1,4 @@
-"""Who may see and change what: pure answers from the settings, for commands and alerts alike.
+"""Who may see and change what, according to the settings. Commands and alerts use the same rules.
 
 Rules fail closed: once `SENTRY_ROOM_PROJECTS` names any room, a room that it does not name sees nothing.
 """
@@ -13,17 +13,17 @@ from fnmatch import fnmatchcase
 from errbot_sentry.domain.conversation import Conversation, Person
 
 DIRECT = "direct"
-_TOPIC = re.compile(r"(-\d+)/\d+")  # on Telegram, where whoever is in the group reads each topic of it
+_TOPIC = re.compile(r"(-\d+)/\d+")  # Telegram's group/topic; every member of the group can read all its topics
 
 
 @dataclass(frozen=True)
 class Access:
-    """The rights that the settings give. Globs; project and room names match in any case, people's exactly.
+    """The rights that the settings give, as globs. Names of projects and rooms match in any case, people exactly.
 
     Args:
-        projects: what the bot may show at all (`SENTRY_PROJECTS`); empty: all that its token sees.
-        room_projects: room glob, or "direct", to project globs (`SENTRY_ROOM_PROJECTS`); empty: every room sees
-            `projects`.
+        projects: what the bot may show at all (`SENTRY_PROJECTS`); empty: everything that its token can read.
+        room_projects: maps a room's glob, or "direct", to globs of projects (`SENTRY_ROOM_PROJECTS`); empty: every room
+            sees `projects`.
         writers: who may change issues and alert settings (`SENTRY_WRITERS`).
     """
 
@@ -32,7 +32,7 @@ class Access:
     writers: tuple[str, ...] = ()
 
     def may_see(self, project: str, conversation: Conversation) -> bool:
-        """Whether issues of this project slug may be shown in this conversation; a project without a slug never."""
+        """Whether issues of this project slug may be shown in this conversation; never without a slug."""
         if not project:
             return False
         if self.projects and not _any_glob(self.projects, project):
@@ -50,12 +50,15 @@ class Access:
         return not self.room_projects or bool(self._globs_for(conversation))
 
     def may_write(self, person: Person) -> bool:
-        """Whether this person may change issues and alert settings: a glob matches, or it is their very id (on IRC that
-        can have brackets, as `!sentry whoami` prints it)."""
+        """Whether this person may change issues and alert settings.
+
+        A glob matches, or equals their id as `!sentry whoami` prints it: IRC names may contain brackets, which would be
+        a character class in a glob.
+        """
         return any(person.acl == glob or fnmatchcase(person.acl, glob) for glob in self.writers)
 
     def with_rooms(self, name_of: Callable[[str], str]) -> Access:
-        """The same, with each room under its one name; rooms that turn out to be the same see what either may."""
+        """The same rights with each room under its canonical name. If two names are one room, it sees what both may."""
         named: dict[str, tuple[str, ...]] = {}
         for room, globs in self.room_projects.items():
             name = room if room == DIRECT else name_of(room)

@@ -1,4 +1,4 @@
-"""Alerts: what a server, or the poller, says about a problem."""
+"""Alerts: what a server or the poller reports about a problem."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-# The reasons for which a server, or the poller, says something about an issue.
+# The reasons of an alert: what happened to the issue.
 NEW, REGRESSED, ESCALATING, UNMUTED = "new", "regressed", "escalating", "unmuted"
 RULE, METRIC, TEST = "rule", "metric", "test"
 SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED = "resolved", "archived", "assigned", "comment"
 REOPENED, SEEN_EVENT = "reopened", "event"
 PULL_REQUEST, SEER, STILL_OPEN = "pull_request", "seer", "still_open"
-# The poller's own: the issue now has as many events or users as some route asks for. It is wanted where NEW is.
+# Only the poller's: the issue has reached a number of events or users that a route requires. Routes that want NEW want
+# this too.
 REACHED = "amount"
-CANARY_TITLE = "A test by SentryReporter"  # of the bot's own test event, `SENTRY_CANARY`
+CANARY_TITLE = "A test by SentryReporter"  # title of the bot's own test event, see `SENTRY_CANARY`
 _BUGSINKS_PREFIX = "Log Message: "  # `get_type_and_value_for_data` in bugsink issues/utils.py
 ALERT_REASONS = (
     NEW,
@@ -35,10 +36,10 @@ ALERT_REASONS = (
     STILL_OPEN,
 )
 
-# What people, Sentry's agent or a reminder do about an issue; the other reasons are what the issue does by itself.
+# What a person, Sentry's agent or a reminder did about an issue. With the other reasons, the issue itself changed.
 ACTIVITIES = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED, PULL_REQUEST, SEER, STILL_OPEN)
 
-# Alerts that read differently from those about errors.
+# Categories of alerts that are worded differently from alerts about errors.
 FEEDBACK, UPTIME = "feedback", "uptime"
 
 
@@ -51,13 +52,13 @@ class Placement(Enum):
 
 
 class MessageKind(Enum):
-    """What a message is. Its template is named after it (`errbot_sentry.alerting.decide.messages.TEMPLATES`)."""
+    """The kinds of messages. `errbot_sentry.alerting.decide.messages.TEMPLATES` has the template of each."""
 
     NOTIFICATION = "notification"  # about one problem
-    STORM_LIST = "storm_list"  # of deferred notifications, as are the next two
+    STORM_LIST = "storm_list"  # a list of deferred notifications, as are the next two
     QUIET_LIST = "quiet_list"
     WAIT_LIST = "wait_list"
-    AWAY_LIST = "away_list"  # of what happened while the bot was away: no sign of a storm now
+    AWAY_LIST = "away_list"  # what happened while the bot was away, so not a sign of a storm now
     UPDATE = "update"  # about one activity, or one flap
     UPDATE_LIST = "update_list"
     STACK_TRACE = "stack_trace"
@@ -67,38 +68,41 @@ class MessageKind(Enum):
     OUTAGE_NOTICE = "outage_notice"
 
 
-# What counts towards a storm.
+# The kinds that count towards a storm.
 STORM_KINDS = (
     MessageKind.NOTIFICATION,
     MessageKind.STORM_LIST,
     MessageKind.QUIET_LIST,
     MessageKind.WAIT_LIST,
 )
-# What says first that there is a problem, alone or in a list.
+# The kinds that are the first message about a problem, alone or in a list.
 NOTIFICATION_KINDS = (*STORM_KINDS, MessageKind.AWAY_LIST)
 
 
 def is_canary(title: str, level: str | None) -> bool:
-    """Whether this is the issue of a bot's own test event, this bot's or another one's: no list and no room shows it.
+    """Whether an issue is a bot's own test event, of this bot or another one. No list and no room shows these.
 
-    The whole title and, where the server says it, the level: the text of an error cannot hide the error.
+    The whole title must match, and the level if the server sends it, so that an error cannot hide behind this text.
     """
     return title.removeprefix(_BUGSINKS_PREFIX) == CANARY_TITLE and level in (None, "info")
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Something that a room may want to know, from a webhook or from the poller.
+    """Something that a room may want to know, from a webhook or from the poller. All texts are untrusted.
 
-    `delivery` names this one delivery (Request-ID, body hash, or the poller's own key): the same one twice is a
-    replay. `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll". `project_id` and `project_name` are
-    stored, as some servers do not send the slug; `link` is the issue's page on the server. `assignee_kind` is
-    "user", "team", "nobody", or "" where the sender does not say. `category` is FEEDBACK (what a user wrote),
-    UPTIME (a monitored site) or "" for all others. `how` says more about an activity: `in release shop@1.3.0`.
-    `first_seen` is in seconds since 1970, `frame` the failing frame and `trace` a short stack trace. `asked` names
-    the answers of the server that the alert was completed from (`config.facts`): what lacks then, the server does
-    not say. `away_since` is when the server last answered, if the alert is from a time when the bot could not ask
-    it. All texts are as hostile as any error.
+    - `delivery` identifies the delivery (Request-ID, hash of the body, or the poller's own key). A second alert with
+      the same one is a replay.
+    - `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll".
+    - `project_id` and `project_name` are there because some servers do not send the slug. `link` is the issue's page on
+      the server.
+    - `assignee_kind` is "user", "team", "nobody", or "" if the sender does not say.
+    - `category` is FEEDBACK (what a user wrote), UPTIME (a monitored site), or "" for everything else.
+    - `how` says more about an activity, such as `in release shop@1.3.0`.
+    - `first_seen` is in seconds since 1970. `frame` is the failing frame, and `trace` a short stack trace.
+    - `asked` names the server's answers that completed the alert (`config.facts`). A fact of theirs that is missing was
+      not in the answer.
+    - `away_since` is when the server last answered, if the alert happened while the bot could not reach it.
     """
 
     delivery: str
@@ -137,5 +141,5 @@ class Alert:
 
     @property
     def way(self) -> str:
-        """`rule` where a rule reports a change of the issue, else the source: several ways may report one change."""
+        """How a change was reported, since several ways may report the same one: "rule", or the source."""
         return "rule" if self.rule and self.reason != RULE else self.source

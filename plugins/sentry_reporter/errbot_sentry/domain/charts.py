@@ -1,6 +1,6 @@
-"""Counts over time: as a PNG, and in block characters where no PNG can be sent.
+"""Charts of counts over time: as a PNG, or in block characters if no PNG can be sent.
 
-The only module that knows matplotlib, which is an optional extra and slow to import.
+Only this module uses matplotlib, which is an optional extra and slow to import.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class _Palette:
     before: str
 
 
-# Each has a background of its own: on a transparent one, no colour of letters reads well in light and in dark chats.
+# Both have a background: on a transparent one, no text colour is readable in light and in dark chats.
 _LIGHT = _Palette("#fbfbfd", "#2b2233", "#6c5fc7", "#c0392b", "#b36b00")
 _DARK = _Palette("#1f1b24", "#ebe6f2", "#9386e6", "#ff8a7a", "#ffb95c")
-# 1170 pixels wide; on a phone, where they are shown as 390, letters of 11 points are 10 pixels high.
-_SIZE, _DPI, _LETTERS = (6.0, 3.7), 195, 11
+# The PNG is 1170 pixels wide. A phone shows it 390 pixels wide, and text of 11 points is then 10 pixels high.
+_SIZE, _DPI, _FONT_SIZE = (6.0, 3.7), 195, 11
 _MOST_RELEASES = 6
-_CLOSE = 0.05  # of the width; release marks closer to each other than this share a number
+_CLOSE = 0.05  # share of the width; release marks that are closer than this get one label
 _BLOCKS = 60
-_LONGEST_TITLE = 62  # characters, as many as the width takes
-_ONE_AT_A_TIME = Lock()  # drawing keeps a core busy
+_LONGEST_TITLE = 62  # characters that fit into the width
+_DRAWING_LOCK = Lock()  # one drawing at a time, because each keeps a CPU core busy
 
 
 def can_draw() -> bool:
@@ -52,15 +52,15 @@ def draw(
     zone: tzinfo = timezone.utc,
     dark: bool = False,
 ) -> bytes:
-    """The PNG of a series, with a title, labelled axes and the releases that fall into it; takes about a second.
+    """The PNG of a series, with a title, labelled axes and marks for its releases. Takes about a second.
 
     Args:
         noun: what is counted.
-        before: the counts of the time before, slice for slice, to be drawn as a line.
-        zone: whose times the axis shows.
-        dark: light letters on a dark background.
+        before: the counts of the previous period, slice for slice, drawn as a line.
+        zone: the time zone of the axis.
+        dark: light text on a dark background.
     """
-    with _ONE_AT_A_TIME:
+    with _DRAWING_LOCK:
         return _drawn(counts, title, releases, noun, before, zone, _DARK if dark else _LIGHT)
 
 
@@ -79,17 +79,17 @@ def _drawn(
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    with rc_context({"font.size": _LETTERS, "text.color": colors.ink, "axes.edgecolor": colors.ink}):
+    with rc_context({"font.size": _FONT_SIZE, "text.color": colors.ink, "axes.edgecolor": colors.ink}):
         figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor=colors.paper, layout="constrained")
         axes = figure.add_subplot(facecolor=colors.paper)
         starts = [float(date2num(counts.start + counts.step * index)) for index in range(len(counts.counts))]
         width = counts.step.total_seconds() / 86400
         axes.bar(starts, counts.counts, width=width * 0.9, align="edge", color=colors.bars, label="now")
         marked = _inside(counts, releases)
-        # The numbers of the releases stand between the title and the bars.
+        # The padding leaves space for the releases' numbers between the title and the bars.
         axes.set_title(
             _drawable(_short(title, _LONGEST_TITLE)),
-            fontsize=_LETTERS,
+            fontsize=_FONT_SIZE,
             loc="left",
             parse_math=False,
             pad=22 if marked else 6,
@@ -132,7 +132,7 @@ def slice_noun(step: timedelta) -> str:
 
 
 def tick_label(at: float, place: int | None, step: timedelta, zone: tzinfo) -> str:
-    """A time on the axis: `Nov 7` for days; for less `14:00`, with the day below the first one and at midnight."""
+    """The label of a time on the axis: `Nov 7` for slices of days, else `14:00`; the first and midnight add the day."""
     from matplotlib.dates import num2date
 
     when = num2date(at, tz=zone)
@@ -143,7 +143,7 @@ def tick_label(at: float, place: int | None, step: timedelta, zone: tzinfo) -> s
 
 
 def number_marks(places: Sequence[float], close: float) -> list[tuple[str, float]]:
-    """The numbers of the marks, and where each stands; marks that are close share one: `2–4`."""
+    """The numbers of the marks, and where to write each. Marks that are close share one label, such as `2–4`."""
     groups: list[list[int]] = []
     for index, at in enumerate(places):
         if groups and at - places[groups[-1][-1]] < close:
@@ -158,7 +158,7 @@ def number_marks(places: Sequence[float], close: float) -> list[tuple[str, float
 
 
 def _release_lines(releases: Sequence[Release]) -> list[str]:
-    """`1: 2.14.0     2: 2.14.1`, two on a line; without the package's name, which all of them share."""
+    """`1: 2.14.0     2: 2.14.1`, two on a line, without the package's name, which all of them share."""
     names = [
         f"{number}: {_drawable(_short(release.version.rpartition('@')[2] or release.version, 24))}"
         for number, release in enumerate(releases, 1)
@@ -168,8 +168,8 @@ def _release_lines(releases: Sequence[Release]) -> list[str]:
 
 def _inside(counts: Counts, releases: Sequence[Release]) -> list[Release]:
     end = counts.start + counts.step * len(counts.counts)
-    found = [release for release in releases if release.at is not None and counts.start <= release.at < end]
-    return sorted(found[:_MOST_RELEASES], key=lambda release: release.at or end)
+    inside = [release for release in releases if release.at is not None and counts.start <= release.at < end]
+    return sorted(inside[:_MOST_RELEASES], key=lambda release: release.at or end)
 
 
 def _short(text: str, longest: int) -> str:
@@ -178,7 +178,7 @@ def _short(text: str, longest: int) -> str:
 
 
 def _drawable(text: str) -> str:
-    """The text with a box for each character that the font lacks: matplotlib would warn about every one."""
+    """The text with a box in place of each character that the font lacks; matplotlib would warn about each of them."""
     from matplotlib.font_manager import findfont, get_font
 
     known = get_font(findfont("DejaVu Sans")).get_charmap()
@@ -187,7 +187,7 @@ def _drawable(text: str) -> str:
 
 @dataclass(frozen=True)
 class BlockChart:
-    """One line of blocks and what to know about it; `blocks` is "" where nothing happened."""
+    """One line of blocks and the numbers to read it by; `blocks` is "" if all counts are zero."""
 
     blocks: str
     start: str
@@ -198,7 +198,7 @@ class BlockChart:
 
 
 def block_chart(counts: Counts) -> BlockChart:
-    """The chart of a series; times are in UTC."""
+    """The chart of a series in block characters; times are in UTC."""
     width = min(_BLOCKS, len(counts.counts))
     per_block = counts.step * (len(counts.counts) / width) if width else counts.step
     top = max(range(len(counts.counts)), key=lambda index: counts.counts[index], default=0)

@@ -1,6 +1,6 @@
-"""The clock, and how long to wait before the next try.
+"""The clock, and the time to wait before the next try.
 
-Rules take `now` as an argument, and whoever needs the present uses a `Clock`, which tests replace.
+Pure rules take `now` as an argument. Code that needs the present time uses a `Clock`, which tests replace.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the flows need of time."""
+    """The present time, and a time for measuring spans."""
 
     def now(self) -> datetime:
         """The present as an aware datetime in UTC."""
@@ -35,14 +35,14 @@ class SystemClock:
 def backoff(
     tries: int, first: float, longest: float, *, factor: float = 2.0, spread: float = 0.0, luck: float = 0.5
 ) -> float:
-    """Seconds to wait after so many failed tries (at least 1): `first`, then `factor` times more each, up to `longest`.
+    """Seconds to wait after `tries` failed tries (at least 1): `first`, then `factor` times more each, up to `longest`.
 
     Args:
-        spread: how much of the wait is left to chance, so that many bots do not come back at the same moment: 0.5 makes
-            it three quarters to five quarters of itself.
-        luck: the chance, from 0 to 1.
+        spread: the random share of the wait, so that many bots do not try again at the same moment: 0.5 makes the wait
+            75 % to 125 % of its length.
+        luck: a random number from 0 to 1.
     """
     wait = longest
-    if tries < 100:  # a larger power could overflow, and is beyond any `longest`
+    if tries < 100:  # a greater power could overflow, and would exceed `longest` anyway
         wait = min(longest, first * factor ** max(tries - 1, 0))
     return wait * (1 + spread * (luck - 0.5))

@@ -1,4 +1,4 @@
-"""Who said what where, and what is shown to them: people, conversations, what was typed, and views."""
+"""People, conversations, the commands that people type, and the views that answer them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass, field
 
 from errbot_sentry.domain.typed_text import check_length
 
-_DIRECT = "direct:"  # no network's rooms begin so (config/room_names.py)
+_DIRECT = "direct:"  # no network's room names begin with this (config/room_names.py)
 
 
 def direct_room(address: str) -> str:
-    """What stands for a room where alerts go to one person; "" where the network has no address of that person."""
+    """The room name that stands for direct messages to one person; "" if the network has no address of theirs."""
     return f"{_DIRECT}{address}" if address else ""
 
 
 def address_of(room: str) -> str:
-    """The person's address in what `direct_room` made; "" for a room."""
+    """The person's address in a name that `direct_room` made; "" for a real room."""
     return room.removeprefix(_DIRECT) if room.startswith(_DIRECT) else ""
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """Where a conversation happens. `room` is the room's name as the backend writes it.
+    """Where a conversation happens: a room, a thread in it, or direct messages.
 
-    Of a direct message it is what `direct_room` makes, or "" where the person has no address. `thread` is the
-    backend's id of the thread, "" outside of threads.
+    `room` is the room's name as the backend writes it. For direct messages it is the name that `direct_room` makes, or
+    "" if the person has no address. `thread` is the backend's id of the thread, "" outside of threads.
     """
 
     room: str = ""
@@ -33,16 +33,16 @@ class Conversation:
 
     @property
     def is_direct(self) -> bool:
-        """A direct message between the bot and one person."""
+        """Whether this is between the bot and one person."""
         return not self.room or self.room.startswith(_DIRECT)
 
 
 @dataclass(frozen=True)
 class Person:
-    """Who typed. `acl` is the text that Errbot's own access rules match; `name` is what people read.
+    """A person in chat. `acl` is the text that Errbot's access rules match; `name` is what people read.
 
-    `mention` is the Markdown that calls this person in the chat network, "" where it has no such thing. `address` is
-    where direct messages reach this person and nobody else, also after a restart; "" where nothing is known to.
+    `mention` is the Markdown that mentions this person on the chat network, "" if it has no mentions. `address` reaches
+    this person and nobody else by direct message, also after a restart; "" if no such address is known.
     """
 
     acl: str
@@ -53,10 +53,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Invocation:
-    """One command as typed: by whom, where, and the words after the command's name.
+    """One command as typed: who typed it, where, and the words after the command's name.
 
     Raises:
-        UsageError: the words are more than anybody types.
+        UsageError: the words are too long (`check_length`).
     """
 
     person: Person
@@ -69,7 +69,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that goes along with a view. `make` is called only where the backend takes files; it may take a second."""
+    """A file that goes with a view. `make` is only called if the backend accepts files; it may take a second."""
 
     name: str
     media_type: str
@@ -78,10 +78,10 @@ class Upload:
 
 @dataclass(frozen=True)
 class Row:
-    """One entry of a numbered list; the renderer puts it in columns, or on one line where columns are no use.
+    """One entry of a numbered list. The renderer puts it in columns, or on one line if columns are of no use.
 
-    `cells` mean the same at the same place in every row of a list, "" where nothing is known. `mark` is the level,
-    `about` and `more` are facts that no other row need have; `link` is the page on the server, or "".
+    The cells at one position of `cells` mean the same in all rows of a list, "" if unknown. `mark` is the level.
+    `about` and `more` are facts that other rows need not have. `link` is the page on the server, or "".
     """
 
     number: int
@@ -98,7 +98,7 @@ class Row:
 class View:
     """What to show: a template's name (without folder and ending) and its values, all of them untrusted text.
 
-    A view with an `upload` has `uploaded=False` among its values; who could send the file renders it with True.
+    A view with an `upload` has `uploaded=False` among its values. After the file was sent, it is rendered with True.
     """
 
     template: str

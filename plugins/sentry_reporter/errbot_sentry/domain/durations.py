@@ -1,4 +1,4 @@
-"""Spans of time as people write them (`90s`, `2h`, `1h30m`, `7d`, `2hours`), read and written in one place."""
+"""Reads and writes durations as people type them: `90s`, `2h`, `1h30m`, `7d`, `2hours`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from errbot_sentry.domain.typed_text import echo, read_number
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PART = re.compile(r"([0-9]+)\s*(seconds?|minutes?|hours?|days?|weeks?|[smhdw])\s*")
 _LONGEST = timedelta(days=3650)
-_MOST = 999_999_999  # of one unit; more is longer than the longest anyway
+_MOST = 999_999_999  # of one unit; any more of it is over _LONGEST anyway
 _LONGEST_TEXT = 80
 
 
@@ -34,7 +34,7 @@ def read_duration(text: str) -> timedelta:
 
 
 def write_duration(span: timedelta) -> str:
-    """The shortest such text for a span, whole seconds: `1h30m`, `7d`, `0s`."""
+    """The shortest text for a duration, in whole seconds: `1h30m`, `7d`, `0s`."""
     left = int(span.total_seconds())
     words = ""
     for unit in ("d", "h", "m", "s"):
@@ -44,7 +44,7 @@ def write_duration(span: timedelta) -> str:
 
 
 def write_roughly(span: timedelta) -> str:
-    """The same where the second does not matter: whole minutes from ten minutes on, whole hours from a day on."""
+    """Like `write_duration`, but rounded: to minutes from ten minutes on, to hours from a day on."""
     seconds = int(span.total_seconds())
     step = 1 if seconds < 600 else 60 if seconds < 86400 else 3600
     return write_duration(timedelta(seconds=round(seconds / step) * step))

@@ -1,7 +1,7 @@
-"""The one tree of this product's own exceptions.
+"""All exceptions of this plugin.
 
-`str(error)` is one sentence that is safe to show in chat: it carries no secret, no traceback and no foreign text.
-The foreign exception, where there is one, is chained as `__cause__` for the log.
+`str(error)` is one sentence that is safe to show in chat: it contains no secret, no traceback and no foreign text. If a
+foreign exception caused the error, it is chained as `__cause__` for the log.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ _GUESSED_WAIT = 30.0
 
 
 class SentryReporterError(Exception):
-    """Root of the tree; `str()` of any of them may be shown to people."""
+    """Base class of all exceptions here."""
 
 
 class SettingsError(SentryReporterError):
@@ -18,11 +18,11 @@ class SettingsError(SentryReporterError):
 
 
 class UserError(SentryReporterError):
-    """A mistake of the person: it cannot be done as typed; the sentence says what to do instead."""
+    """The person's request cannot be done as typed; the sentence says what to do instead."""
 
 
 class UsageError(UserError):
-    """The words typed do not fit the command; `usage` is the one line that matters."""
+    """The typed words do not fit the command; `usage` is the line of its usage that applies."""
 
     def __init__(self, sentence: str, usage: str = "") -> None:
         super().__init__(f"{sentence} Usage: {usage}" if usage else sentence)
@@ -30,23 +30,23 @@ class UsageError(UserError):
 
 
 class NotAllowed(UserError):
-    """This person or this room has no right to it."""
+    """This person or this room does not have the right."""
 
 
 class BadReference(UserError):
-    """A REF that names no issue here, names it no longer, or could name several."""
+    """A reference to an issue that is invalid, outdated or ambiguous, or whose issue is not found here."""
 
 
 class Unsupported(UserError):
-    """This kind of server cannot do it."""
+    """This kind of server does not have the feature."""
 
 
 class ServerError(SentryReporterError):
-    """The Sentry-compatible server did not do what it should.
+    """A call to the Sentry-compatible server failed.
 
-    `retry` says whether the same call may succeed later; `wait` is the number of seconds that the server gave, if any;
-    `status` is the HTTP status where there was one. `detail` is the server's own words, short and on one line, without
-    our token but otherwise foreign text: escape it like any other.
+    `retry` says whether the same call may succeed later. `wait` is how many seconds the server asked to wait, if it
+    did. `status` is the HTTP status, if there was an answer. `detail` is the server's own message, short, on one line
+    and without our token. It is foreign text, so escape it.
     """
 
     retry = False
@@ -60,30 +60,33 @@ class ServerError(SentryReporterError):
         self.detail = detail
 
     def again(self) -> ServerError:
-        """The same for another caller, with a traceback of its own."""
+        """A copy to raise for another caller, so that it gets its own traceback."""
         return type(self)(str(self), self.wait, status=self.status, detail=self.detail)
 
 
 class Unreachable(ServerError):
-    """No connection, a broken one, or TLS that cannot be verified."""
+    """There is no connection, it broke, or its TLS certificate cannot be verified."""
 
     retry = True
 
 
 class TimedOut(ServerError):
-    """No whole answer within the time limit."""
+    """The server did not answer completely within the time limit."""
 
     retry = True
 
 
 class NoAnswer(ServerError):
-    """The server had the request, or a part of it, and hung up or fell silent: it may be the request's own fault."""
+    """The server got at least a part of the request, and then closed the connection or went silent.
+
+    The request itself may be the cause.
+    """
 
     retry = True
 
 
 class RateLimited(ServerError):
-    """429: too many requests; `wait` says how long where the server says so."""
+    """429: too many requests; `wait` says how long to wait, if the server does."""
 
     retry = True
 
@@ -111,7 +114,7 @@ class BadQuery(ServerError):
 
 
 class RedirectRefused(ServerError):
-    """The server points to another host; the token is never sent there."""
+    """The server redirects to another host, to which the token must not be sent."""
 
 
 class TooLarge(ServerError):
@@ -119,27 +122,27 @@ class TooLarge(ServerError):
 
 
 class BadAnswer(ServerError):
-    """The answer is no JSON, or JSON of a shape that the API does not have."""
+    """The answer is not JSON, or its JSON does not have the API's shape."""
 
 
 class NotAsAsked(BadAnswer):
-    """The server took a change, but its own answer shows the issue in another state."""
+    """The server accepted a change, but its answer shows the issue in another state."""
 
 
 class WebhookRefused(SentryReporterError):
-    """A webhook that is not taken; `status` is the HTTP status of the answer."""
+    """A webhook is refused; `status` is the HTTP status of the answer."""
 
     status = 400
 
 
 class NotAuthentic(WebhookRefused):
-    """Bad or missing signature, or an unknown token: always the same answer."""
+    """The signature is wrong or missing, or the token is unknown. The answer does not say which."""
 
     status = 401
 
 
 class BadBody(WebhookRefused):
-    """The body is no JSON object, or lacks what it must have."""
+    """The body is not a JSON object, or a required field is missing."""
 
 
 class BodyTooLarge(WebhookRefused):
@@ -155,23 +158,23 @@ class ReceiverClosed(WebhookRefused):
 
 
 class StoreError(SentryReporterError):
-    """The state could not be read or written."""
+    """The database could not be read or written."""
 
 
 class StoreAway(StoreError):
-    """The state's server does not answer, or not in time."""
+    """The database server does not answer, or not in time."""
 
 
 class RestartNeeded(SentryReporterError):
-    """It can be done only when the bot starts."""
+    """Something can only be done while the bot starts, so it must be restarted."""
 
 
 class Reentered(SentryReporterError):
-    """A thread takes a lock that it has already: a finaliser or a signal handler came back into our own code."""
+    """A thread tried to take a lock that it already has: a finaliser or a signal handler re-entered our code."""
 
 
 class SendError(SentryReporterError):
-    """The chat network did not take a message."""
+    """The chat network did not accept a message."""
 
 
 class NotConnected(SendError):
@@ -179,17 +182,17 @@ class NotConnected(SendError):
 
 
 class RoomUnknown(SendError):
-    """There is no such room on this chat network, or no longer: unknown, archived, deleted."""
+    """The room does not exist on this chat network: it is unknown, archived or deleted."""
 
 
 class NotAdmitted(SendError):
-    """The bot may not speak in the room: not in it, removed from it, or without the right."""
+    """The bot may not post in the room: it is not a member, was removed, or does not have the right."""
 
 
 class SendLimited(SendError):
-    """The chat network wants fewer messages; `wait` is how many seconds it says, or a guess where it says nothing.
+    """The chat network's rate limit is reached; `wait` is how many seconds it asks to wait.
 
-    What it says may be no time at all (JSON's NaN), which no row can store: a guess is taken then, too.
+    If it sends a value that is not a time, such as NaN or infinity, which no row can store, `wait` is a guess.
     """
 
     def __init__(self, sentence: str, wait: float = 1.0) -> None:
@@ -198,4 +201,4 @@ class SendLimited(SendError):
 
 
 class MessageTooLong(SendError):
-    """The message is longer than the network takes, or has a form that it never takes: trying again is useless."""
+    """The network never accepts this message, because of its length or form: trying again is useless."""

@@ -1,4 +1,4 @@
-"""What may stand for an issue or an event in a path, checked before it goes into one."""
+"""Ids of issues and events, checked before they become part of a URL's path."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _EVENT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def is_number(text: str) -> bool:
-    """An id of Sentry or GlitchTip."""
-    return _NUMBER.fullmatch(text) is not None and int(text) < 2**63  # beyond, their databases fail
+    """Whether this is a numeric id, as Sentry and GlitchTip have them."""
+    return _NUMBER.fullmatch(text) is not None and int(text) < 2**63  # the servers' databases fail on greater numbers
 
 
 def is_uuid(text: str) -> bool:
-    """An id of Bugsink, with its dashes."""
+    """Whether this is a UUID with its dashes, as Bugsink's ids are."""
     return bool(found := as_uuid(text)) and found == text.lower()
 
 
 def is_short_id(text: str) -> bool:
-    """PROJECT-1A, in any case."""
+    """Whether this is a short id such as PROJECT-1A, in upper or lower case."""
     return _SHORT_ID.fullmatch(text) is not None
 
 
 def as_uuid(text: str) -> str:
-    """A UUID in its usual spelling, "" for what is none."""
+    """A UUID in its usual spelling, "" if the text is not one."""
     if len(text) > 36:
         return ""
     try:
@@ -38,10 +38,10 @@ def as_uuid(text: str) -> str:
 
 
 def number(text: str) -> str:
-    """An issue's number.
+    """The text, checked to be an issue's number.
 
     Raises:
-        BadReference
+        BadReference: it is not.
     """
     if not is_number(text):
         raise BadReference("That isn't an issue number. Use a short ID such as WEB-1A, a number, or the issue's URL.")
@@ -52,7 +52,7 @@ def uuid(text: str) -> str:
     """An issue's UUID, in lower case.
 
     Raises:
-        BadReference
+        BadReference: the text is not a UUID.
     """
     if not (found := as_uuid(text)):
         raise BadReference(
@@ -65,7 +65,7 @@ def short_id(text: str) -> str:
     """A short id, in upper case.
 
     Raises:
-        BadReference
+        BadReference: the text is not a short id.
     """
     if not is_short_id(text):
         raise BadReference("That isn't a short ID such as WEB-1A.")
@@ -73,6 +73,6 @@ def short_id(text: str) -> str:
 
 
 def event_id(text: str) -> str | None:
-    """An event's id as 32 lower-case hex digits, None for what is none."""
+    """An event's id as 32 lower-case hex digits, None if the text is not one."""
     plain = text.replace("-", "").lower()
     return plain if _EVENT_ID.fullmatch(plain) else None

@@ -1,7 +1,7 @@
-"""What people can have done to an issue without typing a command: by a button or a reaction under its alert.
+"""Actions on an issue without a typed command: by a button or a reaction under its alert.
 
-An action carries values that were parsed, never text to be parsed again: nothing that stands in an alert can become
-an option or a further issue.
+An action carries parsed values and never text that is parsed again, so no text in an alert can become an option or name
+another issue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from errbot_sentry.domain.errors import BadReference
 
 @dataclass(frozen=True)
 class ResolveNow:
-    """Resolve the issue, by no release or commit."""
+    """Resolve the issue, without naming a release or commit."""
 
     command: ClassVar[str] = "resolve"
     words: ClassVar[str] = ""
@@ -35,7 +35,7 @@ class ReopenNow:
 
 @dataclass(frozen=True)
 class Archive:
-    """Archive the issue; `until` as `!sentry archive --until` takes it."""
+    """Archive the issue; `until` is a value of `!sentry archive --until`."""
 
     until: str = "escalating"
     command: ClassVar[str] = "archive"
@@ -46,13 +46,13 @@ class Archive:
 
     @property
     def done(self) -> str:
-        """`archived for a day`."""
+        """What was done, such as `archived for a day`."""
         return f"archived {ARCHIVE_CHOICES.get(self.until, '')}".strip()
 
 
 @dataclass(frozen=True)
 class AssignToMe:
-    """Assign the issue to the person who acts."""
+    """Assign the issue to the person who clicked or reacted."""
 
     command: ClassVar[str] = "assign"
     words: ClassVar[str] = "me"
@@ -61,7 +61,7 @@ class AssignToMe:
 
 @dataclass(frozen=True)
 class SilenceFor:
-    """Hold the issue's alerts back for a time."""
+    """Silence the issue's alerts for a time."""
 
     span: timedelta
     command: ClassVar[str] = "silence"
@@ -72,7 +72,7 @@ class SilenceFor:
 
     @property
     def done(self) -> str:
-        """`silenced for 1h`."""
+        """What was done, such as `silenced for 1h`."""
         return f"silenced for {write_duration(self.span)}"
 
 
@@ -80,13 +80,13 @@ Options = ResolveNow | ReopenNow | Archive | AssignToMe | SilenceFor
 
 RESOLVE, REOPEN, ARCHIVE, ASSIGN, SILENCE = "resolve", "reopen", "archive", "assign", "silence"
 ARCHIVE_CHOICES = {"escalating": "until it escalates", "1d": "for a day", "1w": "for a week", "forever": "forever"}
-"""What a menu offers for `archive`, and how it reads there."""
+"""The choices of the menu for `archive`, each with its label."""
 
 
 def options_of(action: str, choice: str = "") -> Options | None:
-    """What a button does; None for a name or a choice that no button of ours has.
+    """What a button does; None if none of our buttons has this name or choice.
 
-    `choice` is the entry that was picked, where the button is a menu; "" is its first one.
+    If the button is a menu, `choice` is the chosen entry; "" stands for the first one.
     """
     if action == ARCHIVE:
         until = choice or next(iter(ARCHIVE_CHOICES))
@@ -95,8 +95,10 @@ def options_of(action: str, choice: str = "") -> Options | None:
 
 
 def options_of_emoji(emoji: str) -> Options | None:
-    """What an emoji under an alert stands for: a name of Slack's or Mattermost's (with or without colons and skin
-    tone), or the character itself."""
+    """The action of an emoji under an alert, None if it has none.
+
+    The emoji is a name of Slack's or Mattermost's, with or without colons and skin tone, or the character itself.
+    """
     name = emoji.strip(":").partition("::")[0].removesuffix("\ufe0f")
     return _BY_EMOJI.get(name)
 
@@ -111,10 +113,10 @@ _BY_NAME: dict[str, Options] = {
 
 @dataclass(frozen=True)
 class IssueAction:
-    """One action on one issue; `issue_id` is the server's own id of it: a number, or a UUID.
+    """One action on one issue; `issue_id` is the server's own id: a number or a UUID.
 
     Raises:
-        BadReference: on construction, where `issue_id` is neither.
+        BadReference: on construction, if `issue_id` is neither.
     """
 
     issue_id: str
@@ -131,7 +133,7 @@ class IssueAction:
 
     @property
     def as_typed(self) -> str:
-        """What a person would type after the command to have the same done; only for rules that look at it."""
+        """What a person would type after the command for the same action. Only access rules look at this."""
         return f"{self.issue_id} {self.options.words}".strip()
 
 

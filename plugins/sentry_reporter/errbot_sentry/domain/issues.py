@@ -1,6 +1,6 @@
-"""The nouns that all flows share: frozen, plain, without I/O. Times are aware datetimes in UTC.
+"""Issues, events, releases and the like, as frozen values without I/O. Times are aware datetimes in UTC.
 
-What a server does not send is `None` (or empty), never a made-up value: Bugsink knows no level, no users, no assignee.
+A value that a server does not send is `None` or empty, never invented: Bugsink has no levels, users or assignees.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Project:
-    """A project on the server. `slug` is what people type and what settings match; `id` is the server's own."""
+    """A project on the server. People type its `slug`, and settings match it; `id` is the server's own."""
 
     id: str
     slug: str
@@ -39,10 +39,10 @@ class Assignee:
 
 @dataclass(frozen=True)
 class Issue:
-    """An issue as the server has it, in one vocabulary for all servers.
+    """An issue on the server, in the same terms for all servers.
 
-    `status` is UNRESOLVED, RESOLVED or ARCHIVED; `substatus` is the server's own finer status, if it has one.
-    `trend` is the event count per equal slice of time, oldest first, as fine as the server gives it.
+    `status` is UNRESOLVED, RESOLVED or ARCHIVED; `substatus` is the server's own finer status, if it has one. `trend`
+    has the numbers of events in equal slices of time, oldest first; the server decides how long a slice is.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class ExceptionInfo:
-    """One exception of a chain; frames in Python's order, the newest last."""
+    """One exception of a chain; `frames` are in Python's order, the most recent call last."""
 
     type: str
     value: str
@@ -89,7 +89,7 @@ class ExceptionInfo:
 
 @dataclass(frozen=True)
 class EventBreadcrumb:
-    """What the program did before the event; `data` are (name, printed value) pairs."""
+    """Something that the program did before the event; `data` are (name, printed value) pairs."""
 
     at: datetime | None
     category: str
@@ -100,7 +100,7 @@ class EventBreadcrumb:
 
 @dataclass(frozen=True)
 class EventRequest:
-    """The HTTP request that the program was answering. Cookies and credentials are left out when it is read."""
+    """The HTTP request that the program was answering. Cookies and credentials are removed when the event is read."""
 
     method: str
     url: str
@@ -111,9 +111,10 @@ class EventRequest:
 
 @dataclass(frozen=True)
 class Event:
-    """One event of an issue; `exceptions` as Python prints a chain, the one that was raised last at the end.
+    """One event of an issue.
 
-    `breadcrumbs` are oldest first; `contexts` are (name, its (key, printed value) pairs).
+    `exceptions` are in the order in which Python prints a chain: the one raised last is at the end. `breadcrumbs` are
+    oldest first. `contexts` are pairs of a name and its (key, printed value) pairs.
     """
 
     id: str
@@ -135,10 +136,10 @@ class Event:
 
 @dataclass(frozen=True)
 class TagSpread:
-    """How an issue's events spread over the values of one tag, the most frequent first.
+    """How an issue's events are distributed over the values of one tag, the most frequent first.
 
-    `values` are (value, events) pairs, perhaps only the top ones; `total` are all events that have the tag, `unique`
-    the number of values, where the server sends it.
+    `values` are (value, events) pairs, perhaps only the most frequent ones. `total` is the number of events that have
+    the tag. `unique` is the number of different values, if the server sends it.
     """
 
     key: str
@@ -149,7 +150,7 @@ class TagSpread:
 
 @dataclass(frozen=True)
 class Counts:
-    """Events over time: `counts` per slice of `step`, oldest first, the first slice beginning at `start`."""
+    """Numbers of events over time, one for each slice of length `step`, oldest first; the first begins at `start`."""
 
     start: datetime
     step: timedelta
@@ -158,7 +159,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Release:
-    """A release of the software that a project is about."""
+    """A release of a project's software."""
 
     version: str
     at: datetime | None = None
@@ -168,7 +169,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Comment:
-    """A note on an issue, and who on the server wrote it."""
+    """A comment on an issue, and the server's user who wrote it."""
 
     text: str
     author: str = ""
@@ -178,7 +179,7 @@ class Comment:
 
 @dataclass(frozen=True)
 class IssueActivity:
-    """What happened to an issue: `kind` is the server's own word (`set_resolved`, `note`, `assigned`)."""
+    """Something that happened to an issue; `kind` is the server's own name for it (`set_resolved`, `note`)."""
 
     kind: str
     at: datetime | None = None
@@ -188,7 +189,7 @@ class IssueActivity:
 
 @dataclass(frozen=True)
 class SuspectCommit:
-    """A commit that changed a file of the stack trace; `link` is its pull request, or "" without one."""
+    """A commit that changed a file of the stack trace; `link` is its pull request, "" if it has none."""
 
     id: str
     message: str
@@ -200,11 +201,11 @@ class SuspectCommit:
 
 @dataclass(frozen=True)
 class Monitor:
-    """A check of the server's own; `kind` is "cron" or "uptime", `up` is None where it was never checked or is paused.
+    """A cron or uptime monitor of the server; `kind` is "cron" or "uptime".
 
-    `status` is "up" or "down", of a cron monitor the server's own word. `last` is when it was checked or run last, and
-    `since` when its state changed, None where the server does not say. `schedule` is a crontab or an interval such as
-    "1 hour"; `url` is what it checks.
+    `up` is None if it was never checked or is paused. `status` is "up" or "down", or a cron monitor's status in the
+    server's own word. `last` is when it last ran or was checked, and `since` when its state changed, None if the server
+    does not say. `schedule` is a crontab or an interval such as "1 hour"; `url` is what an uptime monitor checks.
     """
 
     kind: str
@@ -224,7 +225,7 @@ class Monitor:
 
 @dataclass(frozen=True)
 class ResolveIn:
-    """Resolved by what, exactly one of them; `commit` is (repository, sha)."""
+    """What resolves an issue: exactly one of these. `commit` is (repository, sha)."""
 
     release: str = ""
     next_release: bool = False
@@ -234,9 +235,9 @@ class ResolveIn:
 
 @dataclass(frozen=True)
 class ArchiveUntil:
-    """Archived until when: nothing given means for ever.
+    """When an archived issue comes back: without any of these, never.
 
-    `span` from now; or that many more `events` or `users`, inside each `window` where one is given.
+    Until it escalates, until `span` from now, or after that many more `events` or `users`, within a `window` if given.
     """
 
     escalating: bool = False
@@ -251,7 +252,7 @@ PRIORITIES = ("high", "medium", "low")
 
 @dataclass(frozen=True)
 class IssueQuery:
-    """What to list. `text` is in the server's own search language; `seen_within` means last seen, on every server."""
+    """Which issues to list. `text` is in the server's search language; `seen_within` is about the last event."""
 
     text: str = ""
     projects: tuple[Project, ...] = ()
@@ -264,9 +265,9 @@ class IssueQuery:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """One page of a listing. Cursors are opaque and belong to the server that gave them; `None`: there is none.
+    """One page of a list. `next` and `previous` are cursors of the server, None if there is no such page.
 
-    `note` is for the person: what the page does not show (a search that had to stop, say).
+    `note` tells the person what the page does not show, such as a search that had to stop early.
     """
 
     items: tuple[T, ...]

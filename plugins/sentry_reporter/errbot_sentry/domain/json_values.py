@@ -1,7 +1,7 @@
-"""Reading JSON values that somebody else made: nothing here raises, and what has the wrong type counts as absent.
+"""Reads untrusted JSON values. Nothing here raises, and a value of a wrong type counts as absent.
 
-Texts are bounded, and cleaned of what neither a database nor a socket takes (NUL, lone surrogates). They stay hostile:
-escaping is the renderer's business.
+Texts are cut to a length and cleaned of NUL and lone surrogates, which databases and sockets refuse. They are still
+untrusted: the renderer escapes them.
 """
 
 from __future__ import annotations
@@ -21,39 +21,40 @@ _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9})\d*)?\s*(Z|[+-]\d\d(?::?\d\d)?)?", re.IGNORECASE
 )
 _UTC = (None, "Z", "z", "+00:00")
-# What servers write: to the second or the microsecond, in UTC.
+# The form that servers write: in UTC, to the second or the microsecond.
 _UTC_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?)(?:Z|\+00:00)")
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
-# Printable ASCII without the five that end a link in one backend or the other: quote, angles, backslash, backtick.
-# Nothing stands before the host: `https://sentry.example.com@evil.example/` would lead to another than it shows.
+# Printable ASCII without the five characters that end a link in some backend: quote, both angle brackets, backslash and
+# backtick. No user name before the host: `https://sentry.example.com@evil.example/` leads to another host than it
+# seems.
 _LINK = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#][!#-;=?-\[\]-_a-~]*)?")
 _LEVEL_NAMES = {"critical": "fatal", "warn": "warning", "log": "info", "sample": "debug"}
 
 
 def rows(value: Any) -> list[Any]:
-    """The list's beginning, or an empty one."""
+    """The first MOST_ROWS items of a list; [] if the value is not a list."""
     return value[:MOST_ROWS] if isinstance(value, list) else []
 
 
 def text(value: Any, longest: int = SHORT) -> str:
-    """The text, cleaned and cut to `longest` with an ellipsis; "" for what is neither text nor number."""
+    """A text or number as text, cleaned, and cut to `longest` with an ellipsis; "" for other types."""
     if isinstance(value, str) and len(value) <= longest and value.isascii() and "\0" not in value:
-        return value  # nearly all of them: there is nothing to clean
+        return value  # a short cut for nearly all texts: there is nothing to clean
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return ""
     try:
-        found = str(value)
+        dirty = str(value)
     except ValueError:  # an integer of thousands of digits
         return ""
-    if len(found) > longest:
-        found = found[: longest - 1] + "…"
-    return found.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+    if len(dirty) > longest:
+        dirty = dirty[: longest - 1] + "…"
+    return dirty.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def whole(value: Any) -> int | None:
     """A whole number that fits a database column, or None."""
     if type(value) is int and abs(value) < 2**63:
-        return value  # nearly all of them
+        return value  # a short cut for nearly all numbers
     if isinstance(value, str):
         if len(value) <= 18 and value.isascii() and value.isdigit():
             return int(value)
@@ -67,18 +68,18 @@ def whole(value: Any) -> int | None:
 
 
 def amount(value: Any) -> float | None:
-    """A number that can be written out, or None."""
+    """A finite number, or None."""
     try:
-        found = float(value) if type(value) in (int, float) else math.nan
+        number = float(value) if type(value) in (int, float) else math.nan
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return number if math.isfinite(number) else None
 
 
 def moment(value: Any) -> datetime | None:
-    """An aware time in UTC from ISO 8601 (without a zone: UTC) or Unix seconds, or None.
+    """An aware time in UTC, or None, from ISO 8601 (UTC if it has no zone) or Unix seconds.
 
-    Python 3.10's own reader knows neither "Z" nor fractions of other than 3 or 6 digits.
+    Python 3.10's `fromisoformat` does not read "Z", and only reads fractions of 3 or 6 digits.
     """
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -109,21 +110,21 @@ def web_link(value: Any) -> str:
 
 
 def line(value: Any, longest: int = SHORT) -> str:
-    """The same on one line: control characters and line breaks become one space."""
+    """Like `text`, on one line: each run of control characters and white space becomes one space."""
     if value is None:
         return ""
     if isinstance(value, str) and len(value) <= longest and value.isascii() and value.isprintable():
-        return value.strip() if "  " not in value else " ".join(value.split())  # nearly all of them
+        return value.strip() if "  " not in value else " ".join(value.split())  # a short cut for nearly all texts
     return text(_BREAKS.sub(" ", text(value, longest * 2 + 100)).strip(), longest)
 
 
 def first_line(*values: Any) -> str:
-    """The first of these that has any text, on one line."""
+    """The first of these values that is not empty as `line` reads it; "" if all are."""
     return next((found for found in map(line, values) if found), "")
 
 
 def level(value: Any) -> str | None:
-    """One of LEVELS, also by other names that SDKs use, or None."""
+    """One of LEVELS, or None. Also understands other names of levels that SDKs use."""
     if value in LEVELS:
         return str(value)
     name = line(value).lower()
@@ -132,14 +133,17 @@ def level(value: Any) -> str | None:
 
 
 def tags(value: Any) -> tuple[tuple[str, str], ...]:
-    """Tags with a key: `[{key, value}]` in the API, `[[key, value]]` in webhooks, `{key: value}` from SDKs."""
-    found: list[tuple[Any, Any]] = []
+    """Tags as pairs, without those whose key is empty.
+
+    The API has `[{key, value}]`, webhooks have `[[key, value]]`, and SDKs send `{key: value}`.
+    """
+    pairs: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
-        found = list(value.items())
+        pairs = list(value.items())
     for row in rows(value):
         if isinstance(row, dict):
-            found.append((row.get("key"), row.get("value")))
+            pairs.append((row.get("key"), row.get("value")))
         elif isinstance(row, list) and len(row) == 2:
-            found.append((row[0], row[1]))
-    cleaned = ((line(key, 200), line(said)) for key, said in found[:_MOST_TAGS])
-    return tuple((key, said) for key, said in cleaned if key)
+            pairs.append((row[0], row[1]))
+    cleaned = ((line(key, 200), line(tag_value)) for key, tag_value in pairs[:_MOST_TAGS])
+    return tuple((key, tag_value) for key, tag_value in cleaned if key)

@@ -1,14 +1,14 @@
-"""Locks with which a thread cannot block itself for ever.
+"""Locks that cannot make a thread wait for itself.
 
-While a thread holds a lock, foreign code may run in that very thread, between any two instructions: a `__del__` or a
-weak reference's callback when garbage is collected, or a signal handler. If it logs an error, the log handler comes
-back into this package. So two things hold for every lock here:
+While a thread holds a lock, foreign code may run in the same thread between any two instructions: a `__del__` or a weak
+reference's callback during garbage collection, or a signal handler. If that code logs an error, our log handler runs
+and needs locks of this package. So these rules apply to every lock here:
 
-- A thread that takes a `Lock` that it holds already gets `Reentered`, and never waits for itself.
-- Work that has to take locks, and that such code may need, goes through `afterwards`: it is done at once, or, while
-  the thread holds a lock, as soon as it has let go of the last one.
+- If a thread takes a `Lock` that it already holds, it gets `Reentered` and does not wait.
+- Work that takes locks and may be needed by such foreign code goes through `afterwards`. The work is done at once, or,
+  if the thread holds a lock, as soon as it has released its last one.
 
-A fork leaves the child with the locks that other threads of the parent held; those are new in the child.
+After a fork, locks that other threads of the parent held would stay locked in the child. The child gets new ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Job = Callable[[], object]
 
 
 class _Here(threading.local):
-    """What this thread holds. The defaults are the class's: nothing has to be set up that could be interrupted."""
+    """The state of one thread. The defaults are class attributes, so that no set-up code can be interrupted."""
 
     held = 0
     catching_up = False
@@ -41,18 +41,23 @@ _all: weakref.WeakSet[Lock] = weakref.WeakSet()
 
 
 class Lock:
-    """For one thread at a time, and once at a time: a thread that holds it already gets `Reentered`."""
+    """A lock for one thread at a time. A thread that holds it and takes it again gets `Reentered`."""
 
     def __init__(self) -> None:
-        # The inner lock lets its own thread in again, so asking who holds it never waits for oneself.
+        # A thread can take an RLock again without waiting. `acquire` uses that to find out that it holds the lock.
         self._inner = threading.RLock()
         self._owner: int | None = None
         _all.add(self)
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take it; False if it was not free (in time, seconds). Raises Reentered when this thread would wait for
-        itself."""
-        _here.held += 1  # first, so that what interrupts us from here on waits
+        """Take the lock; False if it was not free within `timeout` seconds.
+
+        Raises:
+            Reentered: this thread would wait for itself.
+            RecursionError: Python's stack is too full for releasing the lock afterwards.
+        """
+        _check_stack()
+        _here.held += 1  # first: from here on, the work of code that interrupts us is put off
         got = again = False
         try:
             got = self._inner.acquire(blocking, timeout)
@@ -74,20 +79,20 @@ class Lock:
         return False
 
     def release(self) -> None:
-        """Let go of it, and do what had to wait for that."""
-        # At the end of the stack a further call may fail, so the counting makes none.
+        """Release the lock, and do the work that waited for this."""
+        # If Python's stack is nearly full, any further call may fail. So these lines call no function of Python.
         self._owner = None
         self._inner.release()
         _here.held -= 1
         if not _here.held:
             try:  # noqa: SIM105 - `suppress` is two calls more
                 _catch_up()
-            except Exception:  # noqa: BLE001, S110 - the end of the stack again: what waits comes after the next lock
+            except Exception:  # noqa: BLE001, S110 - the stack is full: the work is done after the next lock
                 pass
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[bool]:
-        """Hold it for the length of the block; False where it was not to be had in so many seconds."""
+        """Hold the lock during the block. Yields False if it could not be taken within so many seconds."""
         taken = self.acquire(timeout=seconds)
         try:
             yield taken
@@ -96,7 +101,7 @@ class Lock:
                 self.release()
 
     def locked(self) -> bool:
-        """Whether some thread holds it now."""
+        """Whether some thread holds the lock now."""
         return self._owner is not None
 
     def __enter__(self) -> None:
@@ -108,34 +113,51 @@ class Lock:
         self.release()
 
     def _is_owned(self) -> bool:
-        """Asked by threading.Condition."""
+        """Whether this thread holds the lock; threading.Condition needs this method."""
         return self._owner == threading.get_ident()
 
     def _forget_others(self) -> None:
-        """In the child of a fork: the thread that held it does not exist here."""
+        """Renew the lock in the child of a fork if another thread held it: that thread does not exist here."""
         if not self._is_owned():
             self._inner = threading.RLock()
             self._owner = None
 
 
+def _check_stack() -> None:
+    """Raise RecursionError unless there is room for a few more calls.
+
+    Python 3.13 may refuse a call at the end of a `with` block although it allowed one at its beginning. The lock would
+    then never be released.
+    """
+    _one_deeper()
+
+
+def _one_deeper() -> None:
+    _nothing()
+
+
+def _nothing() -> None:
+    pass
+
+
 def condition() -> threading.Condition:
     """A condition whose lock is a `Lock`."""
-    return threading.Condition(Lock())  # type: ignore[arg-type]  # it needs no more than the methods of Lock
+    return threading.Condition(Lock())  # type: ignore[arg-type]  # Condition only calls methods that Lock has
 
 
 class Latch:
-    """Closed until one thread opens it; then it stays open. Has no section that could be entered twice."""
+    """Closed until one thread opens it, then open for good. No code of it runs under a lock, so it needs no `Lock`."""
 
     def __init__(self) -> None:
         self._closed = threading.Lock()
         self._closed.acquire()
 
     def open(self) -> None:
-        """Let the one who waits go on. To be called once."""
+        """Let the waiting thread go on. Call this once."""
         self._closed.release()
 
     def wait(self, timeout: float = -1) -> bool:
-        """Wait until it is open, by default as long as it takes; False when it is not after `timeout` seconds."""
+        """Wait until the latch is open, by default without limit; False if it is not after `timeout` seconds."""
         return self._closed.acquire(timeout=timeout)
 
 
@@ -145,9 +167,9 @@ def held() -> bool:
 
 
 def afterwards(work: Job) -> None:
-    """Do it now, or, when this thread holds a lock, after it has let go of the last one.
+    """Do the work now, or, if this thread holds a lock, after it has released its last one.
 
-    What the work raises goes to the caller in the first case, and to the log in the second.
+    An exception of the work reaches the caller in the first case, and is logged in the second.
     """
     if not _here.held:
         work()
@@ -162,10 +184,10 @@ def _catch_up() -> None:
         _here.catching_up = True
         try:
             waiting.get_nowait()()
-        except queue.Empty:  # an interruption between the question and here has done it
+        except queue.Empty:  # code that interrupted us after the check has done the work
             return
-        except Exception:  # it belongs to somebody else than who unlocks here
-            log.exception("What had to wait for a lock failed")
+        except Exception:  # the thread that releases a lock has nothing to do with this error
+            log.exception("Work that waited for a lock failed")
         finally:
             _here.catching_up = False
 

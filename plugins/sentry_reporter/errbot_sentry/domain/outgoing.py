@@ -1,6 +1,6 @@
-"""A message on its way to a chat network: as lines of Markdown, and, for a notification, as a card.
+"""A message to a chat network: lines of Markdown, and for a notification also a card.
 
-A network that shows cards (Slack's blocks, Mattermost's attachments, Discord's embeds, Telegram's HTML) draws the card.
+A network that has cards (Slack's blocks, Mattermost's attachments, Discord's embeds, Telegram's HTML) shows the card.
 All others show the text, which says the same.
 """
 
@@ -14,7 +14,7 @@ from errbot_sentry.domain.issue_actions import ARCHIVE, ASSIGN, REOPEN, RESOLVE,
 
 @dataclass(frozen=True)
 class Button:
-    """Something that a person may click. `action` is a name of `issue_actions.BUTTONS`; `label` is what it shows."""
+    """A button. `action` is one of the names in `issue_actions` (RESOLVE, REOPEN …); `label` is the text on it."""
 
     action: str
     label: str
@@ -22,11 +22,11 @@ class Button:
 
 @dataclass(frozen=True)
 class Card:
-    """A notification in parts. All of them but the buttons are untrusted text on one line; "" where there is none.
+    """A notification in parts. All parts but the buttons are untrusted text on one line, "" if absent.
 
-    `heading` says what happened and where (`New in shop`), `title` what the problem is, `link` its page on the server.
-    `facts` are pairs of a name, "" where the value speaks for itself, and a value. `mark` says what became of the
-    problem (`resolved by Ann`). `level` is Sentry's, for the colour; "" where it is unknown.
+    `heading` says what happened and where (`New in shop`), and `title` what the problem is. `link` is its page on the
+    server. `facts` are (name, value) pairs; the name is "" if the value needs none. `mark` says what became of the
+    problem (`resolved by Ann`). `level` is Sentry's, for the colour; "" if unknown.
     """
 
     heading: str
@@ -43,10 +43,10 @@ class Card:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """What is posted: `text` is escaped Markdown in lines, for this network's backend of Errbot.
+    """A message to be posted: `text` is escaped Markdown in lines, for Errbot's backend of this network.
 
-    `mention` is trusted text that mentions people, also Markdown. It is not part of `text`. `key` names this message
-    among all others, and is the same each time it is tried: a network that knows it takes the message once.
+    `mention` is trusted Markdown that mentions people; `text` does not contain it. `key` identifies this message, and
+    is the same for every try, so that a network that supports such keys posts the message once.
     """
 
     text: str
@@ -60,7 +60,7 @@ class Outgoing:
         return f"{self.mention} {self.text}".strip()
 
     def unmentioned(self) -> Outgoing:
-        """The same, mentioning nobody."""
+        """The same message without its mention."""
         return replace(self, mention="")
 
 
@@ -77,7 +77,8 @@ _CLOSING = ("resolved", "archived")
 def card_of(values: Mapping[str, object], refused: Callable[[str], str] = lambda _action: "") -> Card:
     """The card of a notification, from the values of its template.
 
-    `refused` says why the server can never do an action, "" where it may: there is no button for it.
+    `refused` gives the reason why this server does not support an action, or "". The card has no button for an action
+    with a reason.
     """
 
     def text(name: str) -> str:
@@ -100,5 +101,5 @@ def card_of(values: Mapping[str, object], refused: Callable[[str], str] = lambda
         facts=tuple(facts),
         detail=text("text"),
         mark=mark,
-        buttons=tuple(each for each in (CLOSED_BUTTONS if closed else OPEN_BUTTONS) if not refused(each.action)),
+        buttons=tuple(button for button in (CLOSED_BUTTONS if closed else OPEN_BUTTONS) if not refused(button.action)),
     )

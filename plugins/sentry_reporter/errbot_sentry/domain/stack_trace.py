@@ -1,6 +1,7 @@
-"""A stack trace as text: Python's order, the newest frame last; the program's own frames with source, others folded.
+"""Formats a stack trace as text, in Python's order: the most recent call is last.
 
-Pure. The lines are for a fenced block: layout matters, nothing in them is markup.
+The program's own frames are shown with source, frames of libraries are folded. The lines are for a fenced code block,
+so they contain no markup.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ _LAST_FOREIGN = 3
 
 @dataclass(frozen=True)
 class Detail:
-    """How much of a trace: lines of source around the failing line, and around those of other frames.
+    """How much of a trace to show.
 
-    `mask` makes what is shown of a variable's name and value.
+    `around_failing` and `around_others` are the lines of source around the line of the failing frame and of the other
+    frames. `variables` is how many variables are shown, and `fold` hides library frames. `mask` gets a variable's name
+    and value, and returns the value to show.
     """
 
     around_failing: int
@@ -34,12 +37,12 @@ class Detail:
 
 
 SHORT = Detail(around_failing=2, around_others=0, variables=_SHORT_VARIABLES, fold=True)
-ALERT = Detail(around_failing=0, around_others=0, variables=0, fold=True)  # nobody has asked for the values
+ALERT = Detail(around_failing=0, around_others=0, variables=0, fold=True)  # no variables, since nobody asked for them
 FULL = Detail(around_failing=20, around_others=5, variables=200, fold=False)
 
 
 def trace_lines(event: Event, detail: Detail) -> list[str]:
-    """All lines of the trace, one exception of a chain after the other, the one that was raised last at the end."""
+    """All lines of the trace, one exception of the chain after the other; the one raised last is at the end."""
     lines: list[str] = []
     for number, error in enumerate(event.exceptions):
         last = number == len(event.exceptions) - 1
@@ -50,20 +53,20 @@ def trace_lines(event: Event, detail: Detail) -> list[str]:
 
 
 def shortened(lines: Sequence[str], most: int) -> list[str]:
-    """The last `most` lines: the end of a trace says most. What is left out is counted in the first line."""
+    """The last `most` lines, as the end of a trace says most. The first line counts the lines that are left out."""
     if len(lines) <= most:
         return list(lines)
     return [f"… {len(lines) - most + 1} lines before this", *lines[-(most - 1) :]]
 
 
 def failing_frame(error: ExceptionInfo) -> Frame | None:
-    """The newest frame of the program itself, or the newest of all where none is."""
+    """The most recent frame of the program itself, or of all frames if none is the program's own."""
     own = [frame for frame in error.frames if frame.in_app]
     return next(reversed(own or error.frames), None)
 
 
 def frame_words(event: Event) -> str:
-    """`cart.py:12 in checkout`, the place where the last exception was raised; "" without one."""
+    """Where the last exception was raised, such as `cart.py:12 in checkout`; "" if the event has no exception."""
     frame = failing_frame(event.exceptions[-1]) if event.exceptions else None
     if frame is None:
         return ""
@@ -85,7 +88,7 @@ def _exception_lines(error: ExceptionInfo, detail: Detail, *, with_variables: bo
 
 
 def _is_shown(frame: Frame, error: ExceptionInfo, detail: Detail) -> bool:
-    """In-app frames; where there are none at all, the last few."""
+    """Whether a frame is shown: the program's own frames are, or the last few if there are none."""
     if not detail.fold or frame.in_app:
         return True
     if any(other.in_app for other in error.frames):
@@ -105,7 +108,7 @@ def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variabl
             pointer = ">" if number == frame.line else " "
             yield _bounded(f"  {pointer} {number:>4} {text.rstrip()}")
     if with_variables:
-        # Those that Python itself sets fill a module's frame, and say nothing about the error.
+        # Python's own variables (`__name__` …) would fill a module's frame, and say nothing about the error.
         chosen = [(name, value) for name, value in frame.variables if not (name[:2] == name[-2:] == "__")]
         for name, value in chosen[: detail.variables]:
             yield _bounded(f"      {one_line(name)} = {one_line(detail.mask(name, value[: 2 * LONGEST_LINE]))}")

@@ -1,4 +1,4 @@
-"""Numbers, times and long texts as people read them in a narrow chat window. Pure."""
+"""Formats numbers, times and long texts for a narrow chat window."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import humanize
 
 LINE_BYTES = 400  # IRC cuts longer lines, and counts bytes
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_MARKUP = re.compile(r"[\\`*_{}\[\]()>#+\-.!|~:]")  # what becomes two characters in some backend
-_LONG_ESCAPES = re.compile(r"[&<@]")
-_HEAVIEST = 6  # what one character can weigh
+_MARKUP = re.compile(r"[\\`*_{}\[\]()>#+\-.!|~:]")  # some backend escapes these with one more character
+_LONG_ESCAPES = re.compile(r"[&<@]")  # some backend escapes these with several characters
+_HEAVIEST = 6  # the greatest weight of one character
 _STEPS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
-_WHOLE_PATH = 4  # parts
+_WHOLE_PATH = 4  # parts that a path may have to be shown whole
 
 
 def short_count(number: int) -> str:
     """`950`, `1.2k`, `34k`, `5.6M`."""
     if number < 1000:
         return str(number)
-    # What would round up to 1000 of a smaller step is shown in this one: 999 500 is 1M.
+    # A number that would round up to 1000 in the smaller step uses the greater one: 999 500 is 1M.
     step, letter = next((step, letter) for step, letter in _STEPS if number >= step * 0.9995)
     scaled = number / step
     return f"{scaled:.1f}".removesuffix(".0") + letter if scaled < 9.95 else f"{scaled:.0f}{letter}"
@@ -36,7 +36,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """`3 minutes ago`; a clock that runs ahead of ours counts as now."""
+    """`3 minutes ago`; a time in the future, from a clock ahead of ours, is "now"."""
     passed = max(int((now - at).total_seconds()), 0)
     return "now" if passed < 2 else f"{_words(_coarse(passed))} ago"
 
@@ -47,7 +47,7 @@ def span_words(span: timedelta) -> str:
 
 
 def _coarse(seconds: int) -> int:
-    """The seconds without what words leave out anyway, so that few different ones are ever put into words."""
+    """The seconds rounded down to what the words express, so that the cache of `_words` needs few entries."""
     for unit in (86400, 3600, 60):
         if seconds >= unit:
             return seconds - seconds % unit
@@ -60,14 +60,14 @@ def _words(seconds: int) -> str:
 
 
 def sparkline(counts: Sequence[int], width: int = 12) -> str:
-    """The counts as block characters, oldest first, at most `width` of them; "" where nothing happened at all."""
-    found = counts if min(counts, default=0) >= 0 else [max(count, 0) for count in counts]
-    slices = _resample(found, width)
+    """The counts as at most `width` block characters, oldest first; "" if all counts are zero."""
+    positive = counts if min(counts, default=0) >= 0 else [max(count, 0) for count in counts]
+    slices = _resample(positive, width)
     top = max(slices, default=0)
     if not top:
         return ""
     highest = len(_BLOCKS) - 1
-    # Anything at all is visible: only nothing is the lowest block.
+    # Only zero gets the lowest block, so that any greater count is visible.
     share = highest / top
     return "".join([_BLOCKS[round(count * share) or 1 if count else 0] for count in slices])
 
@@ -76,29 +76,29 @@ def _resample(counts: Sequence[int], width: int) -> Sequence[int]:
     many = len(counts)
     if many <= width:
         return counts
-    each, left = divmod(many, width)
-    if not left:
-        found = counts[::each]
-        for place in range(1, each):
-            found = list(map(add, found, counts[place::each]))
-        return found
+    per_slice, left = divmod(many, width)
+    if not left:  # the usual case, without a Python loop over the counts
+        sums = counts[::per_slice]
+        for place in range(1, per_slice):
+            sums = list(map(add, sums, counts[place::per_slice]))
+        return sums
     return [sum(counts[at * many // width : (at + 1) * many // width]) for at in range(width)]
 
 
 def one_line(text: str) -> str:
-    """The text on one line; what is invisible in it is the renderer's to remove."""
-    if text.isprintable() and "  " not in text:  # nearly all of them: the only white space that is printable is " "
+    """The text on one line. The renderer removes invisible characters."""
+    if text.isprintable() and "  " not in text:  # a short cut for nearly all texts: only " " is printable white space
         return text.strip()
     return " ".join(text.split())
 
 
 def weight(text: str) -> int:
-    """The bytes that a text takes on its way to the chat network, in UTF-8 and with its markup escaped."""
+    """How many bytes a text needs when it is sent to the chat network: in UTF-8, with its markup escaped."""
     return len(text.encode(errors="replace")) + len(_MARKUP.findall(text)) + 4 * len(_LONG_ESCAPES.findall(text))
 
 
 def cut(text: str, limit: int = LINE_BYTES) -> str:
-    """The text on one line of at most `limit` by weight; a longer one ends at the end of a word, with `…`."""
+    """The text on one line of at most this weight; a longer text is cut after a word and ends with `…`."""
     flat = one_line(text[: limit * 4])
     if len(text) * _HEAVIEST <= limit or (len(text) * 2 <= limit and flat.isascii() and not _LONG_ESCAPES.search(flat)):
         return flat
@@ -108,12 +108,12 @@ def cut(text: str, limit: int = LINE_BYTES) -> str:
     sizes = accumulate(map(weight, flat))
     head = flat[: sum(1 for _ in takewhile(lambda size: size <= room, sizes))]
     words, space, _ = head.rpartition(" ")
-    # Half a word is better than a title that is nearly empty.
+    # A word is cut in two if the line would otherwise be half empty.
     return (words if space and len(words) > len(head) // 2 else head).rstrip() + "…"
 
 
 def in_lines(words: Iterable[str]) -> list[str]:
-    """All the words, joined by commas, in as many lines as they need."""
+    """All words, joined by commas, on as many lines as they need."""
     lines: list[str] = []
     for word in words:
         if lines and weight(lines[-1]) + weight(word) + 3 <= LINE_BYTES:
@@ -124,7 +124,7 @@ def in_lines(words: Iterable[str]) -> list[str]:
 
 
 def short_path(path: str) -> str:
-    """A file's path for a narrow window: whole up to four parts, else its folder and name."""
+    """A file's path for a narrow window: whole if it has at most four parts, else its folder and name."""
     parts = path.replace("\\", "/").split("/")
     return path if len(parts) <= _WHOLE_PATH else "…/" + "/".join(parts[-2:])
 

@@ -1,1 +1,1 @@
-"""Reporting, from the bot to the server: each of the bot's own errors once, with its context and without secrets."""
+"""Reports the bot's own errors to the server: each error once, with its context and without secrets."""

@@ -1,4 +1,4 @@
-"""Notifying the person whose command failed where it was reported: once, and only where they typed."""
+"""Informs the person whose command failed that the error was reported: once, and only where they typed it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from errbot_sentry.reporting.collect.bot_context import COMMAND, BotContext
 
 log = logging.getLogger(__name__)
 
-# Longer than a server that is up needs; after that the person is notified that the report waits.
-_PATIENCE = 10.0
+# Seconds. A working server confirms an event sooner. After this time, the person is informed that the report waits.
+_CONFIRMATION_SECONDS = 10.0
 _MOST_WAITING = 200
 _MOST_PEOPLE = 500
-# A person who sets off a storm of different errors is notified of the first ones.
+# A person who causes many different errors is only informed of the first ones in _WINDOW seconds.
 _MOST_FOR_PERSON, _WINDOW = 3, 60.0
-_MOST_FOR_ROOM = 6  # nor does a room fill with them when everybody's commands fail
+_MOST_FOR_ROOM = 6  # the same limit for a room, in case everybody's commands fail
 
 
 @dataclass(frozen=True)
 class ReportedError:
-    """A reported command error: `message` is the person's own message, to be answered; `sent` False: it still waits
-    for the server, under the same id."""
+    """A reported command error. `message` is the person's message, to which the bot replies.
+
+    If `sent` is False, the event still waits for the server, and keeps this id.
+    """
 
     event_id: str
     message: object
@@ -36,11 +38,11 @@ class ReportedError:
 
 
 Notify = Callable[[ReportedError], object]
-"""Notifies a person of how their error was reported. Called from the sender's thread, so it must return at once."""
+"""Informs a person how their error was reported. The sender's thread calls it, so it must return at once."""
 
 
 class FollowUps:
-    """Who is to be notified of what, and which error each person ran into last. Safe to use from any thread."""
+    """Which people wait to be informed of a reported error, and the last error of each person. Thread-safe."""
 
     def __init__(self, notify: Notify | None) -> None:
         self._notify_person = notify
@@ -51,12 +53,12 @@ class FollowUps:
         self._sent: LRUCache[str, bool] = LRUCache(_MOST_PEOPLE)
 
     def leave_to_parent(self) -> None:
-        """In the child of a fork: the connection to the chat network is the parent's, so nobody is notified."""
+        """In the child of a fork, inform nobody: the connection to the chat network belongs to the parent."""
         self._notify_person = None
         self._waiting.clear()
 
     def captured(self, event_id: str, context: BotContext, now: float, notify: bool) -> None:
-        """An error was captured in a person's command; `notify` says whether the command failed by it."""
+        """Note an error that was captured in a person's command. `notify` says whether it made the command fail."""
         if context.kind != COMMAND or not context.person:
             return
         with self._lock:
@@ -71,35 +73,40 @@ class FollowUps:
                 self._waiting.popitem(last=False)
 
     def last_of(self, person: str) -> tuple[str, float] | None:
-        """The id of the event that this person (BotContext.person or BotContext.acl, never a nick, which anybody may
-        take) ran into last, and when that was (seconds of the monotonic clock)."""
+        """The id of this person's last error, and when it happened (seconds of the monotonic clock).
+
+        `person` is BotContext.person or BotContext.acl, never a nick, which anybody may take.
+        """
         with self._lock:
             return self._last.get(person)
 
     def is_sent(self, event_id: str) -> bool:
-        """Whether the server has confirmed this event, as far as that is remembered."""
+        """Whether the server has confirmed this event. Only the last events are remembered."""
         with self._lock:
             return event_id in self._sent
 
     def sent(self, event_id: str) -> None:
-        """The server has this event."""
+        """Note that the server has confirmed this event, and inform the person who waits for that."""
         with self._lock:
             self._sent[event_id] = True
-            found = self._waiting.pop(event_id, None)
-        if found is not None:
-            self._notify(replace(found[1], sent=True))
+            waiting = self._waiting.pop(event_id, None)
+        if waiting is not None:
+            self._notify(replace(waiting[1], sent=True))
 
     def notify_overdue(self, now: float) -> float | None:
-        """Notify those who have waited long enough; seconds until the next one has, None when nobody waits."""
+        """Inform people who have waited too long for the confirmation.
+
+        Returns the seconds until the next person has, None if nobody waits.
+        """
         late: list[ReportedError] = []
         with self._lock:
             while self._waiting:
                 since, reported = next(iter(self._waiting.values()))
-                if now - since < _PATIENCE:
+                if now - since < _CONFIRMATION_SECONDS:
                     break
                 self._waiting.popitem(last=False)
                 late.append(reported)
-            left = next((since + _PATIENCE - now for since, _ in self._waiting.values()), None)
+            left = next((since + _CONFIRMATION_SECONDS - now for since, _ in self._waiting.values()), None)
         for reported in late:
             self._notify(reported)
         return left
@@ -120,5 +127,5 @@ class FollowUps:
             return
         try:
             self._notify_person(reported)
-        except Exception:  # the chat network's code; the event is reported already
+        except Exception:  # an error of the chat network's code; the event itself is reported
             log.exception("The person could not be notified of event %s", reported.event_id)

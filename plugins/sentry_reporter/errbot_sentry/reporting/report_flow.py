@@ -1,4 +1,4 @@
-"""All parts of the report flow, put together for one life: from a start to the next close."""
+"""Builds all parts of the report flow, and runs them from one start to the next close."""
 
 from __future__ import annotations
 
@@ -34,15 +34,17 @@ from errbot_sentry.reporting.sdk_internals import SdkHttp
 
 _MEGABYTE = 1024 * 1024
 _LOOK_FOR_CHILDREN_SECONDS = 5.0
-_CHILDS_END_SECONDS = 2.0  # as long as the SDK waits when a process ends
+_CHILDS_END_SECONDS = 2.0  # the SDK waits as long when a process ends
 
-# The flows that run in this process. (A function that is registered for forks stays so for ever.)
+# The flows that run in this process. The functions registered for forks use this set, since they cannot be removed.
 _running: weakref.WeakSet[ReportFlow] = weakref.WeakSet()
 
 
 class ReportFlow:
-    """What the Reporter starts and closes. Making one raises BadDsn for a DSN that is none, and `start` what the SDK
-    raises for options that it does not take."""
+    """The report flow, which the Reporter starts and closes.
+
+    The constructor raises the SDK's BadDsn for an invalid DSN. `start` raises the SDK's errors about wrong options.
+    """
 
     def __init__(
         self,
@@ -58,10 +60,10 @@ class ReportFlow:
         self._clock = clock
         self._follow_ups = follow_ups
         self.own_transport = "transport" not in settings.options
-        spooling = settings.spool_mb and self.own_transport  # a foreign transport could not send what is in there
+        spooling = settings.spool_mb and self.own_transport  # another transport could not send what is in the spool
         folder = data_dir / "sentry_spool" / _project_of(settings.dsn.reveal()) if spooling else None
 
-        # Onto the disk and to the server, each made of those before it.
+        # Onto the disk and to the server.
         sdk_http = SdkHttp({**settings.options, "dsn": settings.dsn.reveal()})
         self.spool = Spool(
             folder,
@@ -101,7 +103,7 @@ class ReportFlow:
         self._looked_for_children = 0.0
 
     def start(self) -> None:
-        """Begin to report."""
+        """Start to report."""
         self.spool.open()
         try:
             self.client.start()
@@ -121,7 +123,7 @@ class ReportFlow:
         self.client.settle(timeout / 4)
         self._capture_counts(self._repeats.drain(), timeout / 4)
         self.client.flush()
-        # First what can still be sent, then the end of a request that does not want to end.
+        # First send what can still be sent, then break a request that does not end.
         self._sender.flush(min(2.0, timeout / 4))
         self._sender.stop(timeout / 4)
         self.client.close()
@@ -130,8 +132,10 @@ class ReportFlow:
         self.spool.close()
 
     def watch_commands(self, bot: Any) -> Callable[[], None]:
-        """Give every command of this bot object its own scope, and a transaction where tracing is on; returns what
-        undoes it."""
+        """Give every command of this bot object its own scope, and a transaction if tracing is on.
+
+        Returns a function that undoes this.
+        """
         return command_scope.watch(bot, self._around_command)
 
     @contextmanager
@@ -145,7 +149,7 @@ class ReportFlow:
             yield
 
     def _capture_counts(self, counts: list[RepeatCount], seconds: float) -> None:
-        """Capture each count as an event of its own, as many as the time allows, and the sum of the rest as one."""
+        """Capture each count as an event. When the time is over, capture the sum of the remaining ones as one event."""
         end = self._clock.monotonic() + seconds
         for number, count in enumerate(counts):
             if self._clock.monotonic() > end:
@@ -153,22 +157,22 @@ class ReportFlow:
                 return
             self._capture_count(count)
 
-    def _capture_count(self, count: RepeatCount, *sums: RepeatCount) -> None:
-        """Capture a count as an event; `sums` are those that it is the sum of."""
-        for each in (count, *sums):
-            self._repeats.report(each)
+    def _capture_count(self, count: RepeatCount, *summands: RepeatCount) -> None:
+        """Capture a count as an event. If it is a sum, `summands` are the counts in it."""
+        for reported in (count, *summands):
+            self._repeats.report(reported)
         self.capture.capture_count(count)
 
     def lost(self) -> dict[str, int]:
-        """Records that came while others were handled which had come like that: reason to count."""
+        """Log records that were dropped, by reason: those logged while a nested record was handled."""
         return {"while_reporting": self._handler.lost} if self._handler.lost else {}
 
     def notes(self) -> list[str]:
-        """What an operator should know, each a sentence."""
+        """Sentences about problems that an operator should know."""
         notes = []
         root = logging.getLogger()
         if self._handler not in root.handlers:
-            notes.append("another part of the bot has replaced the root logger's handlers: what is logged goes nowhere")
+            notes.append("another part of the bot has replaced the root logger's handlers: no error is reported")
         elif not root.isEnabledFor(self._settings.event_level) or self._handler.level > self._settings.event_level:
             notes.append("the root logger lets no error through (BOT_LOG_LEVEL, or logging.disable): none is reported")
         if self._handler.failed:
@@ -180,17 +184,17 @@ class ReportFlow:
         elif not self.client.active:
             notes.append("another part of the bot has called sentry_sdk.init: errors go to its client, not to ours")
         if not self.own_transport:
-            notes.append("SENTRY_OPTIONS has a transport of its own: no spool, and what it sends is not known here")
+            notes.append("SENTRY_OPTIONS has its own transport: there is no spool, and what it sends is not known")
         if self.spool.trouble:
             notes.append(f"the spool cannot be written ({self.spool.trouble}): events wait in memory")
         return notes
 
     def in_parent(self) -> None:
-        """This process has forked: what a child cannot send any more is taken over while the bot runs."""
+        """Note that this process has forked: from now on, take over what a dead child has left in its spool."""
         self._has_forked = True
 
     def in_child(self) -> None:
-        """This process is a fork's child: it reports what fails here, with nothing that is the parent's."""
+        """Make this flow the child's own after a fork: it reports the child's errors, and nothing of the parent's."""
         self._has_forked = False
         self._journal.leave_to_parent()
         self._repeats.drain()
@@ -201,8 +205,11 @@ class ReportFlow:
         self._flush_at_the_end()
 
     def _flush_at_the_end(self) -> None:
-        """A child of multiprocessing ends without `atexit`; it has a list of its own, which it empties after the fork
-        and before its work begins."""
+        """Send the last events when a child of multiprocessing ends.
+
+        Such a child does not run `atexit`, but its own list of finalisers. It empties that list after the fork and
+        before its work begins, so ours is added after that.
+        """
         processes = sys.modules.get("multiprocessing.util")
         if processes is not None:
             processes.register_after_fork(self, ReportFlow._flush_later)
@@ -213,7 +220,7 @@ class ReportFlow:
         )
 
     def _tick(self) -> float | None:
-        """What falls due, done in the sender's thread; seconds until something does again."""
+        """Do what is due, in the sender's thread. Returns the seconds until something is due again."""
         now = self._clock.monotonic()
         if self._has_forked and now - self._looked_for_children > _LOOK_FOR_CHILDREN_SECONDS:
             self._looked_for_children = now
@@ -227,7 +234,7 @@ class ReportFlow:
 
 
 def _project_of(dsn: str) -> str:
-    """A folder name for the server and project of a DSN: what was spooled for one project never goes to another."""
+    """A folder name for the DSN's server and project, so that events for one project never go to another one."""
     parts = urlsplit(dsn)
     text = f"{parts.hostname or ''}{f'-{parts.port}' if parts.port else ''}{parts.path}"
     return "".join(ch if ch.isalnum() or ch in ".-" else "_" for ch in text).strip("._") or "project"

@@ -1,4 +1,4 @@
-"""What the report flow has done, in numbers and words, for `!sentry status`, health and metrics."""
+"""The status of the report flow, for `!sentry status`, health and metrics."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from errbot_sentry.domain.locks import Lock, afterwards
 
 @dataclass(frozen=True)
 class ReportStatus:
-    """A moment's view. All counts are since the bot started and survive stop and start of the flow.
+    """The state at one moment. All counts are since the bot started, also over stops and starts of the flow.
 
     Args:
-        enabled: the settings want reporting; `running`: it is on now.
-        dsn: masked.
-        captured: errors and messages taken, each once; `sent`: those that the server has confirmed.
-        spooled: envelopes that wait, `spool_bytes` what they take.
+        enabled: whether the settings switch reporting on.
+        running: whether it runs now.
+        dsn: the DSN, masked.
+        captured: errors and messages that were captured.
+        sent: those of them that the server has confirmed.
+        spooled: envelopes that wait to be sent.
+        spool_bytes: the size of these.
         repeated: identical errors that were only counted.
-        dropped: reason to count, for every event given up.
-        others_sent: confirmed envelopes that are no errors (transactions, sessions, feedback …).
-        last_failure: a sentence without secrets, "" when the last try succeeded or there was none.
-        notes: oddities an operator should know.
+        dropped: the number of lost events, by reason.
+        others_sent: confirmed envelopes that are not errors (transactions, sessions, feedback …).
+        last_failure: a sentence without secrets; "" if the last try succeeded or there was none.
+        notes: sentences about problems that an operator should know.
     """
 
     enabled: bool = False
@@ -42,7 +45,7 @@ class ReportStatus:
 
 
 class Counters:
-    """The numbers while they grow; safe to use from any thread, and by code that interrupts one that counts."""
+    """The counts. Thread-safe, and also safe for code that interrupts a thread while it counts (`afterwards`)."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -56,7 +59,7 @@ class Counters:
         afterwards(lambda: self._add(self._counts, name, by))
 
     def drop(self, category: str, reason: str) -> None:
-        """Count an envelope that was given up; those without an error have their category in the name."""
+        """Count an envelope that was lost. If it was not an error, the reason gets its category as a suffix."""
         name = reason if category == "error" else f"{reason} ({category})"
         afterwards(lambda: self._add(self._dropped, name, 1))
 
@@ -67,11 +70,11 @@ class Counters:
         self.last_failure = ""
 
     def get(self, name: str) -> int:
-        """A count so far."""
+        """The present value of one count of `add`."""
         return self._counts[name]
 
     def dropped(self) -> dict[str, int]:
-        """A copy of the counts by reason."""
+        """A copy of the counts of `drop`, by reason."""
         return dict(self._dropped)
 
     def _add(self, counts: Counter[str], name: str, by: int) -> None:

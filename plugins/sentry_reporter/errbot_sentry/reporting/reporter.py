@@ -1,4 +1,4 @@
-"""The report flow as the rest of the product sees it: start, close, status, and what other plugins may call."""
+"""The interface of the report flow: start, close, status, and the functions that other plugins may call."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Sentry drops a `user_report` in silence for an event that is older, and one with a longer name (getsentry/sentry
+# Sentry silently drops a `user_report` about an older event or with a longer name (getsentry/sentry
 # `src/sentry/feedback/usecases/ingest/userreport.py`). GlitchTip and Bugsink ignore these items.
 _LATEST_REPORT, _LONGEST_NAME = 30 * 60.0, 128
 _SENTRY = "sentry"
@@ -42,15 +42,15 @@ _CANARY = "sentry-reporter-canary"
 
 
 class Reporter:
-    """Reports the bot's errors. Nothing here raises into the bot; switched off, everything is a no-op.
+    """Reports the bot's errors. No method raises into the bot, except `feedback`; all do nothing if reporting is off.
 
     Args:
-        settings: what the operator decided.
+        settings: the settings of reporting.
         facts: facts about the bot.
-        data_dir: the bot's data directory; the spool goes into `sentry_spool` there.
-        clock: time.
-        notify: notifies a person of how their error was reported.
-        secrets: further texts that must never leave (the API token, say).
+        data_dir: the bot's data directory; the spool is in its folder `sentry_spool`.
+        clock: the clock; by default the machine's.
+        notify: informs a person how their error was reported.
+        secrets: further texts that must never be sent, such as the API token.
     """
 
     def __init__(
@@ -76,21 +76,23 @@ class Reporter:
         self._trouble = ""
 
     def start(self) -> bool:
-        """Begin to report, if the settings want it; True when it runs. Starting twice is starting once, and another
-        thread that closes comes to its end before."""
+        """Start to report if the settings switch it on; returns whether it runs. A second start does nothing.
+
+        If another thread is just closing, this waits for its end.
+        """
         if not self._settings.enabled or not self._settings.dsn:
             return False
         with self._life:
             self._life.wait_for(lambda: not self._closing, _LONGEST_CLOSE)
             if self._flow is None:
                 try:
-                    # sentry-sdk takes long to import: only if it is wanted.
+                    # sentry-sdk is slow to import, so it is only imported if reporting is on.
                     from errbot_sentry.reporting.report_flow import ReportFlow
 
                     flow = ReportFlow(self._settings, self._facts, self._data_dir, self._clock, self._counters,
                         self._follow_ups, self._scrubber)  # fmt: skip
                     flow.start()
-                except Exception as error:  # the bot runs without reporting, and the status says why
+                except Exception as error:  # the bot runs without reporting, and its status gives the reason
                     self._trouble = f"reporting could not start: {self._scrubber.text(str(error))}"
                     log.exception("Reporting to Sentry could not start")
                     return False
@@ -117,13 +119,13 @@ class Reporter:
                 self._life.notify_all()
 
     def watch_commands(self, bot: Any) -> None:
-        """Give every command of this bot object its own scope, and a transaction where tracing is on."""
+        """Give every command of this bot object its own scope, and a transaction if tracing is on."""
         with self._life:
             if self._flow is not None and self._unwatch is None:
                 self._unwatch = self._flow.watch_commands(bot)
 
     def status(self) -> ReportStatus:
-        """What was done so far."""
+        """The present status."""
         counters, flow = self._counters, self._flow
         notes = [self._trouble] if self._trouble else []
         if flow is not None:
@@ -145,7 +147,7 @@ class Reporter:
         )
 
     def capture_canary(self) -> str | None:
-        """Send an event of our own, always of the same issue; its id, or None when it was not taken."""
+        """Send a test event, which always belongs to the same issue; returns its id, None if it was not captured."""
         flow = self._flow
         if flow is None:
             return None
@@ -153,16 +155,19 @@ class Reporter:
         return flow.capture.capture_message(CANARY_TITLE, "info", tags, NOWHERE, (_CANARY, self._facts.name))
 
     def unsent_reason(self, event_id: str) -> str | None:
-        """Why an event has not reached the server; None: the server has confirmed it, or nobody here can know."""
+        """Why an event has not reached the server; None if the server has confirmed it, or we cannot know."""
         flow = self._flow
         if flow is None or not flow.own_transport or self._follow_ups.is_sent(event_id):
             return None
         return self._counters.last_failure or "it is still waiting to be sent"
 
     def capture_exception(self, exc: BaseException | None = None, **tags: object) -> str | None:
-        """Report an exception, by default the one being handled; the event's id, or None when there is no new event
-        (reporting is off, the exception was reported before, it is one of many identical ones, `skip_sentry`), or none
-        yet (it is called by a finaliser or a signal handler that interrupts this package)."""
+        """Report an exception, by default the one being handled; returns the event's id.
+
+        Returns None if there is no new event: reporting is off, the exception was reported before or is a repeat that
+        is only counted, or it has `skip_sentry`. Also None if a finaliser or a signal handler that interrupts this
+        package calls this; then the event is made afterwards.
+        """
         flow = self._flow
         error = exc if exc is not None else sys.exc_info()[1]
         if flow is None or error is None:
@@ -172,17 +177,17 @@ class Reporter:
         )
 
     def capture_message(self, text: str, level: str = "info", **tags: object) -> str | None:
-        """Report a sentence; `level` is one of debug, info, warning, error, fatal."""
+        """Report a sentence; `level` is one of debug, info, warning, error, fatal. Returns the event's id, or None."""
         flow = self._flow
         if flow is None:
             return None
         if level not in LEVELS:
-            log.warning("capture_message: %r is no level, wanted is one of %s; taken as info", level, ", ".join(LEVELS))
+            log.warning("capture_message: %r is not a level; use one of %s. Using info", level, ", ".join(LEVELS))
             level = "info"
         return _unless_interrupting(lambda: flow.capture.capture_message(str(text), level, self._good_tags(tags)))
 
     def set_tag(self, key: str, value: object) -> None:
-        """A tag on what is reported from here on: inside a command until it ends, else for this thread."""
+        """Set a tag on all later reports: of this command if one runs, else of this thread."""
         flow = self._flow
         if flow is None:
             return
@@ -190,15 +195,15 @@ class Reporter:
             flow.client.set_tag(good, text)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
-        """Several tags at once; a bad one does not keep the others from being set."""
+        """Set several tags; the valid ones are set even if others are not valid."""
         if not isinstance(tags, Mapping):
-            log.warning("set_tags: wanted is a dict of tags, not a %s", type(tags).__name__)
+            log.warning("set_tags: expected a dict of tags, got %s", type(tags).__name__)
             return
         for key, value in tags.items():
             self.set_tag(key, value)
 
     def transaction(self, op: str, name: str) -> AbstractContextManager[None]:
-        """Measure the body as a transaction, where `traces_sample_rate` in SENTRY_OPTIONS lets it."""
+        """Measure the body as a transaction, if `traces_sample_rate` in SENTRY_OPTIONS selects it."""
         return self._measured(lambda flow: flow.client.transaction(op, name))
 
     def span(self, op: str, name: str) -> AbstractContextManager[None]:
@@ -213,18 +218,18 @@ class Reporter:
                 try:
                     stack.enter_context(begin(flow))
                 except Exception:  # the body runs in any case
-                    log.exception("A transaction or span could not be begun")
+                    log.exception("A transaction or span could not be started")
             yield
 
     def feedback(self, person: Person, text: str, kind: str = "") -> str | None:
-        """Attach a person's words to the error that they last ran into; its event id, None when there is none.
+        """Send a person's comment on their last error; returns that error's event id, None if there is none.
 
         Args:
-            kind: the server's; "" where nobody knows it. Then it is told in the older form, which every Sentry takes,
-                but only for an event of the last 30 minutes.
+            kind: the kind of server, "" if unknown. Unless it is Sentry, the older form of feedback is sent. Every
+                Sentry accepts that form, but only for an event of the last 30 minutes.
 
         Raises:
-            UserError: the server would throw the words away.
+            UserError: the server would drop the comment.
         """
         flow = self._flow
         last = self._follow_ups.last_of(person.acl)
@@ -246,7 +251,7 @@ class Reporter:
                 fault = tag_fault(key, value)
                 if not fault:
                     good[key] = str(value)
-            except Exception as error:  # noqa: BLE001 - its __str__ is foreign code
+            except Exception as error:  # noqa: BLE001 - the value's __str__ is foreign code
                 fault = f"its value cannot be read ({type(error).__name__})"
             if fault:
                 log.warning("The tag %.40r is not set: %s", key, fault)
@@ -254,7 +259,10 @@ class Reporter:
 
 
 def _unless_interrupting(capture: Callable[[], str | None]) -> str | None:
-    """What the capture returns; None where it fails, or has to wait because this thread holds a lock of ours."""
+    """Run `capture` and return its result; None if it fails.
+
+    If this thread holds a lock of ours, `capture` runs after its release, and this returns None.
+    """
     if held():
         afterwards(capture)
         return None
@@ -268,7 +276,10 @@ def _unless_interrupting(capture: Callable[[], str | None]) -> str | None:
 
 
 def tag_fault(key: object, value: object) -> str:
-    """Why this tag cannot be set, "" if it can (https://docs.sentry.io/platforms/python/enriching-events/tags/)."""
+    """Why this tag cannot be set, "" if it can.
+
+    The limits are Sentry's (https://docs.sentry.io/platforms/python/enriching-events/tags/).
+    """
     if not isinstance(key, str) or not _TAG_KEY.fullmatch(key):
         return "its key must be 1 to 32 of a-z A-Z 0-9 _ . : -"
     text = str(value)

@@ -1,9 +1,9 @@
-"""The client of sentry-sdk: made, used and taken away here.
+"""The client of sentry-sdk: this module creates, uses and removes it.
 
-Where Errbot's core (or anything else) has called `sentry_sdk.init` before, ours replaces that client, so that one
-client remains. The SDK's own logging integration stays installed but silent: our handler takes the records. A chosen
-list of integrations replaces the automatic one, which would let Flask's integration, say, report web errors with bodies
-and headers although BOT_LOG_SENTRY_FLASK is off.
+If Errbot's core or other code has called `sentry_sdk.init` before, our client replaces that client, so that only one
+remains. The SDK's logging integration stays installed but does nothing, because our handler takes the log records. A
+fixed list of integrations replaces the automatic one. With that one, Flask's integration, for example, would report web
+errors with bodies and headers although BOT_LOG_SENTRY_FLASK is off.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ _REDACTED_HOOKS = ("before_send_log", "before_send_metric", "before_send_span")
 
 
 def _check_event(answer: object) -> None:
-    """TypeError for what a hook has returned in place of an event: the SDK would lose it without a word."""
+    """Raise TypeError if a hook returned something other than an event or None. The SDK would silently lose it."""
     if answer is not None and not (isinstance(answer, dict) and answer):
-        raise TypeError(f"wanted is the event, or None to drop it, and not a {type(answer).__name__}")
+        raise TypeError(f"expected the event, or None to drop it, got {type(answer).__name__}")
 
 
 class _Here(threading.local):
-    accounted = 0  # events of this thread of which somebody has said what became of them
+    accounted = 0  # events of this thread that have been counted, as captured or as lost
 
 
 class SdkClient:
     """sentry-sdk with our options, from `start` to `close`.
 
     Args:
-        transport: takes the envelopes, unless the operator's options name another one.
+        transport: receives the envelopes, unless the operator's options name another one.
         on_lost: called with the category and the reason of each event that is lost before it reaches the transport.
     """
 
@@ -73,7 +73,7 @@ class SdkClient:
         on_lost: Callable[[str, str], None],
     ) -> None:
         self._settings = settings
-        self._operators: Mapping[str, Any] = settings.options
+        self._operators: Mapping[str, Any] = settings.options  # the operator's options
         self._finish = event_processor
         self._transport = transport
         self._on_lost = on_lost
@@ -82,18 +82,18 @@ class SdkClient:
         self._hook_failed = False
         self._here = _Here()
         self.sdk_failed = False
-        """Whether the SDK failed with an event, ever."""
-        # One entry for each capture that is under way: what is done to a list here cannot be interrupted.
+        """Whether the SDK has ever failed with an event."""
+        # One entry for each running capture. A list, because append and pop cannot be interrupted, unlike `+= 1`.
         self._under_way: list[None] = []
 
     @property
     def active(self) -> bool:
-        """Whether our client is the one that the SDK uses now."""
+        """Whether the SDK uses our client now."""
         return self._client is not None and sentry_sdk.get_client() is self._client
 
     @property
     def closed_by_others(self) -> bool:
-        """Whether somebody else has closed our client, which then takes events and loses them."""
+        """Whether other code has closed our client, which then accepts events and loses them."""
         return self._client is not None and self._client.transport is None
 
     @property
@@ -102,7 +102,7 @@ class SdkClient:
         return bool(self._operators.get("traces_sample_rate") or self._operators.get("traces_sampler"))
 
     def start(self) -> None:
-        """Become the SDK's client. Raises what the SDK raises for options that it does not take."""
+        """Become the SDK's client. Raises the SDK's errors about wrong options."""
         before = sentry_sdk.get_client()
         add_repr_processor(self._repr_processor)
         try:
@@ -111,22 +111,25 @@ class SdkClient:
             remove_repr_processor(self._repr_processor)
             raise
         self._client = sentry_sdk.get_client()
-        # Here all events come by: ours, other plugins', and those of the SDK's integrations, which swallow its errors.
+        # All events pass through this method: ours, those of other plugins, and those of the SDK's integrations. Such
+        # an integration ignores errors of the SDK.
         self._client.capture_event = self._accounting(self._client.capture_event)
-        # What the replaced client still has to send is sent: its worker ends behind its queue. A transport that the
-        # operator made, one object for both clients, must live on.
+        # The replaced client still sends what is in its queue, because its worker only ends after that. If the operator
+        # passed one transport object to both clients, it must not be closed.
         if before.is_active() and before.transport is not self._client.transport:
             before.close(timeout=0)
 
     def settle(self, seconds: float) -> None:
-        """Wait for the captures of other threads that are under way, at most so long: once the client is closed, the
-        SDK loses their events without a word."""
+        """Wait at most so long for the running captures of other threads.
+
+        Once the client is closed, the SDK silently loses their events.
+        """
         end = time.monotonic() + seconds
         while self._under_way and time.monotonic() < end:
-            time.sleep(_PAUSE)  # captures of foreign threads, which note nothing when they end
+            time.sleep(_PAUSE)  # nothing notifies us when a capture in another thread ends
 
     def flush(self) -> None:
-        """Give what the SDK collects before sending (sessions, logs) to the transport."""
+        """Pass on to the transport what the SDK collects before sending (sessions, logs)."""
         if self._client is not None:
             self._client.flush(timeout=0)
 
@@ -145,9 +148,9 @@ class SdkClient:
         options: dict[str, Any] = {
             "max_value_length": LONGEST_VALUE,
             "transport": self._transport,
-            # By default every host that a plugin sends a request to would get the DSN's key, release and environment.
+            # By default, the SDK sends the DSN's key, release and environment to every host that a plugin calls.
             "trace_propagation_targets": [],
-            # A web request's body may be chat (Slack sends it that way).
+            # The body of a web request may be chat: Slack, for example, sends messages as web requests.
             "max_request_body_size": "medium" if self._settings.chat_text == SEND else "never",
             **operators,
             "in_app_include": [*(operators.get("in_app_include") or ()), "errbot.plugins", "errbot.flows"],
@@ -158,7 +161,7 @@ class SdkClient:
         experiments = operators.get("_experiments") or {}
         for name in _REDACTED_HOOKS:
             hook = operators.get(name) or experiments.get(name)
-            # The SDK warns about a hook for spans where spans are not streamed.
+            # The SDK warns about a hook for spans if spans are not streamed.
             if (
                 name != "before_send_span"
                 or hook
@@ -189,27 +192,27 @@ class SdkClient:
 
             chosen.setdefault(FlaskIntegration.identifier, FlaskIntegration())
         logs = logging.INFO if self._operators.get("enable_logs") else None
-        # An integration that was installed once (by Errbot's core) cannot be disabled, only replaced by a silent one.
+        # An integration that Errbot's core has installed cannot be disabled, only replaced by one that does nothing.
         chosen[LoggingIntegration.identifier] = LoggingIntegration(level=None, event_level=None, sentry_logs_level=logs)
         return list(chosen.values())
 
     def lost(self, category: str, reason: str) -> None:
-        """Count an event that this thread captures and that does not reach the transport."""
+        """Count an event of this thread as lost before it reached the transport."""
         self._here.accounted += 1
         self._on_lost(category, reason)
 
     def _accounting(self, capture: Callable[..., str | None]) -> Callable[..., str | None]:
-        """The SDK's `capture_event`; it counts as lost what neither leaves nor was dropped by somebody who counts."""
+        """Wrap the SDK's `capture_event`, to count each event as lost that gets no id and was not counted elsewhere."""
 
         def accounting(event: Event, hint: dict[str, Any] | None = None, scope: Any = None) -> str | None:
             category = "transaction" if event.get("type") == "transaction" else "error"
             accounted = self._here.accounted
             try:
                 event_id = capture(event, hint, scope)
-            except Exception as error:  # noqa: BLE001 - whatever the SDK does not expect in its options
+            except Exception as error:  # noqa: BLE001 - the SDK raises various errors for unexpected options
                 self._lost_by_sdk(category, error)
                 return None
-            # A foreign transport counts for itself what the SDK gives up.
+            # The operator's own transport counts events that the SDK drops by itself.
             if event_id is None and accounted == self._here.accounted and "transport" not in self._operators:
                 if self._operators.get("ignore_errors") and (hint or {}).get("exc_info"):
                     self.lost(category, "ignore_errors")
@@ -226,7 +229,7 @@ class SdkClient:
         self.lost(category, "sdk_failed")
 
     def _before(self, name: str) -> Callable[[Event, dict[str, Any]], Event | None]:
-        """The SDK's hook of this name: ours, then the operator's."""
+        """The function for this hook of the SDK: it runs our processing, then the operator's hook of that name."""
 
         def finish(event: Event, hint: dict[str, Any]) -> Event | None:
             self._here.accounted += 1
@@ -236,8 +239,10 @@ class SdkClient:
         return finish
 
     def _operators_hook(self, name: str, event: Event, hint: dict[str, Any]) -> Event | None:
-        """What the operator's own hook makes of the redacted event. A hook that fails may have been about to take
-        something out, so its event does not leave."""
+        """The result of the operator's hook for the redacted event.
+
+        If the hook fails, the event is dropped, since the hook may have been about to remove something.
+        """
         hook = self._operators.get(name)
         if hook is None:
             return event
@@ -246,7 +251,7 @@ class SdkClient:
             _check_event(answer)
         except Exception:  # the operator's code
             if not self._hook_failed:
-                log.exception("%s in SENTRY_OPTIONS failed, its events are dropped", name)
+                log.exception("%s in SENTRY_OPTIONS failed; its events are dropped", name)
             self._hook_failed = True
             answer = None
         if answer is None:
@@ -261,21 +266,21 @@ class SdkClient:
         return redact
 
     def capture_exception(self, exc_info: ExcInfo, extra: Event, context: CaptureContext) -> str | None:
-        """An event of this exception, with the fields of `extra`."""
+        """Capture an event of this exception, with the fields of `extra`; returns its id, or None."""
         with self._capturing():
             if not self.active:
                 return None
             try:
                 event, hint = event_from_exception(exc_info, client_options=self._client.options, mechanism=_MECHANISM)
-            except Exception:  # noqa: BLE001 - it is foreign code, of which the SDK reads much
-                # Without the cause: Python cannot print such an exception either.
-                log.warning("An exception cannot be read, its type and place are reported")
+            except Exception:  # noqa: BLE001 - the SDK reads many attributes of the exception, which are foreign code
+                # The cause is not logged, because Python cannot print such an exception either.
+                log.warning("An exception cannot be read; only its type and place are reported")
                 event, hint = {"exception": {"values": [unread_exception(exc_info[0], exc_info[2])]}}, {}
-            event.update(extra)  # type: ignore[typeddict-item]  # the SDK types its events, not what they may carry
+            event.update(extra)  # type: ignore[typeddict-item]  # our events are plain dicts, the SDK's a TypedDict
             return self.capture(event, context, hint)  # type: ignore[arg-type]  # as above
 
     def capture(self, event: Event, context: CaptureContext, hint: dict[str, Any] | None = None) -> str | None:
-        """An event made by us; None when it was not taken (sampled out, dropped by a hook)."""
+        """Capture an event that we made; returns its id, None if it was dropped (by sampling or a hook)."""
         with self._capturing():
             if not self.active:
                 return None
@@ -290,7 +295,7 @@ class SdkClient:
             self._under_way.pop()
 
     def event_without_details(self, exc_info: ExcInfo) -> Event:
-        """The exception without local variables and source lines: enough to report later how often it came."""
+        """An event of this exception without local variables and source lines, to report repeats of it later."""
         options = {
             "include_local_variables": False,
             "include_source_context": False,
@@ -301,15 +306,18 @@ class SdkClient:
         return dict(event)
 
     def send_feedback(self, event_id: str, name: str, text: str, *, modern: bool) -> None:
-        """A person's words about an event: a `feedback` item, an event of its own that names the other
-        (https://develop.sentry.dev/application-architecture/feedback-architecture/), or the older `user_report`
-        (https://develop.sentry.dev/sdk/data-model/envelope-items/)."""
+        """Send a person's comment on an event.
+
+        If `modern`, it is sent as a `feedback` item, which is an event that refers to the other one
+        (https://develop.sentry.dev/application-architecture/feedback-architecture/). Otherwise it is sent as the older
+        `user_report` (https://develop.sentry.dev/sdk/data-model/envelope-items/).
+        """
         if modern:
-            said = {"message": text, "name": name, "associated_event_id": event_id, "source": "chat"}
+            feedback = {"message": text, "name": name, "associated_event_id": event_id, "source": "chat"}
             own_id = uuid.uuid4().hex
             payload: dict[str, object] = {
                 "event_id": own_id, "timestamp": format_timestamp(datetime.now(timezone.utc)), "platform": "python",
-                "level": "info", "contexts": {"feedback": said},
+                "level": "info", "contexts": {"feedback": feedback},
             }  # fmt: skip
             envelope = Envelope(headers={"event_id": own_id})
             envelope.add_item(Item(PayloadRef(json=payload), type="feedback"))
@@ -321,13 +329,13 @@ class SdkClient:
             self._client.transport.capture_envelope(envelope)
 
     def set_tag(self, key: str, value: str) -> None:
-        """A tag on everything that this thread (inside a command: this command) reports from here on."""
+        """Set a tag on all later reports of this command if one runs, else of this thread."""
         sentry_sdk.get_isolation_scope().set_tag(key, value)
 
     def transaction(self, op: str, name: str) -> AbstractContextManager[Any]:
-        """A transaction around the body, as far as the operator's sampling wants it."""
+        """Measure the body as a transaction, if the operator's sampling selects it."""
         return sentry_sdk.start_transaction(op=op, name=name, source="task") if self.active else nullcontext()
 
     def span(self, op: str, name: str) -> AbstractContextManager[Any]:
-        """A span around the body, inside the transaction that is running, if one is."""
+        """Measure the body as a span of the running transaction, if there is one."""
         return sentry_sdk.start_span(op=op, name=name) if self.active else nullcontext()

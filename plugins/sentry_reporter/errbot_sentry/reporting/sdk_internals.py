@@ -1,6 +1,6 @@
-"""Everything that we use of sentry-sdk beyond what its documentation describes, in one place.
+"""All uses of undocumented members of sentry-sdk, in one place.
 
-Read in sentry-sdk 2.75.0; after an update of the SDK, compare these:
+They were read in sentry-sdk 2.75.0. After an update of the SDK, compare these:
 
 | member | where | what for |
 |---|---|---|
@@ -32,15 +32,15 @@ ReprProcessor = Callable[[Any, dict[str, Any]], Any]
 
 
 class SdkHttp(HttpTransport):
-    """What the SDK knows of HTTP and of lost events. Its queue and its thread are never used.
+    """The SDK's transport, used for its connections and its counts of lost events, without its queue and thread.
 
     Args:
-        options: the options of `sentry_sdk.init`, the DSN among them. Raises BadDsn for one that is none.
+        options: the options of `sentry_sdk.init`, including the DSN. An invalid DSN raises the SDK's BadDsn.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         full = {**DEFAULT_OPTIONS, **options}
-        # As sentry_sdk.client makes them ready.
+        # As sentry_sdk.client prepares them.
         if not isinstance(full["socket_options"], list):
             full["socket_options"] = None
         if full["keep_alive"] is None:
@@ -51,16 +51,16 @@ class SdkHttp(HttpTransport):
         self.headers = {"User-Agent": str(auth.client), "X-Sentry-Auth": auth.to_header()}
 
     def new_pool(self) -> Any:
-        """A urllib3 pool of connections: through the operator's proxy, with their certificates."""
+        """A urllib3 pool of connections, with the operator's proxy and certificates."""
         return self._make_pool()
 
     def pending_client_report(self) -> Item | None:
-        """The counts of lost events since the last report, at most every half a minute, None where there are none."""
+        """The counts of events lost since the last report, at most twice a minute; None if there are none."""
         return self._fetch_pending_client_report(interval=_REPORT_SECONDS)
 
 
 def add_repr_processor(processor: ReprProcessor) -> None:
-    """Let the SDK's serializer ask this function about every value that it prints."""
+    """Let the SDK's serializer call this function for every value that it prints."""
     serializer.add_global_repr_processor(processor)
 
 

@@ -1,4 +1,4 @@
-"""What people set up in chat: silences, subscriptions, digests, and whose account on the server is whose."""
+"""What people set up in chat: silences, subscriptions, digests and linked accounts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from errbot_sentry.store.records import DigestPlan, LinkedAccount, Silence, Subs
 from errbot_sentry.store.schema import accounts, digests, silences, subscriptions
 from errbot_sentry.store.statements import Queries, add_row, is_due, next_due, read_matchers, read_texts, upsert
 
-_OVER = 2  # the last stage of a silence
+_ENDED = 2  # the last stage of a silence
 _DAY = 86_400.0
 
 
@@ -25,41 +25,41 @@ class SilencesTable(Queries):
         self._present: list[Silence] | None = None
 
     def add(self, silence: Silence) -> int:
-        """Store a silence; its number."""
+        """Store a silence; returns its id."""
         self._present = None
         values = {key: value for key, value in silence.__dict__.items() if key != "id"}
         return add_row(self._connection, silences.insert().values({**values, "matchers": json.dumps(silence.matchers)}))
 
     def present(self) -> list[Silence]:
-        """All silences that are not over, oldest first."""
-        if self._present is None:  # needed once per alert, and the same in all of a transaction
-            # Not only what is below: a stage that is no number is read too, and counted as corrupt.
-            not_over = or_(silences.c.stage < _OVER, silences.c.stage > _OVER)
-            found = self._connection.execute(select(silences).where(not_over).order_by(silences.c.id))
-            self._present = [silence for silence in map(self._silence, found) if silence is not None]
+        """All silences that have not ended, oldest first."""
+        if self._present is None:  # every alert needs them, and they stay the same within a transaction
+            # Greater stages are read too: SQLite sorts a stage that is not a number there, and it counts as corrupt.
+            not_ended = or_(silences.c.stage < _ENDED, silences.c.stage > _ENDED)
+            rows = self._connection.execute(select(silences).where(not_ended).order_by(silences.c.id))
+            self._present = [silence for silence in map(self._silence, rows) if silence is not None]
         return list(self._present)
 
     def get(self, number: int) -> Silence | None:
-        """One silence, also one that is over."""
+        """One silence, even if it has ended; None if there is none with this id."""
         row = self._connection.execute(select(silences).where(silences.c.id == number)).first()
         return None if row is None else self._silence(row)
 
     def end(self, number: int, now: float) -> None:
-        """Let a silence end now; the scheduler sends what it deferred."""
+        """End a silence now; the scheduler then sends a notice that lists what it silenced."""
         self._set(number, ends=now)
 
     def set_stage(self, number: int, stage: int) -> None:
-        """Note what was sent about a silence."""
+        """Store which message was sent last about a silence (see `Silence.stage`)."""
         self._set(number, stage=stage)
 
     def set_aside(self, number: int) -> None:
-        """Nothing can be sent about this silence: it is over."""
+        """Count this silence as corrupt and end it, since no message about it can be made."""
         self._corrupt_rows.note("silences", number)
-        self.set_stage(number, _OVER)
+        self.set_stage(number, _ENDED)
 
     def forget(self, before: float, limit: int) -> int:
-        """Drop at most `limit` silences that were over before; how many were dropped."""
-        return self._forget(silences, limit, silences.c.stage == _OVER, silences.c.ends < before)
+        """Delete at most `limit` silences that ended before this time; returns how many were deleted."""
+        return self._forget(silences, limit, silences.c.stage == _ENDED, silences.c.ends < before)
 
     def _set(self, number: int, **values: float) -> None:
         self._present = None
@@ -73,18 +73,18 @@ class SubscriptionsTable(Queries):
     """Queries about subscriptions: routes that people made for a room."""
 
     def add(self, made: Subscription) -> int:
-        """Store a subscription; its number."""
+        """Store a subscription; returns its id."""
         values = {"room": made.room, "matchers": json.dumps(made.matchers), "author": made.author, "made": made.made}
         return add_row(self._connection, subscriptions.insert().values(values))
 
     def all(self) -> list[Subscription]:
         """All subscriptions, oldest first."""
-        found = self._connection.execute(select(subscriptions).order_by(subscriptions.c.id))
-        read = (self._record(Subscription, subscriptions, row, matchers=read_matchers) for row in found)
-        return [each for each in read if each is not None]
+        rows = self._connection.execute(select(subscriptions).order_by(subscriptions.c.id))
+        read = (self._record(Subscription, subscriptions, row, matchers=read_matchers) for row in rows)
+        return [subscription for subscription in read if subscription is not None]
 
     def remove(self, number: int) -> None:
-        """Forget a subscription."""
+        """Delete a subscription."""
         self._connection.execute(subscriptions.delete().where(subscriptions.c.id == number))
 
 
@@ -96,84 +96,87 @@ class DigestsTable(Queries):
         self._put(digests, [plan])
 
     def get(self, room: str) -> DigestPlan | None:
-        """A room's digest, None where it has none."""
+        """A room's digest, None if it has none."""
         row = self._connection.execute(select(digests).where(digests.c.room == room)).first()
         return None if row is None else self._record(DigestPlan, digests, row)
 
     def remove(self, room: str) -> None:
-        """No digest for this room any more."""
+        """Delete a room's digest."""
         self._connection.execute(digests.delete().where(digests.c.room == room))
 
     def due(self, now: float) -> list[DigestPlan]:
-        """Digests whose time has come; only for a transaction that may write."""
-        found = select(digests).where(is_due(digests.c.next_at, now, LATEST)).order_by(digests.c.room)
+        """Digests whose time has come. Needs a transaction that may write, since it postpones corrupt rows."""
+        query = select(digests).where(is_due(digests.c.next_at, now, LATEST)).order_by(digests.c.room)
         plans = []
-        for row in self._connection.execute(found).all():
+        for row in self._connection.execute(query).all():
             plan = self._record(DigestPlan, digests, row)
             if plan is None:
-                self.put_off(row.room, now)  # else it would be due for ever
+                self.put_off(row.room, now)  # otherwise it would stay due for ever
             else:
                 plans.append(plan)
         return plans
 
     def put_off(self, room: str, now: float) -> None:
-        """Look at a plan that makes no sense again in a day."""
+        """Count a room's plan as corrupt, and look at it again in a day."""
         self._corrupt_rows.note("digests", room)
         self._connection.execute(digests.update().where(digests.c.room == room).values(next_at=now + _DAY))
 
     def next_due(self) -> float | None:
-        """When the next digest is due; None where there is none."""
+        """When the next digest is due; None if there is none."""
         return next_due(self._connection, select(func.min(digests.c.next_at)))
 
 
 class AccountsTable(Queries):
-    """Queries about proved mail addresses. `acl` is what Errbot's access rules match."""
+    """Queries about linked accounts: people with a proved mail address. `acl` is what Errbot's access rules match."""
 
     def mail_of(self, acl: str) -> str | None:
         """The address of a person, None if none was proved."""
-        found = next(iter(self._found(accounts.c.acl == acl)), None)
-        return None if found is None else found.mail
+        account = next(iter(self._where(accounts.c.acl == acl)), None)
+        return None if account is None else account.mail
 
     def at_address(self, address: str) -> LinkedAccount | None:
-        """The linked person whom direct messages reach there; None where nobody is linked, or no longer."""
-        return next(iter(self._found(accounts.c.address == address, accounts.c.address != "")), None)
+        """The linked person who gets direct messages at this address; None if nobody is linked with it."""
+        return next(iter(self._where(accounts.c.address == address, accounts.c.address != "")), None)
 
     def addressed(self) -> list[LinkedAccount]:
-        """All linked people whom direct messages reach."""
-        return self._found(accounts.c.address != "")
+        """All linked people who can get direct messages."""
+        return self._where(accounts.c.address != "")
 
     def set_address(self, acl: str, address: str) -> bool:
-        """Note where direct messages reach a linked person; False where nobody is linked by this name."""
-        # Somebody who has another name by now is one person still: only the last link counts.
-        before = accounts.update().where(accounts.c.address == address, accounts.c.acl != acl)
-        self._connection.execute(before.values(address=""))
-        mine = accounts.update().where(accounts.c.acl == acl).values(address=address)
-        return self._connection.execute(mine).rowcount > 0
+        """Store where a linked person gets direct messages; False if nobody is linked with this `acl`."""
+        # The same address under another `acl` is the same person under an earlier name. Only the last link counts.
+        earlier = accounts.update().where(accounts.c.address == address, accounts.c.acl != acl)
+        self._connection.execute(earlier.values(address=""))
+        present = accounts.update().where(accounts.c.acl == acl).values(address=address)
+        return self._connection.execute(present).rowcount > 0
 
     def set_teams(self, acl: str, teams: Sequence[str]) -> None:
-        """Note a person's teams on the server."""
-        mine = accounts.update().where(accounts.c.acl == acl)
-        self._connection.execute(mine.values(teams=json.dumps(list(teams))))
+        """Store the slugs of a person's teams on the server."""
+        account = accounts.update().where(accounts.c.acl == acl)
+        self._connection.execute(account.values(teams=json.dumps(list(teams))))
 
     def mention_of(self, mail: str) -> str:
-        """How to mention whoever proved this address last, "" for nobody: a person may have it under two names."""
-        found = self._found(accounts.c.mail == mail.lower(), accounts.c.mention != "")
-        return next((each.mention for each in found), "")
+        """How to mention the person with this mail address, "" if nobody has it. The last one linked counts."""
+        linked = self._where(accounts.c.mail == mail.lower(), accounts.c.mention != "")
+        return next((account.mention for account in linked), "")
 
-    def _found(self, *conditions: ColumnElement[bool]) -> list[LinkedAccount]:
-        """The accounts for which this holds, the one linked last first."""
+    def _where(self, *conditions: ColumnElement[bool]) -> list[LinkedAccount]:
+        """The accounts that meet all conditions, the one linked last first."""
         rows = self._connection.execute(
             select(accounts).where(*conditions).order_by(accounts.c.at.desc(), accounts.c.acl)
         )
-        found = (self._record(LinkedAccount, accounts, row, teams=read_texts) for row in rows)
-        return [each for each in found if each is not None]
+        read = (self._record(LinkedAccount, accounts, row, teams=read_texts) for row in rows)
+        return [account for account in read if account is not None]
 
     def put(self, acl: str, mail: str, now: float, mention: str = "", address: str = "") -> None:
-        """Store a mail address, in place of an earlier one, and how to mention and to reach its owner in chat."""
+        """Link a person with a mail address. `mention` and `address` say how to mention and how to reach them in chat.
+
+        This replaces an earlier address of this `acl`.
+        """
         values = {"acl": acl, "mail": mail, "at": now, "mention": mention, "address": "", "teams": "[]"}
         self._connection.execute(upsert(self._connection.dialect.name, accounts), values)
         self.set_address(acl, address)
 
     def drop(self, acl: str) -> bool:
-        """Forget an address; whether there was one."""
+        """Delete a linked account; returns whether there was one."""
         return self._connection.execute(delete(accounts).where(accounts.c.acl == acl)).rowcount > 0

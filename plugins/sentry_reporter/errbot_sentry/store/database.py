@@ -1,7 +1,7 @@
-"""The state: one engine, short transactions, and the queries of each flow.
+"""The store: it opens the database and gives out transactions with a time limit.
 
-The database library costs a good part of a second to import, so it is imported when the store is first used and not
-when the bot loads the plugin.
+SQLAlchemy takes a good part of a second to import. It is imported when the store is first used, and not when the bot
+loads the plugin.
 """
 
 from __future__ import annotations
@@ -24,29 +24,31 @@ if TYPE_CHECKING:
 
     from errbot_sentry.store.transaction import Transaction
 
-# Bots that share a state lock these (`Transaction`), always in this order, so that no two wait for each other:
-# - LOCK_DECIDE: beside others who decides about waiting alerts, alone who changes what decisions are made from,
-# - the lanes of the problems that are decided about, without ever waiting for one,
-# - LOCK_ROOMS, alone, who decides what a room gets: a storm is one of all problems.
-# Who takes deliveries in locks their keys, and nothing else.
+# Advisory locks of PostgreSQL, for bots that share one database (see `Transaction`). Every transaction takes them in
+# this order, so that no two transactions wait for each other:
+# - LOCK_DECIDE: shared by all transactions that decide about waiting alerts; exclusive in a transaction that changes
+#   the data that decisions are based on.
+# - One lock for each lane of the problems that are decided about. No transaction ever waits for a lane.
+# - LOCK_ROOMS: exclusive in a transaction that decides what a room gets, since a storm counts alerts of all lanes.
+# A transaction that stores deliveries locks their keys, and nothing else.
 LOCK_DECIDE = 73_011_902
 LOCK_ROOMS = 73_011_905
-LOCK_FALLBACK = 73_011_904  # who sends notifications to the fallback; never together with the others
-LOCK_LANES = 73_012_000  # and that of each lane behind it
+LOCK_FALLBACK = 73_011_904  # for sending notifications to the fallback; never taken together with the others
+LOCK_LANES = 73_012_000  # the first lane's lock; the other lanes' numbers follow
 LANES = 16
 
-# Seconds for one transaction, all waiting included. A webhook's sender gives up after one, yet what is stored in the
-# second after that is not lost.
+# Seconds for one transaction, including all waiting. A webhook's sender gives up after one second, but an alert that is
+# stored in the second after that is not lost.
 ANSWER_SECONDS = 2.0
 WORK_SECONDS = 5.0
 _MIGRATION_SECONDS = 900.0
-_URGENT_TURN, _TURN = 1.0, 30.0  # seconds to wait for the other writers of this process
+_URGENT_WAIT, _WAIT = 1.0, 30.0  # seconds to wait for the other writers of this process
 
 
 class Store:
-    """The state behind one SQLAlchemy URL, or in the SQLite file of this path. Safe to use from any thread.
+    """The plugin's data in the database of an SQLAlchemy URL, or in the SQLite file at a path. Thread-safe.
 
-    Every public method raises StoreError, and only that, when the database cannot do it, or not in time.
+    Every public method raises StoreError, and nothing else, if the database fails or takes too long.
     """
 
     def __init__(self, url: str | Path) -> None:
@@ -58,17 +60,17 @@ class Store:
         self._instance_lock = InstanceLock("")
         self._watchdog = Watchdog()
         self._outage = Outage(time.monotonic)
-        # SQLite takes one writer at a time; queueing here is quick, its own lock is waited for by sleeping.
+        # SQLite has one writer at a time. Waiting for this lock ends at once; SQLite itself would sleep and poll.
         self._writer_lock = Lock()
 
     @property
     def shared(self) -> bool:
-        """Whether other bots may use the same state (PostgreSQL)."""
+        """Whether other bots may use the same database (PostgreSQL)."""
         return isinstance(self._url, str) and not self._url.startswith("sqlite")
 
     def open(self) -> None:
-        """Connect and bring the tables up to date; done by the first use anyway. May be tried again after an error."""
-        # Whoever opens it may have to migrate; nobody else waits for that.
+        """Connect, and bring the tables up to date. The first use does this too; after an error it can be repeated."""
+        # The thread that opens the database may have to migrate it; other threads do not wait that long.
         with self._opening.within(ANSWER_SECONDS) as taken:
             if not taken:
                 raise StoreError("The alert state is being opened; try again in a moment.")
@@ -76,7 +78,7 @@ class Store:
                 raise StoreError("The alert state is closed.")
             if self._engine is None:
                 engine = self._opened()
-                if self._closed:  # in the meantime
+                if self._closed:  # while it was being opened
                     engine.dispose()
                     self._instance_lock.release()
                     raise StoreError("The alert state is closed.")
@@ -104,9 +106,9 @@ class Store:
 
     @contextmanager
     def write(self, *, urgent: bool = False) -> Iterator[Transaction]:
-        """One transaction that may change things; it is on disk when this returns, or did not happen at all.
+        """One transaction that may change data. When the block ends, all of it is on disk, or none after an error.
 
-        An urgent one (somebody waits for its answer) has less time.
+        An `urgent` transaction, whose result somebody waits for, has less time.
         """
         from errbot_sentry.store.engine import mapped
         from errbot_sentry.store.transaction import Transaction
@@ -121,7 +123,7 @@ class Store:
 
     @contextmanager
     def read(self, *, urgent: bool = False) -> Iterator[Transaction]:
-        """One transaction that sees a consistent state and changes nothing; an urgent one has less time."""
+        """One transaction that sees a consistent state and changes nothing; an `urgent` one has less time."""
         from errbot_sentry.store.engine import for_reading, mapped
         from errbot_sentry.store.transaction import Transaction
 
@@ -129,13 +131,13 @@ class Store:
             yield Transaction(for_reading(connection), self.corrupt_rows)
 
     def end_within(self, seconds: float | None) -> None:
-        """The bot is ending: no transaction takes longer than that from now on. None: it goes on after all."""
+        """Before the bot stops: every transaction ends within `seconds` from now. None lifts this limit again."""
         self._watchdog.end_within(seconds)
 
     def close(self) -> None:
-        """Give the connections back; later use raises StoreError."""
+        """Close the connections; later use raises StoreError."""
         self._closed = True
-        with self._opening.within(ANSWER_SECONDS):  # who opens it for longer finds it closed afterwards
+        with self._opening.within(ANSWER_SECONDS):  # a thread that still opens it then sees `_closed` afterwards
             engine, self._engine = self._engine, None
             if engine is not None:
                 self._dispose(engine)
@@ -146,7 +148,7 @@ class Store:
         try:
             with self._writing(urgent=True):
                 engine.dispose()
-        except StoreError:  # who writes for so long finds its connection closed by its end
+        except StoreError:  # a thread still writes: its connection is closed when its transaction ends
             engine.dispose()
 
     def _ready(self) -> Engine:
@@ -160,8 +162,8 @@ class Store:
 
     @contextmanager
     def _in_time(self, *, urgent: bool) -> Iterator[Engine]:
-        """Within a time limit; not at all for a moment after the server has let one of these pass."""
-        if not self.shared or self._watchdog.current is not None:  # or within another that has its limit
+        """Run the block with a time limit. While the server does not answer, raise StoreAway at once (`Outage`)."""
+        if not self.shared or self._watchdog.current is not None:  # an enclosing block has set a limit already
             yield self._ready()
             return
         with self._outage.attempt():
@@ -179,9 +181,9 @@ class Store:
         if self.shared:
             yield
             return
-        with self._writer_lock.within(_URGENT_TURN if urgent else _TURN) as taken:
+        with self._writer_lock.within(_URGENT_WAIT if urgent else _WAIT) as taken:
             if not taken:
-                raise StoreError("The alert state cannot be written: another part of the bot has been at it too long.")
+                raise StoreError("The alert state cannot be written: another part of the bot is still writing to it.")
             yield
 
 
@@ -189,18 +191,18 @@ log = logging.getLogger(__name__)
 
 
 class InstanceLock:
-    """Taken while a state is open, as a lock on a small file beside the database.
+    """Detects a second bot on the same SQLite file, by a lock on a small file beside the database.
 
-    It only warns: an empty lock file that is left behind locks nobody out.
+    It only logs a warning. A lock file that is left behind keeps nobody out.
     """
 
     def __init__(self, path: str) -> None:
-        """`path` is the database file; "" for one in memory, of which nobody else can know."""
+        """`path` is the database file; "" or ":memory:" for a database in memory, which nobody else can open."""
         self._path = path
         self._file: int | None = None
 
     def take(self) -> bool:
-        """Whether this is the only one; logged where it is not. True where that cannot be found out."""
+        """Whether no other bot has the file open; if one has, log it. True if this cannot be found out."""
         try:
             import fcntl  # not on Windows
         except ImportError:
@@ -224,7 +226,7 @@ class InstanceLock:
         return True
 
     def release(self) -> None:
-        """It is closed."""
+        """Let another bot take the lock: this one has closed the database."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

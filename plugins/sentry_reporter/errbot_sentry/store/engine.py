@@ -1,4 +1,4 @@
-"""The database engine, and the one border where foreign errors become StoreError."""
+"""The SQLAlchemy engine, and the one place where SQLAlchemy's and the driver's errors become StoreError."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from errbot_sentry.store.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-# A webhook's sender waits for one second, so waiting longer for a foreign lock on the file would be in vain.
+# A webhook's sender gives up after one second, so it is useless to wait longer for another process's lock on the file.
 _BUSY_MILLISECONDS = 800
-# Whoever creates the tables waits longer: nothing works without them, and the others who create them work on a disk.
+# A migration waits longer: nothing works without the tables, and another process that is creating them needs time.
 _MIGRATION_BUSY_MILLISECONDS = 20_000
-_LOOK = 0.02  # seconds between two tries to change a new file's journal
-_POOL_SECONDS = 2.0  # for a connection while others have all of them
+_WAL_RETRY_SECONDS = 0.02  # between two tries to change a new file's journal
+_POOL_SECONDS = 2.0  # to wait for a connection when all of the pool's are in use
 _READS = "errbot_sentry_reads"
 
-# What libpq calls them. The shortest time that it takes for connecting is two seconds.
+# Under libpq's names. Two seconds is the shortest `connect_timeout` that libpq accepts.
 _SOCKET_LIMITS = {
     "connect_timeout": 2,
-    "tcp_user_timeout": 4000,  # milliseconds; what was sent and nobody acknowledged
+    "tcp_user_timeout": 4000,  # milliseconds that sent data may stay unacknowledged
     "keepalives": 1,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-# Milliseconds, and shorter than our own limits for a transaction: a server that works gives its own reason. The last
-# one frees what a bot has locked that was itself stopped in the middle.
+# Milliseconds. Those of a statement and a lock are shorter than our own limits for a transaction, so that a working
+# server reports its own reason. The last one frees the locks of a bot that was suspended inside a transaction.
 _SERVER_LIMITS = {"statement_timeout": 4000, "lock_timeout": 1500, "idle_in_transaction_session_timeout": 15_000}
 _CAUSES = (
     ("disk is full", "the disk is full"),
@@ -52,31 +52,31 @@ _CAUSES = (
     ("read-only", "it is read-only"),
     ("unable to open", "its file cannot be opened"),
     ("malformed", "its file is damaged: move it away and restart the bot"),
-    ("not a database", "its file is no SQLite database: move it away and restart the bot"),
+    ("not a database", "its file is not an SQLite database: move it away and restart the bot"),
     ("disk i/o", "the disk does not answer properly"),
     ("lock timeout", "another program holds a lock on it"),
     ("statement timeout", "the database server takes too long"),
-    ("queuepool limit", "too much is asked of it at once"),
+    ("queuepool limit", "too many transactions use it at once"),
     ("connection", "the database server does not answer"),
 )
 NO_ANSWER = "the database server does not answer"
 
 
 def make_engine(url: str | Path, watchdog: Watchdog) -> Engine:
-    """An engine for an SQLAlchemy URL or an SQLite file's path; SQLite in WAL mode, every commit on disk before it
-    returns, and the file readable by nobody else.
+    """An engine for an SQLAlchemy URL or for the path of an SQLite file.
 
-    On a database server every wait has an end: those of the connection and of the server are set here, and `watchdog`
+    SQLite runs in WAL mode, a commit returns once it is on disk, and only the file's owner can read the file. On a
+    database server every wait has a limit: the limits of the connection and of the server are set here, and `watchdog`
     guards each connection while it is in use.
     """
-    # A path may contain whatever a folder's name may: "?", "%41" and "#" mean something in a URL.
+    # A path is not parsed as a URL, because the name of a folder may contain "?", "%41" or "#".
     address = URL.create("sqlite", database=str(url.absolute())) if isinstance(url, Path) else make_url(url)
-    # Parameters are people's data and errors' texts: they stay out of the log.
+    # Parameters contain people's data and the texts of errors, so they must not reach the log.
     options: dict[str, Any] = {"hide_parameters": True}
     if address.get_backend_name() == "sqlite":
         options["connect_args"] = {"check_same_thread": False}
         if not address.database or address.database == ":memory:":
-            options["poolclass"] = StaticPool  # each connection would be an empty database of its own
+            options["poolclass"] = StaticPool  # with more connections, each would get an empty database of its own
         else:
             options["pool_timeout"] = _POOL_SECONDS
             if not address.database.startswith("file:"):
@@ -84,24 +84,24 @@ def make_engine(url: str | Path, watchdog: Watchdog) -> Engine:
     else:
         options["pool_timeout"] = _POOL_SECONDS
         if address.get_driver_name() in ("psycopg", "psycopg2"):
-            known = {name: value for name, value in _SOCKET_LIMITS.items() if name not in address.query}
-            options["connect_args"] = known
+            limits = {name: value for name, value in _SOCKET_LIMITS.items() if name not in address.query}
+            options["connect_args"] = limits
     engine = create_engine(address, **options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
         _limit_server(engine, address, watchdog)
-    event.listen(engine, "handle_error", _raise_ours)
+    event.listen(engine, "handle_error", _raise_store_error)
     return engine
 
 
 def _make_private(path: str) -> None:
-    """Take the file from everybody but its owner; SQLite gives those beside it (-wal, -shm) the same mode.
+    """Let only the owner read and write the file; SQLite creates the files beside it (-wal, -shm) with the same mode.
 
-    A file that is there is never opened for this: closing it would drop the locks that this process has on it (POSIX).
+    An existing file is never opened here: closing it would drop all locks that this process has on it (POSIX).
     """
-    with suppress(OSError):  # what cannot be opened SQLite complains about, in a message that is known below
+    with suppress(OSError):  # the file exists, or SQLite fails to open it too and gives a reason listed in `_CAUSES`
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     for file in map(Path, (path, f"{path}-wal", f"{path}-shm", f"{path}-journal")):
         with suppress(FileNotFoundError):
@@ -118,7 +118,7 @@ def _chmod(file: Path, mode: int) -> None:
 
 
 def _limit_server(engine: Engine, address: URL, watchdog: Watchdog) -> None:
-    """Guard each connection from the moment that it is made, try it before it is used, and set the server's limits."""
+    """Guard each connection from its start, test it before it is used, and set the server's time limits on it."""
     set_by_url = str(address.query.get("options", ""))
     limits = {name: value for name, value in _SERVER_LIMITS.items() if name not in set_by_url}
 
@@ -126,9 +126,9 @@ def _limit_server(engine: Engine, address: URL, watchdog: Watchdog) -> None:
         limit = watchdog.current
         if limit is not None and limit.left <= 0:
             raise _away(address)
-        made = dialect.connect(*positional, **named)
-        watchdog.guard(made)
-        return made
+        connection = dialect.connect(*positional, **named)
+        watchdog.guard(connection)
+        return connection
 
     def set_up(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
@@ -138,7 +138,7 @@ def _limit_server(engine: Engine, address: URL, watchdog: Watchdog) -> None:
         connection.commit()
         record.info["fresh"] = True
 
-    def take(connection: Any, record: Any, _proxy: object) -> None:
+    def check_out(connection: Any, record: Any, _proxy: object) -> None:
         watchdog.guard(connection)
         if record.info.pop("fresh", False):
             return
@@ -148,19 +148,19 @@ def _limit_server(engine: Engine, address: URL, watchdog: Watchdog) -> None:
             limit = watchdog.current
             if limit is not None and limit.left <= 0:
                 raise _away(address) from error
-            # The server was started again, perhaps: a new connection will show.
+            # The server may have been restarted. SQLAlchemy answers this error with a new connection.
             raise DisconnectionError(str(error)) from error
 
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "connect", set_up)
-    event.listen(engine, "checkout", take)
+    event.listen(engine, "checkout", check_out)
 
 
 @contextmanager
 def without_limits(engine: Engine) -> Iterator[Connection]:
-    """A transaction that waits for other writers, and takes time, as long as it needs: for migrations."""
+    """A transaction for migrations: it may take any time, and waits longer for other writers."""
     with engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection  # so that nothing of this begins the transaction
+        driver: Any = connection.connection.driver_connection  # used directly, so that no transaction begins yet
         if engine.dialect.name == "sqlite":
             driver.execute(f"PRAGMA busy_timeout={_MIGRATION_BUSY_MILLISECONDS}")
         try:
@@ -174,14 +174,14 @@ def without_limits(engine: Engine) -> Iterator[Connection]:
                 driver.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
 
 
-def _raise_ours(context: ExceptionContext) -> None:
-    # At the statement itself, so that it can be told apart inside a transaction.
+def _raise_store_error(context: ExceptionContext) -> None:
+    # Raised at the failed statement itself, so that code inside the transaction already gets a StoreError.
     if not context.is_pre_ping and isinstance(context.sqlalchemy_exception, SQLAlchemyError):
-        raise _ours(context.engine.url if context.engine else "", context.sqlalchemy_exception)
+        raise _store_error(context.engine.url if context.engine else "", context.sqlalchemy_exception)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # A text that is no UTF-8 must not make all of a question's rows unreadable.
+    # One text that is not UTF-8 must not make all rows of a query unreadable.
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     connection.isolation_level = None  # Python's own BEGIN comes too late and takes no write lock
     connection.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
@@ -190,18 +190,19 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Change a new file's journal. SQLite refuses that at once, without its busy time, while others have it open.
+    """Switch the file to WAL mode.
 
-    Nothing is to be changed in a file that has been in use: there it takes no lock.
+    While others use a new file, SQLite refuses the switch at once and ignores its busy timeout, so this tries again.
+    A file that was in use before is in WAL mode already, and the statement needs no lock.
     """
-    ends = time.monotonic() + _MIGRATION_BUSY_MILLISECONDS / 1000
+    deadline = time.monotonic() + _MIGRATION_BUSY_MILLISECONDS / 1000
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
-            if "is locked" not in str(error) or time.monotonic() >= ends:
+            if "is locked" not in str(error) or time.monotonic() >= deadline:
                 raise
-            time.sleep(_LOOK)  # no event tells of a lock of another process
+            time.sleep(_WAL_RETRY_SECONDS)  # nothing notifies us when another process releases its lock
         else:
             return
 
@@ -213,20 +214,20 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def mapped(url: str | Path) -> Iterator[None]:
-    """Run database work; what it raises becomes one StoreError with the cause in one sentence."""
+    """Run database work in this block; its errors become a StoreError that names the cause in one sentence."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, ImportError, OSError) as error:
-        raise _ours(url, error) from error
+        raise _store_error(url, error) from error
 
 
-def _ours(url: object, error: Exception) -> StoreError:
+def _store_error(url: object, error: Exception) -> StoreError:
     if _is_away(error):
-        found: StoreError = _away(url)
+        store_error: StoreError = _away(url)
     else:
-        found = StoreError(f"The alert state ({_shown(url)}) cannot be used: {_cause(error)}.")
-    found.__cause__ = error
-    return found
+        store_error = StoreError(f"The alert state ({_shown(url)}) cannot be used: {_cause(error)}.")
+    store_error.__cause__ = error
+    return store_error
 
 
 def _shown(url: object) -> str:
@@ -238,9 +239,9 @@ def _away(url: object) -> StoreAway:
 
 
 def _is_away(error: Exception) -> bool:
-    """Whether the way to the server failed, and not the statement."""
+    """Whether the connection to the server failed, and not the statement."""
     if isinstance(error, DisconnectionError) or "this connection is closed" in str(error).lower():
-        return True  # the latter is what the pool says after two that could not be used
+        return True  # the pool says "this connection is closed" after two connections that could not be used
     if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
         return False
     message = str(error.orig).lower()
@@ -255,5 +256,5 @@ def _cause(error: Exception) -> str:
 
 
 def for_reading(connection: Connection) -> Connection:
-    """The connection, set so that its transaction takes no write lock."""
+    """The same connection, set up so that its transaction takes no write lock."""
     return connection.execution_options(**{_READS: True})

@@ -1,4 +1,4 @@
-"""Which notifications went to the fallback, so that each goes once: also after a restart, and of several bots."""
+"""Which notifications went to the fallback, so that each goes there once, even with restarts and several bots."""
 
 from __future__ import annotations
 
@@ -17,54 +17,56 @@ _OPEN = (FallbackState.SENDING.value, FallbackState.AGAIN.value)
 
 
 class FallbacksTable(Queries):
-    """Queries about notifications that the chat does not take."""
+    """Queries about notifications that the chat network does not accept."""
 
     def stuck(
         self, now: float, made_before: float, furthest: float, limit: int
     ) -> list[tuple[int, FallbackRow | None]]:
-        """Notifications that the chat has not taken and that may go to the fallback now, the oldest first.
+        """Notifications that the chat network has not accepted and that may go to the fallback now, oldest first.
 
-        Each with what became of it there before; `furthest` is how many seconds ahead one may be put off.
+        Each comes with its earlier state at the fallback, if it has one. `furthest` is how many seconds ahead a
+        notification may be put off.
         """
-        looked_at = and_(fallbacks.c.state.in_(_OPEN), is_due(fallbacks.c.at, now, furthest + FURTHEST))
-        found = self._connection.execute(
+        is_open = and_(fallbacks.c.state.in_(_OPEN), is_due(fallbacks.c.at, now, furthest + FURTHEST))
+        rows = self._connection.execute(
             select(outbox.c.id.label("message"), fallbacks)
             .outerjoin(fallbacks, fallbacks.c.id == outbox.c.id)
             .where(
                 outbox.c.state.in_((WAITING, SENDING, FAILED)),
                 outbox.c.kind.in_(_KINDS),
                 outbox.c.made <= made_before,
-                or_(fallbacks.c.id.is_(None), looked_at),
+                or_(fallbacks.c.id.is_(None), is_open),
             )
             .order_by(outbox.c.id)
             .limit(limit)
         )
-        return [(row.message, None if row.id is None else self._record(FallbackRow, fallbacks, row)) for row in found]
+        return [(row.message, None if row.id is None else self._record(FallbackRow, fallbacks, row)) for row in rows]
 
     def last_taken(self, room: str) -> float:
-        """When the chat last took a message for this room; 0 for never."""
+        """When the chat network last accepted a message for this room; 0 for never."""
         newest = (
             select(outbox.c.sent).where(outbox.c.state == state, outbox.c.room == room).order_by(outbox.c.id.desc())
             for state in (SENT, UNSURE)
         )
-        return max(time_of(self._connection.scalar(each.limit(1))) or 0.0 for each in newest)
+        return max(time_of(self._connection.scalar(query.limit(1))) or 0.0 for query in newest)
 
     def alerts_in(self, message_id: int) -> list[int]:
-        """The alerts that a list stands for: those of the problems whose updates go under it."""
+        """The alerts behind a message that lists several: those of the problems that have it as thread root."""
         room = select(outbox.c.room).where(outbox.c.id == message_id).scalar_subquery()
-        found = select(groups.c.alert_id).where(groups.c.room == room, groups.c.thread_root == message_id)
-        return list(self._connection.scalars(found))
+        query = select(groups.c.alert_id).where(groups.c.room == room, groups.c.thread_root == message_id)
+        return list(self._connection.scalars(query))
 
     def put(self, rows: Iterable[FallbackRow]) -> None:
-        """Add or replace these."""
+        """Add or replace rows."""
         values = [{**row.__dict__, "state": FallbackState(row.state).value} for row in rows]
         if values:
             self._connection.execute(upsert(self._connection.dialect.name, fallbacks), values)
 
     def outages(self, now: float) -> Mapping[str, list[FallbackRow]]:
-        """By room, what an address took and the room does not know of; not of rooms whose notifications go just now.
+        """By room, the notifications that went to the fallback and that the room was not informed of yet.
 
-        What a bot was sending when it died counts, for it may have arrived.
+        Rooms for which a bot is sending to the fallback just now are left out. A notification that a bot was sending
+        when it died is included, since it may have arrived.
         """
         found = self._connection.execute(
             select(outbox.c.room, fallbacks)
@@ -83,9 +85,9 @@ class FallbacksTable(Queries):
         return {room: rows for room, rows in by_room.items() if room not in busy}
 
     def back_at(self, room: str, rows: Sequence[FallbackRow]) -> float | None:
-        """When the chat took the first message for a room after these had gone to the fallback; None: not yet.
+        """When the chat network accepted a room's first message after these went to the fallback; None if not yet.
 
-        It may have taken one of these while it went there.
+        That message may be one of these, accepted while it was sent to the fallback.
         """
         first, went = min(row.id for row in rows), min(row.went or row.since for row in rows)
         these = select(fallbacks.c.id).where(
@@ -93,15 +95,15 @@ class FallbacksTable(Queries):
             or_(fallbacks.c.went.is_not(None), fallbacks.c.state == FallbackState.SENDING.value),
         )
         since = or_(outbox.c.sent > went, outbox.c.id.in_(these))
-        taken = (outbox.c.state == SENT, outbox.c.room == room, outbox.c.id >= first, since)
-        return time_of(self._connection.scalar(select(func.min(outbox.c.sent)).where(*taken)))
+        accepted = (outbox.c.state == SENT, outbox.c.room == room, outbox.c.id >= first, since)
+        return time_of(self._connection.scalar(select(func.min(outbox.c.sent)).where(*accepted)))
 
     def forget(self) -> None:
-        """Drop what belongs to no message any more; a database may give its number to another one."""
+        """Delete rows whose message was deleted: the database may use its number for another message."""
         self._connection.execute(fallbacks.delete().where(fallbacks.c.id.not_in(select(outbox.c.id))))
 
     def note(self, rows: Sequence[FallbackRow]) -> None:
-        """The room of these knows that they went to the fallback."""
+        """Store that the room was informed that these went to the fallback."""
         for part in parts([row.id for row in rows]):
             noted = fallbacks.update().where(fallbacks.c.id.in_(part)).values(state=FallbackState.NOTED.value)
             self._connection.execute(noted)

@@ -1,4 +1,4 @@
-"""Alerts that came in: stored before the webhook is answered, decided once, shown by `!sentry alerts`."""
+"""Received alerts: stored before the webhook is answered, decided once, and shown by `!sentry alerts`."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from errbot_sentry.store.schema import alerts, decisions, deliveries, issues
 from errbot_sentry.store.statements import FURTHEST, Queries, insert_rows, is_due, next_due, parts, select_in, time_of
 
 _WAITING, _DECIDED = "waiting", "decided"
-MOST_SUMMED = 50_000  # decisions of one room in one report
-_DECISION_COLUMNS = tuple(each.name for each in fields(Decision))
+MOST_SUMMED = 50_000  # decisions of one room in one digest
+_DECISION_COLUMNS = tuple(field.name for field in fields(Decision))
 _COLUMNS = ("state", "next_try", "tries", "received", "body", "issue", "lane")
-# Alerts of these reasons are only counted where an alert about the problem was decided before. The poller, which writes
-# what it sees beside the alert, does not set `changed`.
+# An alert with one of these reasons may be only counted if an alert about its problem was decided before. `changed`
+# shows that: the poller also stores issues, but does not set it.
 _MAY_BE_COUNTED = (NEW, RULE, SEEN_EVENT)
 _IS_KNOWN = "(SELECT COUNT(*) FROM issues WHERE key = {mark} AND changed > 0)"
 
 
 @dataclass(frozen=True)
 class SeenKey:
-    """What a delivery was recognised by, and when."""
+    """A stored key of a delivery, and when it was received."""
 
     key: str
     at: float
@@ -53,7 +53,7 @@ def _is_known(key: DeliveryKey, known: Mapping[str, float], now: float) -> bool:
 
 
 def lane_of(order: str) -> int:
-    """The lane of a problem by its `order_key`: alerts in one lane are decided by one bot at a time."""
+    """The lane of a problem, from its `order_key`. One bot at a time decides the alerts of a lane."""
     return zlib.crc32(order.encode("utf-8", "replace")) % LANES
 
 
@@ -67,45 +67,47 @@ class InboxTable(Queries):
     """Queries about alerts."""
 
     def take_in(self, deliveries_: Sequence[Delivery]) -> list[bool]:
-        """Store the alerts of these deliveries and what they are recognised by; for each whether it was the first.
+        """Store the alerts and keys of these deliveries; returns for each whether it is new.
 
-        A delivery of which any key was known is a replay and leaves nothing. Few statements however many come, since
-        their senders wait. The caller has to be alone with all of the keys (`Transaction.alone_with`).
+        A delivery with a key that is known is a replay, and nothing of it is stored. The senders wait, so the number of
+        statements does not grow with the number of deliveries. The caller must have locked all keys
+        (`Transaction.alone_with`).
         """
-        known = self._seen({key.text for each in deliveries_ for key in each.keys})
+        known = self._seen({key.text for delivery in deliveries_ for key in delivery.keys})
         firsts: list[bool] = []
         keys: dict[str, float] = {}
         rows: list[tuple[object, ...]] = []
-        for each in deliveries_:
-            first = not any(_is_known(key, known, each.now) for key in each.keys)
+        for delivery in deliveries_:
+            first = not any(_is_known(key, known, delivery.now) for key in delivery.keys)
             firsts.append(first)
             if first:
-                keys.update((key.text, each.now) for key in each.keys)
+                keys.update((key.text, delivery.now) for key in delivery.keys)
                 known.update(keys)
-                rows += [_row(alert, each.now) for alert in each.alerts]
+                rows += [_row(alert, delivery.now) for alert in delivery.alerts]
         insert_rows(self._connection, deliveries, list(keys.items()), ("key", "at"))
         insert_rows(self._connection, alerts, rows, (*_COLUMNS, "is_known"), {"is_known": _IS_KNOWN})
         return firsts
 
     def _seen(self, keys: Iterable[str]) -> dict[str, float]:
-        # One that cannot be read is taken for new, and replaced: rather twice than never.
+        # A corrupt key counts as new and is replaced: an alert sent twice is better than one lost.
         rows = select_in(self._connection, deliveries, ("key", "at"), sorted(keys))
         read = (self._corrupt_rows.read("deliveries", row[0], partial(SeenKey, *row)) for row in rows)
-        return {each.key: each.at for each in read if each is not None}
+        return {seen.key: seen.at for seen in read if seen is not None}
 
     def waiting(
         self, now: float, limit: int, *, is_known: bool, lanes: Sequence[int] | None = None
     ) -> tuple[list[WaitingAlert], list[int]]:
-        """Alerts to be decided now, those due longest first; and the numbers of those that cannot be read.
+        """Alerts to be decided now, those due longest first, and the ids of corrupt rows.
 
-        `is_known`: those about problems that were known when they came in, or else all others. None are all `lanes`.
+        `is_known` selects the alerts about problems that were known when they were received, or all others. `lanes`
+        selects lanes, None means all.
         """
         wanted = [alerts.c.state == _WAITING, alerts.c.is_known == int(is_known), is_due(alerts.c.next_try, now)]
         wanted += [] if lanes is None else [alerts.c.lane.in_(lanes)]
         return self._waiting(_WAITERS.where(*wanted).order_by(alerts.c.next_try, alerts.c.id).limit(limit))
 
     def lanes(self, now: float, limit: int, besides: Collection[int]) -> dict[bool, list[int]]:
-        """The lanes of such alerts, by `is_known`: of the first ones that are in none of the lanes `besides`."""
+        """The lanes of the first `limit` alerts to be decided now, by `is_known`; lanes in `besides` are left out."""
         given = {"now": now, "far": min(now + FURTHEST, LATEST), "besides": list(besides), "most": limit}
         found: dict[bool, list[int]] = {}
         for row in self._connection.execute(_LANES, given):
@@ -113,14 +115,14 @@ class InboxTable(Queries):
         return found
 
     def lanes_of(self, ids: Sequence[int]) -> dict[int, int]:
-        """The lanes of those of these alerts that nobody has decided yet, by number."""
-        found = select(alerts.c.id, alerts.c.lane).where(alerts.c.id.in_(ids), alerts.c.state == _WAITING)
-        return {row.id: row.lane for row in self._connection.execute(found)}
+        """The lane of each of these alerts that is still undecided, by the alert's id."""
+        query = select(alerts.c.id, alerts.c.lane).where(alerts.c.id.in_(ids), alerts.c.state == _WAITING)
+        return {row.id: row.lane for row in self._connection.execute(query)}
 
     def waiting_before(
         self, rows: Sequence[WaitingAlert], now: float, limit: int, *, is_known: bool
     ) -> tuple[list[WaitingAlert], list[int]]:
-        """The same, of those that are about the same problems as these and came in before the last of these."""
+        """Like `waiting`, for alerts about the same problems as `rows` that were stored before the last of `rows`."""
         wanted = alerts.c.state == _WAITING, alerts.c.is_known == int(is_known), is_due(alerts.c.next_try, now)
         keys, last = sorted({order_key(row.alert) for row in rows}), max(row.id for row in rows)
         before = select(alerts.c.id).where(*wanted, alerts.c.issue.in_(keys), alerts.c.id < last)
@@ -128,21 +130,21 @@ class InboxTable(Queries):
         return self._waiting(_WAITERS.where(alerts.c.id.in_(ids)).order_by(alerts.c.id))
 
     def still_waiting_of(self, ids: Sequence[int]) -> tuple[list[WaitingAlert], list[int]]:
-        """The same, of these numbers, due or not."""
+        """Like `waiting`, for the alerts with these ids, whether they are due or not."""
         return self._waiting(_WAITERS.where(alerts.c.state == _WAITING, alerts.c.id.in_(ids)).order_by(alerts.c.id))
 
     def _waiting(self, query: Select[Any]) -> tuple[list[WaitingAlert], list[int]]:
         rows, corrupt = [], []
         for row in self._connection.execute(query):
-            waits = self._corrupt_rows.read("alerts", row.id, partial(_waiting, row))
-            if waits is not None:
-                rows.append(waits)
+            alert = self._corrupt_rows.read("alerts", row.id, partial(_waiting, row))
+            if alert is not None:
+                rows.append(alert)
             else:
                 corrupt.append(row.id)
         return rows, corrupt
 
     def parked(self, keys: Sequence[str], now: float) -> dict[str, dict[int, float]]:
-        """Which alerts about these problems (`order_key`) are parked: by key and number, until when."""
+        """Until when each alert about these problems is parked, by the problem's `order_key` and the alert's id."""
         parked = alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.next_try > now
         query = select(alerts.c.id, alerts.c.issue, alerts.c.next_try).where(alerts.c.issue.in_(keys), *parked)
         rows = self._connection.execute(query.order_by(alerts.c.id))
@@ -152,30 +154,30 @@ class InboxTable(Queries):
         return found
 
     def park(self, ids: Sequence[int], until: float) -> None:
-        """Look at these alerts again then: they wait for a look-up, or behind another about the same problem."""
+        """Postpone these alerts: they wait for a look-up, or for an earlier alert about the same problem."""
         for part in parts(ids):
             self._connection.execute(alerts.update().where(alerts.c.id.in_(part)).values(next_try=until))
 
     def release(self, key: str, now: float) -> None:
-        """The one that others about this problem waited behind is decided."""
+        """Let the parked alerts about this problem be decided now: the one that they waited for is decided."""
         parked = alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.next_try > now
         self._connection.execute(alerts.update().where(alerts.c.issue == key, *parked).values(next_try=now))
 
     def still_waiting(self, ids: Sequence[int]) -> set[int]:
-        """Which of these nobody has decided yet."""
+        """Which of these alerts are still undecided."""
         return set(
             self._connection.scalars(select(alerts.c.id).where(alerts.c.id.in_(ids), alerts.c.state == _WAITING))
         )
 
     def next_due(self) -> float | None:
-        """When the next alert is to be looked at; None where none is waiting."""
+        """When the next alert is to be looked at; None if none is waiting."""
         first = select(func.min(alerts.c.next_try)).where(alerts.c.state == _WAITING)
-        # Apart, as each is the first entry of an index.
+        # Two queries, because each then reads only the first entry of its part of the index.
         times = [next_due(self._connection, first.where(alerts.c.is_known == known)) for known in (0, 1)]
-        return min((each for each in times if each is not None), default=None)
+        return min((time for time in times if time is not None), default=None)
 
     def set_aside(self, ids: Sequence[int], name: str, now: float) -> None:
-        """These cannot be read: they are decided, under this name."""
+        """Mark corrupt alerts as decided, with a decision of this name."""
         still = sorted(self.still_waiting(ids))
         self._connection.execute(alerts.update().where(alerts.c.id.in_(still)).values(state=_DECIDED))
         rows = [
@@ -185,26 +187,26 @@ class InboxTable(Queries):
             self._connection.execute(decisions.insert(), rows)
 
     def put_off(self, alert_id: int, next_try: float) -> None:
-        """Look at this alert again later: something that it needs cannot be had now."""
+        """Try this alert again later, because a look-up that it needs failed now. Counts as a try."""
         self._connection.execute(
             alerts.update().where(alerts.c.id == alert_id).values(next_try=next_try, tries=alerts.c.tries + 1)
         )
 
     def decide(self, alert_id: int, alert: Alert, made: Sequence[Decision], now: float) -> None:
-        """The alert, as it was understood, is decided; what became of it is stored."""
+        """Mark an alert as decided. Store it as enriched, and the decisions about it."""
         self._connection.execute(
             alerts.update().where(alerts.c.id == alert_id).values(state=_DECIDED, body=alert_to_text(alert))
         )
         if made:
-            rows = [{**asdict(each), "at": now} for each in made]
+            rows = [{**asdict(decision), "at": now} for decision in made]
             self._connection.execute(decisions.insert(), rows)
 
     def decide_all(self, made: Sequence[tuple[WaitingAlert, Alert, Sequence[Decision]]], now: float) -> None:
-        """The same for many, in few statements: what waited, the alert as it was understood, and what became of it."""
+        """Like `decide`, for many in few statements: each as stored, as enriched, and with the decisions about it."""
         same = [row.id for row, alert, _ in made if alert == row.alert]
         for part in parts(same):
             self._connection.execute(alerts.update().where(alerts.c.id.in_(part)).values(state=_DECIDED))
-        # The rows exist: all of a new row has to be given, but only the state and the text are replaced.
+        # These rows exist, so only the state and the body are replaced. An INSERT needs the other columns nevertheless.
         changed = [
             (row.id, _DECIDED, now, row.tries, row.received, alert_to_text(alert), order_key(row.alert), 0, 0)
             for row, alert, _ in made
@@ -212,34 +214,34 @@ class InboxTable(Queries):
         ]
         columns = ("id", *_COLUMNS, "is_known")
         insert_rows(self._connection, alerts, changed, columns, replaced=("state", "body"))
-        rows = [(*each.__dict__.values(), now) for _, _, made_of_one in made for each in made_of_one]
+        rows = [(*decision.__dict__.values(), now) for _, _, of_alert in made for decision in of_alert]
         insert_rows(self._connection, decisions, rows, (*_DECISION_COLUMNS, "at"))
 
     def decided(self, room: str, limit: int, names: Iterable[str] = ()) -> list[DecidedAlert]:
-        """The latest decisions for one room, newest first; only those with one of these `names`."""
+        """The latest decisions for one room, newest first; with `names`, only those with one of these names."""
         wanted = [decisions.c.room == room]
         if names:
             wanted.append(decisions.c.name.in_(list(names)))
-        found = self._connection.execute(
+        rows = self._connection.execute(
             select(decisions, alerts.c.body, alerts.c.received)
             .join(alerts, alerts.c.id == decisions.c.alert_id)
             .where(and_(*wanted))
             .order_by(decisions.c.id.desc())
             .limit(limit)
         )
-        read = (self._decided(row) for row in found)
-        return [each for each in read if each is not None]
+        read = (self._decided(row) for row in rows)
+        return [decided for decided in read if decided is not None]
 
     def of_issue(self, issue: str, since: float) -> list[tuple[Alert, float, float | None]]:
-        """The alerts about this issue since then: each, when it was received, and when it was decided."""
+        """The alerts about this issue since then, each with when it was received and when it was decided."""
         decided = and_(decisions.c.alert_id == alerts.c.id, decisions.c.at >= since)
-        found = self._connection.execute(
+        rows = self._connection.execute(
             select(alerts.c.id, alerts.c.body, alerts.c.received, func.min(decisions.c.at))
             .outerjoin(decisions, decided)
             .where(alerts.c.received >= since, alerts.c.issue == issue)
             .group_by(alerts.c.id, alerts.c.body, alerts.c.received)
         )
-        read = ((self._alert(row.id, row.body), row.received, time_of(row[3])) for row in found)
+        read = ((self._alert(row.id, row.body), row.received, time_of(row[3])) for row in rows)
         return [(alert, received, at) for alert, received, at in read if alert is not None]
 
     def _decided(self, row: Row[Any]) -> DecidedAlert | None:
@@ -252,11 +254,11 @@ class InboxTable(Queries):
         )
 
     def get(self, alert_ids: Sequence[int]) -> dict[int, Alert]:
-        """Those of these alerts that are still stored."""
+        """The alerts with these ids that are still stored, by id."""
         found_alerts: dict[int, Alert] = {}
         for part in parts(alert_ids):
-            found = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(part)))
-            read = ((row.id, self._alert(row.id, row.body)) for row in found)
+            rows = self._connection.execute(select(alerts.c.id, alerts.c.body).where(alerts.c.id.in_(part)))
+            read = ((row.id, self._alert(row.id, row.body)) for row in rows)
             found_alerts.update((alert_id, alert) for alert_id, alert in read if alert is not None)
         return found_alerts
 
@@ -266,10 +268,10 @@ class InboxTable(Queries):
     def sums(
         self, room: str, since: float, until: float, merged: str, visible: Callable[[str], bool] | None = None
     ) -> RoomSums:
-        """What became of a room's alerts in a span of time, summed by the database over its newest MOST_SUMMED.
+        """What became of a room's alerts in a span of time, summed by the database over the newest MOST_SUMMED.
 
-        `merged` is the decision that the slices leave out. Only what is about a `visible` project counts, by the
-        project's present name; None: everything counts. Tests never do.
+        `merged` is the name of the decision that the slices leave out. With `visible`, only alerts about projects for
+        which it is true count, by the project's present name. Test alerts never count.
         """
         newest = (
             select(decisions.c.at, decisions.c.name, decisions.c.reason, decisions.c.issue)
@@ -280,20 +282,20 @@ class InboxTable(Queries):
             .limit(MOST_SUMMED)
             .subquery()
         )
-        # Whatever belongs to no known issue is hidden too.
+        # With `visible`, the join also leaves out alerts without a known issue.
         source = newest if visible is None else newest.join(issues, issues.c.key == newest.c.issue)
         project = () if visible is None else (issues.c.project,)
 
         def summed(key: ColumnElement[Any], count: ColumnElement[int], *wanted: ColumnElement[bool]) -> Counter[Any]:
             sums: Counter[Any] = Counter()
-            found = select(*project, key, count).select_from(source).where(*wanted).group_by(*project, key)
-            for *of, value, number in self._connection.execute(found):
-                if visible is None or visible(str(of[0])):
+            query = select(*project, key, count).select_from(source).where(*wanted).group_by(*project, key)
+            for *of_project, value, number in self._connection.execute(query):
+                if visible is None or visible(str(of_project[0])):
                     sums[value] += number
             return sums
 
         part = (until - newest.c.at) / SLICE
-        # One rounds where a number becomes a whole one, the other cuts off, and not each has `floor`.
+        # PostgreSQL rounds when it casts to an integer. SQLite truncates, and some builds of it have no `floor`.
         whole = cast(func.floor(part) if self._connection.dialect.name == "postgresql" else part, Integer)
         read = self._connection.scalar(select(func.count()).select_from(newest)) or 0
         by_name = summed(newest.c.name, func.count())
@@ -308,11 +310,11 @@ class InboxTable(Queries):
 
     def counts(self) -> dict[str, int]:
         """How many decisions of each name are stored."""
-        found = self._connection.execute(select(decisions.c.name, func.count()).group_by(decisions.c.name))
-        return {str(row[0]): row[1] for row in found}
+        rows = self._connection.execute(select(decisions.c.name, func.count()).group_by(decisions.c.name))
+        return {str(row[0]): row[1] for row in rows}
 
     def waiting_count(self) -> tuple[int, float | None]:
-        """How many alerts are undecided, and since when the oldest is that was not put off for want of its project."""
+        """How many alerts are undecided, and when the oldest was received that was not put off for a failed look-up."""
         row = self._connection.execute(
             select(func.count(), func.min(case((alerts.c.tries == 0, alerts.c.received)))).where(
                 alerts.c.state == _WAITING
@@ -321,12 +323,12 @@ class InboxTable(Queries):
         return row[0], time_of(row[1])
 
     def has_waiting(self, until: float) -> bool:
-        """Whether an alert that came by then is undecided, and not put off for want of its project."""
-        found = select(alerts.c.id).where(alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.received <= until)
-        return self._connection.scalar(found.limit(1)) is not None
+        """Whether an alert received by `until` is undecided and was not put off for a failed look-up."""
+        query = select(alerts.c.id).where(alerts.c.state == _WAITING, alerts.c.tries == 0, alerts.c.received <= until)
+        return self._connection.scalar(query.limit(1)) is not None
 
     def forget(self, before: float, limit: int) -> int:
-        """Drop deliveries, decisions and decided alerts older than this, at most `limit` of each; how many were."""
+        """Delete at most `limit` each of older deliveries, decisions and decided alerts; returns how many in all."""
         return (
             self._forget(deliveries, limit, deliveries.c.at < before)
             + self._forget(decisions, limit, decisions.c.at < before)

@@ -1,8 +1,8 @@
-"""Named migrations, applied in order, each in one transaction with the record that it ran.
+"""Named migrations, applied in order. Each runs in one transaction, which also records that it ran.
 
-Two bots that start together are safe: whoever comes second waits for the lock and finds the record. A migration that
-was released is never edited; a change is a new one at the end. That is why each is written out here, and does not use
-`schema.py`, which describes the tables of today.
+Two bots may start together: the second one waits for the lock and then finds the record. A released migration is never
+edited; a change is a new migration at the end. So each migration spells out its SQL and does not use `schema.py`, which
+describes the present tables.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from sqlalchemy import Connection, Engine, inspect, select, text
 from errbot_sentry.store import schema
 from errbot_sentry.store.engine import for_reading, without_limits
 
-# Any number that no other program on the same PostgreSQL database is likely to take.
+# An arbitrary number that no other program on the same PostgreSQL database is likely to lock.
 LOCK_MIGRATE = 73_011_901
 
 _RECORD = "CREATE TABLE IF NOT EXISTS migrations (name TEXT NOT NULL, at FLOAT NOT NULL, PRIMARY KEY (name))"
-# Also where they are there already: the record that this ran may be what cannot be read. SQLite numbers the rows only
+# IF NOT EXISTS, because the tables may exist while the record of this migration is unreadable. SQLite numbers rows only
 # in a column of exactly the type INTEGER.
 _FIRST_TABLES = """
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -124,7 +124,7 @@ MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (("0001_first
 
 
 def pending(engine: Engine) -> tuple[str, ...]:
-    """The names of the migrations still to be applied; changes nothing, and waits for no writer."""
+    """The names of the migrations still to be applied. Only reads, and waits for no writer."""
     with engine.connect() as connected:
         connection = for_reading(connected)
         if not inspect(connection).has_table("migrations"):
@@ -134,7 +134,7 @@ def pending(engine: Engine) -> tuple[str, ...]:
 
 
 def migrate(engine: Engine) -> None:
-    """Apply what is pending. It waits for other writers as long as it needs to, and takes as long as it needs."""
+    """Apply the pending migrations, without the time limits of other transactions."""
     waiting = pending(engine)
     for name, change in MIGRATIONS:
         if name in waiting:
@@ -142,7 +142,7 @@ def migrate(engine: Engine) -> None:
 
 
 def _apply(engine: Engine, name: str, change: Callable[[Connection], None]) -> None:
-    # On SQLite the transaction itself is the lock: every one of ours begins by taking the right to write.
+    # On SQLite the transaction itself is the lock, since each transaction that writes starts with BEGIN IMMEDIATE.
     with without_limits(engine) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_MIGRATE})

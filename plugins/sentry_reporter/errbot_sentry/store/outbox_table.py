@@ -1,4 +1,4 @@
-"""Messages on their way to rooms: in order per room, claimed by one bot at a time, stored until they are delivered."""
+"""Messages to rooms: stored until they are delivered, sent in order within a room, claimed by one bot at a time."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from errbot_sentry.store.records import (
 from errbot_sentry.store.schema import outbox
 from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, parts, read_texts, time_of
 
-# Columns with the names of a message's fields.
-_SAME = ("room", "issue", "alert_id", "thread_root", "threads", "mark", "mention")
-MOST_UNDELIVERED = 1_000  # of one room, in a list
+# Fields of a message that are stored unchanged, in columns of the same names.
+_SAME_NAMES = ("room", "issue", "alert_id", "thread_root", "threads", "mark", "mention")
+MOST_UNDELIVERED = 1_000  # messages of one room in one list
 _QUEUED = (WAITING, SENDING)
 _PLACEMENTS = (Placement.CHANNEL.value, Placement.THREAD.value)
 # The first queued message of every room.
@@ -38,10 +38,10 @@ class OutboxTable(Queries):
     """Queries about messages."""
 
     def add(self, message: Message, now: float) -> int:
-        """Queue a message; its number."""
+        """Queue a message; returns its id."""
         statement = outbox.insert().values(
             state=WAITING,
-            **{name: getattr(message, name) for name in _SAME},
+            **{name: getattr(message, name) for name in _SAME_NAMES},
             kind=message.kind.value,
             placement=message.placement.value,
             projects=json.dumps(message.projects),
@@ -59,17 +59,17 @@ class OutboxTable(Queries):
         return add_row(self._connection, statement)
 
     def claim(self, owner: str, now: float, until: float) -> OutboxRow | None:
-        """Take the message that is due longest for oneself until then; None where there is none.
+        """Claim the message that is due longest, for `owner` until `until`; None if no message is due.
 
-        Only the first message of a room can be taken, so that a room's messages stay in order. One that another
-        owner took is free again when its claim has run out.
+        Only the first message of a room can be claimed, so that a room's messages stay in order. A message that
+        another owner claimed is free again when that claim has expired.
         """
-        while (found := self._next_free(now)) is not None:
-            row = self._row(found)
-            if row is not None:
-                self._set([row.id], state=SENDING, owner=owner, lease=until)
-                return row
-            self.set_aside(found.id, "It cannot be read.", now)
+        while (row := self._next_free(now)) is not None:
+            claimed = self._row(row)
+            if claimed is not None:
+                self._set([claimed.id], state=SENDING, owner=owner, lease=until)
+                return claimed
+            self.set_aside(row.id, "It cannot be read.", now)
         return None
 
     def _next_free(self, now: float) -> Row[Any] | None:
@@ -79,68 +79,74 @@ class OutboxTable(Queries):
             .where(outbox.c.id.in_(_FIRST_IDS), is_due(outbox.c.next_try, now), free)
             .order_by(outbox.c.next_try, outbox.c.id)
             .limit(1)
-            .with_for_update(skip_locked=True)  # else two bots that look at the same moment both take it
+            .with_for_update(skip_locked=True)  # otherwise two bots could claim the same message at the same moment
         ).first()
 
     def next_due(self) -> float | None:
-        """When the next message can be taken; None where none is queued."""
+        """When the next message can be claimed; None if none is queued."""
         ready = case((outbox.c.state == SENDING, outbox.c.lease), else_=outbox.c.next_try)
         return next_due(self._connection, select(func.min(ready)).where(outbox.c.id.in_(_FIRST_IDS)))
 
     def renew(self, owner: str, now: float, until: float) -> None:
-        """The owner is alive: it is still sending what it took, and will settle what it left unsure."""
+        """Extend the claims of a running owner, on messages that it is sending and on unsure ones that it will settle.
+
+        An unsure message's lease is renewed to `now`; see `free_abandoned`.
+        """
         for state, lease in ((SENDING, until), (UNSURE, now)):
             own = and_(outbox.c.state == state, outbox.c.owner == owner, outbox.c.lease < lease)
             self._connection.execute(outbox.update().where(own).values(lease=lease))
 
     def sent(self, row_id: int, now: float, sent_id: str, settle_until: float | None, owner: str) -> None:
-        """The chat network took it. With `settle_until` that is no proof yet, and it stays unsure until then."""
+        """Store that the chat network accepted the message. With `settle_until` it stays unsure until then."""
         state = SENT if settle_until is None else UNSURE
         self._set([row_id], state=state, sent=now, sent_id=sent_id, owner=owner, lease=settle_until or 0.0, error="")
 
     def retry(self, row_id: int, next_try: float, error: str, tries: int) -> None:
-        """It was not taken: try again then. `tries` is how many of its tries are used up."""
+        """Store that the message was not accepted, and when to try again. `tries` is how many tries are used up."""
         self._set([row_id], state=WAITING, next_try=next_try, tries=tries, owner="", lease=0.0, error=error)
 
     def set_aside(self, row_id: int, error: str, now: float) -> None:
-        """It cannot be delivered: it stays to be seen, and the next one goes out."""
+        """Mark a message as undeliverable. It stays stored, so that people can see it, and the next one is sent."""
         tries = outbox.c.tries + 1
         self._set([row_id], state=FAILED, next_try=now, tries=tries, owner="", lease=0.0, error=error)
 
     def set_aside_all(self, room: str, before: float, error: str, now: float) -> int:
-        """What was made for a room before then and still waits cannot be delivered either; how many that were."""
-        waits = and_(outbox.c.state == WAITING, outbox.c.room == room, outbox.c.made < before)
-        gone = outbox.update().where(waits).values(state=FAILED, next_try=now, owner="", lease=0.0, error=error)
-        return self._connection.execute(gone).rowcount
+        """Mark a room's waiting messages that were made before then as undeliverable; returns how many there were."""
+        waiting = and_(outbox.c.state == WAITING, outbox.c.room == room, outbox.c.made < before)
+        failed = outbox.update().where(waiting).values(state=FAILED, next_try=now, owner="", lease=0.0, error=error)
+        return self._connection.execute(failed).rowcount
 
     def undelivered(self, room: str) -> list[OutboxRow]:
-        """What was set aside for a room, oldest first; at most MOST_UNDELIVERED."""
-        found = select(outbox).where(outbox.c.state == FAILED, outbox.c.room == room).order_by(outbox.c.id)
-        read = [self._row(row) for row in self._connection.execute(found.limit(MOST_UNDELIVERED))]
+        """A room's undeliverable messages, oldest first; at most MOST_UNDELIVERED."""
+        query = select(outbox).where(outbox.c.state == FAILED, outbox.c.room == room).order_by(outbox.c.id)
+        read = [self._row(row) for row in self._connection.execute(query.limit(MOST_UNDELIVERED))]
         return [row for row in read if row is not None]
 
     def put_back(self, row_id: int, values: Mapping[str, Any], now: float) -> None:
-        """Try again to send what was set aside, with these values, in its old place among the room's messages."""
+        """Queue an undeliverable message again, with these values, at its old place among the room's messages."""
         body = json.dumps(values, ensure_ascii=False)
         again = {"state": WAITING, "next_try": now, "tries": 0, "error": "", "body": body}
         self._connection.execute(outbox.update().where(outbox.c.id == row_id, outbox.c.state == FAILED).values(**again))
 
     def drop(self, row_ids: Sequence[int]) -> None:
-        """Forget these for good."""
+        """Delete these messages."""
         for part in parts(row_ids):
             self._connection.execute(outbox.delete().where(outbox.c.id.in_(part)))
 
     def refuses_since(self, room: str, lately: float, tries: int) -> float | None:
-        """When the first message of this room was set aside after so many tries since the room last took one.
+        """Since when the chat network has refused every message for this room, or None.
 
-        None where the last of them was set aside before `lately`, or none was.
+        A message counts if it became undeliverable after at least `tries` tries, and after the last one that the room
+        accepted. Returns when the first of these failed; None if there is none, or the last one failed before `lately`.
         """
         newest = [
             select(outbox.c.id).where(outbox.c.state == state, outbox.c.room == room).order_by(outbox.c.id.desc())
             for state in (SENT, UNSURE)
         ]
-        taken = max(self._connection.scalar(each.limit(1)) or 0 for each in newest)
-        in_a_row = and_(outbox.c.state == FAILED, outbox.c.room == room, outbox.c.id > taken, outbox.c.tries >= tries)
+        accepted = max(self._connection.scalar(query.limit(1)) or 0 for query in newest)
+        in_a_row = and_(
+            outbox.c.state == FAILED, outbox.c.room == room, outbox.c.id > accepted, outbox.c.tries >= tries
+        )
         refused = select(outbox.c.next_try).where(in_a_row).limit(1)  # when the last try was
         last = time_of(self._connection.scalar(refused.order_by(outbox.c.id.desc())))
         if last is None or not lately <= last <= lately + FURTHEST:
@@ -148,60 +154,63 @@ class OutboxTable(Queries):
         return time_of(self._connection.scalar(refused.order_by(outbox.c.id)))
 
     def settle(self, row_ids: Sequence[int]) -> None:
-        """Unsure messages that arrived as far as anyone can know."""
+        """Mark unsure messages as sent: nothing showed in time that they were lost."""
         self._set(row_ids, state=SENT, lease=0.0)
 
     def send_again(self, row_ids: Sequence[int], now: float) -> None:
-        """Messages that may have been lost go back to their places in the queue; that was a try."""
+        """Queue messages that may have been lost again, at their old places. The lost attempt counts as a try."""
         self._set(row_ids, state=WAITING, next_try=now, owner="", lease=0.0, tries=outbox.c.tries + 1)
 
     def get(self, row_id: int) -> OutboxRow | None:
-        """One message, None if it was dropped."""
+        """One message, None if it was deleted."""
         row = self._connection.execute(select(outbox).where(outbox.c.id == row_id)).first()
         return None if row is None else self._row(row)
 
     def sent_message(self, room: str, sent_id: str) -> OutboxRow | None:
-        """The message that the chat network knows under this id in this room."""
-        found = select(outbox).where(outbox.c.room == room, outbox.c.sent_id == sent_id).limit(1)
-        row = self._connection.execute(found).first()
+        """The message in this room to which the chat network gave this id; None if there is none."""
+        query = select(outbox).where(outbox.c.room == room, outbox.c.sent_id == sent_id).limit(1)
+        row = self._connection.execute(query).first()
         return None if row is None else self._row(row)
 
     def issue_of_thread(self, room: str, thread: str) -> str:
-        """The issue that the message with this id of the chat network is about, "" if it is none of ours."""
-        found = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)
-        return self._connection.scalar(found) or ""
+        """The issue of the message to which the chat network gave this id; "" if the message is not ours."""
+        query = select(outbox.c.issue).where(outbox.c.room == room, outbox.c.sent_id == thread).limit(1)
+        return self._connection.scalar(query) or ""
 
     def is_sending(self, room: str) -> bool:
-        """Whether a bot is just sending a message to a room: people may see it before its id is stored."""
-        found = select(outbox.c.id).where(outbox.c.state == SENDING, outbox.c.room == room).limit(1)
-        return self._connection.execute(found).first() is not None
+        """Whether a bot is sending a message to this room now: people may see the message before its id is stored."""
+        query = select(outbox.c.id).where(outbox.c.state == SENDING, outbox.c.room == room).limit(1)
+        return self._connection.execute(query).first() is not None
 
     def recent(self, room: str, placement: Placement, since: float) -> list[RecentMessage]:
-        """The room's messages with this placement made since then, newest first; at most a hundred."""
-        found = (
+        """The room's messages with this placement that were made since then, newest first; at most 100."""
+        query = (
             select(outbox.c.id, outbox.c.issue, outbox.c.kind, outbox.c.alert_count)
             .where(outbox.c.room == room, outbox.c.placement == placement.value, *_since(since))
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
         read = [
-            self._corrupt_rows.read("outbox", row.id, partial(_recent, row)) for row in self._connection.execute(found)
+            self._corrupt_rows.read("outbox", row.id, partial(_recent, row)) for row in self._connection.execute(query)
         ]
-        return [each for each in read if each is not None]
+        return [message for message in read if message is not None]
 
     def count_recent(self, room: str, since: float) -> int:
-        """How many messages of any kind were made for a room since then."""
-        found = select(func.count()).where(outbox.c.room == room, outbox.c.placement.in_(_PLACEMENTS), *_since(since))
-        return self._connection.scalar(found) or 0
+        """How many messages were made for a room since then, in the channel and in threads."""
+        query = select(func.count()).where(outbox.c.room == room, outbox.c.placement.in_(_PLACEMENTS), *_since(since))
+        return self._connection.scalar(query) or 0
 
     def free_all(self, now: float) -> int:
-        """Free what an earlier run of the only bot here was sending when it died; how many will be sent again."""
+        """Queue again what an earlier run of this bot was sending when it died; returns how many messages.
+
+        Only for a database that no other bot uses.
+        """
         return self._free(outbox.c.state.in_((SENDING, UNSURE)), now)
 
     def free_abandoned(self, owner: str, now: float, since: float) -> int:
-        """Free what another bot left unsure and did not settle by `since`; how many will be sent again.
+        """Queue again what another bot left unsure and did not settle by `since`; returns how many messages.
 
-        What it was just sending needs no such help: `claim` takes it when the lease has run out.
+        A message that the bot was sending does not need this: `claim` takes it when its lease has expired.
         """
         return self._free(and_(outbox.c.state == UNSURE, outbox.c.owner != owner, is_due(outbox.c.lease, since)), now)
 
@@ -210,7 +219,7 @@ class OutboxTable(Queries):
         return self._connection.execute(freed).rowcount
 
     def state(self, lately: float) -> QueueState:
-        """The queue at a glance; what was set aside since `lately` is counted apart."""
+        """A summary of the queue; undeliverable messages since `lately` are also counted separately."""
         row = self._connection.execute(
             select(func.count(), func.min(outbox.c.made)).where(outbox.c.state.in_(_QUEUED))
         ).one()
@@ -219,7 +228,7 @@ class OutboxTable(Queries):
         return QueueState(row[0], time_of(row[1]), *(self._connection.scalar(count) or 0 for count in (failed, recent)))
 
     def forget(self, before: float, limit: int) -> int:
-        """Drop at most `limit` delivered or set-aside messages that were made before; how many were dropped."""
+        """Delete at most `limit` delivered or undeliverable messages made before then; returns how many."""
         return self._forget(outbox, limit, outbox.c.made < before, outbox.c.state.in_((SENT, FAILED)))
 
     def _set(self, row_ids: Sequence[int], **values: Any) -> None:
@@ -242,20 +251,20 @@ class OutboxTable(Queries):
             placement=Placement(row.placement),
             projects=read_texts(row.projects),
             count=row.alert_count,
-            **{name: getattr(row, name) for name in _SAME},
+            **{name: getattr(row, name) for name in _SAME_NAMES},
         )
 
 
 def _since(since: float) -> tuple[ColumnElement[bool], ...]:
-    """Messages made since then; not those that a clock that was wrong made in what is the future by now."""
+    """The condition that a message was made since then, and not in the future, by a clock that was wrong."""
     return outbox.c.made > since, outbox.c.made <= since + FURTHEST
 
 
 def _values(text: str) -> dict[str, Any]:
-    """A template's values from their column; any error where they are corrupt."""
+    """A template's values from their column. Raises some error if the text is corrupt."""
     values = json.loads(text)
     if not isinstance(values, dict):
-        raise TypeError("the values of a message are no object")
+        raise TypeError("the values of a message are not a JSON object")
     return values
 
 

@@ -1,6 +1,6 @@
-"""What the store contains, as plain frozen values. Times are seconds since 1970 (UTC), as floats.
+"""The records of the store, as plain frozen values. Times are seconds since 1970 (UTC), as floats.
 
-This module imports nothing heavy: the flows use it without paying for the database library.
+This module does not import SQLAlchemy, so the flows can use it without that cost.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from errbot_sentry.domain.alerts import Alert, MessageKind, Placement
 from errbot_sentry.store.corrupt_rows import fits
 
 _LONGEST_KEY = 200
-_ALERT_FIELDS = frozenset(each.name for each in fields(Alert))
+_ALERT_FIELDS = frozenset(attribute.name for attribute in fields(Alert))
 
 
 @dataclass(frozen=True)
 class DeliveryKey:
-    """What one delivery is recognised by. A key seen again after `span` seconds counts as new; None: never."""
+    """Identifies a delivery, to recognise replays. Seen again after `span` seconds, it counts as new; None: never."""
 
     text: str
     span: float | None = None
@@ -31,7 +31,7 @@ class DeliveryKey:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Alerts that came together, what their delivery is recognised by, and when they came."""
+    """Alerts that were received together, the keys that identify the delivery, and when it was received."""
 
     keys: tuple[DeliveryKey, ...]
     alerts: tuple[Alert, ...]
@@ -39,22 +39,22 @@ class Delivery:
 
 
 def issue_key(alert: Alert) -> str:
-    """What all alerts about one problem have in common."""
+    """The key that all alerts about one problem share."""
     return alert.issue_id or alert.short_id or f"{alert.reason}:{alert.title}"
 
 
 def order_key(alert: Alert) -> str:
-    """The same, short enough for every database's index."""
+    """The same key, hashed if it is too long for an index."""
     key = issue_key(alert)
     return key if len(key) <= _LONGEST_KEY else hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 @dataclass(frozen=True)
 class LinkedAccount:
-    """A chat person, the mail address that they proved, and how chat mentions them.
+    """A chat person, the mail address that they proved, and how to mention them in chat.
 
-    `address` is where direct messages reach them ("": nowhere), `teams` the slugs of their teams on the server, as
-    they were last read.
+    `address` is where they get direct messages ("": nowhere). `teams` has the slugs of their teams on the server, as
+    last read.
     """
 
     acl: str
@@ -66,7 +66,7 @@ class LinkedAccount:
 
 @dataclass(frozen=True)
 class RecentMessage:
-    """A message of the last minute, as far as it matters to the next; `count` is how many a list stands for."""
+    """What decisions need to know of a recent message; `count` is how many alerts a message that lists them has."""
 
     issue: str
     kind: MessageKind
@@ -75,7 +75,7 @@ class RecentMessage:
 
 @dataclass(frozen=True)
 class WaitingAlert:
-    """An alert that is stored but not decided; `tries` counts the look-ups that had to be put off."""
+    """An alert that is stored but not decided; `tries` counts the look-ups that failed for now."""
 
     id: int
     alert: Alert
@@ -85,7 +85,7 @@ class WaitingAlert:
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of an alert in one room ("" where it came to no room): a named reason and a detail."""
+    """What became of an alert in one room ("" if it reached no room): the decision's name and a detail."""
 
     alert_id: int
     room: str
@@ -109,10 +109,10 @@ class DecidedAlert:
 
 @dataclass(frozen=True)
 class RoomSums:
-    """What became of a room's alerts in a span of time: how many, how many problems by reason, and when.
+    """A room's alerts in a span of time: how many, how many problems by reason, and when.
 
-    `slices` are (middle, how many that were not merged) of spans of SLICE seconds, oldest first. `cut` says that there
-    were more than are counted: the oldest are left out.
+    `slices` divides the span into parts of SLICE seconds, oldest first: the middle of each, and how many alerts it has
+    that were not merged. `cut` says that there were too many to count, and the oldest are left out.
     """
 
     alerts: int = 0
@@ -126,13 +126,13 @@ SLICE = 300.0
 
 @dataclass(frozen=True)
 class KnownIssue:
-    """What we last knew of an issue. `key` is the server's own id.
+    """The last known state of an issue. `key` is the server's own id.
 
-    `notified_at` is when a room was first notified, None while none was. `changed` is when an alert last set its
-    status, which an older page of the server must not undo; `touched` is when anything was last received about it.
-    `facts` is what else the server was asked for, as an alert (`alert_to_text`) of that time. `lacking` counts how
-    often an alert about it was decided without such facts, since the server did not answer. `polled_events` and
-    `polled_users` are what the poller last saw.
+    `notified_at` is when a room was first notified, None if none was. `changed` is when an alert last set the status,
+    which an older answer to the poller must not undo. `touched` is when anything was last received about the issue.
+    `facts` is what was read from the server to complete an alert, stored as an alert (`alert_to_text`). `lacking`
+    counts the alerts that were decided without these facts because the server did not answer. `polled_events` and
+    `polled_users` are the numbers that the poller last read.
     """
 
     key: str
@@ -161,14 +161,17 @@ class KnownIssue:
 class Group:
     """One problem in one room: what was sent to the room about it, and when.
 
-    `reason`, `source`, `level` and `at` are those of the last alert. `status` is the issue's status as the room knows
-    it. `notified_at` is when the last notification was decided, and `thread_root` its number in the outbox (0 while it
-    is deferred). `last_sent` is when anything was last sent. `counted` alerts were only counted since then, and
-    `events` is the issue's count at that time. `due` is when to look again, None for never. `span` is the length of
-    the present window; `window` and `repeat` are the route's. `threads` is the route's choice of
-    where updates go. `mention` is the route's rule of whom to mention (as `mention_rules.write_mention` writes it),
-    `mentioned` the owner who was mentioned
-    last. `alert_id` is the last alert with a description of the problem, `returns` how often the problem came back.
+    - `reason`, `source`, `level` and `at` are those of the last alert. `status` is the issue's status as last sent to
+      the room.
+    - `notified_at` is when the last notification was decided. `thread_root` is its id in the outbox, 0 while it is
+      deferred.
+    - `last_sent` is when anything was last sent. `counted` alerts were only counted since then, and `events` is the
+      issue's number of events at that time.
+    - `due` is when to look at the group again, None for never. `span` is the length of the present window; `window` and
+      `repeat` are the route's.
+    - `threads` is the route's choice of where updates go. `mention` is its rule of whom to mention (as
+      `mention_rules.write_mention` writes it), and `mentioned` the owner who was mentioned last.
+    - `alert_id` is the last alert that describes the problem. `returns` is how often the problem came back.
     """
 
     room: str
@@ -195,15 +198,15 @@ class Group:
     returns: int = 0
 
     def check(self) -> None:
-        """ValueError where the rule of whom to mention is none."""
+        """Raise ValueError if the stored rule of whom to mention cannot be read."""
         load_mention(self.mention)
 
 
 class DeferReason(str, Enum):
     """Why a message is put off."""
 
-    WAIT = "wait"  # the route's `wait`: what comes meanwhile is sent in one list
-    AWAY = "away"  # found after the bot was away: sent together
+    WAIT = "wait"  # the route's `wait`: all notifications of that time are sent in one list
+    AWAY = "away"  # found after the bot was away; all of them are sent in one list
     STORM = "storm"  # too many notifications in the room in a minute
     UPDATES = "updates"  # too many updates in the room in a minute
     QUIET = "quiet"  # the room's quiet hours; sent at their end
@@ -214,7 +217,7 @@ class DeferReason(str, Enum):
 class Deferred:
     """A message that is put off in a room, and why. `due` is when it is sent.
 
-    `mention` is the route's rule (`mention_rules.write_mention`): whom it mentions is found out when it is sent.
+    `mention` is the route's rule (`mention_rules.write_mention`). Whom it mentions is determined when it is sent.
     """
 
     room: str
@@ -228,16 +231,16 @@ class Deferred:
     id: int = 0
 
     def check(self) -> None:
-        """ValueError where the rule of whom to mention is none."""
+        """Raise ValueError if the stored rule of whom to mention cannot be read."""
         load_mention(self.mention)
 
 
 @dataclass(frozen=True)
 class Silence:
-    """A silence. `room` is where it applies, "" for everywhere; it is about one issue, or about what matchers match.
+    """A silence of one issue, or of all alerts that the matchers match. `room` is where it applies, "" for everywhere.
 
-    `matchers` are texts; `label` is how it reads. `stage` is what was sent about it: 0 that it was made, 1 that it ends
-    soon, 2 that it is over.
+    `matchers` are written as people type them; `label` is how messages name the silence. `stage` says what was sent
+    about it: 0 that it was made, 1 that it ends soon, 2 that it has ended.
     """
 
     room: str
@@ -254,7 +257,7 @@ class Silence:
 
 @dataclass(frozen=True)
 class Subscription:
-    """A route that was made in chat, for the room where it was typed."""
+    """A route that somebody added in chat, for the room where they typed the command."""
 
     room: str
     matchers: tuple[str, ...]
@@ -265,7 +268,7 @@ class Subscription:
 
 @dataclass(frozen=True)
 class DigestPlan:
-    """When a room gets its report: `schedule` as typed, `next_at` the next time, `since` the end of the last one."""
+    """When a room gets its digest: `schedule` as typed, `next_at` the next time, `since` the end of the last one."""
 
     room: str
     schedule: str
@@ -277,9 +280,9 @@ class DigestPlan:
 class PollMark:
     """How far the poller has read one scope (an organization or a project).
 
-    `baseline` is the server's newest last-seen time at the first poll; `complete` says that the first poll saw every
-    issue. `newest` is the newest last-seen time so far. `next_at` is when to ask again, `fails` and `error` what the
-    last calls came to, `answered_at` when the server last answered.
+    `baseline` is the server's newest last-seen time at the first poll. `complete` says that the first poll saw every
+    issue. `newest` is the newest last-seen time so far. `next_at` is when to poll again. `fails` is how many polls have
+    failed in a row, `error` is the last failure, and `answered_at` is when the server last answered.
     """
 
     scope: str
@@ -292,20 +295,21 @@ class PollMark:
     answered_at: float = 0.0
 
 
-# The states of an outbox row. UNSURE: handed to a chat network that confirms nothing, and not yet settled.
+# The states of an outbox row. UNSURE: given to a chat network that does not confirm messages, and not yet settled.
 WAITING, SENDING, UNSURE, SENT, FAILED = "waiting", "sending", "unsure", "sent", "failed"
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message to be posted: its kind and the values of its template, so that it is rendered by whoever sends it.
+    """A message to be sent: its kind and the values of its template. It is rendered when it is sent.
 
-    `projects` are those of all that it lists, for rights; a message about one issue is judged by its issue. `count` is
-    how many alerts a list stands for. `mention` is trusted text in front of it (an operator's `@oncall`), where every
-    value is hostile. `issue` is the known issue that it is about ("" for none), `alert_id` what it goes back to (0 for
-    none). A message whose `placement` is THREAD goes under the message `thread_root` where there are threads; `threads`
-    is the route's choice ("thread", "channel" or "both"). `mark` is written onto the thread root where the network can
-    edit.
+    - `projects` are the projects of everything that the message lists. They decide who may see it; for a message about
+      one issue, that issue decides. `count` is how many alerts it lists.
+    - `mention` is trusted text in front of the message (an operator's `@oncall`). The template's values are untrusted.
+    - `issue` is the issue that the message is about ("" for none); `alert_id` is the alert that caused it (0 for none).
+    - A message whose `placement` is THREAD goes under the message `thread_root` if the network has threads. `threads`
+      is the route's choice ("thread", "channel" or "both").
+    - `mark` is written onto the thread root if the network can edit messages.
     """
 
     room: str
@@ -338,7 +342,7 @@ class OutboxRow:
 
 @dataclass(frozen=True)
 class QueueState:
-    """The outbox at a glance: rows still to be sent, when the oldest was made, how many were set aside, and lately."""
+    """A summary of the outbox: messages to be sent, when the oldest was made, and undeliverable ones, also lately."""
 
     depth: int
     oldest: float | None
@@ -347,22 +351,22 @@ class QueueState:
 
 
 class FallbackState(str, Enum):
-    """What becomes of a notification at the fallback."""
+    """The state of a notification at the fallback."""
 
-    UNWANTED = "unwanted"  # no entry asks for it
-    SENDING = "sending"  # until `at`; after that the bot that claimed it is gone
-    AGAIN = "again"  # some address refused it: tried again at `at`
+    UNWANTED = "unwanted"  # no entry of the setting wants it
+    SENDING = "sending"  # a bot has claimed it until `at`; after that, the bot counts as dead
+    AGAIN = "again"  # an address refused it: the next try is at `at`
     SENT = "sent"
-    FAILED = "failed"  # no address took it
-    NOTED = "noted"  # sent, and its room knows
+    FAILED = "failed"  # no address accepted it
+    NOTED = "noted"  # sent, and its room was informed
 
 
 @dataclass(frozen=True)
 class FallbackRow:
-    """A notification at the fallback; `id` is its number in the outbox.
+    """A notification at the fallback; `id` is its id in the outbox.
 
-    `taken` names the addresses that took it, by their keys; `went` is when the first one did. `since` is when the chat
-    last took anything for its room, or when it was made.
+    `taken` has the keys of the addresses that accepted it, and `went` is when the first one did. `since` is when the
+    chat network last accepted a message for its room, or when the notification was made.
     """
 
     id: int
@@ -375,16 +379,16 @@ class FallbackRow:
 
 
 def alert_to_text(alert: Alert) -> str:
-    """An alert as JSON; what has no value is left out."""
+    """An alert as JSON; fields without a value are left out."""
     present = {name: value for name, value in alert.__dict__.items() if value not in (None, "", ())}
     present["at"] = alert.at.isoformat()
     return json.dumps(present, ensure_ascii=False, separators=(",", ":"))
 
 
 def alert_from_text(text: object) -> Alert | None:
-    """The alert back from `alert_to_text`, also from a version that knew other fields; None if it is corrupt."""
+    """The alert from the JSON of `alert_to_text`; None if it is corrupt. Fields of another version are ignored."""
     try:
-        raw = json.loads(text)  # type: ignore[arg-type]  # any type: TypeError says so
+        raw = json.loads(text)  # type: ignore[arg-type]  # a value of a wrong type raises TypeError
         values = {name: value for name, value in raw.items() if name in _ALERT_FIELDS}
         values["at"] = datetime.fromisoformat(values["at"]).astimezone(timezone.utc)
         values["tags"] = tuple((str(key), str(value)) for key, value in values.get("tags", ()))

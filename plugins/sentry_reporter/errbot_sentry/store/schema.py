@@ -1,6 +1,6 @@
-"""The tables. Only migrations create or change them; this is what the questions are written against.
+"""The tables, as the queries use them. Only migrations create or change them.
 
-Times are seconds since 1970. Every look-up in the flow of an alert goes by one of the indexes named here.
+Times are seconds since 1970. Every look-up on an alert's way uses one of these indexes.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ metadata = MetaData()
 
 
 def _columns(kind: Any, *names: str) -> list[Column[Any]]:
-    """Columns that always have a value of this type."""
+    """Columns of this type that must have a value."""
     return [Column(name, kind, nullable=False) for name in names]
 
 
 def _keys(*names: str) -> list[Column[Any]]:
-    """Texts by which a row is known."""
+    """Text columns that form the primary key."""
     return [Column(name, Text, primary_key=True) for name in names]
 
 
 def _number() -> Column[Any]:
-    """A row's number, which the database gives it. SQLite does only in a column of exactly the type INTEGER."""
+    """The id, which the database assigns. SQLite only does so for a column of exactly the type INTEGER."""
     return Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
 
 
@@ -52,7 +52,7 @@ alerts = Table(
     Index("alerts_due", "state", "is_known", "next_try", "id", "lane"),
     Index("alerts_received", "received"),
 )
-# Only of those that wait, which are few: who was before whom.
+# The order of alerts about one problem. It only covers waiting alerts, which are few.
 alerts_order = Index(
     "alerts_order",
     alerts.c.issue,
@@ -168,7 +168,7 @@ outbox = Table(
 )
 
 made_once = Table("made_once", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
-# Notifications that went to the fallback, or were looked at for it; the number is that of the outbox.
+# Notifications that went to the fallback or were considered for it; `id` is the message's id in the outbox.
 fallbacks = Table(
     "fallbacks",
     metadata,

@@ -1,4 +1,4 @@
-"""What we last knew of the server: issues, which decisions are made from, and how far the poller has read."""
+"""The last known state of the server: issues, on which decisions are based, and how far the poller has read."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class IssuesTable(Queries):
     """Queries about known issues, by key or short id."""
 
     def get(self, key: str) -> KnownIssue | None:
-        """One issue, None if it is not known."""
+        """One issue, None if we do not know it."""
         row = self._connection.execute(select(issues).where(issues.c.key == key)).first()
         return None if row is None else self._known(row)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, KnownIssue]:
-        """Those of these issues that are known."""
+        """The issues with these keys that we know, by key."""
         found: dict[str, KnownIssue] = {}
         for part in parts(keys):
             rows = map(self._known, self._connection.execute(select(issues).where(issues.c.key.in_(part))))
@@ -31,20 +31,20 @@ class IssuesTable(Queries):
         return found
 
     def id_of(self, short_id: str) -> str:
-        """The server's id of the issue with this short id, "" where none is known."""
+        """The server's id of the issue with this short id, "" if we know none."""
         wanted = select(issues.c.key).where(issues.c.short_id == short_id, issues.c.key != short_id)
         return self._connection.execute(wanted.order_by(issues.c.touched.desc()).limit(1)).scalar() or ""
 
     def put(self, known: Iterable[KnownIssue]) -> None:
-        """Add or replace what is known of these issues."""
+        """Add or replace issues."""
         self._put(issues, known)
 
     def forget(self, before: float, limit: int) -> int:
-        """Drop at most `limit` issues that nothing was received about since `before`; how many were dropped."""
+        """Delete at most `limit` issues about which nothing was received since `before`; returns how many."""
         return self._forget(issues, limit, issues.c.touched < before)
 
     def _known(self, row: Row[Any]) -> KnownIssue | None:
-        # Where it cannot be read it is as if unknown, until it is put anew.
+        # A corrupt row counts as an unknown issue until it is replaced.
         return self._record(KnownIssue, issues, row)
 
 
@@ -52,14 +52,14 @@ class PollsTable(Queries):
     """Queries about the poller's marks."""
 
     def get(self, scope: str) -> PollMark | None:
-        """The mark of one scope, None if it was never read."""
+        """The mark of one scope, None if that scope was never polled."""
         row = self._connection.execute(select(polls).where(polls.c.scope == scope)).first()
         return None if row is None else self._mark(row)
 
     def all(self) -> list[PollMark]:
         """All marks."""
-        found = self._connection.execute(select(polls).order_by(polls.c.scope))
-        return [mark for mark in map(self._mark, found) if mark is not None]
+        rows = self._connection.execute(select(polls).order_by(polls.c.scope))
+        return [mark for mark in map(self._mark, rows) if mark is not None]
 
     def put(self, mark: PollMark) -> None:
         """Add or replace a mark."""
@@ -67,20 +67,20 @@ class PollsTable(Queries):
         self._connection.execute(upsert(self._connection.dialect.name, polls), values)
 
     def claim(self, scope: str, now: float, until: float) -> bool:
-        """Take this scope for oneself until then, if it is due; False where another bot was first or it is too early.
+        """Claim a scope until then if it is due; False if another bot was first or it is too early.
 
-        A scope without a mark gets an empty one, so that its first reading is claimed too. One that is due further
-        ahead than anybody waits was written while the clock was wrong, and is due.
+        A scope without a mark gets an empty one, so that its first poll is claimed too. A mark that is due further
+        ahead than any poll is put off was written while the clock was wrong, and counts as due.
         """
         empty = PollMark(scope, baseline=0.0, complete=False, newest=0.0, next_at=until)
         statement = insert_for(self._connection.dialect.name, polls).values({**empty.__dict__, "complete": 0})
-        taken = statement.on_conflict_do_update(
+        claimed = statement.on_conflict_do_update(
             index_elements=["scope"],
             set_={"next_at": until},
             where=is_due(polls.c.next_at, now, until - now + LONGEST_WAIT),
         ).returning(polls.c.scope)
-        return self._connection.execute(taken).first() is not None
+        return self._connection.execute(claimed).first() is not None
 
     def _mark(self, row: Row[Any]) -> PollMark | None:
-        # Where it cannot be read it is as if it never was: the next reading learns anew what there is.
+        # A corrupt mark counts as missing, and the next poll starts over.
         return self._record(PollMark, polls, row, complete=bool)

@@ -1,8 +1,8 @@
-"""Statements that both databases take, and what the tables' queries have in common.
+"""SQL that both databases accept, and the base class of all queries.
 
-Many rows go in one statement where a webhook's sender waits. The library's way to insert many rows executes one
-statement per row. With SQLite each of these lets go of the interpreter and has to win it back from all threads that
-take webhooks; under load that waiting is most of an answer's time.
+If a webhook's sender waits, many rows are inserted with one statement. SQLAlchemy would execute one statement per row.
+On SQLite each statement releases Python's interpreter lock and must get it back from all threads that serve webhooks;
+under load that wait is most of an answer's time.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from sqlalchemy.dialects import postgresql, sqlite
 from errbot_sentry.config.matchers import read_matcher
 from errbot_sentry.store.corrupt_rows import LATEST, CorruptRows
 
-FURTHEST = 900.0  # seconds: alerts and messages are put off by five minutes at most
+FURTHEST = 900.0  # seconds; alerts and messages are put off by five minutes at most, so a later time is a mistake
 
 AT_ONCE = 400  # parameters in one IN list
 _ROWS = 100  # rows in one statement; SQLite takes 32,766 parameters
 
-SKEW = 60.0  # seconds: how far what is written by another bot may be ahead of one's own clock
+SKEW = 60.0  # seconds that the clock of another bot may be ahead of ours
 
 Row = tuple[Any, ...]
-_AS_GIVEN: Mapping[str, str] = {}
+_NO_EXPRESSIONS: Mapping[str, str] = {}
 T = TypeVar("T")
 
 
 class Queries:
-    """The queries about one table, inside one transaction; each table has its own."""
+    """Base class: the queries about one table, inside one transaction."""
 
     def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
         self._connection = connection
         self._corrupt_rows = corrupt_rows
 
     def _record(self, kind: type[T], table: Table, row: SqlRow[Any], **readers: Callable[[Any], object]) -> T | None:
-        """The row as a record of this kind; None where it cannot be read.
+        """The row as a record of this dataclass; None if it cannot be read.
 
-        A field is the value of the column with its name, or what its reader makes of that.
+        Each field gets the value of the column of the same name, converted by its reader if it has one.
         """
         keys = tuple(getattr(row, name) for name in _keys(table))
         # mypy does not see that a class can be hashed.
@@ -55,20 +55,23 @@ class Queries:
         return self._corrupt_rows.read(table.name, keys[0] if len(keys) == 1 else keys, make)
 
     def _put(self, table: Table, records: Iterable[object]) -> None:
-        """Add or replace records whose fields are the table's columns, always in the same order."""
+        """Add or replace records whose fields are the table's columns.
+
+        Rows are written in the order of their keys, so that two transactions do not wait for each other.
+        """
         keys = _keys(table)
-        # A row twice: the last one counts, and no statement may write it twice.
-        rows = {tuple(str(each.__dict__[key]) for key in keys): each.__dict__ for each in records}
+        # One statement must not write a row twice. If two records have the same key, the last one counts.
+        rows = {tuple(str(record.__dict__[key]) for key in keys): record.__dict__ for record in records}
         if rows:
             columns = tuple(next(iter(rows.values())))
             insert_rows(self._connection, table, [tuple(rows[key].values()) for key in sorted(rows)], columns)
 
     def _forget(self, table: Table, limit: int, *old: ColumnElement[bool]) -> int:
-        """Drop at most `limit` rows of which all this is true; how many were dropped."""
+        """Delete at most `limit` rows that meet all conditions; returns how many were deleted."""
         keys = list(table.primary_key)
-        found = select(*keys).where(*old).limit(limit)
+        query = select(*keys).where(*old).limit(limit)
         key = keys[0] if len(keys) == 1 else tuple_(*keys)
-        return self._connection.execute(table.delete().where(key.in_(found))).rowcount
+        return self._connection.execute(table.delete().where(key.in_(query))).rowcount
 
 
 @lru_cache
@@ -82,68 +85,69 @@ def _keys(table: Table) -> tuple[str, ...]:
 
 
 def parts(items: Sequence[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
-    """The items in parts that are small enough for one statement."""
+    """The items in parts of at most `size`, so that each part fits into one statement."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def insert_for(dialect: str, table: Table) -> Any:
-    """An INSERT of this dialect's own kind, with `on_conflict_do_update` and `excluded`."""
+    """The dialect's own INSERT, which has `on_conflict_do_update` and `excluded`."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 @lru_cache  # making the statement costs more than executing it
 def upsert(dialect: str, table: Table) -> Any:
-    """An INSERT that replaces a row with the same primary key; to be executed with whole rows."""
+    """An INSERT that replaces a row with the same primary key. Execute it with values for all columns."""
     statement = insert_for(dialect, table)
     replaced = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=replaced)
 
 
 def add_row(connection: Connection, statement: Insert) -> int:
-    """Insert one row; the number that the database gave it."""
+    """Insert one row; returns the id that the database gave it."""
     key = connection.execute(statement).inserted_primary_key
     return 0 if key is None else int(key[0])
 
 
 def next_due(connection: Connection, query: Select[Any]) -> float | None:
-    """The earliest time that a query finds, None where it finds none; 0, at once, where what it finds is no time."""
-    found = connection.scalar(query)
-    return None if found is None else time_of(found) or 0.0
+    """The time that a query finds; None if it finds no row, and 0 (due at once) if the value is not a time."""
+    value = connection.scalar(query)
+    return None if value is None else time_of(value) or 0.0
 
 
 def time_of(value: object) -> float | None:
-    """A time that can be calculated with, None where it is none: SQLite stores whatever it is given."""
+    """The value as a time, None if it is not one: SQLite stores values of any type in any column."""
     if not isinstance(value, (int, float)) or not value < LATEST:
         return None
     return max(0.0, float(value))
 
 
 def is_due(column: ColumnElement[float], now: float, furthest: float = FURTHEST) -> ColumnElement[bool]:
-    """Whether the time in this column has come.
+    """The condition that the time in this column has come.
 
-    A time further ahead than anything is put off was written while the clock was wrong, and has come too. So has what
-    is no time (SQLite sorts texts behind all numbers, PostgreSQL NaN): the row is read, and then set aside.
+    A time more than `furthest` seconds ahead counts as due too: nothing is put off for so long, so the clock was wrong
+    when it was written. So does a value that is not a time (SQLite sorts texts behind all numbers, PostgreSQL sorts NaN
+    there): the row is then read and set aside.
     """
     return or_(column <= now, column > min(now + furthest, LATEST))
 
 
-@lru_cache(maxsize=1024)  # the same few in every transaction, and regular expressions take long to read
+@lru_cache(maxsize=1024)  # every transaction reads the same few, and compiling regular expressions is slow
 def read_matchers(text: str) -> tuple[str, ...]:
-    """Matchers from their column; any error where they are corrupt, or none that this version knows."""
-    found = json.loads(text)
-    if not isinstance(found, list):
-        raise TypeError("matchers are no list")
-    for each in found:
-        read_matcher(each)
-    return tuple(found)
+    """Matchers from their column. Raises some error if the text is corrupt or this version cannot read a matcher."""
+    matchers = json.loads(text)
+    if not isinstance(matchers, list):
+        raise TypeError("the matchers are not a list")
+    for matcher in matchers:
+        read_matcher(matcher)
+    return tuple(matchers)
 
 
 def read_texts(text: str) -> tuple[str, ...]:
-    """A list of texts from its column; any error where it is corrupt."""
-    found = json.loads(text)
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise TypeError("that is no list of texts")
-    return tuple(found)
+    """A list of strings from its column. Raises some error if the text is corrupt."""
+    texts = json.loads(text)
+    if not isinstance(texts, list) or not all(isinstance(item, str) for item in texts):
+        raise TypeError("the value is not a list of strings")
+    return tuple(texts)
 
 
 def insert_rows(
@@ -151,24 +155,24 @@ def insert_rows(
     table: Table,
     rows: Sequence[Row],
     columns: tuple[str, ...],
-    made_of: Mapping[str, str] = _AS_GIVEN,
+    expressions: Mapping[str, str] = _NO_EXPRESSIONS,
     *,
     replaced: tuple[str, ...] = (),
 ) -> None:
-    """Add rows, each with values for these columns in this order; those with a known primary key are replaced.
+    """Insert rows, each with its values in the order of `columns`. A row with the same primary key is replaced.
 
-    `made_of` has the expressions that make columns of their values, with `{mark}` for the value. Of a known row only
-    the columns `replaced` are changed, if any are named.
+    `expressions` maps a column to the SQL that computes it, with `{mark}` in place of the given value. `replaced`
+    limits which columns of an existing row are changed; empty means all.
     """
     for part in parts(rows, _ROWS):
         mark = _mark(connection)
-        marks = tuple(made_of.get(name, "{mark}").format(mark=mark) for name in columns)
+        marks = tuple(expressions.get(name, "{mark}").format(mark=mark) for name in columns)
         statement = _insert_text(table, columns, len(part), marks, replaced)
         connection.exec_driver_sql(statement, tuple(value for row in part for value in row))
 
 
 def select_in(connection: Connection, table: Table, columns: tuple[str, ...], keys: Sequence[str]) -> Iterator[Row]:
-    """The rows whose first of these columns has one of these values."""
+    """These columns of the rows whose first column is one of `keys`."""
     for part in parts(keys, _ROWS):
         marks = ", ".join([_mark(connection)] * len(part))
         statement = f"SELECT {', '.join(columns)} FROM {table.name} WHERE {columns[0]} IN ({marks})"  # noqa: S608 - our own names
@@ -185,7 +189,7 @@ def _insert_text(
 ) -> str:
     rows = ", ".join([f"({', '.join(marks)})"] * count)
     keys = [f'"{column.name}"' for column in table.primary_key if column.name in columns]
-    names = [f'"{name}"' for name in columns]  # "window" and "key" mean something
+    names = [f'"{name}"' for name in columns]  # quoted, since "window" and "key" are SQL keywords
     changed = [f'"{name}"' for name in replaced] or [name for name in names if name not in keys]
     values = ", ".join(f"{name} = excluded.{name}" for name in changed)
     conflict = f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {values}" if keys else ""

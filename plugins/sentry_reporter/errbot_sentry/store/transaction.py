@@ -1,4 +1,4 @@
-"""One transaction, and through it the queries by subject."""
+"""One database transaction, which gives access to the queries of each table."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from errbot_sentry.store.server_tables import IssuesTable, PollsTable
 
 log = logging.getLogger(__name__)
 
-_ALONE = text("SELECT pg_advisory_xact_lock(:key)")
-_TRY_BESIDE = text("SELECT pg_try_advisory_xact_lock_shared(:key)")
-# Both take the locks in the order of the list, and the second no more than it may: the database sorts nothing here.
-_ALONE_WITH = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
+_LOCK_EXCLUSIVE = text("SELECT pg_advisory_xact_lock(:key)")
+_TRY_SHARED = text("SELECT pg_try_advisory_xact_lock_shared(:key)")
+# PostgreSQL does not sort the rows of either query, so the locks are taken in the order of the list, and the second
+# query stops at its limit.
+_LOCK_ALL = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
 _TRY_LANES = text(
     "SELECT lane FROM unnest(CAST(:lanes AS int[])) AS lane WHERE pg_try_advisory_xact_lock(:first + lane) LIMIT :most"
 )
 
 
 class Transaction:
-    """What can be read and changed inside one transaction, by subject."""
+    """The queries of one transaction, one attribute for each table, and the locks that bots share."""
 
     def __init__(self, connection: Connection, corrupt_rows: CorruptRows) -> None:
         """`corrupt_rows` counts the rows that cannot be read."""
@@ -54,41 +55,41 @@ class Transaction:
 
     @contextmanager
     def part(self) -> Iterator[None]:
-        """A part of this transaction that happens as a whole or, where it raises, not at all."""
+        """A savepoint: if the block raises, its changes are undone, and the rest of the transaction stays."""
         with self._connection.begin_nested():
             yield
 
     def apart(self, act: Callable[[], bool], set_aside: Callable[[], None]) -> bool:
-        """Do one thing that is due; where that fails it is set aside, and nothing else waits for it."""
+        """Do one thing that is due. If `act` fails, undo it and call `set_aside`, so that nothing waits behind it."""
         try:
             with self.part():
                 return act()
         except StoreError:
             raise
-        except Exception:  # whatever fails is set aside, else it would be due for ever
-            log.exception("something that was due failed and is set aside")
+        except Exception:  # if it were not set aside, it would stay due and fail for ever
+            log.exception("a due task failed and is set aside")
             set_aside()
             return False
 
-    # Each of the following is true until the end of this transaction. SQLite has one writer anyway.
+    # Locks among bots on one PostgreSQL database; each lasts until this transaction ends. SQLite has one writer anyway.
 
     def alone(self, number: int) -> None:
-        """No other bot on the same state is past this line with this number, nor `beside` others with it."""
+        """Take this lock exclusively, and wait for it if another bot has it in either way."""
         if self._shared:
-            self._connection.execute(_ALONE, {"key": number})
+            self._connection.execute(_LOCK_EXCLUSIVE, {"key": number})
 
     def try_beside(self, number: int) -> bool:
-        """No other bot is `alone` with this number; False where one is, or waits to be."""
-        return not self._shared or bool(self._connection.scalar(_TRY_BESIDE, {"key": number}))
+        """Share this lock with other bots; False if one has it exclusively, or waits for that."""
+        return not self._shared or bool(self._connection.scalar(_TRY_SHARED, {"key": number}))
 
     def alone_with(self, deliveries: Iterable[Delivery]) -> None:
-        """No other bot is past this line with a delivery of which any key is the same."""
+        """Wait until no other bot is storing a delivery that has a key in common with these."""
         if self._shared:
-            keys = {key.text.encode("utf-8", "replace") for each in deliveries for key in each.keys}
+            keys = {key.text.encode("utf-8", "replace") for delivery in deliveries for key in delivery.keys}
             numbers = [int.from_bytes(hashlib.sha256(key).digest()[:8], "big", signed=True) for key in keys]
-            self._connection.execute(_ALONE_WITH, {"keys": sorted(numbers)})  # sorted: no two wait for each other
+            self._connection.execute(_LOCK_ALL, {"keys": sorted(numbers)})  # sorted, so that no two wait for each other
 
     def try_lanes(self, lanes: Sequence[int], most: int) -> list[int]:
-        """At most so many of these lanes, the first ones that are free: no other bot has them."""
-        taken = {"first": LOCK_LANES, "lanes": list(lanes), "most": most}
-        return list(self._connection.scalars(_TRY_LANES, taken)) if self._shared else list(lanes[:most])
+        """Lock the first `most` of these lanes that no other bot has, without waiting; returns those lanes."""
+        wanted = {"first": LOCK_LANES, "lanes": list(lanes), "most": most}
+        return list(self._connection.scalars(_TRY_LANES, wanted)) if self._shared else list(lanes[:most])

@@ -1,9 +1,8 @@
 """Time limits for a database server that has stopped answering.
 
-A server that hangs (a stopped process, a frozen disk) still acknowledges packets, so neither its own time limits nor
-those of TCP end the wait. Here a thread shuts the socket down when a transaction's time is up: whatever the driver is
-waiting for, it then finds the connection closed. It needs of a driver no more than `fileno()`, which psycopg and
-psycopg2 have.
+If a server hangs (a stopped process, a frozen disk), its machine still acknowledges packets, so neither the server's
+time limits nor those of TCP end the wait. When a transaction's time is up, a thread here shuts its socket down, and the
+driver finds the connection closed. The driver's connection only needs `fileno()`, which psycopg and psycopg2 have.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from errbot_sentry.domain.locks import Lock, condition
 
 log = logging.getLogger(__name__)
 
-_LOOK = 0.05  # seconds between looks at the clock while a transaction is under way
-_IDLE = 30.0  # seconds without a transaction after which the thread ends
-_LAST = 1.0  # seconds for it to end
-_REST = 1.0  # seconds after a failure in which nobody tries
-_HANGS = 0.5  # seconds; a server that refuses sooner is no burden to whoever uses it
+_CHECK_SECONDS = 0.05  # between looks at the clock while a transaction is under way
+_IDLE_SECONDS = 30.0  # without a transaction, after which the thread ends
+_JOIN_SECONDS = 1.0  # to wait for the thread to end
+_RETRY_SECONDS = 1.0  # after a failure, in which nobody tries again
+_SLOW_SECONDS = 0.5  # a first failure that came sooner starts no outage: its caller did not wait long
 
 
 class Limit:
-    """The time limit of one transaction, and the sockets that are shut down when it is over."""
+    """The deadline of one transaction, and the sockets that are shut down when it passes."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -39,12 +38,12 @@ class Limit:
 
     @property
     def left(self) -> float:
-        """Seconds until it is over, below 0 afterwards."""
+        """Seconds until the deadline, negative after it."""
         return self.deadline - time.monotonic()
 
 
 class Watchdog:
-    """Ends connections that have outlived their transaction's time limit. Safe to use from any thread."""
+    """Shuts down connections whose transaction has passed its deadline. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = condition()
@@ -52,41 +51,41 @@ class Watchdog:
         self._thread: threading.Thread | None = None
         self._latest: float | None = None
         self._closed = False
-        self._mine = threading.local()
+        self._local = threading.local()
 
     @contextmanager
     def limit(self, seconds: float) -> Iterator[Limit]:
-        """This thread's work on the database ends in so many seconds in this block; a limit around it applies too."""
-        outer: Limit | None = getattr(self._mine, "limit", None)
-        mine = Limit(time.monotonic() + seconds)
+        """Limit this thread's database work in the block to so many seconds. An outer block's limit applies too."""
+        outer: Limit | None = getattr(self._local, "limit", None)
+        limit = Limit(time.monotonic() + seconds)
         if outer is not None:
-            mine.deadline = min(mine.deadline, outer.deadline)
+            limit.deadline = min(limit.deadline, outer.deadline)
         with self._guard:
             if self._latest is not None:
-                mine.deadline = min(mine.deadline, self._latest)
-        self._mine.limit = mine
+                limit.deadline = min(limit.deadline, self._latest)
+        self._local.limit = limit
         try:
-            yield mine
+            yield limit
         finally:
-            self._mine.limit = outer
+            self._local.limit = outer
             with self._guard:
-                self._limits.discard(mine)
-            for each in mine.sockets:
-                each.close()
+                self._limits.discard(limit)
+            for duplicate in limit.sockets:
+                duplicate.close()
 
     @property
     def current(self) -> Limit | None:
-        """The limit of this thread."""
-        found: Limit | None = getattr(self._mine, "limit", None)
-        return found
+        """The limit of the innermost block that this thread is in; None outside of any."""
+        limit: Limit | None = getattr(self._local, "limit", None)
+        return limit
 
     def guard(self, connection: Any) -> None:
-        """Shut this driver's connection down when the limit of the present block is over."""
+        """Shut down this connection of the driver when the deadline of this thread's block passes."""
         limit, fileno = self.current, getattr(connection, "fileno", None)
         if limit is None or fileno is None:
             return
-        # A number of our own for the same socket: the driver's may belong to another file when we come to use it.
-        with suppress(Exception):  # closed already: whoever uses it finds out
+        # A duplicate of the file descriptor: if the driver closes its own, that number may soon belong to another file.
+        with suppress(Exception):  # the connection is closed already, and its next use fails
             limit.sockets.append(socket.socket(fileno=os.dup(fileno())))
         with self._guard:
             self._limits.add(limit)
@@ -96,7 +95,7 @@ class Watchdog:
             self._guard.notify()
 
     def end_within(self, seconds: float | None) -> None:
-        """Everything under way, and all that begins from now on, ends in so many seconds; None: only its own limits."""
+        """All transactions, including later ones, end within `seconds` from now. None lifts this limit again."""
         with self._guard:
             self._latest = None if seconds is None else time.monotonic() + seconds
             for limit in self._limits:
@@ -104,42 +103,42 @@ class Watchdog:
                     limit.deadline = min(limit.deadline, self._latest)
 
     def close(self) -> None:
-        """No connection is open any more: let the thread end."""
+        """End the thread; call this when no connection is open any more."""
         with self._guard:
             self._closed = True
             thread = self._thread
             self._guard.notify()
         if thread is not None:
-            thread.join(_LAST)
+            thread.join(_JOIN_SECONDS)
 
     def _watch(self) -> None:
         while True:
             with self._guard:
-                self._guard.wait_for(lambda: self._limits or self._closed, _IDLE)
+                self._guard.wait_for(lambda: self._limits or self._closed, _IDLE_SECONDS)
                 if not self._limits:
                     self._thread = None
                     return
                 now = time.monotonic()
-                for limit in [each for each in self._limits if each.deadline <= now]:
+                for limit in [limit for limit in self._limits if limit.deadline <= now]:
                     limit.fired = True
                     self._limits.discard(limit)
-                    for each in limit.sockets:
-                        with suppress(OSError):  # it is closed already
-                            each.shutdown(socket.SHUT_RDWR)
-            time.sleep(_LOOK)  # its whole work is to look every so often
+                    for duplicate in limit.sockets:
+                        with suppress(OSError):  # the connection is closed already
+                            duplicate.shutdown(socket.SHUT_RDWR)
+            time.sleep(_CHECK_SECONDS)  # outside of the lock; a new limit needs no earlier look
 
 
 class Outage:
-    """While the server does not answer, everybody is refused at once, and one at a time tries again.
+    """A circuit breaker: while the server does not answer, every use fails at once, except one attempt at a time.
 
-    Nobody waits for a time limit that another has just reached. Safe to use from any thread.
+    So no thread waits for a time limit that another thread has just reached. Thread-safe.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._guard = Lock()
         self._sentence = ""  # why the last attempt failed; "" while the server answers
-        self._rests_until = 0.0
+        self._next_attempt = 0.0
         self._trying = False
 
     @contextmanager
@@ -147,14 +146,14 @@ class Outage:
         """Use the server in this block.
 
         Raises:
-            StoreAway: it did not answer a moment ago, or somebody is finding out just now whether it does again.
+            StoreAway: the server did not answer a moment ago, or another thread is just trying it again.
         """
         with self._guard:
             begun = self._monotonic()
-            tries = bool(self._sentence)
-            if tries and (self._trying or begun < self._rests_until):
+            is_retry = bool(self._sentence)
+            if is_retry and (self._trying or begun < self._next_attempt):
                 raise StoreAway(self._sentence)
-            self._trying = self._trying or tries
+            self._trying = self._trying or is_retry
         sentence = ""
         try:
             yield
@@ -164,8 +163,8 @@ class Outage:
         finally:
             with self._guard:
                 now = self._monotonic()
-                if sentence and (tries or now - begun >= _HANGS):
-                    self._sentence, self._rests_until = sentence, now + _REST
-                elif not sentence and tries:
+                if sentence and (is_retry or now - begun >= _SLOW_SECONDS):
+                    self._sentence, self._next_attempt = sentence, now + _RETRY_SECONDS
+                elif not sentence and is_retry:
                     self._sentence = ""
-                self._trying = self._trying and not tries
+                self._trying = self._trying and not is_retry

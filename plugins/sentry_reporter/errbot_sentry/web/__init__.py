@@ -1,1 +1,1 @@
-"""HTTP in: the application, our own listener, and the route on Errbot's web server."""
+"""HTTP requests to the bot: the application, our own web listener, and the route on Errbot's web server."""

@@ -1,6 +1,6 @@
-"""The answers below /sentry/, without a web framework.
+"""Answers the requests to paths below /sentry/, without a web framework.
 
-Two servers stand in front of it: Errbot's own (`errbot_route.py`) and ours (`listener.py`).
+Two servers call it: Errbot's web server (`errbot_route.py`) and our own (`listener.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from errbot_sentry.alerting.receive.receiver import LARGEST_BODY, WebhookAnswer
 log = logging.getLogger(__name__)
 
 PREFIX = "/sentry/"
-# A sender that is cut off while it still writes sees a broken connection instead of the 413; so that much is read away.
+# If the connection is closed while the sender still writes, it sees a broken connection instead of the 413. So up to
+# this many bytes are read and dropped.
 LARGEST_DRAINED = 32 * 1024 * 1024
 TOO_LARGE = "The body is larger than 5 MB."
 _PIECE = 64 * 1024
@@ -40,7 +41,7 @@ class Body(Protocol):
 
 
 class ClickResult(Protocol):
-    """The HTTP status of the answer to a click, and its JSON where the chat network wants one."""
+    """The HTTP status of the answer to a click, and its JSON ("" if the chat network needs none)."""
 
     @property
     def status(self) -> int: ...
@@ -53,16 +54,16 @@ TakeWebhook = Callable[[Mapping[str, str], bytes, str | None], WebhookAnswer]
 """Stores one delivery: its headers, its body and the token of its URL. Never raises, sends or fetches anything."""
 
 TakeClick = Callable[[Mapping[str, str], bytes], ClickResult]
-"""Takes one click from a chat network: its headers and body. It checks, and does nothing else before it answers."""
+"""Takes the headers and body of one click from a chat network. It only checks the click before it answers."""
 
 Page = Callable[[], Reply]
-"""Answers a GET; it must be quick and contain no secrets."""
+"""Answers a GET. It must be quick, and its reply must contain no secrets."""
 
 PAGES = ("health", "metrics")
 
 
 class Web:
-    """Answers requests below /sentry/. It outlives activations: closed, it answers 503 until it is opened again."""
+    """Answers requests below /sentry/. It exists longer than an activation: closed, it answers 503 until reopened."""
 
     def __init__(self) -> None:
         self._take: TakeWebhook | None = None
@@ -70,16 +71,19 @@ class Web:
         self._pages: Mapping[str, Page] = {}
 
     def open(self, take: TakeWebhook | None, pages: Mapping[str, Page], take_click: TakeClick | None = None) -> None:
-        """From now on `take` stores webhooks (None while alerts are switched off), `take_click` takes the clicks of the
-        chat network, and PAGES are answered."""
+        """Start to answer requests.
+
+        `take` stores webhooks (None if alerts are switched off), `pages` answer the PAGES, and `take_click` takes the
+        clicks of the chat network.
+        """
         self._take, self._pages, self._take_click = take, pages, take_click
 
     def close(self) -> None:
-        """From now on everything is answered with 503."""
+        """Answer every request with 503 from now on."""
         self._take, self._pages, self._take_click = None, {}, None
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: Body, length: int | None) -> Reply:
-        """Answer one request; `path` is what follows /sentry/, `length` the Content-Length where it is known."""
+        """Answer one request. `path` is the part after /sentry/; `length` is the Content-Length, None if unknown."""
         parts = path.strip("/").split("/")
         if len(parts) == 1 and parts[0] in PAGES:
             return self._answer_page(parts[0]) if method in ("GET", "HEAD") else Reply(405, "Use GET.")
@@ -110,8 +114,8 @@ class Web:
             return content
         try:
             answer = take(headers, content)
-        except Exception as error:  # noqa: BLE001 - libraries check it, and raise what they like at what is no click
-            # Anybody may send one: it is no error of the bot, which would be reported each time.
+        except Exception as error:  # noqa: BLE001 - the networks' libraries raise various errors for an invalid click
+            # Anybody can send an invalid click, so it is not logged as an error, which would be reported each time.
             log.info("a click could not be read: %s", type(error).__name__)
             return Reply(400, "The click could not be read.")
         return Reply(answer.status, answer.json, "application/json" if answer.json else _PLAIN)
@@ -122,16 +126,16 @@ class Web:
             return Reply(503, json.dumps({"status": "inactive"}), "application/json")
         try:
             return page()
-        except Exception:  # any part of the bot may fail to say how it is
-            log.exception("/sentry/%s could not be made", name)
-            return Reply(500, "This page could not be made; the bot's log has the cause.")
+        except Exception:  # any part of the bot may fail to report its health
+            log.exception("the page /sentry/%s failed", name)
+            return Reply(500, "This page failed; the bot's log has the cause.")
 
 
 def _content(body: Body, length: int | None) -> bytes | Reply:
-    """The whole body, or the answer to one that cannot be read."""
+    """The whole body, or the reply to a request whose body cannot be read."""
     try:
         content = _read(body, length)
-    except (OSError, ValueError) as error:  # chunks that are none; raised further, it would be an error of the bot
+    except (OSError, ValueError) as error:  # invalid chunks, for example, which are not an error of the bot
         log.info("the body of a request could not be read: %s", error)
         return Reply(400, "The body could not be read.")
     if content is None:
@@ -142,11 +146,11 @@ def _content(body: Body, length: int | None) -> bytes | Reply:
 
 
 def _read(body: Body, length: int | None) -> bytes | None:
-    """The whole body; None where it is too large."""
+    """The whole body; None if it is too large."""
     if length is not None and length > LARGEST_BODY:
         _drain(body, length)
         return None
-    # In pieces: some streams allocate the whole size before anything has come.
+    # Read in pieces, because some streams allocate the requested size before any data has arrived.
     content = bytearray()
     left = LARGEST_BODY + 1 if length is None else length
     while left and (piece := body.read(min(left, _PIECE))):
@@ -159,7 +163,7 @@ def _read(body: Body, length: int | None) -> bytes | None:
 
 
 def _drain(body: Body, left: int | None) -> None:
-    """Read the rest of the body (`left` bytes, None for unknown) away, up to a bound."""
+    """Read and drop the rest of the body (`left` bytes, None if unknown), up to a limit."""
     if left is None or left <= LARGEST_DRAINED:
         drained = 0
         while drained < LARGEST_DRAINED and (piece := body.read(_PIECE)):

@@ -1,9 +1,9 @@
-"""The webhook route on Errbot's own web server, and whether that server runs.
+"""The webhook route on Errbot's own web server, and a check whether that server runs.
 
-Errbot's `@webhook` cannot be used: Flask refuses `add_url_rule` after its first request, and a request in the gap
-between the web server's start and our activation would leave the plugin dead until a restart; on reload only one
-route of a plugin is bound anew (errbot/core_plugins/wsview.py, `route`; https://github.com/errbotio/errbot/issues/1720).
-Adding to the URL map itself works at any time.
+Errbot's `@webhook` cannot be used, for two reasons. Flask refuses `add_url_rule` after its first request. If a request
+came between the web server's start and our activation, the plugin would not work until a restart. And after a reload,
+only one route of a plugin is bound again (errbot/core_plugins/wsview.py, `route`;
+https://github.com/errbotio/errbot/issues/1720). A rule can be added directly to the URL map at any time.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ from errbot_sentry.web.application import PREFIX, Web
 
 ENDPOINT = "sentryreporter_hook"
 PATIENCE = 20.0  # seconds for a body to arrive
-MOST_BODIES = 30  # that arrive at once; each may take 5 MB
+MOST_BODIES = 30  # bodies that arrive at the same time; each may take 5 MB
 
-# The web server logs each request's path, at INFO: into the bot's log, and into the breadcrumbs of events.
+# The web server logs each request's path on level INFO, so the path is in the bot's log and in breadcrumbs.
 _ACCESS_LOG = logging.getLogger("werkzeug")
 _TOKEN = re.compile(r"(sentry/+webhook/+)[^\s\"]+", re.IGNORECASE)
-_WRITTEN_OUT = re.compile(r"[^\s\"]*%[^\s\"]*")
+_ESCAPED = re.compile(r"[^\s\"]*%[^\s\"]*")
 
 
-def _plainly(written: re.Match[str]) -> str:
-    """The address of a webhook, whichever of its characters are written as %2F and the like; others as they are."""
-    return f"{PREFIX}webhook/…" if _TOKEN.search(unquote(written[0])) else written[0]
+def _mask_escaped(path: re.Match[str]) -> str:
+    """The masked address if this path with escapes such as %2F is a webhook's; any other path unchanged."""
+    return f"{PREFIX}webhook/…" if _TOKEN.search(unquote(path[0])) else path[0]
 
 
 class TokenMask(logging.Filter):
-    """Takes the secret part of webhook addresses out of the web server's log."""
+    """Removes the secret part of webhook addresses from the web server's log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Always true; the record's message is changed where it names such an address."""
+        """Change the record's message if it contains such an address. Always returns True."""
         message = record.getMessage()
-        masked = _TOKEN.sub(r"\1…", _WRITTEN_OUT.sub(_plainly, message))
+        masked = _TOKEN.sub(r"\1…", _ESCAPED.sub(_mask_escaped, message))
         if masked != message:
             record.msg, record.args = masked, ()
         return True
 
 
 class Arriving:
-    """The bodies that Errbot's web server is reading for us, one thread each.
+    """The bodies that Errbot's web server is reading for us, each in its own thread.
 
-    That server waits for ever for what was announced. Here a body has `patience` (seconds), and only so many may arrive
-    at once: one more ends the one that has been arriving longest, as at our own listener. What has come whole stays
-    readable, so a burst of small ones loses none.
+    That server waits for ever for an announced body. Here a body must arrive within `patience` seconds, and at most
+    MOST_BODIES may arrive at the same time. If there are more, the one that has been arriving longest is ended, as in
+    our own listener. A body that has arrived completely stays readable, so a burst of small ones loses none.
     """
 
     def __init__(self, patience: float = PATIENCE) -> None:
@@ -66,25 +66,25 @@ class Arriving:
 
     @contextmanager
     def body(self, incoming: Request) -> Iterator[_Body]:
-        """A request's body, while it is read."""
+        """Read a request's body in this block."""
         body = _Body(incoming)
-        late = threading.Timer(self._patience, body.end)
-        late.daemon = True
+        timer = threading.Timer(self._patience, body.end)
+        timer.daemon = True
         with self._lock:
             self._bodies.append(body)
             if len(self._bodies) > MOST_BODIES:
                 self._bodies.pop(0).end()
-        late.start()
+        timer.start()
         try:
             yield body
         finally:
-            late.cancel()
-            with self._lock, suppress(ValueError):  # it has made room
+            timer.cancel()
+            with self._lock, suppress(ValueError):  # it was removed already, to make room for another one
                 self._bodies.remove(body)
 
 
 class _Body:
-    """A body that somebody else can end. What has come whole stays readable."""
+    """A body that another thread can end. If it has arrived completely, it stays readable."""
 
     def __init__(self, incoming: Request) -> None:
         self._connection: socket.socket | None = incoming.environ.get("werkzeug.socket")
@@ -93,15 +93,15 @@ class _Body:
         self._ended = False
 
     def read(self, size: int) -> bytes:
-        """Up to so many bytes; b"" at the end. Raises OSError where a body in chunks was ended."""
+        """Up to so many bytes; b"" at the end. Raises OSError if a chunked body was ended."""
         piece = self._stream.read(size)
-        # Where a chunk is cut off, werkzeug 3.1 makes up the rest of it out of zeros (serving.py, DechunkedInput).
+        # If a chunk is cut off, werkzeug 3.1 fills the rest of it with zeros (serving.py, DechunkedInput).
         if self._ended and self._in_chunks:
-            raise OSError("It took too long, or made room for another.")
+            raise OSError("it took too long, or had to make room for another one")
         return piece
 
     def end(self) -> None:
-        """Let whoever reads it find the end."""
+        """Stop receiving, so that the thread that reads the body finds its end."""
         self._ended = True
         if self._connection is not None:
             with suppress(OSError):
@@ -109,7 +109,7 @@ class _Body:
 
 
 def mount(web: Web, patience: float = PATIENCE) -> None:
-    """Make Errbot's web server pass everything below /sentry/ to `web`; a second time replaces the first."""
+    """Let Errbot's web server pass requests below /sentry/ to `web`. A second call replaces the first."""
     arriving = Arriving(patience)
     app = errbot.core_plugins.flask_app
     if ENDPOINT not in app.view_functions:
@@ -123,14 +123,17 @@ def mount(web: Web, patience: float = PATIENCE) -> None:
         return Response(reply.text, status=reply.status, content_type=reply.content_type)
 
     app.view_functions[ENDPOINT] = view
-    # By name, because a reload makes the class anew.
-    if not any(type(each).__name__ == TokenMask.__name__ for each in _ACCESS_LOG.filters):
+    # Compared by name, because a reload creates a new class.
+    if not any(type(present).__name__ == TokenMask.__name__ for present in _ACCESS_LOG.filters):
         _ACCESS_LOG.addFilter(TokenMask())
 
 
 def web_server_trouble(bot: Any) -> str:
-    """Why Errbot's own web server does not run; "" where it does. It does not say so itself when its port is taken
-    (errbot/core_plugins/webserver.py starts werkzeug in a thread, which ends there)."""
+    """Why Errbot's own web server does not run; "" if it does.
+
+    If its port is in use, Errbot does not report that: errbot/core_plugins/webserver.py starts werkzeug in a thread,
+    and that thread ends.
+    """
     plugins = getattr(bot, "plugin_manager", None)
     plugin = None if plugins is None else plugins.get_plugin_obj_by_name("Webserver")
     if plugin is None or not plugin.is_activated:

@@ -1,9 +1,9 @@
-"""The plugin's own web listener (SENTRY_WEBHOOK_LISTEN): waitress, with bounded threads, connections and bodies.
+"""The plugin's own web listener (SENTRY_WEBHOOK_LISTEN): waitress, with limits on threads, connections and bodies.
 
-A signature can be checked only when the whole request is there. Until then anybody may send anything, so all of it is
-bounded: a body by its announced and by its real size, all bodies together by memory (never a temporary file), each
-request by time, and connections by number. When memory or connections run out, the request that has been arriving
-longest is dropped: a real webhook arrives quicker than a request that somebody keeps open on purpose.
+A signature can only be checked when the whole request has arrived. Until then anybody may send anything, so there are
+limits: on the announced and the real size of a body, on the memory for all bodies together (never in a temporary file),
+on the time of each request, and on the number of connections. If memory or connections run out, the request that has
+been arriving longest is dropped: a real webhook arrives faster than a request that somebody keeps open on purpose.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ log = logging.getLogger(__name__)
 
 CONNECTIONS = 200
 MEMORY = 64 * 1024 * 1024  # bytes of all bodies that are arriving or wait for a thread
-_SMALL = 64 * 1024  # a body up to here is not worth a count of all others: CONNECTIONS bounds those
-_LONGEST_LINE = 8 * 1024  # of what frames the chunks of a body; copied at every byte that comes
+_SMALL = 64 * 1024  # smaller bodies are not checked against MEMORY when they grow, as CONNECTIONS bounds them
+_LONGEST_LINE = 8 * 1024  # of the lines between chunks; waitress copies such a line for every piece that arrives
 _WARNING_PAUSE = 600.0  # seconds
 
 
 class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no types
-    """One request; refused as soon as it is known to be too large, and what still comes of it is dropped."""
+    """One request. It is refused as soon as it is known to be too large, and its remaining data is dropped."""
 
-    error: Any  # what is answered instead, an Error of waitress's
+    error: Any  # the answer to a refused request, an Error of waitress
 
     def received(self, data: bytes) -> int:
-        """Take the next bytes; how many belong to this request."""
-        taken = int(super().received(data))
+        """Take the next bytes; returns how many of them belong to this request."""
+        own = int(super().received(data))
         if self.error is None:
             self._check()
         if self.error is None:
-            return taken
+            return own
         if isinstance(self.error, RequestEntityTooLarge):
             self.error = RequestEntityTooLarge(TOO_LARGE)
         self.completed = True
-        self.expect_continue = False  # the sender would send the body after all
+        self.expect_continue = False  # otherwise waitress would ask the sender for the body
         self.close()
         return len(data)  # the rest of the body is not another request
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the head.
+        """Parse the request line and the headers.
 
         Raises:
-            ParsingError: also for a Content-Length of thousands of digits and for addresses that are none; waitress
-                would log them as errors of its own, and an ERROR in the bot's log is an event on the server.
+            ParsingError: they are invalid. This includes a Content-Length of thousands of digits and an invalid URL:
+                waitress would log these as its own errors, and every ERROR in the bot's log becomes an event.
         """
         try:
             super().parse_header(header_plus)
@@ -68,7 +68,7 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no typ
             raise ParsingError("The head of the request could not be read.") from error
 
     def size(self) -> int:
-        """The bytes of its body in memory."""
+        """The size of its body in memory, in bytes."""
         return 0 if self.body_rcv is None else len(self.body_rcv)
 
     def _check(self) -> None:
@@ -79,14 +79,14 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress ships no typ
 
 
 class WebhookConnection(HTTPChannel):  # type: ignore[misc]  # waitress ships no types
-    """One connection. A sender whose request was refused gets to read the answer: see `handle_write`."""
+    """One connection. `handle_write` makes sure that the sender of a refused request can read the answer."""
 
     parser_class = Request
     will_close: bool
     close_when_flushed: bool
 
     def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:  # noqa: A002
-        # Since when it has been doing what it does: receiving a request, waiting for one, reading one away.
+        # Since when it has been in its present state: receiving a request, waiting for one, or draining a refused one.
         self.since = time.monotonic()
         self.refused = self.lingering = False
         self._drained = 0
@@ -95,17 +95,17 @@ class WebhookConnection(HTTPChannel):  # type: ignore[misc]  # waitress ships no
 
     @property
     def unfinished(self) -> bool:
-        """Whether nobody works for it at the moment, so that closing it costs nobody an answer."""
+        """Whether no request of it is being answered, so that closing it costs nobody an answer."""
         return not self.requests and not self.will_close
 
     @property
     def size(self) -> int:
-        """The bytes of bodies that it has in memory."""
+        """The size of its bodies in memory, in bytes."""
         arriving = self.request
-        return sum(each.size() for each in (*self.requests, arriving) if each is not None)
+        return sum(request.size() for request in (*self.requests, arriving) if request is not None)
 
     def received(self, data: bytes) -> bool:
-        """Take bytes from the network, in the listener's thread."""
+        """Receive bytes from the network, in the listener's thread."""
         if self.refused:
             self._drained += len(data)
             self.will_close = self.will_close or self._drained > LARGEST_DRAINED
@@ -125,9 +125,10 @@ class WebhookConnection(HTTPChannel):  # type: ignore[misc]  # waitress ships no
         self.since = time.monotonic()
 
     def handle_write(self) -> None:
-        """Send what waits to be sent; after a refusal, read on for a while before closing.
+        """Send waiting data. After a refusal, read on for a while before closing.
 
-        A connection that is closed on a sender who still writes is reset, and with it goes the answer that says why.
+        If a connection is closed while the sender still writes, it is reset, and the sender cannot read the answer with
+        the reason.
         """
         if self.refused and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
@@ -142,23 +143,23 @@ class WebhookConnection(HTTPChannel):  # type: ignore[misc]  # waitress ships no
             super().handle_write()
 
     def handle_expt(self) -> None:
-        """Urgent data, which waitress logs as a warning each time: the listener has it put in line with the rest."""
+        """Ignore urgent data, for which waitress would log a warning. The listener reads it as normal data."""
 
     def end(self) -> None:
-        """Close it soon, and let go of the body that is arriving at once; in the listener's thread."""
+        """Free the arriving body at once, and let the connection close soon; in the listener's thread."""
         self.will_close = True
         if self.request is not None:
             self.request.close()
 
 
 class Bounds:
-    """What all connections of one server share.
+    """The limits that all connections of one server share.
 
     Args:
-        connections: those of the server, by descriptor.
-        patience: seconds for a request to arrive whole, and to read a refused one away.
+        connections: the server's connections, by file descriptor.
+        patience: seconds for a request to arrive completely, and for draining a refused one.
         memory: bytes of all bodies together.
-        most: connections at once.
+        most: the number of simultaneous connections.
     """
 
     def __init__(self, connections: dict[int, WebhookConnection], patience: float, memory: int, most: int) -> None:
@@ -166,38 +167,44 @@ class Bounds:
         self._patience = patience
         self._memory = memory
         self._most = most
-        self._said_at: float | None = None
+        self._warned_at: float | None = None
 
     def connected(self, newest: WebhookConnection) -> None:
-        """A connection was made: one too many ends the oldest that nobody works for."""
-        others = [each for each in self._connections.values() if each is not newest and not each.will_close]
+        """Handle a new connection: if there are too many, end the oldest that has no request in work."""
+        others = [other for other in self._connections.values() if other is not newest and not other.will_close]
         if len(others) >= self._most:
             self._end_oldest(others)
 
     def grown(self) -> None:
-        """A large body has become larger: too much in all ends the oldest that are arriving."""
-        while sum(each.size for each in self._connections.values()) > self._memory:
-            arriving = [each for each in self._connections.values() if each.request is not None and each.request.size()]
-            if not self._end_oldest(arriving):
+        """Handle the growth of a large body: while all bodies take too much memory, end the oldest that is arriving."""
+        while sum(connection.size for connection in self._connections.values()) > self._memory:
+            with_body = [
+                connection
+                for connection in self._connections.values()
+                if connection.request is not None and connection.request.size()
+            ]
+            if not self._end_oldest(with_body):
                 return
 
     def end_late(self) -> None:
-        """End those whose request has been arriving, or being read away, for too long."""
-        late = time.monotonic() - self._patience
-        for each in tuple(self._connections.values()):
-            if each.unfinished and (each.request is not None or each.lingering) and each.since < late:
-                each.end()
+        """End connections whose request has been arriving, or being drained, for too long."""
+        limit = time.monotonic() - self._patience
+        for connection in tuple(self._connections.values()):
+            is_busy = connection.request is not None or connection.lingering
+            if connection.unfinished and is_busy and connection.since < limit:
+                connection.end()
 
     def _end_oldest(self, connections: Iterable[WebhookConnection]) -> bool:
-        oldest = min((each for each in connections if each.unfinished), key=lambda each: each.since, default=None)
+        unfinished = (connection for connection in connections if connection.unfinished)
+        oldest = min(unfinished, key=lambda connection: connection.since, default=None)
         if oldest is None:
             return False
         now = time.monotonic()
-        if self._said_at is None or now - self._said_at > _WARNING_PAUSE:
-            self._said_at = now
+        if self._warned_at is None or now - self._warned_at > _WARNING_PAUSE:
+            self._warned_at = now
             log.warning(
-                "more is arriving at the webhook listener than its %d connections and %d MB take: the requests that "
-                "have been arriving longest are dropped",
+                "too much arrives at the webhook listener for its %d connections and %d MB: the requests that have "
+                "been arriving longest are dropped",
                 self._most,
                 self._memory // (1024 * 1024),
             )
@@ -205,12 +212,13 @@ class Bounds:
         return True
 
 
-_THREADS = 16  # they mostly wait for the disk, and those that wait together share one commit
-PATIENCE = 20  # seconds for a request to arrive whole, and for a connection on which nothing comes
-# Each read and each write lets go of the interpreter and has to win it back from all threads that work.
+_THREADS = 16  # they mostly wait for the disk, and requests that wait together share one commit
+PATIENCE = 20  # seconds for a request to arrive completely, and for a connection on which nothing arrives
+# Bytes of one read or write. This is large, because each one releases Python's interpreter lock and must get it back
+# from all working threads.
 _IN_ONE_PIECE = 64 * 1024
-_SPARE = 20  # descriptors that waitress counts too, and connections that are just being closed
-_LARGEST_HEAD = 32 * 1024
+_SPARE = 20  # for other descriptors that waitress counts, and for connections that are being closed
+_LARGEST_HEAD = 32 * 1024  # request line and headers
 _REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"} | {
     405: "Method Not Allowed",
     413: "Content Too Large",
@@ -224,13 +232,13 @@ _WHY = {
 
 
 class Listener:
-    """Serves `web` on (host, port) in a thread of its own from construction to `close`; port 0 picks a free one.
+    """Serves `web` on (host, port) in its own thread, from construction to `close`. Port 0 selects a free port.
 
-    A connection is closed when nothing came on it for `patience` seconds, or when a request has been arriving for
-    longer than that. `memory` is what all bodies together may take (bytes); see `Bounds`.
+    A connection is closed if nothing arrived on it for `patience` seconds, or if a request has been arriving for longer
+    than that. `memory` is the limit for all bodies together, in bytes; see `Bounds`.
 
     Raises:
-        SettingsError: the address cannot be listened on.
+        SettingsError: it is not possible to listen on the address.
     """
 
     def __init__(self, address: tuple[str, int], web: Web, patience: int = PATIENCE, memory: int = MEMORY) -> None:
@@ -238,12 +246,12 @@ class Listener:
             _application(web),
             sockets=[_listen(address)],
             threads=_THREADS,
-            connection_limit=CONNECTIONS + _THREADS + _SPARE,  # `Bounds` closes some before
+            connection_limit=CONNECTIONS + _THREADS + _SPARE,  # `Bounds` closes connections before this is reached
             max_request_header_size=_LARGEST_HEAD,
-            # Chunks have something between them, so there is more to read than what may be in them.
+            # waitress also counts the lines between chunks, so its limit must be higher than ours. `Request` has ours.
             max_request_body_size=LARGEST_DRAINED,
-            inbuf_overflow=LARGEST_BODY + _IN_ONE_PIECE + 1,  # nothing goes into a temporary file
-            asyncore_use_poll=True,  # select() fails for good once the bot has a thousand files open
+            inbuf_overflow=LARGEST_BODY + _IN_ONE_PIECE + 1,  # so large that no body goes into a temporary file
+            asyncore_use_poll=True,  # select() fails if the bot has more than a thousand open files
             recv_bytes=_IN_ONE_PIECE,
             channel_timeout=patience,
             cleanup_interval=patience // 4,
@@ -252,29 +260,29 @@ class Listener:
         )
         self._server.channel_class = WebhookConnection
         self._server.bounds = bounds = Bounds(self._server.active_channels, patience, memory, CONNECTIONS)
-        look_at_silence = self._server.maintenance
+        end_silent = self._server.maintenance
 
         def maintenance(now: float) -> None:
-            look_at_silence(now)
+            end_silent(now)
             bounds.end_late()
 
-        # waitress itself only knows silence: a byte now and then would keep a connection for ever.
+        # waitress itself only ends silent connections: a byte from time to time would keep one open for ever.
         self._server.maintenance = maintenance
-        # Urgent data, kept separate, would wake the listener again and again without ever being read.
+        # Otherwise urgent data would be kept separately, and wake the listener again and again without being read.
         in_line = (socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         self._server.adj.socket_options = [*self._server.adj.socket_options, in_line]
-        # Head and body of an answer in one piece; the option for it is deprecated, yet without it there are two.
+        # Sends headers and body of an answer together. The option is deprecated, but without it they are two writes.
         self._server.adj.send_bytes = _IN_ONE_PIECE
-        # A burst would otherwise write a line into the bot's log for every webhook that waits.
+        # Otherwise waitress would log a line for every webhook that waits in a burst.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self.port = int(self._server.effective_port)
         self._thread = threading.Thread(target=self._server.run, name="sentry-listener", daemon=True)
         self._thread.start()
 
     def close(self, timeout: float) -> None:
-        """Stop listening; requests being answered get a quarter of the timeout (seconds)."""
-        # What is done to waitress's sockets must be done in its own thread: the trigger runs it there. One at a time:
-        # a second pull while the first closes the trigger's own pipe would write into nothing.
+        """Stop listening. Requests that are being answered get a quarter of `timeout` (seconds) to finish."""
+        # waitress's sockets may only be used in its own thread, in which the trigger runs a function. Each call waits
+        # for its end, because the last one also closes the trigger's own pipe, into which the next would write.
         self._in_its_thread(lambda: wasyncore.dispatcher.close(self._server), timeout / 4)
         self._server.task_dispatcher.shutdown(timeout=timeout / 4)
         self._in_its_thread(lambda: wasyncore.close_all(self._server._map), timeout / 4)  # noqa: SLF001 - no other way
@@ -305,7 +313,7 @@ def _reason(error: Exception) -> str:
     number = getattr(error, "errno", None)
     if number is None:
         return "there is no such port"
-    # Below zero it is the number of a failed look-up of the name, in the same kind of exception.
+    # A negative number is an error of the host name's look-up (socket.gaierror).
     return _WHY.get(number, os.strerror(number)) if number > 0 else "this host name has no address"
 
 
@@ -315,7 +323,7 @@ def _application(web: Web) -> Callable[[dict[str, Any], Callable[..., Any]], Ite
         content = reply.text.encode()
         headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(content)))]
         start_response(f"{reply.status} {_REASONS.get(reply.status, 'Answer')}", headers)
-        # A body after HEAD would be taken for the beginning of the next answer on the same connection.
+        # After HEAD, a body would be read as the beginning of the next answer on the same connection.
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
 
     return application
@@ -332,5 +340,5 @@ def _reply(web: Web, environ: dict[str, Any]) -> Reply:
     }
     headers["Content-Type"] = str(environ.get("CONTENT_TYPE", ""))
     length = str(environ.get("CONTENT_LENGTH") or "")
-    known = int(length) if length else None  # digits, and not too many: `Request` has refused all else
+    known = int(length) if length else None  # a valid number, because `Request` has refused all others
     return web.answer(environ["REQUEST_METHOD"], path[len(PREFIX) :], headers, environ["wsgi.input"], known)

@@ -1,1 +1,1 @@
-"""From records and exceptions to events: what counts, with its context."""
+"""Makes events of log records and exceptions: decides which are reported, and adds their context."""

@@ -1,9 +1,10 @@
-"""Who, where and which command: read from the frames of Errbot that are on the stack when something goes wrong.
+"""Finds out which command, room and person an error belongs to, from the frames of Errbot on the stack.
 
-Errbot passes a command's message from function to function and stores it nowhere else, and its worker threads have no
-scope of ours. So the frames are the one source that is right for every entry point, at no cost until it is needed.
-Function and variable names are those of Errbot 6.2.1 (core.py, botplugin.py, flow.py, plugin_manager.py,
-core_plugins/wsview.py); where another version differs the context is poorer, never wrong, and nothing raises.
+Errbot passes a command's message from function to function and stores it nowhere else, and its worker threads do not
+have our scope. So only the frames are right for every entry point, and they cost nothing until they are needed. The
+names of functions and variables are those of Errbot 6.2.1 (core.py, botplugin.py, flow.py, plugin_manager.py,
+core_plugins/wsview.py). If another version has other names, the context has less in it, but is not wrong, and nothing
+raises.
 """
 
 from __future__ import annotations
@@ -31,17 +32,19 @@ class BotContext:
     """What the bot was doing.
 
     Args:
-        kind: one of the words above, "" when none of Errbot's entry points is on the stack.
-        command: with underscores, as Errbot keeps it.
-        plugin: its name; `module` is the module that its class comes from.
+        kind: one of the constants above, "" if none of Errbot's entry points is on the stack.
+        command: the command's name with underscores, as in Errbot.
+        plugin: the plugin's name.
+        module: the module of the plugin's class.
         entry: the callback, poller or webhook method.
-        room: "direct" for a direct message, "" when no message is involved.
-        person: id and nick of the chat person, "" when there is none.
-        acl: the text that Errbot's own access rules match for the person; in an XMPP room that is the room.
-        typed: the person's words, for masking only.
-        typed_to: the command that the words were typed to, where it is not `command`: a thread has its words from
-            whoever started it, and nothing else.
-        message: the message object itself, for the chat side, and never looked into.
+        room: "direct" for a direct message, "" if no message is involved.
+        person: the chat person's id, "" if there is none.
+        nick: the chat person's nick.
+        acl: the text that Errbot's access rules match for the person; in an XMPP room, that is the room.
+        typed: the words that the person typed, only to mask them.
+        typed_to: the command that the words were typed to, if it is not `command`: a thread gets the words of the
+            command that started it, and nothing else of it.
+        message: the message object, for the reply; never read here.
     """
 
     kind: str = ""
@@ -59,13 +62,13 @@ class BotContext:
 
     @property
     def transaction(self) -> str:
-        """What the event is filed under: the command, or the entry point."""
+        """The event's transaction name: the command, or the entry point."""
         if self.command and self.kind in (COMMAND, FLOW):
             return self.command
         return " ".join(part for part in (self.kind, self.plugin, self.entry) if part) if self.kind else ""
 
     def with_words_of(self, other: BotContext) -> BotContext:
-        """This context, with the other's words to mask where it has none of its own."""
+        """This context, with the other's typed words if it has none of its own."""
         if self.typed or not other.typed:
             return self
         return replace(self, typed=other.typed, typed_to=other.typed_to or other.command)
@@ -76,13 +79,13 @@ NOWHERE = BotContext()
 
 @dataclass(frozen=True)
 class BotFacts:
-    """Facts about the bot for every event, and one look-up, so that nothing here imports Errbot.
+    """Facts about the bot for every event. They are passed in, so that nothing here imports Errbot.
 
     Args:
-        backend: the bot's mode, "irc" or "slackv3" say.
+        backend: the bot's mode, such as "irc" or "slackv3".
         errbot_version: Errbot's own version.
-        plugin_of: the name of the plugin that has this command (as in `cmd`, with underscores), "" when none has it.
-        name: distinguishes this bot from others that report to the same project; goes into events, so nothing secret.
+        plugin_of: returns the name of the plugin that has a command (given with underscores), "" if none has it.
+        name: distinguishes this bot from others that report to the same project. It is part of events, so not secret.
     """
 
     backend: str = ""
@@ -92,7 +95,7 @@ class BotFacts:
 
 
 def of_exception(traceback: TracebackType | None) -> BotContext:
-    """The context of an exception: its traceback from the newest frame out, then whoever called the oldest one."""
+    """The context of an exception, from the frames of its traceback and the callers of the oldest of these."""
     if traceback is None:
         return of_stack()
     frames = []
@@ -115,24 +118,27 @@ def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _first(frames: Iterable[FrameType]) -> BotContext:
-    """The innermost entry point; who and where from the next one outwards where it does not know itself."""
+    """The context of the innermost entry point.
+
+    If that one has no person, the person and room are those of the next entry point outwards that has one.
+    """
     inner: BotContext | None = None
     for frame in frames:
         if frame.f_code.co_name not in _READERS:
             continue
-        found = _read(frame)
-        if found is None:
+        context = _read(frame)
+        if context is None:
             continue
         if inner is None:
-            inner = found
-        elif found.person:
+            inner = context
+        elif context.person:
             inner = replace(
                 inner,
-                command=inner.command or found.command,
-                room=found.room,
-                person=found.person,
-                nick=found.nick,
-                typed=inner.typed + found.typed,
+                command=inner.command or context.command,
+                room=context.room,
+                person=context.person,
+                nick=context.nick,
+                typed=inner.typed + context.typed,
             )
         if inner.person:
             break
@@ -145,18 +151,20 @@ def _read(frame: FrameType) -> BotContext | None:
         return None
     try:
         return reader(frame.f_locals)
-    except Exception:  # noqa: BLE001 - objects of any backend, in any state: a poorer context, never an error
+    except Exception:  # noqa: BLE001 - a backend's objects may be in any state: no context is better than an error
         return NOWHERE
 
 
 def short(value: object) -> str:
-    """A name out of an object, on one line and bounded; "" for None or for an object that has none."""
+    """An object's text on one line and bounded; "" for None, or if its text cannot be read."""
     return "" if value is None else " ".join(_text(value).split())[:_LONGEST]
 
 
 def printed(value: object) -> str:
-    """Any text of an object, bounded; a cut leaves no half of a word. Its lines stay: by them the masking
-    knows where a secret ends."""
+    """An object's text, cut to a length at the end of a word.
+
+    Line breaks stay, because the masking recognises the end of a secret by them.
+    """
     return cut(_text(value), _LONGEST)
 
 
@@ -168,7 +176,10 @@ def _text(value: object) -> str:
 
 
 def _attribute(holder: object, name: str) -> Any:
-    """An attribute, None where it cannot be had: a backend's broken room must not hide the words that go with it."""
+    """An attribute, None if reading it fails.
+
+    A backend's broken room object must not hide the typed words of the same message, which have to be masked.
+    """
     try:
         return getattr(holder, name, None)
     except Exception:  # noqa: BLE001 - a property of foreign code
@@ -176,7 +187,7 @@ def _attribute(holder: object, name: str) -> Any:
 
 
 def _plugin(plugin: object) -> dict[str, Any]:
-    """Name and module of a plugin object, without touching its store (its length, truth and items are the store's)."""
+    """Name and module of a plugin object. Its truth, length and items are not read, as they belong to its store."""
     if plugin is None:
         return {}
     return {"plugin": short(getattr(plugin, "name", None)), "module": short(type(plugin).__module__)}
@@ -200,34 +211,35 @@ def _message(message: object) -> dict[str, Any]:
     }
 
 
-def _typed(found: dict[str, Any], args: object) -> dict[str, Any]:
+def _typed(fields: dict[str, Any], args: object) -> dict[str, Any]:
+    """The fields of a context, with a command's arguments added to its typed words."""
     if isinstance(args, str) and args:
-        found["typed"] = (*found.get("typed", ()), args)
-    return found
+        fields["typed"] = (*fields.get("typed", ()), args)
+    return fields
 
 
 def _of_command(names: Mapping[str, Any]) -> BotContext:
     message = names.get("msg")
     owner = getattr(names.get("method") or names.get("f"), "__self__", None)
-    found = _typed(_message(message), names.get("args"))
-    return BotContext(COMMAND, short(names.get("cmd")), **_plugin(owner), **found, message=message)
+    fields = _typed(_message(message), names.get("args"))
+    return BotContext(COMMAND, short(names.get("cmd")), **_plugin(owner), **fields, message=message)
 
 
 def _of_filter(names: Mapping[str, Any]) -> BotContext:
     owner = getattr(names.get("cmd_filter"), "__self__", None)
     entry = short(getattr(names.get("cmd_filter"), "__name__", None))
-    found = _typed(_message(names.get("msg")), names.get("args"))
-    return BotContext(FILTER, short(names.get("cmd")), **_plugin(owner), **found, entry=entry)
+    fields = _typed(_message(names.get("msg")), names.get("args"))
+    return BotContext(FILTER, short(names.get("cmd")), **_plugin(owner), **fields, entry=entry)
 
 
 def _of_dispatch(names: Mapping[str, Any]) -> BotContext:
     given = names.get("args") or ()
     first = given[0] if isinstance(given, tuple) and given else None
-    found = _message(first) if hasattr(first, "frm") and hasattr(first, "body") else {}
-    identifier = getattr(first, "identifier", None)  # of a Presence
-    if not found and identifier is not None:
-        found = {"person": short(identifier), "nick": short(getattr(identifier, "nick", None))}
-    return BotContext(CALLBACK, **_plugin(names.get("plugin")), **found, entry=short(names.get("method")))
+    fields = _message(first) if hasattr(first, "frm") and hasattr(first, "body") else {}
+    identifier = getattr(first, "identifier", None)  # a Presence has one
+    if not fields and identifier is not None:
+        fields = {"person": short(identifier), "nick": short(getattr(identifier, "nick", None))}
+    return BotContext(CALLBACK, **_plugin(names.get("plugin")), **fields, entry=short(names.get("method")))
 
 
 def _of_incoming(names: Mapping[str, Any]) -> BotContext:
@@ -256,8 +268,10 @@ def _of_webhook(names: Mapping[str, Any]) -> BotContext:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """The texts of a posted body, however deep: a webhook may bring what people wrote elsewhere. Once they are
-    more than the mask reads, the rest does not matter: then it hides everything."""
+    """All texts in a posted body, to mask them: a webhook may contain what people wrote elsewhere.
+
+    Stops after more than the mask reads, because the mask then hides everything anyway.
+    """
     letters = 0
     waiting = deque([value])
     while waiting and letters <= LONGEST_READ:
@@ -308,5 +322,5 @@ def of_arguments(names: Mapping[str, Any]) -> BotContext:
     """The context of a command from the arguments of `_execute_and_send`."""
     try:
         return _of_command(names)
-    except Exception:  # noqa: BLE001 - as in _read
+    except Exception:  # noqa: BLE001 - for the same reason as in _read
         return NOWHERE

@@ -1,8 +1,9 @@
-"""The breadcrumbs: the bot's last log records, kept in one bounded ring for the whole process.
+"""Breadcrumbs: the bot's last log records, in one bounded ring for the whole process.
 
-The SDK keeps breadcrumbs per thread scope, so an error in one of Errbot's pool threads would have none of what led to
-it, not even its own command. This ring has all of them, and whose command each belongs to. Taking a record costs one
-formatting and a walk up the stack; everything else (masking, dates) is done once, when the first event needs it.
+The SDK stores breadcrumbs by scope, and each thread has its own. So an error in one of Errbot's pool threads would have
+no breadcrumbs, not even the line about its own command. This ring has the records of all threads, each with the person
+whose command it belongs to. Adding a record only formats it and looks at the stack. Masking and dates follow when the
+first event needs the record.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from errbot_sentry.reporting.redact.scrubber import Scrubber, cut
 log = logging.getLogger(__name__)
 
 _LONGEST = 2000
-# Errbot's core.py, _process_command: an f-string, so the words are in the message itself.
+# Errbot's core.py, _process_command, logs an f-string, so the typed words are part of the message.
 _PROCESSING = re.compile(r'Processing command "(.*?)" with parameters ".*" from (.*)', re.DOTALL)
 _CRASHED = "An error happened while processing a message ("
-# Their DEBUG lines are what they receive: everybody's messages, raw.
+# These libraries log everything that they receive on level DEBUG, including everybody's messages.
 _RAW_MESSAGES = (
     "errbot.backends",
     "irc",
@@ -43,7 +44,7 @@ LEVELS = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "fatal"}
 
 
 class _LogLine:
-    """One record, formatted; `clean` is its breadcrumb once an event needed it."""
+    """One formatted log record. `clean` is its masked breadcrumb, made when an event first needs it."""
 
     __slots__ = ("clean", "command", "created", "level", "logger", "owner", "text", "typed")
 
@@ -62,7 +63,7 @@ Hook = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any] | None]
 
 
 class Breadcrumbs:
-    """The ring.
+    """The ring of breadcrumbs.
 
     Args:
         chat_text: SENTRY_CHAT_TEXT.
@@ -82,11 +83,11 @@ class Breadcrumbs:
         self._most = most
         self._hook = hook
         self._hook_failed = False
-        # Records of other people's commands are passed over, so the ring is longer than what an event gets.
+        # An event does not get the records of other people's commands, so the ring has more than an event needs.
         self._ring: deque[_LogLine] = deque(maxlen=most * 4 if most else 1)
 
     def add(self, record: logging.LogRecord) -> None:
-        """Take a log record; it is formatted now, because its arguments may change."""
+        """Add a log record. It is formatted now, because its arguments may change later."""
         if self._most <= 0:
             return
         if record.levelno < logging.INFO and self._chat_text != SEND and record.name.startswith(_RAW_MESSAGES):
@@ -97,26 +98,29 @@ class Breadcrumbs:
             self._ring.append(line)
 
     def _approved(self, line: _LogLine, record: logging.LogRecord, hook: Hook) -> bool:
-        """What the operator's hook makes of it, as JSON. If it fails, it may have been about to say no."""
+        """Whether the operator's hook accepts the breadcrumb. The hook may change it.
+
+        If the hook fails, the breadcrumb is dropped, since the hook may have been about to drop it.
+        """
         try:
             answer = hook(self._cleaned(line), {"log_record": record})
             line.clean = None if answer is None else json.loads(json.dumps(answer, default=str))
         except Exception:  # the operator's code
             if not self._hook_failed:
-                log.exception("before_breadcrumb in SENTRY_OPTIONS failed, its breadcrumbs are dropped")
+                log.exception("before_breadcrumb in SENTRY_OPTIONS failed; its breadcrumbs are dropped")
             self._hook_failed = True
             return False
         return line.clean is not None
 
     def add_to(self, event: Event, person: str, mask: Callable[[str], str]) -> None:
-        """Put the breadcrumbs of this person ("" for nobody), and those of nobody, into an event, oldest first, among
-        those that the SDK has put there.
+        """Add breadcrumbs to an event, in the order of time with those that the SDK has put there.
 
-        `mask` hides the words of the command that failed.
+        They are those of this person's commands ("" for nobody), and those that belong to no person. `mask` hides the
+        typed words of the failed command.
         """
         ours = self._of(person, mask)
-        found = event.get("breadcrumbs")
-        theirs = found.get("values") if isinstance(found, dict) else None
+        present = event.get("breadcrumbs")
+        theirs = present.get("values") if isinstance(present, dict) else None
         if theirs:
             ours = sorted([*ours, *theirs], key=lambda line: str(line.get("timestamp", "")))[-max(len(ours), 100) :]
         event["breadcrumbs"] = {"values": ours}
@@ -152,7 +156,7 @@ class Breadcrumbs:
 
 
 def _time_of(created: float) -> datetime:
-    """When a record was logged; now, where whoever has put it together gave it no such time."""
+    """When a record was logged; the present time if the record has no valid time because somebody built it by hand."""
     try:
         return datetime.fromtimestamp(created, timezone.utc)
     except (TypeError, ValueError, OverflowError, OSError):
@@ -160,20 +164,20 @@ def _time_of(created: float) -> datetime:
 
 
 def level_name(level: int) -> str:
-    """Sentry's word for a level of the logging module, the one below it for levels in between."""
+    """Sentry's name for a level of the logging module; a level in between gets the name of the next lower one."""
     return LEVELS.get(level) or LEVELS[max((known for known in LEVELS if known <= level), default=10)]
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """A record's sentence, without its arguments where these do not fit."""
+    """A record's message. If its arguments do not fit, it is the message without them."""
     try:
         return record.getMessage()
-    except Exception:  # noqa: BLE001 - wrong arguments, or a __str__ that fails: logging itself prints and continues
+    except Exception:  # noqa: BLE001 - wrong arguments, or a __str__ that fails; logging too continues after these
         return unformatted(record)
 
 
 def unformatted(record: logging.LogRecord) -> str:
-    """A record's sentence before its arguments are in it; its type, where it has no text."""
+    """A record's message without its arguments; the type of the message if its text cannot be read."""
     try:
         return str(record.msg)
     except Exception:  # noqa: BLE001 - a __str__ that fails
@@ -188,12 +192,12 @@ def _sentence(record: logging.LogRecord, context: BotContext, chat_text: str) ->
 
 
 def core_sentence(text: str, record: logging.LogRecord, context: BotContext, chat_text: str) -> str:
-    """Errbot's own sentences, without the message that it puts into two of them."""
+    """The text of a record of Errbot's core. Two of its messages quote the person's message, which is removed."""
     if text.startswith(_CRASHED):
         kind = record.exc_info[0] if record.exc_info else None
         return f'Command "{context.command}" failed: {kind.__name__ if kind else "an error"}'
     if chat_text != SEND and text.startswith("Processing command "):
-        found = _PROCESSING.match(text)
-        if found:
-            return f'Processing command "{found[1]}" with parameters "{CHAT}" from {found[2]}'
+        parts = _PROCESSING.match(text)
+        if parts:
+            return f'Processing command "{parts[1]}" with parameters "{CHAT}" from {parts[2]}'
     return text

@@ -1,8 +1,7 @@
-"""The scope of a command: what is known of it for all code that runs because of it, tags that end with it, and a
-transaction where the operator wants tracing.
+"""The scope of a command: its context for all code that it runs, its own tags, and a transaction if tracing is on.
 
-Errbot offers no hook around commands, so the bot object's `_execute_and_send` is replaced by a function around it, on
-that one object, and put back on close. Where the method is missing (another Errbot) commands have no scope.
+Errbot has no hook around commands. So the method `_execute_and_send` of the one bot object is replaced by a function
+that calls it, and restored on close. If the method is missing (in another version of Errbot), commands have no scope.
 """
 
 from __future__ import annotations
@@ -27,21 +26,26 @@ Around = Callable[[BotContext], AbstractContextManager[None]]
 
 
 class CommandScope(Scope):
-    """The SDK's isolation scope of a command. The SDK gives a copy to each thread that the command starts, and to its
-    jobs in a ThreadPoolExecutor."""
+    """The SDK's isolation scope of a command.
+
+    The SDK gives a copy to each thread that the command starts, and to its jobs in a ThreadPoolExecutor.
+    """
 
     __slots__ = ("command", "thread")
     command: BotContext
     thread: int
 
     def __copy__(self) -> Scope:
-        made = super().__copy__()
-        made.command, made.thread = self.command, self.thread  # type: ignore[attr-defined]  # it is of this class
-        return made
+        copied = super().__copy__()
+        copied.command, copied.thread = self.command, self.thread  # type: ignore[attr-defined]  # it has this class
+        return copied
 
 
 def current_command() -> BotContext:
-    """The command that runs here. In a thread that it started only its words are known, so that they can be masked."""
+    """The command that runs in this thread.
+
+    In a thread that a command started, only the typed words of that command are returned, so that they can be masked.
+    """
     scope = sentry_sdk.get_isolation_scope()
     if not isinstance(scope, CommandScope):
         return NOWHERE
@@ -49,23 +53,23 @@ def current_command() -> BotContext:
 
 
 def with_words(context: BotContext) -> BotContext:
-    """The context, with the words of the command that runs here where it has none of its own."""
+    """The context, with the typed words of the running command if it has none of its own."""
     return context if context.typed else context.with_words_of(current_command())
 
 
 @contextmanager
 def command_scope(command: BotContext) -> Iterator[None]:
-    """Run the body in a scope of its own: what is set inside, tags say, ends with it."""
+    """Run the body in its own scope: what is set inside, such as tags, ends with it."""
     scope = CommandScope(ty=ScopeType.ISOLATION)
     scope.update_from_scope(sentry_sdk.get_isolation_scope())
-    scope.command = replace(command, message=None)  # a thread may live for long
+    scope.command = replace(command, message=None)  # a thread with this scope may live long and keep the message alive
     scope.thread = threading.get_ident()
     with use_isolation_scope(scope):
         yield
 
 
 def mark_failed() -> None:
-    """Note in its transaction that the command that runs here failed. (Errbot swallows the exception.)"""
+    """Mark the transaction of the running command as failed. (Errbot catches the exception before the SDK sees it.)"""
     span = sentry_sdk.get_current_span()
     if span is not None:
         whole = getattr(span, "containing_transaction", None) or span
@@ -73,7 +77,7 @@ def mark_failed() -> None:
 
 
 def watch(bot: Any, around: Around) -> Callable[[], None]:
-    """Run every command of the bot inside `around`; returns what undoes it."""
+    """Run every command of the bot inside `around`; returns a function that undoes this."""
     original = getattr(bot, _METHOD, None)
     if not callable(original):
         log.info("This Errbot has no %s: commands get no transactions", _METHOD)
@@ -94,7 +98,7 @@ def watch(bot: Any, around: Around) -> Callable[[], None]:
 
 @contextmanager
 def _entered(around: Around, names: Mapping[str, Any]) -> Iterator[None]:
-    """Enter `around` if that works; the command runs in any case."""
+    """Enter `around`; if it fails, run the command without it."""
     stack = ExitStack()
     try:
         stack.enter_context(around(of_arguments(names)))
@@ -105,5 +109,5 @@ def _entered(around: Around, names: Mapping[str, Any]) -> Iterator[None]:
     finally:
         try:
             stack.close()
-        except Exception:  # the command has run, its reply counts
+        except Exception:  # the command has run, and its reply must be sent
             log.exception("The scope of a command could not be closed")

@@ -1,12 +1,12 @@
-"""Which records and exceptions become events: each error once, none with `skip_sentry`, no echoes, no storms.
+"""Decides which records and exceptions become events: each error once, none with `skip_sentry`, no echoes, no storms.
 
-An exception that was seen carries a mark, so that the second record about it is recognised (Errbot logs an activation
-error three times). The mark is on the exception itself: it costs no table and dies with it.
+An exception that was seen gets a mark, so that a second record about it is recognised (Errbot logs an activation error
+three times). The mark is an attribute of the exception, so it needs no table and disappears with the exception.
 
-Identical errors within a span of time are counted, not captured again. Two errors are identical when their exception
-type (and those of its causes) and every code position on the way are the same; the key is made of these before anything
-is serialised. Memory is bounded by the number of keys, counts are exact: what a full table drops is reported at once,
-like what no longer comes.
+Identical errors within a span of time are counted instead of captured again. Two errors are identical if their types,
+the types of their causes and every code position of their tracebacks are the same; the key is made of these before
+anything is serialised. The number of keys is bounded, and the counts are exact: if the table is full, the oldest count
+is reported at once, like the count of an error that has stopped.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _GROUP: tuple[type[BaseException], ...] = tuple(filter(None, [getattr(builtins, 
 
 @dataclass
 class RepeatCount:
-    """How often an error came again without being captured: `count` times from `first` to `last` (monotonic seconds).
+    """How often an error was repeated without being captured: `count` times from `first` to `last` (monotonic seconds).
 
-    `summary` is what the caller remembers of it for the event that reports the count; `captured` is when the error was
-    captured last. `window` names the count on the disk, "" where it is not there.
+    `captured` is when the error was captured last. `summary` is the caller's data for the event that reports the count.
+    `window` is the name of the count on disk, "" if it is not there.
     """
 
     key: int
@@ -53,9 +53,10 @@ class RepeatCount:
 
 @dataclass(frozen=True)
 class Occurrence:
-    """The decision about an error: capture it, with the count of those before it in `earlier`, or only count it.
+    """The decision about an error: capture it, or only count it.
 
-    `first_repeat`: it is the first one that is only counted, so `RepeatCounter.remember` wants its summary.
+    `earlier` has the count of the repeats before an error that is captured. `first_repeat` says that this is the first
+    repeat, for which the caller should call `RepeatCounter.remember`.
     """
 
     capture: bool
@@ -64,8 +65,7 @@ class Occurrence:
 
 
 class RepeatCounter:
-    """The table of recent errors. `seconds` 0: every error is captured. Safe to use from any thread; `now` is passed
-    in."""
+    """The table of recent errors. With `seconds` 0, every error is captured. Thread-safe; the caller passes `now`."""
 
     def __init__(self, seconds: float, most_keys: int = _MOST_KEYS) -> None:
         self._seconds = seconds
@@ -73,13 +73,13 @@ class RepeatCounter:
         self._lock = Lock()
         self._entries: OrderedDict[int, RepeatCount] = OrderedDict()  # the oldest capture comes first
         self._evicted: list[RepeatCount] = []
-        self._written: dict[str, int] = {}  # the counts that are on the disk, by window
+        self._written: dict[str, int] = {}  # the counts that are on disk, by window
         self._windows = 0
-        # Windows that an event has, with the thread that captures it, while the disk has them, too.
+        # Windows whose counts are in an event, each with the thread that captures it, until they are deleted on disk.
         self._reported: deque[tuple[int, str]] = deque(maxlen=most_keys)
 
     def add(self, key: int, now: float) -> Occurrence:
-        """Record an error."""
+        """Count an error, and decide whether it is captured."""
         if self._seconds <= 0:
             return Occurrence(capture=True)
         with self._lock:
@@ -98,16 +98,16 @@ class RepeatCounter:
             return Occurrence(capture=False, first_repeat=entry.count == 1)
 
     def remember(self, key: int, summary: object) -> None:
-        """Keep a summary of the error of this key. (Foreign code takes part in making one, so never under our lock.)"""
+        """Store a summary of the error with this key. (The caller makes it outside of our lock, with foreign code.)"""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
                 entry.summary = summary
 
     def due(self, now: float) -> list[RepeatCount]:
-        """The counts that need an event of their own now: their time is over, or the table was full.
+        """The counts that need their own event now, because their time is over or the table was full.
 
-        Each is to be passed to `report` when its event is captured.
+        The caller passes each to `report` before it captures the event.
         """
         with self._lock:
             counts, self._evicted = self._evicted, []
@@ -118,31 +118,33 @@ class RepeatCounter:
             return counts
 
     def report(self, count: RepeatCount) -> None:
-        """The event that this thread captures next has this count."""
+        """Note that the next event of this thread contains this count."""
         with self._lock:
             self._report(count)
 
     def drain(self) -> list[RepeatCount]:
-        """Everything still counted; the table is empty afterwards."""
+        """All counts; the table is empty afterwards."""
         return self.due(math.inf)
 
     def next_due(self) -> float | None:
-        """The time at which `due` may have something, None while nothing is counted."""
+        """When `due` will return a count, None while nothing is counted."""
         with self._lock:
             if self._evicted:
                 return 0.0
             return next((entry.captured + self._seconds for entry in self._entries.values() if entry.count), None)
 
     def restore(self, counts: Sequence[RepeatCount]) -> None:
-        """Report these, which an earlier process counted, at the next opportunity."""
+        """Let `due` return these counts of an earlier process."""
         with self._lock:
             self._evicted += counts
 
     def changed(self, life: str, most: int) -> list[RepeatCount]:
-        """Copies of the counts that are not on the disk as they are now. Those of new windows, which are named after
-        `life`, only as long as there are fewer than `most` of them on the disk."""
+        """Copies of the counts that are not on disk, or with an older number.
+
+        A count that is not on disk yet gets a window named after `life`, if fewer than `most` are on disk.
+        """
         with self._lock:
-            found = []
+            changed = []
             for entry in self._entries.values():
                 if not entry.count or entry.summary is None or self._written.get(entry.window) == entry.count:
                     continue
@@ -152,17 +154,17 @@ class RepeatCounter:
                     self._windows += 1
                     entry.window = f"{life}-{self._windows}"
                 self._written[entry.window] = entry.count
-                found.append(replace(entry))
-            return found
+                changed.append(replace(entry))
+            return changed
 
     def take_reported(self, *, of_all: bool = False) -> list[str]:
-        """The windows whose counts are in what this thread has captured since the last time, or any thread."""
+        """The windows of the counts that this thread (or any, with `of_all`) has captured since the last call."""
         with self._lock:
             own = threading.get_ident()
-            taken = [window for thread, window in self._reported if of_all or thread == own]
-            left = [] if of_all else [each for each in self._reported if each[0] != own]
+            windows = [window for thread, window in self._reported if of_all or thread == own]
+            left = [] if of_all else [entry for entry in self._reported if entry[0] != own]
             self._reported = deque(left, self._reported.maxlen)
-            return taken
+            return windows
 
     def _report(self, count: RepeatCount) -> None:
         if count.window:
@@ -176,21 +178,24 @@ class RepeatCounter:
                 continue
             self._evicted.append(entry)
             if len(self._evicted) > self._most:
-                # They are not collected for long: fewer, and still exact.
+                # Nobody has called `due` for long. Two counts become one, so that the sum stays exact.
                 first, second = self._evicted[:2]
                 self._report(first)
                 self._evicted[:2] = [replace(second, count=first.count + second.count, first=first.first)]
 
 
 def sum_of(counts: Sequence[RepeatCount]) -> RepeatCount:
-    """Several counts in one, for when there is no time to report each."""
+    """The sum of several counts, for when there is no time to report each."""
     count = sum(one.count for one in counts)
     return RepeatCount(0, count, min(one.first for one in counts), max(one.last for one in counts))
 
 
 def key_of_exception(error: BaseException, position: TracebackType | None, depth: int = 0) -> int:
-    """The identity of an error: its type, the types of its causes, every code position of its traceback, and of a group
-    the same for each of its members. Types by their names: a class that died leaves its address to the next one."""
+    """The key of an error: a hash of its type, the types of its causes and every code position of its traceback.
+
+    For an exception group, the keys of its members belong to it. Types count by name, because a new class may get the
+    address of a deleted one.
+    """
     parts: list[object] = [name_of_type(type(error))]
     cause = _cause_of(error)
     while cause is not None and len(parts) <= _MOST_CAUSES:
@@ -209,21 +214,21 @@ def key_of_exception(error: BaseException, position: TracebackType | None, depth
 
 def _cause_of(error: BaseException) -> BaseException | None:
     try:
-        # Not "or", which asks for the cause's truth: that is foreign code.
+        # Not with "or", which would call the cause's __bool__, and so foreign code.
         return error.__context__ if error.__cause__ is None else error.__cause__
-    except Exception:  # noqa: BLE001 - and so may be its attributes
+    except Exception:  # noqa: BLE001 - the attributes may be foreign code too
         return None
 
 
 def name_of_type(kind: type) -> tuple[str, str]:
-    """Module and qualified name of a class, past what its own attributes and its metaclass make of them."""
+    """Module and qualified name of a class, read without calling code of the class or its metaclass."""
     module = type.__getattribute__(kind, "__dict__").get("__module__")
     name: str = type.__getattribute__(kind, "__qualname__")
     return module if isinstance(module, str) else "", name
 
 
 def key_of_record(record: logging.LogRecord) -> int:
-    """The identity of a record without an exception: where it was logged, and its sentence before its arguments."""
+    """The key of a record without an exception: where it was logged, and its message without its arguments."""
     try:
         sentence = str(record.msg)[:500]
     except Exception:  # noqa: BLE001 - __str__ is foreign code
@@ -232,21 +237,23 @@ def key_of_record(record: logging.LogRecord) -> int:
 
 
 _MARK = "_sentry_reporter_seen"
-# Errbot's echoes come at once. An object that is raised again later (some keep one and raise it for each request) is a
-# new error.
+# Errbot logs its echoes at once. If an exception object is raised again later, it is a new error: some code stores one
+# exception and raises it for every request.
 _ECHO_SECONDS = 10.0
 _MANAGER = "errbot.plugin_manager"
 _BOOTSTRAP = "errbot.bootstrap"
 _WRAPPERS = ("PluginActivationException", "PluginConfigurationException")
-# plugin_manager.py, _activate_plugin: announces the exception that is logged next.
+# plugin_manager.py, _activate_plugin, logs this before it logs the exception.
 _ANNOUNCEMENT = "Plugin %s failed at activation stage, deactivating it..."
 LOAD_ERRORS = "Some plugins failed to load:\n%s"
 
 
 @dataclass(frozen=True)
 class ErrorSummary:
-    """An error that was only counted, as the event that will report its count; the words of its place are masked in
-    it."""
+    """The event that will report the count of an error that is only counted.
+
+    `place` has the typed words, which are masked in the event.
+    """
 
     event: dict[str, Any]
     place: BotContext
@@ -257,13 +264,15 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def exc_info_of(error: BaseException) -> ExcInfo:
-    """What the logging module calls exc_info."""
+    """The logging module's `exc_info` of an exception."""
     return type(error), error, error.__traceback__
 
 
 def asks_to_exit(error: BaseException) -> bool:
-    """Whether this is a SystemExit that a signal handler raised, by which the bot is to end. Any other one that comes
-    out of our work was raised by a `__str__` or the like, and must not end a thread of the bot."""
+    """Whether this is a SystemExit of a signal handler, which should end the bot.
+
+    Any other SystemExit in our code comes from foreign code such as a `__str__`, and must not end a thread of the bot.
+    """
     if not isinstance(error, SystemExit) or threading.current_thread() is not threading.main_thread():
         return False
     handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()}
@@ -271,7 +280,10 @@ def asks_to_exit(error: BaseException) -> bool:
 
 
 def is_skipped(error: BaseException) -> bool:
-    """Whether the exception, or its class, says `skip_sentry = True`; one that has every attribute does not."""
+    """Whether the exception or its class has `skip_sentry = True`.
+
+    Exactly True, so that an exception whose `__getattr__` has a value for every name is not skipped.
+    """
     try:
         return getattr(error, "skip_sentry", False) is True
     except Exception:  # noqa: BLE001 - a property of foreign code
@@ -280,26 +292,26 @@ def is_skipped(error: BaseException) -> bool:
 
 def _mark_of(error: BaseException) -> tuple[str | None, float] | None:
     try:
-        found = error.__dict__.get(_MARK)
+        mark = error.__dict__.get(_MARK)
     except Exception:  # noqa: BLE001 - a property of foreign code
         return None
-    return found if isinstance(found, tuple) else None
+    return mark if isinstance(mark, tuple) else None
 
 
 def mark_seen(error: BaseException, now: float, event_id: str | None = None) -> None:
-    """Remember that this exception was dealt with, when (monotonic seconds), and as which event."""
-    with suppress(Exception):  # errors without a `__dict__`, or with one that refuses
+    """Mark this exception as handled, with the time (monotonic seconds) and its event."""
+    with suppress(Exception):  # an exception may have no `__dict__`, or one that cannot be changed
         error.__dict__[_MARK] = (event_id, now)
 
 
 def event_id_of(error: BaseException) -> str | None:
-    """The event that this exception became, None when it became none."""
+    """The id of this exception's event, None if it has none."""
     mark = _mark_of(error)
     return None if mark is None else mark[0]
 
 
 def is_echo(record: logging.LogRecord) -> bool:
-    """Whether a record only repeats, or announces, an error that another record reports better."""
+    """Whether a record only repeats or announces an error that another record reports better."""
     if record.name != _MANAGER:
         return False
     if not record.exc_info or record.exc_info[1] is None:
@@ -308,7 +320,8 @@ def is_echo(record: logging.LogRecord) -> bool:
     if type(error).__name__ in _WRAPPERS and type(error).__module__ == _MANAGER:
         cause = error.__cause__ or error.__context__
         return cause is not None and (_mark_of(cause) is not None or is_skipped(cause))
-    # A plugin that could not be loaded is None in the list to activate; its load error was logged by bootstrap.py.
+    # This AttributeError comes from a plugin that could not be loaded: it is None in the list of plugins to activate.
+    # bootstrap.py has logged its load error.
     return (
         isinstance(error, AttributeError)
         and position is not None
@@ -318,12 +331,12 @@ def is_echo(record: logging.LogRecord) -> bool:
 
 
 def is_load_errors(record: logging.LogRecord) -> bool:
-    """Whether a record has the tracebacks of plugins that could not be loaded."""
+    """Whether a record contains the tracebacks of plugins that could not be loaded."""
     return record.name == _BOOTSTRAP and record.msg == LOAD_ERRORS
 
 
 class EventFilter:
-    """Lets each error through once, and identical ones once in a while."""
+    """Admits each exception once, and identical errors once in a span of time."""
 
     def __init__(self, repeats: RepeatCounter, clock: Clock, on_repeat: Callable[[], None]) -> None:
         self._repeats = repeats
@@ -333,10 +346,10 @@ class EventFilter:
     def admit_exception(
         self, error: BaseException, position: TracebackType | None, summarize: Summarize | None = None
     ) -> tuple[bool, RepeatCount | None]:
-        """Whether to capture this exception, and what was only counted of it before."""
+        """Whether to capture this exception, and the count of its repeats before."""
         now = self._clock.monotonic()
         mark = _mark_of(error)
-        if mark is not None and 0 <= now - mark[1] < _ECHO_SECONDS:  # one that was stored may be of an earlier boot
+        if mark is not None and 0 <= now - mark[1] < _ECHO_SECONDS:  # a pickled one may have another boot's time
             return False, None
         mark_seen(error, now)
         if is_skipped(error):
@@ -344,8 +357,8 @@ class EventFilter:
         return self.admit_key(key_of_exception(error, position), summarize)
 
     def admit_key(self, key: int, summarize: Summarize | None = None) -> tuple[bool, RepeatCount | None]:
-        """The same for an error with this identity."""
-        if held():  # the SDK was called by code that interrupts us; our own entry points wait for the lock instead
+        """Like `admit_exception`, for an error with this key."""
+        if held():  # only if the SDK is called by code that interrupts us; our own entry points use `afterwards`
             return True, None
         occurrence = self._repeats.add(key, self._clock.monotonic())
         if not occurrence.capture:

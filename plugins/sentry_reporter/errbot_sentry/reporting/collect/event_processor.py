@@ -1,7 +1,7 @@
-"""The SDK's last question before an event leaves (`before_send`): does it count, what belongs to it, what must go.
+"""The SDK's hooks `before_send` and `before_send_transaction`, through which every event passes before it is sent.
 
-Every event passes here, also those that the SDK's own integrations made: the filter, then enrichment with the bot, the
-command, the room and the person, then redaction.
+It filters the events that the SDK's integrations made, adds the bot, command, room and person to every event, and then
+redacts it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ from errbot_sentry.reporting.redact.scrubber import Scrubber
 
 log = logging.getLogger(__name__)
 
-# Attached texts of up to a megabyte are masked, with the words of a long message too.
-_MOST_STEPS_BESIDE = 6_000_000
+# Enough to mask the typed words of a long message in an attached text of a megabyte.
+_MOST_STEPS_FOR_ITEMS = 6_000_000
 _NO_ERRORS = ("transaction", "check_in")
 
 
 @dataclass(frozen=True)
 class CaptureContext:
-    """What goes with an event that we made: its place, how often the same error was counted before, and the sentence
-    that was logged along with an exception."""
+    """The context of an event that we made.
+
+    `place` is where it happened, `earlier` the count of the same error before, and `sentence` the message that was
+    logged with an exception.
+    """
 
     place: BotContext
     earlier: RepeatCount | None = None
@@ -44,7 +47,7 @@ class EventProcessor:
 
     Args:
         chat_text: SENTRY_CHAT_TEXT.
-        on_captured: called for each error or message that leaves.
+        on_captured: called for each error or message that is sent.
     """
 
     def __init__(
@@ -65,23 +68,25 @@ class EventProcessor:
         self._failed = False
 
     def __call__(self, event: Event, context: CaptureContext | None, exc_info: ExcInfo | None) -> Event | None:
-        """The event as it may leave, None where it must not. `context` is None for events that we did not make."""
+        """The event to send, None to drop it. `context` is None for events that we did not make."""
         try:
             return self._finished(event, context, exc_info)
-        except Exception:  # objects of any plugin, in any state: what is uncertain does not leave
+        except Exception:  # a plugin's objects may be in any state; what is perhaps not masked is not sent
             if not self._failed:
-                log.exception("An event could not be completed; it leaves with nothing but its type")
+                log.exception("An event could not be completed; only its types of exceptions are sent")
             self._failed = True
             return types_only(event)
 
     def redact(self, item: Any) -> Any:
-        """What is no event (a log, a metric, an attached text): a text or JSON-like value, without secrets and without
-        the words of the command that runs here."""
+        """Redact a text or JSON-like value that is not an event (a log, a metric, an attachment).
+
+        Secrets and the typed words of the running command are removed.
+        """
         place = with_words(bot_context.of_stack())
-        return self._redaction(place, most_steps=_MOST_STEPS_BESIDE).value(item)
+        return self._redaction(place, most_steps=_MOST_STEPS_FOR_ITEMS).value(item)
 
     def redact_summary(self, summary: ErrorSummary) -> Event:
-        """The event of a count as it may wait on the disk, without secrets and typed words."""
+        """The event of a count for the disk, without secrets and typed words."""
         return self._redaction(summary.place).event(dict(summary.event))
 
     def _finished(self, event: Event, context: CaptureContext | None, exc_info: ExcInfo | None) -> Event | None:
@@ -95,7 +100,7 @@ class EventProcessor:
         return self._complete(event, context)
 
     def _context_of(self, exc_info: ExcInfo | None) -> CaptureContext | None:
-        """The context of an event that the SDK made; None where it must not leave."""
+        """The context of an event that the SDK made; None to drop the event."""
         earlier = None
         if exc_info is None:
             place = bot_context.of_stack()
@@ -118,18 +123,17 @@ class EventProcessor:
     def _redaction(
         self, place: BotContext, names: frozenset[str] = frozenset(), most_steps: int = MOST_STEPS
     ) -> Redaction:
-        """The masking of the words of this place; the names of its command and plugin stay readable."""
+        """The redaction for this place. It masks the typed words, but not the names of the command and plugin."""
         spared = (place.typed_to or place.command, place.plugin)
         mask = mask_of(place.typed, spared) if place.typed and self._chat_text != SEND else None
         return Redaction(self._scrubber, mask or None, self._chat_text, names, most_steps)
 
     def enrich(self, event: Event, context: CaptureContext) -> frozenset[str]:
-        """Add to the event what is known of its place; returns the names among it that stay readable, whatever was
-        typed."""
+        """Add the context to the event; returns the added names, which are not masked even if somebody typed them."""
         if event.get("type") == "transaction" and context.place.kind == COMMAND:
-            taken = _milliseconds(event.get("start_timestamp"), event.get("timestamp"))
-            if taken is not None:
-                event.setdefault("measurements", {})["command.duration"] = {"value": taken, "unit": "millisecond"}
+            duration = _milliseconds(event.get("start_timestamp"), event.get("timestamp"))
+            if duration is not None:
+                event.setdefault("measurements", {})["command.duration"] = {"value": duration, "unit": "millisecond"}
         names = self._add_place(event, context.place)
         earlier = context.earlier
         if earlier is not None:
@@ -180,15 +184,19 @@ def _milliseconds(start: object, end: object) -> float | None:
 
 
 def types_only(event: Event) -> Event:
-    """What may leave of an event that could not be completed: that it happened, and the types of its exceptions, as far
-    as they are Python's own (a plugin may have made the name of one from what somebody typed)."""
+    """The parts of an event that may be sent if it could not be completed: its time and the types of its exceptions.
+
+    Only the names of Python's own types are sent, since a plugin may name a type after what somebody typed.
+    """
     values = (event.get("exception") or {}).get("values") or []
-    kept: Event = {key: event[key] for key in ("event_id", "timestamp", "platform", "level", "sdk") if key in event}
-    kept["exception"] = {
-        "values": [{"type": _own_type(value.get("type")), "value": CHAT} for value in values if isinstance(value, dict)]
+    safe: Event = {key: event[key] for key in ("event_id", "timestamp", "platform", "level", "sdk") if key in event}
+    safe["exception"] = {
+        "values": [
+            {"type": _builtin_type(value.get("type")), "value": CHAT} for value in values if isinstance(value, dict)
+        ]
     }
-    return kept
+    return safe
 
 
-def _own_type(name: object) -> str:
+def _builtin_type(name: object) -> str:
     return name if isinstance(name, str) and isinstance(getattr(builtins, name, None), type) else "Exception"

@@ -1,4 +1,4 @@
-"""Exceptions out of printed tracebacks: Errbot logs the load errors of plugins only as text (bootstrap.py)."""
+"""Reads exceptions from printed tracebacks, because Errbot logs load errors of plugins only as text (bootstrap.py)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from errbot_sentry.reporting.collect.event_filter import name_of_type
 
-_HEAD = "Traceback (most recent call last):"
+_TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^\s+File "(?P<path>.+?)", line (?P<line>\d+)(?:, in (?P<function>.+))?$')
 _END = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<value>.*))?$")
 _CHAINED = re.compile(r"(?:During handling of the above exception|The above exception was the direct cause)[^\n]*\s*\Z")
@@ -19,23 +19,23 @@ _MOST_FRAMES = 100
 
 
 def exceptions_in(text: str) -> list[list[dict[str, Any]]]:
-    """The failures in a text: each a chain of exceptions as Sentry wants them, the one raised last at the end."""
-    pieces = text.split(_HEAD)
+    """The failures in a text, each as a chain of exceptions in Sentry's form, with the one raised last at the end."""
+    pieces = text.split(_TRACEBACK)
     chains: list[list[dict[str, Any]]] = []
     before = pieces[0]
     for piece in pieces[1:]:
-        found = _exception(piece)
-        if found is not None:
+        error = _exception(piece)
+        if error is not None:
             if chains and _CHAINED.search(before):
-                chains[-1].append(found)
+                chains[-1].append(error)
             else:
-                chains.append([found])
+                chains.append([error])
         before = piece
     return chains
 
 
 def unread_exception(kind: type, position: TracebackType | None) -> dict[str, Any]:
-    """An exception that fails when it is looked at: its type, and the code on the way to it."""
+    """An exception whose attributes raise errors when they are read: only its type, and the frames that led to it."""
     module, name = name_of_type(kind)
     frames = traceback.extract_tb(position, limit=-_MOST_FRAMES)
     return {
@@ -43,7 +43,7 @@ def unread_exception(kind: type, position: TracebackType | None) -> dict[str, An
         "module": module or None,
         "value": "",
         "mechanism": {"type": "logging", "handled": True},
-        "stacktrace": {"frames": [_frame(each.filename, each.lineno or 0, each.name) for each in frames]},
+        "stacktrace": {"frames": [_frame(frame.filename, frame.lineno or 0, frame.name) for frame in frames]},
     }
 
 
@@ -57,7 +57,7 @@ def _exception(piece: str) -> dict[str, Any] | None:
             continue
         end = _END.match(line) if frames else None
         if end:
-            value = [end["value"] or "", *_rest(lines[number + 1 :])]
+            value = [end["value"] or "", *_until_empty(lines[number + 1 :])]
             module, _, name = end["type"].rpartition(".")
             return {
                 "type": name,
@@ -69,14 +69,14 @@ def _exception(piece: str) -> dict[str, Any] | None:
     return None
 
 
-def _rest(lines: list[str]) -> list[str]:
-    """The further lines of an exception's text: up to the first empty one."""
-    kept = []
+def _until_empty(lines: list[str]) -> list[str]:
+    """The further lines of an exception's text, which ends at the first empty line."""
+    text = []
     for line in lines:
         if not line.strip():
             break
-        kept.append(line)
-    return kept
+        text.append(line)
+    return text
 
 
 def _frame(path: str, line: int, function: str) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _frame(path: str, line: int, function: str) -> dict[str, Any]:
 
 
 def add_source(frame: dict[str, Any]) -> dict[str, Any]:
-    """The frame with the lines around its own, where the file can be read."""
+    """The frame with the source lines around its own line, if the file can be read."""
     line = frame.get("lineno") or 0
     lines = [text.rstrip("\r\n") for text in linecache.getlines(frame.get("abs_path") or "")]
     if 0 < line <= len(lines):

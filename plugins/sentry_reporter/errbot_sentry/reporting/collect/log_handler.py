@@ -1,4 +1,4 @@
-"""The handler on Python's root logger gets every record of the bot; `ErrorCapture` makes events of errors."""
+"""The handler of Python's root logger, which gets every log record of the bot, and the capture of errors as events."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from errbot_sentry.reporting.sdk_client import SdkClient
 
 log = logging.getLogger(__name__)
 
-# The attributes that every record has; what else there is came from `extra=`.
+# The attributes that every record has. All others came from `extra=`.
 _RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "tags", "stack"}
 _LONGEST = 8192
 _MOST_PARAMS = 20
 
 
 class ErrorCapture:
-    """Captures what the log handler and other plugins bring. Any thread may call it."""
+    """Makes events of log records, and of what other plugins report. Any thread may call it."""
 
     def __init__(self, client: SdkClient, event_filter: EventFilter, follow_ups: FollowUps, clock: Clock) -> None:
         self._client = client
@@ -51,14 +51,14 @@ class ErrorCapture:
         self._clock = clock
 
     def capture_record(self, record: logging.LogRecord) -> None:
-        """An event of a log record, if it deserves one."""
+        """Capture an event of a log record, unless the filter refuses it."""
         if is_echo(record):
             return
         if is_load_errors(record):
             self._capture_load_errors(record)
             return
         exc_info = record.exc_info
-        # A record that somebody has put together, or that came from another process, may have anything there.
+        # In a record that was built by hand or came from another process, `exc_info` may be anything.
         if isinstance(exc_info, tuple) and isinstance(exc_info[1], BaseException):
             self.capture_exception(exc_info, record)
         else:
@@ -67,8 +67,10 @@ class ErrorCapture:
     def capture_exception(
         self, exc_info: ExcInfo, record: logging.LogRecord | None = None, tags: Mapping[str, str] | None = None
     ) -> str | None:
-        """An event of an exception, and its id; None when there is none: captured before, only counted, or with
-        `skip_sentry`."""
+        """Capture an event of an exception; returns its id.
+
+        None if it was captured before, is only counted, or has `skip_sentry`.
+        """
         extra: Event = {"level": "error"}
         if record is not None:
             extra = {"level": level_name(record.levelno), "logger": record.name, "extra": _extra(record)}
@@ -78,7 +80,7 @@ class ErrorCapture:
             error, exc_info[2], lambda: self._summarize(exc_info, extra)
         )
         if not admitted:
-            if crashed:  # the plugin has logged it by itself before it raised it
+            if crashed:  # the plugin has logged the exception before it raised it
                 self._after_capture(event_id_of(error), bot_context.of_exception(exc_info[2]), crashed)
             return None
         place = with_words(bot_context.of_exception(exc_info[2]))
@@ -117,7 +119,7 @@ class ErrorCapture:
         place: BotContext | None = None,
         fingerprint: Sequence[str] = (),
     ) -> str | None:
-        """An event of a sentence, by default with the place of the caller; its id."""
+        """Capture an event of a sentence, by default with the caller's context; returns its id, or None."""
         event: Event = {"level": level, "logentry": {"message": cut(text, _LONGEST)}, "tags": dict(tags or {})}
         if fingerprint:
             event["fingerprint"] = list(fingerprint)
@@ -126,7 +128,7 @@ class ErrorCapture:
         )
 
     def capture_count(self, count: RepeatCount) -> None:
-        """One event for errors that were only counted, when no captured one came to carry the count."""
+        """Capture an event for repeats of an error, if no later error was captured that could report their count."""
         summary = count.summary
         if isinstance(summary, ErrorSummary):
             event, place = dict(summary.event), summary.place
@@ -147,21 +149,21 @@ class ErrorCapture:
 
     def _summarize(self, exc_info: ExcInfo, extra: Event) -> ErrorSummary | None:
         try:
-            kept: Event = {key: extra[key] for key in ("level", "logger") if key in extra}
+            source: Event = {key: extra[key] for key in ("level", "logger") if key in extra}
             place = with_words(bot_context.of_exception(exc_info[2]))
-            return ErrorSummary({**self._client.event_without_details(exc_info), **kept}, _without_person(place))
-        except Exception:  # a poorer report, never an error in who logs
-            log.exception("An error that repeats could not be summarized")
+            return ErrorSummary({**self._client.event_without_details(exc_info), **source}, _without_person(place))
+        except Exception:  # the report then has less in it, but the code that logs gets no error
+            log.exception("A repeated error could not be summarized")
             return None
 
 
 def _without_person(place: BotContext) -> BotContext:
-    """The place of an error without the people: a count is of many, and no message object should live that long."""
+    """The context without person and message: a count is about many people, and must not keep a message in memory."""
     return replace(place, room="", person="", nick="", acl="", message=None)
 
 
 def _sentence(record: logging.LogRecord | None) -> str:
-    """What was logged along with an exception; Errbot's own sentences say nothing new."""
+    """The message that was logged with an exception; "" for Errbot's own messages, which say nothing new."""
     if record is None or (record.name.startswith("errbot.") and not record.name.startswith("errbot.plugins.")):
         return ""
     return cut(message_of(record), _LONGEST)
@@ -190,23 +192,24 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
-# An error while reporting is logged by one of these: reporting it would go round in circles.
+# The loggers of errors that happen while we report. Reporting these too would never end.
 _OURS = ("errbot_sentry.", "sentry_sdk.", "urllib3.")
 
 
 class _Here(threading.local):
-    """Where this thread is. The defaults are the class's: nothing has to be set up that could be interrupted."""
+    """The state of one thread. The defaults are class attributes, so that no set-up code can be interrupted."""
 
     busy = False
     handling_nested = False
 
 
 class ErrorLogHandler(logging.Handler):
-    """Breadcrumbs from one level on, events from another. Never raises, never waits, never calls itself.
+    """Makes breadcrumbs of records from one level on, and events from another. Never raises, waits or calls itself.
 
-    A record may come while its thread is inside this package: from a finaliser, a signal handler, or a `__repr__` that
-    logs. Under a lock of ours it waits until the lock is free. While another record is handled it is handled after that
-    one; what is logged meanwhile is dropped and counted in `lost`, or it could go on for ever.
+    A record may be logged while its thread is inside this package: by a finaliser, a signal handler, or a `__repr__`.
+    If the thread holds a lock of ours, the record is handled after the lock's release. If the thread is handling
+    another record, the new one is handled after that. Records that are logged while such a nested record is handled are
+    dropped and counted in `lost`; otherwise this could go on for ever.
     """
 
     def __init__(
@@ -218,34 +221,40 @@ class ErrorLogHandler(logging.Handler):
         self._breadcrumb_level = breadcrumb_level
         self._event_level = event_level
         self._here = _Here()
-        self.failed = False  # a record could not be reported, ever
+        self.failed = False  # whether any record could not be reported
         self.lost = 0
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Without logging's lock: breadcrumbs and spool have their own, and one slow capture must not block all."""
+        """Handle a record without the lock of the logging module, so that a slow capture does not block all threads.
+
+        Breadcrumbs and spool have their own locks.
+        """
         filtered = self._filtered(record) if self.filters else record
         if filtered is not None:
             self.emit(filtered)
         return filtered is not None
 
     def _filtered(self, record: logging.LogRecord) -> logging.LogRecord | None:
-        """What the filters of others leave of a record. (Some put theirs on every handler of the root logger.) One that
-        fails may have been about to say no, or to take something out."""
+        """The record after the filters that other code put on this handler; None if one of them drops it.
+
+        (Some code adds a filter to every handler of the root logger.) If a filter fails, the record is dropped, since
+        the filter may have been about to drop it or to remove something.
+        """
         try:
             answer: object = self.filter(record)
         except Exception:  # noqa: BLE001 - foreign code; it is logged
-            self._note_failure("A filter on our handler failed; its records are not reported")
+            self._note_failure("A filter on our log handler failed; its records are not reported")
             return None
         return answer if isinstance(answer, logging.LogRecord) else record if answer else None
 
     def _note_failure(self, sentence: str) -> None:
-        logged, self.failed = self.failed, True  # first, because what we log comes by here too
+        logged, self.failed = self.failed, True  # set before logging, because this handler gets our own records too
         if not logged:
             log.exception(sentence)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Handle a record, unless it is about our own work."""
-        if not isinstance(record.name, str):  # the SDK, which sees the record after us, could not look at it either
+        """Handle a record, unless it is about reporting itself."""
+        if not isinstance(record.name, str):  # changed in the record, because the SDK gets it after us and needs a text
             record.name = "root"
         if f"{record.name}.".startswith(_OURS):
             return
@@ -261,8 +270,8 @@ class ErrorLogHandler(logging.Handler):
             self._nested().append(record)
 
     def _nested(self) -> deque[logging.LogRecord]:
-        found: deque[logging.LogRecord] = self._here.__dict__.setdefault("nested", deque())
-        return found
+        nested: deque[logging.LogRecord] = self._here.__dict__.setdefault("nested", deque())
+        return nested
 
     def _handle_in_order(self, record: logging.LogRecord) -> None:
         nested = self._nested()
@@ -271,7 +280,7 @@ class ErrorLogHandler(logging.Handler):
             self._here.handling_nested = True
             try:
                 self._handle(nested.popleft())
-            except IndexError:  # an interruption between the check and here has handled it
+            except IndexError:  # code that interrupted us after the check has handled it
                 return
             finally:
                 self._here.handling_nested = False

@@ -1,1 +1,1 @@
-"""From events to the server: the disk, the sender, its limits."""
+"""Delivers events to the server: stores them on disk, and sends them as the server's rate limits allow."""

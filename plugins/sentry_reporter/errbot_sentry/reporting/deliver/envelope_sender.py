@@ -1,8 +1,8 @@
-"""The background sender: one thread that empties the spool, oldest first, as fast as the server allows.
+"""The background sender: one thread that sends the envelopes in the spool, oldest first, as fast as the server allows.
 
-The server's rate limits say when it takes envelopes again (`X-Sentry-Rate-Limits`, else `Retry-After` of a 429):
-https://develop.sentry.dev/sdk/expected-features/rate-limiting/. Bugsink says with every answer that it takes no
-transactions.
+The server's rate limits say when it accepts envelopes again: `X-Sentry-Rate-Limits`, or `Retry-After` of a 429
+(https://develop.sentry.dev/sdk/expected-features/rate-limiting/). Bugsink's answers always have such a limit for
+transactions, which it does not accept.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _DEFAULT_WAIT = 60.0
 _LONGEST_WAIT = 24 * 3600.0
 _ALL = ""
 _MOST_CATEGORIES = 100
-# What a person waits for stays until the limit is over. Of the rest the server wants none now, and it would push
-# errors out of the spool; the SDK drops it too.
+# Envelopes of these categories wait until the limit ends, because people need them. Others are dropped, as the SDK
+# does: the server does not accept them now, and they would push errors out of the spool.
 WORTH_WAITING = frozenset({"error", "default", "monitor", "feedback"})
 
 
 class RateLimits:
-    """Until when (monotonic seconds) the server takes nothing of a category."""
+    """Until when (monotonic seconds) the server accepts nothing of each category."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
 
     def read(self, status: int, headers: Mapping[str, str], now: float) -> None:
-        """Learn from an answer. `headers` has lower-case names."""
+        """Read the limits from an answer. `headers` has lower-case names."""
         self._until = {category: until for category, until in self._until.items() if until > now}
         limits = headers.get("x-sentry-rate-limits", "")
         understood = False
@@ -55,16 +55,16 @@ class RateLimits:
             self._until[_ALL] = now + (wait_of(headers, datetime.now(timezone.utc)) or _DEFAULT_WAIT)
 
     def wait(self, category: str, now: float) -> float:
-        """Seconds until this category may be sent, 0 for now."""
+        """Seconds until this category may be sent; 0 if it may be sent now."""
         until = max(self._until.get(_ALL, 0.0), self._until.get(category, 0.0))
         return max(0.0, until - now)
 
     def closed(self, now: float) -> set[str]:
-        """The categories that may not be sent now; with "" among them, none may."""
+        """The categories that may not be sent now; "" among them means all categories."""
         return {category for category, until in self._until.items() if until > now}
 
     def next_change(self, now: float) -> float | None:
-        """Seconds until the next limit ends, None without one."""
+        """Seconds until the next limit ends, None if there is no limit."""
         return min((until - now for until in self._until.values() if until > now), default=None)
 
 
@@ -77,26 +77,27 @@ def _seconds(text: str) -> float | None:
 
 log = logging.getLogger(__name__)
 
-# One envelope that the server always fails at must not delay all others.
+# An envelope at which the server always fails must not delay all others.
 _FIRST_TRIES, _MOST_TRIES = 3, 30
 _MOST_REMEMBERED = 1000
-# These will never be taken, however often they are sent.
+# With these status codes the server will never accept the envelope.
 _REFUSED = {400: "refused_400", 413: "too_large", 415: "refused_415", 422: "refused_422"}
 _LONGEST_NAP = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE, _SPREAD = 1.0, 60.0, 0.5
 
 
-# Raises NoAnswer when the server had the envelope, or a part of it, and another ServerError when it had nothing of it.
+# Raises NoAnswer if the server got at least a part of the envelope, and another ServerError if it got nothing of it.
 Post = Callable[[bytes], PostResponse]
 
 
 class EnvelopeSender:
-    """Sends what is in the spool through `post`, which raises ServerError when no answer came.
+    """Sends the envelopes in the spool with `post`, which raises ServerError if there is no answer.
 
     Args:
-        on_sent: called with the event id of each envelope that the server confirmed.
-        tick: called about once a second at most, and before every nap, for what else falls due.
-        interrupt: breaks a request that is under way, so that stopping is quick.
+        on_sent: called with the event id of each envelope that the server has confirmed.
+        tick: called before every envelope and every nap, for other work that is due; returns the seconds until it has
+            work again, None if there is none.
+        interrupt: breaks the running request, so that stopping is quick.
     """
 
     def __init__(
@@ -121,32 +122,32 @@ class EnvelopeSender:
         self._not_before = 0.0
         self._sync_after = 0.0
         self._tries: dict[int, int] = {}
-        self._overtaken: set[int] = set()  # refused envelopes after which others were taken
+        self._overtaken: set[int] = set()  # failed envelopes since whose failure another one was accepted
         self._wake = condition()
-        self._news = False
+        self._has_new = False
         self._stopping = False
         self._in_child = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start to send."""
         self._thread = threading.Thread(target=self._run, name="errbot-sentry-sender", daemon=True)
         self._thread.start()
 
     def leave_to_parent(self) -> None:
-        """In the child of a fork, which has no thread of ours: the next `wake` starts one."""
+        """In the child of a fork, forget the parent's thread; the next `wake` starts a new one."""
         self._wake = condition()
         self._tries, self._overtaken, self._failures, self._not_before = {}, set(), 0, 0.0
         self._in_child = self._thread is not None
         self._thread = None
 
     def wake(self) -> None:
-        """There is something new in the spool."""
+        """Let the thread look at the spool, because it has a new envelope."""
         with self._wake:
             if self._in_child:
                 self._in_child = False
                 self._start_in_child()
-            self._news = True
+            self._has_new = True
             self._wake.notify_all()
 
     def accepts(self, category: str) -> bool:
@@ -156,16 +157,16 @@ class EnvelopeSender:
     def _start_in_child(self) -> None:
         try:
             self.start()
-        except RuntimeError as error:  # the child is ending; what it has kept on disk is the parent's to send
-            log.warning("A child process does not send its events by itself: %s", error)
+        except RuntimeError as error:  # the child is ending; the parent will send what is on disk
+            log.warning("A child process cannot send its events itself: %s", error)
 
     @property
     def healthy(self) -> bool:
-        """The server took the last envelope, or none was tried yet."""
+        """Whether the server accepted the last envelope, or none was tried yet."""
         return self._failures == 0 and self._limits.wait("error", self._clock.monotonic()) <= 0
 
     def flush(self, timeout: float) -> bool:
-        """Wait until the spool is empty, at most `timeout` seconds, and not at all for a server that is away."""
+        """Wait until the spool is empty, at most `timeout` seconds, and not at all if the server does not answer."""
         deadline = self._clock.monotonic() + timeout
         with self._wake:
             self._wake.notify_all()
@@ -177,7 +178,7 @@ class EnvelopeSender:
         return not len(self._spool)
 
     def stop(self, timeout: float) -> bool:
-        """End the thread; what is not sent stays in the spool. False if the thread outlived `timeout` seconds."""
+        """End the thread. Unsent envelopes stay in the spool. False if the thread still runs after `timeout`."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
@@ -190,19 +191,19 @@ class EnvelopeSender:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._news = False  # before looking, so that what comes while we look does not wait for the nap
+            self._has_new = False  # reset before looking, so that an envelope that arrives meanwhile prevents the nap
             try:
                 nap = self._step()
-            except Exception:  # the thread outlives what nobody foresaw
-                log.exception("Sending to the Sentry server failed in an unforeseen way; trying again in a minute")
+            except Exception:  # an unexpected error must not end the thread
+                log.exception("Sending to the Sentry server failed unexpectedly; trying again in a minute")
                 nap = 60.0
             if nap > 0:
                 with self._wake:
-                    if not (self._stopping or self._news):
+                    if not (self._stopping or self._has_new):
                         self._wake.wait(nap)
 
     def _step(self) -> float:
-        """Send one envelope if one may be sent; seconds to nap otherwise."""
+        """Send one envelope if one may be sent. Returns the seconds to nap, 0 after sending."""
         due = self._tick()
         now = self._clock.monotonic()
         nap = _LONGEST_NAP if due is None else min(max(due, 0.05), _LONGEST_NAP)
@@ -223,16 +224,16 @@ class EnvelopeSender:
         return 0.0
 
     def _sync(self, now: float) -> None:
-        """What has to wait should outlive a power cut too; once a second, so that a burst is not synced one by one."""
+        """Sync waiting envelopes to disk, in case of a power cut; once a second, so that a burst is synced together."""
         if now >= self._sync_after:
             self._sync_after = now + 1.0
             self._spool.sync()
 
     def _tried(self) -> dict[int, int]:
-        """The envelopes that come after all others, and how often the server failed at each.
+        """The failed envelopes that all others may overtake, and how often the server failed at each.
 
-        The first one is tried several times before its successors may overtake it, for most outages are short. After
-        that the question is which of them the server accepts, so each of the next has one try.
+        The first one is tried _FIRST_TRIES times before others may overtake it, because most outages are short. After
+        that, the sender looks for an envelope that the server accepts, and so tries each of the next ones once.
         """
         worst = max(self._tries.values(), default=0)
         enough = 1 if worst >= _FIRST_TRIES else _FIRST_TRIES
@@ -242,7 +243,7 @@ class EnvelopeSender:
         try:
             response = self._post(data)
         except ServerError as error:
-            if self._stopping:  # it was us who broke the request
+            if self._stopping:  # we broke the request ourselves
                 self._spool.release()
                 return
             self._failed(str(error))
@@ -268,7 +269,7 @@ class EnvelopeSender:
         self._not_before = 0.0
         self._forget(entry.seq)
         for seq in self._tries.keys() - self._overtaken:
-            # What it was refused before may have been an outage; from now on it counts.
+            # Its earlier failures may have been an outage, so they count as _FIRST_TRIES. From now on each counts.
             self._tries[seq] = _FIRST_TRIES
             self._overtaken.add(seq)
         self._counters.sent(entry.category, self._clock.now())
@@ -277,18 +278,21 @@ class EnvelopeSender:
             self._on_sent(entry.event_id)
 
     def _refused(self, entry: Entry, status: int) -> None:
-        """A response that may be another one next time: a failing server, a wrong key, a proxy's page."""
+        """Handle a response that may be different next time: a failing server, a wrong key, a proxy's page."""
         if status in (401, 403):
             self._failed(f"the server does not accept the DSN (HTTP {status}): check SENTRY_DSN")
         elif status == 404:
             self._failed("the server has no such project (HTTP 404): check SENTRY_DSN")
         else:
             self._failed(f"the server failed (HTTP {status})")
-        self._not_sent(entry, counts=True)  # a firewall may refuse a single one with any of these
+        self._not_sent(entry, counts=True)  # a firewall may refuse one particular envelope with any of these codes
 
     def _not_sent(self, entry: Entry, *, counts: bool) -> None:
-        """It is not sent. Where that may be its own fault it counts, and is given up once the server has failed at it
-        again and again while it took others."""
+        """Handle an envelope that was not sent.
+
+        If the envelope itself may be the cause (`counts`), the try counts. It is dropped after _MOST_TRIES, if the
+        server has accepted others meanwhile.
+        """
         if counts and self._count_try(entry.seq):
             self._forget(entry.seq)
             self._spool.drop(entry, "server_failed")
@@ -308,7 +312,7 @@ class EnvelopeSender:
 
     def _failed(self, sentence: str) -> None:
         if not self._failures:
-            log.warning("Events cannot be sent now, they wait: %s", sentence)
+            log.warning("Events cannot be sent now and wait: %s", sentence)
         self._failures += 1
         self._counters.last_failure = sentence
         luck = random.random()  # noqa: S311 - jitter

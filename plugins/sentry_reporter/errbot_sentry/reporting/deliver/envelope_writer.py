@@ -1,8 +1,8 @@
-"""The SDK's transport: writes every envelope onto the disk. The sender posts it from there.
+"""The SDK's transport: writes every envelope to the spool, from which the sender posts it.
 
-The capturing thread makes an envelope as small as servers take (step by step, and the last step always fits), takes
-secrets out of what the SDK's hooks do not see, compresses it, and puts it into the spool. Events are as in
-https://develop.sentry.dev/sdk/data-model/event-payloads/; the context `left_out` says how much of what was left out.
+All this happens in the capturing thread. A large event is cut to the size that servers accept, in up to three steps, of
+which the last one always suffices. Secrets are removed from the parts that the SDK's hooks do not see. Events have the
+shape of https://develop.sentry.dev/sdk/data-model/event-payloads/; the context `left_out` counts what was left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from errbot_sentry.reporting.redact.redaction import Event
 from errbot_sentry.reporting.sdk_internals import SdkHttp
 
 _LONGEST_TEXT, _SHORT_TEXT = 1000, 200
-_FIRST, _LAST = 10, 40  # of a list whose both ends matter: the root cause and what was raised, the entry and the error
+_FIRST, _LAST = 10, 40  # items that stay at both ends of a list of exceptions or frames
 _MOST_SPANS, _MOST_BREADCRUMBS, _MOST_NAMES, _MOST_FRAMES = 200, 30, 50, 5
 _LARGEST_NUMBER = 2.0**63
 _HEAVY = ("vars", "extra", "_meta")
@@ -34,10 +34,10 @@ _TRACE = ("trace_id", "span_id", "parent_span_id", "op", "status", "type")
 
 
 def shrink(event: Event, most: int, size: Callable[[Event], int]) -> Event:
-    """The event, as whole as it can be in `most` bytes; `size` says how many it takes as JSON.
+    """The event with as much as fits into `most` bytes; `size` gives its size as JSON.
 
-    Without local variables and long texts first; then without the middle of long lists; then the least that says what
-    happened, which takes less than 200 KB whatever the event was.
+    The first step removes local variables and cuts long texts. The second one removes the middle of long lists. The
+    last one leaves the minimum that says what happened, which is below 200 KB for any event.
     """
     for step in (_slim, _shortened, _least):
         if size(event) <= most:
@@ -63,15 +63,15 @@ def _text(text: str, longest: int) -> str:
 
 
 def _shortened(event: Event) -> Event:
-    """Without modules, and of every list and mapping that grows with the program only a part."""
+    """The event without modules, and with a part of each list and mapping that grows with the program."""
     left_out: dict[str, int] = {}
     short: Event = {key: part for key, part in event.items() if key != "modules"}
     for name, several in (("exception", "exceptions"), ("threads", "threads")):
         values = _values(event, name)
         if values:
-            kept = [_with_short_stack(value) for value in _ends(values, _FIRST, _LAST)]
-            short[name] = {"values": kept}
-            left_out[several] = len(values) - len(kept)
+            ends = [_with_short_stack(value) for value in _ends(values, _FIRST, _LAST)]
+            short[name] = {"values": ends}
+            left_out[several] = len(values) - len(ends)
     breadcrumbs = _values(event, "breadcrumbs")
     if breadcrumbs:
         short["breadcrumbs"] = {"values": breadcrumbs[-_MOST_BREADCRUMBS:]}
@@ -83,14 +83,14 @@ def _shortened(event: Event) -> Event:
     for name in ("tags", "contexts"):
         named = event.get(name)
         if isinstance(named, dict):
-            short[name] = dict(list(named.items())[-_MOST_NAMES:])  # ours come last
+            short[name] = dict(list(named.items())[-_MOST_NAMES:])  # the last ones, because ours are at the end
             left_out[name] = len(named) - len(short[name])
     shorter: Event = _cut(short, _SHORT_TEXT)
     return _with_counts(shorter, left_out)
 
 
 def _least(event: Event) -> Event:
-    """What happened and where, in pieces that each have a bound."""
+    """What happened and where, with a bound on the size of each part."""
     least: Event = {key: _small(event[key]) for key in _SCALARS if key in event}
     for name in ("sdk", "user", "logentry", "transaction_info"):
         if isinstance(event.get(name), dict):
@@ -117,9 +117,9 @@ def _least_exception(value: Event) -> Event:
     stack = value.get("stacktrace")
     frames = stack.get("frames") if isinstance(stack, dict) else None
     if isinstance(frames, list):
-        kept = [frame for frame in frames if isinstance(frame, dict)][-_MOST_FRAMES:]
+        last = [frame for frame in frames if isinstance(frame, dict)][-_MOST_FRAMES:]
         least["stacktrace"] = {
-            "frames": [{key: _small(frame[key]) for key in _FRAME if key in frame} for frame in kept]
+            "frames": [{key: _small(frame[key]) for key in _FRAME if key in frame} for frame in last]
         }
     return least
 
@@ -129,7 +129,7 @@ def _smalls(part: Event) -> Event:
 
 
 def _small(value: Any) -> Any:
-    """A text, a truth or a number of bounded size; nothing else has one."""
+    """A text, bool or number of bounded size; None for everything else, whose size has no bound."""
     if isinstance(value, str):
         return _text(value, _SHORT_TEXT)
     if isinstance(value, (int, float)) and abs(value) < _LARGEST_NUMBER:
@@ -166,28 +166,28 @@ def _with_counts(event: Event, left_out: dict[str, Any]) -> Event:
 
 log = logging.getLogger(__name__)
 
-# Level 1 costs the capturing thread a third of the default level, and an event shrinks to a seventh either way.
-_LEVEL = 1
-# Bugsink takes events of a megabyte, and nobody takes much more.
+# Level 1 takes a third of the time of the default level. With both, an event shrinks to a seventh.
+_COMPRESSION_LEVEL = 1
+# Bugsink accepts events of up to a megabyte, and other servers not much more.
 _LARGEST = 900_000
-# Scrubbing more would keep the capturing thread waiting; what a plugin attaches beyond it leaves as it is.
+# To scrub a larger attachment would delay the capturing thread, so it is sent unchanged.
 _LONGEST_ATTACHED = 1_000_000
 _EVENT_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def compress(data: bytes) -> bytes:
-    """One gzip member."""
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, 31)
+    """The data as one gzip member."""
+    packer = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, 31)
     return packer.compress(data) + packer.flush()
 
 
 class EnvelopeWriter(Transport):
-    """Spools envelopes.
+    """Writes envelopes to the spool.
 
     Args:
-        sdk_http: the SDK's options, and its counts of lost events.
-        on_lost: called with the category and the reason of each envelope that is given up.
-        redact: takes secrets and typed words out of a text.
+        sdk_http: provides the SDK's options and its counts of lost events.
+        on_lost: called with the category and the reason of each envelope that is lost here.
+        redact: removes secrets and typed words from a text.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class EnvelopeWriter(Transport):
         self._redact = redact
 
     def capture_envelope(self, envelope: Envelope) -> None:
-        """Spool an envelope; this is the capturing thread. Code that interrupts us under a lock may call it too."""
+        """Spool an envelope, in the capturing thread. Code that interrupts us under a lock may call this too."""
         afterwards(lambda: self._spool_envelope(envelope))
 
     def _spool_envelope(self, envelope: Envelope) -> None:
@@ -219,15 +219,15 @@ class EnvelopeWriter(Transport):
         report = self._sdk_http.pending_client_report()
         if report is not None:
             envelope.items.append(report)
-        # The server corrects an event's times by the age of `sent_at`; an envelope that waited an hour would be an
-        # hour off. The field is optional, and without it times are taken as they are.
+        # The server corrects an event's times by the age of `sent_at`, so the times of an envelope that waited for an
+        # hour would be an hour wrong. The field is optional; without it, the server does not correct the times.
         envelope.headers.pop("sent_at", None)
         try:
             self._redact_rest(envelope)
             data = self._serialized(envelope)
         except Exception:
-            # What an operator's hook put into the event, after all of ours, may be anything.
-            log.exception("An envelope is given up: it cannot be written as JSON")
+            # The operator's hook runs after ours, and may put any object into the event.
+            log.exception("An envelope is lost: it cannot be written as JSON")
             self._on_lost(category, "not_json")
             return
         self._spool.put(compress(data), category, event_id)
@@ -243,7 +243,7 @@ class EnvelopeWriter(Transport):
         return envelope.serialize()
 
     def _redact_rest(self, envelope: Envelope) -> None:
-        """What the hooks of events do not see: the transaction's name in the envelope's header, and attached texts."""
+        """Redact what the SDK's hooks do not see: the transaction's name in the envelope's header, and attachments."""
         trace = envelope.headers.get("trace")
         named = {(item.get_event() or item.get_transaction_event() or {}).get("transaction") for item in envelope.items}
         if isinstance(trace, dict) and trace.get("transaction") not in named:
@@ -259,11 +259,11 @@ class EnvelopeWriter(Transport):
             return data
         try:
             return self._redact(data.decode()).encode()
-        except UnicodeDecodeError:  # an image, say
+        except UnicodeDecodeError:  # not a text, but an image, for example
             return data
 
     def flush(self, timeout: float, callback: Any | None = None) -> None:  # noqa: ARG002 - the SDK's signature
-        """Give what waits a chance to be sent; what is not sent in time waits on disk."""
+        """Wait until the spool is empty, at most `timeout` seconds. Unsent envelopes stay on disk."""
         if timeout > 0:
             self._sender.flush(timeout)
 
@@ -273,9 +273,9 @@ class EnvelopeWriter(Transport):
     def record_lost_event(
         self, reason: str, data_category: Any = None, item: Item | None = None, *, quantity: int = 1
     ) -> None:
-        """Count what the SDK itself gives up (sampling, a processor that said no), also for the server.
+        """Count an event that the SDK itself drops (by sampling or an event processor), here and for the server.
 
-        What before_send drops is counted where it is decided: it is not always the operator's hook that says no.
+        Events dropped by `before_send` are counted where that is decided, because not only the operator's hook drops.
         """
         self._sdk_http.record_lost_event(reason, data_category, item, quantity=quantity)
         if item is None and data_category == "error" and reason not in ("before_send", "callback_error"):
@@ -283,7 +283,7 @@ class EnvelopeWriter(Transport):
 
 
 def _describe(envelope: Envelope) -> tuple[str, str]:
-    """Category for rate limits, and event id, of what matters most in an envelope."""
+    """The rate limit's category and the event id of the most important item in an envelope."""
     categories = [str(item.data_category) for item in envelope.items] or ["default"]
     category = "error" if "error" in categories else categories[0]
     if any(item.type == "feedback" for item in envelope.items):

@@ -1,4 +1,4 @@
-"""To the server: posts envelopes that were spooled before. Only the sender's thread posts."""
+"""Posts spooled envelopes to the server. Only the sender's thread uses it to post."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_ANSWER, _ANSWER_SECONDS = 1000, 5.0
 
 @dataclass(frozen=True)
 class PostResponse:
-    """What the server answered to an envelope; `headers` with lower-case names."""
+    """The server's answer to an envelope; `headers` has lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -35,14 +35,14 @@ class HttpPoster:
         self._sdk_http = sdk_http
         self._pool = sdk_http.new_pool()
         self._connections: list[Any] = []
-        self._server_got_some = False  # whether the server got any part of the present request
+        self._server_got_some = False  # whether the server got any part of the running request
 
     def post(self, data: bytes) -> PostResponse:
         """Post one compressed envelope.
 
         Raises:
-            NoAnswer: the connection stood, and a part of the envelope at least was sent, but no answer came.
-            Unreachable, TimedOut: the server got nothing of it.
+            NoAnswer: at least a part of the envelope was sent, but no answer came.
+            Unreachable, TimedOut: the server got nothing of the envelope.
         """
         headers = {
             "Content-Type": "application/x-sentry-envelope",
@@ -63,7 +63,7 @@ class HttpPoster:
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
                 preload_content=False,
             )
-        except urllib3.exceptions.NewConnectionError as error:  # a kind of TimeoutError to urllib3
+        except urllib3.exceptions.NewConnectionError as error:  # first, as urllib3 derives it from TimeoutError
             raise Unreachable("no connection to the server") from error
         except (urllib3.exceptions.TimeoutError, TimeoutError) as error:
             kind = NoAnswer if self._server_got_some else TimedOut
@@ -76,7 +76,7 @@ class HttpPoster:
         return PostResponse(response.status, {name.lower(): value for name, value in response.headers.items()})
 
     def interrupt(self) -> None:
-        """Break the request that is under way, so that its thread can end."""
+        """Break the running request, so that its thread can end."""
         for connection in list(self._connections):
             sock = getattr(connection, "sock", None)
             if sock is not None:
@@ -89,12 +89,12 @@ class HttpPoster:
         self._pool.clear()
 
     def leave_to_parent(self) -> None:
-        """In the child of a fork: the connections are the parent's, and two that write to one would garble it."""
+        """In the child of a fork, use new connections: if parent and child wrote to one, its data would be mixed."""
         self._pool = self._sdk_http.new_pool()
         self._connections = []
 
     def _watch_connections(self, pool: Any) -> None:
-        """Know the connection of a request, to interrupt it, and whether it has sent anything."""
+        """Make the pool's connections note which one is in use, to interrupt it, and whether it has sent anything."""
         kind = pool.ConnectionCls
         if getattr(kind, "watched_by", None) is self:
             return
@@ -108,7 +108,7 @@ class HttpPoster:
                 try:
                     super().connect()
                 finally:
-                    owner._server_got_some = False  # what a proxy got is not yet the server's
+                    owner._server_got_some = False  # what was sent until now was for a proxy, and not for the server
                 seen[:] = [self]
 
             def send(self, data: Any) -> None:
@@ -119,9 +119,9 @@ class HttpPoster:
 
 
 def _finish(response: Any) -> None:
-    """Read a short answer to its end, so that the connection can be used again; drop one that does not end.
+    """Read a short answer to its end, so that its connection can be used again. Close the connection of a long one.
 
-    Byte by byte, because urllib3 waits for a larger piece however slowly it comes.
+    It is read byte by byte, because for a larger piece urllib3 waits without limit while bytes arrive slowly.
     """
     end = time.monotonic() + _ANSWER_SECONDS
     try:
@@ -132,7 +132,7 @@ def _finish(response: Any) -> None:
             if time.monotonic() > end:
                 break
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        log.debug("the end of an answer did not come: %s", error)
+        log.debug("an answer was not read to its end: %s", error)
     response.close()
 
 

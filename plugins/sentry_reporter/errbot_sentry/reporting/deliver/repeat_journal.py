@@ -1,8 +1,8 @@
-"""The counts of repeated errors on disk, beside the spool, so that they outlive `kill -9`.
+"""Stores the counts of repeated errors on disk, beside the spool, so that they survive `kill -9`.
 
-A thread appends once a second what has changed; whoever counts pays nothing. A window is one error's count since its
-last capture. Before an envelope is written that may carry counts, their windows are cancelled here: a kill between the
-two loses a count, and none is ever reported twice.
+A thread appends the changes once a second, so counting itself costs nothing. A window is the count of one error since
+its last capture. Before an envelope that reports counts is written, the windows of these counts are cancelled here. If
+the process is killed in between, a count is lost, but none is ever reported twice.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _PERIOD = 1.0
 _MOST_WINDOWS = 200
 _MOST_BYTES = 4 * 1024 * 1024
 _MOST_COUNTED = 10**9
-_PLACE = ("kind", "command", "plugin", "module", "entry")  # of a BotContext: nothing of people, and no words
+_PLACE = ("kind", "command", "plugin", "module", "entry")  # the fields of a BotContext without people and typed words
 
 
 class RepeatJournal:
-    """Writes what `repeats` counts, and gives back what an earlier process had counted.
+    """Writes the counts of `repeats` to disk, and restores those of earlier processes.
 
     Args:
-        redact: makes of a summary the event that may be written: without secrets and typed words.
+        redact: returns the event of a summary without secrets and typed words.
     """
 
     def __init__(self, repeats: RepeatCounter, redact: Callable[[ErrorSummary], dict[str, Any]]) -> None:
@@ -48,28 +48,28 @@ class RepeatJournal:
         self._lock = Lock()
         self._path: Path | None = None
         self._handle: int | None = None
-        self._windows: dict[str, bool] = {}  # what is in the file, and whether with its event
-        self._cancelled: set[str] = set()  # since the last `write` began
+        self._windows: dict[str, bool] = {}  # the windows in the file, and whether each has its event there
+        self._cancelled: set[str] = set()  # the windows cancelled since the last `write` began
         self._life = uuid.uuid4().hex[:12]
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def open(self, slot: Path | None) -> None:
-        """Write into this folder of the spool from now on; what ended processes had counted there is reported now."""
+        """Use this folder of the spool, and restore the counts that ended processes left there and in other folders."""
         if slot is None:
             return
         self._path = slot / FILE
         try:
-            found, old = _windows_in(self._path), []
+            windows, old = _windows_in(self._path), []
             for left in left_behind(slot.parent, slot):
                 if (left / FILE).exists():
-                    found.update(_windows_in(left / FILE))
+                    windows.update(_windows_in(left / FILE))
                     old.append(left / FILE)
-            self._rewrite(found)
+            self._rewrite(windows)
             for path in old:
                 path.unlink(missing_ok=True)
-            self._windows = dict.fromkeys(found, True)
-            self._repeats.restore([_count_of(window, line) for window, line in found.items()])
+            self._windows = dict.fromkeys(windows, True)
+            self._repeats.restore([_count_of(window, line) for window, line in windows.items()])
         except OSError as error:
             log.warning("Counts of repeated errors are not written to disk: %s", error)
 
@@ -78,12 +78,12 @@ class RepeatJournal:
         if self._handle is None:
             return
         thread = threading.Thread(target=self._run, name="errbot-sentry-repeats", daemon=True)
-        with suppress(RuntimeError):  # no thread can be started: counts stay in memory
+        with suppress(RuntimeError):  # if no thread can be started, counts stay in memory
             thread.start()
             self._thread = thread
 
     def close(self) -> None:
-        """What is counted now was reported; end the thread."""
+        """End the thread, and cancel the windows of all counts that were reported."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join(_PERIOD)
@@ -93,15 +93,16 @@ class RepeatJournal:
             self._handle = None
 
     def leave_to_parent(self) -> None:
-        """In the child of a fork: the file is the parent's."""
+        """In the child of a fork, close the file, which belongs to the parent."""
         handle, self._handle, self._thread, self._lock = self._handle, None, None, Lock()
         if handle is not None:
             os.close(handle)
 
     def take_reported(self) -> Callable[[], None]:
-        """What takes the counts out that this thread's event has: to be called right before its envelope is written.
+        """A function that cancels the windows of the counts in this thread's event.
 
-        A kill in between loses them; one before, or with the envelope of another event on its way, loses nothing.
+        Call it right before the event's envelope is written. A kill between the two loses these counts. A kill before
+        that, or while the envelope of another event is written, loses none.
         """
         return partial(self._cancel, self._repeats.take_reported())
 
@@ -112,13 +113,13 @@ class RepeatJournal:
             self._cancelled.update(reported)
             known = [window for window in reported if self._windows.pop(window, None) is not None]
             if self._handle is not None and not self._append([{"id": window, "n": 0} for window in known]):
-                os.ftruncate(self._handle, 0)  # the disk is full: counts are lost rather than reported twice
+                os.ftruncate(self._handle, 0)  # the disk is full: better to lose counts than to report them twice
                 self._windows.clear()
             elif known and not self._windows:
                 self._rewrite({})
 
     def write(self) -> None:
-        """Append what has changed since the last time."""
+        """Append the counts that have changed since the last call."""
         with self._lock:
             self._cancelled.clear()
         for count in self._repeats.changed(self._life, _MOST_WINDOWS):
@@ -138,10 +139,10 @@ class RepeatJournal:
         return line
 
     def _append(self, lines: Sequence[dict[str, Any]]) -> bool:
-        """Whether all of them are on disk; on a full one they may not be."""
+        """Append lines; False if not all of them could be written, for example to a full disk."""
         if self._handle is None or not lines:
             return True
-        # Each begins a line of its own: before it may stand half a line that a full disk or a kill has left.
+        # The line break comes first, because a full disk or a kill may have left half a line at the end of the file.
         data = "".join("\n" + json.dumps(line) for line in lines).encode()
         try:
             if os.write(self._handle, data) < len(data):
@@ -153,13 +154,13 @@ class RepeatJournal:
                 self._rewrite({window: line for window, line in _windows_in(self._path).items() if line["n"]})
         return True
 
-    def _rewrite(self, found: dict[str, dict[str, Any]]) -> None:
-        """Leave nothing in the file but these windows, each in a line."""
+    def _rewrite(self, windows: dict[str, dict[str, Any]]) -> None:
+        """Replace the file by one with only these windows, one line each."""
         path = self._path
         if path is None:
             return
         temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in found.values()), encoding="utf-8")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in windows.values()), encoding="utf-8")
         temporary.chmod(0o600)
         temporary.replace(path)
         handle, self._handle = self._handle, os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -170,21 +171,21 @@ class RepeatJournal:
         while not self._ended.wait(_PERIOD):
             try:
                 self.write()
-            except Exception:  # a thread of its own, with nobody to tell
+            except Exception:  # nobody calls this thread, so the error can only be logged
                 log.exception("Counts of repeated errors could not be written to disk")
                 return
 
 
 def _windows_in(path: Path) -> dict[str, dict[str, Any]]:
     """The windows in a file that are not cancelled, each as one line with its last count."""
-    found: dict[str, dict[str, Any]] = {}
+    lines: dict[str, dict[str, Any]] = {}
     cancelled = set()
     for line in _lines_in(path):
         window, count = line["id"], line["n"]
         if not count:
             cancelled.add(window)
-        found[window] = {**found.get(window, {}), **line}
-    return {window: line for window, line in found.items() if window not in cancelled}
+        lines[window] = {**lines.get(window, {}), **line}
+    return {window: line for window, line in lines.items() if window not in cancelled}
 
 
 def _lines_in(path: Path) -> Iterable[dict[str, Any]]:

@@ -1,11 +1,11 @@
-"""The spool: envelopes on disk until the server has them.
+"""The spool: keeps envelopes on disk until the server has confirmed them.
 
-One file per envelope, written before the capture returns. Its name carries a sequence number, the category that the
-server's rate limits name, and the event id: `0000000000000042.error.1f2e….gz`. Order is the sequence, never the clock.
-The capture does not wait for `fsync`: the sender's thread syncs what the server does not take at once.
+Each envelope is one file, written before the capture returns. Its name has a sequence number, the category for the
+server's rate limits, and the event id: `0000000000000042.error.1f2e….gz`. The sequence alone decides the order, and
+never the clock. The capture does not wait for `fsync`: the sender's thread syncs envelopes that cannot be sent at once.
 
-When the disk refuses (full, read-only) or does not answer, envelopes wait in memory instead, bounded, until it takes
-them again.
+If the disk refuses a file (because it is full or read-only) or does not answer, the envelope waits in memory instead,
+up to a limit.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ Dropped = Callable[[str, str], None]
 
 
 class Spool:
-    """The waiting envelopes of this process, oldest first. Safe to use from any thread; nothing here raises.
+    """The waiting envelopes of this process, oldest first. Thread-safe; no method raises.
 
     Args:
-        folder: where the files go; None keeps everything in memory.
-        limit: bytes on disk; `Quota` decides what goes when a new envelope does not fit.
-        dropped: called with (category, reason) of each envelope that is given up here.
-        before_write: called by the thread that brings an envelope; what it returns is called right before the write, in
-            another thread.
+        folder: where the files are; None keeps everything in memory.
+        limit: bytes on disk; `Quota` decides which envelopes are dropped if a new one does not fit.
+        dropped: called with (category, reason) of each envelope that is dropped here.
+        before_write: called in the thread that calls `put`; the function that it returns is called right before the
+            file is written, possibly in another thread.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Spool:
         self._next = 1
         self._synced = 0
         self._closed = False
-        self._taken: int | None = None
+        self._sending: int | None = None  # the number of the envelope that `oldest` gave out
         self._slot: Slot | None = None
         self._in_child = False
         self.trouble = ""
 
     def open(self) -> None:
-        """Take a slot of the folder for this process, and what earlier processes left behind."""
+        """Take a slot of the folder for this process, and take over the envelopes of earlier processes."""
         with self._lock:
             self._open_slot()
         if self._slot is not None:
@@ -98,13 +98,15 @@ class Spool:
             self._note_trouble(error)
 
     def leave_to_parent(self) -> None:
-        """In the child of a fork: what waits is the parent's, and so are its slot and its threads. The child takes a
-        slot of its own as soon as it has something to write."""
+        """In the child of a fork, leave the waiting envelopes, the slot and the threads to the parent.
+
+        The child takes its own slot when it first has something to write.
+        """
         self._entries.clear()
         self._disk.clear()
         self._memory.clear()
-        self._disk_writer = DiskWriter()  # without a thread: the child may end at any moment, so it writes by itself
-        self._taken = None
+        self._disk_writer = DiskWriter()  # not started: the child may end at any moment, so the caller's thread writes
+        self._sending = None
         self._next = 1
         if self._slot is not None:
             self._slot.release()
@@ -112,7 +114,7 @@ class Spool:
         self._in_child = not self._closed
 
     def take_over(self) -> None:
-        """Take over what waits in slots whose process is gone; from any thread, but one at a time."""
+        """Move the envelopes of ended processes into our slot. Any thread may call this, but only one at a time."""
         slot = self._slot
         if self._root is None or slot is None or self.trouble:
             return
@@ -123,11 +125,11 @@ class Spool:
         except OSError as error:
             self._note_trouble(error)
         with self._lock:
-            too_much = self._drop_what_is_too_much()
-        slot.remove(too_much)
+            excess = self._drop_excess()
+        slot.remove(excess)
 
     def close(self) -> None:
-        """Release the slot; what waits in memory only is dropped and counted."""
+        """Release the slot. Envelopes that wait in memory are dropped and counted."""
         self._disk_writer.stop(1.0)
         with self._lock:
             self._closed = True
@@ -149,26 +151,26 @@ class Spool:
 
     @property
     def own_folder(self) -> Path | None:
-        """The folder that belongs to this process; None while everything waits in memory."""
+        """The folder that belongs to this process; None if everything waits in memory."""
         return None if self._slot is None else self._slot.path
 
     @property
     def size(self) -> int:
-        """Bytes waiting, on disk and in memory."""
+        """The size of all waiting envelopes in bytes, on disk and in memory."""
         return self._disk.size + self._disk.reserved + self._memory.size
 
     def put(self, data: bytes, category: str, event_id: str) -> Entry:
-        """Take an envelope: it is on disk when this returns, in memory where the disk refuses or does not answer."""
+        """Store an envelope. It is on disk when this returns, or in memory if the disk refuses or does not answer."""
         with self._lock:
             if self._in_child:
                 self._in_child = False
                 self._open_slot()
             entry = Entry(self._next, category, event_id, len(data))
             self._next += 1
-            # What is larger than its share would push everything else out, and still not fit.
+            # An envelope that is larger than its share would push out all others, and still not fit.
             fits = entry.size <= self._disk.share(category)
             slot = self._slot if fits else None
-            refused, too_much = ("", []) if slot is None else self._make_room(self._disk, entry, SPOOL_FULL)
+            refused, excess = ("", []) if slot is None else self._make_room(self._disk, entry, SPOOL_FULL)
             if slot is not None and not refused:
                 self._disk.reserved += entry.size
         if refused:
@@ -177,7 +179,7 @@ class Spool:
         written: bool | None = False
         if slot is not None:
             written = self._disk_writer.do(
-                partial(self._write, slot, entry, data, too_much, self._before_write()),
+                partial(self._write, slot, entry, data, excess, self._before_write()),
                 lambda ok: self._written_late(entry, ok),
             )
             if written is None:
@@ -196,36 +198,36 @@ class Spool:
         return added
 
     def _make_room(self, quota: Quota, entry: Entry, reason: str) -> tuple[str, list[Entry]]:
-        """Why it is refused, "" if it is not, and what had to go for it, for this reason."""
+        """Make room for an envelope. Returns why it is refused ("" if it is not), and the envelopes dropped for it."""
         if self._closed:
             return CLOSED, []
         if entry.size > quota.share(entry.category):
             return TOO_LARGE, []
-        too_much = quota.room_for(entry.category, entry.size, self._taken)
-        if too_much is None:
+        excess = quota.room_for(entry.category, entry.size, self._sending)
+        if excess is None:
             return reason, []
-        self._give_up(too_much, reason)
-        return "", too_much
+        self._drop_entries(excess, reason)
+        return "", excess
 
-    def _give_up(self, entries: list[Entry], reason: str) -> None:
+    def _drop_entries(self, entries: list[Entry], reason: str) -> None:
         for entry in entries:
             self._forget(entry.seq)
             self._dropped(entry.category, reason)
 
     def _written_late(self, entry: Entry, written: bool) -> None:
-        """The disk has answered after all."""
+        """Handle the end of a write for which `put` did not wait any longer: the envelope is then also in memory."""
         with self._lock:
-            waits = self._entries.get(entry.seq)
-            if written and waits is not None and waits.data is not None:
-                self._memory.remove(waits)
+            in_memory = self._entries.get(entry.seq)
+            if written and in_memory is not None and in_memory.data is not None:
+                self._memory.remove(in_memory)
                 self._add(entry)
                 return
             slot = self._slot
-        if written and slot is not None:  # sent meanwhile, or given up
+        if written and slot is not None:  # the envelope was sent or dropped meanwhile
             slot.remove([entry])
 
     def sync(self) -> None:
-        """Let the disk make sure of what waits, for the case of a power cut; not for the capturing thread."""
+        """Sync waiting envelopes to disk, in case of a power cut. Too slow for the capturing thread."""
         with self._lock:
             slot, entries = self._slot, []
             for entry in reversed(self._entries.values()):
@@ -240,10 +242,10 @@ class Spool:
         self._synced = entries[-1].seq
 
     def oldest(self, without: Collection[str] = (), tried: Mapping[int, int] = _NONE) -> Entry | None:
-        """The oldest envelope whose category is not in `without`; the bound spares it until `done` or `release`.
+        """The oldest envelope whose category is not in `without`. It is not dropped for others until `release`.
 
-        Those in `tried` (sequence number to tries) come only when nothing else waits, the least tried first, so that
-        none of them delays the others.
+        Envelopes in `tried` (sequence number to tries) are only returned if no other waits, those with the fewest tries
+        first, so that none of them delays others.
         """
         with self._lock:
             later: Entry | None = None
@@ -253,13 +255,13 @@ class Spool:
                 if entry.seq in tried:
                     later = entry if later is None or tried[entry.seq] < tried[later.seq] else later
                     continue
-                self._taken = entry.seq
+                self._sending = entry.seq
                 return entry
-            self._taken = None if later is None else later.seq
+            self._sending = None if later is None else later.seq
             return later
 
     def read(self, entry: Entry) -> bytes | None:
-        """The envelope; None when its file cannot be read any more (it is then dropped and counted)."""
+        """The envelope's data. If its file cannot be read, it is dropped and counted, and this returns None."""
         if entry.data is not None:
             return entry.data
         slot = self._slot
@@ -273,19 +275,19 @@ class Spool:
         return None
 
     def done(self, entry: Entry) -> None:
-        """The server has it."""
+        """Delete an envelope that the server has confirmed."""
         with self._lock:
             known = self._forget(entry.seq)
         if known is not None:
             self._remove_file(known)
 
     def release(self) -> None:
-        """The envelope that was taken waits on."""
+        """Let the envelope that `oldest` returned wait on."""
         with self._lock:
-            self._taken = None
+            self._sending = None
 
     def drop(self, entry: Entry, reason: str) -> None:
-        """Give an envelope up, and say why."""
+        """Drop an envelope, and count it under this reason."""
         with self._lock:
             known = self._forget(entry.seq)
         if known is not None:
@@ -293,9 +295,9 @@ class Spool:
             self._dropped(entry.category, reason)
 
     def _forget(self, seq: int) -> Entry | None:
-        """Take it out of the table. Its file is deleted outside of the lock, because the disk may be slow."""
-        if self._taken == seq:
-            self._taken = None
+        """Remove an envelope from the table. Its file is deleted outside of the lock, because the disk may be slow."""
+        if self._sending == seq:
+            self._sending = None
         known = self._entries.pop(seq, None)
         if known is not None:
             (self._disk if known.data is None else self._memory).remove(known)
@@ -307,9 +309,9 @@ class Spool:
             slot.remove([entry])
 
     def _write(
-        self, slot: Slot, entry: Entry, data: bytes, too_much: Iterable[Entry], before: Callable[[], None]
+        self, slot: Slot, entry: Entry, data: bytes, excess: Iterable[Entry], before: Callable[[], None]
     ) -> bool:
-        slot.remove(too_much)
+        slot.remove(excess)
         try:
             before()
             slot.write(entry, data)
@@ -321,18 +323,18 @@ class Spool:
 
     def _note_trouble(self, error: OSError) -> None:
         if not self.trouble:
-            log.warning("The spool in %s cannot be used, undelivered events wait in memory: %s", self._root, error)
+            log.warning("The spool in %s cannot be used; undelivered events wait in memory: %s", self._root, error)
         self.trouble = error.strerror or type(error).__name__
 
-    def _drop_what_is_too_much(self) -> list[Entry]:
-        """Give up what is beyond the bounds, which may be smaller than in an earlier life."""
-        gone = [entry for entry in self._entries.values() if entry.size > self._disk.share(entry.category)]
-        self._give_up(gone, SPOOL_FULL)
+    def _drop_excess(self) -> list[Entry]:
+        """Drop envelopes beyond the limits, which may be lower than when the envelopes were written."""
+        dropped = [entry for entry in self._entries.values() if entry.size > self._disk.share(entry.category)]
+        self._drop_entries(dropped, SPOOL_FULL)
         for category in [ERROR, *self._disk.categories()]:
-            over = self._disk.room_for(category, 0, self._taken) or []
-            self._give_up(over, SPOOL_FULL)
-            gone += over
-        return gone
+            excess = self._disk.room_for(category, 0, self._sending) or []
+            self._drop_entries(excess, SPOOL_FULL)
+            dropped += excess
+        return dropped
 
     def _add(self, entry: Entry) -> None:
         self._entries[entry.seq] = entry
@@ -346,8 +348,8 @@ class Spool:
                 self._next = entry.seq + 1
             else:
                 odd.append(entry)
-        # We do not continue from a number that is not ours (taken already, or beyond any real count): a file that
-        # somebody plants cannot use up ours.
+        # Files with a number that is used already or beyond any real count get new numbers. So nobody can use up our
+        # numbers by putting a file with a high number here.
         for entry in odd:
             new = slot.renumber(entry, self._next)
             if new is not None:

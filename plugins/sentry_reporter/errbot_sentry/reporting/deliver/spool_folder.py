@@ -1,8 +1,8 @@
-"""The folders inside the spool's folder, one for each process, their files, and who writes and bounds them.
+"""The slots of the spool: one folder for each process, with its files, their size limit, and the thread that writes.
 
-A lock that ends with its process makes a folder the process's own. An envelope is one file, written under a temporary
-name and then renamed: a file with the right name is whole, whatever instant the process died at. A thread of its own
-writes, so that a disk that hangs delays the caller only once and briefly.
+A process owns a slot by a lock that ends with the process. Each envelope is one file, written under a temporary name
+and then renamed, so that a file with the final name is complete even if the process died meanwhile. A separate thread
+writes, so that a disk that hangs delays callers only once and briefly.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ from pathlib import Path
 from errbot_sentry.domain.locks import Latch, Lock
 
 ERROR = "error"
-_PARTS = 4
+_PARTS = 4  # a category other than errors may take one part in so many
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One waiting envelope: `category` as rate limits name it, `event_id` "" where it has none, `size` in bytes."""
+    """One waiting envelope.
+
+    `category` is the one that rate limits name. `event_id` is "" if it has none. `size` is in bytes. `data` is None if
+    the envelope is on disk.
+    """
 
     seq: int
     category: str
@@ -40,11 +44,11 @@ class Entry:
 
 
 class Quota:
-    """What waits in one place, and what goes when it is full: errors go last, and only for other errors.
+    """The envelopes in one place, and the rule of which are dropped if it is full: errors last, and only for errors.
 
-    Of `limit` bytes, errors may take all, and each other category (transactions, feedback, monitors …) a quarter. Where
-    there is no room, a category makes it from its own oldest first, if its share is used up; then the category that
-    takes most of all others gives its oldest. Not safe by itself: the spool locks around it.
+    Errors may take all of the `limit` bytes, each other category (transactions, feedback, monitors …) a quarter. To
+    make room, a category that has used up its share first drops its own oldest envelopes. After that, the category
+    other than errors that takes most space drops its oldest. Not thread-safe: the spool locks around it.
     """
 
     def __init__(self, limit: int) -> None:
@@ -52,20 +56,20 @@ class Quota:
         self._entries: dict[str, OrderedDict[int, Entry]] = {}
         self._bytes: dict[str, int] = {}
         self.size = 0
-        self.reserved = 0  # for what is being written
+        self.reserved = 0  # bytes of the envelopes that are being written
 
     def share(self, category: str) -> int:
-        """The bytes that a category may take; an envelope that is larger never fits."""
+        """The bytes that a category may take; a larger envelope never fits."""
         return self._limit if category == ERROR else self._limit // _PARTS
 
     def add(self, entry: Entry) -> None:
-        """It waits here now."""
+        """Add an envelope."""
         self._entries.setdefault(entry.category, OrderedDict())[entry.seq] = entry
         self._bytes[entry.category] = self._bytes.get(entry.category, 0) + entry.size
         self.size += entry.size
 
     def remove(self, entry: Entry) -> None:
-        """It waits here no longer."""
+        """Remove an envelope."""
         self._bytes[entry.category] -= entry.size
         self.size -= entry.size
         del self._entries[entry.category][entry.seq]
@@ -73,30 +77,30 @@ class Quota:
             del self._entries[entry.category], self._bytes[entry.category]
 
     def categories(self) -> list[str]:
-        """The categories of which something waits here."""
+        """The categories of the waiting envelopes."""
         return list(self._entries)
 
     def clear(self) -> None:
-        """Nothing waits here any more."""
+        """Remove all envelopes."""
         self._entries.clear()
         self._bytes.clear()
         self.size = self.reserved = 0
 
     def room_for(self, category: str, size: int, spare: int | None) -> list[Entry] | None:
-        """What has to go for so many bytes more of a category, in this order; None: it does not fit, and nothing goes.
+        """The envelopes to drop, in this order, for `size` more bytes of a category; None if these cannot fit.
 
-        `spare` is the sequence number of one that stays, because it is being sent.
+        `spare` is the sequence number of the envelope that is being sent and so must stay.
         """
         if size > self.share(category):
             return None
         waiting = {
-            name: (entry for entry in found.values() if entry.seq != spare) for name, found in self._entries.items()
+            name: (entry for entry in entries.values() if entry.seq != spare) for name, entries in self._entries.items()
         }
         left = dict(self._bytes)
         chosen: list[Entry] = []
 
         def take(name: str) -> bool:
-            """Choose the oldest of a category; False when there is none left."""
+            """Choose the oldest envelope of a category; False if there is none left."""
             entry = next(waiting.get(name, iter(())), None)
             if entry is None:
                 return False
@@ -105,7 +109,7 @@ class Quota:
             return True
 
         def take_of_others() -> bool:
-            """Choose the oldest of the category, errors aside, that takes most."""
+            """Choose the oldest envelope of the category, other than errors, that takes most space."""
             others = sorted((name for name in left if name != ERROR), key=lambda name: -left[name])
             return any(take(name) for name in others)
 
@@ -116,14 +120,14 @@ class Quota:
                 break
         while sum(left.values()) + self.reserved + size > self._limit:
             if not take_of_others() and not (category == ERROR and take(ERROR)):
-                # What is being sent or written is over soon; for an error that little is borrowed.
+                # Only what is being sent or written is left, and that ends soon. So an error may exceed the limit.
                 return chosen if category == ERROR else None
         return chosen
 
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: there, two bots may take one directory
+except ImportError:  # not a POSIX system: two bots may then use one slot
     fcntl = None  # type: ignore[assignment]  # no locks on Windows
 
 _NAME = re.compile(r"(\d{16})\.([a-z_]{1,32})\.([0-9a-f]{0,32})\.gz")
@@ -131,14 +135,14 @@ _MOST_SLOTS = 64
 
 
 class Slot:
-    """One folder that belongs to this process until `release`. Any thread may use it."""
+    """A folder that belongs to this process until `release`. Any thread may use it."""
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
         self._handle = handle
 
     def write(self, entry: Entry, data: bytes) -> None:
-        """Write an envelope. Raises OSError, and leaves nothing behind then."""
+        """Write an envelope. If it raises OSError, no file is left."""
         temporary = f"{self.path}/{entry.seq:016d}.tmp"
         try:
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -155,24 +159,24 @@ class Slot:
             raise
 
     def read(self, entry: Entry) -> bytes:
-        """An envelope that was written. Raises OSError."""
+        """The data of an envelope in this folder. Raises OSError."""
         return (self.path / entry.file_name).read_bytes()
 
     def remove(self, entries: Iterable[Entry]) -> None:
-        """Delete the files of these envelopes, as far as they are there."""
+        """Delete the files of these envelopes, if they exist."""
         for entry in entries:
             with suppress(OSError):
                 (self.path / entry.file_name).unlink()
 
     def renumber(self, entry: Entry, seq: int) -> Entry | None:
-        """Put a file of this folder behind all others, with the first free number from `seq` on; None if it is gone."""
+        """Rename a file of this folder to the first free number from `seq` on; None if the file is gone."""
         new = replace(entry, seq=seq)
         while new.seq != entry.seq and (self.path / new.file_name).exists():
             new = replace(new, seq=new.seq + 1)
         return new if self.take_file(self.path / entry.file_name, new) else None
 
     def take_file(self, path: Path, entry: Entry) -> bool:
-        """Move a file here, as this envelope; False if it is gone."""
+        """Move a file into this folder, as this envelope; False if the file is gone."""
         try:
             path.rename(self.path / entry.file_name)
         except OSError:
@@ -180,9 +184,9 @@ class Slot:
         return True
 
     def sync(self, entries: Iterable[Entry]) -> None:
-        """Let the disk make sure of these files, and of the folder."""
+        """Sync these files and the folder to disk."""
         for path in (*(f"{self.path}/{entry.file_name}" for entry in entries), str(self.path)):
-            with suppress(OSError):  # sent and gone meanwhile; or a system that does not sync folders
+            with suppress(OSError):  # the file was sent and deleted meanwhile, or the system cannot sync folders
                 handle = os.open(path, os.O_RDONLY)
                 try:
                     os.fsync(handle)
@@ -190,14 +194,18 @@ class Slot:
                     os.close(handle)
 
     def release(self) -> None:
-        """Another process may have it now. In the child of a fork the parent keeps it: only the child's descriptor,
-        which would extend the lock beyond the parent's end, is closed."""
+        """Give the folder up, so that another process may take it.
+
+        In the child of a fork, the parent still owns the folder. Only the child's descriptor is closed, because it
+        would extend the lock beyond the parent's end.
+        """
         os.close(self._handle)
 
 
 def take_slot(root: Path) -> Slot:
-    """The first slot that no process has. Raises OSError where there is none, or no folder can be made."""
-    # The mode is for the last folder only; in the one above, whoever may write could put another in its place.
+    """Take the first slot that no process has. Raises OSError if there is none, or no folder can be created."""
+    # `mkdir` only sets the mode of the last folder. If others could write to its parent, they could replace the folder,
+    # so both are created with this mode.
     for folder in (root.parent, root):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number in range(_MOST_SLOTS):
@@ -210,7 +218,7 @@ def take_slot(root: Path) -> Slot:
 
 
 def left_behind(root: Path, own: Path) -> Iterator[Path]:
-    """The slots, but for one's own, whose process is gone; each stays locked while the caller works on it."""
+    """The slots other than `own` whose process has ended; each stays locked while the caller works on it."""
     for path in sorted(root.iterdir()):
         if path == own or not path.is_dir():
             continue
@@ -224,23 +232,22 @@ def left_behind(root: Path, own: Path) -> Iterator[Path]:
 
 
 def envelopes_in(slot: Path) -> list[Entry]:
-    """What waits in a slot, by number. What is left of a write that a kill cut short is deleted: its capture never
-    returned."""
-    found = []
+    """The envelopes in a slot, by number. Temporary files are deleted: a kill interrupted their write."""
+    entries = []
     for item in os.scandir(slot):
         match = _NAME.fullmatch(item.name)
         if match:
-            # Not a link, a folder or a pipe of that name: reading one could lead anywhere, or wait for ever.
+            # A link, folder or pipe of that name is ignored: reading it could lead anywhere, or wait for ever.
             if item.is_file(follow_symlinks=False):
-                found.append(Entry(int(match[1]), match[2], match[3], item.stat().st_size))
+                entries.append(Entry(int(match[1]), match[2], match[3], item.stat().st_size))
         elif item.name.endswith(".tmp"):
             with suppress(OSError):
-                os.unlink(item.path)  # noqa: PTH108 - scandir's paths are texts
-    return sorted(found, key=lambda entry: entry.seq)
+                os.unlink(item.path)  # noqa: PTH108 - scandir's paths are strings
+    return sorted(entries, key=lambda entry: entry.seq)
 
 
 def _lock(slot: Path) -> int | None:
-    """An exclusive lock on a slot, until the descriptor is closed; None when another process has it."""
+    """Lock a slot until the returned descriptor is closed; None if another process has it."""
     handle = os.open(slot / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     if fcntl is None:
         return handle
@@ -269,7 +276,7 @@ class _Job:
 
 
 class DiskWriter:
-    """Runs writes in its thread while the caller waits, at most `patience` seconds. Safe to use from any thread."""
+    """Runs writes in its own thread, while the caller waits at most `patience` seconds. Thread-safe."""
 
     def __init__(self, patience: float = _PATIENCE) -> None:
         self._patience = patience
@@ -279,17 +286,17 @@ class DiskWriter:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """From now on the thread writes; before, and where none can be started, the caller does."""
+        """Start the thread that writes. Before that, or if no thread can be started, the caller's thread writes."""
         thread = threading.Thread(target=self._run, name="errbot-sentry-spool", daemon=True)
         try:
             thread.start()
         except RuntimeError as error:
-            log.warning("The spool has no thread of its own: %s", error)
+            log.warning("The spool cannot start its own thread: %s", error)
             return
         self._thread = thread
 
     def stop(self, timeout: float) -> None:
-        """End the thread after what it has to do, waiting at most `timeout` seconds."""
+        """End the thread after the writes in its queue; wait at most `timeout` seconds for that."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._jobs.put(None)
@@ -297,12 +304,15 @@ class DiskWriter:
 
     @property
     def stuck(self) -> bool:
-        """Whether a write does not come to its end: until it does, the writer takes no other."""
+        """Whether a write hangs. Until it ends, the writer accepts no other."""
         return self._abandoned > 0
 
     def do(self, write: Callable[[], bool], late: Callable[[bool], None]) -> bool | None:
-        """The result of the write; None where it is not done in time, and then `late` gets the result in the end,
-        or where it was refused because the writer is stuck. An exception counts as False."""
+        """Run a write and return its result; an exception counts as False.
+
+        Returns None if the write is not done in time; `late` then gets the result later. Also None, without a later
+        result, if the writer is stuck and so refuses the write.
+        """
         if self._thread is None:
             return _result(write)
         if self.stuck:
@@ -335,6 +345,6 @@ class DiskWriter:
 def _result(write: Callable[[], bool]) -> bool:
     try:
         return write()
-    except Exception:  # the writing thread outlives any write
-        log.exception("Writing to the spool failed in an unforeseen way")
+    except Exception:  # an unexpected error must not end the writing thread
+        log.exception("Writing to the spool failed unexpectedly")
         return False

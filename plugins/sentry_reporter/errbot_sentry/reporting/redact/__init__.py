@@ -1,1 +1,1 @@
-"""What must not leave the bot: typed words, secrets, mail addresses."""
+"""Removes from events what must not leave the bot: typed words, secrets, mail addresses."""

@@ -1,9 +1,9 @@
-"""Masking a person's words: what was typed to the bot is found again wherever the code carried it.
+"""Masks the words that a person typed to the bot, wherever the code has copied them.
 
-Words and texts are compared in one spelling for all that programs make of a word: case, accents, Unicode forms, escapes
-of JSON and addresses. A text in this spelling knows for each of its letters where it stood, so what is found there can
-be cut out here. No expression is made of what was typed: words are looked up, so the time is in proportion to the text
-and to the number of words, whatever is in either of them.
+Words and texts are compared in a plain form, in which case, accents, Unicode forms and escapes (of JSON or URLs) make
+no difference. The plain form of a text has the position of each letter in the original text, so that a word found in
+the plain form can be replaced in the original. Typed words never become regular expressions: they are searched for as
+strings, so the time is proportional to the length of the text and the number of words, whatever they contain.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Accents and vowel signs that stand for themselves after NFKD, and invisible letters.
+# Accents and vowel signs, which are characters of their own after NFKD, and invisible characters.
 _MARKS = re.compile(
     "[\u00ad\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u0610-\u061a\u064b-\u065f\u0670\u180b-\u180e\u1ab0-\u1aff"
     "\u1dc0-\u1dff\u200b-\u200f\u202a-\u202e\u2060-\u2064\u20d0-\u20ff\u3099\u309a\ufe00-\ufe0f\ufe20-\ufe2f\ufeff]+"
 )
 _HEX = "[0-9a-fA-F]"
-# Text inside of text has its backslashes doubled: any run of them escapes. A run is tried once, at its beginning.
+# A text printed inside of another has its backslashes doubled, so any number of them may begin an escape. The pattern
+# only tries a run of backslashes at its beginning.
 _ESCAPES = re.compile(
     rf"(?P<bytes>(?:(?<!\\)\\+x{_HEX}{{2}})+)|(?P<units>(?:(?<!\\)\\+u{_HEX}{{4}})+)|(?P<point>(?<!\\)\\+U{_HEX}{{8}})"
     rf"|(?P<address>(?:%(?:25)*{_HEX}{{2}})+)|(?P<entity>&\#(?:[0-9]{{1,7}}|[xX]{_HEX}{{1,6}});)"
@@ -32,17 +33,17 @@ _UNIT = re.compile(rf"\\+u({_HEX}{{4}})")
 
 
 def folded(text: str) -> str:
-    """The plain form of a text as it stands, escapes and all."""
+    """The plain form of a text, without reading its escapes."""
     return text.lower() if text.isascii() else without_case(without_marks(text))
 
 
 def without_marks(text: str) -> str:
-    """The text in compatible, decomposed letters without their accents; upper and lower case stay."""
+    """The text in Unicode's form NFKD without accents. Upper and lower case stay."""
     return text if text.isascii() else _MARKS.sub("", unicodedata.normalize("NFKD", text))
 
 
 def without_case(text: str) -> str:
-    """Lower case, also where upper case has more letters, or (the Turkish I) another one."""
+    """The text in lower case, also if a letter becomes several ones or (the Turkish I) an unusual one."""
     return text.casefold().replace("ı", "i")
 
 
@@ -53,7 +54,10 @@ def _folded_letter(letter: str) -> str:
 
 @dataclass(frozen=True)
 class SpelledText:
-    """A plain form; `starts` and `ends` are where each of its letters was in the source, None for the same places."""
+    """The plain form of `source`.
+
+    `starts` and `ends` have the position of each letter in the source; None means that the positions are the same.
+    """
 
     text: str
     source: str
@@ -61,63 +65,63 @@ class SpelledText:
     ends: array[int] | None = None
 
     def place(self, start: int, end: int) -> tuple[int, int]:
-        """Where a piece of the plain form stood in the source."""
+        """The position in the source of a part of the plain form."""
         if self.starts is None or self.ends is None:
             return start, end
         return self.starts[start], self.ends[end - 1]
 
     def letter(self, at: int) -> str:
-        """The letter of the source behind one of the plain form."""
+        """The letter of the source for a letter of the plain form."""
         return self.source[at if self.starts is None else self.starts[at]]
 
 
 def has_escapes(text: str) -> bool:
-    """Whether anything in the text may stand for other letters."""
+    """Whether the text may contain escapes."""
     return "\\" in text or "%" in text or "&#" in text
 
 
 def views_of(text: str) -> list[SpelledText]:
-    """The text as it stands, and, where it has escapes, with these read."""
+    """The plain forms of a text: one with its escapes unread, and, if it has any, one with its escapes read."""
     if not has_escapes(text):
-        return [_as_it_stands(text)]
-    return [_as_it_stands(text), _read(text)]
+        return [_unread(text)]
+    return [_unread(text), _read(text)]
 
 
-def _as_it_stands(text: str) -> SpelledText:
+def _unread(text: str) -> SpelledText:
     if text.isascii():
         return SpelledText(text.lower(), text)
-    made = _Builder()
-    made.add_plain(text, 0, len(text))
-    return made.view(text)
+    builder = _Builder()
+    builder.add_plain(text, 0, len(text))
+    return builder.view(text)
 
 
 def _read(text: str) -> SpelledText:
-    made = _Builder()
+    builder = _Builder()
     at = 0
     for match in _ESCAPES.finditer(text):
-        made.add_plain(text, at, match.start())
+        builder.add_plain(text, at, match.start())
         at = match.end()
         kind = match.lastgroup
         if kind in ("bytes", "address"):
-            made.add_bytes(
-                [(found.start(), found.end(), int(found[1], 16)) for found in _BYTE.finditer(text, *match.span())]
+            builder.add_bytes(
+                [(code.start(), code.end(), int(code[1], 16)) for code in _BYTE.finditer(text, *match.span())]
             )
         elif kind == "units":
-            made.add_units(
-                [(found.start(), found.end(), int(found[1], 16)) for found in _UNIT.finditer(text, *match.span())]
+            builder.add_units(
+                [(code.start(), code.end(), int(code[1], 16)) for code in _UNIT.finditer(text, *match.span())]
             )
         elif kind == "space":
-            made.add(" ", *match.span())
+            builder.add(" ", *match.span())
         else:
             digits = match[0].lstrip("\\&#U;").rstrip(";")
             number = int(digits.lstrip("xX"), 16 if kind == "point" or digits[:1] in "xX" else 10)
-            made.add(chr(number) if number < 0x110000 else " ", *match.span())
-    made.add_plain(text, at, len(text))
-    return made.view(text)
+            builder.add(chr(number) if number < 0x110000 else " ", *match.span())
+    builder.add_plain(text, at, len(text))
+    return builder.view(text)
 
 
 class _Builder:
-    """Letters and their places, one after the other."""
+    """Collects the letters of a plain form with their positions in the source."""
 
     def __init__(self) -> None:
         self._letters: list[str] = []
@@ -128,7 +132,7 @@ class _Builder:
         return SpelledText("".join(self._letters), source, self._starts, self._ends)
 
     def add_plain(self, text: str, start: int, end: int) -> None:
-        """A piece that stands for itself."""
+        """Add a part of the source without escapes."""
         piece = text[start:end]
         if piece.isascii():
             self._letters.append(piece.lower())
@@ -139,7 +143,7 @@ class _Builder:
                 self.add(letter, at, at + 1)
 
     def add(self, letter: str, start: int, end: int) -> None:
-        """One letter; an accent belongs to the letter before it."""
+        """Add one letter. A lone accent has no plain form, and extends the letter before it."""
         plain = letter.lower() if letter.isascii() else _folded_letter(letter)
         if not plain and self._ends:
             self._ends[-1] = end
@@ -149,7 +153,7 @@ class _Builder:
             self._ends.append(end)
 
     def add_bytes(self, codes: list[tuple[int, int, int]]) -> None:
-        """Bytes: UTF-8, or what a str's repr makes of one letter."""
+        """Add escaped bytes: UTF-8, or if they are not, one letter each, as in the repr of a str."""
         raw = bytes(number for _, _, number in codes)
         try:
             text, sizes = raw.decode(), None
@@ -162,7 +166,7 @@ class _Builder:
             at += size
 
     def add_units(self, codes: list[tuple[int, int, int]]) -> None:
-        """UTF-16: a letter beyond the first 65,536 has two of them."""
+        """Add escaped units of UTF-16, in which a character beyond U+FFFF has two."""
         at = 0
         while at < len(codes):
             number, size = codes[at][2], 1
@@ -173,48 +177,50 @@ class _Builder:
 
 
 SEND, SCRUB, DROP = "send", "scrub", "drop"
-"""SENTRY_CHAT_TEXT: typed words leave; only in an exception's own text; not at all."""
+"""The values of SENTRY_CHAT_TEXT: typed words are sent, are only sent in an exception's own text, or are never sent."""
 CHAT = "[chat]"
 LONGEST_READ = 100_000
-"""Letters of all that was typed: beyond, it is unknown which words to look for, and every text is masked."""
-# So many words are looked for by their letters, also inside of others; the shorter rest only as words of their own.
+"""How many characters of typed text are split into words. If there are more, every text is masked."""
+# The longest words, up to this number, are also found inside other words. The others are only found as whole words.
 _MOST_WORDS = 200
 _SHORTEST = 3
-# From here on a word is masked inside other words too: a name in `user_alexandra` is still the name.
+# A word of this length is always masked inside other words: the name in `user_alexandra` is still the name.
 _LONG = 6
 _WORD = re.compile(r"[^\s\"'`,;()\[\]{}<>=]+")
-# What programs make of a word by splitting it again: owner/project, host:port, first-last, FirstLast, first_last2.
+# The parts into which programs split a word: owner/project, host:port, first-last, FirstLast, first_last2.
 _PIECE = re.compile(r"\w+")
 _PART = re.compile(r"[^\W\d_]+|\d+")
 _HUMP = re.compile(r"(?<=[a-zß-öø-ÿа-я])(?=[A-ZÀ-ÖØ-ÞА-Я])|(?<=[A-Z])(?=[A-Z][a-z])")
-# Of an address that was typed, these say nothing about anybody.
-_NO_WORDS = frozenset({"http", "https", "www", "com", "org", "net"})
+# These parts of a typed address say nothing about a person.
+_UNMASKED = frozenset({"http", "https", "www", "com", "org", "net"})
 _QUOTED = re.compile(r"""[bu]?(["'])(.*)\1""", re.DOTALL)
 
 
 class ChatMask:
-    """Replaces the words of one message; what is in `spared` (the command's own name) stays readable."""
+    """Masks the words of one message. Words in `spared`, such as the command's name, stay readable."""
 
     def __init__(self, typed: Iterable[str], spared: Iterable[str] = ()) -> None:
         texts = tuple(typed)
         self._everything = sum(map(len, texts)) > LONGEST_READ
-        keep = {folded(part) for name in spared for part in (name, *_WORD.findall(name.replace("_", " ")))}
+        readable = {folded(part) for name in spared for part in (name, *_WORD.findall(name.replace("_", " ")))}
         words: set[str] = set()
         if not self._everything:
-            words = {word for text in _readings(texts) for word in _words_of(text) if word.lstrip("!/.") not in keep}
+            words = {
+                word for text in _readings(texts) for word in _words_of(text) if word.lstrip("!/.") not in readable
+            }
         self._exact = frozenset(words)
         longest_first = sorted((word for word in words if len(word) >= _SHORTEST), key=lambda word: (-len(word), word))
         self._hints = tuple(longest_first[:_MOST_WORDS])
         self._rest = frozenset(longest_first[_MOST_WORDS:])
-        self._plain = all(text.isascii() and not has_escapes(text) for text in texts)  # and so has no other spelling
+        self._plain = all(text.isascii() and not has_escapes(text) for text in texts)  # the words have one spelling
         self.price = 1 + len(self._hints) // 64
-        """What a letter of a text costs, in letters of a text in which nothing is looked for."""
+        """The cost of masking one character; 1 is the cost of a character if there are few words to find."""
 
     def __bool__(self) -> bool:
         return self._everything or bool(self._exact)
 
     def __call__(self, text: str) -> str:
-        """The text without the words."""
+        """The text with the words masked."""
         if self._everything:
             return CHAT if text else text
         low = folded(text)
@@ -246,8 +252,11 @@ class ChatMask:
 
 
 def _is_edge(view: SpelledText, at: int, outside: int) -> bool:
-    """Whether a word may begin or end before this letter: beside no letter or digit, beside the other kind of these, or
-    with a hump. `outside` is the neighbour that is not in the word."""
+    """Whether a word may begin or end before position `at`; `outside` is the position of the neighbour not in the word.
+
+    It may if the neighbour is not an ASCII letter or digit, between a letter and a digit, or at a capital letter after
+    a small one.
+    """
     if at in (0, len(view.text)):
         return True
     neighbour = view.text[outside]
@@ -257,7 +266,7 @@ def _is_edge(view: SpelledText, at: int, outside: int) -> bool:
 
 
 def _without(text: str, places: list[tuple[int, int]]) -> str:
-    """The text with each of these places, or what several of them cover together, replaced."""
+    """The text with these places replaced; overlapping places are replaced together."""
     if not places:
         return text
     places.sort()
@@ -274,14 +283,14 @@ def _without(text: str, places: list[tuple[int, int]]) -> str:
 
 
 def _readings(texts: Iterable[str]) -> Iterator[str]:
-    """The texts, and what their escapes stand for: who types an address has its parts read by the program."""
+    """The texts, and the plain forms with their escapes read: a program may decode a URL that somebody typed."""
     for text in texts:
         yield text
         yield from (view.text for view in views_of(text)[1:])
 
 
 def _words_of(text: str) -> Iterator[str]:
-    """The whole text, its words, and the pieces of its words, in the spelling in which they are looked for."""
+    """The whole text, its words and the parts of its words, in the plain form in which they are searched for."""
     plain = without_marks(text)
     for word in (plain.strip(), *_WORD.findall(plain)):
         bare = word.strip(".!?:")
@@ -294,13 +303,13 @@ def _words_of(text: str) -> Iterator[str]:
 def _pieces_of(piece: str) -> Iterator[str]:
     parts = _PART.findall(piece)
     humps = [hump for part in parts for hump in _HUMP.split(part)]
-    for found in (piece, *piece.split("_"), *parts, *humps):
-        low = without_case(found)
-        if len(low) >= _SHORTEST and low not in _NO_WORDS:
+    for word in (piece, *piece.split("_"), *parts, *humps):
+        low = without_case(word)
+        if len(low) >= _SHORTEST and low not in _UNMASKED:
             yield low
 
 
 @lru_cache(maxsize=128)
 def mask_of(typed: tuple[str, ...], spared: tuple[str, ...]) -> ChatMask:
-    """The mask of these words; kept for a while, because all breadcrumbs of one command share it."""
+    """The mask of these words; cached, because all breadcrumbs of one command use the same one."""
     return ChatMask(typed, spared)

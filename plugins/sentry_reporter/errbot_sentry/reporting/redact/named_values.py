@@ -1,7 +1,7 @@
-"""Secrets in text that are known by the name before them: `password=x`, `"token": ["x"]`, `("api_key", "x")`.
+"""Removes secrets that are recognised by a name: `password=x`, `"token": ["x"]`, `("api_key", "x")`.
 
-An expression finds the name; where its value ends is read letter by letter, and never twice: values may be nested,
-cut off, or text inside of text, and time stays in proportion to the text.
+A regular expression finds the name. The end of the value is then found by scanning, since a value may be nested, cut
+off, or part of a printed text. No part is scanned twice, so the time is proportional to the length of the text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from errbot_sentry.reporting.redact.secret_shapes import FILTERED, NAME, is_sens
 _SIGNS = ("=", ":", "->", "--", "</", "<!", ",", "%3", "%25")
 _QUOTE = r"""\\{0,31}["']"""
 _ENTITY = r"&(?:quot|apos|\#3[49]|\#x2[27]);"
-# Every repetition that could start anywhere is bounded, so that a hostile text cannot make matching slow.
+# Every repetition that could start at any place is bounded, so that a hostile text cannot make matching slow.
 # key=value, key: value, "key": "value", 'key': b'value', key => value
 _KEY = (
     rf"""{NAME}(?:\\{{0,31}}["']|{_ENTITY}|%(?:25)*2[27])?\]?"""
@@ -30,12 +30,13 @@ _OPENS = re.compile(rf"""[bruf]{{0,2}}({_QUOTE})|({_ENTITY})""", re.IGNORECASE)
 _PLAIN = re.compile(r"""[^\s,;&"'()\[\]{}<>]+""")
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _INSIDE = re.compile(r"""\"{3}|'{3}|(?<!\\)\\{0,31}["']|[()\[\]{}]""")
-_WORDLY = re.compile(r"(?<![A-Za-z0-9_])[bruf]{1,2}$|[^A-Za-z0-9_]$|^$", re.IGNORECASE)
+_BEFORE_QUOTE = re.compile(r"(?<![A-Za-z0-9_])[bruf]{1,2}$|[^A-Za-z0-9_]$|^$", re.IGNORECASE)
 _BLOCK = re.compile(r"[|>][+-]?\d?[+-]?[ \t]*(?:#[^\n\\]*)?(?:\r?(?P<line>\n)|(?:\\{1,31}r)?(?P<printed>\\{1,31}n))")
 _PRINTED_LINE = re.compile(r"(?<!\\)\\{1,31}n")
 _INDENT = re.compile(r"[ \t]*")
 
-# A header runs to the end of its line or of the quotes around it: cookies have many values. Not a bracket, and no YAML.
+# A header's value goes to the end of the line or of the quotes around it, because cookies have many values. This does
+# not match values that begin with a bracket, or YAML blocks.
 _HEADER = re.compile(
     r"""(?i)(?:set-cookie|cookie|authorization|x-sentry-auth|sentry-hook-signature)\\{0,31}["']?\s*[=:]\s*\\{0,31}["']?"""
     r"""(?=[^\s"'\\(\[{])(?![|>][+-]?\d?[+-]?[ \t]*(?:#|\r|\n|\\))"""
@@ -51,7 +52,7 @@ _ELEMENT = re.compile(
     r"(?:\s{0,200}<!\[CDATA\[[\s\S]*?(?:\]\]>|\Z)|[^<]+)"
 )
 
-# <add value="value" name="password"/>, {"value": "value", "name": "password"}: the name comes behind.
+# <add value="value" name="password"/>, {"value": "value", "name": "password"}: the name follows the value.
 _VALUE_FIRST = re.compile(
     rf"""(?i)(\bvalue(?:{_QUOTE})?\s{{0,9}}[=:]\s{{0,9}}(?P<quote>{_QUOTE}))(?:(?!(?P=quote))[^<>]){{1,2000}}"""
     rf"""(?=(?P=quote)[^<>{{}}]{{0,200}}\b(?:name|key)(?:{_QUOTE})?\s{{0,9}}[=:]\s{{0,9}}{_QUOTE}"""
@@ -60,7 +61,10 @@ _VALUE_FIRST = re.compile(
 
 
 def without_named_values(text: str, low: str, keep_lines: bool = False) -> str:
-    """The text (`low` is its lower case) without such values; `keep_lines`: with as many lines as before."""
+    """The text (`low` is its lower case) without values of secret names.
+
+    With `keep_lines`, the number of lines stays the same.
+    """
     if not (any(sign in low for sign in _SIGNS) and may_name_a_secret(low)):
         return text
     text = _without_headers(text)
@@ -75,7 +79,7 @@ def without_named_values(text: str, low: str, keep_lines: bool = False) -> str:
 
 
 def without_option_values(text: str) -> str:
-    """The text without what stands behind options of a command line."""
+    """The text without the values of secret options of a command line."""
     return _OPTION.sub(rf"\1{FILTERED}", text)
 
 
@@ -92,8 +96,8 @@ def _without_headers(text: str) -> str:
 
 
 def _end_of_part(text: str, start: int) -> int:
-    found = _HEADER_PART.match(text, start)
-    return found.end() if found else start
+    part = _HEADER_PART.match(text, start)
+    return part.end() if part else start
 
 
 def _without_pairs(text: str, keep_lines: bool) -> str:
@@ -103,12 +107,12 @@ def _without_pairs(text: str, keep_lines: bool) -> str:
         start = at = match.end()
         listed = match["listed"]
         if listed is not None and not is_sensitive_name(listed):
-            at = match.end("listed")  # its second quote may open what follows
+            at = match.end("listed")  # the quote after the name may also be the opening quote of the next text
             continue
         end = end_of_value(text, match.start(), start)
         gap = match["gap"] or ""
         if "\n" in gap and not text[text.rfind("\n", 0, match.start()) + 1 : match.start()].strip(" \t-\"'"):
-            # What is indented below the name, a list or names with values, is all of it secret.
+            # All lines that are indented below the name (a list, or names with values) are secret.
             below = start - len(gap) + gap.index("\n") + 1
             end = max(end, _end_of_lines(text, match.start(), below, printed=False))
         if end > start and text[start:end] != FILTERED:
@@ -119,7 +123,7 @@ def _without_pairs(text: str, keep_lines: bool) -> str:
 
 
 def end_of_value(text: str, name: int, start: int) -> int:
-    """Where the value ends that begins at `start`; its name begins at `name`. Nothing there: `start`."""
+    """The end of the value that begins at `start`, whose name begins at `name`; `start` if there is no value."""
     if text.startswith(FILTERED, start):
         return start + len(FILTERED)
     quoted = _TRIPLE.match(text, start) or _OPENS.match(text, start)
@@ -139,12 +143,12 @@ def end_of_value(text: str, name: int, start: int) -> int:
     plain = _PLAIN.match(text, start)
     if plain is None:
         return start
-    end = plain.end()  # and Secret('x'), b64(b'x')
+    end = plain.end()  # a bracket may follow, as in Secret('x') or b64(b'x')
     return end_of_brackets(text, end) if text[end : end + 1] in _BRACKETS else end
 
 
 def end_of_quoted(text: str, start: int, quote: str) -> int:
-    """The end of what this quote has opened: behind its like; the end of the text, where it was cut off."""
+    """The position after the closing quote, or the end of the text if the quoted text was cut off."""
     at = text.find(quote, start)
     while at > start and text[at - 1] == "\\":
         at = text.find(quote, at + 1)
@@ -152,31 +156,31 @@ def end_of_quoted(text: str, start: int, quote: str) -> int:
 
 
 def end_of_brackets(text: str, start: int) -> int:
-    """The end of a bracket with everything in it; the end of the text, where it was cut off."""
+    """The position after the closing bracket, or the end of the text if the bracket was cut off."""
     depth = 0
     at = start
     while match := _INSIDE.search(text, at):
         at = match.end()
-        found = match[0]
-        if found in _BRACKETS:
+        sign = match[0]
+        if sign in _BRACKETS:
             depth += 1
-        elif found in ")]}":
+        elif sign in ")]}":
             depth -= 1
             if not depth:
                 return at
-        elif _WORDLY.search(text[max(0, match.start() - 3) : match.start()]):  # no apostrophe
-            at = end_of_quoted(text, at, found)
+        elif _BEFORE_QUOTE.search(text[max(0, match.start() - 3) : match.start()]):  # a quote, and not an apostrophe
+            at = end_of_quoted(text, at, sign)
     return len(text)
 
 
 def _end_of_block(text: str, name: int, block: re.Match[str]) -> int:
-    """The end of a YAML block that begins with its sign."""
+    """The end of a YAML block; `block` is the match of the sign (| or >) at its beginning."""
     printed = block["line"] is None
     return max(block.end() - len(block["printed"] or "\n"), _end_of_lines(text, name, block.end(), printed=printed))
 
 
 def _end_of_lines(text: str, name: int, at: int, *, printed: bool) -> int:
-    """The end of the lines from `at` on: before the first that is neither deeper than the name's nor a list's item."""
+    """The end of the lines from `at` on that are indented deeper than the name, or are items of a list at its depth."""
     if printed:
         begins = text.rfind("\\n", 0, name) + 2 if "\\n" in text[:name] else 0
     else:
@@ -185,20 +189,20 @@ def _end_of_lines(text: str, name: int, at: int, *, printed: bool) -> int:
     end = at
     while at < len(text):
         if printed:
-            found = _PRINTED_LINE.search(text, at)
-            stops, goes_on = (found.start(), found.end()) if found else (len(text), len(text))
+            line_break = _PRINTED_LINE.search(text, at)
+            line_end, next_line = line_break.span() if line_break else (len(text), len(text))
         else:
-            stops = text.find("\n", at)
-            stops = len(text) if stops < 0 else stops
-            goes_on = stops + 1
+            line_end = text.find("\n", at)
+            line_end = len(text) if line_end < 0 else line_end
+            next_line = line_end + 1
         indent = _indent(text, at)
         deeper = indent > depth or (indent == depth and text.startswith("- ", at + indent))
-        if text[at:stops].strip() and not deeper:
+        if text[at:line_end].strip() and not deeper:
             break
-        end, at = stops, goes_on
+        end, at = line_end, next_line
     return end
 
 
 def _indent(text: str, at: int) -> int:
-    found = _INDENT.match(text, at)
-    return len(found[0]) if found else 0
+    spaces = _INDENT.match(text, at)
+    return len(spaces[0]) if spaces else 0

@@ -1,11 +1,11 @@
-"""The masking of events: each text in an event by the rules of the place where it stands.
+"""Masks events: each text in an event by the rules for its field.
 
-A `Redaction` is made for one event, with the words of the command that the event is about. An unknown field is
-masked like any other text. It works on the event as the SDK's serializer left it, plain dicts, lists and texts, in the
-shape of https://develop.sentry.dev/sdk/data-model/event-payloads/.
+A `Redaction` is made for one event, with the typed words of the event's command. Unknown fields are masked like any
+text. It works on the event as the SDK's serializer returns it: plain dicts, lists and texts in the shape of
+https://develop.sentry.dev/sdk/data-model/event-payloads/.
 
-The SDK notes lengths and limits beside an event (`_meta`) before anything is masked, so its notes repeat every key on
-the way to what was shortened. They are made anew from the event as it leaves.
+The SDK stores the lengths of shortened values beside the event (`_meta`), before anything is masked. There, the path to
+each such value contains its keys unmasked. So `_meta` is built again from the masked event.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from errbot_sentry.reporting.redact.scrubber import FILTERED, Scrubber, cleaned,
 SOURCE_KEYS = ("pre_context", "context_line", "post_context")
 FRAME_NAMES = ("filename", "abs_path", "function", "module")
 
-# The protocol's own keys, which stay whatever was typed: without them the server could not read the event.
+# The protocol's own keys. They stay even if somebody typed such a word: without them, the server cannot read the event.
 SPAN_KEYS = frozenset({"span_id", "trace_id", "parent_span_id", "op", "description", "start_timestamp", "timestamp",
     "status", "tags", "data", "origin", "same_process_as_parent", "measurements", "exclusive_time"})  # fmt: skip
 BREADCRUMB_KEYS = frozenset({"type", "category", "message", "level", "timestamp", "data", "origin"})
@@ -31,7 +31,7 @@ MECHANISM_KEYS = frozenset({"type", "handled", "data", "source", "synthetic", "e
 LOGENTRY_KEYS = frozenset({"message", "formatted", "params"})
 USER_KEYS = frozenset({"id", "username", "email", "ip_address", "name", "data", "geo", "segment"})
 FRAME_KEYS = frozenset({"lineno", "colno", "in_app", "stack_start", "vars", *SOURCE_KEYS, *FRAME_NAMES})
-REQUEST_KEYS = frozenset({"url", "method", "headers", "data", "query_string", "env"})  # cookies: each value is secret
+REQUEST_KEYS = frozenset({"url", "method", "headers", "data", "query_string", "env"})  # not cookies, which are secret
 THREAD_KEYS = frozenset({"id", "name", "crashed", "current", "main", "values"})
 MEASUREMENT_KEYS = frozenset({"value", "unit"})
 
@@ -40,10 +40,10 @@ _REMARKS = frozenset({"!limit", "!raw", "!config", "x", "s"})
 
 
 def meta_for(meta: Any, clean: Any, depth: int = 0) -> dict[str, Any]:
-    """The `_meta` of a redacted event: it has no key but the event's own, and no text but the protocol's."""
+    """The `_meta` for a redacted event. It only has keys that the event has, and only texts of the protocol."""
     if not isinstance(meta, dict) or depth > _DEEPEST:
         return {}
-    made: dict[str, Any] = {}
+    clean_meta: dict[str, Any] = {}
     for key, value in meta.items():
         if key == "":
             mark = _mark(value)
@@ -54,22 +54,22 @@ def meta_for(meta: Any, clean: Any, depth: int = 0) -> dict[str, Any]:
         else:
             continue
         if mark:
-            made[key] = mark
-    return made
+            clean_meta[key] = mark
+    return clean_meta
 
 
 def _mark(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {}
-    made: dict[str, Any] = {}
+    mark: dict[str, Any] = {}
     if type(value.get("len")) is int:
-        made["len"] = value["len"]
+        mark["len"] = value["len"]
     remarks = value.get("rem")
     if isinstance(remarks, list) and all(
         isinstance(remark, list) and all(map(_is_remark, remark)) for remark in remarks
     ):
-        made["rem"] = remarks
-    return made
+        mark["rem"] = remarks
+    return mark
 
 
 def _is_remark(part: Any) -> bool:
@@ -80,17 +80,17 @@ Event = dict[str, Any]
 Reader = Callable[[Any], Any]
 
 MOST_STEPS = 1_500_000
-"""What masking an event may cost: letters of its texts, times what is looked for in them. Beyond, texts are dropped."""
+"""The budget for masking an event: characters of text, times `ChatMask.price`. Texts beyond it are hidden entirely."""
 
-# Made by the SDK or by us, from nothing that a person or a plugin said.
+# Fields that the SDK or we fill, without any text of a person or a plugin.
 _FIXED = ("event_id", "timestamp", "start_timestamp", "platform", "level", "sdk", "modules", "type",
     "transaction_info", "check_in_id", "duration", "status")  # fmt: skip
-# Names, in which something@somewhere is no mail address.
+# Names, in which something@somewhere is not a mail address.
 _NAMES = ("release", "environment", "server_name", "dist")
-_NAMES_BY_CODE = ("transaction", "logger")  # the code may have made them of what somebody typed
+_NAMES_BY_CODE = ("transaction", "logger")  # code may build these from typed words
 _ANY_TEXT = ("extra", "fingerprint", "message", "monitor_slug", "monitor_config", "debug_meta")
 _PERSON_NAMES = ("id", "username")
-# What is masked first, should there be too much.
+# The fields that are masked first, in case the budget is too small for all.
 _FIRST = ("exception", "fingerprint", "logentry", "tags", "user", "transaction")
 _ADDRESS_PARTS = ("http.query", "http.fragment")
 
@@ -102,9 +102,9 @@ class Redaction:
     """The masking of one event.
 
     Args:
-        mask: hides the words of the command, None when there are none to hide.
-        own: what we ourselves have put in (tags, names of the person), which may stay although it was typed.
-        most_steps: the budget.
+        mask: masks the typed words of the command; None if there are none.
+        own: names that we have added (tags, the person's names), which stay even if somebody typed them.
+        most_steps: the budget, see MOST_STEPS.
     """
 
     def __init__(
@@ -138,25 +138,25 @@ class Redaction:
         }
 
     def event(self, event: Event) -> Event:
-        """All of an event."""
+        """The masked event."""
         ordered = {key: event[key] for key in sorted(event, key=lambda key: key not in _FIRST) if key != "_meta"}
         clean: Event = self._fields(ordered, (), self._readers)
         meta = meta_for(event.get("_meta"), clean)
         if meta:
-            meta.pop("breadcrumbs", None)  # they are put into another order
+            meta.pop("breadcrumbs", None)  # its positions would be wrong: ours are added to the event later
             clean["_meta"] = meta
         return clean
 
     def value(self, value: Any) -> Any:
-        """Any JSON-like value."""
+        """A masked JSON-like value."""
         return cleaned(value, self.text)
 
     def text(self, text: str) -> str:
-        """A text without secrets and without the person's words."""
+        """A text without secrets and typed words."""
         return self.without_words(self._without_secrets(text))
 
     def without_words(self, text: str) -> str:
-        """A text that has no secrets any more, without the person's words; the same object where it has none."""
+        """A text, in which secrets are masked already, without typed words; the same object if it has none."""
         mask = self._mask
         if mask is None:
             return text
@@ -170,8 +170,11 @@ class Redaction:
         return self._left >= 0 or not steps
 
     def _fields(self, value: Any, fixed: Collection[str], readers: Mapping[str, Reader] = _NO_READERS) -> Any:
-        """A mapping: what is under a key of `readers` is what that makes of it, and keys of `fixed` stay. Any other
-        key may have been made of what somebody typed."""
+        """Mask a mapping.
+
+        A value whose key is in `readers` is masked by that reader. Keys in `fixed` stay. Any other key is masked too,
+        because it may consist of typed words.
+        """
         if not isinstance(value, dict):
             return self.value(value)
         clean: dict[str, Any] = {}
@@ -185,7 +188,7 @@ class Redaction:
         return clean
 
     def _listed(self, value: Any, item: Reader) -> Any:
-        """A list, plain or as `values`, with each of its items cleaned as an item of it."""
+        """A list, plain or in a dict as `values`, with each item masked by `item`."""
         if isinstance(value, list):
             return [item(part) for part in value]
         if not isinstance(value, dict) or not isinstance(value.get("values"), list):
@@ -214,7 +217,7 @@ class Redaction:
         return self.without_words(clean) if isinstance(value, str) and value not in self._own else clean
 
     def _without_queries(self, value: Any) -> Any:
-        """Requests that plugins made, without their queries, which may be anybody's words, as in `_request`."""
+        """Breadcrumbs or spans without the queries of requests that plugins made: these may contain typed words."""
         items = value.get("values") if isinstance(value, dict) else value
         if self._chat_text == SEND or not isinstance(items, list):
             return value
@@ -233,7 +236,7 @@ class Redaction:
             (),
             {
                 "stacktrace": self._stacktrace,
-                # In mode "scrub" the exception's own text is the one place where a person's words may be repeated.
+                # In mode "scrub", only the exception's own text may contain typed words.
                 "value": self.value if drop else lambda part: cleaned(part, self._without_secrets),
                 "type": name,
                 "module": name,
@@ -257,7 +260,11 @@ class Redaction:
         return {**self._fields(fields, FRAME_KEYS, readers), **self._source(frame)}
 
     def _variables(self, value: Any, frame: Event) -> Any:
-        """Local variables. The names in a function are its code's; a module's, or what `exec` gets, may be anything."""
+        """Mask local variables.
+
+        The names in a function come from its code. Those in a module, or in what `exec` runs, may be any text, so they
+        are masked.
+        """
         if not isinstance(value, dict):
             return self.value(value)
         by_code = frame.get("function") != "<module>"
@@ -269,10 +276,10 @@ class Redaction:
         }
 
     def _source(self, frame: Event) -> Event:
-        """The lines around the error, cleaned in one piece: brackets and texts go over several of them."""
-        found = {key: frame[key] for key in SOURCE_KEYS if frame.get(key)}
+        """The source lines around the error, masked together, because brackets and texts may span several lines."""
+        source = {key: frame[key] for key in SOURCE_KEYS if frame.get(key)}
         lines: list[str] = []
-        for value in found.values():
+        for value in source.values():
             flat = value if isinstance(value, list) else [value]
             lines += [" ".join(line.splitlines()) if isinstance(line, str) else "" for line in flat]
         if not lines:
@@ -283,7 +290,7 @@ class Redaction:
         clean = iter(self._scrubber.source(window).split("\n"))
         return {
             key: [next(clean) for _ in value] if isinstance(value, list) else next(clean)
-            for key, value in found.items()
+            for key, value in source.items()
         }
 
     def _tags(self, value: Any) -> Any:
@@ -300,7 +307,7 @@ class Redaction:
         return self._fields(value, USER_KEYS, dict.fromkeys(_PERSON_NAMES, self._name_by_code))
 
     def _request(self, value: Any) -> Any:
-        """Of a web request only its address and headers, unless everything people say may be sent."""
+        """Mask a web request. Unless typed words may be sent, its body, query, cookies and environment are removed."""
         if not isinstance(value, dict):
             return self.value(value)
         fields = dict(value)

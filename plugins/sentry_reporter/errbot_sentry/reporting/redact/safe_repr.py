@@ -1,7 +1,7 @@
-"""Objects whose class is named in an event, and whose contents never leave.
+"""Prints Errbot's own objects as the name of their class, so that their contents are never sent.
 
-Errbot's plugins, and the bot itself, are mappings over their store, and the SDK prints mappings whole: every stored
-token would leave with the first local variable called `self`. Messages, people and rooms are a person's business.
+Errbot's plugins and the bot itself are mappings over their store, and the SDK prints all of a mapping. So a local
+variable `self` would send every stored token. The contents of messages, people and rooms are private too.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache
 
-# Errbot loads plugins as errbot.plugins.<module>: what they define themselves is ordinary data.
-_HOST = "errbot."
-_GUESTS = ("errbot.plugins", "errbot.flows")
-# A local string of a hundred megabytes is no help to anyone, and its repr alone would block the command.
+# Errbot loads plugins as errbot.plugins.<module>. The classes that they define are ordinary data.
+_ERRBOT = "errbot."
+_PLUGINS = ("errbot.plugins", "errbot.flows")
+# Nobody needs a local string of a hundred megabytes, and its repr alone would block the command.
 LONGEST_VALUE = 8192
-# All texts of one frame's variables together; printing more would delay the person's command for nothing.
+# Characters of all texts in one frame's variables. Printing more would only delay the person's command.
 _MOST_TEXT = 32 * 1024
 _CUT = "…"
 _MOST_TYPES = 5000
@@ -23,10 +23,10 @@ _MOST_TYPES = 5000
 
 @lru_cache(maxsize=_MOST_TYPES)
 def named_only(kind: type) -> bool:
-    """Whether objects of this class may only be named: the class, or one of its bases, is Errbot's own."""
+    """Whether only the class of such objects may be named, because it or one of its bases is Errbot's own."""
     for base in kind.__mro__:
         module = getattr(base, "__module__", None)
-        if isinstance(module, str) and (module + ".").startswith(_HOST) and not module.startswith(_GUESTS):
+        if isinstance(module, str) and (module + ".").startswith(_ERRBOT) and not module.startswith(_PLUGINS):
             return True
     return False
 
@@ -37,7 +37,7 @@ def name_of(value: object) -> str:
 
 
 class _Spent(threading.local):
-    """How much text the present run of the serializer has printed; a run is known by its memo."""
+    """How much text the present run of the serializer has printed. Each run has its own `memo` object."""
 
     memo: object = None
     length: int = 0
@@ -50,9 +50,9 @@ class _Spent(threading.local):
 
 
 def make_repr_processor() -> Callable[[object, dict[str, object]], object]:
-    """A repr processor for the SDK's serializer: it gets every value of locals, extra and breadcrumbs.
+    """A repr processor for the SDK's serializer, which calls it for every value in locals, extra and breadcrumbs.
 
-    Returns a function of (value, hints) that gives the text to print, or NotImplemented for "print it as ever".
+    It is a function of (value, hints). It returns the text to print, or NotImplemented to print the value as usual.
     """
     spent = _Spent()
 
@@ -65,7 +65,7 @@ def make_repr_processor() -> Callable[[object, dict[str, object]], object]:
             if spent.add(hints.get("memo"), length) > _MOST_TEXT:
                 return _CUT
             if length > LONGEST_VALUE:
-                # Its last word goes when the event is scrubbed: half a secret could be left of it.
+                # The scrubber later removes the last word, which could be half a secret.
                 return repr(value[: LONGEST_VALUE - 8])[:-1] + "..."  # type: ignore[index]  # as above
         return NotImplemented
 

@@ -1,8 +1,8 @@
-"""What secrets look like: names that say that what they name is secret, and shapes that are secret by themselves
-(tokens, private keys, credentials in addresses, mail addresses).
+"""What secrets look like: names whose values are secret, and shapes of secrets.
 
-A rule is tried only where its hint, a piece of lower-case text that every match contains, is in the text: most strings
-of an event pass with a few substring look-ups. No rule tries a letter more often than a fixed number of times.
+The shapes are tokens, private keys, credentials in URLs, and mail addresses. Each rule has a hint: a lower-case text
+that every match contains. A rule is only tried if its hint is in the text, so most strings of an event only need a few
+substring searches. Each rule looks at a character a bounded number of times.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ _WORDS = (
     "|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|sentry[_-]?key|encryption[_-]?key"
     "|webhook[_-]?url|connection[_-]?string"
 )
-# These are also parts of innocent words (author, passenger, sidebar), so they must stand alone between separators.
+# These are also parts of harmless words (author, passenger, sidebar), so they only count between separators.
 _ALONE = "auth|pwd|pass|pw|session|sessionid|sid|sig|dsn|jwt|csrf|xsrf|otp|pin"
 _SENSITIVE = re.compile(rf"(?i){_WORDS}|(?:^|[^a-z])(?:{_ALONE})(?:$|[^a-z])")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 NAME = rf"(?:(?:{_WORDS})[\w-]{{0,40}}|(?<![A-Za-z])(?:{_ALONE})(?![A-Za-z]))"
-"""A part of an expression: such a name, in any text; to be used without regard to case."""
+"""A part of a regular expression that matches such a name; use it with IGNORECASE."""
 
-# Pieces of lower-case text, of which every text with such a name has one.
+# Every lower-case text with such a name contains one of these.
 _HINTS = ("pass", "secret", "token", "credential", "cookie", "signature", "auth", "bearer", "key", "pwd", "pw",
     "session", "sid", "sig", "dsn", "jwt", "csrf", "xsrf", "otp", "pin", "webhook", "connection")  # fmt: skip
 
 
 @lru_cache(maxsize=4096)
 def is_sensitive_name(name: str) -> bool:
-    """Whether a value under this key, or in this variable, is masked whatever it looks like."""
+    """Whether a value under this key, or in a variable of this name, is masked whatever it looks like."""
     return _SENSITIVE.search(_CAMEL.sub("_", name)) is not None
 
 
 def may_name_a_secret(low: str) -> bool:
-    """Whether it is worth to look for such names in this lower-case text."""
+    """Whether this lower-case text may contain such a name."""
     return any(hint in low for hint in _HINTS)
 
 
@@ -56,7 +56,7 @@ KEY_BEGINS = re.compile(
 KEY_ENDS = re.compile(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|Private-(?:MAC|Hash): *[0-9a-fA-F]*")
 """Where a private key ends."""
 
-# The usual tokens, by the prefixes that their makers gave them for this very purpose.
+# Common tokens, by their prefixes, which exist so that tokens can be recognised.
 _SHAPES: tuple[Rule, ...] = (
     _rule("bearer", r"""(?i)(\bbearer\s+)[^\s"',;]{6,}""", rf"\1{FILTERED}"),
     _rule("basic", r"(?i)(\bbasic\s+)[a-z0-9+/=_-]{8,}", rf"\1{FILTERED}"),
@@ -94,9 +94,9 @@ _SHAPES: tuple[Rule, ...] = (
     _rule("private", rf"(?:{KEY_BEGINS.pattern})(?s:.*?)(?:{KEY_ENDS.pattern}|\Z)"),
 )  # fmt: skip
 _LONG_HEX = re.compile(r"[0-9a-fA-F]{64,}")  # API tokens, HMAC signatures
-# A line of a key that somebody has split into lines; paths have fewer kinds of letters, or a dot.
+# A line of a key that was split into lines. Paths do not match: they have fewer kinds of characters, or a dot.
 _KEY_LINE = re.compile(r"(?<![A-Za-z0-9+/._-])[A-Za-z0-9+/]{64,}={0,2}")
-_BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}:[\w-]{30,}")  # Telegram, whose URLs write it right behind "/bot"
+_BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}:[\w-]{30,}")  # Telegram's, which follows "/bot" in URLs without a separator
 _DISCORD_TOKEN = re.compile(r"(?:(?<![\w-])|(?<=\\[nrt]))[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,}")
 
 _BEHIND_SCHEME = re.compile(r"""(?<=://)[^\s"'<>]+""")
@@ -115,7 +115,7 @@ _DOMAIN = re.compile(
 
 
 def without_shapes(text: str, low: str, mails: bool = True) -> str:
-    """The text (`low` is its lower case) without such secrets; `mails` False where addresses are names."""
+    """The text (`low` is its lower case) without secrets of known shapes. Without `mails`, mail addresses stay."""
     if "://" in low:
         text = _BEHIND_SCHEME.sub(_without_credentials, text)
     for hint, pattern, replacement in _SHAPES:
@@ -134,7 +134,7 @@ def without_shapes(text: str, low: str, mails: bool = True) -> str:
 
 
 def _without_credentials(match: re.Match[str]) -> str:
-    """What follows `://` without the credentials in it; there may be another address in an address."""
+    """The part of a URL after `://` without credentials; a URL may contain another URL."""
     return "://".join(_hosts_only(part) for part in match[0].split("://"))
 
 
@@ -144,7 +144,7 @@ def _hosts_only(part: str) -> str:
     at = part.rfind("@", 0, ends)
     if at > 0:
         return FILTERED + part[at:]
-    # A password with a slash in it.
+    # The password may contain a slash, which ends the authority too early.
     at = part.rfind("@")
     if 0 <= part.find(":", 0, ends) < at - 1 and (
         part[at + 1 : at + 2].isalnum() or part[at + 1 : at + 2] in ("[", "_")

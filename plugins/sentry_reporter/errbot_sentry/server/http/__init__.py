@@ -1,1 +1,1 @@
-"""HTTP to the one configured server: limits, deadlines, errors, paging."""
+"""HTTP calls to the configured server: limits, deadlines, errors, paging."""

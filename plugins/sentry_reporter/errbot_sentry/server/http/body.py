@@ -1,8 +1,8 @@
-"""Reading an answer with an end: a bound on its time, size, unpacked size, nesting, numbers and encoding.
+"""Reads an answer with limits on its time, size, unpacked size, nesting, numbers and encoding.
 
-The timeouts of an HTTP library start anew with every piece that arrives, in the headers as in the body. So the socket
-is read through a small layer that knows when the call must be over, and that notices within half a second when the
-plugin stops. Standard library only: `http.client` is what urllib3 reads its answers with.
+The timeouts of HTTP libraries start again with every piece that arrives, in the headers and in the body. So the socket
+is read through a small layer that knows the call's deadline, and that notices within half a second if the plugin stops.
+It only needs the standard library, because urllib3 reads answers with `http.client`.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ from typing import Any
 
 _PIECE = 65536
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-_SLICE = 0.5  # seconds between looks at the clock while nothing arrives
+_CHECK_SECONDS = 0.5  # between looks at the clock while nothing arrives
 
-_call = threading.local()  # a call runs in one thread from beginning to end
+_call = threading.local()  # a call runs in one thread from start to end
 
 
 class TooManyBytes(Exception):
-    """More than the limit, packed or unpacked."""
+    """The answer is larger than the limit, packed or unpacked."""
 
 
 class Undecodable(Exception):
-    """Not JSON that can be used; the text says why, without quoting any of it."""
+    """The answer is not JSON that can be used. The text says why, without quoting the answer."""
 
 
 def read_bounded(read: Callable[[int], bytes], encoding: str, limit: int) -> bytes:
     """The unpacked body, read piece by piece.
 
-    Unpacking is done here, not by the HTTP library, so that a few kilobytes which unpack to gigabytes are stopped at
-    the limit and never in memory.
+    The body is unpacked here and not by the HTTP library, so that a few kilobytes that unpack to gigabytes are stopped
+    at the limit and never fill the memory.
 
     Args:
-        read: gives up to that many raw bytes, `b""` at the end.
+        read: returns up to so many raw bytes, `b""` at the end.
         encoding: the answer's Content-Encoding.
-        limit: bytes.
+        limit: the limit in bytes.
 
     Raises:
-        TooManyBytes, Undecodable
+        TooManyBytes: the body is larger than `limit`.
+        Undecodable: it cannot be unpacked.
     """
     coding = encoding.strip().lower()
     if coding in ("", "identity"):
@@ -81,10 +82,10 @@ def _read_packed(read: Callable[[int], bytes], limit: int) -> bytes:
 
 
 def decode(body: bytes) -> Any:
-    """JSON as Python has it; an empty body is None.
+    """The JSON of a body as Python values; None for an empty body.
 
     Raises:
-        Undecodable
+        Undecodable: the body is not JSON, or cannot be read.
     """
     if not body.strip():
         return None
@@ -104,7 +105,7 @@ def _refuse_constant(name: str) -> Any:
 
 @contextmanager
 def time_limit(left: Callable[[], float]) -> Iterator[None]:
-    """All answers that begin inside this block, in this thread, end when `left()` (seconds) reaches zero."""
+    """End all answers that this thread starts to read in this block when `left()` (seconds) reaches zero."""
     _call.left = left
     try:
         yield
@@ -113,7 +114,7 @@ def time_limit(left: Callable[[], float]) -> Iterator[None]:
 
 
 class LimitedResponse(HTTPResponse):
-    """An answer that is read under the `time_limit` in force when it began; reading then raises TimeoutError."""
+    """An answer with the `time_limit` of the block in which it began. After that, reading raises TimeoutError."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -123,7 +124,7 @@ class LimitedResponse(HTTPResponse):
 
 
 class _LimitedSocket(io.RawIOBase):
-    """Reads a socket, and keeps the file that `makefile` made open for as long: the socket lives that long."""
+    """Reads a socket. It keeps the file that `makefile` made open, because closing that may close the socket."""
 
     def __init__(self, sock: socket.socket, file: Any, left: Callable[[], float]) -> None:
         self._sock = sock
@@ -140,12 +141,12 @@ class _LimitedSocket(io.RawIOBase):
             left = self._left()
             if left <= 0 or silent >= self._silence:
                 raise TimeoutError("the answer took too long")
-            slice_ = min(_SLICE, left, self._silence - silent)
-            self._sock.settimeout(slice_)
+            wait = min(_CHECK_SECONDS, left, self._silence - silent)
+            self._sock.settimeout(wait)
             try:
                 return self._sock.recv_into(buffer)
-            except TimeoutError:  # nothing is lost: neither plain nor TLS sockets drop what has arrived
-                silent += slice_
+            except TimeoutError:  # no data is lost: neither plain nor TLS sockets drop bytes that have arrived
+                silent += wait
 
     def close(self) -> None:
         self._file.close()

@@ -1,5 +1,6 @@
-"""What a call to the server is made of, without any HTTP library: limits, paths, answers, what is counted, and where a
-listing goes on: cursors from a `Link` header (Sentry, GlitchTip) and from a body (Bugsink).
+"""The parts of a call to the server that need no HTTP library: limits, paths, answers, counts, and cursors of pages.
+
+Sentry and GlitchTip send cursors in a `Link` header, Bugsink in the body.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from errbot_sentry.domain.errors import BadQuery, RateLimited, ServerError, Serv
 
 Query = Sequence[tuple[str, str]]
 
-# Searched for, not split: GlitchTip prints the header as a Python set, `{'<…>; rel="next"; …'}`.
+# The header is searched, and not split, because GlitchTip prints it as a Python set: `{'<…>; rel="next"; …'}`.
 _LINK = re.compile(r"<[^<>]*>((?:\s*;\s*\w+=\"[^\"]*\")+)")
 _ATTRIBUTE = re.compile(r"(\w+)=\"([^\"]*)\"")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long and how much: seconds, bytes, and tries of a reading call. `longest_wait` is what a 429 may cost."""
+    """The limits of a call: seconds, bytes, and how often a reading call is tried.
+
+    A call that got a 429 is only tried again if the server asks to wait for at most `longest_wait`.
+    """
 
     connect: float = 3.05
     read: float = 10.0
@@ -43,9 +47,9 @@ class ApiAnswer:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request as seen from here, for metrics and traces; `path` is the template, without ids or slugs.
+    """One request and its result, for metrics and traces; `path` is the template, without ids or slugs.
 
-    `status` is None where no answer came; `error` is the name of the error's class or "". `seconds` is a duration.
+    `status` is None if no answer came. `error` is the name of the error's class, or "". `seconds` is the duration.
     """
 
     method: str
@@ -56,14 +60,14 @@ class Exchange:
 
 
 Observer = Callable[[Exchange], None]
-"""Called with every request, in the thread that made it; must not raise."""
+"""Called after every request, in the thread that made it. It must not raise."""
 
 
 def fill(path: str, parts: Mapping[str, str]) -> str:
-    """The path with its parts put in, each quoted whole, so that no part can reach into another.
+    """The path with its parts filled in. Each is quoted completely, so that no part can change the others.
 
     Raises:
-        BadQuery: a part that a URL cannot carry: empty, or one that means "this folder" or "the folder above".
+        BadQuery: a part is empty, or is "." or "..", which have a meaning in URLs.
     """
     for part in parts.values():
         if part in ("", ".", ".."):
@@ -72,7 +76,7 @@ def fill(path: str, parts: Mapping[str, str]) -> str:
 
 
 def pause_before_retry(error: ServerError, attempt: int, limits: Limits) -> float | None:
-    """Seconds to wait before the same reading call again, or None where trying again is no use or takes too long."""
+    """Seconds to wait before a reading call is tried again; None if that is useless or would take too long."""
     if isinstance(error, RateLimited):
         return error.wait if error.wait is not None and error.wait <= limits.longest_wait else None
     broken = isinstance(error, Unreachable) or (isinstance(error, ServerFailed) and error.status in (502, 503, 504))
@@ -80,23 +84,23 @@ def pause_before_retry(error: ServerError, attempt: int, limits: Limits) -> floa
 
 
 def link_cursors(header: str) -> tuple[str | None, str | None]:
-    """The cursors of the next and the previous page, None where there is no such page.
+    """The cursors of the next and the previous page, None if there is no such page.
 
-    Sentry always sends both links, and only `results` says whether anything is there (sentry-docs
-    `docs/api/pagination.mdx`). GlitchTip leaves the cursor out where nothing is.
+    Sentry always sends both links, and only `results` says whether the page has anything (sentry-docs
+    `docs/api/pagination.mdx`). GlitchTip leaves the cursor out if there is no such page.
     """
-    found: dict[str, str] = {}
+    cursors: dict[str, str] = {}
     for link in _LINK.finditer(header):
         attributes = dict(_ATTRIBUTE.findall(link[1]))
         if attributes.get("results") == "true" and attributes.get("cursor"):
-            found.setdefault(attributes.get("rel", ""), attributes["cursor"])
-    return found.get("next"), found.get("previous")
+            cursors.setdefault(attributes.get("rel", ""), attributes["cursor"])
+    return cursors.get("next"), cursors.get("previous")
 
 
 def body_cursor(url: object, base_url: str) -> str | None:
-    """The cursor in a `next` or `previous` URL of Bugsink, None where there is none.
+    """The cursor in a `next` or `previous` URL of Bugsink, None if there is none.
 
-    The URL itself is never requested, and one of another scheme, host or port is not believed.
+    The URL itself is never requested. A URL with another scheme, host or port is ignored.
     """
     if not isinstance(url, str):
         return None

@@ -1,7 +1,7 @@
-"""HTTP to the one configured server: the only file that knows requests, and the border where its errors become ours.
+"""HTTP calls to the configured server: the only module that uses requests, and the place where its errors become ours.
 
-What callers cannot forget or override is decided here: timeouts, the size of answers, retries, redirects, where the
-token goes, and what a person may read of a failure.
+Everything that no caller may forget or override is decided here: timeouts, the size of answers, retries, redirects,
+where the token is sent, and what people may read about a failure.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ _HEADERS = {
 
 
 class Transport:
-    """Calls to one server with one token; any thread may call, and connections stay open and are shared.
+    """Calls one server with one token. Thread-safe; all threads share a pool of open connections.
 
     All calls take a path template and its parts: `get("/api/0/issues/{issue}/", issue="12")`. Parts are quoted here.
 
     Args:
         base_url: scheme, host, port and path prefix, without a slash at the end.
         sleep: pauses between tries; by default a pause that `close` ends.
-        observe: called with every request, retries included.
+        observe: called after every request, including retries.
     """
 
     def __init__(
@@ -86,20 +86,20 @@ class Transport:
         self._health = Health("", base_url)
         self._bearer = _Bearer(token)
         self._adapter = _Adapter(pool_connections=2, pool_maxsize=16)
-        # Proxies and REQUESTS_CA_BUNDLE once, because all calls go to this one address: a session of requests would
-        # walk through the whole environment at each call, which takes as long as reading ten issues.
-        found = requests.Session().merge_environment_settings(base_url, {}, stream=True, verify=None, cert=None)
-        self._proxies = dict(found["proxies"])
-        self._verify = found["verify"] or True
+        # Proxies and REQUESTS_CA_BUNDLE are read once, because all calls go to this address. A session of requests
+        # would search the whole environment in each call, which takes as long as reading ten issues.
+        settings = requests.Session().merge_environment_settings(base_url, {}, stream=True, verify=None, cert=None)
+        self._proxies = dict(settings["proxies"])
+        self._verify = settings["verify"] or True
 
     def get(self, path: str, query: Query = (), *, what: str = "such thing", **parts: str) -> ApiAnswer:
-        """Read. Tried again after a broken connection, a 502, 503 or 504, and a 429 with a short wait.
+        """Read something. Tries again after a broken connection, a 502, 503 or 504, and a 429 with a short wait.
 
         Args:
-            what: what is read, in our own words, for the sentence of a 404.
+            what: the name of the thing that is read, for the sentence about a 404. Our own words only.
 
         Raises:
-            ServerError: any of that branch.
+            ServerError: one of its subclasses.
         """
         ends = time.monotonic() + self._limits.total
         for attempt in range(1, self._limits.tries):
@@ -115,20 +115,20 @@ class Transport:
     def send(
         self, method: str, path: str, body: object = None, query: Query = (), *, what: str = "such thing", **parts: str
     ) -> ApiAnswer:
-        """Change something; never tried twice.
+        """Change something. Never tries twice.
 
         Raises:
-            ServerError: any of that branch.
+            ServerError: one of its subclasses.
         """
         return self._exchange(method, path, parts, query, body, what, time.monotonic() + self._limits.total)
 
     def health(self, kind: str) -> Health:
-        """The counters so far, for a server of this kind; makes no request."""
+        """The present counters, for a server of this kind. Makes no request."""
         with self._lock:
             return replace(self._health, kind=kind)
 
     def close(self) -> None:
-        """Let go of all connections; calls under way end within a second, later ones fail at once."""
+        """Close all connections. Running calls end within a second, later ones fail at once."""
         self._stopping.set()
         self._adapter.close()
 
@@ -167,8 +167,11 @@ class Transport:
         raise RedirectRefused(f"{self.host} redirects in circles: check SENTRY_URL in config.py.")
 
     def _request(self, method: str, url: str, query: Query, body: object) -> requests.Response:
-        """One request over a connection of the pool; the adapter alone, without a session: no redirects, no cookies, no
-        ~/.netrc in place of the token."""
+        """One request over a connection of the pool.
+
+        It uses the adapter without a session, which would follow redirects, store cookies, and replace the token by a
+        password from ~/.netrc.
+        """
         request = requests.PreparedRequest()
         request.prepare(method, url, headers=_HEADERS, params=list(query), json=body, auth=self._bearer)
         return self._adapter.send(
@@ -199,11 +202,11 @@ class Transport:
 
     def _refusal(self, response: requests.Response, headers: Mapping[str, str], method: str, what: str) -> ServerError:
         try:
-            said = decode(self._raw_body(response, headers, _ERROR_BODY_BYTES))
+            body = decode(self._raw_body(response, headers, _ERROR_BODY_BYTES))
         except (TooManyBytes, Undecodable, HTTPError, HTTPException, OSError):
-            said = None  # an HTML page, say: the status is enough
+            body = None  # an HTML page, for example: the status is enough
         error = failures.of_status(
-            self.host, response.status_code, headers, said, method=method, what=what, now=self._clock.now()
+            self.host, response.status_code, headers, body, method=method, what=what, now=self._clock.now()
         )
         if self._token:
             error.detail = error.detail.replace(self._token.reveal(), str(self._token))
@@ -216,19 +219,19 @@ class Transport:
         return read_bounded(read, headers.get("content-encoding", ""), limit)
 
     def _redirected(self, method: str, url: str, location: str) -> str:
-        """The address to read instead: followed only for reading, and only on the same scheme, host and port."""
+        """The URL of a redirect. Only reading calls follow one, and only to the same scheme, host and port."""
         base = urlsplit(self._base_url)
         try:
             target = urlsplit(urljoin(url, location))
             same = _origin(target) == _origin(base)
-        except ValueError:  # no address at all
+        except ValueError:  # not a valid URL
             same = False
         if method != "GET" or not location or not same:
             raise RedirectRefused(
                 f"{self.host} sends us to another address; the token stays here. Set SENTRY_URL in config.py to the "
                 "address that the browser shows in the end."
             )
-        # Our own spelling of the host: a location may carry a user part.
+        # The host is written as in our own URL, because the redirect's URL may contain a user name.
         return target._replace(scheme=base.scheme, netloc=base.netloc, fragment="").geturl()
 
     def _failure_of(self, error: Exception, method: str) -> ServerError:
@@ -253,7 +256,8 @@ class Transport:
             if failure is not None:
                 self._health = replace(self._health, failures=self._health.failures + 1)
             if failure is not None and not isinstance(failure, NotFound):
-                # A person looked for what does not exist: no trouble, and nothing for others to read in the status.
+                # NotFound is not noted: a person looked for something that does not exist, which is not a problem of
+                # the server, and nobody else should read it in the status.
                 self._health = replace(self._health, last_error=str(failure))
 
 
@@ -261,7 +265,7 @@ def _origin(parts: Any) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
 
 
-# The first row that fits decides. A test walks through requests.exceptions and fails on any that only falls through.
+# The first row that matches decides. A test goes through requests.exceptions, and fails if one matches no row.
 _FOREIGN: tuple[tuple[tuple[type[Exception], ...], type[ServerError], str], ...] = (
     (
         (requests.exceptions.SSLError,),
@@ -334,7 +338,10 @@ def classify(error: Exception) -> tuple[type[ServerError], str]:
 
 
 class _Bearer(AuthBase):
-    """The token as a header. As `auth`: requests would put a user part of the address in a plain header's place."""
+    """Adds the token as a header.
+
+    It is passed as `auth`, because requests would replace a plain Authorization header if the URL has a user name.
+    """
 
     def __init__(self, token: Secret) -> None:
         self._token = token
@@ -361,7 +368,7 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Connections whose answers end with the time of the call, also through a proxy."""
+    """Uses connections whose answers end at the call's deadline, also through a proxy."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)

@@ -1,8 +1,8 @@
-"""What went wrong, in one sentence that says what to do: from an HTTP status to an error of our tree.
+"""Maps the HTTP status of a failed call to one of our errors, with a sentence that says what to do.
 
-Sentences name the server's host and settings, never a token, a URL with secrets, or the server's own words (those are
-in `ServerError.detail`). Wire facts: sentry-docs `docs/api/{auth,ratelimits}.mdx`; the bare-string 429 body in Sentry's
-`middleware/ratelimit.py`; GlitchTip's lists with 422 and Bugsink's details as measured.
+The sentences name the server's host and settings, but never a token, a URL with secrets, or the server's own message
+(which is in `ServerError.detail`). Sources: sentry-docs `docs/api/{auth,ratelimits}.mdx`; for the 429 body that is a
+bare string, Sentry's `middleware/ratelimit.py`; GlitchTip's lists with 422 and Bugsink's details as measured.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ _NO_SEAT = (
 
 
 def of_status(
-    host: str, status: int, headers: Mapping[str, str], said: Any, *, method: str, what: str, now: datetime
+    host: str, status: int, headers: Mapping[str, str], body: Any, *, method: str, what: str, now: datetime
 ) -> ServerError:
-    """The error that an answer with a status of 400 or more means.
+    """The error for an answer with a status of 400 or more.
 
     Args:
-        headers: the answer's, looked up by lower-case names.
-        said: the decoded body, or None where it was no JSON.
-        what: what was read or changed, for the sentence ("issue 12"); our own words.
+        headers: the answer's headers, with lower-case names.
+        body: the decoded body, or None if it is not JSON.
+        what: the name of the thing that was read or changed, for the sentence ("issue 12"). Our own words only.
     """
-    detail = detail_of(said)
+    detail = detail_of(body)
     wait = wait_of(headers, now) if status in (429, 503) else None
     kind, sentence = _BY_STATUS.get(status, _SERVER_SIDE if status >= 500 else _REFUSED)
     if status == 401 and _SEAT_LIMIT in detail:
@@ -87,10 +87,10 @@ def _when(wait: float | None) -> str:
 
 
 def check_content_type(host: str, headers: Mapping[str, str]) -> None:
-    """Only JSON is read: a login page comes as HTML with status 200, and so do unknown paths of GlitchTip.
+    """Refuse answers that are not JSON. A login page is HTML with status 200, and so are unknown paths of GlitchTip.
 
     Raises:
-        BadAnswer
+        BadAnswer: the answer is not JSON.
     """
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "application/json" or content_type.endswith("+json"):
@@ -104,11 +104,11 @@ def check_content_type(host: str, headers: Mapping[str, str]) -> None:
 
 
 def wait_of(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The seconds that the server wants us to wait, or None where it does not say; an hour at most, and a second at
-    least, because a reset lies in the past for a clock that runs ahead.
+    """The seconds that the server asks us to wait, None if it does not say.
 
-    `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), else Sentry's `X-Sentry-Rate-Limit-Reset` in Unix time,
-    which Sentry's own 429 has instead.
+    Read from `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3), or from `X-Sentry-Rate-Limit-Reset` in Unix
+    time, which Sentry's own 429 has instead. The result is at most an hour, and at least a second: if our clock is
+    ahead, the reset is in the past.
     """
     retry_after = headers.get("retry-after", "").strip()
     reset = headers.get("x-sentry-rate-limit-reset", "").strip()
@@ -132,27 +132,27 @@ def _until(date: str, now: datetime) -> float | None:
     return (moment - now).total_seconds()
 
 
-def detail_of(said: Any) -> str:
-    """The server's own words in an error body, on one line and short: foreign text, for logs and escaped display.
+def detail_of(body: Any) -> str:
+    """The server's own message in an error body, on one line and cut. It is foreign text: escape it before display.
 
-    Bodies seen: `{"detail": text}`, `{"detail": {"code", "message"}}`, `{"detail": [...]}` (GlitchTip's 422),
-    `{"message": text}`, field names to lists of texts, and a bare text (Sentry's 429).
+    Known bodies: `{"detail": text}`, `{"detail": {"code", "message"}}`, `{"detail": [...]}` (GlitchTip's 422),
+    `{"message": text}`, a mapping from fields to lists of texts, and a bare text (Sentry's 429).
     """
-    words = " ".join(_words(said, 3))
+    words = " ".join(_words(body, 3))
     return " ".join(words.encode("utf-8", "replace").decode().split())[:_LONGEST_DETAIL]
 
 
-def _words(said: Any, depth: int) -> list[str]:
-    if isinstance(said, str):
-        return [said[:_LONGEST_DETAIL]]
+def _words(value: Any, depth: int) -> list[str]:
+    if isinstance(value, str):
+        return [value[:_LONGEST_DETAIL]]
     if depth == 0:
         return []
-    if isinstance(said, dict):
-        found = [said[key] for key in ("code", "detail", "message", "msg") if said.get(key)]
-        if found:
-            return [word for part in found for word in _words(part, depth - 1)]
-        fields = [(str(key)[:50], value) for key, value in list(said.items())[:5]]
-        return [f"{key}: {word}" for key, value in fields for word in _words(value, depth - 1)]
-    if isinstance(said, list):
-        return [word for part in said[:5] for word in _words(part, depth - 1)]
+    if isinstance(value, dict):
+        messages = [value[key] for key in ("code", "detail", "message", "msg") if value.get(key)]
+        if messages:
+            return [word for message in messages for word in _words(message, depth - 1)]
+        fields = [(str(key)[:50], item) for key, item in list(value.items())[:5]]
+        return [f"{key}: {word}" for key, item in fields for word in _words(item, depth - 1)]
+    if isinstance(value, list):
+        return [word for part in value[:5] for word in _words(part, depth - 1)]
     return []
