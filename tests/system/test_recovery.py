@@ -176,6 +176,25 @@ def test_before_the_first_connect(tmp_path: Path, server: Ngircd | Prosody, stac
     assert "Traceback" not in world.bot.log + world.bot.output
 
 
+def test_a_blacklisted_plugin_does_not_start_before_the_first_connect(
+    tmp_path: Path, ngircd: Ngircd, stack: ExitStack
+) -> None:
+    proxy = stack.enter_context(TcpProxy(ngircd.port))
+    world = RecoveryWorld(tmp_path, ngircd, port=proxy.port)
+    alice = stack.enter_context(world.person())
+    with world.bot:
+        alice.wait_for_join(BOT, world.room)
+        alice.say(world.room, "!plugin blacklist SentryReporter")
+        alice.wait_for("is now blacklisted", SECONDS, sender=BOT)
+    proxy.refuse()
+    before = len(world.bot.log)
+    world.bot.start(wait=False)
+    stack.callback(world.bot.stop)
+    tries = r"(?:the next try is in[\s\S]*){6}"  # the first after one second, each of the others after two or more
+    world.bot.wait_for_log(tries, START_SECONDS, after=before)
+    assert "the chat network is not there yet" not in world.bot.log[before:]
+
+
 def test_sigterm_before_the_first_connect(tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack) -> None:
     proxy = stack.enter_context(TcpProxy(server.port))
     world = RecoveryWorld(tmp_path, server, port=proxy.port)

@@ -1,4 +1,4 @@
-"""Single values by name, shared by all bots on one database: the key that signs clicks, what the network calls rooms."""
+"""Single values by name, shared by all bots on one database: what signs clicks, what the network calls rooms."""
 
 from __future__ import annotations
 
