@@ -1,8 +1,8 @@
 # A whole Errbot configuration with every setting of SentryReporter.
 #
-# Copy it to config.py, change what you need, and start the bot with `errbot`. Unchanged, it runs on the Text backend
-# (your terminal), reports nothing and contacts no server. If you have a config.py, copy only the sections below that
-# are headed "SentryReporter".
+# Copy it to config.py, change what you need, and start the bot with `errbot`. Without changes, the bot runs in your
+# terminal (the Text backend), reports nothing and contacts no server. If you already have a config.py, copy only the
+# sections below with "SentryReporter" in their heading.
 
 import logging
 import sys
@@ -37,7 +37,7 @@ BOT_LOG_SENTRY = False
 # plugin, and does not start if it is not a DSN, for example without https://.
 SENTRY_DSN = ""
 
-# Log records from this level on become breadcrumbs: the log lines that an event brings along.
+# Log records from this level on become breadcrumbs: the log lines that come with an event.
 SENTRY_LOGLEVEL = logging.INFO
 
 # Log records from this level on become events. Keep this line: without it, Errbot does not start once BOT_LOG_SENTRY is
@@ -54,7 +54,7 @@ BOT_LOG_SENTRY_FLASK = False
 # "drop" (none).
 SENTRY_CHAT_TEXT = "scrub"
 
-# How much disk events may take while the server is away, in MB; 0: none, they wait in memory.
+# How much disk space events may take while the server is away, in MB. With 0, they wait in memory.
 SENTRY_SPOOL_MB = 50
 
 # Identical errors within this many seconds are counted instead of captured again.
@@ -76,7 +76,7 @@ SENTRY_AUTH_TOKEN = ""
 # The organization's slug, as in its URL. Bugsink has none.
 SENTRY_ORG = ""
 
-# The projects that this bot may show, as slugs or globs; empty: all that the token can read.
+# The projects that this bot may show, as slugs or globs. Empty: all that the token can read.
 SENTRY_PROJECTS = ()
 
 # The projects that each room may see and change: room glob -> project globs, "direct" for direct messages. As soon as
@@ -87,7 +87,7 @@ SENTRY_ROOM_PROJECTS = {}
 # that can be pasted here.
 SENTRY_WRITERS = BOT_ADMINS
 
-# After a change from chat, leave a note on the issue that says who made it, where the server takes notes.
+# After a change from chat, leave a note on the issue that says who made it, if the server takes notes.
 SENTRY_AUTHOR_NOTES = True
 
 # Reply with a two-line summary when somebody pastes an issue's URL into a room that may see the issue.
@@ -98,15 +98,16 @@ SENTRY_UNFURL = True
 # A room is written as its network writes it: "#ops" on IRC, Slack, Discord and Zulip, "~ops" on Mattermost,
 # "ops@conference.example.com" on XMPP, the group's number on Telegram.
 #
-# Routes: the first one that matches an alert wins, unless it says "continue": True. All keys are in
-# docs/alerting.md. Example:
+# Routes: the first one that matches an alert wins, unless it says "continue": True. docs/alerting.md explains all keys.
+# Example:
 # SENTRY_ALERTS = [{"rooms": ["#ops"], "match": ["level>=error", "environment=production", "tag.customer=acme"]}]
-# What an alert does not carry, the bot asks the server for. "show": ["tag.customer", "release", "frame"] chooses what a
-# notification shows, "trace": True puts a short stack trace into its thread.
+# If an alert lacks a fact that "match" or "show" needs, the bot asks the server for it.
+# "show": ["tag.customer", "release", "frame"] chooses the facts in a notification.
+# "trace": True puts a short stack trace into the notification's thread.
 # "mention" says whom a notification mentions: a fixed text such as "@oncall"; "assignee" for the chat person who has
 # linked the assignee's mail address (!sentry link); or both, and teams:
 # "mention": {"assignee": True, "teams": {"backend": "@backend-oncall"}, "else": "@oncall"}
-# "direct": True sends it to the linked people whom it mentions as a direct message, too.
+# "direct": True also sends it as a direct message to the linked people whom it mentions.
 SENTRY_ALERTS = []
 
 # The client secret of the Sentry integration whose webhook URL is /sentry/webhook on this bot; a tuple of two while you
@@ -117,19 +118,20 @@ SENTRY_WEBHOOK_SECRET = ""
 # /sentry/webhook/<token>. Make one with: python3 -c "import secrets; print(secrets.token_urlsafe(24))"
 SENTRY_WEBHOOK_TOKENS = ()
 
-# (host, port) of the plugin's own web listener, which works also while the chat network is down. None: webhooks come
+# (host, port) of the plugin's own web listener, which also works while the chat network is down. None: webhooks come
 # through Errbot's web server, if you have configured that (!plugin config Webserver).
 SENTRY_WEBHOOK_LISTEN = None
 
-# Where others reach that listener (or Errbot's web server), such as "https://bot.example.com"; Mattermost sends clicks
-# there. Without it, alerts have no buttons on Mattermost.
+# The public address of that listener (or of Errbot's web server), such as "https://bot.example.com"; Mattermost sends
+# clicks there. Without it, alerts have no buttons on Mattermost.
 SENTRY_PUBLIC_URL = ""
 
-# How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.
+# How often the bot polls the server for alerts that no webhook brought, in seconds. 0: never.
 SENTRY_POLL_SECONDS = 60
 
-# Where notifications go when the chat takes none for a time: addresses of Apprise (mail, ntfy, SMS, …). Needs pip
-# install apprise. The first entry whose "match" fits takes a notification that has waited for longer than "after".
+# Where notifications go while the chat takes none: addresses of Apprise (mail, ntfy, SMS, …). This needs
+# `pip install apprise`. The first entry whose "match" fits takes a notification that has waited for longer than
+# "after".
 # SENTRY_FALLBACK = [{"urls": ["mailtos://bot:PASSWORD@example.com?to=oncall@example.com"],
 #                     "match": ["level>=error"], "after": "5m"}]
 SENTRY_FALLBACK = []
@@ -142,6 +144,6 @@ SENTRY_CANARY = ""
 # leaves Errbot unchanged, and `!sentry status` shows what is lost.
 SENTRY_PATCH_ERRBOT = True
 
-# The database of the state, as an SQLAlchemy URL. Needed only where several bots share one (PostgreSQL). Empty: the
+# The database of the state, as an SQLAlchemy URL. You need it only if several bots share one (PostgreSQL). Empty: the
 # file sentry_reporter.sqlite3 in BOT_DATA_DIR.
 SENTRY_STATE_URL = ""

@@ -4,7 +4,9 @@
 
 Errbot's test backend in this process, a server of prepared answers in another, on a warm connection; all arms take
 turns, and medians are compared. The goal is at most 1.5 times the floor. A command that returns the same lines from
-memory shows what Errbot takes for sending them. Then Sentry's own command-line client takes turns with ours.
+memory shows what Errbot takes for sending them. A list without any care (no columns, no chart, no ages, nothing escaped
+or checked) shows the least that a list written in Python can take. Then Sentry's own command-line client takes turns
+with ours.
 """
 
 from __future__ import annotations
@@ -33,13 +35,26 @@ WARM_UP = 30
 GOAL = 1.5
 MOST_MESSAGES = 10
 FLOOR_PLUGIN = '''
+import msgspec
+import requests
 from errbot import BotPlugin, botcmd
+
+
+class Row(msgspec.Struct, gc=False):
+    shortId: str
+    title: str
+    lastSeen: str
+    count: str
+    permalink: str
 
 
 class Floor(BotPlugin):
     """The least that a command can cost."""
 
     messages = []
+    address = ""
+    session = requests.Session()
+    decoder = msgspec.json.Decoder(list[Row])
 
     @botcmd
     def floor(self, msg, args):
@@ -48,6 +63,15 @@ class Floor(BotPlugin):
     @botcmd
     def floorlines(self, msg, args):
         yield from self.messages
+
+    @botcmd
+    def floorlist(self, msg, args):
+        lines = [
+            f"#{number}  {row.shortId}  {row.title}\\n    {row.lastSeen}  {row.count} events\\n    {row.permalink}"
+            for number, row in enumerate(self.decoder.decode(self.session.get(self.address).content), 1)
+        ]
+        for start in range(0, len(lines), 40):
+            yield "```\\n\\n" + "\\n".join(lines[start : start + 40]) + "\\n```"
 '''
 
 
@@ -113,18 +137,20 @@ def _measure(folder: Path, url: str, rounds: int) -> int:
     missed = []
     try:
         print(
-            "| rows | messages | trivial command | bare warm GET | floor | the same lines from memory | !sentry issues "
-            "| / floor | / (lines + GET) |"
+            "| rows | messages | trivial command | bare warm GET | floor | the same lines from memory | the least list "
+            "| / floor | !sentry issues | / floor | / the least list |"
         )
-        print("|---|---|---|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|---|---|---|---|---|")
         for rows in ROWS:
             address = f"{url}/api/0/organizations/acme/issues/?limit={rows}"
             plugins.get_plugin_obj_by_name("Floor").messages = messages = _messages_of(plugins, rows)
+            plugins.get_plugin_obj_by_name("Floor").address = address
             last = f"#{rows} "
             arms: dict[str, Callable[[], object]] = {
                 "trivial": partial(_answer, bot, "!floor", "done"),
                 "get": partial(_get, session, address),
                 "lines": partial(_answer, bot, "!floorlines", last),
+                "least": partial(_answer, bot, "!floorlist", last),
                 "ours": partial(_answer, bot, f"!sentry issues -n {rows}", last),
             }
             found = median_ms(arms, rounds)
@@ -132,8 +158,8 @@ def _measure(folder: Path, url: str, rounds: int) -> int:
             ratio = found["ours"] / floor
             print(
                 f"| {rows} | {len(messages)} | {found['trivial']:.2f} ms | {found['get']:.2f} ms | {floor:.2f} ms "
-                f"| {found['lines']:.2f} ms | {found['ours']:.2f} ms | {ratio:.2f} "
-                f"| {found['ours'] / (found['lines'] + found['get']):.2f} |",
+                f"| {found['lines']:.2f} ms | {found['least']:.2f} ms | {found['least'] / floor:.2f} "
+                f"| {found['ours']:.2f} ms | {ratio:.2f} | {found['ours'] / found['least']:.2f} |",
                 flush=True,
             )
             if ratio > GOAL:

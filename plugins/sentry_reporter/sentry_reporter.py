@@ -46,7 +46,7 @@ app = _load()
 
 
 class SentryReporter(BotPlugin):
-    """Sentry in chat: the bot's own errors reported, issues read and resolved, alerts without the noise."""
+    """Reports the bot's errors to Sentry, answers !sentry commands, and brings alerts into rooms."""
 
     def __init__(self, bot, name=None):
         super().__init__(bot, name)

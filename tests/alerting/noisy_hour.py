@@ -40,10 +40,10 @@ DEPLOYED = [("AttributeError", f"'Order' object has no attribute 'rate_{n}'", f"
 _HEAD = """\
 # A noisy hour
 
-{events} events of {problems} problems, and what the room `{room}` got, where `alice` is at work. `python -m
-tests.alerting.noisy_hour` recorded these {minutes:g} minutes with Bugsink 2.6.1, ngircd and Errbot, with {windows}.
-Every line of the room is here; {lines} of them are the bot's. Times are UTC. `--` marks what happened outside of the
-room. Addresses are shortened, bold is left out.
+This is what the room `{room}` got while {events} events of {problems} problems happened. `alice` works in that room.
+`python -m tests.alerting.noisy_hour` recorded these {minutes:g} minutes with Bugsink 2.6.1, ngircd and Errbot, with
+{windows}. Every line of the room is here; {lines} of them are the bot's. Times are UTC. `--` marks what happened
+outside of the room. Addresses are shortened, and bold is left out.
 """
 
 Action = Callable[["Hour"], None]

@@ -108,7 +108,7 @@ FAILURES: dict[str, tuple[Callable[[Request], Reply], type[ServerError], str]] =
     "gateway": (lambda r: as_html("<h1>502</h1>", 502), ServerFailed, "(502)"),
     "login page": (lambda r: as_html(), BadAnswer, "login page"),
     "redirect elsewhere": (
-        lambda r: Reply(302, headers={"Location": "https://evil.example/"}), RedirectRefused, "the token stays here",
+        lambda r: Reply(302, headers={"Location": "https://evil.example/"}), RedirectRefused, "is not sent there",
     ),
     "huge body": (
         lambda r: Reply(200, headers={"Content-Type": "application/json"}, pieces=endless()), TooLarge, "larger than",

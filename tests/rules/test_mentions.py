@@ -40,7 +40,7 @@ def test_every_form_is_read():
         (["@a"], "neither a string nor a dict"),
         ({"assigne": True}, "unknown key 'assigne'; a mention has assignee, teams, else"),
         ({"assignee": "yes"}, "'yes' is neither True nor False"),
-        ({"else": "@oncall"}, "a fixed text stands alone"),
+        ({"else": "@oncall"}, "write a fixed text alone"),
         ({"assignee": False}, 'neither "assignee": True nor "teams"'),
         ({"teams": ["backend"]}, '"teams": ['),
         ({"teams": {"backend": ""}}, "for 'backend': '' is not a string of one line"),

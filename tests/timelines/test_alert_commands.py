@@ -89,7 +89,7 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
     assert room.world.at(1).texts() == []
     assert room.type("alerts --silenced") == (
         "1s ago: New SHOP-1 ZeroDivisionError: division by zero 1 — silenced (silence 1): "
-        "A silence matched. The silence's end reports the number."
+        "A silence matched. When it ends, the room gets the number."
     )
     with pytest.raises(BadReference):
         room.type("unsilence 1", "#web")
@@ -303,7 +303,7 @@ def test_route_says_what_is_silenced_quiet_and_can_never_match(tmp_path: Path) -
     assert room.world.type("route shop level=error").split("\n") == [
         "#quiet by route 1: project=shop — in quiet hours, sent at 2026-03-02 14:00 UTC",
         "#ops by route 3: level>=error — silenced by silence 1 until 2026-03-02 14:00 UTC",
-        "#many by route 2: events>=10 — only by its events",
+        "#many by route 2: events>=10 — depends on its events",
     ]
     assert "#many by route 2: events>=10\n" in room.world.type("route shop level=error events=12 age=2h") + "\n"
 
@@ -313,12 +313,12 @@ def test_a_matcher_that_the_server_can_never_answer_is_said(tmp_path: Path) -> N
     world = World(tmp_path, [{"rooms": ["#ops"], "match": ["users>=5"]}], kind=BUGSINK)
     world.at(1)
     assert [*world.flow.routes.never_match(BUGSINK)] == [
-        "SENTRY_ALERTS, route 1: users>=5 never matches: Bugsink doesn't say users"
+        "SENTRY_ALERTS, route 1: users>=5 never matches: Bugsink doesn't report users"
     ]
     server = MemoryServer([Issue("1", "SHOP-1", "it broke", SHOP)], kind=BUGSINK)
     commands = Commands(lambda: server, world.access, CommandSettings(), world.clock, world.store, alerts=world.flow)
     (view,) = commands.run("route", Invocation(ANN, Conversation("#ops"), "shop users=7"))
-    assert view.values["never"] == ["users>=5 never matches: Bugsink doesn't say users"]
+    assert view.values["never"] == ["users>=5 never matches: Bugsink doesn't report users"]
 
 
 @pytest.mark.parametrize("line", ["subscribe project=shp", "silence project=shp -d 1h", "route shp"])

@@ -185,7 +185,7 @@ def test_an_alert_that_was_dropped_for_want_of_a_fact_names_it(tmp_path: Path) -
     with world.store.read() as tx:
         (decided,) = tx.inbox.decided("#ops", 5)
     assert decided.name == "fact_missing"
-    assert decided.detail.startswith("the server did not say its environment, tag.customer")
+    assert decided.detail.startswith("the server did not report its environment, tag.customer")
 
 
 def test_a_fact_that_no_such_server_has_is_named_too(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_fact_that_no_such_server_has_is_named_too(tmp_path: Path) -> None:
     world.plain_hook(bodies.bugsink(BUG))
     world.at(10)
     with world.store.read() as tx:
-        assert [each.detail for each in tx.inbox.decided("#ops", 5)] == ["Bugsink never says users"]
+        assert [each.detail for each in tx.inbox.decided("#ops", 5)] == ["Bugsink never reports users"]
 
 
 def test_an_event_that_has_no_such_tag_is_simply_not_wanted(tmp_path: Path) -> None:

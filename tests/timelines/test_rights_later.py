@@ -65,7 +65,7 @@ def test_what_is_sent_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, 
     assert "SHOP-1" in texts
     assert "SECRET" not in texts
     if deferred == "outbox":
-        assert outbox_of(world.store, "#ops", FAILED)[0].error == "The room may not see the project of this any more."
+        assert outbox_of(world.store, "#ops", FAILED)[0].error == "The room may not see this project any more."
 
 
 def test_a_project_that_was_renamed_is_judged_by_its_present_name(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ MISTAKES = (
     ({"match": []}, ['"rooms" is missing']),
     ({"rooms": ["#a"], "quiet": "22:00-07:00 Europe/Pariss"}, ["isn't a time zone; did you mean Europe/Paris?"]),
     ({"rooms": ["#a"], "quiet": "22:00 Europe/Paris"}, ["is not a span"]),
-    ({"rooms": ["#a"], "show": ["releas"]}, ["'releas' is none of level"]),
+    ({"rooms": ["#a"], "show": ["releas"]}, ["'releas' is not one of level"]),
     ({"rooms": ["#a"], "trace": "yes"}, ["neither True nor False"]),
 )  # fmt: skip
 

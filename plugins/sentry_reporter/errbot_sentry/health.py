@@ -156,7 +156,7 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         words.append(f"{undecided} could not be decided: the log has the causes")
     if alerts.damaged:
         tables = ", ".join(f"{count} in {table}" for table, count in alerts.damaged.items())
-        words.append(f"rows of the state that cannot be read and are passed over: {tables}")
+        words.append(f"rows of the state that cannot be read and are skipped: {tables}")
     stuck = alerts.oldest is not None and facts.now - alerts.oldest > _STUCK
     # Of what was set aside the last hour counts: else one message to a mistyped room would be trouble for a month.
     return FlowStatus("delivery", TROUBLE if stuck or alerts.failed_lately else OK, tuple(words))
@@ -240,7 +240,7 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
     ("counter", "events_sent", "Events that the server has confirmed.", lambda facts: facts.report.sent),
     ("counter", "events_repeated", "Identical errors that were counted.", lambda facts: facts.report.repeated),
     ("gauge", "events_spooled", "Envelopes that wait on disk.", lambda facts: facts.report.spooled),
-    ("gauge", "spool_bytes", "Disk that they take.", lambda facts: facts.report.spool_bytes),
+    ("gauge", "spool_bytes", "Disk space that they take.", lambda facts: facts.report.spool_bytes),
     ("gauge", "alerts_waiting", "Alerts without a decision.", lambda facts: _count(facts, "waiting")),
     ("gauge", "alerts_deferred", "Notifications that are deferred.", lambda facts: _count(facts, "deferred")),
     ("gauge", "outbox_messages", "Messages not yet sent.", lambda facts: _count(facts, "queue")),
@@ -260,7 +260,7 @@ _LABELLED: tuple[tuple[str, str, str, str, Callable[[FlowFacts], Mapping[str, fl
     ("counter", "fallback_messages", "Messages to the fallback, by result.", "result", lambda facts: _round(facts)),
     ("gauge", "damaged_rows", "Rows of the state that cannot be read.", "table",
         lambda facts: _count(facts, "damaged")),
-    ("gauge", "canary_link_up", "1 where the link worked in the canary's last round.", "link",
+    ("gauge", "canary_link_up", "1 if the link worked in the canary's last round.", "link",
         lambda facts: {link.name: int(link.state is LinkState.OK) for link in facts.canary.links
                        if link.state is not LinkState.UNKNOWN}),
     ("gauge", "canary_link_age_seconds", "Time since the canary last reached the link.", "link",

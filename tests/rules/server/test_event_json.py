@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,10 +14,11 @@ from hypothesis import given, settings
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.errors import BadAnswer
 from errbot_sentry.domain.issues import EventRequest, Issue, Project
+from errbot_sentry.server.http.body import Undecodable, decode
 from errbot_sentry.server.payloads.bugsink_json import read_bugsink_event, read_bugsink_issue, title_of
 from errbot_sentry.server.payloads.event_json import printed, read_event
-from errbot_sentry.server.payloads.issue_json import read_issue
-from errbot_sentry.server.payloads.json_fields import Fields
+from errbot_sentry.server.payloads.issue_json import read_issue, read_list
+from errbot_sentry.server.payloads.json_fields import Fields, objects
 from tests.rules.server.test_reading import ANY_JSON
 
 API_EVENT = {
@@ -267,6 +272,86 @@ def test_nonsense_in_any_field_of_an_issue(field, nonsense):
         read_issue(Fields({**ISSUE, field: nonsense}), "")
     except BadAnswer:
         assert field == "id"
+
+
+def _both_ways(body: bytes) -> list[object]:
+    """What a list's body becomes: read for its issues, and decoded whole; errors by their text."""
+
+    def outcome(read: Callable[[bytes], Any]) -> object:
+        try:
+            found = read(body)
+            return found if isinstance(found, tuple) else tuple(_read_row(row) for row in objects(found, "issues"))
+        except (BadAnswer, Undecodable) as error:
+            return str(error)
+
+    return [outcome(partial(read_list, read_row=_read_row)), outcome(decode)]
+
+
+def _read_row(row: Fields) -> Issue:
+    return read_issue(row, row.text("permalink"))
+
+
+@pytest.mark.parametrize("field", [*ISSUE, "permalink", "annotations"])
+@settings(max_examples=25, deadline=None)
+@given(nonsense=ANY_JSON)
+def test_a_list_reads_like_its_issues_whatever_is_in_a_field(field, nonsense):
+    """Rows that `read_list` takes, and those that it leaves to `decode`."""
+    issues, whole = _both_ways(json.dumps([ISSUE, {**ISSUE, field: nonsense}]).encode())
+    assert issues == whole
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"{}",
+        b"[] []",
+        b"[1, null, []]",
+        b'[{"id": "1", "x": NaN}]',
+        b'[{"id": "1", "count": -Infinity}]',
+        b'[{"id": 1e999}]',
+        b'[{"id": ' + b"9" * 5000 + b"}]",
+        b'[{"id": "1", "count": 1' + b"0" * 40 + b"}]",
+        b'[{"id": "1", "x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}]",
+        b'[{"id": "1", "title": "\\ud800"}]',
+        b'[{"id": "1", "x": "\xff"}]',
+        b"\xef\xbb\xbf[]",
+        b'[{"id": "1", "title": "a\tb"}]',
+        b'[{"id": "1", "id": "2", "title": "twice"}]',
+        b'[{"id": "1", "firstSeen": "2026-11-20T00:00:00", "lastSeen": 1700000000}]',
+        b'[{"id": "1", "firstSeen": "2026-11-20T00:00:00+02:00", "lastSeen": "0001-01-01T00:00:00+05:00"}]',
+        b'[{"id": "1", "stats": {"24h": [[1, 2], [3, -4]], "14d": 5}}]',
+        b'[{"id": "1", "stats": {"24h": [], "14d": [[1, 2], [3, 4]]}}]',
+    ],
+    ids=lambda body: body[:40].decode("latin-1"),
+)
+def test_a_hostile_list_is_refused_or_read_the_same_way(body):
+    """Not JSON, too deep, too long, half a character, another zone or none."""
+    issues, whole = _both_ways(body)
+    assert issues == whole
+
+
+def test_a_list_has_every_field_that_is_read():
+    """One that is added to `read_issue` alone would be empty in lists only."""
+    asked, listed = set(), []
+
+    class Asked(dict[str, Any]):
+        def get(self, name: str, default: object = None) -> Any:
+            asked.add(name)
+            return super().get(name, default)
+
+    _read_row(Fields(Asked({"id": "1"})))
+    body = json.dumps([{**dict.fromkeys([*asked, "annotations"]), "id": "1"}]).encode()
+    issues = read_list(body, lambda row: (listed.extend(row.pairs()), _read_row(row))[1])
+    assert isinstance(issues, tuple)
+    assert {name for name, _value in listed} == asked
+
+
+def test_a_list_is_read_up_to_its_bound():
+    """Whatever a server sends; all rows of a page are less."""
+    body = json.dumps([{"id": str(number)} for number in range(1, 1200)]).encode()
+    assert [len(issues) for issues in _both_ways(body)] == [1000, 1000]
 
 
 BUGSINK_ISSUE = {

@@ -133,7 +133,7 @@ class Commands:
         """Carry out an action on an issue as this person; raises as `run` does."""
         entry = find_command(action.command, COMMANDS)
         if entry is None or entry.act is None:
-            raise UsageError(f"No reaction stands for {echo(action.command)}.")
+            raise UsageError(f"There is no reaction for {echo(action.command)}.")
         self._check_rights(entry, invocation.person)
         self._check_server(entry)
         yield from entry.act(self._context, action, invocation)

@@ -51,7 +51,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "issue",
         "issue details; REF is WEB-1A, a number, an address, #3 or @latest; --full: also the request, contexts, "
-        "activity, suspect commits and owners, as far as the server knows them",
+        "activity, suspect commits and owners, if the server has them",
         issue_details.show_issue,
         args="REF [--full]",
         examples=("WEB-1A", "#3", "@latest --full"),
@@ -61,7 +61,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "trace",
         "the latest stack trace with source and local variables, newest frame last; --full: all of it, as a file "
-        "where the chat takes files",
+        "if the chat takes files",
         issue_details.show_trace,
         args="REF [--full]",
         examples=("#1", "WEB-1A --full"),
@@ -97,7 +97,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "graph",
-        "events over time; --dark: with a dark background, where the chat takes files",
+        "events over time; --dark: on a dark background, if the chat takes files",
         issue_details.show_graph,
         args="REF|-p PROJECT [-t 14d] [--dark]",
         examples=("#1", "-p web -t 24h"),
@@ -125,7 +125,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _change(
         "resolve",
-        "resolve issues, now or in a release or by a commit",
+        "resolve issues: now, in a release or by a commit",
         triage.resolve,
         args="REF… [--in VERSION|@next|@latest|@commit:REPO@SHA] [--yes]",
         examples=("#1", "#2-5", "WEB-1A WEB-2B --in @next"),
@@ -145,8 +145,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _change(
         "archive",
-        "archive, forever or until it escalates, for a time, to a date (UTC), or until so many more events (x) or "
-        "users (u), in a window where given",
+        "archive issues: forever, until they escalate, for a time, until a date (UTC), or until so many more events "
+        "(x) or users (u), also within a window",
         triage.archive,
         args="REF… [--until forever|escalating|2h|DATE|10x|10u|10x/5m] [--yes]",
         examples=("#1", "WEB-1A --until 2h", "#2 --until 10x/5m"),
@@ -210,7 +210,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _alerts(
         "route",
-        "dry run: which rooms would get such an alert, and why, or why not now",
+        "dry run: which rooms would get such an alert and why, or what stops it now",
         alert_history.dry_run,
         args="PROJECT [level=error] [environment=…] [events=12] [reason=new] [tag.KEY=…]",
         examples=("web level=error environment=production",),
@@ -219,7 +219,7 @@ COMMANDS: tuple[Command, ...] = (
     _alerts("silences", "the silences that apply here", silences.list_silences, most_words=0),
     _setting(
         "subscribe",
-        "send matching alerts to this room; typed in a direct message, to you alone, also by assignee=me or "
+        "send matching alerts to this room; in a direct message: to you alone, also with assignee=me or "
         "assignee=my-teams",
         subscriptions.subscribe,
         args="[MATCHERS]",
@@ -237,7 +237,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _setting(
         "silence",
-        "send no alerts for a while; typed in a direct message, for every room",
+        "send no alerts for a while; in a direct message: for every room",
         silences.silence,
         args="MATCHERS|REF -d 2h [-c why]",
         examples=("WEB-1A -d 2h -c deploying", "project=web environment=staging -d 1d"),
@@ -259,7 +259,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _setting(
         "resend",
-        "send again what this room did not take, in order and with its age",
+        "send this room's undelivered messages again, in order",
         undelivered.resend,
         args="N|all",
         examples=("17", "all"),
@@ -275,7 +275,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     _about(
         "link",
-        "prove which account on the server is yours, for `assign me`, notes and mentions; without REF it says how",
+        "prove which account on the server is yours, for `assign me`, notes and mentions; without REF: how to do it",
         accounts.link,
         args="MAIL [REF]",
         examples=("alice@example.org", "alice@example.org WEB-1A"),
@@ -286,7 +286,7 @@ COMMANDS: tuple[Command, ...] = (
     _about("whoami", "who you are here and on the server", accounts.whoami, most_words=0),
     _about(
         "feedback",
-        "attach your words to the last error of the bot that you ran into",
+        "add a comment to the last error of the bot that you ran into",
         overview.feedback,
         args="TEXT",
         examples=("I wanted to split the bill by zero",),

@@ -65,4 +65,4 @@ def never_known(matchers: Iterable[Matcher], kind: str) -> Iterator[str]:
     """A sentence for each matcher whose fact this kind of server never sends."""
     for matcher in matchers:
         if not can_be_known(matcher.name, kind):
-            yield f"{matcher} never matches: {NAMES[kind]} doesn't say {matcher.name}"
+            yield f"{matcher} never matches: {NAMES[kind]} doesn't report {matcher.name}"

@@ -95,7 +95,7 @@ def options(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise ValueError(f'expected a dict such as {{"environment": "production"}}, got {type_of(value)}')
     if "dsn" in value:
-        raise ValueError('has "dsn" in it; expected SENTRY_DSN instead')
+        raise ValueError('contains "dsn"; use SENTRY_DSN instead')
     wrong = wrong_option(value)
     if wrong:
         raise ValueError(wrong)
@@ -127,7 +127,7 @@ def dsn(value: Any) -> Secret:
     if parts.scheme not in ("http", "https") or not parts.username or not parts.hostname:
         raise ValueError(f"expected {form}, got {shape(text)}")
     if not parts.path.rstrip("/").rpartition("/")[2]:
-        raise ValueError(f"expected {form}, got {mask_url(text)!r}, which names no project at its end")
+        raise ValueError(f"expected {form}, got {mask_url(text)!r}, which has no project at its end")
     return Secret(text)
 
 

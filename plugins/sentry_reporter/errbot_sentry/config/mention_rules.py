@@ -54,9 +54,7 @@ def read_mention(raw: object) -> Mention:
         raise ValueError(f'"{ASSIGNEE}": {assignee!r} is neither True nor False')
     teams = _teams(raw.get("teams", {}))
     if not assignee and not teams:
-        raise ValueError(
-            'it names neither "assignee": True nor "teams"; a fixed text stands alone: "mention": "@oncall"'
-        )
+        raise ValueError('it has neither "assignee": True nor "teams"; write a fixed text alone: "mention": "@oncall"')
     otherwise = raw.get("else", "")
     return Mention(_text('"else"', otherwise) if otherwise != "" else "", assignee, teams)
 

@@ -98,7 +98,7 @@ def hints_together(found: Mapping[str, Any], config: object, mode: str) -> Itera
             yield Hint(f"SENTRY_URL and SENTRY_DSN have different paths; did you mean {dsn.geturl()!r}?")
     for room in found["SENTRY_ROOM_PROJECTS"]:
         if room != DIRECT and room.casefold() == DIRECT:
-            yield Hint(f"SENTRY_ROOM_PROJECTS: did you mean {DIRECT!r}, in small letters?")
+            yield Hint(f"SENTRY_ROOM_PROJECTS: did you mean {DIRECT!r}, in lower case?")
         elif room != DIRECT and not may_match_room(room, mode):
             sentence = wrong_room(room, mode, _rooms_joined(config))
             yield Hint(f"SENTRY_ROOM_PROJECTS: {without_secrets(sentence)}")

@@ -164,7 +164,7 @@ def _reasons(value: object) -> tuple[str, ...]:
     reasons = _texts(value)
     for reason in reasons:
         if reason not in ALERT_REASONS:
-            raise ValueError(f"{reason!r} is none of {', '.join(ALERT_REASONS)}")
+            raise ValueError(f"{reason!r} is not one of {', '.join(ALERT_REASONS)}")
     return reasons
 
 
@@ -172,7 +172,7 @@ def _shown(value: object) -> tuple[str, ...]:
     names = _texts(value)
     for name in names:
         if name not in SHOWN and not (name.startswith("tag.") and len(name) > len("tag.")):
-            raise ValueError(f"{name!r} is none of {', '.join(SHOWN)}, tag.KEY")
+            raise ValueError(f"{name!r} is not one of {', '.join(SHOWN)}, tag.KEY")
     return names
 
 
@@ -191,7 +191,7 @@ def read_matchers(value: object) -> tuple[Matcher, ...]:
 
 def _threads(value: object) -> str:
     if value not in THREAD_MODES:
-        raise ValueError(f"{value!r} is none of {', '.join(THREAD_MODES)}")
+        raise ValueError(f"{value!r} is not one of {', '.join(THREAD_MODES)}")
     return str(value)
 
 

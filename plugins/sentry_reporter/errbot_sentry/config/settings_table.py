@@ -45,7 +45,7 @@ SETTINGS = (
     ),
     Setting(
         "SENTRY_LOGLEVEL", "logging level", values.level, None, (REPORT,),
-        "Log records from this level on become breadcrumbs: the log lines that an event brings along.",
+        "Log records from this level on become breadcrumbs: the log lines that come with an event.",
         default_words="`logging.INFO`",
     ),
     Setting(
@@ -67,7 +67,7 @@ SETTINGS = (
     ),
     Setting(
         "SENTRY_SPOOL_MB", "MB", values.amount, 50, (REPORT,),
-        "How much disk events may take while the server is away, in MB; 0: none, they wait in memory.",
+        "How much disk space events may take while the server is away, in MB. With 0, they wait in memory.",
     ),
     Setting(
         "SENTRY_REPEAT_SECONDS", "seconds", values.amount, 60, (REPORT,),
@@ -87,7 +87,7 @@ SETTINGS = (
     ),
     Setting(
         "SENTRY_PROJECTS", "tuple of globs", values.texts, (), _SERVER,
-        "The projects that this bot may show, as slugs or globs; empty: all that the token can read.",
+        "The projects that this bot may show, as slugs or globs. Empty: all that the token can read.",
     ),
     Setting(
         "SENTRY_ROOM_PROJECTS", "dict", values.room_projects, {}, _SERVER,
@@ -101,7 +101,7 @@ SETTINGS = (
     ),
     Setting(
         "SENTRY_AUTHOR_NOTES", "bool", values.flag, True, (QUERY,),
-        "After a change from chat, leave a note on the issue that says who made it, where the server takes notes.",
+        "After a change from chat, leave a note on the issue that says who made it, if the server takes notes.",
     ),
     Setting(
         "SENTRY_UNFURL", "bool", values.flag, True, (QUERY,),
@@ -125,20 +125,20 @@ SETTINGS = (
     ),
     Setting(
         "SENTRY_WEBHOOK_LISTEN", "(host, port)", values.listen, None, (ALERTS,),
-        "(host, port) of the plugin's own web listener, which works also while the chat network is down.",
+        "(host, port) of the plugin's own web listener, which also works while the chat network is down.",
     ),
     Setting(
         "SENTRY_PUBLIC_URL", "URL", values.public_url, "", (ALERTS,),
-        'Where others reach that listener (or Errbot\'s web server), such as "https://bot.example.com"; Mattermost '
-        "sends clicks there.",
+        "The public address of that listener (or of Errbot's web server), such as "
+        '"https://bot.example.com"; Mattermost sends clicks there.',
     ),
     Setting(
         "SENTRY_POLL_SECONDS", "seconds", values.interval, 60, (ALERTS,),
-        "How often the bot polls the server for alerts that no webhook brought, in seconds; 0: never.",
+        "How often the bot polls the server for alerts that no webhook brought, in seconds. 0: never.",
     ),
     Setting(
         "SENTRY_FALLBACK", "list of dicts", values.fallback, [], (),
-        "Where notifications go when the chat takes none for a time: addresses of Apprise (mail, ntfy, SMS, …).",
+        "Where notifications go while the chat takes none: addresses of Apprise (mail, ntfy, SMS, …).",
     ),
     Setting(
         "SENTRY_CANARY", "duration", values.pause, "", (),

@@ -82,6 +82,8 @@ def moment(value: Any) -> datetime | None:
     Python 3.10's `fromisoformat` does not read "Z", and only reads fractions of 3 or 6 digits.
     """
     try:
+        if isinstance(value, datetime):  # read already
+            return value.astimezone(timezone.utc)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, timezone.utc)
         if not isinstance(value, str):

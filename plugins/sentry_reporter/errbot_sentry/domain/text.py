@@ -18,6 +18,7 @@ _LONG_ESCAPES = re.compile(r"[&<@]")  # some backend escapes these with several 
 _HEAVIEST = 6  # the greatest weight of one character
 _STEPS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 _WHOLE_PATH = 4  # parts that a path may have to be shown whole
+_FEW = 256  # charts whose counts are below this have their blocks made once
 
 
 def short_count(number: int) -> str:
@@ -66,10 +67,20 @@ def sparkline(counts: Sequence[int], width: int = 12) -> str:
     top = max(slices, default=0)
     if not top:
         return ""
-    highest = len(_BLOCKS) - 1
-    # Only zero gets the lowest block, so that any greater count is visible.
-    share = highest / top
-    return "".join([_BLOCKS[round(count * share) or 1 if count else 0] for count in slices])
+    if top < _FEW:
+        return "".join(map(_blocks_up_to(top).__getitem__, slices))
+    return "".join([_block(count, top) for count in slices])
+
+
+def _block(count: int, top: int) -> str:
+    """Only zero gets the lowest block, so that any greater count is visible."""
+    return _BLOCKS[round(count * ((len(_BLOCKS) - 1) / top)) or 1 if count else 0]
+
+
+@lru_cache(maxsize=_FEW)
+def _blocks_up_to(top: int) -> str:
+    """The block of each count from 0 to `top`, in charts whose highest count is `top`; most have small counts."""
+    return "".join([_block(count, top) for count in range(top + 1)])
 
 
 def _resample(counts: Sequence[int], width: int) -> Sequence[int]:

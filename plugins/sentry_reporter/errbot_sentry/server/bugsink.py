@@ -166,13 +166,13 @@ class Bugsink(Dialect):
         else:
             raise Unsupported("This issue has too many events for Bugsink's API to count them: try a shorter time.")
         if row.whole("stored_event_count") != row.whole("digested_event_count"):
-            raise Unsupported("Bugsink has thrown away some events of this issue, so that it cannot count over time.")
+            raise Unsupported("Bugsink has deleted some events of this issue, so it cannot count them over time.")
         return spread(points, now, span, step_of(span))
 
     def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
         wanted = projects or self.projects()
         if len(wanted) > _MOST_RELEASE_PROJECTS:
-            raise Unsupported(f"Bugsink lists releases by project, and these are {len(wanted)}: name some with -p.")
+            raise Unsupported(f"Bugsink lists releases by project, and there are {len(wanted)}: name some with -p.")
         found: list[Release] = []
         for project in wanted:
             known = self._with_id(project)
@@ -193,7 +193,7 @@ class Bugsink(Dialect):
         changed = self._confirm(issue, self._issue(row), RESOLVED)
         by_next = row.yes("is_resolved_by_next_release")
         if row.yes("is_resolved_unconditionally") or by_next != when.next_release:
-            raise self._not_shown(issue, "resolved by just that")
+            raise self._not_shown(issue, "resolved as asked")
         return changed
 
     def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:

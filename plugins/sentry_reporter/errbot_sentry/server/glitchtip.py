@@ -75,7 +75,7 @@ _LONGEST_STATS = timedelta(days=14)
 _LONGEST_HOURLY = timedelta(days=40)  # it gives a thousand hours at most
 _SORTS = {"date": "-last_seen", "new": "-first_seen", "freq": "-count"}
 
-_TOO_OLD = "This GlitchTip is too old to have an assignee."
+_TOO_OLD = "This GlitchTip is too old to assign issues."
 
 
 class GlitchTip(SentryApi):
@@ -89,7 +89,7 @@ class GlitchTip(SentryApi):
             "read_activity": "GlitchTip does not record what happened to an issue: it has notes only.",
             "read_suspect_commits": "GlitchTip does not know the commits of a release.",
             "read_owners": "GlitchTip has no ownership rules.",
-            "read_teams": "The teams of a person are read from Sentry only, not from GlitchTip.",
+            "read_teams": "The bot can read a person's teams from Sentry only.",
         }
     )
     _page_size = "limit"
@@ -163,7 +163,7 @@ class GlitchTip(SentryApi):
         for tag in read_tags(self._get_of(issue, _TAGS, [("key", key)]).json):
             if tag.key == key:
                 return tag
-        raise NotFound(f"No event of {issue.short_id} has such a tag.")
+        raise NotFound(f"No event of {issue.short_id} has that tag.")
 
     def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
         """From issues-stats: hours of the last day, days of the last fourteen, and nothing else."""
@@ -201,7 +201,7 @@ class GlitchTip(SentryApi):
         found: dict[str, Release] = {}
         if projects:
             if len(projects) > _MOST_RELEASE_PROJECTS:
-                raise Unsupported(f"GlitchTip lists releases by project, and these are {len(projects)}: name fewer.")
+                raise Unsupported(f"GlitchTip lists releases by project, and there are {len(projects)}: name fewer.")
             for project in projects:
                 found.update(self._releases(_PROJECT_RELEASES, project=project.slug))
         else:
@@ -231,7 +231,7 @@ class GlitchTip(SentryApi):
         """
         if when.commit is not None or when.next_release:
             raise Unsupported("GlitchTip can resolve in @latest or in a named release, but not in @next or a commit.")
-        self._need_assignees(issue, "This GlitchTip is too old to resolve in a release, it would resolve at once.")
+        self._need_assignees(issue, "This GlitchTip is too old to resolve in a release: it would resolve at once.")
         known = {release.version for release in self.releases((issue.project,), MOST_ROWS * _MOST_PAGES)}
         if not known or (when.release and when.release not in known):
             raise BadQuery(f"{self._transport.host} does not know that release; `!sentry releases` lists them.")
@@ -240,7 +240,7 @@ class GlitchTip(SentryApi):
 
     def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:
         if until != ArchiveUntil():
-            raise Unsupported("GlitchTip can archive for ever only: leave out --until.")
+            raise Unsupported("GlitchTip can only archive forever: leave out --until.")
         return self._change(issue, {"status": "ignored"}, ARCHIVED)
 
     def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
@@ -338,8 +338,7 @@ class GlitchTip(SentryApi):
         parameters = [*query, self._limit(limit)]
         if cursor:
             parameters.append(("cursor", cursor))
-        answer = self._get(ISSUES, parameters)
-        issues = tuple(self._read_row(row) for row in objects(answer.json, "issues"))
+        answer, issues = self._get_issues(parameters)
         self._remember(issues)
         following, previous = cursors_of(answer)
         return Page(issues, following if following != cursor else None, previous)

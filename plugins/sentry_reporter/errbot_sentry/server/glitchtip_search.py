@@ -44,9 +44,9 @@ def glitchtip_query(text: str, status: str | None) -> tuple[str, str]:
     words = [_word(word) for word in search.words]
     notes = []
     if any(":" in word for word in search.words):
-        notes.append("GlitchTip takes a word with a colon for a tag; it searched without the colons.")
+        notes.append("GlitchTip reads a word with a colon as a tag, so the colons were left out.")
     if text.replace('\\"', "").count('"') % 2:
-        notes.append("A quotation mark without its partner was left out.")
+        notes.append("An unmatched quotation mark was left out.")
     note = " ".join(notes)
     return " ".join([*parts, *filter(None, words)]), note
 

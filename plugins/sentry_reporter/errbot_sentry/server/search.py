@@ -80,7 +80,7 @@ def plain_search(server: str, text: str, status: str | None) -> Search:
     for term in terms_of(text):
         operator = "" if term.key or term.quoted else term.value
         if term.negated or operator in ("(", ")", "OR"):
-            raise Unsupported(f"{server} can neither exclude nor choose between terms: leave out {term.name}.")
+            raise Unsupported(f"{server} cannot search with NOT, OR or brackets: leave out {term.name}.")
         if term.key == "is":
             if term.value.lower() not in _STATUSES:
                 raise Unsupported(f"{server} knows is:unresolved, is:resolved and is:archived, but not {term.name}.")

@@ -93,12 +93,11 @@ class Sentry(SentryApi):
 
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
         try:
-            answer = self._get(ISSUES, list_query(query, cursor))
+            answer, issues = self._get_issues(list_query(query, cursor))
         except NotFound:
             if query.environments:
                 self._check_environments(query)
             raise
-        issues = tuple(self._read_row(row) for row in objects(answer.json, "issues"))
         following, previous = cursors_of(answer)
         too_long = query.seen_within is not None and query.seen_within > _LONGEST_PERIOD
         note = f"Sentry looks back {_LONGEST_PERIOD.days} days at most." if too_long else ""
@@ -111,7 +110,8 @@ class Sentry(SentryApi):
         """With `group`, Sentry gives just these, whatever their status and age (getsentry/sentry
         `src/sentry/issues/endpoints/organization_group_index.py`)."""
         query = [("project", ALL_PROJECTS), *(("group", identifiers.number(each)) for each in ids)]
-        found = {issue.id: issue for issue in map(self._read_row, objects(self._get(ISSUES, query).json, "issues"))}
+        _answer, issues = self._get_issues(query)
+        found = {issue.id: issue for issue in issues}
         for each in (each for each in ids if each not in found):  # one that was merged is found by itself only
             with suppress(NotFound):
                 found[each] = self.issue(each)
@@ -204,7 +204,7 @@ class Sentry(SentryApi):
                 triage_json.resolve_body(when),
                 RESOLVED,
                 lambda row: triage_json.shows_resolution(row, when),
-                "resolved by just that",
+                "resolved as asked",
             )
         except BadQuery as error:
             raise BadQuery(
@@ -219,7 +219,7 @@ class Sentry(SentryApi):
             triage_json.archive_body(until),
             ARCHIVED,
             lambda row: triage_json.shows_archive(row, until),
-            "archived until just then (if it was archived before, reopen it first)",
+            "archived as asked (if it was archived before, reopen it first)",
         )
 
     def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from errbot_sentry.domain import identifiers
@@ -32,7 +33,7 @@ from errbot_sentry.server.http.calls import ApiAnswer, Query, link_cursors
 from errbot_sentry.server.http.client import Transport
 from errbot_sentry.server.payloads.event_json import read_event
 from errbot_sentry.server.payloads.insight_json import read_comments, read_events, read_tags
-from errbot_sentry.server.payloads.issue_json import read_project
+from errbot_sentry.server.payloads.issue_json import read_list, read_project
 from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
 
 PROJECTS = "/api/0/organizations/{org}/projects/"
@@ -91,6 +92,14 @@ class SentryApi(Dialect):
         """An issue as this server writes it."""
         raise NotImplementedError
 
+    def _get_issues(self, query: Query) -> tuple[ApiAnswer, tuple[Issue, ...]]:
+        """A page of the organization's issues, and the issues on it."""
+        reader = partial(read_list, read_row=self._read_row)
+        answer = self._transport.get(ISSUES, query, reader, what=f"organization {self._org}", org=self._org)
+        if isinstance(answer.json, tuple):
+            return answer, answer.json
+        return answer, tuple(self._read_row(row) for row in objects(answer.json, "issues"))
+
     def _get(self, path: str, query: Query = (), *, what: str = "", scope: str = "", **parts: str) -> ApiAnswer:
         """Read below the organization; `what` is for the sentence of a 404, `scope` (what the token needs) of a 403."""
         try:
@@ -98,7 +107,7 @@ class SentryApi(Dialect):
         except MissingScope as error:
             if not scope:
                 raise
-            sentence = f"{self._transport.host} does not allow this to SENTRY_AUTH_TOKEN (403): give it {scope}."
+            sentence = f"{self._transport.host} does not allow SENTRY_AUTH_TOKEN to do this (403): give it {scope}."
             raise MissingScope(sentence, status=error.status, detail=error.detail) from error
 
     def _check_environments(self, query: IssueQuery) -> None:

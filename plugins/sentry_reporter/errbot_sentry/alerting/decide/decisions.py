@@ -24,12 +24,12 @@ class DecisionName(str, Enum):
     # A notification in the channel.
     FIRST = "first", "The room's first notification about this problem."
     REACHED = "reached", "A notification: the problem has as many events or users as the route asks for."
-    REPEAT = "repeat", "A new notification, since the problem goes on after the route's `repeat`."
+    REPEAT = "repeat", "A new notification: the problem goes on after the route's `repeat`."
     REGRESSED = "regressed", "A new notification: the issue was resolved and came back."
     ESCALATING = "escalating", "A new notification: the archived issue escalates."
     UNMUTED = "unmuted", "A new notification: the issue is no longer archived."
     # An update in the thread.
-    UPDATE = "update", "An update under the notification: somebody changed the issue, or a metric alert its level."
+    UPDATE = "update", "An update: somebody changed the issue, or a metric alert changed its level."
     FLAPPING = "flapping", "An update: the issue came back within the window of its last notification."
     # To one person.
     SENT_DIRECT = "sent_direct", "Sent to a person whom the room's message mentions (`direct`)."
@@ -41,17 +41,17 @@ class DecisionName(str, Enum):
     QUIET = "quiet", "Deferred to the end of the room's quiet hours. Updates are not sent."
     UPDATES_BATCHED = "updates_batched", "Deferred: too many updates in a minute. They are sent as one list."
     # Not sent.
-    MERGED = "merged", "Says what the room was already notified of: webhook and poller, or rule and issue."
-    SILENCED = "silenced", "A silence matched. The silence's end reports the number."
+    MERGED = "merged", "The room already has it: from webhook and poller, or from rule and issue."
+    SILENCED = "silenced", "A silence matched. When it ends, the room gets the number."
     NOT_YET_NOTIFIED = "not_yet_notified", "An update whose notification is itself deferred."
     RESOLVED_EARLY = "resolved_early", "Resolved before the route's `wait` was over."
     FACT_MISSING = "fact_missing", "Not routed: a fact that the room's route asks for is missing."
     UNROUTED = "unrouted", "No route wants it."
     NEVER_NOTIFIED = "never_notified", "An activity on a problem that no room was notified of."
     NOT_VISIBLE = "not_visible", "The room may not see the project."
-    NO_PROJECT = "no_project", "For a whole day the server could not name the alert's project."
+    NO_PROJECT = "no_project", "The server could not name the alert's project for a whole day."
     CANARY = "canary", "The bot's own test event (`SENTRY_CANARY`, `!sentry test`), which no room gets."
-    FAILED = "failed", "The stored alert cannot be read, or a mistake in this plugin. The log has the cause."
+    FAILED = "failed", "The alert cannot be read, or the plugin failed on it. The log has the cause."
 
     def __str__(self) -> str:
         """The stored name."""

@@ -262,11 +262,11 @@ def _waited(context: AlertContext, target: Target) -> bool:
 
 
 def missing_words(names: Sequence[str], kind: str) -> str:
-    """`the server did not say its environment`, for people."""
+    """`the server did not report its environment`, for people."""
     never = [name for name in names if not can_be_known(name, kind)]
     if never:
-        return f"{NAMES[kind]} never says {', '.join(never)}"
-    return f"the server did not say its {', '.join(names)}"
+        return f"{NAMES[kind]} never reports {', '.join(never)}"
+    return f"the server did not report its {', '.join(names)}"
 
 
 def known_after(alert: Alert, known: KnownIssue | None, now: float, *, notified: bool) -> KnownIssue:

@@ -215,7 +215,7 @@ class RequestedDigests:
         """The room's digest, made now or some seconds ago.
 
         Raises:
-            AskError: others are being made, or this person has just had one.
+            UserError: others are being made, or this person has just had one.
         """
         with self._making.within(_PATIENCE) as taken:
             if not taken:

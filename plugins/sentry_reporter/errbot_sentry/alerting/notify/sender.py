@@ -106,7 +106,7 @@ class NotificationSender:
             if self._is_allowed(row):
                 return self._send(row, connection)
             log.warning("message %s is set aside: %s may not see its project", row.id, row.message.room)
-            self._set_aside(row, "The room may not see the project of this any more.")
+            self._set_aside(row, "The room may not see this project any more.")
         finally:
             self._sending = False
         return 0.0

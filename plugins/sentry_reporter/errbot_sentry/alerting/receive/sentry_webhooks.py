@@ -85,7 +85,7 @@ def read_sentry_webhook(resource: str, body: dict[str, Any], blank: Alert) -> Pa
         return NOTHING
     fields = Fields(body)
     if not isinstance(body.get("data"), dict):
-        raise BadBody(f'A webhook of the resource "{resource}" has an object "data".')
+        raise BadBody(f'The webhook of the resource "{resource}" lacks the object "data".')
     alert = reader(fields.fields("data"), fields.line("action").lower(), fields, blank)
     if alert is None:
         return NOTHING
@@ -258,7 +258,7 @@ def _of_plugin(body: Fields, alert: Alert) -> Alert:
     title = alert.title or body.line("message")
     project = webhook_values.slug(body.raw("project_slug"), body.raw("project"))
     if not issue_id or not project:
-        raise BadBody('A legacy webhook has "id", "project_slug" and an "event".')
+        raise BadBody('The legacy webhook lacks the id of its issue or "project_slug".')
     return replace(
         alert,
         issue_id=issue_id,
@@ -277,7 +277,7 @@ def _of_service_hook(body: Fields, alert: Alert) -> Alert:
     issue = of_issue(group, alert)
     issue_id = issue.issue_id or alert.issue_id
     if not issue_id or not webhook_values.slug(project.raw("slug")):
-        raise BadBody('A service hook has "project.slug" and "group.id".')
+        raise BadBody('The service hook lacks "project.slug" or "group.id".')
     return replace(
         issue,
         issue_id=issue_id,

@@ -104,7 +104,7 @@ class DiscordNetwork(ErrbotNetwork):
             return f"commands and clicks do not arrive: add {' and '.join(intents)} to the intents in BOT_IDENTITY"
         gateway = getattr(client, "ws", None)
         if self._is_up() and not (gateway is not None and gateway.open):
-            return "the gateway is not connected: commands and clicks do not arrive, alerts go out"
+            return "the gateway is not connected: commands and clicks do not arrive; alerts still go out"
         return ""
 
     def room_named(self, name: str) -> str:

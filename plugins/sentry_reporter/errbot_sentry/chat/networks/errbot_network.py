@@ -232,13 +232,13 @@ class ErrbotNetwork:
                 raise
             except Exception as error:  # each backend raises what it likes
                 log.warning("no room %r: %s", room, error)
-                raise RoomUnknown(f"The chat network knows no room {room!r}.") from error
+                raise RoomUnknown(f"The chat network has no room {room!r}.") from error
         found = self._rooms[room]
         if not address:
             return found
         # Whoever gets alerts by direct messages may type `!sentry issue` there.
         if not may_run(self._bot, Message("", frm=found, to=self._bot.bot_identifier), "issue", ""):
-            raise NotAdmitted("Errbot's ACCESS_CONTROLS let this person see no issues in direct messages.")
+            raise NotAdmitted("Errbot's ACCESS_CONTROLS do not let this person see issues in direct messages.")
         return self._direct(found)
 
     def _identifier(self, address: str) -> Any:

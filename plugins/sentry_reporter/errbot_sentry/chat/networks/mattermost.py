@@ -100,7 +100,9 @@ class MattermostNetwork(ErrbotNetwork):
         """The driver posts without the connection by which messages come in, and nobody notices when that is gone."""
         if self._socket is None or self._socket.close_code is None:
             return ""
-        return "the connection for incoming messages is broken: commands and reactions do not arrive, alerts go out"
+        return (
+            "the connection for incoming messages is broken: commands and reactions do not arrive; alerts still go out"
+        )
 
     def room_named(self, name: str) -> str:
         """`~ops`, for `ops`, `#ops` and the channel's id too; people stay `@ann`, and globs such as `*-alerts`."""

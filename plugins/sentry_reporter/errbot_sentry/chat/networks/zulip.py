@@ -255,7 +255,7 @@ def _refusal(found: Mapping[str, Any]) -> SendError:
     if code in _NO_ACCOUNT:
         return NotConnected(f"Zulip does not let the bot in ({code}).")
     if code == "STREAM_DOES_NOT_EXIST":
-        return RoomUnknown("Zulip knows no such channel.")
+        return RoomUnknown("Zulip has no such channel.")
     if code in _MENTION_REFUSED:
         return _MentionRefused("Zulip does not let the bot mention so many people.")
     words = plain(found.get("msg", ""), 120)

@@ -7,7 +7,7 @@ become links below the block where a backend can hide an address behind a word (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, zip_longest
@@ -124,10 +124,11 @@ def _entries(rows: Sequence[Row], widest: int) -> list[list[str]]:
             return [[_beside(line, end).rstrip()] for line, end in zip(joined, ends, strict=True)]
         heads, facts = joined, [""] * len(rows)
     indent = _indent(rows)
+    width_of_head, width_of_fact = _width_of(heads), _width_of(facts)
     found = []
     for row, head, fact in zip(rows, heads, facts, strict=True):
-        first = _beside(head, cut(plain(row.title), widest - width(head) - len(_GAP))).rstrip()
-        end = _last(row, widest - len(indent) - width(fact) - len(_GAP) if fact else widest - len(indent))
+        first = _beside(head, cut(plain(row.title), widest - width_of_head(head) - len(_GAP))).rstrip()
+        end = _last(row, widest - len(indent) - width_of_fact(fact) - len(_GAP) if fact else widest - len(indent))
         second = _beside(fact, end).rstrip()
         found.append([first, indent + second] if second else [first])
     return found
@@ -157,7 +158,7 @@ def in_columns(table: Sequence[Sequence[str]]) -> list[str]:
     columns = list(zip_longest(*table, fillvalue=""))
     padded = []
     for column in columns:
-        widths = [len(cell) if cell.isascii() else width(cell) for cell in column]
+        widths = list(map(_width_of(column), column))
         widest = min(max(widths), _WIDEST_CELL)
         if widest:
             padded.append([cell + " " * (widest - taken) for cell, taken in zip(column, widths, strict=True)])
@@ -167,6 +168,12 @@ def in_columns(table: Sequence[Sequence[str]]) -> list[str]:
 def width(text: str) -> int:
     """The columns that a text takes in a font of fixed width."""
     return len(text) if text.isascii() or _ONE_COLUMN.fullmatch(text) else _wide_width(text)
+
+
+def _width_of(texts: Iterable[str]) -> Callable[[str], int]:
+    """What measures these texts: `len` where nothing in them is wider than a column, which one look at all shows."""
+    every = "".join(texts)
+    return len if every.isascii() or _ONE_COLUMN.fullmatch(every) else width
 
 
 @lru_cache(maxsize=1024)

@@ -14,6 +14,7 @@ _IRC_LINE_BYTES = 400
 # Ends colours and bold where there are none. Errbot strips messages, and so would take the indentation behind it away.
 _IRC_RESET = "\x0f"
 _FENCE = "```"
+_MOST_UTF8_BYTES = 4  # of one character
 # Errbot's Markdown takes the fences away. Here the chat shows a fenced block in fixed width (Slack; XMPP by XEP-0393),
 # so it gets fences within fences, of which the inner ones come through.
 _FENCES_COME_THROUGH = frozenset({"slackv3", "xmpp"})
@@ -78,7 +79,10 @@ class Layout:
             return
         current: list[str] = []
         taken = 0  # characters of these lines, each with its end
-        for line in (piece for long in lines for piece in _chop(long, min(self._widest, room))):
+        widest = min(self._widest, room)
+        if max(map(len, lines), default=0) * _MOST_UTF8_BYTES > widest:  # seldom
+            lines = [piece for line in lines for piece in _chop(line, widest)]
+        for line in lines:
             if current and taken + len(line) > room:
                 whole = _whole_entries(current) if line.startswith(" ") else len(current)
                 yield self._fenced(current[:whole])

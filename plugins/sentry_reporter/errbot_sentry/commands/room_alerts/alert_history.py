@@ -68,7 +68,7 @@ def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     with context.store.read() as tx:
         silences = SilenceIndex(tx.silences.present())
     buts = [(target, _not_now(silences, routes, alert, target.room, now)) for target in routed.targets]
-    buts += [(target, f"only by its {', '.join(names)}") for target, names in routed.undecided.items()]
+    buts += [(target, f"depends on its {', '.join(names)}") for target, names in routed.undecided.items()]
     rows = [{**_row(target, typed, context), "but": but} for target, but in buts]
     hidden = list(routed.hidden) if context.access.may_write(typed.person) else []
     never = [

@@ -41,6 +41,8 @@ from errbot_sentry.server.http.body import LimitedResponse, TooManyBytes, Undeco
 from errbot_sentry.server.http.calls import ApiAnswer, Exchange, Limits, Observer, Query, fill, pause_before_retry
 from errbot_sentry.server.protocol import Health
 
+Reader = Callable[[bytes], Any]
+
 _MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _ERROR_BODY_BYTES = 65536
@@ -92,10 +94,13 @@ class Transport:
         self._proxies = dict(settings["proxies"])
         self._verify = settings["verify"] or True
 
-    def get(self, path: str, query: Query = (), *, what: str = "such thing", **parts: str) -> ApiAnswer:
+    def get(
+        self, path: str, query: Query = (), reader: Reader = decode, /, *, what: str = "such thing", **parts: str
+    ) -> ApiAnswer:
         """Read something. Tries again after a broken connection, a 502, 503 or 504, and a 429 with a short wait.
 
         Args:
+            reader: makes JSON of the body, or what stands for it; raises Undecodable.
             what: the name of the thing that is read, for the sentence about a 404. Our own words only.
 
         Raises:
@@ -104,13 +109,13 @@ class Transport:
         ends = time.monotonic() + self._limits.total
         for attempt in range(1, self._limits.tries):
             try:
-                return self._exchange("GET", path, parts, query, None, what, ends)
+                return self._exchange("GET", path, parts, query, None, what, ends, reader)
             except ServerError as error:
                 pause = pause_before_retry(error, attempt, self._limits)
                 if pause is None or time.monotonic() + pause >= ends:
                     raise
             self._sleep(pause)
-        return self._exchange("GET", path, parts, query, None, what, ends)
+        return self._exchange("GET", path, parts, query, None, what, ends, reader)
 
     def send(
         self, method: str, path: str, body: object = None, query: Query = (), *, what: str = "such thing", **parts: str
@@ -133,7 +138,15 @@ class Transport:
         self._adapter.close()
 
     def _exchange(
-        self, method: str, path: str, parts: Mapping[str, str], query: Query, body: object, what: str, ends: float
+        self,
+        method: str,
+        path: str,
+        parts: Mapping[str, str],
+        query: Query,
+        body: object,
+        what: str,
+        ends: float,
+        reader: Reader = decode,
     ) -> ApiAnswer:
         url = self._base_url + fill(path, parts)
         started = self._clock.monotonic()
@@ -141,7 +154,7 @@ class Transport:
         failure: ServerError | None = None
         try:
             with time_limit(lambda: 0.0 if self._stopping.is_set() else ends - time.monotonic()):
-                return self._follow(method, url, query, body, what, status)
+                return self._follow(method, url, query, body, what, reader, status)
         except ServerError as error:
             failure = error
             raise
@@ -152,7 +165,9 @@ class Transport:
                 name = type(failure).__name__ if failure else ""
                 self._observe(Exchange(method, path, status[-1] if status else None, seconds, name))
 
-    def _follow(self, method: str, url: str, query: Query, body: object, what: str, seen: list[int]) -> ApiAnswer:
+    def _follow(
+        self, method: str, url: str, query: Query, body: object, what: str, reader: Reader, seen: list[int]
+    ) -> ApiAnswer:
         for _ in range(_MOST_REDIRECTS + 1):
             try:
                 if self._stopping.is_set():
@@ -160,7 +175,7 @@ class Transport:
                 with closing(self._request(method, url, query, body)) as response:
                     seen.append(response.status_code)
                     if response.status_code not in _REDIRECTS:
-                        return self._read(response, method, what)
+                        return self._read(response, method, what, reader)
                     url, query = self._redirected(method, url, response.headers.get("Location", "")), ()
             except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
                 raise self._failure_of(error, method) from error
@@ -182,7 +197,7 @@ class Transport:
             proxies=self._proxies,
         )
 
-    def _read(self, response: requests.Response, method: str, what: str) -> ApiAnswer:
+    def _read(self, response: requests.Response, method: str, what: str, reader: Reader) -> ApiAnswer:
         headers = {name.lower(): value for name, value in response.headers.items()}
         self._note_budget(headers)
         if response.status_code >= 400:
@@ -192,7 +207,7 @@ class Transport:
             if not raw.strip():
                 return ApiAnswer(None, headers)
             failures.check_content_type(self.host, headers)
-            return ApiAnswer(decode(raw), headers)
+            return ApiAnswer(reader(raw), headers)
         except TooManyBytes as error:
             raise TooLarge(
                 f"The answer of {self.host} is larger than {self._limits.bytes // 1_000_000} MB: ask for less."
@@ -228,8 +243,8 @@ class Transport:
             same = False
         if method != "GET" or not location or not same:
             raise RedirectRefused(
-                f"{self.host} sends us to another address; the token stays here. Set SENTRY_URL in config.py to the "
-                "address that the browser shows in the end."
+                f"{self.host} redirects to another address, and the token is not sent there. Set SENTRY_URL in "
+                "config.py to the address at which your browser ends up."
             )
         # The host is written as in our own URL, because the redirect's URL may contain a user name.
         return target._replace(scheme=base.scheme, netloc=base.netloc, fragment="").geturl()
@@ -299,7 +314,7 @@ _FOREIGN: tuple[tuple[tuple[type[Exception], ...], type[ServerError], str], ...]
             UnicodeError,
         ),
         BadQuery,
-        "A request to {host} cannot be made like this: check SENTRY_URL and SENTRY_AUTH_TOKEN in config.py.",
+        "The bot cannot send requests to {host} like this: check SENTRY_URL and SENTRY_AUTH_TOKEN in config.py.",
     ),
     (
         (
@@ -309,7 +324,7 @@ _FOREIGN: tuple[tuple[tuple[type[Exception], ...], type[ServerError], str], ...]
             requests.exceptions.InvalidJSONError,
         ),
         BadAnswer,
-        "The answer of {host} cannot be read.",
+        "The answer from {host} cannot be read.",
     ),
     ((requests.exceptions.TooManyRedirects,), RedirectRefused, "{host} redirects in circles: check SENTRY_URL."),
     (

@@ -30,7 +30,7 @@ _SHORTEST_WAIT, _LONGEST_WAIT = 1.0, 3600.0
 _LONGEST_IN_SECONDS = 120
 _SEAT_LIMIT = "member-disabled-over-limit"
 
-OUTCOME_UNKNOWN = " It is not known whether the change was made: look before you repeat it."
+OUTCOME_UNKNOWN = " The change may have been made: look before you repeat it."
 
 
 _BY_STATUS: dict[int, tuple[type[ServerError], str]] = {
@@ -38,14 +38,14 @@ _BY_STATUS: dict[int, tuple[type[ServerError], str]] = {
     403: (
         MissingScope,
         (
-            "{host} does not allow this to SENTRY_AUTH_TOKEN (403): give it event:read, project:read, org:read, "
+            "{host} does not allow SENTRY_AUTH_TOKEN to do this (403): give it event:read, project:read, org:read, "
             "and event:write for changes (on Bugsink the issues:, events: and projects: rights), and the project."
         ),
     ),
     404: (NotFound, "{host} has no {what} that SENTRY_AUTH_TOKEN may see (404)."),
-    405: (NotFound, "{host} does not offer this (405): its version and this plugin's do not fit together."),
+    405: (NotFound, "{host} does not offer this (405): its version and this plugin are not compatible."),
     408: (TimedOut, "{host} took too long (408): try again."),
-    410: (NotFound, "{host} does not offer this any more (410): its version and this plugin's do not fit together."),
+    410: (NotFound, "{host} no longer offers this (410): its version and this plugin are not compatible."),
     429: (RateLimited, "{host}: rate limit reached (429). Try again {when}."),
 }
 _SERVER_SIDE = (ServerFailed, "{host} failed on its side ({status}): try again in a while.")

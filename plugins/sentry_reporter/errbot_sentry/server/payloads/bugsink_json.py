@@ -91,7 +91,7 @@ def mute_action(until: ArchiveUntil) -> tuple[str, dict[str, str | int] | None]:
     if until.users is not None:
         raise Unsupported("Bugsink does not count users: archive for a time, or until 10x/1h.")
     if until.events is not None and until.window is None:
-        raise Unsupported("Bugsink counts events inside a time only: say, for example, 10x/1h.")
+        raise Unsupported("Bugsink only counts events within a time: use, for example, 10x/1h.")
     if until.events is not None and until.window is not None:
         return "mute-until", {**period_of(until.window), "gte_threshold": until.events}
     if until.span is not None:

@@ -87,9 +87,11 @@ class Fields:
 
     def rows(self, *names: str) -> list[Any]:
         """A list inside, at most MOST_ROWS of it."""
-        return next(
-            (json_values.rows(self._data[name]) for name in names if isinstance(self._data.get(name), list)), []
-        )
+        for name in names:
+            found = self._data.get(name)
+            if isinstance(found, list):
+                return json_values.rows(found)
+        return []
 
     def pairs(self) -> Iterator[tuple[str, Any]]:
         """Names and values, as they came."""

@@ -63,7 +63,7 @@ def archive_body(until: ArchiveUntil) -> dict[str, Any]:
         Unsupported: a window that is longer than Sentry counts.
     """
     if until.window is not None and until.window > LONGEST_WINDOW:
-        raise Unsupported(f"Sentry counts inside {LONGEST_WINDOW.days} days at most: choose a shorter window.")
+        raise Unsupported(f"Sentry counts within {LONGEST_WINDOW.days} days at most: choose a shorter window.")
     details = archive_details(until)
     substatus = (
         "archived_until_condition_met" if details else "archived_until_escalating" if until.escalating else
