@@ -184,6 +184,8 @@ class Chat:
         return f"m{len(self.sent)}" if self.threads or self.edits else ""
 
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
+        if not self.up:
+            raise NotConnected("Offline.")
         self.edits_tried += 1
         if self.edit_refuses is not None:
             raise self.edit_refuses

@@ -111,6 +111,25 @@ def test_the_bot_is_kicked_out_of_the_room(tmp_path: Path, server: Ngircd | Pros
     assert world.bot.log.count("Traceback") == 0
 
 
+def test_the_password_is_refused_for_a_while(tmp_path: Path, prosody: Prosody, stack: ExitStack) -> None:
+    world = RecoveryWorld(tmp_path, prosody)
+    stack.enter_context(world.bot)
+    stack.enter_context(world.person()).wait_for_join(BOT, world.room)
+    prosody.kill()
+    prosody.passwords[BOT] = "another"
+    world.hook("1")
+    prosody.start()
+    world.bot.wait_for_log("XMPP refuses the bot's password .not-authorized")
+    world.hook("2")
+    prosody.kill()
+    prosody.passwords.clear()
+    prosody.start()
+    alice = stack.enter_context(world.person())
+    alice.wait_for("SHOP-1", SECONDS, sender=BOT)
+    alice.wait_for("SHOP-2", SECONDS, sender=BOT)
+    assert world.bot.log.count("Traceback") == 0
+
+
 def test_the_connection_dies_without_a_word(tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack) -> None:
     """What is written into the dead connection is not lost."""
     proxy = stack.enter_context(TcpProxy(server.port))

@@ -21,8 +21,7 @@ from errbot_sentry.alerting.service import AlertService
 from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.canary import Canary, CanaryStatus
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
-from errbot_sentry.chat.clicks import FindClick
-from errbot_sentry.chat.conversation_handler import ConversationHandler
+from errbot_sentry.chat.clicks import ClickHandler, FindClick
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
 from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped, has_never_connected
 from errbot_sentry.chat.error_replies import FollowUp
@@ -31,6 +30,7 @@ from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.render.templates import PlainTemplates, Replies, Templates
 from errbot_sentry.chat.settings_notices import SettingsNotices
+from errbot_sentry.chat.typed_messages import MessageHandler
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
 from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
@@ -88,9 +88,9 @@ class App:
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
         # A queue each, because a follow-up asks the server for seconds: nobody's click or link waits for that.
         self._background = BackgroundQueue("link summaries and files", self._clock)
-        self._clicks = BackgroundQueue("clicks", self._clock)
+        self._click_queue = BackgroundQueue("clicks", self._clock)
         self._replies_to_errors = BackgroundQueue("replies to errors", self._clock)
-        self._queues = (self._background, self._clicks, self._replies_to_errors)
+        self._queues = (self._background, self._click_queue, self._replies_to_errors)
         self._is_connected = False
         self._away_since: float | None = self._clock.now().timestamp()
         self._network = network_of(bot, lambda: is_active() and self._is_connected, self._background)
@@ -118,8 +118,10 @@ class App:
         self._listener: Listener | None = None
         self._listener_trouble = ""
         self._commands: Commands | None = None
-        self.conversations: ConversationHandler | None = None
-        """Handles what people do in chat, once `start` was called."""
+        self.messages: MessageHandler | None = None
+        """Handles what people type, once `start` was called."""
+        self.clicks: ClickHandler | None = None
+        """Handles what people click, once `start` was called."""
         self._notices = SettingsNotices(
             bot,
             self._settings,
@@ -148,10 +150,7 @@ class App:
             self._unconnected.start()
 
     def start(self) -> bool:
-        """Errbot has connected, perhaps again: answer commands, take webhooks, poll and deliver.
-
-        False: it ran before, with names of rooms that the network does not have. It has closed; another is needed.
-        """
+        """Errbot has connected: do everything. False: it ran with wrong names of rooms and has closed; make another."""
         self._unconnected.stop()
         self._network.renew()
         self.connected()
@@ -169,8 +168,7 @@ class App:
         return True
 
     def _start_unconnected(self) -> float | None:
-        wait = self._start_at - self._clock.monotonic()
-        if wait > 0:
+        if (wait := self._start_at - self._clock.monotonic()) > 0:
             return wait
         if not has_never_connected(self._bot):
             return 1.0  # it activates plugins just now, and this one in a moment
@@ -204,8 +202,9 @@ class App:
                 org=self._settings.server.org,
                 prefix=str(self._bot.prefix),
             )
-            self.conversations = ConversationHandler(
-                self._bot, self._commands, self._replies, self._network, self._background, self._clicks, self._alerts
+            self.messages = MessageHandler(self._bot, self._commands, self._replies, self._network, self._background)
+            self.clicks = ClickHandler(
+                self._bot, self._commands, self._replies, self._network, self._click_queue, self._alerts
             )
             pages = {"health": self._health_page, "metrics": self._metrics_page}
             self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
@@ -265,8 +264,8 @@ class App:
             self._ended.set()
 
     def _clicked(self, find: FindClick) -> None:
-        if self.conversations is not None:
-            self.conversations.clicked(find)
+        if self.clicks is not None:
+            self.clicks.clicked(find)
 
     def _click_secret(self) -> str:
         with self._store.write() as tx:
@@ -314,7 +313,7 @@ class App:
 
     def _warn(self, sentence: str) -> None:
         """Name to the bot's admins, and by way of the fallback, what the canary has found."""
-        self._notices.warn("the way from an error to its alert", sentence)
+        self._notices.warn("the regular test event (SENTRY_CANARY)", sentence)
         if self._alerts is not None:
             self._alerts.warn(sentence)
 
@@ -359,6 +358,7 @@ class App:
             now=self._clock.now(),
             network=self._network.status(),
             network_is_well=not self._network.trouble(),
+            login_refusal=self._network.login_refusal(),
             chat_dropped={queue.jobs: queue.refused for queue in self._queues if queue.refused},
             without_patches=self._patches.without,
             patches_failed=self._patches.failed,

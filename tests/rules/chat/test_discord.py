@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
-from errbot_sentry.chat.incoming import room_name, thread_of
 from errbot_sentry.chat.networks.discord import DiscordNetwork, _mentioned, _refusal
 from errbot_sentry.chat.networks.discord_embeds import embed_of
 from errbot_sentry.chat.render.escaping import Escape
+from errbot_sentry.chat.typed_messages import room_name, thread_of
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.outgoing import Card

@@ -59,12 +59,12 @@ def make(tmp_path: Path, warnings: list[str]) -> Iterator[Make]:
 def test_it_starts_once_and_the_connect_takes_it_over(make: Make, warnings: list[str]) -> None:
     app = make(SENTRY_ALERTS=[{"rooms": "no list"}])
     app.await_connection()
-    until(lambda: app.conversations, 30, "it runs")
-    running = app.conversations
+    until(lambda: app.messages, 30, "it runs")
+    running = app.messages
     assert app._network.connection() == ""
     assert warnings == []  # nobody could be reached
     assert app.start()
-    assert app.conversations is running
+    assert app.messages is running
     assert app._network.connection() != ""
     assert "settings in config" in warnings[0]
 
@@ -72,19 +72,19 @@ def test_it_starts_once_and_the_connect_takes_it_over(make: Make, warnings: list
 def test_the_connect_comes_first(make: Make) -> None:
     app = make()
     assert app.start()
-    running = app.conversations
+    running = app.messages
     assert app._start_unconnected() is None
-    assert app.conversations is running
+    assert app.messages is running
 
 
 def test_it_waits_while_errbot_activates_plugins_and_starts_no_more_after_the_end(make: Make) -> None:
     app = make(other_is_active=True)
     assert app._start_unconnected() == 1.0
-    assert app.conversations is None
+    assert app.messages is None
     app._bot.plugin_manager.plugins.clear()
     app.close()
     assert app._start_unconnected() is None
-    assert app.conversations is None
+    assert app.messages is None
 
 
 def test_with_an_unchanged_errbot_it_waits_for_the_connect(make: Make) -> None:

@@ -1,4 +1,4 @@
-"""HTTP calls to the configured server: the only module that uses requests, and the place where its errors become ours.
+"""HTTP calls to the configured server, and the place where the errors of requests become ours.
 
 Everything that no caller may forget or override is decided here: timeouts, the size of answers, retries, redirects,
 where the token is sent, and what people may read about a failure.
@@ -16,10 +16,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from errbot_sentry import __version__
@@ -37,7 +34,7 @@ from errbot_sentry.domain.errors import (
 )
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.http import failures
-from errbot_sentry.server.http.body import LimitedResponse, TooManyBytes, Undecodable, decode, read_bounded, time_limit
+from errbot_sentry.server.http.body import LimitedAdapter, TooManyBytes, Undecodable, decode, read_bounded, time_limit
 from errbot_sentry.server.http.calls import ApiAnswer, Exchange, Limits, Observer, Query, fill, pause_before_retry
 from errbot_sentry.server.protocol import Health
 
@@ -87,7 +84,7 @@ class Transport:
         self._lock = Lock()
         self._health = Health("", base_url)
         self._bearer = _Bearer(token)
-        self._adapter = _Adapter(pool_connections=2, pool_maxsize=16)
+        self._adapter = LimitedAdapter(pool_connections=2, pool_maxsize=16)
         # Proxies and REQUESTS_CA_BUNDLE are read once, because all calls go to this address. A session of requests
         # would search the whole environment in each call, which takes as long as reading ten issues.
         settings = requests.Session().merge_environment_settings(base_url, {}, stream=True, verify=None, cert=None)
@@ -364,32 +361,3 @@ class _Bearer(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
         return request
-
-
-class _Http(HTTPConnection):
-    response_class = LimitedResponse
-
-
-class _Https(HTTPSConnection):
-    response_class = LimitedResponse
-
-
-class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _Http
-
-
-class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _Https
-
-
-class _Adapter(HTTPAdapter):
-    """Uses connections whose answers end at the call's deadline, also through a proxy."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-        return manager
