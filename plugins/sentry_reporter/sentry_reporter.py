@@ -52,12 +52,15 @@ class SentryReporter(BotPlugin):
         super().__init__(bot, name)
         # At load time, so that errors of plugins that load or activate after us are seen too.
         self._app = self._prepared()
+        if not bot.plugin_manager.is_plugin_blacklisted(name):
+            self._app.await_connection()
 
     def activate(self):
         super().activate()
-        if self._app is None:  # activated again, perhaps with new code: Errbot keeps the instance
+        # Activated again, perhaps with new code: Errbot keeps the instance.
+        if self._app is None or not self._app.start():
             self._app = self._prepared()
-        self._app.start()
+            self._app.start()
 
     def callback_connect(self):
         if self._app is not None:
@@ -69,12 +72,12 @@ class SentryReporter(BotPlugin):
         super().deactivate()
 
     def callback_message(self, message):
-        if (conversations := self._conversations()) is not None:
-            conversations.overheard(message)
+        if (messages := self._handler_of("messages")) is not None:
+            messages.overheard(message)
 
     def callback_reaction(self, reaction):
-        if (conversations := self._conversations()) is not None:
-            conversations.reacted(reaction)
+        if (clicks := self._handler_of("clicks")) is not None:
+            clicks.reacted(reaction)
 
     # For other plugins: self.get_plugin("SentryReporter").capture_exception(…); see docs/reporting.md.
 
@@ -110,13 +113,12 @@ class SentryReporter(BotPlugin):
         return prepared
 
     def _run(self, command, msg, words):
-        if (conversations := self._conversations()) is not None:
-            yield from conversations.replies(command, msg, words)
+        if (messages := self._handler_of("messages")) is not None:
+            yield from messages.replies(command, msg, words)
 
-    def _conversations(self):
-        """Who handles messages; None before the activation and after the deactivation."""
-        current = self._app
-        return current.conversations if current is not None else None
+    def _handler_of(self, what):
+        """The app's handler of "messages" or "clicks"; None before the activation and after the deactivation."""
+        return getattr(self._app, what, None)
 
 
 def _method(command, help_text):

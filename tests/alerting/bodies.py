@@ -7,7 +7,7 @@ from typing import Any
 from urllib.request import Request
 
 from demo.processes import open_url
-from errbot_sentry.alerting.receive.auth import signature
+from errbot_sentry.alerting.receive.receiver import signature
 from errbot_sentry.config.secrets import Secret
 
 SECRET = Secret("a-client-secret-of-32-characters")

@@ -34,6 +34,7 @@ ONLY_IN = {
     "sentry_sdk": ("reporting/",),
     "requests": (
         "server/http/client.py",
+        "server/http/body.py",
         "chat/networks/mattermost.py",
         "chat/networks/matrix.py",
         "chat/networks/xmpp.py",

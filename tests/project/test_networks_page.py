@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from errbot_sentry.chat.networks.capabilities import CAPABILITIES, Capabilities
+from errbot_sentry.chat.networks.errbot_network import Capabilities
+from errbot_sentry.chat.networks.selection import ADAPTERS
 from tests.servers.discord_bot import DISCORD
 from tests.servers.matrix_bot import MATRIX
 from tests.servers.mattermost_bot import MATTERMOST
@@ -71,8 +72,8 @@ SEEN_BY = {
 def capabilities() -> Iterator[list[str]]:
     names = [field.name for field in fields(Capabilities)]
     yield from (["network", *names], ["---"] * (len(names) + 1))
-    for mode, has in CAPABILITIES.items():
-        yield [mode, *("yes" if getattr(has, name) else "" for name in names)]
+    for mode, adapter in ADAPTERS.items():
+        yield [mode, *("yes" if getattr(adapter.capabilities, name) else "" for name in names)]
 
 
 def seen() -> Iterator[list[str]]:
@@ -87,10 +88,10 @@ def pythons() -> Iterator[list[str]]:
         yield [backend.name, *(backend.fails_on.get(version, "runs") for version in PYTHONS)]
 
 
-@pytest.mark.parametrize("mode", CAPABILITIES)
+@pytest.mark.parametrize("mode", ADAPTERS)
 def test_each_capability_is_seen_by_a_test(mode: str) -> None:
     names = {name for what in SEEN_BY[mode].values() for name in what}
-    assert {field.name for field in fields(Capabilities) if getattr(CAPABILITIES[mode], field.name)} <= names
+    assert {field.name for field in fields(Capabilities) if getattr(ADAPTERS[mode].capabilities, field.name)} <= names
     written = "".join(path.read_text() for path in PAGE.parents[1].glob("tests/*/**/test_*.py"))
     assert [name for name in SEEN_BY[mode] if f"def {name}(" not in written] == []
 

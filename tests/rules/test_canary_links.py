@@ -26,33 +26,33 @@ CASES = {
     "nothing yet": (ALL, {}, 10, "waiting unknown unknown unknown unknown", ""),
     "late": (ALL, {}, 60, "late unknown unknown unknown unknown", ""),
     "the server is down: one broken link": (
-        ALL, {}, 120, "broken unknown unknown unknown unknown", "events do not reach the server since 14:10 UTC",
+        ALL, {}, 120, "broken unknown unknown unknown unknown", "Events have not reached the server since 14:10 UTC.",
     ),
     "a link has its time from the one before it": (ALL, {"sent": 100}, 150, "ok waiting unknown unknown unknown", ""),
     "the API is down, events arrive": (
         ALL, {"sent": 1}, 121, "ok broken unknown unknown unknown",
-        "events are sent, but the server does not show them since 14:10 UTC",
+        "Events are sent, but the server has not shown them since 14:10 UTC.",
     ),
     "the API is down, but a webhook came": (
         ALL, {"sent": 1, "webhook": 2, "decision": 3}, 121, "ok broken ok unknown ok",
-        "events are sent, but the server does not show them since 14:10 UTC",
+        "Events are sent, but the server has not shown them since 14:10 UTC.",
     ),
     "both ways under way": (ALL, {"sent": 1, "shown": 2}, 30, "ok ok waiting waiting unknown", ""),
-    "the poller covers": (
+    "webhooks are missing, polling works": (
         ALL, {"sent": 1, "shown": 2, "poller": 50, "decision": 51}, 182, "ok ok broken ok ok",
-        "events arrive; no webhook since 14:10 UTC; the poller covers",
+        "Events reach the server, but no webhook has arrived since 14:10 UTC. Alerts still arrive by polling.",
     ),
-    "webhooks cover": (
+    "polling fails, webhooks arrive": (
         ALL, {"sent": 1, "shown": 2, "webhook": 3, "decision": 3}, 182, "ok ok ok broken ok",
-        "events arrive; the poller does not find them since 14:10 UTC; webhooks cover",
+        "Events reach the server, but polling has not found them since 14:10 UTC. Alerts still arrive by webhook.",
     ),
     "neither way": (
         ALL, {"sent": 1, "shown": 2}, 182, "ok ok broken broken unknown",
-        "events arrive, but neither a webhook nor the poller brings them since 14:10 UTC",
+        "Events reach the server, but neither webhooks nor polling have brought alerts since 14:10 UTC.",
     ),
     "nobody decides": (
         ALL, {"sent": 1, "shown": 2, "webhook": 3, "poller": 50}, 63, "ok ok ok ok broken",
-        "alerts are not decided since 14:10 UTC",
+        "Alerts arrive, but have not been processed since 14:10 UTC.",
     ),
     "no alerts here": ("sent shown", {"sent": 1, "shown": 2}, 500, "ok ok", ""),
     "well": (ALL, dict(zip(ALL.split(), range(5), strict=True)), 5, "ok ok ok ok ok", ""),
@@ -75,8 +75,10 @@ def test_each_link_is_judged_from_the_one_before_it(
 def test_a_sentence_names_the_cause_that_is_known() -> None:
     current = CanaryRound(START, "e" * 32, trouble={"sent": "No connection."})
     links = judge(current, START + timedelta(hours=1), limits(60))
-    assert broken_sentence(links, {"sent": START}) == "events do not reach the server since 14:10 UTC (No connection)"
-    assert again_sentence(["sent", "webhook"]) == "events reach the server again; webhooks arrive again"
+    assert (
+        broken_sentence(links, {"sent": START}) == "Events have not reached the server since 14:10 UTC (No connection)."
+    )
+    assert again_sentence(["sent", "webhook"]) == "Events reach the server again. Webhooks arrive again."
 
 
 def test_the_poller_has_three_intervals() -> None:

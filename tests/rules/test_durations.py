@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from errbot_sentry.domain.durations import read_duration, write_duration, write_roughly
+from errbot_sentry.domain.text import read_duration, write_duration, write_roughly
 
 
 @pytest.mark.parametrize(

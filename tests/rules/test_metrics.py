@@ -50,12 +50,16 @@ def test_every_count_is_there():
         queue=3,
         oldest=NOW - timedelta(seconds=90),
         decided={"first": 4, "silenced": 1},
+        edits_given_up=2,
         poll_lag=12.5,
     )
-    found = _read(exposition(_facts(alerts, report, chat_dropped={"reactions": 3}), times))
+    facts = _facts(alerts, report, chat_dropped={"reactions": 3}, login_refusal="invalid_auth")
+    found = _read(exposition(facts, times))
+    assert found["sentry_reporter_chat_token_refused", (("code", "invalid_auth"),)] == 1
     assert found["sentry_reporter_events_captured_total", ()] == 7
     assert found["sentry_reporter_events_dropped_total", (("reason", "spool full"),)] == 2
     assert found["sentry_reporter_chat_jobs_dropped_total", (("jobs", "reactions"),)] == 3
+    assert found["sentry_reporter_edits_given_up_total", ()] == 2
     assert found["sentry_reporter_decisions", (("decision", "silenced"),)] == 1
     assert found["sentry_reporter_queue_age_seconds", ()] == 90
     assert found["sentry_reporter_fallback_messages_total", (("result", "refused"),)] == 1
@@ -71,7 +75,8 @@ def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
     times = ApiTimes()
     times.observe(Exchange("GET", "/issues/{}/", 200, 0.25))
     alerts = AlertsStatus(True, True, poll_lag=1.0, webhook_last=NOW, decided={"first": 1})
-    facts = replace(_facts(alerts, ReportStatus(dropped={"x": 1})), canary=CanaryStatus((Link("sent", LinkState.OK),)))
+    facts = _facts(alerts, ReportStatus(dropped={"x": 1}), login_refusal="invalid_auth")
+    facts = replace(facts, canary=CanaryStatus((Link("sent", LinkState.OK),)))
     found = {name for name, _ in _read(exposition(facts, times))}
     pages = [(DOCS / name).read_text() for name in ("dashboard.json", "rules.yml")]
     json.loads(pages[0])

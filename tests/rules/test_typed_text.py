@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from errbot_sentry.alerting.notify.digest_reports import next_time
 from errbot_sentry.commands.accounts import read_mail
+from errbot_sentry.commands.changes.triage_options import read_resolve_in, read_until
 from errbot_sentry.commands.issue_refs import expand_rows, read_reference
 from errbot_sentry.commands.parser import parse, row_limit
 from errbot_sentry.commands.registry import COMMANDS
-from errbot_sentry.commands.triage_options import read_resolve_in, read_until
 from errbot_sentry.config.matchers import Matcher, is_matcher, read_matcher
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
-from errbot_sentry.domain.durations import read_duration
 from errbot_sentry.domain.errors import UsageError, UserError
+from errbot_sentry.domain.text import read_duration
 from errbot_sentry.domain.typed_text import (
     LONGEST_TYPED,
     MOST_WORDS,

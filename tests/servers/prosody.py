@@ -59,6 +59,7 @@ class Prosody(Server):
         self.folder = folder
         self.port, self.http_port = free_port(), free_port()
         self._people = people
+        self.passwords: dict[str, str] = {}  # of those for whom PASSWORD is wrong; read at each start
         self._public = public
 
     def start(self) -> Prosody:
@@ -81,7 +82,8 @@ class Prosody(Server):
         accounts = self.folder / "data" / DOMAIN.replace(".", "%2e") / "accounts"
         accounts.mkdir(parents=True, exist_ok=True)
         for person in self._people:
-            (accounts / f"{person}.dat").write_text(f'return {{ ["password"] = "{PASSWORD}"; }};\n')
+            password = self.passwords.get(person, PASSWORD)
+            (accounts / f"{person}.dat").write_text(f'return {{ ["password"] = "{password}"; }};\n')
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""Runs Errbot's command line and writes down which modules of the package are called, and when.
+"""Runs Errbot's command line and writes down which functions of the package are called, and when.
 
-Each line of the file $WATCHED_CALLS is a time (seconds since 1970) and a module such as `alerting/service.py`: the
-first call of one of its functions within SPAN seconds, in any thread.
+Each line of the file $WATCHED_CALLS is a time (seconds since 1970), a module such as `alerting/service.py`, and a
+function of it with its line: its first call within SPAN seconds, in any thread.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 SPAN = 0.01
 _PACKAGE = "/errbot_sentry/"
@@ -20,17 +20,18 @@ _PACKAGE = "/errbot_sentry/"
 
 def watch(file: Path) -> None:
     """Begin to write into `file`."""
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[CodeType, int]] = set()
     out = file.open("a", buffering=1)  # stays open as long as the process lives
 
     def called(frame: FrameType, event: str, _: object) -> None:
-        name = frame.f_code.co_filename
-        if event == "call" and _PACKAGE in name and frame.f_code.co_name != "<module>":
+        code = frame.f_code
+        if event == "call" and _PACKAGE in code.co_filename and code.co_name != "<module>":
             now = time.time()
-            key = (name, int(now / SPAN))
+            key = (code, int(now / SPAN))
             if key not in seen:
                 seen.add(key)
-                out.write(f"{now} {name.rpartition(_PACKAGE)[2]}\n")
+                module = code.co_filename.rpartition(_PACKAGE)[2]
+                out.write(f"{now} {module} {code.co_name}:{code.co_firstlineno}\n")
 
     threading.setprofile(called)
     sys.setprofile(called)

@@ -105,6 +105,10 @@ class Synapse(Server):
         """End the account: its tokens are refused from now on with `M_UNKNOWN_TOKEN`."""
         self._administer("POST", f"v1/deactivate/{quote(user_id)}", {"erase": False})
 
+    def end_session(self, user_id: str, device_id: str) -> None:
+        """Refuse the token of this login from now on with `M_UNKNOWN_TOKEN`; the account can log in again."""
+        self._administer("POST", f"v2/users/{quote(user_id)}/delete_devices", {"devices": [device_id]})
+
     def _administer(self, method: str, path: str, body: object = None) -> None:
         if self._admin is None:
             self._admin = self.register("synapse-admin", admin=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from datetime import datetime, timezone
@@ -51,6 +54,40 @@ class NetworkWorld:
         body = bodies.sentry_issue(issue.id, action, shortId=issue.short_id, title=issue.title, **fields)
         bodies.post(self.webhook, {**body, "actor": CAROL})
 
+    def health(self) -> dict[str, Any]:
+        """What the bot's `/sentry/health` says, whatever its status is."""
+        try:
+            with urllib.request.urlopen(re.sub("webhook.*", "health", self.webhook), timeout=30) as answer:
+                found: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                found = json.load(refused)
+        return found
+
+    def lose_token(
+        self, refuse: Callable[[], object], allow: Callable[[], object], code: str, texts: Callable[[], list[str]]
+    ) -> None:
+        """While the network refuses the bot's token alerts wait, and their cause is shown; then all come, in order.
+
+        `code` is the network's name of the reason, `texts` what the room shows.
+        """
+        refuse()
+        issues = [self.issue(f"refused {number}") for number in range(3)]
+        for issue in issues:
+            self.hook(issue)
+        until(lambda: self.health().get("chat"), 60, lambda: f"the cause in {self.health()}")
+        health = self.health()
+        assert health["chat"] == {"token_refused": code}
+        assert (health["status"], health["flows"]["chat"]) == ("trouble", "trouble")
+        allow()
+        ids = [issue.short_id for issue in issues]
+        shown = until(
+            lambda: found if len(found := _ids_in(texts(), ids)) >= 3 else None, 90, lambda: f"{ids} in {texts()}"
+        )
+        assert shown == ids
+        until(lambda: "chat" not in self.health(), 60, lambda: f"{self.health()} without the cause")
+        assert self.health()["alerts"]["failed"] == 0
+
     def wait_for_one(
         self, messages: Callable[[], Iterable[Message]], fits: Callable[[Message], object], what: str
     ) -> Message:
@@ -58,6 +95,11 @@ class NetworkWorld:
         return until(
             lambda: next(filter(fits, messages()), None), 60, lambda: f"{what!r}, where there is {list(messages())}"
         )
+
+
+def _ids_in(texts: list[str], ids: list[str]) -> list[str]:
+    """Which of these ids the texts name first, in their order."""
+    return [each for text in texts for each in ids if re.search(rf"\b{each}\b", text)]
 
 
 def link(tracker: Tracker, say: Callable[[str], object], read: Callable[[str], str]) -> None:

@@ -207,6 +207,16 @@ def test_nothing_refused_is_delivered_and_nothing_comes_twice(world: World) -> N
     assert len(titles) == len(set(titles)) == 7
 
 
+def test_a_token_that_is_refused_for_a_while_loses_nothing(world: World) -> None:
+    chat = world.chat
+    world.lose_token(
+        lambda: chat.refuse("POST *", 401),
+        chat.allow,
+        "401",
+        lambda: [_plain(json.dumps(sent.embeds)) for sent in chat.in_channel(OPS)],
+    )
+
+
 def test_without_the_right_to_threads_and_embeds(world: World) -> None:
     """Updates are replies then, and the notification is text."""
     chat, issue = world.chat, world.issue()

@@ -174,6 +174,21 @@ def test_what_is_refused_is_never_delivered_and_a_server_that_was_away_gets_each
         assert len([text for text in texts if each.short_id in text]) == 1
 
 
+def test_a_token_that_the_server_has_forgotten_loses_nothing(world: World) -> None:
+    """A restart logs in again."""
+
+    def restart() -> None:
+        world.bot.process.stop()
+        world.bot.process.start()
+
+    world.lose_token(
+        lambda: world.synapse.end_session(world.bot.id, "TESTBOT"),
+        restart,
+        "M_UNKNOWN_TOKEN",
+        lambda: [each.text for each in world.ann.read(world.room) if each.sender == world.bot.id],
+    )
+
+
 def test_what_is_sent_is_what_the_golden_file_shows(world: World) -> None:
     """The raw events. `GOLDEN=1` writes the file anew."""
     issue = world.issue("@room <b>it</b> *broke* [pay](https://evil.example) :smile:")

@@ -243,6 +243,17 @@ def test_what_mattermost_refuses_is_never_called_delivered(world: World) -> None
     world.wait_for("resolved by Carol", root="")
 
 
+def test_a_token_that_is_refused_for_a_while_loses_nothing(world: World) -> None:
+    """Also where the room was not looked up before."""
+    chat = world.chat
+    world.lose_token(
+        lambda: chat.refuse("*", 401),
+        chat.allow,
+        "api.context.session_expired.app_error",
+        lambda: [json.dumps(post.props) for post in world.shown()],
+    )
+
+
 def test_over_https_a_cut_socket_is_shown_and_heals_and_alerts_come_to_a_person(tmp_path: Path) -> None:
     """With the package from PyPI, and no more in config.py than docs/networks.md says."""
     with ExitStack() as ends:

@@ -102,7 +102,7 @@ def test_updates_are_in_the_thread_and_the_notification_is_edited(world: World) 
     assert len([said for said in world.slack.said if not said.thread]) == 1
 
 
-def test_the_notification_is_known_after_a_restart_and_a_failing_edit_loses_no_line(world: World) -> None:
+def test_the_notification_is_known_after_a_restart_and_a_failing_edit_is_made_after_a_kill(world: World) -> None:
     issue, other = world.issue(), world.issue("another")
     first, second = world.notification(issue), world.notification(other)
     world.bot.process.stop()
@@ -114,6 +114,10 @@ def test_the_notification_is_known_after_a_restart_and_a_failing_edit_loses_no_l
     world.hook(other, "archived")
     world.wait_for("archived by Carol", second.ts)
     assert len(second.texts) == 1
+    world.bot.process.kill9()
+    world.slack.fails.clear()
+    world.bot.process.start()
+    until(lambda: second.text.endswith("archived by Carol"), 60, lambda: f"the edit of {second}")
 
 
 def test_a_message_that_slack_refuses_is_tried_again(world: World) -> None:
@@ -125,6 +129,18 @@ def test_a_message_that_slack_refuses_is_tried_again(world: World) -> None:
     world.slack.fails.clear()
     world.wait_for(rf"New.*{issue.short_id}")
     assert len(world.slack.in_channel(OPS)) == 1
+
+
+def test_a_token_that_is_refused_for_a_while_loses_nothing(world: World) -> None:
+    """Also where the room was not looked up before."""
+    fails = world.slack.fails
+    methods = ("chat.postMessage", "conversations.list", "conversations.info")
+    world.lose_token(
+        lambda: fails.update(dict.fromkeys(methods, "token_revoked")),
+        fails.clear,
+        "token_revoked",
+        lambda: [said.texts[0] for said in world.slack.in_channel(OPS)],
+    )
 
 
 def test_reactions_act_with_the_rights_of_who_reacted(world: World) -> None:

@@ -271,6 +271,16 @@ def test_what_telegram_refuses_is_never_called_delivered(start: Callable[..., Wo
     assert [call for call in telegram.called("sendMessage") if call.values["chat_id"] == str(OLD) and call.refused]
 
 
+def test_a_token_that_is_refused_for_a_while_loses_nothing(world: World) -> None:
+    telegram = world.telegram
+    world.lose_token(
+        lambda: telegram.refuse("sendMessage", 401, words="Unauthorized"),
+        telegram.allow,
+        "Unauthorized",
+        lambda: [read(sent) for sent in telegram.in_chat()],
+    )
+
+
 def test_a_reconnect_in_the_middle_of_a_delivery_loses_nothing(world: World) -> None:
     telegram, first, second, third = world.telegram, world.issue("a"), world.issue("b"), world.issue("c")
     telegram.lose_answer("sendMessage")

@@ -184,6 +184,16 @@ def test_nothing_refused_is_delivered_and_a_restart_knows_the_alerts(start: Call
     world.wait_for_mark(first, "resolved by Ann")
 
 
+def test_an_account_that_is_refused_for_a_while_loses_nothing(start: Callable[..., World]) -> None:
+    world = start()
+    world.lose_token(
+        lambda: world.zulip.refuse("POST messages", Refusal("USER_DEACTIVATED", "Deactivated", 401), times=3),
+        lambda: None,
+        "USER_DEACTIVATED",
+        lambda: [read(message) for message in world.said("New")],
+    )
+
+
 def test_what_is_sent_is_what_the_golden_file_shows(start: Callable[..., World]) -> None:
     """The raw calls. `GOLDEN=1` writes the file anew."""
     world = start()

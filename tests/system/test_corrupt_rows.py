@@ -79,6 +79,7 @@ def fill(folder: Path, url: str = "") -> None:
     world.chat.up = True
     with world.store.write() as tx:
         tx.made_once.get("clicks", lambda: "a secret")
+        tx.edits.want(1, "resolved", now)
         states = ("again", "sent", "sending")
         tx.fallbacks.put(FallbackRow(number, state, now, now, 1, "x", now) for number, state in enumerate(states, 1))
     world.store.close()

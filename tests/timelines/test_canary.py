@@ -115,15 +115,17 @@ def test_all_is_well_and_nobody_sees_the_canary(tmp_path: Path) -> None:
 # What is cut at the first hour and mended at the second; what the admins are sent, with the second of the day.
 BREAKS = {
     "webhooks": (
-        ["posts"], "events arrive; no webhook since 12:46 UTC; the poller covers", "webhooks arrive again",
+        ["posts"],
+        "Events reach the server, but no webhook has arrived since 12:46 UTC. Alerts still arrive by polling.",
+        "Webhooks arrive again.",
     ),
     "the server": (
-        ["takes", "shows"], "events do not reach the server since 12:46 UTC (No connection)",
-        "events reach the server again",
+        ["takes", "shows"], "Events have not reached the server since 12:46 UTC (No connection).",
+        "Events reach the server again.",
     ),
     "the API": (
-        ["shows"], "events are sent, but the server does not show them since 12:46 UTC (The API is away)",
-        "the server shows events again",
+        ["shows"], "Events are sent, but the server has not shown them since 12:46 UTC (The API is away).",
+        "The server shows events again.",
     ),
 }  # fmt: skip
 
@@ -148,8 +150,8 @@ def test_a_break_is_named_once_and_its_end_once(tmp_path: Path, cut: list[str], 
 @pytest.mark.parametrize(
     ("worker", "named", "end"),
     [
-        ("poller", "the poller does not find them since", "; webhooks cover"),
-        ("alert pipeline", "alerts are not decided since", ""),
+        ("poller", "polling has not found them since", " Alerts still arrive by webhook."),
+        ("alert pipeline", "Alerts arrive, but have not been processed since", ""),
     ],
 )
 def test_a_worker_that_is_stuck_is_named(tmp_path: Path, worker: str, named: str, end: str) -> None:
@@ -207,7 +209,7 @@ def test_nobody_keeps_a_break_from_being_named_by_testing_all_the_time(tmp_path:
     for second in range(3661, 3600 + 2 * 900, 61):
         begun.add(sentry.world.at(second).clock.now() and sentry.canary.begin(ALICE))
     (warning,) = sentry.warnings
-    assert "events do not reach the server" in warning
+    assert "Events have not reached the server" in warning
     assert len(begun) > 10, "the others were rounds of their own"
 
 
@@ -255,7 +257,7 @@ def test_a_state_that_cannot_be_read_is_the_cause(tmp_path: Path, monkeypatch: p
         sentry.world.step("canary")
     (warning,) = sentry.warnings
     assert "since" in warning
-    assert warning.endswith("(The database is gone)")
+    assert warning.endswith("(The database is gone).")
 
 
 def test_of_two_bots_on_one_state_one_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from errbot_sentry.config.fallback_entries import read_fallback_entry
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import MessageKind
-from errbot_sentry.domain.errors import NotAdmitted, RoomUnknown, SendLimited
+from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, RoomUnknown, SendLimited
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.records import Message
 from tests.alerting import bodies
@@ -101,6 +101,37 @@ def test_an_outage_goes_round_once_and_the_room_is_told_when_it_is_over(tmp_path
     assert world.at(1700).texts() == receiver.take() == []
 
 
+def test_chat_is_away_since_the_connection_was_lost(tmp_path: Path, receiver: Receiver) -> None:
+    """Or since the start of a bot that never had one; the alert came later."""
+    world = world_with(tmp_path, receiver)
+    world.chat.drop()
+    world.away_since = receiver.clock.now().timestamp()
+    world.at(100)
+    world.hook(bodies.sentry_issue("1"))
+    world.at(500)
+    assert receiver.take() == [lines(1, 400)]
+
+
+def test_a_refused_token_sends_everything_to_the_fallback_with_its_cause_and_loses_nothing(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """It is no matter of one message: hours of refusals set none aside."""
+    world = world_with(tmp_path, receiver)
+    refusal = LoginRefused("Slack", "invalid_auth")
+    world.chat.refuses["#ops"] = refusal
+    world.hook(bodies.sentry_issue("1"))
+    world.at(310)
+    assert receiver.take() == [lines(1, 300, f"{AWAY} {refusal}")]
+    world.hook(bodies.sentry_issue("2"))
+    world.at(7200)
+    assert (world.flow.status().queue, world.flow.status().failed) == (2, 0)
+    world.chat.refuses.clear()
+    assert [text.split(" Zero")[0] for text in world.at(7300).texts()][:2] == [
+        "New in shop: SHOP-1",
+        "New in shop: SHOP-2",
+    ]
+
+
 def test_a_warning_about_the_bot_goes_to_each_address_once(tmp_path: Path, receiver: Receiver) -> None:
     """As the canary gives it; also while the chat is well."""
     entries = [
@@ -108,11 +139,11 @@ def test_a_warning_about_the_bot_goes_to_each_address_once(tmp_path: Path, recei
         {"urls": [receiver.url("a"), receiver.url("b")], "match": ["level=fatal"]},
     ]
     world = world_with(tmp_path, receiver, entries)
-    world.at(10).flow.warn("events arrive; no webhook since 14:10")
+    world.at(10).flow.warn("No webhook has arrived since 14:10 UTC.")
     world.at(20)
     assert sorted(request.path.strip("/") for request in receiver.server.requests) == ["a", "b"]
     first, _ = receiver.take()
-    assert "events arrive; no webhook since 14:10" in first
+    assert "No webhook has arrived since 14:10 UTC." in first
     assert world.at(1000).texts() == receiver.take() == []
 
 
@@ -155,13 +186,13 @@ def test_a_clock_that_is_put_back_delays_no_fallback(tmp_path: Path, receiver: R
 def test_a_warning_that_an_address_refuses_is_tried_again_there(tmp_path: Path, receiver: Receiver) -> None:
     world = world_with(tmp_path, receiver, [{"urls": [receiver.url("a"), receiver.url("b")]}])
     receiver.status = {"/b": 500}
-    world.at(10).flow.warn("events arrive; no webhook since 14:10")
+    world.at(10).flow.warn("No webhook has arrived since 14:10 UTC.")
     world.at(20)
     assert len(receiver.take()) == 1
     receiver.status = {}
     world.at(400)
     assert [each.split(" ", 1)[1] for each in receiver.take()] == [
-        "SentryReporter | events arrive; no webhook since 14:10"
+        "SentryReporter | No webhook has arrived since 14:10 UTC."
     ]
     assert world.at(4000).texts() == receiver.take() == []
 

@@ -1,7 +1,7 @@
-"""Rounds of the canary: sends its event, looks where it has arrived, and names what is broken to the bot's admins.
+"""Runs the rounds of the canary: sends its event, checks where it has arrived, and reports what is broken.
 
-What is known of a round is in the state, which several bots may share, so that it does not matter which of them takes
-the webhook, polls or decides.
+The arrivals are read from the state. So if several bots share the state, any of them may take the webhook, poll or
+decide.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ from errbot_sentry.server.protocol import FindServer
 from errbot_sentry.store.database import Store
 
 _CLAIM = "canary"  # in the table of polls: which bot sends the next one
-_GRACE = 60.0  # so long after it is due another bot on the same state sends it
-_FIRST = 60.0  # seconds after the start, when poller and listener have begun
+_GRACE = 60.0  # seconds after which another bot on the same state sends an event that is due
+_FIRST = 60.0  # seconds after the start: poller and listener run by then
 _PERSONS_PAUSE = 60.0
 _MOST_PEOPLE = 500
 _SOONEST, _LATEST = 1.2, 15.0  # seconds between two looks; Sentry allows one look-up of an event a second
 # An event within five seconds of the resolution does not reopen the issue: Sentry's `_handle_regression`
 # (src/sentry/event_manager.py).
 _TOO_SOON = 10.0
-_STEPPED = 5.0  # seconds by which the clock's time and what has passed may differ
+_STEPPED = 5.0  # seconds by which the clock and the monotonic clock may differ
 
 
 @dataclass(frozen=True)
 class CanaryStatus:
-    """The links of the last round that ended, when each one of them worked last, and what keeps from judging one."""
+    """The links of the last finished round, when each last worked, and why a link cannot be judged."""
 
     links: tuple[Link, ...] = ()
     last: tuple[tuple[str, datetime], ...] = ()
@@ -67,7 +67,7 @@ class Canary:
     """Sends the event every `seconds` (0: only by hand) and follows it.
 
     Args:
-        alerts: the alert flow; None: it is switched off, and the way ends at the server.
+        alerts: the alert flow; None if it is switched off, and then the way ends at the server.
         has_webhooks: whether the settings let webhooks in.
         warn: called with a sentence for the bot's admins.
     """
@@ -97,7 +97,7 @@ class Canary:
         self._limits = limits(poll_seconds)
         self._lock = Lock()
         self._round: CanaryRound | None = None
-        # A round that is due is not replaced by hand, or who tests all the time hides a break.
+        # A round that was due is not replaced by hand, or frequent tests would hide what is broken.
         self._is_scheduled = False
         self._links: tuple[Link, ...] = ()
         self._status = CanaryStatus()
@@ -111,7 +111,7 @@ class Canary:
         self._worker = make_worker("canary", self.step)
 
     def start(self) -> None:
-        """Begin; a round that was under way at the last end is forgotten."""
+        """Start the thread; a round that was under way when the bot ended is dropped."""
         self._worker.start()
 
     def close(self, timeout: float) -> None:
@@ -120,7 +120,7 @@ class Canary:
         self._worker.join(time.monotonic() + timeout)
 
     def begin(self, person: Person) -> str:
-        """Begin a round by hand, in place of one by hand that is under way, or join one that was due; its event's id.
+        """Begin a round by hand; returns its event's id. It replaces one begun by hand, and joins one that was due.
 
         Raises:
             UserError: this person began one a moment ago, or the event was not taken.
@@ -139,18 +139,18 @@ class Canary:
         return started.event_id
 
     def progress(self, event_id: str) -> Progress:
-        """How far the round of this event has come, which may be over; nothing if it is not the latest one."""
+        """How far the round of this event has come, also if it is over; empty if it is not the latest round."""
         with self._lock:
             links = self._links if self._followed == event_id else ()
         is_shown = any(link.name == SHOWN and link.state is LinkState.OK for link in links)
         return Progress(links, self._issue if is_shown else None)
 
     def status(self) -> CanaryStatus:
-        """What is known from the last round that ended."""
+        """The result of the last finished round."""
         return self._status
 
     def step(self) -> float | None:
-        """Begin a round if one is due, and look where the event has arrived; the seconds until the next look."""
+        """Begin a round if one is due, and check where the event has arrived; returns the seconds to wait."""
         current = self._round
         if self._is_due():
             self._next = self._clock.monotonic() + self._seconds
@@ -159,7 +159,7 @@ class Canary:
         if current is None:
             return max(0.0, self._next - self._clock.monotonic()) if self._seconds else None
         if self._is_clock_stepped(current):
-            current = self._begin()  # how long anything took is not known any more
+            current = self._begin()  # the durations are not known any more
         seen = self._look(current)
         links = judge(seen, self._clock.now(), self._limits)
         over = is_over(links)
@@ -189,18 +189,18 @@ class Canary:
             return begun
 
     def _is_due(self) -> bool:
-        """Whether the next round is due; one by hand that is under way then stands for it."""
+        """Whether the next round is due; one begun by hand that is under way counts as it."""
         is_under_way = self._is_scheduled and self._round is not None
         is_time = bool(self._seconds) and not is_under_way and self._next <= self._clock.monotonic()
         return is_time and self._claim()
 
     def _is_clock_stepped(self, current: CanaryRound) -> bool:
-        """Whether the time of day was put right since the round's start, or the machine slept."""
+        """Whether the clock was set since the round's start, or the machine slept."""
         passed = self._clock.monotonic() - current.begun
         return abs((self._clock.now() - current.started).total_seconds() - passed) > _STEPPED
 
     def _claim(self) -> bool:
-        """Whether this bot sends the next one; where another one on the same state does, look again after it."""
+        """Whether this bot sends the next event. If another bot on the same state does, we check again after that."""
         if not self._store.shared:
             return True
         now = self._clock.now().timestamp()
@@ -210,7 +210,7 @@ class Canary:
                     return True
                 mark = tx.polls.get(_CLAIM)
         except StoreError:
-            return True  # two events, rather than nobody who says that the state is gone
+            return True  # perhaps two bots send an event, but the broken state is reported
         due = now + self._seconds if mark is None else mark.next_at
         self._next = self._clock.monotonic() + max(_GRACE, due - now + _GRACE)
         return False
@@ -240,7 +240,7 @@ class Canary:
         return replace(current, reached=reached, trouble=trouble, expected=tuple(dict.fromkeys((*expected, *reached))))
 
     def _expected(self, current: CanaryRound, issue: Issue) -> tuple[str, ...]:
-        """All links of a round whose issue is known now; a new issue brings a webhook too."""
+        """The links of a round whose issue is known now. A new issue has a webhook, too."""
         expected = list(current.expected)
         if self._has_webhooks and issue.events == 1:
             expected.append(WEBHOOK)
@@ -249,7 +249,7 @@ class Canary:
         return (*expected, DECISION) if set(WAYS) & set(expected) else tuple(expected)
 
     def _arrivals(self, current: CanaryRound) -> dict[str, datetime]:
-        """What the state says of this round: when each way brought the issue, and when it was decided first."""
+        """The arrivals in the state: when webhook and poller brought the issue, and when it was first decided."""
         found: dict[str, datetime] = {}
         if self._issue is None or self._alerts is None:
             return found
@@ -279,7 +279,7 @@ class Canary:
         self._named = (self._named | broken) - set(again)
 
     def _resolve(self) -> str:
-        """Resolve the issue, so that the next event brings it back; what is lost where that fails."""
+        """Resolve the issue, so that the next event reopens it; returns what is lost if that fails."""
         try:
             if self._issue is not None:
                 self._find_server().resolve(self._issue)

@@ -44,6 +44,8 @@ class FlowFacts:
     network: tuple[str, ...] = ()
     """The chat network's adapter: its name, what it can show, and what is wrong with it at present, if anything."""
     network_is_well: bool = True
+    login_refusal: str = ""
+    """The chat network's name of the reason for which it refuses the bot's token, "" while it does not."""
     chat_dropped: Mapping[str, int] = field(default_factory=dict)
     """What people in chat did not get because too much waited: kind to count since the start."""
     without_patches: tuple[str, ...] = ()
@@ -73,6 +75,8 @@ def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
             "failed": alerts.failed,
             "poll_lag_seconds": alerts.poll_lag,
         }
+    if facts.login_refusal:
+        body["chat"] = {"token_refused": facts.login_refusal}
     if facts.canary.links:
         body["canary"] = {link.name: link.state.value for link in facts.canary.links}
     body["flows"] = {line.flow: line.state for line in reversed(lines)}  # of several lines with one name, the first
@@ -151,6 +155,8 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         words.append(f"oldest from {_ago(alerts.oldest, facts.now)}")
     if alerts.failed:
         words.append(f"{alerts.failed} could not be delivered, {alerts.failed_lately} of them in the last hour")
+    if alerts.edits_given_up:
+        words.append(f"{alerts.edits_given_up} edits of notifications given up")
     undecided = alerts.decided.get(DecisionName.FAILED.value, 0)
     if undecided:
         words.append(f"{undecided} could not be decided: the log has the causes")
@@ -245,6 +251,7 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
     ("gauge", "alerts_deferred", "Notifications that are deferred.", lambda facts: _count(facts, "deferred")),
     ("gauge", "outbox_messages", "Messages not yet sent.", lambda facts: _count(facts, "queue")),
     ("gauge", "outbox_failed", "Messages set aside after too many tries.", lambda facts: _count(facts, "failed")),
+    ("counter", "edits_given_up", "Edits of notifications given up.", lambda facts: _count(facts, "edits_given_up")),
     ("gauge", "queue_age_seconds", "Age of the oldest alert or message that waits.", lambda facts: _age(facts)),
     ("gauge", "poll_lag_seconds", "Time since the last answered poll.", lambda facts: _count(facts, "poll_lag")),
     ("gauge", "webhook_age_seconds", "Time since the last authentic webhook.", lambda facts: _webhook_age(facts)),
@@ -254,6 +261,8 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
 _LABELLED: tuple[tuple[str, str, str, str, Callable[[FlowFacts], Mapping[str, float] | None]], ...] = (
     ("counter", "events_dropped", "Events given up.", "reason", lambda facts: facts.report.dropped),
     ("counter", "chat_jobs_dropped", "Jobs for chat that had no room.", "jobs", lambda facts: facts.chat_dropped),
+    ("gauge", "chat_token_refused", "1 while the chat network refuses the bot's token.", "code",
+        lambda facts: {facts.login_refusal: 1} if facts.login_refusal else {}),
     ("gauge", "decisions", "Decisions about alerts in the store.", "decision", lambda facts: _count(facts, "decided")),
     ("counter", "alerts_not_looked_up", "Decided without the server's answer.", "reason",
         lambda facts: _count(facts, "without")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from errbot_sentry.chat.conversation_handler import ConcurrencyLimit
+from errbot_sentry.chat.typed_messages import ConcurrencyLimit
 
 
 def took(stack: ExitStack, turns: ConcurrencyLimit, who: str) -> bool:

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
-from errbot_sentry.chat.incoming import room_name, thread_of
 from errbot_sentry.chat.networks.discord import DiscordNetwork, _mentioned, _refusal
 from errbot_sentry.chat.networks.discord_embeds import embed_of
 from errbot_sentry.chat.render.escaping import Escape
+from errbot_sentry.chat.typed_messages import room_name, thread_of
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.outgoing import Card
@@ -205,7 +205,7 @@ def test_the_backends_faults_are_mended_and_put_back(monkeypatch: pytest.MonkeyP
     for each in client.guilds:
         for channel in each.text_channels:
             channel.guild = each
-    bot = SimpleNamespace(mode="discord", shutdown=lambda: None)
+    bot = SimpleNamespace(mode="discord", shutdown=lambda: None, disconnect_callback=lambda: None)
     patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
     patches.apply()
     assert not patches.failed

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.networks import matrix
 from errbot_sentry.chat.networks.matrix import MatrixNetwork
-from errbot_sentry.domain.errors import SendError, SendLimited
+from errbot_sentry.domain.errors import NotConnected, SendError, SendLimited
 from errbot_sentry.domain.outgoing import Outgoing
+from tests.fakes.dripping import Drip
 from tests.fakes.http_server import HttpServer, Reply
 
 ROOM = "!abc:example.com"
@@ -60,3 +62,19 @@ def test_a_rate_limit_with_any_wait_is_one(world: World, wait: str) -> None:
 def test_what_has_no_id_was_not_taken(world: World, body: bytes) -> None:
     with pytest.raises(SendError):
         world.post(200, body)
+
+
+@pytest.mark.parametrize("way", ["body", "headers"])
+def test_no_server_keeps_a_message_longer_than_its_time(
+    world: World, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte begins the read timeout of requests anew."""
+    monkeypatch.setattr(matrix, "_CALL_SECONDS", 1.0)
+    drip = Drip()
+    world.server.answer = lambda _request: getattr(drip, way)()
+    try:
+        with pytest.raises(NotConnected):
+            world.network.post(ROOM, Outgoing("hello"))
+        assert not drip.finished
+    finally:
+        drip.stopping.set()

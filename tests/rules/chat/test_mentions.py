@@ -11,9 +11,9 @@ from errbot.backends.text import TextPerson
 from errbot.rendering import text
 from errbot.rendering.ansiext import enable_format
 
-from errbot_sentry.chat.incoming import person_of
 from errbot_sentry.chat.person_mentions import direct_address, mention_of
 from errbot_sentry.chat.render.escaping import Escape
+from errbot_sentry.chat.typed_messages import person_of
 
 
 def like(**attributes: str) -> SimpleNamespace:

@@ -64,8 +64,8 @@ def test_a_reaction_waits_for_no_follow_up(tmp_path: Path, hanging: socket.socke
             app._follow_up.reported(ReportedError(f"{number:032x}", said, "x", sent=True))
         hanging.settimeout(30)
         with hanging.accept()[0]:  # the first look-up is under way
-            assert app.conversations is not None
-            app.conversations.reacted(
+            assert app.clicks is not None
+            app.clicks.reacted(
                 Reaction(
                     reactor=TestPerson("ann"),
                     action=REACTION_ADDED,

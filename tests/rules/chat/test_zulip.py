@@ -10,12 +10,14 @@ import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.incoming import room_name
 from errbot_sentry.chat.networks.zulip import ZulipNetwork
+from errbot_sentry.chat.typed_messages import room_name
 from errbot_sentry.config.room_names import wrong_room
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.outgoing import Card, Outgoing
+from tests.fakes.dripping import Drip
+from tests.fakes.http_server import HttpServer
 
 
 class Client:
@@ -24,6 +26,9 @@ class Client:
     def __init__(self, answer: Any = None) -> None:
         self.answer = answer
         self.calls: list[dict[str, Any]] = []
+
+    def ensure_session(self) -> None:
+        self.session = requests.Session()
 
     def call_endpoint(self, *, url: str, request: dict[str, Any], **_: Any) -> dict[str, Any]:
         if url == "streams":
@@ -153,6 +158,32 @@ def test_each_refusal_has_its_kind(answer: Any, kind: type[SendError]) -> None:
     assert not isinstance(refused.value, tuple(others))
     if isinstance(answer, dict) and isinstance(refused.value, SendLimited):
         assert refused.value.wait == answer.get("retry-after", 10.0)
+
+
+class HttpClient(Client):
+    """Makes calls as the package does: by its session, with a time limit for silence."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+    def call_endpoint(self, *, url: str, request: dict[str, Any], timeout: float, **_: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self.session.post(f"{self.url}/{url}", data=request, timeout=timeout).json()
+        return found
+
+
+def test_no_server_keeps_a_message_longer_than_its_time() -> None:
+    """Each byte begins the read timeout of requests anew."""
+    drip = Drip()
+    with HttpServer(lambda _request: drip.body()) as server:
+        bot = SimpleNamespace(mode="zulip", message_size_limit=10_000, client=HttpClient(server.url))
+        network = ZulipNetwork(bot, lambda: True, BackgroundQueue("files", SystemClock()))
+        try:
+            with pytest.raises(SendError):
+                network._call("POST", "messages", {}, timeout=1.0)
+            assert not drip.finished
+        finally:
+            drip.stopping.set()
 
 
 @pytest.mark.parametrize("wait", [10**400, "soon", None, float("nan")])

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from errbot_sentry.commands.triage_options import read_until, until_words
+from errbot_sentry.commands.changes.triage_options import read_until, until_words
 from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadQuery, BadReference, NotAllowed, Unsupported, UsageError, UserError

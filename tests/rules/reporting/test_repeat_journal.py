@@ -17,6 +17,7 @@ import pytest
 from errbot_sentry.reporting.collect.bot_context import BotContext
 from errbot_sentry.reporting.collect.event_filter import ErrorSummary, RepeatCounter
 from errbot_sentry.reporting.deliver.repeat_journal import FILE, RepeatJournal
+from errbot_sentry.reporting.deliver.spool import Spool
 
 PLACE = BotContext("command", "split", "Bills", typed=("secret words",), person="@ann")
 
@@ -104,6 +105,20 @@ def test_a_count_that_is_given_away_while_it_is_written_does_not_come_back(folde
     life.repeats.remember(1, ErrorSummary({"level": "given away"}, PLACE))
     life.count(2, 5)
     assert found(folder) == [5]
+
+
+def test_a_count_whose_event_can_only_wait_in_memory_does_not_come_back(folder: Path, tmp_path: Path) -> None:
+    """The event is larger than its share of the spool; on a disk that hangs it is the same."""
+    life = Life(folder)
+    life.count(1, 3)
+    life.count(2, 5)
+    assert life.repeats.add(1, 61.0).earlier is not None
+    spool = Spool(tmp_path / "other", 1_000, lambda *_: None, before_write=life.journal.take_reported)
+    spool.open()
+    assert spool.put(b"x" * 5_000, "error", "e" * 32).data is not None
+    life.journal.write()
+    assert found(folder) == [5]
+    spool.close()
 
 
 def test_two_restarts_give_what_was_not_reported_once_each(folder: Path) -> None:

@@ -36,6 +36,7 @@ def _add(tx: Transaction) -> None:
     tx.silences.add(Silence("#ops", (), "1", "WEB-1", "Ann", "", NOW, NOW + 60))
     tx.polls.put(PollMark("web", NOW, True, NOW, NOW))
     tx.outbox.add(Message("#ops", MessageKind.NOTIFICATION, {}), NOW)
+    tx.edits.want(1, "resolved", NOW)
 
 
 def _nothing(_tx: Transaction) -> object:
@@ -53,6 +54,7 @@ LOOKS: dict[str, tuple[Callable[[Transaction], object], Callable[[Transaction], 
     "silences.stage": (lambda tx: tx.silences.present(), _nothing),
     "silences.ends": (lambda tx: tx.silences.present(), _nothing),
     "outbox.next_try": (lambda tx: tx.outbox.claim("me", NOW, NOW + 20), lambda tx: tx.outbox.next_due()),
+    "edits.next_try": (lambda tx: tx.edits.claim(NOW, NOW + 60), lambda tx: tx.edits.next_due()),
 }
 
 

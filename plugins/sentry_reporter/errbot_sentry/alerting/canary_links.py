@@ -1,6 +1,6 @@
-"""The canary: an event of our own that goes the whole way, from the spool to a decision. How each link is judged. Pure.
+"""Judges the links of the canary: an event of our own that goes the whole way, from the spool to a decision. Pure.
 
-Every bot sends its events into one issue (a fingerprint), which no list and no room shows.
+All events of a bot's canary have one fingerprint, so they are one issue, which no list and no room shows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LINKS = (SENT, SHOWN, *WAYS, DECISION)
 
 
 class LinkState(str, Enum):
-    """How one link does. UNKNOWN: the link before it is broken or not reached yet, so this one is not to blame."""
+    """The state of a link. UNKNOWN: an earlier link is broken or was not reached yet, so this one cannot be judged."""
 
     OK = "ok"
     WAITING = "waiting"
@@ -32,9 +32,9 @@ class CanaryRound:
     """One event on its way.
 
     Args:
-        expected: the links that it has to reach, of LINKS and in that order.
+        expected: the links that it has to reach, in the order of LINKS.
         reached: when it reached them.
-        trouble: why a link may not be reached, a sentence each.
+        trouble: for a link, a sentence about why it may not be reached.
         begun: `started` in seconds of the monotonic clock.
     """
 
@@ -48,7 +48,7 @@ class CanaryRound:
 
 @dataclass(frozen=True)
 class Link:
-    """A link of a round as it is now; `seconds` from the round's start, None where it was not reached."""
+    """The present state of a link; `seconds` is the time from the round's start, None if it was not reached."""
 
     name: str
     state: LinkState
@@ -66,7 +66,7 @@ class Progress:
 
 
 def limits(poll_seconds: float) -> dict[str, float]:
-    """After how many seconds a link is broken, counted from the link before it; half of it is late."""
+    """The seconds, from the link before, after which each link counts as broken; after half of them it is late."""
     # GlitchTip looks for alerts once a minute; Sentry queues events and webhooks.
     return {SENT: 120.0, SHOWN: 120.0, WEBHOOK: 180.0, POLLER: max(180.0, 3 * poll_seconds), DECISION: 60.0}
 
@@ -77,7 +77,7 @@ def judge(current: CanaryRound, now: datetime, limit: Mapping[str, float]) -> tu
 
 
 def is_over(links: Sequence[Link]) -> bool:
-    """Whether no link can be reached any more."""
+    """Whether the round is over: no further link can be reached."""
     return not any(link.state in (LinkState.WAITING, LinkState.LATE) for link in links)
 
 
@@ -94,7 +94,7 @@ def _link(name: str, current: CanaryRound, now: datetime, limit: float) -> Link:
 
 
 def _begun(name: str, current: CanaryRound) -> datetime | None:
-    """When the link before this one was reached; None where it was not."""
+    """When the link before this one was reached; None if it was not."""
     if name == SENT:
         return current.started
     if name == SHOWN:
@@ -106,25 +106,31 @@ def _begun(name: str, current: CanaryRound) -> datetime | None:
 
 _NEITHER = "neither"
 _BROKEN = {
-    SENT: "events do not reach the server",
-    SHOWN: "events are sent, but the server does not show them",
-    WEBHOOK: "events arrive; no webhook",
-    POLLER: "events arrive; the poller does not find them",
-    _NEITHER: "events arrive, but neither a webhook nor the poller brings them",
-    DECISION: "alerts are not decided",
+    SENT: "Events have not reached the server since {since}{cause}.",
+    SHOWN: "Events are sent, but the server has not shown them since {since}{cause}.",
+    WEBHOOK: "Events reach the server, but no webhook has arrived since {since}{cause}.",
+    POLLER: "Events reach the server, but polling has not found them since {since}{cause}.",
+    _NEITHER: "Events reach the server, but neither webhooks nor polling have brought alerts since {since}{cause}.",
+    DECISION: "Alerts arrive, but have not been processed since {since}{cause}.",
 }
 _AGAIN = {
-    SENT: "events reach the server again",
-    SHOWN: "the server shows events again",
-    WEBHOOK: "webhooks arrive again",
-    POLLER: "the poller finds events again",
-    DECISION: "alerts are decided again",
+    SENT: "Events reach the server again.",
+    SHOWN: "The server shows events again.",
+    WEBHOOK: "Webhooks arrive again.",
+    POLLER: "Polling finds events again.",
+    DECISION: "Alerts are processed again.",
 }
-_COVERS = {WEBHOOK: (POLLER, "the poller covers"), POLLER: (WEBHOOK, "webhooks cover")}
+_OTHER_WAYS = {
+    WEBHOOK: (POLLER, " Alerts still arrive by polling."),
+    POLLER: (WEBHOOK, " Alerts still arrive by webhook."),
+}
 
 
 def broken_sentence(links: Sequence[Link], since: Mapping[str, datetime]) -> str:
-    """What is broken, since when, and what covers; "" where nothing is. `since`: when each link worked last."""
+    """Which links are broken, since when, and whether alerts still arrive; "" if none is broken.
+
+    `since` has the time at which each link last worked.
+    """
     states = {link.name: link.state for link in links}
     broken = {link.name: link for link in links if link.state is LinkState.BROKEN}
     if set(WAYS) <= set(broken):
@@ -132,12 +138,12 @@ def broken_sentence(links: Sequence[Link], since: Mapping[str, datetime]) -> str
         earlier = min(since[way] for way in WAYS)
         broken[POLLER] = replace(both, name=_NEITHER)
         since = {**since, _NEITHER: earlier}
-    return "; ".join(_sentence(link, states, since) for link in broken.values())
+    return " ".join(_sentence(link, states, since) for link in broken.values())
 
 
 def again_sentence(names: Sequence[str]) -> str:
-    """That these links work again."""
-    return "; ".join(_AGAIN[name] for name in names)
+    """Sentences that these links work again."""
+    return " ".join(_AGAIN[name] for name in names)
 
 
 _STATES = {LinkState.WAITING: "not yet", LinkState.LATE: "not yet", LinkState.BROKEN: "missing", LinkState.UNKNOWN: "-"}
@@ -152,8 +158,7 @@ def link_words(link: Link) -> str:
 
 
 def _sentence(link: Link, states: Mapping[str, LinkState], since: Mapping[str, datetime]) -> str:
-    words = f"{_BROKEN[link.name]} since {since[link.name]:%H:%M UTC}"
-    if link.trouble:
-        words += f" ({link.trouble.rstrip('.')})"
-    other, covers = _COVERS.get(link.name, ("", ""))
-    return f"{words}; {covers}" if states.get(other) is LinkState.OK else words
+    cause = f" ({link.trouble.rstrip('.')})" if link.trouble else ""
+    words = _BROKEN[link.name].format(since=f"{since[link.name]:%H:%M UTC}", cause=cause)
+    other, still = _OTHER_WAYS.get(link.name, ("", ""))
+    return words + still if states.get(other) is LinkState.OK else words

@@ -1,4 +1,4 @@
-"""The alert flow as one object: receiver, poller, pipeline and delivery, started and ended together."""
+"""The alert flow as one object: starts and stops the receiver, the poller, the pipeline and the senders together."""
 
 from __future__ import annotations
 
@@ -47,21 +47,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LATELY = 3600.0
-_MOST_LATE = 0.25  # seconds: what is due by time waits while there is much to decide, since a look at it costs as much
-_LAST_SECONDS = 1.5  # for transactions, once the bot is ending
-_SHARED_PAUSE = 1.0  # how often a bot looks for what another one on the same state has taken in
+_MOST_LATE = (
+    0.25  # seconds between looks at what is due while many alerts wait, because a look costs as much as a decision
+)
+_LAST_SECONDS = 1.5  # seconds for transactions when the bot is ending
+_SHARED_PAUSE = 1.0  # seconds between looks for alerts that another bot on the same state has stored
 
 
 @dataclass(frozen=True)
 class AlertsStatus:
     """What `!sentry status` and `/sentry/health` show of this flow. Times are aware, spans are seconds.
 
-    `webhook_last` is the last authentic delivery since the start and `webhook_refused` why it was refused.
-    `poll_lag` is the time since the last answered poll. `waiting` counts alerts without a decision, `queue`
-    messages not yet sent, `failed` those set aside, `failed_lately` those of the last hour, `deferred`
-    notifications that are put off; `decided` counts the decisions by name, `damaged` the rows that could not be
-    read since the start by table, `without` the alerts that were decided without the server's answer since then, by
-    reason.
+    `webhook_last` is the time of the last authentic delivery since the start, `webhook_refused` why it was refused.
+    `poll_lag` is the time since the last answered poll. `waiting` counts alerts without a decision, `queue` messages
+    not yet sent, `failed` undeliverable ones, `failed_lately` those of the last hour, and `deferred` notifications that
+    are put off. `decided` counts decisions by name. Since the start, `damaged` counts corrupt rows by table, `without`
+    alerts that were decided without the server's answer, by reason, and `edits_given_up` edits of notifications that
+    the chat network did not take.
     """
 
     running: bool
@@ -80,11 +82,12 @@ class AlertsStatus:
     decided: Mapping[str, int] = field(default_factory=dict)
     damaged: Mapping[str, int] = field(default_factory=dict)
     without: Mapping[str, int] = field(default_factory=dict)
+    edits_given_up: int = 0
     fallback: FallbackStatus | None = None
 
 
 class AlertService:
-    """The alert flow. `receiver` takes webhooks between `start` and `close`; a closed flow can be started again."""
+    """The alert flow; it runs between `start` and `close`, and can be started again."""
 
     def __init__(
         self,
@@ -99,10 +102,14 @@ class AlertService:
         make_worker: Callable[[str, Callable[[], float | None]], Worker] = Worker,
         chance: random.Random | None = None,
         plain: Renderer | None = None,
+        away_since: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`make_worker` makes a worker of a name and a step; `chance` makes the poller's jitter.
+        """`make_worker` makes a worker from a name and a step. `chance` returns random numbers for the poller's jitter.
 
-        `plain` renders plain text, for the fallback; without it there is none.
+        `plain` renders plain text for the fallback; None if there is no fallback.
+
+        `away_since` returns when the connection to the chat network was lost, or the bot was started without one. It
+        returns None while there is a connection.
         """
         self._access = access
         self._store = store
@@ -141,7 +148,9 @@ class AlertService:
         self._workers = [self._polling, self._deciding, self._asking, self._sending]
         self._fallback: FallbackSender | None = None
         if settings.fallback and plain is not None and find_spec("apprise"):
-            self._fallback = FallbackSender(settings.fallback, store, plain, access, self._clock, self._on_message)
+            self._fallback = FallbackSender(
+                settings.fallback, store, plain, access, self._clock, self._on_message, away_since
+            )
             self._workers.append(make_worker("fallback", self._fallback.step))
         teams = TeamMemberships(store, self._known_server, self.routes.changed)
         self._workers.append(make_worker("team memberships", teams.step))
@@ -153,14 +162,14 @@ class AlertService:
         self._switch = Lock()
 
     def kind(self) -> str:
-        """The kind of the server, "" until it has answered."""
+        """The kind of the server; "" until it has answered."""
         return "" if self._server is None else self._server.kind
 
     def _refused(self, action: str) -> str:
         return "" if self._server is None else self._server.refusal(action)
 
     def _known_server(self) -> Server:
-        """The server, which is known from then on."""
+        """The server; its kind is known after this."""
         self._server = self._find_server()
         return self._server
 
@@ -168,7 +177,7 @@ class AlertService:
         return look_up(alert, server, read_issue, self.routes.facts_to_fetch)
 
     def start(self) -> None:
-        """Take webhooks and go on with whatever is on disk. Returns at once; the state is opened by the threads."""
+        """Take webhooks, and go on with what is on disk. Returns at once, because the threads open the state."""
         with self._switch:
             if self._running:
                 return
@@ -179,16 +188,16 @@ class AlertService:
             self.receiver.open()
 
     def wake(self) -> None:
-        """Look at everything now: the chat network is back, or routes have changed."""
+        """Wake all threads: the chat network is back, or routes have changed."""
         for worker in self._workers:
             worker.wake()
 
     def polls(self, slug: str) -> bool:
-        """Whether the poller asks for the issues of this project."""
+        """Whether the issues of this project are polled."""
         return self._poller.reads(slug, self.kind())
 
     def issue_of(self, conversation: Conversation) -> str | None:
-        """The id of the issue whose alert began this thread, None for any other thread or outside of threads."""
+        """The id of the issue whose alert began this thread; None in any other thread and outside of threads."""
         if not conversation.room or not conversation.thread:
             return None
         try:
@@ -201,8 +210,8 @@ class AlertService:
     def note_change(self, issue: Issue, conversation: Conversation) -> None:
         """Note that a person closed an issue from this room, so that the room gets no update about it.
 
-        The answer to the command was that update; the notification is marked where the network can edit. Where it has
-        threads the update is sent all the same: it goes into the thread and marks the notification.
+        The reply to the command says the same. The notification is marked if the network can edit. If it has threads,
+        the update is still sent: it goes into the thread, and marks the notification.
         """
         if not conversation.room or issue.status == UNRESOLVED or self._network.has_threads:
             return
@@ -221,10 +230,9 @@ class AlertService:
             log.warning("a change could not be noted, its room gets it twice: %s", error)
 
     def action_on(self, conversation: Conversation, options: Options) -> IssueAction | None:
-        """The action on the issue of an alert, None for any other message.
+        """The action of a click on an alert; None if the message is not an alert.
 
-        The conversation's thread is the id of the message. The action is the clicking person's own, with that person's
-        rights.
+        The conversation's thread is the id of the message. The action needs the rights of the person who clicked.
         """
         issue = self.issue_of(conversation)
         if issue is None:
@@ -236,7 +244,7 @@ class AlertService:
             return None
 
     def is_sending_to(self, conversation: Conversation) -> bool:
-        """Whether a message of this room is on its way: what it is about is not known yet to `action_on`."""
+        """Whether a message to this room is being sent, so that `action_on` does not know its id yet."""
         try:
             with self._store.read() as tx:
                 return tx.outbox.is_sending(self.routes.spelled(conversation.room))
@@ -244,7 +252,7 @@ class AlertService:
             return False
 
     def mark(self, conversation: Conversation, mark: str) -> None:
-        """Write onto an alert in a room what became of its issue; the thread is the id of the message."""
+        """Edit an alert to show what became of its issue; the conversation's thread is the id of the message."""
         try:
             self._deliver.mark(self.routes.spelled(conversation.room), conversation.thread, mark)
             self._sending.wake()  # for an edit that was refused
@@ -252,20 +260,22 @@ class AlertService:
             log.warning("an alert could not be marked: %s", error)
 
     def warn(self, sentence: str) -> None:
-        """Send a sentence about the bot itself to the fallback, where there is one; returns at once."""
+        """Send a sentence about the bot itself to the fallback, if there is one; returns at once."""
         if self._fallback is not None:
             self._fallback.warn(sentence)
             self.wake()
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Stop taking, deciding, asking and sending; what is stored stays. Whether all threads ended in time."""
+        """Stop all threads; what is stored stays. Returns whether all ended in time."""
         with self._switch:
             if not self._running:
                 return True
             self._running = False
             self.receiver.close()
             deadline = time.monotonic() + timeout
-            self._store.end_within(min(_LAST_SECONDS, timeout / 3))  # a database that hangs must not keep the bot
+            self._store.end_within(
+                min(_LAST_SECONDS, timeout / 3)
+            )  # a hanging database must not keep the bot from ending
             for worker in self._workers:
                 worker.stop()
             if self._fallback is not None:
@@ -278,7 +288,7 @@ class AlertService:
             return all(ended)
 
     def status(self) -> AlertsStatus:
-        """How the flow is doing; asks the database, nobody else."""
+        """The state of the flow; reads the database, and makes no request."""
         try:
             with self._store.read(urgent=True) as tx:
                 waiting, oldest_alert = tx.inbox.waiting_count()
@@ -306,11 +316,12 @@ class AlertService:
             decided=decided,
             damaged=self._store.corrupt_rows.tables(),
             without=dict(self._pipeline.without),
+            edits_given_up=self._deliver.edits_given_up,
             fallback=self._fallback.status() if self._fallback is not None else None,
         )
 
     def _asked(self, tx: Transaction) -> float | None:
-        """When the server last answered a poll; bots that share a state take turns at asking."""
+        """When the server last answered a poll, of this bot or of another one on the same state."""
         own = self._poller.asked
         if own is None or not self._store.shared:
             return own
@@ -337,7 +348,7 @@ class AlertService:
         return self._deliver.step()
 
     def _on_stored(self, more: int) -> None:
-        if not self._backpressure.resting:  # it looks again by itself then; waking it would cost the next answer
+        if not self._backpressure.resting:  # it looks again by itself; waking it would delay the next answer
             self._deciding.wake()
         if more:
             self._poller.hurry()

@@ -1,4 +1,4 @@
-"""A daemon thread that does one step after the other, sleeps until there is something to do, and ends when asked to."""
+"""A daemon thread that does one step after the other, and sleeps until there is more to do."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LONGEST_WAIT = 86_400.0
 
 
 class Worker:
-    """Runs `step` again and again; it returns the seconds to sleep, 0 for at once, None for "until woken".
+    """Calls `step` again and again. It returns the seconds to sleep: 0 for none, None until `wake` is called.
 
-    A step that raises is tried again after a growing pause; the same error in a row is logged once.
+    A step that raises is tried again after a growing pause. The same error several times in a row is logged once.
     """
 
     def __init__(self, name: str, step: Callable[[], float | None]) -> None:
@@ -31,7 +31,7 @@ class Worker:
         self.error = ""
 
     def start(self) -> None:
-        """Begin; nothing happens if it runs already."""
+        """Start the thread, unless it runs already."""
         if self._thread is not None and self._thread.is_alive():
             return
         self._closing = threading.Event()
@@ -41,16 +41,16 @@ class Worker:
         self._thread.start()
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Have the next step done now."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Ask it to end after the present step."""
+        """Have the thread end after the present step."""
         self._closing.set()
         self._wake.set()
 
     def join(self, deadline: float) -> bool:
-        """Wait until it has ended, at most until `deadline` on the monotonic clock; whether it has."""
+        """Wait for the end, at most until `deadline` on the monotonic clock; returns whether the thread has ended."""
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return True
@@ -58,14 +58,14 @@ class Worker:
         return not thread.is_alive()
 
     def _run(self, closing: threading.Event) -> None:
-        # Each run has its own event: a thread that could not end in time must not be revived by the next start.
+        # Each run has its own event, so that the next start does not revive a thread that did not end in time.
         while True:
             self._wake.clear()
-            if closing.is_set():  # asked after the clearing: `stop` sets this first and wakes then
+            if closing.is_set():  # checked after the clearing, because `stop` first sets this and then wakes
                 return
             wait = self._guarded_step()
             if wait is None or not wait <= 0:
-                # A day at the most: a time from a row may be none that can be waited for.
+                # At most a day, because a time from a corrupt row may be too long for `wait`.
                 self._wake.wait(None if wait is None else min(_LONGEST_WAIT, wait))
 
     def _guarded_step(self) -> float | None:

@@ -1,1 +1,1 @@
-"""The border to Errbot: what people do in chat, replies, rooms, templates, and our changes in Errbot."""
+"""All that knows Errbot: messages and clicks of people, replies, rooms, templates, and our changes in Errbot."""

@@ -1,4 +1,4 @@
-"""Work that must not be done in Errbot's receiving thread: a thread of our own, a bounded queue, one at a time."""
+"""A bounded queue with a thread of its own, for work that must not delay Errbot's receiving thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOG_SECONDS = 60.0
 
 
 class BackgroundQueue:
-    """Runs jobs in order between `start` and `close`; one that fails is logged and stops no other.
+    """Runs jobs one after the other between `start` and `close`. A job that fails is logged, and the next one runs.
 
     Args:
         jobs: what the jobs are, in the plural; for the log and the thread's name.
@@ -33,29 +33,31 @@ class BackgroundQueue:
         self.refused = 0
 
     def start(self) -> None:
-        """From now on jobs are run."""
+        """Run jobs from now on."""
         self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name=f"sentry-{self.jobs}", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more jobs; a job that pauses gives up, and what waits is dropped."""
+        """Take no more jobs and drop those that wait; the running job is told to give up at its next `pause`."""
         self._stopping.set()
         self._waiting.put(None)
 
     def close(self, timeout: float) -> None:
-        """Stop, and wait for the running job to end, at most so many seconds."""
+        """Stop, and wait at most `timeout` seconds for the running job to end."""
         self.stop()
         if self._thread is not None:
             self._thread.join(timeout)
             self._thread = None
 
     def do(self, job: Callable[[], None]) -> bool:
-        """Have it done soon; returns at once, False where too much waits already: counted in `refused`, and logged at
-        most once a minute."""
+        """Add a job; returns at once. False if it was not taken, because the queue is full or closed.
+
+        Jobs that a full queue does not take are counted in `refused`, and logged at most once a minute.
+        """
         if self._thread is None or self._stopping.is_set():
             return False
-        # Several threads at once may pass the bound by one each: no lock is worth that.
+        # Threads that add at the same moment may exceed the bound by one each, which does no harm.
         if self._waiting.qsize() >= _MOST_WAITING:
             self.refused += 1
             self._log_refusal()
@@ -70,7 +72,7 @@ class BackgroundQueue:
             log.warning("too many %s wait in the background: %d dropped since the start", self.jobs, self.refused)
 
     def pause(self, seconds: float) -> bool:
-        """For a job that has to wait: True when it should give up because of the end."""
+        """Wait, for a job that has to; True if the queue was stopped, so that the job should give up."""
         return self._stopping.wait(seconds)
 
     def _run(self) -> None:
@@ -80,7 +82,7 @@ class BackgroundQueue:
                 continue
             try:
                 job()
-            except Exception as error:  # the queue outlives any of its jobs
+            except Exception as error:  # no job may end the thread
                 log.warning("a job in the background failed: %s", error, exc_info=error)
 
 

@@ -1,7 +1,7 @@
-"""Discord's channels and the names that people write for them; of discord.py's own objects, without a call.
+"""Names of Discord's channels, as people write them and as we show them. Reads discord.py's objects, without a request.
 
-`#ops` is the channel of that name in the guild (Discord's word for a server) that the bot joined first; of two such
-channels the older one. All others are `<#id>`: so nobody gets what is meant for `#ops` by making another `#ops`.
+`#ops` is the channel of that name in the guild (Discord's word for a server) that the bot joined first; if there are
+two, the older one. All others are called `<#id>`. So nobody can get the alerts for `#ops` by making another `#ops`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def id_in(name: str) -> int | None:
 
 
 def channel_named(client: Any, name: str) -> Any:
-    """The channel that `#name` stands for; None where there is none."""
+    """The channel that `#name` stands for; None if there is none."""
     folded = name.removeprefix("#").casefold()
     found = [channel for channel in _named_channels(client) if channel.name.casefold() == folded]
     return min(found, key=lambda channel: channel.id, default=None)
 
 
 def name_of(client: Any, channel: Any) -> str:
-    """`#ops` where that is this channel, else `<#id>`; a thread has the name of the channel that it is in."""
+    """`#ops` if that stands for this channel, else `<#id>`; for a thread, the name of the channel that it is in."""
     room = getattr(channel, "parent", None) or channel
     named = channel_named(client, str(room.name))
     return f"#{room.name}" if named is not None and named.id == room.id else f"<#{room.id}>"

@@ -1,7 +1,7 @@
-"""Replies to a person whose command failed: "Reported as ERRBOT-3 (event 1f2e…)", once.
+"""Replies to a person whose command failed: "Reported as ERRBOT-3 (event 1f2e…)".
 
-Reporting says whose error was captured. In the background we look up its short id on the server, which takes a moment.
-The reply answers the person's own message, so that it comes where they typed.
+The reporting flow says whose command failed. The short id is looked up in the background, since the server needs a
+moment to have it. The reply answers the person's message, so it appears where they typed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
-from errbot_sentry.chat.incoming import conversation_of
 from errbot_sentry.chat.render.templates import Replies
+from errbot_sentry.chat.typed_messages import conversation_of
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Conversation, View
 from errbot_sentry.domain.errors import SentryReporterError
@@ -25,10 +25,10 @@ _LOOK_SECONDS = 6.0
 _PAUSE = 1.2  # Sentry allows an organization one look-up of an event a second
 
 FindIssue = Callable[[str, Conversation], Issue | None]
-"""The issue of an event (32 hex digits), if this conversation may see it; None while the server does not show it."""
+"""Returns the issue of an event (32 hex digits), None while the server has none, or if it must not be shown here."""
 
 IsAnnounced = Callable[[Issue, Conversation], bool]
-"""Whether a notification about this issue, with its address, comes to this conversation anyway."""
+"""Returns whether this conversation gets a notification with the issue's address anyway."""
 
 
 class FollowUp:
@@ -51,7 +51,7 @@ class FollowUp:
         self._clock = clock
 
     def reported(self, reported: ReportedError) -> None:
-        """Reply to this person; returns at once, and drops the reply (not the error) when too much waits."""
+        """Reply to this person later; returns at once. If too many replies wait, this one is dropped."""
         self._background.do(lambda: self._reply(reported))
 
     def _reply(self, reported: ReportedError) -> None:
@@ -67,7 +67,7 @@ class FollowUp:
             self._bot.send_simple_reply(reported.message, text)
 
     def _look(self, reported: ReportedError, conversation: Conversation) -> Issue | None:
-        """The issue, as soon as the server shows it, for a few seconds."""
+        """Wait a few seconds for the server to show the issue; None if it does not."""
         end = self._clock.monotonic() + _LOOK_SECONDS
         try:
             issue = self._find_issue(reported.event_id, conversation)

@@ -1,4 +1,4 @@
-"""The nicknames in the bot's rooms: on IRC and XMPP a client notifies its person of every bare nick."""
+"""Keeps messages from notifying people by their nicks: on IRC and XMPP, clients notify of every nick in a text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Nicks = Callable[[], frozenset[str]]
 
 
 def nicks_of(bot: Any) -> frozenset[str]:
-    """The nicks in the bot's rooms, folded; empty on other networks, where only an `@` in front pages."""
+    """The nicks in the bot's rooms, case-folded; empty on networks where only a nick after `@` notifies."""
     reader = _READERS.get(str(bot.mode))
     connection = getattr(bot, "conn", None)
     if reader is None or connection is None:
@@ -38,7 +38,7 @@ def _in_groupchats(connection: Any) -> Iterator[str]:
 _READERS = {"irc": _in_channels, "xmpp": _in_groupchats}
 
 
-# RFC 1459, section 2.2: on IRC the one are the small letters of the other.
+# RFC 1459, section 2.2: on IRC, `{}|^` are the small letters of `[]\~`.
 _IRC_SMALL = str.maketrans("[]\\~", "{}|^")
 
 
@@ -47,17 +47,17 @@ def _folded(text: str) -> str:
 
 
 def without_nicks(text: str, nicks: Nicks) -> str:
-    """The text with an unseen character in each nick; it reads the same and notifies nobody.
+    """The text with an invisible character in each nick, so that it reads the same and notifies nobody.
 
     Clients differ in what may stand beside a nick: irssi and HexChat notify for `alice's`, `alice_` and `x-alice`, so
-    everything but a letter or digit beside it makes a nick of it. A nick of one letter cannot be broken.
+    a nick counts unless a letter or digit stands beside it. A nick of one letter cannot be broken.
     """
     present = nicks()
     if not present:  # folding a whole list takes as long as laying it out
         return text
     folded = _folded(text)
     here = [nick for nick in map(_folded, present) if len(nick) > 1 and nick in folded]
-    # A break in one nick can be the end of another: with `ii` broken, `-i` stands by itself in `-ii`.
+    # A break in one nick can isolate another: once `ii` is broken, `-i` stands by itself in `-ii`.
     while here and (breaks := _breaks(text, here)):
         pieces, last = [], 0
         for index in sorted(breaks):
@@ -68,9 +68,9 @@ def without_nicks(text: str, nicks: Nicks) -> str:
 
 
 def _breaks(text: str, nicks: Iterable[str]) -> set[int]:
-    """The indexes at which the nicks in the text are to be broken, each inside of one."""
+    """The indexes in the text where the invisible characters go, each inside a nick."""
     folded = _folded(text)
-    # Folding can make two letters of one (`ß`, `İ`): `positions` then has each folded letter's index in the text.
+    # Folding can turn one letter into two (`ß`, `İ`), so `positions` maps each folded letter to its index in the text.
     positions = range(len(text)) if len(folded) == len(text) else _positions(text)
     return {
         positions[start] + 1
@@ -81,12 +81,12 @@ def _breaks(text: str, nicks: Iterable[str]) -> set[int]:
 
 
 def _positions(text: str) -> list[int]:
-    """For each letter of the folded text, the index in the text of the one that it was made of."""
+    """For each letter of the folded text, the index of the letter in the text from which it was made."""
     return [index for index, letter in enumerate(text) for _ in letter.casefold()]
 
 
 def _starts(folded: str, nick: str) -> Iterator[int]:
-    """Where this nick stands by itself: also where two overlap, as `a-b` and `b-c` do in `a-b-c`."""
+    """Where this nick stands by itself; nicks may overlap, as `a-b` and `b-c` do in `a-b-c`."""
     start = folded.find(nick)
     while start >= 0:
         end = start + len(nick)

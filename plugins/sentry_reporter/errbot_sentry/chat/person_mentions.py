@@ -1,7 +1,7 @@
-"""How a person is mentioned in each chat network, as Markdown for Errbot's backend of it, and addressed directly.
+"""How each chat network mentions a person, as Markdown for Errbot's backend, and how it addresses them directly.
 
-Taken from the person's own identifier, at the moment when they prove who they are. A name is believed only where it has
-the form that its network gives to names: whoever can choose a name freely must not be able to mention a whole room.
+Both are read from the person's own identifier. A name is used only if it has the form that its network gives to names:
+people choose their names, and must not be able to choose one that mentions a whole room.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _MATRIX_ID = re.compile(r"@[a-z0-9._=/+-]{1,100}:[A-Za-z0-9.-]{1,200}(?::[0-9]{1
 _TELEGRAM_ID = re.compile(r"[1-9]\d{0,15}")
 _FIRST_NAME = re.compile(r"[^\W_]+(?: [^\W_]+)*")
 _NAME_AFTER_AT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}")
-# What Zulip lets nobody have in a name (check_full_name in zerver/lib/users.py), and |, which an id follows.
+# Zulip allows these in no name (check_full_name in zerver/lib/users.py); an id follows after |.
 _ZULIP_NAME = re.compile(r"[^\s*`\\>\"@|][^*`\\>\"@|]{0,98}")
 _IRC_NICK = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]{0,63}")
 _XMPP_NICK = re.compile(r"[^\W_][\w.-]{0,63}")
-# What mentions everybody, on one network or another.
+# These mention everybody, on one network or another.
 _EVERYBODY = frozenset({"here", "channel", "all", "everyone", "group"})
 _EVERYBODY_ON_ZULIP = _EVERYBODY | {"stream", "topic"}
 _MATTERMOST_ID = re.compile(r"[a-z0-9]{26}")
@@ -33,16 +33,16 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 
 
 def mention_of(mode: str, person: Any) -> str:
-    """The Markdown that mentions this person (Errbot's identifier) on the backend `mode`; "" where nothing would."""
+    """The Markdown that mentions this person (Errbot's identifier) on the backend `mode`; "" if nothing does."""
     reader = _READERS.get(mode)
     return reader(person) if reader is not None else ""
 
 
 def direct_address(mode: str, person: Any) -> str:
-    """What `build_identifier` of the backend `mode` makes this same person of, also after a restart; "" for nothing.
+    """The address from which `build_identifier` of the backend `mode` makes this person again; "" if there is none.
 
-    An id where there are ids: names are given away, and somebody else takes them. On IRC it is the whole mask, which
-    the adapter compares before each message. Nobody is addressed through a room: who has a nick there is not known.
+    It is an id if the network has ids, because somebody else may get a name. On IRC it is the whole mask, which the
+    adapter compares before each message. An occupant of an XMPP room has none: another person may have the nick later.
     """
     name, form = _ADDRESSES.get(mode, ("person", _NEVER))
     if isinstance(person, RoomOccupant) and mode == "xmpp":
@@ -71,7 +71,7 @@ def _matrix(person: Any) -> str:
 
 
 def _telegram(person: Any) -> str:
-    """Many people have no username: core.telegram.org/bots/api#formatting-options, "inline mention of a user"."""
+    """By the username, or by the number: core.telegram.org/bots/api#formatting-options, "inline mention of a user"."""
     if username := _after_at(_text(person, "username")):
         return _MARKDOWN.sub(r"\\\1", username)
     number, name = _text(person, "id"), _text(person, "first_name")
@@ -80,24 +80,23 @@ def _telegram(person: Any) -> str:
 
 
 def _zulip(person: Any) -> str:
-    """By the name: the backend knows no id."""
+    """By the name, because the backend does not know the id."""
     name = _text(person, "fullname")
     return f"@**{name}**" if _ZULIP_NAME.fullmatch(name) and name.casefold() not in _EVERYBODY_ON_ZULIP else ""
 
 
 def _irc(person: Any) -> str:
-    """A client notifies its person of the bare nick."""
+    """By the bare nick, of which clients notify."""
     return _plain_nick(_text(person, "nick"), _IRC_NICK)
 
 
 def _xmpp(person: Any) -> str:
-    """In a room the nick is the resource of the occupant, whose `nick` is the room's name; outside of rooms `nick` is
-    the first part of the address, which is the usual nick."""
+    """By the nick: the resource of an occupant, whose `nick` is the room's name, else the first part of an address."""
     return _plain_nick(_text(person, "resource" if hasattr(person, "room") else "nick"), _XMPP_NICK)
 
 
 def _own_word(person: Any) -> str:
-    """Errbot's Text and Test backends, where a person is an @ and a name."""
+    """On Errbot's Text and Test backends, where a person is `@` and a name."""
     return _MARKDOWN.sub(r"\\\1", _after_at(_text(person, "person").removeprefix("@")))
 
 
@@ -125,7 +124,7 @@ _READERS = {
     "text": _own_word,
     "test": _own_word,
 }
-# The attribute of Errbot's identifier that has the address ("": it prints it), and its form.
+# The attribute of Errbot's identifier that has the address ("": its text), and the form of an address.
 _ADDRESSES = {
     "slackv3": ("userid", _SLACK_ID),
     "discord": ("id", _DISCORD_ID),
@@ -134,7 +133,7 @@ _ADDRESSES = {
     "telegram": ("id", _TELEGRAM_ID),
     "irc": ("", _IRC_MASK),
     "xmpp": ("person", _XMPP_ADDRESS),
-    "zulip": ("aclattr", _XMPP_ADDRESS),  # of a conversation of several people it has commas
+    "zulip": ("aclattr", _XMPP_ADDRESS),  # has commas for a conversation of several people
     "text": ("person", _OWN_ADDRESS),
     "test": ("person", _OWN_ADDRESS),
 }

@@ -1,8 +1,9 @@
-"""Says at the start, to the bot's admins and to the log, what is wrong or odd about the settings."""
+"""Reports to the bot's admins and the log what is wrong or odd about the settings."""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from errbot_sentry.server.protocol import Server
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 10.0
+_MOST_WAITING = 20
 _PLUG = "sentry_reporter.plug"
 
 
@@ -27,8 +29,9 @@ class SettingsNotices:
     Args:
         warn_admins: sends a Markdown text to the bot's admins.
         find_server: the server; raises ServerError.
-        background: runs what waits for the server.
-        never_match: sentences about matchers that a kind of server can never answer.
+        background: runs the jobs that wait for the server.
+        never_match: returns sentences about matchers that this kind of server can never answer.
+        is_connected: returns whether admins can be reached. If not, messages to them wait for `connected`.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class SettingsNotices:
         background: BackgroundQueue,
         clock: Clock,
         never_match: Callable[[str], Iterable[str]],
+        is_connected: Callable[[], bool] = lambda: True,
     ) -> None:
         self._bot = bot
         self._settings = settings
@@ -50,12 +54,14 @@ class SettingsNotices:
         self._background = background
         self._clock = clock
         self._never_match = never_match
-        self._next_look: float | None = 0.0  # when to look for the projects of the settings; None: it is done
+        self._is_connected = is_connected
+        self._waiting: deque[tuple[str, Sequence[str]]] = deque(maxlen=_MOST_WAITING)
+        self._next_look: float | None = 0.0  # when to check the projects of the settings; None: done
         self.hints: tuple[Hint, ...] = settings.hints
-        """All oddities that are known by now."""
+        """All oddities found so far."""
 
     def start(self, listener_trouble: str) -> None:
-        """Say what is known now; what only the server knows follows when it answers."""
+        """Report what is known now; what only the server knows is reported when it answers."""
         trouble = [*map(str, self._settings.mistakes), *([listener_trouble] if listener_trouble else [])]
         self._tell_admins("settings in config.py that cannot be used", trouble)
         copies = copies_of_us(self._bot)
@@ -65,9 +71,16 @@ class SettingsNotices:
         self._tell_hints(self.hints)
         self.look_for_projects()
 
+    def connected(self) -> None:
+        """Send the admins what has waited for the chat network."""
+        while self._waiting:
+            self._send(*self._waiting.popleft())
+
     def look_for_projects(self) -> None:
-        """Look in the background whether the projects of the settings exist, and whether the server can answer the
-        matchers of routes, until it has answered once."""
+        """Check in the background whether the settings' projects exist and the routes' matchers can match.
+
+        After the server has answered once, this does nothing.
+        """
         settings = self._settings
         if self._next_look is None or self._clock.monotonic() < self._next_look:
             return
@@ -94,7 +107,7 @@ class SettingsNotices:
         self._tell_admins("check these settings in config.py", [str(hint) for hint in hints])
 
     def _tell_admins(self, heading: str, sentences: Sequence[str]) -> None:
-        """In one message; some backends cannot send to admins at this point."""
+        """Send one message; some backends cannot send to admins at this point."""
         if not sentences:
             return
         for sentence in sentences:
@@ -102,11 +115,14 @@ class SettingsNotices:
         self._send(heading, sentences)
 
     def warn(self, heading: str, sentence: str) -> None:
-        """Say to the bot's admins and to the log what stopped working, or works again."""
+        """Report to the bot's admins and the log what stopped working, or works again."""
         log.warning("%s: %s", heading, sentence)
         self._send(heading, (sentence,))
 
     def _send(self, heading: str, sentences: Sequence[str]) -> None:
+        if not self._is_connected():
+            self._waiting.append((heading, sentences))
+            return
         try:
             for message in self._replies.notice(f"SentryReporter: {heading}", sentences):
                 self._warn_admins(message)

@@ -1,1 +1,1 @@
-"""The commands, from chat to the server and back: `!sentry issues` and all others."""
+"""What people type after `!sentry`: finding the command, reading its words, running it."""

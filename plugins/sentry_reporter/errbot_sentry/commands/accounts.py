@@ -1,6 +1,6 @@
-"""`link`, `unlink`, `whoami`: which account on the server a chat person has.
+"""Handlers of `link`, `unlink` and `whoami`: which account on the server belongs to a person in chat.
 
-A person proves it by a comment that only that account can have written (docs/adr/0006).
+People prove it with a comment that only that account can have written (docs/adr/0006).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAIL = re.compile(r"[^\s@<>\"'|,;]{1,64}@[\w-]+(?:\.[\w-]+)+")
 
 @dataclass(frozen=True)
 class Claim:
-    """Somebody's claim to an account's mail address; `code` is what its owner has to post on the server."""
+    """A person says that this mail address is theirs. The account's owner has to post a comment with `code`."""
 
     mail: str
     code: str
@@ -39,12 +39,12 @@ class Claim:
 
     @property
     def phrase(self) -> str:
-        """The whole comment; it says what it does, so that nobody writes it unknowingly."""
+        """The whole comment. It says what it does, so that nobody posts it by mistake."""
         return f"I am {self.name} in chat: {self.code}"
 
 
 class Claims:
-    """Claims that wait for their proof, one per person; bounded, and forgotten after an hour."""
+    """Claims without a proof yet: one per person, a bounded number, and each for an hour."""
 
     def __init__(self, clock: Clock) -> None:
         self._lock = Lock()
@@ -53,7 +53,7 @@ class Claims:
         )
 
     def open(self, person: Person, mail: str) -> Claim:
-        """The person's claim to this address: the one that waits, or a new one with a new code."""
+        """The person's open claim to this address, or a new one with a new code."""
         with self._lock:
             waiting = self._claims.get(person.acl)
             if waiting is not None and waiting.mail == mail:
@@ -64,16 +64,16 @@ class Claims:
             return claim
 
     def close(self, person: Person) -> None:
-        """The claim has been proved or given up."""
+        """Forget the person's claim: it was proved or given up."""
         with self._lock:
             self._claims.pop(person.acl, None)
 
 
 def proves(claim: Claim, comments: Sequence[Comment]) -> bool:
-    """Whether one of the comments is the claim's phrase and nothing else, written by the owner of the address.
+    """Whether the owner of the address has written a comment that is the claim's phrase and nothing else.
 
-    Nothing else: a note that the bot leaves for somebody always ends with who asked for it, so the bot, whose token
-    belongs to some account too, can never be made to prove that it is that account's owner.
+    The bot's token belongs to an account as well. Each note that the bot writes ends with the name of the person who
+    asked for it, so no note is the phrase alone, and nobody can claim the bot's account by `!sentry note`.
     """
     return any(
         _as_read(comment.text) == _as_read(claim.phrase) and comment.email.casefold() == claim.mail.casefold()
@@ -82,12 +82,12 @@ def proves(claim: Claim, comments: Sequence[Comment]) -> bool:
 
 
 def _as_read(text: str) -> str:
-    """Without the unseen character that keeps a nick in the phrase from mentioning its owner: it is copied along."""
+    """The comment without the invisible characters that we put into nicks: people copy them with the phrase."""
     return one_line(tidy(text))
 
 
 def link(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`link`."""
+    """Ask the person to post the claim's phrase, or link the account if that is done."""
     if not typed.words:
         raise typed.mistake("Which mail address?")
     mail = read_mail(typed.words[0])
@@ -114,7 +114,7 @@ def link(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def unlink(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`unlink`."""
+    """Forget which account the person has."""
     context.claims.close(typed.person)
     with context.store.write() as tx:
         was_linked = tx.accounts.drop(typed.person.acl)
@@ -123,13 +123,13 @@ def unlink(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def _subscriptions_changed(context: CommandContext) -> None:
-    """Those of a person hold only while that person is linked."""
+    """Have the routes read again: a person's subscriptions count only while the person is linked."""
     if context.alerts is not None:
         context.alerts.routes.changed()
 
 
 def whoami(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`whoami`."""
+    """Show the linked account, and what the person may do."""
     yield View(
         "sentry_whoami",
         {
@@ -145,13 +145,13 @@ def whoami(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def linked_mail(context: CommandContext, person: Person) -> str | None:
-    """The mail address on the server that a person has proved to be theirs; StoreError where it cannot be read."""
+    """The mail address on the server that a person has proved to be theirs. Raises StoreError."""
     with context.store.read() as tx:
         return tx.accounts.mail_of(person.acl)
 
 
 def read_mail(word: str) -> str | None:
-    """A mail address, without what chat programs make of it (`<mailto:a@b.c|a@b.c>`), in small letters."""
+    """A mail address in small letters, also from what chat programs make of one (`<mailto:a@b.c|a@b.c>`)."""
     text = word.strip().strip('"')
     if text.startswith("<"):
         text = text[1:].rstrip(">").partition("|")[0]

@@ -1,4 +1,4 @@
-"""What a command is, what was typed for it, and what its handler works with. registry.py lists the commands."""
+"""The parts of a command: its entry, what was typed, and what its handler works with. registry.py lists the entries."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Option:
         names: its spellings, such as `-d` and `--duration`.
         name: the attribute of `ParsedCommand.options` that has its value.
         read: turns the typed word into the value, or raises ValueError with a sentence. None: a flag without a value.
-        default: the value where the option was not typed.
+        default: the value if the option was not typed.
         many: it may be typed several times; the value is a list.
         to_the_end: the value is all the text behind the option, as it was typed; nothing in it is an option.
     """
@@ -55,19 +55,19 @@ class Option:
 
 @dataclass(frozen=True)
 class Command:
-    """One command: all that help, parser, rights check and dispatch need to know of it.
+    """One command: what help, parser, rights check and dispatch know about it.
 
     Args:
-        args: what may follow its name, as the usage line has it.
-        examples: what may follow its name, for instance; "" is the name alone.
+        args: what may follow its name, for the usage line.
+        examples: examples of what may follow its name; "" is the name alone.
         group: READ, CHANGE, ALERTS or ABOUT: where `!sentry` lists it.
         writers_only: only SENTRY_WRITERS may run it.
-        readers_may: words with which everybody may run it all the same.
-        own_in_direct: in a direct message it is about the person alone, and everybody may run it there.
+        readers_may: everybody may run it with exactly these words.
+        own_in_direct: in a direct message it concerns only the person, so everybody may run it there.
         most_words: how many words it takes besides its options; None: any number.
         free_text: its words are for people to read; they are neither split nor searched for options.
-        needs: what `Server.refusal` is asked for: on a server that refuses it, the command is neither listed nor run.
-        act: carries it out for a reaction, where one stands for this command.
+        needs: the name for `Server.refusal`; if the server refuses it, the command is neither listed nor run.
+        act: runs the command for a click or a reaction, if one stands for it.
     """
 
     name: str
@@ -92,16 +92,17 @@ class Command:
         return self.typed_with(self.args)
 
     def typed_with(self, args: str) -> str:
-        """What people type for it with these arguments, without the bot's prefix."""
+        """What people type for this command with these arguments, without the bot's prefix."""
         words = ("sentry", "" if self.name == "sentry" else self.name, args)
         return " ".join(word for word in words if word)
 
 
 @dataclass(frozen=True)
 class ParsedCommand:
-    """A command as its handler gets it. `text` is what was typed after the name; `words` are what is no option.
+    """A command as its handler gets it.
 
-    `usage` is the command's usage line, with the prefix.
+    `text` is all that was typed after the name, `words` are the words of it that are not options. `usage` is the
+    command's usage line, with the prefix.
     """
 
     invocation: Invocation
@@ -151,7 +152,7 @@ class TestRounds(Protocol):
         ...
 
     def progress(self, event_id: str) -> Progress:
-        """How far this event has come; nothing where nobody follows it any more."""
+        """How far this event has come; empty if nobody follows it any more."""
         ...
 
 
@@ -175,14 +176,14 @@ class ExclusiveRun:
 
 @dataclass(frozen=True)
 class CommandContext:
-    """What all commands work with.
+    """What the handlers of all commands work with.
 
     Args:
-        find_server: the server; called by each command, so that a server that comes back is used at once.
-        alerts: the alert flow; None: a wrong setting switches it off.
-        status: the health of the other flows, from memory; None: `status` shows the server's only.
-        reporter: the reporting flow; None: reporting is off.
-        tests: sends test events; None: reporting is off.
+        find_server: returns the server; every command calls it, so a server that comes back is used at once.
+        alerts: the alert flow; None if a wrong setting switches it off.
+        status: the health of the other flows; None: `status` shows only the server's.
+        reporter: the reporting flow; None if reporting is off.
+        tests: sends test events; None if reporting is off.
         changed: called with each issue that was changed, as it is now, and the conversation that asked for it.
         sleep: waits some seconds.
         commands: all commands.
@@ -212,7 +213,7 @@ class CommandContext:
     test_run: ExclusiveRun
 
     def refusal(self, what: str) -> str:
-        """Why the server can never do this (see `Server.refusal`), "" where it may, or is not known just now."""
+        """Why the server can never do this (see `Server.refusal`); "" if it can, or if the server is not known now."""
         try:
             return self.find_server().refusal(what) if what else ""
         except ServerError:
@@ -229,11 +230,11 @@ class CommandContext:
         return self.alerts
 
     def room_name(self, conversation: Conversation) -> str:
-        """The room as alerts know it, "" for a direct message."""
+        """The room's name in routes and subscriptions; "" for a direct message."""
         return "" if conversation.is_direct else self.alert_flow().routes.spelled(conversation.room)
 
     def alert_room(self, conversation: Conversation, instead: str) -> str:
-        """The room as alerts know it; UserError with the sentence `instead` in a direct message."""
+        """The room's name in routes and subscriptions. In a direct message, raises UserError with `instead`."""
         if conversation.is_direct:
             raise UserError(instead)
         return self.room_name(conversation)
@@ -244,7 +245,7 @@ ActionHandler = Callable[[CommandContext, IssueAction, Invocation], Iterator[Vie
 
 
 def find_command(name: str, commands: Sequence[Command]) -> Command | None:
-    """The command of this name or alias."""
+    """The command with this name or alias; None if there is none."""
     return next((entry for entry in commands if name == entry.name or name in entry.aliases), None)
 
 
@@ -256,5 +257,5 @@ def suggestion(typed: str, commands: Sequence[Command]) -> str | None:
 
 
 def sentence(entry: Command) -> str:
-    """What a command does, as a sentence."""
+    """A command's help text as a sentence."""
     return f"{entry.help[:1].upper()}{entry.help[1:]}."

@@ -1,4 +1,4 @@
-"""Runs a command: finds it by its name, has it parsed, checks rights and calls its handler, which makes the views."""
+"""Runs a command: finds its entry, parses the words, checks who may run it, and calls its handler."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def meant_command(name: str, words: str) -> str:
-    """The command that was meant: `!sentry WEB-3` is `!sentry issue WEB-3`, with the rights of that."""
+    """The command that was meant: `!sentry WEB-3` means `!sentry issue WEB-3`, and needs the same rights."""
     return "issue" if name == "sentry" and len(words.split()) == 1 and is_reference(words) else name
 
 
@@ -47,17 +47,17 @@ class Commands:
     """All commands; safe to use from several threads at once.
 
     Args:
-        find_server: the server; called by each command, so that a server that comes back is used at once.
+        find_server: returns the server; every command calls it, so a server that comes back is used at once.
         clock: `now` for ages and expiry, `monotonic` for waits.
-        alerts: the alert flow; None: a wrong setting switches it off.
-        thread_issue: which issue a thread is about; None: what the alert flow says.
-        status: the health of the other flows, for `status`; None: only the server's is shown.
-        reporter: the reporting flow; None: reporting is off.
-        tests: sends test events; None: reporting is off.
+        alerts: the alert flow; None if a wrong setting switches it off.
+        thread_issue: which issue a thread is about; None: as the alert flow says.
+        status: the health of the other flows; None: `status` shows only the server's.
+        reporter: the reporting flow; None if reporting is off.
+        tests: sends test events; None if reporting is off.
         changed: called with each issue that was changed, and the conversation that asked for it.
-        org: the organization of the server's issues; an address of another one names nothing here.
+        org: the organization on the server; web addresses of others are not recognized.
         prefix: what commands begin with in this chat.
-        sleep: waits some seconds; replaced in tests.
+        sleep: waits so many seconds.
     """
 
     def __init__(
@@ -112,10 +112,10 @@ class Commands:
         self.unfurl = Unfurl(find_server, finder, settings, clock)
 
     def run(self, name: str, invocation: Invocation) -> Iterator[View]:
-        """One command, by name or alias; nothing happens before the first view is asked for.
+        """Run a command, by name or alias; nothing happens before the first view is read.
 
         Raises:
-            SentryReporterError: while iterating; its text is the answer to show.
+            SentryReporterError: while the views are read; its text is the reply.
         """
         entry = find_command(meant_command(name, invocation.words), COMMANDS)
         if entry is None:
@@ -130,7 +130,7 @@ class Commands:
         yield from entry.handler(self._context, typed)
 
     def act(self, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-        """Carry out an action on an issue as this person; raises as `run` does."""
+        """Carry out the action of a click or reaction with the rights of this person. Raises as `run` does."""
         entry = find_command(action.command, COMMANDS)
         if entry is None or entry.act is None:
             raise UsageError(f"There is no reaction for {echo(action.command)}.")
@@ -139,19 +139,19 @@ class Commands:
         yield from entry.act(self._context, action, invocation)
 
     def _check_rights(self, entry: Command, person: Person) -> None:
-        """Refuse a command for SENTRY_WRITERS to everybody else."""
+        """Raise NotAllowed if only SENTRY_WRITERS may run the command, and the person is not among them."""
         if entry.writers_only and not self._access.may_write(person):
             what = "alert settings" if entry.group == ALERTS else "issues"
             raise NotAllowed(f"You can't change {what}. Ask an operator to add you to SENTRY_WRITERS.")
 
     def _check_server(self, entry: Command) -> None:
-        """Refuse what this kind of server can never do, before anything else is asked of it."""
+        """Raise Unsupported if this kind of server can never do it, before any call is made."""
         if refusal := self._context.refusal(entry.needs):
             raise Unsupported(refusal)
 
 
 def _known_id(store: Store, short_id: str) -> str:
-    """The server's id of an issue that the bot knows by its short id; "" for any other."""
+    """The server's id of the issue with this short id, if the bot knows it; else ""."""
     try:
         with store.read() as tx:
             return tx.issues.id_of(short_id)

@@ -1,4 +1,4 @@
-"""`issue`, `trace`, `events`, `tags`, `graph`: what there is to read about one issue."""
+"""Handlers of `issue`, `trace`, `breadcrumbs`, `events`, `tags` and `graph`: what there is to read about one issue."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ from errbot_sentry.commands.views import (
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.charts import block_chart
 from errbot_sentry.domain.conversation import Row, Upload, View
-from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.errors import BadReference, NotFound, ServerError, Unsupported, UsageError
 from errbot_sentry.domain.issues import Counts, Event, Issue, Project, Release
 from errbot_sentry.domain.stack_trace import FULL, FULL_LINES, SHORT, SHORT_LINES, shortened, trace_lines
-from errbot_sentry.domain.text import cut
+from errbot_sentry.domain.text import cut, write_duration
 from errbot_sentry.domain.typed_text import echo, unquote
 from errbot_sentry.server.protocol import Server
 
@@ -44,7 +43,7 @@ _NO_EVENT = "The server no longer has any event of this issue."
 
 
 def show_issue(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`issue`."""
+    """Show one issue with its newest event, with `--full` also what the server knows besides."""
     issue = _issue(context, typed)
     server, now = context.find_server(), context.clock.now()
     event, note = newest_event(server, issue)
@@ -54,7 +53,7 @@ def show_issue(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def show_trace(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`trace`."""
+    """Show the stack trace of the newest event."""
     issue, full = _issue(context, typed), typed.options.full
     event = context.find_server().latest_event(issue)
     if event is None or not event.exceptions:
@@ -71,7 +70,7 @@ def show_trace(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def show_breadcrumbs(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`breadcrumbs`."""
+    """Show the log lines and other breadcrumbs of the newest event."""
     issue = _issue(context, typed)
     event = context.find_server().latest_event(issue)
     crumbs = event.breadcrumbs[-typed.options.limit :] if event else ()
@@ -81,7 +80,7 @@ def show_breadcrumbs(context: CommandContext, typed: ParsedCommand) -> Iterator[
 
 
 def list_events(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`events`."""
+    """List the newest events of an issue."""
     issue, limit = _issue(context, typed), typed.options.limit
     page = context.find_server().events(issue, limit)
     now = context.clock.now()
@@ -90,7 +89,7 @@ def list_events(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
 
 
 def show_tags(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`tags`."""
+    """Show how the tags of an issue are spread, or the values of one tag."""
     word, key = _reference_and_key(context, typed)
     issue = context.finder.find(word, typed.invocation)
     server = context.find_server()
@@ -107,7 +106,7 @@ def show_tags(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def show_graph(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`graph`."""
+    """Draw the events of an issue or a project over time."""
     wanted, period = names(typed.options.projects), typed.options.span
     if len(typed.words) > 1 or len(wanted) > 1 or (typed.words and wanted):
         raise typed.mistake("Name one issue or one project.")
@@ -126,7 +125,7 @@ def show_graph(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def newest_event(server: Server, issue: Issue) -> tuple[Event | None, str]:
-    """The newest event, or what to say about its absence: an issue is worth showing without it."""
+    """The newest event, or a sentence that says why there is none: the issue is shown without it."""
     try:
         event = server.latest_event(issue)
     except ServerError as error:
@@ -137,7 +136,7 @@ def newest_event(server: Server, issue: Issue) -> tuple[Event | None, str]:
 def _sections(
     server: Server, issue: Issue, event: Event | None, now: datetime
 ) -> tuple[Sequence[Section], Sequence[str]]:
-    """What `--full` adds, and a sentence for each part that this server lacks or could not give."""
+    """What `--full` adds, and a sentence for each part that this server does not have or did not give."""
     sections = list(event_sections(event)) if event else []
     notes = []
     parts: list[tuple[str, str, Callable[[], Iterable[tuple[str, str]]]]] = [
@@ -167,7 +166,7 @@ def _sections(
 
 
 def _issue(context: CommandContext, typed: ParsedCommand) -> Issue:
-    """The issue that the one word names; no word: the thread's."""
+    """The issue that the word names; without a word, the issue of the thread."""
     return context.finder.find(typed.words[0] if typed.words else "", typed.invocation)
 
 
@@ -180,13 +179,13 @@ def _aside(
     nothing: str,
     note: str = "",
 ) -> View:
-    """A numbered list of what belongs to one issue; from now on `#n` could mean that issue too."""
+    """A numbered list about one issue. It is remembered, because from now on `#3` could mean that issue too."""
     context.lists.keep_aside(typed.conversation, typed.person, issue.id, len(rows))
     return rows_view({**_heading(issue), "about": about}, rows, nothing, note)
 
 
 def _reference_and_key(context: CommandContext, typed: ParsedCommand) -> tuple[str, str]:
-    """`REF`, `REF KEY`, or in the thread of an alert nothing or `KEY`."""
+    """The issue and the tag's key in `REF`, `REF KEY`, or, in the thread of an alert, in nothing or `KEY`."""
     words = typed.words
     if len(words) == 2:
         return words[0], unquote(words[1])

@@ -1,7 +1,7 @@
-"""REF: the ways in which a person names an issue, and the issue that it names.
+"""Reads a REF, the word with which a person names an issue, and finds that issue.
 
-Reading a REF asks nobody. IssueFinder looks it up on the server and checks what the conversation may see; every form
-of REF comes through it, so that none can be a way around the rights.
+Reading a REF makes no request. IssueFinder looks the issue up on the server and checks that the conversation may see
+it. Every form of REF goes through IssueFinder, so none is a way around the rights.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class RefKind(Enum):
     URL = "url"  # an issue's web address
     ROW = "row"  # `#3`, a row of the last list shown in this conversation
     LATEST = "latest"  # the issue seen last, of the last list's query or of all that this place may see
-    THREAD = "thread"  # no word at all: the issue that the thread's alert is about
+    THREAD = "thread"  # no word at all: the issue of the alert that began the thread
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What one word names; `text` is its id, address or number, without what stood around it."""
+    """What a word names. `text` is the id, the address or the number in it, without the characters around it."""
 
     kind: RefKind
     text: str = ""
@@ -48,7 +48,7 @@ class Reference:
 
 WANTED = "Use a short ID (WEB-1A), a number, an address, #3 from the last list, or @latest"
 
-_MOST_CANARIES = 4  # each bot has one, and the latest issue may be behind them
+_MOST_CANARIES = 4  # each bot has a canary issue, and the latest other issue may come after those
 _ROW = re.compile(r"[#＃]([0-9]+)")
 _ROWS = re.compile(r"#([0-9]+)(?:-|\.\.)#?([0-9]+),?")
 _MOST_ROWS = 200
@@ -61,7 +61,7 @@ _LONGEST_URL = 2000
 
 
 def read_reference(word: str) -> Reference:
-    """What one word names; the empty word is the thread's issue.
+    """What a word names; the empty word stands for the issue of the thread.
 
     Raises:
         BadReference: the word has none of the forms.
@@ -86,7 +86,7 @@ def read_reference(word: str) -> Reference:
 
 
 def is_reference(word: str) -> bool:
-    """Whether a word has one of the forms of a REF; nobody is asked."""
+    """Whether a word has one of the forms of a REF. Makes no request."""
     try:
         read_reference(word)
     except BadReference:
@@ -98,7 +98,7 @@ def expand_rows(words: Sequence[str]) -> tuple[str, ...]:
     """The words, with `#2-5` written out as `#2 #3 #4 #5`.
 
     Raises:
-        BadReference: a range that runs backwards, or of more rows than anybody means.
+        BadReference: a range runs backwards, or has too many rows.
     """
     expanded: list[str] = []
     for word in words:
@@ -121,7 +121,7 @@ def _row(digits: str, word: str) -> int:
 
 
 def _bare(word: str) -> str:
-    """The word without what chat programs and sentences put around it: `<url|text>`, quotes, code or bold, a comma."""
+    """The word without what may stand around it: `<url|text>`, quotes, marks for code or bold text, a comma."""
     text = unquote(word.strip())
     if text.startswith("<"):
         text = text[1:].rstrip(">,;").partition("|")[0]
@@ -129,17 +129,16 @@ def _bare(word: str) -> str:
 
 
 ThreadIssue = Callable[[Conversation], str | None]
-"""The id of the issue whose alert began the thread of a conversation, or None."""
+"""Returns the id of the issue whose alert began the thread of a conversation, or None."""
 
 
 class IssueFinder:
     """Finds issues for people.
 
     Args:
-        org: the organization that the server's issues belong to, or "" where there is none; an address that names
-            another one is not ours.
-        known_id: the server's id of a short id that the bot has shown before, "" for another; GlitchTip cannot look up
-            short ids.
+        org: the organization on the server, "" if it has none; an address of another organization is refused.
+        known_id: the server's id for a short id that the bot has shown before, else "". GlitchTip cannot look up short
+            ids.
     """
 
     def __init__(
@@ -159,10 +158,10 @@ class IssueFinder:
         self._known_id = known_id
 
     def find(self, word: str, invocation: Invocation) -> Issue:
-        """The one issue that a word names here; the empty word is the thread's.
+        """The one issue that a word names here; the empty word stands for the issue of the thread.
 
         Raises:
-            BadReference: no such issue, or none that may be shown here: the sentence is the same.
+            BadReference: there is no such issue, or it must not be shown here; the sentence is the same.
             ServerError: the server could not be asked.
         """
         reference = read_reference(word)
@@ -177,7 +176,7 @@ class IssueFinder:
         return self._visible(issue, named, invocation)
 
     def find_by_id(self, issue_id: str, invocation: Invocation) -> Issue:
-        """The issue with this id of the server's, where it may be shown here; raises as `find` does."""
+        """The issue with this id on the server, if it may be shown here. Raises as `find` does."""
         try:
             issue: Issue | None = self._find_server().issue(issue_id)
         except NotFound:
@@ -185,10 +184,10 @@ class IssueFinder:
         return self._visible(issue, "This alert's issue", invocation)
 
     def find_all(self, words: Sequence[str], invocation: Invocation) -> tuple[Issue, ...]:
-        """All issues named, each once, in the order typed; no words: the thread's. One bad REF refuses them all.
+        """All named issues, each once, as typed; without words, the issue of the thread. One bad REF refuses all.
 
         Raises:
-            UsageError: more than MOST_ISSUES are named; nobody was asked for them.
+            UsageError: more than MOST_ISSUES are named; no request was made.
         """
         named: dict[str, str] = {}
         for word in expand_rows(words) or ("",):
@@ -206,11 +205,11 @@ class IssueFinder:
         return tuple({issue.id: issue for issue in found}.values())
 
     def in_thread(self, invocation: Invocation) -> bool:
-        """Whether this is the thread of an alert, so that no REF is needed."""
+        """Whether this is the thread of an alert, where no REF is needed."""
         return bool(invocation.conversation.thread) and self._thread_issue(invocation.conversation) is not None
 
     def _read_together(self, words: Sequence[str], invocation: Invocation) -> dict[str, Issue | None]:
-        """The issues that several words name by row or number, read in one request where the server can."""
+        """The issues that words name by row or number, read in one request if the server can do that."""
         ids = {}
         for word in words:
             reference = read_reference(word)
@@ -222,9 +221,9 @@ class IssueFinder:
         return {word: found.get(issue_id) for word, issue_id in ids.items()}
 
     def _visible(self, issue: Issue | None, named: str, invocation: Invocation) -> Issue:
-        """The issue, where there is one that may be shown here.
+        """The issue, if it may be shown here; BadReference if not.
 
-        An unknown organization answers like an unknown issue; the list of projects tells them apart.
+        An unknown organization and an unknown issue get the same answer; the projects show which it is.
         """
         if issue is not None and visible_issues(self._access, invocation.conversation, (issue,)):
             return issue
@@ -252,7 +251,7 @@ class IssueFinder:
         return self._latest(server, invocation)  # the one form left
 
     def _listed_id(self, reference: Reference, invocation: Invocation) -> str:
-        """The server's id that a row or a number names; BadReference where a list shown here makes it unclear."""
+        """The server's id that a row or a number stands for; BadReference if lists shown here make it ambiguous."""
         where, person = invocation.conversation, invocation.person
         if reference.kind is RefKind.ROW:
             return self._lists.row(where, person, int(reference.text))
@@ -266,10 +265,10 @@ class IssueFinder:
         return issue_id
 
     def _by_short_id(self, server: Server, short_id: str, invocation: Invocation) -> Issue | None:
-        """A short id begins with its project's slug, on all three servers.
+        """The issue with this short id, which begins with its project's slug on all three servers.
 
-        Where that project may not be shown, nobody is asked: neither the words of an answer nor the time that it takes
-        can then tell whether there is such an issue.
+        If that project must not be shown here, the server is not asked. So neither the reply nor the time that it takes
+        shows whether there is such an issue.
         """
         if not self._access.may_see(short_id.rpartition("-")[0], invocation.conversation):
             return None
@@ -311,7 +310,7 @@ def _named(word: str) -> str:
 
 
 def _by_uuid(server: Server, uuid: UUID) -> Issue | None:
-    """Bugsink names issues by UUID; everywhere else, and failing that, such an id is an event's."""
+    """Bugsink has UUIDs for issues. On other servers, and if there is no such issue, it is the id of an event."""
     if server.kind == BUGSINK:
         with suppress(NotFound):
             return server.issue(str(uuid))

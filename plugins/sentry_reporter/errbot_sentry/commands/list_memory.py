@@ -1,8 +1,8 @@
 """The last list of issues shown to each person in each conversation: what `#3`, `next` and `prev` refer to.
 
-Rows are kept by issue id and never guessed: a row that could mean two issues, or that is an hour old, is refused.
-Lists of an issue's events or tags are numbered too. Each of their rows stands for that issue, so such a list can make a
-row ambiguous.
+A row stands for an issue's id, and is never guessed: one that could mean two issues, or is over an hour old, is
+refused. Lists of an issue's events or tags have numbers too. Each of their rows stands for that issue, so such a list
+can make a row ambiguous.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LIST_AGAIN = "or run `!sentry issues` again"
 
 @dataclass(frozen=True)
 class ListPage:
-    """One page of a list as it was shown: the cursor that it was asked with, the rows before its first, and its own."""
+    """One page of a list: the cursor that it was read with, how many rows come before it, and how many it has."""
 
     cursor: str | None
     before: int
@@ -38,8 +38,11 @@ class ListPage:
 
 @dataclass(frozen=True)
 class Aside:
-    """A numbered list that was shown after a list of issues: of one issue's events or tags, or (`issue_id` is "") of
-    something that is no issue, such as silences."""
+    """A numbered list that was shown after a list of issues.
+
+    It is about one issue, such as a list of its events; if `issue_id` is "", it is a list of something else, such as
+    silences.
+    """
 
     issue_id: str
     length: int
@@ -48,10 +51,10 @@ class Aside:
 
 @dataclass(frozen=True)
 class ShownList:
-    """A list as it stands on people's screens. `rows` are issue ids, row 1 first, over all pages shown so far.
+    """A list as people see it. `rows` are the issue ids of all pages shown so far, row 1 first.
 
-    `list_pages` are the pages walked through, the present one last; `next` is the cursor of the following one.
-    `query` is None where no list of issues was shown yet, only `asides`.
+    `list_pages` are the pages from the first to the present one; `next` is the cursor of the following one. `query` is
+    None if no list of issues was shown yet, only `asides`.
     """
 
     query: IssueQuery | None
@@ -66,10 +69,10 @@ class ShownList:
         return self.list_pages[-1]
 
     def following(self) -> ListPage:
-        """The next page's place.
+        """Where the next page begins.
 
         Raises:
-            BadReference: there is none, or rows would get numbers beyond reason.
+            BadReference: there is none, or the list has too many rows already.
         """
         if self.next is None:
             raise BadReference("That was the last page.")
@@ -81,7 +84,7 @@ class ShownList:
         return ListPage(self.next, before)
 
     def preceding(self) -> ListPage:
-        """The previous page's place.
+        """Where the previous page begins.
 
         Raises:
             BadReference: this is the first one.
@@ -101,7 +104,7 @@ class ShownList:
         return replace(self, shown_at=now, rows=rows, list_pages=list_pages, next=following, asides=())
 
     def meant_by(self, number: int, after: datetime | None = None) -> set[str]:
-        """The issue ids that a row's number could mean in what was shown here, or in what was shown after a time."""
+        """The issue ids that a row's number could mean in what was shown here (since `after`)."""
         meant = {aside.issue_id for aside in self.asides if number <= aside.length and _is_after(aside.shown_at, after)}
         if number <= len(self.rows) and _is_after(self.shown_at, after):
             meant.add(self.rows[number - 1])
@@ -109,7 +112,7 @@ class ShownList:
 
 
 class LastLists:
-    """Bounded, forgetting, and safe to use from several threads."""
+    """The last lists: a bounded number, each for an hour. Safe to use from several threads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -117,15 +120,15 @@ class LastLists:
         self._lists: LRUCache[tuple[Conversation, Person], ShownList] = LRUCache(_MOST_LISTS)
 
     def keep(self, conversation: Conversation, person: Person, shown: ShownList) -> None:
-        """Remember what was just shown; the oldest list goes when there are too many."""
+        """Remember what was just shown; if there are too many lists, the oldest is forgotten."""
         with self._lock:
             self._lists[conversation, person] = shown
 
     def keep_aside(self, conversation: Conversation, person: Person, issue_id: str, length: int) -> None:
-        """Remember that a numbered list of what belongs to an issue was shown: `#3` could now mean that issue.
+        """Remember that a numbered list about an issue was shown: `#3` could now mean that issue.
 
-        For a list of something else `issue_id` is "": `#3` could mean something that is no issue, and is refused.
-        `length` is the highest number shown, 0 where there is none.
+        For a list of something else, such as silences, `issue_id` is "": then `#3` is refused, because it may mean one
+        of these. `length` is the highest number shown, 0 if the list was empty.
         """
         if not length:
             return
@@ -140,10 +143,10 @@ class LastLists:
             return self._live(self._lists.get((conversation, person)))
 
     def to_page(self, conversation: Conversation, person: Person) -> tuple[IssueQuery, ShownList]:
-        """The list that `next` and `prev` mean, with its query: one's own, else the only one that is shown here.
+        """The list that `next` and `prev` continue, with its query: the person's own, else the only one shown here.
 
         Raises:
-            BadReference: there is none, there are several and none is this person's, or it is of something else.
+            BadReference: there is none, there are several and none is the person's own, or it is not a list of issues.
         """
         shown = self.own(conversation, person) or self._only_other(conversation, person)
         if shown.query is None:
@@ -161,8 +164,8 @@ class LastLists:
     def row(self, conversation: Conversation, person: Person, number: int) -> str:
         """The issue id of a row.
 
-        One's own list counts, and any that was shown here to somebody else since: whoever reads along may mean
-        that one. Where they disagree, the row is refused.
+        The person's own list counts, and so do lists that were shown here to others since: the person may have read
+        those. If the row stands for different issues in them, it is refused.
 
         Raises:
             BadReference: no list, no such row, or a row that could mean two issues.
@@ -175,7 +178,7 @@ class LastLists:
                 "Run `!sentry issues` first."
             )
         meant = own.meant_by(number) if own is not None and number > 0 else set()
-        # Who has no list of issues of their own reads everybody else's.
+        # A person without a list of issues may mean any list of the others.
         since = own.shown_at if own is not None and own.query is not None else None
         for other in others if number > 0 else ():
             meant |= other.meant_by(number, after=since)
@@ -193,11 +196,10 @@ class LastLists:
         return meant.pop()
 
     def check_number(self, conversation: Conversation, person: Person, issue_id: str) -> None:
-        """Refuses `3` where a list shown here has a row #3 that is another issue: with the # forgotten, it would be a
-        change of an issue that nobody named.
+        """Refuse the issue number `3` if the row #3 of a list shown here is another issue: the # may be forgotten.
 
         Raises:
-            BadReference
+            BadReference: such a list was shown.
         """
         number = int(issue_id)
         own = self.own(conversation, person)
@@ -218,7 +220,7 @@ class LastLists:
     def _live(self, shown: ShownList | None) -> ShownList | None:
         if shown is None or self._clock.now() - shown.shown_at <= VALID_FOR:
             return shown
-        # The numbered lists that came after it are still on the screens.
+        # Numbered lists that were shown later may still count.
         asides = tuple(aside for aside in shown.asides if self._clock.now() - aside.shown_at <= VALID_FOR)
         return ShownList(None, asides[0].shown_at, asides=asides) if asides else None
 

@@ -1,4 +1,4 @@
-"""`issues`, `next`, `prev`, `projects`, `releases`: lists, page by page."""
+"""Handlers of `issues`, `next`, `prev`, `projects`, `releases` and `monitors`: lists of what a room may see."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from errbot_sentry.commands.project_scope import listed_issues, nothing_words, s
 from errbot_sentry.commands.views import issue_row, monitor_row, project_row, release_row, rows_view
 from errbot_sentry.domain import identifiers
 from errbot_sentry.domain.conversation import View
-from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Issue, IssueQuery, Page, Release
-from errbot_sentry.domain.text import cut
+from errbot_sentry.domain.text import cut, write_duration
 
 _STATUSES = {
     "is:unresolved": UNRESOLVED,
@@ -28,7 +27,7 @@ _ABOUT_STATUS = re.compile(r"!?(?:is|status):\[?(?:unresolved|resolved|archived|
 
 
 def list_issues(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`issues`."""
+    """Search issues and show the first page."""
     options, server = typed.options, context.find_server()
     text, status = read_status(typed.words)
     query = IssueQuery(
@@ -45,19 +44,19 @@ def list_issues(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
 
 
 def next_page(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`next`."""
+    """Show the next page of the list that was shown last."""
     query, shown = context.lists.to_page(typed.conversation, typed.person)
     yield _page(context, typed, query, shown, shown.following())
 
 
 def previous_page(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`prev`."""
+    """Show the previous page of the list that was shown last."""
     query, shown = context.lists.to_page(typed.conversation, typed.person)
     yield _page(context, typed, query, shown, shown.preceding())
 
 
 def list_projects(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`projects`."""
+    """List the projects that may be shown here."""
     server = context.find_server()
     seen = visible_projects(context.access, typed.conversation, server)
     rows = [project_row(project, number) for number, project in enumerate(seen, 1)]
@@ -65,15 +64,15 @@ def list_projects(context: CommandContext, typed: ParsedCommand) -> Iterator[Vie
 
 
 def list_releases(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`releases`."""
+    """List the newest releases of the projects that may be shown here."""
     server, limit = context.find_server(), typed.options.limit
     projects = scope(context.access, typed.conversation, server, names(typed.options.projects))
     visible = {project.slug for project in projects}
-    # Of a release that hidden projects have too, only the others' names are shown, and no number that counts them all.
+    # A release may belong to hidden projects too. Then only the visible names are shown, and no number that counts all.
     shown = [
         _visible_part(release, visible) if projects else release
         for release in server.releases(projects, limit)[:limit]
-        # A release of hidden projects only is none here, whatever the server was asked.
+        # The server may ignore the filter: a release of hidden projects alone is never shown.
         if not projects or not release.projects or visible.intersection(release.projects)
     ]
     now = context.clock.now()
@@ -82,14 +81,14 @@ def list_releases(context: CommandContext, typed: ParsedCommand) -> Iterator[Vie
 
 
 def list_monitors(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`monitors`."""
+    """List cron and uptime monitors: those that are down first, then those in an unknown state."""
     server, limit = context.find_server(), typed.options.limit
     projects = scope(context.access, typed.conversation, server, names(typed.options.projects))
     sees_all = context.access.sees_everything(typed.conversation)
     found = [
         monitor
         for monitor in server.read_monitors(projects)
-        # Every row is looked at, whatever the server was asked.
+        # The server may ignore the filter, so every row is checked.
         if sees_all or context.access.may_see(monitor.project, typed.conversation)
     ]
     found.sort(key=lambda monitor: (monitor.up is not False, monitor.up is not None, monitor.name.casefold()))
@@ -103,7 +102,7 @@ def list_monitors(context: CommandContext, typed: ParsedCommand) -> Iterator[Vie
 def _page(
     context: CommandContext, typed: ParsedCommand, query: IssueQuery, shown: ShownList, list_page: ListPage
 ) -> View:
-    """Ask for one page, keep its rows for this conversation, and show it."""
+    """Read one page from the server, remember its rows for this conversation, and show it."""
     page: Page[Issue] = context.find_server().issues(query, list_page.cursor)
     found = listed_issues(context.access, typed.conversation, page.items)
     now = context.clock.now()
@@ -126,10 +125,10 @@ def _visible_part(release: Release, visible: Collection[str]) -> Release:
 
 
 def read_status(words: Sequence[str]) -> tuple[str, str | None]:
-    """The QUERY without its one plain word about the status, and that status; no such word: unresolved.
+    """The QUERY without its word about the status, and that status. Without such a word, the status is unresolved.
 
-    `is:resolved` is understood on every server this way. What says more about it (`!is:resolved`, two of them)
-    stays in the QUERY for the server to understand, and nothing is added to it.
+    So `is:resolved` works on every server. Anything more complicated (`!is:resolved`, or two such words) stays in the
+    QUERY for the server to understand, and no status is returned.
     """
     about = [word for word in words if _ABOUT_STATUS.match(word)]
     if not about:
@@ -140,7 +139,7 @@ def read_status(words: Sequence[str]) -> tuple[str, str | None]:
 
 
 def _no_issues(query: IssueQuery) -> str:
-    """What to say where a page has no rows."""
+    """What to say if a page has no rows."""
     words = f"No {query.status} issues" if query.status else "No issues"
     if query.text:
         words += f" for {cut(query.text, 80)}"

@@ -1,4 +1,4 @@
-"""`sentry`, `status`, `test`, `feedback`: what is connected, how it is doing, and an event sent end to end."""
+"""Handlers of `!sentry` alone, `status`, `test` and `feedback`: commands about the bot itself."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TEST_PAUSE = 1.0
 
 
 def overview(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`sentry`."""
+    """Show the server, the visible projects and the commands; for a mistyped command, the one that was meant."""
     words = typed.words
     if words and words[0].casefold() != "help":
         _refuse(context, words[0])
@@ -61,7 +61,7 @@ def overview(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def status(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`status`."""
+    """Show the health of the server and of each flow."""
     others = context.status() if context.status is not None else ()
     lines = (_server_status(context, typed.conversation), *others)
     yield View(
@@ -71,7 +71,7 @@ def status(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def send_test(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`test`."""
+    """Send a test event and report where it arrives, until it is back as an alert."""
     if context.tests is None:
         raise UserError("Reporting is off. Set BOT_LOG_SENTRY and SENTRY_DSN to switch it on.")
     if not context.test_run.begin():
@@ -90,7 +90,7 @@ def send_test(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def feedback(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`feedback`."""
+    """Attach a person's words to an event of theirs on the server."""
     if not typed.text:
         raise typed.mistake("Say what happened, in your own words.")
     if context.reporter is None:
@@ -127,7 +127,7 @@ def _follow(context: CommandContext, tests: TestRounds, event_id: str, conversat
 
 
 def _wait_for_links(context: CommandContext, tests: TestRounds, event_id: str) -> Sequence[Link]:
-    """The links once no more can be reached, or as they are after a bounded time."""
+    """The links of the round, once no further link can be reached or the time is over."""
     deadline = context.clock.monotonic() + _LINKS_SECONDS
     while not is_over(links := tests.progress(event_id).links) and context.clock.monotonic() < deadline:
         context.sleep(_TEST_PAUSE)
@@ -174,10 +174,9 @@ def _refuse(context: CommandContext, typed: str) -> NoReturn:
 
 
 def _server_status(context: CommandContext, conversation: Conversation) -> FlowStatus:
-    """Whether the server answers; how often it was asked only where no project is hidden.
+    """Whether the server answers. The number of calls is shown only if no project is hidden from this conversation.
 
-    A question about a missing issue and one about a hidden issue cost different numbers of calls, so whoever reads the
-    numbers before and after would learn which it was.
+    A missing issue costs another number of calls than a hidden one, so the number would tell which of both it is.
     """
     try:
         server = context.find_server()

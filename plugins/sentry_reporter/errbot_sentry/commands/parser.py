@@ -1,7 +1,7 @@
-"""The one parser of all commands: from what was typed to options and words, by the command's entry in the registry.
+"""Parses what was typed after a command's name into options and words, as the command's entry in the registry says.
 
-Options may stand anywhere, all other words keep their order and form: a QUERY and a matcher have a language of their
-own. argparse reads the options; its complaints become UsageError, and a mistyped option suggests the right one.
+Options may stand anywhere. All other words keep their order and form, because a QUERY and a matcher have languages of
+their own. argparse reads the options. Its errors become UsageError, which names the option that was probably meant.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from errbot_sentry.commands.command_context import Command, Option, ParsedCommand, sentence
 from errbot_sentry.config.matchers import Matcher, is_matcher, personal, read_matcher
 from errbot_sentry.domain.conversation import Invocation
-from errbot_sentry.domain.durations import read_duration
 from errbot_sentry.domain.errors import UsageError
 from errbot_sentry.domain.issues import SORTS
+from errbot_sentry.domain.text import read_duration
 from errbot_sentry.domain.typed_text import echo, plain_option, read_number, split_before, tidy, unquote
 
 MOST_ROWS = 100
@@ -58,13 +58,13 @@ def _parse(entry: Command, invocation: Invocation, usage: str) -> ParsedCommand:
 
 
 def _refuse_help(entry: Command, words: Sequence[str]) -> None:
-    """`--help` is answered with what the command does and its usage, to whomever may not run it too."""
+    """Answer `--help` with what the command does and its usage, also to people who may not run it."""
     if not _HELP.isdisjoint(words):
         raise UsageError(sentence(entry))
 
 
 class _OptionReader(argparse.ArgumentParser):
-    """Reads options and leaves all other words alone; never prints, exits or keeps anything of what it read."""
+    """Reads options and leaves all other words alone. Unlike argparse, it never prints or exits."""
 
     def __init__(self, options: Sequence[Option]) -> None:
         super().__init__(prog="", usage="", add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -105,7 +105,7 @@ def _reader(options: tuple[Option, ...]) -> _OptionReader:
 
 
 def _typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """argparse shows the sentence of this error only."""
+    """Turn ValueError into the one error whose sentence argparse shows."""
 
     def typed(word: str) -> Any:
         try:
@@ -117,7 +117,7 @@ def _typed(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _complaint(error: argparse.ArgumentError) -> str:
-    """argparse's complaint as a sentence."""
+    """argparse's message as a sentence for the person."""
     if error.message.startswith("expected"):
         return f"{error.argument_name} needs a value."
     if error.message.startswith("ignored explicit"):
@@ -131,7 +131,7 @@ def row_limit(word: str) -> int:
 
 
 def span(word: str) -> timedelta:
-    """A duration of more than nothing; ValueError otherwise."""
+    """A duration above zero; ValueError otherwise."""
     found = read_duration(word)
     if not found:
         raise ValueError("use a duration of more than zero, such as 24h")
@@ -148,7 +148,7 @@ def sort_order(word: str) -> str:
 
 
 def names(words: Sequence[str]) -> tuple[str, ...]:
-    """Names given by a repeated option, which may also be joined by commas, without quotes, each once."""
+    """The names given by an option that may be repeated, or have several names with commas; each once."""
     split = (unquote(part.strip()) for word in words for part in word.split(","))
     return tuple(dict.fromkeys(name for name in split if name))
 
@@ -159,9 +159,9 @@ def names_matchers(words: Sequence[str]) -> bool:
 
 
 def matchers(typed: ParsedCommand, words: Sequence[str], *, of_a_person: bool = False) -> tuple[Matcher, ...]:
-    """All these words as matchers; UsageError where one is none.
+    """All these words as matchers. Raises UsageError if a word is not a matcher.
 
-    `of_a_person` allows those that ask for the person's own name or teams.
+    `of_a_person` allows matchers for the person's own name or teams.
     """
     if len(words) > MOST_MATCHERS:
         raise typed.mistake(f"Use at most {MOST_MATCHERS} matchers.")
@@ -178,7 +178,7 @@ def matchers(typed: ParsedCommand, words: Sequence[str], *, of_a_person: bool = 
 
 
 def one_number(typed: ParsedCommand) -> int:
-    """The one number that was typed, with or without `#`; UsageError where there is none."""
+    """The one number that was typed, with or without `#`. Raises UsageError if there is none."""
     if not typed.words:
         raise typed.mistake("Which one? Give its number.")
     try:

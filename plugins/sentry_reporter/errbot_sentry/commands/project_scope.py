@@ -1,4 +1,4 @@
-"""What a conversation may see of the server, for lists and for single issues. Fails closed."""
+"""Which projects and issues of the server a conversation may see. In doubt, it sees none."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ NO_PROJECTS = "The server shows no projects. Check SENTRY_ORG, and what SENTRY_A
 
 
 def nothing_words(server: Server) -> str:
-    """Why there is nothing to show: GlitchTip answers with no projects, and no error, for a mistyped organization."""
+    """Why there is nothing to show. For a mistyped organization, GlitchTip answers with an empty list of projects."""
     return NOTHING_HERE if server.projects() else NO_PROJECTS
 
 
 def no_such_issue(named: str) -> BadReference:
-    """The one sentence for an issue that does not exist and for one that must not be shown here."""
+    """The error for an issue that does not exist, and also for one that must not be shown here."""
     return BadReference(f"{named} not found here.")
 
 
 def visible_issues(access: Access, conversation: Conversation, issues: Sequence[Issue]) -> tuple[Issue, ...]:
-    """Those issues that may be shown in this place: every row is looked at, whatever the server was asked."""
+    """The issues that may be shown here. Every one is checked, because a server may ignore the filter in a request."""
     return tuple(issue for issue in issues if access.may_see(issue.project.slug, conversation))
 
 
 def listed_issues(access: Access, conversation: Conversation, issues: Sequence[Issue]) -> tuple[Issue, ...]:
-    """The same for a list, which leaves out the canaries' issues."""
+    """The issues that a list shows here: those that may be shown, without the issues of canaries."""
     seen = visible_issues(access, conversation, issues)
     return tuple(issue for issue in seen if not is_canary(issue.title, issue.level))
 
 
 def visible_projects(access: Access, conversation: Conversation, server: Server) -> tuple[Project, ...]:
-    """The server's projects that may be shown in this place, by slug."""
+    """The server's projects that may be shown here, sorted by slug."""
     found = (project for project in server.projects() if access.may_see(project.slug, conversation))
     return tuple(sorted(found, key=lambda project: project.slug.casefold()))
 
 
 def scope(access: Access, conversation: Conversation, server: Server, wanted: Sequence[str]) -> tuple[Project, ...]:
-    """The projects that a question is about; `()` is the whole server, where this place may see all of it.
+    """The projects that a command is about; `()` means the whole server, if this conversation may see all of it.
 
     Args:
-        wanted: slugs, ids or globs that the person gave; empty: whatever may be seen.
+        wanted: slugs, ids or globs that the person typed; empty: all that may be seen.
 
     Raises:
-        BadReference: a name that fits no project to be shown here (it may exist elsewhere: no reply says so).
-        NotAllowed: nothing at all may be shown here.
+        BadReference: a name matches no project that may be shown here. The reply does not say whether it exists.
+        NotAllowed: no project may be shown here.
     """
     if not wanted and access.sees_everything(conversation):
         return ()
@@ -74,11 +74,10 @@ def scope(access: Access, conversation: Conversation, server: Server, wanted: Se
 def refuse_unknown_projects(
     access: Access, conversation: Conversation, find_server: FindServer, names: Iterable[str], *, is_own: bool = False
 ) -> None:
-    """Refuse slugs or globs that fit no project to be shown here, in a direct message no project at all.
+    """Refuse slugs or globs that match no project that may be shown here.
 
-    `is_own` says that what is made in the direct message holds for this person alone.
-
-    A server that does not answer, or shows no project at all, refuses none.
+    In a direct message a silence or subscription holds for all rooms, so any project of the server will do; with
+    `is_own`, it holds for this person alone. If the server does not answer, or has no projects, nothing is refused.
 
     Raises:
         BadReference: with the name that was probably meant.
@@ -88,7 +87,7 @@ def refuse_unknown_projects(
         all_projects, seen = server.projects(), visible_projects(access, conversation, server)
     except ServerError:
         return
-    # What is made in a direct message holds for all rooms, and so for what only some of them may see.
+    # What is made in a direct message holds for all rooms, and each of them may see other projects.
     known = all_projects if conversation.is_direct and not is_own else seen
     for name in names if all_projects else ():
         if not any(_fits(name, project) for project in known):
@@ -96,7 +95,7 @@ def refuse_unknown_projects(
 
 
 def projects_named(matchers: Iterable[Matcher]) -> list[str]:
-    """The projects that these matchers ask for."""
+    """The values of these matchers for `project`."""
     return [matcher.value for matcher in matchers if (matcher.name, matcher.operator) == ("project", "=")]
 
 

@@ -1,6 +1,7 @@
-"""All commands: for each its name, words, options, rights, help and handler, in the order in which people see them.
+"""All commands, in the order in which people see them: name, words, options, rights, help and handler of each.
 
-A new command is one entry here and one handler; help in chat, suggestions and the table in docs/commands.md follow.
+A new command needs one entry here and one handler. Help in chat, suggestions and the table in docs/commands.md are made
+from the entries.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 
-from errbot_sentry.commands import accounts, issue_details, lists, overview, triage
+from errbot_sentry.commands import accounts, issue_details, lists, overview
+from errbot_sentry.commands.changes import triage
 from errbot_sentry.commands.command_context import ABOUT, ALERTS, CHANGE, Command, Option, sentence
 from errbot_sentry.commands.parser import row_limit, sort_order, span
 from errbot_sentry.commands.room_alerts import alert_history, digests, silences, subscriptions, undelivered

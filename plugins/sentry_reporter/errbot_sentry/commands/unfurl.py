@@ -1,4 +1,4 @@
-"""An issue's address pasted into a room gets a two-line summary, once per issue, room and hour."""
+"""Summaries in two lines for issues whose web address was pasted into a room: once an hour for each issue and room."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ AGAIN_AFTER = 3600.0  # seconds
 _MOST_REMEMBERED = 2000
 _MOST_PER_MESSAGE = 3
 _MINUTE = 60.0  # seconds
-_MOST_PER_MINUTE = 12  # look-ups for one room: nobody reads more, and each is a call with the bot's token
+_MOST_PER_MINUTE = 12  # look-ups for one room: nobody reads more, and each makes a call with the bot's token
 _MOST_PER_MINUTE_IN_ALL = 60
-_PAUSE = timedelta(seconds=20)  # after a failure: other tasks wait behind a server that does not answer
+_PAUSE = timedelta(seconds=20)  # after a failure: each call to a server that does not answer delays other jobs
 _LONGEST_TEXT = 20_000
-# No "issue" in the pattern: searched for by backtracking, a long run without it would take minutes.
+# "issue" is not in the pattern: with it, `re` would take minutes for a long text without that word.
 _URL = re.compile(r"https?://[^\s<>|\"'`]+", re.IGNORECASE)
 
 
 COMMAND = "issue"
-"""The command that a pasted address stands for, with the address behind it."""
+"""The command that somebody could have typed instead, followed by the address."""
 
 
 class Unfurl:
-    """Summaries for addresses in messages that are no commands. Silent about everything that it may not show."""
+    """Makes summaries for addresses in messages that are not commands. Issues that must not be shown get none."""
 
     def __init__(self, find_server: FindServer, finder: IssueFinder, settings: CommandSettings, clock: Clock) -> None:
         self._find_server = find_server
@@ -45,19 +45,19 @@ class Unfurl:
         self._settings = settings
         self._clock = clock
         self._lock = Lock()
-        # (issue, room): shown within the hour, and looked up within the minute.
+        # (issue, room): what was shown within the last hour, and what was looked up within the last minute.
         self._shown = TTLCache[tuple[str, str], bool](_MOST_REMEMBERED, AGAIN_AFTER, timer=clock.monotonic)
         self._lately = TTLCache[tuple[str, str], bool](_MOST_REMEMBERED, _MINUTE, timer=clock.monotonic)
         self._pause_until: datetime | None = None
 
     def wanted(self, text: str) -> bool:
-        """Whether a message may have an issue's address: cheap, for every message; asks nobody."""
+        """Whether a message may have an issue's address. Quick, because it sees every message; makes no request."""
         return self._settings.unfurl and "://" in text and bool(_addresses(text))
 
     def views(self, text: str, invocation: Invocation, may_look: Callable[[str], bool]) -> Iterator[View]:
-        """The summaries of a message's addresses. It asks the server: not to be called in the receiving thread.
+        """The summaries of a message's addresses. It asks the server, so it must not run in the receiving thread.
 
-        `may_look` is asked with each address whether its sender may run COMMAND with it there.
+        `may_look` says of an address whether the message's sender may run COMMAND with it in this conversation.
         """
         if not self.wanted(text):
             return
@@ -67,7 +67,7 @@ class Unfurl:
             try:
                 view = self._view(url, invocation, may_look)
             except UserError:
-                continue  # not ours, not there, or not to be seen here: all the same to the room
+                continue  # not our address, no such issue, or it must not be shown here: the room sees no difference
             except SentryReporterError as error:
                 log.info("No summary for an address: %s", error)
                 self._pause_until = self._clock.now() + _PAUSE
@@ -83,9 +83,9 @@ class Unfurl:
         try:
             issue = self._finder.find(url, invocation)
         except ServerError:
-            self._forget(address.issue.upper(), where)  # whoever pastes it again may have more luck
+            self._forget(address.issue.upper(), where)  # so that it can be pasted again
             raise
-        # The same issue has several addresses: by number, by short id, of an event.
+        # An issue has several addresses: with its number, its short id, or an event's id.
         if address.issue != issue.id and not self._first_time(issue.id.upper(), where):
             return None
         return View("sentry_unfurl", unfurl_values(issue, self._clock.now()))
@@ -98,7 +98,7 @@ class Unfurl:
         return self._pause_until is not None and self._clock.now() < self._pause_until
 
     def _first_time(self, issue: str, where: str) -> bool:
-        """Whether to look it up for this room: not shown there within the hour, and not too many others just now."""
+        """Whether to look an issue up for this room: not shown there in the last hour, and not too many others now."""
         with self._lock:
             rooms = [room for _, room in self._lately]
             if (issue, where) in self._shown or rooms.count(where) >= _MOST_PER_MINUTE:
@@ -110,6 +110,6 @@ class Unfurl:
 
 
 def _addresses(text: str) -> list[str]:
-    """What may be issues' addresses in a text, each once."""
+    """The addresses in a text that may be of issues, each once."""
     found = (url.rstrip(".,;:)!?") for url in _URL.findall(text[:_LONGEST_TEXT]))
     return list(dict.fromkeys(url for url in found if "issue" in url.lower()))

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from errbot_sentry.config.matchers import Matcher
 from errbot_sentry.config.routes import read_entry, read_matchers, read_text
 from errbot_sentry.config.secrets import Secret, shape
-from errbot_sentry.domain.durations import read_duration
+from errbot_sentry.domain.text import read_duration
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+]*)://\S")
 SHORTEST_SECRET = 8  # a shorter part could be an ordinary word, which would then be masked everywhere

@@ -19,7 +19,7 @@ from errbot_sentry.config.routes import Route, read_route
 from errbot_sentry.config.sdk_options import wrong_option
 from errbot_sentry.config.secrets import Secret, is_known_token, looks_secret, mask, mask_url, shape, type_of
 from errbot_sentry.domain.access import DIRECT
-from errbot_sentry.domain.durations import read_duration
+from errbot_sentry.domain.text import read_duration
 
 Reader = Callable[[Any], Any]
 T = TypeVar("T")

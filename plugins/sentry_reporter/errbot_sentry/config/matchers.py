@@ -16,8 +16,8 @@ from fnmatch import fnmatchcase
 
 from errbot_sentry.config.safe_regex import compile_linear, matches_whole
 from errbot_sentry.domain.alerts import NEW, Alert
-from errbot_sentry.domain.durations import read_duration
 from errbot_sentry.domain.issues import LEVELS, PRIORITIES
+from errbot_sentry.domain.text import read_duration
 from errbot_sentry.domain.typed_text import echo, read_number
 
 FIELDS = (

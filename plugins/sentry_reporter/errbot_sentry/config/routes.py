@@ -27,7 +27,7 @@ from errbot_sentry.domain.alerts import (
     TEST,
     UNMUTED,
 )
-from errbot_sentry.domain.durations import read_duration
+from errbot_sentry.domain.text import read_duration
 
 # By key of a dict in config.py: the field that the key sets, and the function that reads its value.
 Readers = Mapping[str, tuple[str, Callable[[Any], object]]]

@@ -181,6 +181,20 @@ class NotConnected(SendError):
     """The bot is offline; the message stays in the outbox and is tried again."""
 
 
+class LoginRefused(NotConnected):
+    """The chat network does not accept the bot's token any more: nothing can be sent to any room until it does.
+
+    `code` is the network's own name of the reason, one of those in our adapter's table.
+    """
+
+    def __init__(self, network: str, code: str, proof: str = "token") -> None:
+        super().__init__(
+            f"{network} refuses the bot's {proof} ({code}). Enable it again there, or put a new one into BOT_IDENTITY "
+            "and restart the bot. Messages wait until then."
+        )
+        self.code = code
+
+
 class RoomUnknown(SendError):
     """The room does not exist on this chat network: it is unknown, archived or deleted."""
 

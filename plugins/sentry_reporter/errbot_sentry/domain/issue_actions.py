@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import ClassVar
 
 from errbot_sentry.domain import identifiers
-from errbot_sentry.domain.durations import write_duration
 from errbot_sentry.domain.errors import BadReference
+from errbot_sentry.domain.text import write_duration
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ class Card:
     mark: str = ""
     buttons: tuple[Button, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """`WEB-1A KeyError: 'basket'`."""
+        return f"{self.short_id} {self.title}".strip()
+
 
 @dataclass(frozen=True)
 class Outgoing:

@@ -1,4 +1,4 @@
-"""Formats numbers, times and long texts for a narrow chat window."""
+"""Formats numbers, times and long texts for a narrow chat window; reads and writes durations such as `1h30m`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from operator import add
 
 import humanize
 
+from errbot_sentry.domain.typed_text import echo, read_number
+
 LINE_BYTES = 400  # IRC cuts longer lines, and counts bytes
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MARKUP = re.compile(r"[\\`*_{}\[\]()>#+\-.!|~:]")  # some backend escapes these with one more character
@@ -18,6 +20,11 @@ _LONG_ESCAPES = re.compile(r"[&<@]")  # some backend escapes these with several 
 _HEAVIEST = 6  # the greatest weight of one character
 _STEPS = ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"))
 _WHOLE_PATH = 4  # parts that a path may have to be shown whole
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION_PART = re.compile(r"([0-9]+)\s*(seconds?|minutes?|hours?|days?|weeks?|[smhdw])\s*")
+_LONGEST_DURATION = timedelta(days=3650)
+_MOST_UNITS = 999_999_999  # of one unit; any more of it is over _LONGEST_DURATION anyway
+_LONGEST_TYPED = 80
 _FEW = 256  # charts whose counts are below this have their blocks made once
 
 
@@ -58,6 +65,42 @@ def _coarse(seconds: int) -> int:
 @lru_cache(maxsize=1024)
 def _words(seconds: int) -> str:
     return humanize.naturaldelta(timedelta(seconds=seconds))
+
+
+def read_duration(text: str) -> timedelta:
+    """`"1h30m"` as a timedelta; "0s" is zero.
+
+    Raises:
+        ValueError: with a sentence that says what to type instead.
+    """
+    words = text.strip().lower()
+    parts = _DURATION_PART.findall(words) if len(words) <= _LONGEST_TYPED else []
+    if not parts or _DURATION_PART.sub("", words):
+        raise ValueError(f"{echo(text)} isn't a valid duration; try 90s, 30m, 2h, 7d or 1h30m")
+    try:
+        seconds = sum(read_number(number, 0, _MOST_UNITS) * _UNITS[unit[0]] for number, unit in parts)
+    except ValueError as error:
+        raise ValueError(f"{echo(text)} is longer than ten years") from error
+    if seconds > _LONGEST_DURATION.total_seconds():
+        raise ValueError(f"{echo(text)} is longer than ten years")
+    return timedelta(seconds=seconds)
+
+
+def write_duration(span: timedelta) -> str:
+    """The shortest text for a duration, in whole seconds: `1h30m`, `7d`, `0s`."""
+    left = int(span.total_seconds())
+    words = ""
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, _UNITS[unit])
+        words += f"{count}{unit}" if count else ""
+    return words or "0s"
+
+
+def write_roughly(span: timedelta) -> str:
+    """Like `write_duration`, but rounded: to minutes from ten minutes on, to hours from a day on."""
+    seconds = int(span.total_seconds())
+    step = 1 if seconds < 600 else 60 if seconds < 86400 else 3600
+    return write_duration(timedelta(seconds=round(seconds / step) * step))
 
 
 def sparkline(counts: Sequence[int], width: int = 12) -> str:

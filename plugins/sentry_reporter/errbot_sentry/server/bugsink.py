@@ -1,7 +1,7 @@
 """The dialect of Bugsink: its own API, without organizations, search, users, levels or links.
 
-Measured on release 2.6.1, and read in its `issues/`, `events/`, `projects/` `api_views.py` and
-`serializers.py`. Lists are per project, 250 rows a page, and cannot be filtered: that is done here, with a bound.
+Measured on release 2.6.1, and read in `api_views.py` and `serializers.py` of its `issues/`, `events/` and `projects/`.
+Its lists are per project, with 250 rows a page, and cannot be filtered, so we filter them, with a bound.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Bugsink(Dialect):
         return self._read(identifiers.uuid(issue_id))
 
     def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
-        """One request each: its list cannot be asked for some."""
+        """The issues with these ids, one request for each, because the list cannot be filtered by id."""
         found: list[Issue] = []
         for each in ids:
             with suppress(NotFound):
@@ -107,7 +107,7 @@ class Bugsink(Dialect):
         return self._read(identifiers.short_id(short_id))
 
     def issue_of_event(self, event_id: str) -> Issue | None:
-        """Looks through the newest events of the issues seen last: there is no look-up by the SDK's event id."""
+        """Search the newest events of the issues seen last, because Bugsink has no look-up by the SDK's event id."""
         wanted = identifiers.event_id(event_id)
         if wanted is None:
             return None
@@ -129,7 +129,7 @@ class Bugsink(Dialect):
         return self._act(issue, "resolve", RESOLVED)
 
     def reopen(self, issue: Issue) -> Issue:
-        """A muted issue is unmuted, a resolved one reopened; where the issue has moved on, by what it is now."""
+        """Unmute or reopen an issue by its status; if the status has changed since, by the present one."""
         actions = {ARCHIVED: "unmute", RESOLVED: "reopen"}
         if issue.status in actions:
             try:
@@ -147,12 +147,12 @@ class Bugsink(Dialect):
         an_object(answer.json, "a comment").need("id", "a comment")
 
     def events(self, issue: Issue, limit: int) -> Page[Event]:
-        """Rows without what the events say: their titles are the issue's."""
+        """The newest events without their contents; each has the title of the issue."""
         rows, _cursor = self._event_rows(issue)
         return Page(tuple(read_event_row(row, issue) for row in rows[:limit]))
 
     def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
-        """Counted from the list of events, where that is whole: Bugsink keeps only so many of each project."""
+        """The counts from the list of events, if it is complete: Bugsink keeps a limited number for each project."""
         answer = self._transport.get(_ISSUE, what=f"issue {issue.short_id}", issue=identifiers.uuid(issue.id))
         row = an_object(answer.json, "an issue")
         now = self._clock.now()
@@ -249,7 +249,7 @@ class Bugsink(Dialect):
         return read_bugsink_issue(row, project, self._url)
 
     def _act(self, issue: Issue, action: str, wanted: str) -> Issue:
-        """POST an action. A 400 is fine where the issue is already what was wanted: Bugsink does nothing twice."""
+        """POST an action. A 400 is no failure if the issue has the wanted status already."""
         try:
             row = self._post(issue, action)
         except BadQuery:

@@ -1,7 +1,7 @@
-"""A listing over Bugsink's projects: merged, filtered and paged here, because its API does none of that.
+"""Lists issues of several Bugsink projects: merges, filters and pages them, because its API does not.
 
-One request per project brings its first 250 issues in the wanted order. Only filters that leave little of them, or
-paging far, cost more requests, of which a call makes a bounded number; then the page says so.
+One request per project reads its first 250 issues in the wanted order. Filters that leave few of these need more
+requests, and so do later pages. A call makes a bounded number of them; if that is not enough, the page says so.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STOPPED = "Not all issues were searched: name one project with -p, or try a sho
 
 
 class BugsinkListing:
-    """One call of `Server.issues`; the cursor is how many rows have been shown before."""
+    """One call of `Server.issues`; the cursor is the number of rows on earlier pages."""
 
     def __init__(self, fetch: FetchPage, clock: Clock) -> None:
         self._fetch = fetch
@@ -38,7 +38,7 @@ class BugsinkListing:
         self._stopped = False
 
     def page(self, query: IssueQuery, projects: tuple[Project, ...], cursor: str | None) -> Page[Issue]:
-        """The rows that fit, in order.
+        """A page of the issues that match the query, in order.
 
         Raises:
             Unsupported: the query needs what Bugsink does not have; the sentence names it.
@@ -57,7 +57,7 @@ class BugsinkListing:
         return Page(shown[: query.limit], following, previous, _STOPPED if self._stopped else "")
 
     def _rows(self, project: Project, sort: str) -> Iterator[Issue]:
-        """A project's issues, page after page, as long as somebody takes them and the bound is not reached."""
+        """A project's issues, page after page, until the caller has enough or the bound is reached."""
         query: Query = [("sort", _SORTS[sort]), ("order", "desc")]
         first, cursor = True, None
         while first or cursor is not None:

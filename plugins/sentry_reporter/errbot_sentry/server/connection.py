@@ -1,4 +1,4 @@
-"""The one way to the server: made from the settings, its kind found out when it is first needed."""
+"""Makes the server from the settings, and finds out its kind when it is first needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RETRY_SECONDS = 5.0
 
 
 class Connection:
-    """Gives the server to any thread, and knows how it does.
+    """Gives the server to any thread, and counts its calls.
 
     Args:
         limits, sleep, observe: see `Transport`.
@@ -56,10 +56,10 @@ class Connection:
         self._failed: tuple[float, ServerError] | None = None
 
     def server(self) -> Server:
-        """The server. The first call may have to find out its kind; a failure to do so is remembered for some seconds.
+        """The server. The first call may have to find out its kind; if that fails, the error is kept for some seconds.
 
         Raises:
-            ServerError: a setting is missing, or the server did not answer or is of no known kind.
+            ServerError: a setting is missing, the server did not answer, or its kind is unknown.
         """
         with self._lock:
             if self._server is None:
@@ -68,12 +68,12 @@ class Connection:
             return self._server
 
     def health(self) -> Health:
-        """The counters so far; makes no request. The kind is "auto" as long as it has not been found out."""
+        """The counters so far; makes no request. The kind is "auto" until it is known."""
         server = self._server
         return self._transport.health(server.kind if server else self._settings.kind)
 
     def close(self) -> None:
-        """Let go of the connections; calls under way end within a second."""
+        """Close all connections; calls under way end within a second."""
         self._transport.close()
 
     def _check_token(self) -> None:
@@ -106,7 +106,7 @@ class Connection:
 
 
 def find_kind(transport: Transport, *, prefer_bugsink: bool = False) -> str:
-    """What answers here, in one or two requests.
+    """The kind of the server, found with one or two requests.
 
     `/api/0/` has `{version, auth, user}` on all three. GlitchTip alone shows more of the token than its scopes, and
     answers 200 with `auth: null` to a wrong one (Sentry: 401). Bugsink poses as Sentry there, for sentry-cli, but it
@@ -114,7 +114,7 @@ def find_kind(transport: Transport, *, prefer_bugsink: bool = False) -> str:
     `src/sentry/api/endpoints/index.py`; Bugsink `files/views.py`, `bugsink/urls.py`.
 
     Args:
-        prefer_bugsink: try Bugsink's own path first, as where no organization is configured.
+        prefer_bugsink: try Bugsink's own path first; used if no organization is configured.
 
     Raises:
         ServerError

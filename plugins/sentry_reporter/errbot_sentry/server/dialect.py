@@ -1,4 +1,4 @@
-"""What the dialects of all three servers share: a cache of the projects, and the check of each change."""
+"""The base of the three dialects: a cache of the projects, and the check that a change was made."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _FRESH_SECONDS = 5.0
 class ProjectCache:
     """The server's projects, which change rarely and are needed by almost every command.
 
-    The list is fetched when it is too old; threads that need it meanwhile wait for the one that fetches. They share its
-    failure too. With a server that does not answer, each would else wait for all before it, and then for itself, and
-    occupy Errbot's command threads for minutes.
+    The list is fetched when it is too old. Threads that need it meanwhile wait for the thread that fetches it, and get
+    the same error if that fails. Otherwise, if the server does not answer, each thread would wait for all before it and
+    then try itself, and would block Errbot's command threads for minutes.
     """
 
     def __init__(self, fetch: Callable[[], tuple[Project, ...]], clock: Clock) -> None:
@@ -51,7 +51,7 @@ class ProjectCache:
         """All projects, as they were at most `oldest` seconds ago.
 
         Raises:
-            ServerError: the list could not be fetched, by this thread or by the one that it waited for.
+            ServerError: this thread, or the one that it waited for, could not fetch the list.
         """
         tries = self._tries
         with self._lock:
@@ -62,11 +62,11 @@ class ProjectCache:
             return self._projects
 
     def by_id(self, project_id: str) -> Project | None:
-        """The project with this id; one that is not in the list yet is looked up on the server again."""
+        """The project with this id. If the list does not have it, the list is fetched again."""
         return self._find(lambda project: project.id == project_id)
 
     def by_slug(self, slug: str) -> Project | None:
-        """The project with this slug, in any case; as `by_id`."""
+        """The project with this slug, ignoring case; otherwise like `by_id`."""
         return self._find(lambda project: project.slug.casefold() == slug.casefold())
 
     def _find(self, fits: Callable[[Project], bool]) -> Project | None:
@@ -90,8 +90,8 @@ class ProjectCache:
 class Dialect:
     """The base of `Sentry`, `GlitchTip` and `Bugsink`, each of which is a `server.protocol.Server`.
 
-    `refusals` names the methods that this kind of server can never do, each with its sentence for people. What one
-    kind at least lacks is here and refuses; the kinds that have it write their own.
+    `refusals` has the methods that this kind of server can never do, each with a sentence for people. Methods that some
+    kind does not have are defined here, and raise Unsupported; the other kinds override them.
     """
 
     kind = ""
@@ -158,16 +158,16 @@ class Dialect:
         raise Unsupported(self.refusals[method])
 
     def _fetch_projects(self) -> tuple[Project, ...]:
-        """All projects that the token sees."""
+        """All projects that the token may see."""
         raise NotImplementedError
 
     def _confirm(self, issue: Issue, answered: Issue, status: str) -> Issue:
-        """The issue as answered, if it is the one that was to be changed and has this status.
+        """The issue in the server's answer, if it is the changed issue and has this status.
 
-        A change counts only when the server's answer shows it: some servers answer 200 to what they ignore.
+        A change counts only if the answer shows it, because some servers answer 200 to a change that they ignore.
 
         Raises:
-            NotAsAsked: it is another one, or has another status.
+            NotAsAsked: it is another issue, or has another status.
         """
         host = self._transport.host
         if answered.id != issue.id:
@@ -182,7 +182,7 @@ class Dialect:
         return answered
 
     def _not_shown(self, issue: Issue, what: str) -> NotAsAsked:
-        """For an answer that does not show the change; `what` are our words ("archived until it escalates")."""
+        """The error for an answer that does not show the change, which is `what` ("archived until it escalates")."""
         return NotAsAsked(
             f"{self._transport.host} took the request, but does not say that {issue.short_id} is {what}: "
             "look at it there."

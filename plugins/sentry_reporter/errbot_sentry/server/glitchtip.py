@@ -1,12 +1,12 @@
 """The dialect of GlitchTip, as measured on its releases 4 and 5 and read in its source.
 
-The issue list takes `id`, so that reading one issue stays inside the organization (the path `/issues/{id}/` does not).
-A permalink is built, because GlitchTip's own is wrong. Short ids cannot be looked up. Releases and statistics:
-`apps/releases/api.py` and `apps/stats/api.py`.
+One issue is read from the list, with the parameter `id`, to stay inside the organization; the path `/issues/{id}/` does
+not. Links to issues are made here, because GlitchTip's own are wrong. It has no look-up of short ids. Releases and
+statistics: `apps/releases/api.py` and `apps/stats/api.py`.
 
-A status is the only thing that it changes for certain. It answers 200 to keys that it does not know, and 500 to a body
-without a status. So what it cannot do is refused before any request. What only newer ones can (assigning) is sent with
-the status as it is, and believed when the answer shows it.
+Every release can change a status. It answers 200 to unknown keys, and 500 to a body without a status. So changes that
+no release can make are refused before any request. Changes that only newer releases can make (assigning) are sent with
+the present status, and count if the answer shows them.
 """
 
 from __future__ import annotations
@@ -99,10 +99,10 @@ class GlitchTip(SentryApi):
         super().__init__(transport, url, org, clock)
         self._lock = Lock()
         self._numbers: LRUCache[str, str] = LRUCache(_MOST_KNOWN)  # short id to number, of the issues seen so far
-        self._has_assignees: bool | None = None  # since 2026 an issue shows its assignee; None: no issue was seen yet
+        self._has_assignees: bool | None = None  # since 2026 an issue has its assignee; None: no issue was read yet
 
     def refusal(self, method: str) -> str:
-        """Whether it has assignees is known once an issue was seen."""
+        """See `Server.refusal`. Whether this server has assignees is known after the first issue was read."""
         return _TOO_OLD if method == "assign" and self._has_assignees is False else super().refusal(method)
 
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
@@ -166,7 +166,7 @@ class GlitchTip(SentryApi):
         raise NotFound(f"No event of {issue.short_id} has that tag.")
 
     def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
-        """From issues-stats: hours of the last day, days of the last fourteen, and nothing else."""
+        """The counts from `issues-stats`, which has the hours of the last day and the days of the last fourteen."""
         if span > _LONGEST_STATS:
             raise Unsupported(
                 f"GlitchTip lists an issue's events of the last {_LONGEST_STATS.days} days: ask for less."
@@ -179,7 +179,7 @@ class GlitchTip(SentryApi):
         return spread(points, self._clock.now(), span, HOUR if span <= DAY else DAY)
 
     def project_counts(self, project: Project, span: timedelta) -> Counts:
-        """In hours always, and summed up here: with longer slices GlitchTip counts only the first hour of each."""
+        """The counts by hours, summed up here: of longer slices GlitchTip counts only the first hour."""
         if span > _LONGEST_HOURLY:
             raise Unsupported(
                 f"GlitchTip lists a project's events of the last {_LONGEST_HOURLY.days} days: ask for less."
@@ -197,7 +197,7 @@ class GlitchTip(SentryApi):
         return spread(read_stats(an_object(found.json, "statistics")), now, span, step_of(span))
 
     def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
-        """All pages, up to a bound, and sorted here: GlitchTip gives them in no order."""
+        """The newest releases, from all pages up to a bound: GlitchTip does not sort them."""
         found: dict[str, Release] = {}
         if projects:
             if len(projects) > _MOST_RELEASE_PROJECTS:
@@ -224,10 +224,10 @@ class GlitchTip(SentryApi):
         an_object(answer.json, "a comment").need("id", "a comment")
 
     def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:
-        """By the latest or a named release, which must exist: else GlitchTip resolves at once, as older ones always do.
+        """Resolve by the latest or a named release, which must exist: else GlitchTip resolves at once.
 
-        The server is new enough where its issues have an assignee, which came later (GlitchTip
-        `apps/issue_events/api/issues.py`, whose `inNextRelease` means the latest release that it knows).
+        Older releases always resolve at once. A server whose issues have an assignee is new enough, because that came
+        later (GlitchTip `apps/issue_events/api/issues.py`, whose `inNextRelease` means the latest known release).
         """
         if when.commit is not None or when.next_release:
             raise Unsupported("GlitchTip can resolve in @latest or in a named release, but not in @next or a commit.")
@@ -258,7 +258,7 @@ class GlitchTip(SentryApi):
             raise self._unknown_assignee(error) from error
 
     def merge(self, issues: tuple[Issue, ...]) -> Issue:
-        """The newest is left. The answer only repeats the request, so the list is read to see what is still there."""
+        """Merge into the newest issue. The answer only repeats the request, so the list is read to check the result."""
         ids = to_merge(issues)
         query = [("id", number) for number in ids]
         self._transport.send("PUT", ISSUES, {"merge": 1}, query, what="such issues", org=self._org)
@@ -268,14 +268,14 @@ class GlitchTip(SentryApi):
         return left[0]
 
     def _need_assignees(self, issue: Issue, sentence: str) -> None:
-        """Unsupported with this sentence where this server has no assignees; its issues show whether it has."""
+        """Raise Unsupported with this sentence if this server has no assignees; an issue shows whether it has."""
         if self._has_assignees is None:
             self.issue(issue.id)
         if not self._has_assignees:
             raise Unsupported(sentence)
 
     def _list_query(self, query: IssueQuery) -> tuple[Query, str]:
-        """The parameters, and a note on them for the person."""
+        """The parameters of the request, and a note about them for the person."""
         if query.sort not in _SORTS:
             raise Unsupported("GlitchTip does not count users: sort by date, new or freq.")
         text, note = glitchtip_query(query.text, query.status)
@@ -293,8 +293,10 @@ class GlitchTip(SentryApi):
         return found.id
 
     def _by_events(self, query: IssueQuery, wanted: Query, cursor: str | None, oldest: datetime | None) -> Page[Issue]:
-        """The most frequent ones, paged here: ties are in no stable order there, so that its own pages repeat and skip
-        rows. The cursor is how many rows have been shown before."""
+        """A page of the issues with the most events. The cursor is the number of rows on earlier pages.
+
+        The pages are made here: GlitchTip has no stable order for equal numbers, so its own pages repeat and skip rows.
+        """
         start = int(cursor) if cursor and cursor.isdecimal() and len(cursor) < 6 else 0
         found: dict[str, Issue] = {}
         note = ""
@@ -308,10 +310,10 @@ class GlitchTip(SentryApi):
         return Page(shown, following, str(max(start - query.limit, 0)) if start else None, note)
 
     def _recent(self, query: IssueQuery, wanted: Query, cursor: str | None, oldest: datetime) -> Page[Issue]:
-        """Only what was last seen since `oldest`: GlitchTip's own time filter looks at when it was seen first.
+        """A page of the issues last seen since `oldest`. GlitchTip's own filter is by the time when first seen.
 
-        Sorted by last seen this is one request: older rows end the list. Sorted otherwise, pages without any such row
-        are skipped, a bounded number of them.
+        If they are sorted by that time, this is one request, and older rows end the list. In another order, a bounded
+        number of pages without such a row are skipped.
         """
         by_date = query.sort == "date"
         previous = None
@@ -326,7 +328,7 @@ class GlitchTip(SentryApi):
         )
 
     def _walk(self, query: Query, limit: int, cursor: str | None = None) -> Iterator[Page[Issue]]:
-        """Page after page, a bounded number of them; its cursors have been seen to stick, so a repeated one ends it."""
+        """A bounded number of pages, one after the other. A repeated cursor, as GlitchTip sometimes has, ends them."""
         for _ in range(_MOST_PAGES):
             page = self._page(query, limit, cursor)
             yield page

@@ -1,6 +1,6 @@
-"""Sentry's search language, as far as GlitchTip understands it; the rest is refused by name.
+"""Translates Sentry's search language for GlitchTip, and refuses the terms that GlitchTip does not have.
 
-GlitchTip answers an empty list to everything it does not know: an unknown key, `is:` with another status, negation.
+GlitchTip answers with an empty list to what it does not know: unknown keys, other values of `is:`, negation.
 It takes `is:`, `has:`, `level:` and exact tags first, free text last, reads quotes as a shell does, and answers 500 to
 an odd apostrophe (measured; GlitchTip `apps/issue_events/services.py`).
 """
@@ -15,7 +15,7 @@ from errbot_sentry.server.search import Term, plain_search
 _STATUS_WORDS = {UNRESOLVED: "is:unresolved", RESOLVED: "is:resolved", ARCHIVED: "is:ignored"}
 _KNOWN = "it takes is:, has:, level:, tags such as release:1.0, and words"
 
-# Keys of Sentry that are no tags: GlitchTip would look for a tag of that name, and find nothing.
+# Keys of Sentry that are not tags. GlitchTip would look for tags of these names, and find nothing.
 _SENTRY_KEYS = """
 age app.in_foreground assigned assigned_or_suggested bookmarks date detector device.class dist.index error.handled
 error.main_thread error.mechanism error.type error.unhandled error.value event.type first_release firstrelease
@@ -29,9 +29,9 @@ _PROJECT_KEYS = ("project", "project.id", "project.name", "project_id")
 
 
 def glitchtip_query(text: str, status: str | None) -> tuple[str, str]:
-    """The `query` parameter, status and keys first, then the words; and what to say of it to the person, or "".
+    """The parameter `query` (status and keys first, then the words), and a note for the person or "".
 
-    The id of an event stands alone: with anything beside it, it is a word like others.
+    The id of an event must stand alone; beside other terms GlitchTip takes it for a word.
 
     Raises:
         Unsupported: naming what GlitchTip cannot search for.
@@ -68,7 +68,7 @@ def _key(term: Term) -> str:
 
 
 def _word(word: str) -> str:
-    """Free text as a shell would write it, without the colon that would make a tag of it."""
+    """A word of free text, quoted as for a shell, without colons, which would make it a tag."""
     plain = " ".join(word.replace(":", " ").split())
     return _quoted(plain) if any(ch in plain for ch in "'\"\\ ") or not plain.isprintable() else plain
 

@@ -1,4 +1,4 @@
-"""Which issue a web address names: pure, for the three kinds of server; only addresses of the configured host count."""
+"""Reads which issue a web address names, for the three kinds of server. Addresses of other hosts name none. Pure."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ def is_saas(url: str) -> bool:
 
 
 def sentry_issue_page(base_url: str, org: str, issue_id: str) -> str:
-    """The address of an issue's page: on sentry.io the organization has a host of its own."""
+    """The web address of an issue's page. On sentry.io, each organization has a host of its own."""
     if is_saas(base_url):
         return f"https://{org}.{_SAAS}/issues/{issue_id}/"
     return f"{base_url}/organizations/{org}/issues/{issue_id}/"
 
 
 def sentry_address(url: str, base_url: str, org: str) -> IssueAddress | None:
-    """`/organizations/ORG/issues/ID/…`, `/issues/ID/…` (on sentry.io with the organization in the host), the old
-    `/ORG/PROJECT/issues/ID/`, and feedback's `…/feedback/?feedbackSlug=PROJECT:ID`. An address of another organization
-    is not ours: None."""
+    """The issue in an address of Sentry; None for another organization.
+
+    The forms are `/organizations/ORG/issues/ID/…`, `/issues/ID/…` (on sentry.io with the organization in the host), the
+    old `/ORG/PROJECT/issues/ID/`, and feedback's `…/feedback/?feedbackSlug=PROJECT:ID`.
+    """
     saas = is_saas(base_url)
     parts = _split(url)
     if parts is None or not (_same_host(parts, base_url) or (saas and is_saas(url))):
@@ -51,7 +53,7 @@ def sentry_address(url: str, base_url: str, org: str) -> IssueAddress | None:
 
 
 def glitchtip_address(url: str, base_url: str, org: str) -> IssueAddress | None:
-    """`/ORG/issues/ID`, and Sentry's spelling, which its frontend knows too. Another organization's: None."""
+    """`/ORG/issues/ID`, and Sentry's forms, which GlitchTip's frontend has too. None for another organization."""
     parts = _split(url)
     if parts is None or not _same_host(parts, base_url):
         return None
@@ -92,7 +94,7 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _same_host(parts: SplitResult, base_url: str) -> bool:
-    """The same host and port, http or https: people paste what the browser shows."""
+    """Whether host and port are the same; http or https does not matter."""
     base = urlsplit(base_url)
     return parts.hostname == base.hostname and _port(parts) == _port(base)
 
@@ -102,7 +104,7 @@ def _port(parts: SplitResult) -> int | None:
 
 
 def _path(parts: SplitResult, base_url: str) -> list[str]:
-    """The segments below the server's own path prefix; none where it is not below it."""
+    """The segments of the path below the server's path prefix; none if it is not below that."""
     prefix = urlsplit(base_url).path.rstrip("/") + "/"
     if not parts.path.startswith(prefix):
         return []

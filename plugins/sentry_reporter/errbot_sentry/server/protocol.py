@@ -1,7 +1,7 @@
-"""What commands and alerts need of a Sentry-compatible server, in one vocabulary; each dialect implements it.
+"""The protocol of a Sentry-compatible server, as commands and alerts use it; each dialect implements it.
 
-All calls block for at most the transport's timeouts and raise errors of the ServerError branch, or Unsupported where
-this kind of server cannot do it. A change is reported only after the server's answer showed it.
+All calls block for at most the transport's timeouts. They raise ServerError or one of its subclasses, or Unsupported if
+this kind of server cannot do it. A change returns only if the server's answer shows it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SENTRY, GLITCHTIP, BUGSINK = "sentry", "glitchtip", "bugsink"
 
 @dataclass(frozen=True)
 class IssueAddress:
-    """An issue as its web address names it: `issue` is an id or a short id, `org` the slug or "" without one."""
+    """The issue in a web address: `issue` is an id or a short id, `org` the organization's slug or ""."""
 
     issue: str
     org: str = ""
@@ -42,7 +42,7 @@ class IssueAddress:
 
 @dataclass(frozen=True)
 class Health:
-    """What `!sentry status` shows of the server: its kind, and the rate-limit budget where the server sends one."""
+    """The server's health for `!sentry status`: its kind, and the rest of its rate limit if the server sends that."""
 
     kind: str
     url: str
@@ -62,14 +62,14 @@ class Server(Protocol):
         ...
 
     def refusal(self, method: str) -> str:
-        """Why this kind of server can never do what this method of ours asks, in a sentence; "" where it may.
+        """A sentence that says why this kind of server can never do what this method does; "" if it may.
 
-        "accounts" asks for people's accounts on it, "feedback" for people's words about an event.
+        Besides methods, "accounts" means people's accounts, and "feedback" people's words about an event.
         """
         ...
 
     def projects(self) -> tuple[Project, ...]:
-        """All projects that the token sees; cached for a short while, so that it may be called often."""
+        """All projects that the token may see; cached for a short time, so it may be called often."""
         ...
 
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
@@ -81,27 +81,27 @@ class Server(Protocol):
         ...
 
     def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
-        """The issues with these ids, in this order and without those that are not found; few requests, if not one."""
+        """The issues with these ids, in this order, without those that are not found; in few requests."""
         ...
 
     def issue_by_short_id(self, short_id: str) -> Issue:
-        """One issue by its short id, any case."""
+        """One issue by its short id, ignoring case."""
         ...
 
     def issue_of_event(self, event_id: str) -> Issue | None:
-        """The issue that an event (32 hex digits) belongs to, or None while the server does not know it yet."""
+        """The issue of an event (32 hex digits); None as long as the server does not have the event."""
         ...
 
     def latest_event(self, issue: Issue) -> Event | None:
-        """The newest event of an issue with its stack trace, or None where the server has none."""
+        """The newest event of an issue with its stack trace; None if the server has none."""
         ...
 
     def resolve(self, issue: Issue) -> Issue:
-        """Resolve now; the issue as the server has it afterwards."""
+        """Resolve now; returns the issue after the change, as all changes do."""
         ...
 
     def reopen(self, issue: Issue) -> Issue:
-        """Unresolved again, from resolved or archived."""
+        """Reopen a resolved or archived issue."""
         ...
 
     def note(self, issue: Issue, text: str) -> None:
@@ -117,11 +117,11 @@ class Server(Protocol):
         ...
 
     def tags(self, issue: Issue) -> tuple[TagSpread, ...]:
-        """How the issue's tags are spread, the top values of each."""
+        """The issue's tags, each with its most frequent values."""
         ...
 
     def tag_values(self, issue: Issue, key: str) -> TagSpread:
-        """The same for one tag, with as many values as one page has; NotFound for a tag that no event has."""
+        """One tag with a page of its values. Raises NotFound if no event has the tag."""
         ...
 
     def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
@@ -133,27 +133,27 @@ class Server(Protocol):
         ...
 
     def releases(self, projects: tuple[Project, ...], limit: int) -> tuple[Release, ...]:
-        """The newest releases of these projects; `()` is the whole server."""
+        """The newest releases of these projects; `()` means the whole server."""
         ...
 
     def read_activity(self, issue_id: str) -> tuple[IssueActivity, ...]:
-        """What happened to an issue, newest first, as far as the server still lists it."""
+        """What happened to an issue, newest first, if the server still lists it."""
         ...
 
     def read_suspect_commits(self, issue: Issue, event: Event) -> tuple[SuspectCommit, ...]:
-        """The commits that probably caused an event of this issue, the likeliest first; `()` where none is known."""
+        """The commits that probably caused an event of this issue, the likeliest first; `()` if none is known."""
         ...
 
     def read_owners(self, issue: Issue, event: Event) -> tuple[Assignee, ...]:
-        """Who owns the code of an event by the project's ownership rules; `()` where no rule fits."""
+        """The owners of an event's code by the project's ownership rules; `()` if no rule matches."""
         ...
 
     def read_teams(self, mail: str) -> tuple[str, ...]:
-        """The slugs of the teams of the member with this mail address, sorted; `()` where there is no such member."""
+        """The sorted slugs of the teams of the member with this mail address; `()` if there is no such member."""
         ...
 
     def read_monitors(self, projects: tuple[Project, ...]) -> tuple[Monitor, ...]:
-        """The cron and uptime monitors of these projects, a page of each kind; `()` is the whole server."""
+        """The cron and uptime monitors of these projects, a page of each kind; `()` means the whole server."""
         ...
 
     def resolve_in(self, issue: Issue, when: ResolveIn) -> Issue:
@@ -161,27 +161,27 @@ class Server(Protocol):
         ...
 
     def archive(self, issue: Issue, until: ArchiveUntil) -> Issue:
-        """Archive; Unsupported where this server cannot do it until just then (never a longer archive instead)."""
+        """Archive until this. Raises Unsupported if the server cannot do exactly that; it never archives for longer."""
         ...
 
     def assign(self, issue: Issue, assignee: Assignee | None) -> Issue:
-        """Assign by `email` (kind "user") or by `name`, a slug (kind "team"); None: to nobody."""
+        """Assign to a person by `email` (kind "user"), a team by its slug `name` (kind "team"), or nobody (None)."""
         ...
 
     def set_priority(self, issue: Issue, priority: str) -> Issue:
-        """One of PRIORITIES."""
+        """Set the priority to one of PRIORITIES."""
         ...
 
     def merge(self, issues: tuple[Issue, ...]) -> Issue:
-        """Merge two or more issues of one project; the one that is left."""
+        """Merge two or more issues of one project; returns the one that is left."""
         ...
 
     def address_of(self, url: str) -> IssueAddress | None:
-        """What an issue URL of this server names; None for any other URL. Makes no request."""
+        """The issue that a URL of this server names; None for any other URL. Makes no request."""
         ...
 
     def check(self) -> None:
-        """Have the server answer now, whatever is cached; raises ServerError where it does not."""
+        """Make a request now, whatever is cached. Raises ServerError if the server does not answer."""
         ...
 
     def health(self) -> Health:
@@ -190,4 +190,4 @@ class Server(Protocol):
 
 
 FindServer = Callable[[], Server]
-"""How flows get the server: the first call may have to find out its kind, and raises ServerError if it can't."""
+"""Returns the server. The first call may have to find out its kind, and raises ServerError if it cannot."""

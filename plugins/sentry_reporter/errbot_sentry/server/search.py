@@ -1,4 +1,4 @@
-"""The words of a search, taken apart, for servers that know less than Sentry's language.
+"""Splits a search into terms, for servers that know only a part of Sentry's search language.
 
 Grammar as in sentry-docs `docs/concepts/search/index.mdx`: `key:value`, `!key:value`, quotes around spaces, `OR`,
 brackets. Sentry itself gets the text as it was typed.
@@ -41,13 +41,13 @@ class Term:
 
     @property
     def name(self) -> str:
-        """What may be said of it in a sentence: never the person's own words, which the bot must not repeat raw."""
+        """The term as a sentence may quote it, without the person's own words, which must not be repeated unescaped."""
         simple = self.value if re.fullmatch(r"[a-z_]{1,30}|OR|[()]", self.value) and self.key in ("", "is") else "…"
         return ("!" if self.negated else "") + (f"{self.key[:50]}:" if self.key else "") + simple
 
 
 def terms_of(text: str) -> tuple[Term, ...]:
-    """All terms in order. Nothing is refused here: what follows an odd quote is one term."""
+    """All terms in order. Nothing is refused; what follows an unclosed quote is one term."""
     found = []
     for match in _TERM.finditer(text):
         quoted = match["quoted"]
@@ -57,13 +57,13 @@ def terms_of(text: str) -> tuple[Term, ...]:
 
 
 def names_a_status(text: str) -> bool:
-    """Whether the person has said which status to look for (`is:resolved`), so that nothing is to be added."""
+    """Whether the search names a status (`is:resolved`), so that none must be added."""
     return any(term.key == "is" and term.value.lower() in _STATUSES for term in terms_of(text))
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search without negation, brackets and OR: a status, keys with values, and words."""
+    """A search without negation, brackets and OR: its status, its keys with values, and its words."""
 
     status: str | None
     keys: tuple[Term, ...]
@@ -71,10 +71,10 @@ class Search:
 
 
 def plain_search(server: str, text: str, status: str | None) -> Search:
-    """The terms, for a server that cannot combine or exclude; `is:` goes over the `status` given.
+    """The search, for a server that cannot combine or exclude terms; `is:` replaces the given `status`.
 
     Raises:
-        Unsupported: naming the term that cannot be done.
+        Unsupported: names the term that the server cannot search for.
     """
     keys, words = [], []
     for term in terms_of(text):

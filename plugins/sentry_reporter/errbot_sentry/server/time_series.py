@@ -1,4 +1,4 @@
-"""Counts over time in even slices, from whatever points a server gives."""
+"""Sums up a server's counts into slices of equal length. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Point = tuple[datetime, int]
 
 
 def step_of(span: timedelta) -> timedelta:
-    """Slices of an hour up to two days, of a day beyond."""
+    """The length of a slice: an hour for a span of up to two days, else a day."""
     return HOUR if span <= timedelta(days=2) else DAY
 
 
 def spread(points: Iterable[Point], now: datetime, span: timedelta, step: timedelta) -> Counts:
-    """The points of the last `span` summed up in slices of `step`; the last slice is the one that `now` is in.
+    """The points of the last `span`, summed up in slices of `step`; the last slice contains `now`.
 
     Slices begin at whole hours or days in UTC, as servers have them; a slice without a point is 0.
     """
@@ -37,7 +37,7 @@ def spread(points: Iterable[Point], now: datetime, span: timedelta, step: timede
 
 
 def pairs_of(value: Any) -> list[Point]:
-    """Points from `[[Unix seconds, count], …]`; what is none of that is left out."""
+    """Points from `[[Unix seconds, count], …]`; other values are left out."""
     found = []
     for row in json_values.rows(value):
         if isinstance(row, list) and len(row) > 1:
@@ -48,7 +48,7 @@ def pairs_of(value: Any) -> list[Point]:
 
 
 def columns_of(times: Any, counts: Any) -> list[Point]:
-    """Points from two lists of the same length, times as ISO 8601."""
+    """Points from a list of times (ISO 8601) and a list of counts."""
     return pairs_of(
         [
             [at.timestamp(), count]

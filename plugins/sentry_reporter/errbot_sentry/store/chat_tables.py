@@ -1,17 +1,27 @@
-"""What people set up in chat: silences, subscriptions, digests and linked accounts."""
+"""What people set up in chat: silences, subscriptions, digests, linked accounts; and the random values of all bots."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select
 
 from errbot_sentry.store.corrupt_rows import LATEST, CorruptRows
 from errbot_sentry.store.records import DigestPlan, LinkedAccount, Silence, Subscription
-from errbot_sentry.store.schema import accounts, digests, silences, subscriptions
-from errbot_sentry.store.statements import Queries, add_row, is_due, next_due, read_matchers, read_texts, upsert
+from errbot_sentry.store.schema import accounts, digests, made_once, silences, subscriptions
+from errbot_sentry.store.statements import (
+    Queries,
+    add_row,
+    insert_for,
+    is_due,
+    next_due,
+    read_matchers,
+    read_texts,
+    upsert,
+)
 
 _ENDED = 2  # the last stage of a silence
 _DAY = 86_400.0
@@ -35,14 +45,12 @@ class SilencesTable(Queries):
         if self._present is None:  # every alert needs them, and they stay the same within a transaction
             # Greater stages are read too: SQLite sorts a stage that is not a number there, and it counts as corrupt.
             not_ended = or_(silences.c.stage < _ENDED, silences.c.stage > _ENDED)
-            rows = self._connection.execute(select(silences).where(not_ended).order_by(silences.c.id))
-            self._present = [silence for silence in map(self._silence, rows) if silence is not None]
+            self._present = self._all(select(silences).where(not_ended).order_by(silences.c.id), self._silence)
         return list(self._present)
 
     def get(self, number: int) -> Silence | None:
         """One silence, even if it has ended; None if there is none with this id."""
-        row = self._connection.execute(select(silences).where(silences.c.id == number)).first()
-        return None if row is None else self._silence(row)
+        return self._first(select(silences).where(silences.c.id == number), self._silence)
 
     def end(self, number: int, now: float) -> None:
         """End a silence now; the scheduler then sends a notice that lists what it silenced."""
@@ -79,9 +87,8 @@ class SubscriptionsTable(Queries):
 
     def all(self) -> list[Subscription]:
         """All subscriptions, oldest first."""
-        rows = self._connection.execute(select(subscriptions).order_by(subscriptions.c.id))
-        read = (self._record(Subscription, subscriptions, row, matchers=read_matchers) for row in rows)
-        return [subscription for subscription in read if subscription is not None]
+        read = partial(self._record, Subscription, subscriptions, matchers=read_matchers)
+        return self._all(select(subscriptions).order_by(subscriptions.c.id), read)
 
     def remove(self, number: int) -> None:
         """Delete a subscription."""
@@ -97,8 +104,7 @@ class DigestsTable(Queries):
 
     def get(self, room: str) -> DigestPlan | None:
         """A room's digest, None if it has none."""
-        row = self._connection.execute(select(digests).where(digests.c.room == room)).first()
-        return None if row is None else self._record(DigestPlan, digests, row)
+        return self._first(select(digests).where(digests.c.room == room), partial(self._record, DigestPlan, digests))
 
     def remove(self, room: str) -> None:
         """Delete a room's digest."""
@@ -162,11 +168,8 @@ class AccountsTable(Queries):
 
     def _where(self, *conditions: ColumnElement[bool]) -> list[LinkedAccount]:
         """The accounts that meet all conditions, the one linked last first."""
-        rows = self._connection.execute(
-            select(accounts).where(*conditions).order_by(accounts.c.at.desc(), accounts.c.acl)
-        )
-        read = (self._record(LinkedAccount, accounts, row, teams=read_texts) for row in rows)
-        return [account for account in read if account is not None]
+        query = select(accounts).where(*conditions).order_by(accounts.c.at.desc(), accounts.c.acl)
+        return self._all(query, partial(self._record, LinkedAccount, accounts, teams=read_texts))
 
     def put(self, acl: str, mail: str, now: float, mention: str = "", address: str = "") -> None:
         """Link a person with a mail address. `mention` and `address` say how to mention and how to reach them in chat.
@@ -180,3 +183,29 @@ class AccountsTable(Queries):
     def drop(self, acl: str) -> bool:
         """Delete a linked account; returns whether there was one."""
         return self._connection.execute(delete(accounts).where(accounts.c.acl == acl)).rowcount > 0
+
+
+class MadeOnceTable(Queries):
+    """Queries about random values, by name, such as the key that signs clicks.
+
+    Each is generated once and shared by all bots on one database.
+    """
+
+    def find(self, name: str) -> str:
+        """The value of this name, or "" if there is none."""
+        found = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
+        return found if isinstance(found, str) else ""
+
+    def put(self, name: str, value: str) -> None:
+        """Set the value of this name. Needs a transaction that may write."""
+        statement = insert_for(self._connection.dialect.name, made_once).values(name=name, value=value)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+    def get(self, name: str, make: Callable[[], str]) -> str:
+        """The value of this name, generated now if there is none yet. Needs a transaction that may write."""
+        present = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
+        if isinstance(present, str):
+            return present
+        statement = insert_for(self._connection.dialect.name, made_once).values(name=name, value=make())
+        self._connection.execute(statement.on_conflict_do_nothing())  # another bot may have been quicker
+        return str(self._connection.scalars(select(made_once.c.value).where(made_once.c.name == name)).one())

@@ -37,6 +37,13 @@ LOCK_FALLBACK = 73_011_904  # for sending notifications to the fallback; never t
 LOCK_LANES = 73_012_000  # the first lane's lock; the other lanes' numbers follow
 LANES = 16
 
+# Seconds for which each kind of data is kept.
+_DAY = 86_400.0
+KEEP_ALERTS = 30 * _DAY  # alerts with their decisions, the keys of their deliveries, and silences that have ended
+KEEP_MESSAGES = 30 * _DAY  # sent and undeliverable messages, and with them which thread is about which issue
+KEEP_GROUPS = 90 * _DAY  # what was sent to a room about a problem, since its last alert
+KEEP_ISSUES = 180 * _DAY  # known issues, since the last alert or poll about them
+
 # Seconds for one transaction, including all waiting. A webhook's sender gives up after one second, but an alert that is
 # stored in the second after that is not lost.
 ANSWER_SECONDS = 2.0

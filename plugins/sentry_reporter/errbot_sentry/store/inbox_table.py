@@ -222,15 +222,13 @@ class InboxTable(Queries):
         wanted = [decisions.c.room == room]
         if names:
             wanted.append(decisions.c.name.in_(list(names)))
-        rows = self._connection.execute(
+        query = (
             select(decisions, alerts.c.body, alerts.c.received)
             .join(alerts, alerts.c.id == decisions.c.alert_id)
             .where(and_(*wanted))
             .order_by(decisions.c.id.desc())
-            .limit(limit)
         )
-        read = (self._decided(row) for row in rows)
-        return [decided for decided in read if decided is not None]
+        return self._all(query.limit(limit), self._decided)
 
     def of_issue(self, issue: str, since: float) -> list[tuple[Alert, float, float | None]]:
         """The alerts about this issue since then, each with when it was received and when it was decided."""
@@ -310,8 +308,7 @@ class InboxTable(Queries):
 
     def counts(self) -> dict[str, int]:
         """How many decisions of each name are stored."""
-        rows = self._connection.execute(select(decisions.c.name, func.count()).group_by(decisions.c.name))
-        return {str(row[0]): row[1] for row in rows}
+        return self._counts(decisions.c.name)
 
     def waiting_count(self) -> tuple[int, float | None]:
         """How many alerts are undecided, and when the oldest was received that was not put off for a failed look-up."""

@@ -120,7 +120,17 @@ def _first_tables(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (("0001_first_tables", _first_tables),)
+def _edits(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE TABLE IF NOT EXISTS edits (id BIGINT NOT NULL, mark TEXT NOT NULL, tries INTEGER NOT NULL, "
+        "next_try FLOAT NOT NULL, made FLOAT NOT NULL, lease FLOAT NOT NULL, PRIMARY KEY (id))"
+    )
+
+
+MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
+    ("0001_first_tables", _first_tables),
+    ("0002_edits", _edits),
+)
 
 
 def pending(engine: Engine) -> tuple[str, ...]:

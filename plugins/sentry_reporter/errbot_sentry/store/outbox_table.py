@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,12 +23,23 @@ from errbot_sentry.store.records import (
     QueueState,
     RecentMessage,
 )
-from errbot_sentry.store.schema import outbox
-from errbot_sentry.store.statements import FURTHEST, Queries, add_row, is_due, next_due, parts, read_texts, time_of
+from errbot_sentry.store.schema import edits, outbox
+from errbot_sentry.store.statements import (
+    FURTHEST,
+    Queries,
+    add_row,
+    insert_rows,
+    is_due,
+    next_due,
+    parts,
+    read_texts,
+    time_of,
+)
 
 # Fields of a message that are stored unchanged, in columns of the same names.
 _SAME_NAMES = ("room", "issue", "alert_id", "thread_root", "threads", "mark", "mention")
 MOST_UNDELIVERED = 1_000  # messages of one room in one list
+_MOST_EDITS = 1_000
 _QUEUED = (WAITING, SENDING)
 _PLACEMENTS = (Placement.CHANNEL.value, Placement.THREAD.value)
 # The first queued message of every room.
@@ -119,8 +131,7 @@ class OutboxTable(Queries):
     def undelivered(self, room: str) -> list[OutboxRow]:
         """A room's undeliverable messages, oldest first; at most MOST_UNDELIVERED."""
         query = select(outbox).where(outbox.c.state == FAILED, outbox.c.room == room).order_by(outbox.c.id)
-        read = [self._row(row) for row in self._connection.execute(query.limit(MOST_UNDELIVERED))]
-        return [row for row in read if row is not None]
+        return self._all(query.limit(MOST_UNDELIVERED), self._row)
 
     def put_back(self, row_id: int, values: Mapping[str, Any], now: float) -> None:
         """Queue an undeliverable message again, with these values, at its old place among the room's messages."""
@@ -163,14 +174,12 @@ class OutboxTable(Queries):
 
     def get(self, row_id: int) -> OutboxRow | None:
         """One message, None if it was deleted."""
-        row = self._connection.execute(select(outbox).where(outbox.c.id == row_id)).first()
-        return None if row is None else self._row(row)
+        return self._first(select(outbox).where(outbox.c.id == row_id), self._row)
 
     def sent_message(self, room: str, sent_id: str) -> OutboxRow | None:
         """The message in this room to which the chat network gave this id; None if there is none."""
         query = select(outbox).where(outbox.c.room == room, outbox.c.sent_id == sent_id).limit(1)
-        row = self._connection.execute(query).first()
-        return None if row is None else self._row(row)
+        return self._first(query, self._row)
 
     def issue_of_thread(self, room: str, thread: str) -> str:
         """The issue of the message to which the chat network gave this id; "" if the message is not ours."""
@@ -190,10 +199,7 @@ class OutboxTable(Queries):
             .order_by(outbox.c.made.desc())
             .limit(100)
         )
-        read = [
-            self._corrupt_rows.read("outbox", row.id, partial(_recent, row)) for row in self._connection.execute(query)
-        ]
-        return [message for message in read if message is not None]
+        return self._all(query, lambda row: self._corrupt_rows.read("outbox", row.id, partial(_recent, row)))
 
     def count_recent(self, room: str, since: float) -> int:
         """How many messages were made for a room since then, in the channel and in threads."""
@@ -253,6 +259,72 @@ class OutboxTable(Queries):
             count=row.alert_count,
             **{name: getattr(row, name) for name in _SAME_NAMES},
         )
+
+
+@dataclass(frozen=True)
+class WantedEdit:
+    """The newest mark that is to be written onto a notification; `id` is its number, `made` when it was wanted."""
+
+    id: int
+    mark: str
+    tries: int
+    next_try: float
+    made: float
+
+
+class EditsTable(Queries):
+    """Queries about marks that are not on their notifications yet. Who claims one makes that edit, and nobody else."""
+
+    def want(self, row_id: int, mark: str, now: float) -> int:
+        """Have a mark written onto a notification, instead of any other that waits; how many others had to go for it.
+
+        While somebody writes an older one, it waits for them.
+        """
+        values = (row_id, mark, 0, now, now, 0.0)
+        columns = ("id", "mark", "tries", "next_try", "made", "lease")
+        insert_rows(self._connection, edits, [values], columns, replaced=columns[1:-1])
+        newest = select(edits.c.id).order_by(edits.c.made.desc(), edits.c.id.desc()).limit(_MOST_EDITS)
+        return self._connection.execute(edits.delete().where(edits.c.id.not_in(newest))).rowcount
+
+    def claim(self, now: float, until: float, row_id: int | None = None) -> WantedEdit | None:
+        """Take the edit that is due longest, or that of this notification, for oneself until then."""
+        wanted = [] if row_id is None else [edits.c.id == row_id]
+        due = select(edits).where(is_due(edits.c.next_try, now), is_due(edits.c.lease, now), *wanted)
+        query = due.order_by(edits.c.next_try, edits.c.id).limit(1).with_for_update(skip_locked=True)
+        while (found := self._connection.execute(query).first()) is not None:
+            edit = self._record(WantedEdit, edits, found)
+            if edit is not None:
+                self._set(edit.id, lease=until)
+                return edit
+            self._connection.execute(edits.delete().where(edits.c.id == found.id))
+        return None
+
+    def end(self, edit: WantedEdit) -> None:
+        """It is made or given up. Another mark that was wanted meanwhile is due."""
+        self._connection.execute(edits.delete().where(edits.c.id == edit.id, edits.c.mark == edit.mark))
+        self._set(edit.id, lease=0.0)
+
+    def retry(self, edit: WantedEdit, next_try: float, tries: int) -> None:
+        """It was refused: make it then, unless another mark was wanted meanwhile."""
+        self._set(edit.id, lease=0.0)
+        same = (edits.c.id == edit.id, edits.c.mark == edit.mark)
+        self._connection.execute(edits.update().where(*same).values(next_try=next_try, tries=tries))
+
+    def next_due(self) -> float | None:
+        """When the next one can be claimed; None where none waits."""
+        ready = case((edits.c.lease > edits.c.next_try, edits.c.lease), else_=edits.c.next_try)
+        return next_due(self._connection, select(func.min(ready)))
+
+    def free_all(self) -> None:
+        """Free what an earlier run of the only bot here was making when it died."""
+        self._connection.execute(edits.update().values(lease=0.0))
+
+    def forget(self) -> None:
+        """Drop what belongs to no message any more."""
+        self._connection.execute(edits.delete().where(edits.c.id.not_in(select(outbox.c.id))))
+
+    def _set(self, row_id: int, **values: Any) -> None:
+        self._connection.execute(edits.update().where(edits.c.id == row_id).values(**values))
 
 
 def _since(since: float) -> tuple[ColumnElement[bool], ...]:

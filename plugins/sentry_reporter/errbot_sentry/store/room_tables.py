@@ -30,10 +30,8 @@ class GroupsTable(Queries):
         """The groups of each of these issues, by room."""
         found: dict[str, dict[str, Group]] = {issue: {} for issue in issues_}
         for part in parts(issues_):
-            rows = map(self._group, self._connection.execute(select(groups).where(groups.c.issue.in_(part))))
-            for group in rows:
-                if group is not None:
-                    found[group.issue][group.room] = group
+            for group in self._all(select(groups).where(groups.c.issue.in_(part)), self._group):
+                found[group.issue][group.room] = group
         return found
 
     def due(self, now: float, limit: int) -> list[Group]:
@@ -61,8 +59,7 @@ class GroupsTable(Queries):
 
     def sent_alone(self, room: str, issue: str, thread_root: int) -> None:
         """Store that a problem that was put off got its own notification."""
-        statement = groups.update().where(groups.c.room == room, groups.c.issue == issue)
-        self._connection.execute(statement.values(thread_root=thread_root))
+        self._set(room, issue, thread_root=thread_root)
 
     def forget_unsent(self, room: str, issue: str) -> None:
         """Delete a group whose notification was put off and will not be sent, so that its next alert notifies."""
@@ -71,8 +68,7 @@ class GroupsTable(Queries):
 
     def set_mentioned(self, room: str, issue: str, who: str) -> None:
         """Store that this owner of the problem was mentioned in the room."""
-        statement = groups.update().where(groups.c.room == room, groups.c.issue == issue)
-        self._connection.execute(statement.values(mentioned=who))
+        self._set(room, issue, mentioned=who)
 
     def set_mentioned_everywhere(self, issue: str, who: str) -> None:
         """Store for all rooms that this owner took the problem and needs no mention for that; "" for nobody."""
@@ -109,7 +105,10 @@ class GroupsTable(Queries):
     def set_aside(self, room: str, issue: str) -> None:
         """Count a group as corrupt and clear its due time; the next alert about its problem sets it again."""
         self._corrupt_rows.note("groups", (room, issue))
-        self._connection.execute(groups.update().where(groups.c.room == room, groups.c.issue == issue).values(due=None))
+        self._set(room, issue, due=None)
+
+    def _set(self, room: str, issue: str, **values: object) -> None:
+        self._connection.execute(groups.update().where(groups.c.room == room, groups.c.issue == issue).values(values))
 
 
 class DeferredTable(Queries):
@@ -176,8 +175,7 @@ class DeferredTable(Queries):
 
     def counts(self) -> dict[str, int]:
         """How many are put off, by reason."""
-        rows = self._connection.execute(select(deferred.c.reason, func.count()).group_by(deferred.c.reason))
-        return {str(row[0]): row[1] for row in rows}
+        return self._counts(deferred.c.reason)
 
     def _read(self, query: Select[Any]) -> tuple[list[Deferred], list[int]]:
         """The records that could be read, and the ids of the corrupt rows."""

@@ -180,6 +180,16 @@ fallbacks = Table(
     Index("fallbacks_state", "state"),
 )
 
+# Marks that are still to be written onto notifications; the number is that of the outbox.
+edits = Table(
+    "edits",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    *_columns(Text, "mark"),
+    *_columns(Integer, "tries"),
+    *_columns(Float, "next_try", "made", "lease"),
+)
+
 accounts = Table(
     "accounts",
     metadata,

@@ -19,15 +19,14 @@ class IssuesTable(Queries):
 
     def get(self, key: str) -> KnownIssue | None:
         """One issue, None if we do not know it."""
-        row = self._connection.execute(select(issues).where(issues.c.key == key)).first()
-        return None if row is None else self._known(row)
+        return self._first(select(issues).where(issues.c.key == key), self._known)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, KnownIssue]:
         """The issues with these keys that we know, by key."""
         found: dict[str, KnownIssue] = {}
         for part in parts(keys):
-            rows = map(self._known, self._connection.execute(select(issues).where(issues.c.key.in_(part))))
-            found.update((known.key, known) for known in rows if known is not None)
+            read = self._all(select(issues).where(issues.c.key.in_(part)), self._known)
+            found.update((known.key, known) for known in read)
         return found
 
     def id_of(self, short_id: str) -> str:
@@ -53,13 +52,11 @@ class PollsTable(Queries):
 
     def get(self, scope: str) -> PollMark | None:
         """The mark of one scope, None if that scope was never polled."""
-        row = self._connection.execute(select(polls).where(polls.c.scope == scope)).first()
-        return None if row is None else self._mark(row)
+        return self._first(select(polls).where(polls.c.scope == scope), self._mark)
 
     def all(self) -> list[PollMark]:
         """All marks."""
-        rows = self._connection.execute(select(polls).order_by(polls.c.scope))
-        return [mark for mark in map(self._mark, rows) if mark is not None]
+        return self._all(select(polls).order_by(polls.c.scope), self._mark)
 
     def put(self, mark: PollMark) -> None:
         """Add or replace a mark."""

@@ -13,7 +13,7 @@ from dataclasses import fields
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, func, or_, select, tuple_
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -53,6 +53,20 @@ class Queries:
             return kind(**values, **{name: read(getattr(row, name)) for name, read in readers.items()})
 
         return self._corrupt_rows.read(table.name, keys[0] if len(keys) == 1 else keys, make)
+
+    def _first(self, query: Select[Any], read: Callable[[SqlRow[Any]], T | None]) -> T | None:
+        """The first row that a query finds, read; None where there is none, or it cannot be read."""
+        row = self._connection.execute(query).first()
+        return None if row is None else read(row)
+
+    def _all(self, query: Select[Any], read: Callable[[SqlRow[Any]], T | None]) -> list[T]:
+        """The rows that a query finds, read, without those that cannot be."""
+        return [each for each in map(read, self._connection.execute(query)) if each is not None]
+
+    def _counts(self, column: ColumnElement[Any]) -> dict[str, int]:
+        """How many rows of a table have each value of this column."""
+        rows = self._connection.execute(select(column, func.count()).group_by(column))
+        return {str(row[0]): row[1] for row in rows}
 
     def _put(self, table: Table, records: Iterable[object]) -> None:
         """Add or replace records whose fields are the table's columns.

@@ -10,18 +10,25 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, text
 
 from errbot_sentry.domain.errors import StoreError
-from errbot_sentry.store.chat_tables import AccountsTable, DigestsTable, SilencesTable, SubscriptionsTable
+from errbot_sentry.store.chat_tables import (
+    AccountsTable,
+    DigestsTable,
+    MadeOnceTable,
+    SilencesTable,
+    SubscriptionsTable,
+)
 from errbot_sentry.store.corrupt_rows import CorruptRows
-from errbot_sentry.store.database import LOCK_LANES
+from errbot_sentry.store.database import KEEP_ALERTS, KEEP_GROUPS, KEEP_ISSUES, KEEP_MESSAGES, LOCK_LANES
 from errbot_sentry.store.fallbacks_table import FallbacksTable
 from errbot_sentry.store.inbox_table import InboxTable
-from errbot_sentry.store.made_once_table import MadeOnceTable
-from errbot_sentry.store.outbox_table import OutboxTable
+from errbot_sentry.store.outbox_table import EditsTable, OutboxTable
 from errbot_sentry.store.records import Delivery
 from errbot_sentry.store.room_tables import DeferredTable, GroupsTable
 from errbot_sentry.store.server_tables import IssuesTable, PollsTable
 
 log = logging.getLogger(__name__)
+
+_FORGOTTEN_AT_ONCE = 500  # rows of one table
 
 _LOCK_EXCLUSIVE = text("SELECT pg_advisory_xact_lock(:key)")
 _TRY_SHARED = text("SELECT pg_try_advisory_xact_lock_shared(:key)")
@@ -49,6 +56,7 @@ class Transaction:
         self.digests = DigestsTable(connection, corrupt_rows)
         self.polls = PollsTable(connection, corrupt_rows)
         self.outbox = OutboxTable(connection, corrupt_rows)
+        self.edits = EditsTable(connection, corrupt_rows)
         self.fallbacks = FallbacksTable(connection, corrupt_rows)
         self.accounts = AccountsTable(connection, corrupt_rows)
         self.made_once = MadeOnceTable(connection, corrupt_rows)
@@ -70,6 +78,23 @@ class Transaction:
             log.exception("a due task failed and is set aside")
             set_aside()
             return False
+
+    def forget_some(self, now: float) -> bool:
+        """Delete some rows that are older than their time; returns whether there may be more to delete.
+
+        Small steps, so that nobody waits for it.
+        """
+        most = _FORGOTTEN_AT_ONCE
+        deleted = (
+            self.inbox.forget(now - KEEP_ALERTS, most),
+            self.outbox.forget(now - KEEP_MESSAGES, most),
+            self.groups.forget(now - KEEP_GROUPS, most),
+            self.issues.forget(now - KEEP_ISSUES, most),
+            self.silences.forget(now - KEEP_ALERTS, most),
+        )
+        self.fallbacks.forget()
+        self.edits.forget()
+        return any(count >= most for count in deleted)
 
     # Locks among bots on one PostgreSQL database; each lasts until this transaction ends. SQLite has one writer anyway.
 

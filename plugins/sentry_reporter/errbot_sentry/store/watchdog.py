@@ -7,7 +7,6 @@ driver finds the connection closed. The driver's connection only needs `fileno()
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import threading
@@ -18,8 +17,6 @@ from typing import Any
 
 from errbot_sentry.domain.errors import StoreAway
 from errbot_sentry.domain.locks import Lock, condition
-
-log = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 0.05  # between looks at the clock while a transaction is under way
 _IDLE_SECONDS = 30.0  # without a transaction, after which the thread ends

@@ -1,1 +1,1 @@
-"""What an alert means for each room: pure decisions with named reasons, and the pipeline around them."""
+"""Decides what each room gets about an alert: pure decisions with named reasons, and the pipeline around them."""

@@ -1,4 +1,4 @@
-"""One alert on its way through the pipeline, and what is decided about it for each room."""
+"""What the stages of a decision read and write: the alert, and what is decided about it for each room."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from errbot_sentry.store.records import Decision, Deferred, Group, KnownIssue, S
 class RoomOutcome:
     """What is decided about the alert for one room.
 
-    `group` is what the room knows if the message is sent. `stored` is what is stored of it, None to leave it as it is.
-    `deferral` is set where the message is put off.
+    `group` is the room's group if the message is sent. `stored` is the group to be stored, None to leave the stored one
+    as it is. `deferral` is set if the message is put off.
     """
 
     target: Target
@@ -39,9 +39,10 @@ class RoomOutcome:
 
 @dataclass
 class AlertContext:
-    """One alert on its way through the stages; `without` names why the server's answer is missing ("": it is not).
+    """One alert on its way through the stages.
 
-    `people` are those who got it besides, because a room's message mentions them.
+    `without` is the reason if the server's answer is missing, else "". `people` are those who got the alert because a
+    room's message mentions them.
     """
 
     row: WaitingAlert
@@ -57,6 +58,6 @@ class AlertContext:
     people: set[str] = field(default_factory=set)
 
     def decide(self, room: str, name: DecisionName, detail: str = "") -> None:
-        """Note what becomes of the alert in a room, or in none."""
+        """Add the decision about the alert for a room, or for none."""
         key = issue_key(self.alert)
         self.decisions.append(Decision(self.row.id, room, name.value, detail, self.alert.reason, key))

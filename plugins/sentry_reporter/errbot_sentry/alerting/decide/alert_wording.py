@@ -1,4 +1,4 @@
-"""What an alert is called, and what a message says of it. Pure; texts from outside stay hostile."""
+"""Puts alerts into words: their names, facts and activities. Pure; foreign texts are not escaped here."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from errbot_sentry.domain.alerts import (
     UPTIME,
     Alert,
 )
-from errbot_sentry.domain.durations import write_roughly
 from errbot_sentry.domain.issues import RESOLVED
+from errbot_sentry.domain.text import write_roughly
 
-# Reason: the word at the beginning of a notification, and what an update says.
+# By reason: how a notification begins, and what an update says.
 _WORDS = {
     "new": ("New", "new"),
     "amount": ("Many events", "many events"),
@@ -44,12 +44,12 @@ _WORDS = {
 }
 _USUAL_FACTS = ("level", "events", "users", "environment", "release")
 _METRIC_STATES = {"critical": "is now critical", "warning": "is now a warning", "open": "triggered"}
-# Of these a notification says who did it and how; the error itself is not what is new.
+# For these a notification says who did it and how, because the error itself is not new.
 BY_PEOPLE = tuple(reason for reason in ACTIVITIES if reason != STILL_OPEN)
 
 
 def word_of(alert: Alert) -> str:
-    """`New`, `Resolved`, `Critical`: what a notification begins with."""
+    """The word that a notification begins with: `New`, `Resolved`, `Critical`."""
     status = _status(alert)
     if alert.category == UPTIME:
         return "Back up" if status == RESOLVED else "Down"
@@ -61,7 +61,7 @@ def word_of(alert: Alert) -> str:
 
 
 def activity_of(alert: Alert) -> str:
-    """`resolved in release shop@1.3.0`, `assigned to team ops`: what an update says, without the person."""
+    """What an update says, without the person: `resolved in release shop@1.3.0`, `assigned to team ops`."""
     status, words = _status(alert), _words(alert)[1]
     if alert.category == UPTIME:
         return "is back up" if status == RESOLVED else "is down"
@@ -73,9 +73,9 @@ def activity_of(alert: Alert) -> str:
 
 
 def facts_of(alert: Alert, show: Iterable[str]) -> list[str]:
-    """The facts that a route shows, as far as they are known: `error, 12 events, production`.
+    """The facts that a route shows, if they are known: `error, 12 events, production`.
 
-    Of an activity instead: how, and by whom. Before those of a metric: the value and its threshold.
+    For an activity it is how it was done, and by whom. For a metric, its value and threshold come first.
     """
     show = tuple(show)
     place = [_fact(alert, name) for name in show or ("environment", "release")]
@@ -92,7 +92,7 @@ def facts_of(alert: Alert, show: Iterable[str]) -> list[str]:
 
 
 def _fact(alert: Alert, name: str) -> str:
-    """One fact in words, "" for an unknown one."""
+    """One fact in words; "" if it is unknown."""
     if name == "events":
         return counted(alert.events, "event")
     if name == "users":
@@ -109,13 +109,13 @@ def _fact(alert: Alert, name: str) -> str:
 
 
 def projects_named(alert: Alert) -> list[str]:
-    """The projects that an alert is about, as people know them; a metric alert can be about several."""
+    """The names of the projects that an alert is about; a metric alert can be about several."""
     others = [value for key, value in alert.tags if key == "projects" and alert.reason == METRIC]
     return [project for project in (alert.project or alert.project_name, *others) if project]
 
 
 def counted(number: int | None, noun: str) -> str:
-    """`1 event`, `1,240 events`, "" for unknown."""
+    """`1 event`, `1,240 events`; "" if the number is unknown."""
     if number is None:
         return ""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

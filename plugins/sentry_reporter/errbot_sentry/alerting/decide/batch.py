@@ -1,8 +1,7 @@
-"""What is known about the problems of many alerts: read at once, changed by one decision after the other, written at
-once.
+"""Reads what is known about the problems of many alerts in a few statements, and writes all changes in a few.
 
-Each decision sees what those before it have left. So many alerts that are decided together come to what they would
-come to one by one, and what is only counted costs no statement of its own.
+Each decision sees the changes of those before it. So many alerts get the same decisions together as one by one, and an
+alert that is only counted needs no statement of its own.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Batch:
-    """For one transaction (`tx`), which has to be alone with the lanes of these alerts.
+    """The data for deciding about some alerts in one transaction (`tx`), which has to have locked their lanes.
 
-    What was put is in the store after `write`.
+    Changes are in the store after `write`.
     """
 
     def __init__(self, tx: Transaction, rows: Sequence[WaitingAlert]) -> None:
@@ -36,14 +35,14 @@ class Batch:
         self._decided: list[tuple[WaitingAlert, Alert, Sequence[Decision]]] = []
 
     def enter_rooms(self) -> None:
-        """What rooms have, and get, is decided by nobody else until the end of the transaction."""
+        """Take the lock for decisions about rooms, until the end of the transaction."""
         if not self._alone_in_rooms:
             self.tx.alone(LOCK_ROOMS)
             self._alone_in_rooms = True
 
     def issue(self, key: str) -> KnownIssue | None:
-        """One issue, None if it is not known."""
-        if key not in self._issues:  # an answer of the server can say what a problem is called
+        """What is known of an issue, None if nothing is."""
+        if key not in self._issues:  # the server's answer can give the problem another key
             self._issues[key] = self.tx.issues.get(key)
         return self._issues[key]
 
@@ -64,18 +63,18 @@ class Batch:
             self._changed_groups[group.room, group.issue] = group
 
     def decide(self, row: WaitingAlert, alert: Alert, made: Sequence[Decision]) -> None:
-        """What waited is decided: the alert as it was understood, and what became of it."""
+        """Add a decided alert, as it was completed, and the decisions about it."""
         self._decided.append((row, alert, made))
 
     def write(self, now: float) -> None:
-        """Write all of it."""
+        """Write all changes."""
         self.tx.groups.put(self._changed_groups.values())
         self.tx.issues.put(self._changed_issues.values())
         self.tx.inbox.decide_all(self._decided, now)
 
 
 class Parking:
-    """The parked alerts about the problems of a batch: those that wait for a look-up, and those behind them."""
+    """The parked alerts about a batch's problems: those that wait for a look-up, and those behind them."""
 
     def __init__(self, tx: Transaction, rows: Sequence[WaitingAlert], now: float) -> None:
         self._tx = tx
@@ -84,30 +83,30 @@ class Parking:
         self._new: dict[float, list[int]] = {}
 
     def of_earlier(self, alert_id: int, key: str) -> float | None:
-        """Until when one is parked that came before this one, about the same problem; None where none is."""
+        """Until when an earlier alert about the same problem is parked; None if none is."""
         return max((until for number, until in self._parked.get(key, {}).items() if number < alert_id), default=None)
 
     def contains(self, alert_id: int, key: str) -> bool:
-        """Whether this one is parked."""
+        """Whether this alert is parked."""
         return alert_id in self._parked.get(key, {})
 
     def park(self, alert_id: int, key: str, until: float) -> None:
-        """It waits until then."""
+        """Park an alert until this time."""
         self._parked.setdefault(key, {})[alert_id] = until
         self._new.setdefault(until, []).append(alert_id)
 
     def release(self, key: str) -> None:
-        """The one that others about this problem waited behind is decided."""
+        """Release the alerts that waited for this one: it is decided."""
         self.write()
         self._tx.inbox.release(key, self._now)
         self.forget(key)
 
     def forget(self, key: str) -> None:
-        """None about this problem is waited for any more."""
+        """Forget that alerts about this problem are parked."""
         self._parked.pop(key, None)
 
     def write(self) -> None:
-        """Write what was parked."""
+        """Write which alerts are parked."""
         for until, ids in self._new.items():
             self._tx.inbox.park(ids, until)
         self._new.clear()

@@ -1,7 +1,7 @@
-"""The name of every decision about an alert, with a sentence for people.
+"""The names of all decisions about alerts, each with a sentence for people.
 
-A name is stored with the alert, is a label of the metric `sentry_reporter_decisions`, and stands in `!sentry alerts`
-and in the table in docs/alerting.md. Nothing writes it a second time.
+A name is stored with the alert, is a label of the metric `sentry_reporter_decisions`, and is shown by `!sentry alerts`
+and in the docs. No other code has it as a literal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class DecisionName(str, Enum):
-    """What became of an alert in one room, or in none."""
+    """What became of an alert in a room, or without a room."""
 
     sentence: str
 
@@ -58,7 +58,7 @@ class DecisionName(str, Enum):
         return str(self.value)
 
 
-# What `!sentry alerts --silenced` lists: the room got no message of its own about it.
+# Listed by `!sentry alerts --silenced`: the room got no message of its own about these alerts.
 WITHHELD = (
     DecisionName.COUNTED,
     DecisionName.BATCHED,

@@ -1,9 +1,9 @@
-"""Which project and issue an alert is about, and what routes ask for, where its sender leaves that out.
+"""Adds to an alert what its sender left out: project, issue, and the facts that routes ask for.
 
-Bugsink sends a project's number, GlitchTip its display name, event alerts no short id, and most alerts no environment:
-the server knows the rest. It is asked beside the decisions (`look_ups.py`), so that an alert which needs nothing waits
-for nobody. Facts are asked for once for each problem, by one request for its issue or its latest event, and remembered.
-What the server has not said in time is decided with what is known.
+Bugsink sends a project's number, GlitchTip its display name, event alerts no short id, and most alerts no environment.
+The server has the rest. It is asked in another thread (`look_ups.py`), so that an alert which needs nothing does not
+wait. The facts of a problem are read once, with its issue or its latest event, and remembered. If the server does not
+answer in time, the alert is decided with what is known.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from errbot_sentry.domain.stack_trace import ALERT, frame_words, shortened, trac
 from errbot_sentry.server.protocol import Server
 from errbot_sentry.store.records import KnownIssue, WaitingAlert, alert_from_text, alert_to_text
 
-GIVE_UP = 86400.0  # seconds after which an alert without a project is given up
-_FRESH = 900.0  # an issue first seen this many seconds before its alert is new
+GIVE_UP = 86400.0  # seconds after which an alert is decided although its project is unknown
+_FRESH = 900.0  # seconds: an issue first seen so shortly before its alert is new
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
-_STALE = 3600.0  # a problem that comes back is asked about again, if its facts are older than this
-_TRACE_LINES = 8  # so few that a room without threads can have them too
-# What the server is asked for, by the alert, the kind of server, and whether the alert may become a notification.
+_STALE = 3600.0  # seconds: if the facts are older, they are read again when the problem comes back
+_TRACE_LINES = 8  # few enough for a room without threads
+# What to ask the server for, from the alert, the kind of server, and whether the alert may become a notification.
 FactsToFetch = Callable[[Alert, str, bool], frozenset[str]]
 
 
@@ -34,8 +34,8 @@ FactsToFetch = Callable[[Alert, str, bool], frozenset[str]]
 class Enriched:
     """The alert, completed as far as possible.
 
-    `park` is when to look at it again while the server is asked, `wait` the seconds to try again in, where it cannot be
-    decided without; `without` names why it is decided without the server's answer ("": with it, or none is needed).
+    `park` is when to look at it again if the server is being asked. `wait` is the seconds until the next try, if it
+    cannot be decided without the answer. `without` is the reason if it is decided without the server's answer, else "".
     """
 
     alert: Alert
@@ -46,7 +46,7 @@ class Enriched:
 
 
 class Enricher:
-    """Completes alerts, from memory or with what the look-ups have brought; it asks nobody itself."""
+    """Completes alerts, from memory or with answers of the look-ups; it makes no request itself."""
 
     def __init__(self, look_ups: LookUps, facts_to_fetch: FactsToFetch, kind: Callable[[], str]) -> None:
         self._look_ups = look_ups
@@ -54,11 +54,13 @@ class Enricher:
         self._kind = kind
 
     def __call__(self, row: WaitingAlert, known: KnownIssue | None, now: float) -> Enriched:
-        """The alert with its project and, where it can be had, its short id, title, link and facts."""
+        """The alert with its project and, if they are known, its short id, title, link and facts."""
         alert = _from_memory(row.alert, known, now)
         unannounced = known is None or known.notified_at is None
         kind = self._kind()
-        routed_as = alert if unannounced else with_known_amounts(alert, known)  # what is only counted asks nobody
+        routed_as = (
+            alert if unannounced else with_known_amounts(alert, known)
+        )  # for an alert that is only counted, no request is made
         missing = self._facts_to_fetch(routed_as, kind, unannounced or alert.reason in RETURNS)
         asks = _has_issue(alert) and any(not kind or source_of(name, kind) for name in missing)
         if is_complete(alert) and not (is_vague(alert) and unannounced) and not asks:
@@ -82,20 +84,20 @@ class Enricher:
         return Enriched(alert, wait=min(_FIRST_PAUSE * 2 ** min(row.tries, 10), _LONGEST_PAUSE))
 
     def has_asked(self, alert_id: int) -> bool:
-        """Whether the server is being asked, or was, about this alert."""
+        """Whether the server is being asked about this alert, or was."""
         return self._look_ups.asked_until(alert_id) is not None
 
     def settled(self, alert_id: int) -> None:
-        """It is decided: what the server says of it now is of no use any more."""
+        """Drop the look-up of an alert that is decided."""
         self._look_ups.forget(alert_id)
 
 
 def look_up(
     alert: Alert, server: Server, read_issue: ReadIssue, facts_to_fetch: Callable[[Alert, str], frozenset[str]]
 ) -> Iterator[Alert]:
-    """The alert after each answer: its project, then what the issue says, then what the latest event says.
+    """The alert after each answer: with its project, then with the issue's values, then with the latest event's.
 
-    Each is asked for only where it is needed. Raises what the server raises.
+    Only what is needed is requested. Raises what the server raises.
     """
     if not alert.project:
         alert = _with_project(alert, server.projects())
@@ -117,7 +119,7 @@ def look_up(
 
 
 def with_known_amounts(alert: Alert, known: KnownIssue | None) -> Alert:
-    """The alert with the numbers of events and users that were last known, where it has none: enough to route it."""
+    """The alert with the last known numbers of events and users if it has none: enough for its routing."""
     if known is None:
         return alert
     return replace(
@@ -128,7 +130,7 @@ def with_known_amounts(alert: Alert, known: KnownIssue | None) -> Alert:
 
 
 def facts_after(alert: Alert, known: KnownIssue | None, now: float) -> str:
-    """What is remembered of the facts of an alert's problem, as `KnownIssue.facts` has it."""
+    """The facts of an alert's problem to remember, for `KnownIssue.facts`."""
     before = known.facts if known is not None else ""
     if not alert.asked or (before and _facts_of(before).asked == alert.asked and alert.reason not in RETURNS):
         return before
@@ -157,7 +159,7 @@ def _has_issue(alert: Alert) -> bool:
 
 
 def is_vague(alert: Alert) -> bool:
-    """GlitchTip's alerts name no rule and do not say whether the issue is new."""
+    """Whether an alert does not say what happened: GlitchTip's name no rule, and not whether the issue is new."""
     return alert.reason == RULE and not alert.rule
 
 
@@ -189,7 +191,7 @@ def _joined(*asked: str) -> str:
 def _with_project(alert: Alert, projects: tuple[Project, ...]) -> Alert:
     by_id = [each for each in projects if alert.project_id and each.id == alert.project_id]
     by_name = [each for each in projects if alert.project_name and alert.project_name in (each.name, each.slug)]
-    # Bugsink's test message has the right name but always the number 1.
+    # Bugsink's test message has the right name, but always the number 1.
     ordered = (by_name, by_id) if alert.reason == TEST else (by_id, by_name)
     for found in ordered:
         if len(found) == 1:
@@ -242,5 +244,5 @@ def _is_fresh(alert: Alert, issue: Issue) -> bool:
 
 
 def _project_in(short_id: str) -> str:
-    """The slug as Bugsink and GlitchTip write it into their short ids: `ERRBOT-1` is in `errbot`."""
+    """The project's slug in a short id of Bugsink or GlitchTip: `ERRBOT-1` is in `errbot`."""
     return short_id.rpartition("-")[0].lower()

@@ -1,11 +1,11 @@
-"""What one more alert about a problem means for one room, and what the passing of time does. Pure.
+"""Decides whether a room gets a notification, an update or nothing about an alert, now and as time passes. Pure.
 
-`decide_placement` is the rule, as in Alertmanager's dedup stage: what was sent last, an alert and the time lead to a
-named decision and a placement. `group_after` says what the room knows afterwards.
+`decide_placement` is the rule, as in Alertmanager's dedup stage: from what was sent last, the alert and the time it
+makes a named decision and a placement. `group_after` makes the room's group after that decision.
 
-The notification goes out at once. What follows is counted, and the count is sent as an update when the window closes.
-Each window is twice as long as the one before, up to the route's `repeat`. Activities are sent as updates. What brings
-the problem back is a new notification.
+A notification goes out at once. The alerts after it are counted, and the count is sent as an update when the window
+closes. Each window is twice as long as the one before, up to the route's `repeat`. Activities are sent as updates. If
+the problem comes back, there is a new notification.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from errbot_sentry.domain.alerts import (
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED
 from errbot_sentry.store.records import Group, KnownIssue, issue_key
 
-# How far the webhook and the poller may lie apart when they report one and the same change, and how long after the
-# notification a rule that fires for the same event is part of it.
+# Seconds that may lie between webhook and poller when they report the same change; and seconds after a notification in
+# which a rule that fires for the same event is part of it.
 SAME_CHANGE_SPAN = 600.0
 SAME_EVENT_SPAN = 90.0
 
@@ -50,7 +50,7 @@ _STATUS_OF = {
     SEEN_RESOLVED: RESOLVED,
     SEEN_ARCHIVED: ARCHIVED,
 }
-# The reasons for which a problem comes back by itself, and the decision that each leads to.
+# The reasons for which a problem comes back by itself, each with its decision.
 RETURNS = {
     REGRESSED: DecisionName.REGRESSED,
     ESCALATING: DecisionName.ESCALATING,
@@ -60,7 +60,7 @@ RETURNS = {
 
 @dataclass(frozen=True)
 class PlacementDecision:
-    """The named reason, and where the message goes."""
+    """The name of the decision, and where the message goes."""
 
     name: DecisionName
     placement: Placement
@@ -75,7 +75,7 @@ _FLAPPING = PlacementDecision(DecisionName.FLAPPING, Placement.THREAD)
 
 
 def decide_placement(last: Group | None, alert: Alert, now: float) -> PlacementDecision:
-    """What this alert means for a room; `last` is what was sent there about the problem, None for nothing yet."""
+    """Decide about an alert for a room; `last` is the room's group of the problem, None if nothing was sent yet."""
     if last is None or alert.reason == TEST:
         return _FIRST
     if _says_nothing_new(last, alert, now):
@@ -85,7 +85,7 @@ def decide_placement(last: Group | None, alert: Alert, now: float) -> PlacementD
     if alert.reason in ACTIVITIES:
         return _UPDATE
     if alert.reason in RETURNS:
-        in_window = abs(now - last.notified_at) < last.window  # a negative difference: the clock was put back
+        in_window = abs(now - last.notified_at) < last.window  # the difference is negative if the clock was put back
         return _FLAPPING if in_window else PlacementDecision(RETURNS[alert.reason], Placement.CHANNEL)
     if last.repeat and now - last.last_sent >= last.repeat and last.due is None:
         return _REPEAT
@@ -97,7 +97,7 @@ def _says_nothing_new(last: Group, alert: Alert, now: float) -> bool:
         return True
     if alert.reason in ACTIVITIES and _STATUS_OF.get(alert.reason) == last.status:
         return True
-    # It came by another way before (see `Alert.way`), for the same reason or only as a rule that fired.
+    # It came on another way before (see `Alert.way`), for the same reason or as a rule that fired.
     same = alert.reason in (*RETURNS, RULE) and last.reason in (alert.reason, RULE)
     still_open = last.status == UNRESOLVED and last.source != alert.way
     return same and still_open and abs(now - last.at) <= SAME_CHANGE_SPAN
@@ -126,7 +126,7 @@ def group_after(
     now: float,
     alert_id: int = 0,
 ) -> Group:
-    """What a room knows of a problem after this decision; `route` is None where only an activity brings it there."""
+    """A room's group after this decision; `route` is None if the room gets only activities."""
     if last is None:
         status = status_after(alert, UNRESOLVED)
         group = Group(room, issue_key(alert), alert.reason, alert.way, now, now, now, status, alert_id=alert_id)
@@ -151,7 +151,7 @@ def group_after(
 def _after_counting(group: Group, now: float) -> Group:
     if group.counted or not group.span:
         return replace(group, counted=group.counted + 1)
-    # A window opens; so far only the later look for a reminder may be due.
+    # A window opens; until now only the look for a reminder may have been due.
     closes = now + group.span
     return replace(group, counted=1, due=closes if group.due is None else min(group.due, closes))
 
@@ -162,7 +162,7 @@ def _after_sending(group: Group, placement: Placement, alert: Alert, route: Rout
     if alert.events is not None:
         sent = replace(sent, events=max(alert.events, group.events or 0))
     if sent.status != UNRESOLVED:
-        # Also this can be a notification: what comes back right after it is an update of it.
+        # This can be a notification too: a problem that comes back right after it is an update.
         return replace(sent, due=None, counted=0, notified_at=now if notifies else sent.notified_at)
     if not notifies or route is None:
         return replace(sent, due=now + sent.span) if sent.due is None and sent.span else sent
@@ -182,7 +182,7 @@ def _after_sending(group: Group, placement: Placement, alert: Alert, route: Rout
 
 
 def group_not_sent(group: Group, alert: Alert) -> Group | None:
-    """The group of a room that got nothing about this alert; None where the alert does not change the status."""
+    """The group of a room that got nothing about this alert; None if the alert does not change the status."""
     status = status_after(alert, group.status)
     return None if status == group.status else replace(group, status=status)
 
@@ -190,8 +190,8 @@ def group_not_sent(group: Group, alert: Alert) -> Group | None:
 class WindowDecision(Enum):
     """What happens when a window closes; `is_sent` says whether the room gets an update."""
 
-    COUNT_UPDATE = "count_update", True  # the number of what followed
-    REMINDER = "reminder", True  # the same, after the route's `repeat`
+    COUNT_UPDATE = "count_update", True  # sends the number of alerts since
+    REMINDER = "reminder", True  # the same as a reminder, after the route's `repeat`
     CLOSED = "closed", False  # the issue is not open any more
     IDLE = "idle", False  # nothing followed
 
@@ -200,7 +200,7 @@ class WindowDecision(Enum):
 
 
 def decide_window(group: Group, known: KnownIssue | None, now: float) -> WindowDecision:
-    """What to do when a group's time has come; `known` says how many events the issue has by now."""
+    """Decide what to do with a group that is due; `known` has the issue's present number of events."""
     if group.status != UNRESOLVED or (known is not None and known.status != UNRESOLVED):
         return WindowDecision.CLOSED
     if not group.counted and not _grew(group, known):
@@ -210,11 +210,11 @@ def decide_window(group: Group, known: KnownIssue | None, now: float) -> WindowD
 
 
 def group_after_window(group: Group, decision: WindowDecision, known: KnownIssue | None, now: float) -> Group:
-    """What a room knows of a problem after its window has closed."""
+    """A room's group after its window has closed."""
     if decision is WindowDecision.CLOSED:
         return replace(group, due=None, counted=0)
     if decision is WindowDecision.IDLE:
-        # One more look when the reminder would be due; then it rests until something happens.
+        # One more look when the reminder would be due; then nothing is due until the next alert.
         later = group.last_sent + group.repeat
         return replace(group, due=later if later > now else None)
     span = min(group.span * 2, group.repeat) or group.span

@@ -1,7 +1,7 @@
-"""Look-ups of alerts on the server, made beside the decisions: bounded in number and in time.
+"""Asks the server about alerts, in a thread beside the decisions, with bounds on number and time.
 
-Each alert has a budget; who decides takes the answer when it is there, and goes without it when the budget is spent. A
-server that fails, or takes longer than any budget, is left alone for a while.
+Each alert may wait for an answer for `BUDGET` seconds. Then it is decided without the answer. A server that fails, or
+needs more than that time, is not asked for a while.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
 log = logging.getLogger(__name__)
 
 BUDGET = 5.0  # seconds for one alert, from the first look at it
-REST = 30.0  # seconds in which a server that failed is not asked again
+REST = 30.0  # seconds for which a server that failed is not asked
 MOST = 100  # alerts that wait for an answer
 _TOGETHER = 20  # issues in one request
 
-# Why an alert was decided without the server's answer; shown by `!sentry alerts` and counted by name.
+# Why an alert was decided without the server's answer; shown by `!sentry alerts` and counted in the metrics.
 SLOW, BUSY, FAILED = "slow", "busy", "failed"
 SENTENCES = {
     SLOW: "not looked up: the server took too long",
@@ -37,7 +37,7 @@ SENTENCES = {
 
 @dataclass(frozen=True)
 class LookUpAnswer:
-    """The alert as the server completed it, or as it was with the name of the failure."""
+    """The alert, completed as far as possible; `failure` is "" or the name of what failed."""
 
     alert: Alert
     failure: str = ""
@@ -54,11 +54,11 @@ ReadIssue = Callable[[str], Issue]
 """Reads an issue by its id; raises what the server raises."""
 
 LookUp = Callable[[Alert, Server, ReadIssue], Iterable[Alert]]
-"""Gives the alert after each answer of the server, so that a failure leaves what came before it."""
+"""Yields the alert after each answer of the server, so that earlier answers are kept if a later one fails."""
 
 
 class LookUps:
-    """What is asked and what was answered, by the number of the alert. Safe to use from any thread."""
+    """The questions and answers, by the number of the alert. Safe to use from any thread."""
 
     def __init__(
         self,
@@ -76,11 +76,13 @@ class LookUps:
         self._on_asked = on_asked
         self._questions: OrderedDict[int, _Question] = OrderedDict()
         self._rests_until = 0.0
-        self._issues: dict[str, Issue | None] = {}  # read with another one, for the alerts that wait; of `step` alone
+        self._issues: dict[
+            str, Issue | None
+        ] = {}  # issues of waiting alerts, read together with another one; used by `step` alone
         self._guard = Lock()
 
     def start(self, alert_id: int, alert: Alert, now: float) -> str:
-        """Ask about this alert; "" or why that is not done."""
+        """Ask about this alert; returns "", or why it is not asked."""
         with self._guard:
             if self._clock.monotonic() < self._rests_until:
                 return FAILED
@@ -91,7 +93,7 @@ class LookUps:
         return ""
 
     def asked_until(self, alert_id: int) -> float | None:
-        """When the budget of an alert that was asked about ends; None for one that was not."""
+        """When the budget of an alert ends; None if it was not asked about."""
         with self._guard:
             question = self._questions.get(alert_id)
             return None if question is None else question.until
@@ -108,17 +110,17 @@ class LookUps:
             return None if question is None else question.answer
 
     def late(self, alert_id: int) -> str:
-        """The budget of this alert is spent: nobody waits for the answer any more; why, by name."""
+        """Drop the question about an alert whose budget is spent; returns the name of that failure."""
         self.forget(alert_id)
         return SLOW
 
     def forget(self, alert_id: int) -> None:
-        """The answer is not needed, or was used."""
+        """Drop the question about an alert: the answer was used, or is not needed."""
         with self._guard:
             self._questions.pop(alert_id, None)
 
     def step(self) -> float | None:
-        """Ask the server about one alert; 0 where there may be more, None where there is none."""
+        """Ask the server about one alert; returns 0 if there may be more, None if there was none."""
         with self._guard:
             open_ = ((number, question) for number, question in self._questions.items() if question.answer is None)
             waiting = list(islice(open_, _TOGETHER))
@@ -139,7 +141,7 @@ class LookUps:
         return 0.0
 
     def _read_issue(self, issue_id: str, ids: tuple[str, ...], server: Server) -> Issue:
-        """The issue; those of the alerts behind it come in the same request, where the server has such a one."""
+        """The issue; one request also reads the issues of the alerts behind it, if the server can do that."""
         if issue_id not in self._issues and len(ids) > 1 and server.kind != BUGSINK:
             self._issues = {**dict.fromkeys(ids), **{issue.id: issue for issue in server.issues_by_id(ids)}}
         found = self._issues.pop(issue_id, None)
@@ -156,7 +158,7 @@ class LookUps:
             if getattr(error, "retry", True):
                 self._rest()
         except Exception:
-            # An answer that we stumble over is this alert's trouble alone.
+            # An answer that raises an error here must not affect other alerts.
             log.exception("an alert could not be completed")
             self._rest()
         return LookUpAnswer(alert, FAILED)

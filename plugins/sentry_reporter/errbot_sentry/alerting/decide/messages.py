@@ -1,7 +1,7 @@
-"""Alerts as messages: of which kind, with which values, and whom they mention. Bounded; every value is hostile text.
+"""Makes messages of alerts: their kind, their values, and whom they mention. Every value is foreign text.
 
 Only notifications mention somebody, and updates about an assignment to somebody who was not mentioned before. Counts,
-reminders and other updates never do. All of it is pure but for the last functions, which look into the state.
+reminders and other updates never do. All functions are pure but the last ones, which read the state.
 """
 
 from __future__ import annotations
@@ -37,9 +37,8 @@ from errbot_sentry.domain.alerts import (
     Placement,
 )
 from errbot_sentry.domain.conversation import direct_room
-from errbot_sentry.domain.durations import write_duration, write_roughly
 from errbot_sentry.domain.issues import UNRESOLVED, Assignee
-from errbot_sentry.domain.text import utc_time
+from errbot_sentry.domain.text import utc_time, write_duration, write_roughly
 from errbot_sentry.store.records import Group, KnownIssue, Message, Silence, issue_key
 
 if TYPE_CHECKING:
@@ -87,20 +86,20 @@ def notification(
 
 
 def stack_trace(group: Group, alert: Alert, thread_root: int, alert_id: int) -> Message:
-    """A short stack trace under its notification."""
+    """A short stack trace, placed under its notification."""
     message = Message(group.room, MessageKind.STACK_TRACE, {"text": alert.trace}, alert_id=alert_id)
     return _under(replace(group, thread_root=thread_root), message)
 
 
 def update(group: Group, alert: Alert, alert_id: int, mention: str = "", *, is_again: bool = False) -> Message:
-    """What became of the issue, under its notification; `is_again` says that it came back once more."""
+    """What became of the issue, placed under its notification; `is_again` says that the problem came back."""
     values = _activity(alert, is_again=is_again)
     message = Message(group.room, MessageKind.UPDATE, values, mention=mention, alert_id=alert_id, mark=_mark(alert))
     return _under(group, message)
 
 
 def _mark(alert: Alert) -> str:
-    """What is written onto the notification where the network can edit: `resolved by Ann`, or ""."""
+    """The mark for the notification, if the network can edit it: `resolved by Ann`, or ""."""
     if alert.reason in (COMMENTED, PULL_REQUEST, SEER, STILL_OPEN):
         return ""
     values = _activity(alert)
@@ -133,12 +132,12 @@ def _activity(alert: Alert, *, is_again: bool = False) -> dict[str, str]:
 
 
 def _pull_request(alert: Alert) -> str:
-    """The address of the pull request that Seer's step is about, "" where it is about none."""
+    """The address of the pull request that a step of Seer is about, or ""."""
     return json_values.web_link(alert.text) if alert.reason == SEER else ""
 
 
 def count_update(group: Group, known: KnownIssue | None, now: float, *, is_reminder: bool) -> Message:
-    """`12 more events in 10m (1,240 in all)`, sent when a window closes."""
+    """The number of events in a window, sent when it closes: `12 more events in 10m (1,240 in all)`."""
     events = known.events if known is not None else None
     more = max(0, events - group.events) if events is not None and group.events is not None else 0
     values = {
@@ -153,7 +152,7 @@ def count_update(group: Group, known: KnownIssue | None, now: float, *, is_remin
 
 
 def notification_list(room: str, kind: MessageKind, rows: Sequence[tuple[Alert, str]], mention: str = "") -> Message:
-    """One message for several deferred notifications; `rows` are alerts with their issue's status by now."""
+    """One message for several deferred notifications; `rows` are the alerts, each with its issue's present status."""
     projects = sorted({alert.project for alert, _ in rows if alert.project})
     away = [alert.away_since for alert, _ in rows if alert.away_since is not None]
     values = {
@@ -168,7 +167,7 @@ def notification_list(room: str, kind: MessageKind, rows: Sequence[tuple[Alert, 
 
 
 def update_list(room: str, alerts: Sequence[Alert], mention: str = "", only: Group | None = None) -> Message:
-    """One message for several updates, the oldest first; under its notification if all are about this one problem."""
+    """One message for several updates, oldest first; placed under the notification if all are about one problem."""
     last: dict[str, tuple[Alert, int]] = {}
     for alert in alerts:
         key = issue_key(alert)
@@ -211,9 +210,9 @@ def list_row(alert: Alert, status: str = UNRESOLVED) -> dict[str, str]:
 def silence_notice(
     room: str, silence: Silence, label: str, now: float, rows: Sequence[tuple[str, Alert]] = ()
 ) -> Message:
-    """What is said about a silence shortly before its end, and at its end.
+    """The notice about a silence shortly before its end, or at its end.
 
-    `rows` are what it silenced in this room: a name for people, and the alert.
+    `rows` are the alerts that it silenced in this room, each with a name for people.
     """
     counts = Counter(name for name, _ in rows)
     values = {
@@ -230,7 +229,7 @@ def silence_notice(
 
 
 def shorten(text: str, limit: int) -> str:
-    """At most `limit` characters."""
+    """The text, cut to `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
@@ -258,7 +257,7 @@ class MentionChoice:
 
 
 def owner_of(*sources: Alert | KnownIssue | None) -> Assignee | None:
-    """Who the issue belongs to, as the first of these says that says anything; None for nobody."""
+    """The owner of the issue, from the first of these sources that names one; None for nobody."""
     source = next((each for each in sources if each is not None and each.assignee_kind), None)
     if source is None or source.assignee_kind == "nobody" or not (source.assignee or source.assignee_mail):
         return None
@@ -266,12 +265,12 @@ def owner_of(*sources: Alert | KnownIssue | None) -> Assignee | None:
 
 
 def owner_key(owner: Assignee) -> str:
-    """What an owner is remembered by."""
+    """The text by which an owner is remembered."""
     return f"team:{owner.name.casefold()}" if owner.kind == "team" else (owner.email or owner.name).casefold()
 
 
 def mention_for_notification(rule: Mention, owner: Assignee | None, linked: str) -> MentionChoice:
-    """Whom a notification mentions. `linked` is the mention of the owner's chat person, "" where none is linked."""
+    """Whom a notification mentions. `linked` is the mention of the person who is linked with the owner, else ""."""
     if rule.is_fixed:
         return MentionChoice(MentionReason.FIXED, rule.otherwise)
     found = _mention_owner(rule, owner, linked)
@@ -283,9 +282,8 @@ def mention_for_assignment(
 ) -> MentionChoice:
     """Whom the update about an assignment mentions: the new owner.
 
-    Not if they did it themselves, or were mentioned before.
-
-    `actor` is the name on the server of who assigned it, `mentioned` the owner whom the room's messages mentioned last.
+    An owner who did it themselves, or was mentioned before, is not mentioned. `actor` is the name on the server of the
+    person who assigned it. `mentioned` is the owner whom the room's messages mentioned last.
     """
     found = _mention_owner(rule, owner, linked)
     if owner is None or not found.text:
@@ -313,7 +311,7 @@ def _mention_owner(rule: Mention, owner: Assignee | None, linked: str) -> Mentio
 
 
 def mention_in_channel(tx: Transaction, stored_rule: str, *sources: Alert | KnownIssue | None) -> MentionChoice:
-    """Whom a notification mentions, by a room's rule; `sources` say who the issue belongs to, the newest first."""
+    """Whom a notification mentions, by a room's rule; `sources` may name the issue's owner, the newest first."""
     rule = load_mention(stored_rule)
     owner = owner_of(*sources)
     return mention_for_notification(rule, owner, _linked(tx, rule, owner))
@@ -329,10 +327,10 @@ def mention_in_thread(tx: Transaction, group: Group, alert: Alert) -> MentionCho
 
 
 def people_mentioned(tx: Transaction, text: str) -> list[str]:
-    """What stands for a room of each linked person whom this text mentions and direct messages reach."""
+    """The room names of all linked people whom this text mentions and who can get direct messages."""
     words = {text, *text.split()}
     found: dict[str, str] = {}
-    for person in tx.accounts.addressed():  # of two with one mention, the one linked last
+    for person in tx.accounts.addressed():  # if two people have the same mention, the one linked last counts
         if person.mention in words:
             found.setdefault(person.mention, direct_room(person.address))
     return [room for mention, room in found.items() if mention]

@@ -1,4 +1,4 @@
-"""When a room gets nothing, or a list instead: silences, quiet hours, storms. Pure."""
+"""Rules for when a room gets nothing, or a list instead: silences, quiet hours, storms. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_NOTIFICATIONS = 20
 STORM_SPAN = 60.0
 STORM_ENDS = 5
 
-# What is found after the bot was away waits this long for the rest, and comes in one list if it is more than this.
+# After the bot was away, a found alert waits this long for others; more than this number come in one list.
 CATCH_UP_SPAN = 10.0
 MOST_SINGLE_AFTER_AWAY = 3
 
@@ -24,15 +24,15 @@ MOST_UPDATES = 20
 MOST_UPDATES_OF_ONE = 5
 
 _GLOB = frozenset("*?[")
-# The end of a silence is announced a tenth of its length before, at most this long before (seconds) …
+# The end of a silence is announced after nine tenths of its length, at most so many seconds before its end;
 _EARLIEST_NOTICE = 900.0
-# … and not at all for a silence that is shorter than this.
+# a silence that is shorter than this has no announcement.
 _SHORTEST_WITH_NOTICE = 1800.0
 _DAY = 86_400.0
 
 
 class SilenceIndex:
-    """Silences by what they are about, read once: an alert is compared only with those that can be about it."""
+    """Silences by the issue or value that they match, so that an alert is compared with few of them."""
 
     def __init__(self, silences: Sequence[Silence]) -> None:
         self.silences = list(silences)
@@ -54,7 +54,7 @@ class SilenceIndex:
         self._names = {name for name, _ in self._by_value}
 
     def of(self, alert: Alert, room: str, now: float) -> Silence | None:
-        """The silence that matches this alert in this room; the one that ends last, if several do."""
+        """The silence that matches this alert in this room; of several, the one that ends last."""
         about = [*self._by_issue.get(issue_key(alert), ()), *self._others]
         for name in self._names:
             for value in values_of(alert, name):
@@ -69,7 +69,7 @@ class SilenceIndex:
 
 
 class SilenceIndexCache:
-    """Builds a new index only when the silences have changed. For one thread."""
+    """Makes a new index only if the silences have changed. For one thread."""
 
     def __init__(self) -> None:
         self._index = SilenceIndex(())
@@ -82,7 +82,7 @@ class SilenceIndexCache:
 
 
 def notice_at(silence: Silence) -> float | None:
-    """When to say that a silence is about to end; None for one that is too short for a notice."""
+    """When to announce the end of a silence; None if the silence is too short for that."""
     length = silence.ends - silence.made
     if length < _SHORTEST_WITH_NOTICE:
         return None
@@ -90,20 +90,20 @@ def notice_at(silence: Silence) -> float | None:
 
 
 def rooms_of(silence: Silence, deferred: Sequence[Deferred]) -> set[str]:
-    """The rooms that get notices about a silence; for a silence of every room, those in which it silenced something."""
+    """The rooms that get notices about a silence; for one of all rooms, those where it has silenced something."""
     return {silence.room} if silence.room else {each.room for each in deferred}
 
 
 def next_change(silence: Silence) -> float:
-    """When the next notice about a silence is due, or its end."""
+    """When the next notice about a silence, or its end, is due."""
     notice = notice_at(silence) if silence.stage == 0 else None
     return silence.ends if notice is None else min(notice, silence.ends)
 
 
 def quiet_until(hours: Collection[QuietHours], now: float) -> float | None:
-    """When the quiet hours of a room end, by those of all its routes; None outside of them.
+    """When the quiet hours of a room end, by all of its routes; None outside of quiet hours.
 
-    Hours that begin before others end make one span, of a day at the most.
+    Hours that begin before others end count as one span, of at most one day.
     """
     quiet = now
     while quiet < now + _DAY:
@@ -115,7 +115,7 @@ def quiet_until(hours: Collection[QuietHours], now: float) -> float | None:
 
 
 def _end_of(hours: QuietHours, now: float) -> float | None:
-    """When the hours end that `now` lies in; None outside of them. Right over midnight and clock changes."""
+    """When the quiet hours around `now` end; None outside of them. Midnight and daylight saving are handled."""
     today = datetime.fromtimestamp(now, hours.zone).date()
     for day in (today - timedelta(days=1), today):
         start = datetime.combine(day, hours.start, hours.zone).timestamp()
@@ -127,7 +127,7 @@ def _end_of(hours: QuietHours, now: float) -> float | None:
 
 
 def is_storm(recent: Sequence[RecentMessage]) -> bool:
-    """Whether one more notification would be too much, after these messages in the channel in the last STORM_SPAN."""
+    """Whether one more notification would be too many, after these messages in the channel within STORM_SPAN."""
     notifications = [each for each in recent if each.kind in STORM_KINDS]
     if len(notifications) >= MOST_NOTIFICATIONS:
         return True
@@ -135,9 +135,9 @@ def is_storm(recent: Sequence[RecentMessage]) -> bool:
 
 
 def has_too_many_updates(recent: Sequence[RecentMessage], issue: str) -> bool:
-    """Whether one more update about this issue would be too much, after these in the last STORM_SPAN.
+    """Whether one more update about this issue would be too many, after these updates within STORM_SPAN.
 
-    The issue of a list about several is "".
+    A list about several issues has the issue "".
     """
     issues = [each.issue for each in recent if each.kind is MessageKind.UPDATE]
     if len(issues) >= MOST_UPDATES or issues.count(issue) >= MOST_UPDATES_OF_ONE:

@@ -1,16 +1,15 @@
-"""From a stored alert to messages in the outbox.
+"""Decides about the stored alerts, and puts messages into the outbox.
 
-What the server has to be asked for is asked beside (`look_ups.py`): an alert that needs an answer is parked, and those
-about the same problem behind it, while all others are decided. One short transaction per batch
-of alerts goes through the stages (`stages.py`): what became of the alert is written with everything else or not at
-all.
+Each batch of alerts goes through the stages (`stages.py`) in one short transaction, which writes all of its results or
+none. An alert that needs an answer of the server (`look_ups.py`) is parked, and so are later ones about the same
+problem; all others are decided meanwhile.
 
-Bots that share a state decide about different problems at the same time: each problem is in one of a few lanes, and a
-bot locks the lanes that it takes alerts from. It takes half of those in which some wait, so that another finds the
-other half. What rooms get is decided by one bot at a time (`Batch.enter_rooms`).
+Bots that share a state decide about different problems at the same time. Each problem belongs to one of a few lanes,
+and a bot locks the lanes from which it takes alerts. It takes half of the lanes in which alerts wait, and leaves the
+other half to another bot. Only one bot at a time decides what rooms get (`Batch.enter_rooms`).
 
-In a flood, alerts about problems that are not known yet overtake those that will only be counted, but none about the
-same problem. What is counted is decided many at a time (`batch.py`).
+In a flood, alerts about unknown problems overtake those that will only be counted, but never an alert about the same
+problem. Alerts that are only counted are decided many at a time (`batch.py`).
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ FEW, MANY = 20, 200  # alerts in one transaction: about problems that are not kn
 
 @dataclass(frozen=True)
 class _Line:
-    """Alerts about known problems, or all others; in these lanes (None: in any). `is_only`: the other line is empty."""
+    """Alerts about known problems, or all others, in these lanes (None: all). `is_only`: the other line is empty."""
 
     is_known: bool
     lanes: list[int] | None = None
@@ -53,7 +52,7 @@ class _Line:
 
 
 class Pipeline:
-    """Decides what waits in the inbox."""
+    """Decides about the alerts in the inbox."""
 
     def __init__(
         self,
@@ -65,10 +64,10 @@ class Pipeline:
         on_message: Callable[[], None],
         enough: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`answered` gives the numbers of parked alerts whose look-up is done.
+        """`answered` returns the numbers of parked alerts whose look-up is done.
 
-        `on_message` is called after messages were put into the outbox; `enough` is asked after each decision. When it
-        is true, the transaction ends there and the rest is left to the next step.
+        `on_message` is called after messages were put into the outbox. `enough` is called after each decision; if it
+        returns True, the transaction ends, and the next step decides about the rest.
         """
         self._store = store
         self._enrich = enrich
@@ -79,14 +78,14 @@ class Pipeline:
         self._enough = enough
         self.without: Counter[str] = Counter()
         self._known_next = False
-        self._passed = False  # whether this step left something to other bots, which had it
+        self._passed = False  # whether this step left alerts to other bots, which had locked them
         self._lane = random.randrange(LANES)  # noqa: S311 - where to begin; not where they do
-        self._many = FEW  # what a step can do at present: what it reads and leaves is read again
+        self._many = FEW  # as many as a step can do at present: what it leaves is read again
 
     def step(self) -> float | None:
-        """Decide a handful; the seconds until there is more to do, None where nothing waits.
+        """Decide about a batch; returns the seconds until there is more to do, None if no alert waits.
 
-        What is about known problems and what is not have a step in turn, as long as both wait.
+        Alerts about known problems and all others have a step in turn, as long as both wait.
         """
         now = self._now()
         contexts: list[AlertContext] = []
@@ -97,7 +96,7 @@ class Pipeline:
             if self._store.shared and not damaged:
                 contexts = self._decide_all(tx, rows, now)
         if rows and not self._store.shared and not damaged:
-            with self._store.write() as tx:  # which was not needed for reading, and others wait for it
+            with self._store.write() as tx:  # others wait for the lock, which reading did not need
                 still = tx.inbox.still_waiting([row.id for row in rows])
                 contexts = self._decide_all(tx, [row for row in rows if row.id in still], now)
         if damaged:
@@ -113,14 +112,14 @@ class Pipeline:
         return None if due is None else max(0.0, due - now)
 
     def _claim(self, tx: Transaction, now: float) -> tuple[list[WaitingAlert], list[int]]:
-        """What to decide next, in order, and what cannot be read."""
+        """The alerts to decide next, in order, and the numbers of those that cannot be read."""
         if self._store.shared and not tx.try_beside(LOCK_DECIDE):
             self._passed = True
             return [], []
         answered = self._answered(FEW)
         if answered:
             waiting = tx.inbox.lanes_of(answered)
-            for gone in {*answered} - waiting.keys():  # another bot has decided it
+            for gone in {*answered} - waiting.keys():  # another bot has decided about it
                 self._enrich.settled(gone)
             free = self._take(tx, {*waiting.values()}, LANES)
             found = tx.inbox.still_waiting_of([number for number, lane in waiting.items() if lane in free])
@@ -136,14 +135,14 @@ class Pipeline:
             return [], []
         if not rows or line.is_only:
             return sorted(rows, key=lambda row: row.id), damaged
-        # What came first about the same problem is decided first.
+        # Alerts about the same problem are decided in the order in which they came.
         before, damaged_before = tx.inbox.waiting_before(rows, now, MANY, is_known=not line.is_known)
         if len(before) < MANY:
             before += rows
         return sorted(before, key=lambda row: row.id), damaged + damaged_before
 
     def _lines(self, tx: Transaction, now: float) -> Iterator[_Line]:
-        """Where to look for alerts, in turn; of lanes, half of those in which some wait."""
+        """Where to look for alerts, in turn; half of the lanes in which some wait."""
         in_turn = (self._known_next, not self._known_next)
         if not self._store.shared:
             yield from (_Line(is_known) for is_known in in_turn)
@@ -154,23 +153,23 @@ class Pipeline:
                 lanes = waiting.get(is_known, [])
                 if lanes and (free := self._take(tx, lanes, (len(lanes) + 1) // 2)):
                     yield _Line(is_known, free, is_only=len(waiting) == 1)
-            passed.update(*waiting.values())  # behind those that others have, more may wait
+            passed.update(*waiting.values())  # more may wait behind those that other bots have
 
     def _set_aside(self, damaged: Sequence[int]) -> None:
-        """What cannot be read is decided by nobody; the rest goes on."""
+        """Set aside what cannot be read, so that the rest goes on."""
         with self._store.write() as tx:
             tx.alone(LOCK_DECIDE)
             tx.inbox.set_aside(damaged, DecisionName.FAILED.value, self._now())
 
     def _take(self, tx: Transaction, lanes: Collection[int], most: int) -> list[int]:
-        """At most so many of these lanes, for this transaction alone; in turn, so that none waits for long."""
+        """Lock at most so many of these lanes for this transaction; in turn, so that none waits for long."""
         free = tx.try_lanes(sorted(lanes, key=lambda lane: (lane - self._lane) % LANES), most)
         self._passed = self._passed or not free
         self._lane = (free[-1] + 1) % LANES if free else self._lane
         return free
 
     def _decide_all(self, tx: Transaction, rows: Sequence[WaitingAlert], now: float) -> list[AlertContext]:
-        """Decide these, or as many as there is time for; what was decided."""
+        """Decide about these, or as many as there is time for; returns those decided."""
         if not rows:
             return []
         contexts = []
@@ -187,7 +186,7 @@ class Pipeline:
         return contexts
 
     def _step_one(self, row: WaitingAlert, parking: Parking, now: float, batch: Batch) -> AlertContext | None:
-        """Decide it, or put it where it waits; None for the latter."""
+        """Decide about an alert, or park it; None if it was parked."""
         if is_canary(row.alert.title, row.alert.level):
             canary = AlertContext(row, row.alert, now)
             canary.decide("", DecisionName.CANARY)
@@ -195,7 +194,7 @@ class Pipeline:
             return canary
         key = order_key(row.alert)
         until = parking.of_earlier(row.id, key)
-        if until is not None and not self._enrich.has_asked(row.id):  # what came first is decided first
+        if until is not None and not self._enrich.has_asked(row.id):  # in the order in which they came
             parking.park(row.id, key, until)
             return None
         enriched = self._enrich(row, batch.issue(issue_key(row.alert)), now)
@@ -234,7 +233,7 @@ class Pipeline:
         except StoreError:
             raise
         except Exception:
-            # One alert that we cannot handle must not hold up the others for ever.
+            # One alert that raises an error must not stop the others for ever.
             log.exception("alert %s could not be decided", context.row.id)
             context.decide("", DecisionName.FAILED)
 

@@ -23,7 +23,7 @@ _FRESH = 5.0  # seconds until another bot's subscription is noticed
 
 
 class RouteTable:
-    """Settings' routes first, in their order; each subscription is a route of its own after them."""
+    """The routes of the settings in their order, and then one route for each subscription."""
 
     def __init__(
         self, routes: Sequence[Route], store: Store, clock: Clock, fallback: Sequence[FallbackEntry] = ()
@@ -62,7 +62,7 @@ class RouteTable:
             self._read_at = now
 
     def changed(self) -> None:
-        """A subscription or a silence was made, or a subscription ended."""
+        """Read subscriptions and silences again: some were made or ended."""
         with self._guard:
             self._read_at = None
 
@@ -71,33 +71,33 @@ class RouteTable:
         return [route for route in self.all() if room in route.rooms]
 
     def names(self, room: str) -> bool:
-        """Whether any route brings something to a room; to a person also those with `direct`."""
+        """Whether any route may bring something to a room; to a person also those with `direct`."""
         return bool(self.of_room(room)) or (bool(address_of(room)) and any(each.direct for each in self.settled))
 
     def facts_to_fetch(self, alert: Alert, kind: str, notifies: bool = True) -> frozenset[str]:
-        """What the server has to be asked for before this alert can be routed, and shown if it may notify."""
+        """The facts that are missing for routing this alert, and, if it may notify, for showing it."""
         subscribed = self.subscribed()
         found = facts_to_fetch(alert, self.settled, subscribed, kind, notifies=notifies)
-        # A silence that asks for an environment must not miss what is polled; nor must the fallback.
+        # Silences and the fallback may need facts too, such as the environment of a polled issue.
         return found | facts_to_fetch(alert, (), (*self._silenced, *self._fallback), kind, notifies=False)
 
     def never_match(self, kind: str) -> Iterator[str]:
-        """What this kind of server can never answer in the matchers of the settings, in sentences."""
+        """Sentences about matchers of the settings for which this kind of server never has the fact."""
         for name, routes in (("SENTRY_ALERTS, route", self.settled), ("SENTRY_FALLBACK, entry", self._fallback)):
             for number, route in enumerate(routes, start=1):
                 for sentence in never_known(route.matchers, kind):
                     yield f"{name} {number}: {sentence}"
 
     def route_for(self, room: str, alert: Alert) -> Route | None:
-        """The first route that names the room and wants the alert; None for none any more."""
+        """The first route that names the room and wants the alert; None if there is none."""
         return next((route for route in self.of_room(room) if all_match(route.matchers, alert)), None)
 
     def quiet_until(self, room: str, now: float) -> float | None:
-        """When the quiet hours end that a room has now; None where it has none now."""
+        """When a room's present quiet hours end; None if it has none now."""
         return quiet_until([route.quiet for route in self.of_room(room) if route.quiet is not None], now)
 
     def spelled(self, room: str) -> str:
-        """A room as the settings write it: chat networks take #Ops and #ops for one, and so do people."""
+        """The room's name as the settings have it: #Ops and #ops are the same room."""
         folded = room.casefold()
         named = (each for route in self.settled for each in route.rooms)
         return next((each for each in named if each.casefold() == folded), room)
@@ -110,10 +110,10 @@ class RouteTable:
 
 
 def routes_of(made: Subscription, people: Mapping[str, LinkedAccount]) -> Iterator[Route]:
-    """The routes that a subscription is; `people` are all linked ones by their addresses.
+    """The routes of a subscription; `people` are all linked people by their addresses.
 
-    One of a person is none while that person is not linked, and one for each team that it asks for. Whoever asks for
-    their own issues also wants to know when they get them.
+    A person's subscription has no route while the person is not linked, and one route for each team that it asks for. A
+    person who subscribes to their own issues also gets the assignments to them.
     """
     address = address_of(made.room)
     if not address:
@@ -127,6 +127,6 @@ def routes_of(made: Subscription, people: Mapping[str, LinkedAccount]) -> Iterat
 
 
 def route_of(made: Subscription | Silence, reasons: tuple[str, ...] = DEFAULT_REASONS) -> Route:
-    """The route that a subscription is, or the one whose alerts a silence withholds."""
+    """The route of a subscription, or the one whose alerts a silence withholds."""
     matchers = tuple(read_matcher(text) for text in made.matchers)
     return Route(rooms=(made.room,), matchers=matchers, reasons=reasons, goes_on=True)

@@ -1,4 +1,4 @@
-"""Which rooms get an alert, and why not. Pure."""
+"""Decides which rooms get an alert, and names the reason if none does. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from errbot_sentry.domain.conversation import Conversation
 
 @dataclass(frozen=True)
 class Target:
-    """A room that gets the alert, by this route; None where it gets only updates about a problem it was notified of.
+    """A room that gets the alert by this route; None if it only gets updates, about a problem it was notified of.
 
     `label` names the route for people.
     """
@@ -27,9 +27,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Routed:
-    """Where an alert goes: the rooms, and the rooms of matching routes that may not see its project.
+    """Where an alert goes: its rooms, and as `hidden` the rooms of matching routes that may not see its project.
 
-    `undecided` are the rooms whose route would match but for facts that the alert lacks, with the names of these.
+    `undecided` are rooms whose route would match if a missing fact does, with the names of these facts.
     """
 
     targets: tuple[Target, ...]
@@ -40,9 +40,9 @@ class Routed:
 def route_alert(
     alert: Alert, routes: Sequence[Route], access: Access, subscriptions: Sequence[Route] = (), kind: str = ""
 ) -> Routed:
-    """The first matching route wins unless it goes on; every subscription counts besides.
+    """Route an alert by the first matching route, further ones if that goes on, and every matching subscription.
 
-    A room that several routes name gets the alert once. A fact that is still missing counts as the empty text.
+    A room that several routes name gets the alert once. A missing fact counts as the empty text.
     """
     matching: list[tuple[Route, str]] = []
     undecided: dict[str, tuple[Target, tuple[str, ...]]] = {}
@@ -67,7 +67,7 @@ def route_alert(
 def facts_to_fetch(
     alert: Alert, routes: Sequence[Route], subscriptions: Sequence[Route], kind: str, *, notifies: bool
 ) -> frozenset[str]:
-    """What the alert lacks that decides whether a route wants it, and if it may notify, what such a route shows."""
+    """The missing facts that decide whether a route wants the alert; if it may notify, also those to be shown."""
     found: set[str] = set()
     for route, _, missing in _candidates(alert, routes, subscriptions, kind):
         found.update(missing)
@@ -80,7 +80,7 @@ def facts_to_fetch(
 def _candidates(
     alert: Alert, routes: Sequence[Route], subscriptions: Sequence[Route], kind: str
 ) -> Iterator[tuple[Route, str, tuple[str, ...]]]:
-    """The routes that want the alert by all that it says, each with its name and the facts that the alert lacks."""
+    """The routes that may want the alert by what is known, each with its name and the missing facts."""
     for number, route in enumerate(routes, start=1):
         missing = _missing(route, alert, kind)
         if missing is not None:
@@ -94,12 +94,12 @@ def _candidates(
 
 
 def _conditions(route: Route, alert: Alert) -> tuple[Matcher, ...]:
-    """What must hold; of a server's test message, which has neither level nor tags, only what names the project."""
+    """The matchers that must hold; for a server's test message, which has no level and no tags, only the project's."""
     return tuple(each for each in route.matchers if alert.reason != TEST or each.name == "project")
 
 
 def _missing(route: Route, alert: Alert, kind: str) -> tuple[str, ...] | None:
-    """The facts that the route asks for and the alert lacks; None where it does not want the alert anyhow."""
+    """The facts that the route needs and the alert does not have; None if the route does not want the alert anyway."""
     if alert.reason == REACHED:
         wanted = NEW in route.reasons and any(matcher.grows for matcher in route.matchers)
     else:
@@ -113,7 +113,7 @@ def _missing(route: Route, alert: Alert, kind: str) -> tuple[str, ...] | None:
 
 def may_see_alert(alert: Alert, room: str, access: Access) -> bool:
     """Whether a room may see every project that the alert is about (a metric alert can be about several)."""
-    if alert.category == UPTIME and not alert.project:  # about no project that anybody could name
+    if alert.category == UPTIME and not alert.project:  # the alert names no project
         return access.sees_everything(Conversation(room))
     others = [value for key, value in alert.tags if key == "projects" and alert.issue_id.startswith("metric-")]
     return all(access.may_see(project, Conversation(room)) for project in (alert.project, *others))

@@ -1,7 +1,6 @@
-"""The stages of a decision, in the order of `Stages.in_order`. Each has the same shape: it reads the context and adds
-to it. Only the last two write.
+"""The stages of a decision, in the order of `Stages.in_order`. Each reads the context and adds to it.
 
-Pure functions decide (`routing`, `grouping`, `muting`, `messages`); the stages read and write around them.
+Pure functions decide (`routing`, `grouping`, `muting`, `messages`). The stages read for them; only the last two write.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ Stage = Callable[[AlertContext, Batch], None]
 
 
 class Stages:
-    """All stages, with what they need to know of routes and rights."""
+    """All stages, with the routes and rights that they need."""
 
     def __init__(self, routes: RouteTable, access: Access, kind: Callable[[], str]) -> None:
         """`kind` is the server's, "" while it is not known."""
@@ -72,7 +71,7 @@ class Stages:
         )
 
     def load(self, context: AlertContext, batch: Batch) -> None:
-        """Read what is known of the issue, what was sent about it, and the silences."""
+        """Read what is known of the issue, its groups in all rooms, and the silences."""
         key = issue_key(context.alert)
         context.known = batch.issue(key)
         context.groups = batch.groups(key)
@@ -81,7 +80,7 @@ class Stages:
             context.alert = replace(context.alert, reason=NEW)
 
     def route(self, context: AlertContext, _batch: Batch) -> None:
-        """Find the rooms that want it. Where a fact is missing, a room that knows the problem gets what follows."""
+        """Find the rooms that want the alert. If a fact is missing, rooms that know the problem still get it."""
         kind = self._kind()
         alert = with_known_amounts(context.alert, context.known)
         routed = route_alert(alert, self._routes.settled, self._access, self._routes.subscribed(), kind)
@@ -97,7 +96,7 @@ class Stages:
     def add_notified_rooms(self, context: AlertContext, _batch: Batch) -> None:
         """Add the rooms that were notified of the problem, if the alert is an activity.
 
-        They get activities whatever reasons their routes name, while any route or subscription names them.
+        They get activities whatever reasons their routes have, as long as any route or subscription names the room.
         """
         is_activity = context.alert.reason in ACTIVITIES
         if is_activity:
@@ -121,7 +120,7 @@ class Stages:
             context.outcomes.append(RoomOutcome(target, name, decision.placement, group, group, target.label))
 
     def silence(self, context: AlertContext, _batch: Batch) -> None:
-        """Withhold what a silence matches. The room's group stays as it was: what goes on afterwards is sent then."""
+        """Withhold the alert where a silence matches. The group stays as it was, so what comes later is sent."""
         index = self._silences.index(context.silences)
         for outcome in context.outcomes:
             room = outcome.target.room
@@ -135,7 +134,7 @@ class Stages:
             outcome.deferral = Deferred(room, why, context.row.id, issue, silence.ends, context.now, silence=silence.id)
 
     def defer(self, context: AlertContext, batch: Batch) -> None:
-        """Put off what quiet hours, a catch-up, a storm, or the route's `wait` put off; drop their updates."""
+        """Put off the message for quiet hours, a catch-up, a storm, or the route's `wait`; drop its updates."""
         for outcome in context.outcomes:
             if not outcome.is_sent:
                 continue
@@ -183,7 +182,7 @@ class Stages:
         outcome.deferral = Deferred(room, why, context.row.id, group.issue, due, context.now, group.mention)
 
     def queue(self, context: AlertContext, batch: Batch) -> None:
-        """Write the messages, the deferrals, and what each room knows now."""
+        """Write the messages, the deferrals, and each room's group."""
         for outcome in context.outcomes:
             context.decide(outcome.target.room, outcome.name, outcome.detail)
             if outcome.is_sent:
@@ -195,7 +194,7 @@ class Stages:
         batch.put_groups(group for group in (*changed, *others) if group is not None)
 
     def _queue_message(self, context: AlertContext, outcome: RoomOutcome, tx: Transaction) -> Group:
-        """Put the message into the outbox; what the room knows then."""
+        """Put the message into the outbox; returns the room's group after it."""
         group = outcome.group
         if outcome.placement is Placement.CHANNEL:
             choice = mention_in_channel(tx, group.mention, context.alert, context.known)
@@ -210,9 +209,9 @@ class Stages:
         return replace(group, thread_root=root, mentioned=choice.owner or group.mentioned)
 
     def _queue_direct(self, context: AlertContext, outcome: RoomOutcome, mention: str, tx: Transaction) -> None:
-        """Send it to each linked person whom the room's message mentions too, where the route says so.
+        """If the route says so, send the alert also to each linked person whom the room's message mentions.
 
-        Once, and not to those who get it by a subscription of their own.
+        Each gets it once, and not if they get it by a subscription of their own.
         """
         route = outcome.target.route or self._routes.route_for(outcome.target.room, context.alert)
         if route is None or not route.direct:
@@ -241,7 +240,7 @@ class Stages:
         return update(group, alert, number, mention, is_again=is_again)
 
     def remember(self, context: AlertContext, batch: Batch) -> None:
-        """Write what is known of the issue from now on."""
+        """Write what is known of the issue after this alert."""
         if context.alert.issue_id:
             notified = any(outcome.is_sent or outcome.deferral is not None for outcome in context.outcomes)
             known = known_after(context.alert, context.known, context.now, notified=notified)
@@ -256,13 +255,13 @@ _FIRSTS = (DecisionName.FIRST, DecisionName.REACHED)
 
 
 def _waited(context: AlertContext, target: Target) -> bool:
-    """Whether the room's route waited for an amount of a problem that is not new."""
+    """Whether the route waited for a number of events or users, and the problem is not new."""
     route = target.route
     return context.known is not None and route is not None and any(matcher.grows for matcher in route.matchers)
 
 
 def missing_words(names: Sequence[str], kind: str) -> str:
-    """`the server did not report its environment`, for people."""
+    """A sentence for people about missing facts: `the server did not report its environment`."""
     never = [name for name in names if not can_be_known(name, kind)]
     if never:
         return f"{NAMES[kind]} never reports {', '.join(never)}"
@@ -270,7 +269,7 @@ def missing_words(names: Sequence[str], kind: str) -> str:
 
 
 def known_after(alert: Alert, known: KnownIssue | None, now: float, *, notified: bool) -> KnownIssue:
-    """What is known of an issue after an alert about it; `notified` says whether a room gets to know of it."""
+    """What is known of an issue after an alert about it; `notified` says whether any room was notified."""
     before = known or KnownIssue(alert.issue_id, UNRESOLVED)
     status = status_after(alert, before.status)
     changes = status != before.status or known is None
@@ -286,7 +285,7 @@ def known_after(alert: Alert, known: KnownIssue | None, now: float, *, notified:
         title=alert.title or before.title,
         project=alert.project or before.project,
         events=before.events if alert.events is None else max(alert.events, before.events or 0),
-        # The poller distinguishes a regression from a reopening by this, and has written it itself.
+        # By this the poller tells a regression from a reopening; it writes the value itself.
         last_seen=before.last_seen
         if alert.reason in ACTIVITIES or alert.source == "poll"
         else max(before.last_seen, alert.at.timestamp()),

@@ -1,4 +1,4 @@
-"""Which teams on the server the people have who subscribed to what is assigned to `my-teams`."""
+"""Keeps the teams of people who subscribed to `assignee=my-teams` up to date."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INTERVAL = 900.0  # seconds between two looks
 
 
 class TeamMemberships:
-    """Reads them again every quarter of an hour: people join and leave teams. One worker's steps."""
+    """Reads the teams from the server every quarter of an hour, because people join and leave them. For a Worker."""
 
     def __init__(self, store: Store, find_server: FindServer, on_change: Callable[[], None]) -> None:
         self._store = store
@@ -25,7 +25,7 @@ class TeamMemberships:
         self._on_change = on_change
 
     def step(self) -> float:
-        """Read the teams of everybody whose subscription asks for them; the seconds until the next look."""
+        """Read the teams of everybody whose subscription needs them; returns the seconds until the next time."""
         with self._store.read() as tx:
             wanted = {address_of(each.room) for each in tx.subscriptions.all() if _asks_for_teams(each.matchers)}
             people = [person for person in tx.accounts.addressed() if person.address in wanted]

@@ -1,6 +1,6 @@
-"""What a room may still see when a message is sent some time after its alert was decided. Pure.
+"""Decides whether a room may still see a message that is sent some time after its alert was decided. Pure.
 
-Meanwhile the project may have been renamed, or the bot restarted with another `SENTRY_ROOM_PROJECTS`.
+The project may have been renamed since, or the bot restarted with another `SENTRY_ROOM_PROJECTS`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def may_see_now(last: Alert | None, known: KnownIssue | None, room: str, access: Access) -> bool:
-    """Whether a room may see a problem, by its last alert and what is known of it now; not if both are gone."""
+    """Whether a room may see a problem, by its last alert and what is known of it now; False if both are deleted."""
     project = known.project if known is not None else ""
     if last is None:
         return access.may_see(project, Conversation(room))
@@ -29,7 +29,7 @@ def may_see_now(last: Alert | None, known: KnownIssue | None, room: str, access:
 
 
 def may_be_sent(message: Message, last: Alert | None, known: KnownIssue | None, access: Access) -> bool:
-    """Whether a message that waited may go to its room still; it may, where it is about no project."""
+    """Whether a message that has waited may still go to its room; True if it is about no project."""
     conversation = Conversation(message.room)
     if not all(access.may_see(project, conversation) for project in message.projects):
         return False
@@ -37,7 +37,7 @@ def may_be_sent(message: Message, last: Alert | None, known: KnownIssue | None, 
 
 
 def is_still_visible(tx: Transaction, message: Message, access: Access) -> bool:
-    """The same, by what the state knows at present; a person has to be linked, too."""
+    """Like `may_be_sent`, with the data in the state; a person has to be linked, too."""
     address = address_of(message.room)
     if address and tx.accounts.at_address(address) is None:
         return False
@@ -49,7 +49,7 @@ def is_still_visible(tx: Transaction, message: Message, access: Access) -> bool:
 
 @dataclass(frozen=True)
 class ShownSilence:
-    """What of a silence may be shown in one place; an empty author or comment may not. `where` is where it applies."""
+    """The part of a silence that may be shown; a hidden author or comment is "". `where` says where it holds."""
 
     label: str
     where: str
@@ -60,10 +60,10 @@ class ShownSilence:
 def shown_silence(
     silence: Silence, conversation: Conversation, access: Access, *, to_writer: bool = False
 ) -> ShownSilence | None:
-    """What of a silence may be shown in this place; None: nothing.
+    """The part of a silence that may be shown in this conversation; None for nothing.
 
-    All of it where `shows_all_of` says so. Elsewhere what it matches, if that names no hidden project: its comment, its
-    author and its room were meant for those who see more.
+    All of it may be shown if `shows_all_of` says so. Else only its matchers, if they name no hidden project, because
+    comment, author and room were meant for people who see more.
     """
     where = silence.room or "every room"
     if shows_all_of(silence.room, conversation, access, to_writer=to_writer):
@@ -74,28 +74,29 @@ def shown_silence(
 
 
 def shows_all_of(room: str, conversation: Conversation, access: Access, *, to_writer: bool = False) -> bool:
-    """Whether all of what was made in `room` ("" for a direct message) may be shown in this place.
+    """Whether all parts of what was made in `room` ("" for a direct message) may be shown in this conversation.
 
-    In that room, where nothing is hidden, and in a direct message to a writer, who needs it to be able to change it.
+    True in that room, in a conversation that may see all projects, and in a direct message to a writer, who must be
+    able to change it.
     """
     made_here = bool(room) and room == conversation.room
     return made_here or access.sees_everything(conversation) or (to_writer and conversation.is_direct)
 
 
 def may_name(matchers: Iterable[str | Matcher], conversation: Conversation, access: Access) -> bool:
-    """Whether these matchers name no project, and no issue of one, that may not be shown in this place."""
+    """Whether all projects in these matchers, and those of issues in them, may be shown in this conversation."""
     return access.sees_everything(conversation) or all(
         access.may_see(project, conversation) for project in projects_of(matchers)
     )
 
 
 def about(silence: Silence) -> tuple[str | Matcher, ...]:
-    """What a silence matches, as matchers; a short id is whatever the server calls one, and is never parsed."""
+    """The matchers of a silence. A short id in them is not parsed, because servers have forms of their own."""
     return (Matcher("issue", "=", silence.label),) if silence.issue else silence.matchers
 
 
 def projects_of(matchers: Iterable[str | Matcher]) -> Iterator[str]:
-    """The projects that matchers name; a short id begins with its project's slug."""
+    """The projects that matchers name, also by short ids, which begin with the project's slug."""
     for each in matchers:
         matcher = read_matcher(each) if isinstance(each, str) else each
         if matcher.name == "project" and matcher.value.strip(".*"):

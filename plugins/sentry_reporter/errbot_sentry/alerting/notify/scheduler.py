@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,7 +33,6 @@ from errbot_sentry.alerting.decide.muting import (
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.visibility import may_see_now, shown_silence
 from errbot_sentry.alerting.notify.digest_reports import Digests
-from errbot_sentry.alerting.notify.retention import forget_some
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import Alert, MessageKind
 from errbot_sentry.domain.clock import Clock
@@ -46,7 +44,6 @@ from errbot_sentry.store.records import Decision, DeferReason, Deferred, Group, 
 if TYPE_CHECKING:
     from errbot_sentry.store.transaction import Transaction
 
-log = logging.getLogger(__name__)
 
 _GROUPS_AT_ONCE = 50
 _CLEANING = 60.0
@@ -364,7 +361,7 @@ class Scheduler:
         if now - self._cleaned < _CLEANING:
             return
         with self._store.write() as tx:
-            went = forget_some(tx, now)
+            went = tx.forget_some(now)
         if not went:
             self._cleaned = now
 

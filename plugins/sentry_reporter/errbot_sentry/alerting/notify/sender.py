@@ -73,13 +73,19 @@ class NotificationSender:
         self._unsettled: list[_Taken] = []
         self._unmarked: Callable[[], None] | None = None
         self._sending = False
-        self._edits = NotificationEdits(self._edit, clock)
+        self._edits = NotificationEdits(store, self._edit, clock)
+
+    @property
+    def edits_given_up(self) -> int:
+        """How many edits of notifications were given up since the start."""
+        return self._edits.given_up
 
     def resume(self) -> None:
         """Put back what an earlier run was sending when it ended."""
         if not self._store.shared:
             with self._store.write() as tx:
                 tx.outbox.free_all(self._now())
+                tx.edits.free_all()
 
     def step(self) -> float | None:
         """Send one message, if one is due; the seconds until the next may be."""
@@ -90,7 +96,6 @@ class NotificationSender:
         self._settle(connection)
         if not connection:
             return OFFLINE_PAUSE
-        self._edits.make_due()
         now = self._now()
         if any(taken.tries >= _SUSPECT for taken in self._unsettled):
             return self._sleep(None, now)
@@ -98,9 +103,12 @@ class NotificationSender:
             if self._store.shared:
                 tx.outbox.free_abandoned(self._owner, now, now - _UNSETTLED_SLACK)
             row = tx.outbox.claim(self._owner, now, now + LEASE)
-            due = None if row else tx.outbox.next_due()
+            edit = None if row else self._edits.claim(tx, now)
+            times = () if row or edit else (tx.outbox.next_due(), tx.edits.next_due())
+        if edit is not None:
+            return self._edits.try_claimed(edit)
         if row is None:
-            return self._sleep(due, now)
+            return self._sleep(min((time for time in times if time is not None), default=None), now)
         self._sending = True
         try:
             if self._is_allowed(row):
@@ -190,7 +198,7 @@ class NotificationSender:
     def _mark_root(self, root: OutboxRow, mark: str) -> None:
         """Write onto the notification what became of it, now or later."""
         if root.message.kind is MessageKind.NOTIFICATION:  # a list is not marked by one of its problems
-            self._edits.make(root, mark)
+            self._edits.make(root.id, mark)
 
     def _edit(self, root: OutboxRow, mark: str) -> None:
         marked = replace(root.message, values={**root.message.values, "mark": mark})
@@ -273,8 +281,6 @@ class NotificationSender:
 
     def _sleep(self, due: float | None, now: float) -> float | None:
         times = [] if due is None else [due]
-        if (edits := self._edits.seconds_until_due()) is not None:
-            times.append(now + edits)
         if self._unsettled:
             settles = min(taken.settles for taken in self._unsettled)
             # To see the connection break; a silent one is looked at once in a while.

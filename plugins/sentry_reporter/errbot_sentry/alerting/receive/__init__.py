@@ -1,1 +1,1 @@
-"""Alerts come in: webhooks, verified and stored before the answer, and the poller."""
+"""Takes alerts in: webhooks, which are verified and stored before the answer, and the poller."""

@@ -1,7 +1,7 @@
-"""Bugsink's custom alerts. Pure.
+"""Reads Bugsink's webhooks (its service "Custom") into alerts. Pure.
 
-The shape is that of bugsink `alerts/service_backends/custom.py`; reasons are those of its `alerts/tasks.py`. It carries
-no signature and no header of its own.
+The fields are those of bugsink `alerts/service_backends/custom.py`, the reasons those of its `alerts/tasks.py`. Such a
+webhook has no signature and no header of its own.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _REASONS = {"NEW": NEW, "REGRESSED": REGRESSED, "UNMUTED": UNMUTED, "STILL-OPEN"
 
 
 def is_bugsink_webhook(body: Mapping[str, Any]) -> bool:
-    """Whether a body has the shape of Bugsink's."""
+    """Whether a body has the fields of Bugsink's webhooks."""
     return "alert_reason" in body
 
 
 def read_bugsink_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
-    """The alert of one delivery, made from `blank`; none for a reason that is not known.
+    """The alert of one delivery, made from `blank`; no alert for an unknown reason.
 
     Raises:
         BadBody: it names no issue.

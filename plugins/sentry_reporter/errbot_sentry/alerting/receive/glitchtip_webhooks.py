@@ -1,7 +1,7 @@
-"""GlitchTip's webhooks, in the shape of Slack's. Pure.
+"""Reads GlitchTip's webhooks, which have the form of Slack's, into alerts. Pure.
 
-The shapes are those of glitchtip-backend `apps/alerts/webhooks.py` and `apps/uptime/webhooks.py`. They carry no
-signature, no id and no time. An issue's colour is no level: it is the same for `error` and `fatal`.
+The fields are those of glitchtip-backend `apps/alerts/webhooks.py` and `apps/uptime/webhooks.py`. They have no id, no
+time and no signature. The colour does not give the level, because it is the same for `error` and `fatal`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _OWN_FIELDS = ("Project", "Environment", "Release")
 
 
 def is_glitchtip_webhook(body: Mapping[str, Any]) -> bool:
-    """Whether a body has the shape of GlitchTip's."""
+    """Whether a body has the fields of GlitchTip's webhooks."""
     return isinstance(body.get("attachments"), list)
 
 
 def read_glitchtip_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
-    """The alerts of one delivery, made from `blank`. GlitchTip sends three issues at most and counts the rest.
+    """The alerts of one delivery, made from `blank`. GlitchTip sends at most three issues, and counts the others.
 
     Raises:
         BadBody: these attachments are not GlitchTip's.
@@ -52,7 +52,7 @@ def read_glitchtip_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
 
 
 def _short_ids(body: Fields) -> dict[str, str]:
-    """Link to short id; nothing else in the body has the short id."""
+    """The short ids by the link of their issue; they are nowhere else in the body."""
     subtitles = (Fields(each).text("activitySubtitle", longest=2000) for each in body.rows("sections"))
     return {view[2]: webhook_values.short_id(view[1]) for view in map(_VIEW.search, subtitles) if view}
 
@@ -79,7 +79,7 @@ def _issue_alert(attachment: Fields, short_ids: Mapping[str, str], blank: Alert)
 
 
 def _uptime_alert(attachment: Fields, blank: Alert) -> Alert | None:
-    """A monitored site that went down or is back up; its project is not sent."""
+    """The alert for a site that went down or is up again; GlitchTip does not send its project."""
     link = json_values.web_link(attachment.raw("title_link"))
     number = _MONITOR.search(link)
     if number is None:

@@ -1,9 +1,8 @@
-"""Many deliveries, one commit: under load the wait for the disk is shared by everyone who waits for it.
+"""Stores several deliveries in one commit, so that under load they share one wait for the disk.
 
-The first thread that comes commits; those that come meanwhile wait, and when it is done one of them commits for all of
-them. There is no thread of its own and no delay when only one comes. Each waits on a latch of its own and is woken
-once, when its delivery is stored: threads that wake up to find nothing done take the interpreter from the one that
-works.
+The first thread commits. Threads that come meanwhile wait, and then one of them commits for all of them. A single
+delivery has no delay. Each thread waits on a latch of its own and is woken once, when its delivery is stored: a thread
+that is woken too early only takes the interpreter from the one that works.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from errbot_sentry.store.database import ANSWER_SECONDS, Store
 from errbot_sentry.store.records import Delivery
 
 _MOST_AT_ONCE = 64
-_PATIENCE = ANSWER_SECONDS + 0.5  # seconds to wait for those who commit before; the database has its own limits
+_PATIENCE = ANSWER_SECONDS + 0.5  # seconds to wait for the commits before; the database has limits of its own
 
 
 @dataclass
@@ -31,7 +30,7 @@ class _Entry:
 
 
 class GroupCommit:
-    """Stores deliveries, several in one transaction when several come at once."""
+    """Stores deliveries; those that come at the same time in one transaction."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -40,7 +39,7 @@ class GroupCommit:
         self._guard = Lock()
 
     def store(self, delivery: Delivery) -> bool:
-        """Store one delivery; it is on disk on return. False: one of its keys was known, and nothing was stored.
+        """Store one delivery, which is then on disk. False if one of its keys was known and nothing was stored.
 
         Raises:
             StoreError: it is not stored.
@@ -49,7 +48,7 @@ class GroupCommit:
         with self._guard:
             self._entries.append(entry)
             waits, self._busy = self._busy, True
-        if waits and not entry.wake.wait(_PATIENCE):  # by whoever stored it, or to commit for the others
+        if waits and not entry.wake.wait(_PATIENCE):  # woken when it is stored, or to commit for the others
             self._give_up(entry)
         if not entry.done:
             self._lead()
@@ -58,7 +57,7 @@ class GroupCommit:
         return entry.first
 
     def _give_up(self, entry: _Entry) -> None:
-        """Those before it take too long: it is not stored, unless somebody has begun to."""
+        """Raise StoreError after too long a wait, unless another thread has begun to store this delivery."""
         with self._guard:
             if not entry.taken and not entry.leads:
                 self._entries.remove(entry)
@@ -66,7 +65,7 @@ class GroupCommit:
         entry.wake.wait()  # the database's own limits end this
 
     def _lead(self) -> None:
-        """Commit what waits, one's own first, and let one of those that came meanwhile do the same."""
+        """Commit what waits, the own delivery first; then let a thread that came meanwhile do the same."""
         with self._guard:
             batch, self._entries = self._entries[:_MOST_AT_ONCE], self._entries[_MOST_AT_ONCE:]
             for entry in batch:

@@ -1,4 +1,4 @@
-"""What a page of issues says that we did not know: the poller's comparison. Pure."""
+"""Compares a page of issues with what is known, to find out what is new. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from errbot_sentry.store.records import KnownIssue, PollMark
 
 @dataclass(frozen=True)
 class IssueDiff:
-    """What one issue of the page came to: its new state to remember, and a reason where rooms may want to know."""
+    """The result for one issue: the new state to remember, and a reason if rooms may want an alert."""
 
     known: KnownIssue
     reason: str = ""
@@ -40,9 +40,9 @@ MOST_RETRIES = 5  # of a problem that was decided without the server's answer
 def compare(
     issue: Issue, known: KnownIssue | None, mark: PollMark, asked: float, amounts: Sequence[Matcher] = ()
 ) -> IssueDiff:
-    """One issue of a page that was asked for at `asked`, against what is known. `known` changes only if it must.
+    """Compare one issue, from a page that was requested at `asked`, with what is known about it.
 
-    `amounts` are the matchers of all routes that more events or users can make true.
+    `amounts` are the matchers of all routes that can come true with more events or users.
     """
     now_known = _observed(issue, known, asked)
     if is_canary(issue.title, issue.level):
@@ -50,7 +50,7 @@ def compare(
     if known is None:
         return IssueDiff(now_known, _reason_of_unknown(issue, mark))
     if known.changed > asked:
-        # A webhook came after this page was made: the page may be the older truth.
+        # A webhook came after the page was made, so the page may be out of date.
         return IssueDiff(
             replace(
                 now_known,
@@ -67,7 +67,7 @@ def compare(
 
 
 def _reason_of_unknown(issue: Issue, mark: PollMark) -> str:
-    """Issues from before the first poll are not news, but an old one that comes back is, where the server says so."""
+    """The reason for an unknown issue. One from before the first poll is not new, unless the server says so."""
     if issue.status != UNRESOLVED:
         return ""
     first_seen = seconds(issue.first_seen)
@@ -87,7 +87,7 @@ def _reason_of_known(issue: Issue, known: KnownIssue) -> str:
 
 
 def _reason_of_waiting(issue: Issue, known: KnownIssue, amounts: Sequence[Matcher]) -> str:
-    """A route waits for facts that the server did not say before, or for an amount that is reached now."""
+    """The reason if a route waits for facts that were missing before, or for an amount that is reached now."""
     if issue.status != UNRESOLVED:
         return ""
     if 0 < known.lacking <= MOST_RETRIES:
@@ -133,8 +133,11 @@ def _observed(issue: Issue, known: KnownIssue | None, asked: float) -> KnownIssu
 
 
 def alert_of(issue: Issue, diff: IssueDiff, now: datetime, away_since: float | None = None) -> Alert:
-    """The alert about a diff. Its delivery key names the change: an issue is new once, and all else each time that a
-    poll finds it, since an issue can be resolved and opened again without an event."""
+    """The alert about a diff. Its delivery key says what changed.
+
+    An issue is new only once. All other changes count each time that a poll finds them, because an issue can be
+    resolved and reopened without an event.
+    """
     changed = "" if diff.reason == NEW and not diff.known.lacking else f":{now.timestamp()}"
     return Alert(
         delivery=f"poll:{diff.reason}:{issue.id}{changed}",
@@ -164,5 +167,5 @@ def alert_of(issue: Issue, diff: IssueDiff, now: datetime, away_since: float | N
 
 
 def seconds(moment: datetime | None) -> float:
-    """Seconds since 1970, 0 for a time that the server left out."""
+    """Seconds since 1970; 0 for a time that the server did not send."""
     return 0.0 if moment is None else moment.timestamp()

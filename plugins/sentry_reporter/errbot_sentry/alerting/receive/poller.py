@@ -1,7 +1,7 @@
-"""The poller, the net below the webhooks: one request per organization (Sentry, GlitchTip) or project (Bugsink).
+"""Polls the server for what webhooks missed: one request per organization (Sentry, GlitchTip) or project (Bugsink).
 
-It reads issues by last seen until it meets what it has read before, compares them with what is known, and hands what
-is news to the inbox, exactly as a webhook would. How far it has read is in the store.
+It reads the issues, those last seen first, until it comes to issues that it has read before. It compares them with what
+is known, and puts news into the inbox, as a webhook does. The store remembers how far it has read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from errbot_sentry.store.database import LOCK_DECIDE, Store
 from errbot_sentry.store.records import Delivery, DeliveryKey, PollMark
 
 PAGE_SIZE = 100
-MOST_PAGES = 10  # of one scope at one poll: what an hour's outage leaves behind
+MOST_PAGES = 10  # of one scope at one poll: enough for an outage of an hour
 LONGEST_PAUSE = 900.0
 _JITTER = 0.1
 _AWAY, _AWAY_POLLS = 120.0, 3.0  # seconds, or intervals if they are longer
@@ -31,14 +31,14 @@ _AWAY, _AWAY_POLLS = 120.0, 3.0  # seconds, or intervals if they are longer
 
 @dataclass(frozen=True)
 class Scope:
-    """What one request covers: a project, or the whole organization."""
+    """What one request covers: one project or the whole organization."""
 
     name: str
     project: Project | None = None
 
 
 class Poller:
-    """Asks the server every `interval` seconds and keeps what is news."""
+    """Polls the server every `interval` seconds."""
 
     def __init__(
         self,
@@ -51,10 +51,7 @@ class Poller:
         on_found: Callable[[], None],
         chance: random.Random | None = None,
     ) -> None:
-        """`on_found` is called after alerts were put into the inbox.
-
-        `chance` makes the jitter.
-        """
+        """`on_found` is called after alerts were put into the inbox. `chance` returns random numbers for the jitter."""
         self._interval = interval
         self._store = store
         self._find_server = find_server
@@ -69,11 +66,11 @@ class Poller:
         self.error = ""
 
     def hurry(self) -> None:
-        """Ask at the next step, due or not: a sender said that there is more than it sent."""
+        """Poll at the next step, even if it is not due: a sender has left out some issues."""
         self._hurry = True
 
     def step(self) -> float | None:
-        """Ask what is due; the seconds until the next is, None where nothing is ever polled."""
+        """Poll what is due; returns the seconds until the next poll, None if nothing is ever polled."""
         if self._interval <= 0 or not self._routes():
             return None
         hurry, self._hurry = self._hurry, False
@@ -99,7 +96,7 @@ class Poller:
         ]
 
     def reads(self, slug: str, kind: str) -> bool:
-        """Whether it asks for the issues of this project, where the server is of this kind."""
+        """Whether the issues of this project are polled, on this kind of server."""
         wanted = self._interval > 0 and bool(self._routes())
         return wanted and (kind != BUGSINK or self._some_room_sees(slug))
 
@@ -108,11 +105,11 @@ class Poller:
         return any(self._access.may_see(slug, Conversation(room)) for room in rooms)
 
     def _poll(self, server: Server, scope: Scope, *, hurry: bool) -> float:
-        """Poll one scope if it is due; when it is due again."""
+        """Poll one scope if it is due; returns when it is due again."""
         now = self._now()
         with self._store.write() as tx:
             mark = tx.polls.get(scope.name)
-            # Until the claim runs out no other bot on the same state asks the same question.
+            # Until this time no other bot on the same state polls this scope.
             late = mark.next_at if hurry and mark is not None else now
             if not tx.polls.claim(scope.name, max(now, late), now + self._interval):
                 return now + self._interval if mark is None else mark.next_at
@@ -125,7 +122,7 @@ class Poller:
         return self._next_at(now)
 
     def _read(self, server: Server, scope: Scope, mark: PollMark | None) -> tuple[list[Issue], bool]:
-        """The issues since the mark, and whether they are all that the server has."""
+        """The issues since the mark, and whether these are all."""
         projects = (scope.project,) if scope.project else ()
         query = IssueQuery(projects=projects, sort="date", status=None, limit=PAGE_SIZE)
         found: dict[str, Issue] = {}
@@ -148,10 +145,10 @@ class Poller:
         amounts = [each for route in self._routes() for each in route.matchers if each.grows]
         away_since = before.answered_at if not first and asked - before.answered_at > self._away() else None
         with self._store.write() as tx:
-            tx.alone(LOCK_DECIDE)  # known issues are written by decisions too, and only pollers have these deliveries
+            tx.alone(LOCK_DECIDE)  # decisions write known issues too, but only pollers write these deliveries
             known = tx.issues.get_many([issue.id for issue in issues])
             diffs = [(issue, compare(issue, known.get(issue.id), before, asked, amounts)) for issue in issues]
-            diffs.sort(key=lambda pair: seconds(pair[0].last_seen))  # what happened first is sent first
+            diffs.sort(key=lambda pair: seconds(pair[0].last_seen))  # in the order in which things happened
             if not first:
                 alerts = [alert_of(*pair, self._clock.now(), away_since) for pair in diffs if pair[1].reason]
                 news = sum(tx.inbox.take_in([_delivery(alert, asked) for alert in alerts]))
@@ -170,7 +167,7 @@ class Poller:
             self._on_found()
 
     def _away(self) -> float:
-        """After how many seconds without an answer a poll catches up with a time when the bot was away."""
+        """The seconds without an answer after which a poll counts as the first one after the bot was away."""
         return max(_AWAY_POLLS * self._interval, _AWAY)
 
     def _failed(self, scope: Scope, mark: PollMark | None, error: ServerError) -> float:
@@ -183,7 +180,7 @@ class Poller:
         return failed.next_at
 
     def _pause(self, fails: int, error: ServerError) -> float:
-        """Longer after each failure; at least what the server asked for; never the same for two bots."""
+        """The seconds to wait after a failure: more after each, at least what the server wants, and some jitter."""
         pause = min(self._interval * 2.0 ** min(fails - 1, 10), LONGEST_PAUSE)
         return max(pause, error.wait or 0.0) * (1 + self._chance.uniform(0, 2 * _JITTER))
 
@@ -199,7 +196,7 @@ def _delivery(alert: Alert, now: float) -> Delivery:
 
 
 def _reaches(issues: Sequence[Issue], mark: PollMark | None) -> bool:
-    """Whether a page goes back to what was read before; at the first poll nothing was."""
+    """Whether a page reaches issues that were read before; at the first poll there are none."""
     if mark is None or not mark.answered_at:
         return False
     return min((seconds(issue.last_seen) for issue in issues), default=0.0) <= mark.newest

@@ -1,25 +1,26 @@
-"""Webhooks in: verified, understood and durably stored before the answer; nothing is looked up or sent here.
+"""Takes webhooks: checks who sent them, reads them, and stores their alerts before it answers.
 
-Sentry waits for one second and never repeats a failed delivery of an internal integration, so the answer is quick and
-202 is a promise: the alert is on disk.
+Sentry waits for one second, and never repeats a failed delivery of an internal integration. So nothing is looked up or
+sent here, and the answer 202 means that the alert is on disk.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from errbot_sentry.alerting.receive.auth import is_signed, is_token
 from errbot_sentry.alerting.receive.bugsink_webhooks import is_bugsink_webhook, read_bugsink_webhook
 from errbot_sentry.alerting.receive.glitchtip_webhooks import is_glitchtip_webhook, read_glitchtip_webhook
 from errbot_sentry.alerting.receive.group_commit import GroupCommit
 from errbot_sentry.alerting.receive.sentry_webhooks import is_legacy_webhook, read_legacy_webhook, read_sentry_webhook
 from errbot_sentry.alerting.receive.webhook_values import Parsed
 from errbot_sentry.alerting.receive.wrong_formats import refusal_of
+from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.alerts import Alert, is_canary
 from errbot_sentry.domain.clock import Clock
@@ -34,11 +35,13 @@ log = logging.getLogger(__name__)
 
 _LOG_SECONDS = 60.0
 LARGEST_BODY = 5 * 1024 * 1024
-# GlitchTip has no ids and no times in its body: the same issue alerting again next week is the same bytes.
+# GlitchTip's body has no id and no time: another alert about the same issue next week has the same bytes.
 SAME_BODY_SPAN = 600.0
 SAME_STEP_SPAN = 60.0
 _LONGEST_KEY = 128
-# Senders without Sentry's headers are distinguished by the shape of their bodies, in this order.
+# Of the integration platform, its UI components, and service hooks; the signature is made in the same way.
+SIGNATURE_HEADERS = ("sentry-hook-signature", "sentry-app-signature", "x-servicehook-signature")
+# Senders without Sentry's headers are recognized by the fields of their bodies, in this order.
 _BY_SHAPE = (
     (is_bugsink_webhook, read_bugsink_webhook),
     (is_glitchtip_webhook, read_glitchtip_webhook),
@@ -55,10 +58,10 @@ class WebhookAnswer:
 
 
 class WebhookReceiver:
-    """The receiving end of both webhook routes. Safe to call from any number of threads."""
+    """Takes the webhooks of both routes, signed or with a token. Safe to call from any number of threads."""
 
     def __init__(self, settings: AlertSettings, store: Store, clock: Clock, on_stored: Callable[[int], None]) -> None:
-        """`on_stored` is called after each stored delivery with the number of issues that the sender left out."""
+        """`on_stored` is called after each stored delivery, with the number of issues that the sender left out."""
         self._settings = settings
         self._clock = clock
         self._on_stored = on_stored
@@ -86,7 +89,7 @@ class WebhookReceiver:
         try:
             answer = self._take({name.lower(): value for name, value in headers.items()}, body, token)
         except WebhookRefused as error:
-            if isinstance(error, BadBody):  # most senders show the answer to nobody
+            if isinstance(error, BadBody):  # most senders show the answer nowhere
                 self.refused = str(error)
                 log.warning("a webhook was refused: %s", error)
             answer = WebhookAnswer(error.status, str(error))
@@ -101,7 +104,7 @@ class WebhookReceiver:
         return answer
 
     def _log_not_stored(self) -> None:
-        """With the cause, and at most once a minute: a flood of webhooks on a full disk must not fill it by the log."""
+        """Log the cause, at most once a minute: a flood of webhooks must not fill the disk with log lines."""
         now = self._clock.monotonic()
         with self._counting:
             self._not_stored += 1
@@ -125,7 +128,9 @@ class WebhookReceiver:
         self.refused = ""
         keys = (key, DeliveryKey(parsed.key, SAME_STEP_SPAN)) if parsed.key else (key,)
         if parsed.alerts and all(is_canary(alert.title, alert.level) for alert in parsed.alerts):
-            keys = (DeliveryKey(f"canary:{self.last}"),)  # equal bytes are another round's: GlitchTip's have no time
+            keys = (
+                DeliveryKey(f"canary:{self.last}"),
+            )  # equal bytes may belong to another round: GlitchTip's webhooks have no time
         if not parsed.alerts and not parsed.more:
             return WebhookAnswer(200, "This webhook contains no alert.")
         if not self._group_commit.store(Delivery(keys, parsed.alerts, self.last)):
@@ -151,7 +156,7 @@ class WebhookReceiver:
         raise BadBody("The body has none of the formats that Sentry, GlitchTip and Bugsink send.")
 
     def _with_links(self, parsed: Parsed) -> Parsed:
-        """Sentry sends an issue's page only with `issue.created`: the others get the address that the issue has."""
+        """The alerts with the web address of their issues, which Sentry sends only with `issue.created`."""
         url, org = self._settings.server_url, self._settings.org
         return replace(
             parsed,
@@ -164,10 +169,38 @@ class WebhookReceiver:
         )
 
 
-def _key(headers: Mapping[str, str], body: bytes) -> DeliveryKey:
-    """What this delivery is recognised by: Sentry gives each a Request-ID of its own; all others have only their bytes.
+def signature(body: bytes, secret: Secret) -> str:
+    """The signature of a sender with this secret for this body.
 
-    Equal bodies with other ids are other deliveries: somebody resolves an issue, reopens it and resolves it again.
+    Sentry signs the raw body with HMAC-SHA256, key = the integration's client secret, and sends lowercase hex
+    (sentry-docs, integration-platform/webhooks). The timestamp header is not covered by the signature.
+    """
+    return hmac.new(secret.reveal().encode(), body, hashlib.sha256).hexdigest()
+
+
+def is_signed(headers: Mapping[str, str], body: bytes, secrets: Iterable[Secret]) -> bool:
+    """Whether the headers have a signature of the body by one of these secrets. Header names are in lower case."""
+    given = next((headers[name] for name in SIGNATURE_HEADERS if headers.get(name)), "").strip().lower()
+    return _is_one_of(given, [signature(body, secret) for secret in secrets])
+
+
+def is_token(given: str, tokens: Iterable[Secret]) -> bool:
+    """Whether this part of a URL is one of our secret tokens."""
+    return _is_one_of(given, [token.reveal() for token in tokens])
+
+
+def _is_one_of(given: str, expected: list[str]) -> bool:
+    # All are compared, so that the time does not show which was nearly right. Bytes, because `compare_digest` takes
+    # only ASCII texts.
+    sent = given.encode("utf-8", "surrogatepass")
+    matches = [hmac.compare_digest(sent, each.encode()) for each in expected if each]
+    return any(matches)
+
+
+def _key(headers: Mapping[str, str], body: bytes) -> DeliveryKey:
+    """The key that recognizes a repeated delivery: Sentry's Request-ID, for other senders the bytes of the body.
+
+    Equal bodies with different ids are different deliveries: an issue may be resolved, reopened and resolved again.
     """
     given = headers.get("request-id", "").strip() if "sentry-hook-resource" in headers else ""
     if not given:

@@ -1,8 +1,8 @@
-"""What an issue and an event say in Sentry's webhooks, whichever of its senders they come from. Pure.
+"""Reads the issues and events in all of Sentry's webhooks. Pure.
 
-Sources, below `src/sentry` of getsentry/sentry: an issue is `api/serializers/models/group.py`, an event that is no
-error (a cron or uptime monitor, a metric, a slow query, feedback) has its words in `occurrence`, as
-`issues/issue_occurrence.py` writes it, and the title `<untitled>`.
+Sources, below `src/sentry` of getsentry/sentry: issues are written by `api/serializers/models/group.py`. An event that
+is not an error (a cron or uptime monitor, a metric, a slow query, feedback) has the title `<untitled>`, and its texts
+are in `occurrence`, written by `issues/issue_occurrence.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from errbot_sentry.alerting.receive import webhook_values
 from errbot_sentry.config.facts import EVENT
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.alerts import FEEDBACK, Alert
-from errbot_sentry.domain.durations import write_duration
+from errbot_sentry.domain.text import write_duration
 from errbot_sentry.server.payloads.json_fields import Fields
 
 _NO_TITLES = ("<untitled>", "<unlabeled event>", "<unknown>")
@@ -25,11 +25,11 @@ _METRIC_ISSUE = 8001  # incidents/grouptype.py
 
 
 def of_issue(issue: Fields, blank: Alert) -> Alert:
-    """The alert with what an issue says."""
+    """The alert with the values of an issue."""
     project, metadata, assignee = issue.fields("project"), issue.fields("metadata"), issue.fields("assignedTo")
     is_feedback = issue.line("issueCategory") == FEEDBACK
     culprit = "" if is_feedback else issue.line("culprit")
-    # An issue without a culprit or a type is no error; what happened is in `metadata.value` then.
+    # An issue without a culprit or a type is not an error; then `metadata.value` says what happened.
     says_more = not is_feedback and not culprit and not metadata.line("type")
     return replace(
         blank,
@@ -57,10 +57,10 @@ def of_issue(issue: Fields, blank: Alert) -> Alert:
 
 
 def of_event(event: Fields, blank: Alert) -> Alert:
-    """The alert with what an event says; its title is empty where the event has none, and the issue's is used then."""
+    """The alert with the values of an event. Without a title in the event, it is empty; then the issue's is used."""
     occurrence, contexts = event.fields("occurrence"), event.fields("contexts")
     feedback, monitor = contexts.fields("feedback"), contexts.fields("monitor").line("name")
-    # The legacy plugin leaves Sentry's own tags their prefix.
+    # In webhooks of the legacy plugin, Sentry's own tags still have their prefix.
     tags = tuple((key.removeprefix("sentry:"), value) for key, value in json_values.tags(event.raw("tags")))
     known = dict(tags)
     from_url = _EVENT_URL.search(event.line("url"))
@@ -86,7 +86,7 @@ def of_event(event: Fields, blank: Alert) -> Alert:
 
 
 def how_resolved(issue: Fields) -> str:
-    """`in release shop@1.3.0`, from `statusDetails`; "" where somebody just resolved it."""
+    """`in release shop@1.3.0`, from `statusDetails`; "" if it was resolved without such a detail."""
     details = issue.fields("statusDetails")
     commit = details.fields("inCommit").line("id")
     if release := details.line("inRelease"):
@@ -99,7 +99,7 @@ def how_resolved(issue: Fields) -> str:
 
 
 def how_archived(issue: Fields, now: datetime) -> str:
-    """`until it escalates`, from `substatus` and `statusDetails`; "" for ever. Windows are in minutes."""
+    """`until it escalates`, from `substatus` and `statusDetails`; "" if for ever. Windows are in minutes."""
     details = issue.fields("statusDetails")
     if until := details.time("ignoreUntil"):
         return "until " + until.strftime("%H:%M UTC" if until.date() == now.date() else "%d %b %H:%M UTC")
@@ -127,7 +127,7 @@ def _kind_of(issue: Fields, assignee: Fields) -> str:
 
 
 def _evidence(occurrence: Fields) -> str:
-    """What happened: the evidence that is marked important, unless the subtitle is the shorter form of it."""
+    """What happened: the evidence that is marked as important, or the subtitle if that is a shorter form of it."""
     subtitle = occurrence.line("subtitle")
     shown = (Fields(each) for each in occurrence.rows("evidenceDisplay"))
     important = next((each.line("value") for each in shown if each.yes("important")), "")

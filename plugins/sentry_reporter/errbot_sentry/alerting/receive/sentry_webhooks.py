@@ -1,12 +1,12 @@
-"""Webhooks of Sentry to alerts: of its integration platform, and the two older kinds without headers. Pure.
+"""Reads Sentry's webhooks into alerts: those of its integration platform, and two older kinds without headers. Pure.
 
-Shapes: sentry-docs `docs/organization/integrations/integration-platform/webhooks/*.mdx`, and below `src/sentry` of
+Fields: sentry-docs `docs/organization/integrations/integration-platform/webhooks/*.mdx`, and below `src/sentry` of
 getsentry/sentry: `sentry_apps/tasks/sentry_apps.py` (the actions), `seer/autofix/on_completion_hook.py` (Seer),
 `notifications/notification_action/activity_registry/sentry_app.py` (activity alerts: the person and the text are in
-`activity.details`, `actor` is always the application). What a resource does not say stays empty.
+`activity.details`, `actor` is always the application). A value that a resource does not have stays empty.
 
-Older: the legacy WebHooks plugin (`plugins/sentry_webhooks/plugin.py`) and service hooks
-(`sentry_apps/tasks/service_hooks.py`), which do not say whether a rule fired or an event came in: both are alerts.
+The older kinds are the legacy WebHooks plugin (`plugins/sentry_webhooks/plugin.py`) and service hooks
+(`sentry_apps/tasks/service_hooks.py`). They do not say whether a rule fired or an event came in; either is an alert.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _ACTIVITY_TYPES = {
     "appeared_in_pull_request": PULL_REQUEST,
 }
 _BY_AGE = "automatically, after a time without events"
-# What Seer finished; what it starts, and the code that comes before its pull request, is no alert.
+# Steps that Seer has finished. Those that it starts, and the code before its pull request, are no alerts.
 _SEER_STEPS = {
     "root_cause_completed": "found the root cause",
     "solution_completed": "proposes a solution",
@@ -75,10 +75,10 @@ _AMOUNT = re.compile(r"^([0-9]{1,15})(?:\.0)?(?=[ %])")
 
 
 def read_sentry_webhook(resource: str, body: dict[str, Any], blank: Alert) -> Parsed:
-    """The alert of one delivery, made from `blank`, or none where the resource or action makes none.
+    """The alert of one delivery, made from `blank`; no alert for resources and actions that are none.
 
     Raises:
-        BadBody: what this resource must have is missing.
+        BadBody: a value that this resource must have is missing.
     """
     reader = _READERS.get(resource)
     if reader is None:
@@ -118,7 +118,7 @@ def _changed_issue(issue: Fields, reason: str, actor: str, blank: Alert, how: st
 
 
 def _person(actor: Fields) -> str:
-    """A person's name; "" for an application, and for people without a name."""
+    """A person's name; "" for an application or a person without a name."""
     return "" if actor.line("type") == "application" else actor.line("name")
 
 
@@ -193,7 +193,7 @@ def _metric_alert(data: Fields, action: str, _body: Fields, blank: Alert) -> Ale
     return replace(
         blank,
         reason=METRIC,
-        # One problem is one rule: its next incident belongs to the same conversation.
+        # Each rule is one problem, so the next incident goes into the same thread.
         issue_id="metric-"
         + webhook_values.issue_number(rule.raw("id"), incident.raw("id"), incident.raw("identifier")),
         title=name,
@@ -208,14 +208,14 @@ def _metric_alert(data: Fields, action: str, _body: Fields, blank: Alert) -> Ale
 
 
 def _incident_page(link: str) -> str:
-    """The link without what Sentry adds to count its visitors (`referrer`, `notification_uuid`, `detection_type`)."""
+    """The link without the parameters by which Sentry counts visits (`referrer`, `notification_uuid`, …)."""
     page, _, query = link.partition("?")
     incident = [each for each in query.split("&") if each.startswith("alert=")]
     return "?".join((page, *incident[:1]))
 
 
 def _measured(text: str, rule: Fields, action: str) -> str:
-    """`1,000 events in the last 10 minutes, threshold 100`: what the text says first, and this action's trigger."""
+    """`1,000 events in the last 10 minutes, threshold 100`: the beginning of the text, and this action's trigger."""
     said = _AMOUNT.sub(lambda found: f"{int(found[1]):,}", json_values.line(text.partition("\n")[0]))
     if rule.line("detection_type") == "dynamic":
         return said if action == "resolved" else ", ".join(filter(None, (said, "unusual for this time")))
@@ -238,7 +238,7 @@ _READERS: dict[str, Callable[[Fields, str, Fields, Alert], Alert | None]] = {
 
 
 def is_legacy_webhook(body: Mapping[str, Any]) -> bool:
-    """Whether a body has the shape of one of the two."""
+    """Whether a body has the fields of one of the older kinds."""
     return isinstance(body.get("event"), dict)
 
 
@@ -246,7 +246,7 @@ def read_legacy_webhook(body: Mapping[str, Any], blank: Alert) -> Parsed:
     """The alert of one delivery, made from `blank`.
 
     Raises:
-        BadBody: what such a webhook always has is missing.
+        BadBody: a value that such a webhook always has is missing.
     """
     fields = Fields(body)
     alert = of_event(fields.fields("event"), replace(blank, reason=RULE))

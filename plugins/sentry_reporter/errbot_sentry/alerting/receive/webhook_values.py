@@ -1,8 +1,8 @@
-"""What a webhook's body comes to: alerts, with ids and names in the form that the server itself gives them. Pure.
+"""Checks the ids and names in a webhook, so that only those in the server's own form get into an alert. Pure.
 
-A webhook with a token in its address may be written by anybody who knows the token, and what is kept of it is used
-later: to ask the server, to act on a reaction, to find a room. So only what can be an id becomes one: an issue's id
-that is none refuses the webhook, a short id or slug that is none counts as missing, and the server is asked for it.
+Anybody who knows a webhook's token can send one, and its values are used later: in requests to the server, for
+reactions, to choose a room. A webhook with an invalid issue id is refused. An invalid short id or slug counts as
+missing, and the server is asked for it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from errbot_sentry.domain.errors import BadBody
 class Parsed:
     """The alerts of one delivery.
 
-    `more` counts issues that the sender mentions but does not send along. `key` is what a second webhook about the same
-    change has in common with this one; "" where there is none.
+    `more` counts issues that the sender mentions but does not send. `key` is the same in a second webhook about the
+    same change; "" if there is none.
     """
 
     alerts: tuple[Alert, ...]
@@ -37,10 +37,10 @@ _SLUG = re.compile(r"[A-Za-z0-9_](?:[\w.-]{0,98}[A-Za-z0-9_])?", re.ASCII)
 
 
 def issue_number(*values: Any) -> str:
-    """The first of these that is there, as Sentry and GlitchTip number issues: decimal digits. "" where none is there.
+    """The first of these values, as an issue's number on Sentry or GlitchTip (digits); "" if all are missing.
 
     Raises:
-        BadBody: it is no such number.
+        BadBody: it is not such a number.
     """
     found = json_values.first_line(*values)
     if not found:
@@ -51,10 +51,10 @@ def issue_number(*values: Any) -> str:
 
 
 def issue_uuid(value: Any) -> str:
-    """A UUID as Bugsink names issues, "" where there is none.
+    """The value as the UUID of an issue on Bugsink; "" if it is missing.
 
     Raises:
-        BadBody: it is no UUID.
+        BadBody: it is not a UUID.
     """
     found = json_values.line(value)
     if not found:
@@ -66,18 +66,18 @@ def issue_uuid(value: Any) -> str:
 
 
 def short_id(value: Any) -> str:
-    """`WEB-1A`, "" for what is none."""
+    """The value if it is a short id (`WEB-1A`), else ""."""
     found = json_values.line(value)
     return found.upper() if identifiers.is_short_id(found) else ""
 
 
 def slug(*values: Any) -> str:
-    """The first of these that is there, where it can be the slug of a project; else ""."""
+    """The first of these values, if it can be a project's slug, else ""."""
     found = json_values.first_line(*values)
     return found if _SLUG.fullmatch(found) else ""
 
 
 def project_number(value: Any) -> str:
-    """A project's number, "" for what is none."""
+    """The value if it is a project's number, else ""."""
     found = json_values.line(value)
     return found if identifiers.is_number(found) else ""

@@ -1,7 +1,7 @@
-"""Webhooks in the format of a chat network: GlitchTip and Bugsink write one where their recipient is set to it. Pure.
+"""Recognizes webhooks of GlitchTip and Bugsink that are set to the format of a chat network, and refuses them. Pure.
 
-The shapes are those of glitchtip-backend `apps/alerts/webhooks.py` and bugsink `alerts/service_backends/*.py`. None of
-them names the issue in a form that is safe to read, so they are refused with what to set.
+The fields are those of glitchtip-backend `apps/alerts/webhooks.py` and bugsink `alerts/service_backends/*.py`. None of
+these formats names the issue in a form that is safe to read. The refusal says what to set instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SET = {
 
 
 def refusal_of(body: object, headers: Mapping[str, str]) -> str:
-    """`This is GlitchTip's Discord format. …`, "" for a body in none of these formats; `body` None is no JSON."""
+    """Why a body is refused, "" if it has none of these formats; `body` is None if it was not JSON."""
     if body is None:
         return _sentence("GlitchTip", "ntfy") if "title" in headers and "click" in headers else ""
     fields = Fields(body)

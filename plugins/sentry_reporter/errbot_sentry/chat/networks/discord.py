@@ -1,7 +1,7 @@
 """Discord, by the client of its backend (err-backend-discord 4.0.0, discord.py 2.0.1): embeds, threads, edits, buttons.
 
-Paths, objects and error codes are those of docs.discord.com/developers. `bot.client` is discord.py's client, another
-one after each reconnect of Errbot's; a cut connection it resumes by itself. It lives in a loop of its own.
+Paths, objects and error codes are those of docs.discord.com/developers. `bot.client` is discord.py's client, a new one
+after each reconnect by Errbot; it resumes a broken connection by itself. It runs in an event loop of its own.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from typing import Any
 from errbot_sentry.chat import discord_channels
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.networks.discord_embeds import BUTTON_PREFIX, embed_of, rows_of
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import (
+    LoginRefused,
     MessageTooLong,
     NotAdmitted,
     NotConnected,
@@ -38,15 +39,17 @@ from errbot_sentry.domain.outgoing import Outgoing
 log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 20.0
-_LONGEST_WAIT = 5.0  # the library waits so long by itself before it repeats what was rate-limited
+_LONGEST_WAIT = 5.0  # seconds that the library may wait before it repeats a rate-limited call
 _DEFAULT_WAIT = 30.0
 _MESSAGES, _MESSAGE = "/channels/{channel_id}/messages", "/channels/{channel_id}/messages/{message_id}"
 _NO_PREVIEWS, _EPHEMERAL = 4, 64  # flags of a message
 _HAS_THREAD = 160004
 _INVALID_FORM, _MISSING_PERMISSIONS = 50035, 50013
+_UNVERIFIED = 40002  # "You need to verify your account": Discord has locked the bot
 _NO_CARD = frozenset({_INVALID_FORM, _MISSING_PERMISSIONS})
 _TOO_LONG = re.compile(r"or fewer|exceeds maximum size")
-_THREAD_MINUTES = 1440  # without a message, until Discord folds the thread; the next one brings it back
+# Minutes without a message after which Discord hides the thread; the next message shows it again.
+_THREAD_MINUTES = 1440
 _THREAD_NAME = 100
 _NONCE = 25
 _NOBODY: dict[str, Any] = {"parse": []}
@@ -56,6 +59,10 @@ Handler = Callable[[Any], Coroutine[Any, Any, None]]
 
 class DiscordNetwork(ErrbotNetwork):
     """The guilds of one bot."""
+
+    capabilities = Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    )
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -69,9 +76,9 @@ class DiscordNetwork(ErrbotNetwork):
         self._chain("on_raw_reaction_add", self._on_reaction)
 
     def _chain(self, event: str, act: Handler) -> None:
-        """Handle an event of the client, and pass it on to the handler that another plugin may have set before.
+        """Handle an event of the client, and pass it on to a handler that another plugin has set before.
 
-        discord.py has one handler for each event. Where somebody has set another one since, ours goes before that.
+        discord.py has one handler for each event. If another plugin has replaced ours, ours is put before that one.
         """
         client = self._bot.client
         before = getattr(client, event, None)
@@ -91,11 +98,11 @@ class DiscordNetwork(ErrbotNetwork):
         setattr(client, event, handle)
 
     def close(self) -> None:
-        """The handlers that stay only pass on: another plugin may have put its own before them."""
+        """Stop passing on clicks. Our handlers stay, since another plugin may call them, and only pass events on."""
         super().close()
         self._handlers.clear()
 
-    def trouble(self) -> str:
+    def _trouble(self) -> str:
         client = self._bot.client
         if client is None:
             return ""
@@ -108,7 +115,7 @@ class DiscordNetwork(ErrbotNetwork):
         return ""
 
     def room_named(self, name: str) -> str:
-        """`#ops`, for `<#id>` and the id too."""
+        """`#ops`, also for `<#id>` and the id."""
         key, client = discord_channels.id_in(name), self._bot.client
         if client is None:
             return name
@@ -123,7 +130,7 @@ class DiscordNetwork(ErrbotNetwork):
         return client is not None and client.is_ready() and not client.is_closed() and client.loop.is_running()
 
     def _find(self, room: str) -> int:
-        """The channel's id. One that the bot cannot see may have been written as an id: Discord says what is wrong."""
+        """The channel's id. A channel that the bot cannot see may be written as an id: Discord refuses it later."""
         key = discord_channels.id_in(room)
         if key is not None:
             return key
@@ -154,7 +161,7 @@ class DiscordNetwork(ErrbotNetwork):
         return first
 
     def _contents(self, message: Outgoing) -> list[dict[str, Any]]:
-        """What Discord is to show: one message with a card, or text in as many as it takes."""
+        """The contents of the messages to post: one with a card, or text in as many as it needs."""
         mentioned = {"allowed_mentions": _mentioned(message.mention)}
         if message.card is not None:
             shown = {"embeds": [embed_of(message.card, self._escape)], "components": rows_of(message.card.buttons)}
@@ -162,11 +169,11 @@ class DiscordNetwork(ErrbotNetwork):
         return [{"content": body, "flags": _NO_PREVIEWS, **mentioned} for body in self._layout.messages(message.whole)]
 
     def _create(self, channel: int, thread: str, values: Mapping[str, Any], key: str) -> str:
-        """Post one message, into the thread of another where that can be, else as a reply to it."""
+        """Post one message, into the thread of another if it can have one, else as a reply to it."""
         # Discord takes a nonce once in some minutes, and answers a second time with the message of the first.
         nonce = hashlib.sha256(key.encode()).hexdigest()[:_NONCE] if key else secrets.token_hex(_NONCE // 2)
         values = {**values, "nonce": nonce, "enforce_nonce": True}
-        if thread.isdecimal():  # not an id of another network, which the bot was on before
+        if thread.isdecimal():  # only digits: an id from a network that the bot used before is ignored
             try:
                 if channel not in self._direct_channels and self._has_thread(channel, thread):
                     return self._created(int(thread), values)
@@ -180,7 +187,7 @@ class DiscordNetwork(ErrbotNetwork):
         return taken_id(message.get("id") if isinstance(message, Mapping) else None, "Discord")
 
     def _has_thread(self, channel: int, root: str) -> bool:
-        """Start the thread of a message, whose id is the message's, where it has none; False where it can have none."""
+        """Make sure that a message has its thread, which has the message's id; False if it cannot have one."""
         if self._bot.client.get_channel(int(root)) is not None:
             return True
         values = {"name": self._thread_name(channel, root), "auto_archive_duration": _THREAD_MINUTES}
@@ -198,7 +205,7 @@ class DiscordNetwork(ErrbotNetwork):
         return True
 
     def _thread_name(self, channel: int, root: str) -> str:
-        """The title of the notification, from Discord: it may have been sent before a restart."""
+        """The title of the notification, read from Discord, because it may have been sent before a restart."""
         try:
             message = self._request("GET", _MESSAGE, None, channel_id=channel, message_id=root)
             escaped = (message.get("embeds") or [{}])[0].get("title") or message.get("content") or ""
@@ -212,7 +219,7 @@ class DiscordNetwork(ErrbotNetwork):
         self._request("PATCH", _MESSAGE, self._contents(message)[0], channel_id=target, message_id=sent_id)
 
     def _upload(self, target: Any, file: File, thread: str) -> None:  # noqa: ARG002 - the room of a typed message is its thread
-        """By the library's own way: the backend's (4.0.0) reads texts only, and reports no failure."""
+        """Upload by the library: the backend (4.0.0) sends only texts, and reports no failure."""
         import discord  # only where Discord's backend is installed
 
         client = self._bot.client
@@ -221,26 +228,28 @@ class DiscordNetwork(ErrbotNetwork):
         self._wait(lambda: place.send(file=content, allowed_mentions=discord.AllowedMentions.none()))
 
     def _request(self, method: str, path: str, values: Mapping[str, Any] | None, **parts: Any) -> Any:
-        """One call of the REST API by the library's own client, which knows the token and the rate limits."""
+        """Call the REST API by the library's client, which has the token and keeps the rate limits."""
         from discord.http import Route  # only where Discord's backend is installed
 
         body = {} if values is None else {"json": values}
         return self._wait(lambda: self._own_http().request(Route(method, path, **parts), **body))
 
     def _own_http(self) -> Any:
-        """The library's client with a limit of its own to how long it waits by itself; shared with nobody, or other
-        plugins' calls would fail by it. In the client's loop."""
+        """A copy of the library's client that waits only so long for a rate limit. Runs in the client's loop.
+
+        It is a copy, because calls of other plugins would fail by that limit.
+        """
         theirs, ours = self._http
         if theirs is not self._bot.client.http:
             theirs = self._bot.client.http
             ours = copy.copy(theirs)
             ours.max_ratelimit_timeout = _LONGEST_WAIT
-            vars(ours).update(_buckets={}, _bucket_hashes={})  # the limits in them have been told how long to wait
+            vars(ours).update(_buckets={}, _bucket_hashes={})  # those there have the library's own waiting time
             self._http = theirs, ours
         return ours
 
     def _wait(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Have something done in the client's loop, and wait for what comes of it; refusals as our errors."""
+        """Run something in the client's loop and wait for its result; refusals become our errors."""
         if not self._is_up():
             raise NotConnected("The bot is not connected to Discord.")
         loop = self._bot.client.loop
@@ -254,7 +263,7 @@ class DiscordNetwork(ErrbotNetwork):
         try:
             return future.result(_CALL_SECONDS)
         except concurrent.futures.TimeoutError as error:
-            future.cancel()  # else the library goes on, and repeats it in its own time
+            future.cancel()  # else the library would go on and repeat the call
             raise SendError("Discord did not answer in time.") from error
         except Exception as error:  # what the library and aiohttp raise; `_refusal` tells them apart
             raise _refusal(error) from error
@@ -278,7 +287,7 @@ class DiscordNetwork(ErrbotNetwork):
             return True
 
         if options is not None:
-            # The person is in the client's cache as long as the interaction is: `whisper` keeps it.
+            # `whisper` keeps the interaction, and with it the person in the client's cache.
             channel = interaction.channel_id if interaction.guild_id is not None else None
             self._take(interaction.user.id, channel, interaction.message.id, options, whisper)
 
@@ -292,15 +301,11 @@ class DiscordNetwork(ErrbotNetwork):
     def _take(
         self, user: int, channel: int | None, message: int, options: Options, whisper: Callable[[str], bool]
     ) -> None:
-        """`channel` is None in a direct message."""
+        """Pass on a click or reaction; `channel` is None in a direct message."""
 
-        def find() -> Click | None:
-            try:
-                person = self._bot.build_identifier(f"<@{user}>")
-                room = person if channel is None else self._bot.build_identifier(f"<#{channel}>")
-            except Exception as error:  # noqa: BLE001 - the backend raises what it likes
-                log.warning("a click in Discord leads nowhere: %r", error)
-                return None
+        def find() -> Click:
+            person = self._bot.build_identifier(f"<@{user}>")
+            room = person if channel is None else self._bot.build_identifier(f"<#{channel}>")
             return Click(person, room, str(message), options, {}, whisper)
 
         if self._on_click is not None:
@@ -308,7 +313,7 @@ class DiscordNetwork(ErrbotNetwork):
 
 
 def _mentioned(mention: str) -> dict[str, Any]:
-    """Whom a message may notify: who is in its trusted text and nobody else, whatever the rest of it says."""
+    """Whom a message may notify: only those in its `mention`, whatever the rest of it says."""
     if not mention:
         return _NOBODY
     everybody = ["everyone"] if re.search("@everyone|@here", mention) else []
@@ -317,12 +322,12 @@ def _mentioned(mention: str) -> dict[str, Any]:
 
 
 def _code(error: SendError) -> int:
-    """Discord's own code of a refusal; 0 where nobody knows whether it was taken."""
+    """Discord's code of a refusal; 0 if the message may have been taken."""
     return int(getattr(error.__cause__, "code", 0) or 0)
 
 
 def _refusal(error: BaseException) -> SendError:
-    """What the library raises as ours: discord.RateLimited, discord.HTTPException, or what the connection does.
+    """Our error for what the library raises: discord.RateLimited, discord.HTTPException, or errors of the connection.
 
     Codes: docs.discord.com/developers/topics/opcodes-and-status-codes#json.
     """
@@ -335,6 +340,8 @@ def _refusal(error: BaseException) -> SendError:
     if status == 429:  # without the API's own words: the proxy before it
         given = whole(getattr(getattr(error, "response", None), "headers", {}).get("Retry-After"))
         return SendLimited("Discord wants fewer messages.", _DEFAULT_WAIT if given is None else given)
+    if status == 401 or code == _UNVERIFIED:
+        return LoginRefused("Discord", str(code or status))
     kind: type[SendError] = {403: NotAdmitted, 404: RoomUnknown, 413: MessageTooLong}.get(status, SendError)
     if code == _INVALID_FORM and _TOO_LONG.search(str(getattr(error, "text", ""))):
         kind = MessageTooLong

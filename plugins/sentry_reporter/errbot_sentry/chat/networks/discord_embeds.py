@@ -1,5 +1,5 @@
-"""A card as Discord's embed, with buttons: docs.discord.com/developers/resources/message#embed-object and
-components/reference.
+"""A card as Discord's embed with buttons (docs.discord.com/developers/resources/message#embed-object and
+/developers/components/reference).
 
 Title, description and values are Markdown; author and footer are shown as they are. No embed mentions anybody.
 """
@@ -13,7 +13,7 @@ from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES
 from errbot_sentry.domain.outgoing import CLOSED_BUTTONS, Button, Card
 
 BUTTON_PREFIX = "sentry:"
-"""Begins the `custom_id` of each button of ours; the name of its action follows."""
+"""The `custom_id` of each button of ours begins with this; the name of its action follows."""
 
 _COLORS = {"fatal": 0xC0392B, "error": 0xE67E22, "warning": 0xF1C40F, "info": 0x3498DB, "debug": 0x95A5A6}
 _CLOSED = 0x2ECC71
@@ -27,8 +27,8 @@ _GREY = 2
 
 
 def embed_of(card: Card, escape: Escape) -> dict[str, Any]:
-    """The embed; its link is a safe one."""
-    title = " ".join(part for part in (plain(card.short_id), plain(card.title)) if part)
+    """The embed of a card, whose link has to be safe."""
+    title = plain(card.name)
     lines = [*(escape.text(line) for line in (card.culprit, card.detail) if line)]
     if card.mark:
         lines.append(f"**{escape.text(card.mark)}**")
@@ -48,7 +48,7 @@ def embed_of(card: Card, escape: Escape) -> dict[str, Any]:
 
 
 def rows_of(buttons: tuple[Button, ...]) -> list[dict[str, Any]]:
-    """The buttons in one row, and a row for each menu, as Discord wants it."""
+    """The buttons in one row, and each menu in a row of its own, as Discord wants it."""
     rows = [[_button(button) for button in buttons if button.action != ARCHIVE]]
     rows += [[_menu(button)] for button in buttons if button.action == ARCHIVE]
     return [{"type": _ROW, "components": row} for row in rows if row]
@@ -65,7 +65,7 @@ def _menu(button: Button) -> dict[str, Any]:
 
 
 def _fitting(escaped: str, limit: int) -> str:
-    """As much of the escaped text as fits; no backslash is left without what it escapes."""
+    """As much of the escaped text as fits; it never ends with half of an escape."""
     if len(escaped) <= limit:
         return escaped
     head = escaped[: limit - 1]

@@ -20,17 +20,27 @@ from errbot import rendering
 
 from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.errbot_patches.matrix_history import is_history
-from errbot_sentry.chat.incoming import thread_of
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File, taken_id
-from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.typed_messages import thread_of
+from errbot_sentry.domain.errors import (
+    LoginRefused,
+    MessageTooLong,
+    NotAdmitted,
+    NotConnected,
+    RoomUnknown,
+    SendError,
+    SendLimited,
+)
 from errbot_sentry.domain.issue_actions import options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
+from errbot_sentry.server.http.body import answers_within
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT = (5.0, 20.0)
+_CALL_SECONDS = 30.0
 _DEFAULT_WAIT = 5.0
 _REFUSALS: dict[str, type[SendError]] = {
     "M_FORBIDDEN": NotAdmitted,
@@ -38,12 +48,18 @@ _REFUSALS: dict[str, type[SendError]] = {
     "M_INVALID_PARAM": RoomUnknown,
     "M_TOO_LARGE": MessageTooLong,
 }
+# Sections "Common error codes", "Other error codes" and "Account locking"; a suspended account can send nothing either.
+_LOGIN_REFUSED = frozenset(
+    {"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_DEACTIVATED", "M_USER_LOCKED", "M_USER_SUSPENDED"}
+)
 _CODE = re.compile(r"[A-Z_]{1,60}")
 _MENTION = re.compile(r"@[A-Za-z0-9._=/+-]+:[A-Za-z0-9.:\[\]-]+")
 
 
 class MatrixNetwork(ErrbotNetwork):
     """One account on a Matrix server."""
+
+    capabilities = Capabilities(confirms=True, threads=True, edits=True, reactions=True, files=True)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -64,7 +80,7 @@ class MatrixNetwork(ErrbotNetwork):
         client.add_event_callback(self._on_reaction, ReactionEvent)
 
     def room_named(self, name: str) -> str:
-        """The id of a room: commands that are typed there have it. An alias that cannot be resolved stays."""
+        """The id of a room, as commands typed there have it. An alias that cannot be resolved stays as it is."""
         if not name.startswith("#"):
             return name
         try:
@@ -74,7 +90,7 @@ class MatrixNetwork(ErrbotNetwork):
             return name
 
     def reply(self, msg: Any, text: str) -> bool:
-        """In the thread where the command was typed; elsewhere Errbot answers, as in all rooms."""
+        """Reply in the thread where the command was typed; outside of threads Errbot replies."""
         thread = thread_of(msg)
         if not thread or msg.is_direct:
             return False
@@ -107,7 +123,7 @@ class MatrixNetwork(ErrbotNetwork):
     def _edit(self, target: Any, sent_id: str, message: Outgoing) -> None:
         content = self._content(self._layout.messages(message.whole)[0])
         relation = {"rel_type": "m.replace", "event_id": sent_id}
-        # The outer text is for clients without edits; mentions there would mention people once more.
+        # The outer text is for clients without edits; a mention in it would notify people again.
         shown = {**content, "body": f"* {content['body']}", "m.mentions": {}}
         mentions = {"m.mentions": _mentions(message.mention)}
         self._send(str(target), {**shown, "m.new_content": {**content, **mentions}, "m.relates_to": relation})
@@ -122,7 +138,7 @@ class MatrixNetwork(ErrbotNetwork):
         self._send(self._room_of(target), {**content, **_in_thread(thread)})
 
     def _room_of(self, target: Any) -> str:
-        """The id of the room of an identifier of Errbot's; of a person, the direct conversation with them."""
+        """The id of a room from Errbot's identifier; for a person, that of the direct conversation with them."""
         person = getattr(target, "userid", "")
         if not person:
             return self._room_id(str(target))
@@ -133,9 +149,9 @@ class MatrixNetwork(ErrbotNetwork):
         return str(found)
 
     def _direct(self, person: Any) -> str:
-        """A room that only the two of us are in, and that nobody can join uninvited or takes for a room: unnamed.
+        """A room without a name, with this person and the bot alone, that nobody can join without an invitation.
 
-        It is looked up each time: somebody may have been invited meanwhile. Where there is none, it is made.
+        It is looked up each time, because somebody may have been invited since. If there is none, it is made.
         """
         user, rooms = str(person.userid), dict(self._client.rooms)
         found = next((key for key, room in rooms.items() if _is_direct(room) and user in room.users), "")
@@ -148,37 +164,40 @@ class MatrixNetwork(ErrbotNetwork):
         return made
 
     def _send(self, room: str, content: Mapping[str, Any], key: str = "") -> str:
-        """Send a message; its event id.
+        """Send a message; returns its event id.
 
-        The server takes what comes with the same transaction identifier once (Matrix client-server API).
+        The server takes a message with the same transaction identifier only once (Matrix client-server API).
         """
         number = quote(key or uuid.uuid4().hex, safe="")
         path = f"/_matrix/client/v3/rooms/{quote(room, safe='')}/send/m.room.message/{number}"
         return taken_id(self._call("PUT", path, json=dict(content)).get("event_id"), "Matrix")
 
     def _call(self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **body: Any) -> dict[str, Any]:
-        """One call of the server that the backend is logged in to; its refusals as our errors."""
+        """Call the server that the backend is logged in to; its refusals become our errors."""
         client = self._client
         if not getattr(client, "access_token", ""):
             raise NotConnected("The bot is not connected to the chat network.")
         token = f"Bearer {client.access_token}"
 
-        def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:  # a header would give way to ~/.netrc
+        def sign(
+            request: requests.PreparedRequest,
+        ) -> requests.PreparedRequest:  # ~/.netrc would replace a plain header
             request.headers["Authorization"] = token
             return request
 
         proxies = {"http": client.proxy, "https": client.proxy} if client.proxy else None
         try:
-            answer = requests.request(
-                method,
-                f"{client.homeserver.rstrip('/')}{path}",
-                headers=headers,
-                auth=sign,
-                timeout=_TIMEOUT,
-                allow_redirects=False,  # the token is for this server alone
-                proxies=proxies,
-                **body,
-            )
+            with answers_within(_CALL_SECONDS) as session:
+                answer = session.request(
+                    method,
+                    f"{client.homeserver.rstrip('/')}{path}",
+                    headers=headers,
+                    auth=sign,
+                    timeout=_TIMEOUT,
+                    allow_redirects=False,  # the token is for this server alone
+                    proxies=proxies,
+                    **body,
+                )
             found = answer.json()
         except requests.JSONDecodeError as error:
             raise SendError("The Matrix server's answer is not JSON.") from error
@@ -209,7 +228,7 @@ class MatrixNetwork(ErrbotNetwork):
 
 
 def _is_direct(room: Any) -> bool:
-    """Whether this room of nio's is a conversation of two."""
+    """Whether a room of nio is a conversation of two people."""
     return len(room.users) <= 2 and not room.is_named and room.join_rule == "invite"
 
 
@@ -221,11 +240,13 @@ def _refusal(status: int, answer: Mapping[str, Any]) -> SendError:
         return SendLimited("Matrix wants fewer messages.", _DEFAULT_WAIT if wait is None else wait / 1000)
     if status >= requests.codes.internal_server_error:
         return NotConnected(f"The Matrix server failed ({code}).")
+    if code in _LOGIN_REFUSED:
+        return LoginRefused("Matrix", code)
     return _REFUSALS.get(code, SendError)(f"Matrix refused the message ({code}).")
 
 
 def _mentions(mention: str) -> dict[str, Any]:
-    """Whom a message mentions: nobody but those whom the route names, whatever the text says."""
+    """Whom a message mentions: only those in its `mention`, whatever the text says."""
     people = list(dict.fromkeys(_MENTION.findall(mention.replace("\\", ""))))
     room = {"room": True} if re.search(r"@room\b", mention) else {}
     return {**({"user_ids": people} if people else {}), **room}

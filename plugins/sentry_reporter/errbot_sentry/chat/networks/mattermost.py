@@ -1,8 +1,8 @@
 """Mattermost, by the driver of its backend (err-backend-mattermost 3.0.0, mattermostdriver 7.3.2).
 
-Paths, fields and limits are those of developers.mattermost.com/api-documentation; what that does not say is named from
-the server's source (github.com/mattermost/mattermost, under server/). `bot.driver` is another one after each reconnect.
-Clicks come by HTTP to SENTRY_PUBLIC_URL, unsigned. So each button carries a signature of ours.
+Paths, fields and limits are those of developers.mattermost.com/api-documentation; other sources are files below server/
+of github.com/mattermost/mattermost. `bot.driver` is a new one after each reconnect. Clicks come unsigned, by HTTP to
+SENTRY_PUBLIC_URL, so each button carries a signature of ours.
 """
 
 from __future__ import annotations
@@ -18,10 +18,18 @@ from typing import Any
 import requests
 
 from errbot_sentry.chat.clicks import Click, OnClick
-from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.networks.errbot_network import (
+    Capabilities,
+    ClickAnswer,
+    ErrbotNetwork,
+    File,
+    channel_of,
+    taken_id,
+)
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
 from errbot_sentry.chat.networks.signed_clicks import SignedClicks
 from errbot_sentry.domain.errors import (
+    LoginRefused,
     MessageTooLong,
     NotAdmitted,
     NotConnected,
@@ -38,7 +46,7 @@ log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 15.0
 _DEFAULT_WAIT = 10.0
-_PROP = "sentry_reporter"  # the one of a post that has its token (SignedClicks)
+_PROP = "sentry_reporter"  # the property of a post that has its token (SignedClicks)
 _ID = re.compile(r"[a-z0-9]{26}")  # public/model/utils.go, IsValidId
 _BY_STATUS: dict[int, type[SendError]] = {403: NotAdmitted, 404: RoomUnknown, 413: MessageTooLong}
 _BY_ERROR: dict[str, type[SendError]] = {
@@ -49,7 +57,7 @@ _NO_THREAD = "api.post.create_post.root_id.app_error"
 
 
 class _Refused(SendError):
-    """A post that is refused for its form, with the id of Mattermost's error."""
+    """A post that Mattermost refused as invalid, with the id of its error."""
 
     def __init__(self, error: str) -> None:
         super().__init__(f"Mattermost refused the message ({error}).")
@@ -58,6 +66,10 @@ class _Refused(SendError):
 
 class MattermostNetwork(ErrbotNetwork):
     """One team."""
+
+    capabilities = Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    )
 
     _url = ""
     _may_whisper = True
@@ -87,7 +99,7 @@ class MattermostNetwork(ErrbotNetwork):
             vars(client).pop("_wait_for_message", None)
 
     def _watch(self, client: Any) -> None:
-        """Note the connection that the driver waits on, which it keeps to itself (mattermostdriver/websocket.py)."""
+        """Learn on which connection the driver waits: a local variable of its own (mattermostdriver/websocket.py)."""
         wait = client._wait_for_message  # noqa: SLF001 - there is no other way to it
 
         async def noting(socket: Any, handler: Any) -> None:
@@ -96,8 +108,8 @@ class MattermostNetwork(ErrbotNetwork):
 
         client._wait_for_message = noting  # noqa: SLF001 - as above
 
-    def trouble(self) -> str:
-        """The driver posts without the connection by which messages come in, and nobody notices when that is gone."""
+    def _trouble(self) -> str:
+        """What is wrong with the connection for incoming messages. Posts work without, so nobody would notice."""
         if self._socket is None or self._socket.close_code is None:
             return ""
         return (
@@ -105,7 +117,7 @@ class MattermostNetwork(ErrbotNetwork):
         )
 
     def room_named(self, name: str) -> str:
-        """`~ops`, for `ops`, `#ops` and the channel's id too; people stay `@ann`, and globs such as `*-alerts`."""
+        """`~ops`, also for `ops`, `#ops` and the channel's id. `@ann` and globs such as `*-alerts` stay as they are."""
         if name[:1] in ("~", "@", "*", "?", "["):
             return name
         if _ID.fullmatch(name):
@@ -114,13 +126,13 @@ class MattermostNetwork(ErrbotNetwork):
             except (RoomUnknown, NotAdmitted):
                 log.info("%s is taken for the name of a channel, not for its id", name)
             except SendError:
-                return name  # it is looked up again when something is to be sent there
+                return name  # looked up again when a message is sent there
         return f"~{name.removeprefix('#')}"
 
     def take_click(self, headers: Mapping[str, str], body: bytes) -> ClickAnswer:  # noqa: ARG002 - clicks have none
         """A click as Mattermost's server sends it (public/model/integration_action.go, PostActionIntegrationRequest).
 
-        What a button's `context` holds is shown to nobody; only we can have signed it.
+        Nobody sees the `context` of a button, and only we can have signed it.
         """
         if not self._url:
             return ClickAnswer(404)
@@ -153,16 +165,8 @@ class MattermostNetwork(ErrbotNetwork):
 
     def _take(self, options: Options, user: str, post: str, token: str = "") -> None:
         at = time.monotonic()
-
-        def find() -> Click | None:
-            try:
-                return self._click(options, user, post, token, at)
-            except Exception as error:  # noqa: BLE001 - each lookup of the backend raises what it likes
-                log.warning("a click in Mattermost leads nowhere: %r", error)
-                return None
-
         if self._on_click is not None:
-            self._on_click(find)
+            self._on_click(lambda: self._click(options, user, post, token, at))
 
     def _click(self, options: Options, user: str, post_id: str, token: str, at: float) -> Click | None:
         """The click that came at this time; `token` is "" for a reaction."""
@@ -188,7 +192,7 @@ class MattermostNetwork(ErrbotNetwork):
         return Click(person, room, post_id, options, {"id": post_id, "root_id": post_id}, whisper, named=str(person))
 
     def _whisper(self, person: Any, channel: str, markdown: str) -> None:
-        """Show it to one person in the channel, for which most bots lack the permission, or else in private."""
+        """Show a text to one person: in the channel if the bot has that permission, else as a direct message."""
         text = self._bot.md.convert(markdown)
         if self._may_whisper:
             try:
@@ -201,16 +205,16 @@ class MattermostNetwork(ErrbotNetwork):
         self._call("posts", "create_post", options={"channel_id": person.channelid, "message": text})
 
     def _find(self, room: str) -> Any:
-        """A channel's name goes to query_room without its ~, with which that asks for a channel named so."""
+        """The backend's room; `query_room` needs the name without `~`."""
         name = self.room_named(room)
         self._limit_time()
-        try:
-            return self._bot.build_identifier(name) if name[:1] == "@" else self._bot.query_room(name.removeprefix("~"))
-        except requests.RequestException as error:
-            raise _refusal(error) from error
+        return self._bot.build_identifier(name) if name[:1] == "@" else self._bot.query_room(name.removeprefix("~"))
+
+    def _refusal_of(self, error: Exception) -> SendError | None:
+        return _refusal(error) if isinstance(error, requests.RequestException) else None
 
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
-        channel = _channel_of(target)
+        channel = channel_of(target)
         if message.card is not None:
             values = self._card_values(message, message.card)
             try:
@@ -228,10 +232,10 @@ class MattermostNetwork(ErrbotNetwork):
         return first
 
     def _post_text(self, target: Any, body: str, thread: str) -> str:
-        return self._create(_channel_of(target), thread, "", {"message": self._bot.md.convert(body)})
+        return self._create(channel_of(target), thread, "", {"message": self._bot.md.convert(body)})
 
     def _create(self, channel: str, thread: str, key: str, values: Mapping[str, Any]) -> str:
-        """Create a post. Within thirty seconds Mattermost takes one of the same `pending_post_id` for the same post
+        """Create a post. Two with one `pending_post_id` within thirty seconds are one post to Mattermost
         (channels/app/post.go, deduplicateCreatePost)."""
         options = {"channel_id": channel, **values}
         if key:
@@ -256,31 +260,31 @@ class MattermostNetwork(ErrbotNetwork):
             self._signed.note(sent_id, values["props"][_PROP])
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
-        """The backend has no way of its own for files."""
-        channel = _channel_of(target)
+        """Upload by the API, because the backend cannot send files."""
+        channel = channel_of(target)
         files = {"files": (file.name, file.content, file.media_type)}
         (info,) = self._call("files", "upload_file", channel_id=channel, files=files)["file_infos"]
         self._create(channel, thread, "", {"message": "", "file_ids": [info["id"]]})
 
     def _call(self, endpoint: str, method: str, **values: Any) -> Any:
-        """One call of the API; its refusals as our errors."""
+        """Call the API; its refusals become our errors."""
         self._limit_time()
         try:
             return getattr(getattr(self._bot.driver, endpoint), method)(**values)
         except requests.RequestException as error:
             raise _refusal(error) from error
-        except ValueError as error:  # no JSON: a proxy's page, say
+        except ValueError as error:  # not JSON, perhaps a proxy's page
             raise SendError("Mattermost's answer could not be read.") from error
 
     def _limit_time(self) -> None:
-        """The driver would wait for an answer for ever."""
+        """Set a time limit for answers; the driver has none."""
         if self._bot.driver is None:
             raise NotConnected("The bot is not connected to Mattermost.")
         if self._bot.driver.options.get("request_timeout") is None:
             self._bot.driver.options["request_timeout"] = _CALL_SECONDS
 
     def _card_values(self, message: Outgoing, card: Card) -> dict[str, Any]:
-        """The message, which mentions and is found by searches, and the card under it."""
+        """The fields of a post: the message, which can mention people and be searched for, and the card under it."""
         token = self._signed.new_token()
 
         def integration(action: str) -> dict[str, Any]:
@@ -293,20 +297,15 @@ class MattermostNetwork(ErrbotNetwork):
         return {"message": self._bot.md.convert(heading), "props": props}
 
 
-def _channel_of(target: Any) -> str:
-    """The channel of Errbot's identifier of a room, or of a person: the direct one."""
-    return str(getattr(target, "id", None) or target.channelid)
-
-
 def _refusal(error: requests.RequestException) -> SendError:
-    """Mattermost's error as ours, by its id or status (public/model/utils.go, AppError).
+    """Our error for Mattermost's, by its id or status (public/model/utils.go, AppError).
 
-    The driver passes on the words alone, in the server's language; the answer is in the error that it replaces.
+    The driver's error has only the server's words, in its language. The answer is in the error that caused it.
     """
     cause: Any = error
     while cause is not None and getattr(cause, "response", None) is None:
         cause = cause.__context__
-    if cause is None:  # the connection broke: nobody knows whether it was taken
+    if cause is None:  # the connection broke: the message may have been taken
         return SendError("Mattermost did not answer.")
     response = cause.response
     status = int(response.status_code)
@@ -317,6 +316,8 @@ def _refusal(error: requests.RequestException) -> SendError:
         name = re.sub(r"[^a-z_.]", "", str(response.json().get("id", "")))[:80]
     except (ValueError, AttributeError):
         name = ""
+    if status == 401:  # channels/web/context.go, SessionRequired: the token is gone, or its owner is deactivated
+        return LoginRefused("Mattermost", name or str(status))
     kind = _BY_ERROR.get(name) or _BY_STATUS.get(status)
     if kind is None and status == 400:
         return _Refused(name)

@@ -1,6 +1,6 @@
 """A card as Mattermost's attachment: developers.mattermost.com/integrate/reference/message-attachments.
 
-A title with a link is shown as it is; texts and fields are Markdown, and mention whom they name.
+A title with a link is shown as it is. Texts and fields are Markdown, in which names mention people.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _CLOSED = "#3db887"
 _OTHER = "#8d93a5"
 
 Integration = Callable[[str], dict[str, Any]]
-"""Where the click of an action goes, and what it carries."""
+"""Returns, for an action, where its click goes and what it carries."""
 
 
 def attachment_of(card: Card, escape: Escape, integration: Integration) -> dict[str, Any]:
-    """The attachment; the card's link is safe, and its buttons are those to be shown."""
-    title = defuse(" ".join(part for part in (plain(card.short_id), plain(card.title)) if part))
+    """The attachment. The card's link has to be safe, and only buttons that are to be shown may be in it."""
+    title = defuse(plain(card.name))
     unnamed = (value for name, value in card.facts if not name)
     lines = (card.culprit, *unnamed, card.detail)
     fields = [(name, value) for name, value in card.facts if name] + ([("Status", card.mark)] if card.mark else [])
@@ -39,7 +39,7 @@ def attachment_of(card: Card, escape: Escape, integration: Integration) -> dict[
 
 
 def _action(button: Button, integration: Integration) -> dict[str, Any]:
-    """A button, or a menu; ids are letters and digits only (channels/api4/integration_action.go)."""
+    """A button or a menu; ids may have only letters and digits (channels/api4/integration_action.go)."""
     made = {"id": button.action, "name": button.label, "integration": integration(button.action)}
     if button.action != ARCHIVE:
         return {**made, "type": "button"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.networks.discord import DiscordNetwork
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork
 from errbot_sentry.chat.networks.matrix import MatrixNetwork
 from errbot_sentry.chat.networks.mattermost import MattermostNetwork
 from errbot_sentry.chat.networks.slack import SlackNetwork
@@ -16,19 +16,27 @@ from errbot_sentry.chat.networks.unconfirmed import IrcNetwork
 from errbot_sentry.chat.networks.xmpp import XmppNetwork
 from errbot_sentry.chat.networks.zulip import ZulipNetwork
 
+
+class ErrbotTestNetwork(ErrbotNetwork):
+    """Errbot's Test backend, which takes files."""
+
+    capabilities = Capabilities(files=True)
+
+
 ADAPTERS: dict[str, type[ErrbotNetwork]] = {
-    "irc": IrcNetwork,
-    "xmpp": XmppNetwork,
     "slackv3": SlackNetwork,
     "discord": DiscordNetwork,
-    "matrix": MatrixNetwork,
     "mattermost": MattermostNetwork,
+    "matrix": MatrixNetwork,
     "telegram": TelegramNetwork,
     "zulip": ZulipNetwork,
+    "xmpp": XmppNetwork,
+    "irc": IrcNetwork,
+    "test": ErrbotTestNetwork,
 }
-"""By Errbot's name of the backend (`bot.mode`). Any other one is served by plain sends."""
+"""By Errbot's name of the backend (`bot.mode`). All other backends get an ErrbotNetwork."""
 
 
 def network_of(bot: Any, is_active: Callable[[], bool], background: BackgroundQueue) -> ErrbotNetwork:
-    """The chat network of this bot, with all that our adapter for it can do."""
+    """The adapter for this bot's chat network."""
     return ADAPTERS.get(str(bot.mode), ErrbotNetwork)(bot, is_active, background)

@@ -1,8 +1,8 @@
-"""Buttons whose clicks come by unsigned HTTP: what they carry, so that only clicks on a message as it stands count.
+"""Signs buttons whose clicks come by unsigned HTTP, so that only clicks on the present form of a message count.
 
-A message shows a random word, its `token`, which is another one after each edit. Each of its buttons carries the token
-and a signature of token and action, which nobody gets to see but the chat network's server. So nobody can make up a
-click, use one for another message or action, or repeat one after the message has changed.
+A message has a random `token`, new after each edit. Each of its buttons carries the token and a signature of token and
+action, which only the chat network's server sees. So nobody can make up a click, use one for another message or action,
+or repeat one after the message has changed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _MESSAGES = 1000
 
 
 class SignedClicks:
-    """Signs and checks.
+    """Signs buttons and checks clicks.
 
     Args:
-        secret: returns what is signed with; it may raise StoreError.
+        secret: returns the secret for signatures; may raise StoreError.
     """
 
     def __init__(self, secret: Callable[[], str]) -> None:
@@ -49,7 +49,7 @@ class SignedClicks:
         return hmac.compare_digest(self.sign(token, action).encode(), signature.encode("utf-8", "replace"))
 
     def note(self, message_id: str, token: str) -> None:
-        """A message shows this token from now on."""
+        """Note that a message shows this token from now on."""
         with self._lock:
             before = self._shown.get(message_id, token)
             if before != token:
@@ -57,8 +57,10 @@ class SignedClicks:
             self._shown[message_id] = token
 
     def was_shown(self, message_id: str, token: str, at: float) -> bool:
-        """Whether a message that has just changed showed this token at that time (of time.monotonic): two clicks after
-        one another on the same message, of which the first has changed it."""
+        """Whether a message showed this token at that time (of time.monotonic), though it has another one now.
+
+        So the second of two clicks counts if the first one has changed the message.
+        """
         with self._lock:
             before, until = self._before.get(message_id, ("", 0.0))
         return token == before and at < until

@@ -1,7 +1,7 @@
 """Slack, by the client of its backend (errbot-backend-slackv3, slack_sdk): cards, threads, edits, buttons.
 
-Methods, errors and blocks are those of docs.slack.dev/reference. `bot.slack_web` is the WebClient; with an app token
-there is also `bot.slack_socket_mode`, and clicks come by it. Else they come as signed requests to our own web server.
+Methods, errors and blocks are those of docs.slack.dev/reference. `bot.slack_web` is the WebClient. With an app token
+there is also `bot.slack_socket_mode`, which brings clicks. Without, they come as signed requests to our web listener.
 """
 
 from __future__ import annotations
@@ -14,10 +14,17 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
-from errbot_sentry.chat.clicks import DIRECT_CHANNEL, Click, FindClick, OnClick
-from errbot_sentry.chat.networks.errbot_network import ClickAnswer, ErrbotNetwork, File, taken_id
+from errbot_sentry.chat.clicks import DIRECT_CHANNEL, Click, OnClick
+from errbot_sentry.chat.networks.errbot_network import (
+    Capabilities,
+    ClickAnswer,
+    ErrbotNetwork,
+    File,
+    channel_of,
+    taken_id,
+)
 from errbot_sentry.chat.render.escaping import plain
-from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import LoginRefused, MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of
 from errbot_sentry.domain.json_values import whole
 from errbot_sentry.domain.outgoing import Button, Card, Outgoing
@@ -38,6 +45,10 @@ _REFUSALS: dict[str, type[SendError]] = {
     ),
     **dict.fromkeys(("msg_too_long", "msg_blocks_too_long", "no_text"), MessageTooLong),
 }
+# Of every method, on its page; `missing_scope` is not: only one of several calls may lack its scope.
+_LOGIN_REFUSED = frozenset(
+    {"not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "org_login_required"}
+)
 _NO_CARD = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 _DEFAULT_WAIT = 30.0
 _CODE = re.compile(r"[a-z_]{1,60}")
@@ -52,10 +63,14 @@ _COLORS = {
 class SlackNetwork(ErrbotNetwork):
     """One workspace."""
 
+    capabilities = Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    )
+
     def listen(self, on_click: OnClick) -> None:
         super().listen(on_click)
         socket = getattr(self._bot, "slack_socket_mode", None)
-        # Errbot calls callback_connect twice at each start, and the client may be another one after a reconnect.
+        # Errbot calls callback_connect twice at each start, and there may be a new client after a reconnect.
         if socket is not None and self._on_socket not in socket.socket_mode_request_listeners:
             socket.socket_mode_request_listeners.append(self._on_socket)
 
@@ -68,7 +83,7 @@ class SlackNetwork(ErrbotNetwork):
     def take_click(self, headers: Mapping[str, str], body: bytes) -> ClickAnswer:
         """A click that Slack sends to the interactivity URL of the app: a form with the JSON in `payload`, signed.
 
-        docs.slack.dev/authentication/verifying-requests-from-slack; slack_sdk refuses what is older than five minutes.
+        docs.slack.dev/authentication/verifying-requests-from-slack; slack_sdk refuses those over five minutes old.
         """
         secret = str((getattr(self._bot.bot_config, "BOT_IDENTITY", None) or {}).get("signing_secret") or "")
         if not secret:
@@ -90,17 +105,7 @@ class SlackNetwork(ErrbotNetwork):
 
     def _take(self, payload: object) -> None:
         if self._on_click is not None:
-            self._on_click(self._click_finder(payload))
-
-    def _click_finder(self, payload: object) -> FindClick:
-        def find() -> Click | None:
-            try:
-                return self._click(payload)
-            except (LookupError, TypeError, AttributeError) as error:
-                log.warning("a click from Slack of another shape: %r", error)
-                return None
-
-        return find
+            self._on_click(lambda: self._click(payload))
 
     def _click(self, payload: Any) -> Click | None:
         """The click of a `block_actions` payload (docs.slack.dev/reference/interaction-payloads)."""
@@ -123,8 +128,8 @@ class SlackNetwork(ErrbotNetwork):
         return Click(sender, room, ts, options, extras, whisper)
 
     def _find(self, room: str) -> Any:
-        """Only build_identifier finds `#ops`: query_room looks for a channel with the # in its name, and gives an empty
-        room without an error (slackv3 0.3.2)."""
+        """The backend's room. Only `build_identifier` finds `#ops`; `query_room` returns an empty room without an error
+        (slackv3 0.3.2)."""
         found = (self._bot.build_identifier if room[:1] in ("#", "<") else self._bot.query_room)(room)
         _ = found.id  # an empty room has none
         return found
@@ -135,7 +140,7 @@ class SlackNetwork(ErrbotNetwork):
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
         if message.card is None:
             return super()._post(target, message, thread)
-        values = {"channel": _channel_of(target), **self._card_values(message, message.card)}
+        values = {"channel": channel_of(target), **self._card_values(message, message.card)}
         try:
             return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
         except _CardRefused as error:
@@ -143,7 +148,7 @@ class SlackNetwork(ErrbotNetwork):
             return super()._post(target, message, thread)
 
     def _post_text(self, target: Any, body: str, thread: str) -> str:
-        values = {"channel": _channel_of(target), **self._text_values(body)}
+        values = {"channel": channel_of(target), **self._text_values(body)}
         return self._post_values({**values, **({"thread_ts": thread} if thread else {})})
 
     def _post_values(self, values: Mapping[str, Any]) -> str:
@@ -154,64 +159,63 @@ class SlackNetwork(ErrbotNetwork):
             values = self._card_values(message, message.card)
         else:
             values = self._text_values(self._layout.messages(message.whole)[0])
-        self._call("chat_update", {"channel": _channel_of(target), "ts": sent_id, **values})
+        self._call("chat_update", {"channel": channel_of(target), "ts": sent_id, **values})
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
-        """Past the backend's own way (slackv3 0.3.2), which names a room as `<#C123|ops>`, where Slack wants `C123`,
-        and reports no failure."""
-        values = {"channel": _channel_of(target), "filename": file.name, "content": file.content}
+        """Upload by Slack's client: the backend (slackv3 0.3.2) sends `<#C123|ops>`, where Slack wants `C123`, and
+        reports no failure."""
+        values = {"channel": channel_of(target), "filename": file.name, "content": file.content}
         self._call("files_upload_v2", {**values, "thread_ts": thread or None})
 
     def _call(self, method: str, values: Mapping[str, Any]) -> Any:
-        """One call of the Web API; its refusals as our errors."""
-        from slack_sdk.errors import SlackApiError  # only where Slack's backend is installed
-
+        """Call the Web API; its refusals become our errors."""
         try:
             return getattr(self._bot.slack_web, method)(**values)
-        except SlackApiError as error:
-            raise _refusal(error, has_card="blocks" in values) from error
-        except Exception as error:  # the connection broke: nobody knows whether it was taken
-            raise SendError("Slack did not answer.") from error
+        except Exception as error:  # a refusal, or the connection broke: then the message may have been taken
+            refusal = self._refusal_of(error, has_card="blocks" in values)
+            raise refusal or SendError("Slack did not answer.") from error
+
+    def _refusal_of(self, error: Exception, *, has_card: bool = False) -> SendError | None:
+        from slack_sdk.errors import SlackApiError  # only where Slack's backend is installed
+
+        return _refusal(error, has_card=has_card) if isinstance(error, SlackApiError) else None
 
     def _text_values(self, markdown: str) -> dict[str, Any]:
         text = self._bot.md.convert(markdown)
         return {"text": text, "unfurl_links": False, "unfurl_media": False, "link_names": True}
 
     def _card_values(self, message: Outgoing, card: Card) -> dict[str, Any]:
-        """The blocks, and the text that notifications on a phone show."""
+        """The fields of a message: the card in blocks, and the text that a phone's notification shows."""
         card = replace(card, link=self._escape.href(card.link))
         blocks = list(_blocks(card, self._bot.md.convert(message.mention) if message.mention else ""))
         return {**self._text_values(message.whole), "blocks": blocks}
 
 
-def _channel_of(target: Any) -> str:
-    """The channel of Errbot's identifier of a room, or of a person: the direct one."""
-    return str(getattr(target, "id", None) or target.channelid)
-
-
 class _CardRefused(SendError):
-    """Slack takes no such blocks: the same is said as text."""
+    """Slack refused the blocks; the message is then sent as text."""
 
 
 def _refusal(error: Any, *, has_card: bool) -> SendError:
-    """Slack's error as ours; its codes stand on each method's page of docs.slack.dev/reference/methods."""
+    """Our error for Slack's; the codes are listed for each method on docs.slack.dev/reference/methods."""
     code = str(error.response.get("error", ""))
     code = code if _CODE.fullmatch(code) else "unknown error"
     if code == "ratelimited":
         wait = whole((error.response.headers or {}).get("Retry-After"))
         return SendLimited("Slack wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
+    if code in _LOGIN_REFUSED:
+        return LoginRefused("Slack", code)
     if has_card and code in _NO_CARD:
         return _CardRefused(f"Slack did not take the card ({code}).")
     return _REFUSALS.get(code, SendError)(f"Slack refused the message ({code}).")
 
 
 def _blocks(card: Card, mention: str) -> Iterator[dict[str, Any]]:
-    """The card in blocks. Rich text is never parsed for markup, mentions or links: all foreign text stands in it."""
+    """The card in blocks. Foreign text is always rich text, which Slack never parses for markup, mentions or links."""
     if mention:
         yield {"type": "section", "text": {"type": "mrkdwn", "text": mention}}
     sign = _COLORS.get(card.level, "")
     head = [{"type": "emoji", "name": sign.strip(":")}, _text(" ")] if sign else []
-    name = " ".join(part for part in (plain(card.short_id), plain(card.title)) if part) or "(no title)"
+    name = plain(card.name) or "(no title)"
     title = {"type": "link", "url": card.link, "text": name} if card.link else _text(name)
     yield _rich(
         *([[*head, _text(heading, bold=True)]] if (heading := plain(card.heading)) else []),

@@ -1,25 +1,25 @@
 """Telegram, by the client of Errbot's own backend (python-telegram-bot 13.15, `bot.telegram`): HTML, buttons, replies.
 
-Methods, fields and limits are those of core.telegram.org/bots/api. The words of refusals are the server's own
-(github.com/tdlib/telegram-bot-api). A room is a chat's number, and a topic of a group is `-1001234567890/45`.
+Methods, fields and limits are those of core.telegram.org/bots/api; the texts of refusals are those of
+github.com/tdlib/telegram-bot-api. A room is a chat's number, and a topic of a group is `-1001234567890/45`.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cachetools import FIFOCache
 
-from errbot_sentry.chat.clicks import Click, FindClick, OnClick
+from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.errbot_patches.telegram_updates import Place, updates_of
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File
 from errbot_sentry.chat.networks.telegram_html import card_html, html_of, plain_text
 from errbot_sentry.chat.render.escaping import plain
-from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import LoginRefused, MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of, options_of_emoji
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import OPEN_BUTTONS, Button, Card, Outgoing
@@ -50,16 +50,21 @@ _REFUSALS: tuple[tuple[str, type[SendError]], ...] = (
     ("topic_closed", NotAdmitted),
     ("chat_write_forbidden", NotAdmitted),
     ("chat_restricted", NotAdmitted),
-    ("unauthorized", NotConnected),
 )
 
 
 class TelegramNetwork(ErrbotNetwork):
     """The chats of one bot."""
 
+    capabilities = Capabilities(
+        confirms=True, threads=True, edits=True, cards=True, buttons=True, reactions=True, files=True
+    )
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._topics: FIFOCache[tuple[int, str], int] = FIFOCache(_REMEMBERED)  # of what was sent: reactions lack it
+        self._topics: FIFOCache[tuple[int, str], int] = FIFOCache(
+            _REMEMBERED
+        )  # of sent messages; reactions do not name them
         self._topics_lock = Lock()
 
     def listen(self, on_click: OnClick) -> None:
@@ -67,7 +72,7 @@ class TelegramNetwork(ErrbotNetwork):
         updates = updates_of(self._bot)
         if updates is not None:
             updates.listener = self._on_update
-        else:  # nobody would hear of a click
+        else:  # without updates no click would arrive
             self.capabilities = replace(self.capabilities, buttons=False, reactions=False)
 
     def close(self) -> None:
@@ -76,19 +81,19 @@ class TelegramNetwork(ErrbotNetwork):
         if updates is not None and updates.listener == self._on_update:
             updates.listener = None
 
-    def trouble(self) -> str:
+    def _trouble(self) -> str:
         updates = updates_of(self._bot)
         return updates.trouble if updates is not None else ""
 
     def status(self) -> tuple[str, ...]:
-        """With privacy on, Telegram keeps from bots what does not begin with / (core.telegram.org/bots/features)."""
-        me = getattr(self._bot.telegram, "_bot", None)  # as the backend's getMe found it; `bot` would ask again
+        """With privacy on, the bot gets only messages that begin with / (core.telegram.org/bots/features)."""
+        me = getattr(self._bot.telegram, "_bot", None)  # from the backend's getMe; `bot` would make another request
         hidden = me is not None and not me.can_read_all_group_messages
         hint = "privacy mode is on: in groups commands reach only a bot that is an administrator"
         return (*super().status(), *((hint,) if hidden else ()))
 
     def complete(self, msg: Any) -> None:
-        """Topic and reply, which the backend drops."""
+        """Add the topic and the message that was answered, which the backend drops."""
         updates, number = updates_of(self._bot), msg.extras.get("message_id")
         if updates is None or number is None:
             return
@@ -99,7 +104,7 @@ class TelegramNetwork(ErrbotNetwork):
             msg.extras["reply_to_message_id"] = place.reply_to
 
     def reply(self, msg: Any, text: str) -> bool:
-        """As HTML, in the topic and under the command; where Errbot is to change the replies, it sends them."""
+        """Reply as HTML, in the topic and under the command; False if Errbot is set to change or divert replies."""
         config = self._bot.bot_config
         if config.DIVERT_TO_PRIVATE or config.DIVERT_TO_THREAD or config.GROUPCHAT_NICK_PREFIXED:
             return False
@@ -114,23 +119,15 @@ class TelegramNetwork(ErrbotNetwork):
         if self._on_click is None:
             return
         if "callback_query" in update:
-            self._on_click(self._finder(self._click, update["callback_query"]))
+            self._on_click(lambda: self._click(update["callback_query"]))
         elif "message_reaction" in update:
-            self._on_click(self._finder(self._reaction, update["message_reaction"]))
-
-    def _finder(self, read: Callable[[Any], Click | None], payload: Any) -> FindClick:
-        def find() -> Click | None:
-            try:
-                return read(payload)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                log.warning("a click from Telegram of another shape: %r", error)
-                return None
-
-        return find
+            self._on_click(lambda: self._reaction(update["message_reaction"]))
 
     def _click(self, query: Any) -> Click | None:
-        """The click of a `CallbackQuery` (core.telegram.org/bots/api#callbackquery). Each has to be answered, or the
-        button spins. A client may make up the data, so it names nothing but an action."""
+        """The click of a `CallbackQuery` (core.telegram.org/bots/api#callbackquery).
+
+        Each query has to be answered, or the button spins. A client can make up the data, so it has only an action.
+        """
         answer = _Answer(self, str(query["id"]))
         message = query.get("message") or {}
         name, _, choice = str(query.get("data", "")).partition(":")
@@ -146,7 +143,7 @@ class TelegramNetwork(ErrbotNetwork):
         return Click(sender, room, number, options, {"message_id": int(number)}, answer.say, answer.end)
 
     def _reaction(self, reaction: Any) -> Click | None:
-        """The click of a `MessageReactionUpdated`; who reacts as a group or channel is nobody."""
+        """The click of a `MessageReactionUpdated`; None for a reaction in the name of a group or channel."""
         before = [each.get("emoji") for each in reaction["old_reaction"]]
         added = [each.get("emoji") for each in reaction["new_reaction"] if each.get("emoji") not in before]
         found = (options_of_emoji(_REACTIONS.get(emoji, emoji)) for emoji in added if emoji)
@@ -160,7 +157,7 @@ class TelegramNetwork(ErrbotNetwork):
     def _turn_menu(self, message: Any, data: str) -> None:
         """Show what `Archive` offers, or the other buttons again, if the message has the button that was clicked.
 
-        The menu's way back carries the buttons that it replaced: not each server knows all of them.
+        The data of the menu's way back has the buttons that it replaced, because not every server has all of them.
         """
         rows = (message.get("reply_markup") or {}).get("inline_keyboard") or []
         shown = [str(each.get("callback_data")) for row in rows for each in row]
@@ -176,7 +173,7 @@ class TelegramNetwork(ErrbotNetwork):
             log.info("the menu of message %s: %s", place["message_id"], error)
 
     def _person(self, user: Any) -> Any:
-        """The identifier of a `User`. build_identifier makes one without names, so its class is called again."""
+        """The identifier of a `User`. `build_identifier` makes one without names, so we call its class."""
         names = {name: user.get(name) for name in ("first_name", "last_name", "username")}
         return type(self._bot.build_identifier("1"))(id=user["id"], **names)
 
@@ -184,7 +181,7 @@ class TelegramNetwork(ErrbotNetwork):
         return self._find(f"{chat['id']}/{topic}" if topic else str(chat["id"]))
 
     def _find(self, room: str) -> Any:
-        """Nobody is asked: a wrong number is refused when something is posted."""
+        """The backend's room. Makes no request: a wrong number is refused when something is posted."""
         chat, _, topic = room.partition("/")
         found = self._bot.build_identifier(chat)
         if topic:
@@ -206,7 +203,7 @@ class TelegramNetwork(ErrbotNetwork):
         return self._send(target, {"text": html_of(body)}, thread)
 
     def _edit(self, target: Any, sent_id: str, message: Outgoing) -> None:
-        """An edit without buttons takes them away, so they go with it."""
+        """Edit a message with its buttons, because an edit without them removes them."""
         card = message.card
         values = {"text": html_of(message.whole)} if card is None else self._card_values(card, message.mention)
         try:
@@ -215,7 +212,7 @@ class TelegramNetwork(ErrbotNetwork):
             log.debug("message %s says that already", sent_id)
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
-        """Past the backend's own way, which takes no media type (errbot/backends/telegram_messenger.py, line 431)."""
+        """Upload by the library: the backend takes no media type (errbot/backends/telegram_messenger.py, line 431)."""
         kind = "photo" if file.media_type in ("image/png", "image/jpeg") else "document"
         values = {"filename": file.name, kind: io.BytesIO(file.content), "timeout": _FILE_TIMEOUT}
         self._call(f"send_{kind}", **self._place(target, thread), **values)
@@ -228,7 +225,7 @@ class TelegramNetwork(ErrbotNetwork):
         return number
 
     def _place(self, target: Any, thread: str) -> dict[str, Any]:
-        """Where something goes. If the message that it belongs under was deleted, it stands alone."""
+        """The chat, the topic and the message to reply to; if that message was deleted, there is no reply."""
         under = {"reply_to_message_id": int(thread), "allow_sending_without_reply": True} if thread.isdecimal() else {}
         topic = getattr(target, "message_thread_id", None)
         return {"chat_id": target.id, **({"message_thread_id": topic} if topic else {}), **under}
@@ -238,7 +235,7 @@ class TelegramNetwork(ErrbotNetwork):
         return {**values, "reply_markup": _keyboard(card.buttons)} if self.capabilities.buttons else values
 
     def _call_with_text(self, method: str, *, text: str, **values: Any) -> Any:
-        """A call with HTML; as plain text where Telegram cannot read that, so that no alert is lost by it."""
+        """Call a method with HTML, or with plain text if Telegram cannot read the HTML, so that no alert is lost."""
         values["disable_web_page_preview"] = True
         try:
             return self._call(method, text=text, parse_mode="HTML", **values)
@@ -247,7 +244,7 @@ class TelegramNetwork(ErrbotNetwork):
             return self._call(method, text=plain_text(text), **values)
 
     def _call(self, method: str, **values: Any) -> Any:
-        """One call of the Bot API; its refusals as our errors. Their causes are left out: they name the bot's token."""
+        """Call the Bot API; its refusals become our errors, without their causes, which contain the bot's token."""
         from telegram.error import TelegramError  # only where the backend's library is installed
 
         try:
@@ -260,7 +257,7 @@ class TelegramNetwork(ErrbotNetwork):
 
 
 class _NotModified(SendError):
-    """The message says that already."""
+    """The edit changes nothing."""
 
 
 class _MarkupRefused(SendError):
@@ -276,14 +273,14 @@ class _Answer:
     given: bool = False
 
     def say(self, text: str) -> bool:
-        """Show Markdown; False where there was an answer already."""
+        """Show Markdown; False if there was an answer already."""
         if self.given:
             return False
         self._give(text=plain(plain_text(html_of(text)), _LONGEST_ANSWER), show_alert=True)
         return True
 
     def end(self) -> None:
-        """Nothing (more) is said."""
+        """Answer without a text, unless there was an answer already."""
         if not self.given:
             try:
                 self._give()
@@ -296,15 +293,16 @@ class _Answer:
 
 
 def _refusal(error: Any) -> SendError:
-    """An error of python-telegram-bot as ours. It wears words only: codes and parameters are gone."""
+    """Our error for one of python-telegram-bot, which has only a text: codes and parameters are lost."""
     from telegram.error import BadRequest, ChatMigrated, InvalidToken, RetryAfter, Unauthorized
 
     if isinstance(error, RetryAfter):
         return SendLimited("Telegram wants fewer messages.", float(error.retry_after))
     if isinstance(error, ChatMigrated):
         return RoomUnknown(f"The group became a supergroup: write {error.new_chat_id} for it in config.py.")
-    if isinstance(error, InvalidToken):
-        return NotConnected("Telegram does not know the bot's token.")
+    # 404 and 401, to every method. 403 is of the same class, and begins with "Forbidden" (telegram/utils/request.py).
+    if isinstance(error, InvalidToken) or str(error).casefold() == "unauthorized":
+        return LoginRefused("Telegram", "Unauthorized")
     if not isinstance(error, (BadRequest, Unauthorized)):
         return SendError("Telegram did not answer.")
     words = plain(str(error), 120)
@@ -318,7 +316,7 @@ def _refusal(error: Any) -> SendError:
 
 
 def _keyboard(buttons: tuple[Button, ...]) -> dict[str, Any]:
-    """An InlineKeyboardMarkup; no buttons are an empty one."""
+    """An InlineKeyboardMarkup; without buttons an empty one."""
     keys = [
         {"text": each.label + (" ▾" if each.action == ARCHIVE else ""), "callback_data": _data(each.action)}
         for each in buttons

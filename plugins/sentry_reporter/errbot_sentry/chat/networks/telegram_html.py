@@ -1,4 +1,4 @@
-"""Text in the HTML of Telegram's Bot API: core.telegram.org/bots/api#html-style."""
+"""Makes the HTML that Telegram's Bot API takes (core.telegram.org/bots/api#html-style) from Markdown and cards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DOT = re.compile(r"(?<=\w)\.(?=[^\W\d_])")
 
 
 def html_of(markdown: str) -> str:
-    """A message in our Markdown; lines stay lines, and a bare web address becomes a link of its host's name."""
+    """The HTML of a message in our Markdown. Lines stay lines; a bare web address becomes a link with its host."""
     writer = _Writer()
     writer.feed(xhtml().convert(markdown))
     writer.close()
@@ -33,12 +33,12 @@ def html_of(markdown: str) -> str:
 
 
 def card_html(card: Card, mention: str) -> str:
-    """A card; `mention` is Markdown. At most 2000 characters besides, so that Telegram takes any characters."""
+    """The HTML of a card; `mention` is Markdown. The rest has at most 2000 characters, so Telegram takes any."""
     return "\n".join(line for line in _lines(card, mention) if line)
 
 
 def plain_text(html: str) -> str:
-    """What people read of such HTML."""
+    """The text that people read in such HTML."""
     return unescape(_TAG.sub("", html))
 
 
@@ -55,7 +55,7 @@ def _lines(card: Card, mention: str) -> Iterator[str]:
 
 
 def _text(value: str, longest: int = 500) -> str:
-    """A foreign value: it reads as it is, and nothing in it can be clicked."""
+    """The HTML of a foreign value: people read it as it is, and nothing in it is a link."""
     return escape(_inert(defuse(plain(value, longest))))
 
 
@@ -64,12 +64,12 @@ def _inert(text: str) -> str:
 
 
 class _Writer(HTMLParser):
-    """From what Python-Markdown writes to what Telegram takes."""
+    """Turns the HTML of Python-Markdown into the HTML of Telegram."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._parts: list[str] = []
-        self._inside: list[str] = []  # of code and links, whose text Telegram leaves alone
+        self._inside: list[str] = []  # inside code and links Telegram makes no links of its own
 
     def result(self) -> str:
         return "".join(self._parts).strip("\n")
@@ -105,7 +105,7 @@ class _Writer(HTMLParser):
             self._parts.append("" if not self._parts or self._parts[-1].endswith("\n") else "\n")
             return
         rest = 0
-        for found in _ADDRESS.finditer(data):  # ours: in foreign text none is left whole
+        for found in _ADDRESS.finditer(data):  # only our own text still has a whole address
             address = found[0].rstrip(").,;:")
             host = address.partition("://")[2].partition("/")[0]
             self._parts += [escape(_inert(data[rest : found.start()])), f'<a href="{escape(address)}">{host}</a>']

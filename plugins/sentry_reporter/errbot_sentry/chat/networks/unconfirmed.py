@@ -1,4 +1,4 @@
-"""IRC, and what it has in common with XMPP: the connection loses silently what was written while it dies."""
+"""IRC, and the base that it shares with XMPP: messages that are written while a connection dies are lost silently."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ class UnconfirmedNetwork(ErrbotNetwork):
     settle = 5.0
 
     def is_silent(self) -> bool:
-        """As chat/errbot_patches/irc_ping.py and xmpp_reconnect.py measure it; False without them."""
+        """As measured by chat/errbot_patches/irc_ping.py and xmpp_reconnect.py; False without them."""
         silence = getattr(getattr(self._bot, "conn", None), "seconds_of_silence", None)
         return callable(silence) and silence() > self.settle
 
     def _target(self, room: str) -> Any:
-        """Both lose without an error what is said in a room that the bot is not in: it was kicked, it just connected,
-        or the room is missing in CHATROOM_PRESENCE. It joins the room, and the message is tried again."""
+        """The backend's room. If the bot is not in it, it joins, and NotAdmitted has the message tried again.
+
+        Both networks lose such a message without an error. The bot may have been kicked, may have just connected, or
+        the room is not in CHATROOM_PRESENCE.
+        """
         target = super()._target(room)
         if address_of(room) or not self._is_to_join(room) or target.joined:
             return target
         log.warning("the bot is not in %s, and joins it", room)
         try:
-            target.join(username=self._bot.bot_config.CHATROOM_FN)  # the nick there; IRC takes no notice
+            target.join(username=self._bot.bot_config.CHATROOM_FN)  # the nick in the room; IRC ignores it
         except Exception as error:  # noqa: BLE001 - what a plugin's callback for joined rooms raises, too
             log.warning("the room %r could not be joined: %s", room, error)
         raise NotAdmitted(f"The bot is not in the room {room}, and tries to join it.")
@@ -56,7 +59,7 @@ class IrcNetwork(UnconfirmedNetwork):
         return room.startswith(_CHANNELS)
 
     def _direct(self, person: Any) -> Any:
-        """A nick is whoever has it now: the server is asked for the whole mask before each message (WHOIS)."""
+        """The person, if they still have the nick: the server is asked for its whole mask (WHOIS) each time."""
         found: list[str] = []
         ended = Event()
 

@@ -1,11 +1,11 @@
 """XMPP by the client of Errbot's backend (slixmpp): corrections (XEP-0308), and files by HTTP upload (XEP-0363).
 
-A message gets an id of ours, by which it is corrected later. The room's answer has the same id: the message itself as
-everybody gets it, or an error where it is refused (XEP-0045, section 7.4). A service that changes ids leaves us without
-an answer; then only the connection is watched, as on IRC.
+A message gets an id of ours, by which it is corrected later. The room answers with the same id: with the message
+itself, as everybody gets it, or with an error if it refuses it (XEP-0045, section 7.4). If a service changes ids, no
+answer is recognized; then only the connection is watched, as on IRC.
 
-What the extensions need is written into the stanzas here, so that no plugin of slixmpp has to be registered: that of
-XEP-0363 needs aiohttp, which slixmpp does not install, and that of XEP-0308 says that the bot itself shows corrections.
+This module writes the extensions' elements into the stanzas itself, because slixmpp's plugins do not fit: that of
+XEP-0363 needs aiohttp, which slixmpp does not install, and that of XEP-0308 announces that the bot shows corrections.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from errbot.backends.base import Room
 
 from errbot_sentry.chat.clicks import OnClick
 from errbot_sentry.chat.errbot_patches.xmpp_reconnect import forget_room
-from errbot_sentry.chat.networks.errbot_network import File
+from errbot_sentry.chat.networks.errbot_network import Capabilities, File
 from errbot_sentry.chat.networks.unconfirmed import UnconfirmedNetwork
-from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError
+from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected, RoomUnknown, SendError
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
+from errbot_sentry.server.http.body import answers_within
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +40,16 @@ _T = TypeVar("_T")
 _HAND_OVER_SECONDS = 3.0
 _ANSWER_SECONDS = 3.0
 _SLOT_SECONDS = 10.0
-_ANSWERS = ("groupchat_message", "message_error")
 _REFUSALS: dict[str, type[SendError]] = {
     "forbidden": NotAdmitted,
     "not-acceptable": NotAdmitted,
+    "not-authorized": NotAdmitted,  # of a room; an account is refused when it logs in
     "item-not-found": RoomUnknown,
     "gone": RoomUnknown,
     "remote-server-not-found": RoomUnknown,
 }
 _HTTP_TIMEOUT = (5.0, 20.0)
+_HTTP_SECONDS = 60.0
 _CORRECT = "urn:xmpp:message-correct:0"
 _OOB = "jabber:x:oob"
 _UPLOAD = "urn:xmpp:http:upload:0"
@@ -56,7 +58,7 @@ _UPLOAD_HEADERS = frozenset({"authorization", "cookie", "expires"})  # XEP-0363,
 
 @dataclass(frozen=True)
 class _Slot:
-    """Where a file is put, with which headers, and where people get it."""
+    """Where to upload a file and with which headers, and where people can download it."""
 
     put: str
     headers: dict[str, str]
@@ -66,26 +68,36 @@ class _Slot:
 class XmppNetwork(UnconfirmedNetwork):
     """One account on an XMPP server."""
 
+    capabilities = Capabilities(edits=True, files=True)
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._converter = Lock()
         self._to_text = rendering.text()
         self._listens_to: Any = None  # the client whose messages are passed to `_on_answer`
         self._answers: dict[str, Future[None]] = {}
+        self._login_error = "not-authorized"
+        self._events = {
+            "groupchat_message": self._on_answer,
+            "message_error": self._on_answer,
+            "failed_auth": self._on_failed_login,
+            "failed_all_auth": self._on_refused_login,
+            "auth_success": self._on_login,
+        }
 
     def listen(self, on_click: OnClick) -> None:
         super().listen(on_click)
         client = self._client()
         if client is not self._listens_to:
             self._listens_to = client
-            for event in _ANSWERS:
-                client.add_event_handler(event, self._on_answer)
+            for event, handler in self._events.items():
+                client.add_event_handler(event, handler)
 
     def close(self) -> None:
         super().close()
         if self._listens_to is not None:
-            for event in _ANSWERS:
-                self._listens_to.del_event_handler(event, self._on_answer)
+            for event, handler in self._events.items():
+                self._listens_to.del_event_handler(event, handler)
         self._listens_to = None
 
     def room_named(self, name: str) -> str:
@@ -93,10 +105,10 @@ class XmppNetwork(UnconfirmedNetwork):
         return name.lower()
 
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
-        """Correct a message of the present connection; False for one of before.
+        """Correct a message of the present connection; False for an earlier one.
 
-        XEP-0308, section 7: whoever has left a room and joined it again may not correct what they said before. Clients
-        would show the correction as another message.
+        XEP-0308, section 7: an occupant who has left a room and joined it again may not correct earlier messages.
+        Clients would show the correction as another message.
         """
         return sent_id.startswith(self._id_start()) and super().edit(room, sent_id, message)
 
@@ -107,7 +119,7 @@ class XmppNetwork(UnconfirmedNetwork):
         return super()._target(room)
 
     def _identifier(self, address: str) -> Any:
-        """The backend's own way would ask the server what the address is, and take a room's for a room."""
+        """The identifier of a person. `build_identifier` would ask the server, and may take it for a room."""
         return self._bot._build_person(address)  # noqa: SLF001 - there is no other way to it
 
     def _id_start(self) -> str:
@@ -124,19 +136,20 @@ class XmppNetwork(UnconfirmedNetwork):
         slot = self._await(self._slot_for(file), _SLOT_SECONDS)
         headers = {**slot.headers, "Content-Type": file.media_type}
         try:
-            answer = requests.put(
-                slot.put,
-                data=file.content,
-                headers=headers,
-                timeout=_HTTP_TIMEOUT,
-                allow_redirects=False,
-                auth=lambda request: request,  # else ~/.netrc replaces the header that the service has given
-            )
+            with answers_within(_HTTP_SECONDS) as session:
+                answer = session.put(
+                    slot.put,
+                    data=file.content,
+                    headers=headers,
+                    timeout=_HTTP_TIMEOUT,
+                    allow_redirects=False,
+                    auth=lambda request: request,  # else ~/.netrc replaces the header that the service has given
+                )
         except requests.RequestException as error:
             raise SendError("The XMPP server's upload service does not answer.") from error
         if answer.status_code not in (requests.codes.ok, requests.codes.created):
             raise SendError(f"The XMPP server's upload service refused the file ({answer.status_code}).")
-        # Clients show a picture in place where the body is the address and nothing else.
+        # Clients show the picture itself if the body is only its address.
         shown = Element(f"{{{_OOB}}}x")
         SubElement(shown, f"{{{_OOB}}}url").text = slot.get
         self._send(target, slot.get, shown)
@@ -146,7 +159,7 @@ class XmppNetwork(UnconfirmedNetwork):
             return str(self._to_text.convert(markdown))
 
     def _send(self, target: Any, text: str, *payloads: Element) -> str:
-        """Send a message to a room or person; its id."""
+        """Send a message to a room or person; returns its id."""
         client = self._client()
         kind = "groupchat" if isinstance(target, Room) else "chat"
         message = client.make_message(mto=str(target), mbody=text, mtype=kind)
@@ -164,7 +177,7 @@ class XmppNetwork(UnconfirmedNetwork):
         try:
             self._await(send(), _HAND_OVER_SECONDS)
             if kind == "groupchat" and client is self._listens_to:
-                # In this thread: the loop's own may be at the end of the plugin, and wait for us.
+                # In this thread, because at the plugin's end the loop's own thread may wait for us.
                 answer.result(_ANSWER_SECONDS)
         except FutureTimeoutError:
             log.debug("%s has not answered message %s", target, sent_id)
@@ -182,9 +195,19 @@ class XmppNetwork(UnconfirmedNetwork):
             return
         condition = str(stanza["error"]["condition"])
         log.warning("%s refused a message: %s", stanza["from"], condition)
-        if condition == "not-acceptable":  # the bot is not in the room: with the next try it joins it again
+        if condition == "not-acceptable":  # the bot is not in the room; with the next try it joins again
             forget_room(self._bot, stanza["from"].bare)
         answer.set_exception(_REFUSALS.get(condition, SendError)(f"The room refused the message ({condition})."))
+
+    def _on_failed_login(self, stanza: Any) -> None:
+        """One way to log in has failed; the conditions are those of RFC 6120, section 6.5."""
+        self._login_error = str(stanza["condition"])
+
+    def _on_refused_login(self, _event: Any) -> None:
+        self._note_refusal(LoginRefused("XMPP", self._login_error, "password"))
+
+    def _on_login(self, _event: Any) -> None:
+        self._note_login()
 
     async def _slot_for(self, file: File) -> _Slot:
         """Ask the server's upload service for a place for a file."""
@@ -211,11 +234,11 @@ class XmppNetwork(UnconfirmedNetwork):
         return self._bot.conn.client
 
     def _await(self, work: Coroutine[Any, Any, _T], seconds: float) -> _T:
-        """Run something in the client's loop, for which other threads must wait.
+        """Run something in the client's loop, and wait for it.
 
         Raises:
-            NotConnected: the loop is closed, or does not come to it in time.
-            SendError: this is the loop's own thread. Whatever the work raises.
+            NotConnected: the loop is closed, or did not get to it in time.
+            SendError: this is the loop's own thread, which cannot wait. Also whatever the work raises.
         """
         loop = self._client().loop
         try:

@@ -1,9 +1,9 @@
 """Zulip, by the client of its backend (github.com/zulip/errbot-backend-zulip, package `zulip` 0.9.1). Experimental.
 
-A problem has a topic of its own, which is its thread: what belongs to it goes to wherever its notification is now.
-Calls, events and limits are those of zulip.com/api; codes of refusals those of zerver/lib/exceptions.py in zulip/zulip.
-The backend posts without a topic and swallows refusals, and the client repeats calls by itself. So calls go out by a
-copy of the client that does neither, and reactions come by an event queue of our own.
+Each problem has a topic of its own, which is its thread; updates go to the topic where its notification is now. Calls,
+events and limits are those of zulip.com/api; codes of refusals are those of zerver/lib/exceptions.py in zulip/zulip.
+The backend posts without a topic and swallows refusals, and its client repeats calls by itself. So we call the API with
+a copy of the client that does not repeat, and get reactions by an event queue of our own.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from errbot_sentry.chat.clicks import Click, OnClick
-from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork, File
+from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File
 from errbot_sentry.chat.networks.zulip_events import ReactionEvents
 from errbot_sentry.chat.render.escaping import defuse, plain
-from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
 from errbot_sentry.domain.issue_actions import Options, options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.outgoing import Card, Outgoing
+from errbot_sentry.server.http.body import answers_within, limit_answers
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,11 @@ _DEFAULT_WAIT = 10.0
 _LIMIT = 9000  # Zulip cuts at 10000 characters
 _LONGEST_TOPIC = 58  # Zulip cuts at 60; two are for the mark of a resolved topic
 _GENERAL = "Sentry"
-_NO_ACCOUNT = frozenset(
+_LOGIN_REFUSED = frozenset(
     {"UNAUTHORIZED", "INVALID_API_KEY", "USER_DEACTIVATED", "REALM_DEACTIVATED", "AUTHENTICATION_FAILED"}
 )
 _MENTION_REFUSED = frozenset({"STREAM_WILDCARD_MENTION_NOT_ALLOWED", "TOPIC_WILDCARD_MENTION_NOT_ALLOWED"})
-_DOWN = frozenset({502, 503})  # Zulip's web server answers, the application behind it does not
+_DOWN = frozenset({502, 503})  # Zulip's web server answers, but not the application behind it
 _CODE = re.compile(r"[A-Z_]{1,60}")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 # As `_topic_of` begins one; people put the mark before a topic when they resolve it (zerver/lib/topic.py).
@@ -49,6 +50,8 @@ _OF_A_PROBLEM = re.compile(r"(?:✔ )?[A-Z0-9_-]+-[A-Z0-9]+(?: |$)")
 
 class ZulipNetwork(ErrbotNetwork):
     """One organization."""
+
+    capabilities = Capabilities(confirms=True, threads=True, edits=True, reactions=True, files=True)
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -67,12 +70,12 @@ class ZulipNetwork(ErrbotNetwork):
             self._events.stop()
             self._events = None
 
-    def trouble(self) -> str:
-        """The backend waits for events in the same way, and keeps quiet about it."""
+    def _trouble(self) -> str:
+        """What our event queue reports; the backend has the same trouble with its own, and does not report it."""
         return self._events.trouble if self._events is not None else ""
 
     def room_named(self, name: str) -> str:
-        """`ops`, for `#ops`, `#**ops**` and `Ops` too: Zulip does not look at capitals, and has its own spelling."""
+        """`ops`, also for `#ops`, `#**ops**` and `Ops`: Zulip ignores case, and has a spelling of its own."""
         if _ADDRESS.fullmatch(name):
             return name
         channel = name.removeprefix("#")
@@ -87,7 +90,7 @@ class ZulipNetwork(ErrbotNetwork):
         return next((each for each in names if each.casefold() == channel.casefold()), channel)
 
     def complete(self, msg: Any) -> None:
-        """The first thing that the bot said in the topic of a problem is its notification: the thread's root."""
+        """Add the thread to a message in a problem's topic: the bot's first message there, the notification."""
         topic = str(getattr(msg.to, "subject", "") or "")
         if msg.is_direct or not _OF_A_PROBLEM.match(topic):
             return
@@ -103,22 +106,24 @@ class ZulipNetwork(ErrbotNetwork):
             msg.extras["thread_ts"] = str(found[0]["id"])
 
     def _copy(self) -> Any:
-        """The backend's client for one thread or two, without its repeating."""
+        """A copy of the backend's client that does not repeat calls."""
         client = copy.copy(self._bot.client)
         client.session, client.retry_on_errors = None, False
+        client.ensure_session()
+        limit_answers(client.session)
         return client
 
     def _limit(self) -> int:
         return _LIMIT
 
     def _find(self, room: str) -> Any:
-        """Nobody is asked: an unknown channel is refused when something is posted."""
+        """The backend's room or person. Makes no request: an unknown channel is refused when something is posted."""
         if _ADDRESS.fullmatch(room):
             return self._bot.build_identifier(room)
         return self._channel(room)
 
     def _channel(self, name: str, topic: str | None = None) -> Any:
-        """The backend's room. `query_room` leaves out its id, which is what it prints."""
+        """The backend's room with its id, which `query_room` leaves out and which it prints."""
         return type(self._bot.query_room(name))(title=name, id=name, subject=topic, client=self._bot.client)
 
     def _post(self, target: Any, message: Outgoing, thread: str) -> str:
@@ -140,7 +145,7 @@ class ZulipNetwork(ErrbotNetwork):
         self._call("PATCH", f"messages/{int(sent_id)}", {"content": content})
 
     def _upload(self, target: Any, file: File, thread: str) -> None:
-        """Past the backend's own way, which names the file in the room's general topic."""
+        """Upload by the client: the backend posts the file in the room's general topic."""
         content = io.BytesIO(file.content)
         content.name = file.name  # where the client looks for it
         found = self._call("POST", "user_uploads", files=[content], timeout=_FILE_TIMEOUT)
@@ -148,14 +153,14 @@ class ZulipNetwork(ErrbotNetwork):
         self._send(self._place(target, thread), f"[{self._escape.text(file.name)}]({address})")
 
     def _place(self, target: Any, thread: str, card: Card | None = None) -> dict[str, Any]:
-        """Where something goes, as `POST /messages` takes it; a channel's name in JSON, or `7` would be an id."""
+        """The target for `POST /messages`; a channel's name is JSON, or Zulip would take `7` for an id."""
         if hasattr(target, "emails"):
             return {"type": "private", "to": list(target.emails)}
         topic = self._topic_now(thread) if thread else target.subject
         return {"type": "stream", "to": json.dumps(target.title), "topic": topic or _topic_of(card)}
 
     def _topic_now(self, thread: str) -> str:
-        """The topic of a notification, which people can rename or resolve; "" where somebody has deleted it."""
+        """The present topic of a notification, since people can rename topics; "" if the notification was deleted."""
         try:
             return str(self._message(int(thread))["subject"])
         except _Refused as error:
@@ -183,23 +188,24 @@ class ZulipNetwork(ErrbotNetwork):
         files: list[io.BytesIO] | None = None,
         timeout: float = _TIMEOUT,
     ) -> dict[str, Any]:
-        """One call of the API; its refusals as our errors."""
+        """Call the API; its refusals become our errors."""
         try:
-            found: dict[str, Any] = self._client.call_endpoint(
-                url=path, method=method, request=dict(values or {}), files=files, timeout=timeout
-            )
+            with answers_within(timeout):
+                found: dict[str, Any] = self._client.call_endpoint(
+                    url=path, method=method, request=dict(values or {}), files=files, timeout=timeout
+                )
         except requests.ConnectionError as error:
             if isinstance(error, requests.ConnectTimeout) or _never_connected(error):
                 raise NotConnected("Zulip cannot be reached.") from error
             raise SendError("Zulip did not answer.") from error
-        except Exception as error:  # the connection broke: nobody knows whether it was taken
+        except Exception as error:  # the connection broke: the message may have been taken
             raise SendError("Zulip did not answer.") from error
         if found.get("result") != "success":
             raise _refusal(found)
         return found
 
     def _on_reaction(self, event: Mapping[str, Any]) -> None:
-        """An event `reaction` (zulip.com/api/get-events); an emoji by its code, for its names differ from others'."""
+        """The event `reaction` (zulip.com/api/get-events). Emoji are read by code, because Zulip has its own names."""
         if event.get("op") != "add" or event.get("reaction_type") != "unicode_emoji" or self._on_click is None:
             return
         emoji = "".join(chr(int(part, 16)) for part in str(event["emoji_code"]).split("-"))
@@ -207,15 +213,7 @@ class ZulipNetwork(ErrbotNetwork):
         if options is None:
             return
         chosen, message, user = options, int(event["message_id"]), int(event["user_id"])
-
-        def find() -> Click | None:
-            try:
-                return self._click(chosen, message, user)
-            except (SendError, LookupError, TypeError) as error:
-                log.warning("a reaction on Zulip leads nowhere: %r", error)
-                return None
-
-        self._on_click(find)
+        self._on_click(lambda: self._click(chosen, message, user))
 
     def _click(self, options: Options, number: int, user_id: int) -> Click | None:
         message = self._message(number)
@@ -244,7 +242,7 @@ class _MentionRefused(NotAdmitted):
 
 
 def _refusal(found: Mapping[str, Any]) -> SendError:
-    """An answer without success; where it is no JSON, the client makes `http-error` of it (zulip/__init__.py)."""
+    """Our error for a failed call; `http-error` is the client's code if the answer is not JSON (zulip/__init__.py)."""
     if found.get("status_code") in _DOWN:
         return NotConnected("Zulip is down.")
     code = str(found.get("code", ""))
@@ -252,14 +250,14 @@ def _refusal(found: Mapping[str, Any]) -> SendError:
     if code == "RATE_LIMIT_HIT":
         wait = amount(found.get("retry-after"))
         return SendLimited("Zulip wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
-    if code in _NO_ACCOUNT:
-        return NotConnected(f"Zulip does not let the bot in ({code}).")
+    if code in _LOGIN_REFUSED:
+        return LoginRefused("Zulip", code)
     if code == "STREAM_DOES_NOT_EXIST":
         return RoomUnknown("Zulip has no such channel.")
     if code in _MENTION_REFUSED:
         return _MentionRefused("Zulip does not let the bot mention so many people.")
     words = plain(found.get("msg", ""), 120)
-    if code == "BAD_REQUEST" and words.casefold().startswith("not authorized"):  # in the bot's language
+    if code == "BAD_REQUEST" and words.casefold().startswith("not authorized"):  # the text is in the bot's language
         return NotAdmitted(f"Zulip refused the message ({words}).")
     return (_Refused if code == "BAD_REQUEST" else SendError)(f"Zulip refused the message ({words or code}).")
 
@@ -269,11 +267,11 @@ def _never_connected(error: requests.ConnectionError) -> bool:
 
 
 def _topic_of(card: Card | None) -> str:
-    """A topic for a problem, so that its short id finds it; messages about none or many share one.
+    """The topic for a problem, which begins with its short id. Messages about none or many share one topic.
 
     Zulip refuses characters that cannot be shown (check_stream_topic in zerver/lib/string_validation.py).
     """
-    name = f"{card.short_id} {card.title}" if card is not None else ""
+    name = card.name if card is not None else ""
     shown = "".join(each for each in defuse(plain(name)) if each.isprintable() or each == "\u200b")
     if len(shown) > _LONGEST_TOPIC:
         shown = shown[: _LONGEST_TOPIC - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""Zulip's reactions, by an event queue of our own (zulip.com/api/real-time-events): the backend has only messages."""
+"""Reads Zulip's reactions from an event queue of our own (zulip.com/api/real-time-events); the backend has none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ReactionEvents:
         threading.Thread(target=self._run, name="sentry-zulip-events", daemon=True).start()
 
     def stop(self) -> None:
-        """Pass on nothing more; the thread ends when Zulip has answered."""
+        """Pass on no more events; the thread ends with Zulip's next answer."""
         self._stopping.set()
 
     def _run(self) -> None:
@@ -47,7 +47,7 @@ class ReactionEvents:
                 self._stopping.wait(_PAUSE)
 
     def _wait(self) -> None:
-        """Wait for events once. The client's own way to wait would begin again for ever at each time-out."""
+        """Wait once for events. The client's own function would begin again at each time-out, for ever."""
         if not self._queue:
             made = self._call("register", "POST", event_types=["reaction"])
             self._queue, self._last = str(made["queue_id"]), int(made["last_event_id"])
@@ -71,4 +71,4 @@ class ReactionEvents:
 
 
 class _QueueGone(Exception):
-    """Zulip has forgotten the queue."""
+    """Zulip has deleted the queue."""

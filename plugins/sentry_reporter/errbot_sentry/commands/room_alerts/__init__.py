@@ -1,1 +1,1 @@
-"""The commands about the alerts of a room: subscriptions, silences, digests, and what became of each alert."""
+"""Commands about the alerts of a room: subscriptions, silences, digests, and what became of each alert."""

@@ -1,4 +1,4 @@
-"""`alerts`, `route`: what became of a room's alerts, and what would become of one."""
+"""Handlers of `alerts` and `route`: what became of a room's alerts, and where an alert would go."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ from errbot_sentry.config.matchers import AMOUNTS
 from errbot_sentry.config.routes import Route
 from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, Alert
 from errbot_sentry.domain.conversation import View, address_of
-from errbot_sentry.domain.durations import read_duration, write_roughly
 from errbot_sentry.domain.errors import ServerError, UserError
-from errbot_sentry.domain.text import utc_time
+from errbot_sentry.domain.text import read_duration, utc_time, write_roughly
 from errbot_sentry.domain.typed_text import echo, unquote
 from errbot_sentry.store.records import issue_key
 
 
 def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`alerts`."""
+    """List the room's latest alerts with what became of each."""
     if typed.options.undelivered:
         yield list_undelivered(context, typed)
         return
@@ -57,11 +56,11 @@ _SENTENCES = {name.value: name.sentence for name in DecisionName}
 
 
 def dry_run(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`route`."""
+    """Show which rooms an alert with these values would reach, without sending anything."""
     alert = _imagined(context, typed)
     routes, now = context.alert_flow().routes, context.clock.now().timestamp()
     kind = _kind(context)
-    # What others have subscribed to in direct messages is theirs alone.
+    # Subscriptions of other people in direct messages are not shown.
     shown = [route for route in routes.all() if _concerns(route, typed)]
     subscribed = [route for route in routes.subscribed() if _concerns(route, typed)]
     routed = route_alert(alert, routes.settled, context.access, subscribed, kind)
@@ -95,7 +94,7 @@ def _concerns(route: Route, typed: ParsedCommand) -> bool:
 
 
 def _row(target: Target, typed: ParsedCommand, context: CommandContext) -> dict[str, str]:
-    """A room with its route; without the matchers where they name a project that may not be shown here."""
+    """A room with its route. Matchers that name a project which must not be shown here are left out."""
     wanted = target.route.matchers if target.route is not None else ()
     matched = " ".join(map(str, wanted)) if may_name(wanted, typed.conversation, context.access) else ""
     room = "you" if address_of(target.room) else target.room
@@ -103,7 +102,7 @@ def _row(target: Target, typed: ParsedCommand, context: CommandContext) -> dict[
 
 
 def _not_now(silences: SilenceIndex, routes: RouteTable, alert: Alert, room: str, now: float) -> str:
-    """Why the room would get nothing now; "" where it would."""
+    """Why the room would get nothing now; "" if it would get the alert."""
     silence, quiet = silences.of(alert, room, now), routes.quiet_until(room, now)
     if silence is not None:
         return f"silenced by silence {silence.id} until {utc_time(silence.ends)}"
@@ -111,7 +110,7 @@ def _not_now(silences: SilenceIndex, routes: RouteTable, alert: Alert, room: str
 
 
 def _imagined(context: CommandContext, typed: ParsedCommand) -> Alert:
-    """The alert that the words describe."""
+    """The alert that the typed words describe."""
     if not typed.words or names_matchers(typed.words):
         raise typed.mistake("For which project?")
     project = unquote(typed.words[0])
@@ -130,7 +129,7 @@ def _imagined(context: CommandContext, typed: ParsedCommand) -> Alert:
     if reason not in ALERT_REASONS:
         raise typed.mistake(f"Unknown reason. Reasons: {', '.join(ALERT_REASONS)}.")
     source = values.pop("source", "webhook")
-    # What was not typed, the imagined problem does not have; but how many events a real one will have, nobody knows.
+    # A value that was not typed counts as empty. But nobody knows how many events a real problem will have.
     asked = f"{ISSUE} {EVENT} {FRAMES}"
     return Alert("dry-run", reason, source, now, project=project, asked=asked, **values)
 
@@ -152,7 +151,7 @@ def _values(typed: ParsedCommand, words: Sequence[str]) -> dict[str, Any]:
 
 
 def _kind(context: CommandContext) -> str:
-    """The kind of the server, as it was last known where it does not answer."""
+    """The kind of the server; if it does not answer, the kind that was last known."""
     try:
         return context.find_server().kind
     except ServerError:

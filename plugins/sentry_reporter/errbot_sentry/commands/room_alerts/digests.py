@@ -1,4 +1,4 @@
-"""`digest`: a regular summary of a room's alerts, or one right now."""
+"""Handler of `digest`: a summary of a room's alerts, on a schedule or right now."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAY = 86_400.0
 
 
 def digest(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`digest`."""
+    """Show, set or remove the room's schedule, or show a digest of its alerts now."""
     room = context.alert_room(typed.conversation, "Digests are per room; run this there.")
     now = context.clock.now().timestamp()
     schedule = " ".join(typed.words)
@@ -41,7 +41,7 @@ def digest(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def _schedule_words(schedule: str) -> str:
-    """`Mondays 09:00 Europe/Paris` for `weekly mon 09:00 Europe/Paris`; a daily schedule reads well as it is."""
+    """`Mondays 09:00 Europe/Paris` for `weekly mon 09:00 Europe/Paris`; a daily schedule stays as it is."""
     kind, day, *rest = schedule.split()
     if kind.lower() != "weekly":
         return schedule

@@ -1,4 +1,4 @@
-"""`silence`, `silences`, `unsilence`: alerts that are not sent for a time, to one room or to every room."""
+"""Handlers of `silence`, `silences` and `unsilence`: alerts that are not sent for a time, to one room or to all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers, one_number
 from errbot_sentry.commands.project_scope import projects_named, refuse_unknown_projects
 from errbot_sentry.domain.conversation import Conversation, Invocation, View
-from errbot_sentry.domain.durations import read_duration, write_duration
 from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction, SilenceFor
 from errbot_sentry.domain.issues import Issue
-from errbot_sentry.domain.text import span_words, utc_time
+from errbot_sentry.domain.text import read_duration, span_words, utc_time, write_duration
 from errbot_sentry.store.records import Silence
 
 LONGEST_SILENCE = timedelta(days=365)
@@ -25,7 +24,7 @@ MOST_SILENCES = 50  # of one room; those for every room count as a room
 
 
 def silence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`silence`."""
+    """Silence an issue, or all alerts with these values, for a time."""
     length, comment = typed.options.length, typed.options.comment
     if length is None:
         raise typed.mistake("For how long? Add a duration, such as -d 2h.")
@@ -44,7 +43,7 @@ def silence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def silence_issue(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-    """A reaction that silences an issue."""
+    """Silence the issue whose alert somebody clicked or reacted to."""
     if not isinstance(action.options, SilenceFor):
         raise UsageError("This reaction silences nothing.")
     issue = context.finder.find_by_id(action.issue_id, invocation)
@@ -52,7 +51,7 @@ def silence_issue(context: CommandContext, action: IssueAction, invocation: Invo
 
 
 def list_silences(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`silences`."""
+    """List the silences that hold here."""
     now, here = context.clock.now().timestamp(), Conversation(context.room_name(typed.conversation))
     with context.store.read() as tx:
         present = [each for each in tx.silences.present() if each.ends > now]
@@ -68,7 +67,7 @@ def list_silences(context: CommandContext, typed: ParsedCommand) -> Iterator[Vie
 
 
 def unsilence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`unsilence`."""
+    """End a silence."""
     number = one_number(typed)
     now = context.clock.now().timestamp()
     with context.store.write() as tx:
@@ -83,7 +82,7 @@ def unsilence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def silence_length(word: str) -> timedelta:
-    """How long a silence lasts; ValueError with a sentence for what is no such duration."""
+    """How long a silence lasts. Raises ValueError with a sentence for the person."""
     length = read_duration(word)
     if not timedelta(0) < length <= LONGEST_SILENCE:
         raise ValueError("a silence lasts at least a second and at most a year")

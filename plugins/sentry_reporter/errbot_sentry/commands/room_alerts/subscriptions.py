@@ -1,4 +1,4 @@
-"""`subscribe`, `subscriptions`, `unsubscribe`: which alerts a room or a person gets besides those of config.py."""
+"""Handlers of `subscribe`, `subscriptions`, `unsubscribe`: alerts that a room or a person gets besides the routes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_SUBSCRIPTIONS = 50  # of one room or person
 
 
 def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`subscribe`."""
+    """Subscribe the room, or in a direct message the person, to alerts with these values."""
     is_own = typed.conversation.is_direct
     asked_for = matchers(typed, typed.words, of_a_person=is_own)
     room = _own_room(context, typed) if is_own else context.room_name(typed.conversation)
@@ -48,7 +48,7 @@ def subscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
 
 
 def _own_room(context: CommandContext, typed: ParsedCommand) -> str:
-    """The room name that stands for direct messages to this person; UserError where there are none."""
+    """The room name that stands for direct messages to this person. Raises UserError if none can be sent."""
     person = typed.person
     if not person.address:
         raise UserError(
@@ -66,7 +66,7 @@ def _own_room(context: CommandContext, typed: ParsedCommand) -> str:
 
 
 def _read_teams(context: CommandContext, typed: ParsedCommand) -> None:
-    """Note the person's teams; UserError where there are none. Raises what the server raises."""
+    """Store the person's teams on the server. Raises UserError if there are none, and what the server raises."""
     with context.store.read() as tx:
         mail = tx.accounts.mail_of(typed.person.acl) or ""
     teams = context.find_server().read_teams(mail)
@@ -77,7 +77,7 @@ def _read_teams(context: CommandContext, typed: ParsedCommand) -> None:
 
 
 def list_subscriptions(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`subscriptions`."""
+    """List the subscriptions of the room or person; those of other rooms in a direct message."""
     direct, own = typed.conversation.is_direct, typed.conversation.room
     here = own if direct else context.room_name(typed.conversation)
     with context.store.read() as tx:
@@ -98,7 +98,7 @@ def list_subscriptions(context: CommandContext, typed: ParsedCommand) -> Iterato
 
 
 def _why_paused(context: CommandContext, typed: ParsedCommand, subscription: Subscription, is_linked: bool) -> str:
-    """Why a person gets nothing by a subscription of their own at present; "" where they do."""
+    """Why a subscription of a person brings nothing at present; "" if it does."""
     if not is_linked:
         return f"nothing is sent: link your server account again, with {context.prefix}sentry link MAIL"
     if not context.access.sees_anything(typed.conversation):
@@ -109,7 +109,7 @@ def _why_paused(context: CommandContext, typed: ParsedCommand, subscription: Sub
 
 
 def unsubscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`unsubscribe`."""
+    """End a subscription."""
     number = one_number(typed)
     with context.store.write() as tx:
         found = next((each for each in tx.subscriptions.all() if each.id == number), None)
@@ -122,9 +122,9 @@ def unsubscribe(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
 
 
 def _may_end(context: CommandContext, typed: ParsedCommand, subscription: Subscription) -> bool:
-    """Whether this place is where a subscription can be ended: its room, or for a writer a direct message.
+    """Whether a subscription can be ended here: in its room, or by a writer in a direct message.
 
-    One of a person only that person can end.
+    Only the person themselves can end a person's subscription.
     """
     if not typed.conversation.is_direct:
         return subscription.room == context.room_name(typed.conversation)

@@ -1,4 +1,4 @@
-"""`alerts --undelivered`, `resend`: the messages that a room never took, and sending them again."""
+"""Handlers of `alerts --undelivered` and `resend`: messages that could not be delivered to a room."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from errbot_sentry.alerting.decide.visibility import may_be_sent
-from errbot_sentry.alerting.notify.retention import KEEP_MESSAGES
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import one_number
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import View
-from errbot_sentry.domain.durations import write_roughly
 from errbot_sentry.domain.errors import BadReference
-from errbot_sentry.domain.text import utc_time
+from errbot_sentry.domain.text import utc_time, write_roughly
+from errbot_sentry.store.database import KEEP_MESSAGES
 from errbot_sentry.store.records import OutboxRow
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _WHERE = "Run this in the room whose messages you want."
 
 
 def list_undelivered(context: CommandContext, typed: ParsedCommand) -> View:
-    """`alerts --undelivered`, oldest first."""
+    """List the room's undelivered messages, oldest first."""
     room, limit = context.alert_room(typed.conversation, _WHERE), typed.options.limit
     now = context.clock.now().timestamp()
     with context.store.read() as tx:
@@ -44,7 +43,7 @@ def list_undelivered(context: CommandContext, typed: ParsedCommand) -> View:
 
 
 def resend(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`resend`: back into the outbox, each in its old place among the room's messages."""
+    """Put undelivered messages back into the outbox, each at its old place among the room's messages."""
     room = context.alert_room(typed.conversation, _WHERE)
     if not typed.words:
         raise typed.mistake("Which one? Give its number, or `all`.")
@@ -75,7 +74,7 @@ _DAYS = round(KEEP_MESSAGES / 86_400)
 
 
 def _visible(context: CommandContext, tx: Transaction, room: str) -> list[OutboxRow]:
-    """The room's undelivered messages that it may see now, oldest first."""
+    """The room's undelivered messages that the room may still see, oldest first."""
     rows = tx.outbox.undelivered(room)
     alerts = tx.inbox.get([row.message.alert_id for row in rows])
     known = tx.issues.get_many(sorted({row.message.issue for row in rows}))

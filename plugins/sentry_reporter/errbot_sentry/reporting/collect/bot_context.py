@@ -22,7 +22,7 @@ from errbot_sentry.reporting.redact.chat_redaction import LONGEST_READ
 from errbot_sentry.reporting.redact.scrubber import cut
 
 COMMAND, FILTER, CALLBACK, POLLER, WEBHOOK = "command", "filter", "callback", "poller", "webhook"
-FLOW, CONFIGURATION, ACTIVATION = "flow", "configuration", "activation"
+FLOW, ACTIVATION = "flow", "activation"
 
 _LONGEST = 200
 

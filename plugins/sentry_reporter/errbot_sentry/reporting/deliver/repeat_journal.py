@@ -2,7 +2,8 @@
 
 A thread appends the changes once a second, so counting itself costs nothing. A window is the count of one error since
 its last capture. Before an envelope that reports counts is written, the windows of these counts are cancelled here. If
-the process is killed in between, a count is lost, but none is ever reported twice.
+the process is killed in between, a count is lost, but none is ever reported twice. If the envelope can only wait in
+memory, the thread cancels them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -50,6 +52,8 @@ class RepeatJournal:
         self._handle: int | None = None
         self._windows: dict[str, bool] = {}  # the windows in the file, and whether each has its event there
         self._cancelled: set[str] = set()  # the windows cancelled since the last `write` began
+        # The windows of reported counts, also of those whose envelope is not written to disk.
+        self._taken: deque[str] = deque()
         self._life = uuid.uuid4().hex[:12]
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -104,7 +108,9 @@ class RepeatJournal:
         Call it right before the event's envelope is written. A kill between the two loses these counts. A kill before
         that, or while the envelope of another event is written, loses none.
         """
-        return partial(self._cancel, self._repeats.take_reported())
+        reported = self._repeats.take_reported()
+        self._taken.extend(reported)  # without the lock, which is taken while a disk hangs
+        return partial(self._cancel, reported)
 
     def _cancel(self, reported: Sequence[str]) -> None:
         if not reported:
@@ -122,6 +128,7 @@ class RepeatJournal:
         """Append the counts that have changed since the last call."""
         with self._lock:
             self._cancelled.clear()
+        self._cancel([self._taken.popleft() for _ in range(len(self._taken))])
         for count in self._repeats.changed(self._life, _MOST_WINDOWS):
             line = self._line(count)
             with self._lock:

@@ -52,7 +52,7 @@ class Spool:
         limit: bytes on disk; `Quota` decides which envelopes are dropped if a new one does not fit.
         dropped: called with (category, reason) of each envelope that is dropped here.
         before_write: called in the thread that calls `put`; the function that it returns is called right before the
-            file is written, possibly in another thread.
+            file is written, possibly in another thread. It is not called if the envelope has to wait in memory.
     """
 
     def __init__(
@@ -177,9 +177,10 @@ class Spool:
             self._dropped(category, refused)
             return entry
         written: bool | None = False
+        before = self._before_write()
         if slot is not None:
             written = self._disk_writer.do(
-                partial(self._write, slot, entry, data, excess, self._before_write()),
+                partial(self._write, slot, entry, data, excess, before),
                 lambda ok: self._written_late(entry, ok),
             )
             if written is None:

@@ -2,7 +2,7 @@
 
 The timeouts of HTTP libraries start again with every piece that arrives, in the headers and in the body. So the socket
 is read through a small layer that knows the call's deadline, and that notices within half a second if the plugin stops.
-It only needs the standard library, because urllib3 reads answers with `http.client`.
+The layer only needs the standard library, because urllib3 reads answers with `http.client`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,17 @@ import io
 import json
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 _PIECE = 65536
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
@@ -151,3 +157,50 @@ class _LimitedSocket(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+class _Http(HTTPConnection):
+    response_class = LimitedResponse
+
+
+class _Https(HTTPSConnection):
+    response_class = LimitedResponse
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+class LimitedAdapter(HTTPAdapter):
+    """Uses connections whose answers end at the call's deadline, also through a proxy."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        return manager
+
+
+def limit_answers(session: requests.Session) -> None:
+    """Let what this session calls be subject to `answers_within`."""
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, LimitedAdapter())
+
+
+@contextmanager
+def answers_within(seconds: float) -> Iterator[requests.Session]:
+    """A session for calls to other servers than Sentry's; all that is read in this block has ended by then.
+
+    The timeouts of requests begin anew with every byte. What takes longer raises a requests.RequestException.
+    """
+    ends = time.monotonic() + seconds
+    with requests.Session() as session, time_limit(lambda: ends - time.monotonic()):
+        limit_answers(session)
+        yield session

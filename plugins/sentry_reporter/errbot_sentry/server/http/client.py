@@ -1,4 +1,4 @@
-"""HTTP calls to the configured server: the only module that uses requests, and the place where its errors become ours.
+"""HTTP calls to the configured server, and the place where the errors of requests become ours.
 
 Everything that no caller may forget or override is decided here: timeouts, the size of answers, retries, redirects,
 where the token is sent, and what people may read about a failure.
@@ -16,9 +16,6 @@ from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse as _Answer
 
@@ -37,7 +34,7 @@ from errbot_sentry.domain.errors import (
 )
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.http import failures
-from errbot_sentry.server.http.body import LimitedResponse, TooManyBytes, Undecodable, decode, read_bounded, time_limit
+from errbot_sentry.server.http.body import LimitedAdapter, TooManyBytes, Undecodable, decode, read_bounded, time_limit
 from errbot_sentry.server.http.calls import ApiAnswer, Exchange, Limits, Observer, Query, fill, pause_before_retry
 from errbot_sentry.server.protocol import Health
 
@@ -203,7 +200,8 @@ class Transport:
         return cast(_Answer, answer)  # as `_Adapter.build_response` makes it
 
     def _read(self, response: _Answer, method: str, what: str, reader: Reader) -> ApiAnswer:
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        # Not `items()`, which has a header that came twice twice, where this joins its values.
+        headers = {name.lower(): response.headers[name] for name in response.headers}
         self._note_budget(headers)
         if response.status >= 400:
             raise self._refusal(response, headers, method, what)
@@ -357,27 +355,8 @@ def classify(error: Exception) -> tuple[type[ServerError], str]:
     return Unreachable, _FOREIGN[-1][2]
 
 
-class _Http(HTTPConnection):
-    response_class = LimitedResponse
-
-
-class _Https(HTTPSConnection):
-    response_class = LimitedResponse
-
-
-class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _Http
-
-
-class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _Https
-
-
-class _Adapter(HTTPAdapter):
-    """Uses connections whose answers end at the call's deadline, also through a proxy.
-
-    All calls go to one address, so the pool is looked up once.
-    """
+class _Adapter(LimitedAdapter):
+    """Looks its pool of connections up once, because all calls go to one address."""
 
     _pool: Any = None
 
@@ -389,12 +368,3 @@ class _Adapter(HTTPAdapter):
     def build_response(self, req: requests.PreparedRequest, resp: _Answer) -> Any:
         """The answer of urllib3 itself. An answer of requests copies the headers and looks for cookies."""
         return resp
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-        return manager

@@ -1,14 +1,16 @@
-"""`--in` and `--until`: by what an issue is resolved, until when archived; in the words of Sentry's own client."""
+"""Reads and writes the values of `--in` (resolved by which release) and `--until` (archived for how long).
+
+The words are those of Sentry's own command-line client.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
 
-from errbot_sentry.domain.durations import read_duration, write_duration
 from errbot_sentry.domain.errors import UsageError
 from errbot_sentry.domain.issues import ArchiveUntil, ResolveIn
-from errbot_sentry.domain.text import cut
+from errbot_sentry.domain.text import cut, read_duration, write_duration
 from errbot_sentry.domain.typed_text import echo, read_number
 
 _AMOUNT = re.compile(r"([0-9]+)(x|u|events?|users?)(?:/(.+))?", re.IGNORECASE)

@@ -1,6 +1,6 @@
-"""Carrying out a change on issues, one by one: announced before, checked after, and every outcome reported exactly.
+"""Changes one issue after the other, checks each change, and reports what became of every issue.
 
-The issues come from IssueFinder, all of them found and allowed before the first is touched.
+IssueFinder has found all issues, and checked that they may be shown here, before the first one is changed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from errbot_sentry.server.protocol import Server
 log = logging.getLogger(__name__)
 
 WITHOUT_YES = 10
-_PROGRESS_SECONDS = 10.0  # until the first message about progress; then twice as long each time
+_PROGRESS_SECONDS = 10.0  # seconds until the first message about progress; then twice as long each time
 _MOST_LOST = 3  # each may take the whole time of a call
 _MOST_ALIKE = 3
 _RATE_WAIT = 5.0  # after a 429 that does not say how long
@@ -46,17 +46,17 @@ DONE, ALREADY, FAILED, UNSURE, UNTRIED = "done", "already", "failed", "unsure", 
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be done to each issue.
+    """A change of an issue.
 
     Args:
         doing: "Resolving", to announce several.
         done: "resolved", for the outcome and the note.
-        apply: does it; the issue as the server has it afterwards.
+        apply: makes the change; returns the issue as the server has it afterwards.
         holds: whether an issue shows the change.
-        proves: whether a look at the issue before and one at it after are enough to say that it was done just as asked.
-            An end of an archive, or the release of a resolution, cannot be seen at the issue.
+        proves: whether the issue before and after prove that exactly this change was made. An issue does not show the
+            end of an archive, or the release of a resolution.
         skip: whether an issue needs no change, so that the server is not asked.
-        already: what to say then, where "was … already" does not fit.
+        already: what to say then, if "was … already" does not fit.
     """
 
     doing: str
@@ -80,7 +80,7 @@ class ChangeOutcome:
 
 @dataclass(frozen=True)
 class OutcomeLine:
-    """An outcome as a template shows it."""
+    """An outcome as templates show it."""
 
     kind: str
     id: str
@@ -90,7 +90,7 @@ class OutcomeLine:
 
 
 def confirm_count(count: int, doing: str, yes: bool) -> None:
-    """Raise UsageError for many issues without `--yes`."""
+    """Raise UsageError if there are many issues and `--yes` was not typed."""
     if count > WITHOUT_YES and not yes:
         raise UsageError(f"{doing} {count} issues: add --yes if that is what you mean.")
 
@@ -98,7 +98,7 @@ def confirm_count(count: int, doing: str, yes: bool) -> None:
 def carry_out(
     context: CommandContext, change: Change, issues: Sequence[Issue], invocation: Invocation
 ) -> Iterator[View]:
-    """Do it to each issue; yields how many, progress now and then where it takes long, and the outcomes.
+    """Change each issue. Yields the number of issues, sometimes the progress, and at last the outcomes.
 
     Raises:
         Unsupported: this kind of server cannot do it; nothing was changed.
@@ -119,7 +119,7 @@ def carry_out(
             outcome, stopped, wait = _change_one(context, server, change, issue, invocation, first=not outcomes)
             if wait is None or wait > patience:
                 break
-            # Nothing was changed by a request that got a 429, so it may be sent again.
+            # A request that got a 429 has changed nothing, so it may be sent again.
             patience -= wait
             yield View(
                 "sentry_changing",
@@ -139,7 +139,12 @@ def carry_out(
 def _change_one(
     context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation, *, first: bool
 ) -> tuple[ChangeOutcome, str, float | None]:
-    """One issue's outcome, why the rest should not be tried, if so, and seconds after which to try this one again."""
+    """Change one issue.
+
+    Returns:
+        The outcome, the reason to leave out all further issues ("" for none), and the seconds after which to try this
+        one again (None: not again).
+    """
     if change.skip(issue):
         return ChangeOutcome(ALREADY, issue, change.already or f"was {change.done} already"), "", None
     try:
@@ -160,7 +165,7 @@ def _change_one(
 def _after_failure(
     context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation, error: ServerError
 ) -> tuple[ChangeOutcome, str]:
-    """A refusal is plain; where the answer was lost on the way, only a look at the issue shows what happened."""
+    """The outcome after an error: a refusal says enough; if the answer was lost, the issue is read again."""
     if isinstance(error, NotAsAsked):
         return ChangeOutcome(FAILED, issue, f"not changed as asked: {_clause(error)}"), ""
     if not _answer_lost(error):
@@ -183,7 +188,7 @@ def _after_failure(
 
 
 def leave_note(context: CommandContext, server: Server, done: str, issue: Issue, invocation: Invocation) -> str:
-    """Leave the note that says who asked, where SENTRY_AUTHOR_NOTES wants it; what to say where it is not there."""
+    """Leave the note that says who asked, if SENTRY_AUTHOR_NOTES is on; returns what to say if that failed."""
     if not context.settings.author_notes:
         return ""
     try:
@@ -198,10 +203,10 @@ def leave_note(context: CommandContext, server: Server, done: str, issue: Issue,
 
 
 def write_note(server: Server, issue: Issue, text: str) -> None:
-    """Leave a note. Where the answer was lost on the way, the server's list of notes shows whether it is there.
+    """Leave a note. If the answer is lost, the server's list of notes shows whether the note is there.
 
     Raises:
-        ServerError: it is not there, or nobody knows.
+        ServerError: the note is not there, or that is unknown.
     """
     try:
         server.note(issue, text)
@@ -215,7 +220,7 @@ def write_note(server: Server, issue: Issue, text: str) -> None:
 
 
 def _answer_lost(error: ServerError) -> bool:
-    """Whether the server may have done all the same what it did not answer to."""
+    """Whether the server may have made the change although no answer came."""
     return not isinstance(error, RateLimited) and (error.retry or isinstance(error, BadAnswer))
 
 
@@ -224,18 +229,18 @@ def _same_text(one: str, other: str) -> bool:
 
 
 def signature(context: CommandContext, person: Person) -> str:
-    """The person for the record: their name in chat, and their mail address on the server where it is linked."""
+    """The person's name in chat, with their mail address on the server if it is linked."""
     try:
         mail = linked_mail(context, person)
     except StoreError:
-        # A change that was made must be reported, whatever else is broken.
+        # The change was made: that must be reported, whatever else fails.
         log.warning("The mail address of a person could not be read", exc_info=True)
         mail = None
     return cut(person.name, 80) + (f" ({mail})" if mail else "")
 
 
 def _author_note(context: CommandContext, done: str, invocation: Invocation) -> str:
-    """Who asked for a change, and where; with the minute, because Sentry refuses the same note twice in an hour."""
+    """The note about who asked for a change, where and when. Sentry refuses the same note twice in an hour."""
     place = invocation.conversation
     where = "in a direct message" if place.is_direct else f"in {cut(place.room, 80)}"
     at = context.clock.now().strftime("%Y-%m-%d %H:%M UTC")
@@ -243,7 +248,7 @@ def _author_note(context: CommandContext, done: str, invocation: Invocation) -> 
 
 
 def _done(context: CommandContext, server: Server, change: Change, issue: Issue, invocation: Invocation) -> str:
-    """What was done, for the outcome; with what became of the note where it could not be left."""
+    """What was done, and if the note could not be left, that too."""
     failed = leave_note(context, server, change.done, issue, invocation)
     return f"{change.done} ({failed})" if failed else change.done
 
@@ -254,7 +259,7 @@ def _clause(error: ServerError) -> str:
 
 
 def _result(change: Change, outcomes: Sequence[ChangeOutcome], who: str) -> View:
-    """Each outcome on a line; of many, those that went well share lines."""
+    """Each outcome on a line of its own; of many, those that succeeded share lines."""
     alike = Counter(outcome.words for outcome in outcomes if outcome.kind in (FAILED, UNSURE))
     often = {words for words, count in alike.items() if count > _MOST_ALIKE and len(outcomes) > WITHOUT_YES}
     alone = [

@@ -1,8 +1,7 @@
-"""`resolve`, `reopen`, `archive`, `assign`, `priority`, `note`, `merge`: changes of one issue or of several."""
+"""Handlers of the commands that change issues: `resolve`, `reopen`, `archive`, `assign`, `note` and others."""
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -10,10 +9,17 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from errbot_sentry.commands.accounts import linked_mail, read_mail
-from errbot_sentry.commands.bulk_change import Change, carry_out, confirm_count, leave_note, signature, write_note
+from errbot_sentry.commands.changes.bulk_change import (
+    Change,
+    carry_out,
+    confirm_count,
+    leave_note,
+    signature,
+    write_note,
+)
+from errbot_sentry.commands.changes.triage_options import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.issue_refs import is_reference
-from errbot_sentry.commands.triage_options import read_resolve_in, read_until, resolve_in_words, until_words
 from errbot_sentry.commands.views import title_of
 from errbot_sentry.domain.conversation import Invocation, Person, View
 from errbot_sentry.domain.errors import BadReference, SentryReporterError, StoreError, UsageError, UserError
@@ -22,8 +28,6 @@ from errbot_sentry.domain.issues import ARCHIVED, PRIORITIES, RESOLVED, UNRESOLV
 from errbot_sentry.domain.text import cut
 from errbot_sentry.domain.typed_text import echo, leading_word, unquote
 from errbot_sentry.server.protocol import Server
-
-log = logging.getLogger(__name__)
 
 RESOLVE = Change(
     doing="Resolving",
@@ -47,34 +51,34 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def resolve(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`resolve`."""
+    """Resolve issues now, or by a release or commit."""
     yield from _change(context, typed, _resolving(typed.options.resolve_in), typed.words)
 
 
 def resolve_now(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-    """A click or reaction that resolves."""
+    """Resolve the issue whose alert somebody clicked or reacted to."""
     issue = context.finder.find_by_id(action.issue_id, invocation)
     yield from carry_out(context, RESOLVE, (issue,), invocation)
 
 
 def reopen(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`reopen`."""
+    """Reopen resolved or archived issues."""
     yield from _change(context, typed, REOPEN, typed.words)
 
 
 def reopen_now(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-    """A click that opens again."""
+    """Reopen the issue whose alert somebody clicked."""
     yield from carry_out(context, REOPEN, (context.finder.find_by_id(action.issue_id, invocation),), invocation)
 
 
 def archive(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`archive`."""
+    """Archive issues, for ever or until something happens."""
     until = read_until(typed.options.until, context.clock.now())
     yield from _change(context, typed, _archiving(until), typed.words)
 
 
 def archive_now(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-    """A click that archives."""
+    """Archive the issue whose alert somebody clicked."""
     if not isinstance(action.options, Archive):
         raise UsageError("This click archives nothing.")
     until = read_until(action.options.until, context.clock.now())
@@ -83,25 +87,25 @@ def archive_now(context: CommandContext, action: IssueAction, invocation: Invoca
 
 
 def assign(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`assign`."""
+    """Assign issues to a person, a team or nobody."""
     who = _assignee(context, typed, _last_word(typed, f"Who is it for? {_ASSIGNEES}"))
     yield from _change(context, typed, _assignment(context, who, typed.person), typed.words[:-1])
 
 
 def acknowledge(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`ack`: in other tools, it says that somebody is working on a problem; here, the assignee says that."""
+    """Assign issues to the person who types `ack`: elsewhere it means that somebody works on a problem."""
     yield from _change(context, typed, _assignment(context, _me(context, typed.person), typed.person), typed.words)
 
 
 def assign_to_me(context: CommandContext, action: IssueAction, invocation: Invocation) -> Iterator[View]:
-    """A reaction that assigns to the person who reacted."""
+    """Assign the issue to the person who clicked or reacted."""
     change = _assignment(context, _me(context, invocation.person), invocation.person)
     issue = context.finder.find_by_id(action.issue_id, invocation)
     yield from carry_out(context, change, (issue,), invocation)
 
 
 def set_priority(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`priority`."""
+    """Set the priority of issues."""
     wanted = _last_word(typed, f"Which priority? Use {', '.join(PRIORITIES)}.").lower()
     if wanted not in PRIORITIES:
         near = get_close_matches(wanted, PRIORITIES, n=1)
@@ -111,21 +115,21 @@ def set_priority(context: CommandContext, typed: ParsedCommand) -> Iterator[View
 
 
 def note(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`note`."""
+    """Leave a note on an issue, signed by the person."""
     word, text = _reference_and_text(context, typed)
     if not text:
         raise typed.mistake("What should the note say?")
     if len(text) > _LONGEST_NOTE:
         raise UsageError(f"A note can have at most {_LONGEST_NOTE} characters.")
     issue = _noted_issue(context, typed, word)
-    # Always signed, also without SENTRY_AUTHOR_NOTES: on the server, the bot's account is the author.
+    # A note is always signed, even without SENTRY_AUTHOR_NOTES: on the server the bot's account is its author.
     signed = f"{_CONTROLS.sub(' ', text)}\n\n— {signature(context, typed.person)}, from chat"
     write_note(context.find_server(), issue, signed)
     yield View("sentry_noted", {**_named(issue), "who": cut(typed.person.name, 60)})
 
 
 def merge(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
-    """`merge`."""
+    """Merge several issues into one."""
     issues = context.finder.find_all(typed.words, typed.invocation)
     if len(issues) < 2:
         raise typed.mistake("Name at least two issues.")
@@ -159,7 +163,7 @@ def _last_word(typed: ParsedCommand, question: str) -> str:
 
 
 def _noted_issue(context: CommandContext, typed: ParsedCommand, word: str) -> Issue:
-    """In a thread, a note may begin with what only looks like an issue: `UTF-8`, `sha-1`."""
+    """The issue that a word names. In a thread it may be part of the note instead, such as `UTF-8`."""
     try:
         return context.finder.find(word, typed.invocation)
     except BadReference as error:
@@ -169,9 +173,9 @@ def _noted_issue(context: CommandContext, typed: ParsedCommand, word: str) -> Is
 
 
 def _reference_and_text(context: CommandContext, typed: ParsedCommand) -> tuple[str, str]:
-    """The REF and the text; in the thread of an alert, the REF may be missing.
+    """The REF and the text. In the thread of an alert the REF may be left out.
 
-    A number that begins a text there could be either: it is not guessed.
+    There, a number at the beginning could be an issue or part of the text, so it is refused.
     """
     first, rest = leading_word(typed.text)
     if first == "--":
@@ -194,7 +198,7 @@ def _assignment(context: CommandContext, who: Assignee | None, person: Person) -
 
 
 def _is_own(context: CommandContext, mail: str, person: Person) -> bool:
-    with suppress(StoreError):  # then they are mentioned for what they did themselves, and nothing worse
+    with suppress(StoreError):  # at worst they are mentioned for what they did themselves
         return mail == linked_mail(context, person)
     return False
 
@@ -237,11 +241,11 @@ def _archiving(until: ArchiveUntil) -> Change:
     kind = "archived_until_escalating" if until.escalating else "archived_until_condition_met"
 
     def holds(issue: Issue) -> bool:
-        """An archive that is forever although an end was asked for is not what was asked."""
+        """Whether it is archived; an archive without an end does not count if an end was asked for."""
         return issue.status == ARCHIVED and (forever or issue.substatus != "archived_forever")
 
     def proves(before: Issue, after: Issue) -> bool:
-        """An issue that was archived before may have kept its old end."""
+        """Whether a look at the issue proves the change: one that was archived before may still have its old end."""
         return forever or (before.status != ARCHIVED and after.substatus == kind)
 
     return Change(

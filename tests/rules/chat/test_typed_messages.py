@@ -9,7 +9,7 @@ import pytest
 from errbot.backends.base import Message, RoomOccupant
 from errbot.backends.test import TestOccupant, TestPerson
 
-from errbot_sentry.chat.incoming import invocation_of, is_command
+from errbot_sentry.chat.typed_messages import invocation_of, is_command
 from errbot_sentry.domain.conversation import Conversation
 
 

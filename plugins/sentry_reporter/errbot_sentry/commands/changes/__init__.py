@@ -1,0 +1,1 @@
+"""Commands that change issues on the server: one, or many at once."""
