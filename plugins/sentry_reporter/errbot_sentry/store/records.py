@@ -206,7 +206,7 @@ class DeferReason(str, Enum):
     """Why a message is put off."""
 
     WAIT = "wait"  # the route's `wait`: all notifications of that time are sent in one list
-    AWAY = "away"  # found after the bot was away; all of them are sent in one list
+    AWAY = "away"  # found after the bot was away; more than three are sent in one list
     STORM = "storm"  # too many notifications in the room in a minute
     UPDATES = "updates"  # too many updates in the room in a minute
     QUIET = "quiet"  # the room's quiet hours; sent at their end
@@ -365,8 +365,8 @@ class FallbackState(str, Enum):
 class FallbackRow:
     """A notification at the fallback; `id` is its id in the outbox.
 
-    `taken` has the keys of the addresses that accepted it, and `went` is when the first one did. `since` is when the
-    chat network last accepted a message for its room, or when the notification was made.
+    `taken` has the keys of the addresses that accepted it, and `went` is when the first of them did. `since` is when
+    the chat network last accepted a message for its room, or when the notification was made.
     """
 
     id: int
