@@ -35,7 +35,8 @@ class Enriched:
     """The alert, completed as far as possible.
 
     `park` is when to look at it again if the server is being asked. `wait` is the seconds until the next try, if it
-    cannot be decided without the answer. `without` is the reason if it is decided without the server's answer, else "".
+    cannot be decided without the answer. `lost` says that its project was unknown for too long, so nobody gets it.
+    `without` is the reason if it is decided without the server's answer, else "".
     """
 
     alert: Alert
