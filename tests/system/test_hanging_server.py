@@ -46,6 +46,7 @@ def test_other_plugins_answer_while_our_commands_wait(tmp_path: Path, ngircd: Ng
             def answered() -> bool:
                 said[:] = [text for text in alice.texts(ROOM, BOT) if text.strip()]
                 busy = [text for text in said if "Too many of my commands are still running" in text]
+                # Of the fifteen commands, eight run: Errbot has ten threads, and two stay free for other plugins.
                 return len(busy) == 7 and any("I've been up" in text for text in said)
 
             until(answered, 60, lambda: f"{said} {bot.log[-2000:]}")

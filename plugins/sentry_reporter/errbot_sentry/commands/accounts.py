@@ -25,7 +25,7 @@ from errbot_sentry.domain.typed_text import echo, tidy
 CODE_VALID_FOR = timedelta(hours=1)
 _MOST_CLAIMS = 200
 _LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # nothing that looks like something else
-_NOT_IN_NAMES = str.maketrans(":`", "  ")  # one ends the name in the phrase, the other would be shown as something else
+_NOT_IN_NAMES = str.maketrans(":`", "  ")  # in the phrase ":" ends the name, and "`" would end the code that shows it
 _MAIL = re.compile(r"[^\s@<>\"'|,;]{1,64}@[\w-]+(?:\.[\w-]+)+")
 
 

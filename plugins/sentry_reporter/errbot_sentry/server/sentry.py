@@ -112,7 +112,7 @@ class Sentry(SentryApi):
         query = [("project", ALL_PROJECTS), *(("group", identifiers.number(each)) for each in ids)]
         _answer, issues = self._get_issues(query)
         found = {issue.id: issue for issue in issues}
-        for each in (each for each in ids if each not in found):  # one that was merged is found by itself only
+        for each in (each for each in ids if each not in found):  # a merged issue is found only by a request of its own
             with suppress(NotFound):
                 found[each] = self.issue(each)
         return tuple(found[each] for each in ids if each in found)
@@ -305,7 +305,7 @@ class Sentry(SentryApi):
 
 
 def of_all(projects: tuple[Project, ...]) -> list[tuple[str, str]]:
-    """The `project` parameters. Without one, a personal token gets the projects that its owner is a member of only
+    """The `project` parameters. Without one, a personal token gets only the projects that its owner is a member of
     (getsentry/sentry `src/sentry/api/bases/organization.py`, ALL_ACCESS_PROJECTS)."""
     return [("project", project.id or project.slug) for project in projects] or [("project", ALL_PROJECTS)]
 
@@ -313,7 +313,7 @@ def of_all(projects: tuple[Project, ...]) -> list[tuple[str, str]]:
 def list_query(query: IssueQuery, cursor: str | None) -> Query:
     """The parameters of listOrganizationIssues. `query` is sent even when empty: without it Sentry adds its own."""
     text = query.text.strip()
-    if event := identifiers.event_id(text):  # alone it finds its issue (`src/sentry/issues/endpoints/` as above)
+    if event := identifiers.event_id(text):  # alone, an event's id finds its issue (same source as above)
         text = event
     elif query.status is not None and not names_a_status(text):
         text = f"is:{STATUS_WORDS[query.status]} {text}".strip()

@@ -1,4 +1,4 @@
-"""What people set up in chat: silences, subscriptions, digests, linked accounts; and the random values of all bots."""
+"""What people set up in chat: silences, subscriptions, digests, linked accounts; and random values that bots share."""
 
 from __future__ import annotations
 

@@ -161,8 +161,9 @@ class KnownIssue:
 class Group:
     """One problem in one room: what was sent to the room about it, and when.
 
-    - `reason`, `source`, `level` and `at` are those of the last alert. `status` is the issue's status as last sent to
-      the room.
+    - `reason` and `source` (`Alert.way`) are those of the last alert, and `at` is when it was decided. `level` is the
+      last one that was sent. `status` is the issue's status after the last alert, whether or not the room got it.
+    - `opened` is when the room's first alert about the problem was decided.
     - `notified_at` is when the last notification was decided. `thread_root` is its id in the outbox, 0 while it is
       deferred.
     - `last_sent` is when anything was last sent. `counted` alerts were only counted since then, and `events` is the
@@ -206,7 +207,7 @@ class DeferReason(str, Enum):
     """Why a message is put off."""
 
     WAIT = "wait"  # the route's `wait`: all notifications of that time are sent in one list
-    AWAY = "away"  # found after the bot was away; all of them are sent in one list
+    AWAY = "away"  # found after the bot was away; more than three are sent in one list
     STORM = "storm"  # too many notifications in the room in a minute
     UPDATES = "updates"  # too many updates in the room in a minute
     QUIET = "quiet"  # the room's quiet hours; sent at their end
@@ -365,8 +366,8 @@ class FallbackState(str, Enum):
 class FallbackRow:
     """A notification at the fallback; `id` is its id in the outbox.
 
-    `taken` has the keys of the addresses that accepted it, and `went` is when the first one did. `since` is when the
-    chat network last accepted a message for its room, or when the notification was made.
+    `taken` has the keys of the addresses that accepted it, and `went` is when the first of them did. `since` is when
+    the chat network last accepted a message for its room, or when the notification was made.
     """
 
     id: int

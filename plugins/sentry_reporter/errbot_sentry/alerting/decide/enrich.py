@@ -35,7 +35,8 @@ class Enriched:
     """The alert, completed as far as possible.
 
     `park` is when to look at it again if the server is being asked. `wait` is the seconds until the next try, if it
-    cannot be decided without the answer. `without` is the reason if it is decided without the server's answer, else "".
+    cannot be decided without the answer. `lost` says that its project was unknown for too long, so nobody gets it.
+    `without` is the reason if it is decided without the server's answer, else "".
     """
 
     alert: Alert
@@ -58,9 +59,8 @@ class Enricher:
         alert = _from_memory(row.alert, known, now)
         unannounced = known is None or known.notified_at is None
         kind = self._kind()
-        routed_as = (
-            alert if unannounced else with_known_amounts(alert, known)
-        )  # for an alert that is only counted, no request is made
+        # With the known amounts, no request is made for an alert that is only counted.
+        routed_as = alert if unannounced else with_known_amounts(alert, known)
         missing = self._facts_to_fetch(routed_as, kind, unannounced or alert.reason in RETURNS)
         asks = _has_issue(alert) and any(not kind or source_of(name, kind) for name in missing)
         if is_complete(alert) and not (is_vague(alert) and unannounced) and not asks:

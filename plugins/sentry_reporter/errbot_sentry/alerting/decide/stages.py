@@ -71,7 +71,10 @@ class Stages:
         )
 
     def load(self, context: AlertContext, batch: Batch) -> None:
-        """Read what is known of the issue, its groups in all rooms, and the silences."""
+        """Read what is known of the issue, its groups in all rooms, and the silences.
+
+        A single event of an unknown issue becomes a new issue.
+        """
         key = issue_key(context.alert)
         context.known = batch.issue(key)
         context.groups = batch.groups(key)
@@ -134,7 +137,10 @@ class Stages:
             outcome.deferral = Deferred(room, why, context.row.id, issue, silence.ends, context.now, silence=silence.id)
 
     def defer(self, context: AlertContext, batch: Batch) -> None:
-        """Put off the message for quiet hours, a catch-up, a storm, or the route's `wait`; drop its updates."""
+        """Put off notifications (quiet hours, a catch-up, a storm, the route's `wait`), and updates if they are many.
+
+        Updates in quiet hours, and those whose notification is itself deferred, are dropped.
+        """
         for outcome in context.outcomes:
             if not outcome.is_sent:
                 continue

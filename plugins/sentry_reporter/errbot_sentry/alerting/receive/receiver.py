@@ -128,9 +128,8 @@ class WebhookReceiver:
         self.refused = ""
         keys = (key, DeliveryKey(parsed.key, SAME_STEP_SPAN)) if parsed.key else (key,)
         if parsed.alerts and all(is_canary(alert.title, alert.level) for alert in parsed.alerts):
-            keys = (
-                DeliveryKey(f"canary:{self.last}"),
-            )  # equal bytes may belong to another round: GlitchTip's webhooks have no time
+            # Equal bytes may belong to another round: GlitchTip's webhooks have no time.
+            keys = (DeliveryKey(f"canary:{self.last}"),)
         if not parsed.alerts and not parsed.more:
             return WebhookAnswer(200, "This webhook contains no alert.")
         if not self._group_commit.store(Delivery(keys, parsed.alerts, self.last)):
