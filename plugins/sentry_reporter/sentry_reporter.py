@@ -52,12 +52,15 @@ class SentryReporter(BotPlugin):
         super().__init__(bot, name)
         # At load time, so that errors of plugins that load or activate after us are seen too.
         self._app = self._prepared()
+        if not bot.plugin_manager.is_plugin_blacklisted(name):
+            self._app.await_connection()
 
     def activate(self):
         super().activate()
-        if self._app is None:  # activated again, perhaps with new code: Errbot keeps the instance
+        # Activated again, perhaps with new code: Errbot keeps the instance.
+        if self._app is None or not self._app.start():
             self._app = self._prepared()
-        self._app.start()
+            self._app.start()
 
     def callback_connect(self):
         if self._app is not None:

@@ -280,12 +280,13 @@ class World:
             until(lambda: is_open(self.store), 60, "the database server answers")
         self._typed: Commands | None = None
         self.workers: dict[str, SteppedWorker] = {}
+        self.away_since: float | None = None
         if self.url.startswith("sqlite"):
             _HURRIED.add(self.url.removeprefix("sqlite:///"))
         self.flow = AlertService(
             self.settings, self.access, self.store, self._find_server, self.chat, _TEMPLATES, self.clock,
             make_worker=Worker if self._threads else self.make_worker, chance=random.Random(1),
-            plain=PlainTemplates(),
+            plain=PlainTemplates(), away_since=lambda: self.away_since,
         )  # fmt: skip
         if not self._threads:
             self.flow.start()

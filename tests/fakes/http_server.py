@@ -76,6 +76,7 @@ class HttpServer:
         self._scheme = "https" if tls else "http"
         self.requests: list[Request] = []
         self.stopping = threading.Event()
+        self.hangs = False
         self._server = _Server(("127.0.0.1", port), _handler_of(self))
         if tls is not None:
             # The handshake is made in the request's own thread: one that fails must not stop the server.
@@ -99,6 +100,18 @@ class HttpServer:
     def start(self) -> HttpServer:
         self._thread.start()
         return self
+
+    def hang(self) -> None:
+        """Take connections and requests from now on and answer none of them, without ending anything."""
+        self.hangs = True
+
+    def reply_to(self, request: Request) -> Reply:
+        """The answer; nothing, and that at the end only, where the server hangs by now."""
+        reply = Reply() if self.hangs else self.answer(request)
+        if self.hangs:
+            self.stopping.wait()
+            return Reply(raw=lambda _connection: None)
+        return reply
 
     def stop(self) -> None:
         self.stopping.set()
@@ -129,7 +142,7 @@ def _handler_of(outer: HttpServer) -> type[BaseHTTPRequestHandler]:
                 body,
             )
             outer.requests.append(request)
-            self.reply(outer.answer(request))
+            self.reply(outer.reply_to(request))
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any  # noqa: N815 - http.server wants these names
 

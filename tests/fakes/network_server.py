@@ -117,6 +117,11 @@ class NetworkServer(HttpServer):
         for each in self._take_sockets():
             each.silence()
 
+    def hang(self) -> None:
+        """As before, on websockets too."""
+        super().hang()
+        self.silence()
+
     def wait_for_socket(self, timeout: float = WAIT_SECONDS) -> None:
         """Wait until a client has a websocket here, with its greeting done."""
         until(lambda: self.sockets, timeout, "a client that has greeted over a websocket")

@@ -53,6 +53,12 @@ class RecoveryWorld:
         person.join(self.room)
         return person
 
+    def texts(self, person: IrcClient | XmppClient) -> str:
+        """All that this person has read in the room from the bot."""
+        if isinstance(person, IrcClient):
+            return "\n".join(person.texts(self.room, BOT))
+        return "\n".join(stanza.text for stanza in person.received(self.room, BOT))
+
     def hook(self, issue: str) -> None:
         """A signed webhook about a new issue, which is taken."""
         bodies.post(bodies.address(self._webhooks), bodies.sentry_issue(issue))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.servers.errbot_process import ErrbotProcess, irc_settings
 from tests.servers.irc_client import IrcClient
 from tests.servers.mail import PASSWORD, MailServer
 from tests.servers.ngircd import Ngircd
+from tests.servers.tcp_proxy import TcpProxy
+from tests.system.network_world import NetworkWorld
 from tests.system.plugin_copies import PLUGIN
 from tests.waiting import until
 
@@ -72,6 +75,41 @@ def test_mail_while_irc_is_away_and_a_line_in_the_room_afterwards(ngircd: Ngircd
     assert "apprise" in bot.log
     assert PASSWORD not in bot.log
     assert "Traceback" not in bot.log.partition("the fallback")[2]
+
+
+def test_mail_without_a_listener_before_the_first_connect_and_after_a_drop(ngircd: Ngircd, tmp_path: Path) -> None:
+    """Errbot's own web server is off until Errbot has connected; the poller finds what happened."""
+    with ExitStack() as ends:
+        world = NetworkWorld(ends)
+        proxy = ends.enter_context(TcpProxy(ngircd.port))
+        server = ends.enter_context(MailServer())
+        alice = ends.enter_context(IrcClient("127.0.0.1", ngircd.port, "alice"))
+        alice.join("#ops")
+        settings = {
+            **irc_settings(proxy.port, nick=BOT, rooms=("#ops",)),
+            **world.settings,
+            "SENTRY_ALERTS": [{"rooms": ["#ops"]}],
+            "SENTRY_POLL_SECONDS": 1,
+            "SENTRY_FALLBACK": [{"urls": [server.url()], "after": "2s"}],
+        }
+        bot = ErrbotProcess(tmp_path / "bot", [PLUGIN], settings, backend="IRC")
+        proxy.refuse()
+        bot.start(wait=False)
+        ends.callback(bot.stop)
+        bot.wait_for_log("the chat network is not there yet", 90)
+        until(lambda: any("issues" in each.path for each in world.sentry.requests), 60, "the poller has begun")
+        first = world.issue()
+        until(lambda: [mail for mail in server.mails if first.short_id in mail["Subject"]], 60, "the first mail")
+        proxy.mend()
+        alice.wait_for(first.short_id, 60, target="#ops", sender=BOT)
+        proxy.refuse()
+        proxy.end()
+        bot.wait_for_log("the chat network dropped", 60)
+        second = world.issue("another")
+        until(lambda: [mail for mail in server.mails if second.short_id in mail["Subject"]], 60, "the second mail")
+        proxy.mend()
+        alice.wait_for(second.short_id, 60, target="#ops", sender=BOT)
+        assert len(server.mails) == 2
 
 
 def test_mail_for_a_room_that_does_not_admit_the_bot(ngircd: Ngircd, tmp_path: Path) -> None:

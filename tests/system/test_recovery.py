@@ -5,16 +5,21 @@ Each wait is shorter than what Errbot itself takes, a minute or for ever; benchm
 
 from __future__ import annotations
 
+import re
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
+from tests.fakes.http_server import HttpServer, Reply
+from tests.servers.errbot_process import START_SECONDS
 from tests.servers.irc_client import IrcClient
 from tests.servers.ngircd import Ngircd
-from tests.servers.prosody import Prosody
+from tests.servers.prosody import DOMAIN, Prosody
 from tests.servers.tcp_proxy import TcpProxy
 from tests.servers.tiny_plugin import write_plugin
 from tests.system.plugin_copies import PLUGIN
@@ -154,6 +159,92 @@ def test_the_server_is_away_when_the_bot_starts(tmp_path: Path, server: Ngircd |
     world.bot.wait_for_log("server is not connected: the next try", SECONDS)
     proxy.mend()
     alice.wait_for_join(BOT, world.room, SECONDS)
+
+
+def test_before_the_first_connect(tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack) -> None:
+    """Webhooks are taken and the fallback gets them; then, as after a drop, the room gets each of them once."""
+    proxy = stack.enter_context(TcpProxy(server.port))
+    receiver = stack.enter_context(HttpServer(lambda _request: Reply()))
+    fallback = {"urls": [f"json://127.0.0.1:{receiver.port}"], "after": "1s"}
+    world = RecoveryWorld(tmp_path, server, port=proxy.port, SENTRY_FALLBACK=[fallback])
+    alice = stack.enter_context(world.person())
+    proxy.refuse()
+    began = datetime.now(timezone.utc)
+    world.bot.start(wait=False)
+    stack.callback(world.bot.stop)
+    world.bot.wait_for_log("the chat network is not there yet", START_SECONDS)
+    up = datetime.now(timezone.utc)
+    world.hook("1")
+    (taken,) = until(lambda: [request.json["message"] for request in receiver.requests], SECONDS, "the fallback has it")
+    since = re.search(r"Chat has been away since (.*) UTC: ", taken)
+    assert since is not None
+    assert began.strftime("%Y-%m-%d %H:%M") <= since[1] <= up.strftime("%Y-%m-%d %H:%M")
+    assert "SHOP-1" in taken
+    world.bot.wait_for_log("sent to the fallback: message 1", SECONDS)
+    world.bot.kill9()  # nothing is in memory only
+    before = len(world.bot.log)
+    world.bot.start(wait=False)
+    world.bot.wait_for_log("the chat network is not there yet", START_SECONDS, after=before)
+    world.hook("2")
+    proxy.mend()
+    alice.wait_for(r"notifications? also went to the fallback", SECONDS, sender=BOT)
+    alice.wait_for("SHOP-2", SECONDS, sender=BOT)
+    world.hook("3")
+    alice.wait_for("SHOP-3", SECONDS, sender=BOT)
+    for number in ("1", "2", "3"):
+        assert len(re.findall(f"SHOP-{number} ", world.texts(alice))) == 1
+    assert "Traceback" not in world.bot.log + world.bot.output
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="Errbot's storage is in memory there: no blacklist is kept")
+def test_a_blacklisted_plugin_does_not_start_before_the_first_connect(
+    tmp_path: Path, ngircd: Ngircd, stack: ExitStack
+) -> None:
+    proxy = stack.enter_context(TcpProxy(ngircd.port))
+    world = RecoveryWorld(tmp_path, ngircd, port=proxy.port)
+    alice = stack.enter_context(world.person())
+    with world.bot:
+        alice.wait_for_join(BOT, world.room)
+        alice.say(BOT, "!plugin blacklist SentryReporter")
+        alice.wait_for("blacklisted", SECONDS, target="alice", sender=BOT)
+    proxy.refuse()
+    before = len(world.bot.log)
+    world.bot.start(wait=False)
+    stack.callback(world.bot.stop)
+    tries = r"(?:the next try is in[\s\S]*){6}"  # the first after one second, each of the others after two or more
+    world.bot.wait_for_log(tries, START_SECONDS, after=before)
+    assert "the chat network is not there yet" not in world.bot.log[before:]
+
+
+def test_sigterm_before_the_first_connect(tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack) -> None:
+    proxy = stack.enter_context(TcpProxy(server.port))
+    world = RecoveryWorld(tmp_path, server, port=proxy.port)
+    alice = stack.enter_context(world.person())
+    proxy.refuse()
+    world.bot.start(wait=False)
+    stack.callback(world.bot.stop)
+    world.bot.wait_for_log("the chat network is not there yet", START_SECONDS)
+    world.hook("1")
+    world.bot.send_signal(signal.SIGTERM)
+    assert world.bot.wait_for_exit() in (0, -signal.SIGINT)  # the latter on XMPP, as with Ctrl-C
+    assert "errbot.plugin_manager     Bye." in world.bot.log
+    proxy.mend()
+    world.bot.start()
+    alice.wait_for("SHOP-1", SECONDS, sender=BOT)
+
+
+def test_an_admin_reloads_and_switches_off_and_on(tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack) -> None:
+    """Errbot handles nothing else until such a command has ended, on IRC with the library's lock taken."""
+    world = RecoveryWorld(tmp_path, server)
+    alice = stack.enter_context(world.person())
+    stack.enter_context(world.bot)
+    alice.wait_for_join(BOT, world.room)
+    to = BOT if isinstance(alice, IrcClient) else f"{BOT}@{DOMAIN}"
+    for command in ("reload", "deactivate", "activate"):
+        alice.say(to, f"!plugin {command} SentryReporter")
+        alice.wait_for(f"SentryReporter {command}e?d", SECONDS)
+    world.hook("1")
+    alice.wait_for("SHOP-1", SECONDS, sender=BOT)
 
 
 def test_the_nick_is_taken(tmp_path: Path, ngircd: Ngircd, stack: ExitStack) -> None:

@@ -101,6 +101,17 @@ def test_an_outage_goes_round_once_and_the_room_is_told_when_it_is_over(tmp_path
     assert world.at(1700).texts() == receiver.take() == []
 
 
+def test_chat_is_away_since_the_connection_was_lost(tmp_path: Path, receiver: Receiver) -> None:
+    """Or since the start of a bot that never had one; the alert came later."""
+    world = world_with(tmp_path, receiver)
+    world.chat.drop()
+    world.away_since = receiver.clock.now().timestamp()
+    world.at(100)
+    world.hook(bodies.sentry_issue("1"))
+    world.at(500)
+    assert receiver.take() == [lines(1, 400)]
+
+
 def test_a_refused_token_sends_everything_to_the_fallback_with_its_cause_and_loses_nothing(
     tmp_path: Path, receiver: Receiver
 ) -> None:

@@ -7,23 +7,25 @@ import json
 import logging
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from cachetools import TTLCache
 
 from errbot_sentry.alerting.service import AlertService
+from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.canary import Canary, CanaryStatus
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
 from errbot_sentry.chat.clicks import ClickHandler, FindClick
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
-from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped
+from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped, has_never_connected
 from errbot_sentry.chat.error_replies import FollowUp
+from errbot_sentry.chat.network_rooms import NetworkRooms
 from errbot_sentry.chat.networks.selection import network_of
 from errbot_sentry.chat.nicks import nicks_of
 from errbot_sentry.chat.render.templates import PlainTemplates, Replies, Templates
@@ -31,9 +33,7 @@ from errbot_sentry.chat.settings_notices import SettingsNotices
 from errbot_sentry.chat.typed_messages import MessageHandler
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
-from errbot_sentry.config.fallback_entries import secret_parts
 from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
-from errbot_sentry.config.secrets import Secret
 from errbot_sentry.config.settings import Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
 from errbot_sentry.domain.conversation import Conversation
@@ -55,7 +55,8 @@ log = logging.getLogger(__name__)
 
 __all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its commands of the registry
 
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 3.5  # with Errbot's own end, it is five seconds until the process has ended
+CONNECT_SECONDS = 5.0  # longer than networks take to connect; Sentry repeats no webhook, so it is not much longer
 # The pages are open to whoever reaches the port, and their facts are counted over every decision in the store.
 _PAGES_SECONDS = 10.0
 _SHORTEST_SECRET = 8  # a shorter one could be a plain word, and would be masked wherever that occurs
@@ -79,7 +80,7 @@ class App:
     ) -> None:
         self._bot = bot
         self._clock = clock or SystemClock()
-        self._settings = read_settings(bot.bot_config, os.environ, str(bot.mode))
+        self._settings = self._written = read_settings(bot.bot_config, os.environ, str(bot.mode))
         config = bot.bot_config
         self._templates = Templates(str(bot.mode), lambda: nicks_of(bot), prefix=str(bot.prefix))
         self._web = Web()
@@ -90,7 +91,9 @@ class App:
         self._click_queue = BackgroundQueue("clicks", self._clock)
         self._replies_to_errors = BackgroundQueue("replies to errors", self._clock)
         self._queues = (self._background, self._click_queue, self._replies_to_errors)
-        self._network = network_of(bot, is_active, self._background)
+        self._is_connected = False
+        self._away_since: float | None = self._clock.now().timestamp()
+        self._network = network_of(bot, lambda: is_active() and self._is_connected, self._background)
         self._replies = Replies(self._templates, self._network.layout)
         self._follow_up = FollowUp(
             bot, self._replies, self._replies_to_errors, self._issue_of_event, self._is_announced, self._clock
@@ -101,9 +104,15 @@ class App:
             data_dir=self._settings.data_dir,
             clock=self._clock,
             notify=self._follow_up.reported,
-            secrets=[*(secret.reveal() for secret in _secrets(self._settings)), *_secrets_of_chat(config)],
+            secrets=[*(secret.reveal() for secret in self._settings.secrets()), *_secrets_of_chat(config)],
         )
         self._store = Store(self._settings.state_url.reveal() or self._settings.state_file)  # opened at its first use
+        self._rooms = NetworkRooms(self._network.room_named, self._store)
+        self._start = Lock()
+        self._was_connected = self._closed = False
+        self._ended = threading.Event()
+        self._unconnected = Worker("start without chat", self._start_unconnected)
+        self._start_at = self._clock.monotonic() + CONNECT_SECONDS
         self._alerts: AlertService | None = None
         self._canary: Canary | None = None
         self._listener: Listener | None = None
@@ -122,6 +131,7 @@ class App:
             self._background,
             self._clock,
             lambda kind: self._alerts.routes.never_match(kind) if self._alerts is not None else (),
+            lambda: self._is_connected,
         )
         self._page_cache = TTLCache[str, FlowFacts](1, _PAGES_SECONDS, timer=self._clock.monotonic)
         self._page_lock = Lock()
@@ -134,41 +144,72 @@ class App:
         if self._reporting() and self.reporter.start():
             self.reporter.watch_commands(self._bot)
 
-    def start(self) -> None:
-        """Answer commands, take webhooks, poll and deliver; after a chat outage, deliver again."""
+    def await_connection(self) -> None:
+        """Run as after a drop of the chat network, if Errbot does not connect, and activate the plugin, soon."""
+        if self._patches.applied("shutdown"):  # without it, nothing would end the app
+            self._unconnected.start()
+
+    def start(self) -> bool:
+        """Errbot has connected: do everything. False: it ran with wrong names of rooms and has closed; make another."""
+        self._unconnected.stop()
         self._network.renew()
         self.connected()
-        if self._commands is not None:
-            if self._alerts is not None:
-                self._alerts.wake()
-            return
-        for queue in self._queues:
-            queue.start()
-        self._settings = self._settings.with_rooms(self._room_named)
-        self._network.offer_buttons(self._settings.alerts.public_url, self._click_secret)
-        self._start_alerts()
-        self._start_canary()
-        self._commands = Commands(
-            self._find_server,
-            self._settings.access,
-            self._settings.commands,
-            self._clock,
-            self._store,
-            alerts=self._alerts,
-            status=lambda: status_of(self._facts()),
-            reporter=self.reporter if self._reporting() else None,
-            tests=self._canary,
-            changed=self._note_change,
-            org=self._settings.server.org,
-            prefix=str(self._bot.prefix),
-        )
-        self.messages = MessageHandler(self._bot, self._commands, self._replies, self._network, self._background)
-        self.clicks = ClickHandler(
-            self._bot, self._commands, self._replies, self._network, self._click_queue, self._alerts
-        )
-        pages = {"health": self._health_page, "metrics": self._metrics_page}
-        self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
-        self._notices.start(self._listener_trouble)
+        if not self._was_connected:
+            self._was_connected = True
+            if not self._run(self._written.with_rooms(self._rooms.ask)) and self._rooms.were_wrong():
+                log.info("rooms have other names than at the last start; starting again with these")
+                self.close()
+                return False
+            self._background.do(self._rooms.save)
+        self._is_connected, self._away_since = True, None
+        self._notices.connected()
+        if self._alerts is not None:
+            self._alerts.wake()
+        return True
+
+    def _start_unconnected(self) -> float | None:
+        if (wait := self._start_at - self._clock.monotonic()) > 0:
+            return wait
+        if not has_never_connected(self._bot):
+            return 1.0  # it activates plugins just now, and this one in a moment
+        if self._run(self._written.with_rooms(self._rooms.recall)):
+            log.info("the chat network is not there yet; webhooks are taken all the same")
+        self._unconnected.stop()
+        return None
+
+    def _run(self, settings: Settings) -> bool:
+        """Begin with all that needs no chat network; False where it runs already, or has closed."""
+        with self._start:
+            if self._closed or self._commands is not None:
+                return False
+            for queue in self._queues:
+                queue.start()
+            self._settings = settings
+            self._network.offer_buttons(self._settings.alerts.public_url, self._click_secret)
+            self._start_alerts()
+            self._start_canary()
+            self._commands = Commands(
+                self._find_server,
+                self._settings.access,
+                self._settings.commands,
+                self._clock,
+                self._store,
+                alerts=self._alerts,
+                status=lambda: status_of(self._facts()),
+                reporter=self.reporter if self._reporting() else None,
+                tests=self._canary,
+                changed=self._note_change,
+                org=self._settings.server.org,
+                prefix=str(self._bot.prefix),
+            )
+            self.messages = MessageHandler(self._bot, self._commands, self._replies, self._network, self._background)
+            self.clicks = ClickHandler(
+                self._bot, self._commands, self._replies, self._network, self._click_queue, self._alerts
+            )
+            pages = {"health": self._health_page, "metrics": self._metrics_page}
+            self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
+            self._notices.start(self._listener_trouble)
+            return True
 
     def connected(self) -> None:
         """Errbot has connected: on some networks (Discord) with another client, and with the plugin still active."""
@@ -177,11 +218,12 @@ class App:
     def leave(self) -> bool:
         """The plugin is deactivated: close, and say so with True.
 
-        With a listener of our own, a drop of the chat network is no reason to: the receiver, polling and reporting go
-        on, and the messages wait in the outbox until `start` is called again. At the bot's shutdown, `close` is called.
+        A drop of the chat network is no reason to: the receiver, polling, the fallback and reporting go on, and the
+        messages wait in the outbox until `start` is called again. At the bot's shutdown, `close` is called.
         """
-        if self._listener is not None and self._patches.applied("shutdown") and chat_dropped():
-            log.info("the chat network dropped; webhooks are still taken")
+        if self._patches.applied("shutdown") and chat_dropped():
+            self._is_connected, self._away_since = False, self._clock.now().timestamp()
+            log.info("the chat network dropped; webhooks are %s", "still taken" if self._listener else "not taken")
             return False
         self.close()
         return True
@@ -193,6 +235,12 @@ class App:
         def left() -> float:
             return max(0.1, deadline - time.monotonic())
 
+        self._unconnected.stop()
+        with self._start.within(left()):
+            is_closing, self._closed = self._closed, True
+        if is_closing:  # in another thread: the bot's end comes in two ways (chat/errbot_patches/sigterm.py)
+            self._ended.wait(left())
+            return
         self._web.close()
         try:
             # From the last line to the first, and all of them even if one fails. Reporting ends last, so that errors
@@ -205,25 +253,19 @@ class App:
                 ends.callback(lambda: close_all(self._queues, min(1.0, left())))
                 ends.callback(self._store.close)
                 if self._alerts is not None:
-                    ends.callback(self._alerts.close, left())
+                    ends.callback(lambda alerts: alerts.close(max(0.5, left() - 1.0)), self._alerts)
                 if self._canary is not None:
                     ends.callback(self._canary.close, min(1.0, left()))
                 if self._listener is not None:
                     ends.callback(self._listener.close, min(1.0, left()))
         except Exception:  # the other parts must end all the same
             log.exception("a part of SentryReporter did not end as it should")
+        finally:
+            self._ended.set()
 
     def _clicked(self, find: FindClick) -> None:
         if self.clicks is not None:
             self.clicks.clicked(find)
-
-    def _room_named(self, name: str) -> str:
-        """The chat network's one name of a room, or what is written: no answer of the network stops the start."""
-        try:
-            return self._network.room_named(name)
-        except Exception as error:  # noqa: BLE001 - adapters read answers of libraries and servers
-            log.warning("the room %r could not be looked up: %r", name, error)
-            return name
 
     def _click_secret(self) -> str:
         with self._store.write() as tx:
@@ -242,6 +284,7 @@ class App:
             self._templates,
             self._clock,
             plain=PlainTemplates() if settings.alerts.fallback else None,
+            away_since=lambda: self._away_since,
         )
         self._alerts.start()
         if settings.alerts.listen is not None:
@@ -338,26 +381,12 @@ class App:
         return Reply(200, exposition(self._page_facts(), self._api_times), CONTENT_TYPE)
 
 
-def _secrets(settings: Settings) -> Iterator[Secret]:
-    """All secrets of the settings, which no event may carry, wherever they turn up."""
-    yield from (settings.report.dsn, settings.server.token, settings.state_url)
-    yield Secret(_password_of(settings.state_url))
-    yield from (*settings.alerts.webhook_secrets, *settings.alerts.webhook_tokens)
-    urls = (url for entry in settings.alerts.fallback for url in entry.urls)
-    yield from (Secret(part) for url in urls for part in secret_parts(url))
-
-
 def _secrets_of_chat(config: Any) -> Iterator[str]:
     """What the bot itself logs in with to the chat network: some libraries log it, or raise it in a URL."""
     identity = getattr(config, "BOT_IDENTITY", None)
     for name, value in identity.items() if isinstance(identity, dict) else ():
         if isinstance(value, str) and len(value) >= _SHORTEST_SECRET and is_sensitive_name(str(name)):
             yield value
-
-
-def _password_of(url: Secret) -> str:
-    """A database driver may name it alone, without the rest of the URL; "" where there is none."""
-    return unquote(urlsplit(url.reveal()).password or "")
 
 
 def _bot_facts(bot: Any) -> BotFacts:

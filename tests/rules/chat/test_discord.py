@@ -205,7 +205,7 @@ def test_the_backends_faults_are_mended_and_put_back(monkeypatch: pytest.MonkeyP
     for each in client.guilds:
         for channel in each.text_channels:
             channel.guild = each
-    bot = SimpleNamespace(mode="discord", shutdown=lambda: None)
+    bot = SimpleNamespace(mode="discord", shutdown=lambda: None, disconnect_callback=lambda: None)
     patches = ErrbotPatches(bot, wanted=True, on_shutdown=lambda: None)
     patches.apply()
     assert not patches.failed

@@ -14,6 +14,7 @@ from typing import Any
 import errbot.core
 import pytest
 from errbot.rendering import text
+from errbot.storage import StoreNotOpenError
 from irc.bot import ExponentialBackoff, SingleServerIRCBot
 from slixmpp import ClientXMPP
 
@@ -37,6 +38,7 @@ class _Bot:
         self.ends: list[str] = []
         self.driver = SimpleNamespace(options={"keepalive": False})
         self.event_handlers: dict[str, list[Any]] = {"hello": []}
+        self.plugin_manager = self.repo_manager = SimpleNamespace(close_storage=self.close_storage)
 
     def register_handler(self, event: str, handler: Any) -> None:
         self.event_handlers[event].append(handler)
@@ -45,6 +47,11 @@ class _Bot:
 
     def shutdown(self) -> None:
         self.ends.append("errbot")
+
+    def disconnect_callback(self) -> None: ...
+
+    def close_storage(self) -> None:
+        raise StoreNotOpenError  # `shutdown` has closed it
 
     def changed(self) -> set[str]:
         """Which of these things are not Errbot's own any more."""
@@ -62,7 +69,7 @@ class _Bot:
             "tls": sys.modules["mattermostdriver.websocket"].ssl is not ssl,
         }
         return {name for name, is_changed in found.items() if is_changed} | (
-            {"send_message", "shutdown"} & set(vars(self))
+            {"send_message", "shutdown", "disconnect_callback"} & set(vars(self))
         )
 
 
@@ -71,7 +78,18 @@ async def _xmpp_client() -> ClientXMPP:
     return ClientXMPP("sentrybot@chat.test", "a-password")
 
 
-ALL = {"send_message", "shutdown", "converter", "atexit", "waits", "ping", "nick", "stream", "sigterm"} | {
+ALL = {
+    "send_message",
+    "shutdown",
+    "disconnect_callback",
+    "converter",
+    "atexit",
+    "waits",
+    "ping",
+    "nick",
+    "stream",
+    "sigterm",
+} | {
     "keepalive",
     "hello",
     "tls",

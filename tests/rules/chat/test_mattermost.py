@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from errbot_sentry.app import App
 from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.chat.network_rooms import NetworkRooms
 from errbot_sentry.chat.networks.errbot_network import taken_id
 from errbot_sentry.chat.networks.mattermost import MattermostNetwork
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
@@ -20,6 +20,7 @@ from errbot_sentry.chat.render.escaping import Escape
 from errbot_sentry.domain.clock import SystemClock
 from errbot_sentry.domain.errors import SendError, StoreAway
 from errbot_sentry.domain.outgoing import Card
+from errbot_sentry.store.database import Store
 
 KNOWN, UNKNOWN, AWAY = "a1" * 13, "b2" * 13, "c3" * 13
 
@@ -65,13 +66,10 @@ def test_every_spelling_of_a_room_is_one_room(network: MattermostNetwork, writte
 
 @pytest.mark.parametrize("answer", [{}, [], None, "ops", {"name": None}])
 def test_no_answer_about_a_room_stops_the_start(network: MattermostNetwork, tmp_path: Path, answer: object) -> None:
-    config = SimpleNamespace(BOT_DATA_DIR=str(tmp_path), BOT_IDENTITY={}, BOT_PREFIX="!")
-    bot = SimpleNamespace(mode="text", message_size_limit=10_000, bot_config=config, prefix="!")
-    app = App(bot, lambda: True, lambda text: None, SystemClock())
     network._bot.driver.channels = SimpleNamespace(get_channel=lambda channel_id: answer)
-    app._network = network
-    assert app._room_named(KNOWN) == KNOWN
-    app._store.close()
+    store = Store(tmp_path / "state.sqlite3")
+    assert NetworkRooms(network.room_named, store).ask(KNOWN) == KNOWN
+    store.close()
 
 
 @pytest.mark.parametrize("odd", [None, True, 7.5, {"a": 1}, [], ""])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from errbot_sentry.app import _secrets, _secrets_of_chat
+from errbot_sentry.app import _secrets_of_chat
 from errbot_sentry.config.settings import read_settings
 
 
@@ -39,6 +39,6 @@ def test_what_the_bot_logs_in_with(identity: object, known: list[str]) -> None:
 def test_where_the_fallback_sends(url: str, known: set[str]) -> None:
     """The whole address, and what a service's library may log or raise alone; not the host."""
     settings = read_settings(SimpleNamespace(SENTRY_FALLBACK=[{"urls": [url]}]), {})
-    found = {secret.reveal() for secret in _secrets(settings)}
+    found = {secret.reveal() for secret in settings.secrets()}
     assert {url, *known} <= found
     assert not {"mail.example.com", "ntfy.example.com"} & found

@@ -102,10 +102,14 @@ class AlertService:
         make_worker: Callable[[str, Callable[[], float | None]], Worker] = Worker,
         chance: random.Random | None = None,
         plain: Renderer | None = None,
+        away_since: Callable[[], float | None] = lambda: None,
     ) -> None:
         """`make_worker` makes a worker from a name and a step. `chance` returns random numbers for the poller's jitter.
 
         `plain` renders plain text for the fallback; None if there is no fallback.
+
+        `away_since` returns when the connection to the chat network was lost, or the bot was started without one. It
+        returns None while there is a connection.
         """
         self._access = access
         self._store = store
@@ -144,7 +148,9 @@ class AlertService:
         self._workers = [self._polling, self._deciding, self._asking, self._sending]
         self._fallback: FallbackSender | None = None
         if settings.fallback and plain is not None and find_spec("apprise"):
-            self._fallback = FallbackSender(settings.fallback, store, plain, access, self._clock, self._on_message)
+            self._fallback = FallbackSender(
+                settings.fallback, store, plain, access, self._clock, self._on_message, away_since
+            )
             self._workers.append(make_worker("fallback", self._fallback.step))
         teams = TeamMemberships(store, self._known_server, self.routes.changed)
         self._workers.append(make_worker("team memberships", teams.step))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from errbot_sentry.server.protocol import Server
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 10.0
+_MOST_WAITING = 20
 _PLUG = "sentry_reporter.plug"
 
 
@@ -29,6 +31,7 @@ class SettingsNotices:
         find_server: the server; raises ServerError.
         background: runs the jobs that wait for the server.
         never_match: returns sentences about matchers that this kind of server can never answer.
+        is_connected: returns whether admins can be reached. If not, messages to them wait for `connected`.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class SettingsNotices:
         background: BackgroundQueue,
         clock: Clock,
         never_match: Callable[[str], Iterable[str]],
+        is_connected: Callable[[], bool] = lambda: True,
     ) -> None:
         self._bot = bot
         self._settings = settings
@@ -50,6 +54,8 @@ class SettingsNotices:
         self._background = background
         self._clock = clock
         self._never_match = never_match
+        self._is_connected = is_connected
+        self._waiting: deque[tuple[str, Sequence[str]]] = deque(maxlen=_MOST_WAITING)
         self._next_look: float | None = 0.0  # when to check the projects of the settings; None: done
         self.hints: tuple[Hint, ...] = settings.hints
         """All oddities found so far."""
@@ -64,6 +70,11 @@ class SettingsNotices:
             self.hints += (Hint("SentryReporter is installed more than once, and Errbot loads one copy only", folders),)
         self._tell_hints(self.hints)
         self.look_for_projects()
+
+    def connected(self) -> None:
+        """Send the admins what has waited for the chat network."""
+        while self._waiting:
+            self._send(*self._waiting.popleft())
 
     def look_for_projects(self) -> None:
         """Check in the background whether the settings' projects exist and the routes' matchers can match.
@@ -109,6 +120,9 @@ class SettingsNotices:
         self._send(heading, (sentence,))
 
     def _send(self, heading: str, sentences: Sequence[str]) -> None:
+        if not self._is_connected():
+            self._waiting.append((heading, sentences))
+            return
         try:
             for message in self._replies.notice(f"SentryReporter: {heading}", sentences):
                 self._warn_admins(message)

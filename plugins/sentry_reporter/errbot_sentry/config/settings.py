@@ -6,14 +6,15 @@ Reading never raises. Every mistake is collected as a sentence, and switches off
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from errbot_sentry.config import fields as values
-from errbot_sentry.config.fallback_entries import FallbackEntry
+from errbot_sentry.config.fallback_entries import FallbackEntry, secret_parts
 from errbot_sentry.config.mistakes import SAAS, Hint, Mistake, environment_hints, hints_together, mistakes_together
 from errbot_sentry.config.routes import Route
 from errbot_sentry.config.secrets import Secret, without_secrets
@@ -97,6 +98,15 @@ class Settings:
     def mistakes_of(self, flow: str) -> tuple[Mistake, ...]:
         """The mistakes that switch this flow off; empty if it may run."""
         return tuple(mistake for mistake in self.mistakes if flow in mistake.flows)
+
+    def secrets(self) -> Iterator[Secret]:
+        """All secrets, which no event may carry, wherever they turn up."""
+        yield from (self.report.dsn, self.server.token, self.state_url)
+        # A database driver may name the password alone, without the rest of the URL.
+        yield Secret(unquote(urlsplit(self.state_url.reveal()).password or ""))
+        yield from (*self.alerts.webhook_secrets, *self.alerts.webhook_tokens)
+        urls = (url for entry in self.alerts.fallback for url in entry.urls)
+        yield from (Secret(part) for url in urls for part in secret_parts(url))
 
     def with_rooms(self, name_of: Callable[[str], str]) -> Settings:
         """The same settings, with each room under the canonical name that `name_of` gives it on this chat network."""

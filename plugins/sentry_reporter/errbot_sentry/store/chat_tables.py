@@ -191,6 +191,16 @@ class MadeOnceTable(Queries):
     Each is generated once and shared by all bots on one database.
     """
 
+    def find(self, name: str) -> str:
+        """The value of this name, or "" if there is none."""
+        found = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))
+        return found if isinstance(found, str) else ""
+
+    def put(self, name: str, value: str) -> None:
+        """Set the value of this name. Needs a transaction that may write."""
+        statement = insert_for(self._connection.dialect.name, made_once).values(name=name, value=value)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
     def get(self, name: str, make: Callable[[], str]) -> str:
         """The value of this name, generated now if there is none yet. Needs a transaction that may write."""
         present = self._connection.scalar(select(made_once.c.value).where(made_once.c.name == name))

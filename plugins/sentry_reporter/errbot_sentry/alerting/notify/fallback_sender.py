@@ -96,14 +96,19 @@ class FallbackSender:
         access: Access,
         clock: Clock,
         on_message: Callable[[], None],
+        away_since: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`renderer` makes plain text. `on_message` is called after messages were put into the outbox."""
+        """`renderer` makes plain text. `on_message` is called after messages were put into the outbox.
+
+        `away_since` returns when the connection to the chat network was lost; None while there is a connection.
+        """
         self._entries = entries
         self._store = store
         self._renderer = renderer
         self._access = access
         self._clock = clock
         self._on_message = on_message
+        self._away_since = away_since
         self._addresses = [
             [AppriseAddress(url, number) for url in entry.urls] for number, entry in enumerate(entries, 1)
         ]
@@ -182,7 +187,8 @@ class FallbackSender:
                 continue
             choice = decide_fallback(self._facts(tx, row, last_taken(row.message.room)), self._entries, now)
             if choice.decision is FallbackDecision.DUE:
-                due[choice.entry, known.taken].append((row, replace(known, since=choice.since)))
+                since = min(choice.since, self._away_since() or choice.since)
+                due[choice.entry, known.taken].append((row, replace(known, since=since)))
             elif choice.decision is FallbackDecision.NOT_YET:
                 decided.append(replace(known, state=FallbackState.AGAIN.value, at=choice.due))
             else:

@@ -17,6 +17,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from errbot_sentry.chat.errbot_patches.irc_reconnect import add_handler, remove_handler
+
 log = logging.getLogger(__name__)
 
 REGAIN_SECONDS = 15.0
@@ -52,13 +54,13 @@ class _Nick:
 
     def start(self) -> None:
         for event, handler in self._handlers.items():
-            self._connection.add_global_handler(event, handler, -50)
+            add_handler(self._connection, event, handler, -50)
         self._tick()
 
     def stop(self) -> None:
         self._active = False
         for event, handler in self._handlers.items():
-            self._connection.remove_global_handler(event, handler)
+            remove_handler(self._connection, event, handler)
 
     def _disconnected(self, connection: Any, _event: Any) -> None:
         if connection is self._connection:

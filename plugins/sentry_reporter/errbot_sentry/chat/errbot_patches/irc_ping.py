@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from errbot_sentry.chat.errbot_patches.irc_reconnect import add_handler, remove_handler
 from errbot_sentry.domain.clock import backoff
 
 log = logging.getLogger(__name__)
@@ -107,14 +108,14 @@ class _IrcPing:
         self.watch = SilenceWatch()
 
     def start(self) -> None:
-        self._connection.add_global_handler("all_raw_messages", self._arrived, -100)
+        add_handler(self._connection, "all_raw_messages", self._arrived, -100)
         self._connection.send_raw = self._sends
         self._conn.seconds_of_silence = self.watch.silence
         self._tick()
 
     def stop(self) -> None:
         self._active = False
-        self._connection.remove_global_handler("all_raw_messages", self._arrived)
+        remove_handler(self._connection, "all_raw_messages", self._arrived)
         vars(self._connection).pop("send_raw", None)
         vars(self._conn).pop("seconds_of_silence", None)
 

@@ -14,6 +14,7 @@ Undone: the connection gets the library's waits back.
 
 from __future__ import annotations
 
+import bisect
 import logging
 import random
 import socket
@@ -106,6 +107,23 @@ class _Reconnect:
             self.run(self._conn)
 
 
+def add_handler(connection: Any, event: str, handler: Callable[[Any, Any], None], priority: int) -> None:
+    """As the library's `add_global_handler`, but without its lock.
+
+    The main thread has that lock while it handles an event. For an admin's command that is until the command has ended
+    (errbot/core.py, lines 457 to 463), and in `!plugin reload` the command would wait for the lock for ever.
+    """
+    prioritized = sys.modules["irc.client"].PrioritizedHandler(priority, handler)
+    bisect.insort(connection.reactor.handlers.setdefault(event, []), prioritized)
+
+
+def remove_handler(connection: Any, event: str, handler: Callable[[Any, Any], None]) -> None:
+    """As the library's `remove_global_handler`, but without its lock; see above."""
+    handlers = connection.reactor.handlers.get(event, [])
+    for each in [each for each in handlers if each.callback == handler]:
+        handlers.remove(each)
+
+
 def is_irc(bot: Any) -> bool:
     """Whether this bot object is Errbot's IRC backend."""
     return getattr(bot, "mode", None) == "irc"
@@ -120,11 +138,11 @@ def reconnect_soon(bot: Any) -> Callable[[], None]:
         raise TypeError(f"the waits are not the library's: {original!r}")
     conn.recon = ours = _Reconnect(conn)
     conn.connection.connect = ours.connect
-    conn.connection.add_global_handler("all_raw_messages", ours.spoke, -100)
+    add_handler(conn.connection, "all_raw_messages", ours.spoke, -100)
 
     def undo() -> None:
         conn.recon = original
         del conn.connection.connect
-        conn.connection.remove_global_handler("all_raw_messages", ours.spoke)
+        remove_handler(conn.connection, "all_raw_messages", ours.spoke)
 
     return undo

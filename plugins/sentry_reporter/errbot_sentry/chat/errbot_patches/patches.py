@@ -112,8 +112,8 @@ PATCHES = (
     Patch(
         "sigterm",
         is_unhandled,
-        lambda bot, _end: end_orderly(bot),
-        "SIGTERM (docker stop, systemd) kills the bot instead of ending it",
+        end_orderly,
+        "SIGTERM (docker stop, systemd) kills the bot, and its end after Ctrl-C waits for a chat network that hangs",
         stays=True,
     ),
     Patch(

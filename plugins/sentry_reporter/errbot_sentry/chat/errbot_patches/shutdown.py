@@ -6,6 +6,7 @@ callback comes first, and then `shutdown` (errbot/core.py, line 868). `!plugin d
 
 Change: `shutdown` of the bot object calls our own end first. So the plugin can stay open through a drop of the chat
 network, which is what keeps its own web listener answering (docs/adr/0005-go-on-while-the-chat-network-is-away.md).
+Errbot's storage is closed even if the backend's own part of `shutdown` fails: Mattermost's logs out first.
 
 Undone: the bot object gets its own method back.
 """
@@ -14,21 +15,40 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+
+from errbot.storage import StoreNotOpenError
 
 
 def chat_dropped() -> bool:
     """Whether this call comes from Errbot's reaction to a lost connection, or from its end.
 
-    Errbot does not say which it is, so this looks for `disconnect_callback` among the callers. Who stays open because
-    of it must end `at_shutdown`.
+    Errbot does not say which it is. Who stays open because of it must end `at_shutdown`.
     """
+    return is_called_by("disconnect_callback")
+
+
+def is_called_by(name: str) -> bool:
+    """Whether a function of this name is among the callers."""
     frame = sys._getframe(1)  # noqa: SLF001 - the documented way to look at one's callers
     while frame.f_back is not None:
-        if frame.f_code.co_name == "disconnect_callback":
+        if frame.f_code.co_name == name:
             return True
         frame = frame.f_back
     return False
+
+
+def has_never_connected(bot: Any) -> bool:
+    """Whether Errbot has activated no plugin yet; it does at its first connect (errbot/core.py, lines 827 to 839)."""
+    return not any(plugin.is_activated for plugin in list(bot.plugin_manager.plugins.values()))
+
+
+def close_storage(bot: Any) -> None:
+    """Close what Errbot stores in and has not closed yet, as its own `shutdown` does (errbot/core.py, line 868)."""
+    for owner in (bot, bot.plugin_manager, bot.repo_manager):
+        with suppress(StoreNotOpenError):
+            owner.close_storage()
 
 
 def at_shutdown(bot: Any, act: Callable[[], None]) -> Callable[[], None]:
@@ -37,7 +57,10 @@ def at_shutdown(bot: Any, act: Callable[[], None]) -> Callable[[], None]:
 
     def shutdown() -> None:
         act()
-        original()
+        try:
+            original()
+        finally:
+            close_storage(bot)
 
     def undo() -> None:
         if vars(bot).get("shutdown") is shutdown:
