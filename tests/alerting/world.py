@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from errbot import rendering
+from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, event
 
 from errbot_sentry.alerting.receive.receiver import WebhookAnswer

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.conversation import Invocation

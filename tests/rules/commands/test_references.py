@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from errbot_sentry.alerting.canary_links import Progress
 from errbot_sentry.commands.issue_refs import (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
+
+from msgspec.structs import replace
 
 from errbot_sentry.chat.render.templates import Templates
 from errbot_sentry.commands.dispatch import Commands

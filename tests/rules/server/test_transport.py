@@ -514,6 +514,14 @@ def test_broken_packing_is_a_bad_answer(serve, coding, body):
         client(server.url).get("/api/0/")
 
 
+def test_values_of_a_header_that_came_twice_are_joined(serve):
+    """Neither of two packings wins."""
+    twice = {**JSON, "Content-Encoding": "gzip", "content-encoding": "identity"}
+    server = serve(lambda request: Reply(200, b"{}", twice))
+    with pytest.raises(BadAnswer):
+        client(server.url).get("/api/0/")
+
+
 def test_an_answer_that_breaks_off_is_tried_again_and_then_unreachable(serve):
     """The length in the header was not reached."""
     server = serve(lambda request: Reply(200, headers={**JSON, "Content-Length": "100"}, pieces=[b'{"a":']))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from errbot_sentry.domain.typed_text import check_length
 
 _DIRECT = "direct:"  # no network's room names begin with this (config/room_names.py)
@@ -76,8 +78,7 @@ class Upload:
     make: Callable[[], bytes]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """One entry of a numbered list. The renderer puts it in columns, or on one line if columns are of no use.
 
     The cells at one position of `cells` mean the same in all rows of a list, "" if unknown. `mark` is the level.

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from msgspec import Struct
+
 LEVELS = ("debug", "info", "warning", "error", "fatal")
 
 UNRESOLVED, RESOLVED, ARCHIVED = "unresolved", "resolved", "archived"
@@ -18,8 +20,7 @@ SORTS = ("date", "new", "freq", "user")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(Struct, frozen=True):
     """A project on the server. People type its `slug`, and settings match it; `id` is the server's own."""
 
     id: str
@@ -37,8 +38,7 @@ class Assignee:
     id: str = ""
 
 
-@dataclass(frozen=True)
-class Issue:
+class Issue(Struct, frozen=True):
     """An issue on the server, in the same terms for all servers.
 
     `status` is UNRESOLVED, RESOLVED or ARCHIVED; `substatus` is the server's own finer status, if it has one. `trend`

@@ -113,10 +113,11 @@ def web_link(value: Any) -> str:
 
 def line(value: Any, longest: int = SHORT) -> str:
     """Like `text`, on one line: each run of control characters and white space becomes one space."""
+    if isinstance(value, str) and len(value) <= longest and value.isprintable():
+        # A short cut for nearly all texts: only " " is printable white space, and nothing printable needs cleaning.
+        return value.strip() if "  " not in value else " ".join(value.split())
     if value is None:
         return ""
-    if isinstance(value, str) and len(value) <= longest and value.isascii() and value.isprintable():
-        return value.strip() if "  " not in value else " ".join(value.split())  # a short cut for nearly all texts
     return text(_BREAKS.sub(" ", text(value, longest * 2 + 100)).strip(), longest)
 
 

@@ -105,13 +105,14 @@ def write_roughly(span: timedelta) -> str:
 
 def sparkline(counts: Sequence[int], width: int = 12) -> str:
     """The counts as at most `width` block characters, oldest first; "" if all counts are zero."""
-    positive = counts if min(counts, default=0) >= 0 else [max(count, 0) for count in counts]
+    positive = counts if not counts or min(counts) >= 0 else [max(count, 0) for count in counts]
     slices = _resample(positive, width)
     top = max(slices, default=0)
     if not top:
         return ""
     if top < _FEW:
-        return "".join(map(_blocks_up_to(top).__getitem__, slices))
+        blocks = _blocks_up_to(top)
+        return "".join([blocks[count] for count in slices])
     return "".join([_block(count, top) for count in slices])
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, zip_longest
 
+from msgspec.structs import replace
 from wcwidth import wcswidth, wcwidth
 
 from errbot_sentry.chat.render.escaping import Escape, plain

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from http.client import HTTPException
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.response import BaseHTTPResponse as _Answer
 
 from errbot_sentry import __version__
 from errbot_sentry.config.secrets import Secret
@@ -83,8 +83,7 @@ class Transport:
         self._observe = observe
         self._lock = Lock()
         self._health = Health("", base_url)
-        self._bearer = _Bearer(token)
-        self._adapter = LimitedAdapter(pool_connections=2, pool_maxsize=16)
+        self._adapter = _Adapter(pool_connections=2, pool_maxsize=16)
         # Proxies and REQUESTS_CA_BUNDLE are read once, because all calls go to this address. A session of requests
         # would search the whole environment in each call, which takes as long as reading ten issues.
         settings = requests.Session().merge_environment_settings(base_url, {}, stream=True, verify=None, cert=None)
@@ -170,34 +169,41 @@ class Transport:
                 if self._stopping.is_set():
                     raise Unreachable(f"The connection to {self.host} is closed, because the plugin is stopping.")
                 with closing(self._request(method, url, query, body)) as response:
-                    seen.append(response.status_code)
-                    if response.status_code not in _REDIRECTS:
+                    seen.append(response.status)
+                    if response.status not in _REDIRECTS:
                         return self._read(response, method, what, reader)
                     url, query = self._redirected(method, url, response.headers.get("Location", "")), ()
             except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
                 raise self._failure_of(error, method) from error
         raise RedirectRefused(f"{self.host} redirects in circles: check SENTRY_URL in config.py.")
 
-    def _request(self, method: str, url: str, query: Query, body: object) -> requests.Response:
+    def _request(self, method: str, url: str, query: Query, body: object) -> _Answer:
         """One request over a connection of the pool.
 
         It uses the adapter without a session, which would follow redirects, store cookies, and replace the token by a
-        password from ~/.netrc.
+        password from ~/.netrc. Of `PreparedRequest.prepare` it does what this client needs: no cookies, no hooks, and
+        the token whatever user name the URL has.
         """
         request = requests.PreparedRequest()
-        request.prepare(method, url, headers=_HEADERS, params=list(query), json=body, auth=self._bearer)
-        return self._adapter.send(
+        request.prepare_method(method)
+        request.prepare_url(url, list(query))
+        request.prepare_headers(_HEADERS)
+        request.prepare_body(None, None, body)
+        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        answer = self._adapter.send(
             request,
             stream=True,
             timeout=(self._limits.connect, self._limits.read),
             verify=self._verify,
             proxies=self._proxies,
         )
+        return cast(_Answer, answer)  # as `_Adapter.build_response` makes it
 
-    def _read(self, response: requests.Response, method: str, what: str, reader: Reader) -> ApiAnswer:
-        headers = {name.lower(): value for name, value in response.headers.items()}
+    def _read(self, response: _Answer, method: str, what: str, reader: Reader) -> ApiAnswer:
+        # Not `items()`, which has a header that came twice twice, where this joins its values.
+        headers = {name.lower(): response.headers[name] for name in response.headers}
         self._note_budget(headers)
-        if response.status_code >= 400:
+        if response.status >= 400:
             raise self._refusal(response, headers, method, what)
         try:
             raw = self._raw_body(response, headers, self._limits.bytes)
@@ -212,21 +218,21 @@ class Transport:
         except Undecodable as error:
             raise BadAnswer(f"The answer of {self.host} cannot be read: {error}.") from error
 
-    def _refusal(self, response: requests.Response, headers: Mapping[str, str], method: str, what: str) -> ServerError:
+    def _refusal(self, response: _Answer, headers: Mapping[str, str], method: str, what: str) -> ServerError:
         try:
             body = decode(self._raw_body(response, headers, _ERROR_BODY_BYTES))
         except (TooManyBytes, Undecodable, HTTPError, HTTPException, OSError):
             body = None  # an HTML page, for example: the status is enough
         error = failures.of_status(
-            self.host, response.status_code, headers, body, method=method, what=what, now=self._clock.now()
+            self.host, response.status, headers, body, method=method, what=what, now=self._clock.now()
         )
         if self._token:
             error.detail = error.detail.replace(self._token.reveal(), str(self._token))
         return error
 
-    def _raw_body(self, response: requests.Response, headers: Mapping[str, str], limit: int) -> bytes:
+    def _raw_body(self, response: _Answer, headers: Mapping[str, str], limit: int) -> bytes:
         def read(size: int) -> bytes:
-            return bytes(response.raw.read(size, decode_content=False))
+            return bytes(response.read(size, decode_content=False))
 
         return read_bounded(read, headers.get("content-encoding", ""), limit)
 
@@ -349,15 +355,16 @@ def classify(error: Exception) -> tuple[type[ServerError], str]:
     return Unreachable, _FOREIGN[-1][2]
 
 
-class _Bearer(AuthBase):
-    """Adds the token as a header.
+class _Adapter(LimitedAdapter):
+    """Looks its pool of connections up once, because all calls go to one address."""
 
-    It is passed as `auth`, because requests would replace a plain Authorization header if the URL has a user name.
-    """
+    _pool: Any = None
 
-    def __init__(self, token: Secret) -> None:
-        self._token = token
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return self._pool
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
-        return request
+    def build_response(self, req: requests.PreparedRequest, resp: _Answer) -> Any:
+        """The answer of urllib3 itself. An answer of requests copies the headers and looks for cookies."""
+        return resp

@@ -53,8 +53,7 @@ class Fields:
     def line(self, *names: str, longest: int = SHORT) -> str:
         """A text on one line, without control characters."""
         for name in names:
-            value = self._data.get(name)
-            if value is not None and (found := json_values.line(value, longest)):
+            if found := json_values.line(self._data.get(name), longest):
                 return found
         return ""
 
