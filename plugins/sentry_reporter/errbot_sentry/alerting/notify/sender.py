@@ -146,7 +146,7 @@ class NotificationSender:
             return is_still_visible(tx, row.message, self._access)
 
     def _send(self, row: OutboxRow, connection: str) -> float:
-        """Send a message. Returns the seconds to wait: 0, unless the connection is gone, on which every room depends."""
+        """Send a message. Returns the seconds to wait: 0, unless the connection is gone, which every room needs."""
         try:
             sent_id = self._post(row)
         except NotConnected as error:
