@@ -1,4 +1,4 @@
-"""SentryReporter, the Errbot plugin: commands and lifecycle; what they do is in `errbot_sentry` beside this file."""
+"""SentryReporter, the Errbot plugin: its commands and its lifecycle. The package `errbot_sentry` does the work."""
 
 import importlib
 import sys
@@ -12,18 +12,18 @@ _HOME = Path(__file__).resolve().parent / _PACKAGE
 
 
 def _stamp():
-    """What the package's files look like now: Errbot's reload runs only this file again, so we look ourselves."""
+    """The package's files with their times and sizes, to notice changes: Errbot's reload runs only this file again."""
     return sorted((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in _HOME.rglob("*.py"))
 
 
 def _forget():
-    """Take the package out of the loaded modules and return what was taken."""
+    """Remove the package from the loaded modules. Returns the removed modules by name."""
     names = [name for name in sys.modules if name == _PACKAGE or name.startswith(_PACKAGE + ".")]
     return {name: sys.modules.pop(name) for name in names}
 
 
 def _load():
-    """The package's root, read anew if files changed; if that fails, the old ones stay in force (docs/adr/0002)."""
+    """The module `app`, loaded again if files have changed. If that fails, the old modules stay (docs/adr/0002)."""
     changed = getattr(sys.modules.get(_PACKAGE), "stamp", None) not in (None, _stamp())
     old = _forget() if changed else {}
     importlib.invalidate_caches()
@@ -37,7 +37,7 @@ def _load():
     if Path(package.__file__).resolve().parent != _HOME:
         raise ImportError(f"{_PACKAGE} is installed twice: {package.__file__} hides {_HOME}. Remove one of them.")
     package.stamp = _stamp()
-    # Errbot puts every folder of an installed plugin on the path; our inner ones would hide other plugins' modules.
+    # Errbot puts every folder of an installed plugin on the path. Our inner folders would hide other plugins' modules.
     sys.path[:] = [place for place in sys.path if _HOME not in (Path(place), *Path(place).parents)]
     return root
 
@@ -50,14 +50,14 @@ class SentryReporter(BotPlugin):
 
     def __init__(self, bot, name=None):
         super().__init__(bot, name)
-        # At load time, so that errors of plugins that load or activate after us are seen too.
+        # At load time, so that errors are reported of plugins that load or activate later than this one.
         self._app = self._prepared()
         if not bot.plugin_manager.is_plugin_blacklisted(name):
             self._app.await_connection()
 
     def activate(self):
         super().activate()
-        # Activated again, perhaps with new code: Errbot keeps the instance.
+        # Errbot keeps this instance when it activates the plugin again, perhaps after it has loaded new code.
         if self._app is None or not self._app.start():
             self._app = self._prepared()
             self._app.start()
@@ -82,25 +82,25 @@ class SentryReporter(BotPlugin):
     # For other plugins: self.get_plugin("SentryReporter").capture_exception(…); see docs/reporting.md.
 
     def capture_exception(self, exc=None, **tags):
-        """Report an exception, by default the one being handled; the event's id, or None when nothing new was sent."""
+        """Report an exception, by default the one being handled. Returns the event's id; None if nothing was sent."""
         return self._app.reporter.capture_exception(exc, **tags) if self._app else None
 
     def capture_message(self, text, level="info"):
-        """Report a sentence at one of the levels debug, info, warning, error, fatal; the event's id, or None."""
+        """Report a sentence at the level debug, info, warning, error or fatal. Returns the event's id, or None."""
         return self._app.reporter.capture_message(text, level) if self._app else None
 
     def set_tag(self, key, value):
-        """A tag on what is reported from here on: inside a command until it ends, else for this thread."""
+        """Add a tag to later reports: inside a command until the command ends, otherwise in this thread."""
         if self._app:
             self._app.reporter.set_tag(key, value)
 
     def set_tags(self, tags):
-        """Several tags at once."""
+        """Add several tags, as `set_tag` does."""
         if self._app:
             self._app.reporter.set_tags(tags)
 
     def transaction(self, op, name):
-        """Measure the body of a `with` as a transaction, where tracing is on."""
+        """Measure the body of a `with` as a transaction, if tracing is on."""
         return self._app.reporter.transaction(op, name) if self._app else nullcontext()
 
     def span(self, op, name):
@@ -122,7 +122,7 @@ class SentryReporter(BotPlugin):
 
 
 def _method(command, help_text):
-    """A command of Errbot's for one of ours; `!help sentry issues` shows the docstring."""
+    """The Errbot command for one of our commands. `!help sentry issues` shows its docstring."""
 
     def run(self, msg, args):
         yield from self._run(command, msg, args)

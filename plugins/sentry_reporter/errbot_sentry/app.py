@@ -53,17 +53,17 @@ from errbot_sentry.web.listener import Listener
 
 log = logging.getLogger(__name__)
 
-__all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its commands of the registry
+__all__ = ["COMMANDS", "App", "help_text"]  # the plugin module makes its commands from the registry
 
-CLOSE_SECONDS = 3.5  # with Errbot's own end, it is five seconds until the process has ended
-CONNECT_SECONDS = 5.0  # longer than networks take to connect; Sentry repeats no webhook, so it is not much longer
-# The pages are open to whoever reaches the port, and their facts are counted over every decision in the store.
+CLOSE_SECONDS = 3.5  # with the time that Errbot itself needs, the process ends within five seconds
+CONNECT_SECONDS = 5.0  # most networks connect in less; much more would lose webhooks, which Sentry does not repeat
+# Anybody who reaches the port can open the pages, and to count their facts the store is read, decision by decision.
 _PAGES_SECONDS = 10.0
-_SHORTEST_SECRET = 8  # a shorter one could be a plain word, and would be masked wherever that occurs
+_SHORTEST_SECRET = 8  # a shorter secret could be a plain word, which would then be masked everywhere
 
 
 class App:
-    """All of the product for one life of the plugin, from its loading or activation to its deactivation.
+    """The whole product, from when the plugin is loaded or activated until it is deactivated.
 
     Args:
         bot: Errbot's backend object.
@@ -86,7 +86,7 @@ class App:
         self._web = Web()
         self._api_times = ApiTimes()
         self._connection = Connection(self._settings.server, self._clock, observe=self._api_times.observe)
-        # A queue each, because a follow-up asks the server for seconds: nobody's click or link waits for that.
+        # Separate queues, because a reply to an error waits for the server, and no click or link may wait that long.
         self._background = BackgroundQueue("link summaries and files", self._clock)
         self._click_queue = BackgroundQueue("clicks", self._clock)
         self._replies_to_errors = BackgroundQueue("replies to errors", self._clock)
@@ -119,9 +119,9 @@ class App:
         self._listener_trouble = ""
         self._commands: Commands | None = None
         self.messages: MessageHandler | None = None
-        """Handles what people type, once `start` was called."""
+        """Handles what people type; None until the app runs."""
         self.clicks: ClickHandler | None = None
-        """Handles what people click, once `start` was called."""
+        """Handles what people click; None until the app runs."""
         self._notices = SettingsNotices(
             bot,
             self._settings,
@@ -138,19 +138,19 @@ class App:
         self._patches = ErrbotPatches(bot, self._settings.patch_errbot, on_shutdown=self.close)
 
     def prepare(self) -> None:
-        """What must not wait for the activation: errors of other plugins' loading, and the webhook's route."""
+        """Do what must not wait for the activation, so that errors in loading other plugins are reported too."""
         mount(self._web)
         self._patches.apply()
         if self._reporting() and self.reporter.start():
             self.reporter.watch_commands(self._bot)
 
     def await_connection(self) -> None:
-        """Run as after a drop of the chat network, if Errbot does not connect, and activate the plugin, soon."""
-        if self._patches.applied("shutdown"):  # without it, nothing would end the app
+        """If Errbot does not connect and activate the plugin soon, run without chat, as after a lost connection."""
+        if self._patches.applied("shutdown"):  # without this patch, nothing would close the app when the bot ends
             self._unconnected.start()
 
     def start(self) -> bool:
-        """Errbot has connected: do everything. False: it ran with wrong names of rooms and has closed; make another."""
+        """Run everything after a connect. False if the app ran with wrong room names and has closed: make another."""
         self._unconnected.stop()
         self._network.renew()
         self.connected()
@@ -171,14 +171,14 @@ class App:
         if (wait := self._start_at - self._clock.monotonic()) > 0:
             return wait
         if not has_never_connected(self._bot):
-            return 1.0  # it activates plugins just now, and this one in a moment
+            return 1.0  # Errbot is activating plugins, and will soon activate this one
         if self._run(self._written.with_rooms(self._rooms.recall)):
             log.info("the chat network is not there yet; webhooks are taken all the same")
         self._unconnected.stop()
         return None
 
     def _run(self, settings: Settings) -> bool:
-        """Begin with all that needs no chat network; False where it runs already, or has closed."""
+        """Start everything that needs no chat network. False if the app runs already or has closed."""
         with self._start:
             if self._closed or self._commands is not None:
                 return False
@@ -212,14 +212,14 @@ class App:
             return True
 
     def connected(self) -> None:
-        """Errbot has connected: on some networks (Discord) with another client, and with the plugin still active."""
+        """Listen for clicks after each connect. On Discord that can be a new client while the plugin stays active."""
         self._network.listen(self._clicked)
 
     def leave(self) -> bool:
-        """The plugin is deactivated: close, and say so with True.
+        """Close because the plugin is deactivated; returns whether the app has closed.
 
-        A drop of the chat network is no reason to: the receiver, polling, the fallback and reporting go on, and the
-        messages wait in the outbox until `start` is called again. At the bot's shutdown, `close` is called.
+        If the chat network dropped, the app stays open. The receiver, polling, the fallback and reporting go on, and
+        messages wait in the outbox until `start` is called again. When the bot shuts down, `close` is called.
         """
         if self._patches.applied("shutdown") and chat_dropped():
             self._is_connected, self._away_since = False, self._clock.now().timestamp()
@@ -229,7 +229,7 @@ class App:
         return True
 
     def close(self, timeout: float = CLOSE_SECONDS) -> None:
-        """End every thread within the timeout (seconds); what is on disk stays for the next start."""
+        """End every thread within the timeout (seconds). Data on disk stays for the next start."""
         deadline = time.monotonic() + timeout
 
         def left() -> float:
@@ -238,13 +238,13 @@ class App:
         self._unconnected.stop()
         with self._start.within(left()):
             is_closing, self._closed = self._closed, True
-        if is_closing:  # in another thread: the bot's end comes in two ways (chat/errbot_patches/sigterm.py)
+        if is_closing:  # another thread is closing the app, or has closed it (chat/errbot_patches/sigterm.py)
             self._ended.wait(left())
             return
         self._web.close()
         try:
-            # From the last line to the first, and all of them even if one fails. Reporting ends last, so that errors
-            # of the others' ends are still reported.
+            # These run from the last line to the first, and all of them run even if one fails. Reporting ends after the
+            # parts below it, so that errors in closing those are still reported.
             with ExitStack() as ends:
                 ends.callback(self._patches.undo)
                 ends.callback(self._network.close)
@@ -312,7 +312,7 @@ class App:
         self._canary.start()
 
     def _warn(self, sentence: str) -> None:
-        """Name to the bot's admins, and by way of the fallback, what the canary has found."""
+        """Tell the bot's admins what the canary has found, also by the fallback."""
         self._notices.warn("the regular test event (SENTRY_CANARY)", sentence)
         if self._alerts is not None:
             self._alerts.warn(sentence)
@@ -331,7 +331,7 @@ class App:
         return issue if issue is not None and self._settings.access.may_see(issue.project.slug, conversation) else None
 
     def _is_announced(self, issue: Issue, conversation: Conversation) -> bool:
-        """Whether a room gets a notification about this issue, because it is new: one address is enough there."""
+        """Whether this room gets a notification about the new issue, so that a second link is not needed."""
         if self._alerts is None or conversation.is_direct or (issue.events or 0) > 1:
             return False
         try:
@@ -340,7 +340,7 @@ class App:
             return False
 
     def _note_change(self, issue: Issue, conversation: Conversation) -> None:
-        """A person changed an issue from here: the alert that says the same need not come here too."""
+        """Note that a person changed an issue in this conversation, so that it needs no alert about the change."""
         if self._alerts is not None:
             self._alerts.note_change(issue, conversation)
 
@@ -366,7 +366,7 @@ class App:
         )
 
     def _page_facts(self) -> FlowFacts:
-        """The facts, some seconds old at most: one thread reads them, however many ask for a page at the same time."""
+        """The facts, at most _PAGES_SECONDS old. One thread at a time reads them, even if many pages are asked for."""
         with self._page_lock:
             facts = self._page_cache.get("facts")
             if facts is None:
@@ -382,7 +382,7 @@ class App:
 
 
 def _secrets_of_chat(config: Any) -> Iterator[str]:
-    """What the bot itself logs in with to the chat network: some libraries log it, or raise it in a URL."""
+    """The secrets with which the bot logs in to the chat network. Some libraries log them or put them into errors."""
     identity = getattr(config, "BOT_IDENTITY", None)
     for name, value in identity.items() if isinstance(identity, dict) else ():
         if isinstance(value, str) and len(value) >= _SHORTEST_SECRET and is_sensitive_name(str(name)):

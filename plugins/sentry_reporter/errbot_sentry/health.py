@@ -1,6 +1,6 @@
-"""The health of the flows: in words (`!sentry status`), in JSON (`/sentry/health`), and as Prometheus text.
+"""The health of the flows: in words (`!sentry status`), in JSON (`/sentry/health`), and as Prometheus metrics.
 
-No text from outside is in the JSON or in a label of `/sentry/metrics`.
+Neither the JSON nor a label of `/sentry/metrics` contains text from outside.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from errbot_sentry.server.http.calls import Exchange
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-_STUCK = timedelta(minutes=10)  # the outbox gives up on a room's first message after less
-_POLLS_MISSED = 3  # a poll may be late; three in a row are trouble
+_STUCK = timedelta(minutes=10)  # longer than the outbox tries to send a room's first message
+_POLLS_MISSED = 3  # one late poll is normal; three missed polls are trouble
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class FlowFacts:
     now: datetime
     canary: CanaryStatus = field(default_factory=CanaryStatus)
     network: tuple[str, ...] = ()
-    """The chat network's adapter: its name, what it can show, and what is wrong with it at present, if anything."""
+    """The chat network's name, what it can show, and its present trouble if there is any."""
     network_is_well: bool = True
     login_refusal: str = ""
-    """The chat network's name of the reason for which it refuses the bot's token, "" while it does not."""
+    """The chat network's name of the reason why it refuses the bot's token; "" if it does not refuse it."""
     chat_dropped: Mapping[str, int] = field(default_factory=dict)
-    """What people in chat did not get because too much waited: kind to count since the start."""
+    """Jobs for people in chat that were dropped because too many waited: kind to count since the start."""
     without_patches: tuple[str, ...] = ()
-    """What is lost because a change in Errbot is not made, a sentence each."""
+    """A sentence for each patch of Errbot that is needed and not applied: it says what is lost."""
     patches_failed: bool = False
     web_server_trouble: str = ""
-    """Why Errbot's own web server does not run."""
+    """Why Errbot's own web server does not run; "" if it does."""
 
 
 def status_of(facts: FlowFacts) -> tuple[FlowStatus, ...]:
@@ -61,7 +61,7 @@ def status_of(facts: FlowFacts) -> tuple[FlowStatus, ...]:
 
 
 def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
-    """Whether all that is switched on works, and the facts as JSON values; nothing secret, no texts from outside."""
+    """Whether everything that is switched on works, and the facts as JSON values without secrets."""
     lines = status_of(facts)
     well = all(line.state != TROUBLE for line in lines)
     report, alerts = facts.report, facts.alerts
@@ -79,7 +79,7 @@ def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
         body["chat"] = {"token_refused": facts.login_refusal}
     if facts.canary.links:
         body["canary"] = {link.name: link.state.value for link in facts.canary.links}
-    body["flows"] = {line.flow: line.state for line in reversed(lines)}  # of several lines with one name, the first
+    body["flows"] = {line.flow: line.state for line in reversed(lines)}  # if a flow has several lines, the first counts
     return well, body
 
 
@@ -128,7 +128,7 @@ def _webhook(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         return FlowStatus("webhook", TROUBLE, (facts.web_server_trouble,))
     where = f"own listener on port {facts.listening}" if facts.listening else "on Errbot's web server"
     seen = "none since the start" if alerts.webhook_last is None else f"last {_ago(alerts.webhook_last, facts.now)}"
-    # No trouble of the bot's own: whoever watches /sentry/health must not restart it for a sender's settings.
+    # A refused webhook does not make the bot unhealthy: a restart would not help against a sender's wrong settings.
     refused = (f"the last one was refused: {alerts.webhook_refused}",) if alerts.webhook_refused else ()
     return FlowStatus("webhook", OK, (where, seen, *refused))
 
@@ -164,12 +164,12 @@ def _queue(facts: FlowFacts, alerts: AlertsStatus) -> FlowStatus:
         tables = ", ".join(f"{count} in {table}" for table, count in alerts.damaged.items())
         words.append(f"rows of the state that cannot be read and are skipped: {tables}")
     stuck = alerts.oldest is not None and facts.now - alerts.oldest > _STUCK
-    # Of what was set aside the last hour counts: else one message to a mistyped room would be trouble for a month.
+    # Only failures of the last hour count. Otherwise one message to a mistyped room would be trouble for a month.
     return FlowStatus("delivery", TROUBLE if stuck or alerts.failed_lately else OK, tuple(words))
 
 
 def _fallback(alerts: AlertsStatus) -> Iterator[FlowStatus]:
-    """What an address refuses is no trouble of the bot's own, which a restart could mend."""
+    """A refusing address does not make the bot unhealthy, because a restart would not help."""
     if alerts.fallback is not None:
         found = alerts.fallback
         words = [f"to {', '.join(found.addresses)}", f"{found.sent} messages sent, {found.refused} refused"]
@@ -179,7 +179,7 @@ def _fallback(alerts: AlertsStatus) -> Iterator[FlowStatus]:
 
 
 def _chat(facts: FlowFacts) -> Iterator[FlowStatus]:
-    """The network, and what was dropped: what once waited too long is no trouble now."""
+    """The network's state, and dropped jobs. Jobs that were dropped in the past do not make the bot unhealthy now."""
     dropped = (f"{count} {jobs} dropped: too many waited" for jobs, count in facts.chat_dropped.items())
     words = (*facts.network, *dropped)
     if words:
@@ -187,7 +187,7 @@ def _chat(facts: FlowFacts) -> Iterator[FlowStatus]:
 
 
 def _canary(facts: FlowFacts) -> Iterator[FlowStatus]:
-    """The last round. No trouble: whoever watches /sentry/health must not restart the bot for what is beyond it."""
+    """The canary's last round. A broken link does not make the bot unhealthy, because a restart would not help."""
     status = facts.canary
     if not status.links:
         if facts.settings.canary and facts.report.running:
@@ -206,17 +206,18 @@ def _canary_words(link: Link, last: datetime | None, now: datetime) -> str:
 
 
 def _switched_off(mistakes: Iterable[Mistake]) -> str:
-    """Which settings; what is wrong with each has a line of its own."""
+    """Names the wrong settings. Each mistake is explained on its own line."""
     return f"switched off by wrong settings: {', '.join(mistake.setting for mistake in mistakes)}"
 
 
 def _harms(facts: FlowFacts, mistake: Mistake) -> bool:
-    """A wrong DSN of reporting that is off harms nobody; a wrong switch may have been meant as on."""
+    """Whether a mistake is trouble. If reporting is off, its wrong settings are not, except BOT_LOG_SENTRY itself: its
+    wrong value may have been meant as on."""
     return mistake.flows != (REPORT,) or facts.report.enabled or mistake.setting == "BOT_LOG_SENTRY"
 
 
 def _settings(facts: FlowFacts) -> Iterator[FlowStatus]:
-    """Each mistake and each oddity on a line of its own, so that none is lost where lines are cut."""
+    """Each mistake and each hint on its own line, so that none is lost when long lines are cut."""
     for mistake in sorted(facts.settings.mistakes, key=lambda mistake: not _harms(facts, mistake)):
         yield FlowStatus("setting", TROUBLE if _harms(facts, mistake) else WARNING, (str(mistake),))
     for hint in facts.settings.hints:
@@ -224,7 +225,7 @@ def _settings(facts: FlowFacts) -> Iterator[FlowStatus]:
 
 
 def _patches(facts: FlowFacts) -> Iterator[FlowStatus]:
-    """What is lost without our changes in Errbot: trouble where they were wanted, else the operator's decision."""
+    """What is lost without our patches. It is trouble only if they failed, not if the operator switched them off."""
     reason = (
         "Errbot could not be patched: the log has the cause" if facts.patches_failed else "SENTRY_PATCH_ERRBOT is False"
     )
@@ -240,7 +241,7 @@ def _ago(then: datetime, now: datetime) -> str:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-# Kind, name, help, and the value; None where it is not known.
+# Kind, name, help text, and a function that returns the value, or None if it is not known.
 _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
     ("counter", "events_captured", "Errors and messages taken for reporting.", lambda facts: facts.report.captured),
     ("counter", "events_sent", "Events that the server has confirmed.", lambda facts: facts.report.sent),
@@ -257,7 +258,7 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
     ("gauge", "webhook_age_seconds", "Time since the last authentic webhook.", lambda facts: _webhook_age(facts)),
     ("gauge", "database_up", "1 while the state can be read.", lambda facts: _count(facts, "database_ok")),
 )
-# Kind, name, help, the label, and what is counted under each of its values; None where alerts are switched off.
+# Kind, name, help text, label, and a function that returns the value for each label value, or None if alerts are off.
 _LABELLED: tuple[tuple[str, str, str, str, Callable[[FlowFacts], Mapping[str, float] | None]], ...] = (
     ("counter", "events_dropped", "Events given up.", "reason", lambda facts: facts.report.dropped),
     ("counter", "chat_jobs_dropped", "Jobs for chat that had no room.", "jobs", lambda facts: facts.chat_dropped),
@@ -285,21 +286,21 @@ class ApiTimes:
         self._totals: dict[tuple[str, str, str], tuple[int, float]] = {}
 
     def observe(self, exchange: Exchange) -> None:
-        """One call; the transport calls this, in any thread."""
+        """Count one call. The transport calls this from any thread."""
         key = (exchange.method, exchange.path, str(exchange.status or exchange.error or "none"))
         with self._lock:
             count, seconds = self._totals.get(key, (0, 0.0))
             self._totals[key] = (count + 1, seconds + exchange.seconds)
 
     def totals(self) -> dict[tuple[str, str, str], tuple[int, float]]:
-        """(method, path template, status or error) to (calls, seconds)."""
+        """The totals so far: (method, path template, status or error) to (calls, seconds)."""
         with self._lock:
             return dict(self._totals)
 
 
 def exposition(facts: FlowFacts, times: ApiTimes) -> str:
     """All metrics in Prometheus' text format."""
-    # At the first scrape, because most bots are never scraped and a start should cost nothing.
+    # Imported at the first scrape, because most bots are never scraped, and this import would slow the start.
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()

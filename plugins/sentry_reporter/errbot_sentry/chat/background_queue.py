@@ -1,4 +1,4 @@
-"""A bounded queue with a thread of its own, for work that must not delay Errbot's receiving thread."""
+"""A bounded queue with its own thread, for work that must not delay Errbot's receiving thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BackgroundQueue:
     """Runs jobs one after the other between `start` and `close`. A job that fails is logged, and the next one runs.
 
     Args:
-        jobs: what the jobs are, in the plural; for the log and the thread's name.
+        jobs: the jobs' name in the plural, for the log and the thread's name.
     """
 
     def __init__(self, jobs: str = "jobs", clock: Clock | None = None) -> None:
@@ -39,7 +39,7 @@ class BackgroundQueue:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more jobs and drop those that wait; the running job is told to give up at its next `pause`."""
+        """Accept no more jobs and drop those that wait. The next `pause` of the running job tells it to give up."""
         self._stopping.set()
         self._waiting.put(None)
 
@@ -51,9 +51,9 @@ class BackgroundQueue:
             self._thread = None
 
     def do(self, job: Callable[[], None]) -> bool:
-        """Add a job; returns at once. False if it was not taken, because the queue is full or closed.
+        """Add a job; returns at once. False if the queue did not accept the job, because it is full or closed.
 
-        Jobs that a full queue does not take are counted in `refused`, and logged at most once a minute.
+        Jobs that a full queue does not accept are counted in `refused`, and logged at most once a minute.
         """
         if self._thread is None or self._stopping.is_set():
             return False
@@ -72,7 +72,7 @@ class BackgroundQueue:
             log.warning("too many %s wait in the background: %d dropped since the start", self.jobs, self.refused)
 
     def pause(self, seconds: float) -> bool:
-        """Wait, for a job that has to; True if the queue was stopped, so that the job should give up."""
+        """Wait inside a job. True if the queue was stopped: then the job should give up."""
         return self._stopping.wait(seconds)
 
     def _run(self) -> None:
@@ -82,7 +82,7 @@ class BackgroundQueue:
                 continue
             try:
                 job()
-            except Exception as error:  # no job may end the thread
+            except Exception as error:  # a job that fails must not end the thread
                 log.warning("a job in the background failed: %s", error, exc_info=error)
 
 

@@ -1,7 +1,7 @@
 """Replies to a person whose command failed: "Reported as ERRBOT-3 (event 1f2e…)".
 
-The reporting flow says whose command failed. The short id is looked up in the background, since the server needs a
-moment to have it. The reply answers the person's message, so it appears where they typed.
+The reporting flow says whose command failed. The short id is looked up in the background, because the server needs a
+moment to create the issue. The reply answers the person's message, so it appears where they typed the command.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from errbot_sentry.reporting.follow_ups import ReportedError
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 6.0
-_PAUSE = 1.2  # Sentry allows an organization one look-up of an event a second
+_PAUSE = 1.2  # seconds; Sentry lets an organization look up one event per second
 
 FindIssue = Callable[[str, Conversation], Issue | None]
-"""Returns the issue of an event (32 hex digits), None while the server has none, or if it must not be shown here."""
+"""Returns the issue of an event (32 hex digits). None if the server has none yet, or if it must not be shown here."""
 
 IsAnnounced = Callable[[Issue, Conversation], bool]
-"""Returns whether this conversation gets a notification with the issue's address anyway."""
+"""Returns whether this conversation gets a notification with a link to the issue anyway."""
 
 
 class FollowUp:

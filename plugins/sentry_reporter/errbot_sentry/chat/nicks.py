@@ -1,4 +1,4 @@
-"""Keeps messages from notifying people by their nicks: on IRC and XMPP, clients notify of every nick in a text."""
+"""Keeps messages from notifying people. On IRC and XMPP, a client notifies its user of each message with their nick."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 ZERO_WIDTH_SPACE = "\u200b"
 
 Nicks = Callable[[], frozenset[str]]
-"""Returns the nicks that would page somebody at this moment, case-folded."""
+"""Returns the nicks that would notify somebody at this moment, case-folded."""
 
 
 def nicks_of(bot: Any) -> frozenset[str]:
@@ -21,13 +21,13 @@ def nicks_of(bot: Any) -> frozenset[str]:
 
 
 def _in_channels(connection: Any) -> Iterator[str]:
-    """IRC: the connection keeps its channels with their users (irc.bot.SingleServerIRCBot)."""
+    """IRC: the connection object has the channels and their users (irc.bot.SingleServerIRCBot)."""
     for channel in list((getattr(connection, "channels", None) or {}).values()):
         yield from list(channel.users())
 
 
 def _in_groupchats(connection: Any) -> Iterator[str]:
-    """XMPP: slixmpp's XEP-0045 keeps who is in which room, by nick, as Errbot's own `XMPPRoom.occupants` reads it."""
+    """XMPP: slixmpp's XEP-0045 plugin has each room's occupants by nick. Errbot's `XMPPRoom.occupants` reads it too."""
     plugins = getattr(getattr(connection, "client", None), "plugin", None)
     if plugins is None or "xep_0045" not in plugins:
         return
@@ -38,7 +38,7 @@ def _in_groupchats(connection: Any) -> Iterator[str]:
 _READERS = {"irc": _in_channels, "xmpp": _in_groupchats}
 
 
-# RFC 1459, section 2.2: on IRC, `{}|^` are the small letters of `[]\~`.
+# RFC 1459, section 2.2: on IRC, `{}|^` are the lower case of `[]\~`.
 _IRC_SMALL = str.maketrans("[]\\~", "{}|^")
 
 
@@ -47,13 +47,13 @@ def _folded(text: str) -> str:
 
 
 def without_nicks(text: str, nicks: Nicks) -> str:
-    """The text with an invisible character in each nick, so that it reads the same and notifies nobody.
+    """The text with an invisible character inside each nick, so that the text looks the same and notifies nobody.
 
-    Clients differ in what may stand beside a nick: irssi and HexChat notify for `alice's`, `alice_` and `x-alice`, so
-    a nick counts unless a letter or digit stands beside it. A nick of one letter cannot be broken.
+    Clients differ in which characters may be next to a nick: irssi and HexChat notify for `alice's`, `alice_` and
+    `x-alice`. So every nick counts that has no letter or digit next to it. A nick of one letter cannot be broken.
     """
     present = nicks()
-    if not present:  # folding a whole list takes as long as laying it out
+    if not present:  # saves time: folding a whole list takes as long as laying it out
         return text
     folded = _folded(text)
     here = [nick for nick in map(_folded, present) if len(nick) > 1 and nick in folded]
@@ -68,15 +68,15 @@ def without_nicks(text: str, nicks: Nicks) -> str:
 
 
 def _breaks(text: str, nicks: Iterable[str]) -> set[int]:
-    """The indexes in the text where the invisible characters go, each inside a nick."""
+    """The indexes at which to insert the invisible characters, each inside a nick."""
     folded = _folded(text)
-    # Folding can turn one letter into two (`ß`, `İ`), so `positions` maps each folded letter to its index in the text.
+    # Folding can turn one letter into two (`ß`, `İ`), so `positions` maps each folded letter to an index in the text.
     positions = range(len(text)) if len(folded) == len(text) else _positions(text)
     return {
         positions[start] + 1
         for nick in nicks
         for start in _starts(folded, nick)
-        if positions[start] < positions[start + len(nick) - 1]  # a letter that folds into a whole nick has no inside
+        if positions[start] < positions[start + len(nick) - 1]  # a letter that folds into a whole nick cannot be split
     }
 
 
@@ -86,7 +86,7 @@ def _positions(text: str) -> list[int]:
 
 
 def _starts(folded: str, nick: str) -> Iterator[int]:
-    """Where this nick stands by itself; nicks may overlap, as `a-b` and `b-c` do in `a-b-c`."""
+    """The indexes at which this nick is a word by itself. Nicks may overlap, as `a-b` and `b-c` do in `a-b-c`."""
     start = folded.find(nick)
     while start >= 0:
         end = start + len(nick)

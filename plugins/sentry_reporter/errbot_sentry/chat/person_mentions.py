@@ -1,7 +1,7 @@
 """How each chat network mentions a person, as Markdown for Errbot's backend, and how it addresses them directly.
 
-Both are read from the person's own identifier. A name is used only if it has the form that its network gives to names:
-people choose their names, and must not be able to choose one that mentions a whole room.
+Both come from Errbot's identifier of the person. A name is used only if it has the form that its network requires,
+because people choose their names, and nobody may choose one that mentions a whole room.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _MATRIX_ID = re.compile(r"@[a-z0-9._=/+-]{1,100}:[A-Za-z0-9.-]{1,200}(?::[0-9]{1
 _TELEGRAM_ID = re.compile(r"[1-9]\d{0,15}")
 _FIRST_NAME = re.compile(r"[^\W_]+(?: [^\W_]+)*")
 _NAME_AFTER_AT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}")
-# Zulip allows these in no name (check_full_name in zerver/lib/users.py); an id follows after |.
+# Zulip forbids these characters in names (check_full_name in zerver/lib/users.py). In a mention, | begins an id.
 _ZULIP_NAME = re.compile(r"[^\s*`\\>\"@|][^*`\\>\"@|]{0,98}")
 _IRC_NICK = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]{0,63}")
 _XMPP_NICK = re.compile(r"[^\W_][\w.-]{0,63}")
-# These mention everybody, on one network or another.
+# Names that mention everybody on some network.
 _EVERYBODY = frozenset({"here", "channel", "all", "everyone", "group"})
 _EVERYBODY_ON_ZULIP = _EVERYBODY | {"stream", "topic"}
 _MATTERMOST_ID = re.compile(r"[a-z0-9]{26}")
@@ -39,10 +39,11 @@ def mention_of(mode: str, person: Any) -> str:
 
 
 def direct_address(mode: str, person: Any) -> str:
-    """The address from which `build_identifier` of the backend `mode` makes this person again; "" if there is none.
+    """The address from which the backend's `build_identifier` makes this person again; "" if there is none.
 
-    It is an id if the network has ids, because somebody else may get a name. On IRC it is the whole mask, which the
-    adapter compares before each message. An occupant of an XMPP room has none: another person may have the nick later.
+    The address is an id if the network has ids, because a name may later belong to somebody else. On IRC it is the
+    whole mask, which the adapter compares before each message. An occupant of an XMPP room has no address, because
+    somebody else may use the nick later.
     """
     name, form = _ADDRESSES.get(mode, ("person", _NEVER))
     if isinstance(person, RoomOccupant) and mode == "xmpp":
@@ -71,7 +72,7 @@ def _matrix(person: Any) -> str:
 
 
 def _telegram(person: Any) -> str:
-    """By the username, or by the number: core.telegram.org/bots/api#formatting-options, "inline mention of a user"."""
+    """By the username; without one, by the id (core.telegram.org/bots/api#formatting-options, "inline mention")."""
     if username := _after_at(_text(person, "username")):
         return _MARKDOWN.sub(r"\\\1", username)
     number, name = _text(person, "id"), _text(person, "first_name")
@@ -86,17 +87,17 @@ def _zulip(person: Any) -> str:
 
 
 def _irc(person: Any) -> str:
-    """By the bare nick, of which clients notify."""
+    """By the bare nick: clients notify a person when a message contains their nick."""
     return _plain_nick(_text(person, "nick"), _IRC_NICK)
 
 
 def _xmpp(person: Any) -> str:
-    """By the nick: the resource of an occupant, whose `nick` is the room's name, else the first part of an address."""
+    """By the nick, the first part of the address. For a room's occupant `nick` is the room, and `resource` the nick."""
     return _plain_nick(_text(person, "resource" if hasattr(person, "room") else "nick"), _XMPP_NICK)
 
 
 def _own_word(person: Any) -> str:
-    """On Errbot's Text and Test backends, where a person is `@` and a name."""
+    """On Errbot's Text and Test backends, where a person is written as `@` and a name."""
     return _MARKDOWN.sub(r"\\\1", _after_at(_text(person, "person").removeprefix("@")))
 
 
@@ -124,7 +125,7 @@ _READERS = {
     "text": _own_word,
     "test": _own_word,
 }
-# The attribute of Errbot's identifier that has the address ("": its text), and the form of an address.
+# The attribute of Errbot's identifier that holds the address ("": its `str`), and the form that an address must have.
 _ADDRESSES = {
     "slackv3": ("userid", _SLACK_ID),
     "discord": ("id", _DISCORD_ID),
@@ -133,7 +134,7 @@ _ADDRESSES = {
     "telegram": ("id", _TELEGRAM_ID),
     "irc": ("", _IRC_MASK),
     "xmpp": ("person", _XMPP_ADDRESS),
-    "zulip": ("aclattr", _XMPP_ADDRESS),  # has commas for a conversation of several people
+    "zulip": ("aclattr", _XMPP_ADDRESS),  # a conversation of several people has several, with commas
     "text": ("person", _OWN_ADDRESS),
     "test": ("person", _OWN_ADDRESS),
 }

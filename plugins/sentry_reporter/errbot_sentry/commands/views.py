@@ -1,6 +1,6 @@
-"""From the model to what the templates show: plain values, in words, bounded. Pure; escaping is the renderer's work.
+"""Turns the model into the plain, bounded values that templates show. Pure; the renderer does the escaping.
 
-What a server does not say is left out: a Bugsink issue has no level and no users, and its line does not say so.
+A value that the server does not send is left out: the line of a Bugsink issue has neither a level nor users.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from errbot_sentry.domain.text import (
 )
 from errbot_sentry.reporting.redact.scrubber import FILTERED, Scrubber, is_sensitive_name
 
-# Shapes, not colours, tell levels apart; the word stands beside them.
+# Levels differ by shape, not by colour, and the word stands next to the mark.
 _LEVEL_MARKS = {"fatal": "‼", "error": "✗", "warning": "▲", "info": "○", "debug": "·"}
 _SEPARATOR = " · "
 _LONGEST_TITLE = 400
 _MOST_TAGS = 12
 _LONGEST_MASKED = 1000
-# Kinds of activity (getsentry/sentry `src/sentry/types/activity.py`): with the text that comes with it, and without.
+# Kinds of activity (getsentry/sentry `src/sentry/types/activity.py`), in words: with the activity's text, and without.
 _ACTIVITY_WORDS = {
     "first_seen": ("first seen, {} priority", "first seen"),
     "set_priority": ("priority set to {}", "priority changed"),
@@ -72,7 +72,7 @@ Section = tuple[str, Sequence[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class FrameView:
-    """Where it failed: `function`, the place in the file, and the source line where known."""
+    """Where the program failed: the function, the place in the file, and the source line if it is known."""
 
     function: str
     place: str
@@ -101,26 +101,26 @@ def issue_row(issue: Issue, number: int, now: datetime) -> Row:
 
 
 def title_of(issue: Issue, limit: int) -> str:
-    """The title, cut to fit; never nothing, which would leave markup standing around it."""
+    """The title, cut to fit. It is never empty, because the markup around an empty title would be visible."""
     title = cut(issue.title, limit)
     return title if any(map(str.isprintable, title)) else "(no title)"
 
 
 def level_word(level: str | None) -> str:
-    """`✗ error`: told apart by shape and word."""
+    """A level as mark and word: `✗ error`."""
     if not level:
         return ""
     return f"{_LEVEL_MARKS[level]} {level}" if level in _LEVEL_MARKS else cut(level, 20)
 
 
 def assignee_name(assignee: Assignee) -> str:
-    """`team payments`, or the person's name."""
+    """An assignee: `team payments`, or the person's name."""
     name = assignee.name or assignee.email or assignee.id
     return f"team {name}" if assignee.kind == "team" else name
 
 
 def status_words(issue: Issue) -> str:
-    """`unresolved (regressed)`: the status, and the server's own finer word where it adds something."""
+    """`unresolved (regressed)`: the status, and the server's own more exact word if it adds something."""
     finer = one_line((issue.substatus or "").replace("_", " "))
     if not finer or finer in (issue.status, "ongoing"):
         return issue.status
@@ -128,7 +128,7 @@ def status_words(issue: Issue) -> str:
 
 
 def _state_word(issue: Issue) -> str:
-    """In a list of open issues only the unusual is worth a word."""
+    """The status for a list, "" if it is the usual one for an open issue."""
     if issue.status in (RESOLVED, ARCHIVED):
         return issue.status
     finer = one_line((issue.substatus or "").replace("_", " "))
@@ -144,7 +144,7 @@ def _counts(issue: Issue) -> tuple[str, ...]:
 
 
 def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, object]:
-    """The values of sentry_issue: one issue whole, with what its newest event adds."""
+    """The values of sentry_issue: all of one issue, with the details of its newest event."""
     return {
         "id": cut(issue.short_id or issue.id, 60),
         "link": issue.link,
@@ -169,9 +169,10 @@ def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, 
 
 
 def masked(name: str, value: str) -> str:
-    """A value of an event without credentials: servers show what the program's SDK sent, and a room has many readers.
+    """A value of an event without credentials. Servers show what the program's SDK sent, and a room has many readers.
 
-    All of it goes where its name says that it is a secret, and in every other text what has its name or shape.
+    If the name says that the value is a secret, the whole value is masked. Otherwise only those parts are masked that
+    look like a secret or are named as one.
     """
     return FILTERED if is_sensitive_name(name) else _without_credentials(value)
 
@@ -196,7 +197,7 @@ def event_sections(event: Event) -> Iterator[Section]:
 
 
 def activity_line(activity: IssueActivity, now: datetime) -> tuple[str, str]:
-    """`2 days ago: resolved by alice`."""
+    """An activity in words: `2 days ago: resolved by alice`."""
     when = f"{ago(activity.at, now)}: " if activity.at else ""
     by = f" by {activity.author}" if activity.author else ""
     if activity.kind in _ACTIVITY_WORDS:
@@ -207,14 +208,14 @@ def activity_line(activity: IssueActivity, now: datetime) -> tuple[str, str]:
 
 
 def commit_line(commit: SuspectCommit, now: datetime) -> tuple[str, str]:
-    """`1f2e3d4 fix the basket, by alice, 2 days ago`, and its address."""
+    """A commit in words, `1f2e3d4 fix the basket, by alice, 2 days ago`, and its address."""
     facts = (f"{commit.id[:12]} {commit.message}", f"by {commit.author}" if commit.author else "")
     when = (ago(commit.at, now),) if commit.at else ()
     return cut(", ".join(fact for fact in (*facts, *when) if fact), LINE_BYTES // 2), commit.link
 
 
 def breadcrumb_line(crumb: EventBreadcrumb) -> str:
-    """A breadcrumb as one line of a block: when, level, category, message and data."""
+    """A breadcrumb as one line of a block: its time, level, category, message and data."""
     when = f"{crumb.at:%H:%M:%S}" if crumb.at else " " * 8
     data = " ".join(f"{name}={masked(name, value)}" for name, value in crumb.data)
     line = one_line(f"{crumb.category}: {_without_credentials(crumb.message)} {data}".removeprefix(": "))
@@ -222,7 +223,7 @@ def breadcrumb_line(crumb: EventBreadcrumb) -> str:
 
 
 def monitor_row(monitor: Monitor, number: int, now: datetime) -> Row:
-    """A monitor: its state first, then what it checks and when."""
+    """A monitor as a row: its state first, then what it checks and when."""
     state = cut(monitor.status.replace("_", " "), 30)
     mark = {True: "✓", False: "✗", None: "·"}[monitor.up]
     cells = (
@@ -250,7 +251,7 @@ def _when_run(monitor: Monitor, now: datetime) -> str:
 
 
 def _where(issue: Issue, event: Event | None) -> str:
-    """The transaction; without one the culprit, unless the event's own frame stands below."""
+    """The event's transaction. If there is no event, or it has neither a transaction nor exceptions: the culprit."""
     if event is None or not (event.transaction or event.exceptions):
         return issue.culprit
     return event.transaction
@@ -268,13 +269,13 @@ def _joined(*facts: str) -> str:
 
 
 def tag_words(tags: Iterable[tuple[str, str]]) -> str:
-    """`environment=production · release=1.2`, at most a line."""
+    """Tags on one line: `environment=production · release=1.2`."""
     some = [f"{cut(key, 40)}={cut(masked(key, value), 60)}" for key, value in islice(tags, _MOST_TAGS)]
     return cut(_SEPARATOR.join(some), LINE_BYTES - 20)
 
 
 def exception_line(error: ExceptionInfo) -> str:
-    """`ZeroDivisionError: division by zero`, on one line."""
+    """An exception on one line: `ZeroDivisionError: division by zero`."""
     return cut(f"{error.type}: {error.value}" if error.value else error.type, LINE_BYTES - 20)
 
 
@@ -288,7 +289,7 @@ def frame_view(frame: Frame | None) -> FrameView | None:
 
 
 def event_row(event: Event, number: int, now: datetime) -> Row:
-    """An event of one issue; the title is left out, it is the issue's."""
+    """An event of one issue as a row. Its title is left out, because it is the same as the issue's."""
     cells = (
         ago(event.at, now) if event.at else "",
         cut(event.environment or "", 40),
@@ -310,7 +311,7 @@ def spread_row(spread: TagSpread, number: int) -> Row:
 
 
 def value_rows(spread: TagSpread) -> list[Row]:
-    """The values of one tag, with a bar each: bars compare faster than numbers."""
+    """The values of one tag. Each has a bar, because bars are easier to compare than numbers."""
     top = max((count for _, count in spread.values), default=0)
     return [
         Row(
@@ -327,19 +328,19 @@ def value_rows(spread: TagSpread) -> list[Row]:
 
 
 def rows_view(heading: dict[str, object], rows: Sequence[Row], nothing: str, note: str = "") -> View:
-    """A numbered list of anything but issues; `heading` has the id, title and subject of an issue's list."""
+    """A numbered list of anything except issues. If it is about one issue, `heading` has its id, title and subject."""
     values = {"id": "", "title": "", "about": "", **heading}
     return View("sentry_rows", {**values, "rows": rows, "nothing": nothing, "note": cut(note, 300)})
 
 
 def project_row(project: Project, number: int) -> Row:
-    """A project: its slug, and its name where that says more."""
+    """A project as a row: its slug, and its name if that differs."""
     name = cut(project.name, 80) if project.name != project.slug else ""
     return Row(number, cut(project.slug, 80), cells=(name,))
 
 
 def percent(count: int, total: int) -> str:
-    """`60%`, `<1%`."""
+    """A share in words: `60%`, `<1%`."""
     if not total:
         return "0%"
     share = 100 * count / total
@@ -347,7 +348,7 @@ def percent(count: int, total: int) -> str:
 
 
 def release_row(release: Release, number: int, projects: Iterable[str], now: datetime) -> Row:
-    """A release: when, how many new issues, of which projects."""
+    """A release as a row: its time, how many new issues it has, and its projects."""
     cells = (
         ago(release.at, now) if release.at else "",
         counted(release.new_issues, "new issue") if release.new_issues is not None else "",

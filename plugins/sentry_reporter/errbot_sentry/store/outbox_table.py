@@ -263,7 +263,7 @@ class OutboxTable(Queries):
 
 @dataclass(frozen=True)
 class WantedEdit:
-    """The newest mark that is to be written onto a notification; `id` is its number, `made` when it was wanted."""
+    """A mark that is to be written onto the notification with this `id`; `made` is when the mark was stored."""
 
     id: int
     mark: str
@@ -273,12 +273,16 @@ class WantedEdit:
 
 
 class EditsTable(Queries):
-    """Queries about marks that are not on their notifications yet. Who claims one makes that edit, and nobody else."""
+    """Queries about edits that are not made yet: one row per notification, with its newest mark.
+
+    A bot claims an edit before it makes the edit, so that no two bots make the same one.
+    """
 
     def want(self, row_id: int, mark: str, now: float) -> int:
-        """Have a mark written onto a notification, instead of any other that waits; how many others had to go for it.
+        """Store the mark for a notification, in place of an older mark. Returns how many other edits were dropped.
 
-        While somebody writes an older one, it waits for them.
+        At most _MOST_EDITS edits are kept, the newest ones. If the older mark is being written now, its claim stays,
+        and the new mark waits until the claim ends.
         """
         values = (row_id, mark, 0, now, now, 0.0)
         columns = ("id", "mark", "tries", "next_try", "made", "lease")
@@ -287,7 +291,10 @@ class EditsTable(Queries):
         return self._connection.execute(edits.delete().where(edits.c.id.not_in(newest))).rowcount
 
     def claim(self, now: float, until: float, row_id: int | None = None) -> WantedEdit | None:
-        """Take the edit that is due longest, or that of this notification, for oneself until then."""
+        """Claim the edit that is due longest, until the time `until`; None if no edit is due.
+
+        With `row_id`, only that notification's edit can be claimed. An edit that cannot be read is deleted.
+        """
         wanted = [] if row_id is None else [edits.c.id == row_id]
         due = select(edits).where(is_due(edits.c.next_try, now), is_due(edits.c.lease, now), *wanted)
         query = due.order_by(edits.c.next_try, edits.c.id).limit(1).with_for_update(skip_locked=True)
@@ -300,27 +307,30 @@ class EditsTable(Queries):
         return None
 
     def end(self, edit: WantedEdit) -> None:
-        """It is made or given up. Another mark that was wanted meanwhile is due."""
+        """Delete an edit that was made or given up. If a newer mark was stored meanwhile, that one is due now."""
         self._connection.execute(edits.delete().where(edits.c.id == edit.id, edits.c.mark == edit.mark))
         self._set(edit.id, lease=0.0)
 
     def retry(self, edit: WantedEdit, next_try: float, tries: int) -> None:
-        """It was refused: make it then, unless another mark was wanted meanwhile."""
+        """Put a refused edit off until `next_try`. If a newer mark was stored meanwhile, that one is due now."""
         self._set(edit.id, lease=0.0)
         same = (edits.c.id == edit.id, edits.c.mark == edit.mark)
         self._connection.execute(edits.update().where(*same).values(next_try=next_try, tries=tries))
 
     def next_due(self) -> float | None:
-        """When the next one can be claimed; None where none waits."""
+        """When the next edit can be claimed; None if there is none."""
         ready = case((edits.c.lease > edits.c.next_try, edits.c.lease), else_=edits.c.next_try)
         return next_due(self._connection, select(func.min(ready)))
 
     def free_all(self) -> None:
-        """Free what an earlier run of the only bot here was making when it died."""
+        """Free the edits that an earlier run of this bot was making when it died.
+
+        Only for a database that no other bot uses.
+        """
         self._connection.execute(edits.update().values(lease=0.0))
 
     def forget(self) -> None:
-        """Drop what belongs to no message any more."""
+        """Delete the edits whose message was deleted."""
         self._connection.execute(edits.delete().where(edits.c.id.not_in(select(outbox.c.id))))
 
     def _set(self, row_id: int, **values: Any) -> None:

@@ -1,1 +1,1 @@
-"""Messages go out: the outbox's sender, the scheduler, digests, and what is forgotten when."""
+"""Sends messages: the outbox's sender, edits, the scheduler, digests, and the fallback for a chat that is down."""

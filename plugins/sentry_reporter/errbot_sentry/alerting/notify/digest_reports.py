@@ -1,6 +1,6 @@
-"""A room's digest: what was new, came back, went on and was resolved, against the time before. Mostly pure.
+"""A room's digest: how many problems were new, regressed or resolved, compared with the period before. Mostly pure.
 
-Digests that people ask for are bounded: one is made at a time, and not again for everybody who asks.
+Digests that people ask for are bounded: only one is made at a time, and a fresh one is shown again to the next person.
 """
 
 from __future__ import annotations
@@ -43,22 +43,24 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SCHEDULE = re.compile(r"(?:(daily)|weekly\s+([a-z]{3})[a-z]*)\s+(\d{1,2}):(\d{2})(?:\s+(\S+))?", re.IGNORECASE)
 _SLICES = 24
 _NOISIEST = 5
-_COMPARED = 50  # of the visible projects; some of these may be about hidden ones too
+_COMPARED = 50  # groups of visible projects; the last alert of some may be about a hidden project
 _MOST_SLICES = 48
 _LONGEST_SCHEDULE = 100
 _STEPS = (300, 900, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 86_400)  # seconds
 _LONGEST = 60 * 86_400.0
 FRESH = 30.0  # seconds for which a room is shown the same digest
-PAUSE = 5.0  # seconds between two that are made for one person, in whatever rooms
-_PATIENCE = 5.0  # seconds to wait for the one that is being made
+PAUSE = 5.0  # seconds between two digests that are made for the same person, in any rooms
+_PATIENCE = 5.0  # seconds to wait while another digest is being made
 _MOST_KEPT = 500
 
 
 def next_time(schedule: str, now: float) -> float:
-    """The first time of a schedule after `now`: `daily 09:00`, `weekly mon 09:00 Europe/Paris` (without a zone: UTC).
+    """When a schedule such as `daily 09:00` or `weekly mon 09:00 Europe/Paris` is next due after `now`.
+
+    The default time zone is UTC.
 
     Raises:
-        ValueError: with a sentence that says what is wanted.
+        ValueError: the schedule is not valid; the message is a sentence for people, with examples.
     """
     form = _SCHEDULE.fullmatch(schedule.strip()) if len(schedule) <= _LONGEST_SCHEDULE else None
     wanted = f"{echo(schedule)} isn't a valid schedule. Try daily 09:00 or weekly mon 09:00 Europe/Paris"
@@ -77,7 +79,7 @@ def next_time(schedule: str, now: float) -> float:
 
 
 def summary(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict[str, Any]:
-    """The numbers of a digest: problems by what happened to them, with the difference to the time before."""
+    """The numbers of a digest: how many problems were new and so on, with the difference from the period before."""
     slices = [0] * _SLICES
     for at, count in sums.slices:
         slices[max(0, min(_SLICES - 1, int((at - since) / max(1.0, until - since) * _SLICES)))] += count
@@ -98,7 +100,10 @@ def _against(label: str, now: int, then: int) -> str:
 
 
 def series(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict[str, Any]:
-    """Alerts per slice, oldest first, and those of as much time before; slices are as long as people count time."""
+    """Alerts per slice of time, oldest first, for this period and for the one before, which is as long.
+
+    A slice has a round length, such as 5 minutes or 6 hours.
+    """
     span = next((step for step in _STEPS if (until - since) / step <= _MOST_SLICES), _STEPS[-1])
     count = max(1, math.ceil((until - since) / span))
     start = until - count * span
@@ -111,7 +116,7 @@ def series(sums: RoomSums, before: RoomSums, since: float, until: float) -> dict
 
 
 def chart_of(message: Message) -> Upload | None:
-    """The chart that goes with a digest; None for other messages, for silence, and where nothing can draw."""
+    """A digest's chart; None if the message is not a digest, if there were no alerts, or if charts cannot be drawn."""
     drawn = message.values.get("series") if message.kind is MessageKind.DIGEST else None
     if not isinstance(drawn, dict) or not any((*drawn["counts"], *drawn["before"])) or not charts.can_draw():
         return None
@@ -132,9 +137,9 @@ class Digests:
         self._access = access
 
     def prepare(self, tx: Transaction, now: float) -> dict[DigestPlan, Message | None]:
-        """The digests that are due, None for one that cannot be made.
+        """The digests that are due. The message is None if the digest cannot be made.
 
-        For a reading transaction: whoever waits to write, such as the senders of webhooks, must not wait for it.
+        Call this in a reading transaction. In a writing one, other writers, such as webhooks, would have to wait.
         """
         return {plan: self._message_or_none(tx, plan, now) for plan in tx.digests.due(now)}
 
@@ -143,18 +148,18 @@ class Digests:
             return self.message(tx, plan, now)
         except StoreError:
             raise
-        except Exception:  # a digest that cannot be made must not stop the other rooms'
+        except Exception:  # one room's digest that fails must not stop the digests of other rooms
             log.exception("the digest for %s could not be made", plan.room)
             return None
 
     def queue(self, tx: Transaction, digests: Mapping[DigestPlan, Message | None], now: float) -> bool:
-        """Put these digests into the outbox, as far as they are still due; whether there were any."""
+        """Put those of the digests that are still due into the outbox. Returns whether any were due."""
         due = [plan for plan in tx.digests.due(now) if plan in digests]
         for plan in due:
             digest = digests[plan]
             try:
                 following = next_time(plan.schedule, now)
-            except ValueError:  # no schedule that this version knows, or a time zone that this machine does not
+            except ValueError:  # this version does not know the schedule, or this machine does not know its time zone
                 digest = None
             if digest is None:
                 tx.digests.put_off(plan.room, now)
@@ -164,7 +169,7 @@ class Digests:
         return bool(due)
 
     def message(self, tx: Transaction, plan: DigestPlan, now: float) -> Message:
-        """The digest of a room since its last one."""
+        """A room's digest for the time since its last one."""
         plan = replace(plan, since=max(plan.since, now - _LONGEST))  # nothing older is kept
         length = max(60.0, now - plan.since)
         room, visible = Conversation(plan.room), None
@@ -191,7 +196,7 @@ class Digests:
         return Message(plan.room, MessageKind.DIGEST, values, projects=projects)
 
     def _noisiest(self, tx: Transaction, plan: DigestPlan) -> list[KnownIssue]:
-        """The noisiest problems that the room may see, by project and by the last alert: it may be about several."""
+        """The problems with the most events. The room must be allowed to see both the project and the last alert."""
         visible = partial(self._access.may_see, conversation=Conversation(plan.room))
         groups = tx.groups.noisiest(plan.room, plan.since, _COMPARED, visible)
         known = tx.issues.get_many([group.issue for group in groups])
@@ -203,7 +208,7 @@ class Digests:
 
 
 class RequestedDigests:
-    """Bounds what `digest now` costs. Safe to use from any thread."""
+    """Limits how much work `digest now` causes. Safe to use from any thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -212,10 +217,10 @@ class RequestedDigests:
         self._asked: OrderedDict[str, float] = OrderedDict()  # by person
 
     def get(self, room: str, person: str, make: Callable[[], Message]) -> Message:
-        """The room's digest, made now or some seconds ago.
+        """The room's digest, made now or at most FRESH seconds ago.
 
         Raises:
-            UserError: others are being made, or this person has just had one.
+            UserError: another digest takes too long to make, or this person asked for one just now.
         """
         with self._making.within(_PATIENCE) as taken:
             if not taken:

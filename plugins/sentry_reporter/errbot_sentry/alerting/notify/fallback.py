@@ -1,4 +1,4 @@
-"""Which notifications go to the fallback, and with which words. Pure."""
+"""Decides which notifications go to the fallback, and words them. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from errbot_sentry.domain.text import one_line
 from errbot_sentry.store.records import FAILED, OutboxRow
 
 MOST_TRIES = 6
-MOST_ALONE = 3  # notifications that are due together and still go one by one; more of them go in one list
+MOST_ALONE = 3  # up to this many notifications that are due together are sent one by one; more are sent as one list
 MOST_LISTED = 20
-_TOO_OLD = 86_400.0  # what was set aside before that is no news: the setting is new
+_TOO_OLD = 86_400.0  # seconds; a notification that was set aside earlier is not news, if the setting is new
 _LONGEST_TITLE = 120
 
 
 class FallbackDecision(Enum):
-    """What becomes of a notification that the chat has not taken, and why."""
+    """What happens to a notification that the chat network has not accepted, and why."""
 
     DUE = "The chat has taken nothing for the room for as long as the entry says."
     NOT_YET = "The chat has still some time."
@@ -31,9 +31,10 @@ class FallbackDecision(Enum):
 
 @dataclass(frozen=True)
 class StuckNotification:
-    """A notification that the chat has not taken, with its alerts (of a list: all that are still known).
+    """A notification that the chat network has not accepted, with its alerts (for a list: those still in the store).
 
-    `last_taken` is when the chat last took any message for its room (0: never), `allowed` whether it may be seen.
+    `last_taken` is when the network last accepted any message for the room (0: never). `allowed` is whether the
+    fallback may send the notification.
     """
 
     row: OutboxRow
@@ -44,7 +45,7 @@ class StuckNotification:
 
 @dataclass(frozen=True)
 class FallbackChoice:
-    """The decision, the number of the entry, since when the chat is away, and when the notification is due."""
+    """The decision, the index of the entry, since when the chat has been away, and when the notification is due."""
 
     decision: FallbackDecision
     entry: int = 0
@@ -53,7 +54,7 @@ class FallbackChoice:
 
 
 def decide_fallback(stuck: StuckNotification, entries: Sequence[FallbackEntry], now: float) -> FallbackChoice:
-    """The first entry that matches one of its alerts takes a notification, when its time has come."""
+    """Decide by the first entry that matches any of the notification's alerts, and by that entry's waiting time."""
     if not stuck.allowed:
         return FallbackChoice(FallbackDecision.NOT_VISIBLE)
     number = next((number for number, entry in enumerate(entries) if _matches(entry, stuck.alerts)), None)
@@ -61,7 +62,7 @@ def decide_fallback(stuck: StuckNotification, entries: Sequence[FallbackEntry], 
         return FallbackChoice(FallbackDecision.NO_ENTRY)
     row = stuck.row
     is_set_aside = row.state == FAILED
-    # A room that takes messages, but has many to take, is not away.
+    # A room that accepts messages is not away, even if many of its messages still wait.
     since = row.made if is_set_aside else max(row.made, stuck.last_taken)
     due = since + entries[number].after.total_seconds()
     if is_set_aside and now - max(due, row.next_try) > _TOO_OLD:
@@ -74,7 +75,7 @@ def _matches(entry: FallbackEntry, alerts: Sequence[Alert]) -> bool:
 
 
 def title_and_body(texts: Sequence[str], sentence: str) -> tuple[str, str]:
-    """One message for these notifications, as plain texts; the title is one line, whatever is in the texts."""
+    """The title and the body of one message for these notifications, given as plain texts. The title is one line."""
     if len(texts) == 1:
         title = one_line(texts[0].partition("\n")[0].partition(" · ")[0])
         return (

@@ -1,7 +1,8 @@
-"""Sends notifications that the chat does not take to the addresses of `SENTRY_FALLBACK`, once each.
+"""Sends notifications that the chat network does not accept to the addresses of `SENTRY_FALLBACK`, once each.
 
-It has a thread of its own, since Apprise's calls block. Each notification is claimed in the state before it goes out:
-a crash in between repeats it once, after the claim has run out. When the chat is back, its rooms get a line about it.
+The sender has its own thread, because Apprise's calls block. It claims each notification in the store before it sends
+it. After a crash in between, the notification is sent once more when the claim has expired. When the chat is back, each
+room gets one message that says what was sent elsewhere.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 
 _PAUSE = 5.0
 _LOOKED_AT_ONCE = 200
-_MOST_IN_A_MINUTE = 5  # messages; what is due beyond that goes in a list
+_MOST_IN_A_MINUTE = 5  # messages; notifications beyond that wait, and many that wait are sent as a list
 _MOST_WARNINGS = 20
 _MINUTE = 60.0
 _FIRST_RETRY, _LONGEST_RETRY = 60.0, 960.0
@@ -51,10 +52,10 @@ _FIRST_RETRY, _LONGEST_RETRY = 60.0, 960.0
 
 @dataclass(frozen=True)
 class FallbackStatus:
-    """Which addresses there are (without what is secret), and what became of messages since the start.
+    """The addresses without their secrets, and what happened to messages since the start.
 
-    `sent` and `refused` count messages per address, `failed` the notifications that no address took. `trouble` says
-    which addresses did not take the last message.
+    `sent` and `refused` count a message once per address. `failed` counts notifications that no address accepted.
+    `trouble` says which addresses did not accept the last message.
     """
 
     addresses: tuple[str, ...]
@@ -66,7 +67,7 @@ class FallbackStatus:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Notifications that go out in one message, to those addresses of one entry that have not taken them."""
+    """Notifications to send in one message, to the addresses of one entry that have not accepted them yet."""
 
     entry: int
     taken: str
@@ -76,7 +77,7 @@ class _Batch:
 
 @dataclass(frozen=True)
 class _Warning:
-    """A sentence about the bot itself, the addresses that took it, and when it is tried again (monotonic)."""
+    """A sentence about the bot itself, the addresses that accepted it, and the monotonic time of the next try."""
 
     sentence: str
     tries: int = 0
@@ -85,7 +86,7 @@ class _Warning:
 
 
 class FallbackSender:
-    """Looks for notifications that the chat has not taken."""
+    """Finds notifications that the chat network has not accepted, and sends them."""
 
     def __init__(
         self,
@@ -97,9 +98,9 @@ class FallbackSender:
         on_message: Callable[[], None],
         away_since: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`renderer` makes plain text; `on_message` is called after messages were put into the outbox.
+        """`renderer` makes plain text. `on_message` is called after messages were put into the outbox.
 
-        `away_since` is when the connection to the chat network was lost, None while there is one.
+        `away_since` returns when the connection to the chat network was lost; None while there is a connection.
         """
         self._entries = entries
         self._store = store
@@ -119,17 +120,17 @@ class FallbackSender:
         self._prepared = False
 
     def warn(self, sentence: str) -> None:
-        """Have a sentence about the bot itself sent to every address, once and soon; returns at once."""
+        """Send a sentence about the bot itself to every address soon, once; returns at once."""
         self._warnings.append(_Warning(sentence))
 
     def step(self) -> float:
-        """Send one message, if one is due; the seconds until the next look."""
+        """Send one message if one is due. Returns how many seconds to wait before the next step."""
         now = self._clock.now().timestamp()
         self._prepare()
         self._mark(self._unmarked)
         due = next((warning for warning in list(self._warnings) if warning.at <= self._clock.monotonic()), None)
         if due is not None:
-            with suppress(ValueError):  # another thread's pushed it out
+            with suppress(ValueError):  # a new warning from another thread may have pushed this one out
                 self._warnings.remove(due)
             self._send_warning(due)
             return 0.0
@@ -149,20 +150,20 @@ class FallbackSender:
         return 0.0
 
     def status(self) -> FallbackStatus:
-        """For `!sentry status`, health and metrics."""
+        """The status, for `!sentry status`, the health page and metrics."""
         addresses = [address for some in self._addresses for address in some]
         trouble = tuple(address.trouble for address in addresses if address.trouble)
         return FallbackStatus(tuple(each.name for each in addresses), self._sent, self._refused, self._failed, trouble)
 
     def close(self) -> None:
-        """Wait for no service any longer."""
+        """Stop waiting for services."""
         for address in (address for some in self._addresses for address in some):
             address.close()
         self._log_mask.remove()
         self._prepared = False
 
     def _prepare(self) -> None:
-        """Load Apprise and read its addresses, so that a wrong one is known before it is needed."""
+        """Load Apprise and check the addresses, so that a wrong one is reported before it is needed."""
         if not self._prepared:
             self._prepared = True
             self._log_mask.add()
@@ -174,7 +175,7 @@ class FallbackSender:
         return tx.fallbacks.stuck(now, now - min(spans), max(spans), _LOOKED_AT_ONCE)
 
     def _claim(self, tx: Transaction, now: float) -> _Batch | None:
-        """Decide about all that is stuck, and claim what goes out in the next message."""
+        """Decide about all stuck notifications, and claim those that the next message contains."""
         due: dict[tuple[int, str], list[tuple[OutboxRow, FallbackRow]]] = defaultdict(list)
         decided: list[FallbackRow] = []
         last_taken = cache(tx.fallbacks.last_taken)
@@ -207,7 +208,7 @@ class FallbackSender:
     def _facts(self, tx: Transaction, row: OutboxRow, last_taken: float) -> StuckNotification:
         is_alone = row.message.kind is MessageKind.NOTIFICATION
         alerts = tx.inbox.get([row.message.alert_id] if is_alone else tx.fallbacks.alerts_in(row.id))
-        is_shared = not address_of(row.message.room)  # what is for one person goes to nobody else
+        is_shared = not address_of(row.message.room)  # a direct message to one person must not reach anybody else
         allowed = is_shared and is_still_visible(tx, row.message, self._access)
         return StuckNotification(row, tuple(alerts.values()), last_taken, allowed)
 
@@ -241,7 +242,7 @@ class FallbackSender:
             log.info("sent to the fallback: %s", ", ".join(f"message {row.id}" for row in batch.rows[:MOST_LISTED]))
 
     def _send_warning(self, warning: _Warning) -> None:
-        """To those addresses that have not taken it; what some refuse is tried again, as a notification is."""
+        """Send a warning to the addresses that have not accepted it. It is retried as a notification is."""
         addresses = {address.key: address for some in self._addresses for address in some}
         taken = set(warning.taken)
         for key in addresses.keys() - taken:
@@ -256,7 +257,7 @@ class FallbackSender:
             self._warnings.append(replace(warning, tries=tries, at=at, taken=frozenset(taken)))
 
     def _mark(self, rows: Sequence[FallbackRow]) -> None:
-        # If the store fails now, the worker comes back to this before it sends anything else.
+        # If the store fails here, the next step begins with these rows, before anything else is sent.
         if rows:
             with self._store.write() as tx:
                 tx.fallbacks.put(rows)
@@ -275,12 +276,12 @@ class FallbackSender:
     def _rendered(self, message: Message) -> str:
         try:
             return self._renderer.render(TEMPLATES[message.kind], message.values)
-        except Exception:  # a stored message that an older or newer version wrote; the others go on
+        except Exception:  # an older or newer version may have stored the message; the other messages are still sent
             log.exception("a notification could not be rendered for the fallback")
             return "One notification cannot be shown; the log has the cause."
 
     def _note_outages(self, tx: Transaction, now: float) -> bool:
-        """Say in each room that takes messages again what went round it; whether there was any."""
+        """Tell each room that accepts messages again how many went to the fallback. Returns whether any room does."""
         noted = False
         for room, rows in tx.fallbacks.outages(now).items():
             back = tx.fallbacks.back_at(room, rows)

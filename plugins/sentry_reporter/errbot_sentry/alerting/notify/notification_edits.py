@@ -1,7 +1,7 @@
-"""Edits of notifications: each writes onto one what became of its problem. What the chat network refuses is made later.
+"""Edits notifications: each edit marks a notification with the outcome of its problem. Refused edits are retried.
 
-The wanted mark is in the state until it is made, so that neither a restart nor an outage loses it. An edit that was
-made just before a kill is made again.
+The mark stays in the store until the edit is made, so that neither a restart nor an outage loses it. An edit that was
+made just before the process was killed is made again.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LEASE = 60.0  # seconds after which another bot may make an edit that this one was making
+_LEASE = 60.0  # seconds after which another bot may take over an edit that this bot has claimed
 _OFFLINE_PAUSE = 1.0
-_OLD = 86_400.0  # what was wanted before that, and is refused, is given up
+_OLD = 86_400.0  # seconds; a refused edit that is older than this is given up
 
 
 class NotificationEdits:
-    """Makes edits, from any thread: of two marks on one notification, the later one stays.
+    """Makes edits. Safe to use from any thread: if two edit the same notification, the later mark stays.
 
     Args:
-        edit: writes a mark onto a notification; it raises SendError.
+        edit: writes a mark onto a notification; raises SendError.
     """
 
     def __init__(self, store: Store, edit: Callable[[OutboxRow, str], None], clock: Clock) -> None:
@@ -42,7 +42,7 @@ class NotificationEdits:
         """How many edits were given up since the start."""
 
     def make(self, root_id: int, mark: str) -> None:
-        """Make one now, or later where it is refused. Raises StoreError."""
+        """Write a mark onto the notification `root_id` now, or later if the network refuses it. Raises StoreError."""
         now = self._now()
         with self._store.write() as tx:
             self.given_up += tx.edits.want(root_id, mark, now)
@@ -51,11 +51,11 @@ class NotificationEdits:
             self.try_claimed(claimed)
 
     def claim(self, tx: Transaction, now: float) -> WantedEdit | None:
-        """Take one that is due, for `try_claimed`; None where none is."""
+        """Claim an edit that is due, for `try_claimed`; None if none is due."""
         return tx.edits.claim(now, now + _LEASE)
 
     def try_claimed(self, edit: WantedEdit) -> float:
-        """Make an edit that is claimed; the seconds until the next may be tried. Raises StoreError."""
+        """Make a claimed edit. Returns how many seconds to wait before the next edit. Raises StoreError."""
         with self._store.read() as tx:
             root = tx.outbox.get(edit.id)
         try:
@@ -63,7 +63,7 @@ class NotificationEdits:
                 self._edit(root, edit.mark)
         except SendError as error:
             return self._refuse(edit, error)
-        except Exception:  # what is stored of the notification cannot be rendered any more
+        except Exception:  # the stored notification cannot be rendered
             log.exception("message %s could not be edited", edit.id)
             self.given_up += 1
         with self._store.write() as tx:

@@ -1,4 +1,4 @@
-"""What the alert flow needs of the chat side. `chat/` meets these; the flow never sees Errbot."""
+"""The interfaces that the alert flow needs from chat. `chat/` implements them, so that the flow never sees Errbot."""
 
 from __future__ import annotations
 
@@ -14,60 +14,60 @@ class Network(Protocol):
 
     @property
     def settle(self) -> float:
-        """How many seconds a connection has to outlive a message until it counts as arrived.
+        """How many seconds the connection must last after a message until the message counts as arrived.
 
-        0 where the network confirms or refuses; a few where it loses silently what was written into a dying
-        connection (IRC, XMPP).
+        0 if the network confirms or refuses each message. A few seconds if it silently loses messages that were written
+        to a dying connection (IRC, XMPP).
         """
         ...
 
     @property
     def has_threads(self) -> bool:
-        """Whether `post` puts a message under another one. Without threads `edit` may work all the same."""
+        """Whether `post` can put a message under another one. A network without threads may still support `edit`."""
         ...
 
     def is_silent(self) -> bool:
-        """Whether the present connection may be dead: nothing came on it for longer than `settle`."""
+        """Whether the connection may be dead, because nothing was received on it for longer than `settle`."""
         ...
 
     def connection(self) -> str:
-        """A name for the present connection, another one after each reconnect; "" while there is none."""
+        """A name for the current connection, which changes with each reconnect; "" while there is no connection."""
         ...
 
     def post(self, room: str, message: Outgoing, thread: str = "") -> str:
-        """Post into a room, or into a thread of it (an id that this returned); may take its time.
+        """Post to a room, or into a thread of it (`thread` is an id that `post` returned). The call may block.
 
         Returns:
-            The id of the message, "" where it has none (IRC). It proves that the message arrived only where `settle`
-            is 0.
+            The id of the message; "" if the network gives it none (IRC). If `settle` is not 0, returning does not prove
+            that the message arrived.
 
         Raises:
-            NotConnected: nothing was posted; the message is kept without counting a try.
-            SendLimited: nothing was posted; it may be after some seconds.
-            MessageTooLong: it is never taken.
-            RoomUnknown, NotAdmitted, SendError: it was not taken; tried again a bounded number of times.
+            NotConnected: nothing was posted; the message is kept, and this does not count as a try.
+            SendLimited: nothing was posted; the message can be posted after some seconds.
+            MessageTooLong: the network never accepts this message.
+            RoomUnknown, NotAdmitted, SendError: the message was refused; the sender tries it a bounded number of times.
         """
         ...
 
     def edit(self, room: str, sent_id: str, message: Outgoing) -> bool:
-        """Replace a message that was posted before; False where the network has no such thing.
+        """Replace a message that was posted before; False if the network cannot edit messages.
 
         Raises:
-            SendError: it was not taken.
+            SendError: the edit was refused.
         """
         ...
 
     def send_file(self, room: str, upload: Upload) -> None:
-        """Have a file sent to a room where the network takes files; returns at once, and raises nothing.
+        """Send a file to a room in the background, if the network accepts files. Returns at once and raises nothing.
 
-        It may come later than what is sent after it, or never: only extras such as charts can be sent like this.
+        The file may arrive after later messages, or never. So use this only for extras such as charts.
         """
         ...
 
 
 class Renderer(Protocol):
-    """Templates to Markdown."""
+    """Renders templates to text."""
 
     def render(self, template: str, values: Mapping[str, object]) -> str:
-        """The text of a template (without folder and ending); each value is escaped, and cannot act or mention."""
+        """Render a template, named without folder and suffix. Values are escaped: they cannot act or mention people."""
         ...

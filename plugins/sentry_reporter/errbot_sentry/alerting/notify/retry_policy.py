@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 from errbot_sentry.domain.errors import MessageTooLong, SendLimited
 
-# Nine pauses from one second to 256: about eight and a half minutes until a message that nobody takes is set aside.
+# Nine pauses, from 1 to 256 seconds: a message that is always refused is set aside after some eight and a half minutes.
 MOST_TRIES = 10
 LONGEST_PAUSE = 2.0 ** (MOST_TRIES - 2)
-# In a room that has just refused another message to the end: one try at once, one after the longest pause, and one
-# more, since a chat network may let the bot in again only after it has asked (IRC).
+# If the room refused every try of its last message, the next one gets three tries: one at once, one after the longest
+# pause, and one shortly after that, because an IRC server may let the bot in only after the bot has asked to join.
 _SECOND_TO_LAST = MOST_TRIES - 2
 _LAST_PAUSE = 2.0
-REFUSES_FOR = 2 * LONGEST_PAUSE  # how long a message that was set aside counts against its room
-STALE = 3600.0  # what has waited for so long for a room that has refused for so long is set aside together
+REFUSES_FOR = 2 * LONGEST_PAUSE  # how many seconds a message that was set aside counts against its room
+STALE = 3600.0  # if a room has refused everything for so long, its messages that are as old are set aside together
 
 
 @dataclass(frozen=True)
 class Retry:
-    """Try again at this time; `tries` is how many count as done by then."""
+    """Try again at the time `at`; `tries` is how many tries count as used up."""
 
     at: float
     tries: int
@@ -27,9 +27,9 @@ class Retry:
 
 @dataclass(frozen=True)
 class SetAside:
-    """Enough: keep it to be seen in `!sentry status`, and let the room's next message through.
+    """Stop trying. The message stays visible in `!sentry status`, and the room's next message is sent.
 
-    With `before` what the room's queue has from before that time goes with it.
+    With `before`, all of the room's waiting messages that were made before that time are set aside too.
     """
 
     before: float | None = None
@@ -38,13 +38,13 @@ class SetAside:
 def after_refusal(
     tries: int, now: float, refuses_since: float | None = None, refusal: Exception | None = None
 ) -> Retry | SetAside:
-    """What to do with a message that the chat network has refused for the `tries`-th time (1 is the first).
+    """Decide about a message that the chat network has refused for the `tries`-th time (1 is the first).
 
-    A network that wants fewer messages is obeyed, and that is no try: `SendLimited` says for how long. A message that
-    the network never takes (`MessageTooLong`) is not tried again.
+    If the network limits messages (`SendLimited`), the bot waits as long as the network says, and that does not count
+    as a try. A message that the network never accepts (`MessageTooLong`) is not tried again.
 
-    `refuses_since` is when the room's first message in a row was set aside so, the last of them just now: then it is
-    the room, not the message, and its others do not begin with short pauses again.
+    `refuses_since` is set if the room's last messages were all set aside, the newest of them a short time ago; it is
+    when the first of them was. Then the cause is the room, not the message, so short pauses are skipped.
     """
     if isinstance(refusal, SendLimited):
         return Retry(now + min(max(refusal.wait, 1.0), LONGEST_PAUSE), tries - 1)

@@ -1,4 +1,4 @@
-"""What is due by time: windows that close, deferred messages, ends of silences, digests, old rows."""
+"""Does what is due at a time: closes windows, sends deferred messages, notices and digests, and deletes old rows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _LIST_KINDS = {
 
 
 class _Due(NamedTuple):
-    """A deferred message whose time has come, its alert, and the status of its issue by now."""
+    """A deferred message that is due, its alert, and the present status of its issue."""
 
     deferred: Deferred
     alert: Alert
@@ -65,7 +65,7 @@ class _Due(NamedTuple):
 
 
 class Scheduler:
-    """Looks at everything that is due."""
+    """Finds everything that is due and does it, one step at a time."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Scheduler:
         self._silences = SilenceIndexCache()
 
     def step(self) -> float | None:
-        """Do what is due; the seconds until something is due again, None where nothing ever is."""
+        """Do what is due. Returns how many seconds to wait before the next step; None if nothing is scheduled."""
         now = self._clock.now().timestamp()
         self._clean(now)
         due = self._next_due(now)
@@ -136,7 +136,7 @@ class Scheduler:
         now: float,
     ) -> bool:
         allowed = may_see_now(last, known, group.room, self._access)
-        if not allowed or not self._routes.of_room(group.room):  # nor a room that has unsubscribed
+        if not allowed or not self._routes.of_room(group.room):  # a room that has unsubscribed gets nothing either
             tx.groups.put([replace(group, due=None)])
             return False
         later = self._later(tx, group, last, silences, now)
@@ -153,8 +153,8 @@ class Scheduler:
     def _later(
         self, tx: Transaction, group: Group, last: Alert | None, silences: SilenceIndex, now: float
     ) -> float | None:
-        """When to look at a group again whose room gets nothing now."""
-        if group.thread_root == 0:  # its notification is deferred still
+        """When to look at this group again if its room must get nothing now; None if the room may get a message."""
+        if group.thread_root == 0:  # the group's notification is still deferred
             return now + max(group.span, STORM_SPAN)
         quiet = self._routes.quiet_until(group.room, now)
         if quiet is not None:
@@ -206,8 +206,10 @@ class Scheduler:
     def _defer_again(
         self, tx: Transaction, deferred: Deferred, alert: Alert, silences: SilenceIndex, now: float
     ) -> bool:
-        """Whether a deferred message is not sent now either: meanwhile the room's last route has gone, somebody made a
-        silence, or quiet hours have begun."""
+        """Whether a deferred message must not be sent now either.
+
+        Meanwhile the room's last route may be gone, somebody may have made a silence, or quiet hours may have begun.
+        """
         room, issue = deferred.room, deferred.issue
         if not self._routes.names(room):
             self._decide(tx, deferred, alert, DecisionName.UNROUTED, now, "no route names the room any more")
@@ -217,7 +219,7 @@ class Scheduler:
         if silence is not None:
             self._decide(tx, deferred, alert, DecisionName.SILENCED, now, f"silence {silence.id}")
             tx.deferred.add([replace(deferred, reason=DeferReason.SILENCE, due=silence.ends, silence=silence.id)])
-            tx.groups.forget_unsent(room, issue)  # what goes on afterwards is a notification again
+            tx.groups.forget_unsent(room, issue)  # so that the next alert after the silence is a notification again
             return True
         quiet = self._routes.quiet_until(room, now)
         if quiet is not None:
@@ -230,12 +232,12 @@ class Scheduler:
     def _decide(
         self, tx: Transaction, deferred: Deferred, alert: Alert, name: DecisionName, now: float, detail: str = ""
     ) -> None:
-        """Note what became of a deferred alert that is not sent."""
+        """Store the decision about a deferred alert that is not sent."""
         decision = Decision(deferred.alert_id, deferred.room, name.value, detail, alert.reason, deferred.issue)
         tx.inbox.decide(deferred.alert_id, alert, [decision], now)
 
     def _mentions(self, tx: Transaction, due: list[_Due], known: Mapping[str, KnownIssue]) -> list[str]:
-        """Whom each of these notifications mentions."""
+        """The text that mentions people, for each of these notifications."""
         texts = []
         for each in due:
             room, issue = each.deferred.room, each.deferred.issue
@@ -253,7 +255,10 @@ class Scheduler:
         known: Mapping[str, KnownIssue],
         now: float,
     ) -> None:
-        """Send to each linked person what mentions them, where the route says so, and they have not got it already."""
+        """Send the notifications that mention a linked person to that person directly, if the route is set to do so.
+
+        People who have subscribed to the problem get it anyway, so they get no second copy.
+        """
         theirs: dict[str, list[_Due]] = {}
         for each, text in mentioned:
             issue = each.deferred.issue
@@ -322,13 +327,13 @@ class Scheduler:
         silenced = self._visible(tx, due)
         rooms = ({silence.room} if silence.room else {each.room for each, _ in silenced}) - quiet
         for room in sorted(rooms):
-            # A silence for every room has silenced what not every room may see.
+            # A silence for every room may have silenced problems that this room may not see.
             rows = [(_name_of(alert, each), alert) for each, alert in silenced if each.room == room]
             shown = shown_silence(silence, Conversation(room), self._access)
             tx.outbox.add(silence_notice(room, silence, shown.label if shown is not None else "", now, rows), now)
         if not ended:
             tx.silences.set_stage(silence.id, 1)
-        elif quiet:  # these rooms get theirs later, and what was silenced in them waits for it
+        elif quiet:  # rooms in quiet hours get their notice later, so the messages silenced in them are kept until then
             tx.deferred.drop([each.id for each in due])
         else:
             tx.silences.set_stage(silence.id, 2)
@@ -336,10 +341,10 @@ class Scheduler:
         return bool(rooms)
 
     def _notice_due(self, tx: Transaction, silence: Silence, now: float) -> float:
-        """When the next notice about a silence can be sent to a room: not in the room's quiet hours.
+        """When the next notice about a silence can be sent to a room. No notice is sent in a room's quiet hours.
 
-        A notice that a silence ends soon is dropped where the quiet hours last longer than the silence. Of a silence
-        for every room it goes only to the rooms that have no quiet hours at that moment.
+        The notice that a silence ends soon is dropped if the quiet hours last longer than the silence. If the silence
+        is for every room, this notice goes only to the rooms that have no quiet hours at that moment.
         """
         at = next_change(silence)
         if at > now or (not silence.room and now < silence.ends):
@@ -349,7 +354,7 @@ class Scheduler:
         return min(due, silence.ends) if now < silence.ends else due
 
     def _visible(self, tx: Transaction, silenced: Sequence[Deferred]) -> list[tuple[Deferred, Alert]]:
-        """What a silence has silenced, with its alerts, as far as each room may see it."""
+        """The silenced messages with their alerts, without those that their room may not see."""
         alerts = tx.inbox.get([each.alert_id for each in silenced])
         known = tx.issues.get_many(sorted({each.issue for each in silenced}))
         pairs = [(each, alerts[each.alert_id]) for each in silenced if each.alert_id in alerts]
@@ -367,7 +372,7 @@ class Scheduler:
 
 
 def _is_catching_up(tx: Transaction, deferred: Sequence[Deferred], now: float) -> bool:
-    """Whether more of what was found after the bot was away may still be undecided, or be asked for."""
+    """Whether more alerts from the time when the bot was away may still be found, or wait for their decision."""
     times = [each.at for each in deferred if each.at <= now]
     if not times or now - min(times) >= _LONGEST_CATCH_UP:
         return False
@@ -375,7 +380,7 @@ def _is_catching_up(tx: Transaction, deferred: Sequence[Deferred], now: float) -
 
 
 def _parts(due: list[_Due], known: Mapping[str, KnownIssue]) -> list[list[_Due]]:
-    """What was found after the bot was away, oldest first: a few alone, more together."""
+    """Split what was found after the bot was away, oldest first: a few are sent one by one, more as one list."""
     by_age = sorted(due, key=lambda each: known[each.deferred.issue].last_seen if each.deferred.issue in known else 0.0)
     return [[each] for each in by_age] if len(due) <= MOST_SINGLE_AFTER_AWAY else [by_age]
 

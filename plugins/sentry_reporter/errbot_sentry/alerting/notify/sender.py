@@ -1,7 +1,7 @@
-"""From the outbox to the rooms: one thread sends, in order per room, and marks what was taken.
+"""Sends messages from the outbox to the rooms. One thread sends them, in order per room, and marks each as sent.
 
-A crash between sending and marking repeats that one message and no other. Where a chat network confirms nothing, a
-message counts as arrived when the connection outlived it by the seconds that the sender names.
+After a crash between sending and marking, that one message is sent again and no other. If a chat network does not
+confirm messages, a message counts as arrived when the connection has lasted for `Network.settle` seconds after it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from errbot_sentry.store.records import Message, OutboxRow
 
 log = logging.getLogger(__name__)
 
-LEASE = 20.0  # seconds after which another bot may take over a message that this one was sending
+LEASE = 20.0  # seconds after which another bot may take over a message that this bot was sending
 HEARTBEAT = 5.0
 OFFLINE_PAUSE = 1.0
 SHARED_PAUSE = 1.0
 _UNSETTLED_SLACK = 15.0
-_SUSPECT = 2  # tries; a message that was lost so often goes alone: over which one the connection breaks shows then
+_SUSPECT = 2  # tries; after so many, a lost message is sent alone, to see whether this message breaks the connection
 _BREAKS = "Each time it was sent, the connection broke."
 
 
 @dataclass(frozen=True)
 class _Taken:
-    """A message that the network took over `connection` and that is not yet known to have arrived."""
+    """A message that was sent over `connection` and may still be lost."""
 
     row_id: int
     connection: str
@@ -47,7 +47,7 @@ class _Taken:
 
 
 class NotificationSender:
-    """Empties the outbox."""
+    """Sends the messages in the outbox, and makes the edits that are due."""
 
     def __init__(
         self,
@@ -59,9 +59,9 @@ class NotificationSender:
         owner: str,
         refused: Callable[[str], str] = lambda _action: "",
     ) -> None:
-        """`owner` names this run of this bot among all that share the state.
+        """`owner` names this run of this bot among all bots that share the store.
 
-        `refused` says why the server can never do what a button stands for, "" where it may.
+        `refused` says why the server cannot do what a button stands for; "" if it can.
         """
         self._store = store
         self._network = network
@@ -81,16 +81,19 @@ class NotificationSender:
         return self._edits.given_up
 
     def resume(self) -> None:
-        """Put back what an earlier run was sending when it ended."""
+        """Free what an earlier run of this bot was sending when it ended. If bots share the store, `step` does this."""
         if not self._store.shared:
             with self._store.write() as tx:
                 tx.outbox.free_all(self._now())
                 tx.edits.free_all()
 
     def step(self) -> float | None:
-        """Send one message, if one is due; the seconds until the next may be."""
+        """Send one message or make one edit, if one is due. Returns how many seconds to wait before the next step.
+
+        None means that nothing is scheduled.
+        """
         if self._unmarked is not None:
-            self._unmarked()  # before anything else, or a message that was sent would be sent again
+            self._unmarked()  # first of all, because a message that is not marked as sent would be sent again
             self._unmarked = None
         connection = self._network.connection()
         self._settle(connection)
@@ -120,10 +123,10 @@ class NotificationSender:
         return 0.0
 
     def keep_alive(self) -> float:
-        """Renew the leases of what this bot is sending, for the other bots; the seconds until the next time.
+        """Renew the leases of this bot's messages, so that no other bot takes them. Returns the seconds until the next.
 
-        A step of a thread of its own: a slow network keeps the one that sends, and a hanging server the one that
-        decides.
+        This is the step of a separate thread, because a slow chat network can block the thread that sends, and a
+        hanging server the thread that decides.
         """
         if self._sending or self._unmarked is not None or self._unsettled:
             now = self._now()
@@ -132,30 +135,30 @@ class NotificationSender:
         return HEARTBEAT
 
     def close(self) -> None:
-        """Decide about what is not settled: arrived if the connection still stands, else to be sent again."""
+        """Count unsettled messages as arrived if their connection still stands; queue the others again."""
         stands = "" if self._network.is_silent() else self._network.connection()
         self._finish([taken for taken in self._unsettled if taken.connection == stands], arrived=True)
         self._finish([taken for taken in self._unsettled if taken.connection != stands], arrived=False)
 
     def _is_allowed(self, row: OutboxRow) -> bool:
-        """Whether the room may still see this: settings can have changed while it waited."""
+        """Whether the room may still see the message: settings can have changed while the message waited."""
         with self._store.read() as tx:
             return is_still_visible(tx, row.message, self._access)
 
     def _send(self, row: OutboxRow, connection: str) -> float:
-        """Send a message; the seconds until the next: without a connection, no room takes one."""
+        """Send a message. Returns the seconds to wait: 0, unless the connection is gone, which every room needs."""
         try:
             sent_id = self._post(row)
         except NotConnected as error:
             self._mark(partial(self._retry, row, Retry(self._now() + OFFLINE_PAUSE, row.tries), str(error)))
             return OFFLINE_PAUSE
-        except Exception as error:  # the network's code, or a stored message that cannot be read; the next one is sent
+        except Exception as error:  # from the backend, or from rendering the message; later messages still go out
             if not isinstance(error, SendError):
                 log.exception("message %s could not be sent", row.id)
             self._mark(partial(self._refuse, row, error))
         else:
             self._mark(partial(self._sent, row, sent_id, connection))
-            self._send_chart(row)  # after the mark, so that no failure of it sends the text again
+            self._send_chart(row)  # after the mark, so that a chart that fails does not send the text again
         return 0.0
 
     def _send_chart(self, row: OutboxRow) -> None:
@@ -163,11 +166,11 @@ class NotificationSender:
             upload = chart_of(row.message)
             if upload is not None:
                 self._network.send_file(row.message.room, upload)
-        except Exception:  # matplotlib's, the backend's: the message itself has arrived
+        except Exception:  # from matplotlib or the backend; the message itself was sent
             log.exception("the chart of message %s could not be sent", row.id)
 
     def _post(self, row: OutboxRow) -> str:
-        """Post one message where it belongs; the id of what went to the room or thread."""
+        """Post a message to its room or thread. Returns the id that the chat network gave to it."""
         message, root = row.message, self._thread_root(row)
         outgoing = replace(self._outgoing(message), key=f"{row.id}-{row.made}")
         if root is None or not root.sent_id or message.threads == "channel":
@@ -178,7 +181,7 @@ class NotificationSender:
             return self._network.post(message.room, outgoing)
         sent_id = self._network.post(message.room, outgoing, root.sent_id)
         if message.threads == "both":
-            again = replace(outgoing.unmentioned(), key=f"{outgoing.key}-channel")  # who is mentioned is so once
+            again = replace(outgoing.unmentioned(), key=f"{outgoing.key}-channel")  # nobody is mentioned twice
             self._network.post(message.room, again)
         return sent_id
 
@@ -189,15 +192,15 @@ class NotificationSender:
             return tx.outbox.get(row.message.thread_root)
 
     def mark(self, room: str, sent_id: str, mark: str) -> None:
-        """Write onto the notification with this id what became of it, as an update under it does."""
+        """Write a mark onto the notification with this id, as an update in its thread does."""
         with self._store.read() as tx:
             root = tx.outbox.sent_message(room, sent_id)
         if root is not None:
             self._mark_root(root, mark)
 
     def _mark_root(self, root: OutboxRow, mark: str) -> None:
-        """Write onto the notification what became of it, now or later."""
-        if root.message.kind is MessageKind.NOTIFICATION:  # a list is not marked by one of its problems
+        """Write a mark onto the notification, now or later."""
+        if root.message.kind is MessageKind.NOTIFICATION:  # a list is not marked with the outcome of one problem
             self._edits.make(root.id, mark)
 
     def _edit(self, root: OutboxRow, mark: str) -> None:
@@ -212,7 +215,7 @@ class NotificationSender:
         return Outgoing(text, card, message.mention)
 
     def _mark(self, mark: Callable[[], None]) -> None:
-        # If the store fails now, the worker comes back to this before it sends anything else.
+        # If the store fails here, the next step begins with this mark, before anything else is sent.
         self._unmarked = mark
         mark()
         self._unmarked = None
@@ -232,7 +235,7 @@ class NotificationSender:
     def _refuse(self, row: OutboxRow, error: Exception) -> None:
         sentence = str(error) if isinstance(error, SentryReporterError) else "It failed; the log has the cause."
         room, now = row.message.room, self._now()
-        # Only what the network says is about the room; a template that fails is about the message.
+        # Only a refusal by the network counts against the room; a template that fails does not.
         refuses_since = self._refuses_since(room, now) if isinstance(error, SendError) else None
         answer = after_refusal(row.tries + 1, now, refuses_since, error)
         if isinstance(answer, Retry):
@@ -249,7 +252,7 @@ class NotificationSender:
             return tx.outbox.refuses_since(room, now - REFUSES_FOR, MOST_TRIES)
 
     def _set_aside(self, row: OutboxRow, sentence: str, before: float | None = None) -> int:
-        """No longer try to send it, nor what its room has waiting from before then; how many the latter were."""
+        """Set a message aside, and with `before` its room's older waiting ones too. Returns how many of the latter."""
         now = self._now()
         with self._store.write() as tx:
             tx.outbox.set_aside(row.id, sentence, now)
@@ -283,10 +286,10 @@ class NotificationSender:
         times = [] if due is None else [due]
         if self._unsettled:
             settles = min(taken.settles for taken in self._unsettled)
-            # To see the connection break; a silent one is looked at once in a while.
+            # Wake up at least once a pause, to notice when the connection breaks or ends its silence.
             times.append(settles if now < settles < now + OFFLINE_PAUSE else now + OFFLINE_PAUSE)
         if self._store.shared:
-            times.append(now + SHARED_PAUSE)  # another bot may have put something there
+            times.append(now + SHARED_PAUSE)  # another bot may have put a message into the outbox
         return max(0.0, min(times) - now) if times else None
 
     def _now(self) -> float:

@@ -1,1 +1,1 @@
-"""Everything that we change in Errbot, one file each; `patches` applies and undoes it (docs/errbot-patches.md)."""
+"""All that we change in Errbot, one file per patch. `patches` applies and undoes them (docs/errbot-patches.md)."""

@@ -1,11 +1,11 @@
-"""Errbot's command pools, freed when they are done.
+"""Frees Errbot's command pools when they are not used any more.
 
-Errbot 6.2.1: before each admin-only command, also of other plugins, Errbot closes its pool of threads, makes a new one,
-and has `atexit` keep each of them to the end of the process (errbot/core.py, lines 457 to 463). A pool holds a pipe:
-two descriptors for every such command, four for a `!plugin deactivate` and `activate`, until no file can be opened. The
-registration came with https://github.com/errbotio/errbot/pull/1486.
+Errbot 6.2.1: before each admin-only command, even of other plugins, Errbot closes its pool of threads and makes a new
+one. It registers each pool with `atexit`, which keeps the pool until the process ends (errbot/core.py, lines 457 to
+463). A pool holds a pipe. So each such command costs two file descriptors, and `!plugin deactivate` and `activate`
+together cost four, until no file can be opened. https://github.com/errbotio/errbot/pull/1486 added the registration.
 
-Change: `atexit` in `errbot.core` is an object that registers a pool by a weak reference.
+Change: in `errbot.core`, `atexit` is replaced by an object that registers a pool by a weak reference.
 
 Undone: the module `atexit` is put back.
 """
@@ -22,7 +22,7 @@ import errbot.core
 
 
 class _AtExit:
-    """In place of the module `atexit` in Errbot's core: closes pools at the end without keeping them until then."""
+    """Replaces the module `atexit` in Errbot's core. Closes pools when Python exits, without keeping them in memory."""
 
     def register(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
         pool = getattr(function, "__self__", None)
@@ -41,9 +41,9 @@ def has_pool(bot: Any) -> bool:
 
 
 def free_old_pools(bot: Any) -> Callable[[], None]:
-    """Let go of pools that are not in use any more, the present one included; returns what undoes that."""
+    """Let unused pools be freed, and later the current one too. Returns a function that undoes the change."""
     pool = bot.thread_pool
-    atexit.unregister(pool.close)  # made before us, or while we were not active
+    atexit.unregister(pool.close)  # Errbot made this pool before the patch was applied
     errbot.core.atexit = _AtExit()
     errbot.core.atexit.register(pool.close)
 

@@ -1,16 +1,16 @@
-"""Discord's accounts of today, its threads, and channels that share a name.
+"""Makes Discord work with new accounts, with threads, and with channels that have the same name.
 
-Errbot 6.2.1: who sent a message is what the backend makes of it (errbot/core.py, line 268). That of
-err-backend-discord 4.0.0 takes ids of exactly 18 digits (discordlib/person.py, `RE_DISCORD_ID`). Since July 2022
-Discord gives ids of 19 digits. So new people get no answer, and a new bot's own account is refused when it connects.
+Errbot 6.2.1: the backend tells Errbot who sent a message (errbot/core.py, line 268). err-backend-discord 4.0.0 accepts
+only ids of exactly 18 digits (discordlib/person.py, `RE_DISCORD_ID`). Since July 2022 Discord gives out ids of 19
+digits. So new people get no answer, and a new bot's own account is refused when it connects.
 
-A reply goes to the room that the backend says a command was typed in (errbot/core.py, line 255). That backend forgets
-the channel's id and looks for a text channel of the same name (discordlib/room.py, `DiscordRoom.from_id`). For a thread
-there is none: nobody gets an answer in threads. Where two channels have one name, what is typed in the one is answered
-in the other.
+Errbot sends a reply to the room that the backend gives for the command (errbot/core.py, line 255). The backend forgets
+the channel's id and looks for a text channel of the same name (discordlib/room.py, `DiscordRoom.from_id`). It finds
+none for a thread, so nobody gets an answer in threads. If two channels have the same name, commands in one of them are
+answered in the other.
 
-Change: the expression takes 15 to 20 digits, as many as Discord's 64-bit ids can have; the room keeps the channel's own
-id.
+Change: the expression accepts 15 to 20 digits, the lengths that Discord's 64-bit ids can have. The room keeps the
+channel's own id.
 
 Undone: the expression and the class's own method are put back.
 """
@@ -27,7 +27,7 @@ _ID = re.compile(r"^[0-9]{15,20}$")
 
 
 def is_discord(bot: Any) -> bool:
-    """Whether this bot's backend is the one for Discord, with what is changed here."""
+    """Whether this bot's backend is the one for Discord, and has what this patch changes."""
     return (
         getattr(bot, "mode", "") == "discord"
         and hasattr(sys.modules.get(_PERSONS), "RE_DISCORD_ID")
@@ -36,7 +36,7 @@ def is_discord(bot: Any) -> bool:
 
 
 def go_by_ids(_bot: Any) -> Callable[[], None]:
-    """Let the backend take ids of today, and its class of rooms go by them; returns what undoes that."""
+    """Let the backend accept today's ids and find rooms by their ids. Returns a function that undoes the change."""
     persons: Any = sys.modules[_PERSONS]
     room_class: Any = sys.modules[_ROOMS].DiscordRoom
     expression, by_name = persons.RE_DISCORD_ID, vars(room_class)["from_id"]

@@ -1,14 +1,15 @@
-"""IRC: where the bot's nick is taken, it serves under another one, until its own is free.
+"""IRC: if the bot's nick is taken, the bot uses another one until its own is free.
 
-Errbot 6.2.1: nobody answers the server's 433 "nickname is already in use", neither Errbot (errbot/backends/irc.py,
-line 401, has only the welcome) nor the library. After a crash the server may still have the old connection. Then the
-new one is never let in: no plugin is activated until the server ends the connection, and the bot waits for the next
-try, two minutes in all.
+Errbot 6.2.1: neither Errbot nor the library answers the server's 433 "nickname is already in use"
+(errbot/backends/irc.py, line 401, handles only the welcome). After a crash the server may still have the old
+connection. Then it never admits the new one, and no plugin is activated until the server closes that connection and
+the bot tries again, two minutes in all.
 
-Change: the bot asks for its nick with `_` behind it, then `_2` and so on. It asks for its own again every fifteen
-seconds, and at once where it sees the other one leave; NickServ gets the bot's password then. `bot_identifier` follows.
+Change: the bot asks for its nick with `_` after it, then with `_2` and so on. It asks for its own nick again every
+fifteen seconds, and at once when it sees the other user leave. When it has its nick back, it sends the bot's password
+to NickServ. `bot_identifier` always has the current nick.
 
-Undone: the bot takes the nick that it has, and no other.
+Undone: the bot keeps the nick that it has, and does not ask for another.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ log = logging.getLogger(__name__)
 
 REGAIN_SECONDS = 15.0
 _MOST_TRIES = 20
-_SHORT = 9  # characters that each server takes (RFC 2812, section 1.2.1)
+_SHORT = 9  # characters; every server accepts nicks of this length (RFC 2812, section 1.2.1)
 
 
 def other_nick(nick: str, attempt: int) -> str:
-    """The nick to try as the `attempt`-th (from 1) instead of the configured one; short ones where long ones failed."""
+    """The nick for the `attempt`-th try (from 1) instead of the configured one. From the fourth try on it is short."""
     ending = "_" if attempt == 1 else f"_{attempt}"
     return (nick if attempt <= 3 else nick[: _SHORT - len(ending)]) + ending
 
@@ -70,7 +71,7 @@ class _Nick:
         if self._welcome or self._attempts >= _MOST_TRIES:
             return
         if event.type == "erroneusnickname" and not self._attempts:
-            return  # the configured one cannot be used at all; the log of the server says so
+            return  # the server does not allow the configured nick at all, and says so in its log
         self._attempts += 1
         nick = other_nick(self._configured, self._attempts)
         log.warning("the nick %s is taken; trying %s", self._configured, nick)
@@ -109,7 +110,7 @@ class _Nick:
 
 
 def take_another_nick(bot: Any) -> Callable[[], None]:
-    """Make the change described above to this bot object; returns what undoes it."""
+    """Apply the change described above to this bot object. Returns a function that undoes it."""
     nick = _Nick(bot)
     nick.start()
     return nick.stop

@@ -1,12 +1,13 @@
-"""IRC: a connection that died silently is noticed within seconds.
+"""IRC: the bot notices within seconds that a connection has died silently.
 
-Errbot 6.2.1: it only waits for what comes (errbot/backends/irc.py, line 334), and answers the server's pings. Where a
-cable is pulled or a router forgets the connection, nothing comes and no error either: the bot sits there until the
-kernel gives up on something it wrote, a quarter of an hour later, and what it says meanwhile is lost.
+Errbot 6.2.1: the bot only waits for data (errbot/backends/irc.py, line 334) and answers the server's pings. If a cable
+is pulled or a router forgets the connection, neither data nor an error arrives. The bot waits until the kernel gives up
+on a line that the bot wrote, a quarter of an hour later. Everything that the bot says meanwhile is lost.
 
-Change: after two and a half seconds in which nothing came, the bot pings the server. If then nothing comes for four
-more, it ends the connection. It waits longer after many lines of its own, which a server may brake. Where it had to end
-a connection again soon, it waits up to a minute: the network is slow rather than dead.
+Change: if nothing was received for two and a half seconds, the bot pings the server. If nothing is received for four
+more seconds, the bot closes the connection. It waits longer after it has sent many lines, because the server may slow
+these down. If it has closed another connection in the last ten minutes, it waits longer, up to a minute, because then
+the network is probably slow and not dead.
 
 Undone: the bot does not ping any more.
 """
@@ -26,13 +27,13 @@ log = logging.getLogger(__name__)
 TICK = 0.5
 PING_AFTER = 2.5
 ANSWER_WITHIN, LONGEST_ANSWER = 4.0, 60.0
-# A server that brakes a flood takes five lines at once, and two seconds over each further one (RFC 2813, section 5.8).
+# A server with flood control accepts five lines at once, and then one every two seconds (RFC 2813, section 5.8).
 _FREE_LINES, _PER_LINE = 5, 2.0
 _SOON = 600.0
 
 
 class SilenceWatch:
-    """Judges from the time and what came whether a connection is alive. For IRC and XMPP; pure but for the clock."""
+    """Decides whether a connection is alive, by when data was received. For IRC and XMPP. Pure except for the clock."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -43,12 +44,12 @@ class SilenceWatch:
         self.begin()
 
     def begin(self) -> None:
-        """A connection begins; nothing came on it yet."""
+        """Note that a new connection begins."""
         self._start()
         self._spoke = False
 
     def received(self) -> None:
-        """Something came."""
+        """Note that data was received."""
         self._start()
         self._received_at = self._quiet_since
         self._spoke = True
@@ -60,29 +61,30 @@ class SilenceWatch:
         self._lines = 0
 
     def said(self) -> None:
-        """A line was sent that the server may take its time over."""
+        """Note that a line was sent, which the server may take some time to process."""
         self._lines += 1
 
     def silence(self) -> float:
-        """Seconds since something came, on whatever connection: a new one is no sign that the last line arrived."""
+        """Seconds since data was received on any connection: a new one does not prove that the last line arrived."""
         return self._monotonic() - self._received_at
 
     def _quiet(self) -> float:
         return self._monotonic() - self._quiet_since
 
     def asks(self) -> bool:
-        """Whether the server is to be pinged now."""
+        """Whether to ping the server now. True only once per silence."""
         if self._asked or self._quiet() < PING_AFTER:
             return False
         self._asked = True
         return True
 
     def is_dead(self) -> bool:
-        """Whether to give this connection up; if so, the next one begins now."""
+        """Whether to give this connection up. If so, the watch starts again for the next connection."""
         now = self._monotonic()
         if self._ended_at is not None and now - self._ended_at > _SOON:
             self._ended = 0
-        # A server may look up our name before it says anything: one that never spoke gets more time with each try.
+        # A server may look up our host name before it sends anything. Until it has sent something, it gets more time
+        # with each try.
         patience = (
             backoff(self._ended + 1, ANSWER_WITHIN, LONGEST_ANSWER)
             if self._spoke
@@ -128,7 +130,7 @@ class _IrcPing:
         self._send_raw(line)
 
     def _tick(self) -> None:
-        """In the library's own thread, twice a second."""
+        """Check the connection. The library's own thread calls this twice a second."""
         if not self._active:
             return
         self._conn.reactor.scheduler.execute_after(TICK, self._tick)
@@ -141,7 +143,7 @@ class _IrcPing:
 
 
 def ping_in_silence(bot: Any) -> Callable[[], None]:
-    """Watch the connection of this bot object; returns what undoes that."""
+    """Watch the connection of this bot object. Returns a function that stops it."""
     ping = _IrcPing(bot.conn)
     ping.start()
     return ping.stop

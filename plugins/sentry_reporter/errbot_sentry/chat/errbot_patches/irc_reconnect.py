@@ -1,13 +1,13 @@
-"""IRC: the bot is back some seconds after its server is.
+"""IRC: when the server comes back, the bot is back within seconds.
 
-Errbot 6.2.1: the library's bot class connects again by itself (errbot/backends/irc.py, line 334), with the library's
-own waits: a minute at least, five at most (irc/bot.py, `ExponentialBackoff`). Errbot takes IRC_RECONNECT_ON_DISCONNECT
-and ignores it (errbot/backends/irc.py, line 350). A try has no time limit: where nobody answers at all, it takes the
-kernel's two minutes, and keeps the bot from everything else.
+Errbot 6.2.1: the library's bot class reconnects by itself (errbot/backends/irc.py, line 334), with the library's own
+waits of one to five minutes (irc/bot.py, `ExponentialBackoff`). Errbot reads IRC_RECONNECT_ON_DISCONNECT, but does not
+use it (errbot/backends/irc.py, line 350). A try has no time limit of its own: if nobody answers, the kernel's limit of
+two minutes ends it, and the bot does nothing else meanwhile.
 
-Change: the connection gets waits of ours. While the server cannot be reached, a try every three seconds or so; each is
-given up after five. A server that answers and ends the connection within a minute, because of a ban for example, is
-asked after one second, then three, nine and so on up to five minutes.
+Change: the connection gets our own waits. While the server cannot be reached, the bot tries about every three seconds,
+and gives each try up after five. If the server answers, but closes the connection within a minute, for example because
+of a ban, the waits are one second, then three, nine and so on up to five minutes.
 
 Undone: the connection gets the library's waits back.
 """
@@ -34,7 +34,7 @@ _TURNED_AWAY = (1.0, 300.0)
 
 
 class ReconnectWaits:
-    """How long to wait before the next try, from what became of the last ones. For IRC and XMPP."""
+    """Decides how long to wait before the next try, by the results of the last ones. For IRC and XMPP."""
 
     def __init__(
         self,
@@ -48,12 +48,12 @@ class ReconnectWaits:
         self._spoke_at: float | None = None
 
     def spoke(self) -> None:
-        """The server said something. One that takes a connection and says nothing counts as out of reach."""
+        """Note that the server sent data. A server that accepts connections and sends nothing counts as unreachable."""
         if self._spoke_at is None:
             self._spoke_at = self._monotonic()
 
     def after_end(self) -> float:
-        """A try failed, or a connection ended: the seconds until the next try."""
+        """Note that a try failed or a connection ended. Returns the seconds until the next try."""
         spoke_at, self._spoke_at = self._spoke_at, None
         if spoke_at is None:
             self._unreached += 1
@@ -64,7 +64,7 @@ class ReconnectWaits:
 
 
 class _Reconnect:
-    """In place of the library's `ReconnectStrategy`: `run` is called at each end of a connection."""
+    """Replaces the library's `ReconnectStrategy`. The library calls `run` whenever a connection ends."""
 
     def __init__(self, conn: Any) -> None:
         self._conn = conn
@@ -84,7 +84,7 @@ class _Reconnect:
         return self._connect(*args, connect_factory=connect_factory, **kwargs)
 
     def spoke(self, connection: Any, _event: Any) -> None:
-        """Something came from the server."""
+        """Note that the server sent data."""
         if connection is self._conn.connection:
             self._waits.spoke()
 
@@ -102,23 +102,23 @@ class _Reconnect:
             return
         try:
             self._conn.jump_server()
-        except Exception:  # foreign code; without another try the bot stays away
+        except Exception:  # from the library; without another try the bot would never come back
             log.exception("the IRC server could not be connected")
             self.run(self._conn)
 
 
 def add_handler(connection: Any, event: str, handler: Callable[[Any, Any], None], priority: int) -> None:
-    """As the library's `add_global_handler`, but without its lock.
+    """Does the same as the library's `add_global_handler`, but without its lock.
 
-    The main thread has that lock while it handles an event. For an admin's command that is until the command has ended
-    (errbot/core.py, lines 457 to 463), and in `!plugin reload` the command would wait for the lock for ever.
+    The main thread holds that lock while it handles an event. While an admin's command runs, the main thread waits for
+    the command (errbot/core.py, lines 457 to 463). So `!plugin reload` would wait for the lock for ever.
     """
     prioritized = sys.modules["irc.client"].PrioritizedHandler(priority, handler)
     bisect.insort(connection.reactor.handlers.setdefault(event, []), prioritized)
 
 
 def remove_handler(connection: Any, event: str, handler: Callable[[Any, Any], None]) -> None:
-    """As the library's `remove_global_handler`, but without its lock; see above."""
+    """Does the same as the library's `remove_global_handler`, but without its lock; see `add_handler`."""
     handlers = connection.reactor.handlers.get(event, [])
     for each in [each for each in handlers if each.callback == handler]:
         handlers.remove(each)
@@ -130,7 +130,7 @@ def is_irc(bot: Any) -> bool:
 
 
 def reconnect_soon(bot: Any) -> Callable[[], None]:
-    """Make the change described above to this bot object; returns what undoes it."""
+    """Apply the change described above to this bot object. Returns a function that undoes it."""
     conn = bot.conn
     library = sys.modules["irc.bot"]  # loaded by Errbot's backend
     original = conn.recon

@@ -1,12 +1,12 @@
-"""Matrix: commands from before the connection are not run again, and a command knows its thread.
+"""Matrix: old commands are not run again after a reconnect, and a command knows its thread.
 
-Errbot 6.2.1: it runs every command that a backend hands on (errbot/core.py, line 742, `callback_message`).
-errbot-backend-matrix 0.0.1 (err_backend_matrix/matrix.py, `async_run` and `on_room_message`) hands on the recent
-messages of each room too, which the first sync brings at each start and reconnect. What a message relates to is
-dropped.
+Errbot 6.2.1: Errbot runs every command that a backend passes to it (errbot/core.py, line 742, `callback_message`). At
+each start and reconnect, the first sync contains the recent messages of each room. errbot-backend-matrix 0.0.1 passes
+these on too (err_backend_matrix/matrix.py, `async_run` and `on_room_message`). It drops the information to which thread
+a message belongs.
 
-Change: messages that are older than the connection are dropped, by the age that the server gives them, so that clocks
-need not agree. The id of the thread's root is put into the message's extras.
+Change: messages that are older than the connection are dropped. Their age comes from the server, so the clocks of bot
+and server need not agree. The id of the thread's root is put into the message's extras.
 
 Undone: the backend's own methods are called again.
 """
@@ -25,12 +25,12 @@ def is_history(event: Any, connected_at: float) -> bool:
 
 
 def is_matrix(bot: Any) -> bool:
-    """Whether this is that backend."""
+    """Whether this bot object is the Matrix backend."""
     return str(getattr(bot, "mode", "")) == "matrix" and hasattr(bot, "on_room_message")
 
 
 def skip_history(bot: Any) -> Callable[[], None]:
-    """Drop old messages; returns what undoes that."""
+    """Drop old messages, and note the thread of new ones. Returns a function that undoes the change."""
     on_room_message, callback, connect = bot.on_room_message, bot.callback_message, bot.connect_callback
     connected_at = time.monotonic()
     root = ""
@@ -49,7 +49,7 @@ def skip_history(bot: Any) -> Callable[[], None]:
         try:
             on_room_message(room, event)  # calls `received`
         finally:
-            root = ""  # what others hand to Errbot meanwhile is in no thread
+            root = ""  # messages that reach Errbot in another way do not belong to this thread
 
     def received(message: Any) -> None:
         if root:

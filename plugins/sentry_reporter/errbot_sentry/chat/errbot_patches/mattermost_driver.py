@@ -1,16 +1,16 @@
-"""Mattermost's websocket works over https, and comes back after the connection was cut.
+"""Mattermost's websocket works over https, and reconnects after the connection was cut.
 
-Errbot 6.2.1: it starts the backend anew when `serve_once` returns or raises (errbot/backends/base.py, line 869). The
-driver of err-backend-mattermost 3.0.0 (mattermostdriver 7.3.2, mattermostdriver/websocket.py) has two faults:
+Errbot 6.2.1: Errbot starts the backend again when `serve_once` returns or raises (errbot/backends/base.py, line 869).
+The driver of err-backend-mattermost 3.0.0 (mattermostdriver 7.3.2, mattermostdriver/websocket.py) has two bugs:
 
-- It makes its TLS context for the server's side (line 29), so no wss:// connection can be made: `Cannot create a client
-  socket with a PROTOCOL_TLS_SERVER context`. It was mended in
-  https://github.com/Vaelor/python-mattermost-driver/pull/122, which was never released.
-- It leaves its loop when the websocket is cut, unless its option `keepalive` is on (line 63), and the backend then runs
-  the empty event loop for ever. The bot reads nothing any more, while its messages still go out.
+- It makes a TLS context for servers (line 29), so every wss:// connection fails: `Cannot create a client socket with a
+  PROTOCOL_TLS_SERVER context`. https://github.com/Vaelor/python-mattermost-driver/pull/122 fixed this, but was never
+  released.
+- It leaves its loop when the websocket is cut, unless its option `keepalive` is on (line 63). The backend then runs the
+  empty event loop for ever: the bot can still send messages, but receives none.
 
-Change: `ssl` in that module is an object whose contexts are for the client's side. `keepalive` is switched on each time
-that the bot is connected, so the driver connects again by itself.
+Change: `ssl` in that module is replaced by an object that makes contexts for clients. `keepalive` is switched on each
+time the bot is connected, so that the driver reconnects by itself.
 
 Undone: the module `ssl` is put back, the option is switched off, and the handler that does this is removed.
 """
@@ -27,14 +27,14 @@ _MODULE = "mattermostdriver.websocket"
 
 
 class _ClientSsl:
-    """In place of the module `ssl` in Mattermost's driver. `insecure`: the server's name is not checked either."""
+    """Replaces the module `ssl` in Mattermost's driver. With `insecure`, the server's name is not checked either."""
 
     def __init__(self, insecure: bool) -> None:
         self._insecure = insecure
 
     def create_default_context(self, **_purpose: Any) -> ssl.SSLContext:
         context = ssl.create_default_context()
-        context.check_hostname = not self._insecure  # else the driver could not switch the rest of the check off
+        context.check_hostname = not self._insecure  # must be off before the driver can switch off the rest
         return context
 
     def __getattr__(self, name: str) -> Any:
@@ -42,7 +42,7 @@ class _ClientSsl:
 
 
 def _connect_as_client(bot: Any) -> Callable[[], None]:
-    """Let the driver make contexts for the client's side; returns what undoes that."""
+    """Let the driver make TLS contexts for clients. Returns a function that undoes the change."""
     module: Any = sys.modules[_MODULE]
     original = module.ssl
     module.ssl = _ClientSsl(bool(getattr(bot, "insecure", False)))
@@ -54,15 +54,15 @@ def _connect_as_client(bot: Any) -> Callable[[], None]:
 
 
 def is_mattermost(bot: Any) -> bool:
-    """Whether this is the backend for Mattermost."""
+    """Whether this bot object is the Mattermost backend."""
     return hasattr(bot, "driver") and hasattr(bot, "register_handler")
 
 
 def _reconnect_after_cuts(bot: Any) -> Callable[[], None]:
-    """Have the driver of this bot object connect again; returns what undoes that."""
+    """Let the driver of this bot object reconnect. Returns a function that undoes the change."""
 
     def switch(on: bool) -> None:
-        if bot.driver is not None:  # made at each connect
+        if bot.driver is not None:  # the backend makes the driver when it connects
             bot.driver.options["keepalive"] = on
 
     def on_hello(_payload: object) -> None:
@@ -79,7 +79,7 @@ def _reconnect_after_cuts(bot: Any) -> Callable[[], None]:
 
 
 def mend_driver(bot: Any) -> Callable[[], None]:
-    """Mend the driver of this bot object; returns what undoes that."""
+    """Apply both changes to the driver of this bot object. Returns a function that undoes them."""
     with ExitStack() as undos:
         if _MODULE in sys.modules:
             undos.callback(_connect_as_client(bot))

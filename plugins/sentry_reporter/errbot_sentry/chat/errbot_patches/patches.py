@@ -1,7 +1,7 @@
-"""All changes that we make in Errbot: applied in this order, undone in the reverse one, or none of them.
+"""All patches that we make to Errbot. They are applied in the order of `PATCHES` and undone in the reverse order.
 
-`SENTRY_PATCH_ERRBOT = False` leaves Errbot as it is; `!sentry status` then says what is lost. docs/errbot-patches.md is
-the page for operators.
+With `SENTRY_PATCH_ERRBOT = False` none is applied, and `!sentry status` says what is lost. The page for operators is
+docs/errbot-patches.md.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Undo = Callable[[], None]
 
 @dataclass(frozen=True)
 class Patch:
-    """One change. `name` is its module; `without` is the sentence for `!sentry status` where it is not applied.
+    """One patch. `name` is its module; `without` is the sentence in `!sentry status` if the patch is not applied.
 
-    `needed` says whether a bot object (Errbot's backend) has what is changed; `apply` changes it, calling its second
-    argument at the bot's end where it needs one, and returns what undoes the change. It may raise anything, and then
-    leaves Errbot as it was. `stays` where it brings the chat network back: then it outlives the plugin's deactivation
-    that a drop of the network causes, and the next activation renews it.
+    `needed` says whether a bot object (Errbot's backend) needs the patch. `apply` applies it and returns a function
+    that undoes it; a patch may call the second argument of `apply` when the bot ends. `apply` may raise any error, and
+    then leaves Errbot as it was. `stays` is set if the patch helps the chat network to come back: then it stays in
+    place when Errbot deactivates the plugin because of a lost connection, and the next activation renews it.
     """
 
     name: str
@@ -166,12 +166,12 @@ class ErrbotPatches:
         self._staying = ExitStack()
         self._applied: set[str] = set()
         self.without: tuple[str, ...] = ()
-        """What is lost, because a patch that this bot needs is not applied."""
+        """A sentence for each patch that this bot needs and that is not applied."""
         self.failed = False
         """Whether a patch was wanted and could not be applied."""
 
     def apply(self) -> None:
-        """Apply all that are wanted and needed. One that fails is logged and keeps none of the others back."""
+        """Apply the patches that are wanted and needed. If one fails, that is logged, and the others still apply."""
         if (staying := vars(self._bot).pop(_STAYING, None)) is not None:
             staying.close()
         lost = []
@@ -189,7 +189,7 @@ class ErrbotPatches:
         return name in self._applied
 
     def undo(self) -> None:
-        """Leave Errbot as it was, but for what brings back a chat network that has just dropped."""
+        """Undo the patches. If the chat network has just dropped, those that help it to come back stay in place."""
         self._applied.clear()
         self._undos.close()
         if chat_dropped():
@@ -203,7 +203,7 @@ class ErrbotPatches:
         except RestartNeeded as reason:
             log.info("Errbot is patched by %s at its next start: %s", patch.name, reason)
             return False
-        except Exception:  # an Errbot of another shape: it runs without the patch, and the status says so
+        except Exception:  # this Errbot differs from 6.2.1: it runs without the patch, and the status says so
             log.exception("Errbot could not be patched by %s: %s", patch.name, patch.without)
             self.failed = True
             return False

@@ -1,13 +1,13 @@
 """Python 3.13: Errbot's own storage works in every thread.
 
-Errbot 6.2.1: it stores its settings, and what plugins store, with Python's `shelve` (errbot/storage/shelf.py, line 15).
-From Python 3.13 on a new shelf is an SQLite file (`dbm.sqlite3`), which only the thread that opened it may use. Errbot
-opens it in one thread and uses it in others, so that each plugin fails at its activation or at its first command.
+Errbot 6.2.1: Errbot stores its own data and that of plugins with Python's `shelve` (errbot/storage/shelf.py, line 15).
+Since Python 3.13 a new shelf is an SQLite file (`dbm.sqlite3`) that only the thread that opened it may use. Errbot
+opens a shelf in one thread and uses it in others, so each plugin fails when it is activated or at its first command.
 
-Change: each shelf that is such a file is opened anew without that limit, those that Errbot has opened already and those
-that it opens from now on. SQLite itself locks.
+Change: each shelf of this kind is opened again without this limit. This applies to shelves that Errbot has already
+opened and to those that it opens later. SQLite itself takes care of the locking.
 
-Undone: shelves are opened as Python does; those that are open stay as they are.
+Undone: new shelves are opened in Python's own way; shelves that are open now stay as they are.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _SERIALIZED = 3  # PEP 249: threads may share connections
 
 
 def has_shelf(bot: Any) -> bool:
-    """Whether this bot stores with a shelf that may be an SQLite file."""
+    """Whether this bot's storage uses shelves that may be SQLite files."""
     return sys.version_info >= (3, 13) and type(_plugin_of(bot)).__name__ == "ShelfStoragePlugin"
 
 
 def share_shelves(bot: Any) -> Callable[[], None]:
-    """Let this bot object's shelves be used by every thread; returns what undoes that.
+    """Let every thread use this bot object's shelves. Returns a function that undoes the change.
 
     Raises:
-        RestartNeeded: in another thread than the main one, which opened the shelves: after an installation into a
+        RestartNeeded: this is not the main thread, which opened the shelves, because the plugin was installed into a
             running bot.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -43,7 +43,7 @@ def share_shelves(bot: Any) -> Callable[[], None]:
     original = plugin.open
     for owner in (bot, bot.plugin_manager, bot.repo_manager):
         if owner.is_open_storage():
-            _share(owner._store)  # noqa: SLF001 - Errbot has no other way to it
+            _share(owner._store)  # noqa: SLF001 - Errbot has no public access to it
 
     def open_shared(namespace: str) -> Any:
         storage = original(namespace)
@@ -66,7 +66,7 @@ def _share(storage: Any) -> None:
     shelf = storage.shelf.dict
     if type(shelf).__module__ != "dbm.sqlite3" or hasattr(shelf, "sentry_reporter_shared"):
         return
-    ((_, _, path),) = shelf._cx.execute("PRAGMA database_list").fetchall()  # noqa: SLF001 - it has no other name
+    ((_, _, path),) = shelf._cx.execute("PRAGMA database_list").fetchall()  # noqa: SLF001 - there is no public access
     shared = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     shelf._cx.close()  # noqa: SLF001 - as above
     shelf._cx = shared  # noqa: SLF001 - as above

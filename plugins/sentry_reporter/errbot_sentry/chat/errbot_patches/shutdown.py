@@ -1,12 +1,13 @@
-"""Whether Errbot deactivates us because the chat network dropped, and a call when the bot really ends.
+"""Tells whether the plugin is deactivated because the chat network dropped, and closes it when the bot really ends.
 
 Errbot 6.2.1: a backend that loses its connection calls `disconnect_callback`, which deactivates every plugin and gives
-no reason (errbot/core.py, lines 841 to 843). After the reconnect it activates them again. At the bot's end the same
-callback comes first, and then `shutdown` (errbot/core.py, line 868). `!plugin deactivate` and reloads come another way.
+no reason (errbot/core.py, lines 841 to 843). Errbot activates the plugins again after the reconnect. When the bot ends,
+Errbot calls the same callback first, and then `shutdown` (errbot/core.py, line 868). `!plugin deactivate` and reloads
+do not use this callback.
 
-Change: `shutdown` of the bot object calls our own end first. So the plugin can stay open through a drop of the chat
-network, which is what keeps its own web listener answering (docs/adr/0005-go-on-while-the-chat-network-is-away.md).
-Errbot's storage is closed even if the backend's own part of `shutdown` fails: Mattermost's logs out first.
+Change: `shutdown` of the bot object closes the plugin first. So the plugin can stay open when the chat network drops,
+and its own web listener still answers (docs/adr/0005-go-on-while-the-chat-network-is-away.md). Errbot's storage is
+closed even if the backend's part of `shutdown` fails; Mattermost's, for example, logs out first.
 
 Undone: the bot object gets its own method back.
 """
@@ -22,16 +23,16 @@ from errbot.storage import StoreNotOpenError
 
 
 def chat_dropped() -> bool:
-    """Whether this call comes from Errbot's reaction to a lost connection, or from its end.
+    """Whether Errbot makes this call because the connection was lost, or because the bot ends.
 
-    Errbot does not say which it is. Who stays open because of it must end `at_shutdown`.
+    Errbot does not say which of the two it is. A caller that stays open must close `at_shutdown`.
     """
     return is_called_by("disconnect_callback")
 
 
 def is_called_by(name: str) -> bool:
     """Whether a function of this name is among the callers."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to look at one's callers
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to inspect the callers
     while frame.f_back is not None:
         if frame.f_code.co_name == name:
             return True
@@ -40,19 +41,19 @@ def is_called_by(name: str) -> bool:
 
 
 def has_never_connected(bot: Any) -> bool:
-    """Whether Errbot has activated no plugin yet; it does at its first connect (errbot/core.py, lines 827 to 839)."""
+    """Whether no plugin is active yet. Errbot activates them once it has connected (errbot/core.py, lines 827-839)."""
     return not any(plugin.is_activated for plugin in list(bot.plugin_manager.plugins.values()))
 
 
 def close_storage(bot: Any) -> None:
-    """Close what Errbot stores in and has not closed yet, as its own `shutdown` does (errbot/core.py, line 868)."""
+    """Close those storages of Errbot that are still open, as its own `shutdown` does (errbot/core.py, line 868)."""
     for owner in (bot, bot.plugin_manager, bot.repo_manager):
         with suppress(StoreNotOpenError):
             owner.close_storage()
 
 
 def at_shutdown(bot: Any, act: Callable[[], None]) -> Callable[[], None]:
-    """Have `act` called when this bot object is shut down; returns what undoes that."""
+    """Call `act` when this bot object is shut down. Returns a function that undoes the change."""
     original = bot.shutdown
 
     def shutdown() -> None:

@@ -1,18 +1,20 @@
 """SIGTERM ends the bot as Ctrl-C does, and both end the process within five seconds.
 
-Errbot 6.2.1: nothing handles SIGTERM (errbot/cli.py, line 398: the bot runs until its loop ends), so that `docker stop`
-and systemd kill it: plugins are not deactivated, and Errbot's own storage may be cut in the middle of a write. After
-Ctrl-C the backend ends in its own way, and some wait for the chat network as they do: Mattermost's logs out with a
-request of 15 s, and Telegram's and others may be in one. Threads that libraries leave behind keep the process, too.
+Errbot 6.2.1: nothing handles SIGTERM (errbot/cli.py, line 398: the bot runs until its loop ends). So `docker stop` and
+systemd kill the bot: plugins are not deactivated, and a write to Errbot's own storage may be interrupted. After Ctrl-C
+each backend ends in its own way, and some wait for the chat network: Mattermost's logs out with a request that may take
+15 s, and Telegram's and others may be in the middle of a request. Threads that libraries leave behind also keep the
+process running.
 
-Change: SIGTERM raises KeyboardInterrupt in the main thread, as SIGINT does. A second one, while the bot ends, does
-nothing. Where somebody else handles SIGTERM, also Errbot with `--daemon`, that stays. A thread learns of either signal
-at once, even if the main thread is in a call that no signal interrupts (the name of a host is looked up). If the
-backend has not ended soon, it deactivates the plugins and ends ours; a little later it closes Errbot's storage and
-ends the process, whatever the backend does. It never cuts a plugin's `deactivate` short.
+Change: SIGTERM raises KeyboardInterrupt in the main thread, as SIGINT does. A second SIGTERM, while the bot ends, does
+nothing. If something else already handles SIGTERM, such as Errbot with `--daemon`, that handler stays. A separate
+thread learns of either signal at once, even if the main thread is in a call that no signal interrupts (such as the
+look-up of a host name). If the backend has not ended soon, this thread deactivates the plugins and closes ours. A
+little later it closes Errbot's storage and ends the process, whatever the backend does. It never cuts a plugin's
+`deactivate` short.
 
-Undone: SIGTERM kills again, and Ctrl-C takes as long as the backend does. Python sets handlers in the main thread only,
-so ours stays and does what the kernel would.
+Undone: SIGTERM kills again, and Ctrl-C takes as long as the backend needs. Python allows only the main thread to change
+handlers, so our handler stays, and does what the kernel would do.
 """
 
 from __future__ import annotations
@@ -35,15 +37,15 @@ from errbot_sentry.domain.errors import RestartNeeded
 
 log = logging.getLogger(__name__)
 
-# Seconds. A backend that does not hang has begun to end long before the first have passed. Our own end takes 3.5
-# (CLOSE_SECONDS in app.py). Plugins that are slow to deactivate come in between; else it is less than five in all.
+# Seconds. A backend that does not hang begins to end long before _BEGIN has passed. Our own end takes at most 3.5
+# (CLOSE_SECONDS in app.py), which _END covers. Together they take less than five, unless plugins deactivate slowly.
 _BEGIN, _END = 0.8, 3.7
 _FLUSH = 0.2
-_LEAVE = 0  # no signal has this number
+_LEAVE = 0  # tells the thread to stop; no signal has this number
 
 
 class _Switch(Protocol):
-    """Our handler, perhaps of a version of this module that was loaded before."""
+    """Our handler, which may come from a version of this module that was loaded earlier."""
 
     sentry_reporter_active: bool
 
@@ -51,11 +53,11 @@ class _Switch(Protocol):
         """Handle signals from now on."""
 
     def leave(self) -> None:
-        """Handle them no more."""
+        """Stop handling signals."""
 
 
 class _Handler:
-    """Handles SIGTERM. `watches` has a thread end the process in time, after SIGINT too."""
+    """Handles SIGTERM. With `watches`, a thread ends the process in time after SIGTERM or SIGINT."""
 
     def __init__(self, *, watches: bool) -> None:
         self.sentry_reporter_active = False
@@ -66,10 +68,10 @@ class _Handler:
         if watches:
             self._reader, self._writer = socket.socketpair()
             self._writer.setblocking(False)
-            # The kernel's own handler writes the number of each signal into this; Python's handlers come when they can.
+            # CPython writes the number of each signal to this socket at once. Python's own handlers run only later.
             before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
             if before != -1:
-                signal.set_wakeup_fd(before)  # somebody else's: we learn of SIGTERM by our handler alone
+                signal.set_wakeup_fd(before)  # somebody else uses it, so we learn of SIGTERM only from our handler
 
     def begin(self, bot: Any, end: Callable[[], None]) -> None:
         self._bot, self._end, self.sentry_reporter_active = bot, end, True
@@ -93,11 +95,11 @@ class _Handler:
 
     def _wake(self, number: int) -> None:
         if self._writer is not None:
-            with suppress(OSError):  # it is full of signals
+            with suppress(OSError):  # the socket is full, so the thread wakes up anyway
                 self._writer.send(bytes([number]))
 
     def in_child(self) -> None:
-        """After a fork: the child's signals are not for the bot, which shares the socket."""
+        """Runs after a fork. The child shares the socket with the bot, but its signals are not meant for the bot."""
         if self._writer is None:
             return
         before = signal.set_wakeup_fd(-1)
@@ -112,9 +114,10 @@ class _Handler:
             if number == _LEAVE:
                 return
             number = self._reader.recv(1)[0]
-        time.sleep(_BEGIN)  # for the backend; it ends the process, and this thread with it
+        time.sleep(_BEGIN)  # if the backend ends in this time, the process ends, and this thread with it
         self._try(self._bot.disconnect_callback)
-        # Its last step undoes the patches, and may wait for a lock of the library in which the main thread hangs.
+        # In its own thread, because its last step undoes the patches. That may wait for a lock that the main thread
+        # holds while it hangs.
         threading.Thread(target=self._try, args=(self._end,), daemon=True).start()
         time.sleep(_END)  # as above
         log.warning("the backend of the chat network has not ended; the process ends without it")
@@ -128,17 +131,17 @@ class _Handler:
     def _try(act: Callable[[], None]) -> None:
         try:
             act()
-        except Exception:  # other plugins' code, any kind of storage
+        except Exception:  # from other plugins, or from any kind of storage
             log.exception("a part of the bot did not end as it should")
 
     def _is_end(self, number: int) -> bool:
-        """Whether this signal ends the bot: nobody else handles it."""
+        """Whether this signal ends the bot, because nothing else handles it."""
         if number not in (signal.SIGTERM, signal.SIGINT):
             return False
         found = signal.getsignal(number)
         if number == signal.SIGTERM:
             return found is cast(object, self) and (self._ends or self.sentry_reporter_active)
-        # asyncio.run puts its own handler in the place of Python's, and ends as well.
+        # asyncio.run replaces Python's handler of SIGINT with its own, which also ends the bot.
         place = getattr(getattr(found, "func", None), "__module__", "")
         is_ctrl_c = found is signal.default_int_handler or place == "asyncio.runners"
         return is_ctrl_c and self.sentry_reporter_active
@@ -161,22 +164,22 @@ if hasattr(os, "register_at_fork"):
 
 
 def is_unhandled(_bot: Any) -> bool:
-    """Whether SIGTERM kills, or did before we handled it."""
+    """Whether nothing but our own handler handles SIGTERM."""
     handler = signal.getsignal(signal.SIGTERM)
     return handler is signal.SIG_DFL or hasattr(handler, "sentry_reporter_active")
 
 
 def end_orderly(bot: Any, end: Callable[[], None]) -> Callable[[], None]:
-    """Handle SIGTERM, and have `end` called at the end; returns what undoes that.
+    """Handle SIGTERM, and call `end` if the backend does not end in time. Returns a function that undoes the change.
 
     Raises:
-        RestartNeeded: in another thread than the main one, after an installation into a running bot.
+        RestartNeeded: this is not the main thread, because the plugin was installed into a running bot.
     """
     found = signal.getsignal(signal.SIGTERM)
     if not hasattr(found, "sentry_reporter_active"):
         if threading.current_thread() is not threading.main_thread():
             raise RestartNeeded("Only the main thread of Python can handle signals.")
-        # Where plugins are loaded by something else than `bootstrap`, as in tests, the process is not the bot's.
+        # If something other than `bootstrap` loads the plugins, as tests do, the process must not end with the bot.
         signal.signal(signal.SIGTERM, found := _Handler(watches=is_called_by("bootstrap")))
     switch = cast(_Switch, found)
     switch.begin(bot, end)
@@ -187,10 +190,10 @@ def end_orderly(bot: Any, end: Callable[[], None]) -> Callable[[], None]:
 
     def disconnect_callback() -> None:
         nonlocal running
-        if running == threading.get_ident():  # a plugin that it deactivates calls it
+        if running == threading.get_ident():  # called by a plugin that this call deactivates
             original()
             return
-        try:  # at the end perhaps in two threads, one after the other; what is deactivated already stays so
+        try:  # when the bot ends, two threads may call this; the second finds the plugins already deactivated
             turn.get()
             running = threading.get_ident()
             original()

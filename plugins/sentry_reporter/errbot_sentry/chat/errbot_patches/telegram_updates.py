@@ -1,19 +1,19 @@
-"""Clicks and reactions on Telegram reach us, and updates that Errbot cannot read no longer end as errors in its log.
+"""Brings us clicks and reactions on Telegram, and keeps updates that Errbot cannot read from being logged as errors.
 
-The bot is also back within seconds after Telegram is.
+The bot also reconnects within seconds when Telegram is back.
 
-Errbot 6.2.1: the backend reads `message` of each update and nothing else (errbot/backends/telegram_messenger.py, lines
-260 to 274). A click or an edited message ends there in `'NoneType' object has no attribute 'text'`. Of a message it
-drops the topic and what it replies to (lines 284 to 318). python-telegram-bot 13.15 drops reactions altogether.
-Without Telegram, Errbot waits longer before each try to connect, up to ten minutes (errbot/backends/base.py, lines 810
-to 817), also when Telegram has long been back.
+Errbot 6.2.1: the backend reads only `message` of each update (errbot/backends/telegram_messenger.py, lines 260 to 274).
+For a click or an edited message this fails with `'NoneType' object has no attribute 'text'`. The backend drops the
+topic of a message, and which message it replies to (lines 284 to 318). python-telegram-bot 13.15 drops all reactions.
+While Telegram cannot be reached, Errbot waits longer after each try to connect, up to ten minutes
+(errbot/backends/base.py, lines 810 to 817). So the bot may still wait when Telegram has long been back.
 
-Change: the library's call for updates asks for messages, clicks and reactions only. Clicks and reactions go to our
-adapter, and are confirmed to Telegram by the next call: the backend does not see them. Of messages, topic and reply
-are remembered until the command is run. Errbot tries to connect every five to eight seconds.
+Change: the library's call for updates asks only for messages, clicks and reactions. Clicks and reactions go to our
+adapter, and the next call confirms them to Telegram; the backend does not see them. A message's topic and the message
+that it replies to are remembered until the command is run. Errbot tries to connect every five to eight seconds.
 
-Undone: the library gets its own method back, and Errbot its longest wait. A call that waits at that time passes on its
-messages; its clicks come again with the next one.
+Undone: the library gets its own method back, and Errbot its longest wait. If a call is waiting at that time, it still
+passes its messages on; Telegram sends its clicks again with the next call.
 """
 
 from __future__ import annotations
@@ -31,34 +31,36 @@ log = logging.getLogger(__name__)
 Update = Mapping[str, Any]
 
 _WANTED = ["message", "callback_query", "message_reaction"]
-_LONGEST_WAIT = 5  # seconds, to which Errbot adds up to three
-_REMEMBERED = 1000  # messages; a command is run within seconds
+_LONGEST_WAIT = 5  # seconds; Errbot adds up to three
+_REMEMBERED = 1000  # messages; this is enough, because a command is run within seconds
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a group a message was typed: in which topic, under which message; 0 for none."""
+    """Where in a group a message was typed: the ids of its topic and of the message that it replies to (0: none)."""
 
     topic: int = 0
     reply_to: int = 0
 
     @classmethod
     def of(cls, message: Update) -> Place:
-        """The place in a `Message` (core.telegram.org/bots/api#message): in groups without topics, `message_thread_id`
-        is the first message of a chain of replies."""
+        """The place of a `Message` (core.telegram.org/bots/api#message).
+
+        In groups without topics, `message_thread_id` is the first message of a chain of replies.
+        """
         topic = int(message.get("message_thread_id") or 0) if message.get("is_topic_message") else 0
         reply_to = int((message.get("reply_to_message") or {}).get("message_id") or 0)
-        return cls(topic, 0 if reply_to == topic else reply_to)  # in a topic all reply to the message that opened it
+        return cls(topic, 0 if reply_to == topic else reply_to)  # in a topic, every message replies to the first one
 
 
 class TelegramUpdates:
-    """What Telegram reports beside texts. Filled in the receiving thread."""
+    """Handles what Telegram reports besides text. The receiving thread calls `poll`."""
 
     def __init__(self) -> None:
         self.listener: Callable[[Update], None] | None = None
-        """Takes clicks and reactions as Telegram sends them, and returns at once."""
+        """Called with each click and reaction as Telegram sends it; must return at once."""
         self.trouble = ""
-        """Why no updates come, although the bot is connected; "" where they do."""
+        """Why no updates arrive although the bot is connected; "" if they do."""
         self.undone = False
         self._next = 0
         self._places: FIFOCache[tuple[int, int], Place] = FIFOCache(_REMEMBERED)  # other threads only read it
@@ -68,11 +70,11 @@ class TelegramUpdates:
         return self._places.get((chat, message), Place())
 
     def poll(self, call: Callable[[dict[str, Any]], Any], values: Mapping[str, Any]) -> list[Update]:
-        """Ask for updates by `call`; those that the backend can read."""
+        """Ask for updates with `call`. Returns those that the backend can read."""
         asked = {**values, "offset": max(int(values.get("offset") or 0), self._next), "allowed_updates": _WANTED}
         try:
             found = call(asked)
-        except Exception as error:  # whatever it is, it is trouble
+        except Exception as error:  # any error of the library is noted
             self.trouble = _trouble(error)
             raise
         self.trouble = ""
@@ -94,23 +96,23 @@ class TelegramUpdates:
 
 
 def updates_of(bot: Any) -> TelegramUpdates | None:
-    """What this bot is told beside texts; None where the patch is not applied."""
+    """This bot's TelegramUpdates; None if the patch is not applied."""
     found: TelegramUpdates | None = getattr(bot, "sentry_updates", None)
     return found
 
 
 def is_telegram(bot: Any) -> bool:
-    """Whether this is the bot object of Errbot's own Telegram backend."""
+    """Whether this bot object is Errbot's own Telegram backend."""
     return hasattr(bot, "telegram") and "telegram" in sys.modules
 
 
 def read_all_updates(bot: Any) -> Callable[[], None]:
-    """Have the updates of this bot pass through a TelegramUpdates; returns what undoes that.
+    """Pass this bot's updates through a TelegramUpdates. Returns a function that undoes the change.
 
-    The backend makes a new client at each connect, so it is the client's class that is changed.
+    The backend makes a new client each time it connects, so the patch changes the client's class.
     """
     client_class = sys.modules["telegram"].Bot
-    original = client_class._post  # noqa: SLF001 - getUpdates hands out parsed objects, which lack reactions and topics
+    original = client_class._post  # noqa: SLF001 - getUpdates returns parsed objects, which lack reactions and topics
     updates = TelegramUpdates()
     longest_wait = bot._reconnection_max_delay  # noqa: SLF001 - no setting changes it
 
@@ -135,7 +137,10 @@ def read_all_updates(bot: Any) -> Callable[[], None]:
 
 
 def _trouble(error: Exception) -> str:
-    """Telegram hands each update to one program (HTTP 409 for the other); any other error passes with the reconnect."""
+    """The sentence about an error if people must act; "" if the error ends when the bot reconnects.
+
+    Telegram gives each update to only one program, and answers any other with HTTP 409.
+    """
     if type(error).__name__ != "Conflict":
         return ""
     return "another program or a webhook takes this bot's updates, so it reads nothing; stop that one"

@@ -1,12 +1,12 @@
-"""XMPP: the bot connects again, and notices a connection that died silently.
+"""XMPP: the bot reconnects, and notices a connection that has died silently.
 
 Errbot 6.2.1: when the stream ends, Errbot deactivates its plugins (errbot/backends/xmpp.py, lines 567 to 569) and does
-nothing more: the bot never comes back, and its process goes on. slixmpp pings nobody unless it is told to.
+nothing more. The process goes on, but the bot never comes back. slixmpp does not ping by default.
 
-Change: the bot connects again, with the same waits as on IRC (`irc_reconnect.py`), and pings the server as there
-(`irc_ping.py`; the ping of XEP-0199). It forgets the rooms of the old stream, so that each is joined again.
+Change: the bot reconnects with the same waits as on IRC (`irc_reconnect.py`), and pings the server as on IRC
+(`irc_ping.py`), with the ping of XEP-0199. It forgets the rooms of the old stream, so that it joins each room again.
 
-Undone: the bot does not connect again and does not ping.
+Undone: the bot does not reconnect and does not ping.
 """
 
 from __future__ import annotations
@@ -83,14 +83,14 @@ class _XmppReconnect:
         log.info("the XMPP server is not connected: the next try is in %.1f s", wait)
 
     def _tick(self) -> None:
-        """In the loop's thread, twice a second."""
+        """Check the connection. The loop's thread calls this twice a second."""
         if not self._active or self._loop.is_closed():
             return
         self._loop.call_later(TICK, self._tick)
         if self._client.is_connected():
             self._ping()
         elif time.monotonic() >= self._next:
-            self._next = time.monotonic() + ANSWER_SECONDS  # a try that nobody answers is given up then
+            self._next = time.monotonic() + ANSWER_SECONDS  # if nobody answers by then, the next try begins
             self._bot.conn.connected = False
             self._bot.conn.connect()
 
@@ -100,21 +100,21 @@ class _XmppReconnect:
         elif self._watch.asks() and self._up:
             host = self._client.boundjid.host
             ping = f'<iq type="get" id="{uuid.uuid4().hex}" to="{host}"><ping xmlns="urn:xmpp:ping"/></iq>'
-            with suppress(Exception):  # the stream ends just now
+            with suppress(Exception):  # the stream may end at this moment
                 self._client.send_raw(ping)
 
 
 def forget_room(bot: Any, room: str) -> None:
-    """Let this bot object join a room again, in which it is no longer; slixmpp lists each until the bot leaves it."""
+    """Let this bot object join a room again that it was in. slixmpp lists each room until the bot leaves it."""
     client = bot.conn.client
-    # Errbot adds these at each join, and would have each twice.
+    # Errbot adds these handlers each time it joins, so without this it would have each of them twice.
     client.del_event_handler(f"muc::{room}::got_online", bot.user_joined_chat)
     client.del_event_handler(f"muc::{room}::got_offline", bot.user_left_chat)
     client.plugin["xep_0045"].rooms.pop(room, None)
 
 
 def reconnect_xmpp(bot: Any) -> Callable[[], None]:
-    """Make the change described above to this bot object; returns what undoes it."""
+    """Apply the change described above to this bot object. Returns a function that undoes it."""
     reconnect = _XmppReconnect(bot)
     reconnect.start()
     return reconnect.stop

@@ -1,1 +1,1 @@
-"""From views to what a chat network shows: templates, escaping, layout, columns."""
+"""Renders views as messages for a chat network: templates, escaping, layout, columns."""

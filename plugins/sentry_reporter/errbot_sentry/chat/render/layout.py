@@ -1,7 +1,8 @@
-"""From the lines of a rendered template to messages that a backend shows as those lines.
+"""Turns the lines of a rendered template into messages that a backend shows as the same lines.
 
-Errbot's Markdown drops single newlines but turns paragraphs into single lines (seen with the text, IRC and Slack
-renderers), splits long messages by characters in the middle of words, and IRC refuses a line beyond about 490 bytes.
+Errbot's Markdown drops single newlines, and turns each paragraph into one line (seen with the text, IRC and Slack
+renderers). Errbot splits a long message after a number of characters, even inside a word. IRC refuses a line of more
+than about 490 bytes.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Iterator
 from errbot_sentry.chat.render.escaping import RAW_MARKDOWN_MODES, escape_markdown
 
 _IRC_LINE_BYTES = 400
-# Ends colours and bold where there are none. Errbot strips messages, and so would take the indentation behind it away.
+# IRC's code that ends colours and bold. It has no effect here, except that Errbot does not strip the spaces after it.
 _IRC_RESET = "\x0f"
 _FENCE = "```"
 _MOST_UTF8_BYTES = 4  # of one character
-# Errbot's Markdown takes the fences away. Here the chat shows a fenced block in fixed width (Slack; XMPP by XEP-0393),
-# so it gets fences within fences, of which the inner ones come through.
+# On these networks the chat itself shows a fenced block in fixed width (Slack; XMPP by XEP-0393). Errbot's Markdown
+# removes the fences, so we send fences within fences: the inner ones stay.
 _FENCES_COME_THROUGH = frozenset({"slackv3", "xmpp"})
 
 
@@ -24,8 +25,8 @@ class Layout:
     """Lays lines out for one backend.
 
     Args:
-        mode: Errbot's name of the backend.
-        limit: characters that Errbot takes in one message before it cuts (`message_size_limit`).
+        mode: Errbot's name for the backend.
+        limit: how many characters a message may have before Errbot splits it (`message_size_limit`).
     """
 
     def __init__(self, mode: str, limit: int) -> None:
@@ -36,9 +37,10 @@ class Layout:
         self._open, self._close = _fences(mode.lower())
 
     def messages(self, rendered: str) -> list[str]:
-        """The Markdown of each message to send, none longer than the limit, lines whole; on IRC one for each line.
+        """The Markdown of each message to send, with whole lines, none longer than the limit.
 
-        There a message is one line anyway, and Errbot puts a space before each but the first paragraph of a message.
+        On IRC each line is its own message. IRC shows it as one line anyway, and Errbot would put a space before every
+        paragraph of a message except the first.
         """
         if self._on_irc:
             return list(self._blocks(rendered))
@@ -53,7 +55,7 @@ class Layout:
         return [*messages, current] if current else messages
 
     def _blocks(self, rendered: str) -> Iterator[str]:
-        """Lines outside of fences, each within the width; fenced blocks, cut into several where they are too long."""
+        """Lines outside fences, wrapped to the width, and fenced blocks, split into several if they are too long."""
         fenced: list[str] | None = None
         for line in rendered.split("\n"):
             if _FENCE in line and line.strip().startswith(_FENCE):
@@ -74,11 +76,11 @@ class Layout:
             yield from (_IRC_RESET + piece for line in lines if line.strip() for piece in _irc_code(line))
             return
         room = self._limit - len(self._open) - len(self._close)
-        if lines and len("\n".join(lines).encode()) <= room:  # nearly all of them
+        if lines and len("\n".join(lines).encode()) <= room:  # nearly all blocks
             yield self._fenced(lines)
             return
         current: list[str] = []
-        taken = 0  # characters of these lines, each with its end
+        taken = 0  # characters in `current`, newlines included
         widest = min(self._widest, room)
         if max(map(len, lines), default=0) * _MOST_UTF8_BYTES > widest:  # seldom
             lines = [piece for line in lines for piece in _chop(line, widest)]
@@ -98,9 +100,10 @@ class Layout:
 
 
 def _fences(mode: str) -> tuple[str, str]:
-    """What goes before and after the lines of a fenced block.
+    """The text before and after the lines of a fenced block.
 
-    Errbot puts a space before a paragraph: the empty line takes it, and all others begin in the same column.
+    Errbot puts a space before a paragraph. The empty line gets that space, so that all lines of the block begin in the
+    same column.
     """
     if mode in _FENCES_COME_THROUGH:
         return f"`{_FENCE}\n\n{_FENCE}\n", f"\n{_FENCE}\n`{_FENCE}"
@@ -110,7 +113,7 @@ def _fences(mode: str) -> tuple[str, str]:
 
 
 def _irc_code(line: str) -> Iterator[str]:
-    """A line of a fenced block as running text, in pieces. Errbot sends an empty line after each fence on IRC."""
+    """A line of a fenced block as running text, in pieces. A fence is not used: Errbot sends an empty line after it."""
     piece = ""
     for char in line:
         escaped = escape_markdown(char)
@@ -122,7 +125,7 @@ def _irc_code(line: str) -> Iterator[str]:
 
 
 def _whole_entries(lines: list[str]) -> int:
-    """How many of the lines make whole entries, when one more line, an indented one, belongs to the last entry."""
+    """How many of these lines make whole entries, if the next line is indented and so belongs to the last entry."""
     begin = next((place for place in range(len(lines) - 1, 0, -1) if not lines[place].startswith(" ")), 0)
     return begin or len(lines)
 
@@ -141,7 +144,7 @@ def wrap(line: str, widest: int) -> Iterator[str]:
 
 
 def _cut(line: str, widest: int) -> int:
-    """Where to cut: after the last good space within the width, else as far as the width allows."""
+    """The index at which to cut: the last good space within the width; without one, as far as the width allows."""
     size, last_space, in_code, brackets = 0, 0, False, 0
     for place, char in enumerate(line):
         size += len(char.encode())
@@ -163,7 +166,7 @@ def _cut(line: str, widest: int) -> int:
 
 
 def _chop(line: str, widest: int) -> Iterator[str]:
-    """A line of a fenced block in pieces of at most `widest` bytes; nothing is dropped."""
+    """A line of a fenced block, split into pieces of at most `widest` bytes. No character is dropped."""
     while len(line.encode()) > widest:
         piece = line.encode()[:widest].decode(errors="ignore")
         yield piece

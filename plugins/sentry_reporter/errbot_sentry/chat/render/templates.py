@@ -1,7 +1,7 @@
-"""The templates beside the plugin, rendered so that every value is escaped unless a filter made it markup.
+"""Renders the templates in the plugin's folder. Every value is escaped, unless a filter has made it markup.
 
-With them a command's views become what the person reads, and its errors one clear sentence. A template holds markup
-only. One line of it is one line in chat; `Layout` makes messages of the lines.
+`Replies` turns a command's views into the text that the person reads, and its errors into one clear sentence. One line
+of a template is one line in chat; `Layout` makes messages of the lines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from errbot_sentry.domain.errors import BadQuery, SentryReporterError
 log = logging.getLogger("errbot.plugins.SentryReporter")  # unlike errbot_sentry's own loggers, this one is reported
 
 SendFile = Callable[[Upload], bool]
-"""Sends a file to where the command was typed; False where it could not."""
+"""Sends a file to where the command was typed. Returns whether it could."""
 
 FAILED = "SentryReporter itself failed. Ask whoever runs the bot to look at its log."
 
@@ -32,12 +32,12 @@ FOLDER = Path(__file__).resolve().parents[3] / "templates"
 
 
 class Templates:
-    """Renders `sentry_*` templates for one backend, each value by way of `escape`.
+    """Renders `sentry_*` templates for one backend, and escapes each value with `escape`.
 
-    Filters: none for running text, `code` between backticks, `exact` there for what people copy, `block` between
-    fences, `href` for a link's target, `address` for a web address that stands by itself, `table` for the rows of a
-    list, with all of their markup, and for lines to stand below them.
-    Every template knows the bot's command `prefix`.
+    A value in running text needs no filter. The other filters are: `code` between backticks; `exact` between backticks
+    for text that people copy; `block` between fences; `href` for a link's target; `address` for a web address that
+    stands by itself; `table` for the rows of a list, with all of their markup, and lines below them. The bot's command
+    prefix is `prefix` in every template.
     """
 
     def __init__(self, mode: str, nicks: Nicks = frozenset, folder: Path = FOLDER, prefix: str = "!") -> None:
@@ -50,12 +50,12 @@ class Templates:
 
         self._environment = Environment(
             loader=FileSystemLoader(folder),
-            autoescape=True,  # so that macros return Markup; finalize has escaped everything before
+            autoescape=True,  # makes macros return Markup; `finalize` has already escaped every value
             finalize=finalize,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            auto_reload=False,  # else the files are looked at for each message
+            auto_reload=False,  # otherwise Jinja checks the files for each message
         )
         for name in ("code", "exact", "block", "href", "address"):
             self._environment.filters[name] = _as_markup(getattr(escape, name))
@@ -63,7 +63,7 @@ class Templates:
         self._environment.filters["table"] = _as_markup(Table(mode, escape).render)
 
     def render(self, template: str, values: Mapping[str, object]) -> str:
-        """The lines of a template (named without folder and ending) with these values.
+        """Render a template, named without folder and suffix, with these values.
 
         Raises:
             jinja2.TemplateError: a mistake in the template itself, never in the values.
@@ -72,14 +72,17 @@ class Templates:
 
 
 class PlainTemplates:
-    """The same as plain text, for what is no chat network; for one thread, as Errbot's converter is."""
+    """Renders templates as plain text, for services that are not chat networks.
+
+    Use each object in one thread only: Errbot's converter is not safe for several.
+    """
 
     def __init__(self) -> None:
         self._templates = Templates("text")
         self._convert = rendering.text().convert
 
     def render(self, template: str, values: Mapping[str, object]) -> str:
-        """The text of a template (named without folder and ending) with these values."""
+        """Render a template, named without folder and suffix, with these values."""
         text: str = self._convert(self._templates.render(template, values))
         return text.strip()
 
@@ -92,7 +95,7 @@ def _as_markup(escape_one: Callable[..., str]) -> Callable[..., Markup]:
 
 
 def _sentence(error: SentryReporterError) -> str:
-    """The sentence of an error; where the server refuses a request, with its own reason, which is escaped too."""
+    """The sentence of an error. If the server refused a request, the server's own reason follows. Not escaped."""
     if isinstance(error, BadQuery) and error.detail:
         return f"{error} It says: {error.detail}"
     return str(error)
@@ -107,9 +110,9 @@ class Replies:
         self._layout = layout
 
     def of(self, command: str, views: Iterable[View], send_file: SendFile | None = None) -> Iterator[str]:
-        """The messages of a command, as its views come; an error ends them with its sentence and is never raised.
+        """The messages of a command, view by view. An error is never raised: its sentence is the last message.
 
-        `send_file` sends the file that goes with a view, where one does.
+        `send_file` sends the file of a view that has one.
         """
         try:
             for view in views:
@@ -120,10 +123,10 @@ class Replies:
         except SentryReporterError as error:
             log.info("!sentry %s: %s (cause: %r)", command, error, error.__cause__)
             yield from self._layout.messages(self._escape.text(_sentence(error)))
-        except Exception:  # whatever failed, the person gets an answer
+        except Exception:  # the person gets an answer to any failure
             log.exception("!sentry %s failed", command)
             yield FAILED
 
     def notice(self, heading: str, sentences: Iterable[str]) -> list[str]:
-        """The messages of a heading with one line per sentence, all of them escaped."""
+        """The messages of a notice: the heading, then one line per sentence. All text is escaped."""
         return self._layout.messages("\n".join(self._escape.text(line) for line in (f"{heading}:", *sentences)))

@@ -1,1 +1,1 @@
-"""JSON in and out of the domain's nouns, one module per kind of payload."""
+"""Reads JSON into the domain's objects and writes it from them; one module per kind of payload."""

@@ -14,10 +14,10 @@ from errbot_sentry.server.payloads.json_fields import LONG, SHORT, Fields
 
 
 def read_bugsink_issue(row: Fields, project: Project, base_url: str) -> Issue:
-    """An issue; its title is what Bugsink shows, type and value. Bugsink sends no level, users, assignee.
+    """An issue. Its title is the one that Bugsink shows: type and value. Bugsink sends no level, users or assignee.
 
     Raises:
-        BadAnswer: it has no id.
+        BadAnswer: the JSON has no id.
     """
     issue_id = row.need("id", "an issue")
     status = RESOLVED if row.yes("is_resolved") else ARCHIVED if row.yes("is_muted") else UNRESOLVED
@@ -38,16 +38,16 @@ def read_bugsink_issue(row: Fields, project: Project, base_url: str) -> Issue:
 
 
 def title_of(kind: str, value: str) -> str:
-    """`ValueError: it broke`, the first line of the value only."""
+    """`ValueError: it broke`, with only the first line of the value."""
     first = value.strip().partition("\n")[0].strip()
     return json_values.line(f"{kind}: {first}" if kind and first else kind or first, SHORT)
 
 
 def read_bugsink_event(row: Fields, issue: Issue) -> Event:
-    """An event whose `data` is what the SDK sent; what that lacks is taken from the row around it.
+    """An event whose `data` is what the SDK sent. Fields that `data` lacks come from the row.
 
     Raises:
-        BadAnswer: it has no id.
+        BadAnswer: the JSON has no id.
     """
     event = read_event(Fields({"id": row.text("event_id", "id"), **dict(row.fields("data").pairs())}))
     return replace(
@@ -59,10 +59,10 @@ def read_bugsink_event(row: Fields, issue: Issue) -> Event:
 
 
 def read_event_row(row: Fields, issue: Issue) -> Event:
-    """An event as a list has it, without its contents.
+    """An event from a list, without its contents.
 
     Raises:
-        BadAnswer: it has no id.
+        BadAnswer: the JSON has no id.
     """
     event_id = row.text("event_id") or row.need("id", "an event")
     return Event(
@@ -74,14 +74,14 @@ _PERIODS = ((10080, "week"), (1440, "day"), (60, "hour"), (1, "minute"))  # minu
 
 
 def period_of(span: timedelta) -> dict[str, str | int]:
-    """A span in the largest unit that it is whole in (`bugsink/period_utils.py`); a minute that begins counts."""
+    """A span as a whole number of the largest possible unit (`bugsink/period_utils.py`). Minutes are rounded up."""
     minutes = max(math.ceil(span.total_seconds() / 60), 1)
     size, name = next((size, name) for size, name in _PERIODS if minutes % size == 0)
     return {"period_name": name, "nr_of_periods": minutes // size}
 
 
 def mute_action(until: ArchiveUntil) -> tuple[str, dict[str, str | int] | None]:
-    """The action and the body that archive until just then.
+    """The action and the body that archive an issue until this condition.
 
     Raises:
         Unsupported: Bugsink has no such condition.

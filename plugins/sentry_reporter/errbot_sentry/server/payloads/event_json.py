@@ -1,8 +1,9 @@
-"""An event in JSON: as the API of Sentry and GlitchTip has it, and as an SDK sent it (Bugsink stores that).
+"""Reads an event's JSON, both from the API of Sentry and GlitchTip and as an SDK sent it (Bugsink stores that).
 
-The API is in camelCase with everything in `entries`, tags as `{key, value}` and source as `[line, text]` pairs; the SDK
-is in snake_case with `exception.values`, and source in `pre_context`, `context_line` and `post_context`
-(develop.sentry.dev, "Event Payloads"; getsentry/sentry-api-schema, getOrganizationIssueEvent). One reader takes both.
+The API uses camelCase, puts everything into `entries`, and has tags as `{key, value}` and source as `[line, text]`
+pairs. An SDK uses snake_case, and has `exception.values` and source in `pre_context`, `context_line` and
+`post_context` (develop.sentry.dev, "Event Payloads"; getsentry/sentry-api-schema, getOrganizationIssueEvent). One
+reader accepts both.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _CREDENTIALS = re.compile(r"cookie|auth|token|secret|passw|session|csrf|api.?key
 
 
 def read_event(data: Fields) -> Event:
-    """The event; what it lacks is None or empty, and it may lack everything but an id.
+    """The event. Only the id is required; any other field that is missing is None or empty.
 
     Raises:
-        BadAnswer: it has no id.
+        BadAnswer: the JSON has no id.
     """
     tags = json_values.tags(data.raw("tags"))
     tag = dict(tags)
@@ -104,7 +105,7 @@ def _source(frame: Fields, line: int | None) -> tuple[tuple[int, str], ...]:
 
 
 def printed(value: Any) -> str:
-    """A local variable as text: SDKs send most of them already printed."""
+    """A local variable as text. SDKs send most of them as text already."""
     if isinstance(value, str):
         return json_values.text(value, _LONGEST_VALUE)
     try:
@@ -114,8 +115,11 @@ def printed(value: Any) -> str:
 
 
 def _written(value: Any) -> str:
-    """JSON, but a text that is a value's `repr` already stands as it is: sentry-python sends the list `[1, 2]` as
-    `["1", "2"]` (getsentry/sentry-python, sentry_sdk/serializer.py, `_serialize_node_impl`)."""
+    """The value as JSON, but a text that is already the `repr` of a value stays as it is, without quotes.
+
+    sentry-python sends the list `[1, 2]` as `["1", "2"]` (getsentry/sentry-python, sentry_sdk/serializer.py,
+    `_serialize_node_impl`).
+    """
     if isinstance(value, list):
         return f"[{', '.join(map(_written, value))}]"
     if isinstance(value, dict):
@@ -132,7 +136,7 @@ def _printed_pairs(fields: Fields) -> tuple[tuple[str, str], ...]:
 
 
 def _breadcrumbs(data: Fields) -> tuple[EventBreadcrumb, ...]:
-    """The newest of them, oldest first. The API has them in `entries`, an SDK as `{values: […]}` or as a list."""
+    """The newest breadcrumbs, oldest first. The API has them in `entries`, an SDK as `{values: […]}` or as a list."""
     sent = data.raw("breadcrumbs")
     rows = json_values.rows(sent) or Fields(sent).rows("values") or _entry(data, "breadcrumbs").rows("values")
     return tuple(
@@ -149,7 +153,8 @@ def _breadcrumbs(data: Fields) -> tuple[EventBreadcrumb, ...]:
 
 
 def _request(row: Fields) -> EventRequest | None:
-    """Headers are `[name, value]` pairs in the API, an object from an SDK; those with credentials are left out."""
+    """The request, without headers that hold credentials. The API has headers as `[name, value]` pairs, an SDK as an
+    object."""
     if not row.line("url", "method"):
         return None
     pairs = [(pair[0], pair[1]) for pair in row.rows("headers") if isinstance(pair, list) and len(pair) == 2]
@@ -178,7 +183,7 @@ def _pairs_as_query(pairs: list[Any]) -> str:
 
 
 def _contexts(contexts: Fields) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    """Without the `type` of each, which repeats its name or says "default"."""
+    """The contexts, without the `type` of each, which only repeats its name or says "default"."""
     named = [(json_values.line(name, 200), Fields(value)) for name, value in contexts.pairs()]
     return tuple(
         (name, tuple(pair for pair in _printed_pairs(fields) if pair[0] != "type"))

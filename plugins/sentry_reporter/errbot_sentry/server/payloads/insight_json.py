@@ -35,7 +35,7 @@ def read_tags(value: Any) -> tuple[TagSpread, ...]:
     """All tags that have a key.
 
     Raises:
-        BadAnswer: it is no list.
+        BadAnswer: the value is not a list.
     """
     return tuple(tag for tag in map(read_tag, objects(value, "tags")) if tag.key)
 
@@ -44,16 +44,16 @@ def read_events(value: Any, limit: int) -> tuple[Event, ...]:
     """The events of a list, newest first as they come.
 
     Raises:
-        BadAnswer: it is no list, or a row has no id.
+        BadAnswer: the value is not a list, or a row has no id.
     """
     return tuple(read_event(row) for row in objects(value, "events")[:limit])
 
 
 def read_comments(value: Any) -> tuple[Comment, ...]:
-    """Notes with their authors, newest first; other activities in the list are left out.
+    """The notes with their authors, newest first. Other activities in the list are left out.
 
     Raises:
-        BadAnswer: it is no list.
+        BadAnswer: the value is not a list.
     """
     found = [
         Comment(
@@ -84,8 +84,10 @@ def read_activity(issue: Fields) -> tuple[IssueActivity, ...]:
 
 
 def read_suspect_commits(body: Fields) -> tuple[SuspectCommit, ...]:
-    """`{committers: [{author, commits: […]}]}`, the likeliest first (getsentry/sentry `src/sentry/utils/committers.py`,
-    `src/sentry/api/serializers/models/commit.py`)."""
+    """The suspect commits in `{committers: [{author, commits: […]}]}`, the likeliest first.
+
+    Source: getsentry/sentry `src/sentry/utils/committers.py`, `src/sentry/api/serializers/models/commit.py`.
+    """
     return tuple(
         SuspectCommit(
             id=commit.line("id"),
@@ -102,7 +104,8 @@ def read_suspect_commits(body: Fields) -> tuple[SuspectCommit, ...]:
 
 
 def read_owners(body: Fields) -> tuple[Assignee, ...]:
-    """`{owners: [actor]}` by the ownership rules (getsentry/sentry `src/sentry/issues/endpoints/event_owners.py`)."""
+    """The owners by the ownership rules: `{owners: [actor]}` (getsentry/sentry
+    `src/sentry/issues/endpoints/event_owners.py`)."""
     owners = (read_assignee(Fields(row)) for row in body.rows("owners"))
     return tuple(owner for owner in owners if owner is not None)
 
@@ -111,7 +114,7 @@ def read_releases(value: Any) -> tuple[Release, ...]:
     """Releases, newest first.
 
     Raises:
-        BadAnswer: it is no list.
+        BadAnswer: the value is not a list.
     """
     found = [
         Release(
@@ -126,12 +129,12 @@ def read_releases(value: Any) -> tuple[Release, ...]:
 
 
 def newest_first(releases: Any) -> tuple[Release, ...]:
-    """By time, those without one last."""
+    """The newest releases first, and those without a time last."""
     return tuple(sorted(releases, key=lambda release: release.at.timestamp() if release.at else 0.0, reverse=True))
 
 
 def read_stats(body: Fields) -> list[Point]:
-    """The points of `{intervals: […], groups: [{series: {"sum(quantity)": […]}}]}`, all groups together."""
+    """The points of `{intervals: […], groups: [{series: {"sum(quantity)": […]}}]}`, of all groups together."""
     groups = [Fields(group) for group in body.rows("groups")]
     return [
         point

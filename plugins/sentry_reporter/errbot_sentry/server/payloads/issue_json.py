@@ -94,12 +94,12 @@ def read_list(body: bytes, read_row: Callable[[Fields], Issue]) -> Any:
 
 
 def read_issue(row: Fields, link: str, *, counts_users: bool = True) -> Issue:
-    """The issue in a row of a list, or in an answer to a question or a change.
+    """An issue from a row of a list, or from the answer to a query or a change.
 
-    A status that is none of ours (`reprocessing`, …) counts as unresolved, and becomes the substatus.
+    A status that we do not know (`reprocessing`, …) counts as unresolved, and becomes the substatus.
 
     Raises:
-        BadAnswer: it has no id.
+        BadAnswer: the JSON has no id.
     """
     issue_id = row.need("id", "an issue")
     status = row.line("status")
@@ -126,7 +126,7 @@ def read_issue(row: Fields, link: str, *, counts_users: bool = True) -> Issue:
 
 
 def read_project(row: Fields) -> Project:
-    """A project; without a slug it is one that nobody may see."""
+    """A project. If it has no slug, nobody may see it."""
     return Project(row.line("id"), row.line("slug"), row.line("name"))
 
 
@@ -145,7 +145,7 @@ def _culprit(metadata: Fields) -> str:
 
 
 def _trend(stats: Fields) -> tuple[int, ...]:
-    """Counts of the finest series that is there: `{"24h": [[time, count], …]}`."""
+    """The counts of the finest series in the answer: `{"24h": [[time, count], …]}`."""
     series = stats.rows("24h") or stats.rows("14d") or stats.rows("auto") or stats.rows("30d")
     if series and type(series[0]) is tuple:  # checked by `read_list`; JSON decoded whole has no tuples
         return tuple([count for _time, count in series[-_TREND_POINTS:]])

@@ -1,6 +1,6 @@
-"""Reading a server's JSON: wrong types and nulls become None or empty (json_values.py), never an exception of Python.
+"""Reads a server's JSON. Wrong types and nulls become None or empty (json_values.py) and raise no Python exception.
 
-Only what nothing can be done without is demanded, and then BadAnswer says what was missing.
+Only fields that we cannot do without are required. If such a field is missing, BadAnswer names it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ __all__ = ["LONG", "SHORT", "Fields", "an_object", "objects"]
 
 
 class Fields:
-    """A JSON object, or whatever came in its place; missing and mistyped fields read as None or empty.
+    """A JSON object, or any other value in its place. Missing fields and fields of a wrong type are None or empty.
 
-    Every reader takes several names, for servers that spell the same field differently; the first that reads wins.
+    Most readers accept several names, because servers spell the same field differently. The first one with a value is
+    used.
     """
 
     __slots__ = ("_data",)
@@ -34,7 +35,7 @@ class Fields:
         return name in self._data
 
     def raw(self, *names: str) -> Any:
-        """The first of these that is there and not null."""
+        """The first of these fields that is present and not null."""
         for name in names:
             found = self._data.get(name)
             if found is not None:
@@ -42,7 +43,7 @@ class Fields:
         return None
 
     def text(self, *names: str, longest: int = SHORT) -> str:
-        """A text; numbers are written out, anything else is ""."""
+        """A text. Numbers become text, and any other value is ""."""
         for name in names:
             found = json_values.text(self._data.get(name), longest)
             if found:
@@ -57,7 +58,7 @@ class Fields:
         return ""
 
     def whole(self, *names: str) -> int | None:
-        """A whole number, also from a text such as "150"."""
+        """A whole number, which may be given as a text such as "150"."""
         for name in names:
             found = json_values.whole(self._data.get(name))
             if found is not None:
@@ -73,11 +74,11 @@ class Fields:
         return None
 
     def yes(self, name: str) -> bool:
-        """True only for true."""
+        """Whether the field is exactly `true`."""
         return self._data.get(name) is True
 
     def fields(self, *names: str) -> Fields:
-        """An object inside; an empty one where there is none."""
+        """The object in this field; an empty one if there is none."""
         for name in names:
             found = self._data.get(name)
             if isinstance(found, dict):
@@ -85,7 +86,7 @@ class Fields:
         return _NOTHING
 
     def rows(self, *names: str) -> list[Any]:
-        """A list inside, at most MOST_ROWS of it."""
+        """The list in this field, at most MOST_ROWS items."""
         for name in names:
             found = self._data.get(name)
             if isinstance(found, list):
@@ -93,14 +94,14 @@ class Fields:
         return []
 
     def pairs(self) -> Iterator[tuple[str, Any]]:
-        """Names and values, as they came."""
+        """Names and values as the server sent them, at most MOST_ROWS."""
         return iter(list(self._data.items())[:MOST_ROWS])
 
     def need(self, name: str, thing: str) -> str:
-        """A text that must be there: an id.
+        """A required text, such as an id.
 
         Raises:
-            BadAnswer: naming the thing ("an issue") and the field.
+            BadAnswer: the text is missing; the message names the thing ("an issue") and the field.
         """
         found = self.text(name)
         if not found:
@@ -112,10 +113,10 @@ _NOTHING = Fields(None)
 
 
 def objects(value: Any, thing: str) -> list[Fields]:
-    """A list of objects that must be one; rows of other types are left out.
+    """The value as a list of objects. Rows of other types are left out.
 
     Raises:
-        BadAnswer: it is no list.
+        BadAnswer: the value is not a list.
     """
     if not isinstance(value, list):
         raise BadAnswer(f"The server sent something other than a list of {thing}: is SENTRY_SERVER right in config.py?")
@@ -123,10 +124,10 @@ def objects(value: Any, thing: str) -> list[Fields]:
 
 
 def an_object(value: Any, thing: str) -> Fields:
-    """An object that must be one.
+    """The value as an object.
 
     Raises:
-        BadAnswer: it is none.
+        BadAnswer: the value is not an object.
     """
     if not isinstance(value, dict):
         raise BadAnswer(f"The server sent something other than {thing}: is SENTRY_SERVER right in config.py?")

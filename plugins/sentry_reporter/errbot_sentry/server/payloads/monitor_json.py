@@ -1,8 +1,9 @@
-"""Cron and uptime monitors in JSON.
+"""Reads cron and uptime monitors from JSON.
 
-Sentry's cron monitors: getsentry/sentry-api-schema, listOrganizationMonitors (`environments` is a list in fact:
-getsentry/sentry `src/sentry/monitors/serializers.py`). Its uptime monitors: there in `uptime/endpoints/serializers.py`.
-GlitchTip's: `apps/uptime/schema.py`, which has neither a status nor the time of the last check.
+Sources: for Sentry's cron monitors getsentry/sentry-api-schema, listOrganizationMonitors (`environments` is really a
+list: getsentry/sentry `src/sentry/monitors/serializers.py`); for its uptime monitors
+`src/sentry/uptime/endpoints/serializers.py`; for GlitchTip's `apps/uptime/schema.py`, which has neither a status nor
+the time of the last check.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ _STATE_WORDS: dict[bool | None, str] = {True: "up", False: "down"}
 
 
 def read_cron_monitors(value: Any) -> Iterator[Monitor]:
-    """Each environment of a cron monitor; one that never ran has none, and is one monitor without a state.
+    """A monitor for each environment of a cron monitor. One that never ran has no environment: its state is unknown.
 
     Raises:
-        BadAnswer: it is no list.
+        BadAnswer: the value is not a list.
     """
     for row in objects(value, "monitors"):
         config = row.fields("config")
@@ -47,7 +48,7 @@ def read_uptime_monitors(value: Any) -> Iterator[Monitor]:
     """Sentry's uptime monitors.
 
     Raises:
-        BadAnswer: it is no list.
+        BadAnswer: the value is not a list.
     """
     for row in objects(value, "monitors"):
         status = row.line("status")
@@ -58,7 +59,7 @@ def read_uptime_monitors(value: Any) -> Iterator[Monitor]:
             name=row.line("name", "url"),
             project=row.line("projectSlug"),
             environment=row.line("environment"),
-            status=_STATE_WORDS.get(up, status),  # the server's own word is "active", also of one that fails
+            status=_STATE_WORDS.get(up, status),  # the server says "active" even of a monitor that fails
             up=up,
             schedule=_every(row.whole("intervalSeconds")),
             url=row.line("url"),
@@ -69,7 +70,7 @@ def read_glitchtip_monitors(value: Any, projects: tuple[Project, ...], base_url:
     """GlitchTip's uptime and heartbeat monitors; `base_url` has the organization.
 
     Raises:
-        BadAnswer: it is no list.
+        BadAnswer: the value is not a list.
     """
     slugs = {project.id: project.slug for project in projects}
     for row in objects(value, "monitors"):
@@ -91,7 +92,7 @@ def read_glitchtip_monitors(value: Any, projects: tuple[Project, ...], base_url:
 
 
 def _schedule(value: Any) -> str:
-    """A crontab as it is, `[1, "hour"]` in words."""
+    """The schedule: a crontab unchanged, or `[1, "hour"]` in words."""
     row = Fields({"text": value, "parts": value})
     parts = [Fields({"part": part}).line("part") for part in row.rows("parts")]
     return " ".join(parts) if parts else row.line("text")

@@ -1,8 +1,8 @@
-"""The bodies of changes on Sentry, and whether its answer shows just that change. Pure.
+"""Writes the bodies of changes for Sentry, and checks whether its answer shows exactly the wanted change. Pure.
 
-Bodies: `openapi-derefed.json` of getsentry/sentry-api-schema (updateOrganizationIssue). The answer has the new state:
-`statusDetails` has the release or commit of a resolution and what is left of an archive's condition (getsentry/sentry
-`src/sentry/api/{helpers/group_index/update,serializers/models/group}.py`).
+Bodies: `openapi-derefed.json` of getsentry/sentry-api-schema (updateOrganizationIssue). The answer has the new state.
+Its `statusDetails` has the release or commit of a resolution, and what remains of an archive's condition
+(getsentry/sentry `src/sentry/api/{helpers/group_index/update,serializers/models/group}.py`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ LONGEST_WINDOW = timedelta(days=7)
 
 
 def minutes(span: timedelta) -> int:
-    """Whole minutes, at least one: what begins counts."""
+    """The span in whole minutes, rounded up, at least one."""
     return max(math.ceil(span.total_seconds() / 60), 1)
 
 
 def resolve_body(when: ResolveIn) -> dict[str, Any]:
-    """Resolved by a release or a commit."""
+    """The body that resolves an issue by a release or a commit."""
     if when.next_release:
         details: dict[str, Any] = {"inNextRelease": True}
     elif when.latest_release:
@@ -39,9 +39,9 @@ def resolve_body(when: ResolveIn) -> dict[str, Any]:
 
 
 def shows_resolution(answer: Fields, when: ResolveIn) -> bool:
-    """Whether the answer is resolved by just that.
+    """Whether the answer shows exactly this resolution.
 
-    A next release that is known by then, and a commit that is in a release, come back as that release.
+    If the next release is known by now, or the commit is in a release, the answer has that release.
     """
     details = answer.fields("statusDetails")
     release = details.line("inRelease")
@@ -57,7 +57,7 @@ def shows_resolution(answer: Fields, when: ResolveIn) -> bool:
 
 
 def archive_body(until: ArchiveUntil) -> dict[str, Any]:
-    """Archived for ever, until it escalates, or until a condition is met.
+    """The body that archives an issue for ever, until it escalates, or until a condition is met.
 
     Raises:
         Unsupported: a window that is longer than Sentry counts.
@@ -73,7 +73,7 @@ def archive_body(until: ArchiveUntil) -> dict[str, Any]:
 
 
 def archive_details(until: ArchiveUntil) -> dict[str, int]:
-    """The condition, in minutes and counts; empty without one."""
+    """The condition in minutes and counts; empty if there is none."""
     if until.span is not None:
         return {"ignoreDuration": minutes(until.span)}
     window = minutes(until.window) if until.window is not None else None
@@ -85,7 +85,7 @@ def archive_details(until: ArchiveUntil) -> dict[str, int]:
 
 
 def shows_archive(answer: Fields, until: ArchiveUntil) -> bool:
-    """Whether the answer is archived until just that; an old server without substatus can do it for ever at least."""
+    """Whether the answer shows exactly this archive. An old server without substatus can at least archive for ever."""
     details, substatus = answer.fields("statusDetails"), answer.line("substatus")
     if answer.line("status") != "ignored":
         return False
@@ -101,12 +101,12 @@ def shows_archive(answer: Fields, until: ArchiveUntil) -> bool:
 
 
 def _counts_down(left: int | None, wanted: int) -> bool:
-    """The answer has what is left of a condition: events may have come meanwhile."""
+    """Whether the rest of a condition fits what was wanted: events may have arrived since the change."""
     return left is not None and 0 < left <= wanted
 
 
 def assignee_value(assignee: Assignee | None) -> str:
-    """The `assignedTo` of a body: nobody, or a person or team by id, else a person by mail address, a team by slug."""
+    """The `assignedTo` of a body: "" for nobody, else an id; without an id a person's mail address or a team's slug."""
     if assignee is None:
         return ""
     if assignee.id:
@@ -115,7 +115,7 @@ def assignee_value(assignee: Assignee | None) -> str:
 
 
 def shows_assignee(answer: Fields, assignee: Assignee | None) -> bool:
-    """Whether the answer has just this assignee."""
+    """Whether the answer has exactly this assignee."""
     found = read_assignee(answer.fields("assignedTo", "assigned_to"))
     if assignee is None or found is None:
         return found is assignee
@@ -127,7 +127,7 @@ def shows_assignee(answer: Fields, assignee: Assignee | None) -> bool:
 
 
 def merged_ids(answer: Fields) -> tuple[str, frozenset[str]]:
-    """The id of the issue that is left, and all ids that were merged, its own included."""
+    """The id of the issue that remains, and the ids of all merged issues, including that one."""
     merge = answer.fields("merge")
     parent = merge.line("parent")
     children = [str(child) for child in merge.rows("children") if isinstance(child, (str, int))]
