@@ -1,4 +1,4 @@
-"""The chat network's own names of the rooms in the settings, also while there is no connection to ask it."""
+"""The chat network's own names of the rooms in the settings. Without a connection, those of an earlier start."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ROOMS = "rooms"
 
 
 class NetworkRooms:
-    """What the network said at this start, and what it said at earlier ones, from the state.
+    """The names that the network gave at this start, and those of earlier starts, which are in the state.
 
     Args:
-        named: asks the network for its one name of a room; raises whatever it likes.
+        named: asks the network for its own name of a room. It may raise any exception.
     """
 
     def __init__(self, named: Callable[[str], str], store: Store) -> None:
@@ -29,7 +29,7 @@ class NetworkRooms:
         self._known: dict[str, str] | None = None
 
     def ask(self, name: str) -> str:
-        """The network's name of a room, or what is written: no answer of the network stops the start."""
+        """The network's name of a room. If the look-up fails, the name of an earlier start or of the settings."""
         try:
             self._asked[name] = self._named(name)
         except Exception as error:  # noqa: BLE001 - adapters read answers of libraries and servers
@@ -38,14 +38,14 @@ class NetworkRooms:
         return self._asked[name]
 
     def recall(self, name: str) -> str:
-        """The name of a room that the network gave at an earlier start, or what is written; asks the state."""
+        """The name that the network gave a room at an earlier start, from the state. Otherwise the given name."""
         if self._known is None:
             self._known = self._read()
         self._recalled[name] = self._known.get(name, name)
         return self._recalled[name]
 
     def were_wrong(self) -> bool:
-        """Whether the network, when it was asked, gave another name than `recall` had."""
+        """Whether `ask` found another name for a room than `recall` did."""
         return any(self._asked.get(name, recalled) != recalled for name, recalled in self._recalled.items())
 
     def save(self) -> None:

@@ -249,7 +249,6 @@ class GlitchTip(SentryApi):
         now = self.issue(issue.id)  # its status has to be sent along, and must not be changed by that
         self._need_assignees(issue, _TOO_OLD)
         body = {"status": STATUS_WORDS[now.status], "assignedTo": triage_json.assignee_value(assignee)}
-
         try:
             return self._change(
                 issue, body, now.status, lambda row: triage_json.shows_assignee(row, assignee), "assigned like that"

@@ -115,9 +115,7 @@ class Stages:
         for target in context.targets:
             last = context.groups.get(target.room)
             decision = decide_placement(last, context.alert, context.now)
-            group = group_after(
-                last, decision, context.alert, target.room, target.route, context.now, context.row.id
-            )  # fmt: skip
+            group = group_after(last, decision, context.alert, target.room, target.route, context.now, context.row.id)
             waited = decision.name is DecisionName.FIRST and _waited(context, target)
             name = DecisionName.REACHED if waited else decision.name
             context.outcomes.append(RoomOutcome(target, name, decision.placement, group, group, target.label))

@@ -171,7 +171,7 @@ def width(text: str) -> int:
 
 
 def _width_of(texts: Iterable[str]) -> Callable[[str], int]:
-    """What measures these texts: `len` where nothing in them is wider than a column, which one look at all shows."""
+    """The function that measures these texts: `len` if each of their characters takes one column, else `width`."""
     every = "".join(texts)
     return len if every.isascii() or _ONE_COLUMN.fullmatch(every) else width
 
@@ -179,11 +179,11 @@ def _width_of(texts: Iterable[str]) -> Callable[[str], int]:
 @lru_cache(maxsize=1024)
 def _wide_width(text: str) -> int:
     found = wcswidth(text)
-    return found if found >= 0 else len(text)  # a control character, whose width nobody knows
+    return found if found >= 0 else len(text)  # it has a control character, whose width is undefined
 
 
 def cut(text: str, room: int) -> str:
-    """The text in that many columns, with an ellipsis where it was cut, at the end of a word if that is not far."""
+    """Shorten a text that is wider than `room`, with an ellipsis: after a word if that keeps more than half of it."""
     room = max(room, _LEAST_LAST)
     if width(text) <= room:
         return text
