@@ -38,7 +38,10 @@ _BREAKS = "Each time it was sent, the connection broke."
 
 @dataclass(frozen=True)
 class _Taken:
-    """A message that the network took over `connection` and that is not yet known to have arrived."""
+    """A message that the network took over `connection` and that is not yet known to have arrived.
+
+    `settles` is monotonic: by the time of day, a clock that is put back would keep it open until that time comes round.
+    """
 
     row_id: int
     connection: str
@@ -223,7 +226,8 @@ class NotificationSender:
         with self._store.write() as tx:
             tx.outbox.sent(row.id, now, sent_id, settles, self._owner)
         if settles is not None:
-            self._unsettled.append(_Taken(row.id, connection, settles, row.tries))
+            open_until = self._clock.monotonic() + self._network.settle
+            self._unsettled.append(_Taken(row.id, connection, open_until, row.tries))
 
     def _retry(self, row: OutboxRow, retry: Retry, error: str) -> None:
         with self._store.write() as tx:
@@ -256,7 +260,7 @@ class NotificationSender:
             return 0 if before is None else tx.outbox.set_aside_all(row.message.room, before, sentence, now)
 
     def _settle(self, connection: str) -> None:
-        now = self._now()
+        now = self._clock.monotonic()
         self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
         if not self._network.is_silent():
             self._finish([taken for taken in self._unsettled if taken.settles <= now], arrived=True)
@@ -280,14 +284,14 @@ class NotificationSender:
         self._unsettled = [taken for taken in self._unsettled if taken not in some]
 
     def _sleep(self, due: float | None, now: float) -> float | None:
-        times = [] if due is None else [due]
+        waits = [] if due is None else [max(0.0, due - now)]
         if self._unsettled:
-            settles = min(taken.settles for taken in self._unsettled)
+            left = min(taken.settles for taken in self._unsettled) - self._clock.monotonic()
             # To see the connection break; a silent one is looked at once in a while.
-            times.append(settles if now < settles < now + OFFLINE_PAUSE else now + OFFLINE_PAUSE)
+            waits.append(left if 0 < left < OFFLINE_PAUSE else OFFLINE_PAUSE)
         if self._store.shared:
-            times.append(now + SHARED_PAUSE)  # another bot may have put something there
-        return max(0.0, min(times) - now) if times else None
+            waits.append(SHARED_PAUSE)  # another bot may have put something there
+        return min(waits, default=None)
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
