@@ -23,7 +23,7 @@ from errbot_sentry.canary import Canary, CanaryStatus
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
 from errbot_sentry.chat.clicks import ClickHandler, FindClick
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
-from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped, has_never_connected
+from errbot_sentry.chat.errbot_patches.shutdown import bot_ends, chat_dropped, has_never_connected
 from errbot_sentry.chat.error_replies import FollowUp
 from errbot_sentry.chat.network_rooms import NetworkRooms
 from errbot_sentry.chat.networks.selection import network_of
@@ -222,6 +222,8 @@ class App:
         messages wait in the outbox until `start` is called again. At the bot's shutdown, `close` is called.
         """
         if self._patches.applied("shutdown") and chat_dropped():
+            if bot_ends() and self._alerts is not None:
+                self._alerts.leave_chat()
             self._is_connected, self._away_since = False, self._clock.now().timestamp()
             log.info("the chat network dropped; webhooks are %s", "still taken" if self._listener else "not taken")
             return False

@@ -265,6 +265,10 @@ class AlertService:
             self._fallback.warn(sentence)
             self.wake()
 
+    def leave_chat(self) -> None:
+        """Note that the bot ends, and leaves the chat network in order: what that took last is not sent again."""
+        self._deliver.leave_chat()
+
     def close(self, timeout: float = 5.0) -> bool:
         """Stop all threads; what is stored stays. Returns whether all ended in time."""
         with self._switch:

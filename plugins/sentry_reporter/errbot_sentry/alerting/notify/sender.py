@@ -76,6 +76,7 @@ class NotificationSender:
         self._unsettled: list[_Taken] = []
         self._unmarked: Callable[[], None] | None = None
         self._sending = False
+        self._leaving = False
         self._edits = NotificationEdits(store, self._edit, clock)
 
     @property
@@ -134,8 +135,17 @@ class NotificationSender:
                 tx.outbox.renew(self._owner, now, now + LEASE)
         return HEARTBEAT
 
+    def leave_chat(self) -> None:
+        """The bot ends the connection itself: `close` then takes for arrived what is not settled, unless it is silent.
+
+        Otherwise each restart would send the messages of its last seconds again.
+        """
+        self._leaving = not self._network.is_silent()
+
     def close(self) -> None:
         """Decide about what is not settled: arrived if the connection still stands, else to be sent again."""
+        if self._leaving:
+            self._finish(self._unsettled, arrived=True)
         stands = "" if self._network.is_silent() else self._network.connection()
         self._finish([taken for taken in self._unsettled if taken.connection == stands], arrived=True)
         self._finish([taken for taken in self._unsettled if taken.connection != stands], arrived=False)
@@ -260,6 +270,8 @@ class NotificationSender:
             return 0 if before is None else tx.outbox.set_aside_all(row.message.room, before, sentence, now)
 
     def _settle(self, connection: str) -> None:
+        if self._leaving:
+            return  # `close` decides
         now = self._clock.monotonic()
         self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
         if not self._network.is_silent():
