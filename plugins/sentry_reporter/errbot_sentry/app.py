@@ -218,8 +218,7 @@ class App:
     def leave(self) -> bool:
         """The plugin is deactivated: close, and say so with True.
 
-        A drop of the chat network is no reason to: the receiver, polling, the fallback and reporting go on, and the
-        messages wait in the outbox until `start` is called again. At the bot's shutdown, `close` is called.
+        A drop of the chat network is no reason to: messages wait until `start`, or `close` at the bot's shutdown.
         """
         if self._patches.applied("shutdown") and chat_dropped():
             if bot_ends() and self._alerts is not None:
@@ -245,8 +244,7 @@ class App:
             return
         self._web.close()
         try:
-            # From the last line to the first, and all of them even if one fails. Reporting ends last, so that errors
-            # of the others' ends are still reported.
+            # The last line first, and all even if one fails; reporting ends last, and reports their errors.
             with ExitStack() as ends:
                 ends.callback(self._patches.undo)
                 ends.callback(self._network.close)
