@@ -218,6 +218,9 @@ class NotificationSender:
             self._edits.make(root.id, mark)
 
     def _edit(self, root: OutboxRow, mark: str) -> None:
+        if not self._is_allowed(root):  # an edit sends the whole notification again, and can wait for days
+            log.warning("message %s is not edited: %s may not see its project", root.id, root.message.room)
+            return
         marked = replace(root.message, values={**root.message.values, "mark": mark})
         self._network.edit(root.message.room, root.sent_id, self._outgoing(marked))
 
