@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -281,3 +282,29 @@ def test_sigterm_is_an_orderly_end(tmp_path: Path, server: Ngircd | Prosody, sta
     alice = stack.enter_context(world.person())
     with world.bot:
         alice.wait_for("SHOP-2", SECONDS, sender=BOT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_restart_repeats_no_message_of_the_last_seconds(
+    tmp_path: Path, server: Ngircd | Prosody, stack: ExitStack, number: int
+) -> None:
+    """The bot leaves the network itself, so no connection has broken."""
+    world = RecoveryWorld(tmp_path, server)
+    alice = stack.enter_context(world.person())
+    with world.bot:
+        alice.wait_for_join(BOT, world.room)
+        world.hook("1")
+        alice.wait_for("SHOP-1", SECONDS)
+        until(lambda: is_marked(world), SECONDS, "the message is marked as sent")
+        world.bot.send_signal(number)
+        world.bot.wait_for_exit()
+    with world.bot:
+        world.hook("2")
+        alice.wait_for("SHOP-2", SECONDS, sender=BOT)
+    assert len(re.findall("SHOP-1 ", world.texts(alice))) == 1
+
+
+def is_marked(world: RecoveryWorld) -> bool:
+    """Whether the state says that the first message was sent, perhaps a moment ago."""
+    with closing(sqlite3.connect(world.bot.data / "sentry_reporter.sqlite3")) as state:
+        return state.execute("select 1 from outbox where sent is not null").fetchone() is not None

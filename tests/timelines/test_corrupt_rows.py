@@ -184,3 +184,12 @@ def test_an_alert_with_a_time_that_is_none(on_sqlite: World) -> None:
     world.hook(bodies.sentry_issue("2"))
     assert len(world.at(5).texts()) == 1
     assert world.flow.status().decided == {"failed": 1, "first": 1}
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_an_alert_whose_time_cannot_be_stored_is_sent(tmp_path: Path, at: str) -> None:
+    """The webhook was answered with "Stored.", and then the alert could not be read back: no room received it."""
+    world = World(tmp_path, [{"rooms": ["#ops"]}], poll=0)
+    assert world.hook(bodies.sentry_issue("1", firstSeen=at)).status == 202
+    assert len(world.at(1).texts()) == 1
+    assert world.flow.status().damaged == {}

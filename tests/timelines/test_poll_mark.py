@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
-from errbot_sentry.alerting.receive.poller import PAGE_SIZE
+from errbot_sentry.alerting.receive.poller import MOST_PAGES, PAGE_SIZE
 from tests.alerting.world import World
 
 ROUTES = [{"rooms": ["#ops"]}]
@@ -35,5 +36,16 @@ def test_a_clock_that_was_ahead_does_not_stop_polling(tmp_path: Path) -> None:
         tx.polls.put(replace(mark, next_at=world.clock.now().timestamp() + 86400 * 365))
     world.flow.close()
     world.boot()
+    world.server.event("fresh")
+    assert world.at(400).texts() == ["New in shop: SHOP-fresh KeyError: fresh — error, 1 event"]
+
+
+def test_a_time_that_lies_ahead_does_not_hide_what_comes_later(tmp_path: Path) -> None:
+    """An issue that was last seen years ahead put the mark there: then no issue was newer than the first poll."""
+    world = World(tmp_path, ROUTES)
+    for number in range(PAGE_SIZE * (MOST_PAGES + 1)):
+        world.server.event(f"old{number}")
+    world.server.change("old0", last_seen=datetime(3000, 1, 1, tzinfo=timezone.utc))
+    assert world.at(100).texts() == []
     world.server.event("fresh")
     assert world.at(400).texts() == ["New in shop: SHOP-fresh KeyError: fresh — error, 1 event"]

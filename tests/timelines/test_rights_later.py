@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.issues import Project
 from errbot_sentry.store.records import FAILED
 from tests.alerting import bodies
-from tests.alerting.world import SHOP, World
+from tests.alerting.world import SHOP, Chat, VirtualClock, World
 from tests.stores import outbox_of
 
+OPS = {"rooms": ["#ops"]}
 SECRET = Project("8", "secret", "Secret")
 BOTH = Access(room_projects={"#ops": ("shop", "secret")}, writers=("*",))
 NARROW = Access(room_projects={"#ops": ("shop",)})
@@ -68,9 +70,28 @@ def test_what_is_sent_after_a_restart_keeps_to_the_new_settings(tmp_path: Path, 
         assert outbox_of(world.store, "#ops", FAILED)[0].error == "The room may not see this project any more."
 
 
+def test_a_notification_is_not_edited_in_a_room_that_may_no_longer_see_its_project(tmp_path: Path) -> None:
+    """The mark was wanted while the chat was away; an edit sends the whole notification again."""
+    clock = VirtualClock()
+    chat = Chat(clock, threads=True)
+    world = World(tmp_path, [OPS], access=BOTH, projects=(SHOP, SECRET), poll=0, clock=clock, chat=chat)
+    for number, project in (("1", "shop"), ("2", "secret")):
+        world.hook(bodies.sentry_issue(number, project=project))
+        world.at(world.seconds + 1)
+    chat.up = False
+    for root in ("m1", "m2"):
+        world.flow.mark(Conversation("#ops", root), "resolved by Ann")
+
+    chat.up = True
+    world.restart(NARROW)
+
+    world.at(100)
+    assert [edit.thread for edit in chat.edited] == ["m1"]
+
+
 def test_a_project_that_was_renamed_is_judged_by_its_present_name(tmp_path: Path) -> None:
     """Its window closes after the poller has met the issue under the new name."""
-    world = World(tmp_path, [{"rooms": ["#ops"]}], access=NARROW, poll=0)
+    world = World(tmp_path, [OPS], access=NARROW, poll=0)
     world.hook(bodies.sentry_issue("1"))
     world.at(1)
     world.hook(bodies.sentry_event_alert("1"), "event_alert")

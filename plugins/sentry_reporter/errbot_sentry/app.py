@@ -23,7 +23,7 @@ from errbot_sentry.canary import Canary, CanaryStatus
 from errbot_sentry.chat.background_queue import BackgroundQueue, close_all
 from errbot_sentry.chat.clicks import ClickHandler, FindClick
 from errbot_sentry.chat.errbot_patches.patches import ErrbotPatches
-from errbot_sentry.chat.errbot_patches.shutdown import chat_dropped, has_never_connected
+from errbot_sentry.chat.errbot_patches.shutdown import bot_ends, chat_dropped, has_never_connected
 from errbot_sentry.chat.error_replies import FollowUp
 from errbot_sentry.chat.network_rooms import NetworkRooms
 from errbot_sentry.chat.networks.selection import network_of
@@ -218,10 +218,11 @@ class App:
     def leave(self) -> bool:
         """Close because the plugin is deactivated; returns whether the app has closed.
 
-        If the chat network dropped, the app stays open. The receiver, polling, the fallback and reporting go on, and
-        messages wait in the outbox until `start` is called again. When the bot shuts down, `close` is called.
+        If the chat network dropped, the app stays open until the bot shuts down. Messages wait for the next `start`.
         """
         if self._patches.applied("shutdown") and chat_dropped():
+            if bot_ends() and self._alerts is not None:
+                self._alerts.leave_chat()
             self._is_connected, self._away_since = False, self._clock.now().timestamp()
             log.info("the chat network dropped; webhooks are %s", "still taken" if self._listener else "not taken")
             return False
@@ -243,8 +244,7 @@ class App:
             return
         self._web.close()
         try:
-            # These run from the last line to the first, and all of them run even if one fails. Reporting ends after the
-            # parts below it, so that errors in closing those are still reported.
+            # These run from the last line to the first, even if one fails. Reporting can report errors of those below.
             with ExitStack() as ends:
                 ends.callback(self._patches.undo)
                 ends.callback(self._network.close)

@@ -347,6 +347,15 @@ def test_a_number_that_is_none_loses_no_alert(context: CommandContext, number: o
     ]
 
 
+@pytest.mark.parametrize("details", [{"ignoreCount": 3, "ignoreWindow": -(2**62)}, {"ignoreCount": -3}])
+def test_a_negative_number_in_how_it_was_archived_loses_no_alert(
+    context: CommandContext, details: dict[str, int]
+) -> None:
+    body = bodies.sentry_issue(action="ignored", statusDetails=details)
+    assert context.post(body) == 202
+    assert [(alert.reason, "-" in alert.how) for alert in context.stored()] == [(SEEN_ARCHIVED, False)]
+
+
 def test_ids_are_kept_as_the_server_writes_them(context: CommandContext) -> None:
     uuid = "5E1D4C1E000040008000000000000001"
     assert context.post_plain(bodies.bugsink(issue_id=uuid)) == 202

@@ -454,3 +454,12 @@ SIGNS = st.sampled_from([
 def test_what_acts_in_a_line_of_a_block_acts_wherever_the_line_stands(lines, mode):
     escape = Escape(mode)
     assert escape.block("\n".join(lines)) == "\n".join(map(escape.block, lines))
+
+
+@pytest.mark.parametrize("address", ["https://s.example/@everyone", "https://s.example/?q=a&b=@here#@all"])
+def test_no_address_mentions_anybody(address: str) -> None:
+    """Discord looks for @everyone in the whole message, addresses included."""
+    for mode in ("discord", "mattermost", "irc", "zulip"):
+        escape = Escape(mode)
+        assert escape.href(address) == address.replace("@", "%40")
+        assert "@" not in escape.address(address)

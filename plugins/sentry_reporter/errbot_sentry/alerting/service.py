@@ -265,6 +265,10 @@ class AlertService:
             self._fallback.warn(sentence)
             self.wake()
 
+    def leave_chat(self) -> None:
+        """Note that the bot ends, and leaves the chat network in order: what that took last is not sent again."""
+        self._deliver.leave_chat()
+
     def close(self, timeout: float = 5.0) -> bool:
         """Stop all threads; what is stored stays. Returns whether all ended in time."""
         with self._switch:
@@ -288,7 +292,7 @@ class AlertService:
             return all(ended)
 
     def status(self) -> AlertsStatus:
-        """The state of the flow; reads the database, and makes no request."""
+        """The state of the flow; reads the database, tries to write if that failed before, and makes no request."""
         try:
             with self._store.read(urgent=True) as tx:
                 waiting, oldest_alert = tx.inbox.waiting_count()
@@ -297,8 +301,11 @@ class AlertService:
                 counts = tx.inbox.counts()
                 decided = {name.value: counts[name.value] for name in DecisionName if name.value in counts}
                 asked = self._asked(tx)
+            trouble = self._store.write_trouble()
         except StoreError as error:
-            return AlertsStatus(self._running, False, str(error), poll_error=self._poller.error)
+            trouble = str(error)
+        if trouble:
+            return AlertsStatus(self._running, False, trouble, poll_error=self._poller.error)
         times = [moment for moment in (oldest_alert, queue.oldest) if moment is not None]
         return AlertsStatus(
             running=self._running,

@@ -149,7 +149,8 @@ class ClickHandler:
         self._network = network
         self._queue = queue
         self._alerts = alerts
-        self._lately: TTLCache[object, bool] = TTLCache(1000, _SAME_CLICK)  # used by the thread of `queue` alone
+        # Used by the thread of `queue` alone.
+        self._lately: TTLCache[tuple[str, Conversation, IssueAction], bool] = TTLCache(1000, _SAME_CLICK)
 
     def reacted(self, reaction: Any) -> None:
         """Handle a reaction; returns at once."""
@@ -222,9 +223,12 @@ class ClickHandler:
         """The views; after the last one the alert is marked, unless an error came before.
 
         Only an action that succeeded is remembered, so that a double click, or one delivered twice, does it once. What
-        failed may be clicked again at once.
+        failed may be clicked again at once. So may what another action has undone: a new one ends the memory of all
+        others on its message.
         """
         yield from views
+        for known in [each for each in self._lately if each[1] == conversation and each[2] != action]:
+            self._lately.pop(known, None)
         self._lately[person.acl, conversation, action] = True
         if self._alerts is not None:
             self._alerts.mark(conversation, f"{action.options.done} by {person.name}")

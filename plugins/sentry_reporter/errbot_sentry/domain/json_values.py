@@ -15,6 +15,8 @@ from errbot_sentry.domain.issues import LEVELS
 
 SHORT, LONG = 500, 8000
 MOST_ROWS = 1000
+# Seconds since 1970: the years 68 and 5138. No time beyond these can be stored, shown or calculated with.
+EARLIEST, LATEST = -6e10, 1e11
 _MOST_TAGS = 100
 
 _TIME = re.compile(
@@ -79,29 +81,36 @@ def amount(value: Any) -> float | None:
 def moment(value: Any) -> datetime | None:
     """An aware time in UTC, or None, from ISO 8601 (UTC if it has no zone) or Unix seconds.
 
-    Python 3.10's `fromisoformat` does not read "Z", and only reads fractions of 3 or 6 digits.
+    A time that is not between EARLIEST and LATEST is None, because the store could not read it back. Programs in Go
+    write year 1 where they have no time.
     """
     try:
-        if isinstance(value, datetime):  # read already
-            return value.astimezone(timezone.utc)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, timezone.utc)
-        if not isinstance(value, str):
-            return None
-        if match := _UTC_TIME.fullmatch(value):
-            return datetime.fromisoformat(match[1] + "+00:00")
-        match = _TIME.fullmatch(value.strip())
-        if match is None:
-            return None
-        day, clock, fraction, zone = match.groups()
-        clock += ":00" if clock.count(":") == 1 else ""
-        micro = (fraction or "").ljust(6, "0")[:6]
-        if zone in _UTC:
-            return datetime.fromisoformat(f"{day}T{clock}.{micro}+00:00")
-        zone = f"{zone[:3]}:{zone[3:].strip(':') or '00'}"
-        return datetime.fromisoformat(f"{day}T{clock}.{micro}{zone}").astimezone(timezone.utc)
+        found = _any_moment(value)
+        return found if found is not None and EARLIEST < found.timestamp() < LATEST else None
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _any_moment(value: Any) -> datetime | None:
+    """Python 3.10's `fromisoformat` does not read "Z", and only reads fractions of 3 or 6 digits."""
+    if isinstance(value, datetime):  # read already
+        return value.astimezone(timezone.utc)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return datetime.fromtimestamp(value, timezone.utc)
+    if not isinstance(value, str):
+        return None
+    if match := _UTC_TIME.fullmatch(value):
+        return datetime.fromisoformat(match[1] + "+00:00")
+    match = _TIME.fullmatch(value.strip())
+    if match is None:
+        return None
+    day, clock, fraction, zone = match.groups()
+    clock += ":00" if clock.count(":") == 1 else ""
+    micro = (fraction or "").ljust(6, "0")[:6]
+    if zone in _UTC:
+        return datetime.fromisoformat(f"{day}T{clock}.{micro}+00:00")
+    zone = f"{zone[:3]}:{zone[3:].strip(':') or '00'}"
+    return datetime.fromisoformat(f"{day}T{clock}.{micro}{zone}").astimezone(timezone.utc)
 
 
 def web_link(value: Any) -> str:

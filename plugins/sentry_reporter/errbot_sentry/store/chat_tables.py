@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select
 
-from errbot_sentry.store.corrupt_rows import LATEST, CorruptRows
+from errbot_sentry.domain.json_values import LATEST
+from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import DigestPlan, LinkedAccount, Silence, Subscription
 from errbot_sentry.store.schema import accounts, digests, made_once, silences, subscriptions
 from errbot_sentry.store.statements import (

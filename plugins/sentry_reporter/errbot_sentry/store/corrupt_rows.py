@@ -13,6 +13,7 @@ from functools import lru_cache
 from types import NoneType
 from typing import Any, TypeVar
 
+from errbot_sentry.domain.json_values import EARLIEST, LATEST
 from errbot_sentry.domain.locks import Lock
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "float | None": (int, float, NoneType),
     "bool": (bool,),
 }
-# Seconds since 1970: the years 68 and 5138. No time beyond these can be shown or calculated with.
-EARLIEST, LATEST = -6e10, 1e11
 _MOST_COUNTED, _MOST_LOGGED = 10_000, 100  # rows of one table
 T = TypeVar("T")
 

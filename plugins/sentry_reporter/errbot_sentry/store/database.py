@@ -49,6 +49,7 @@ KEEP_ISSUES = 180 * _DAY  # known issues, since the last alert or poll about the
 ANSWER_SECONDS = 2.0
 WORK_SECONDS = 5.0
 _MIGRATION_SECONDS = 900.0
+_TRIAL, _TRIAL_SIZE = "trial of writing", 65_536  # a row's name, and its bytes: more than a webhook needs
 _URGENT_WAIT, _WAIT = 1.0, 30.0  # seconds to wait for the other writers of this process
 
 
@@ -67,6 +68,7 @@ class Store:
         self._instance_lock = InstanceLock("")
         self._watchdog = Watchdog()
         self._outage = Outage(time.monotonic)
+        self._unwritten = ""  # why the last change failed; "" if none did since `write_trouble` looked
         # SQLite has one writer at a time. Waiting for this lock ends at once; SQLite itself would sleep and poll.
         self._writer_lock = Lock()
 
@@ -120,13 +122,33 @@ class Store:
         from errbot_sentry.store.engine import mapped
         from errbot_sentry.store.transaction import Transaction
 
-        with (
-            self._in_time(urgent=urgent) as engine,
-            mapped(self._url),
-            self._writing(urgent=urgent),
-            engine.begin() as connection,
-        ):
-            yield Transaction(connection, self.corrupt_rows)
+        try:
+            with (
+                self._in_time(urgent=urgent) as engine,
+                mapped(self._url),
+                self._writing(urgent=urgent),
+                engine.begin() as connection,
+            ):
+                yield Transaction(connection, self.corrupt_rows)
+        except StoreError as error:
+            self._unwritten = str(error)
+            raise
+
+    def write_trouble(self) -> str:
+        """Why nothing can be stored, although the data can be read (full disk, read-only); "" if it can.
+
+        Nothing is tried unless a change has failed: then one that needs some space, and changes nothing else.
+        """
+        if not self._unwritten:
+            return ""
+        try:
+            for size in (_TRIAL_SIZE, 0):
+                with self.write(urgent=True) as tx:
+                    tx.made_once.put(_TRIAL, "0" * size)
+        except StoreError as error:
+            return str(error)
+        self._unwritten = ""
+        return ""
 
     @contextmanager
     def read(self, *, urgent: bool = False) -> Iterator[Transaction]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Row, Select, and_, bindparam, case, cast, func, select, text
 
 from errbot_sentry.domain.alerts import NEW, RULE, SEEN_EVENT, TEST, Alert
-from errbot_sentry.store.corrupt_rows import LATEST
+from errbot_sentry.domain.json_values import LATEST
 from errbot_sentry.store.database import LANES
 from errbot_sentry.store.records import (
     SLICE,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
 
 from errbot_sentry.domain.issues import UNRESOLVED
-from errbot_sentry.store.corrupt_rows import LATEST
+from errbot_sentry.domain.json_values import LATEST
 from errbot_sentry.store.records import DeferReason, Deferred, Group
 from errbot_sentry.store.schema import deferred, groups, issues
 from errbot_sentry.store.statements import SKEW, Queries, is_due, next_due, parts, time_of

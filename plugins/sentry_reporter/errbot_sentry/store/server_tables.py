@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, and_, or_, select
 
 from errbot_sentry.store.records import KnownIssue, PollMark
 from errbot_sentry.store.schema import issues, polls
@@ -67,14 +67,16 @@ class PollsTable(Queries):
         """Claim a scope until then if it is due; False if another bot was first or it is too early.
 
         A scope without a mark gets an empty one, so that its first poll is claimed too. A mark that is due further
-        ahead than any poll is put off was written while the clock was wrong, and counts as due.
+        ahead than any poll is put off was written while the clock was wrong, and counts as due: without a failure,
+        that is two intervals.
         """
+        far = and_(polls.c.fails == 0, polls.c.next_at > now + 2 * (until - now))
         empty = PollMark(scope, baseline=0.0, complete=False, newest=0.0, next_at=until)
         statement = insert_for(self._connection.dialect.name, polls).values({**empty.__dict__, "complete": 0})
         claimed = statement.on_conflict_do_update(
             index_elements=["scope"],
             set_={"next_at": until},
-            where=is_due(polls.c.next_at, now, until - now + LONGEST_WAIT),
+            where=or_(is_due(polls.c.next_at, now, until - now + LONGEST_WAIT), far),
         ).returning(polls.c.scope)
         return self._connection.execute(claimed).first() is not None
 

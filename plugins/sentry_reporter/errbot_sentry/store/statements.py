@@ -18,7 +18,8 @@ from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects import postgresql, sqlite
 
 from errbot_sentry.config.matchers import read_matcher
-from errbot_sentry.store.corrupt_rows import LATEST, CorruptRows
+from errbot_sentry.domain.json_values import LATEST
+from errbot_sentry.store.corrupt_rows import CorruptRows
 
 FURTHEST = 900.0  # seconds; alerts and messages are put off by five minutes at most, so a later time is a mistake
 

@@ -38,7 +38,10 @@ _BREAKS = "Each time it was sent, the connection broke."
 
 @dataclass(frozen=True)
 class _Taken:
-    """A message that was sent over `connection` and may still be lost."""
+    """A message that was sent over `connection` and may still be lost.
+
+    `settles` is monotonic time. By the time of day, a clock that is put back would keep the message open for as long.
+    """
 
     row_id: int
     connection: str
@@ -73,6 +76,7 @@ class NotificationSender:
         self._unsettled: list[_Taken] = []
         self._unmarked: Callable[[], None] | None = None
         self._sending = False
+        self._leaving = False
         self._edits = NotificationEdits(store, self._edit, clock)
 
     @property
@@ -134,8 +138,18 @@ class NotificationSender:
                 tx.outbox.renew(self._owner, now, now + LEASE)
         return HEARTBEAT
 
+    def leave_chat(self) -> None:
+        """Note that the bot ends the connection itself. Then `close` counts unsettled messages as arrived, unless the
+        connection is silent.
+
+        Otherwise each restart would send the messages of its last seconds again.
+        """
+        self._leaving = not self._network.is_silent()
+
     def close(self) -> None:
         """Count unsettled messages as arrived if their connection still stands; queue the others again."""
+        if self._leaving:
+            self._finish(self._unsettled, arrived=True)
         stands = "" if self._network.is_silent() else self._network.connection()
         self._finish([taken for taken in self._unsettled if taken.connection == stands], arrived=True)
         self._finish([taken for taken in self._unsettled if taken.connection != stands], arrived=False)
@@ -204,6 +218,9 @@ class NotificationSender:
             self._edits.make(root.id, mark)
 
     def _edit(self, root: OutboxRow, mark: str) -> None:
+        if not self._is_allowed(root):  # an edit sends the whole notification again, and can wait for days
+            log.warning("message %s is not edited: %s may not see its project", root.id, root.message.room)
+            return
         marked = replace(root.message, values={**root.message.values, "mark": mark})
         self._network.edit(root.message.room, root.sent_id, self._outgoing(marked))
 
@@ -226,7 +243,8 @@ class NotificationSender:
         with self._store.write() as tx:
             tx.outbox.sent(row.id, now, sent_id, settles, self._owner)
         if settles is not None:
-            self._unsettled.append(_Taken(row.id, connection, settles, row.tries))
+            open_until = self._clock.monotonic() + self._network.settle
+            self._unsettled.append(_Taken(row.id, connection, open_until, row.tries))
 
     def _retry(self, row: OutboxRow, retry: Retry, error: str) -> None:
         with self._store.write() as tx:
@@ -259,7 +277,9 @@ class NotificationSender:
             return 0 if before is None else tx.outbox.set_aside_all(row.message.room, before, sentence, now)
 
     def _settle(self, connection: str) -> None:
-        now = self._now()
+        if self._leaving:
+            return  # `close` decides
+        now = self._clock.monotonic()
         self._finish([taken for taken in self._unsettled if taken.connection != connection], arrived=False)
         if not self._network.is_silent():
             self._finish([taken for taken in self._unsettled if taken.settles <= now], arrived=True)
@@ -283,14 +303,14 @@ class NotificationSender:
         self._unsettled = [taken for taken in self._unsettled if taken not in some]
 
     def _sleep(self, due: float | None, now: float) -> float | None:
-        times = [] if due is None else [due]
+        waits = [] if due is None else [max(0.0, due - now)]
         if self._unsettled:
-            settles = min(taken.settles for taken in self._unsettled)
+            left = min(taken.settles for taken in self._unsettled) - self._clock.monotonic()
             # Wake up at least once a pause, to notice when the connection breaks or ends its silence.
-            times.append(settles if now < settles < now + OFFLINE_PAUSE else now + OFFLINE_PAUSE)
+            waits.append(left if 0 < left < OFFLINE_PAUSE else OFFLINE_PAUSE)
         if self._store.shared:
-            times.append(now + SHARED_PAUSE)  # another bot may have put a message into the outbox
-        return max(0.0, min(times) - now) if times else None
+            waits.append(SHARED_PAUSE)  # another bot may have put a message into the outbox
+        return min(waits, default=None)
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

@@ -138,7 +138,8 @@ class Poller:
         return list(found.values()), False
 
     def _keep(self, scope: Scope, mark: PollMark | None, issues: list[Issue], asked: float, *, complete: bool) -> None:
-        newest = max((seconds(issue.last_seen) for issue in issues), default=0.0)
+        # A time that lies ahead would be newer than all that comes: the mark stays within what has passed.
+        newest = min(max((seconds(issue.last_seen) for issue in issues), default=0.0), asked)
         first = mark is None or not mark.answered_at
         before = PollMark(scope.name, newest, complete, newest, 0.0) if mark is None or first else mark
         news = 0

@@ -104,9 +104,9 @@ def how_archived(issue: Fields, now: datetime) -> str:
     if until := details.time("ignoreUntil"):
         return "until " + until.strftime("%H:%M UTC" if until.date() == now.date() else "%d %b %H:%M UTC")
     for name, thing in (("ignoreCount", "event"), ("ignoreUserCount", "user")):
-        if count := details.whole(name):
+        if (count := details.whole(name) or 0) > 0:
             window = details.whole("ignoreWindow" if thing == "event" else "ignoreUserWindow")
-            within = f" within {write_duration(timedelta(minutes=window))}" if window and window < 10**6 else ""
+            within = f" within {write_duration(timedelta(minutes=window))}" if window and 0 < window < 10**6 else ""
             return f"until {count:,} more {thing}{'' if count == 1 else 's'}{within}"
     return "until it escalates" if issue.line("substatus") == "archived_until_escalating" else ""
 

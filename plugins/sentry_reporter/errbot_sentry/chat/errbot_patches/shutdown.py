@@ -30,6 +30,23 @@ def chat_dropped() -> bool:
     return is_called_by("disconnect_callback")
 
 
+def bot_ends() -> bool:
+    """Whether this call comes from the end of a backend that was connected until then: it left the network itself.
+
+    At the end, `serve_forever` itself calls `disconnect_callback` (errbot/backends/xmpp.py, line 599), on IRC first the
+    connection's `disconnect`, whose event does (errbot/backends/irc.py, `serve_forever`). When the connection is lost,
+    the backend's loop comes in between.
+    """
+    frame = sys._getframe(1)  # noqa: SLF001 - as below
+    called = ""
+    while frame.f_back is not None:
+        name = frame.f_code.co_name
+        if name == "serve_forever" and called in ("disconnect_callback", "disconnect"):
+            return True
+        called, frame = name, frame.f_back
+    return False
+
+
 def is_called_by(name: str) -> bool:
     """Whether a function of this name is among the callers."""
     frame = sys._getframe(1)  # noqa: SLF001 - the documented way to inspect the callers

@@ -70,7 +70,7 @@ _BARE_ADDRESS = re.compile(
 _SIGN = re.compile(r"@|<|//|:(?=[^\s\u200b])|ww|wW|Ww|WW|" + "|".join(rf"\{dot}[^\s/?#:]*[/?#:]" for dot in _EACH_DOT))
 # A host with an optional port, but no user name: `https://sentry.example.com@evil.example/` leads to `evil.example`.
 _HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:[/?#][A-Za-z0-9:/?#@!$&*+,;=%~._-]*)?")
+_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:[/?#][A-Za-z0-9:/?#!$&*+,;=%~._-]*)?")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()>#+\-.!])")
 _MARKDOWN_IN_ADDRESS = re.compile(r"([*_])")
 _RAW_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:@])")
@@ -244,7 +244,10 @@ class Escape:
         return _MARKDOWN_IN_ADDRESS.sub(r"\\\1", address.replace("&", "&amp;"))
 
     def href(self, value: object) -> str:
-        """A link target: an http(s) address of visible ASCII characters; "" for any other value."""
+        """A link target: an http(s) address of visible ASCII characters; "" for any other value.
+
+        An @ becomes %40, because Discord looks for @everyone in the whole message, addresses included.
+        """
         if isinstance(value, str) and _PLAIN_ADDRESS.fullmatch(value):  # nearly all addresses
             return value
         address = _UNSEEN.sub("", str(value)).strip()
@@ -254,4 +257,4 @@ class Escape:
             return ""
         if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.netloc):
             return ""
-        return quote(address, safe=":/?#@!$&*+,;=%~._-")
+        return quote(address, safe=":/?#!$&*+,;=%~._-")
