@@ -64,6 +64,20 @@ def test_without_our_changes_in_errbot_the_status_says_what_is_lost():
     assert "the log has the cause" in status_of(failed)[-1].facts[0]
 
 
+def test_a_chat_network_that_is_away_is_named_and_no_reason_to_restart_the_bot():
+    facts = replace(_facts(), alerts=AlertsStatus(True, True), network=("irc",))
+    away = replace(facts, chat_away_since=datetime(2026, 1, 1, 14, 10, tzinfo=timezone.utc).timestamp())
+    states = {}
+    for each in (facts, away):
+        (line,) = [line for line in status_of(each) if line.flow == "chat"]
+        states[line.state] = line.facts
+    assert states == {OK: ("irc",), WARNING: ("irc", "away since 2026-01-01 14:10:00 UTC")}
+    well, body = health_of(away)
+    assert well
+    assert body["chat"] == {"away_since": "2026-01-01 14:10:00 UTC"}
+    assert "chat" not in health_of(facts)[1]
+
+
 def _delivery(**values: object) -> str:
     facts = _facts()
     alerts = AlertsStatus(True, True, **values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -12,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 from cachetools import TTLCache
@@ -41,7 +39,7 @@ from errbot_sentry.domain.errors import ServerError, SettingsError, StoreError
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.health import CONTENT_TYPE, ApiTimes, FlowFacts, exposition, health_of, status_of
-from errbot_sentry.reporting.collect.bot_context import BotFacts
+from errbot_sentry.reporting.collect.bot_context import facts_of
 from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
 from errbot_sentry.reporting.reporter import Reporter
 from errbot_sentry.server.connection import Connection
@@ -100,7 +98,7 @@ class App:
         )
         self.reporter = Reporter(
             self._settings.report,
-            facts=_bot_facts(bot),
+            facts=facts_of(bot),
             data_dir=self._settings.data_dir,
             clock=self._clock,
             notify=self._follow_up.reported,
@@ -358,6 +356,7 @@ class App:
             now=self._clock.now(),
             network=self._network.status(),
             network_is_well=not self._network.trouble(),
+            chat_away_since=self._away_since,
             login_refusal=self._network.login_refusal(),
             chat_dropped={queue.jobs: queue.refused for queue in self._queues if queue.refused},
             without_patches=self._patches.without,
@@ -387,14 +386,3 @@ def _secrets_of_chat(config: Any) -> Iterator[str]:
     for name, value in identity.items() if isinstance(identity, dict) else ():
         if isinstance(value, str) and len(value) >= _SHORTEST_SECRET and is_sensitive_name(str(name)):
             yield value
-
-
-def _bot_facts(bot: Any) -> BotFacts:
-    def plugin_of(command: str) -> str:
-        method = bot.all_commands.get(command)
-        return str(getattr(getattr(method, "__self__", None), "name", "") or "")
-
-    identity = getattr(bot.bot_config, "BOT_IDENTITY", None)
-    nick = next((identity[key] for key in ("username", "nickname") if key in identity), "") if identity else ""
-    name = hashlib.sha256(f"{bot.mode} {nick}".encode()).hexdigest()[:12]
-    return BotFacts(backend=str(bot.mode), errbot_version=version("errbot"), plugin_of=plugin_of, name=name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import humanize
@@ -46,6 +46,8 @@ class FlowFacts:
     network_is_well: bool = True
     login_refusal: str = ""
     """The chat network's name of the reason why it refuses the bot's token; "" if it does not refuse it."""
+    chat_away_since: float | None = None
+    """Since when the bot is not connected to the chat network (seconds since 1970); None while it is."""
     chat_dropped: Mapping[str, int] = field(default_factory=dict)
     """Jobs for people in chat that were dropped because too many waited: kind to count since the start."""
     without_patches: tuple[str, ...] = ()
@@ -75,8 +77,9 @@ def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
             "failed": alerts.failed,
             "poll_lag_seconds": alerts.poll_lag,
         }
-    if facts.login_refusal:
-        body["chat"] = {"token_refused": facts.login_refusal}
+    chat = {"away_since": _away_since(facts), "token_refused": facts.login_refusal}
+    if any(chat.values()):
+        body["chat"] = {name: value for name, value in chat.items() if value}
     if facts.canary.links:
         body["canary"] = {link.name: link.state.value for link in facts.canary.links}
     body["flows"] = {line.flow: line.state for line in reversed(lines)}  # if a flow has several lines, the first counts
@@ -179,11 +182,23 @@ def _fallback(alerts: AlertsStatus) -> Iterator[FlowStatus]:
 
 
 def _chat(facts: FlowFacts) -> Iterator[FlowStatus]:
-    """The network's state, and dropped jobs. Jobs that were dropped in the past do not make the bot unhealthy now."""
+    """The network's state, and dropped jobs.
+
+    A network that is away does not make the bot unhealthy, because a restart would not help. Neither do jobs that were
+    dropped in the past.
+    """
+    since = _away_since(facts)
+    away = (f"away since {since}",) if since else ()
     dropped = (f"{count} {jobs} dropped: too many waited" for jobs, count in facts.chat_dropped.items())
-    words = (*facts.network, *dropped)
+    words = (*facts.network, *away, *dropped)
     if words:
-        yield FlowStatus("chat", OK if facts.network_is_well else TROUBLE, words)
+        yield FlowStatus("chat", TROUBLE if not facts.network_is_well else WARNING if away else OK, words)
+
+
+def _away_since(facts: FlowFacts) -> str:
+    if facts.chat_away_since is None:
+        return ""
+    return f"{datetime.fromtimestamp(facts.chat_away_since, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _canary(facts: FlowFacts) -> Iterator[FlowStatus]:

@@ -9,10 +9,12 @@ raises.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from itertools import chain
 from types import FrameType, TracebackType
 from typing import Any
@@ -92,6 +94,19 @@ class BotFacts:
     errbot_version: str = ""
     plugin_of: Callable[[str], str] = lambda _command: ""
     name: str = ""
+
+
+def facts_of(bot: Any) -> BotFacts:
+    """The facts about Errbot's bot object."""
+
+    def plugin_of(command: str) -> str:
+        method = bot.all_commands.get(command)
+        return str(getattr(getattr(method, "__self__", None), "name", "") or "")
+
+    identity = getattr(bot.bot_config, "BOT_IDENTITY", None)
+    nick = next((identity[key] for key in ("username", "nickname") if key in identity), "") if identity else ""
+    name = hashlib.sha256(f"{bot.mode} {nick}".encode()).hexdigest()[:12]
+    return BotFacts(backend=str(bot.mode), errbot_version=version("errbot"), plugin_of=plugin_of, name=name)
 
 
 def of_exception(traceback: TracebackType | None) -> BotContext:
