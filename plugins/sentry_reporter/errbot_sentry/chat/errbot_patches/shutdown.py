@@ -31,13 +31,13 @@ def chat_dropped() -> bool:
 
 
 def bot_ends() -> bool:
-    """Whether this call comes from the end of a backend that was connected until then: it left the network itself.
+    """Whether the bot is ending and so leaves the network itself, which loses none of its last messages.
 
-    At the end, `serve_forever` itself calls `disconnect_callback` (errbot/backends/xmpp.py, line 599), on IRC first the
-    connection's `disconnect`, whose event does (errbot/backends/irc.py, `serve_forever`). When the connection is lost,
-    the backend's loop comes in between.
+    The call stack shows it. When the bot ends, the backend's `serve_forever` calls `disconnect_callback` itself
+    (errbot/backends/xmpp.py, line 599). On IRC it calls the connection's `disconnect`, and the event of that calls
+    `disconnect_callback`. When the connection is lost, the backend's loop stands between the two in the stack.
     """
-    frame = sys._getframe(1)  # noqa: SLF001 - as below
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to inspect the callers
     called = ""
     while frame.f_back is not None:
         name = frame.f_code.co_name
