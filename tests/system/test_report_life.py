@@ -290,7 +290,7 @@ def test_the_canarys_event_is_of_one_issue_of_this_bot(make: Make, server: Inges
     assert event["event_id"] == event_id
     assert event["fingerprint"] == ["sentry-reporter-canary", ""]
     assert event["tags"]["sentry_reporter.canary"] == "yes"
-    assert reporter.unsent_reason(event_id) is None
+    until(lambda: reporter.unsent_reason(event_id) is None, 60, "the confirmation")
 
 
 def test_status_shows_no_key(make: Make, server: IngestServer) -> None:
