@@ -127,9 +127,20 @@ def _edits(connection: Connection) -> None:
     )
 
 
+def _groups_without_opened(connection: Connection) -> None:
+    if "opened" in _columns(connection, "groups"):
+        connection.exec_driver_sql("ALTER TABLE groups DROP COLUMN opened")
+
+
+def _columns(connection: Connection, table: str) -> set[str]:
+    """The names of a table's columns. A change may be there already, if only its record cannot be read."""
+    return {column["name"] for column in inspect(connection).get_columns(table)}
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
     ("0001_first_tables", _first_tables),
     ("0002_edits", _edits),
+    ("0003_groups_without_opened", _groups_without_opened),
 )
 
 

@@ -129,7 +129,7 @@ def group_after(
     """A room's group after this decision; `route` is None if the room gets only activities."""
     if last is None:
         status = status_after(alert, UNRESOLVED)
-        group = Group(room, issue_key(alert), alert.reason, alert.way, now, now, now, status, alert_id=alert_id)
+        group = Group(room, issue_key(alert), alert.reason, alert.way, now, now, status, alert_id=alert_id)
         group = replace(group, returns=int(alert.reason in RETURNS))
     else:
         group = replace(
