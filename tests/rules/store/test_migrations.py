@@ -80,7 +80,7 @@ INSERT INTO groups (
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@pytest.mark.parametrize("lost", [0, 1], ids=["", "the record of the last migration is lost"])
+@pytest.mark.parametrize("lost", [0, 2], ids=["", "the records of the last migrations are lost"])
 def test_a_state_of_before_is_brought_up_to_date_with_what_is_in_it(
     database: str, lost: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -161,7 +161,7 @@ class KnownIssue:
 class Group:
     """One problem in one room: what was sent to the room about it, and when.
 
-    - `reason` and `source` (`Alert.way`) are those of the last alert, and `at` is when it was decided. `level` is the
+    - `reason` and `way` (see `Alert.way`) are those of the last alert, and `at` is when it was decided. `level` is the
       last one that was sent. `status` is the issue's status after the last alert, whether or not the room got it.
     - `notified_at` is when the last notification was decided. `thread_root` is its id in the outbox, 0 while it is
       deferred.
@@ -177,7 +177,7 @@ class Group:
     room: str
     issue: str
     reason: str
-    source: str
+    way: str
     at: float
     notified_at: float
     status: str

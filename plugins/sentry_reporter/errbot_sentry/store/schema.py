@@ -93,7 +93,7 @@ groups = Table(
     "groups",
     metadata,
     *_keys("room", "issue"),
-    *_columns(Text, "reason", "source", "status", "level", "threads", "mention", "mentioned"),
+    *_columns(Text, "reason", "way", "status", "level", "threads", "mention", "mentioned"),
     *_columns(Float, "at", "notified_at", "last_sent", "span", "window", "repeat"),
     *_columns(Integer, "counted", "returns"),
     *_columns(BigInteger, "thread_root", "alert_id"),
