@@ -10,7 +10,7 @@ import pytest
 
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.domain.errors import LoginRefused, MessageTooLong, SendError, SendLimited
+from errbot_sentry.domain.errors import MessageTooLong, SendError, SendLimited, TokenRefused
 from errbot_sentry.store import outbox_table
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Message
@@ -49,7 +49,7 @@ REFUSALS: tuple[BaseException | None, ...] = (
     None,
     SendLimited("Slower.", 7.0),
     SendError("It failed."),
-    LoginRefused("Slack", "invalid_auth"),
+    TokenRefused("Slack", "invalid_auth"),
     Killed(),
 )
 
