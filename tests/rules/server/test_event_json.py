@@ -347,6 +347,14 @@ def test_a_list_has_every_field_that_is_read():
     assert {name for name, _value in listed} == asked
 
 
+def test_a_title_that_shows_nothing_is_none():
+    """A list says "(no title)" then."""
+    title = "\u2800\u3164"
+    (listed,) = read_list(json.dumps([{**ISSUE, "title": title}]).encode(), _read_row)
+    event = read_event(Fields({"id": "1", "title": title, "message": title}))
+    assert [listed.title, title_of("", title), event.title] == ["", "", ""]
+
+
 def test_a_list_is_read_up_to_its_bound():
     """Whatever a server sends; all rows of a page are less."""
     body = json.dumps([{"id": str(number)} for number in range(1, 1200)]).encode()
