@@ -9,8 +9,9 @@ import pytest
 from errbot.backends.base import Message, RoomOccupant
 from errbot.backends.test import TestOccupant, TestPerson
 
-from errbot_sentry.chat.typed_messages import invocation_of, is_command
-from errbot_sentry.domain.conversation import Conversation
+from errbot_sentry.chat.typed_messages import conversation_of, invocation_of, is_command
+from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.conversation import Conversation, Person, address_of, direct_room
 
 
 class Room:
@@ -146,3 +147,30 @@ def test_who_writes_through_a_room_on_xmpp_is_its_occupant_or_nobody(
     invocation = invocation_of(xmpp, direct, "")
     assert (invocation and invocation.person.acl) == acl
     assert invocation is None or invocation.conversation.is_direct
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [
+        ("zulip", "direct:ann@zulip.test"),
+        ("zulip", "direct:"),
+        ("zulip", "ann@zulip.test"),
+        ("gitter", "direct:ann"),
+    ],
+)
+def test_no_name_that_somebody_gives_a_room_makes_it_a_conversation_with_a_person(mode: str, name: str) -> None:
+    """On Zulip everybody may make a channel, of any name; other backends print what they like."""
+
+    class Room(SimpleNamespace):
+        def __str__(self) -> str:
+            return name
+
+    eve = Person("eve@zulip.test", "Eve", address="eve@zulip.test")
+    msg: Any = SimpleNamespace(is_direct=False, to=Room(title=name), extras={})
+    found = conversation_of(msg, mode, eve)
+    assert not found.is_direct
+    assert address_of(found.room) == ""
+    assert found.room not in (name, direct_room("ann@zulip.test"))
+    # What a setting gives to direct messages, or to Ann by her address, is not given to the room.
+    access = Access(room_projects={"direct": ("*",), "ann@zulip.test": ("*",)})
+    assert not access.sees_anything(found)

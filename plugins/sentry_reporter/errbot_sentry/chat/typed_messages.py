@@ -9,6 +9,7 @@ filters of other plugins (errbot/core.py, `_process_command_filters`). A link or
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,14 @@ from errbot_sentry.commands.command_context import find_command
 from errbot_sentry.commands.dispatch import Commands, meant_command
 from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.commands.unfurl import COMMAND as UNFURLED
-from errbot_sentry.domain.conversation import Conversation, Invocation, Person, Upload, View, direct_room
+from errbot_sentry.domain.conversation import (
+    Conversation,
+    Invocation,
+    Person,
+    Upload,
+    View,
+    direct_room,
+)
 from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.locks import Lock
 
@@ -36,6 +44,7 @@ log = logging.getLogger(__name__)
 _PLUGIN = "SentryReporter"
 _LEFT_FOR_OTHERS = 2
 _MOST_EACH = 4
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")  # by which settings name a person on Zulip
 
 
 class ConcurrencyLimit:
@@ -224,7 +233,16 @@ def room_name(room: Any, mode: str) -> str:
     That is mostly how the backend prints it. On Slack and Discord it is `#ops`, not `<#C123|ops>`; on Telegram it has
     the topic, if there is one, and on Zulip it has none. A thread on Discord, which is a channel itself, has the name
     of the channel that it is in.
+
+    On Zulip everybody may make a channel of any name. A name that stands for a person in the settings or in
+    `direct_room` gets a `#`, so that nobody gets a person's rights and messages by making such a channel.
     """
+    name = _printed_name(room, mode)
+    stands_for_person = Conversation(name).is_direct or (mode == "zulip" and _ADDRESS.fullmatch(name))
+    return f"#{name}" if name and stands_for_person else name
+
+
+def _printed_name(room: Any, mode: str) -> str:
     if mode == "discord" and (channel := getattr(room, "discord_channel", None)) is not None:
         return discord_channels.name_of(room.client, channel)
     name = getattr(room, "name", None) if mode == "slackv3" else None
