@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Conversation, Person
 
@@ -77,3 +79,16 @@ def test_writers_are_globs_over_errbots_own_acl_text():
     assert Access(writers=("a[l]ce!u@h",)).may_write(Person("a[l]ce!u@h", "a[l]ce")), "pasted as it stands"
     assert Access(writers=("a[l]ce!u@h",)).may_write(Person("alce!u@h", "alce"))
     assert not Access().may_write(Person("@bob", "bob"))
+
+
+@pytest.mark.parametrize("other", ["\ufb01nance", "finan\u017fe", "bac\u212aup", "bo\u00df", "i\u0307nfra"])
+def test_a_room_whose_name_only_looks_the_same_is_another_room(other: str):
+    """Whoever may make a channel can choose such a name, and Zulip and Discord take it for another one."""
+    access = Access(room_projects=dict.fromkeys(("finance", "finanse", "backup", "boss", "\u0130nfra"), ("*",)))
+    assert access.sees_everything(Conversation("FINANCE"))
+    assert not access.sees_anything(Conversation(other))
+
+
+def test_capitals_beyond_ascii_are_the_same_room():
+    access = Access(room_projects={"#St\u00f6rung": ("*",), "#\u0434\u0435\u0436": ("*",)})
+    assert all(access.sees_everything(Conversation(room)) for room in ("#ST\u00d6RUNG", "#\u0414\u0435\u0416"))

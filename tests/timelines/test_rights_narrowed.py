@@ -98,3 +98,11 @@ def test_a_digest_counts_and_lists_nothing_of_a_project_that_is_hidden_now(tmp_p
     world.flow.wake()
     world.chat.sent.clear()
     assert "3 new" in world.at(2000).texts()[0]
+
+
+def test_a_room_whose_name_only_looks_the_same_reads_no_alerts_of_the_other(tmp_path: Path) -> None:
+    world = World(tmp_path, [{"rooms": ["finance"]}], poll=0)
+    world.hook(bodies.sentry_issue("1"))
+    world.at(1)
+    assert "SHOP-1" in typed(world, "alerts", "Finance")
+    assert typed(world, "alerts", "\ufb01nance") == "No alerts for this room yet."

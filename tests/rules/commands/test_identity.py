@@ -68,6 +68,18 @@ def test_what_proves_nothing(world: World, case: str) -> None:
     assert not any(MAIL in line for line in world.lines("whoami"))
 
 
+@pytest.mark.parametrize(
+    ("mail", "other"), [("boss@example.org", "bo\u00df@example.org"), ("mike@x.org", "mi\u212ae@x.org")]
+)
+def test_an_address_that_only_looks_the_same_proves_nothing(world: World, mail: str, other: str) -> None:
+    said = world.lines(f"link {mail}")[1].strip("`")
+    world.server.comments_by_issue["101"] = [Comment(said, "Mallory", other)]
+    with pytest.raises(BadReference, match="No comment on WEB-1"):
+        world.lines(f"link {mail} WEB-1")
+    world.server.comments_by_issue["101"] = [Comment(said, "Boss", mail.upper())]
+    assert world.lines(f"link {mail} WEB-1")[0].startswith(f"You are {mail} on the server.")
+
+
 def test_the_bot_cannot_be_made_to_prove_that_somebody_is_its_own_account(world: World) -> None:
     """A note left through the bot is written by the token's owner; it never is the phrase alone."""
     said = phrase(world)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from errbot_sentry.domain.identifiers import small
+
 _ID = re.compile(r"(?:<#)?(\d{15,20})(>?)")
 
 
@@ -21,8 +23,8 @@ def id_in(name: str) -> int | None:
 
 def channel_named(client: Any, name: str) -> Any:
     """The channel that `#name` stands for; None if there is none."""
-    folded = name.removeprefix("#").casefold()
-    found = [channel for channel in _named_channels(client) if channel.name.casefold() == folded]
+    folded = small(name.removeprefix("#"))
+    found = [channel for channel in _named_channels(client) if small(channel.name) == folded]
     return min(found, key=lambda channel: channel.id, default=None)
 
 

@@ -17,6 +17,7 @@ from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import Person, View
 from errbot_sentry.domain.errors import BadReference
+from errbot_sentry.domain.identifiers import small
 from errbot_sentry.domain.issues import Comment
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.text import cut, one_line
@@ -76,7 +77,7 @@ def proves(claim: Claim, comments: Sequence[Comment]) -> bool:
     asked for it, so no note is the phrase alone, and nobody can claim the bot's account by `!sentry note`.
     """
     return any(
-        _as_read(comment.text) == _as_read(claim.phrase) and comment.email.casefold() == claim.mail.casefold()
+        _as_read(comment.text) == _as_read(claim.phrase) and small(comment.email) == small(claim.mail)
         for comment in comments
     )
 
@@ -156,4 +157,4 @@ def read_mail(word: str) -> str | None:
     if text.startswith("<"):
         text = text[1:].rstrip(">").partition("|")[0]
     text = text.removeprefix("mailto:")
-    return text.lower() if _MAIL.fullmatch(text) and len(text) <= 254 else None
+    return small(text) if _MAIL.fullmatch(text) and len(text) <= 254 else None

@@ -10,6 +10,7 @@ from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import is_canary
 from errbot_sentry.domain.conversation import Conversation
 from errbot_sentry.domain.errors import BadReference, NotAllowed, ServerError
+from errbot_sentry.domain.identifiers import small
 from errbot_sentry.domain.issues import Issue, Project
 from errbot_sentry.domain.typed_text import echo, probably_meant
 from errbot_sentry.server.protocol import FindServer, Server
@@ -100,7 +101,7 @@ def projects_named(matchers: Iterable[Matcher]) -> list[str]:
 
 
 def _fits(name: str, project: Project) -> bool:
-    return name == project.id or fnmatchcase(project.slug.casefold(), name.casefold())
+    return name == project.id or fnmatchcase(small(project.slug), small(name))
 
 
 def _no_such_project(name: str, seen: Sequence[Project]) -> BadReference:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from errbot_sentry.domain.conversation import Conversation, Person
+from errbot_sentry.domain.identifiers import small
 
 DIRECT = "direct"
 _TOPIC = re.compile(r"(-\d+)/\d+")  # Telegram's group/topic; every member of the group can read all its topics
@@ -79,5 +80,5 @@ class Access:
 
 
 def _any_glob(globs: Iterable[str], text: str) -> bool:
-    folded = text.casefold()
-    return any(fnmatchcase(folded, glob.casefold()) for glob in globs)
+    folded = small(text)
+    return any(fnmatchcase(folded, small(glob)) for glob in globs)

@@ -1,4 +1,4 @@
-"""Ids of issues and events, checked before they become part of a URL's path."""
+"""Ids of issues and events, checked before they become part of a URL's path, and names compared in any case."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from errbot_sentry.domain.errors import BadReference
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _SHORT_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,98}[A-Za-z0-9_])?-[A-Za-z0-9]{1,13}", re.ASCII)
 _EVENT_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def small(text: str) -> str:
+    """The text in small letters, to compare names of rooms, projects and people.
+
+    A letter stays as it is if it is not the one capital of its small letter. `str.casefold` and `str.lower` would make
+    two names equal that are different ones to a chat network or a server, and that anybody may take: `boß` and `boss`,
+    `ﬁnance` with a ligature, or `mike` with the sign for kelvin.
+    """
+    if text.isascii():
+        return text.lower()
+    return "".join(letter.lower() if letter.lower().upper() == letter else letter for letter in text)
 
 
 def is_number(text: str) -> bool:

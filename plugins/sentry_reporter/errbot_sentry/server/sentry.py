@@ -264,7 +264,7 @@ class Sentry(SentryApi):
         member's teams are on their own page alone (sentry-api-schema, `getOrganizationMember`)."""
         found = self._get(MEMBERS, [("query", f"email:{mail}")], scope="member:read")
         rows = objects(found.json, "members")
-        member = next((row for row in rows if row.line("email").casefold() == mail.casefold()), None)
+        member = next((row for row in rows if identifiers.small(row.line("email")) == identifiers.small(mail)), None)
         if member is None:
             return ()
         page = self._get(MEMBER, what="such member", scope="member:read", member=member.need("id", "a member"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select
 
+from errbot_sentry.domain.identifiers import small
 from errbot_sentry.domain.json_values import LATEST
 from errbot_sentry.store.corrupt_rows import CorruptRows
 from errbot_sentry.store.records import DigestPlan, LinkedAccount, Silence, Subscription
@@ -164,7 +165,7 @@ class AccountsTable(Queries):
 
     def mention_of(self, mail: str) -> str:
         """How to mention the person with this mail address, "" if nobody has it. The last one linked counts."""
-        linked = self._where(accounts.c.mail == mail.lower(), accounts.c.mention != "")
+        linked = self._where(accounts.c.mail == small(mail), accounts.c.mention != "")
         return next((account.mention for account in linked), "")
 
     def _where(self, *conditions: ColumnElement[bool]) -> list[LinkedAccount]:

@@ -14,6 +14,7 @@ from errbot_sentry.config.routes import DEFAULT_REASONS, Route
 from errbot_sentry.domain.alerts import ALERT_REASONS, ASSIGNED, NEW, Alert
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.conversation import address_of
+from errbot_sentry.domain.identifiers import small
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.store.database import Store
@@ -98,9 +99,9 @@ class RouteTable:
 
     def spelled(self, room: str) -> str:
         """The room's name as the settings have it: #Ops and #ops are the same room."""
-        folded = room.casefold()
+        folded = small(room)
         named = (each for route in self.settled for each in route.rooms)
-        return next((each for each in named if each.casefold() == folded), room)
+        return next((each for each in named if small(each) == folded), room)
 
     def notifies(self, room: str, issue: Issue) -> bool:
         """Whether a room gets a notification about this issue, if it is new."""

@@ -24,6 +24,7 @@ from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwo
 from errbot_sentry.chat.networks.zulip_events import ReactionEvents
 from errbot_sentry.chat.render.escaping import defuse, plain
 from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited, TokenRefused
+from errbot_sentry.domain.identifiers import small
 from errbot_sentry.domain.issue_actions import Options, options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.outgoing import Card, Outgoing
@@ -87,7 +88,7 @@ class ZulipNetwork(ErrbotNetwork):
         except (SendError, LookupError, TypeError) as error:
             log.warning("the names of Zulip's channels are not known: %r", error)
             return channel
-        return next((each for each in names if each.casefold() == channel.casefold()), channel)
+        return next((each for each in names if small(each) == small(channel)), channel)
 
     def complete(self, msg: Any) -> None:
         """Add the thread to a message in a problem's topic: the bot's first message there, the notification."""

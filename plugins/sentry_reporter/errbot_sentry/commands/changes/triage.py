@@ -23,6 +23,7 @@ from errbot_sentry.commands.issue_refs import is_reference
 from errbot_sentry.commands.views import title_of
 from errbot_sentry.domain.conversation import Invocation, Person, View
 from errbot_sentry.domain.errors import BadReference, SentryReporterError, StoreError, UsageError, UserError
+from errbot_sentry.domain.identifiers import small
 from errbot_sentry.domain.issue_actions import Archive, IssueAction
 from errbot_sentry.domain.issues import ARCHIVED, PRIORITIES, RESOLVED, UNRESOLVED, ArchiveUntil, Assignee, Issue
 from errbot_sentry.domain.text import cut
@@ -302,7 +303,7 @@ def _is_assigned(issue: Issue, who: Assignee | None) -> bool:
         return False
     if who.kind == "team":
         return who.name.casefold() in (found.name.casefold(), found.id.casefold())
-    return not found.email or found.email.casefold() == who.email
+    return not found.email or small(found.email) == small(who.email)
 
 
 def _prioritising(wanted: str) -> Change:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from errbot_sentry.domain.errors import Unsupported
+from errbot_sentry.domain.identifiers import small
 from errbot_sentry.domain.issues import ArchiveUntil, Assignee, ResolveIn
 from errbot_sentry.server.payloads.issue_json import read_assignee
 from errbot_sentry.server.payloads.json_fields import Fields
@@ -122,7 +123,7 @@ def shows_assignee(answer: Fields, assignee: Assignee | None) -> bool:
     if found.kind != assignee.kind:
         return False
     if assignee.kind == "user" and assignee.email and found.email:
-        return found.email.casefold() == assignee.email.casefold()
+        return small(found.email) == small(assignee.email)
     return not assignee.id or found.id in (assignee.id, f"{assignee.kind}:{assignee.id}")
 
 
