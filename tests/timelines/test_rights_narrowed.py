@@ -9,6 +9,7 @@ import pytest
 
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.conversation import Person
+from errbot_sentry.domain.errors import UserError
 from errbot_sentry.domain.issues import Project
 from errbot_sentry.store.records import DigestPlan
 from tests.alerting import bodies
@@ -106,3 +107,18 @@ def test_a_room_whose_name_only_looks_the_same_reads_no_alerts_of_the_other(tmp_
     world.at(1)
     assert "SHOP-1" in typed(world, "alerts", "Finance")
     assert typed(world, "alerts", "\ufb01nance") == "No alerts for this room yet."
+
+
+@pytest.mark.parametrize(("hidden", "absent"), [("shopadmin", "shopadmix"), ("shopa*", "shopb*"), ("shop8", "shop9")])
+def test_a_dry_run_does_not_tell_a_hidden_project_from_an_absent_one(tmp_path: Path, hidden: str, absent: str) -> None:
+    """Also not in a direct message, although a silence that is made there may name any project of the server."""
+    access = Access(room_projects={"#vault": ("*",), "direct": ("shop",)})
+    projects = (SHOP, Project("8", "shopadmin"), Project("9", "shop8"))
+    world = World(tmp_path, [{"rooms": ["#vault"]}], access=access, projects=projects, poll=0)
+
+    def refusal(name: str) -> str:
+        with pytest.raises(UserError) as refused:
+            typed(world, f"route {name}")
+        return str(refused.value).replace(name, "X")
+
+    assert refusal(hidden) == refusal(absent) == "Project 'X' not found here; did you mean shop?"

@@ -77,8 +77,8 @@ def refuse_unknown_projects(
 ) -> None:
     """Refuse slugs or globs that match no project that may be shown here.
 
-    In a direct message a silence or subscription holds for all rooms, so any project of the server will do; with
-    `is_own`, it holds for this person alone. If the server does not answer, or has no projects, nothing is refused.
+    In a direct message a silence holds for all rooms, so any project of the server will do; with `is_own`, what is
+    asked for concerns this person alone. If the server does not answer, or has no projects, nothing is refused.
 
     Raises:
         BadReference: with the name that was probably meant.

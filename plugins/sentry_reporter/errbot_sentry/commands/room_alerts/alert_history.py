@@ -114,7 +114,8 @@ def _imagined(context: CommandContext, typed: ParsedCommand) -> Alert:
     if not typed.words or names_matchers(typed.words):
         raise typed.mistake("For which project?")
     project = unquote(typed.words[0])
-    refuse_unknown_projects(context.access, typed.conversation, context.find_server, [project])
+    # Not as for a silence, which may name any project in a direct message: the reply would tell a hidden one.
+    refuse_unknown_projects(context.access, typed.conversation, context.find_server, [project], is_own=True)
     if not context.access.may_see(project, typed.conversation):
         raise UserError(f"Project {echo(project)} not found here. List them with `{context.prefix}sentry projects`.")
     now = context.clock.now()
