@@ -304,7 +304,7 @@ def test_other_source_stays(source: str) -> None:
     "text",
     [
         "password=(" * 1600, "password=[\"" * 800, "token=\\" * 1600, "token" * 3000 + "=", "'token'," * 2000,
-        "'" * 9000,
+        "'" * 9000, "auth_" * 3000 + "=",
         "\\" * 9000 + "password", "password" + "\\" * 9000, "password:" + " " * 9000,
         "mysql " * 1500, "sshpass -p " * 800, "<a value='" * 900, "value='x' " * 900, "value='x',name=" * 600,
         "<password " * 1600 + "</",
@@ -356,6 +356,8 @@ def test_a_secret_is_known_by_what_stands_before_it(text: str, secret: str) -> N
         "unexpected keyword argument 'token'",
         "HTTPConnectionPool(host='sentry.example.com', port=443): Max retries exceeded",
         "release bot@1.2.3 of 2026-11-20",
+        "auth-service: started",
+        "shop/auth.py:12 in session_views.py:7",
         "commit 3f2a9d0c4b5e6f708192a3b4c5d6e7f8091a2b3c",
         "event 1f2e3d4c5b6a79880123456789abcdef",
         "/srv/bot/plugins/author/passenger.py",
@@ -389,6 +391,16 @@ def test_names_that_are_no_mail_addresses_may_stay() -> None:
 )  # fmt: skip
 def test_sensitive_names(name: str) -> None:
     assert is_sensitive_name(name)
+
+
+@pytest.mark.parametrize("name", ["session_id", "SESSION_ID", "auth_header", "pwd1", "pass_2", "my_sid_value", "pw2",
+    "otp_code", "X-Auth-Key", "session-id", "dsn_url"])  # fmt: skip
+@pytest.mark.parametrize(
+    "form", ["{}=Zk3vQ9", "{}: Zk3vQ9", '{{"{}": "Zk3vQ9"}}', "?a=1&{}=Zk3vQ9", "<{0}>Zk3vQ9</{0}>"]
+)
+def test_a_name_that_masks_a_key_masks_the_same_value_in_a_text(name: str, form: str) -> None:
+    assert is_sensitive_name(name)
+    assert "Zk3vQ9" not in SCRUBBER.text(form.format(name))
 
 
 @pytest.mark.parametrize("name", ["author", "sessions_count_", "passenger", "keyboard", "monkey", "user", "spin", "x"])

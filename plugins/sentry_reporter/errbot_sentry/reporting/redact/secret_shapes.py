@@ -22,7 +22,8 @@ _ALONE = "auth|pwd|pass|pw|session|sessionid|sid|sig|dsn|jwt|csrf|xsrf|otp|pin"
 _SENSITIVE = re.compile(rf"(?i){_WORDS}|(?:^|[^a-z])(?:{_ALONE})(?:$|[^a-z])")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-NAME = rf"(?:(?:{_WORDS})[\w-]{{0,40}}|(?<![A-Za-z])(?:{_ALONE})(?![A-Za-z]))"
+_NAME_GOES_ON = r"(?:[_0-9][\w-]{0,40}|-(?:data|hash|id|key|value)(?![A-Za-z]))?"  # not `auth-service: started`
+NAME = rf"(?:(?:{_WORDS})[\w-]{{0,40}}|(?<![A-Za-z])(?:{_ALONE})(?![A-Za-z]){_NAME_GOES_ON})"
 """A part of a regular expression that matches such a name; use it with IGNORECASE."""
 
 # Every lower-case text with such a name contains one of these.
