@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from errbot_sentry.commands.views import unfurl_values
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.charts import block_chart
 from errbot_sentry.domain.conversation import Conversation
@@ -362,6 +363,31 @@ def test_no_credentials_of_an_event_are_shown() -> None:
     world.server.spreads = (TagSpread("session", (("hunter2", 3),), 3, 1),)
     assert world.lines("tags WEB-1")[1] == "#1 session · [Filtered] 100%"
     assert world.lines("tags WEB-1 session")[1].startswith("#1 [Filtered] · 100%")
+
+
+def test_no_credentials_are_shown_of_what_an_exception_says_or_its_source_has() -> None:
+    """Titles go into lists and summaries of links; on Bugsink and GlitchTip nobody has masked them."""
+    secret = "postgres://bob:hunter2@db/shop?token=hunter2"
+    source = ((6, 'PASSWORD = "hunter2"'), (7, f'connect("{secret}")'))
+    error = ExceptionInfo(
+        "InvalidTokenError", f"cannot use {secret}", (Frame("f", "a.py", 7, in_app=True, source=source),)
+    )
+    event = replace(FULL_EVENT, exceptions=(error,), title=secret, message=secret, user=secret, transaction=secret)
+    titled = issue(1, title=f"InvalidTokenError: cannot use {secret}", culprit=secret)
+    world = World([titled])
+    world.server.events_by_issue["101"] = event
+    typed = ("issues", "issue WEB-1", "issue --full WEB-1", "trace WEB-1", "trace --full WEB-1", "events WEB-1",
+        "breadcrumbs WEB-1", "graph WEB-1", "tags WEB-1")  # fmt: skip
+    read = {each: "\n".join(world.lines(each)) for each in typed}
+    assert not [each for each, lines in read.items() if "hunter2" in lines]
+    assert "InvalidTokenError: cannot use postgres://[Filtered]@db/shop?token=[Filtered]" in read["issues"]
+    assert '>    7 connect("postgres://[Filtered]@db/shop?token=[Filtered]")' in read["trace WEB-1"]
+    assert "hunter2" not in str(unfurl_values(titled, NOW))
+
+
+def test_the_type_of_an_exception_stays_although_it_is_called_like_a_secret() -> None:
+    world = World([issue(1, title="jwt.InvalidTokenError: Signature has expired: 5 s ago")])
+    assert "jwt.InvalidTokenError: Signature has expired: 5 s ago" in "\n".join(world.lines("issues"))
 
 
 def test_a_full_issue_says_what_this_server_lacks_and_what_failed() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
@@ -19,12 +18,13 @@ from errbot_sentry.commands.views import (
     event_row,
     event_sections,
     issue_values,
-    masked,
     page_note,
     rows_view,
+    shown_text,
     spread_row,
     title_of,
     value_rows,
+    without_credentials,
 )
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.charts import block_chart
@@ -61,7 +61,7 @@ def show_trace(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         note = _NO_EVENT if event is None else "Its latest event has no stack trace."
         yield View("sentry_trace", {**_heading(issue), "text": "", "note": note, "uploaded": False})
         return
-    lines = trace_lines(event, replace(FULL if full else SHORT, mask=masked))
+    lines = trace_lines(event, without_credentials(FULL if full else SHORT))
     text = "\n".join(shortened(lines, FULL_LINES if full else SHORT_LINES))
     yield View(
         "sentry_trace",
@@ -121,7 +121,7 @@ def show_graph(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     else:
         issue = _issue(context, typed)
         counts, project = server.issue_counts(issue, period), issue.project
-        name = f"{issue.short_id or issue.id} {issue.title}"
+        name = f"{issue.short_id or issue.id} {title_of(issue, 200)}"
     yield _graph_view(server, project, counts, name, period, dark=typed.options.dark)
 
 
@@ -228,7 +228,7 @@ def _heading(issue: Issue) -> dict[str, object]:
 def _event_words(event: Event) -> str:
     known = (
         ("event", event.id[:32]),
-        ("transaction", event.transaction),
+        ("transaction", shown_text(event.transaction)),
         ("release", event.release),
         ("environment", event.environment),
     )
@@ -237,5 +237,5 @@ def _event_words(event: Event) -> str:
 
 def _as_file(issue: Issue, event: Event, lines: Sequence[str]) -> Upload:
     name = "".join(ch if ch.isalnum() or ch in "-_" else "_" for ch in issue.short_id or issue.id)
-    heading = [f"{issue.short_id} {issue.title}", issue.link, _event_words(event), ""]
+    heading = [f"{issue.short_id} {title_of(issue, 400)}", issue.link, _event_words(event), ""]
     return Upload(f"{name}.txt", "text/plain", lambda: "\n".join([*heading, *lines, ""]).encode())

@@ -5,8 +5,9 @@ A value that the server does not send is left out: the line of a Bugsink issue h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -30,7 +31,7 @@ from errbot_sentry.domain.issues import (
     SuspectCommit,
     TagSpread,
 )
-from errbot_sentry.domain.stack_trace import LONGEST_LINE, failing_frame
+from errbot_sentry.domain.stack_trace import LONGEST_LINE, Detail, failing_frame, source_lines
 from errbot_sentry.domain.text import (
     LINE_BYTES,
     ago,
@@ -67,6 +68,7 @@ _ACTIVITY_WORDS = {
     "merge": ("merged with other issues",) * 2,
 }
 _SCRUBBER = Scrubber()
+_EXCEPTION_TYPE = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Failure|Fault|Warning)(?=: )")
 
 Section = tuple[str, Sequence[tuple[str, str]]]
 """A heading and its lines, each with a web address or ""."""
@@ -95,7 +97,7 @@ def issue_row(issue: Issue, number: int, now: datetime) -> Row:
         cut(issue.short_id or issue.id, 60),
         title=title_of(issue, _LONGEST_TITLE),
         mark=level_word(issue.level),
-        about=cut(issue.culprit, 60),
+        about=cut(shown_text(issue.culprit), 60),
         cells=cells,
         more=(_state_word(issue), f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else ""),
         link=issue.link if len(issue.link) <= LINE_BYTES // 2 else "",
@@ -104,7 +106,7 @@ def issue_row(issue: Issue, number: int, now: datetime) -> Row:
 
 def title_of(issue: Issue, limit: int) -> str:
     """The title, cut to fit. It is never empty, because the markup around an empty title would be visible."""
-    title = cut(issue.title, limit)
+    title = cut(shown_text(issue.title), limit)
     return title if any(map(str.isprintable, title)) else "(no title)"
 
 
@@ -163,7 +165,7 @@ def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, 
             _seen("first seen", issue.first_seen, issue.first_release, now),
             _seen("last seen", issue.last_seen, issue.last_release or (event.release if event else None), now),
         ),
-        "where": cut(_where(issue, event), 200),
+        "where": cut(shown_text(_where(issue, event)), 200),
         "tags": tag_words(event.tags) if event else "",
         "error": exception_line(event.exceptions[-1]) if event and event.exceptions else "",
         "frame": frame_view(failing_frame(event.exceptions[-1])) if event and event.exceptions else None,
@@ -177,6 +179,21 @@ def masked(name: str, value: str) -> str:
     look like a secret or are named as one.
     """
     return FILTERED if is_sensitive_name(name) else _without_credentials(value)
+
+
+def shown_text(text: str) -> str:
+    """A title, an exception's text or another text of an event, without credentials.
+
+    The type of an exception stays, although it may be called like a secret: `InvalidTokenError: it has expired`.
+    """
+    kind = _EXCEPTION_TYPE.match(text)
+    begins = kind.end() if kind else 0
+    return text[:begins] + _without_credentials(text[begins:])
+
+
+def without_credentials(detail: Detail) -> Detail:
+    """This detail of a trace, without credentials in variables, texts and source."""
+    return replace(detail, mask=masked, mask_text=shown_text, mask_source=_SCRUBBER.source)
 
 
 def _without_credentials(text: str) -> str:
@@ -278,7 +295,7 @@ def tag_words(tags: Iterable[tuple[str, str]]) -> str:
 
 def exception_line(error: ExceptionInfo) -> str:
     """An exception on one line: `ZeroDivisionError: division by zero`."""
-    return cut(f"{error.type}: {error.value}" if error.value else error.type, LINE_BYTES - 20)
+    return cut(f"{error.type}: {shown_text(error.value)}" if error.value else error.type, LINE_BYTES - 20)
 
 
 def frame_view(frame: Frame | None) -> FrameView | None:
@@ -286,7 +303,7 @@ def frame_view(frame: Frame | None) -> FrameView | None:
     if frame is None:
         return None
     place = cut(short_path(frame.filename) or frame.module, 200) + (f":{frame.line}" if frame.line is not None else "")
-    line = next((text for number, text in frame.source if number == frame.line), "")
+    line = next((text for number, text in source_lines(frame, _SCRUBBER.source) if number == frame.line), "")
     return FrameView(cut(frame.function, 100), place, cut(line, 200))
 
 
@@ -296,9 +313,9 @@ def event_row(event: Event, number: int, now: datetime) -> Row:
         ago(event.at, now) if event.at else "",
         cut(event.environment or "", 40),
         cut(event.release or "", 60),
-        cut(event.user or "", 60),
+        cut(shown_text(event.user or ""), 60),
     )
-    return Row(number, cut(event.id, 40), cells=cells, more=(cut(event.message or event.title, 100),))
+    return Row(number, cut(event.id, 40), cells=cells, more=(cut(shown_text(event.message or event.title), 100),))
 
 
 def spread_row(spread: TagSpread, number: int) -> Row:

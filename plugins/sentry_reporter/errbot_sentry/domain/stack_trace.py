@@ -26,7 +26,8 @@ class Detail:
 
     `around_failing` and `around_others` are the lines of source around the line of the failing frame and of the other
     frames. `variables` is how many variables are shown, and `fold` hides library frames. `mask` gets a variable's name
-    and value, and returns the value to show.
+    and value, and returns the value to show; `mask_text` does so for an exception's text, and `mask_source` for lines
+    of source, whose number it keeps.
     """
 
     around_failing: int
@@ -34,6 +35,8 @@ class Detail:
     variables: int
     fold: bool
     mask: Callable[[str, str], str] = lambda _name, value: value
+    mask_text: Callable[[str], str] = lambda text: text
+    mask_source: Callable[[str], str] = lambda lines: lines
 
 
 SHORT = Detail(around_failing=2, around_others=0, variables=_SHORT_VARIABLES, fold=True)
@@ -84,7 +87,7 @@ def _exception_lines(error: ExceptionInfo, detail: Detail, *, with_variables: bo
         for frame in group:
             variables = with_variables and (frame is failing or not detail.fold)
             yield from _frame_lines(frame, detail, is_failing=frame is failing, with_variables=variables)
-    yield _bounded(f"{error.type}: {error.value}" if error.value else error.type)
+    yield _bounded(f"{error.type}: {detail.mask_text(error.value)}" if error.value else error.type)
 
 
 def _is_shown(frame: Frame, error: ExceptionInfo, detail: Detail) -> bool:
@@ -103,7 +106,7 @@ def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variabl
         f"  {one_line(short_path(frame.filename) or frame.module)}{line} in {one_line(frame.function)}{mark}"
     )
     around = detail.around_failing if is_failing else detail.around_others
-    for number, text in frame.source:
+    for number, text in source_lines(frame, detail.mask_source):
         if frame.line is None or abs(number - frame.line) <= around:
             pointer = ">" if number == frame.line else " "
             yield _bounded(f"  {pointer} {number:>4} {text.rstrip()}")
@@ -112,6 +115,12 @@ def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variabl
         chosen = [(name, value) for name, value in frame.variables if not (name[:2] == name[-2:] == "__")]
         for name, value in chosen[: detail.variables]:
             yield _bounded(f"      {one_line(name)} = {one_line(detail.mask(name, value[: 2 * LONGEST_LINE]))}")
+
+
+def source_lines(frame: Frame, mask: Callable[[str], str]) -> Iterator[tuple[int, str]]:
+    """The frame's source lines with their numbers, masked together: a bracket or a text may span several lines."""
+    lines = (" ".join(text[: 2 * LONGEST_LINE].splitlines()) for _, text in frame.source)
+    return zip((number for number, _ in frame.source), mask("\n".join(lines)).split("\n"), strict=False)
 
 
 def _bounded(line: str) -> str:
