@@ -101,6 +101,17 @@ def test_an_outage_goes_round_once_and_the_room_is_told_when_it_is_over(tmp_path
     assert world.at(1700).texts() == receiver.take() == []
 
 
+def test_the_fallback_reads_no_credentials_of_an_error(tmp_path: Path, receiver: Receiver) -> None:
+    world = world_with(tmp_path, receiver)
+    world.chat.drop()
+    secret = "postgres://bob:hunter2@db"
+    world.hook(bodies.sentry_issue("1", title=f"OSError: no {secret}", culprit=secret))
+    world.at(310)
+    (came,) = receiver.take()
+    assert "OSError: no postgres://[Filtered]@db" in came.replace("\u200b", "")
+    assert "hunter2" not in came
+
+
 def test_chat_is_away_since_the_connection_was_lost(tmp_path: Path, receiver: Receiver) -> None:
     """Or since the start of a bot that never had one; the alert came later."""
     world = world_with(tmp_path, receiver)

@@ -13,6 +13,7 @@ from errbot_sentry.config.routes import read_route
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import CANARY_TITLE, RULE, Alert
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame
+from errbot_sentry.domain.outgoing import Outgoing
 from tests.alerting import bodies
 from tests.alerting.world import START, VirtualClock, World
 from tests.alerting.world import Chat as ChatNetwork
@@ -83,6 +84,37 @@ def test_a_notification_shows_what_its_route_chose_and_the_trace_is_in_its_threa
     assert "@everyone" not in trace.text
     assert trace.text.count("```") == 2
     assert len(lines) <= 10
+
+
+def test_a_room_reads_no_credentials_of_an_error(tmp_path: Path) -> None:
+    """Neither in the notification and its card, nor in the trace, a comment, a list, a digest or the list of alerts."""
+    secret = "postgres://bob:hunter2@db/shop?token=hunter2"
+    frame = Frame("f", "a.py", 7, in_app=True, source=((7, f"connect({secret!r})"),))
+    route = {"rooms": ["#ops"], "trace": True, "show": ["tag.dsn", "frame"]}
+    posted: list[Outgoing] = []
+
+    class Chat(ChatNetwork):
+        def post(self, room: str, message: Outgoing, thread: str = "") -> str:
+            posted.append(message)
+            return super().post(room, message, thread)
+
+    clock = VirtualClock()
+    world = World(tmp_path, [route], poll=0, clock=clock, chat=Chat(clock, threads=True))
+    world.server.event("101")
+    world.server.latest["101"] = replace(EVENT, exceptions=(ExceptionInfo("OSError", f"no {secret}", (frame,)),))
+    titled = {"title": f"InvalidTokenError: no {secret}", "culprit": secret, "count": "9"}
+    world.hook(bodies.sentry_issue("101", **titled))
+    for number in range(200, 230):
+        world.hook(bodies.sentry_issue(str(number), **titled))
+    world.at(100)
+    comment = {"comment": f"try {secret}", "issue_id": 101, "project_slug": "shop"}
+    world.hook({"action": "created", "data": comment, "actor": {"type": "user", "name": "Ann"}}, "comment")
+    world.at(200)
+    read = [*map(str, posted), world.type("alerts"), world.type("digest now")]
+    assert not [each for each in read if "hunter2" in each]
+    assert "InvalidTokenError: no postgres" in read[0]
+    assert "31 new" in read[-1]
+    assert sum("[Filtered]" in each.replace("\\", "") for each in read) >= 5
 
 
 def test_a_trace_goes_no_further_than_its_notification(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from errbot_sentry.chat.settings_notices import SettingsNotices
 from errbot_sentry.chat.typed_messages import MessageHandler
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
+from errbot_sentry.commands.views import shown_text
 from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
 from errbot_sentry.config.settings import Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
@@ -282,6 +283,7 @@ class App:
             self._templates,
             self._clock,
             plain=PlainTemplates() if settings.alerts.fallback else None,
+            mask=shown_text,
             away_since=lambda: self._away_since,
         )
         self._alerts.start()

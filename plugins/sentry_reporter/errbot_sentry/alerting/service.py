@@ -102,11 +102,13 @@ class AlertService:
         make_worker: Callable[[str, Callable[[], float | None]], Worker] = Worker,
         chance: random.Random | None = None,
         plain: Renderer | None = None,
+        mask: Callable[[str], str] = lambda text: text,
         away_since: Callable[[], float | None] = lambda: None,
     ) -> None:
         """`make_worker` makes a worker from a name and a step. `chance` returns random numbers for the poller's jitter.
 
-        `plain` renders plain text for the fallback; None if there is no fallback.
+        `plain` renders plain text for the fallback; None if there is no fallback. `mask` removes credentials from texts
+        of errors, before a message goes to a room or to the fallback.
 
         `away_since` returns when the connection to the chat network was lost, or the bot was started without one. It
         returns None while there is a connection.
@@ -140,7 +142,7 @@ class AlertService:
             chance,
         )
         self._network = network
-        self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner, self._refused)
+        self._deliver = NotificationSender(store, network, renderer, access, self._clock, owner, self._refused, mask)
         self._deciding = make_worker("alert pipeline", self._decide)
         self._polling = make_worker("poller", self._poller.step)
         self._sending = make_worker("alert delivery", self._send)
@@ -149,7 +151,7 @@ class AlertService:
         self._fallback: FallbackSender | None = None
         if settings.fallback and plain is not None and find_spec("apprise"):
             self._fallback = FallbackSender(
-                settings.fallback, store, plain, access, self._clock, self._on_message, away_since
+                settings.fallback, store, plain, access, self._clock, self._on_message, away_since, mask
             )
             self._workers.append(make_worker("fallback", self._fallback.step))
         teams = TeamMemberships(store, self._known_server, self.routes.changed)

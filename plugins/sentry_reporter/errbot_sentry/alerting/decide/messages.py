@@ -7,11 +7,11 @@ reminders and other updates never do. All functions are pure but the last ones, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from errbot_sentry.alerting.decide.alert_wording import (
     BY_PEOPLE,
@@ -58,10 +58,24 @@ TEMPLATES = {
     MessageKind.DIGEST: "sentry_digest",
     MessageKind.OUTAGE_NOTICE: "sentry_outage_notice",
 }
+_FROM_ERRORS = frozenset({"title", "culprit", "text", "facts", "rule", "activity"})
 LIST_LENGTH = 20
 _LONGEST_TITLE = 200
 _LONGEST_CULPRIT = 100
 _TITLE_IN_LIST = 100
+
+
+def shown_values(values: Mapping[str, object], mask: Callable[[str], str]) -> dict[str, Any]:
+    """The values of a message, with `mask` applied to each line of those that may come from an error."""
+
+    def shown(name: str, value: object) -> object:
+        if isinstance(value, str):
+            return "\n".join(map(mask, value.split("\n"))) if name in _FROM_ERRORS else value
+        if isinstance(value, (list, tuple)):
+            return [shown(name, each) for each in value]
+        return shown_values(value, mask) if isinstance(value, dict) else value
+
+    return {name: shown(name, value) for name, value in values.items()}
 
 
 def notification(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from errbot_sentry.alerting.decide.messages import TEMPLATES
+from errbot_sentry.alerting.decide.messages import TEMPLATES, shown_values
 from errbot_sentry.alerting.decide.visibility import is_still_visible
 from errbot_sentry.alerting.notify.apprise_addresses import CALL_SECONDS, AppriseAddress, LogMask
 from errbot_sentry.alerting.notify.fallback import (
@@ -97,8 +97,11 @@ class FallbackSender:
         clock: Clock,
         on_message: Callable[[], None],
         away_since: Callable[[], float | None] = lambda: None,
+        mask: Callable[[str], str] = lambda text: text,
     ) -> None:
         """`renderer` makes plain text. `on_message` is called after messages were put into the outbox.
+
+        `mask` removes credentials from texts of errors.
 
         `away_since` returns when the connection to the chat network was lost; None while there is a connection.
         """
@@ -109,6 +112,7 @@ class FallbackSender:
         self._clock = clock
         self._on_message = on_message
         self._away_since = away_since
+        self._mask_text = mask
         self._addresses = [
             [AppriseAddress(url, number) for url in entry.urls] for number, entry in enumerate(entries, 1)
         ]
@@ -275,7 +279,7 @@ class FallbackSender:
 
     def _rendered(self, message: Message) -> str:
         try:
-            return self._renderer.render(TEMPLATES[message.kind], message.values)
+            return self._renderer.render(TEMPLATES[message.kind], shown_values(message.values, self._mask_text))
         except Exception:  # an older or newer version may have stored the message; the other messages are still sent
             log.exception("a notification could not be rendered for the fallback")
             return "One notification cannot be shown; the log has the cause."

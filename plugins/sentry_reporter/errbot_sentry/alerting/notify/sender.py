@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from errbot_sentry.alerting.decide.messages import TEMPLATES
+from errbot_sentry.alerting.decide.messages import TEMPLATES, shown_values
 from errbot_sentry.alerting.decide.visibility import is_still_visible
 from errbot_sentry.alerting.notify.digest_reports import chart_of
 from errbot_sentry.alerting.notify.notification_edits import NotificationEdits
@@ -61,10 +61,12 @@ class NotificationSender:
         clock: Clock,
         owner: str,
         refused: Callable[[str], str] = lambda _action: "",
+        mask: Callable[[str], str] = lambda text: text,
     ) -> None:
         """`owner` names this run of this bot among all bots that share the store.
 
-        `refused` says why the server cannot do what a button stands for; "" if it can.
+        `refused` says why the server cannot do what a button stands for; "" if it can. `mask` removes credentials from
+        texts of errors.
         """
         self._store = store
         self._network = network
@@ -73,6 +75,7 @@ class NotificationSender:
         self._clock = clock
         self._owner = owner
         self._refused = refused
+        self._mask_text = mask
         self._unsettled: list[_Taken] = []
         self._unmarked: Callable[[], None] | None = None
         self._sending = False
@@ -225,10 +228,11 @@ class NotificationSender:
         self._network.edit(root.message.room, root.sent_id, self._outgoing(marked))
 
     def _outgoing(self, message: Message) -> Outgoing:
-        text = self._renderer.render(TEMPLATES[message.kind], message.values).strip("\n")
-        if late := message.values.get("late"):
+        values = shown_values(message.values, self._mask_text)
+        text = self._renderer.render(TEMPLATES[message.kind], values).strip("\n")
+        if late := values.get("late"):
             text = f"(late, from {late}) {text}"
-        card = card_of(message.values, self._refused) if message.kind is MessageKind.NOTIFICATION else None
+        card = card_of(values, self._refused) if message.kind is MessageKind.NOTIFICATION else None
         return Outgoing(text, card, message.mention)
 
     def _mark(self, mark: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from errbot_sentry.alerting.decide.decisions import WITHHELD, DecisionName
-from errbot_sentry.alerting.decide.messages import list_row
+from errbot_sentry.alerting.decide.messages import list_row, shown_values
 from errbot_sentry.alerting.decide.muting import SilenceIndex
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.routing import Target, route_alert
@@ -16,6 +16,7 @@ from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers
 from errbot_sentry.commands.project_scope import refuse_unknown_projects
 from errbot_sentry.commands.room_alerts.undelivered import list_undelivered
+from errbot_sentry.commands.views import shown_text
 from errbot_sentry.config.facts import EVENT, FRAMES, ISSUE, never_known
 from errbot_sentry.config.matchers import AMOUNTS
 from errbot_sentry.config.routes import Route
@@ -40,7 +41,7 @@ def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
     now = context.clock.now().timestamp()
     rows = [
         {
-            **list_row(each.alert),
+            **shown_values(list_row(each.alert), shown_text),
             "name": each.name.replace("_", " "),
             "sentence": _SENTENCES.get(each.name, ""),
             "detail": each.detail,

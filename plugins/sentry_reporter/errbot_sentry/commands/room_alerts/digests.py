@@ -5,9 +5,10 @@ from __future__ import annotations
 from calendar import day_name
 from collections.abc import Iterator
 
-from errbot_sentry.alerting.decide.messages import TEMPLATES
+from errbot_sentry.alerting.decide.messages import TEMPLATES, shown_values
 from errbot_sentry.alerting.notify.digest_reports import DAYS, Digests, chart_of, next_time
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
+from errbot_sentry.commands.views import shown_text
 from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.text import utc_time
 from errbot_sentry.store.records import DigestPlan, Message
@@ -22,7 +23,11 @@ def digest(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     schedule = " ".join(typed.words)
     if schedule == "now":
         message = context.requested_digests.get(room, typed.person.acl, lambda: _digest_of(context, room, now))
-        yield View(TEMPLATES[message.kind], {**message.values, "uploaded": False}, chart_of(message))
+        yield View(
+            TEMPLATES[message.kind],
+            {**shown_values(message.values, shown_text), "uploaded": False},
+            chart_of(message),
+        )
         return
     with context.store.write() as tx:
         plan = tx.digests.get(room)
