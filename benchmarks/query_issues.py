@@ -5,8 +5,9 @@
 Errbot's test backend in this process, a server of prepared answers in another, on a warm connection; all arms take
 turns, and medians are compared. The goal is at most 1.5 times the floor. A command that returns the same lines from
 memory shows what Errbot takes for sending them. A list without any care (no columns, no chart, no ages, nothing escaped
-or checked) shows the least that a list written in Python can take. Then Sentry's own command-line client takes turns
-with ours.
+or checked) shows the least that a list written in Python can take. The same text as ours by hand, in one function for
+this one server, still without any check, shows what the text itself takes. Then Sentry's own command-line client takes
+turns with ours.
 """
 
 from __future__ import annotations
@@ -35,9 +36,16 @@ WARM_UP = 30
 GOAL = 1.5
 MOST_MESSAGES = 10
 FLOOR_PLUGIN = '''
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from operator import add
+
+import humanize
 import msgspec
 import requests
 from errbot import BotPlugin, botcmd
+
+BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 class Row(msgspec.Struct, gc=False):
@@ -48,6 +56,43 @@ class Row(msgspec.Struct, gc=False):
     permalink: str
 
 
+class Whole(msgspec.Struct):
+    id: str
+    shortId: str
+    title: str
+    level: str
+    culprit: str
+    firstSeen: datetime
+    lastSeen: datetime
+    count: str
+    userCount: int
+    stats: dict[str, list[tuple[int, int]]]
+
+
+@lru_cache(1024)
+def age(seconds):
+    return humanize.naturaldelta(timedelta(seconds=seconds))
+
+
+def coarse(span):
+    seconds = span.days * 86400 + span.seconds
+    return seconds - seconds % (86400 if seconds >= 86400 else 3600 if seconds >= 3600 else 60)
+
+
+@lru_cache(256)
+def blocks(top):
+    return [BLOCKS[round(count * 7 / top) or 1 if count else 0] for count in range(top + 1)]
+
+
+def short(number):
+    return str(number) if number < 1000 else f"{number / 1000:.1f}k"
+
+
+def column(cells):
+    widest = max(map(len, cells))
+    return [cell.ljust(widest) for cell in cells]
+
+
 class Floor(BotPlugin):
     """The least that a command can cost."""
 
@@ -55,6 +100,8 @@ class Floor(BotPlugin):
     address = ""
     session = requests.Session()
     decoder = msgspec.json.Decoder(list[Row])
+    whole = msgspec.json.Decoder(list[Whole])
+    site = "https://sentry.example.com/organizations/acme/issues/"
 
     @botcmd
     def floor(self, msg, args):
@@ -69,6 +116,36 @@ class Floor(BotPlugin):
         lines = [
             f"#{number}  {row.shortId}  {row.title}\\n    {row.lastSeen}  {row.count} events\\n    {row.permalink}"
             for number, row in enumerate(self.decoder.decode(self.session.get(self.address).content), 1)
+        ]
+        for start in range(0, len(lines), 40):
+            yield "```\\n\\n" + "\\n".join(lines[start : start + 40]) + "\\n```"
+
+    @botcmd
+    def floorwhole(self, msg, args):
+        rows, now = self.whole.decode(self.session.get(self.address).content), datetime.now(timezone.utc)
+        charts = []
+        for row in rows:
+            counts = [count for _at, count in row.stats["24h"]]
+            counts = list(map(add, counts[::2], counts[1::2]))
+            of = blocks(max(counts))
+            charts.append("".join([of[count] for count in counts]))
+        heads = zip(
+            column([f"#{number}" for number in range(1, len(rows) + 1)]),
+            column([row.shortId for row in rows]),
+            column([f"✗ {row.level}" for row in rows]),
+            [row.title for row in rows],
+        )
+        facts = zip(
+            column([age(coarse(now - row.lastSeen)) + " ago" for row in rows]),
+            column([age(coarse(now - row.firstSeen)) + " old" for row in rows]),
+            column([short(int(row.count)) + " events" for row in rows]),
+            column([short(row.userCount) + " users" for row in rows]),
+            charts,
+            [row.culprit for row in rows],
+        )
+        lines = [
+            f"{'  '.join(head)[:80]}\\n      {'  '.join(fact)[:74]}\\n      {self.site}{row.id}/"
+            for head, fact, row in zip(heads, facts, rows)
         ]
         for start in range(0, len(lines), 40):
             yield "```\\n\\n" + "\\n".join(lines[start : start + 40]) + "\\n```"
@@ -138,9 +215,9 @@ def _measure(folder: Path, url: str, rounds: int) -> int:
     try:
         print(
             "| rows | messages | trivial command | bare warm GET | floor | the same lines from memory | the least list "
-            "| / floor | !sentry issues | / floor | / the least list |"
+            "| / floor | the same text by hand | / floor | !sentry issues | / floor | / by hand |"
         )
-        print("|---|---|---|---|---|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
         for rows in ROWS:
             address = f"{url}/api/0/organizations/acme/issues/?limit={rows}"
             plugins.get_plugin_obj_by_name("Floor").messages = messages = _messages_of(plugins, rows)
@@ -151,6 +228,7 @@ def _measure(folder: Path, url: str, rounds: int) -> int:
                 "get": partial(_get, session, address),
                 "lines": partial(_answer, bot, "!floorlines", last),
                 "least": partial(_answer, bot, "!floorlist", last),
+                "by hand": partial(_answer, bot, "!floorwhole", last),
                 "ours": partial(_answer, bot, f"!sentry issues -n {rows}", last),
             }
             found = median_ms(arms, rounds)
@@ -159,7 +237,8 @@ def _measure(folder: Path, url: str, rounds: int) -> int:
             print(
                 f"| {rows} | {len(messages)} | {found['trivial']:.2f} ms | {found['get']:.2f} ms | {floor:.2f} ms "
                 f"| {found['lines']:.2f} ms | {found['least']:.2f} ms | {found['least'] / floor:.2f} "
-                f"| {found['ours']:.2f} ms | {ratio:.2f} | {found['ours'] / found['least']:.2f} |",
+                f"| {found['by hand']:.2f} ms | {found['by hand'] / floor:.2f} "
+                f"| {found['ours']:.2f} ms | {ratio:.2f} | {found['ours'] / found['by hand']:.2f} |",
                 flush=True,
             )
             if ratio > GOAL:

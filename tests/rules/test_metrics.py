@@ -70,6 +70,13 @@ def test_every_count_is_there():
     assert found["sentry_reporter_api_seconds_count", (*labels[:2], ("result", "TimedOut"))] == 1
 
 
+def test_whether_chat_is_away_has_a_gauge():
+    """So that Prometheus can tell somebody, whom the bot cannot reach."""
+    for since, up in ((None, 1), (NOW.timestamp() - 60, 0)):
+        found = _read(exposition(_facts(chat_away_since=since), ApiTimes()))
+        assert found["sentry_reporter_chat_up", ()] == up
+
+
 def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
     """A panel of a metric that was renamed would stay empty, an alert on it would never fire."""
     times = ApiTimes()

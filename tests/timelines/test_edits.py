@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from errbot_sentry.alerting.notify import sender
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.domain.errors import LoginRefused, MessageTooLong, SendError, SendLimited
+from errbot_sentry.domain.errors import LoginRefused, MessageTooLong, SendError, SendLimited, StoreError
 from errbot_sentry.store import outbox_table
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Message
@@ -102,6 +104,28 @@ def test_what_is_never_taken_is_given_up_at_once(tmp_path: Path) -> None:
     mark(world, 1, "resolved by Ann")
     world.at(world.seconds + DAY)
     assert (world.chat.edits_tried, world.flow.status().edits_given_up) == (1, 1)
+
+
+def test_a_mark_outlives_a_database_that_is_away_during_the_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_with(tmp_path, 1)
+    world.chat.up = False
+    mark(world, 1, "resolved by Ann")
+    world.chat.up = True
+
+    def away(*_: object) -> bool:
+        raise StoreError("The database is gone.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sender, "is_still_visible", away)
+        world.clock.at += timedelta(seconds=10)
+        with pytest.raises(StoreError):
+            world.step("alert delivery")
+    world.step("alert delivery")  # as its thread does after a pause
+    world.at(world.seconds + 61)
+    assert edits_of(world, 1) == ["resolved by Ann"]
+    assert world.flow.status().edits_given_up == 0
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

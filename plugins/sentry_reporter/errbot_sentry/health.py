@@ -271,6 +271,7 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
     ("gauge", "queue_age_seconds", "Age of the oldest alert or message that waits.", lambda facts: _age(facts)),
     ("gauge", "poll_lag_seconds", "Time since the last answered poll.", lambda facts: _count(facts, "poll_lag")),
     ("gauge", "webhook_age_seconds", "Time since the last authentic webhook.", lambda facts: _webhook_age(facts)),
+    ("gauge", "chat_up", "1 while the bot is connected to chat.", lambda facts: float(facts.chat_away_since is None)),
     ("gauge", "database_up", "1 while the state can be read and written.", lambda facts: _count(facts, "database_ok")),
 )
 # Kind, name, help text, label, and a function that returns the value for each label value, or None if alerts are off.

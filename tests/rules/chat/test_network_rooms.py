@@ -33,6 +33,9 @@ def test_names_are_recalled_at_the_next_start(tmp_path: Path) -> None:
     assert third.recall("#ops:chat.test") == "!1:chat.test"
     third.ask("#ops:chat.test")
     assert third.were_wrong()
+
+    fourth = NetworkRooms(_away, store)  # it started with a connection, so nothing was recalled before
+    assert fourth.ask("#ops:chat.test") == "!1:chat.test"
     store.close()
 
 

@@ -34,14 +34,12 @@ class NetworkRooms:
             self._asked[name] = self._named(name)
         except Exception as error:  # noqa: BLE001 - adapters read answers of libraries and servers
             log.warning("the room %r could not be looked up: %r", name, error)
-            self._asked[name] = self._recalled.get(name, name)
+            self._asked[name] = self._earlier(name)
         return self._asked[name]
 
     def recall(self, name: str) -> str:
         """The name that the network gave a room at an earlier start, from the state. Otherwise the given name."""
-        if self._known is None:
-            self._known = self._read()
-        self._recalled[name] = self._known.get(name, name)
+        self._recalled[name] = self._earlier(name)
         return self._recalled[name]
 
     def were_wrong(self) -> bool:
@@ -55,6 +53,11 @@ class NetworkRooms:
         if found != known:
             with self._store.write() as tx:
                 tx.made_once.put(_ROOMS, json.dumps(found))
+
+    def _earlier(self, name: str) -> str:
+        if self._known is None:
+            self._known = self._read()
+        return self._known.get(name, name)
 
     def _read(self) -> dict[str, str]:
         try:

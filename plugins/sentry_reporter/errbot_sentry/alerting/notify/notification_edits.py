@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from errbot_sentry.alerting.notify.retry_policy import Retry, after_refusal
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.errors import NotConnected, SendError
+from errbot_sentry.domain.errors import NotConnected, SendError, StoreError
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import OutboxRow
 
@@ -63,6 +63,8 @@ class NotificationEdits:
                 self._edit(root, edit.mark)
         except SendError as error:
             return self._refuse(edit, error)
+        except StoreError:  # the edit stays claimed, and is due again when its lease ends
+            raise
         except Exception:  # the stored notification cannot be rendered
             log.exception("message %s could not be edited", edit.id)
             self.given_up += 1
