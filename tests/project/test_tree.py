@@ -107,18 +107,20 @@ def exceptions_without_reason(source: str) -> list[int]:
     explained = {number for number, text in comments.items() if re.search(r"\w", _MARK.sub("", text))}
     explained |= {number + step for number in explained & alone for step in (1, -1)}
     marked = {number for number, text in comments.items() if _MARK.search(text)}
-    loose = {node.lineno for node in ast.walk(ast.parse(source)) if _sets_a_rule_aside(node)}
-    return sorted(((marked | loose) - explained) | _sleeping_plugins(source))
+    nodes = list(ast.walk(ast.parse(source)))
+    loose = {node.lineno for node in nodes if _sets_a_rule_aside(node)}
+    return sorted(((marked | loose) - explained) | _sleeping_plugins(nodes, source.splitlines()))
 
 
-def _sleeping_plugins(source: str) -> set[int]:
-    lines = source.splitlines()
+def _sleeping_plugins(nodes: list[ast.AST], lines: list[str]) -> set[int]:
+    """The lines of texts that sleep and have no comment."""
+    sleeping = {number for number, line in enumerate(lines, 1) if line.lstrip().startswith("time.sleep(")}
+    texts = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     return {
         number
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        for number in range(node.lineno, (node.end_lineno or 0) + 1)
-        if lines[number - 1].lstrip().startswith("time.sleep(") and "#" not in lines[number - 1]
+        for number in sleeping
+        if "#" not in lines[number - 1]
+        and any(each.lineno <= number <= (each.end_lineno or each.lineno) for each in texts)
     }
 
 
