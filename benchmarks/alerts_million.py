@@ -32,7 +32,7 @@ def fill(world: World, count: int) -> None:
                 for n in numbers
             )
             work.groups.put(
-                Group("#ops", str(n), "new", "webhook", now, now, now, "unresolved", thread_root=1, window=300.0)
+                Group("#ops", str(n), "new", "webhook", now, now, "unresolved", thread_root=1, window=300.0)
                 for n in numbers
                 if n % 10 == 0
             )

@@ -206,3 +206,50 @@ def test_nonsense_is_a_bad_answer_or_an_empty_one(kind, name, answers):
         with suppress(ServerError, UserError):
             CALLS[name](connection.server(), an_issue(kind))
         connection.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("broken", [{"id": None, "title": TOKEN}, TOKEN, None], ids=["no id", "text", "null"])
+def test_rows_that_cannot_be_read_are_skipped_counted_and_logged_once(caplog, kind, broken):
+    """In lists of issues and of events. If no row can be read, it is a bad answer."""
+    rows = [broken, {"id": "12", "status": "unresolved", "assignedTo": None}, broken]
+
+    def answer(request: Request) -> Reply:
+        return as_json(rows if kind != BUGSINK or request.path.endswith("/projects/") else {"results": rows})
+
+    with HttpServer(answer) as http:
+        connection = connect(http.url, kind)
+        server, issue = connection.server(), an_issue(kind)
+        query = IssueQuery(projects=(issue.project,))
+        pages = [server.issues(query), server.issues(query), server.events(issue, 10)]
+        assert [([row.id for row in page.items], page.skipped) for page in pages] == [(["12"], 2)] * 3
+        assert server.health().unreadable == 6
+        assert server.health().failures == 0
+        logged = [message for message in caplog.messages if message.startswith("2 of the 3 ")]
+        assert ["issues" in message for message in logged] == [True, False]  # one for each kind of list
+        assert TOKEN not in caplog.text
+        rows[:] = [broken]
+        with pytest.raises(BadAnswer):
+            server.issues(query)
+        with pytest.raises(BadAnswer):
+            server.events(issue, 10)
+        connection.close()
+
+
+def test_a_merge_is_not_confirmed_by_a_row_that_cannot_be_read():
+    """The issue in it may be the one that should be gone."""
+    with HttpServer(lambda request: as_json([{"id": "13"}, {"id": None}])) as http:
+        connection = connect(http.url, GLITCHTIP)
+        with pytest.raises(BadAnswer, match="does not say"):
+            CALLS["merge"](connection.server(), an_issue(GLITCHTIP))
+        connection.close()
+
+
+def test_a_row_that_is_not_json_for_python_leaves_the_others():
+    """A number of thousands of digits is valid JSON, and nothing that Python reads."""
+    body = b'[{"id": "12", "x": ' + b"9" * 5000 + b'}, {"id": "13", "project": 5}, {"id": ' + b"9" * 5000 + b"}]"
+    with HttpServer(lambda request: Reply(200, body, {"Content-Type": "application/json"})) as http:
+        connection = connect(http.url, SENTRY)
+        page = connection.server().issues(IssueQuery())
+        assert ([issue.id for issue in page.items], page.skipped) == (["12", "13"], 1)
+        connection.close()

@@ -53,7 +53,7 @@ def test_every_count_is_there():
         edits_given_up=2,
         poll_lag=12.5,
     )
-    facts = _facts(alerts, report, chat_dropped={"reactions": 3}, login_refusal="invalid_auth")
+    facts = _facts(alerts, report, chat_dropped={"reactions": 3}, token_refused="invalid_auth")
     found = _read(exposition(facts, times))
     assert found["sentry_reporter_chat_token_refused", (("code", "invalid_auth"),)] == 1
     assert found["sentry_reporter_events_captured_total", ()] == 7
@@ -82,7 +82,7 @@ def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
     times = ApiTimes()
     times.observe(Exchange("GET", "/issues/{}/", 200, 0.25))
     alerts = AlertsStatus(True, True, poll_lag=1.0, webhook_last=NOW, decided={"first": 1})
-    facts = _facts(alerts, ReportStatus(dropped={"x": 1}), login_refusal="invalid_auth")
+    facts = _facts(alerts, ReportStatus(dropped={"x": 1}), token_refused="invalid_auth")
     facts = replace(facts, canary=CanaryStatus((Link("sent", LinkState.OK),)))
     found = {name for name, _ in _read(exposition(facts, times))}
     pages = [(DOCS / name).read_text() for name in ("dashboard.json", "rules.yml")]

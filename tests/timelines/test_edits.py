@@ -12,7 +12,7 @@ import pytest
 from errbot_sentry.alerting.notify import sender
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Conversation
-from errbot_sentry.domain.errors import LoginRefused, MessageTooLong, SendError, SendLimited, StoreError
+from errbot_sentry.domain.errors import MessageTooLong, SendError, SendLimited, StoreError, TokenRefused
 from errbot_sentry.store import outbox_table
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Message
@@ -51,7 +51,7 @@ REFUSALS: tuple[BaseException | None, ...] = (
     None,
     SendLimited("Slower.", 7.0),
     SendError("It failed."),
-    LoginRefused("Slack", "invalid_auth"),
+    TokenRefused("Slack", "invalid_auth"),
     Killed(),
 )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from errbot_sentry.alerting.decide.enrich import GIVE_UP
-from errbot_sentry.domain.errors import Unreachable
-from errbot_sentry.domain.issues import Project
+from errbot_sentry.domain.errors import BadAnswer, Unreachable
+from errbot_sentry.domain.issues import Issue, Project
 from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP
 from tests.alerting import bodies
-from tests.alerting.world import World
+from tests.alerting.world import IssueServer, VirtualClock, World
 
 ROUTES = [{"rooms": ["#ops"]}]
 LAB = Project("3", "lab-app", "Lab App")
@@ -54,9 +56,21 @@ def test_glitchtip_without_short_ids_waits_for_the_server(tmp_path: Path) -> Non
     assert world.flow.status().waiting == 0
 
 
-def test_the_issues_of_one_hook_are_read_in_one_request(tmp_path: Path) -> None:
+class UnreadableServer(IssueServer):
+    """One whose answer about 17 has no id, as Sentry's dialect meets it: it asks for a missing issue by itself."""
+
+    def issues_by_id(self, ids: tuple[str, ...]) -> tuple[Issue, ...]:
+        found = super().issues_by_id(ids)
+        if "17" in ids:
+            raise BadAnswer('The server sent an issue without "id".')
+        return found
+
+
+@pytest.mark.parametrize("make", [IssueServer, UnreadableServer])
+def test_the_issues_of_one_hook_are_read_in_one_request(tmp_path: Path, make: type[IssueServer]) -> None:
     """GlitchTip puts three into a webhook; one that the server does not have costs the others nothing."""
-    world = World(tmp_path, ROUTES, kind=GLITCHTIP, projects=(LAB,), poll=0)
+    clock = VirtualClock()
+    world = World(tmp_path, ROUTES, poll=0, clock=clock, server=make(clock, GLITCHTIP, (LAB,)))
     for number in ("16", "18"):
         world.server.event(number, LAB)
     body = bodies.glitchtip(16)
@@ -67,7 +81,8 @@ def test_the_issues_of_one_hook_are_read_in_one_request(tmp_path: Path) -> None:
     world.plain_hook(body)
     texts = "\n".join(world.at(30).texts())
     assert world.server.looked_up[0] == "16 17 18"
-    assert set(world.server.looked_up[1:]) <= {"17"}, "only the one that is missing is looked for again"
+    if make is IssueServer:
+        assert set(world.server.looked_up[1:]) <= {"17"}, "only the one that is missing is looked for again"
     assert ("LAB-APP-16" in texts, "LAB-APP-18" in texts) == (True, True)
 
 

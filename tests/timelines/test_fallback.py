@@ -15,7 +15,7 @@ import pytest
 from errbot_sentry.config.fallback_entries import read_fallback_entry
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.alerts import MessageKind
-from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, RoomUnknown, SendLimited
+from errbot_sentry.domain.errors import NotAdmitted, RoomUnknown, SendLimited, TokenRefused
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.store.records import Message
 from tests.alerting import bodies
@@ -117,7 +117,7 @@ def test_a_refused_token_sends_everything_to_the_fallback_with_its_cause_and_los
 ) -> None:
     """It is no matter of one message: hours of refusals set none aside."""
     world = world_with(tmp_path, receiver)
-    refusal = LoginRefused("Slack", "invalid_auth")
+    refusal = TokenRefused("Slack", "invalid_auth")
     world.chat.refuses["#ops"] = refusal
     world.hook(bodies.sentry_issue("1"))
     world.at(310)

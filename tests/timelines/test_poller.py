@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from errbot_sentry.alerting.receive.poller import MOST_PAGES, PAGE_SIZE
+from errbot_sentry.config.secrets import Secret
+from errbot_sentry.config.settings import ServerSettings
 from errbot_sentry.domain.access import Access
 from errbot_sentry.domain.errors import BadToken, RateLimited, ServerFailed
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Project
-from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP
+from errbot_sentry.server.connection import Connection
+from errbot_sentry.server.protocol import BUGSINK, GLITCHTIP, SENTRY
 from tests.alerting import bodies
 from tests.alerting.world import World
+from tests.fakes.http_server import HttpServer, Reply, Request, as_json
 
 ROUTES = [{"rooms": ["#ops"]}]
 ALL = [{"rooms": ["#ops"], "reasons": ["new", "regressed", "escalating", "unmuted", "reopened"]}]
@@ -183,3 +188,44 @@ def test_each_change_is_sent_also_when_no_event_lies_between(tmp_path: Path) -> 
         world.server.change("1", status="unresolved")
         texts += world.at((minutes + 5) * 60).texts()
     assert texts == ["SHOP-1 resolved", "SHOP-1 reopened"] * 3
+
+
+@pytest.mark.parametrize("broken", [{"id": None}, "no row at all"])
+def test_a_row_that_cannot_be_read_hides_no_other_and_changes_nothing_known(tmp_path: Path, broken: Any) -> None:
+    """The others are announced. Its own issue has neither gone nor been resolved, and is announced once it reads."""
+    unreadable = {"2"}
+
+    def answer(request: Request) -> Reply:
+        if not request.path.endswith("/organizations/acme/issues/"):
+            return as_json({}, 404)
+        issues = sorted(world.server.by_id.values(), key=lambda issue: str(issue.last_seen), reverse=True)
+        rows = [
+            {"id": issue.id, "shortId": issue.short_id, "title": issue.title, "level": issue.level, "count": "1",
+             "status": issue.status, "firstSeen": str(issue.first_seen), "lastSeen": str(issue.last_seen),
+             "project": {"id": issue.project.id, "slug": issue.project.slug}}
+            for issue in issues
+        ]  # fmt: skip
+        return as_json(
+            [({**row, **broken} if isinstance(broken, dict) else broken) if row["id"] in unreadable else row
+             for row in rows]
+        )  # fmt: skip
+
+    with HttpServer(answer) as server:
+        connection = Connection(ServerSettings(server.url, SENTRY, Secret("token"), "acme"))
+        world = World(tmp_path, ROUTES, find_server=connection.server)
+        world.server.event("1")
+        world.server.event("2")
+        assert world.at(10).texts() == []
+        world.server.event("3")
+        assert world.at(100).texts() == ["New in shop: SHOP-3 KeyError: 3 — error, 1 event"]
+        unreadable.add("3")
+        world.server.event("4")
+        unreadable.add("4")
+        world.clock.advance(1)
+        world.server.event("5")
+        assert world.at(200).texts() == ["New in shop: SHOP-5 KeyError: 5 — error, 1 event"]
+        unreadable.clear()
+        assert world.at(300).texts() == ["New in shop: SHOP-4 KeyError: 4 — error, 1 event"]
+        world.server.change("3", status=RESOLVED)
+        assert world.at(400).texts() == ["SHOP-3 resolved"]
+        connection.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED
 from tests.alerting import bodies
 from tests.alerting.world import World
@@ -153,3 +155,15 @@ def test_a_rule_on_a_resolved_issue_and_its_regression_are_one_notification(tmp_
     world.hook(bodies.sentry_issue("1", "unresolved", substatus="regressed"))
     world.at(6 * 3600 + 2)
     assert [row.message.placement.value for row in outbox_of(world.store, "#ops")] == ["channel", "thread"] * 2
+
+
+@pytest.mark.parametrize("blank", ["\u2800", "\u3164 \u3164", "\u00ad"])
+def test_a_title_that_shows_nothing_reads_as_a_missing_one(tmp_path: Path, blank: str) -> None:
+    """A room saw the short id, and nothing after it."""
+    world = World(tmp_path, ROUTES)
+    world.hook(bodies.sentry_issue("101", title=blank, metadata={}))
+    hook = bodies.glitchtip(7)
+    hook["attachments"][0]["title"] = blank
+    world.plain_hook(hook)
+    shown = world.at(11).texts()
+    assert ["(no title)" in line for line in shown] == [True, True], shown

@@ -357,7 +357,7 @@ class App:
             network=self._network.status(),
             network_is_well=not self._network.trouble(),
             chat_away_since=self._away_since,
-            login_refusal=self._network.login_refusal(),
+            token_refused=self._network.token_refused(),
             chat_dropped={queue.jobs: queue.refused for queue in self._queues if queue.refused},
             without_patches=self._patches.without,
             patches_failed=self._patches.failed,

@@ -44,7 +44,7 @@ class FlowFacts:
     network: tuple[str, ...] = ()
     """The chat network's name, what it can show, and its present trouble if there is any."""
     network_is_well: bool = True
-    login_refusal: str = ""
+    token_refused: str = ""
     """The chat network's name of the reason why it refuses the bot's token; "" if it does not refuse it."""
     chat_away_since: float | None = None
     """Since when the bot is not connected to the chat network (seconds since 1970); None while it is."""
@@ -77,7 +77,7 @@ def health_of(facts: FlowFacts) -> tuple[bool, dict[str, object]]:
             "failed": alerts.failed,
             "poll_lag_seconds": alerts.poll_lag,
         }
-    chat = {"away_since": _away_since(facts), "token_refused": facts.login_refusal}
+    chat = {"away_since": _away_since(facts), "token_refused": facts.token_refused}
     if any(chat.values()):
         body["chat"] = {name: value for name, value in chat.items() if value}
     if facts.canary.links:
@@ -279,7 +279,7 @@ _LABELLED: tuple[tuple[str, str, str, str, Callable[[FlowFacts], Mapping[str, fl
     ("counter", "events_dropped", "Events given up.", "reason", lambda facts: facts.report.dropped),
     ("counter", "chat_jobs_dropped", "Jobs for chat that had no room.", "jobs", lambda facts: facts.chat_dropped),
     ("gauge", "chat_token_refused", "1 while the chat network refuses the bot's token.", "code",
-        lambda facts: {facts.login_refusal: 1} if facts.login_refusal else {}),
+        lambda facts: {facts.token_refused: 1} if facts.token_refused else {}),
     ("gauge", "decisions", "Decisions about alerts in the store.", "decision", lambda facts: _count(facts, "decided")),
     ("counter", "alerts_not_looked_up", "Decided without the server's answer.", "reason",
         lambda facts: _count(facts, "without")),

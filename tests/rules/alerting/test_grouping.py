@@ -27,7 +27,7 @@ MINUTE, HOUR = 60.0, 3600.0
 CHANNEL, THREAD, NONE = Placement.CHANNEL, Placement.THREAD, Placement.NONE
 # One problem, notified of at NOW by a webhook; its first window of five minutes is open.
 OPEN = Group(
-    "#ops", "1", "new", "webhook", NOW, NOW, NOW, UNRESOLVED, level="error", last_sent=NOW, due=NOW + 300,
+    "#ops", "1", "new", "webhook", NOW, NOW, UNRESOLVED, level="error", last_sent=NOW, due=NOW + 300,
     span=300.0, window=300.0, repeat=4 * HOUR, thread_root=1,
 )  # fmt: skip
 RESTING = replace(OPEN, due=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from errbot_sentry.chat.background_queue import BackgroundQueue
+from errbot_sentry.domain.errors import NotConnected
 from tests.alerting.world import VirtualClock
 
 
@@ -13,10 +14,19 @@ def test_a_failing_job_does_not_stop_the_next(caplog):
     background, done = BackgroundQueue(), threading.Event()
     background.start()
     background.do(lambda: 1 / 0)
+    background.do(refuse)
     background.do(done.set)
     assert done.wait(10)
     background.close(5)
-    assert "a job in the background failed" in caplog.text
+    logged = {each.getMessage(): each.exc_info is not None for each in caplog.records}
+    assert logged == {
+        "a job in the background failed: division by zero": True,
+        "a job in the background failed: Offline. (cause: None)": False,
+    }
+
+
+def refuse() -> None:
+    raise NotConnected("Offline.")
 
 
 def test_too_many_jobs_are_refused_and_counted_and_logged_once_a_minute(caplog):

@@ -11,7 +11,7 @@ import requests
 from errbot_sentry.chat.background_queue import BackgroundQueue
 from errbot_sentry.chat.networks import discord, matrix, mattermost, slack, zulip
 from errbot_sentry.chat.networks.errbot_network import ErrbotNetwork
-from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected, SendError
+from errbot_sentry.domain.errors import NotAdmitted, NotConnected, SendError, TokenRefused
 from errbot_sentry.domain.outgoing import Outgoing
 
 
@@ -42,18 +42,18 @@ def _zulip(code: str) -> SendError:
 @pytest.mark.parametrize(
     ("refusal", "code"),
     [
-        *((_slack(code), code) for code in sorted(slack._LOGIN_REFUSED)),
+        *((_slack(code), code) for code in sorted(slack._TOKEN_REFUSED)),
         (_discord(401), "401"),
         (_discord(401, 50014), "50014"),
         (_discord(403, 40002), "40002"),
         (_mattermost(401, "api.context.session_expired.app_error"), "api.context.session_expired.app_error"),
         (_mattermost(401), "401"),
-        *((_matrix(401, code), code) for code in sorted(matrix._LOGIN_REFUSED)),
-        *((_zulip(code), code) for code in sorted(zulip._LOGIN_REFUSED)),
+        *((_matrix(401, code), code) for code in sorted(matrix._TOKEN_REFUSED)),
+        *((_zulip(code), code) for code in sorted(zulip._TOKEN_REFUSED)),
     ],
 )
 def test_each_code_of_a_refused_token_is_about_the_whole_network(refusal: SendError, code: str) -> None:
-    assert isinstance(refusal, LoginRefused)
+    assert isinstance(refusal, TokenRefused)
     assert refusal.code == code
     assert f"refuses the bot's token ({code})" in str(refusal)
 
@@ -92,25 +92,25 @@ def network() -> Refusing:
 
 
 def test_a_network_that_refuses_the_token_is_asked_again_after_a_pause_or_a_reconnect(network: Refusing) -> None:
-    network.answer = LoginRefused("Slack", "invalid_auth")
+    network.answer = TokenRefused("Slack", "invalid_auth")
     for room in ("a", "a", "b"):
         with pytest.raises(NotConnected, match="invalid_auth"):
             network.post(room, Outgoing("text"))
     assert network.asked == 1
     assert "invalid_auth" in network.trouble()
     network.renew()
-    with pytest.raises(LoginRefused):
+    with pytest.raises(TokenRefused):
         network.post("a", Outgoing("text"))
     network.renew()
     network.answer = None
     assert network.post("a", Outgoing("text")) == "1"
-    assert network.trouble() == network.login_refusal() == ""
+    assert network.trouble() == network.token_refused() == ""
 
 
 def test_an_answer_about_a_room_shows_that_the_token_is_accepted(network: Refusing) -> None:
-    network.login_pause = 0.0
-    network.answer = LoginRefused("Slack", "invalid_auth")
-    with pytest.raises(LoginRefused):
+    network.token_pause = 0.0
+    network.answer = TokenRefused("Slack", "invalid_auth")
+    with pytest.raises(TokenRefused):
         network.post("a", Outgoing("text"))
     network.answer = SendError("Slack did not answer.")
     with pytest.raises(SendError):

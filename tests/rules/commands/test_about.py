@@ -10,7 +10,7 @@ from errbot_sentry.commands.command_context import OFF, FlowStatus, find_command
 from errbot_sentry.commands.registry import COMMANDS
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadToken, ServerFailed, Unreachable, UsageError, UserError
-from errbot_sentry.server.protocol import Server
+from errbot_sentry.server.protocol import Health, Server
 from tests.rules.commands.world import (
     ALICE,
     BOB,
@@ -141,6 +141,12 @@ def test_one_issue_costs_two_requests() -> None:
 def test_one_issue_at_a_time() -> None:
     with pytest.raises(UsageError, match=r"Unexpected word.*Usage: !sentry issue REF"):
         World([issue(1)]).lines("issue WEB-1 WEB-2")
+
+
+def test_status_counts_the_rows_that_were_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World([issue(1)])
+    monkeypatch.setattr(world.server, "health", lambda: Health("sentry", "https://sentry.example.com", unreadable=1))
+    assert "1 row of its lists could not be read: the log has the cause" in world.lines("status")[0]
 
 
 def test_status_shows_the_server_and_the_flows() -> None:

@@ -75,9 +75,11 @@ def test_an_empty_list_says_what_was_looked_for() -> None:
 
 def test_the_servers_note_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World([issue(1)])
-    page = Page((issue(1),), note="Looked at the newest 1000 issues only.")
+    page = Page((issue(1),), note="Looked at the newest 1000 issues only.", skipped=2)
     monkeypatch.setattr(world.server, "issues", lambda query, cursor=None: page)
-    assert world.lines("issues")[1:] == ["Looked at the newest 1000 issues only."]
+    assert world.lines("issues")[1:] == [
+        "2 rows of the server's answer could not be read. Looked at the newest 1000 issues only."
+    ]
 
 
 def test_a_failure_of_the_server_is_its_own_sentence_and_leaves_the_last_list() -> None:

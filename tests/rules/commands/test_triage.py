@@ -140,7 +140,7 @@ def alert_in_room(world: World) -> None:
     """#ops has had an alert about WEB-1 and one about WEB-2, and bob was mentioned in both."""
     with world.store.write() as tx:
         for each in ALERTS:
-            tx.groups.put([Group("#ops", each, "new", "webhook", 0.0, 0.0, 0.0, UNRESOLVED, mentioned="bob")])
+            tx.groups.put([Group("#ops", each, "new", "webhook", 0.0, 0.0, UNRESOLVED, mentioned="bob")])
 
 
 def not_to_mention(world: World) -> list[str]:

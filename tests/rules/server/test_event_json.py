@@ -18,7 +18,7 @@ from errbot_sentry.server.http.body import Undecodable, decode
 from errbot_sentry.server.payloads.bugsink_json import read_bugsink_event, read_bugsink_issue, title_of
 from errbot_sentry.server.payloads.event_json import printed, read_event
 from errbot_sentry.server.payloads.issue_json import read_issue, read_list
-from errbot_sentry.server.payloads.json_fields import Fields, objects
+from errbot_sentry.server.payloads.json_fields import Fields, read_rows
 from tests.rules.server.test_reading import ANY_JSON
 
 API_EVENT = {
@@ -280,7 +280,7 @@ def _both_ways(body: bytes) -> list[object]:
     def outcome(read: Callable[[bytes], Any]) -> object:
         try:
             found = read(body)
-            return found if isinstance(found, tuple) else tuple(_read_row(row) for row in objects(found, "issues"))
+            return (found, []) if isinstance(found, tuple) else read_rows(found, "issues", _read_row)
         except (BadAnswer, Undecodable) as error:
             return str(error)
 
@@ -311,7 +311,6 @@ def test_a_list_reads_like_its_issues_whatever_is_in_a_field(field, nonsense):
         b'[{"id": "1", "x": NaN}]',
         b'[{"id": "1", "count": -Infinity}]',
         b'[{"id": 1e999}]',
-        b'[{"id": ' + b"9" * 5000 + b"}]",
         b'[{"id": "1", "count": 1' + b"0" * 40 + b"}]",
         b'[{"id": "1", "x": ' + b"[" * 50_000 + b"]" * 50_000 + b"}]",
         b'[{"id": "1", "title": "\\ud800"}]',
@@ -348,10 +347,18 @@ def test_a_list_has_every_field_that_is_read():
     assert {name for name, _value in listed} == asked
 
 
+def test_a_title_that_shows_nothing_is_none():
+    """A list says "(no title)" then."""
+    title = "\u2800\u3164"
+    (listed,) = read_list(json.dumps([{**ISSUE, "title": title}]).encode(), _read_row)
+    event = read_event(Fields({"id": "1", "title": title, "message": title}))
+    assert [listed.title, title_of("", title), event.title] == ["", "", ""]
+
+
 def test_a_list_is_read_up_to_its_bound():
     """Whatever a server sends; all rows of a page are less."""
     body = json.dumps([{"id": str(number)} for number in range(1, 1200)]).encode()
-    assert [len(issues) for issues in _both_ways(body)] == [1000, 1000]
+    assert [len(issues) for issues, _causes in _both_ways(body)] == [1000, 1000]
 
 
 BUGSINK_ISSUE = {

@@ -106,6 +106,19 @@ def test_texts_are_cut_and_clean():
     assert text(10**5000) == ""
 
 
+@pytest.mark.parametrize(
+    "blank",
+    ["\u2800", "\u3164", "\u115f\u1160", "\uffa0", "\u00ad", "\u200b", "\u2060\ufeff", "\ufe0f", "\U000e0100", "\u00a0",
+     "\u180e", "\u034f", "\U0001d159", "\ufffe", " \u2800 \n\u3164\t"],
+    ids=lambda blank: "-".join(f"{ord(each):x}" for each in blank),
+)  # fmt: skip
+def test_a_line_begins_with_something_visible_or_is_empty(blank):
+    """Of a title that begins with enough of these, a room would see nothing once it is cut."""
+    assert line(blank) == line(blank * 700) == ""
+    assert line(blank * 700 + "größer") == "größer"
+    assert line("\u0301a") == "\u0301a"
+
+
 def test_the_first_name_that_reads_wins():
     """GlitchTip's snake_case after a change."""
     fields = Fields({"userCount": None, "user_count": 3, "a": {}, "b": {"x": 1}})

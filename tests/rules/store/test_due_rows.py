@@ -30,7 +30,7 @@ def _add(tx: Transaction) -> None:
     """One row in each table from which something becomes due."""
     alert = Alert("d", "new", "webhook", SystemClock().now(), "1", "WEB-1")
     tx.inbox.take_in([Delivery((), (alert,), NOW)])
-    tx.groups.put([Group("#ops", "1", "new", "webhook", NOW, NOW, NOW, "unresolved", due=NOW)])
+    tx.groups.put([Group("#ops", "1", "new", "webhook", NOW, NOW, "unresolved", due=NOW)])
     tx.deferred.add([Deferred("#ops", DeferReason.STORM, 1, "1", NOW, NOW)])
     tx.digests.put(DigestPlan("#ops", "daily 09:00", NOW, NOW))
     tx.silences.add(Silence("#ops", (), "1", "WEB-1", "Ann", "", NOW, NOW + 60))

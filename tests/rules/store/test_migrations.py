@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, inspect
 
 from errbot_sentry.store.migrations import MIGRATIONS
+from errbot_sentry.store.records import Group
 from errbot_sentry.store.schema import metadata
 from tests.stores import store_at
 
@@ -64,6 +66,54 @@ def test_the_migrations_make_the_tables_that_the_queries_are_written_for(
     engine = create_engine(described)
     metadata.create_all(engine)
     assert tables_of(create_engine(migrated)) == tables_of(engine)
+
+
+_GROUP_OF_BEFORE = """
+INSERT INTO groups (
+    room, issue, reason, source, at, opened, notified_at, status, level, last_sent, counted, due, span, "window",
+    repeat, threads, mention, thread_root, alert_id, mentioned, returns
+) VALUES (
+    '#ops', '1', 'new', 'webhook', 20, 10, 20, 'unresolved', 'error', 20, 3, 320, 300, 300, 600,
+    'thread', '', 7, 9, '', 1
+)
+"""
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("lost", [0, 2], ids=["", "the records of the last migrations are lost"])
+def test_a_state_of_before_is_brought_up_to_date_with_what_is_in_it(
+    database: str, lost: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The columns of `groups` have changed since: a problem goes on in its thread."""
+    url = request.getfixturevalue("postgres").url() if database == "postgresql" else f"sqlite:///{tmp_path / 'state'}"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE migrations (name TEXT NOT NULL, at FLOAT NOT NULL, PRIMARY KEY (name))"
+        )
+        for name, change in MIGRATIONS[:2]:
+            change(connection)
+            connection.exec_driver_sql(f"INSERT INTO migrations VALUES ('{name}', 1)")
+        connection.exec_driver_sql(_GROUP_OF_BEFORE)
+    store_at(url).open()
+    with engine.begin() as connection:
+        for name, _ in MIGRATIONS[len(MIGRATIONS) - lost :]:
+            connection.exec_driver_sql(f"DELETE FROM migrations WHERE name = '{name}'")
+    store = store_at(url)
+    store.open()
+    found = Group(
+        "#ops", "1", "new", "webhook", 20.0, 20.0, "unresolved", "error", last_sent=20.0, counted=3, due=320.0,
+        span=300.0, window=300.0, repeat=600.0, thread_root=7, alert_id=9, returns=1,
+    )  # fmt: skip
+    with store.write() as tx:
+        assert tx.groups.of_issue("1") == {"#ops": found}
+        tx.groups.put([replace(found, issue="2")])
+        assert set(tx.groups.of_issue("2")) == {"#ops"}
+    described = create_engine(f"sqlite:///{tmp_path / 'described'}")
+    metadata.create_all(described)
+    columns = [[column["name"] for column in inspect(each).get_columns("groups")] for each in (engine, described)]
+    assert sorted(columns[0]) == sorted(columns[1])
+    engine.dispose()
 
 
 def test_it_can_be_opened_by_many_at_once_and_is_migrated_once(path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from errbot_sentry.domain.clock import Clock, SystemClock
+from errbot_sentry.domain.errors import SentryReporterError
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class BackgroundQueue:
                 continue
             try:
                 job()
+            except SentryReporterError as error:
+                log.warning("a job in the background failed: %s (cause: %r)", error, error.__cause__)
             except Exception as error:  # a job that fails must not end the thread
                 log.warning("a job in the background failed: %s", error, exc_info=error)
 

@@ -220,13 +220,18 @@ class ClickHandler:
     def _marking(
         self, views: Iterator[View], action: IssueAction, person: Person, conversation: Conversation
     ) -> Iterator[View]:
-        """The views; after the last one the alert is marked, unless an error came before.
+        """The views; after the last one the alert is marked, unless an error came before or something was not done.
 
         Only an action that succeeded is remembered, so that a double click, or one delivered twice, does it once. What
         failed may be clicked again at once. So may what another action has undone: a new one ends the memory of all
         others on its message.
         """
-        yield from views
+        done = True
+        for view in views:
+            done = done and view.done
+            yield view
+        if not done:
+            return
         for known in [each for each in self._lately if each[1] == conversation and each[2] != action]:
             self._lately.pop(known, None)
         self._lately[person.acl, conversation, action] = True

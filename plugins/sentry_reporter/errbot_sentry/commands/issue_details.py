@@ -20,6 +20,7 @@ from errbot_sentry.commands.views import (
     event_sections,
     issue_values,
     masked,
+    page_note,
     rows_view,
     spread_row,
     title_of,
@@ -85,7 +86,7 @@ def list_events(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
     page = context.find_server().events(issue, limit)
     now = context.clock.now()
     rows = [event_row(event, number, now) for number, event in enumerate(page.items[:limit], 1)]
-    yield _aside(context, typed, issue, "events", rows, "No events found.", page.note)
+    yield _aside(context, typed, issue, "events", rows, "No events found.", page_note(page))
 
 
 def show_tags(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:

@@ -10,7 +10,7 @@ from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.list_memory import ListPage, ShownList
 from errbot_sentry.commands.parser import MOST_ROWS, names
 from errbot_sentry.commands.project_scope import listed_issues, nothing_words, scope, visible_projects
-from errbot_sentry.commands.views import issue_row, monitor_row, project_row, release_row, rows_view
+from errbot_sentry.commands.views import issue_row, monitor_row, page_note, project_row, release_row, rows_view
 from errbot_sentry.domain import identifiers
 from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Issue, IssueQuery, Page, Release
@@ -113,7 +113,7 @@ def _page(
         {
             "rows": [issue_row(issue, list_page.before + index, now) for index, issue in enumerate(found, 1)],
             "nothing": _no_issues(query),
-            "note": cut(page.note, 300),
+            "note": page_note(page),
             "next": f"{context.prefix}sentry next" if page.next is not None else "",
         },
     )

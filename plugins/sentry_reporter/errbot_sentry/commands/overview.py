@@ -197,6 +197,8 @@ def _health_words(health: Health) -> tuple[str, ...]:
     facts = [_kind_name(health), f"{counted(health.calls, 'call')} since the start, {health.failures} failed"]
     if health.remaining is not None:
         facts.append(f"{health.remaining} of {health.limit} calls left" if health.limit else f"{health.remaining} left")
+    if health.unreadable:
+        facts.append(f"{counted(health.unreadable, 'row')} of its lists could not be read: the log has the cause")
     if health.last_error:
         facts.append(f"last error: {cut(health.last_error, 160)}")
     return tuple(facts)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from errbot_sentry.domain.conversation import Row, View
 from errbot_sentry.domain.issues import (
@@ -23,6 +24,7 @@ from errbot_sentry.domain.issues import (
     Issue,
     IssueActivity,
     Monitor,
+    Page,
     Project,
     Release,
     SuspectCommit,
@@ -371,3 +373,9 @@ def unfurl_values(issue: Issue, now: datetime) -> dict[str, object]:
             f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else "",
         ),
     }
+
+
+def page_note(page: Page[Any]) -> str:
+    """What a page of a list does not show, in words."""
+    note = f"{counted(page.skipped, 'row')} of the server's answer could not be read." if page.skipped else ""
+    return cut(" ".join(filter(None, (note, page.note))), 300)

@@ -100,8 +100,10 @@ class View:
     """What to show: a template's name (without folder and ending) and its values, all of them untrusted text.
 
     A view with an `upload` has `uploaded=False` among its values. After the file was sent, it is rendered with True.
+    `done` is False if the view says that something was not done, or perhaps not.
     """
 
     template: str
     values: dict[str, object] = field(default_factory=dict)
     upload: Upload | None = None
+    done: bool = True

@@ -181,8 +181,8 @@ class NotConnected(SendError):
     """The bot is offline; the message stays in the outbox and is tried again."""
 
 
-class LoginRefused(NotConnected):
-    """The chat network does not accept the bot's token any more: nothing can be sent to any room until it does.
+class TokenRefused(NotConnected):
+    """The chat network does not accept the bot's token (on XMPP its password): nothing can be sent until it does.
 
     `code` is the network's own name of the reason, one of those in our adapter's table.
     """

@@ -267,10 +267,12 @@ class IssueQuery:
 class Page(Generic[T]):
     """One page of a list. `next` and `previous` are cursors of the server, None if there is no such page.
 
-    `note` tells the person what the page does not show, such as a search that had to stop early.
+    `note` tells the person what the page does not show, such as a search that had to stop early. `skipped` is the
+    number of rows in the server's answer that could not be read, and that are not among `items`.
     """
 
     items: tuple[T, ...]
     next: str | None = None
     previous: str | None = None
     note: str = ""
+    skipped: int = 0

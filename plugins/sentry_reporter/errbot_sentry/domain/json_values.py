@@ -26,6 +26,13 @@ _UTC = (None, "Z", "z", "+00:00")
 # The form that servers write: in UTC, to the second or the microsecond.
 _UTC_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?)(?:Z|\+00:00)")
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
+# What shows nothing: white space, controls, Unicode's default ignorables (among them the fillers of Hangul, which count
+# as letters), noncharacters, and blank signs such as U+2800 BRAILLE PATTERN BLANK.
+_BLANK = re.compile(
+    "[\\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u2800\u3164\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U00013441\U00013442\U00016fe4"
+    "\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
 # Printable ASCII without the five characters that end a link in some backend: quote, both angle brackets, backslash and
 # backtick. No user name before the host: `https://sentry.example.com@evil.example/` leads to another host than it
 # seems.
@@ -121,11 +128,17 @@ def web_link(value: Any) -> str:
 
 
 def line(value: Any, longest: int = SHORT) -> str:
-    """Like `text`, on one line: each run of control characters and white space becomes one space."""
-    if isinstance(value, str) and len(value) <= longest and value.isprintable():
-        # A short cut for nearly all texts: only " " is printable white space, and nothing printable needs cleaning.
-        return value.strip() if "  " not in value else " ".join(value.split())
-    if value is None:
+    """Like `text`, on one line: each run of control characters and white space becomes one space.
+
+    It begins with its first visible character, and is "" if it has none.
+    """
+    if isinstance(value, str):
+        if len(value) <= longest and value.isprintable() and (value.isascii() or not _BLANK.match(value)):
+            # A short cut for nearly all texts: nothing in them needs cleaning, and " " is their only white space.
+            return value.strip() if "  " not in value else " ".join(value.split())
+        blank = _BLANK.match(value)
+        value = value if blank is None else value[blank.end() :]
+    elif value is None:
         return ""
     return text(_BREAKS.sub(" ", text(value, longest * 2 + 100)).strip(), longest)
 

@@ -7,6 +7,7 @@ Its lists are per project, with 250 rows a page, and cannot be filtered, so we f
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -148,8 +149,9 @@ class Bugsink(Dialect):
 
     def events(self, issue: Issue, limit: int) -> Page[Event]:
         """The newest events without their contents; each has the title of the issue."""
-        rows, _cursor = self._event_rows(issue)
-        return Page(tuple(read_event_row(row, issue) for row in rows[:limit]))
+        return self._page_of(
+            self._event_list(issue).raw("results"), "events", lambda row: read_event_row(row, issue), limit
+        )
 
     def issue_counts(self, issue: Issue, span: timedelta) -> Counts:
         """The counts from the list of events, if it is complete: Bugsink keeps a limited number for each project."""
@@ -216,20 +218,23 @@ class Bugsink(Dialect):
                 break
         return tuple(project for project in found if project.id and project.slug)
 
-    def _issue_page(self, project: Project, query: Query) -> tuple[list[Issue], str | None]:
-        """One page of a project's issues and the cursor of the next."""
+    def _issue_page(self, project: Project, query: Query) -> Page[Issue]:
+        """One page of a project's issues."""
         parameters = [("project", project.id), *query]
         answer = self._transport.get(_ISSUES, parameters, what=f"project {project.slug}")
         body = an_object(answer.json, "a list of issues")
-        issues = [read_bugsink_issue(row, project, self._url) for row in objects(body.raw("results"), "issues")]
-        return issues, body_cursor(body.raw("next"), self._url)
+        page = self._page_of(body.raw("results"), "issues", lambda row: read_bugsink_issue(row, project, self._url))
+        return replace(page, next=body_cursor(body.raw("next"), self._url))
 
     def _event_rows(self, issue: Issue, cursor: str | None = None) -> tuple[list[Fields], str | None]:
         """A page of an issue's events without their contents, newest first, and the cursor of the next page."""
+        body = self._event_list(issue, cursor)
+        return objects(body.raw("results"), "events"), body_cursor(body.raw("next"), self._url)
+
+    def _event_list(self, issue: Issue, cursor: str | None = None) -> Fields:
         query = [("issue", identifiers.uuid(issue.id)), *([("cursor", cursor)] if cursor else [])]
         answer = self._transport.get(_EVENTS, query, what=f"issue {issue.short_id}")
-        body = an_object(answer.json, "a list of events")
-        return objects(body.raw("results"), "events"), body_cursor(body.raw("next"), self._url)
+        return an_object(answer.json, "a list of events")
 
     def _with_id(self, project: Project) -> Project:
         if identifiers.is_number(project.id):

@@ -18,7 +18,7 @@ from errbot_sentry.domain.issues import Issue, IssueQuery, Page, Project
 from errbot_sentry.server.http.calls import Query
 from errbot_sentry.server.search import Search, plain_search
 
-FetchPage = Callable[[Project, Query], tuple[list[Issue], str | None]]
+FetchPage = Callable[[Project, Query], Page[Issue]]
 
 _MORE_PAGES = 8  # beyond the first of each project
 _MOST_SECONDS = 10.0
@@ -36,6 +36,7 @@ class BugsinkListing:
         self._stop_at = clock.monotonic() + _MOST_SECONDS
         self._pages_left = _MORE_PAGES
         self._stopped = False
+        self._skipped = 0
 
     def page(self, query: IssueQuery, projects: tuple[Project, ...], cursor: str | None) -> Page[Issue]:
         """A page of the issues that match the query, in order.
@@ -54,7 +55,7 @@ class BugsinkListing:
         shown = tuple(islice(fitting, start, start + query.limit + 1))
         following = str(start + query.limit) if len(shown) > query.limit else None
         previous = str(max(start - query.limit, 0)) if start else None
-        return Page(shown[: query.limit], following, previous, _STOPPED if self._stopped else "")
+        return Page(shown[: query.limit], following, previous, _STOPPED if self._stopped else "", self._skipped)
 
     def _rows(self, project: Project, sort: str) -> Iterator[Issue]:
         """A project's issues, page after page, until the caller has enough or the bound is reached."""
@@ -65,9 +66,10 @@ class BugsinkListing:
                 self._stopped = True
                 return
             self._pages_left -= 0 if first else 1
-            issues, cursor = self._fetch(project, [*query, *([("cursor", cursor)] if cursor else [])])
-            first = False
-            yield from issues
+            page = self._fetch(project, [*query, *([("cursor", cursor)] if cursor else [])])
+            first, cursor = False, page.next
+            self._skipped += page.skipped
+            yield from page.items
 
 
 _ORDER: dict[str, Callable[[Issue], Any]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from errbot_sentry.domain.clock import Clock
 from errbot_sentry.domain.errors import NotAsAsked, ServerError, Unsupported
@@ -17,17 +17,21 @@ from errbot_sentry.domain.issues import (
     Issue,
     IssueActivity,
     Monitor,
+    Page,
     Project,
     ResolveIn,
     SuspectCommit,
     TagSpread,
 )
+from errbot_sentry.domain.json_values import MOST_ROWS
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.http.client import Transport
+from errbot_sentry.server.payloads.json_fields import Fields, read_rows
 from errbot_sentry.server.protocol import Health
 
 CACHE_SECONDS = 300.0
 _FRESH_SECONDS = 5.0
+T = TypeVar("T")
 
 
 class ProjectCache:
@@ -160,6 +164,17 @@ class Dialect:
     def _fetch_projects(self) -> tuple[Project, ...]:
         """All projects that the token may see."""
         raise NotImplementedError
+
+    def _page_of(self, value: Any, thing: str, read: Callable[[Fields], T], most: int = MOST_ROWS) -> Page[T]:
+        """The rows of an answer that can be read. The others are skipped and counted, and each cause is logged once.
+
+        Raises:
+            BadAnswer: the value is not a list, or not one of its rows can be read.
+        """
+        found, causes = read_rows(value, thing, read, most)
+        if causes:
+            self._transport.note_unreadable(thing, len(found), causes)
+        return Page(found, skipped=len(causes))
 
     def _confirm(self, issue: Issue, answered: Issue, status: str) -> Issue:
         """The issue in the server's answer, if it is the changed issue and has this status.

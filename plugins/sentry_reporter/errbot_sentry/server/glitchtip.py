@@ -55,7 +55,6 @@ from errbot_sentry.server.sentry_api import (
     STATS,
     STATUS_WORDS,
     SentryApi,
-    cursors_of,
     of_projects,
     to_merge,
 )
@@ -261,10 +260,10 @@ class GlitchTip(SentryApi):
         ids = to_merge(issues)
         query = [("id", number) for number in ids]
         self._transport.send("PUT", ISSUES, {"merge": 1}, query, what="such issues", org=self._org)
-        left = self._page([("id", number) for number in ids], len(ids)).items
-        if [issue.id for issue in left] != [ids[-1]]:
+        left = self._page([("id", number) for number in ids], len(ids))
+        if left.skipped or [issue.id for issue in left.items] != [ids[-1]]:
             raise self._not_shown(issues[0], "merged with the others")
-        return left[0]
+        return left.items[0]
 
     def _need_assignees(self, issue: Issue, sentence: str) -> None:
         """Raise Unsupported with this sentence if this server has no assignees; an issue shows whether it has."""
@@ -298,15 +297,16 @@ class GlitchTip(SentryApi):
         """
         start = int(cursor) if cursor and cursor.isdecimal() and len(cursor) < 6 else 0
         found: dict[str, Issue] = {}
-        note = ""
+        note, skipped = "", 0
         for page in self._walk(wanted, MOST_ROWS):
             found.update((issue.id, issue) for issue in page.items)
+            skipped += page.skipped
             note = f"Only the {len(found)} issues with the most events were sorted." if page.next else ""
         fresh = [issue for issue in found.values() if oldest is None or (issue.last_seen and issue.last_seen >= oldest)]
         fresh.sort(key=lambda issue: (-(issue.events or 0), -(json_values.whole(issue.id) or 0)))
         shown = tuple(fresh[start : start + query.limit])
         following = str(start + query.limit) if start + query.limit < len(fresh) else None
-        return Page(shown, following, str(max(start - query.limit, 0)) if start else None, note)
+        return Page(shown, following, str(max(start - query.limit, 0)) if start else None, note, skipped)
 
     def _recent(self, query: IssueQuery, wanted: Query, cursor: str | None, oldest: datetime) -> Page[Issue]:
         """A page of the issues last seen since `oldest`. GlitchTip's own filter is by the time when first seen.
@@ -315,16 +315,16 @@ class GlitchTip(SentryApi):
         number of pages without such a row are skipped.
         """
         by_date = query.sort == "date"
-        previous = None
+        previous, skipped = None, 0
         for place, page in enumerate(self._walk(wanted, query.limit, cursor)):
             fresh = tuple(issue for issue in page.items if issue.last_seen is not None and issue.last_seen >= oldest)
             previous = page.previous if place == 0 else previous
+            skipped += page.skipped
             following = None if by_date and len(fresh) < len(page.items) else page.next
             if fresh or by_date or following is None:
-                return Page(fresh, following, previous)
-        return Page(
-            (), None, previous, "The search for issues seen lately stopped here: sort by date to see them first."
-        )
+                return Page(fresh, following, previous, skipped=skipped)
+        note = "The search for issues seen lately stopped here: sort by date to see them first."
+        return Page((), None, previous, note, skipped)
 
     def _walk(self, query: Query, limit: int, cursor: str | None = None) -> Iterator[Page[Issue]]:
         """A bounded number of pages, one after the other. A repeated cursor, as GlitchTip sometimes has, ends them."""
@@ -339,18 +339,18 @@ class GlitchTip(SentryApi):
         parameters = [*query, self._limit(limit)]
         if cursor:
             parameters.append(("cursor", cursor))
-        answer, issues = self._get_issues(parameters)
-        self._remember(issues)
-        following, previous = cursors_of(answer)
-        return Page(issues, following if following != cursor else None, previous)
+        page = self._get_issues(parameters)
+        self._remember(page.items)
+        return replace(page, next=page.next if page.next != cursor else None)
 
     def _releases(self, path: str, **parts: str) -> dict[str, Release]:
         pages = self._pages(path, _MOST_PAGES, what="such project", scope="project:releases", **parts)
         return {release.version: release for page in pages for release in read_releases(page.json)}
 
     def _read_row(self, row: Fields) -> Issue:
+        issue = read_issue(row, f"{self._url}/{self._org}/issues/{row.text('id')}", counts_users=False)
         self._has_assignees = "assignedTo" in row or "assigned_to" in row
-        return read_issue(row, f"{self._url}/{self._org}/issues/{row.text('id')}", counts_users=False)
+        return issue
 
     def _remember(self, issues: tuple[Issue, ...]) -> None:
         with self._lock:

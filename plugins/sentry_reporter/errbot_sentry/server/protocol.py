@@ -42,13 +42,17 @@ class IssueAddress:
 
 @dataclass(frozen=True)
 class Health:
-    """The server's health for `!sentry status`: its kind, and the rest of its rate limit if the server sends that."""
+    """The server's health for `!sentry status`: its kind, and the rest of its rate limit if the server sends that.
+
+    `unreadable` counts the rows of lists that were skipped, because they could not be read.
+    """
 
     kind: str
     url: str
     calls: int = 0
     failures: int = 0
     last_error: str = ""
+    unreadable: int = 0
     limit: int | None = None
     remaining: int | None = None
 

@@ -58,7 +58,6 @@ from errbot_sentry.server.sentry_api import (
     STATS,
     STATUS_WORDS,
     SentryApi,
-    cursors_of,
     of_projects,
     to_merge,
 )
@@ -93,15 +92,14 @@ class Sentry(SentryApi):
 
     def issues(self, query: IssueQuery, cursor: str | None = None) -> Page[Issue]:
         try:
-            answer, issues = self._get_issues(list_query(query, cursor))
+            page = self._get_issues(list_query(query, cursor))
         except NotFound:
             if query.environments:
                 self._check_environments(query)
             raise
-        following, previous = cursors_of(answer)
         too_long = query.seen_within is not None and query.seen_within > _LONGEST_PERIOD
         note = f"Sentry looks back {_LONGEST_PERIOD.days} days at most." if too_long else ""
-        return Page(issues, following, previous, note)
+        return replace(page, note=note)
 
     def issue(self, issue_id: str) -> Issue:
         return self._read(identifiers.number(issue_id))
@@ -110,8 +108,7 @@ class Sentry(SentryApi):
         """With `group`, Sentry gives just these, whatever their status and age (getsentry/sentry
         `src/sentry/issues/endpoints/organization_group_index.py`)."""
         query = [("project", ALL_PROJECTS), *(("group", identifiers.number(each)) for each in ids)]
-        _answer, issues = self._get_issues(query)
-        found = {issue.id: issue for issue in issues}
+        found = {issue.id: issue for issue in self._get_issues(query).items}
         for each in (each for each in ids if each not in found):  # a merged issue is found only by a request of its own
             with suppress(NotFound):
                 found[each] = self.issue(each)

@@ -32,7 +32,7 @@ from errbot_sentry.server.dialect import Dialect
 from errbot_sentry.server.http.calls import ApiAnswer, Query, link_cursors
 from errbot_sentry.server.http.client import Transport
 from errbot_sentry.server.payloads.event_json import read_event
-from errbot_sentry.server.payloads.insight_json import read_comments, read_events, read_tags
+from errbot_sentry.server.payloads.insight_json import read_comments, read_tags
 from errbot_sentry.server.payloads.issue_json import read_list, read_project
 from errbot_sentry.server.payloads.json_fields import Fields, an_object, objects
 
@@ -77,7 +77,7 @@ class SentryApi(Dialect):
     def events(self, issue: Issue, limit: int) -> Page[Event]:
         found = self._get_of(issue, self._events, [self._limit(limit)])
         following, previous = cursors_of(found)
-        return Page(read_events(found.json, limit), following, previous)
+        return replace(self._page_of(found.json, "events", read_event, limit), next=following, previous=previous)
 
     def tags(self, issue: Issue) -> tuple[TagSpread, ...]:
         return read_tags(self._get_of(issue, self._tags).json)
@@ -92,13 +92,14 @@ class SentryApi(Dialect):
         """An issue as this server writes it."""
         raise NotImplementedError
 
-    def _get_issues(self, query: Query) -> tuple[ApiAnswer, tuple[Issue, ...]]:
-        """A page of the organization's issues, and the issues on it."""
+    def _get_issues(self, query: Query) -> Page[Issue]:
+        """A page of the organization's issues."""
         reader = partial(read_list, read_row=self._read_row)
         answer = self._transport.get(ISSUES, query, reader, what=f"organization {self._org}", org=self._org)
+        following, previous = cursors_of(answer)
         if isinstance(answer.json, tuple):
-            return answer, answer.json
-        return answer, tuple(self._read_row(row) for row in objects(answer.json, "issues"))
+            return Page(answer.json, following, previous)
+        return replace(self._page_of(answer.json, "issues", self._read_row), next=following, previous=previous)
 
     def _get(self, path: str, query: Query = (), *, what: str = "", scope: str = "", **parts: str) -> ApiAnswer:
         """Read below the organization; `what` is for the sentence of a 404, `scope` (what the token needs) of a 403."""

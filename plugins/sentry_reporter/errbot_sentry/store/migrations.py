@@ -127,9 +127,26 @@ def _edits(connection: Connection) -> None:
     )
 
 
+def _groups_without_opened(connection: Connection) -> None:
+    if "opened" in _columns(connection, "groups"):
+        connection.exec_driver_sql("ALTER TABLE groups DROP COLUMN opened")
+
+
+def _groups_way(connection: Connection) -> None:
+    if "way" not in _columns(connection, "groups"):
+        connection.exec_driver_sql("ALTER TABLE groups RENAME COLUMN source TO way")
+
+
+def _columns(connection: Connection, table: str) -> set[str]:
+    """The names of a table's columns. A change may be there already, if only its record cannot be read."""
+    return {column["name"] for column in inspect(connection).get_columns(table)}
+
+
 MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
     ("0001_first_tables", _first_tables),
     ("0002_edits", _edits),
+    ("0003_groups_without_opened", _groups_without_opened),
+    ("0004_groups_way", _groups_way),
 )
 
 

@@ -161,9 +161,8 @@ class KnownIssue:
 class Group:
     """One problem in one room: what was sent to the room about it, and when.
 
-    - `reason` and `source` (`Alert.way`) are those of the last alert, and `at` is when it was decided. `level` is the
+    - `reason` and `way` (see `Alert.way`) are those of the last alert, and `at` is when it was decided. `level` is the
       last one that was sent. `status` is the issue's status after the last alert, whether or not the room got it.
-    - `opened` is when the room's first alert about the problem was decided.
     - `notified_at` is when the last notification was decided. `thread_root` is its id in the outbox, 0 while it is
       deferred.
     - `last_sent` is when anything was last sent. `counted` alerts were only counted since then, and `events` is the
@@ -178,9 +177,8 @@ class Group:
     room: str
     issue: str
     reason: str
-    source: str
+    way: str
     at: float
-    opened: float
     notified_at: float
     status: str
     level: str = ""

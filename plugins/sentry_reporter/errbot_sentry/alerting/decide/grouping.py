@@ -99,7 +99,7 @@ def _says_nothing_new(last: Group, alert: Alert, now: float) -> bool:
         return True
     # It came on another way before (see `Alert.way`), for the same reason or as a rule that fired.
     same = alert.reason in (*RETURNS, RULE) and last.reason in (alert.reason, RULE)
-    still_open = last.status == UNRESOLVED and last.source != alert.way
+    still_open = last.status == UNRESOLVED and last.way != alert.way
     return same and still_open and abs(now - last.at) <= SAME_CHANGE_SPAN
 
 
@@ -129,13 +129,13 @@ def group_after(
     """A room's group after this decision; `route` is None if the room gets only activities."""
     if last is None:
         status = status_after(alert, UNRESOLVED)
-        group = Group(room, issue_key(alert), alert.reason, alert.way, now, now, now, status, alert_id=alert_id)
+        group = Group(room, issue_key(alert), alert.reason, alert.way, now, now, status, alert_id=alert_id)
         group = replace(group, returns=int(alert.reason in RETURNS))
     else:
         group = replace(
             last,
             reason=alert.reason,
-            source=alert.way,
+            way=alert.way,
             at=now,
             alert_id=alert_id if alert.title and alert.reason not in ACTIVITIES else last.alert_id,
             status=status_after(alert, last.status),

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
 from errbot_sentry.domain.alerts import Alert
 from errbot_sentry.domain.clock import Clock
-from errbot_sentry.domain.errors import SentryReporterError
+from errbot_sentry.domain.errors import BadAnswer, SentryReporterError
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.server.protocol import BUGSINK, FindServer, Server
@@ -143,7 +144,9 @@ class LookUps:
     def _read_issue(self, issue_id: str, ids: tuple[str, ...], server: Server) -> Issue:
         """The issue; one request also reads the issues of the alerts behind it, if the server can do that."""
         if issue_id not in self._issues and len(ids) > 1 and server.kind != BUGSINK:
-            self._issues = {**dict.fromkeys(ids), **{issue.id: issue for issue in server.issues_by_id(ids)}}
+            self._issues = dict.fromkeys(ids)
+            with suppress(BadAnswer):  # about one of them, which is asked for again when it is its turn
+                self._issues |= {issue.id: issue for issue in server.issues_by_id(ids)}
         found = self._issues.pop(issue_id, None)
         return server.issue(issue_id) if found is None else found
 

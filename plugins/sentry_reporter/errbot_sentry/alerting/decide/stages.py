@@ -1,6 +1,9 @@
 """The stages of a decision, in the order of `Stages.in_order`. Each reads the context and adds to it.
 
 Pure functions decide (`routing`, `grouping`, `muting`, `messages`). The stages read for them; only the last two write.
+
+Below the stages is what `defer` and `queue` do for one room. Direct messages come last (`_queue_direct`): the alert is
+sent also to each person whom the room's message mentions.
 """
 
 from __future__ import annotations
@@ -149,6 +152,29 @@ class Stages:
             else:
                 self._defer_notification(context, outcome, quiet, batch.tx)
 
+    def queue(self, context: AlertContext, batch: Batch) -> None:
+        """Write the messages, the deferrals, and each room's group."""
+        for outcome in context.outcomes:
+            context.decide(outcome.target.room, outcome.name, outcome.detail)
+            if outcome.is_sent:
+                outcome.stored = self._queue_message(context, outcome, batch.tx)
+        batch.tx.deferred.add(outcome.deferral for outcome in context.outcomes if outcome.deferral is not None)
+        decided = {outcome.target.room for outcome in context.outcomes}
+        others = [group_not_sent(group, context.alert) for room, group in context.groups.items() if room not in decided]
+        changed = [outcome.stored for outcome in context.outcomes]
+        batch.put_groups(group for group in (*changed, *others) if group is not None)
+
+    def remember(self, context: AlertContext, batch: Batch) -> None:
+        """Write what is known of the issue after this alert."""
+        if context.alert.issue_id:
+            notified = any(outcome.is_sent or outcome.deferral is not None for outcome in context.outcomes)
+            known = known_after(context.alert, context.known, context.now, notified=notified)
+            lacks = context.without and any(each.name == DecisionName.FACT_MISSING for each in context.decisions)
+            batch.put_issue(replace(known, lacking=known.lacking + 1 if lacks else 0))
+
+    def _may_see(self, context: AlertContext, room: str) -> bool:
+        return may_see_alert(context.alert, room, self._access)
+
     def _defer_update(self, context: AlertContext, outcome: RoomOutcome, quiet: float | None, tx: Transaction) -> None:
         room, issue = outcome.group.room, outcome.group.issue
         if quiet is not None:
@@ -185,18 +211,6 @@ class Stages:
         group = outcome.group
         outcome.deferral = Deferred(room, why, context.row.id, group.issue, due, context.now, group.mention)
 
-    def queue(self, context: AlertContext, batch: Batch) -> None:
-        """Write the messages, the deferrals, and each room's group."""
-        for outcome in context.outcomes:
-            context.decide(outcome.target.room, outcome.name, outcome.detail)
-            if outcome.is_sent:
-                outcome.stored = self._queue_message(context, outcome, batch.tx)
-        batch.tx.deferred.add(outcome.deferral for outcome in context.outcomes if outcome.deferral is not None)
-        decided = {outcome.target.room for outcome in context.outcomes}
-        others = [group_not_sent(group, context.alert) for room, group in context.groups.items() if room not in decided]
-        changed = [outcome.stored for outcome in context.outcomes]
-        batch.put_groups(group for group in (*changed, *others) if group is not None)
-
     def _queue_message(self, context: AlertContext, outcome: RoomOutcome, tx: Transaction) -> Group:
         """Put the message into the outbox; returns the room's group after it."""
         group = outcome.group
@@ -211,6 +225,14 @@ class Stages:
         if root == number and route is not None and route.trace and context.alert.trace:
             tx.outbox.add(stack_trace(group, context.alert, root, context.row.id), context.now)
         return replace(group, thread_root=root, mentioned=choice.owner or group.mentioned)
+
+    def _message(self, context: AlertContext, outcome: RoomOutcome, mention: str) -> Message:
+        group, alert, number = outcome.group, context.alert, context.row.id
+        if outcome.placement is Placement.CHANNEL:
+            show = outcome.target.route.show if outcome.target.route is not None else ()
+            return notification(group.room, alert, group.issue, number, mention, show)
+        is_again = outcome.name is DecisionName.FLAPPING and group.returns > 1
+        return update(group, alert, number, mention, is_again=is_again)
 
     def _queue_direct(self, context: AlertContext, outcome: RoomOutcome, mention: str, tx: Transaction) -> None:
         """If the route says so, send the alert also to each linked person whom the room's message mentions.
@@ -234,25 +256,6 @@ class Stages:
             else:
                 tx.outbox.add(notification(room, context.alert, issue, number, "", route.show), now)
                 context.decide(room, DecisionName.SENT_DIRECT)
-
-    def _message(self, context: AlertContext, outcome: RoomOutcome, mention: str) -> Message:
-        group, alert, number = outcome.group, context.alert, context.row.id
-        if outcome.placement is Placement.CHANNEL:
-            show = outcome.target.route.show if outcome.target.route is not None else ()
-            return notification(group.room, alert, group.issue, number, mention, show)
-        is_again = outcome.name is DecisionName.FLAPPING and group.returns > 1
-        return update(group, alert, number, mention, is_again=is_again)
-
-    def remember(self, context: AlertContext, batch: Batch) -> None:
-        """Write what is known of the issue after this alert."""
-        if context.alert.issue_id:
-            notified = any(outcome.is_sent or outcome.deferral is not None for outcome in context.outcomes)
-            known = known_after(context.alert, context.known, context.now, notified=notified)
-            lacks = context.without and any(each.name == DecisionName.FACT_MISSING for each in context.decisions)
-            batch.put_issue(replace(known, lacking=known.lacking + 1 if lacks else 0))
-
-    def _may_see(self, context: AlertContext, room: str) -> bool:
-        return may_see_alert(context.alert, room, self._access)
 
 
 _FIRSTS = (DecisionName.FIRST, DecisionName.REACHED)

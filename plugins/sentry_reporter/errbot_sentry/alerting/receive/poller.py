@@ -122,16 +122,21 @@ class Poller:
         return self._next_at(now)
 
     def _read(self, server: Server, scope: Scope, mark: PollMark | None) -> tuple[list[Issue], bool]:
-        """The issues since the mark, and whether these are all."""
+        """The issues since the mark, and whether these are all that there are.
+
+        They are not all if some row could not be read: an issue of before the first poll would count as new later.
+        """
         projects = (scope.project,) if scope.project else ()
         query = IssueQuery(projects=projects, sort="date", status=None, limit=PAGE_SIZE)
         found: dict[str, Issue] = {}
         cursor: str | None = None
+        skipped = 0
         for _ in range(MOST_PAGES):
             page = server.issues(query, cursor)
             found.update((issue.id, issue) for issue in page.items)
+            skipped += page.skipped
             if page.next is None:
-                return list(found.values()), True
+                return list(found.values()), not skipped
             if page.next == cursor or _reaches(page.items, mark):
                 break
             cursor = page.next

@@ -24,13 +24,13 @@ from errbot_sentry.chat.networks.discord_embeds import BUTTON_PREFIX, embed_of, 
 from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.render.escaping import plain
 from errbot_sentry.domain.errors import (
-    LoginRefused,
     MessageTooLong,
     NotAdmitted,
     NotConnected,
     RoomUnknown,
     SendError,
     SendLimited,
+    TokenRefused,
 )
 from errbot_sentry.domain.issue_actions import Options, options_of, options_of_emoji
 from errbot_sentry.domain.json_values import whole
@@ -341,7 +341,7 @@ def _refusal(error: BaseException) -> SendError:
         given = whole(getattr(getattr(error, "response", None), "headers", {}).get("Retry-After"))
         return SendLimited("Discord wants fewer messages.", _DEFAULT_WAIT if given is None else given)
     if status == 401 or code == _UNVERIFIED:
-        return LoginRefused("Discord", str(code or status))
+        return TokenRefused("Discord", str(code or status))
     kind: type[SendError] = {403: NotAdmitted, 404: RoomUnknown, 413: MessageTooLong}.get(status, SendError)
     if code == _INVALID_FORM and _TOO_LONG.search(str(getattr(error, "text", ""))):
         kind = MessageTooLong

@@ -24,12 +24,12 @@ from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.typed_messages import may_run
 from errbot_sentry.domain.conversation import Upload, address_of
 from errbot_sentry.domain.errors import (
-    LoginRefused,
     MessageTooLong,
     NotAdmitted,
     NotConnected,
     RoomUnknown,
     SendError,
+    TokenRefused,
 )
 from errbot_sentry.domain.outgoing import Outgoing
 
@@ -110,7 +110,7 @@ class ErrbotNetwork:
     settle = 0.0
     """Seconds for which the connection must outlive a message before it counts as arrived."""
 
-    login_pause = 10.0
+    token_pause = 10.0
     """Seconds until a network that refuses the bot's token is asked again."""
 
     def __init__(self, bot: Any, is_active: Callable[[], bool], background: BackgroundQueue) -> None:
@@ -120,7 +120,7 @@ class ErrbotNetwork:
         self._name = uuid.uuid4().hex
         self._connections = 0
         self._rooms: dict[str, Any] = {}
-        self._refused: LoginRefused | None = None
+        self._token_refused: TokenRefused | None = None
         self._ask_again = 0.0
         self._on_click: OnClick | None = None
         self.mode = str(bot.mode)
@@ -178,11 +178,11 @@ class ErrbotNetwork:
 
     def trouble(self) -> str:
         """What is wrong with a connection that the backend takes for working; "" for nothing."""
-        return str(self._refused or "") or self._trouble()
+        return str(self._token_refused or "") or self._trouble()
 
-    def login_refusal(self) -> str:
+    def token_refused(self) -> str:
         """The network's code for why it refuses the bot's token; "" while it accepts it."""
-        return self._refused.code if self._refused else ""
+        return self._token_refused.code if self._token_refused else ""
 
     def _trouble(self) -> str:
         """What else can be wrong on this network."""
@@ -217,13 +217,13 @@ class ErrbotNetwork:
     def _calling(self, room: str) -> Iterator[None]:
         """The library's errors as ours, and a note of whether the network accepts the bot's token.
 
-        One that refuses it is not asked again for `login_pause`: Discord shuts out an address with too many such calls
+        One that refuses it is not asked again for `token_pause`: Discord shuts out an address with too many such calls
         (docs.discord.com/developers/topics/rate-limits, "Invalid Request Limit").
         """
         if not self.connection():
             raise NotConnected("The bot is not connected to the chat network.")
-        if self._refused is not None and time.monotonic() < self._ask_again:
-            raise NotConnected(str(self._refused))
+        if self._token_refused is not None and time.monotonic() < self._ask_again:
+            raise NotConnected(str(self._token_refused))
         try:
             yield
         except Exception as error:  # ours, or the library's
@@ -231,24 +231,24 @@ class ErrbotNetwork:
             if refusal is None:
                 raise
             self._rooms.pop(room, None)  # perhaps it has gone, and another one has its name
-            if isinstance(refusal, LoginRefused):
-                self._note_refusal(refusal)
+            if isinstance(refusal, TokenRefused):
+                self._note_token_refused(refusal)
             elif isinstance(refusal, (RoomUnknown, NotAdmitted, MessageTooLong)):
-                self._note_login()
+                self._note_token_accepted()
             if refusal is error:
                 raise
             raise refusal from error
-        self._note_login()
+        self._note_token_accepted()
 
-    def _note_refusal(self, refusal: LoginRefused) -> None:
-        if self._refused is None:
+    def _note_token_refused(self, refusal: TokenRefused) -> None:
+        if self._token_refused is None:
             log.error("%s", refusal)
-        self._refused, self._ask_again = refusal, time.monotonic() + self.login_pause
+        self._token_refused, self._ask_again = refusal, time.monotonic() + self.token_pause
 
-    def _note_login(self) -> None:
-        if self._refused is not None:
+    def _note_token_accepted(self) -> None:
+        if self._token_refused is not None:
             log.warning("the chat network accepts the bot's token again")
-            self._refused = None
+            self._token_refused = None
 
     def _refusal_of(self, error: Exception) -> SendError | None:  # noqa: ARG002 - for the adapters
         """What an error of the network's library means, for those that a look-up of a room or person can raise."""

@@ -23,13 +23,13 @@ from errbot_sentry.chat.errbot_patches.matrix_history import is_history
 from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.typed_messages import thread_of
 from errbot_sentry.domain.errors import (
-    LoginRefused,
     MessageTooLong,
     NotAdmitted,
     NotConnected,
     RoomUnknown,
     SendError,
     SendLimited,
+    TokenRefused,
 )
 from errbot_sentry.domain.issue_actions import options_of_emoji
 from errbot_sentry.domain.json_values import amount
@@ -49,7 +49,7 @@ _REFUSALS: dict[str, type[SendError]] = {
     "M_TOO_LARGE": MessageTooLong,
 }
 # Sections "Common error codes", "Other error codes" and "Account locking"; a suspended account can send nothing either.
-_LOGIN_REFUSED = frozenset(
+_TOKEN_REFUSED = frozenset(
     {"M_UNKNOWN_TOKEN", "M_MISSING_TOKEN", "M_USER_DEACTIVATED", "M_USER_LOCKED", "M_USER_SUSPENDED"}
 )
 _CODE = re.compile(r"[A-Z_]{1,60}")
@@ -240,8 +240,8 @@ def _refusal(status: int, answer: Mapping[str, Any]) -> SendError:
         return SendLimited("Matrix wants fewer messages.", _DEFAULT_WAIT if wait is None else wait / 1000)
     if status >= requests.codes.internal_server_error:
         return NotConnected(f"The Matrix server failed ({code}).")
-    if code in _LOGIN_REFUSED:
-        return LoginRefused("Matrix", code)
+    if code in _TOKEN_REFUSED:
+        return TokenRefused("Matrix", code)
     return _REFUSALS.get(code, SendError)(f"Matrix refused the message ({code}).")
 
 

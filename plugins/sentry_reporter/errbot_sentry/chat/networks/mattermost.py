@@ -29,7 +29,6 @@ from errbot_sentry.chat.networks.errbot_network import (
 from errbot_sentry.chat.networks.mattermost_cards import attachment_of
 from errbot_sentry.chat.networks.signed_clicks import SignedClicks
 from errbot_sentry.domain.errors import (
-    LoginRefused,
     MessageTooLong,
     NotAdmitted,
     NotConnected,
@@ -37,6 +36,7 @@ from errbot_sentry.domain.errors import (
     SendError,
     SendLimited,
     StoreError,
+    TokenRefused,
 )
 from errbot_sentry.domain.issue_actions import Options, options_of, options_of_emoji
 from errbot_sentry.domain.json_values import whole
@@ -317,7 +317,7 @@ def _refusal(error: requests.RequestException) -> SendError:
     except (ValueError, AttributeError):
         name = ""
     if status == 401:  # channels/web/context.go, SessionRequired: the token is gone, or its owner is deactivated
-        return LoginRefused("Mattermost", name or str(status))
+        return TokenRefused("Mattermost", name or str(status))
     kind = _BY_ERROR.get(name) or _BY_STATUS.get(status)
     if kind is None and status == 400:
         return _Refused(name)

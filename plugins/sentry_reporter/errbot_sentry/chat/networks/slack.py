@@ -24,7 +24,7 @@ from errbot_sentry.chat.networks.errbot_network import (
     taken_id,
 )
 from errbot_sentry.chat.render.escaping import plain
-from errbot_sentry.domain.errors import LoginRefused, MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited, TokenRefused
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of
 from errbot_sentry.domain.json_values import whole
 from errbot_sentry.domain.outgoing import Button, Card, Outgoing
@@ -46,7 +46,7 @@ _REFUSALS: dict[str, type[SendError]] = {
     **dict.fromkeys(("msg_too_long", "msg_blocks_too_long", "no_text"), MessageTooLong),
 }
 # Of every method, on its page; `missing_scope` is not: only one of several calls may lack its scope.
-_LOGIN_REFUSED = frozenset(
+_TOKEN_REFUSED = frozenset(
     {"not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "org_login_required"}
 )
 _NO_CARD = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
@@ -202,8 +202,8 @@ def _refusal(error: Any, *, has_card: bool) -> SendError:
     if code == "ratelimited":
         wait = whole((error.response.headers or {}).get("Retry-After"))
         return SendLimited("Slack wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
-    if code in _LOGIN_REFUSED:
-        return LoginRefused("Slack", code)
+    if code in _TOKEN_REFUSED:
+        return TokenRefused("Slack", code)
     if has_card and code in _NO_CARD:
         return _CardRefused(f"Slack did not take the card ({code}).")
     return _REFUSALS.get(code, SendError)(f"Slack refused the message ({code}).")

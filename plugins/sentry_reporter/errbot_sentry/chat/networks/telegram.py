@@ -19,7 +19,7 @@ from errbot_sentry.chat.errbot_patches.telegram_updates import Place, updates_of
 from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File
 from errbot_sentry.chat.networks.telegram_html import card_html, html_of, plain_text
 from errbot_sentry.chat.render.escaping import plain
-from errbot_sentry.domain.errors import LoginRefused, MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import MessageTooLong, NotAdmitted, RoomUnknown, SendError, SendLimited, TokenRefused
 from errbot_sentry.domain.issue_actions import ARCHIVE, ARCHIVE_CHOICES, options_of, options_of_emoji
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import OPEN_BUTTONS, Button, Card, Outgoing
@@ -302,7 +302,7 @@ def _refusal(error: Any) -> SendError:
         return RoomUnknown(f"The group became a supergroup: write {error.new_chat_id} for it in config.py.")
     # 404 and 401, to every method. 403 is of the same class, and begins with "Forbidden" (telegram/utils/request.py).
     if isinstance(error, InvalidToken) or str(error).casefold() == "unauthorized":
-        return LoginRefused("Telegram", "Unauthorized")
+        return TokenRefused("Telegram", "Unauthorized")
     if not isinstance(error, (BadRequest, Unauthorized)):
         return SendError("Telegram did not answer.")
     words = plain(str(error), 120)

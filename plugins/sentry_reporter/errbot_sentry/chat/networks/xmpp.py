@@ -28,7 +28,7 @@ from errbot_sentry.chat.clicks import OnClick
 from errbot_sentry.chat.errbot_patches.xmpp_reconnect import forget_room
 from errbot_sentry.chat.networks.errbot_network import Capabilities, File
 from errbot_sentry.chat.networks.unconfirmed import UnconfirmedNetwork
-from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected, RoomUnknown, SendError
+from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError, TokenRefused
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.domain.outgoing import Outgoing
 from errbot_sentry.server.http.body import answers_within
@@ -204,10 +204,10 @@ class XmppNetwork(UnconfirmedNetwork):
         self._login_error = str(stanza["condition"])
 
     def _on_refused_login(self, _event: Any) -> None:
-        self._note_refusal(LoginRefused("XMPP", self._login_error, "password"))
+        self._note_token_refused(TokenRefused("XMPP", self._login_error, "password"))
 
     def _on_login(self, _event: Any) -> None:
-        self._note_login()
+        self._note_token_accepted()
 
     async def _slot_for(self, file: File) -> _Slot:
         """Ask the server's upload service for a place for a file."""

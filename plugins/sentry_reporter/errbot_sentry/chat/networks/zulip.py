@@ -23,7 +23,7 @@ from errbot_sentry.chat.clicks import Click, OnClick
 from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File
 from errbot_sentry.chat.networks.zulip_events import ReactionEvents
 from errbot_sentry.chat.render.escaping import defuse, plain
-from errbot_sentry.domain.errors import LoginRefused, NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited
+from errbot_sentry.domain.errors import NotAdmitted, NotConnected, RoomUnknown, SendError, SendLimited, TokenRefused
 from errbot_sentry.domain.issue_actions import Options, options_of_emoji
 from errbot_sentry.domain.json_values import amount
 from errbot_sentry.domain.outgoing import Card, Outgoing
@@ -37,7 +37,7 @@ _DEFAULT_WAIT = 10.0
 _LIMIT = 9000  # Zulip cuts at 10000 characters
 _LONGEST_TOPIC = 58  # Zulip cuts at 60; two are for the mark of a resolved topic
 _GENERAL = "Sentry"
-_LOGIN_REFUSED = frozenset(
+_TOKEN_REFUSED = frozenset(
     {"UNAUTHORIZED", "INVALID_API_KEY", "USER_DEACTIVATED", "REALM_DEACTIVATED", "AUTHENTICATION_FAILED"}
 )
 _MENTION_REFUSED = frozenset({"STREAM_WILDCARD_MENTION_NOT_ALLOWED", "TOPIC_WILDCARD_MENTION_NOT_ALLOWED"})
@@ -250,8 +250,8 @@ def _refusal(found: Mapping[str, Any]) -> SendError:
     if code == "RATE_LIMIT_HIT":
         wait = amount(found.get("retry-after"))
         return SendLimited("Zulip wants fewer messages.", _DEFAULT_WAIT if wait is None else wait)
-    if code in _LOGIN_REFUSED:
-        return LoginRefused("Zulip", code)
+    if code in _TOKEN_REFUSED:
+        return TokenRefused("Zulip", code)
     if code == "STREAM_DOES_NOT_EXIST":
         return RoomUnknown("Zulip has no such channel.")
     if code in _MENTION_REFUSED:

@@ -154,10 +154,11 @@ def _change_one(
             raise
         return ChangeOutcome(FAILED, issue, f"not changed: {str(error).rstrip('.')}"), "", None
     except ServerError as error:
-        log.warning("Changing issue %s failed", issue.id, exc_info=True)
+        log.warning("Changing issue %s failed: %s (cause: %r)", issue.id, error, error.__cause__)
         wait = (error.wait or _RATE_WAIT) if isinstance(error, RateLimited) else None
         return *_after_failure(context, server, change, issue, invocation, error), wait
     if not change.holds(after):
+        log.warning("Changing issue %s failed: the server still says %s", issue.id, status_words(after))
         return ChangeOutcome(FAILED, after, f"not changed: the server still says {status_words(after)}"), "", None
     return ChangeOutcome(DONE, after, _done(context, server, change, after, invocation)), "", None
 
@@ -196,7 +197,7 @@ def leave_note(context: CommandContext, server: Server, done: str, issue: Issue,
     except Unsupported:
         return ""
     except ServerError as error:
-        log.warning("No note could be left on issue %s", issue.id, exc_info=True)
+        log.warning("No note could be left on issue %s: %s (cause: %r)", issue.id, error, error.__cause__)
         perhaps = "may be missing" if _answer_lost(error) else "could not be left"
         return f"the note about who asked {perhaps}: {_clause(error)}"
     return ""
@@ -232,9 +233,9 @@ def signature(context: CommandContext, person: Person) -> str:
     """The person's name in chat, with their mail address on the server if it is linked."""
     try:
         mail = linked_mail(context, person)
-    except StoreError:
+    except StoreError as error:
         # The change was made: that must be reported, whatever else fails.
-        log.warning("The mail address of a person could not be read", exc_info=True)
+        log.warning("The mail address of a person could not be read: %s (cause: %r)", error, error.__cause__)
         mail = None
     return cut(person.name, 80) + (f" ({mail})" if mail else "")
 
@@ -295,6 +296,7 @@ def _result(change: Change, outcomes: Sequence[ChangeOutcome], who: str) -> View
             ],
             "noteless": noteless if len(outcomes) > WITHOUT_YES else 0,
         },
+        done=all(outcome.kind in (DONE, ALREADY) for outcome in outcomes),
     )
 
 

@@ -6,9 +6,10 @@ where the token is sent, and what people may read about a failure.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from http.client import HTTPException
@@ -37,6 +38,8 @@ from errbot_sentry.server.http import failures
 from errbot_sentry.server.http.body import LimitedAdapter, TooManyBytes, Undecodable, decode, read_bounded, time_limit
 from errbot_sentry.server.http.calls import ApiAnswer, Exchange, Limits, Observer, Query, fill, pause_before_retry
 from errbot_sentry.server.protocol import Health
+
+log = logging.getLogger(__name__)
 
 Reader = Callable[[bytes], Any]
 
@@ -83,6 +86,7 @@ class Transport:
         self._observe = observe
         self._lock = Lock()
         self._health = Health("", base_url)
+        self._causes: set[str] = set()  # why rows could not be read, as it is in the log already
         self._adapter = _Adapter(pool_connections=2, pool_maxsize=16)
         # Proxies and REQUESTS_CA_BUNDLE are read once, because all calls go to this address. A session of requests
         # would search the whole environment in each call, which takes as long as reading ten issues.
@@ -127,6 +131,21 @@ class Transport:
         """The present counters, for a server of this kind. Makes no request."""
         with self._lock:
             return replace(self._health, kind=kind)
+
+    def note_unreadable(self, thing: str, read: int, causes: Sequence[str]) -> None:
+        """Count the rows that a list of `thing` had besides `read` others; log each cause the first time.
+
+        Every poll may meet the same rows. The causes are our own sentences, so they are few and quote nothing.
+        """
+        with self._lock:
+            self._health = replace(self._health, unreadable=self._health.unreadable + len(causes))
+            new = set(causes) - self._causes
+            self._causes.update(new)
+        if new:
+            log.warning(
+                "%d of the %d %s in an answer of %s cannot be read and are skipped. Later ones are only counted. %s.",
+                len(causes), len(causes) + read, thing, self.host, "; ".join(sorted(new)),
+            )  # fmt: skip
 
     def close(self) -> None:
         """Close all connections. Running calls end within a second, later ones fail at once."""

@@ -201,7 +201,7 @@ def _message(data: Fields) -> str:
 
 def _title(exceptions: tuple[ExceptionInfo, ...], message: str) -> str:
     if not exceptions:
-        return message.partition("\n")[0][:200]
+        return json_values.line(message.partition("\n")[0], 200)
     last = exceptions[-1]
     return f"{last.type}: {last.value}".partition("\n")[0].strip(": ")[:200]
 

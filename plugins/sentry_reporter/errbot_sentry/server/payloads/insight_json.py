@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from errbot_sentry.domain import json_values
-from errbot_sentry.domain.issues import Assignee, Comment, Event, IssueActivity, Release, SuspectCommit, TagSpread
-from errbot_sentry.server.payloads.event_json import read_event
+from errbot_sentry.domain.issues import Assignee, Comment, IssueActivity, Release, SuspectCommit, TagSpread
 from errbot_sentry.server.payloads.issue_json import read_assignee
 from errbot_sentry.server.payloads.json_fields import LONG, Fields, objects
 from errbot_sentry.server.time_series import Point, columns_of
@@ -38,15 +37,6 @@ def read_tags(value: Any) -> tuple[TagSpread, ...]:
         BadAnswer: the value is not a list.
     """
     return tuple(tag for tag in map(read_tag, objects(value, "tags")) if tag.key)
-
-
-def read_events(value: Any, limit: int) -> tuple[Event, ...]:
-    """The events of a list, newest first as they come.
-
-    Raises:
-        BadAnswer: the value is not a list, or a row has no id.
-    """
-    return tuple(read_event(row) for row in objects(value, "events")[:limit])
 
 
 def read_comments(value: Any) -> tuple[Comment, ...]:

@@ -16,7 +16,7 @@ from errbot_sentry.domain import json_values
 from errbot_sentry.domain.errors import BadAnswer
 from errbot_sentry.domain.issues import ARCHIVED, RESOLVED, UNRESOLVED, Assignee, Issue, Project
 from errbot_sentry.domain.json_values import MOST_ROWS
-from errbot_sentry.server.http.body import decode
+from errbot_sentry.server.http.body import Undecodable, decode
 from errbot_sentry.server.payloads.json_fields import Fields
 
 _STATUS = {
@@ -79,7 +79,7 @@ _row = msgspec.json.Decoder(_Row)
 
 
 def read_list(body: bytes, read_row: Callable[[Fields], Issue]) -> Any:
-    """The issues of a list, as a tuple. Of an answer that differs from `_Row` it is all of the JSON instead.
+    """The issues of a list, as a tuple. If some row differs from `_Row`, it is the list of the rows' JSON instead.
 
     Each row's values are freed before the next row is read. So all rows use the same memory, which is then in the
     processor's cache.
@@ -88,9 +88,25 @@ def read_list(body: bytes, read_row: Callable[[Fields], Issue]) -> Any:
         Undecodable
     """
     try:
-        return tuple([read_row(Fields(_row.decode(row))) for row in _rows.decode(body.decode("utf-8"))[:MOST_ROWS]])
-    except (msgspec.MsgspecError, ValueError, RecursionError, BadAnswer):  # if anything is wrong, `decode` says what
+        rows = _rows.decode(body.decode("utf-8"))[:MOST_ROWS]
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # `decode` says what is wrong, or reads it
         return decode(body)
+    try:
+        return tuple([read_row(Fields(_row.decode(row))) for row in rows])
+    except (msgspec.MsgspecError, ValueError, RecursionError, BadAnswer):
+        return [_decoded(bytes(row)) for row in rows]
+
+
+def _decoded(row: bytes) -> Any:
+    """A row's JSON; None if it cannot be read, so that the rows beside it can."""
+    try:
+        return _row.decode(row)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass
+    try:
+        return decode(row)
+    except Undecodable:
+        return None
 
 
 def read_issue(row: Fields, link: str, *, counts_users: bool = True) -> Issue:

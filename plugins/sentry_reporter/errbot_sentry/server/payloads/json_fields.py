@@ -5,15 +5,18 @@ Only fields that we cannot do without are required. If such a field is missing, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from errbot_sentry.domain import json_values
 from errbot_sentry.domain.errors import BadAnswer
 from errbot_sentry.domain.json_values import LONG, MOST_ROWS, SHORT
 
-__all__ = ["LONG", "SHORT", "Fields", "an_object", "objects"]
+__all__ = ["LONG", "SHORT", "Fields", "an_object", "objects", "read_rows"]
+
+T = TypeVar("T")
+_HINT = ": is SENTRY_SERVER right in config.py?"
 
 
 class Fields:
@@ -105,7 +108,7 @@ class Fields:
         """
         found = self.text(name)
         if not found:
-            raise BadAnswer(f'The server sent {thing} without "{name}": is SENTRY_SERVER right in config.py?')
+            raise BadAnswer(f'The server sent {thing} without "{name}"{_HINT}')
         return found
 
 
@@ -118,9 +121,33 @@ def objects(value: Any, thing: str) -> list[Fields]:
     Raises:
         BadAnswer: the value is not a list.
     """
+    return [Fields(row) for row in _list(value, thing) if isinstance(row, dict)]
+
+
+def read_rows(
+    value: Any, thing: str, read: Callable[[Fields], T], most: int = MOST_ROWS
+) -> tuple[tuple[T, ...], list[str]]:
+    """What `read` makes of the first `most` rows of a list, and why it cannot read the others, one sentence for each.
+
+    Raises:
+        BadAnswer: the value is not a list, or not one of its rows can be read.
+    """
+    found: list[T] = []
+    causes: list[str] = []
+    for row in _list(value, thing)[:most]:
+        try:
+            found.append(read(an_object(row, f"a readable object in a list of {thing}")))
+        except BadAnswer as error:
+            causes.append(str(error).removesuffix(_HINT))
+    if causes and not found:
+        raise BadAnswer(causes[0] + _HINT)
+    return tuple(found), causes
+
+
+def _list(value: Any, thing: str) -> list[Any]:
     if not isinstance(value, list):
-        raise BadAnswer(f"The server sent something other than a list of {thing}: is SENTRY_SERVER right in config.py?")
-    return [Fields(row) for row in json_values.rows(value) if isinstance(row, dict)]
+        raise BadAnswer(f"The server sent something other than a list of {thing}{_HINT}")
+    return json_values.rows(value)
 
 
 def an_object(value: Any, thing: str) -> Fields:
@@ -130,5 +157,5 @@ def an_object(value: Any, thing: str) -> Fields:
         BadAnswer: the value is not an object.
     """
     if not isinstance(value, dict):
-        raise BadAnswer(f"The server sent something other than {thing}: is SENTRY_SERVER right in config.py?")
+        raise BadAnswer(f"The server sent something other than {thing}{_HINT}")
     return Fields(value)
