@@ -117,6 +117,17 @@ def test_a_room_reads_no_credentials_of_an_error(tmp_path: Path) -> None:
     assert sum("[Filtered]" in each.replace("\\", "") for each in read) >= 5
 
 
+@pytest.mark.parametrize("before", [80, 85, 90, 95, 180, 185, 190, 195])
+def test_a_title_that_is_cut_ends_with_no_half_of_a_secret(tmp_path: Path, before: int) -> None:
+    world = in_threads(tmp_path, {"rooms": ["#ops"]})
+    title = f"{'x ' * (before // 2 - 9)}postgres://bob:{'hunter2' * 20}@db"
+    for number in range(25):
+        world.hook(bodies.sentry_issue(str(number), title=title, culprit=title, count="9"))
+    read = [*world.at(100).texts(), world.type("alerts"), world.type("digest now")]
+    assert len(read) > 20
+    assert not [each for each in read if "hunt" in each]
+
+
 def test_a_trace_goes_no_further_than_its_notification(tmp_path: Path) -> None:
     """The room lost its right between the two."""
     world = in_threads(tmp_path, {"rooms": ["#ops"], "trace": True})

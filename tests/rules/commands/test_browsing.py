@@ -385,6 +385,20 @@ def test_no_credentials_are_shown_of_what_an_exception_says_or_its_source_has() 
     assert "hunter2" not in str(unfurl_values(titled, NOW))
 
 
+@pytest.mark.parametrize("longest", [360, 1000])
+def test_no_half_of_a_secret_is_left_where_a_text_is_cut_before_it_is_masked(longest: int) -> None:
+    """What is masked makes room for what comes after it."""
+    world = full_world()
+    for before in range(longest - 60, longest + 10, 3):
+        text = f"password='{'x' * (before - 40)}' url=postgres://bob:{'hunter2' * 9}@db"
+        frame = Frame("f", "a.py", 7, in_app=True, source=((7, f"connect({text!r})"),), variables=(("url", text),))
+        world.server.events_by_issue["101"] = replace(
+            FULL_EVENT, message=text, tags=(("a", text),), exceptions=(ExceptionInfo("E", text, (frame,)),)
+        )
+        read = [line for typed in ("trace", "issue --full", "events") for line in world.lines(f"{typed} WEB-1")]
+        assert not [line for line in read if "hunt" in line]
+
+
 def test_the_type_of_an_exception_stays_although_it_is_called_like_a_secret() -> None:
     world = World([issue(1, title="jwt.InvalidTokenError: Signature has expired: 5 s ago")])
     assert "jwt.InvalidTokenError: Signature has expired: 5 s ago" in "\n".join(world.lines("issues"))

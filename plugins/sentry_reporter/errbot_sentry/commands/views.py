@@ -42,6 +42,7 @@ from errbot_sentry.domain.text import (
     short_path,
     span_words,
     sparkline,
+    whole_words,
 )
 from errbot_sentry.reporting.redact.scrubber import FILTERED, Scrubber, is_sensitive_name
 
@@ -197,7 +198,7 @@ def without_credentials(detail: Detail) -> Detail:
 
 
 def _without_credentials(text: str) -> str:
-    return _SCRUBBER.text(text[:_LONGEST_MASKED], mails=False)
+    return _SCRUBBER.text(whole_words(text, _LONGEST_MASKED), mails=False)
 
 
 def event_sections(event: Event) -> Iterator[Section]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from errbot_sentry.domain.issues import Event, ExceptionInfo, Frame
-from errbot_sentry.domain.text import one_line, short_path
+from errbot_sentry.domain.text import one_line, short_path, whole_words
 
 SHORT_LINES = 30
 FULL_LINES = 100
@@ -114,12 +114,14 @@ def _frame_lines(frame: Frame, detail: Detail, *, is_failing: bool, with_variabl
         # Python's own variables (`__name__` …) would fill a module's frame, and say nothing about the error.
         chosen = [(name, value) for name, value in frame.variables if not (name[:2] == name[-2:] == "__")]
         for name, value in chosen[: detail.variables]:
-            yield _bounded(f"      {one_line(name)} = {one_line(detail.mask(name, value[: 2 * LONGEST_LINE]))}")
+            yield _bounded(
+                f"      {one_line(name)} = {one_line(detail.mask(name, whole_words(value, 2 * LONGEST_LINE)))}"
+            )
 
 
 def source_lines(frame: Frame, mask: Callable[[str], str]) -> Iterator[tuple[int, str]]:
     """The frame's source lines with their numbers, masked together: a bracket or a text may span several lines."""
-    lines = (" ".join(text[: 2 * LONGEST_LINE].splitlines()) for _, text in frame.source)
+    lines = (" ".join(whole_words(text, 2 * LONGEST_LINE).splitlines()) for _, text in frame.source)
     return zip((number for number, _ in frame.source), mask("\n".join(lines)).split("\n"), strict=False)
 
 

@@ -25,6 +25,8 @@ _DURATION_PART = re.compile(r"([0-9]+)\s*(seconds?|minutes?|hours?|days?|weeks?|
 _LONGEST_DURATION = timedelta(days=3650)
 _MOST_UNITS = 999_999_999  # of one unit; any more of it is over _LONGEST_DURATION anyway
 _LONGEST_TYPED = 80
+_LEAST_CUT = 90  # of a shorter text, an ellipsis at the end is its own
+_BETWEEN_WORDS = " \n\t,;&'\""
 _FEW = 256  # charts whose counts are below this have their blocks made once
 
 
@@ -165,6 +167,17 @@ def cut(text: str, limit: int = LINE_BYTES) -> str:
     words, space, _ = head.rpartition(" ")
     # A word is cut in two if the line would otherwise be half empty.
     return (words if space and len(words) > len(head) // 2 else head).rstrip() + "…"
+
+
+def whole_words(text: str, longest: int) -> str:
+    """The beginning of a text before it is masked. If it is cut, or was cut before, its last word goes too.
+
+    That could be half a secret, which nobody recognises: `postgres://bob:hunt`.
+    """
+    if len(text) <= longest and not (text.endswith("…") and len(text) > _LEAST_CUT):
+        return text
+    head = text[: min(longest, len(text) - 1)]
+    return head[: max(map(head.rfind, _BETWEEN_WORDS)) + 1] + "…"
 
 
 def in_lines(words: Iterable[str]) -> list[str]:

@@ -58,7 +58,9 @@ TEMPLATES = {
     MessageKind.DIGEST: "sentry_digest",
     MessageKind.OUTAGE_NOTICE: "sentry_outage_notice",
 }
-_FROM_ERRORS = frozenset({"title", "culprit", "text", "facts", "rule", "activity"})
+_FROM_ERRORS = frozenset(
+    {"title", "culprit", "text", "facts", "rule", "activity", "short_id"}
+)  # or a title for want of one
 LIST_LENGTH = 20
 _LONGEST_TITLE = 200
 _LONGEST_CULPRIT = 100
