@@ -57,13 +57,13 @@ class Forks(BotPlugin):
         if not child:
             try:
                 os.write(writer, b".")
-                while True:  # Python handles the signal between two steps, and in no call that may wait
-                    pass
+                time.sleep(60)  # the signal ends it
             finally:
                 os._exit(0)
         os.read(reader, 1)
-        os.kill(child, signal.SIGTERM)
-        os.waitpid(child, 0)
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            os.kill(child, signal.SIGTERM)
+            time.sleep(0.1)  # then once more: Python does not see a signal that comes just before a call that waits
         return "the child has ended"
 
     @botcmd

@@ -65,7 +65,10 @@ def test_the_migrations_make_the_tables_that_the_queries_are_written_for(
     store_at(migrated).open()
     engine = create_engine(described)
     metadata.create_all(engine)
-    assert tables_of(create_engine(migrated)) == tables_of(engine)
+    other = create_engine(migrated)
+    assert tables_of(other) == tables_of(engine)
+    engine.dispose()
+    other.dispose()
 
 
 _GROUP_OF_BEFORE = """
@@ -114,6 +117,7 @@ def test_a_state_of_before_is_brought_up_to_date_with_what_is_in_it(
     columns = [[column["name"] for column in inspect(each).get_columns("groups")] for each in (engine, described)]
     assert sorted(columns[0]) == sorted(columns[1])
     engine.dispose()
+    described.dispose()
 
 
 def test_it_can_be_opened_by_many_at_once_and_is_migrated_once(path: Path) -> None:
