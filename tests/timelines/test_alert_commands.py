@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -61,6 +62,46 @@ def test_subscribe_list_and_unsubscribe(room: Room) -> None:
     assert room.type("unsubscribe 1", "#web") == "Subscription 1 ended"
     room.world.hook(bodies.sentry_issue("2"))
     assert room.world.at(2).texts("#web") == []
+
+
+@pytest.mark.parametrize(
+    ("matcher", "brings"),
+    [
+        ("reason=resolved", ["Resolved"]),
+        ("reason=RESOLVED", ["Resolved"]),
+        ("reason=re*", ["Resolved"]),
+        ('reason=~"resolved|archived"', ["Resolved"]),
+        ("reason!=new", []),
+        ("level=error", ["New", "SHOP-1"]),
+    ],
+)
+def test_a_subscription_brings_the_reasons_that_it_names(room: Room, matcher: str, brings: list[str]) -> None:
+    """`subscribe reason=resolved` was taken, and brought nothing: a subscription wanted the usual reasons only."""
+    room.type(f"subscribe {matcher}", "#web")
+    room.world.hook(bodies.sentry_issue("1"))
+    room.world.at(1)
+    room.world.hook(bodies.sentry_issue("1", "resolved", status="resolved"))
+    assert [text.split()[0] for text in room.world.at(2).texts("#web")] == brings
+    dry_run = room.type("route shop level=error reason=resolved", "#web")
+    assert ("#web by subscription" in dry_run) is (brings == ["Resolved"])
+
+
+@pytest.mark.parametrize("command", ["subscribe {}", "silence {} -d 2h"])
+@pytest.mark.parametrize(
+    ("matcher", "sentence"),
+    [
+        ("reason=nwe", "'reason=nwe': use one of new, regressed"),
+        ("reason!=resloved", "use one of new"),
+        ("source=hook", "use one of webhook, poll"),
+        ("environment=staging, level=error", "'environment=staging,' ends with a comma"),
+    ],
+)
+def test_a_matcher_that_can_never_match_is_refused(room: Room, command: str, matcher: str, sentence: str) -> None:
+    """The silence was made, and silenced nothing."""
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        room.type(command.format(matcher))
+    assert room.type("silences") == "Nothing is silenced here."
+    assert room.type(command.format('tag.list="a,"')).endswith(("2026-03-02 14:00 UTC", "tag.list=a,"))
 
 
 def test_a_subscription_shows_no_project_that_the_room_may_not_see(tmp_path: Path) -> None:
