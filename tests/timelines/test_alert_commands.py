@@ -13,11 +13,13 @@ from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction, ResolveNow, SilenceFor
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.server.protocol import BUGSINK
+from errbot_sentry.store.records import Message
 from tests.alerting import bodies
 from tests.alerting.world import ANN, SHOP, Chat, VirtualClock, World
 from tests.fakes.memory_server import MemoryServer
@@ -140,6 +142,49 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
     assert len(room.world.at(3).texts()) == 1
 
 
+def test_a_silence_typed_twice_is_one(room: Room) -> None:
+    """There were two: after `unsilence 1` the room read that the silence had ended, and still got nothing."""
+    assert room.type("silence SHOP-1 -d 2h") == "Silence 1: SHOP-1 for 2h, until 2026-03-02 14:00 UTC"
+    room.world.clock.advance(5)
+    with pytest.raises(UserError, match=r"silenced here already, until 2026-03-02 14:00 UTC: silence 1\."):
+        room.type("silence shop-1 -d 2h")
+    room.type("silence level=error project=shop -d 1h")
+    with pytest.raises(UserError, match="silence 2"):
+        room.type("silence project=shop level=error -d 1h")
+    assert room.type("silence SHOP-1 -d 2h", "#web").startswith("Silence 3")
+    assert room.type("silence SHOP-1 -d 30m", "").startswith("Silence 4: SHOP-1 in every room for 30m, until")
+    with pytest.raises(UserError, match="silenced in every room already"):
+        room.type("silence SHOP-1 -d 30m", "")
+    with pytest.raises(UserError, match="silenced here already"):
+        room.type("silence SHOP-1 -d 30m", "#dev")
+
+
+def test_the_end_of_a_silence_names_another_one_of_the_same(room: Room) -> None:
+    """It said that no alerts had come, while another silence of the same took them."""
+    room.type("silence SHOP-1 -d 1h")
+    room.type("silence SHOP-1 -d 3h")
+    room.world.hook(bodies.sentry_issue("1"))
+    room.world.at(3000)
+    assert room.world.texts() == []
+    assert room.world.at(3599).texts() == ["Silence 1 (SHOP-1) ends in 6m; silence 2 goes on"]
+    assert room.world.at(3700).texts() == ["Silence 1 (SHOP-1) ended; silence 2 goes on"]
+    room.type("silence SHOP-1 -d 5h")
+    assert room.type("unsilence 2") == "Silence 2 ended; silence 3 goes on"
+    assert room.world.at(3800).texts() == [
+        "Silence 2 (SHOP-1) ended; it silenced 1 alert about 1 problem: SHOP-1; silence 3 goes on"
+    ]
+    assert room.type("unsilence 3") == "Silence 3 ended"
+    assert room.world.at(3900).texts() == ["Silence 3 (SHOP-1) ended; no alerts came meanwhile"]
+
+
+def test_a_notice_that_an_older_version_left_in_the_queue_is_sent(room: Room) -> None:
+    values = {"number": 1, "label": "SHOP-1", "ended": True, "left": "0s", "count": 0, "problems": 0, "rows": []}
+    with room.world.store.write() as tx:
+        tx.outbox.add(Message("#ops", MessageKind.SILENCE_NOTICE, values), room.world.clock.now().timestamp())
+    room.world.flow.wake()
+    assert room.world.at(5).texts() == ["Silence 1 (SHOP-1) ended; no alerts came meanwhile"]
+
+
 def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
     """After `silences` shows `#1 SHOP-1 …`, `resolve #1` must not resolve the first row of an older list of issues."""
     room.type("silence SHOP-1 -d 2h")
@@ -194,6 +239,7 @@ def test_in_a_thread_the_issue_needs_no_name_and_reactions_are_commands(room: Ro
     assert mute is not None
     assert (mute.command, mute.as_typed) == ("silence", "1 -d 1h")
     conversation = Conversation("#ops", "m1")
+    room.world.clock.advance(120)  # the click asks for two minutes more
     assert [view.values["number"] for view in room.world.commands().act(mute, Invocation(ANN, conversation))] == [2]
     with pytest.raises(NotAllowed, match="SENTRY_WRITERS"):
         list(room.world.commands().act(mute, Invocation(EVE, conversation)))
@@ -294,8 +340,8 @@ def test_a_silence_takes_every_spelling_of_its_option(room: Room, option: str, w
     """It was answered "Say for how long, such as -d 2h."; the option may stand before and after the words."""
     expected = f"{what} for 2h, until 2026-03-02 14:00 UTC"
     assert room.type(f"silence {what} {option}") == f"Silence 1: {expected}"
-    assert room.type(f"silence {option} {what} —c it's “half done") == f"Silence 2: {expected}"
-    assert room.type("silences").split("\n")[1].endswith("by Ann: it's \"half done")
+    assert room.type(f"silence {option} {what} —c it's “half done", "#web") == f"Silence 2: {expected}"
+    assert room.type("silences", "#web").endswith("by Ann: it's \"half done")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from errbot_sentry.alerting.decide.messages import shorten
+from errbot_sentry.alerting.decide.muting import same_silence
 from errbot_sentry.alerting.decide.visibility import shown_silence
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers, one_number
@@ -20,6 +21,7 @@ from errbot_sentry.domain.text import read_duration, span_words, utc_time, write
 from errbot_sentry.store.records import Silence
 
 LONGEST_SILENCE = timedelta(days=365)
+_AS_LONG = 60.0  # seconds: a silence that ends so little before the new one is the same, made by a second click
 MOST_SILENCES = 50  # of one room; those for every room count as a room
 
 
@@ -76,9 +78,11 @@ def unsilence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             raise BadReference(f"There's no silence {number} here. `{context.prefix}sentry silences` lists them.")
         if not found.room and not typed.conversation.is_direct:
             raise NotAllowed("This silence applies to every room. End it in a direct message.")
+        still = same_silence(tx.silences.present(), found, found.room, now)
         tx.silences.end(number, now)
     context.alert_flow().wake()
-    yield View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": "", "until": ""})
+    until = f"; silence {still.id} goes on" if still is not None else ""
+    yield View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": "", "until": until})
 
 
 def silence_length(word: str) -> timedelta:
@@ -103,7 +107,12 @@ def _silenced(
     room, author = context.room_name(invocation.conversation), invocation.person.name
     made = Silence(room, tuple(chosen), issue_id, label, author, shorten(comment, 200), now, ends)
     with context.store.write() as tx:
-        here = [each for each in tx.silences.present() if each.room == room and each.ends > now]
+        present = tx.silences.present()
+        same = same_silence(present, made, room, max(now, ends - _AS_LONG))
+        if same is not None:
+            where = "here" if room else "in every room"
+            raise UserError(f"This is silenced {where} already, until {utc_time(same.ends)}: silence {same.id}.")
+        here = [each for each in present if each.room == room and each.ends > now]
         if len(here) >= MOST_SILENCES:
             raise UserError(
                 f"There are {MOST_SILENCES} silences here. End one with `{context.prefix}sentry unsilence N` first."
@@ -111,7 +120,8 @@ def _silenced(
         number = tx.silences.add(made)
     context.alert_flow().routes.changed()
     context.alert_flow().wake()
-    until = f"for {write_duration(length)}, until {utc_time(ends)}"
+    where = "" if room else "in every room "
+    until = f"{where}for {write_duration(length)}, until {utc_time(ends)}"
     return View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": label, "until": until})
 
 
