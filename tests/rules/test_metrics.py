@@ -94,7 +94,7 @@ def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
 
 
 def test_no_rule_fires_for_what_the_status_calls_ok():
-    """One message that a mistyped room refused fired for a month, while `!sentry status` and the health page were well."""
+    """One message that a mistyped room refused fired for a month, while status and health were well."""
     alerts = AlertsStatus(True, True, failed=3, failed_lately=0, poll_lag=5.0, decided={"failed": 1})
     facts = _facts(alerts)
     assert health_of(facts)[0]

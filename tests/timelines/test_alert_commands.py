@@ -142,6 +142,15 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
     assert len(room.world.at(3).texts()) == 1
 
 
+@pytest.mark.parametrize("option", ["-d 2h", "—d 2h", "--duration 2h", "—duration=2h", "-d2h"])
+def test_a_duration_behind_the_comment_is_found(room: Room, option: str) -> None:
+    """It was asked for, although the person had just typed it."""
+    with pytest.raises(UsageError, match="Put -d before -c: everything behind -c is the comment"):
+        room.type(f"silence SHOP-1 -c deploying {option}")
+    with pytest.raises(UsageError, match="For how long"):
+        room.type("silence SHOP-1 -c half-done e-democracy")
+
+
 def test_a_silence_typed_twice_is_one(room: Room) -> None:
     """There were two: after `unsilence 1` the room read that the silence had ended, and still got nothing."""
     assert room.type("silence SHOP-1 -d 2h") == "Silence 1: SHOP-1 for 2h, until 2026-03-02 14:00 UTC"

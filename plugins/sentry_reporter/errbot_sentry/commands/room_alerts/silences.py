@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -20,6 +21,7 @@ from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.text import read_duration, span_words, utc_time, write_duration
 from errbot_sentry.store.records import Silence
 
+_DURATION = re.compile(r"(?:^|\s)\W{1,2}d(?:uration)?[=\s\d]")  # `-d 2h`, as people and their phones type it
 LONGEST_SILENCE = timedelta(days=365)
 _AS_LONG = 60.0  # seconds: a silence that ends so little before the new one is the same, made by a second click
 MOST_SILENCES = 50  # of one room; those for every room count as a room
@@ -28,6 +30,8 @@ MOST_SILENCES = 50  # of one room; those for every room count as a room
 def silence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """Silence an issue, or all alerts with these values, for a time."""
     length, comment = typed.options.length, typed.options.comment
+    if length is None and comment and _DURATION.search(comment):
+        raise typed.mistake("Put -d before -c: everything behind -c is the comment.")
     if length is None:
         raise typed.mistake("For how long? Add a duration, such as -d 2h.")
     if names_matchers(typed.words):
