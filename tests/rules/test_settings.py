@@ -406,13 +406,18 @@ def test_secrets_of_this_process_are_not_needed():
         del os.environ["SENTRY_AUTH_TOKEN"]
 
 
-@pytest.mark.parametrize("password", ["a/b", "a#b", "a?b"])
+@pytest.mark.parametrize(
+    "password", ["a/b", "a#b", "a?b", "o@pen/sesame", "o@sesame", "12/sesame", "12?se@same", "@sesame", "sesame@"]
+)
 def test_a_password_that_breaks_its_url_is_reported_with_the_way_to_write_it(password):
     """Else it fails later, in the database library, which quotes a part of the password."""
     found = _read(SENTRY_STATE_URL=f"postgresql://bot:{password}@db/state")
     (mistake,) = found.mistakes
     assert "%2F" in str(mistake)
     assert password not in str(mistake)
+    assert "same" not in str(mistake)
+    for fine in ("postgresql://db/state", "postgresql://bot@db/state?sslmode=require", "sqlite:////data/a@b@c/state"):
+        assert not _read(SENTRY_STATE_URL=fine).mistakes
 
 
 PASTED = (
