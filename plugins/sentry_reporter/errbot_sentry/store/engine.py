@@ -104,10 +104,10 @@ def _make_private(path: str) -> None:
     with suppress(OSError):  # the file exists, or SQLite fails to open it too and gives a reason listed in `_CAUSES`
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     for file in map(Path, (path, f"{path}-wal", f"{path}-shm", f"{path}-journal")):
-        with suppress(FileNotFoundError):
-            mode = stat.S_IMODE(file.stat().st_mode)
-            if mode & 0o077:
-                _chmod(file, mode & ~0o077)
+        with suppress(OSError):  # it does not exist, or SQLite cannot reach it either
+            mode = file.stat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:  # a folder or a device stays as it is: the setting is wrong
+                _chmod(file, stat.S_IMODE(mode) & ~0o077)
 
 
 def _chmod(file: Path, mode: int) -> None:
