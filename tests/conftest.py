@@ -20,6 +20,9 @@ __all__ = ["bugsink", "bugsink_project", "ngircd", "postgres", "prosody", "synap
 # A developer's proxy must not stand between a test and its servers.
 os.environ.update(no_proxy=LOOPBACK, NO_PROXY=LOOPBACK)
 
+# Hundreds of bots start, and each would compile the whole plugin again: half a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A busy machine must not fail a test: hypothesis looks at the clock in two ways.
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("no clock")
@@ -32,7 +35,12 @@ def _stores_are_closed() -> Iterator[None]:
 
 
 # With several workers, what takes longest has to begin first.
-_LONGEST_FILES = ("test_recovery.py", "test_ends_in_time.py")
+_LONGEST_FILES = (
+    "test_errbot_versions.py",
+    "test_alerts_on_slack.py",
+    "test_alerts_on_matrix.py",
+    "test_first_connect.py",
+)
 _LONGEST_FOLDERS = ("system", "contract", "project", "timelines")
 
 

@@ -28,4 +28,4 @@ def until(
             raise AssertionError(
                 f"waited {timeout:g} s in vain for: {words or repr(condition)} (last seen: {result!r})"
             )
-        time.sleep(every)  # the only one in the tests: what is awaited may be in another process, which wakes nobody
+        time.sleep(every)  # the only wait of tests: what is awaited may be in another process, which wakes nobody

@@ -95,7 +95,8 @@ def test_the_wheel_lists_every_package_folder():
 def exceptions_without_reason(source: str) -> list[int]:
     """The lines that set a rule aside and do not say why in a comment on them, or alone on the line after or before.
 
-    They silence a linter or the type checker, catch or suppress every exception for good, skip a test, or sleep.
+    They silence a linter or the type checker, catch or suppress every exception for good, skip a test, or sleep. The
+    source of a plugin that a test writes is looked through for sleeping only.
     """
     comments = {
         token.start[0]: token.string
@@ -106,8 +107,21 @@ def exceptions_without_reason(source: str) -> list[int]:
     explained = {number for number, text in comments.items() if re.search(r"\w", _MARK.sub("", text))}
     explained |= {number + step for number in explained & alone for step in (1, -1)}
     marked = {number for number, text in comments.items() if _MARK.search(text)}
-    loose = {node.lineno for node in ast.walk(ast.parse(source)) if _sets_a_rule_aside(node)}
-    return sorted((marked | loose) - explained)
+    nodes = list(ast.walk(ast.parse(source)))
+    loose = {node.lineno for node in nodes if _sets_a_rule_aside(node)}
+    return sorted(((marked | loose) - explained) | _sleeping_plugins(nodes, source.splitlines()))
+
+
+def _sleeping_plugins(nodes: list[ast.AST], lines: list[str]) -> set[int]:
+    """The lines of texts that sleep and have no comment."""
+    sleeping = {number for number, line in enumerate(lines, 1) if line.lstrip().startswith("time.sleep(")}
+    texts = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return {
+        number
+        for number in sleeping
+        if "#" not in lines[number - 1]
+        and any(each.lineno <= number <= (each.end_lineno or each.lineno) for each in texts)
+    }
 
 
 _MARK = re.compile(r"#\s*(noqa(: ?[A-Z]+\d+(, ?[A-Z]+\d+)*)?|type: ignore(\[[\w, -]+\])?|pragma: no cover)")
@@ -141,6 +155,8 @@ def _sets_a_rule_aside(node: ast.AST) -> bool:
         ("try:\n    a()\nexcept BaseException:\n    undo()\n    raise\n", []),
         ("with contextlib.suppress(Exception):\n    a()\n", [1]),
         ("time.sleep(1)\n", [1]),
+        ('SOURCE = """\nimport time\ntime.sleep(1)\n"""\n', [3]),
+        ('SOURCE = """\nimport time\ntime.sleep(1)  # what is tested\n"""\n', []),
         ("pytest.skip()\n", [1]),
         ("pytest.skip('not here')\n", []),
         ("text = '# noqa: F401'\n", []),

@@ -1,9 +1,13 @@
-"""What the tests of reporting share: errors, a server that takes envelopes, and reporters that send to it."""
+"""What tests of the whole bot share.
+
+For reporting: errors, a server that takes envelopes, and reporters that send to it. For chat: a network of each kind.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,8 @@ from errbot_sentry.config.settings import ReportSettings
 from errbot_sentry.reporting.collect.bot_context import BotFacts
 from errbot_sentry.reporting.reporter import Reporter
 from tests.fakes.ingest_server import IngestServer, ingest_server
+from tests.servers.ngircd import Ngircd
+from tests.servers.prosody import Prosody
 
 Make = Callable[..., Reporter]
 log = logging.getLogger("some.plugin")
@@ -34,6 +40,20 @@ def crash(text: str = "boom") -> None:
 def values(server: IngestServer) -> list[str]:
     """The texts of all errors that have arrived."""
     return [event["exception"]["values"][-1]["value"] for event in server.events()]
+
+
+@pytest.fixture
+def ends() -> Iterator[ExitStack]:
+    """What ends with the test."""
+    with ExitStack() as ends:
+        yield ends
+
+
+@pytest.fixture(params=["ngircd", "prosody"])
+def chat_server(request: pytest.FixtureRequest) -> Ngircd | Prosody:
+    """A running server, once of each of the two networks."""
+    found: Ngircd | Prosody = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture

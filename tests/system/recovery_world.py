@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from demo.processes import free_port
@@ -10,6 +11,7 @@ from tests.servers.errbot_process import ErrbotProcess, irc_settings
 from tests.servers.irc_client import IrcClient
 from tests.servers.ngircd import Ngircd
 from tests.servers.prosody import Prosody
+from tests.servers.tcp_proxy import TcpProxy
 from tests.servers.xmpp_client import XmppClient
 from tests.system import xmpp_world
 from tests.system.plugin_copies import PLUGIN
@@ -62,3 +64,18 @@ class RecoveryWorld:
     def hook(self, issue: str) -> None:
         """A signed webhook about a new issue, which is taken."""
         bodies.post(bodies.address(self._webhooks), bodies.sentry_issue(issue))
+
+
+class ProxiedWorld(RecoveryWorld):
+    """The bot reaches its server through `proxy`, and `alice` is in the room. All of them end with `ends`."""
+
+    def __init__(self, folder: Path, server: Ngircd | Prosody, ends: ExitStack, **settings: object) -> None:
+        self.proxy = ends.enter_context(TcpProxy(server.port))
+        super().__init__(folder, server, port=self.proxy.port, **settings)
+        self.alice = ends.enter_context(self.person())
+        ends.callback(self.bot.stop)
+
+    def start_without_server(self) -> None:
+        """Start the bot, whose server refuses connections until `proxy.mend()`."""
+        self.proxy.refuse()
+        self.bot.start(wait=False)

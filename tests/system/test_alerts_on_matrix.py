@@ -175,7 +175,7 @@ def test_what_is_refused_is_never_delivered_and_a_server_that_was_away_gets_each
 
 
 def test_a_token_that_the_server_has_forgotten_loses_nothing(world: World) -> None:
-    """A restart logs in again."""
+    """A restart logs in again. Until then the bot asks the server now and then, and not hundreds of times a second."""
 
     def restart() -> None:
         world.bot.process.stop()
@@ -187,6 +187,7 @@ def test_a_token_that_the_server_has_forgotten_loses_nothing(world: World) -> No
         "M_UNKNOWN_TOKEN",
         lambda: [each.text for each in world.ann.read(world.room) if each.sender == world.bot.id],
     )
+    assert 0 < world.bot.process.log.count("nio.responses") < 100
 
 
 def test_what_is_sent_is_what_the_golden_file_shows(world: World) -> None:

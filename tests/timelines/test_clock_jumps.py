@@ -14,29 +14,22 @@ JUMPS = [-86_400, -3600, -600, 600, 3600]
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-def test_what_has_arrived_is_not_sent_again(tmp_path: Path, jump: float) -> None:
+@pytest.mark.parametrize(
+    ("wait", "again"), [(10, []), (1, ["New: one"])], ids=["what has arrived", "what was lost with the connection"]
+)
+def test_only_what_was_lost_with_the_connection_is_sent_again(
+    tmp_path: Path, wait: float, again: list[str], jump: float
+) -> None:
+    """A message has arrived when the connection has outlived it by `settle` seconds."""
     clock = SteppedClock()
     world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=Chat(clock, settle=5.0))
     post(world, "#a", "one")
     assert world.at(1).texts() == ["New: one"]
     world.put_right(jump)
-    world.at(world.seconds + 10)
+    world.at(world.seconds + wait)
     world.chat.drop()
     world.chat.up = True
-    assert world.at(world.seconds + 10).texts() == []
-
-
-@pytest.mark.parametrize("jump", JUMPS)
-def test_what_was_lost_with_the_connection_is_sent_again(tmp_path: Path, jump: float) -> None:
-    clock = SteppedClock()
-    world = World(tmp_path, ROUTES, poll=0, clock=clock, chat=Chat(clock, settle=5.0))
-    post(world, "#a", "one")
-    assert world.at(1).texts() == ["New: one"]
-    world.put_right(jump)
-    world.at(world.seconds + 1)
-    world.chat.drop()
-    world.chat.up = True
-    assert world.at(world.seconds + 10).texts() == ["New: one"]
+    assert world.at(world.seconds + 10).texts() == again
 
 
 @pytest.mark.parametrize("jump", JUMPS)

@@ -18,7 +18,7 @@ from errbot_sentry.chat.errbot_patches.irc_nick import take_another_nick
 from errbot_sentry.chat.errbot_patches.irc_ping import ping_in_silence
 from errbot_sentry.chat.errbot_patches.irc_reconnect import is_irc, reconnect_soon
 from errbot_sentry.chat.errbot_patches.markdown_lock import has_converter, lock_converters
-from errbot_sentry.chat.errbot_patches.matrix_history import is_matrix, skip_history
+from errbot_sentry.chat.errbot_patches.matrix_sync import is_matrix, mend_sync
 from errbot_sentry.chat.errbot_patches.mattermost_driver import is_mattermost, mend_driver
 from errbot_sentry.chat.errbot_patches.shelf_threads import has_shelf, share_shelves
 from errbot_sentry.chat.errbot_patches.shutdown import at_shutdown, chat_dropped
@@ -70,10 +70,10 @@ PATCHES = (
         "on Discord nobody gets an answer in threads, and whoever joined since July 2022 gets none at all",
     ),
     Patch(
-        "matrix_history",
+        "matrix_sync",
         is_matrix,
-        lambda bot, _end: skip_history(bot),
-        "on Matrix each start runs the latest commands of each room again",
+        lambda bot, _end: mend_sync(bot),
+        "on Matrix each start runs the latest commands of each room again, and a refused token keeps the bot busy",
         stays=True,
     ),
     Patch(

@@ -19,7 +19,7 @@ import requests
 from errbot import rendering
 
 from errbot_sentry.chat.clicks import Click, OnClick
-from errbot_sentry.chat.errbot_patches.matrix_history import is_history
+from errbot_sentry.chat.errbot_patches.matrix_sync import is_history
 from errbot_sentry.chat.networks.errbot_network import Capabilities, ErrbotNetwork, File, taken_id
 from errbot_sentry.chat.typed_messages import thread_of
 from errbot_sentry.domain.errors import (
