@@ -194,6 +194,28 @@ def test_a_notice_that_an_older_version_left_in_the_queue_is_sent(room: Room) ->
     assert room.world.at(5).texts() == ["Silence 1 (SHOP-1) ended; no alerts came meanwhile"]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "later", "digest"),
+    [
+        ("daily 09:00", 60, "Digest, last 24 hours: 1 new"),  # it was scheduled a minute ago
+        ("daily 12:10", 900, "Digest, last 24 hours: 1 new"),  # one was sent five minutes ago
+        ("weekly fri 09:00", 60, "Digest, last 24 hours: 1 new"),
+        ("weekly fri 09:00", 2 * 86_400, "Digest, weekly fri 09:00: 0 new"),  # of what came since Monday's `now`
+        ("daily 12:10", -7200, "Digest, last 24 hours: 1 new"),  # somebody put the clock back
+    ],
+)
+def test_a_digest_now_is_about_a_day_at_least(room: Room, schedule: str, later: float, digest: str) -> None:
+    """A minute after `digest daily 09:00` it said that there had been no alerts, of that minute."""
+    room.world.clock.advance(min(later, 0))
+    room.world.hook(bodies.sentry_issue("1"))
+    room.world.at(min(later, 0) + 1)
+    room.world.clock.advance(-min(later, 0))
+    room.type(f"digest {schedule}")
+    room.world.at(max(later, 900))
+    room.world.clock.advance(min(later, 0))
+    assert room.type("digest now").startswith(digest)
+
+
 def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
     """After `silences` shows `#1 SHOP-1 …`, `resolve #1` must not resolve the first row of an older list of issues."""
     room.type("silence SHOP-1 -d 2h")
@@ -300,7 +322,7 @@ def test_digest(room: Room) -> None:
     with pytest.raises(UsageError, match=r"'Europe/Pari' isn't a time zone; did you mean Europe/Paris\?"):
         room.type("digest daily 09:00 Europe/Pari")
     assert room.type("digest weekly fri 17:30") == "Digest: Fridays 17:30; next 2026-03-06 17:30 UTC"
-    assert room.type("digest now", person=EVE).startswith("Digest, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
+    assert room.type("digest now", person=EVE).startswith("Digest, last 24 hours: 0 new, 0 regressed, 0 resolved")
     assert room.type("digest off") == "No digest is scheduled here."
 
 
