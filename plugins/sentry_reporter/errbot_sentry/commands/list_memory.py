@@ -150,7 +150,9 @@ class LastLists:
         """
         shown = self.own(conversation, person) or self._only_other(conversation, person)
         if shown.query is None:
-            raise BadReference("I remember no list of issues of yours here. Run `!sentry issues` first.")
+            raise BadReference(
+                "I remember no list of issues of yours here from the last hour. Run `!sentry issues` first."
+            )
         return shown.query, shown
 
     def _only_other(self, conversation: Conversation, person: Person) -> ShownList:
@@ -158,7 +160,7 @@ class LastLists:
         if len(others) > 1:
             raise BadReference("Several lists were shown here and none is yours. Run `!sentry issues` first.")
         if not others:
-            raise BadReference("I remember no list of yours here. Run `!sentry issues` first.")
+            raise BadReference("I remember no list of yours here from the last hour. Run `!sentry issues` first.")
         return others[0]
 
     def row(self, conversation: Conversation, person: Person, number: int) -> str:
