@@ -115,9 +115,11 @@ class HttpServer:
 
     def stop(self) -> None:
         self.stopping.set()
-        self._server.shutdown()
+        if self._thread.is_alive():  # `shutdown` would wait for ever for a server that was never started
+            self._server.shutdown()
         self._server.server_close()
-        self._thread.join(5)
+        if self._thread.is_alive():
+            self._thread.join(5)
 
 
 def _handler_of(outer: HttpServer) -> type[BaseHTTPRequestHandler]:
