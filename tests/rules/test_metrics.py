@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -90,6 +91,20 @@ def test_the_dashboard_and_the_rules_name_only_metrics_that_exist():
     named = {name for page in pages for name in re.findall(r"sentry_reporter_\w+", page)}
     assert len(named) > 12
     assert named <= found
+
+
+def test_no_rule_fires_for_what_the_status_calls_ok():
+    """One message that a mistyped room refused fired for a month, while status and health were well."""
+    alerts = AlertsStatus(True, True, failed=3, failed_lately=0, poll_lag=5.0, decided={"failed": 1})
+    facts = _facts(alerts)
+    assert health_of(facts)[0]
+    values = {name: value for (name, _), value in _read(exposition(facts, ApiTimes())).items()}
+    rules = re.findall(r"expr: (\w+) (==|>) (\d+)$", (DOCS / "rules.yml").read_text(), re.MULTILINE)
+    assert len(rules) > 6
+    tests = {"==": operator.eq, ">": operator.gt}
+    assert [name for name, sign, limit in rules if name in values and tests[sign](values[name], float(limit))] == []
+    lately = _read(exposition(_facts(replace(alerts, failed_lately=1)), ApiTimes()))
+    assert lately["sentry_reporter_outbox_failed_lately", ()] == 1
 
 
 def test_with_alerts_off_their_metrics_are_absent():

@@ -216,10 +216,14 @@ ROOMS = [
     ("irc", "Ops", ("#ops-team", ("#ops", "password")), "did you mean '#ops'?"),
     ("irc", "#ops", (), ""),
     ("irc", "&local", (), ""),
+    ("irc", "#ops,#dev", (), "expected one such as '#ops'"),
+    ("irc", "#ops dev", (), "expected one such as '#ops'"),
+    ("irc", "#ops:dev", (), ""),
     ("text", "ops", ("#ops",), "did you mean '#ops'?"),
     ("xmpp", "ops", ("ops@conf.example.com",), "did you mean 'ops@conf.example.com'?"),
     ("xmpp", "#ops", (), "expected one such as 'ops@conference.example.com'"),
     ("xmpp", "ops@conf.example.com", (), ""),
+    ("xmpp", "ops@conf.example.com/ann", (), "expected one such as"),  # a person in the room
     ("telegram", "#ops", (), "expected one such as '-1001234567890'"),
     ("telegram", "-100123", (), ""),
     ("telegram", "-100123/45", (), ""),
@@ -227,6 +231,10 @@ ROOMS = [
     ("telegram", "@ops", (), "expected one such as"),
     ("slackv3", "@ops", (), "did you mean '#ops'?"),
     ("slackv3", "ops", (), ""),
+    ("slackv3", "#ops, #dev", (), "expected one such as '#ops'"),
+    ("mattermost", "ops,dev", (), "expected one such as '~ops'"),
+    ("matrix", "#a:example.com,#b:example.com", (), "expected one such as '#ops:example.com'"),
+    ("matrix", "#a:example.com:8448", (), ""),
     ("slackv3", "<#C0123>", (), ""),
     ("mattermost", "~ops now", (), "expected one such as '~ops'"),
     ("mattermost", "ops", (), ""),
@@ -398,13 +406,18 @@ def test_secrets_of_this_process_are_not_needed():
         del os.environ["SENTRY_AUTH_TOKEN"]
 
 
-@pytest.mark.parametrize("password", ["a/b", "a#b", "a?b"])
+@pytest.mark.parametrize(
+    "password", ["a/b", "a#b", "a?b", "o@pen/sesame", "o@sesame", "12/sesame", "12?se@same", "@sesame", "sesame@"]
+)
 def test_a_password_that_breaks_its_url_is_reported_with_the_way_to_write_it(password):
     """Else it fails later, in the database library, which quotes a part of the password."""
     found = _read(SENTRY_STATE_URL=f"postgresql://bot:{password}@db/state")
     (mistake,) = found.mistakes
     assert "%2F" in str(mistake)
     assert password not in str(mistake)
+    assert "same" not in str(mistake)
+    for fine in ("postgresql://db/state", "postgresql://bot@db/state?sslmode=require", "sqlite:////data/a@b@c/state"):
+        assert not _read(SENTRY_STATE_URL=fine).mistakes
 
 
 PASTED = (
@@ -512,3 +525,54 @@ def test_options_that_the_sdk_takes_are_not_refused():
     found = _read(SENTRY_OPTIONS=options)
     assert not found.mistakes
     assert found.report.options == options
+
+
+OPS = {"rooms": ["#ops"]}
+TAKEN = 'route 1 takes all of its alerts; set "continue": True in route 1, or put route 2 in front'
+
+
+@pytest.mark.parametrize(
+    ("routes", "hint"),
+    [
+        ([OPS, {"rooms": ["#dev"]}], f"route 2 brings nothing: {TAKEN}"),
+        ([OPS, {"rooms": ["#dev"], "match": ["level=fatal"], "quiet": "22:00-07:00"}], TAKEN),
+        (
+            [{**OPS, "match": ["level=error"]}, {"rooms": ["#dev"], "match": ["project=web", "level=error"]}],
+            TAKEN,
+        ),
+        ([{**OPS, "continue": True}, {"rooms": ["#dev"]}], ""),
+        ([OPS, {"rooms": ["#dev"], "reasons": ["new", "resolved"]}], ""),
+        ([{**OPS, "match": ["level=error"]}, {"rooms": ["#dev"]}], ""),
+        ([OPS, {**OPS, "match": ["level=debug"], "quiet": "22:00-07:00"}], ""),
+        ([{**OPS, "reasons": []}], 'route 1 brings nothing: its "reasons" are empty'),
+        ([{**OPS, "match": ["reason=resolved"]}], '"match" asks for a reason that is not in its "reasons"'),
+        ([{**OPS, "match": ["reason=nwe"]}], '"match" asks for a reason that is not in its "reasons"'),
+        ([{**OPS, "match": ["reason=resolved"], "reasons": ["resolved"]}], ""),
+        ([{**OPS, "match": ["reason=re*"]}], ""),
+    ],
+)
+def test_a_route_that_brings_nothing_is_hinted_at(routes, hint):
+    """An operator wrote one route for each of two rooms. The second room never got anything, and nothing said why."""
+    found = _read(SENTRY_ALERTS=routes)
+    assert not found.mistakes
+    assert [hint in str(each) for each in found.hints] == [True] * bool(hint)
+
+
+def test_a_room_of_a_route_that_may_see_no_project_is_hinted_at():
+    """Once SENTRY_ROOM_PROJECTS names a room, those that it does not name see nothing."""
+    routes = [{"rooms": ["#ops", "#web", "#dev"]}]
+    found = _read(SENTRY_ALERTS=routes, SENTRY_ROOM_PROJECTS={"<#C1>": ["web"], "#d*": ["*"], "#ops": []})
+    assert not found.hints
+    named = found.with_rooms(lambda name: {"<#C1>": "#web"}.get(name, name))
+    sentence = "SENTRY_ALERTS, route 1: '#ops' gets nothing, because SENTRY_ROOM_PROJECTS shows it no project"
+    assert list(map(str, named.hints)) == [sentence]
+    assert not _read(SENTRY_ALERTS=routes).with_rooms(str).hints
+
+
+@pytest.mark.parametrize("name", ["SENTRY_WEBHOOK_TOKENS", "SENTRY_WEBHOOK_SECRET"])
+def test_a_webhooks_secret_that_can_be_guessed_is_hinted_at(name):
+    """Whoever knows it can post alerts."""
+    (hint,) = _read(**{name: ("a-long-random-word", "abc")}).hints
+    assert hint.sentence == f"{name}: use a long random word"
+    assert hint.detail == " of 16 characters or more: whoever guesses it can send alerts"
+    assert not _read(**{name: ("a-long-random-word", "another-random-word")}).hints

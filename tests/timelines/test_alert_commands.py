@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +13,13 @@ from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import CommandSettings
 from errbot_sentry.domain.access import Access
+from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import Conversation, Invocation, Person
 from errbot_sentry.domain.errors import BadReference, NotAllowed, UsageError, UserError
 from errbot_sentry.domain.issue_actions import IssueAction, ResolveNow, SilenceFor
 from errbot_sentry.domain.issues import Issue
 from errbot_sentry.server.protocol import BUGSINK
+from errbot_sentry.store.records import Message
 from tests.alerting import bodies
 from tests.alerting.world import ANN, SHOP, Chat, VirtualClock, World
 from tests.fakes.memory_server import MemoryServer
@@ -63,6 +66,46 @@ def test_subscribe_list_and_unsubscribe(room: Room) -> None:
     assert room.world.at(2).texts("#web") == []
 
 
+@pytest.mark.parametrize(
+    ("matcher", "brings"),
+    [
+        ("reason=resolved", ["Resolved"]),
+        ("reason=RESOLVED", ["Resolved"]),
+        ("reason=re*", ["Resolved"]),
+        ('reason=~"resolved|archived"', ["Resolved"]),
+        ("reason!=new", []),
+        ("level=error", ["New", "SHOP-1"]),
+    ],
+)
+def test_a_subscription_brings_the_reasons_that_it_names(room: Room, matcher: str, brings: list[str]) -> None:
+    """`subscribe reason=resolved` was taken, and brought nothing: a subscription wanted the usual reasons only."""
+    room.type(f"subscribe {matcher}", "#web")
+    room.world.hook(bodies.sentry_issue("1"))
+    room.world.at(1)
+    room.world.hook(bodies.sentry_issue("1", "resolved", status="resolved"))
+    assert [text.split()[0] for text in room.world.at(2).texts("#web")] == brings
+    dry_run = room.type("route shop level=error reason=resolved", "#web")
+    assert ("#web by subscription" in dry_run) is (brings == ["Resolved"])
+
+
+@pytest.mark.parametrize("command", ["subscribe {}", "silence {} -d 2h"])
+@pytest.mark.parametrize(
+    ("matcher", "sentence"),
+    [
+        ("reason=nwe", "'reason=nwe': use one of new, regressed"),
+        ("reason!=resloved", "use one of new"),
+        ("source=hook", "use one of webhook, poll"),
+        ("environment=staging, level=error", "'environment=staging,' ends with a comma"),
+    ],
+)
+def test_a_matcher_that_can_never_match_is_refused(room: Room, command: str, matcher: str, sentence: str) -> None:
+    """The silence was made, and silenced nothing."""
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        room.type(command.format(matcher))
+    assert room.type("silences") == "Nothing is silenced here."
+    assert room.type(command.format('tag.list="a,"')).endswith(("2026-03-02 14:00 UTC", "tag.list=a,"))
+
+
 def test_a_subscription_shows_no_project_that_the_room_may_not_see(tmp_path: Path) -> None:
     room = Room(tmp_path, room_projects={"#ops": ("*",), "#web": ("web",)})
     room.type("subscribe", "#web")
@@ -97,6 +140,80 @@ def test_silence_an_issue_or_matchers_list_and_end(room: Room) -> None:
     assert room.world.at(2).texts() == ["Silence 1 (SHOP-1) ended; it silenced 1 alert about 1 problem: SHOP-1"]
     room.world.hook(bodies.sentry_event_alert("1"), "event_alert")
     assert len(room.world.at(3).texts()) == 1
+
+
+@pytest.mark.parametrize("option", ["-d 2h", "—d 2h", "--duration 2h", "—duration=2h", "-d2h"])
+def test_a_duration_behind_the_comment_is_found(room: Room, option: str) -> None:
+    """It was asked for, although the person had just typed it."""
+    with pytest.raises(UsageError, match="Put -d before -c: everything behind -c is the comment"):
+        room.type(f"silence SHOP-1 -c deploying {option}")
+    with pytest.raises(UsageError, match="For how long"):
+        room.type("silence SHOP-1 -c half-done e-democracy")
+
+
+def test_a_silence_typed_twice_is_one(room: Room) -> None:
+    """There were two: after `unsilence 1` the room read that the silence had ended, and still got nothing."""
+    assert room.type("silence SHOP-1 -d 2h") == "Silence 1: SHOP-1 for 2h, until 2026-03-02 14:00 UTC"
+    room.world.clock.advance(5)
+    with pytest.raises(UserError, match=r"silenced here already, until 2026-03-02 14:00 UTC: silence 1\."):
+        room.type("silence shop-1 -d 2h")
+    room.type("silence level=error project=shop -d 1h")
+    with pytest.raises(UserError, match="silence 2"):
+        room.type("silence project=shop level=error -d 1h")
+    assert room.type("silence SHOP-1 -d 2h", "#web").startswith("Silence 3")
+    assert room.type("silence SHOP-1 -d 30m", "").startswith("Silence 4: SHOP-1 in every room for 30m, until")
+    with pytest.raises(UserError, match="silenced in every room already"):
+        room.type("silence SHOP-1 -d 30m", "")
+    with pytest.raises(UserError, match="silenced here already"):
+        room.type("silence SHOP-1 -d 30m", "#dev")
+
+
+def test_the_end_of_a_silence_names_another_one_of_the_same(room: Room) -> None:
+    """It said that no alerts had come, while another silence of the same took them."""
+    room.type("silence SHOP-1 -d 1h")
+    room.type("silence SHOP-1 -d 3h")
+    room.world.hook(bodies.sentry_issue("1"))
+    room.world.at(3000)
+    assert room.world.texts() == []
+    assert room.world.at(3599).texts() == ["Silence 1 (SHOP-1) ends in 6m; silence 2 goes on"]
+    assert room.world.at(3700).texts() == ["Silence 1 (SHOP-1) ended; silence 2 goes on"]
+    room.type("silence SHOP-1 -d 5h")
+    assert room.type("unsilence 2") == "Silence 2 ended; silence 3 goes on"
+    assert room.world.at(3800).texts() == [
+        "Silence 2 (SHOP-1) ended; it silenced 1 alert about 1 problem: SHOP-1; silence 3 goes on"
+    ]
+    assert room.type("unsilence 3") == "Silence 3 ended"
+    assert room.world.at(3900).texts() == ["Silence 3 (SHOP-1) ended; no alerts came meanwhile"]
+
+
+def test_a_notice_that_an_older_version_left_in_the_queue_is_sent(room: Room) -> None:
+    values = {"number": 1, "label": "SHOP-1", "ended": True, "left": "0s", "count": 0, "problems": 0, "rows": []}
+    with room.world.store.write() as tx:
+        tx.outbox.add(Message("#ops", MessageKind.SILENCE_NOTICE, values), room.world.clock.now().timestamp())
+    room.world.flow.wake()
+    assert room.world.at(5).texts() == ["Silence 1 (SHOP-1) ended; no alerts came meanwhile"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "later", "digest"),
+    [
+        ("daily 09:00", 60, "Digest, last 24 hours: 1 new"),  # it was scheduled a minute ago
+        ("daily 12:10", 900, "Digest, last 24 hours: 1 new"),  # one was sent five minutes ago
+        ("weekly fri 09:00", 60, "Digest, last 24 hours: 1 new"),
+        ("weekly fri 09:00", 2 * 86_400, "Digest, weekly fri 09:00: 0 new"),  # of what came since Monday's `now`
+        ("daily 12:10", -7200, "Digest, last 24 hours: 1 new"),  # somebody put the clock back
+    ],
+)
+def test_a_digest_now_is_about_a_day_at_least(room: Room, schedule: str, later: float, digest: str) -> None:
+    """A minute after `digest daily 09:00` it said that there had been no alerts, of that minute."""
+    room.world.clock.advance(min(later, 0))
+    room.world.hook(bodies.sentry_issue("1"))
+    room.world.at(min(later, 0) + 1)
+    room.world.clock.advance(-min(later, 0))
+    room.type(f"digest {schedule}")
+    room.world.at(max(later, 900))
+    room.world.clock.advance(min(later, 0))
+    assert room.type("digest now").startswith(digest)
 
 
 def test_a_list_of_something_else_makes_its_numbers_unclear(room: Room) -> None:
@@ -153,6 +270,7 @@ def test_in_a_thread_the_issue_needs_no_name_and_reactions_are_commands(room: Ro
     assert mute is not None
     assert (mute.command, mute.as_typed) == ("silence", "1 -d 1h")
     conversation = Conversation("#ops", "m1")
+    room.world.clock.advance(120)  # the click asks for two minutes more
     assert [view.values["number"] for view in room.world.commands().act(mute, Invocation(ANN, conversation))] == [2]
     with pytest.raises(NotAllowed, match="SENTRY_WRITERS"):
         list(room.world.commands().act(mute, Invocation(EVE, conversation)))
@@ -204,7 +322,7 @@ def test_digest(room: Room) -> None:
     with pytest.raises(UsageError, match=r"'Europe/Pari' isn't a time zone; did you mean Europe/Paris\?"):
         room.type("digest daily 09:00 Europe/Pari")
     assert room.type("digest weekly fri 17:30") == "Digest: Fridays 17:30; next 2026-03-06 17:30 UTC"
-    assert room.type("digest now", person=EVE).startswith("Digest, weekly fri 17:30: 0 new, 0 regressed, 0 resolved")
+    assert room.type("digest now", person=EVE).startswith("Digest, last 24 hours: 0 new, 0 regressed, 0 resolved")
     assert room.type("digest off") == "No digest is scheduled here."
 
 
@@ -253,8 +371,8 @@ def test_a_silence_takes_every_spelling_of_its_option(room: Room, option: str, w
     """It was answered "Say for how long, such as -d 2h."; the option may stand before and after the words."""
     expected = f"{what} for 2h, until 2026-03-02 14:00 UTC"
     assert room.type(f"silence {what} {option}") == f"Silence 1: {expected}"
-    assert room.type(f"silence {option} {what} —c it's “half done") == f"Silence 2: {expected}"
-    assert room.type("silences").split("\n")[1].endswith("by Ann: it's \"half done")
+    assert room.type(f"silence {option} {what} —c it's “half done", "#web") == f"Silence 2: {expected}"
+    assert room.type("silences", "#web").endswith("by Ann: it's \"half done")
 
 
 @pytest.mark.parametrize(

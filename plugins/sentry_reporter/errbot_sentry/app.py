@@ -207,7 +207,7 @@ class App:
             )
             pages = {"health": self._health_page, "metrics": self._metrics_page}
             self._web.open(self._alerts.receiver.take if self._alerts else None, pages, self._network.take_click)
-            self._notices.start(self._listener_trouble)
+            self._notices.start(self._listener_trouble, self._settings.hints)
             return True
 
     def connected(self) -> None:

@@ -267,6 +267,12 @@ _ROWS: tuple[tuple[str, str, str, Callable[[FlowFacts], float | None]], ...] = (
     ("gauge", "alerts_deferred", "Notifications that are deferred.", lambda facts: _count(facts, "deferred")),
     ("gauge", "outbox_messages", "Messages not yet sent.", lambda facts: _count(facts, "queue")),
     ("gauge", "outbox_failed", "Messages set aside after too many tries.", lambda facts: _count(facts, "failed")),
+    (
+        "gauge",
+        "outbox_failed_lately",
+        "Messages set aside in the last hour.",
+        lambda facts: _count(facts, "failed_lately"),
+    ),
     ("counter", "edits_given_up", "Edits of notifications given up.", lambda facts: _count(facts, "edits_given_up")),
     ("gauge", "queue_age_seconds", "Age of the oldest alert or message that waits.", lambda facts: _age(facts)),
     ("gauge", "poll_lag_seconds", "Time since the last answered poll.", lambda facts: _count(facts, "poll_lag")),

@@ -152,7 +152,7 @@ def test_looking_closer_keeps_the_list_of_issues(world: World) -> None:
 def test_a_row_of_events_alone_is_their_issue(world: World) -> None:
     world.lines("events WEB-1")
     assert "WEB-1" in world.lines("issue #2")[0]
-    with pytest.raises(BadReference, match="You have no list of issues here"):
+    with pytest.raises(BadReference, match="I remember no list of issues of yours here"):
         world.lines("next")
 
 

@@ -108,9 +108,9 @@ def test_nobody_is_asked_for_a_short_id_of_a_project_that_is_not_shown(world: Wo
 
 def test_a_list_of_one_place_is_no_key_to_another(world: World) -> None:
     world.lines("issues", conversation=Conversation("#vault"))
-    with pytest.raises(BadReference, match="none was shown here"):
+    with pytest.raises(BadReference, match="I remember no list here from the last hour, so I don't know #3"):
         world.lines("issue #3", conversation=OPS)
-    with pytest.raises(BadReference, match="You have no list here"):
+    with pytest.raises(BadReference, match="I remember no list of yours here"):
         world.lines("next", conversation=OPS)
 
 

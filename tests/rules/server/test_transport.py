@@ -683,7 +683,7 @@ def test_calls_are_counted_and_observed_by_template(serve):
     ]
     assert all(each.seconds >= 0 for each in seen)
     counts = transport.health("sentry")
-    assert (counts.calls, counts.failures) == (3, 2)
+    assert (counts.calls, counts.failures) == (3, 1)  # looking for what is not there is no failure
 
 
 def test_what_was_not_found_is_no_trouble_to_report(serve):

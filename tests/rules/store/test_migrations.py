@@ -120,6 +120,35 @@ def test_a_state_of_before_is_brought_up_to_date_with_what_is_in_it(
     described.dispose()
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("before", [4, 5], ids=["a state of before", "a new state"])
+def test_the_number_of_an_ended_subscription_is_not_given_again(
+    database: str, before: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Whoever reads an older list ends what they mean, or nothing."""
+    url = request.getfixturevalue("postgres").url() if database == "postgresql" else f"sqlite:///{tmp_path / 'state'}"
+    engine = create_engine(url)
+    made = "INSERT INTO subscriptions (room, matchers, author, made) VALUES ('#ops', '[\"level=error\"]', 'Ann', 1)"
+    with engine.begin() as connection:
+        for _, change in MIGRATIONS[:before]:
+            change(connection)
+        for _ in range(2):
+            connection.exec_driver_sql(made)
+    engine.dispose()
+    store = store_at(url)
+    store.open()
+    with store.write() as tx:
+        first, second = tx.subscriptions.all()
+        assert (first.id, second.id, second.matchers) == (1, 2, ("level=error",))
+        tx.subscriptions.remove(2)
+    store.close()
+    again = store_at(url)
+    again.open()
+    with again.write() as tx:
+        assert tx.subscriptions.add(replace(second, id=0)) == 3
+        assert [each.id for each in tx.subscriptions.all()] == [1, 3]
+
+
 def test_it_can_be_opened_by_many_at_once_and_is_migrated_once(path: Path) -> None:
     stores = [store_at(path) for _ in range(8)]
     ready = threading.Barrier(len(stores))

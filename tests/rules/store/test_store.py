@@ -14,16 +14,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from errbot_sentry.alerting.receive.receiver import WebhookReceiver
 from errbot_sentry.config.settings import AlertSettings
 from errbot_sentry.domain.alerts import NEW, Alert, MessageKind
-from errbot_sentry.domain.errors import StoreError
+from errbot_sentry.domain.errors import StoreAway, StoreError
 from errbot_sentry.store.database import Store
 from errbot_sentry.store.records import Delivery, DeliveryKey, KnownIssue, Message, alert_from_text, alert_to_text
 from errbot_sentry.store.transaction import Transaction
 from tests.alerting import bodies
 from tests.alerting.world import VirtualClock
+from tests.servers.postgres import Postgres
 from tests.stores import row_count, store_at
 
 ALERT = Alert(
@@ -354,6 +356,43 @@ def test_nobody_else_on_the_machine_reads_the_state(tmp_path: Path, old: bool) -
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
     assert {f"state.sqlite3{end}" for end in ("", "-wal", "-shm")} <= set(modes)
     assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_folder_in_place_of_the_file_keeps_its_rights(tmp_path: Path) -> None:
+    """`sqlite:////tmp`, on a bot that root runs, took /tmp from everybody else on the machine."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    with pytest.raises(StoreError, match="its file cannot be opened"):
+        store_at(f"sqlite:///{folder}").open()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
+
+
+@pytest.mark.parametrize(
+    ("user", "host", "database", "sentence"),
+    [
+        ("nobody", "", "", "the database server does not know its user"),
+        ("bot", "", "nothing", "the database server has no such database"),
+        ("weak", "", "", "its user has not all rights in the database: make it the owner"),
+        ("bot", "nohost.invalid", "", "its host is not known"),
+        ("bot", "127.0.0.1:1", "", "the database server does not answer"),
+    ],
+)
+def test_a_database_that_cannot_be_used_says_why(
+    user: str, host: str, database: str, sentence: str, postgres: Postgres
+) -> None:
+    """An operator with a wrong user or database read that the server does not answer."""
+    there, _, name = postgres.url().rpartition("@")[2].partition("/")
+    if user == "weak":
+        engine = create_engine(postgres.url())
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE ROLE weak LOGIN")
+        engine.dispose()
+    store = store_at(f"postgresql+psycopg://{user}@{host or there}/{database or name}")
+    with pytest.raises(StoreError) as raised:
+        store.open()
+    assert str(raised.value).endswith(f"cannot be used: {sentence}.")
+    assert isinstance(raised.value, StoreAway) is (user != "weak")
 
 
 def test_what_is_made_once_stays_as_it_is(url: str) -> None:

@@ -57,11 +57,12 @@ class SettingsNotices:
         self._is_connected = is_connected
         self._waiting: deque[tuple[str, Sequence[str]]] = deque(maxlen=_MOST_WAITING)
         self._next_look: float | None = 0.0  # when to check the projects of the settings; None: done
-        self.hints: tuple[Hint, ...] = settings.hints
+        self.hints: tuple[Hint, ...] = ()
         """All oddities found so far."""
 
-    def start(self, listener_trouble: str) -> None:
+    def start(self, listener_trouble: str, hints: tuple[Hint, ...]) -> None:
         """Report what is known now; what only the server knows is reported when it answers."""
+        self.hints = (*hints, *self.hints)  # the server may have answered already
         trouble = [*map(str, self._settings.mistakes), *([listener_trouble] if listener_trouble else [])]
         self._tell_admins("settings in config.py that cannot be used", trouble)
         copies = copies_of_us(self._bot)

@@ -150,7 +150,9 @@ class LastLists:
         """
         shown = self.own(conversation, person) or self._only_other(conversation, person)
         if shown.query is None:
-            raise BadReference("You have no list of issues here from the last hour. Run `!sentry issues` first.")
+            raise BadReference(
+                "I remember no list of issues of yours here from the last hour. Run `!sentry issues` first."
+            )
         return shown.query, shown
 
     def _only_other(self, conversation: Conversation, person: Person) -> ShownList:
@@ -158,7 +160,7 @@ class LastLists:
         if len(others) > 1:
             raise BadReference("Several lists were shown here and none is yours. Run `!sentry issues` first.")
         if not others:
-            raise BadReference("You have no list here from the last hour. Run `!sentry issues` first.")
+            raise BadReference("I remember no list of yours here from the last hour. Run `!sentry issues` first.")
         return others[0]
 
     def row(self, conversation: Conversation, person: Person, number: int) -> str:
@@ -174,8 +176,7 @@ class LastLists:
         others = self._others(conversation, person)
         if own is None and not others:
             raise BadReference(
-                f"#{number} is a row of the last list, but none was shown here in the last hour. "
-                "Run `!sentry issues` first."
+                f"I remember no list here from the last hour, so I don't know #{number}. Run `!sentry issues` first."
             )
         meant = own.meant_by(number) if own is not None and number > 0 else set()
         # A person without a list of issues may mean any list of the others.

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 from errbot_sentry.commands.command_context import Command, Option, ParsedCommand, sentence
-from errbot_sentry.config.matchers import Matcher, is_matcher, personal, read_matcher
+from errbot_sentry.config.matchers import Matcher, check_known, is_matcher, personal, read_matcher
 from errbot_sentry.domain.conversation import Invocation
 from errbot_sentry.domain.errors import UsageError
 from errbot_sentry.domain.issues import SORTS
@@ -165,8 +165,12 @@ def matchers(typed: ParsedCommand, words: Sequence[str], *, of_a_person: bool = 
     """
     if len(words) > MOST_MATCHERS:
         raise typed.mistake(f"Use at most {MOST_MATCHERS} matchers.")
+    if comma := next((word for word in words if word.endswith(",")), ""):
+        raise typed.mistake(f"{echo(comma)} ends with a comma. Put spaces between matchers, and no commas.")
     try:
         found = tuple(read_matcher(unquote(word)) for word in words)
+        for each in found:
+            check_known(each)
     except ValueError as error:
         raise typed.mistake(f"{str(error).rstrip('.')}.") from error
     own = next((each for each in found if personal(each)), None)

@@ -282,6 +282,9 @@ def listen(value: Any) -> tuple[str, int] | None:
     return value[0], value[1]
 
 
+_ESCAPES = 'write "/", "?", "#" and "@" in a password as %2F, %3F, %23 and %40'
+
+
 def state_url(value: Any) -> Secret:
     """An SQLAlchemy URL; empty for the SQLite file in BOT_DATA_DIR."""
     form = "a URL such as postgresql+psycopg://user:password@host/database"
@@ -291,7 +294,10 @@ def state_url(value: Any) -> Secret:
     if text and not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
         raise ValueError(f"expected {form}, got {mask_url(text) if '://' in text else shape(text)}")
     try:
-        _split(text, form)
+        netloc = _split(text, form).netloc
     except ValueError as error:
-        raise ValueError(f'{error}; write "/", "?", "#" and "@" in a password as %2F, %3F, %23 and %40') from error
+        raise ValueError(f"{error}; {_ESCAPES}") from error
+    # With another @, the library takes a part of the password for the host, and quotes it.
+    if not text.startswith("sqlite") and text.count("@") > int("@" in netloc):
+        raise ValueError(f"expected {form}, got one with an @ too many, or with / or ? in front of it; {_ESCAPES}")
     return Secret(text)

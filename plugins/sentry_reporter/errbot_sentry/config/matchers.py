@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from errbot_sentry.config.safe_regex import compile_linear, matches_whole
-from errbot_sentry.domain.alerts import NEW, Alert
+from errbot_sentry.domain.alerts import ALERT_REASONS, NEW, SOURCES, Alert
 from errbot_sentry.domain.issues import LEVELS, PRIORITIES
 from errbot_sentry.domain.text import read_duration
 from errbot_sentry.domain.typed_text import echo, read_number
@@ -57,6 +57,8 @@ _ORDERED: dict[str, tuple[Callable[[str], float], str]] = {
     "users": (lambda text: read_number(text, 0, _MOST), "use a number, as in users>=5"),
     "age": (lambda text: read_duration(text).total_seconds(), "use a duration, as in age<1h"),
 }
+# The names whose values are known from the start, so that a mistyped value can be noticed.
+_KNOWN: dict[str, tuple[str, ...]] = {"reason": ALERT_REASONS, "source": SOURCES}
 ME, MY_TEAMS = "me", "my-teams"  # values of `assignee` in subscriptions made in a direct message
 AMOUNTS = ("events", "users")  # these grow: a matcher for a minimum can match an issue later
 
@@ -79,7 +81,10 @@ class Matcher:
         """Whether the alert meets this condition."""
         if self.operator in _COMPARE:
             return self.holds(_amount_of(alert, self.name))
-        values = values_of(alert, self.name)
+        return self.accepts(values_of(alert, self.name))
+
+    def accepts(self, values: Iterable[str]) -> bool:
+        """Whether one of these values meets this condition (for != and !~: none is the value); not for an order."""
         if self.operator in ("=~", "!~"):
             return any(matches_whole(self.value, value) for value in values) is (self.operator == "=~")
         wanted = self.value.casefold()
@@ -149,9 +154,37 @@ def read_matcher(text: str) -> Matcher:
     value = text[beginning.end() :].strip()
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = value[1:-1]
+    if name in ("level", "priority") and operator not in ("=~", "!~"):
+        value = value.casefold()
     _check_name(name)
     _check_value(name, operator, value, text)
     return Matcher(name, operator, value)
+
+
+def reasons_of(matchers: Iterable[Matcher]) -> tuple[str, ...]:
+    """The reasons that an alert can have and meet all these conditions."""
+    conditions = [matcher for matcher in matchers if matcher.name == "reason"]
+    return tuple(reason for reason in ALERT_REASONS if all(each.accepts((reason,)) for each in conditions))
+
+
+def names_reasons(matchers: Iterable[Matcher]) -> bool:
+    """Whether a condition asks for certain reasons, and does not only exclude some."""
+    return any(matcher.name == "reason" and matcher.operator in ("=", "=~") for matcher in matchers)
+
+
+def check_known(matcher: Matcher) -> None:
+    """Refuse a value that no alert ever has.
+
+    Only what people type is checked: a condition in the database was accepted once, and stays readable.
+
+    Raises:
+        ValueError: with a sentence that lists the values.
+    """
+    known = _KNOWN.get(matcher.name, ())
+    if known and matcher.operator in ("=", "!=") and matcher.value:
+        wanted = replace(matcher, operator="=")
+        if not any(wanted.accepts((value,)) for value in known):
+            raise ValueError(f"{echo(str(matcher))}: use one of {', '.join(known)}")
 
 
 def personal(matcher: Matcher) -> str:

@@ -14,10 +14,12 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
+from errbot_sentry.config.matchers import reasons_of
 from errbot_sentry.config.room_names import may_match_room, wrong_room
 from errbot_sentry.config.routes import Route
 from errbot_sentry.config.secrets import looks_secret, without_secrets
 from errbot_sentry.domain.access import DIRECT, Access
+from errbot_sentry.domain.conversation import Conversation
 
 REPORT, QUERY, ALERTS = "report", "query", "alerts"
 
@@ -49,6 +51,7 @@ class Hint:
         return self.sentence + self.detail
 
 
+_SHORTEST_TOKEN = 16  # characters of a webhook's secret that nobody guesses
 SAAS = "https://sentry.io"
 _FOREIGN = ("SENTRY_TRANSPORT",)  # a deprecated setting of Errbot itself
 _NEAR, _NEAR_ELSEWHERE = 0.75, 0.9  # required similarity to a setting: of names with our prefix, and of others
@@ -84,7 +87,8 @@ def mistakes_together(
 
 
 def hints_together(found: Mapping[str, Any], config: object, mode: str) -> Iterator[Hint]:
-    """Hints: names that are not settings, settings without effect, different servers, rooms that match nothing."""
+    """Hints: unknown names, settings and routes without effect, different servers, rooms that match nothing, and
+    webhooks' secrets that can be guessed."""
     yield from _unknown_names(config, tuple(found))
     if found["SENTRY_FALLBACK"] and find_spec("apprise") is None:
         yield Hint("SENTRY_FALLBACK has no effect: the package apprise is not installed; run pip install apprise")
@@ -102,6 +106,52 @@ def hints_together(found: Mapping[str, Any], config: object, mode: str) -> Itera
         elif room != DIRECT and not may_match_room(room, mode):
             sentence = wrong_room(room, mode, _rooms_joined(config))
             yield Hint(f"SENTRY_ROOM_PROJECTS: {without_secrets(sentence)}")
+    yield from _useless_routes(found["SENTRY_ALERTS"])
+    yield from _short_secrets(found)
+
+
+def blind_rooms(access: Access, routes: Iterable[Route]) -> Iterator[Hint]:
+    """Hints about rooms of routes that may see no project at all; rooms have the network's own names."""
+    for number, route in enumerate(routes, start=1):
+        for room in route.rooms:
+            if not access.sees_anything(Conversation(room)):
+                yield Hint(
+                    f"SENTRY_ALERTS, route {number}: {without_secrets(repr(room))} gets nothing, because "
+                    "SENTRY_ROOM_PROJECTS shows it no project"
+                )
+
+
+def _useless_routes(routes: tuple[Route, ...]) -> Iterator[Hint]:
+    """Hints about routes that bring nothing. They quote no matcher, since everybody may read them."""
+    for number, route in enumerate(routes, start=1):
+        sentence = f"SENTRY_ALERTS, route {number} brings nothing"
+        wanted = set(route.reasons) & set(reasons_of(route.matchers))
+        first = next(
+            (each for each, other in enumerate(routes[: number - 1], 1) if _takes_all(other, route, wanted)), 0
+        )
+        if not route.reasons:
+            yield Hint(f'{sentence}: its "reasons" are empty')
+        elif not wanted:
+            yield Hint(f'{sentence}: "match" asks for a reason that is not in its "reasons"')
+        elif first:
+            yield Hint(
+                f'{sentence}: route {first} takes all of its alerts; set "continue": True in route {first}, '
+                f"or put route {number} in front"
+            )
+
+
+def _short_secrets(found: Mapping[str, Any]) -> Iterator[Hint]:
+    for name in ("SENTRY_WEBHOOK_SECRET", "SENTRY_WEBHOOK_TOKENS"):
+        if any(len(secret.reveal()) < _SHORTEST_TOKEN for secret in found[name]):
+            # Not everybody should read that it can be guessed.
+            detail = f" of {_SHORTEST_TOKEN} characters or more: whoever guesses it can send alerts"
+            yield Hint(f"{name}: use a long random word", detail)
+
+
+def _takes_all(first: Route, later: Route, reasons: set[str]) -> bool:
+    """Whether every alert that the later route would bring to further rooms ends at the first route."""
+    wants_all = set(first.matchers) <= set(later.matchers) and reasons <= set(first.reasons)
+    return wants_all and not first.goes_on and not set(later.rooms) <= set(first.rooms)
 
 
 def environment_hints(config: object, environ: Mapping[str, str], secret: Mapping[str, bool]) -> Iterator[Hint]:

@@ -13,17 +13,17 @@ from difflib import get_close_matches
 # By Errbot's name of the backend (`bot.mode`): a pattern for the names of rooms, and an example. Slack's backend also
 # accepts a channel's plain name. Names for other backends are not checked.
 _FORMS = {
-    "irc": (r"[#&+!].+", "#ops"),
+    "irc": (r"[#&+!][^\s,\x07]+", "#ops"),  # RFC 2812, section 2.3.1
     "text": (r"#.+", "#ops"),
-    "xmpp": (r"[^@\s]+@[^@\s]+", "ops@conference.example.com"),
+    "xmpp": (r"[^@\s/]+@[^@\s/]+", "ops@conference.example.com"),  # ROOM/NICK is a person in the room
     # The number of a topic may follow that of its group. The general topic has no number here, as Telegram refuses
     # messages to topic 1.
     "telegram": (r"-?\d+|-\d+/(?!1$)[1-9]\d*", "-1001234567890"),
-    "slackv3": (r"[^@~].*", "#ops"),
-    "mattermost": (r"[~#@]?[^~#@\s]+", "~ops"),
+    "slackv3": (r"[^@~\s,][^\s,]*", "#ops"),
+    "mattermost": (r"[~#@]?[^~#@\s,]+", "~ops"),
     "discord": (r"#.+|<#\d+>|\d{15,20}", "#ops"),
     "zulip": (r"#?[^#~@\s].{0,64}", "#ops"),
-    "matrix": (r"#[^:\s]+:.+|![^\s]+", "#ops:example.com"),
+    "matrix": (r"#[^:\s]+:[^\s,]+|![^\s]+", "#ops:example.com"),
 }
 _MARKS = "#&+!@~"
 

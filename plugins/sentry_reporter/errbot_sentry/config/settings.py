@@ -15,7 +15,15 @@ from urllib.parse import unquote, urlsplit
 
 from errbot_sentry.config import fields as values
 from errbot_sentry.config.fallback_entries import FallbackEntry, secret_parts
-from errbot_sentry.config.mistakes import SAAS, Hint, Mistake, environment_hints, hints_together, mistakes_together
+from errbot_sentry.config.mistakes import (
+    SAAS,
+    Hint,
+    Mistake,
+    blind_rooms,
+    environment_hints,
+    hints_together,
+    mistakes_together,
+)
 from errbot_sentry.config.routes import Route
 from errbot_sentry.config.secrets import Secret, without_secrets
 from errbot_sentry.config.settings_table import SETTINGS
@@ -109,12 +117,19 @@ class Settings:
         yield from (Secret(part) for url in urls for part in secret_parts(url))
 
     def with_rooms(self, name_of: Callable[[str], str]) -> Settings:
-        """The same settings, with each room under the canonical name that `name_of` gives it on this chat network."""
-        routes = (replace(route, rooms=tuple(dict.fromkeys(map(name_of, route.rooms)))) for route in self.alerts.routes)
+        """The same settings, with each room under the canonical name that `name_of` gives it on this chat network.
+
+        Only then is it known which rooms of routes may see no project; the hints about these are added.
+        """
+        routes = tuple(
+            replace(route, rooms=tuple(dict.fromkeys(map(name_of, route.rooms)))) for route in self.alerts.routes
+        )
+        access = self.access.with_rooms(name_of)
         return replace(
             self,
-            alerts=replace(self.alerts, routes=tuple(routes)),
-            access=self.access.with_rooms(name_of),
+            alerts=replace(self.alerts, routes=routes),
+            access=access,
+            hints=(*self.hints, *blind_rooms(access, routes)),
         )
 
 

@@ -35,6 +35,7 @@ ALERT_REASONS = (
     SEER,
     STILL_OPEN,
 )
+SOURCES = ("webhook", "poll")  # what brought an alert
 
 # What a person, Sentry's agent or a reminder did about an issue. With the other reasons, the issue itself changed.
 ACTIVITIES = (SEEN_RESOLVED, SEEN_ARCHIVED, ASSIGNED, COMMENTED, REOPENED, PULL_REQUEST, SEER, STILL_OPEN)
@@ -93,7 +94,7 @@ class Alert:
 
     - `delivery` identifies the delivery (Request-ID, hash of the body, or the poller's own key). A second alert with
       the same one is a replay.
-    - `reason` is one of ALERT_REASONS; `source` is "webhook" or "poll".
+    - `reason` is one of ALERT_REASONS; `source` is one of SOURCES.
     - `project_id` and `project_name` are there because some servers do not send the slug. `link` is the issue's page on
       the server.
     - `assignee_kind` is "user", "team", "nobody", or "" if the sender does not say.

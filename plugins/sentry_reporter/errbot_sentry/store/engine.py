@@ -57,8 +57,20 @@ _CAUSES = (
     ("lock timeout", "another program holds a lock on it"),
     ("statement timeout", "the database server takes too long"),
     ("queuepool limit", "too many transactions use it at once"),
+    ("password authentication failed", "the database server does not accept its user and password"),
+    ("no password supplied", "the database server asks for a password"),
+    ("no pg_hba.conf entry", "the database server does not let its user in from here"),
+    ('fatal:  role "', "the database server does not know its user"),
+    ('fatal:  database "', "the database server has no such database"),
+    ("permission denied for ", "its user has not all rights in the database: make it the owner"),
+    ("too many clients", "the database server has too many connections"),
+    ("connection slots", "the database server has too many connections"),
+    ("resolve host", "its host is not known"),
+    ("translate host name", "its host is not known"),
+    ("can't load plugin", "no database driver has the name in its URL"),
     ("connection", "the database server does not answer"),
 )
+_NOT_CONNECTED = ("connection", "connect to", "resolve host", "translate host name")
 NO_ANSWER = "the database server does not answer"
 
 
@@ -104,10 +116,10 @@ def _make_private(path: str) -> None:
     with suppress(OSError):  # the file exists, or SQLite fails to open it too and gives a reason listed in `_CAUSES`
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     for file in map(Path, (path, f"{path}-wal", f"{path}-shm", f"{path}-journal")):
-        with suppress(FileNotFoundError):
-            mode = stat.S_IMODE(file.stat().st_mode)
-            if mode & 0o077:
-                _chmod(file, mode & ~0o077)
+        with suppress(OSError):  # it does not exist, or SQLite cannot reach it either
+            mode = file.stat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:  # a folder or a device stays as it is: the setting is wrong
+                _chmod(file, stat.S_IMODE(mode) & ~0o077)
 
 
 def _chmod(file: Path, mode: int) -> None:
@@ -222,10 +234,8 @@ def mapped(url: str | Path) -> Iterator[None]:
 
 
 def _store_error(url: object, error: Exception) -> StoreError:
-    if _is_away(error):
-        store_error: StoreError = _away(url)
-    else:
-        store_error = StoreError(f"The alert state ({_shown(url)}) cannot be used: {_cause(error)}.")
+    sentence = f"The alert state ({_shown(url)}) cannot be used: {_cause(error)}."
+    store_error = StoreAway(sentence) if _is_away(error) else StoreError(sentence)
     store_error.__cause__ = error
     return store_error
 
@@ -245,14 +255,15 @@ def _is_away(error: Exception) -> bool:
     if not isinstance(error, DBAPIError) or isinstance(error.orig, sqlite3.Error):
         return False
     message = str(error.orig).lower()
-    return error.connection_invalidated or "connection" in message or "connect to" in message
+    return error.connection_invalidated or any(part in message for part in _NOT_CONNECTED)
 
 
 def _cause(error: Exception) -> str:
     message = str(getattr(error, "orig", None) or error).lower()
     if isinstance(error, ImportError):
         return "the database driver that its URL names is not installed"
-    return next((sentence for part, sentence in _CAUSES if part in message), "the database refused")
+    otherwise = NO_ANSWER if _is_away(error) else "the database refused"
+    return next((sentence for part, sentence in _CAUSES if part in message), otherwise)
 
 
 def for_reading(connection: Connection) -> Connection:

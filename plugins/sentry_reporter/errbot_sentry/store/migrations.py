@@ -137,6 +137,25 @@ def _groups_way(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE groups RENAME COLUMN source TO way")
 
 
+def _subscriptions_numbered_once(connection: Connection) -> None:
+    """SQLite gave the number of an ended subscription to the next one."""
+    if connection.dialect.name != "sqlite":
+        return
+    described = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = 'subscriptions'").scalar()
+    if "AUTOINCREMENT" in str(described):
+        return
+    connection.exec_driver_sql(
+        "CREATE TABLE subscriptions_once (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, room TEXT NOT NULL, "
+        "matchers TEXT NOT NULL, author TEXT NOT NULL, made FLOAT NOT NULL)"
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO subscriptions_once (id, room, matchers, author, made) "
+        "SELECT id, room, matchers, author, made FROM subscriptions"
+    )
+    connection.exec_driver_sql("DROP TABLE subscriptions")
+    connection.exec_driver_sql("ALTER TABLE subscriptions_once RENAME TO subscriptions")
+
+
 def _columns(connection: Connection, table: str) -> set[str]:
     """The names of a table's columns. A change may be there already, if only its record cannot be read."""
     return {column["name"] for column in inspect(connection).get_columns(table)}
@@ -147,6 +166,7 @@ MIGRATIONS: tuple[tuple[str, Callable[[Connection], None]], ...] = (
     ("0002_edits", _edits),
     ("0003_groups_without_opened", _groups_without_opened),
     ("0004_groups_way", _groups_way),
+    ("0005_subscriptions_numbered_once", _subscriptions_numbered_once),
 )
 
 

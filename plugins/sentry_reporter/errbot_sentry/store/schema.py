@@ -132,6 +132,7 @@ subscriptions = Table(
     _number(),
     *_columns(Text, "room", "matchers", "author"),
     *_columns(Float, "made"),
+    sqlite_autoincrement=True,  # people end them by number, so no number is given twice, as on PostgreSQL
 )
 
 digests = Table(

@@ -224,17 +224,24 @@ def list_row(alert: Alert, status: str = UNRESOLVED) -> dict[str, str]:
 
 
 def silence_notice(
-    room: str, silence: Silence, label: str, now: float, rows: Sequence[tuple[str, Alert]] = ()
+    room: str,
+    silence: Silence,
+    label: str,
+    now: float,
+    rows: Sequence[tuple[str, Alert]] = (),
+    still: Silence | None = None,
 ) -> Message:
     """The notice about a silence shortly before its end, or at its end.
 
-    `rows` are the alerts that it silenced in this room, each with a name for people.
+    `rows` are the alerts that it silenced in this room, each with a name for people. `still` is another silence of the
+    same that goes on there.
     """
     counts = Counter(name for name, _ in rows)
     values = {
         "number": silence.id,
         "label": shorten(label, _LONGEST_TITLE),
         "ended": now >= silence.ends,
+        "still": still.id if still is not None else 0,
         "left": write_duration(timedelta(seconds=max(0.0, silence.ends - now))),
         "count": len(rows),
         "problems": len(counts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from errbot_sentry.config.matchers import Matcher, all_match, read_matcher, values_of
@@ -79,6 +79,19 @@ class SilenceIndexCache:
         if self._index.silences != silences:
             self._index = SilenceIndex(silences)
         return self._index
+
+
+def same_silence(silences: Iterable[Silence], silence: Silence, room: str, until: float) -> Silence | None:
+    """Another silence of the same that holds in a room ("" for every room) after this moment; of several, the last."""
+    same = (
+        each
+        for each in silences
+        if each.id != silence.id
+        and each.ends > until
+        and each.room in ("", room)
+        and (each.issue, set(each.matchers)) == (silence.issue, set(silence.matchers))
+    )
+    return max(same, key=lambda each: each.ends, default=None)
 
 
 def notice_at(silence: Silence) -> float | None:

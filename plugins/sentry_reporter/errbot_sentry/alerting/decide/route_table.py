@@ -9,7 +9,7 @@ from errbot_sentry.alerting.decide.muting import quiet_until
 from errbot_sentry.alerting.decide.routing import facts_to_fetch
 from errbot_sentry.config.facts import never_known
 from errbot_sentry.config.fallback_entries import FallbackEntry
-from errbot_sentry.config.matchers import all_match, of_person, personal, read_matcher
+from errbot_sentry.config.matchers import Matcher, all_match, names_reasons, of_person, personal, read_matcher
 from errbot_sentry.config.routes import DEFAULT_REASONS, Route
 from errbot_sentry.domain.alerts import ALERT_REASONS, ASSIGNED, NEW, Alert
 from errbot_sentry.domain.clock import Clock
@@ -118,13 +118,18 @@ def routes_of(made: Subscription, people: Mapping[str, LinkedAccount]) -> Iterat
     """
     address = address_of(made.room)
     if not address:
-        yield route_of(made)
+        yield route_of(made, _reasons(tuple(map(read_matcher, made.matchers)), DEFAULT_REASONS))
     elif (person := people.get(address)) is not None:
         matchers = [read_matcher(text) for text in made.matchers]
         is_own = any(personal(matcher) for matcher in matchers)
-        reasons = (*DEFAULT_REASONS, ASSIGNED) if is_own else DEFAULT_REASONS
+        reasons = _reasons(matchers, (*DEFAULT_REASONS, ASSIGNED) if is_own else DEFAULT_REASONS)
         for chosen in product(*(of_person(matcher, person.mail, person.teams) for matcher in matchers)):
             yield Route((made.room,), chosen, reasons, goes_on=True)
+
+
+def _reasons(matchers: Sequence[Matcher], otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    """The reasons of a subscription: any that it asks for by name (its matchers choose), else the usual ones."""
+    return ALERT_REASONS if names_reasons(matchers) else otherwise
 
 
 def route_of(made: Subscription | Silence, reasons: tuple[str, ...] = DEFAULT_REASONS) -> Route:

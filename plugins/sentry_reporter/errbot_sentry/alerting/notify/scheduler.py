@@ -29,6 +29,7 @@ from errbot_sentry.alerting.decide.muting import (
     SilenceIndexCache,
     next_change,
     rooms_of,
+    same_silence,
 )
 from errbot_sentry.alerting.decide.route_table import RouteTable
 from errbot_sentry.alerting.decide.visibility import may_see_now, shown_silence
@@ -330,7 +331,9 @@ class Scheduler:
             # A silence for every room may have silenced problems that this room may not see.
             rows = [(_name_of(alert, each), alert) for each, alert in silenced if each.room == room]
             shown = shown_silence(silence, Conversation(room), self._access)
-            tx.outbox.add(silence_notice(room, silence, shown.label if shown is not None else "", now, rows), now)
+            label = shown.label if shown is not None else ""
+            still = same_silence(tx.silences.present(), silence, room, max(now, silence.ends))
+            tx.outbox.add(silence_notice(room, silence, label, now, rows, still), now)
         if not ended:
             tx.silences.set_stage(silence.id, 1)
         elif quiet:  # rooms in quiet hours get their notice later, so the messages silenced in them are kept until then

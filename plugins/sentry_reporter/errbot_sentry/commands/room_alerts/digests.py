@@ -54,6 +54,10 @@ def _schedule_words(schedule: str) -> str:
 
 
 def _digest_of(context: CommandContext, room: str, now: float) -> Message:
+    """The room's digest of the time since the last one, but of a day at least: nobody who asks just after a digest, or
+    after scheduling one, should read that nothing has happened."""
     with context.store.read() as tx:
-        recent = tx.digests.get(room) or DigestPlan(room, "last 24 hours", now, now - _DAY)
+        plan = tx.digests.get(room)
+        is_long = plan is not None and plan.since <= now - _DAY
+        recent = plan if plan is not None and is_long else DigestPlan(room, "last 24 hours", now, now - _DAY)
         return Digests(context.access).message(tx, recent, now)

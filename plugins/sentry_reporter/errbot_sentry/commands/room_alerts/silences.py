@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 from errbot_sentry.alerting.decide.messages import shorten
+from errbot_sentry.alerting.decide.muting import same_silence
 from errbot_sentry.alerting.decide.visibility import shown_silence
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers, one_number
@@ -19,13 +21,17 @@ from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.text import read_duration, span_words, utc_time, write_duration
 from errbot_sentry.store.records import Silence
 
+_DURATION = re.compile(r"(?:^|\s)\W{1,2}d(?:uration)?[=\s\d]")  # `-d 2h`, as people and their phones type it
 LONGEST_SILENCE = timedelta(days=365)
+_AS_LONG = 60.0  # seconds: a silence that ends so little before the new one is the same, made by a second click
 MOST_SILENCES = 50  # of one room; those for every room count as a room
 
 
 def silence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
     """Silence an issue, or all alerts with these values, for a time."""
     length, comment = typed.options.length, typed.options.comment
+    if length is None and comment and _DURATION.search(comment):
+        raise typed.mistake("Put -d before -c: everything behind -c is the comment.")
     if length is None:
         raise typed.mistake("For how long? Add a duration, such as -d 2h.")
     if names_matchers(typed.words):
@@ -76,9 +82,11 @@ def unsilence(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
             raise BadReference(f"There's no silence {number} here. `{context.prefix}sentry silences` lists them.")
         if not found.room and not typed.conversation.is_direct:
             raise NotAllowed("This silence applies to every room. End it in a direct message.")
+        still = same_silence(tx.silences.present(), found, found.room, now)
         tx.silences.end(number, now)
     context.alert_flow().wake()
-    yield View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": "", "until": ""})
+    until = f"; silence {still.id} goes on" if still is not None else ""
+    yield View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": "", "until": until})
 
 
 def silence_length(word: str) -> timedelta:
@@ -103,7 +111,12 @@ def _silenced(
     room, author = context.room_name(invocation.conversation), invocation.person.name
     made = Silence(room, tuple(chosen), issue_id, label, author, shorten(comment, 200), now, ends)
     with context.store.write() as tx:
-        here = [each for each in tx.silences.present() if each.room == room and each.ends > now]
+        present = tx.silences.present()
+        same = same_silence(present, made, room, max(now, ends - _AS_LONG))
+        if same is not None:
+            where = "here" if room else "in every room"
+            raise UserError(f"This is silenced {where} already, until {utc_time(same.ends)}: silence {same.id}.")
+        here = [each for each in present if each.room == room and each.ends > now]
         if len(here) >= MOST_SILENCES:
             raise UserError(
                 f"There are {MOST_SILENCES} silences here. End one with `{context.prefix}sentry unsilence N` first."
@@ -111,7 +124,8 @@ def _silenced(
         number = tx.silences.add(made)
     context.alert_flow().routes.changed()
     context.alert_flow().wake()
-    until = f"for {write_duration(length)}, until {utc_time(ends)}"
+    where = "" if room else "in every room "
+    until = f"{where}for {write_duration(length)}, until {utc_time(ends)}"
     return View("sentry_alert_setting", {"kind": "Silence", "number": number, "label": label, "until": until})
 
 

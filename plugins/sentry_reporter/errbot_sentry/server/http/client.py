@@ -290,12 +290,11 @@ class Transport:
     def _count(self, failure: ServerError | None) -> None:
         with self._lock:
             self._health = replace(self._health, calls=self._health.calls + 1)
-            if failure is not None:
-                self._health = replace(self._health, failures=self._health.failures + 1)
             if failure is not None and not isinstance(failure, NotFound):
-                # NotFound is not noted: a person looked for something that does not exist, which is not a problem of
-                # the server, and nobody else should read it in the status.
-                self._health = replace(self._health, last_error=str(failure))
+                # NotFound is not noted: somebody looked for what does not exist, or does not yet, such as the event of
+                # an error a moment ago. That is no problem of the server, and nobody else should read it in the status.
+                failed = self._health.failures + 1
+                self._health = replace(self._health, failures=failed, last_error=str(failure))
 
 
 def _origin(parts: Any) -> tuple[str, str | None, int | None]:
