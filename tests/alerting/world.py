@@ -23,7 +23,6 @@ from errbot_sentry.alerting.worker import Worker
 from errbot_sentry.chat.render.layout import Layout
 from errbot_sentry.chat.render.templates import PlainTemplates, Templates
 from errbot_sentry.commands.dispatch import Commands
-from errbot_sentry.commands.views import shown_text
 from errbot_sentry.config.routes import read_route
 from errbot_sentry.config.settings import AlertSettings, CommandSettings
 from errbot_sentry.domain.access import Access
@@ -31,6 +30,7 @@ from errbot_sentry.domain.conversation import Conversation, Invocation, Person, 
 from errbot_sentry.domain.errors import NotConnected, NotFound, RoomUnknown, SendError, ServerError
 from errbot_sentry.domain.issues import RESOLVED, UNRESOLVED, Event, Issue, IssueQuery, Page, Project
 from errbot_sentry.domain.outgoing import Outgoing
+from errbot_sentry.reporting.redact.event_masking import masked_title
 from errbot_sentry.server.bugsink import Bugsink
 from errbot_sentry.server.protocol import BUGSINK, SENTRY, FindServer, Health
 from tests.alerting import bodies
@@ -288,7 +288,7 @@ class World:
         self.flow = AlertService(
             self.settings, self.access, self.store, self._find_server, self.chat, _TEMPLATES, self.clock,
             make_worker=Worker if self._threads else self.make_worker, chance=random.Random(1),
-            plain=PlainTemplates(), mask=shown_text, away_since=lambda: self.away_since,
+            plain=PlainTemplates(), mask=masked_title, away_since=lambda: self.away_since,
         )  # fmt: skip
         if not self._threads:
             self.flow.start()

@@ -31,7 +31,6 @@ from errbot_sentry.chat.settings_notices import SettingsNotices
 from errbot_sentry.chat.typed_messages import MessageHandler
 from errbot_sentry.commands.dispatch import Commands
 from errbot_sentry.commands.registry import COMMANDS, help_text
-from errbot_sentry.commands.views import shown_text
 from errbot_sentry.config.mistakes import ALERTS, QUERY, REPORT
 from errbot_sentry.config.settings import Settings, read_settings
 from errbot_sentry.domain.clock import Clock, SystemClock
@@ -41,6 +40,7 @@ from errbot_sentry.domain.issues import Issue
 from errbot_sentry.domain.locks import Lock
 from errbot_sentry.health import CONTENT_TYPE, ApiTimes, FlowFacts, exposition, health_of, status_of
 from errbot_sentry.reporting.collect.bot_context import facts_of
+from errbot_sentry.reporting.redact.event_masking import masked_title
 from errbot_sentry.reporting.redact.scrubber import is_sensitive_name
 from errbot_sentry.reporting.reporter import Reporter
 from errbot_sentry.server.connection import Connection
@@ -283,7 +283,7 @@ class App:
             self._templates,
             self._clock,
             plain=PlainTemplates() if settings.alerts.fallback else None,
-            mask=shown_text,
+            mask=masked_title,
             away_since=lambda: self._away_since,
         )
         self._alerts.start()

@@ -20,11 +20,9 @@ from errbot_sentry.commands.views import (
     issue_values,
     page_note,
     rows_view,
-    shown_text,
     spread_row,
     title_of,
     value_rows,
-    without_credentials,
 )
 from errbot_sentry.domain import charts
 from errbot_sentry.domain.charts import block_chart
@@ -34,6 +32,7 @@ from errbot_sentry.domain.issues import Counts, Event, Issue, Project, Release
 from errbot_sentry.domain.stack_trace import FULL, FULL_LINES, SHORT, SHORT_LINES, shortened, trace_lines
 from errbot_sentry.domain.text import cut, write_duration
 from errbot_sentry.domain.typed_text import echo, unquote
+from errbot_sentry.reporting.redact.event_masking import masked_detail, masked_title
 from errbot_sentry.server.protocol import Server
 
 _MOST_KEYS = 20
@@ -61,7 +60,7 @@ def show_trace(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         note = _NO_EVENT if event is None else "Its latest event has no stack trace."
         yield View("sentry_trace", {**_heading(issue), "text": "", "note": note, "uploaded": False})
         return
-    lines = trace_lines(event, without_credentials(FULL if full else SHORT))
+    lines = trace_lines(event, masked_detail(FULL if full else SHORT))
     text = "\n".join(shortened(lines, FULL_LINES if full else SHORT_LINES))
     yield View(
         "sentry_trace",
@@ -228,7 +227,7 @@ def _heading(issue: Issue) -> dict[str, object]:
 def _event_words(event: Event) -> str:
     known = (
         ("event", event.id[:32]),
-        ("transaction", shown_text(event.transaction)),
+        ("transaction", masked_title(event.transaction)),
         ("release", event.release),
         ("environment", event.environment),
     )

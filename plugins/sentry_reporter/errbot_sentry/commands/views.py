@@ -5,9 +5,8 @@ A value that the server does not send is left out: the line of a Bugsink issue h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -31,7 +30,7 @@ from errbot_sentry.domain.issues import (
     SuspectCommit,
     TagSpread,
 )
-from errbot_sentry.domain.stack_trace import LONGEST_LINE, Detail, failing_frame, source_lines
+from errbot_sentry.domain.stack_trace import LONGEST_LINE, failing_frame, source_lines
 from errbot_sentry.domain.text import (
     LINE_BYTES,
     ago,
@@ -42,16 +41,14 @@ from errbot_sentry.domain.text import (
     short_path,
     span_words,
     sparkline,
-    whole_words,
 )
-from errbot_sentry.reporting.redact.scrubber import FILTERED, Scrubber, is_sensitive_name
+from errbot_sentry.reporting.redact.event_masking import masked, masked_source, masked_text, masked_title
 
 # Levels differ by shape, not by colour, and the word stands next to the mark.
 _LEVEL_MARKS = {"fatal": "‼", "error": "✗", "warning": "▲", "info": "○", "debug": "·"}
 _SEPARATOR = " · "
 _LONGEST_TITLE = 400
 _MOST_TAGS = 12
-_LONGEST_MASKED = 1000
 # Kinds of activity (getsentry/sentry `src/sentry/types/activity.py`), in words: with the activity's text, and without.
 _ACTIVITY_WORDS = {
     "first_seen": ("first seen, {} priority", "first seen"),
@@ -68,8 +65,6 @@ _ACTIVITY_WORDS = {
     "mark_reviewed": ("reviewed",) * 2,
     "merge": ("merged with other issues",) * 2,
 }
-_SCRUBBER = Scrubber()
-_EXCEPTION_TYPE = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Failure|Fault|Warning)(?=: )")
 
 Section = tuple[str, Sequence[tuple[str, str]]]
 """A heading and its lines, each with a web address or ""."""
@@ -98,7 +93,7 @@ def issue_row(issue: Issue, number: int, now: datetime) -> Row:
         cut(issue.short_id or issue.id, 60),
         title=title_of(issue, _LONGEST_TITLE),
         mark=level_word(issue.level),
-        about=cut(shown_text(issue.culprit), 60),
+        about=cut(masked_title(issue.culprit), 60),
         cells=cells,
         more=(_state_word(issue), f"→ {cut(assignee_name(issue.assignee), 40)}" if issue.assignee else ""),
         link=issue.link if len(issue.link) <= LINE_BYTES // 2 else "",
@@ -107,7 +102,7 @@ def issue_row(issue: Issue, number: int, now: datetime) -> Row:
 
 def title_of(issue: Issue, limit: int) -> str:
     """The title, cut to fit. It is never empty, because the markup around an empty title would be visible."""
-    title = cut(shown_text(issue.title), limit)
+    title = cut(masked_title(issue.title), limit)
     return title if any(map(str.isprintable, title)) else "(no title)"
 
 
@@ -166,39 +161,11 @@ def issue_values(issue: Issue, event: Event | None, now: datetime) -> dict[str, 
             _seen("first seen", issue.first_seen, issue.first_release, now),
             _seen("last seen", issue.last_seen, issue.last_release or (event.release if event else None), now),
         ),
-        "where": cut(shown_text(_where(issue, event)), 200),
+        "where": cut(masked_title(_where(issue, event)), 200),
         "tags": tag_words(event.tags) if event else "",
         "error": exception_line(event.exceptions[-1]) if event and event.exceptions else "",
         "frame": frame_view(failing_frame(event.exceptions[-1])) if event and event.exceptions else None,
     }
-
-
-def masked(name: str, value: str) -> str:
-    """A value of an event without credentials. Servers show what the program's SDK sent, and a room has many readers.
-
-    If the name says that the value is a secret, the whole value is masked. Otherwise only those parts are masked that
-    look like a secret or are named as one.
-    """
-    return FILTERED if is_sensitive_name(name) else _without_credentials(value)
-
-
-def shown_text(text: str) -> str:
-    """A title, an exception's text or another text of an event, without credentials.
-
-    The type of an exception stays, although it may be called like a secret: `InvalidTokenError: it has expired`.
-    """
-    kind = _EXCEPTION_TYPE.match(text)
-    begins = kind.end() if kind else 0
-    return text[:begins] + _without_credentials(text[begins:])
-
-
-def without_credentials(detail: Detail) -> Detail:
-    """This detail of a trace, without credentials in variables, texts and source."""
-    return replace(detail, mask=masked, mask_text=shown_text, mask_source=_SCRUBBER.source)
-
-
-def _without_credentials(text: str) -> str:
-    return _SCRUBBER.text(whole_words(text, _LONGEST_MASKED), mails=False)
 
 
 def event_sections(event: Event) -> Iterator[Section]:
@@ -206,11 +173,11 @@ def event_sections(event: Event) -> Iterator[Section]:
     if request := event.request:
         query = f"?{request.query}" if request.query and "?" not in request.url else ""
         lines = [
-            f"{request.method} {_without_credentials(request.url + query)}".strip(),
+            f"{request.method} {masked_text(request.url + query)}".strip(),
             *(f"{name}: {masked(name, value)}" for name, value in request.headers),
         ]
         if request.body:
-            lines.append(f"body: {_without_credentials(request.body)}")
+            lines.append(f"body: {masked_text(request.body)}")
         yield "request", [(cut(line), "") for line in lines]
     if event.contexts:
         yield "contexts", [(cut(f"{name}: {tag_words(pairs)}"), "") for name, pairs in event.contexts]
@@ -238,7 +205,7 @@ def breadcrumb_line(crumb: EventBreadcrumb) -> str:
     """A breadcrumb as one line of a block: its time, level, category, message and data."""
     when = f"{crumb.at:%H:%M:%S}" if crumb.at else " " * 8
     data = " ".join(f"{name}={masked(name, value)}" for name, value in crumb.data)
-    line = one_line(f"{crumb.category}: {_without_credentials(crumb.message)} {data}".removeprefix(": "))
+    line = one_line(f"{crumb.category}: {masked_text(crumb.message)} {data}".removeprefix(": "))
     return f"{when} {crumb.level or '':<7} {line}"[:LONGEST_LINE]
 
 
@@ -296,7 +263,7 @@ def tag_words(tags: Iterable[tuple[str, str]]) -> str:
 
 def exception_line(error: ExceptionInfo) -> str:
     """An exception on one line: `ZeroDivisionError: division by zero`."""
-    return cut(f"{error.type}: {shown_text(error.value)}" if error.value else error.type, LINE_BYTES - 20)
+    return cut(f"{error.type}: {masked_title(error.value)}" if error.value else error.type, LINE_BYTES - 20)
 
 
 def frame_view(frame: Frame | None) -> FrameView | None:
@@ -304,7 +271,7 @@ def frame_view(frame: Frame | None) -> FrameView | None:
     if frame is None:
         return None
     place = cut(short_path(frame.filename) or frame.module, 200) + (f":{frame.line}" if frame.line is not None else "")
-    line = next((text for number, text in source_lines(frame, _SCRUBBER.source) if number == frame.line), "")
+    line = next((text for number, text in source_lines(frame, masked_source) if number == frame.line), "")
     return FrameView(cut(frame.function, 100), place, cut(line, 200))
 
 
@@ -314,9 +281,9 @@ def event_row(event: Event, number: int, now: datetime) -> Row:
         ago(event.at, now) if event.at else "",
         cut(event.environment or "", 40),
         cut(event.release or "", 60),
-        cut(shown_text(event.user or ""), 60),
+        cut(masked_title(event.user or ""), 60),
     )
-    return Row(number, cut(event.id, 40), cells=cells, more=(cut(shown_text(event.message or event.title), 100),))
+    return Row(number, cut(event.id, 40), cells=cells, more=(cut(masked_title(event.message or event.title), 100),))
 
 
 def spread_row(spread: TagSpread, number: int) -> Row:

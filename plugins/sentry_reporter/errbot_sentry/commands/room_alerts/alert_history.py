@@ -16,7 +16,6 @@ from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import matchers, names_matchers
 from errbot_sentry.commands.project_scope import refuse_unknown_projects
 from errbot_sentry.commands.room_alerts.undelivered import list_undelivered
-from errbot_sentry.commands.views import shown_text
 from errbot_sentry.config.facts import EVENT, FRAMES, ISSUE, never_known
 from errbot_sentry.config.matchers import AMOUNTS
 from errbot_sentry.config.routes import Route
@@ -25,6 +24,7 @@ from errbot_sentry.domain.conversation import View, address_of
 from errbot_sentry.domain.errors import ServerError, UserError
 from errbot_sentry.domain.text import read_duration, utc_time, write_roughly
 from errbot_sentry.domain.typed_text import echo, unquote
+from errbot_sentry.reporting.redact.event_masking import masked_title
 from errbot_sentry.store.records import issue_key
 
 
@@ -41,7 +41,7 @@ def list_alerts(context: CommandContext, typed: ParsedCommand) -> Iterator[View]
     now = context.clock.now().timestamp()
     rows = [
         {
-            **shown_values(list_row(each.alert), shown_text),
+            **shown_values(list_row(each.alert), masked_title),
             "name": each.name.replace("_", " "),
             "sentence": _SENTENCES.get(each.name, ""),
             "detail": each.detail,

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from errbot_sentry.alerting.decide.messages import TEMPLATES, shown_values
 from errbot_sentry.alerting.notify.digest_reports import DAYS, Digests, chart_of, next_time
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
-from errbot_sentry.commands.views import shown_text
 from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.text import utc_time
+from errbot_sentry.reporting.redact.event_masking import masked_title
 from errbot_sentry.store.records import DigestPlan, Message
 
 _DAY = 86_400.0
@@ -25,7 +25,7 @@ def digest(context: CommandContext, typed: ParsedCommand) -> Iterator[View]:
         message = context.requested_digests.get(room, typed.person.acl, lambda: _digest_of(context, room, now))
         yield View(
             TEMPLATES[message.kind],
-            {**shown_values(message.values, shown_text), "uploaded": False},
+            {**shown_values(message.values, masked_title), "uploaded": False},
             chart_of(message),
         )
         return

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from errbot_sentry.alerting.decide.visibility import may_be_sent
 from errbot_sentry.commands.command_context import CommandContext, ParsedCommand
 from errbot_sentry.commands.parser import one_number
-from errbot_sentry.commands.views import shown_text
 from errbot_sentry.domain.alerts import MessageKind
 from errbot_sentry.domain.conversation import View
 from errbot_sentry.domain.errors import BadReference
 from errbot_sentry.domain.text import utc_time, write_roughly
+from errbot_sentry.reporting.redact.event_masking import masked_title
 from errbot_sentry.store.database import KEEP_MESSAGES
 from errbot_sentry.store.records import OutboxRow
 
@@ -95,5 +95,5 @@ def _about(row: OutboxRow) -> dict[str, Any]:
     return {
         "what": str(word or kind) + (f" ({counts})" if counts else ""),
         "short_id": str(values.get("short_id") or ""),
-        "title": shown_text(str(values.get("title") or values.get("activity") or "")),
+        "title": masked_title(str(values.get("title") or values.get("activity") or "")),
     }
