@@ -129,7 +129,7 @@ def test_a_child_that_lives_on_holds_nothing_of_a_parent_that_died(
     try:
         server.resume()
         started()
-        until(lambda: values(server) == ["before the bot died"], timeout=30, what="what the bot has left")
+        until(lambda: values(server) == ["before the bot died"], timeout=90, what="what the bot has left")
     finally:
         os.close(writing)
         os.close(reading)

@@ -56,7 +56,7 @@ def test_the_end_does_not_wait_for_a_send_that_hangs(tmp_path: Path) -> None:
     flow = world.flow
     flow.start()
     post(world, "1")
-    assert entered.wait(10)
+    assert entered.wait(60)
     assert flow.close(timeout=0.2) is False
     hang.set()
     until(lambda: own_threads() == [], what="the end of the thread")
