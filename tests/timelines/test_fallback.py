@@ -126,7 +126,7 @@ def test_chat_is_away_since_the_connection_was_lost(tmp_path: Path, receiver: Re
 def test_a_refused_token_sends_everything_to_the_fallback_with_its_cause_and_loses_nothing(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    """It is no matter of one message: hours of refusals set none aside."""
+    """It is no matter of one message: more than an hour of refusals sets none aside."""
     world = world_with(tmp_path, receiver)
     refusal = TokenRefused("Slack", "invalid_auth")
     world.chat.refuses["#ops"] = refusal
@@ -134,10 +134,10 @@ def test_a_refused_token_sends_everything_to_the_fallback_with_its_cause_and_los
     world.at(310)
     assert receiver.take() == [lines(1, 300, f"{AWAY} {refusal}")]
     world.hook(bodies.sentry_issue("2"))
-    world.at(7200)
+    world.at(4200)
     assert (world.flow.status().queue, world.flow.status().failed) == (2, 0)
     world.chat.refuses.clear()
-    assert [text.split(" Zero")[0] for text in world.at(7300).texts()][:2] == [
+    assert [text.split(" Zero")[0] for text in world.at(4300).texts()][:2] == [
         "New in shop: SHOP-1",
         "New in shop: SHOP-2",
     ]
